@@ -1,0 +1,104 @@
+"""CUDA sources."""
+
+load("@local_cuda//:config.bzl", "CUDA_VERSION", "NVCC")
+
+# Machine code for A100, RTX 40 / L4 and H100, and PTX that later GPUs compile when the program starts. sm_90a (not sm_90)
+# is where wgmma is.
+CUDA_ARCHITECTURES = [
+    "arch=compute_80,code=[sm_80,compute_80]",
+    "arch=compute_89,code=sm_89",
+    "arch=compute_90a,code=sm_90a",
+]
+
+def _cuda_object_impl(ctx):
+    compilation = cc_common.merge_cc_infos(cc_infos = [dep[CcInfo] for dep in ctx.attr.deps]).compilation_context
+    output = ctx.actions.declare_file(ctx.label.name + ".o")
+
+    args = ctx.actions.args()
+    args.add_all(["-std=c++20", "-O3", "-c", "-ccbin=/usr/bin/g++"])
+    args.add_all(["-gencode=" + arch for arch in CUDA_ARCHITECTURES])
+
+    # Lines of the source for profilers and compute-sanitizer; costs no speed.
+    args.add("-lineinfo")
+
+    # Architectures are independent: compile them at once.
+    args.add("--threads=0")
+    args.add_all(["-Xcompiler", "-fopenmp,-fPIC,-ffp-contract=off,-Wall"])
+    args.add("--Werror=all-warnings")
+
+    # As the C++ sources are compiled, so that assertions in headers agree.
+    if ctx.var["COMPILATION_MODE"] == "opt":
+        args.add("-DNDEBUG")
+    elif ctx.var["COMPILATION_MODE"] == "dbg":
+        args.add("-g")
+    args.add_all(compilation.defines, format_each = "-D%s")
+    args.add_all([".", ctx.bin_dir.path], format_each = "-I%s")
+    args.add_all(compilation.quote_includes, format_each = "-I%s")
+    args.add_all(compilation.includes, format_each = "-I%s")
+    args.add_all(compilation.system_includes, before_each = "-isystem")
+    args.add_all(ctx.attr.copts)
+    args.add("-o", output)
+    args.add(ctx.file.src)
+
+    ctx.actions.run(
+        executable = NVCC,
+        arguments = [args],
+        inputs = depset([ctx.file.src] + ctx.files.hdrs, transitive = [compilation.headers]),
+        outputs = [output],
+        env = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            # Not read by nvcc: another toolkit, another cached result.
+            "BITGRAD_CUDA_VERSION": CUDA_VERSION,
+        },
+        use_default_shell_env = False,
+        mnemonic = "CudaCompile",
+        progress_message = "Compiling %s" % ctx.file.src.short_path,
+    )
+    return [DefaultInfo(files = depset([output]))]
+
+_cuda_object = rule(
+    implementation = _cuda_object_impl,
+    attrs = {
+        "copts": attr.string_list(),
+        "deps": attr.label_list(providers = [CcInfo]),
+        "hdrs": attr.label_list(allow_files = True),
+        "src": attr.label(mandatory = True, allow_single_file = [".cu"]),
+    },
+)
+
+def cuda_object(name, src, hdrs = [], deps = [], copts = [], **kwargs):
+    """Compiles one .cu file with nvcc into NAME.o, for a cc_library to list in srcs.
+
+        cuda_object(name = "gemm_cu", src = "gemm.cu", hdrs = ["gemm.h"], deps = ["//core:bit_matrix"])
+
+        cc_library(
+            name = "gemm",
+            srcs = [":gemm_cu"],
+            hdrs = ["gemm.h"],
+            deps = ["@local_cuda//:cudart"],
+        )
+
+    Where there is no CUDA (see @local_cuda//:cuda_found) these targets are incompatible: `bazel build //...` skips them
+    and whatever depends on them. Code that is built either way picks between them and a stub with
+    select({"@local_cuda//:cuda_found": ..., "//conditions:default": ...}).
+
+    Args:
+      name: the target's name.
+      src: the .cu file.
+      hdrs: headers it includes that no cc_library in deps has.
+      deps: cc_library targets whose headers it includes; they do not become part of the object.
+      copts: more options for nvcc.
+      **kwargs: passed to the rule.
+    """
+    _cuda_object(
+        name = name,
+        src = src,
+        hdrs = hdrs,
+        copts = copts,
+        deps = deps + ["@local_cuda//:headers"],
+        target_compatible_with = select({
+            "@local_cuda//:cuda_found": [],
+            "//conditions:default": ["@bitgrad//tools:no_platform"],
+        }),
+        **kwargs
+    )

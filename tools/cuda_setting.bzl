@@ -1,0 +1,9 @@
+"""The build setting behind @local_cuda//:cuda_found."""
+
+def _cuda_setting_impl(_ctx):
+    return []
+
+cuda_setting = rule(
+    implementation = _cuda_setting_impl,
+    build_setting = config.string(),
+)

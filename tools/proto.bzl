@@ -1,0 +1,51 @@
+"""Protocol Buffers, by the system's protoc."""
+
+def bitgrad_proto_library(name, src, deps = [], visibility = None, **kwargs):
+    """A cc_library with the C++ code for one .proto file.
+
+    For proto/recipe.proto the header is included as "proto/recipe.pb.h"; other .proto files import it as
+    "proto/recipe.proto".
+
+    Args:
+      name: the cc_library's name.
+      src: the .proto file, in this package.
+      deps: labels of the bitgrad_proto_library targets that src imports.
+      visibility: as usual.
+      **kwargs: passed to cc_library.
+    """
+    if not src.endswith(".proto"):
+        fail("bitgrad_proto_library %s: src must be a .proto file, not %s" % (name, src))
+    stem = src[:-len(".proto")]
+
+    # protoc reads the imported files too, so they are inputs: each library has its sources, and those it imports, in
+    # a filegroup beside it.
+    native.filegroup(
+        name = name + "_sources",
+        srcs = [src] + [_sources_of(dep) for dep in deps],
+        visibility = visibility,
+    )
+    native.genrule(
+        name = name + "_generate",
+        srcs = [src, ":" + name + "_sources"],
+        outs = [stem + ".pb.h", stem + ".pb.cc"],
+        # Generated headers are not written for our warning flags; the pragma exempts them where they are included.
+        cmd = "/usr/bin/protoc -I. --cpp_out=$(GENDIR) $(location %s) && " % src +
+              "sed -i '1i #pragma GCC system_header' $(location %s.pb.h)" % stem,
+        message = "Generating C++ for",
+        visibility = ["//visibility:private"],
+    )
+    native.cc_library(
+        name = name,
+        srcs = [stem + ".pb.cc"],
+        hdrs = [stem + ".pb.h"],
+        copts = ["-w"],
+        visibility = visibility,
+        deps = deps + ["@protobuf//:protobuf"],
+        **kwargs
+    )
+
+def _sources_of(label):
+    """The filegroup beside a library: "//proto:recipe" -> "//proto:recipe_sources"."""
+    if ":" not in label and label.startswith("//"):
+        return "%s:%s_sources" % (label, label.split("/")[-1])
+    return label + "_sources"
