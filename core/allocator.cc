@@ -1,0 +1,83 @@
+#include "core/allocator.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/check.h"
+
+namespace bitgrad {
+namespace {
+
+size_t RoundUp(size_t bytes) {
+  return std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+}
+
+void* SystemAllocate(size_t bytes) {
+  void* block = std::aligned_alloc(kAlignment, RoundUp(bytes));
+  if (block == nullptr) {
+    std::fprintf(stderr, "bitgrad: out of memory: %zu bytes asked for\n", bytes);
+    std::abort();
+  }
+  return block;
+}
+
+class Heap final : public Allocator {
+ public:
+  void* Allocate(size_t bytes) override { return SystemAllocate(bytes); }
+  void Deallocate(void* block, size_t) override { std::free(block); }
+};
+
+// Size classes are quarter powers of two, so at most a fifth of a block is unused.
+struct SizeClass {
+  int index;
+  size_t bytes;
+};
+
+SizeClass ClassOf(size_t bytes) {
+  bytes = RoundUp(bytes);
+  if (bytes <= 4 * kAlignment) return {static_cast<int>(bytes / kAlignment), bytes};
+  const int log2 = std::bit_width(bytes - 1) - 1;  // 2^log2 < bytes <= 2^(log2+1)
+  const size_t quarter = size_t{1} << (log2 - 2);
+  const size_t steps = (bytes - 1) / quarter + 1;  // 5..8 quarters
+  return {log2 * 4 + static_cast<int>(steps - 5), steps * quarter};
+}
+
+}  // namespace
+
+Allocator& HeapAllocator() {
+  static Heap heap;
+  return heap;
+}
+
+PoolAllocator::~PoolAllocator() {
+  BITGRAD_DCHECK(live_bytes_ == 0);
+  for (auto& list : free_) {
+    for (void* block : list) std::free(block);
+  }
+}
+
+void* PoolAllocator::Allocate(size_t bytes) {
+  const SizeClass size = ClassOf(bytes);
+  BITGRAD_CHECK(size.index < kClasses);
+  live_bytes_ += size.bytes;
+  peak_bytes_ = std::max(peak_bytes_, live_bytes_);
+  auto& list = free_[size.index];
+  if (!list.empty()) {
+    void* block = list.back();
+    list.pop_back();
+    return block;
+  }
+  reserved_bytes_ += size.bytes;
+  ++system_allocations_;
+  return SystemAllocate(size.bytes);
+}
+
+void PoolAllocator::Deallocate(void* block, size_t bytes) {
+  const SizeClass size = ClassOf(bytes);
+  live_bytes_ -= size.bytes;
+  free_[size.index].push_back(block);
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,68 @@
+// Memory for tensors, scratch and packed bits.
+//
+// HeapAllocator() serves what lives long (parameters, data sets). PoolAllocator keeps freed blocks
+// for the next request of the same size class, so that a training step, whose sizes repeat, asks the
+// system for nothing after the first: fresh pages cost a fault and a clear per 4 KiB, more than
+// many of the kernels that fill them.
+
+#ifndef BITGRAD_CORE_ALLOCATOR_H_
+#define BITGRAD_CORE_ALLOCATOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/device.h"
+
+namespace bitgrad {
+
+// Every block starts on a cache line, which is also a full AVX-512 vector.
+inline constexpr size_t kAlignment = 64;
+
+class Allocator {
+ public:
+  virtual ~Allocator() = default;
+
+  // A block of at least `bytes` bytes, aligned to kAlignment; never null: where the system has no
+  // memory left, the process ends with a line that names the bytes asked for. Contents undefined.
+  virtual void* Allocate(size_t bytes) = 0;
+
+  // Gives back a block of this allocator. `bytes` is what was asked for.
+  virtual void Deallocate(void* block, size_t bytes) = 0;
+
+  virtual Device device() const { return Device::kCpu; }
+};
+
+// The process's heap. Stateless and thread-safe.
+Allocator& HeapAllocator();
+
+// Keeps freed blocks in free lists by size class. Not thread-safe: one pool, one thread.
+class PoolAllocator final : public Allocator {
+ public:
+  PoolAllocator() = default;
+  PoolAllocator(const PoolAllocator&) = delete;
+  PoolAllocator& operator=(const PoolAllocator&) = delete;
+  // REQUIRES: every block was given back.
+  ~PoolAllocator() override;
+
+  void* Allocate(size_t bytes) override;
+  void Deallocate(void* block, size_t bytes) override;
+
+  size_t live_bytes() const { return live_bytes_; }          // handed out now
+  size_t peak_bytes() const { return peak_bytes_; }          // the most ever handed out
+  size_t reserved_bytes() const { return reserved_bytes_; }  // handed out or kept in free lists
+  // Requests that the free lists could not serve.
+  int64_t system_allocations() const { return system_allocations_; }
+
+ private:
+  static constexpr int kClasses = 48 * 4;
+  std::vector<void*> free_[kClasses];
+  size_t live_bytes_ = 0;
+  size_t peak_bytes_ = 0;
+  size_t reserved_bytes_ = 0;
+  int64_t system_allocations_ = 0;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_CORE_ALLOCATOR_H_

@@ -1,0 +1,58 @@
+// Encoding: how the values of a quantizer are integers. value = code * scale, with integer codes.
+//
+//   kind        codes                               bits   example
+//   kFloat      none (the value itself)             32     identity
+//   kBinary     -1, +1                              1      sign
+//   kTernary    -1, 0, +1                           2      ternary
+//   kSymmetric  odd integers 2c - (2^k - 1)         k      k_bit(k); 8-bit pixels scaled to [-1, 1]
+//   kUnsigned   0 .. 2^k - 1                        k      dorefa_activation(k)
+//
+// A layer whose two operands have integer codes multiplies the codes and scales the sum once, behind.
+// Sums of integers below 2^24 are exact in float and in int32, in any order: this is why the packed
+// model gives the graph's answers to the last bit.
+
+#ifndef BITGRAD_CORE_ENCODING_H_
+#define BITGRAD_CORE_ENCODING_H_
+
+#include <cstdint>
+
+namespace bitgrad {
+
+// Values are written to files (packed_model.proto): never renumber.
+enum class EncodingKind : int { kFloat = 0, kBinary = 1, kTernary = 2, kSymmetric = 3, kUnsigned = 4 };
+
+struct Encoding {
+  EncodingKind kind = EncodingKind::kFloat;
+  int bits = 32;  // of storage per value
+
+  bool is_integer() const { return kind != EncodingKind::kFloat; }
+  // The largest |code|. REQUIRES: is_integer().
+  int64_t max_code() const {
+    return kind == EncodingKind::kBinary || kind == EncodingKind::kTernary ? 1
+                                                                           : (int64_t{1} << bits) - 1;
+  }
+  friend bool operator==(const Encoding&, const Encoding&) = default;
+};
+
+// Float represents every integer up to this magnitude.
+inline constexpr int64_t kMaxExactFloatInteger = int64_t{1} << 24;
+
+// Whether a dot product over k elements of these encodings is an exact integer in float arithmetic.
+inline bool DotIsExact(const Encoding& a, const Encoding& b, int64_t k) {
+  return a.is_integer() && b.is_integer() && k <= kMaxExactFloatInteger / (a.max_code() * b.max_code());
+}
+
+constexpr const char* Name(EncodingKind kind) {
+  switch (kind) {
+    case EncodingKind::kFloat: return "float";
+    case EncodingKind::kBinary: return "binary";
+    case EncodingKind::kTernary: return "ternary";
+    case EncodingKind::kSymmetric: return "symmetric";
+    case EncodingKind::kUnsigned: return "unsigned";
+  }
+  return "unknown";
+}
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_CORE_ENCODING_H_

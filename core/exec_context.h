@@ -1,0 +1,65 @@
+// ExecContext: where and how kernels run: device, threads, memory pool, random state, first error.
+//
+// It is passed to everything that computes; there is no default device and no global mode. One context
+// serves one thread of the caller; the kernels themselves use up to threads() threads.
+//
+//   ExecContext context({.threads = 2, .seed = 1});
+//   Tape tape(context);
+
+#ifndef BITGRAD_CORE_EXEC_CONTEXT_H_
+#define BITGRAD_CORE_EXEC_CONTEXT_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "core/allocator.h"
+#include "core/device.h"
+#include "core/rng.h"
+
+namespace bitgrad {
+
+class ExecContext {
+ public:
+  struct Options {
+    Device device = Device::kCpu;
+    int threads = 0;  // 0: one per hardware thread
+    uint64_t seed = 1;
+  };
+
+  ExecContext() : ExecContext(Options{}) {}
+  explicit ExecContext(const Options& options);
+  ExecContext(const ExecContext&) = delete;
+  ExecContext& operator=(const ExecContext&) = delete;
+
+  Device device() const { return device_; }
+  int threads() const { return threads_; }
+
+  // Memory for values of a step and for scratch. REQUIRES: the context outlives what it allocates.
+  PoolAllocator& allocator() { return allocator_; }
+
+  // Random state. The step counts training tapes: each training-mode Tape (and each Reset of one)
+  // takes the next, so two steps never draw the same numbers; a checkpoint stores it.
+  uint64_t seed() const { return seed_; }
+  uint32_t step() const { return step_; }
+  void set_step(uint32_t step) { step_ = step; }
+  void AdvanceStep() { ++step_; }
+
+  // Kernels report failures here rather than by return value, because on a GPU they surface later than
+  // the call. The first one is kept.
+  const absl::Status& status() const { return status_; }
+  void ReportError(absl::Status error) {
+    if (status_.ok()) status_ = error;
+  }
+
+ private:
+  Device device_;
+  int threads_;
+  uint64_t seed_;
+  uint32_t step_ = 0;
+  PoolAllocator allocator_;
+  absl::Status status_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_CORE_EXEC_CONTEXT_H_

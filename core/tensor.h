@@ -1,0 +1,114 @@
+// Tensor: shape + dtype + device + buffer, contiguous and row-major.
+//
+// A Tensor is movable. It is never copied by accident: Clone() copies the bytes, Alias() makes a second
+// handle to the same bytes (a reshape, or a value that the backward pass keeps). There is no arithmetic
+// and no autodiff here: values go through ops/, gradients through graph/.
+//
+//   Tensor x = Tensor::Zeros({100, 784});
+//   x.mutable_data<float>()[0] = 1.0f;
+//   MatrixView<float> rows = x.matrix<float>();
+
+#ifndef BITGRAD_CORE_TENSOR_H_
+#define BITGRAD_CORE_TENSOR_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/types/span.h"
+#include "core/allocator.h"
+#include "core/check.h"
+#include "core/device.h"
+#include "core/dtype.h"
+#include "core/shape.h"
+#include "core/view.h"
+
+namespace bitgrad {
+
+class Tensor {
+ public:
+  Tensor() = default;  // Null: no buffer.
+  // Uninitialized contents. REQUIRES: shape.Validate().ok(); `allocator` outlives the buffer.
+  Tensor(Shape shape, DType dtype, Allocator& allocator = HeapAllocator());
+  Tensor(Tensor&&) = default;
+  Tensor& operator=(Tensor&&) = default;
+
+  static Tensor Zeros(Shape shape, DType dtype = DType::kFloat32,
+                      Allocator& allocator = HeapAllocator());
+  // Copies `values`. REQUIRES: values.size() == shape.num_elements().
+  template <typename T>
+  static Tensor Of(Shape shape, absl::Span<const T> values, Allocator& allocator = HeapAllocator());
+
+  bool is_null() const { return buffer_ == nullptr; }
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  Device device() const { return buffer_->allocator->device(); }
+  int64_t num_elements() const { return shape_.num_elements(); }
+  size_t byte_size() const { return static_cast<size_t>(num_elements()) * SizeOf(dtype_); }
+
+  // REQUIRES: !is_null() and T is the dtype.
+  template <typename T>
+  const T* data() const {
+    BITGRAD_DCHECK(DTypeOf<T>::kValue == dtype_);
+    return static_cast<const T*>(raw_data());
+  }
+  template <typename T>
+  T* mutable_data() {
+    BITGRAD_DCHECK(DTypeOf<T>::kValue == dtype_);
+    return static_cast<T*>(mutable_raw_data());
+  }
+  const void* raw_data() const { return buffer_->block; }
+  void* mutable_raw_data() { return buffer_->block; }
+
+  template <typename T>
+  absl::Span<const T> span() const {
+    return {data<T>(), static_cast<size_t>(num_elements())};
+  }
+  template <typename T>
+  absl::Span<T> mutable_span() {
+    return {mutable_data<T>(), static_cast<size_t>(num_elements())};
+  }
+  // All dimensions but the last as rows.
+  template <typename T>
+  ConstMatrixView<T> matrix() const {
+    return {data<T>(), shape_.rows(), shape_.cols()};
+  }
+  template <typename T>
+  MatrixView<T> mutable_matrix() {
+    return {mutable_data<T>(), shape_.rows(), shape_.cols()};
+  }
+
+  // A copy of the bytes, on the same device.
+  Tensor Clone(Allocator& allocator = HeapAllocator()) const;
+  // Another handle to the same bytes. Whoever aliases a tensor must not write to it afterwards.
+  Tensor Alias() const { return Alias(shape_); }
+  // REQUIRES: shape.num_elements() == num_elements().
+  Tensor Alias(Shape shape) const;
+
+ private:
+  struct Buffer {
+    Buffer(size_t bytes, Allocator& allocator)
+        : allocator(&allocator), bytes(bytes), block(allocator.Allocate(bytes)) {}
+    ~Buffer() { allocator->Deallocate(block, bytes); }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    Allocator* allocator;
+    size_t bytes;
+    void* block;
+  };
+
+  Shape shape_;
+  DType dtype_ = DType::kFloat32;
+  std::shared_ptr<Buffer> buffer_;
+};
+
+template <typename T>
+Tensor Tensor::Of(Shape shape, absl::Span<const T> values, Allocator& allocator) {
+  Tensor tensor(std::move(shape), DTypeOf<T>::kValue, allocator);
+  BITGRAD_CHECK(static_cast<int64_t>(values.size()) == tensor.num_elements());
+  std::copy(values.begin(), values.end(), tensor.mutable_data<T>());
+  return tensor;
+}
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_CORE_TENSOR_H_

@@ -1,0 +1,41 @@
+// Borrowed matrices: pointer, extents, row stride. They own nothing and are passed by value.
+// The pointer is the device's own; only kernels of that device follow it.
+
+#ifndef BITGRAD_CORE_VIEW_H_
+#define BITGRAD_CORE_VIEW_H_
+
+#include <cstdint>
+#include <type_traits>
+
+namespace bitgrad {
+
+// Row-major [rows, cols]; row i starts at data + i * stride (in elements).
+// A stride of 0 makes every row the same one: how a vector is broadcast over the batch.
+template <typename T>
+struct MatrixView {
+  T* data = nullptr;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t stride = 0;
+
+  MatrixView() = default;
+  MatrixView(T* data, int64_t rows, int64_t cols) : MatrixView(data, rows, cols, cols) {}
+  MatrixView(T* data, int64_t rows, int64_t cols, int64_t stride)
+      : data(data), rows(rows), cols(cols), stride(stride) {}
+  // A mutable view is usable where a const one is asked for.
+  template <typename U, typename = std::enable_if_t<std::is_same_v<const U, T>>>
+  MatrixView(const MatrixView<U>& other)  // NOLINT: implicit by design
+      : MatrixView(other.data, other.rows, other.cols, other.stride) {}
+
+  T* row(int64_t i) const { return data + i * stride; }
+  T& at(int64_t i, int64_t j) const { return data[i * stride + j]; }
+  bool contiguous() const { return stride == cols || rows <= 1; }
+  int64_t size() const { return rows * cols; }
+};
+
+template <typename T>
+using ConstMatrixView = MatrixView<const T>;
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_CORE_VIEW_H_

@@ -1,0 +1,19 @@
+// From a device to its kernels. Called once per op; the result lives for the process.
+
+#ifndef BITGRAD_OPS_DISPATCH_H_
+#define BITGRAD_OPS_DISPATCH_H_
+
+#include "absl/status/status.h"
+#include "core/device.h"
+#include "ops/kernels/kernels.h"
+
+namespace bitgrad {
+
+const Kernels& KernelsFor(Device device);
+
+// Whether kernels can run on the device, here and in this build; if not, why, and what to do.
+absl::Status DeviceStatus(Device device);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_DISPATCH_H_

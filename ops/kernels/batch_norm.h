@@ -1,0 +1,56 @@
+// Batch normalization over the columns (features) of a [m, n] matrix, float32.
+//
+// Source: Ioffe & Szegedy, arXiv 1502.03167. The variants of the BNN family differ in where epsilon stands:
+//   kInsideRoot    inv_std = 1 / sqrt(var + epsilon)       (the paper; BNN's Theano code)
+//   kOutsideRoot   inv_std = 1 / (sqrt(var) + epsilon)     (BinaryConnect's code)
+// var is the biased variance, mean((x - mean)^2).
+
+#ifndef BITGRAD_OPS_KERNELS_BATCH_NORM_H_
+#define BITGRAD_OPS_KERNELS_BATCH_NORM_H_
+
+#include <cmath>
+
+#include "core/exec_context.h"
+#include "core/view.h"
+
+namespace bitgrad {
+
+enum class EpsilonPlacement : int { kInsideRoot = 1, kOutsideRoot = 2 };
+
+inline float InverseStd(float variance, float epsilon, EpsilonPlacement placement) {
+  return placement == EpsilonPlacement::kInsideRoot ? 1.0f / std::sqrt(variance + epsilon)
+                                                    : 1.0f / (std::sqrt(variance) + epsilon);
+}
+
+// The one expression of normalization, for the graph, the runtime and the folding into thresholds alike.
+// Each of its four roundings is monotone in x, so sign(NormalizedValue(x)) changes at most once.
+inline float NormalizedValue(float x, float mean, float inv_std, float gamma, float beta) {
+  return (x - mean) * inv_std * gamma + beta;
+}
+
+// mean[j], variance[j] of the columns (double accumulation, fixed blocks), then with
+// inv_std[j] = InverseStd(variance[j]):  y = NormalizedValue(x, ...).
+// x, y [m, n]; the vectors [n]; y may be x. REQUIRES: m > 0.
+using BatchNormTrainForward = void(ExecContext& context, ConstMatrixView<float> x, const float* gamma,
+                                   const float* beta, float epsilon, EpsilonPlacement placement,
+                                   float* mean, float* variance, float* inv_std, MatrixView<float> y);
+
+// With xhat = (x - mean) inv_std, means over the batch, and
+// kappa = 1 (kInsideRoot), 1 / (sqrt(variance) inv_std), or 0 where the variance is 0 (kOutsideRoot):
+//   dx     = gamma inv_std (dy - mean(dy) - kappa xhat mean(dy xhat))
+//   dgamma = sum(dy xhat), dbeta = sum(dy)
+// dx may be dy.
+using BatchNormTrainBackward = void(ExecContext& context, ConstMatrixView<float> x,
+                                    ConstMatrixView<float> dy, const float* gamma, const float* mean,
+                                    const float* variance, const float* inv_std,
+                                    EpsilonPlacement placement, MatrixView<float> dx, float* dgamma,
+                                    float* dbeta);
+
+// y = NormalizedValue(x, mean, inv_std, gamma, beta) with given statistics.   y may be x.
+using BatchNormEval = void(ExecContext& context, ConstMatrixView<float> x, const float* mean,
+                           const float* inv_std, const float* gamma, const float* beta,
+                           MatrixView<float> y);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_KERNELS_BATCH_NORM_H_

@@ -1,0 +1,56 @@
+// Elementwise arithmetic and activations, float32.
+
+#ifndef BITGRAD_OPS_KERNELS_ELEMENTWISE_H_
+#define BITGRAD_OPS_KERNELS_ELEMENTWISE_H_
+
+#include "core/exec_context.h"
+#include "core/rng.h"
+#include "core/view.h"
+
+namespace bitgrad {
+
+//   kRelu       max(x, 0)                        dx = dy * 1{x > 0}
+//   kLeakyRelu  x > 0 ? x : a x                  dx = dy * (x > 0 ? 1 : a)        a: parameter
+//   kHardtanh   clip(x, -1, 1)                   dx = dy * 1{|x| <= 1}
+//   kSigmoid    1 / (1 + exp(-x))                dx = dy * y (1 - y)
+//   kTanh       tanh(x)                          dx = dy * (1 - y^2)
+// NaN stays NaN in the forward pass.
+enum class Unary : int { kRelu = 1, kLeakyRelu = 2, kHardtanh = 3, kSigmoid = 4, kTanh = 5 };
+
+// y = f(x).   x, y [count]; y may be x.
+using UnaryForward = void(ExecContext& context, Unary op, float parameter, const float* x, float* y,
+                          int64_t count);
+
+// dx from dy and `saved`: the input x for kRelu, kLeakyRelu and kHardtanh, the output y for kSigmoid and kTanh.
+// dx may be dy.
+using UnaryBackward = void(ExecContext& context, Unary op, float parameter, const float* saved,
+                           const float* dy, float* dx, int64_t count);
+
+enum class Binary : int { kAdd = 1, kSub = 2, kMul = 3 };
+
+// y[i, j] = a[i, j] op b[i, j].   [m, n] all; b.stride = 0 broadcasts one row over the batch; y may be a.
+using BinaryForward = void(ExecContext& context, Binary op, ConstMatrixView<float> a,
+                           ConstMatrixView<float> b, MatrixView<float> y);
+
+// y = scale * x + (accumulate ? y : 0).   y may be x.
+using ScaleF32 = void(ExecContext& context, float scale, const float* x, bool accumulate, float* y,
+                      int64_t count);
+
+// y[i] = value, i < count.
+using FillF32 = void(ExecContext& context, float value, float* y, int64_t count);
+
+// y[i] = low + (high - low) * Uniform(rng, i).
+using FillUniform = void(ExecContext& context, const RngStream& rng, float low, float high, float* y,
+                         int64_t count);
+
+// y[i, j] = x[i, j].   Copies between strides: concat and its backward.
+using CopyMatrix = void(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y);
+
+// Inverted dropout: y[i] = Uniform(rng, i) < keep ? x[i] / keep : 0. The backward pass is the same call on dy,
+// with the same rng: no mask is stored. y may be x. REQUIRES: 0 < keep <= 1.
+using Dropout = void(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y,
+                     int64_t count);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_KERNELS_ELEMENTWISE_H_

@@ -1,0 +1,71 @@
+// struct Kernels: all that a device computes. ops/cpu/cpu_kernels.cc and ops/cuda/cuda_kernels.cc each fill one.
+
+#ifndef BITGRAD_OPS_KERNELS_KERNELS_H_
+#define BITGRAD_OPS_KERNELS_KERNELS_H_
+
+#include "ops/kernels/batch_norm.h"
+#include "ops/kernels/bitpack.h"
+#include "ops/kernels/elementwise.h"
+#include "ops/kernels/gemm.h"
+#include "ops/kernels/kernel.h"
+#include "ops/kernels/losses.h"
+#include "ops/kernels/optimizer_step.h"
+#include "ops/kernels/packed_gemm.h"
+#include "ops/kernels/quantize.h"
+#include "ops/kernels/reduce.h"
+
+namespace bitgrad {
+
+struct Kernels {
+  Kernel<GemmF32> gemm_f32{"gemm_f32"};
+  Kernel<PackedGemmI32> packed_gemm_i32{"packed_gemm_i32"};
+  Kernel<PackedGemmF32> packed_gemm_f32{"packed_gemm_f32"};
+  Kernel<PackedGemmThreshold> packed_gemm_threshold{"packed_gemm_threshold"};
+
+  Kernel<PackSigns> pack_signs{"pack_signs"};
+  Kernel<UnpackSigns> unpack_signs{"unpack_signs"};
+  Kernel<MaskByBits> mask_by_bits{"mask_by_bits"};
+  Kernel<PackPlanes> pack_planes{"pack_planes"};
+  Kernel<ThresholdToBits> threshold_to_bits{"threshold_to_bits"};
+  Kernel<CountOnes> count_ones{"count_ones"};
+
+  Kernel<QuantizeStatistic> quantize_statistic{"quantize_statistic"};
+  Kernel<QuantizeCodes> quantize_codes{"quantize_codes"};
+  Kernel<QuantizeValues> quantize_values{"quantize_values"};
+  Kernel<QuantizeBits> quantize_bits{"quantize_bits"};
+  Kernel<QuantizeBackward> quantize_backward{"quantize_backward"};
+
+  Kernel<UnaryForward> unary_forward{"unary_forward"};
+  Kernel<UnaryBackward> unary_backward{"unary_backward"};
+  Kernel<BinaryForward> binary_forward{"binary_forward"};
+  Kernel<ScaleF32> scale_f32{"scale_f32"};
+  Kernel<FillF32> fill_f32{"fill_f32"};
+  Kernel<FillUniform> fill_uniform{"fill_uniform"};
+  Kernel<CopyMatrix> copy_matrix{"copy_matrix"};
+  Kernel<Dropout> dropout{"dropout"};
+
+  Kernel<SumRows> sum_rows{"sum_rows"};
+  Kernel<SumAll> sum_all{"sum_all"};
+  Kernel<AddSumOfSquares> add_sum_of_squares{"add_sum_of_squares"};
+
+  Kernel<BatchNormTrainForward> batch_norm_train_forward{"batch_norm_train_forward"};
+  Kernel<BatchNormTrainBackward> batch_norm_train_backward{"batch_norm_train_backward"};
+  Kernel<BatchNormEval> batch_norm_eval{"batch_norm_eval"};
+
+  Kernel<SoftmaxCrossEntropyForward> softmax_cross_entropy_forward{"softmax_cross_entropy_forward"};
+  Kernel<SoftmaxCrossEntropyBackward> softmax_cross_entropy_backward{
+      "softmax_cross_entropy_backward"};
+  Kernel<SquaredHingeForward> squared_hinge_forward{"squared_hinge_forward"};
+  Kernel<SquaredHingeBackward> squared_hinge_backward{"squared_hinge_backward"};
+  Kernel<SquaredErrorForward> squared_error_forward{"squared_error_forward"};
+  Kernel<SquaredErrorBackward> squared_error_backward{"squared_error_backward"};
+  Kernel<CountErrors> count_errors{"count_errors"};
+
+  Kernel<SgdStep> sgd_step{"sgd_step"};
+  Kernel<AdamStep> adam_step{"adam_step"};
+  Kernel<AdaMaxStep> adamax_step{"adamax_step"};
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_KERNELS_KERNELS_H_

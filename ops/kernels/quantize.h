@@ -1,0 +1,43 @@
+// Quantizers over matrices: the scalar functions of ops/quantizers/ applied to every element.
+//
+// The random number of element (i, j), where the quantizer is stochastic, is Uniform(rng, i * cols + j).
+// `statistic` is what QuantizeStatistic wrote: one float, or one per row for Statistic::kRowMaxAbs; it is not
+// read for Statistic::kNone and may then be null.
+
+#ifndef BITGRAD_OPS_KERNELS_QUANTIZE_H_
+#define BITGRAD_OPS_KERNELS_QUANTIZE_H_
+
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/rng.h"
+#include "core/view.h"
+#include "ops/quantizers/quantizer.h"
+
+namespace bitgrad {
+
+// statistic[0], or statistic[i] of each row.   x [m, n] float32. The same bits at any thread count.
+using QuantizeStatistic = void(ExecContext& context, const Quantizer& quantizer,
+                               ConstMatrixView<float> x, float* statistic);
+
+// codes[i, j] = Code(x[i, j]), integers as float32 (for an encoding of kFloat: the value).
+using QuantizeCodes = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                           const float* statistic, const RngStream& rng, MatrixView<float> codes);
+
+// values[i, j] = Code(x[i, j]) * scale, with the row's scale for Statistic::kRowMaxAbs. values may be x.
+using QuantizeValues = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                            const float* statistic, const RngStream& rng, MatrixView<float> values);
+
+// bits[i, j] = Code(x[i, j]) > 0. With window.words not null also window[i, j] = (Surrogate(x[i, j]) != 0).
+// REQUIRES: the encoding is kBinary; a window only where info().surrogate_is_window.
+using QuantizeBits = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                          const float* statistic, const RngStream& rng, BitMatrixView bits,
+                          BitMatrixView window);
+
+// dx[i, j] = dq[i, j] * Surrogate(x[i, j]).   dx may be dq.
+using QuantizeBackward = void(ExecContext& context, const Quantizer& quantizer,
+                              ConstMatrixView<float> x, const float* statistic,
+                              ConstMatrixView<float> dq, MatrixView<float> dx);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_KERNELS_QUANTIZE_H_

@@ -1,0 +1,22 @@
+// Sums, float32 in, accumulated in double over fixed blocks: the same bits at any thread count.
+
+#ifndef BITGRAD_OPS_KERNELS_REDUCE_H_
+#define BITGRAD_OPS_KERNELS_REDUCE_H_
+
+#include "core/exec_context.h"
+#include "core/view.h"
+
+namespace bitgrad {
+
+// y[j] = sum_i x[i, j], added to y where `accumulate`.   x [m, n], y [n]
+using SumRows = void(ExecContext& context, ConstMatrixView<float> x, bool accumulate, float* y);
+
+// *y = scale * sum_i x[i].   x [count]
+using SumAll = void(ExecContext& context, const float* x, int64_t count, float scale, float* y);
+
+// *y += sum_i x[i]^2, y a double: the global gradient norm is its root over all parameters.
+using AddSumOfSquares = void(ExecContext& context, const float* x, int64_t count, double* y);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_KERNELS_REDUCE_H_

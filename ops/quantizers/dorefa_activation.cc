@@ -1,0 +1,11 @@
+#include "ops/quantizers/dorefa_activation.h"
+
+#include "ops/quantizers/list.h"
+
+namespace bitgrad {
+
+Quantizer DorefaActivation(int bits) {
+  return MakeQuantizer<DorefaActivationQuantizer>({.bits = bits});
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,41 @@
+// DoReFa-Net's activation quantizer.
+//
+//   q(x) = round((2^k - 1) clip(x, 0, 1)) / (2^k - 1)       ties up; NaN gives 0
+//   Surrogate(x) = 1{0 <= x <= 1}
+//
+// Source: Zhou et al., "DoReFa-Net", arXiv 1606.06160, section 2.4.
+
+#ifndef BITGRAD_OPS_QUANTIZERS_DOREFA_ACTIVATION_H_
+#define BITGRAD_OPS_QUANTIZERS_DOREFA_ACTIVATION_H_
+
+#include "ops/quantizers/scalar.h"
+
+namespace bitgrad {
+
+struct DorefaActivationQuantizer : QuantizerBase {
+  static constexpr char kName[] = "dorefa_activation";
+  static constexpr char kHelp[] =
+      "round((2^k-1) clip(x, 0, 1)) / (2^k-1), k = 1..8 bits; surrogate 1{0 <= x <= 1} "
+      "(DoReFa-Net, arXiv 1606.06160)";
+  static constexpr QuantizerArgument kArgument = QuantizerArgument::kBits;
+  static constexpr float kDefaultArgument = 2, kMinArgument = 1, kMaxArgument = 8;
+  static Encoding EncodingOf(const QuantizerArgs& args) {
+    return {EncodingKind::kUnsigned, args.bits};
+  }
+  static float Scale(const QuantizerArgs& args, float) { return 1.0f / LargestCode(args.bits); }
+  static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/,
+                              float /*uniform*/) {
+    const float clipped = !(x > 0.0f) ? 0.0f : x < 1.0f ? x : 1.0f;
+    return RoundHalfUp(LargestCode(args.bits) * clipped);
+  }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) {
+    return x >= 0.0f && x <= 1.0f ? 1.0f : 0.0f;
+  }
+};
+
+// REQUIRES: 1 <= bits <= 8.
+Quantizer DorefaActivation(int bits);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_QUANTIZERS_DOREFA_ACTIVATION_H_

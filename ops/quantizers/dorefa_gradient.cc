@@ -1,0 +1,11 @@
+#include "ops/quantizers/dorefa_gradient.h"
+
+#include "ops/quantizers/list.h"
+
+namespace bitgrad {
+
+Quantizer DorefaGradient(int bits) {
+  return MakeQuantizer<DorefaGradientQuantizer>({.bits = bits});
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,13 @@
+#include "ops/quantizers/identity.h"
+
+#include "ops/quantizers/list.h"
+
+namespace bitgrad {
+
+Quantizer Identity() { return MakeQuantizer<IdentityQuantizer>(); }
+
+Quantizer::Quantizer() : Quantizer(Identity()) {}
+
+bool Quantizer::is_identity() const { return *this == Identity(); }
+
+}  // namespace bitgrad

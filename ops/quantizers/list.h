@@ -1,0 +1,69 @@
+// The list of all quantizers: one line each. Kernels of every device instantiate themselves over it, --help
+// prints it and the property suite runs over it.
+
+#ifndef BITGRAD_OPS_QUANTIZERS_LIST_H_
+#define BITGRAD_OPS_QUANTIZERS_LIST_H_
+
+#include <tuple>
+#include <type_traits>
+
+#include "ops/quantizers/approx_sign.h"
+#include "ops/quantizers/dorefa_activation.h"
+#include "ops/quantizers/dorefa_gradient.h"
+#include "ops/quantizers/dorefa_weight.h"
+#include "ops/quantizers/identity.h"
+#include "ops/quantizers/k_bit.h"
+#include "ops/quantizers/sign.h"
+#include "ops/quantizers/stochastic_sign.h"
+#include "ops/quantizers/stochastic_ternary.h"
+#include "ops/quantizers/swish_sign.h"
+#include "ops/quantizers/ternary.h"
+
+namespace bitgrad {
+
+using QuantizerList = std::tuple<  //
+    IdentityQuantizer,             //
+    SignQuantizer,                 //
+    StochasticSignQuantizer,       //
+    ApproxSignQuantizer,           //
+    SwishSignQuantizer,            //
+    TernaryQuantizer,              //
+    StochasticTernaryQuantizer,    //
+    KBitQuantizer,                 //
+    DorefaActivationQuantizer,     //
+    DorefaWeightQuantizer,         //
+    DorefaGradientQuantizer        //
+    >;
+
+inline constexpr int kQuantizerCount = std::tuple_size_v<QuantizerList>;
+
+template <typename Q, int i = 0>
+constexpr int QuantizerIndex() {
+  if constexpr (std::is_same_v<Q, std::tuple_element_t<i, QuantizerList>>) {
+    return i;
+  } else {
+    return QuantizerIndex<Q, i + 1>();
+  }
+}
+
+// A quantizer's value. Used by its own .cc file.
+template <typename Q>
+Quantizer MakeQuantizer(QuantizerArgs args = {}) {
+  return Quantizer(&AllQuantizers()[QuantizerIndex<Q>()], args);
+}
+
+// Calls f.template operator()<Q>() for the struct Q behind `info`: the one place where a value turns into a type.
+template <typename F, int i = 0>
+void DispatchQuantizer(const QuantizerInfo& info, const F& f) {
+  if constexpr (i < kQuantizerCount) {
+    if (info.index == i) {
+      f.template operator()<std::tuple_element_t<i, QuantizerList>>();
+    } else {
+      DispatchQuantizer<F, i + 1>(info, f);
+    }
+  }
+}
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_QUANTIZERS_LIST_H_

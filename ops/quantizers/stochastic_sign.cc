@@ -1,0 +1,13 @@
+#include "ops/quantizers/stochastic_sign.h"
+
+#include "ops/quantizers/list.h"
+
+namespace bitgrad {
+
+Quantizer StochasticSign() { return MakeQuantizer<StochasticSignQuantizer>(); }
+
+Quantizer StochasticSignAtEvaluation(QuantizerRole role) {
+  return role == QuantizerRole::kActivation ? Sign() : Identity();
+}
+
+}  // namespace bitgrad

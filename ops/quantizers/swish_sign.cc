@@ -1,0 +1,9 @@
+#include "ops/quantizers/swish_sign.h"
+
+#include "ops/quantizers/list.h"
+
+namespace bitgrad {
+
+Quantizer SwishSign(float beta) { return MakeQuantizer<SwishSignQuantizer>({.parameter = beta}); }
+
+}  // namespace bitgrad
