@@ -52,16 +52,21 @@ Allocator& HeapAllocator() {
 }
 
 PoolAllocator::~PoolAllocator() {
-  BITGRAD_DCHECK(live_bytes_ == 0);
   for (auto& list : free_) {
     for (void* block : list) std::free(block);
   }
+}
+
+void PoolAllocator::Abandon() {
+  abandoned_ = true;
+  if (live_blocks_ == 0) delete this;
 }
 
 void* PoolAllocator::Allocate(size_t bytes) {
   const SizeClass size = ClassOf(bytes);
   BITGRAD_CHECK(size.index < kClasses);
   live_bytes_ += size.bytes;
+  ++live_blocks_;
   peak_bytes_ = std::max(peak_bytes_, live_bytes_);
   auto& list = free_[size.index];
   if (!list.empty()) {
@@ -78,6 +83,7 @@ void PoolAllocator::Deallocate(void* block, size_t bytes) {
   const SizeClass size = ClassOf(bytes);
   live_bytes_ -= size.bytes;
   free_[size.index].push_back(block);
+  if (--live_blocks_ == 0 && abandoned_) delete this;
 }
 
 }  // namespace bitgrad

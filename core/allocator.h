@@ -37,13 +37,15 @@ class Allocator {
 Allocator& HeapAllocator();
 
 // Keeps freed blocks in free lists by size class. Not thread-safe: one pool, one thread.
+//
+// The pool's owner lets go of it with Abandon(): blocks still out (a gradient that a parameter holds when the
+// context is already gone) keep it alive until the last one comes back.
 class PoolAllocator final : public Allocator {
  public:
-  PoolAllocator() = default;
+  static PoolAllocator* New() { return new PoolAllocator; }
   PoolAllocator(const PoolAllocator&) = delete;
   PoolAllocator& operator=(const PoolAllocator&) = delete;
-  // REQUIRES: every block was given back.
-  ~PoolAllocator() override;
+  void Abandon();
 
   void* Allocate(size_t bytes) override;
   void Deallocate(void* block, size_t bytes) override;
@@ -56,11 +58,16 @@ class PoolAllocator final : public Allocator {
 
  private:
   static constexpr int kClasses = 48 * 4;
+  PoolAllocator() = default;
+  ~PoolAllocator() override;
+
   std::vector<void*> free_[kClasses];
   size_t live_bytes_ = 0;
   size_t peak_bytes_ = 0;
   size_t reserved_bytes_ = 0;
   int64_t system_allocations_ = 0;
+  int64_t live_blocks_ = 0;
+  bool abandoned_ = false;
 };
 
 }  // namespace bitgrad

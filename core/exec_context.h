@@ -28,14 +28,15 @@ class ExecContext {
 
   ExecContext() : ExecContext(Options{}) {}
   explicit ExecContext(const Options& options);
+  ~ExecContext() { allocator_->Abandon(); }
   ExecContext(const ExecContext&) = delete;
   ExecContext& operator=(const ExecContext&) = delete;
 
   Device device() const { return device_; }
   int threads() const { return threads_; }
 
-  // Memory for values of a step and for scratch. REQUIRES: the context outlives what it allocates.
-  PoolAllocator& allocator() { return allocator_; }
+  // Memory for values of a step and for scratch.
+  PoolAllocator& allocator() { return *allocator_; }
 
   // Random state. The step counts training tapes: each training-mode Tape (and each Reset of one)
   // takes the next, so two steps never draw the same numbers; a checkpoint stores it.
@@ -56,7 +57,7 @@ class ExecContext {
   int threads_;
   uint64_t seed_;
   uint32_t step_ = 0;
-  PoolAllocator allocator_;
+  PoolAllocator* allocator_ = PoolAllocator::New();
   absl::Status status_;
 };
 

@@ -83,6 +83,8 @@ class Tensor {
   Tensor Alias() const { return Alias(shape_); }
   // REQUIRES: shape.num_elements() == num_elements().
   Tensor Alias(Shape shape) const;
+  // Whether no other handle shares the bytes.
+  bool is_unique() const { return buffer_.use_count() == 1; }
 
  private:
   struct Buffer {

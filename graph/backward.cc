@@ -1,0 +1,85 @@
+// Tape::Backward: the reverse loop and the accumulation of gradients.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/check.h"
+#include "graph/tape.h"
+#include "graph/tape_core.h"
+
+namespace bitgrad {
+
+absl::Status Tape::Backward(const Var& loss) {
+  if (absl::Status error = status(); !error.ok()) return error;
+  if (!Check(loss, "backward")) return status();
+  if (!training()) {
+    return absl::FailedPreconditionError("backward: the tape records an evaluation; use Mode::kTrain");
+  }
+  if (core_->backward_done) {
+    return absl::FailedPreconditionError(
+        "backward: already run on this recording; Reset() the tape or record again");
+  }
+  Node& last = core_->nodes[loss.index_];
+  if (last.shape.num_elements() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "backward: the loss has shape ", last.shape.ToString(), "; it has to be one number"));
+  }
+  core_->backward_done = true;
+  if (!last.requires_gradient) {
+    return absl::FailedPreconditionError("backward: the loss depends on no parameter");
+  }
+  last.gradient = Tensor(last.shape, DType::kFloat32, context().allocator());
+  if (core_->gradient_arithmetic == nullptr) {
+    return absl::FailedPreconditionError("backward: no op was recorded");
+  }
+  core_->gradient_arithmetic->fill(context(), 1.0f, last.gradient);
+
+  for (int32_t i = loss.index_; i >= 0; --i) {
+    Node& node = core_->nodes[i];
+    if (node.backward == nullptr) continue;
+    if (!node.gradient.is_null()) {
+      GradientSink sink(*this, i, &node.gradient);
+      node.backward(sink);
+      node.gradient = Tensor();
+    }
+    node.backward = nullptr;  // Gives back the saved bits, masks and values.
+  }
+  return status();
+}
+
+void Tape::AddGradient(int32_t index, Tensor gradient) {
+  Node& node = core_->nodes[index];
+  BITGRAD_CHECK(node.requires_gradient && gradient.shape() == node.shape);
+  Tensor& sum = node.parameter != nullptr ? node.parameter->gradient : node.gradient;
+  if (sum.is_null()) {
+    sum = std::move(gradient);
+    return;
+  }
+  // An op may hand one buffer to several inputs: never add into a shared one.
+  if (!sum.is_unique()) {
+    if (gradient.is_unique()) {
+      std::swap(sum, gradient);
+    } else {
+      Tensor copy = Tensor(sum.shape(), sum.dtype(), context().allocator());
+      core_->gradient_arithmetic->fill(context(), 0.0f, copy);
+      core_->gradient_arithmetic->add(context(), sum, copy);
+      sum = std::move(copy);
+    }
+  }
+  core_->gradient_arithmetic->add(context(), gradient, sum);
+}
+
+ExecContext& Tape::GradientSink::context() const { return tape_.context(); }
+
+void Tape::GradientSink::Count(const ArithmeticCounts& counts) { tape_.Count(counts); }
+
+bool Tape::GradientSink::wants(int input) const {
+  const Node& node = tape_.core_->nodes[node_];
+  return tape_.core_->nodes[node.inputs[input]].requires_gradient;
+}
+
+void Tape::GradientSink::Add(int input, Tensor gradient) {
+  tape_.AddGradient(tape_.core_->nodes[node_].inputs[input], std::move(gradient));
+}
+
+}  // namespace bitgrad

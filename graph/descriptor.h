@@ -1,0 +1,59 @@
+// What a node of the tape says about itself, beside its values: enough for summaries, arithmetic counts
+// and freezing, so that any recorded model can be exported.
+
+#ifndef BITGRAD_GRAPH_DESCRIPTOR_H_
+#define BITGRAD_GRAPH_DESCRIPTOR_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/string_view.h"
+
+namespace bitgrad {
+
+struct Attribute {
+  const char* name;
+  std::variant<int64_t, double, std::string> value;
+};
+
+struct OpDescriptor {
+  absl::string_view op;  // "linear"; a string literal
+  absl::InlinedVector<Attribute, 1> attributes;
+
+  // The attribute's value, or `fallback` where the op has none of that name and type.
+  template <typename T>
+  T Get(absl::string_view name, T fallback) const {
+    for (const Attribute& attribute : attributes) {
+      if (name == attribute.name) {
+        if (const T* value = std::get_if<T>(&attribute.value)) return *value;
+      }
+    }
+    return fallback;
+  }
+};
+
+// Scalar operations carried out, forward and backward: what binary nets save.
+struct ArithmeticCounts {
+  int64_t float_multiplications = 0;
+  int64_t float_additions = 0;
+  int64_t integer_additions = 0;  // sums of few-bit codes whose products are sign changes or table look-ups
+  int64_t shifts = 0;
+  int64_t xnor_popcounts = 0;  // one-bit multiply-accumulates
+  int64_t square_roots = 0;
+
+  ArithmeticCounts& operator+=(const ArithmeticCounts& other) {
+    float_multiplications += other.float_multiplications;
+    float_additions += other.float_additions;
+    integer_additions += other.integer_additions;
+    shifts += other.shifts;
+    xnor_popcounts += other.xnor_popcounts;
+    square_roots += other.square_roots;
+    return *this;
+  }
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_GRAPH_DESCRIPTOR_H_

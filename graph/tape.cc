@@ -1,0 +1,193 @@
+#include "graph/tape.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "graph/tape_core.h"
+
+namespace bitgrad {
+
+// ---- Var ----------------------------------------------------------------------------------------------
+
+Var::Var(void* core, int32_t index, uint32_t generation)
+    : core_(core), index_(index), generation_(generation) {
+  Tape::Retain(static_cast<Tape::Core*>(core_), index_, generation_);
+}
+Var::Var(const Var& other) : Var(other.core_, other.index_, other.generation_) {}
+Var::Var(Var&& other) noexcept
+    : core_(std::exchange(other.core_, nullptr)),
+      index_(other.index_),
+      generation_(other.generation_) {}
+Var& Var::operator=(Var other) noexcept {
+  std::swap(core_, other.core_);
+  std::swap(index_, other.index_);
+  std::swap(generation_, other.generation_);
+  return *this;
+}
+Var::~Var() { Tape::Release(static_cast<Tape::Core*>(core_), index_, generation_); }
+
+Tape* Var::tape() const {
+  return core_ == nullptr ? nullptr : static_cast<Tape::Core*>(core_)->tape;
+}
+
+const Shape& Var::shape() const {
+  static const Shape kNone({0});
+  const auto* core = static_cast<Tape::Core*>(core_);
+  return core != nullptr && core->valid(index_, generation_) ? core->nodes[index_].shape : kNone;
+}
+
+void Tape::Retain(Core* core, int32_t index, uint32_t generation) {
+  if (core == nullptr) return;
+  ++core->references;
+  if (core->valid(index, generation)) ++core->nodes[index].handles;
+}
+
+void Tape::Release(Core* core, int32_t index, uint32_t generation) {
+  if (core == nullptr) return;
+  if (core->valid(index, generation)) {
+    Node& node = core->nodes[index];
+    // Constants of an evaluation stay, for exporters that look at the whole recording.
+    if (--node.handles == 0 && (core->mode == Mode::kTrain || !node.inputs.empty())) {
+      node.value = Tensor();
+    }
+  }
+  if (--core->references == 0) delete core;
+}
+
+// ---- Tape ---------------------------------------------------------------------------------------------
+
+Tape::Tape(ExecContext& context, Mode mode) : core_(new Core(this, context, mode)) {
+  if (training()) context.AdvanceStep();
+}
+
+Tape::~Tape() {
+  core_->tape = nullptr;
+  core_->nodes.clear();
+  if (--core_->references == 0) delete core_;
+}
+
+ExecContext& Tape::context() const { return core_->context; }
+Mode Tape::mode() const { return core_->mode; }
+absl::Span<const Tape::Node> Tape::nodes() const { return core_->nodes; }
+const std::string& Tape::layer() const { return core_->layer; }
+const ArithmeticCounts& Tape::arithmetic() const { return core_->arithmetic; }
+void Tape::Count(const ArithmeticCounts& counts) { core_->arithmetic += counts; }
+const std::vector<WindowObservation>& Tape::observations() const { return core_->observations; }
+
+void Tape::Observe(int64_t inside, int64_t total) {
+  core_->observations.push_back({core_->layer, inside, total});
+}
+
+void Tape::Reset() {
+  core_->nodes.clear();
+  core_->parameters.clear();
+  core_->observations.clear();
+  core_->layer.clear();
+  core_->status = absl::OkStatus();
+  core_->backward_done = false;
+  core_->random_streams = 0;
+  core_->arithmetic = {};
+  ++core_->generation;
+  if (training()) context().AdvanceStep();
+}
+
+RngStream Tape::NextRandomStream(RngPurpose purpose) {
+  return {context().seed(), purpose, context().step(), core_->random_streams++};
+}
+
+absl::Status Tape::status() const {
+  return core_->status.ok() ? context().status() : core_->status;
+}
+
+void Tape::ReportError(const absl::Status& error) {
+  if (error.ok() || !core_->status.ok()) return;
+  core_->status = core_->layer.empty()
+                      ? error
+                      : absl::Status(error.code(),
+                                     absl::StrCat("layer '", core_->layer, "': ", error.message()));
+}
+
+Tape::Layer::Layer(Tape& tape, absl::string_view path)
+    : tape_(tape), previous_(std::exchange(tape.core_->layer, std::string(path))) {}
+Tape::Layer::~Layer() { tape_.core_->layer = std::move(previous_); }
+
+bool Tape::Check(const Var& var, absl::string_view op) {
+  if (!core_->status.ok()) return false;
+  if (var.core_ == core_ && core_->valid(var.index_, var.generation_)) return true;
+  absl::string_view why = "is empty (default-constructed, or of a tape that is gone)";
+  if (var.tape() == this) why = "is of a failed op or of a step before the tape's Reset()";
+  if (var.tape() != nullptr && var.tape() != this) why = "belongs to another tape";
+  ReportError(absl::InvalidArgumentError(absl::StrCat(op, ": an operand ", why)));
+  return false;
+}
+
+Var Tape::Failed() { return Var(core_, -1, core_->generation); }
+
+Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value,
+                 BackwardFunction backward, const GradientArithmetic* arithmetic) {
+  if (!core_->status.ok()) return Failed();
+  Node node;
+  node.shape = value.shape();
+  node.value = std::move(value);
+  node.descriptor = std::move(descriptor);
+  node.layer = core_->layer;
+  for (const Var& input : inputs) {
+    if (!Check(input, node.descriptor.op)) return Failed();
+    node.inputs.push_back(input.index_);
+    node.requires_gradient |= core_->nodes[input.index_].requires_gradient;
+  }
+  if (training() && node.requires_gradient) node.backward = std::move(backward);
+  if (arithmetic != nullptr) core_->gradient_arithmetic = arithmetic;
+  core_->nodes.push_back(std::move(node));
+  return Var(core_, static_cast<int32_t>(core_->nodes.size()) - 1, core_->generation);
+}
+
+Var Tape::Input(const Tensor& value) {
+  if (value.is_null()) {
+    ReportError(absl::InvalidArgumentError("input: the tensor is null"));
+    return Failed();
+  }
+  return Record({.op = "input"}, {}, value.Alias(), nullptr, nullptr);
+}
+
+Var Tape::Differentiable(const Tensor& value) {
+  Var var = Input(value);
+  if (Check(var, "input")) core_->nodes[var.index_].requires_gradient = training();
+  return var;
+}
+
+Var Tape::Use(Parameter& parameter) {
+  if (!core_->status.ok()) return Failed();
+  if (auto it = core_->parameters.find(&parameter); it != core_->parameters.end()) {
+    Node& node = core_->nodes[it->second];
+    if (node.value.is_null()) node.value = parameter.value.Alias();
+    return Var(core_, it->second, core_->generation);
+  }
+  if (parameter.value.is_null()) {
+    ReportError(absl::FailedPreconditionError(
+        absl::StrCat("parameter '", parameter.name, "' has no value")));
+    return Failed();
+  }
+  Var var = Record({.op = "parameter"}, {}, parameter.value.Alias(), nullptr, nullptr);
+  Node& node = core_->nodes[var.index_];
+  node.parameter = &parameter;
+  node.requires_gradient = training() && parameter.trainable;
+  core_->parameters.emplace(&parameter, var.index_);
+  return var;
+}
+
+absl::StatusOr<const Tensor*> Tape::Value(const Var& var) const {
+  if (absl::Status error = status(); !error.ok()) return error;
+  if (!const_cast<Tape*>(this)->Check(var, "value")) return status();
+  return &core_->nodes[var.index_].value;
+}
+
+absl::StatusOr<const Tensor*> Tape::Gradient(const Var& var) const {
+  if (absl::Status error = status(); !error.ok()) return error;
+  if (!const_cast<Tape*>(this)->Check(var, "gradient")) return status();
+  const Tensor& gradient = core_->nodes[var.index_].gradient;
+  if (gradient.is_null()) return absl::NotFoundError("no gradient arrived at this value");
+  return &gradient;
+}
+
+}  // namespace bitgrad

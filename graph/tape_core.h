@@ -1,0 +1,40 @@
+// The state behind a Tape and its Vars. Private to graph/.
+
+#ifndef BITGRAD_GRAPH_TAPE_CORE_H_
+#define BITGRAD_GRAPH_TAPE_CORE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "graph/tape.h"
+
+namespace bitgrad {
+
+struct Tape::Core {
+  Core(Tape* tape, ExecContext& context, Mode mode) : tape(tape), context(context), mode(mode) {}
+
+  bool valid(int32_t index, uint32_t g) const {
+    return tape != nullptr && g == generation && index >= 0 &&
+           index < static_cast<int32_t>(nodes.size());
+  }
+
+  Tape* tape;  // null once the Tape is gone
+  int64_t references = 1;  // the Tape and every living Var
+  ExecContext& context;
+  const Mode mode;
+  uint32_t generation = 1;
+  std::vector<Node> nodes;
+  absl::flat_hash_map<const Parameter*, int32_t> parameters;
+  std::string layer;
+  absl::Status status;
+  bool backward_done = false;
+  uint32_t random_streams = 0;
+  ArithmeticCounts arithmetic;
+  const GradientArithmetic* gradient_arithmetic = nullptr;
+  std::vector<WindowObservation> observations;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_GRAPH_TAPE_CORE_H_

@@ -1,0 +1,38 @@
+// Var: a handle to a value on a tape. Cheap to copy; owns nothing but a count on the value it names.
+
+#ifndef BITGRAD_GRAPH_VAR_H_
+#define BITGRAD_GRAPH_VAR_H_
+
+#include <cstdint>
+
+#include "core/shape.h"
+
+namespace bitgrad {
+
+class Tape;
+
+class Var {
+ public:
+  Var() = default;  // Refers to nothing; ops on it report an error on the other operand's tape, if any.
+  Var(const Var& other);
+  Var(Var&& other) noexcept;
+  Var& operator=(Var other) noexcept;
+  ~Var();
+
+  // The tape, or null for a Var that is default-constructed or outlived its tape.
+  Tape* tape() const;
+  // The shape of the value; of a failed op: [0].
+  const Shape& shape() const;
+  int32_t index() const { return index_; }
+
+ private:
+  friend class Tape;
+  Var(void* core, int32_t index, uint32_t generation);
+  void* core_ = nullptr;  // Tape::Core
+  int32_t index_ = -1;
+  uint32_t generation_ = 0;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_GRAPH_VAR_H_
