@@ -1,0 +1,74 @@
+// PackedModel: a packed model file, memory-mapped, checked as a whole and used in place.
+//
+//   BITGRAD_ASSIGN_OR_RETURN(auto model, PackedModel::Open("net.bgm"));
+//   ConstBitMatrixView weights = model->plane(blob, 0);
+//
+// Open() verifies every byte of the file (docs/packed_model_format.md) and every rule of its program; after
+// it, accessors and the interpreter meet no surprises. Errors name the file, the field or blob, and what to do.
+// The file must not be changed in place while it is open: writers replace it by renaming, which is safe.
+
+#ifndef BITGRAD_RUNTIME_PACKED_MODEL_H_
+#define BITGRAD_RUNTIME_PACKED_MODEL_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "core/bit_matrix.h"
+#include "core/mapped_file.h"
+#include "core/shape.h"
+#include "ops/quantizers/quantizer.h"
+#include "proto/packed_model.pb.h"
+
+namespace bitgrad {
+
+// What the program's checker found out about a value.
+struct PackedValue {
+  Shape example;        // without the batch
+  bool is_bits = false; // {-1, +1} as packed bits, from a linear with a threshold; else float
+  int64_t features() const { return example.num_elements(); }
+};
+
+class PackedModel {
+ public:
+  static absl::StatusOr<std::unique_ptr<PackedModel>> Open(const std::string& path);
+  // The same from a copy of the file's bytes. `name` stands for the path in errors.
+  static absl::StatusOr<std::unique_ptr<PackedModel>> FromBytes(std::string name,
+                                                                absl::string_view bytes);
+
+  const std::string& name() const { return name_; }
+  const packed::Header& header() const { return header_; }
+  int64_t byte_size() const { return byte_size_; }
+
+  // Value 0 is the input; value i + 1 is that of instruction i.
+  const PackedValue& value(int id) const { return values_[id]; }
+  // Of the input of a linear instruction, parsed.
+  const Quantizer& quantizer(int instruction) const { return quantizers_[instruction]; }
+
+  // Contents of a blob; the views live as long as the model.
+  const packed::Blob& blob(int id) const { return header_.blobs(id); }
+  absl::Span<const float> floats(int id) const;
+  absl::Span<const int32_t> ints(int id) const;
+  ConstBitMatrixView plane(int id, int plane) const;
+
+ private:
+  PackedModel() = default;
+  absl::Status Load(absl::Span<const uint8_t> bytes);
+
+  std::string name_;
+  MappedFile file_;      // either of the two holds the bytes
+  BitMatrix copy_;
+  int64_t byte_size_ = 0;
+  packed::Header header_;
+  std::vector<const uint8_t*> blob_data_;
+  std::vector<PackedValue> values_;
+  std::vector<Quantizer> quantizers_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_PACKED_MODEL_H_

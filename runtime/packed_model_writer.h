@@ -1,0 +1,98 @@
+// PackedModelWriter: builds a packed model, blob by blob and instruction by instruction, and writes it.
+//
+//   PackedModelWriter writer;
+//   writer.header().set_name("mnist_bnn_mlp");
+//   writer.header().mutable_input()->add_shape(784);
+//   int weight = writer.AddCodes("fc1/weight", Sign().encoding(), codes);
+//   int y = writer.AddLinear("fc1", kInputValue, {.weight = weight, .input_quantizer = "k_bit(8)", .scale = s});
+//   BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("net.bgm"));
+//
+// The Add functions return the id of a blob or of a value. The first error is kept and returned by Write(), so
+// callers need not look at each. Write() applies the reader's own checks: what it writes, PackedModel opens.
+
+#ifndef BITGRAD_RUNTIME_PACKED_MODEL_WRITER_H_
+#define BITGRAD_RUNTIME_PACKED_MODEL_WRITER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "core/bit_matrix.h"
+#include "core/encoding.h"
+#include "core/shape.h"
+#include "core/view.h"
+#include "ops/kernels/elementwise.h"
+#include "proto/packed_model.pb.h"
+
+namespace bitgrad {
+
+// The value id of the model's input.
+inline constexpr int kInputValue = 0;
+
+// See message Linear in proto/packed_model.proto for the formula.
+struct LinearSpec {
+  int weight = -1;  // blob of AddCodes, AddBits or AddFloats, [out, in]
+  std::string input_quantizer = "identity";
+  float scale = 1.0f;
+  float weight_scale = 1.0f;
+  int thresholds = -1;  // blob of AddInts, [out]; -1: the value is float
+  int flips = -1;       // blob of AddFlags, [out]
+};
+
+class PackedModelWriter {
+ public:
+  // Producer, name, input, data set, class count, float parameters: for the caller to set. Instructions and
+  // blobs: through the functions below.
+  packed::Header& header() { return header_; }
+
+  // ---- Blobs. The bytes are copied. -------------------------------------------------------------------
+  // REQUIRES: values.size() == shape.num_elements().
+  int AddFloats(absl::string_view name, const Shape& shape, absl::Span<const float> values);
+  int AddInts(absl::string_view name, absl::Span<const int32_t> values);
+  // Each 0 or 1.
+  int AddFlags(absl::string_view name, absl::Span<const uint8_t> flags);
+  // A {-1, +1} matrix.
+  int AddBits(absl::string_view name, ConstBitMatrixView bits);
+  // Integer codes, as the QuantizeCodes kernel makes them, of a kBinary, kTernary, kSymmetric or kUnsigned
+  // encoding. A number that is no code of it is an error.
+  int AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes);
+
+  // ---- Instructions. Each returns the id of its value. ------------------------------------------------
+  int AddLinear(absl::string_view layer, int x, const LinearSpec& spec);
+  int AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std, int gamma, int beta);
+  int AddUnary(absl::string_view layer, int x, Unary op, float parameter = 0);
+  int AddBinary(absl::string_view layer, int a, Binary op, int b);
+  // b: a FLOAT32 blob with the elements of one example.
+  int AddBinaryConstant(absl::string_view layer, int a, Binary op, int blob);
+  int AddQuantize(absl::string_view layer, int x, absl::string_view quantizer);
+  int AddConcat(absl::string_view layer, absl::Span<const int> values);
+  // `shape` is of one example, without the batch.
+  int AddReshape(absl::string_view layer, int x, const Shape& shape);
+
+  // The file's bytes; with them whoever wants to may keep the model in memory (PackedModel::FromBytes).
+  absl::StatusOr<std::string> Serialize() const;
+
+  // Writes the file whole or not at all (core/atomic_file.h) and returns its size.
+  absl::StatusOr<int64_t> Write(const std::string& path) const;
+
+ private:
+  packed::Blob& NewBlob(absl::string_view name, packed::Blob::Kind kind, const Shape& shape);
+  int FinishBlob(std::string bytes);
+  packed::Instruction& NewInstruction(absl::string_view layer, absl::Span<const int> operands);
+  int ValueOfLast() const { return header_.instructions_size(); }
+  void ReportError(absl::Status error) {
+    if (status_.ok()) status_ = std::move(error);
+  }
+
+  packed::Header header_;
+  std::vector<std::string> blob_bytes_;
+  absl::Status status_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_PACKED_MODEL_WRITER_H_
