@@ -1,0 +1,152 @@
+// Optimizer: one training step over a model's parameters, from their gradients.
+//
+//   BITGRAD_ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> optimizer,
+//                            MakeAdam(context, {.common = {.learning_rate = 3e-3}}));
+//   for (const Batch& batch : loader) {
+//     ...
+//     BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
+//     optimizer->set_learning_rate(schedule.At(epoch, fraction));
+//     BITGRAD_RETURN_IF_ERROR(optimizer->Step(model.parameters()));
+//   }
+//
+// With g the gradient of a parameter w and N the norm of all gradients together:
+//
+//   N      = sqrt(sum of g_i^2 over all elements of all trainable parameters that have a gradient)
+//   g'     = g min(1, max_gradient_norm / N) + weight_decay w       decay where Parameter::decays
+//   w_new  = clip(w + s step(g'), -c, c)                            c = Parameter::clip
+//
+// step() is the optimizer's own: see sgd.h, adam.h, adamax.h. The decay is added to the gradient
+// (an L2 penalty), after clipping, for every optimizer.
+//
+// s is BinaryConnect's Glorot learning-rate scale (Courbariaux et al., arXiv 1511.00363): latent
+// weights of quantized layers live in [-1, 1] rather than in Glorot's range, so their steps grow by
+// GlorotScale(fan_in, fan_out). It applies with `glorot_scale` to parameters that are quantized and
+// have fan_in and fan_out. Adam and AdaMax, whose steps do not depend on the gradient's size, take
+// it once, SGD squared.
+//
+// To add an optimizer: a pair like adamax.h/.cc and one line in optimizers.cc.
+
+#ifndef BITGRAD_OPTIM_OPTIMIZER_H_
+#define BITGRAD_OPTIM_OPTIMIZER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "core/exec_context.h"
+#include "core/shape.h"
+#include "core/tensor.h"
+#include "graph/parameter.h"
+#include "ops/kernels/kernels.h"
+
+namespace bitgrad {
+
+// What all optimizers have. Numbers are rounded to float for the kernels, and are checked as such.
+struct OptimizerOptions {
+  double learning_rate = 1e-3;   // > 0
+  double weight_decay = 0;       // >= 0; 0: none
+  bool glorot_scale = false;     // scale the steps of quantized weights
+  double max_gradient_norm = 0;  // >= 0; 0: no clipping
+};
+
+// A tensor of the optimizer's state: "adam/m/hidden1/weight". Borrowed.
+struct NamedTensor {
+  std::string name;
+  const Tensor* tensor = nullptr;
+};
+
+// sqrt((fan_in + fan_out) / 1.5): 36.950 for 1024 -> 1024.
+double GlorotScale(int64_t fan_in, int64_t fan_out);
+
+class Optimizer {
+ public:
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+  virtual ~Optimizer() = default;
+
+  // Updates every trainable parameter that has a gradient, writes its sign_flips and at_clip, and
+  // drops the gradient, so that the next Backward() begins a new sum.
+  //
+  // A trainable parameter without a gradient took no part in the loss: its value and state stay as
+  // they are (no decay, no momentum) and its sign_flips is 0. Parameters that are not trainable are
+  // passed by.
+  //
+  // Errors, after none of which anything was changed:
+  //   - the learning rate, rounded to float, is not a positive finite number;
+  //   - no trainable parameter has a gradient (Backward() was not called since the last step);
+  //   - a gradient's shape, type or device is not that of its value, or a clip is not positive;
+  //   - a gradient has a NaN or an infinity: the first such parameter is named;
+  //   - names, shapes, `trainable` flags or order are not those of the first step's parameters;
+  //   - two parameters have the same name.
+  // A kernel that the device lacks, or that fails, is an error too.
+  absl::Status Step(absl::Span<Parameter* const> parameters);
+
+  const char* name() const { return traits_.name; }
+  const OptimizerOptions& options() const { return options_; }
+  double learning_rate() const { return options_.learning_rate; }
+  // Takes effect, and is checked, at the next Step().
+  void set_learning_rate(double learning_rate) { options_.learning_rate = learning_rate; }
+
+  // Steps done: t of the formulas is this plus one, for all parameters alike.
+  int64_t step_count() const { return step_count_; }
+  // N of the last step, before clipping; 0 before the first.
+  double gradient_norm() const { return gradient_norm_; }
+
+  // What a checkpoint must keep beside parameters and step_count(): a tensor per slot and trainable
+  // parameter, in the order of the parameters. Empty before the first step, and for plain SGD. The
+  // pointers are good until the next Step() or Restore().
+  std::vector<NamedTensor> state() const;
+
+  // Continues from a checkpoint, bit for bit: copies `state`, as state() listed it (in any order).
+  // `parameters` are those that Step() will be given. A state that is missing, of another shape or
+  // type, or that this optimizer does not have is an error that names it; nothing was changed then.
+  absl::Status Restore(absl::Span<Parameter* const> parameters, absl::Span<const NamedTensor> state,
+                       int64_t step_count);
+
+ protected:
+  struct Traits {
+    const char* name;                // in the table and in the names of states
+    std::vector<const char*> slots;  // states per parameter, float32 of its shape, 0 at first
+    int glorot_power;                // s = GlorotScale()^glorot_power
+  };
+
+  // REQUIRES: CheckOptions(options).ok(); the context outlives the optimizer.
+  Optimizer(ExecContext& context, const OptimizerOptions& options, Traits traits);
+
+  static absl::Status CheckOptions(const char* optimizer, const OptimizerOptions& options);
+
+  // Calls the optimizer's kernel; t = 1, 2, ... is the step. slots[i] is state traits.slots[i].
+  virtual void StepParameter(ExecContext& context, const Kernels& kernels, const StepArgs& args,
+                             int64_t t, absl::Span<Tensor> slots, Parameter& parameter,
+                             StepCounts* counts) = 0;
+
+ private:
+  // A parameter as it was at the first step, and its state.
+  struct Bound {
+    std::string name;
+    Shape shape;
+    bool trainable;
+    std::vector<Tensor> slots;  // empty where not trainable
+  };
+
+  absl::StatusOr<std::vector<Bound>> Bind(absl::Span<Parameter* const> parameters) const;
+  absl::Status CheckParameters(absl::Span<Parameter* const> parameters) const;
+  absl::Status CheckUnchanged(absl::Span<Parameter* const> parameters) const;
+  absl::StatusOr<double> GradientNorm(absl::Span<Parameter* const> parameters) const;
+  StepArgs ArgsFor(const Parameter& parameter, double gradient_scale) const;
+  std::string StateName(int slot, const std::string& parameter) const;
+
+  ExecContext& context_;
+  OptimizerOptions options_;
+  const Traits traits_;
+  int64_t step_count_ = 0;
+  double gradient_norm_ = 0;
+  std::vector<Bound> bound_;  // empty before the first step
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPTIM_OPTIMIZER_H_
