@@ -1,0 +1,129 @@
+#include "core/run_main.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "absl/flags/commandlineflag.h"
+#include "absl/flags/reflection.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+namespace bitgrad {
+namespace {
+
+absl::Status UsageError(absl::string_view message) {
+  return absl::InvalidArgumentError(absl::StrCat(message, "; see --help"));
+}
+
+std::string Quoted(const std::string& value) { return absl::StrCat("\"", value, "\""); }
+
+void PrintHelp(absl::string_view program, const MainOptions& options) {
+  std::printf("%s: %s\n", std::string(program).c_str(), options.usage);
+  if (options.more_help != nullptr) std::printf("\n%s", options.more_help().c_str());
+  std::printf("\nFlags:\n");
+  std::map<std::string, const absl::CommandLineFlag*> sorted;
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    // Abseil's own are not for users.
+    if (!absl::StrContains(flag->Filename(), "absl/")) sorted[std::string(name)] = flag;
+  }
+  for (const auto& [name, flag] : sorted) {
+    const bool repeatable = std::count(options.repeatable.begin(), options.repeatable.end(), name) > 0;
+    const std::string value = flag->DefaultValue();
+    std::printf("  --%-12s %s%s%s\n", name.c_str(), flag->Help().c_str(),
+                repeatable ? " May be repeated." : "",
+                value.empty() ? "" : absl::StrCat(" Default: ", value, ".").c_str());
+  }
+}
+
+// Sets the flags. *help: whether --help was among them.
+absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions& options, bool* help) {
+  std::map<std::string, std::string> repeated;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const absl::string_view argument = arguments[i];
+    absl::string_view name = argument;
+    if (!absl::ConsumePrefix(&name, "--") || name.empty()) {
+      return UsageError(absl::StrCat("unexpected argument ", Quoted(std::string(argument)),
+                                     ": everything is a flag, --name=value"));
+    }
+    std::string value;
+    bool has_value = false;
+    if (const size_t equals = name.find('='); equals != absl::string_view::npos) {
+      value = std::string(name.substr(equals + 1));
+      name = name.substr(0, equals);
+      has_value = true;
+    }
+    if (name == "help" && !has_value) {
+      *help = true;
+      continue;
+    }
+    absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
+    if (flag == nullptr && !has_value && absl::StartsWith(name, "no")) {
+      flag = absl::FindCommandLineFlag(name.substr(2));
+      if (flag != nullptr && !flag->IsOfType<bool>()) flag = nullptr;
+      value = "false";
+      has_value = true;
+    }
+    if (flag == nullptr) return UsageError(absl::StrCat("unknown flag --", name));
+    if (!has_value) {
+      if (flag->IsOfType<bool>()) {
+        value = "true";
+      } else if (i + 1 < arguments.size()) {
+        value = arguments[++i];
+      } else {
+        return UsageError(absl::StrCat("flag --", name, " has no value: write --", name, "=VALUE"));
+      }
+    }
+    if (std::count(options.repeatable.begin(), options.repeatable.end(), std::string(name)) > 0) {
+      std::string& all = repeated[std::string(name)];
+      absl::StrAppend(&all, all.empty() ? "" : "\n", value);
+      value = all;
+    }
+    std::string error;
+    if (!flag->ParseFrom(value, &error)) {
+      return UsageError(absl::StrCat("flag --", name, ": ", Quoted(value), " is no value for it",
+                                     error.empty() ? "" : ": ", error));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string OneLine(const absl::Status& status) {
+  std::string text(absl::StripAsciiWhitespace(status.message()));
+  for (char& c : text) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = ' ';
+  }
+  return text.empty() ? absl::StatusCodeToString(status.code()) : text;
+}
+
+int RunMain(int argc, char** argv, const MainOptions& options,
+            absl::FunctionRef<absl::Status()> body) {
+  absl::string_view program = argc > 0 ? argv[0] : "bitgrad";
+  if (const size_t slash = program.rfind('/'); slash != absl::string_view::npos) {
+    program = program.substr(slash + 1);
+  }
+  bool help = false;
+  absl::Status status = ParseArguments(
+      absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0), options, &help);
+  if (status.ok()) {
+    if (help) {
+      PrintHelp(program, options);
+    } else {
+      status = body();
+    }
+  }
+  // What was promised on stdout must have arrived there (a full disk shows only here).
+  if (std::fflush(stdout) != 0 && status.ok()) {
+    status = absl::DataLossError("cannot write the output: the disk is full or the pipe is closed");
+  }
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "%s: %s\n", std::string(program).c_str(), OneLine(status).c_str());
+  return 1;
+}
+
+}  // namespace bitgrad
