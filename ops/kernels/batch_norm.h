@@ -17,6 +17,9 @@ namespace bitgrad {
 
 enum class EpsilonPlacement : int { kInsideRoot = 1, kOutsideRoot = 2 };
 
+// What training keeps a moving average of, for evaluation.
+enum class RunningStatistic : int { kVariance = 1, kStd = 2, kInverseStd = 3 };
+
 inline float InverseStd(float variance, float epsilon, EpsilonPlacement placement) {
   return placement == EpsilonPlacement::kInsideRoot ? 1.0f / std::sqrt(variance + epsilon)
                                                     : 1.0f / (std::sqrt(variance) + epsilon);
@@ -45,6 +48,18 @@ using BatchNormTrainBackward = void(ExecContext& context, ConstMatrixView<float>
                                     const float* variance, const float* inv_std,
                                     EpsilonPlacement placement, MatrixView<float> dx, float* dgamma,
                                     float* dbeta);
+
+// The moving averages, from the batch's statistics, all [n]:
+//   running_mean      = (1 - momentum) running_mean + momentum mean
+//   running_statistic = (1 - momentum) running_statistic + momentum {variance, sqrt(variance), inv_std}
+using BatchNormUpdateRunning = void(ExecContext& context, RunningStatistic kind, float momentum,
+                                    const float* mean, const float* variance, const float* inv_std,
+                                    float* running_mean, float* running_statistic, int64_t n);
+
+// inv_std for evaluation: InverseStd of the variance that `running_statistic` stands for, or itself.   [n]
+using BatchNormRunningInverseStd = void(ExecContext& context, RunningStatistic kind, float epsilon,
+                                        EpsilonPlacement placement, const float* running_statistic,
+                                        float* inv_std, int64_t n);
 
 // y = NormalizedValue(x, mean, inv_std, gamma, beta) with given statistics.   y may be x.
 using BatchNormEval = void(ExecContext& context, ConstMatrixView<float> x, const float* mean,

@@ -48,7 +48,7 @@ using CopyMatrix = void(ExecContext& context, ConstMatrixView<float> x, MatrixVi
 
 // Inverted dropout: y[i] = Uniform(rng, i) < keep ? x[i] / keep : 0. The backward pass is the same call on dy,
 // with the same rng: no mask is stored. y may be x. REQUIRES: 0 < keep <= 1.
-using Dropout = void(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y,
+using DropoutApply = void(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y,
                      int64_t count);
 
 }  // namespace bitgrad

@@ -42,7 +42,7 @@ struct Kernels {
   Kernel<FillF32> fill_f32{"fill_f32"};
   Kernel<FillUniform> fill_uniform{"fill_uniform"};
   Kernel<CopyMatrix> copy_matrix{"copy_matrix"};
-  Kernel<Dropout> dropout{"dropout"};
+  Kernel<DropoutApply> dropout{"dropout"};
 
   Kernel<SumRows> sum_rows{"sum_rows"};
   Kernel<SumAll> sum_all{"sum_all"};
@@ -50,6 +50,9 @@ struct Kernels {
 
   Kernel<BatchNormTrainForward> batch_norm_train_forward{"batch_norm_train_forward"};
   Kernel<BatchNormTrainBackward> batch_norm_train_backward{"batch_norm_train_backward"};
+  Kernel<BatchNormUpdateRunning> batch_norm_update_running{"batch_norm_update_running"};
+  Kernel<BatchNormRunningInverseStd> batch_norm_running_inverse_std{
+      "batch_norm_running_inverse_std"};
   Kernel<BatchNormEval> batch_norm_eval{"batch_norm_eval"};
 
   Kernel<SoftmaxCrossEntropyForward> softmax_cross_entropy_forward{"softmax_cross_entropy_forward"};

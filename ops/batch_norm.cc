@@ -1,0 +1,106 @@
+#include "ops/batch_norm.h"
+
+#include <utility>
+
+#include "ops/op_recorder.h"
+
+namespace bitgrad {
+namespace {
+
+// Per unit and example: x - mean, square, times inv_std, gamma, and sums; see docs/conventions.md.
+ArithmeticCounts ForwardCounts(int64_t elements, int64_t n) {
+  return {.float_multiplications = 3 * elements + 2 * n,
+          .float_additions = 4 * elements,
+          .square_roots = n};
+}
+
+Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter& running_statistic,
+          const BatchNormOptions& options) {
+  const int64_t n = shape.cols();
+  const Shape vector({n});
+  Tensor mean = op.NewTensor(vector), variance = op.NewTensor(vector), inv_std = op.NewTensor(vector);
+  Tensor y = op.NewTensor(shape);
+  op.kernels().batch_norm_train_forward(
+      op.context(), op.value(0).matrix<float>(), op.value(1).data<float>(), op.value(2).data<float>(),
+      options.epsilon, options.placement, mean.mutable_data<float>(), variance.mutable_data<float>(),
+      inv_std.mutable_data<float>(), y.mutable_matrix<float>());
+  op.kernels().batch_norm_update_running(
+      op.context(), options.statistic, options.momentum, mean.data<float>(), variance.data<float>(),
+      inv_std.data<float>(), running_mean.value.mutable_data<float>(),
+      running_statistic.value.mutable_data<float>(), n);
+  op.tape().Count(ForwardCounts(shape.num_elements(), n));
+
+  return op.Record(
+      std::move(y), {},
+      [x = op.value(0).Alias(), gamma = op.value(1).Alias(), mean = std::move(mean),
+       variance = std::move(variance), inv_std = std::move(inv_std),
+       placement = options.placement](Tape::GradientSink& sink) {
+        const Tensor& dy = sink.output_gradient();
+        Tensor dx = NewTensor(sink, dy.shape());
+        Tensor dgamma = NewTensor(sink, gamma.shape());
+        Tensor dbeta = NewTensor(sink, gamma.shape());
+        KernelsOf(sink).batch_norm_train_backward(
+            sink.context(), x.matrix<float>(), dy.matrix<float>(), gamma.data<float>(),
+            mean.data<float>(), variance.data<float>(), inv_std.data<float>(), placement,
+            dx.mutable_matrix<float>(), dgamma.mutable_data<float>(), dbeta.mutable_data<float>());
+        sink.Count({.float_multiplications = 6 * dy.num_elements(),
+                    .float_additions = 4 * dy.num_elements()});
+        if (sink.wants(0)) sink.Add(0, std::move(dx));
+        if (sink.wants(1)) sink.Add(1, std::move(dgamma));
+        if (sink.wants(2)) sink.Add(2, std::move(dbeta));
+      });
+}
+
+}  // namespace
+
+Var BatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
+              Parameter& running_statistic, const BatchNormOptions& options) {
+  // Evaluation reads the statistics as operands, so that an exporter finds them on the tape.
+  Tape* tape = x.tape();
+  if (tape == nullptr || tape->training()) {
+    OpRecorder op("batch_norm", {x, gamma, beta});
+    if (!op.ok()) return op.Failed();
+    const Shape shape = x.shape();
+    const Shape vector({shape.cols()});
+    if (shape.rank() < 1 || gamma.shape() != vector || beta.shape() != vector ||
+        running_mean.value.shape() != vector || running_statistic.value.shape() != vector) {
+      return op.Fail("input ", shape.ToString(), ", gamma ", gamma.shape().ToString(), ", beta ",
+                     beta.shape().ToString(), " and running statistics ",
+                     running_mean.value.shape().ToString(),
+                     " do not match; they have to be [batch, n] and [n]");
+    }
+    if (!(options.epsilon >= 0) || !(options.momentum >= 0) || options.momentum > 1) {
+      return op.Fail("epsilon ", options.epsilon, " and momentum ", options.momentum,
+                     " have to be >= 0 and in [0, 1]");
+    }
+    if (shape.rows() == 0) return op.Fail("the batch is empty");
+    return Train(op, shape, running_mean, running_statistic, options);
+  }
+
+  const Var mean = tape->Use(running_mean);
+  Tensor inverse(running_statistic.value.shape(), DType::kFloat32, tape->context().allocator());
+  KernelsFor(tape->context().device())
+      .batch_norm_running_inverse_std(tape->context(), options.statistic, options.epsilon,
+                                      options.placement, running_statistic.value.data<float>(),
+                                      inverse.mutable_data<float>(), inverse.num_elements());
+  const Var inv_std = tape->Input(inverse);
+  OpRecorder op("batch_norm", {x, mean, inv_std, gamma, beta});
+  if (!op.ok()) return op.Failed();
+  const Shape shape = x.shape();
+  const Shape vector({shape.cols()});
+  for (const Var* v : {&mean, &inv_std, &gamma, &beta}) {
+    if (v->shape() != vector) {
+      return op.Fail("input ", shape.ToString(), " and a vector of ", v->shape().ToString(),
+                     " do not match; they have to be [batch, n] and [n]");
+    }
+  }
+  Tensor y = op.NewTensor(shape);
+  op.kernels().batch_norm_eval(op.context(), op.value(0).matrix<float>(), op.value(1).data<float>(),
+                               op.value(2).data<float>(), op.value(3).data<float>(),
+                               op.value(4).data<float>(), y.mutable_matrix<float>());
+  op.tape().Count({.float_multiplications = 2 * shape.num_elements(),
+                   .float_additions = 2 * shape.num_elements()});
+  return op.Record(std::move(y), {}, nullptr);
+}
+
+}  // namespace bitgrad

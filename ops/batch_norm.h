@@ -1,0 +1,39 @@
+// Batch normalization over features (Ioffe & Szegedy, arXiv 1502.03167). x [.., n] -> [.., n] float32.
+//
+//   training    y = (x - mean) inv_std gamma + beta with the batch's mean and biased variance; then
+//               running = (1 - momentum) running + momentum batch
+//   evaluation  the same expression with the running statistics
+//
+// inv_std = 1 / sqrt(var + epsilon), or 1 / (std + epsilon): EpsilonPlacement. What is averaged besides the
+// mean differs between the papers' codes (RunningStatistic), and so do their test results:
+//
+//   BinaryConnect     kOutsideRoot, kStd, epsilon 1e-4, momentum 0.15 (MNIST), 0.1
+//   BNN (Theano)      kInsideRoot, kInverseStd, epsilon 1e-4, momentum 0.1
+//   PyTorch, Keras    kInsideRoot, kVariance
+//
+// Gradients: ops/kernels/batch_norm.h.
+// Errors: shapes; an empty batch in training; epsilon < 0; momentum outside [0, 1].
+
+#ifndef BITGRAD_OPS_BATCH_NORM_H_
+#define BITGRAD_OPS_BATCH_NORM_H_
+
+#include "graph/parameter.h"
+#include "graph/var.h"
+#include "ops/kernels/batch_norm.h"
+
+namespace bitgrad {
+
+struct BatchNormOptions {
+  float epsilon = 1e-4f;
+  float momentum = 0.1f;  // the weight of the new batch
+  EpsilonPlacement placement = EpsilonPlacement::kInsideRoot;
+  RunningStatistic statistic = RunningStatistic::kVariance;
+};
+
+// `running_mean`, `running_statistic` [n]: updated in training, read in evaluation; they outlive the tape.
+Var BatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
+              Parameter& running_statistic, const BatchNormOptions& options = {});
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_BATCH_NORM_H_

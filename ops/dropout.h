@@ -1,0 +1,18 @@
+// Dropout (Srivastava et al., JMLR 15, 2014), inverted: in training each element is kept with probability
+// `keep` and divided by it, else 0; in evaluation x passes unchanged.
+//
+//   dx = dy * mask / keep; the mask is drawn again from the same random stream rather than stored
+
+#ifndef BITGRAD_OPS_DROPOUT_H_
+#define BITGRAD_OPS_DROPOUT_H_
+
+#include "graph/var.h"
+
+namespace bitgrad {
+
+// Errors: keep outside (0, 1].
+Var Dropout(const Var& x, float keep);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_DROPOUT_H_

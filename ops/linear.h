@@ -1,0 +1,39 @@
+// Linear: y = q_x(x) q_w(w)^T, the product at the heart of a dense layer, with pluggable quantizers.
+//
+//   x [.., in], w [out, in] float32 -> y [.., out] float32
+//
+// Each quantizer gives integer codes and a scale (core/encoding.h):
+//
+//   y  = (c_x c_w^T) * (s_x s_w)           codes first, one scale behind
+//   dy = q_g(dy)                           where a gradient quantizer is given
+//   dx = (dy c_w) s_w  * Surrogate_x(x)
+//   dw = (dy^T c_x) s_x * Surrogate_w(w)   for sign-like quantizers the latent weight gets the gradient
+//                                          of the quantized one unchanged (BinaryConnect, arXiv 1511.00363)
+//
+// Which kernel computes c_x c_w^T follows from the two encodings, and is the one that the frozen model runs:
+//   binary x binary      packed XNOR-popcount; backward keeps the packed activations and the packed STE mask
+//   integer x integer    float GEMM on the integer codes: exact below 2^24, see DotIsExact
+//   otherwise            float GEMM
+//
+// In evaluation stochastic quantizers are replaced: see Quantizer::AtEvaluation.
+// Errors: shapes that do not multiply; an inner dimension of 2^24 or more for binary x binary.
+
+#ifndef BITGRAD_OPS_LINEAR_H_
+#define BITGRAD_OPS_LINEAR_H_
+
+#include "graph/var.h"
+#include "ops/quantizers/quantizer.h"
+
+namespace bitgrad {
+
+struct LinearQuantizers {
+  Quantizer input;
+  Quantizer weight;
+  Quantizer gradient;  // of y, as it enters the backward pass
+};
+
+Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers = {});
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_LINEAR_H_

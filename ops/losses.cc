@@ -1,0 +1,102 @@
+#include "ops/losses.h"
+
+#include <utility>
+
+#include "ops/op_recorder.h"
+
+namespace bitgrad {
+namespace {
+
+// Empty if labels fit the logits, else what is wrong.
+std::string CheckLabels(const Shape& logits, const Tensor& labels) {
+  if (logits.rank() != 2 || logits.dim(0) == 0 || logits.dim(1) == 0) {
+    return absl::StrCat("logits are ", logits.ToString(), "; they have to be [batch, classes]");
+  }
+  if (labels.is_null() || labels.dtype() != DType::kInt32 || labels.shape() != Shape({logits.dim(0)})) {
+    return absl::StrCat("labels are ",
+                        labels.is_null() ? "null"
+                                         : absl::StrCat(Name(labels.dtype()), " ",
+                                                        labels.shape().ToString()),
+                        "; they have to be int32 [", logits.dim(0), "]");
+  }
+  if (labels.device() == Device::kCpu) {
+    for (int32_t label : labels.span<int32_t>()) {
+      if (label < 0 || label >= logits.dim(1)) {
+        return absl::StrCat("label ", label, " is not in [0, ", logits.dim(1), ")");
+      }
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+Var SoftmaxCrossEntropy(const Var& logits, const Tensor& labels) {
+  OpRecorder op("softmax_cross_entropy", {logits});
+  if (!op.ok()) return op.Failed();
+  if (std::string error = CheckLabels(logits.shape(), labels); !error.empty()) return op.Fail(error);
+  Tensor probabilities = op.NewTensor(logits.shape());
+  Tensor loss = op.NewTensor({});
+  op.kernels().softmax_cross_entropy_forward(op.context(), op.value(0).matrix<float>(),
+                                             labels.data<int32_t>(),
+                                             probabilities.mutable_matrix<float>(),
+                                             loss.mutable_data<float>());
+  return op.Record(std::move(loss), {},
+                   [probabilities = std::move(probabilities),
+                    labels = labels.Alias()](Tape::GradientSink& sink) {
+                     Tensor dlogits = NewTensor(sink, probabilities.shape());
+                     KernelsOf(sink).softmax_cross_entropy_backward(
+                         sink.context(), probabilities.matrix<float>(), labels.data<int32_t>(),
+                         sink.output_gradient().data<float>(), dlogits.mutable_matrix<float>());
+                     sink.Add(0, std::move(dlogits));
+                   });
+}
+
+Var SquaredHinge(const Var& logits, const Tensor& labels, HingeReduction reduction) {
+  OpRecorder op("squared_hinge", {logits});
+  if (!op.ok()) return op.Failed();
+  if (std::string error = CheckLabels(logits.shape(), labels); !error.empty()) return op.Fail(error);
+  const int64_t terms = reduction == HingeReduction::kMeanOverBatchAndClasses
+                            ? logits.shape().num_elements()
+                            : logits.shape().dim(0);
+  const float scale = 1.0f / static_cast<float>(terms);
+  Tensor loss = op.NewTensor({});
+  op.kernels().squared_hinge_forward(op.context(), op.value(0).matrix<float>(), labels.data<int32_t>(),
+                                     scale, loss.mutable_data<float>());
+  return op.Record(std::move(loss), {},
+                   [scale, logits = op.value(0).Alias(),
+                    labels = labels.Alias()](Tape::GradientSink& sink) {
+                     Tensor dlogits = NewTensor(sink, logits.shape());
+                     KernelsOf(sink).squared_hinge_backward(
+                         sink.context(), logits.matrix<float>(), labels.data<int32_t>(), scale,
+                         sink.output_gradient().data<float>(), dlogits.mutable_matrix<float>());
+                     sink.Add(0, std::move(dlogits));
+                   });
+}
+
+Var MeanSquaredError(const Var& y, const Tensor& target) {
+  OpRecorder op("mean_squared_error", {y});
+  if (!op.ok()) return op.Failed();
+  if (target.is_null() || target.dtype() != DType::kFloat32 || target.shape() != y.shape() ||
+      y.shape().num_elements() == 0) {
+    return op.Fail("prediction ", y.shape().ToString(), " and target ",
+                   target.is_null() ? "null" : target.shape().ToString(),
+                   " do not match; both have to be float32 of one shape, not empty");
+  }
+  const int64_t count = y.shape().num_elements();
+  const float scale = 1.0f / static_cast<float>(count);
+  Tensor loss = op.NewTensor({});
+  op.kernels().squared_error_forward(op.context(), op.value(0).data<float>(), target.data<float>(),
+                                     count, scale, loss.mutable_data<float>());
+  return op.Record(std::move(loss), {},
+                   [scale, count, y = op.value(0).Alias(),
+                    target = target.Alias()](Tape::GradientSink& sink) {
+                     Tensor dy = NewTensor(sink, y.shape());
+                     KernelsOf(sink).squared_error_backward(
+                         sink.context(), y.data<float>(), target.data<float>(), count, scale,
+                         sink.output_gradient().data<float>(), dy.mutable_data<float>());
+                     sink.Add(0, std::move(dy));
+                   });
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,99 @@
+#include "ops/quantize_operand.h"
+
+#include <utility>
+
+#include "ops/dispatch.h"
+
+namespace bitgrad {
+
+Tensor ComputeStatistic(ExecContext& context, const Quantizer& quantizer, const Tensor& x) {
+  const Statistic kind = quantizer.statistic();
+  if (kind == Statistic::kNone) return Tensor();
+  const int64_t count = kind == Statistic::kRowMaxAbs ? x.shape().rows() : 1;
+  Tensor statistic({count}, DType::kFloat32, context.allocator());
+  KernelsFor(context.device())
+      .quantize_statistic(context, quantizer, x.matrix<float>(), statistic.mutable_data<float>());
+  return statistic;
+}
+
+QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role,
+                                 const Tensor& x, const RngStream& rng, Surrogate* surrogate) {
+  const Kernels& kernels = KernelsFor(context.device());
+  const ConstMatrixView<float> matrix = x.matrix<float>();
+  QuantizedOperand operand;
+  operand.encoding = quantizer.encoding();
+  if (quantizer.is_identity()) {
+    operand.codes = x.Alias();
+    return operand;
+  }
+  operand.statistic = ComputeStatistic(context, quantizer, x);
+  // A weight's scale is one number for the tensor (rows have scales of their own only in gradients).
+  operand.scale = quantizer.scale(operand.statistic.is_null() ? 0.0f : operand.statistic.data<float>()[0]);
+
+  BitMatrix window;
+  const bool pass = role == QuantizerRole::kWeight && quantizer.info().weight_pass_through;
+  const bool wants_window = surrogate != nullptr && !pass && quantizer.info().surrogate_is_window;
+  if (wants_window) window = BitMatrix(matrix.rows, matrix.cols, context.allocator());
+  const BitMatrixView window_view = wants_window ? window.mutable_view() : BitMatrixView{};
+
+  if (operand.encoding.kind == EncodingKind::kBinary) {
+    operand.bits = BitMatrix(matrix.rows, matrix.cols, context.allocator());
+    kernels.quantize_bits(context, quantizer, matrix, StatisticData(operand.statistic), rng,
+                          operand.bits.mutable_view(), window_view);
+  } else {
+    operand.codes = Tensor(x.shape(), DType::kFloat32, context.allocator());
+    kernels.quantize_codes(context, quantizer, matrix, StatisticData(operand.statistic), rng,
+                           operand.codes.mutable_matrix<float>());
+    if (wants_window) {
+      BitMatrix signs(matrix.rows, matrix.cols, context.allocator());
+      kernels.pack_signs(context, matrix, signs.mutable_view(), window_view);
+    }
+  }
+  if (surrogate != nullptr && !pass) {
+    surrogate->quantizer_ = quantizer;
+    if (wants_window) {
+      surrogate->window_ = std::move(window);
+    } else {
+      surrogate->x_ = x.Alias();
+      if (!operand.statistic.is_null()) surrogate->statistic_ = operand.statistic.Alias();
+    }
+  }
+  return operand;
+}
+
+Tensor Surrogate::Apply(ExecContext& context, Tensor dq) const {
+  if (passes()) return dq;
+  const Kernels& kernels = KernelsFor(context.device());
+  Tensor dx = dq.is_unique() ? dq.Alias() : Tensor(dq.shape(), DType::kFloat32, context.allocator());
+  if (!window_.is_null()) {
+    kernels.mask_by_bits(context, window_.view(), dq.matrix<float>(), dx.mutable_matrix<float>());
+  } else {
+    kernels.quantize_backward(context, quantizer_, x_.matrix<float>(), StatisticData(statistic_),
+                              dq.matrix<float>(), dx.mutable_matrix<float>());
+  }
+  return dx;
+}
+
+Tensor FloatCodes(ExecContext& context, const QuantizedOperand& operand, const Shape& shape) {
+  if (operand.bits.is_null()) return operand.codes.Alias();
+  Tensor codes(shape, DType::kFloat32, context.allocator());
+  KernelsFor(context.device())
+      .unpack_signs(context, operand.bits.view(), codes.mutable_matrix<float>());
+  return codes;
+}
+
+ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs) {
+  const auto is = [&](EncodingKind x, EncodingKind y) {
+    return (a.kind == x && b.kind == y) || (a.kind == y && b.kind == x);
+  };
+  const auto sign_only = [](const Encoding& e) {
+    return e.kind == EncodingKind::kBinary || e.kind == EncodingKind::kTernary;
+  };
+  if (is(EncodingKind::kBinary, EncodingKind::kBinary)) return {.xnor_popcounts = macs};
+  if (a.is_integer() && b.is_integer()) return {.integer_additions = macs};
+  // A product with -1, 0 or +1 is a sign change.
+  if (sign_only(a) || sign_only(b)) return {.float_additions = macs};
+  return {.float_multiplications = macs, .float_additions = macs};
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,64 @@
+// What linear and convolution share: an operand turned into codes, ready for whichever kernel its encoding
+// allows, with what backward needs of it. Internal to ops/.
+
+#ifndef BITGRAD_OPS_QUANTIZE_OPERAND_H_
+#define BITGRAD_OPS_QUANTIZE_OPERAND_H_
+
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/rng.h"
+#include "core/tensor.h"
+#include "graph/descriptor.h"
+#include "ops/quantizers/quantizer.h"
+
+namespace bitgrad {
+
+// The quantizer's statistic of x, [1] or [rows]; null for Statistic::kNone.
+Tensor ComputeStatistic(ExecContext& context, const Quantizer& quantizer, const Tensor& x);
+inline const float* StatisticData(const Tensor& statistic) {
+  return statistic.is_null() ? nullptr : statistic.data<float>();
+}
+
+// value = codes * scale. For a binary encoding only `bits` is filled, otherwise only `codes`.
+struct QuantizedOperand {
+  Encoding encoding;
+  float scale = 1.0f;
+  Tensor statistic;
+  Tensor codes;
+  BitMatrix bits;
+};
+
+// What the gradient of a quantized operand is multiplied with on its way to the real one.
+class Surrogate {
+ public:
+  Surrogate() = default;  // 1: the gradient passes unchanged
+
+  // dx = dq * Surrogate(x), in place where dq is not shared.
+  Tensor Apply(ExecContext& context, Tensor dq) const;
+  bool passes() const { return window_.is_null() && x_.is_null(); }
+  // The mask 1{|x| <= 1}; null unless the surrogate is a window.
+  const BitMatrix& window() const { return window_; }
+
+ private:
+  friend QuantizedOperand QuantizeOperand(ExecContext&, const Quantizer&, QuantizerRole, const Tensor&,
+                                          const RngStream&, Surrogate*);
+  Quantizer quantizer_;
+  BitMatrix window_;
+  Tensor x_;
+  Tensor statistic_;
+};
+
+// Quantizes x, seen as [rows, cols]. With `surrogate` also keeps what backward needs: nothing for a weight whose
+// gradient passes, a mask of bits for a window, x itself (aliased) otherwise.
+QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role,
+                                 const Tensor& x, const RngStream& rng, Surrogate* surrogate);
+
+// The operand's codes as floats: `codes` itself, or the bits as +-1.
+Tensor FloatCodes(ExecContext& context, const QuantizedOperand& operand, const Shape& shape);
+
+// The arithmetic of `macs` multiply-accumulates between operands of these encodings.
+ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_QUANTIZE_OPERAND_H_

@@ -1,0 +1,17 @@
+// Sum and mean of all elements: [any] -> [] (one number). Accumulated in double.
+//
+//   Sum: dx = dy everywhere     Mean: dx = dy / count everywhere
+
+#ifndef BITGRAD_OPS_REDUCE_H_
+#define BITGRAD_OPS_REDUCE_H_
+
+#include "graph/var.h"
+
+namespace bitgrad {
+
+Var Sum(const Var& x);
+Var Mean(const Var& x);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_REDUCE_H_

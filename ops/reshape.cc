@@ -1,0 +1,48 @@
+#include "ops/reshape.h"
+
+#include <utility>
+#include <vector>
+
+#include "ops/op_recorder.h"
+
+namespace bitgrad {
+
+Var Reshape(const Var& x, Shape shape) {
+  OpRecorder op("reshape", {x});
+  if (!op.ok()) return op.Failed();
+  const int64_t count = x.shape().num_elements();
+  std::vector<int64_t> dims(shape.dims().begin(), shape.dims().end());
+  int64_t known = 1;
+  int unknown = -1;
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (dims[i] == -1 && unknown < 0) {
+      unknown = i;
+    } else if (dims[i] < 0) {
+      return op.Fail("shape ", shape.ToString(), " has more than one -1 or a negative extent");
+    } else {
+      known *= dims[i];
+    }
+  }
+  if (unknown >= 0) {
+    if (known == 0 || count % known != 0) {
+      return op.Fail("shape ", x.shape().ToString(), " does not divide into ", shape.ToString());
+    }
+    dims[unknown] = count / known;
+  }
+  const Shape target{absl::MakeConstSpan(dims)};
+  if (!target.Validate().ok() || target.num_elements() != count) {
+    return op.Fail("shape ", x.shape().ToString(), " has ", count, " elements, ", target.ToString(),
+                   " does not");
+  }
+  return op.Record(op.value(0).Alias(target), {}, [from = x.shape()](Tape::GradientSink& sink) {
+    sink.Add(0, sink.output_gradient().Alias(from));
+  });
+}
+
+Var Flatten(const Var& x) {
+  const Shape& shape = x.shape();
+  if (shape.rank() == 0) return Reshape(x, {1, 1});
+  return Reshape(x, {shape.dim(0), shape.dim(0) == 0 ? 0 : shape.num_elements() / shape.dim(0)});
+}
+
+}  // namespace bitgrad
