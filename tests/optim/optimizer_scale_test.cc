@@ -1,0 +1,120 @@
+// The scales of a step: BinaryConnect's Glorot learning-rate scale, and clipping by the global
+// norm.
+
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "core/exec_context.h"
+#include "gtest/gtest.h"
+#include "optim/optimizer.h"
+#include "optim/optimizers.h"
+#include "tests/optim/optim_testing.h"
+
+namespace bitgrad {
+namespace {
+
+TEST(GlorotScaleTest, HasBinaryConnectsValues) {
+  EXPECT_NEAR(GlorotScale(784, 1024), 34.718, 1e-3);
+  EXPECT_NEAR(GlorotScale(1024, 1024), 36.950, 1e-3);
+  EXPECT_NEAR(GlorotScale(1024, 10), 26.255, 1e-3);
+  EXPECT_NEAR(GlorotScale(784, 4096), 57.038, 1e-3);
+  EXPECT_NEAR(GlorotScale(9 * 256, 9 * 512), 67.88, 5e-3);
+}
+
+// How far the first step goes, in learning rates, for a gradient of 1: 1 without a scale, for each
+// optimizer.
+double FirstStep(const char* optimizer_name, bool glorot_scale, const char* quantizer,
+                 int64_t fan_in, int64_t fan_out) {
+  ExecContext context({.threads = 1});
+  BareModel model;
+  Parameter& weight = model.Add("weight", {0});
+  weight.quantizer = quantizer;
+  weight.fan_in = fan_in;
+  weight.fan_out = fan_out;
+  weight.gradient = BareModel::Vector({1});
+  auto optimizer = MakeOptimizer(context, optimizer_name,
+                                 {.learning_rate = 0x1p-10, .glorot_scale = glorot_scale});
+  EXPECT_TRUE(optimizer.ok()) << optimizer.status();
+  EXPECT_TRUE((*optimizer)->Step(model.parameters()).ok());
+  return -weight.value.data<float>()[0] * 0x1p10;
+}
+
+TEST(GlorotScaleTest, MultipliesTheStepOfQuantizedWeights) {
+  const double s = 34.718;
+  EXPECT_NEAR(FirstStep("adam", true, "sign", 784, 1024), s, 1e-3);
+  EXPECT_NEAR(FirstStep("adamax", true, "sign", 784, 1024), s, 1e-3);
+  EXPECT_NEAR(FirstStep("sgd", true, "stochastic_sign", 784, 1024), s * s, 5e-2);
+}
+
+TEST(GlorotScaleTest, IsForQuantizedWeightsOnly) {
+  for (const OptimizerInfo& info : AllOptimizers()) {
+    EXPECT_NEAR(FirstStep(info.name, false, "sign", 784, 1024), 1, 1e-6) << info.name;
+    EXPECT_NEAR(FirstStep(info.name, true, "", 784, 1024), 1, 1e-6) << info.name;
+    EXPECT_NEAR(FirstStep(info.name, true, "identity", 784, 1024), 1, 1e-6) << info.name;
+    EXPECT_NEAR(FirstStep(info.name, true, "sign", 0, 0), 1, 1e-6) << info.name;
+  }
+}
+
+class NormTest : public ::testing::Test {
+ protected:
+  NormTest() {
+    model_.Add("a", {0});
+    model_.Add("b", {0});
+    model_.Add("running", {0}).trainable = false;
+    model_[0].gradient = BareModel::Vector({3});
+    model_[1].gradient = BareModel::Vector({-4});
+    model_[2].gradient = BareModel::Vector({1000});
+  }
+
+  void Step(const OptimizerOptions& options) {
+    auto made = MakeOptimizer(context_, "sgd", options);
+    ASSERT_TRUE(made.ok()) << made.status();
+    std::unique_ptr<Optimizer> optimizer = std::move(made).value();
+    ASSERT_TRUE(optimizer->Step(model_.parameters()).ok());
+    EXPECT_EQ(optimizer->gradient_norm(), 5);  // Before clipping; without `running`.
+  }
+
+  ExecContext context_{{.threads = 1}};
+  BareModel model_;
+};
+
+TEST_F(NormTest, ClipsOverAllParametersTogether) {
+  Step({.learning_rate = 1, .max_gradient_norm = 1});
+  EXPECT_FLOAT_EQ(model_[0].value.data<float>()[0], -0.6f);
+  EXPECT_FLOAT_EQ(model_[1].value.data<float>()[0], 0.8f);
+}
+
+TEST_F(NormTest, LeavesSmallerGradientsAsTheyAre) {
+  Step({.learning_rate = 1, .max_gradient_norm = 5});
+  EXPECT_EQ(model_[0].value.data<float>()[0], -3);
+  EXPECT_EQ(model_[1].value.data<float>()[0], 4);
+}
+
+TEST_F(NormTest, IsOffAtZero) {
+  Step({.learning_rate = 1, .max_gradient_norm = 0});
+  EXPECT_EQ(model_[0].value.data<float>()[0], -3);
+}
+
+TEST_F(NormTest, DoesNotScaleTheDecay) {
+  model_[0].value = BareModel::Vector({10});
+  model_[0].decays = true;
+  Step({.learning_rate = 1, .weight_decay = 0.5, .max_gradient_norm = 1});
+  EXPECT_FLOAT_EQ(model_[0].value.data<float>()[0], 10 - 0.6f - 5);
+}
+
+TEST(WeightDecayTest, IsForParametersThatDecay) {
+  for (const bool decays : {false, true}) {
+    ExecContext context({.threads = 1});
+    BareModel model;
+    model.Add("w", {8}).decays = decays;
+    model[0].gradient = BareModel::Vector({0});
+    auto optimizer = MakeOptimizer(context, "sgd", {.learning_rate = 0.5, .weight_decay = 0.25});
+    ASSERT_TRUE(optimizer.ok()) << optimizer.status();
+    ASSERT_TRUE((*optimizer)->Step(model.parameters()).ok());
+    EXPECT_EQ(model[0].value.data<float>()[0], decays ? 7 : 8);
+  }
+}
+
+}  // namespace
+}  // namespace bitgrad

@@ -1,0 +1,58 @@
+// The optimizers' formulas for one scalar, in double precision, written from the papers.
+
+#ifndef BITGRAD_TESTS_OPTIM_REFERENCE_OPTIMIZER_H_
+#define BITGRAD_TESTS_OPTIM_REFERENCE_OPTIMIZER_H_
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "optim/hyperparameters.h"
+
+namespace bitgrad {
+
+class ReferenceOptimizer {
+ public:
+  ReferenceOptimizer(const std::string& name, const Hyperparameters& hyperparameters)
+      : name_(name), hyperparameters_(hyperparameters) {}
+
+  bool known() const { return name_ == "sgd" || name_ == "adam" || name_ == "adamax"; }
+
+  // What is added to the weight for gradient g at the given rate. Each call is the next step.
+  double Step(double g, double rate) {
+    ++t_;
+    if (name_ == "sgd") {
+      const double momentum = Get("momentum", 0);
+      m_ = momentum * m_ - rate * g;
+      return Get("nesterov", 0) == 1 ? momentum * m_ - rate * g : m_;
+    }
+    const double beta1 = Get("beta1", 0.9);
+    const double beta2 = Get("beta2", 0.999);
+    m_ = beta1 * m_ + (1 - beta1) * g;
+    const double m_hat = m_ / (1 - std::pow(beta1, t_));
+    if (name_ == "adam") {
+      v_ = beta2 * v_ + (1 - beta2) * g * g;
+      const double root = std::sqrt(1 - std::pow(beta2, t_));
+      return -rate * m_hat * root / (std::sqrt(v_) + Get("epsilon", 1e-8));
+    }
+    v_ = std::max(beta2 * v_, std::abs(g));
+    return -rate * m_hat / (v_ + Get("epsilon", 0x1p-27));
+  }
+
+ private:
+  // As the kernels get it: rounded to float.
+  double Get(const std::string& key, double standard) const {
+    const auto found = hyperparameters_.find(key);
+    return static_cast<float>(found == hyperparameters_.end() ? standard : found->second);
+  }
+
+  std::string name_;
+  Hyperparameters hyperparameters_;
+  int t_ = 0;
+  double m_ = 0;
+  double v_ = 0;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_TESTS_OPTIM_REFERENCE_OPTIMIZER_H_
