@@ -15,7 +15,8 @@ namespace bitgrad {
 class MappedFile {
  public:
   MappedFile() = default;  // Empty.
-  // Errors name the path and the reason. Only regular files can be mapped; an empty one has no bytes.
+  // Errors name the path and the reason. Only regular files can be mapped; an empty one has no
+  // bytes.
   static absl::StatusOr<MappedFile> Open(const std::string& path);
   MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
   MappedFile& operator=(MappedFile&& other) noexcept {
@@ -24,8 +25,8 @@ class MappedFile {
   }
   ~MappedFile();
 
-  // Starts at a page, so aligned for anything. Who shortens the file under us ends our process (SIGBUS):
-  // replace files by renaming.
+  // Starts at a page, so aligned for anything. Who shortens the file under us ends our process
+  // (SIGBUS): replace files by renaming.
   absl::Span<const uint8_t> bytes() const { return bytes_; }
 
  private:

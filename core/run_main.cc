@@ -31,7 +31,8 @@ void PrintHelp(absl::string_view program, const MainOptions& options) {
     if (!absl::StrContains(flag->Filename(), "absl/")) sorted[std::string(name)] = flag;
   }
   for (const auto& [name, flag] : sorted) {
-    const bool repeatable = std::count(options.repeatable.begin(), options.repeatable.end(), name) > 0;
+    const bool repeatable =
+        std::count(options.repeatable.begin(), options.repeatable.end(), name) > 0;
     const std::string value = flag->DefaultValue();
     std::printf("  --%-12s %s%s%s\n", name.c_str(), flag->Help().c_str(),
                 repeatable ? " May be repeated." : "",
@@ -40,7 +41,8 @@ void PrintHelp(absl::string_view program, const MainOptions& options) {
 }
 
 // Sets the flags. *help: whether --help was among them.
-absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions& options, bool* help) {
+absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions& options,
+                            bool* help) {
   std::map<std::string, std::string> repeated;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const absl::string_view argument = arguments[i];
@@ -108,8 +110,9 @@ int RunMain(int argc, char** argv, const MainOptions& options,
     program = program.substr(slash + 1);
   }
   bool help = false;
-  absl::Status status = ParseArguments(
-      absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0), options, &help);
+  absl::Status status =
+      ParseArguments(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0),
+                     options, &help);
   if (status.ok()) {
     if (help) {
       PrintHelp(program, options);

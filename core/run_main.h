@@ -3,11 +3,13 @@
 //   ABSL_FLAG(std::string, model, "", "Packed model file.");
 //
 //   int main(int argc, char** argv) {
-//     return bitgrad::RunMain(argc, argv, {.usage = "Runs a packed model."}, [] { return Predict(); });
+//     return bitgrad::RunMain(argc, argv, {.usage = "Runs a packed model."}, [] { return Predict();
+//     });
 //   }
 //
-// Flags are Abseil's, read as --name=value, --name value, --flag or --noflag. Every error, of the command line or of
-// the work, is one line on stderr that says what, where and what to do; the exit status is then 1, and 0 only on success.
+// Flags are Abseil's, read as --name=value, --name value, --flag or --noflag. Every error, of the
+// command line or of the work, is one line on stderr that says what, where and what to do; the exit
+// status is then 1, and 0 only on success.
 
 #ifndef BITGRAD_CORE_RUN_MAIN_H_
 #define BITGRAD_CORE_RUN_MAIN_H_

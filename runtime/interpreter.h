@@ -3,9 +3,9 @@
 //   BITGRAD_ASSIGN_OR_RETURN(auto interpreter, Interpreter::Create(*model, context));
 //   BITGRAD_ASSIGN_OR_RETURN(Tensor logits, interpreter->Run(images));         // [batch, classes]
 //
-// Which kernel runs each linear instruction is decided once, in Create (runtime/kernel_choice.h). The answers are
-// the graph's: the same kernels or, for integer sums, exact ones. Buffers are kept between calls. A batch is
-// taken in pieces, so working memory stays bounded however large it is.
+// Which kernel runs each linear instruction is decided once, in Create (runtime/kernel_choice.h).
+// The answers are the graph's: the same kernels or, for integer sums, exact ones. Buffers are kept
+// between calls. A batch is taken in pieces, so working memory stays bounded however large it is.
 
 #ifndef BITGRAD_RUNTIME_INTERPRETER_H_
 #define BITGRAD_RUNTIME_INTERPRETER_H_
@@ -23,17 +23,18 @@ namespace bitgrad {
 
 class Interpreter {
  public:
-  // REQUIRES: the model and the context outlive the interpreter. The context's device is the CPU, else an error.
+  // REQUIRES: the model and the context outlive the interpreter. The context's device is the CPU,
+  // else an error.
   static absl::StatusOr<std::unique_ptr<Interpreter>> Create(const PackedModel& model,
                                                              ExecContext& context);
   virtual ~Interpreter() = default;
 
-  // The last value, [batch, features] float32 (bits become -1 and +1), from inputs x [batch, features].
-  // InvalidArgument when the columns are not the model's.
+  // The last value, [batch, features] float32 (bits become -1 and +1), from inputs x [batch,
+  // features]. InvalidArgument when the columns are not the model's.
   virtual absl::StatusOr<Tensor> Run(ConstMatrixView<float> x) = 0;
 
-  // The same from 8-bit pixels through the model's pixel mapping. A first layer that takes few-bit codes gets them
-  // from a table of 256 entries: no float is made.
+  // The same from 8-bit pixels through the model's pixel mapping. A first layer that takes few-bit
+  // codes gets them from a table of 256 entries: no float is made.
   virtual absl::StatusOr<Tensor> RunPixels(ConstMatrixView<uint8_t> pixels) = 0;
 };
 

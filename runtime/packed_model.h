@@ -3,9 +3,10 @@
 //   BITGRAD_ASSIGN_OR_RETURN(auto model, PackedModel::Open("net.bgm"));
 //   ConstBitMatrixView weights = model->plane(blob, 0);
 //
-// Open() verifies every byte of the file (docs/packed_model_format.md) and every rule of its program; after
-// it, accessors and the interpreter meet no surprises. Errors name the file, the field or blob, and what to do.
-// The file must not be changed in place while it is open: writers replace it by renaming, which is safe.
+// Open() verifies every byte of the file (docs/packed_model_format.md) and every rule of its
+// program; after it, accessors and the interpreter meet no surprises. Errors name the file, the
+// field or blob, and what to do. The file must not be changed in place while it is open: writers
+// replace it by renaming, which is safe.
 
 #ifndef BITGRAD_RUNTIME_PACKED_MODEL_H_
 #define BITGRAD_RUNTIME_PACKED_MODEL_H_
@@ -20,18 +21,13 @@
 #include "absl/types/span.h"
 #include "core/bit_matrix.h"
 #include "core/mapped_file.h"
-#include "core/shape.h"
+#include "core/tensor.h"
 #include "ops/quantizers/quantizer.h"
 #include "proto/packed_model.pb.h"
+#include "runtime/blob_layout.h"
+#include "runtime/check_program.h"
 
 namespace bitgrad {
-
-// What the program's checker found out about a value.
-struct PackedValue {
-  Shape example;        // without the batch
-  bool is_bits = false; // {-1, +1} as packed bits, from a linear with a threshold; else float
-  int64_t features() const { return example.num_elements(); }
-};
 
 class PackedModel {
  public:
@@ -45,28 +41,36 @@ class PackedModel {
   int64_t byte_size() const { return byte_size_; }
 
   // Value 0 is the input; value i + 1 is that of instruction i.
-  const PackedValue& value(int id) const { return values_[id]; }
-  // Of the input of a linear instruction, parsed.
-  const Quantizer& quantizer(int instruction) const { return quantizers_[instruction]; }
+  const PackedValue& value(int id) const { return program_.values[id]; }
+  const PackedValue& result() const { return program_.values.back(); }
+  // Of a linear or quantize instruction, parsed.
+  const Quantizer& quantizer(int instruction) const { return program_.quantizers[instruction]; }
 
   // Contents of a blob; the views live as long as the model.
   const packed::Blob& blob(int id) const { return header_.blobs(id); }
+  // REQUIRES: the blob is FLOAT32.
   absl::Span<const float> floats(int id) const;
+  // REQUIRES: the blob is INT32.
   absl::Span<const int32_t> ints(int id) const;
-  ConstBitMatrixView plane(int id, int plane) const;
+  // REQUIRES: the blob is FLAGS (one plane with one row) or codes, and plane < PlaneCount(blob).
+  ConstBitMatrixView plane(int id, int plane) const {
+    return PlaneOf(blob(id), blob_data_[id], plane);
+  }
 
  private:
   PackedModel() = default;
+  // Checks all of `bytes`, which live as long as the model. Errors do not name the file.
   absl::Status Load(absl::Span<const uint8_t> bytes);
+  absl::Status LoadHeader(absl::Span<const uint8_t> bytes);
+  absl::Status LoadBlobs(absl::Span<const uint8_t> bytes, int64_t begin);
 
   std::string name_;
-  MappedFile file_;      // either of the two holds the bytes
-  BitMatrix copy_;
+  MappedFile file_;  // this or copy_ holds the bytes
+  Tensor copy_;
   int64_t byte_size_ = 0;
   packed::Header header_;
   std::vector<const uint8_t*> blob_data_;
-  std::vector<PackedValue> values_;
-  std::vector<Quantizer> quantizers_;
+  CheckedProgram program_;
 };
 
 }  // namespace bitgrad

@@ -1,14 +1,16 @@
-// PackedModelWriter: builds a packed model, blob by blob and instruction by instruction, and writes it.
+// PackedModelWriter: builds a packed model, blob by blob and instruction by instruction, and writes
+// it.
 //
 //   PackedModelWriter writer;
 //   writer.header().set_name("mnist_bnn_mlp");
 //   writer.header().mutable_input()->add_shape(784);
 //   int weight = writer.AddCodes("fc1/weight", Sign().encoding(), codes);
-//   int y = writer.AddLinear("fc1", kInputValue, {.weight = weight, .input_quantizer = "k_bit(8)", .scale = s});
-//   BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("net.bgm"));
+//   int y = writer.AddLinear("fc1", kInputValue, {.weight = weight, .input_quantizer = "k_bit(8)",
+//   .scale = s}); BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("net.bgm"));
 //
-// The Add functions return the id of a blob or of a value. The first error is kept and returned by Write(), so
-// callers need not look at each. Write() applies the reader's own checks: what it writes, PackedModel opens.
+// The Add functions return the id of a blob or of a value. The first error is kept and returned by
+// Write(), so callers need not look at each. Write() applies the reader's own checks: what it
+// writes, PackedModel opens.
 
 #ifndef BITGRAD_RUNTIME_PACKED_MODEL_WRITER_H_
 #define BITGRAD_RUNTIME_PACKED_MODEL_WRITER_H_
@@ -45,23 +47,25 @@ struct LinearSpec {
 
 class PackedModelWriter {
  public:
-  // Producer, name, input, data set, class count, float parameters: for the caller to set. Instructions and
-  // blobs: through the functions below.
+  // Producer, name, input, data set, class count, float parameters: for the caller to set.
+  // Instructions and blobs: through the functions below.
   packed::Header& header() { return header_; }
 
-  // ---- Blobs. The bytes are copied. -------------------------------------------------------------------
-  // REQUIRES: values.size() == shape.num_elements().
+  // ---- Blobs. The bytes are copied.
+  // ------------------------------------------------------------------- REQUIRES: values.size() ==
+  // shape.num_elements().
   int AddFloats(absl::string_view name, const Shape& shape, absl::Span<const float> values);
   int AddInts(absl::string_view name, absl::Span<const int32_t> values);
   // Each 0 or 1.
   int AddFlags(absl::string_view name, absl::Span<const uint8_t> flags);
   // A {-1, +1} matrix.
   int AddBits(absl::string_view name, ConstBitMatrixView bits);
-  // Integer codes, as the QuantizeCodes kernel makes them, of a kBinary, kTernary, kSymmetric or kUnsigned
-  // encoding. A number that is no code of it is an error.
+  // Integer codes, as the QuantizeCodes kernel makes them, of a kBinary, kTernary, kSymmetric or
+  // kUnsigned encoding. A number that is no code of it is an error.
   int AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes);
 
-  // ---- Instructions. Each returns the id of its value. ------------------------------------------------
+  // ---- Instructions. Each returns the id of its value.
+  // ------------------------------------------------
   int AddLinear(absl::string_view layer, int x, const LinearSpec& spec);
   int AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std, int gamma, int beta);
   int AddUnary(absl::string_view layer, int x, Unary op, float parameter = 0);
@@ -73,7 +77,8 @@ class PackedModelWriter {
   // `shape` is of one example, without the batch.
   int AddReshape(absl::string_view layer, int x, const Shape& shape);
 
-  // The file's bytes; with them whoever wants to may keep the model in memory (PackedModel::FromBytes).
+  // The file's bytes; with them whoever wants to may keep the model in memory
+  // (PackedModel::FromBytes).
   absl::StatusOr<std::string> Serialize() const;
 
   // Writes the file whole or not at all (core/atomic_file.h) and returns its size.

@@ -1,0 +1,156 @@
+#include "runtime/blob_layout.h"
+
+#include <bit>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "core/status_macros.h"
+#include "runtime/preamble.h"
+
+namespace bitgrad {
+
+// Blobs are used in place.
+static_assert(std::endian::native == std::endian::little, "packed models are little endian");
+static_assert(std::numeric_limits<float>::is_iec559 && sizeof(float) == 4);
+
+using packed::Blob;
+
+bool IsCodes(Blob::Kind kind) {
+  return kind == Blob::BINARY || kind == Blob::TERNARY || kind == Blob::SYMMETRIC ||
+         kind == Blob::UNSIGNED;
+}
+
+int PlaneCount(const Blob& blob) {
+  switch (blob.kind()) {
+    case Blob::FLAGS:
+    case Blob::BINARY:
+      return 1;
+    case Blob::TERNARY:
+      return 2;
+    case Blob::SYMMETRIC:
+    case Blob::UNSIGNED:
+      return blob.bits();
+    default:
+      return 0;
+  }
+}
+
+Encoding EncodingOf(const Blob& blob) {
+  switch (blob.kind()) {
+    case Blob::BINARY:
+      return {EncodingKind::kBinary, 1};
+    case Blob::TERNARY:
+      return {EncodingKind::kTernary, 2};
+    case Blob::SYMMETRIC:
+      return {EncodingKind::kSymmetric, blob.bits()};
+    case Blob::UNSIGNED:
+      return {EncodingKind::kUnsigned, blob.bits()};
+    default:
+      return {EncodingKind::kFloat, 32};
+  }
+}
+
+int64_t CodeOf(const Encoding& encoding, int64_t c) {
+  switch (encoding.kind) {
+    case EncodingKind::kBinary:
+    case EncodingKind::kSymmetric:
+      return 2 * c - encoding.max_code();
+    case EncodingKind::kTernary:
+      return c - 1;
+    default:
+      return c;
+  }
+}
+
+int64_t PlaneBitsOf(const Encoding& encoding, int64_t code) {
+  switch (encoding.kind) {
+    case EncodingKind::kBinary:
+    case EncodingKind::kSymmetric:
+      return (code + encoding.max_code()) / 2;
+    case EncodingKind::kTernary:
+      return code + 1;
+    default:
+      return code;
+  }
+}
+
+ConstBitMatrixView PlaneOf(const Blob& blob, const uint8_t* bytes, int plane) {
+  const Shape shape = ShapeOf(blob);
+  const int64_t rows = shape.rows();
+  const int64_t cols = shape.cols();
+  return {reinterpret_cast<const uint64_t*>(bytes + plane * BitMatrix::BytesFor(rows, cols)), rows,
+          cols, BitMatrix::WordsPerRow(cols)};
+}
+
+absl::Status CheckBlobDescriptor(const Blob& blob) {
+  // Multiplied by 8 (bits in a byte), 64 (a row of one bit takes 64 bytes) and 8 planes, still far
+  // from overflow.
+  constexpr int64_t kMaxExtent = int64_t{1} << 31;
+  if (!Blob::Kind_IsValid(blob.kind()) || blob.kind() == Blob::UNSPECIFIED) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kind ", static_cast<int>(blob.kind()), " is unknown"));
+  }
+  const bool has_bits = blob.kind() == Blob::SYMMETRIC || blob.kind() == Blob::UNSIGNED;
+  if (has_bits ? blob.bits() < 1 || blob.bits() > 8 : blob.bits() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("bits ", blob.bits(), " does not go with kind ",
+                                                   Blob::Kind_Name(blob.kind())));
+  }
+  const int rank = blob.shape_size();
+  const bool rank_fits = IsCodes(blob.kind())           ? rank == 2
+                         : blob.kind() == Blob::FLOAT32 ? rank >= 1 && rank <= 4
+                                                        : rank == 1;
+  if (!rank_fits) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("rank ", rank, " does not go with kind ", Blob::Kind_Name(blob.kind())));
+  }
+  const Shape shape = ShapeOf(blob);
+  for (const int64_t extent : shape.dims()) {
+    if (extent < 1 || extent >= kMaxExtent) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("extent ", extent, " of its shape is not in [1, 2^31)"));
+    }
+  }
+  BITGRAD_RETURN_IF_ERROR(shape.Validate());
+  const int planes = PlaneCount(blob);
+  const int64_t expected =
+      planes > 0 ? planes * static_cast<int64_t>(BitMatrix::BytesFor(shape.rows(), shape.cols()))
+                 : shape.num_elements() * 4;
+  if (blob.byte_size() != expected) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "byte_size is ", blob.byte_size(), ", its shape ", shape.ToString(), " takes ", expected));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBlobBytes(const Blob& blob, absl::Span<const uint8_t> bytes) {
+  if (Crc32(bytes) != blob.crc32()) {
+    return absl::DataLossError("its CRC-32 does not match its bytes");
+  }
+  for (int p = 0; p < PlaneCount(blob); ++p) {
+    const ConstBitMatrixView plane = PlaneOf(blob, bytes.data(), p);
+    const int64_t full = plane.cols / 64;
+    const uint64_t used = (uint64_t{1} << (plane.cols % 64)) - 1;  // of word `full`
+    for (int64_t i = 0; i < plane.rows; ++i) {
+      const uint64_t* row = plane.row(i);
+      uint64_t padding = full < plane.stride ? row[full] & ~used : 0;
+      for (int64_t w = full + 1; w < plane.stride; ++w) padding |= row[w];
+      if (padding != 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the padding bits of row ", i, " are not zero"));
+      }
+    }
+  }
+  if (blob.kind() == Blob::TERNARY) {
+    const ConstBitMatrixView low = PlaneOf(blob, bytes.data(), 0);
+    const ConstBitMatrixView high = PlaneOf(blob, bytes.data(), 1);
+    for (int64_t w = 0; w < low.rows * low.stride; ++w) {
+      if ((low.words[w] & high.words[w]) != 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("row ", w / low.stride, " has a bit pattern that is no ternary code"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bitgrad

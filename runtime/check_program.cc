@@ -1,0 +1,333 @@
+#include "runtime/check_program.h"
+
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/encoding.h"
+#include "core/status_macros.h"
+#include "runtime/blob_layout.h"
+
+namespace bitgrad {
+namespace {
+
+using packed::Blob;
+using packed::Header;
+using packed::Instruction;
+
+template <typename... Args>
+absl::Status Error(const Args&... args) {
+  return absl::InvalidArgumentError(absl::StrCat(args...));
+}
+
+absl::StatusOr<Shape> CheckExampleShape(absl::Span<const int64_t> dims) {
+  if (dims.empty() || dims.size() > 8)
+    return Error("shape has ", dims.size(), " dimensions, not 1 to 8");
+  const Shape shape(dims);
+  for (const int64_t extent : dims) {
+    if (extent < 1 || extent > kMaxFeatures) {
+      return Error("shape ", shape.ToString(), " has an extent that is not in [1, ", kMaxFeatures,
+                   "]");
+    }
+  }
+  BITGRAD_RETURN_IF_ERROR(shape.Validate());
+  if (shape.num_elements() > kMaxFeatures) {
+    return Error("shape ", shape.ToString(), " has more than ", kMaxFeatures,
+                 " elements per example");
+  }
+  return shape;
+}
+
+template <typename Repeated>
+absl::Span<const int64_t> Dims(const Repeated& field) {
+  return {field.data(), static_cast<size_t>(field.size())};
+}
+
+// Walks the instructions once; every Check* function has the operands of its instruction already
+// checked.
+class Checker {
+ public:
+  explicit Checker(const Header& header)
+      : header_(header), blob_is_used_(static_cast<size_t>(header.blobs_size())) {}
+
+  absl::StatusOr<CheckedProgram> Run();
+
+ private:
+  absl::Status CheckHead();
+  absl::StatusOr<PackedValue> CheckInstruction(const Instruction& instruction);
+  absl::StatusOr<PackedValue> CheckLinear(const packed::Linear& linear);
+  absl::StatusOr<PackedValue> CheckBatchNorm(const packed::BatchNorm& batch_norm);
+  absl::StatusOr<PackedValue> CheckUnary(const packed::Unary& unary);
+  absl::StatusOr<PackedValue> CheckBinary(const packed::Binary& binary);
+  absl::StatusOr<PackedValue> CheckConcat();
+  absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
+
+  absl::Status CheckOperands(const Instruction& instruction);
+  absl::Status CheckOperandCount(int count) const;
+  absl::Status CheckQuantizer(const std::string& field, const std::string& text);
+  // That the blob exists, and marks it as used.
+  absl::StatusOr<const Blob*> UseBlob(const char* field, int id);
+  absl::Status UseBlob(const char* field, int id, Blob::Kind kind, const Shape& shape);
+  const PackedValue& operand(int i) const { return program_.values[operands_[i]]; }
+
+  const Header& header_;
+  std::vector<bool> blob_is_used_;
+  CheckedProgram program_;
+  std::vector<int> operands_;  // of the instruction at hand
+  Quantizer quantizer_;        // of the instruction at hand
+};
+
+absl::StatusOr<const Blob*> Checker::UseBlob(const char* field, int id) {
+  if (id < 0 || id >= header_.blobs_size()) {
+    return Error(field, ": there is no blob ", id, ", the file has ", header_.blobs_size());
+  }
+  blob_is_used_[id] = true;
+  return &header_.blobs(id);
+}
+
+absl::Status Checker::UseBlob(const char* field, int id, Blob::Kind kind, const Shape& shape) {
+  BITGRAD_ASSIGN_OR_RETURN(const Blob* blob, UseBlob(field, id));
+  if (blob->kind() != kind || ShapeOf(*blob) != shape) {
+    return Error(field, ": blob ", id, " (", blob->name(), ") is ", Blob::Kind_Name(blob->kind()),
+                 " ", ShapeOf(*blob).ToString(), ", not ", Blob::Kind_Name(kind), " ",
+                 shape.ToString());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Checker::CheckOperands(const Instruction& instruction) {
+  operands_.assign(instruction.operands().begin(), instruction.operands().end());
+  for (const int id : operands_) {
+    if (id < 0 || id >= static_cast<int>(program_.values.size())) {
+      return Error("operands: value ", id, " is not made before it is used");
+    }
+    if (program_.values[id].is_bits && !instruction.has_linear()) {
+      return Error("operands: value ", id, " is bits, which only linear can read");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Checker::CheckOperandCount(int count) const {
+  if (static_cast<int>(operands_.size()) == count) return absl::OkStatus();
+  return Error("operands: ", operands_.size(), " given, it takes ", count);
+}
+
+absl::Status Checker::CheckQuantizer(const std::string& field, const std::string& text) {
+  absl::StatusOr<Quantizer> quantizer = ParseQuantizer(text);
+  if (!quantizer.ok()) return Error(field, ": ", quantizer.status().message());
+  if (quantizer->info().stochastic || quantizer->statistic() != Statistic::kNone) {
+    return Error(field, ": '", text, "' depends on random numbers or on the whole batch; ",
+                 "a packed model takes only quantizers of single values");
+  }
+  quantizer_ = *quantizer;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PackedValue> Checker::CheckLinear(const packed::Linear& linear) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  const PackedValue& x = operand(0);
+  BITGRAD_RETURN_IF_ERROR(CheckQuantizer("linear.input_quantizer", linear.input_quantizer()));
+  const Encoding input = quantizer_.encoding();
+  if (x.is_bits && input.kind != EncodingKind::kBinary) {
+    return Error("linear.input_quantizer: '", linear.input_quantizer(),
+                 "' is not binary, but the operand is bits");
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const Blob* weight, UseBlob("linear.weight", linear.weight()));
+  const Shape shape = ShapeOf(*weight);
+  if (shape.rank() != 2 || (!IsCodes(weight->kind()) && weight->kind() != Blob::FLOAT32)) {
+    return Error("linear.weight: blob ", linear.weight(), " (", weight->name(), ") is ",
+                 Blob::Kind_Name(weight->kind()), " ", shape.ToString(), ", no matrix of weights");
+  }
+  const int64_t out = shape.dim(0);
+  const int64_t in = shape.dim(1);
+  if (x.example != Shape({in})) {
+    return Error("linear.weight: its shape ", shape.ToString(), " takes examples of shape [", in,
+                 "], the operand's is ", x.example.ToString());
+  }
+  if (out > kMaxFeatures) return Error("linear.weight: more than ", kMaxFeatures, " outputs");
+  if (!std::isfinite(linear.scale())) return Error("linear.scale is not finite");
+  if (!std::isfinite(linear.weight_scale())) return Error("linear.weight_scale is not finite");
+  const bool exact = DotIsExact(input, EncodingOf(*weight), in);
+  if (!linear.has_threshold()) {
+    if (linear.weight_scale() == 0) return Error("linear.weight_scale is 0 or missing");
+    if (linear.weight_scale() != 1 && weight->kind() == Blob::FLOAT32) {
+      return Error("linear.weight_scale is ", linear.weight_scale(),
+                   ", but the weights are floats: it must be 1");
+    }
+    return PackedValue{.example = {out}};
+  }
+  if (!exact) return Error("linear.threshold: the sum it compares is no exact integer");
+  if (linear.scale() != 0 || linear.weight_scale() != 0) {
+    return Error("linear.scale: with a threshold there is no scale");
+  }
+  BITGRAD_RETURN_IF_ERROR(
+      UseBlob("linear.threshold.thresholds", linear.threshold().thresholds(), Blob::INT32, {out}));
+  BITGRAD_RETURN_IF_ERROR(
+      UseBlob("linear.threshold.flips", linear.threshold().flips(), Blob::FLAGS, {out}));
+  return PackedValue{.example = {out}, .is_bits = true};
+}
+
+absl::StatusOr<PackedValue> Checker::CheckBatchNorm(const packed::BatchNorm& batch_norm) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  const PackedValue& x = operand(0);
+  const Shape features({x.example.cols()});
+  BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.mean", batch_norm.mean(), Blob::FLOAT32, features));
+  BITGRAD_RETURN_IF_ERROR(
+      UseBlob("batch_norm.inv_std", batch_norm.inv_std(), Blob::FLOAT32, features));
+  BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.gamma", batch_norm.gamma(), Blob::FLOAT32, features));
+  BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.beta", batch_norm.beta(), Blob::FLOAT32, features));
+  return x;
+}
+
+absl::StatusOr<PackedValue> Checker::CheckUnary(const packed::Unary& unary) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  if (!packed::Unary::Op_IsValid(unary.op()) || unary.op() == packed::Unary::UNSPECIFIED) {
+    return Error("unary.op: ", static_cast<int>(unary.op()), " is unknown");
+  }
+  if (!std::isfinite(unary.parameter())) return Error("unary.parameter is not finite");
+  return operand(0);
+}
+
+absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
+  if (!packed::Binary::Op_IsValid(binary.op()) || binary.op() == packed::Binary::UNSPECIFIED) {
+    return Error("binary.op: ", static_cast<int>(binary.op()), " is unknown");
+  }
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(binary.has_constant() ? 1 : 2));
+  const PackedValue& a = operand(0);
+  if (!binary.has_constant()) {
+    if (a.example != operand(1).example) {
+      return Error("operands: shapes ", a.example.ToString(), " and ",
+                   operand(1).example.ToString(), " differ");
+    }
+    return a;
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const Blob* constant, UseBlob("binary.constant", binary.constant()));
+  if (constant->kind() != Blob::FLOAT32 || ShapeOf(*constant).num_elements() != a.features()) {
+    return Error("binary.constant: blob ", binary.constant(), " (", constant->name(), ") is ",
+                 Blob::Kind_Name(constant->kind()), " ", ShapeOf(*constant).ToString(),
+                 ", not the floats of an example of shape ", a.example.ToString());
+  }
+  return a;
+}
+
+absl::StatusOr<PackedValue> Checker::CheckConcat() {
+  if (operands_.empty()) return Error("operands: none given, concat takes at least 1");
+  const Shape& first = operand(0).example;
+  int64_t cols = 0;
+  for (size_t i = 0; i < operands_.size(); ++i) {
+    const Shape& shape = operand(static_cast<int>(i)).example;
+    if (shape.rank() != first.rank() ||
+        shape.dims().first(shape.rank() - 1) != first.dims().first(first.rank() - 1)) {
+      return Error("operands: shapes ", first.ToString(), " and ", shape.ToString(),
+                   " differ before the last dimension");
+    }
+    cols += shape.cols();
+    if (cols > kMaxFeatures)
+      return Error("operands: together more than ", kMaxFeatures, " columns");
+  }
+  std::vector<int64_t> dims(first.dims().begin(), first.dims().end());
+  dims.back() = cols;
+  BITGRAD_ASSIGN_OR_RETURN(Shape shape, CheckExampleShape(dims));
+  return PackedValue{.example = shape};
+}
+
+absl::StatusOr<PackedValue> Checker::CheckReshape(const packed::Reshape& reshape) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  absl::StatusOr<Shape> shape = CheckExampleShape(Dims(reshape.shape()));
+  if (!shape.ok()) return Error("reshape.shape: ", shape.status().message());
+  if (shape->num_elements() != operand(0).features()) {
+    return Error("reshape.shape: ", shape->ToString(), " has not the elements of ",
+                 operand(0).example.ToString());
+  }
+  return PackedValue{.example = *std::move(shape)};
+}
+
+absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruction) {
+  quantizer_ = Quantizer();
+  BITGRAD_RETURN_IF_ERROR(CheckOperands(instruction));
+  switch (instruction.kind_case()) {
+    case Instruction::kLinear:
+      return CheckLinear(instruction.linear());
+    case Instruction::kBatchNorm:
+      return CheckBatchNorm(instruction.batch_norm());
+    case Instruction::kUnary:
+      return CheckUnary(instruction.unary());
+    case Instruction::kBinary:
+      return CheckBinary(instruction.binary());
+    case Instruction::kQuantize:
+      BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+      BITGRAD_RETURN_IF_ERROR(
+          CheckQuantizer("quantize.quantizer", instruction.quantize().quantizer()));
+      return operand(0);
+    case Instruction::kConcat:
+      return CheckConcat();
+    case Instruction::kReshape:
+      return CheckReshape(instruction.reshape());
+    case Instruction::KIND_NOT_SET:
+      break;
+  }
+  return Error("its kind is unknown");
+}
+
+absl::Status Checker::CheckHead() {
+  absl::StatusOr<Shape> shape = CheckExampleShape(Dims(header_.input().shape()));
+  if (!shape.ok()) return Error("input.shape: ", shape.status().message());
+  program_.values.push_back({.example = *std::move(shape)});
+  if (header_.input().has_pixels()) {
+    const packed::PixelMapping& pixels = header_.input().pixels();
+    // The smallest and the largest pixel bound the rest.
+    if (!std::isfinite(pixels.multiplier()) || !std::isfinite(pixels.offset()) ||
+        !std::isfinite(pixels.divisor()) || !std::isfinite(pixels.offset() / pixels.divisor()) ||
+        !std::isfinite((pixels.multiplier() * 255.0f + pixels.offset()) / pixels.divisor())) {
+      return Error("input.pixels: the value of a pixel is not finite");
+    }
+  }
+  if (header_.float_parameter_bytes() < 0) return Error("float_parameter_bytes is negative");
+  if (header_.parameter_count() < 0) return Error("parameter_count is negative");
+  if (header_.instructions_size() == 0) return Error("instructions: there are none");
+  for (int i = 0; i < header_.blobs_size(); ++i) {
+    const absl::Status status = CheckBlobDescriptor(header_.blobs(i));
+    if (!status.ok())
+      return Error("blob ", i, " (", header_.blobs(i).name(), "): ", status.message());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CheckedProgram> Checker::Run() {
+  BITGRAD_RETURN_IF_ERROR(CheckHead());
+  int64_t example_bytes = program_.values[0].features() * 4;
+  for (int i = 0; i < header_.instructions_size(); ++i) {
+    const Instruction& instruction = header_.instructions(i);
+    absl::StatusOr<PackedValue> value = CheckInstruction(instruction);
+    if (value.ok()) {
+      example_bytes += value->features() * 4;
+      if (example_bytes > kMaxExampleBytes) {
+        value =
+            Error("its value brings the memory of one example over ", kMaxExampleBytes, " bytes");
+      }
+    }
+    if (!value.ok()) {
+      return Error("instruction ", i, " (", instruction.layer(), "): ", value.status().message());
+    }
+    program_.values.push_back(*std::move(value));
+    program_.quantizers.push_back(quantizer_);
+  }
+  for (int i = 0; i < header_.blobs_size(); ++i) {
+    if (!blob_is_used_[i])
+      return Error("blob ", i, " (", header_.blobs(i).name(), ") is used by no instruction");
+  }
+  const int64_t features = program_.values.back().features();
+  if (header_.class_count() < 0 ||
+      (header_.class_count() > 0 && header_.class_count() != features)) {
+    return Error("class_count is ", header_.class_count(), ", the last value has ", features,
+                 " features");
+  }
+  return std::move(program_);
+}
+
+}  // namespace
+
+absl::StatusOr<CheckedProgram> CheckProgram(const Header& header) { return Checker(header).Run(); }
+
+}  // namespace bitgrad

@@ -1,0 +1,128 @@
+#include "runtime/packed_model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/status_macros.h"
+#include "runtime/preamble.h"
+
+namespace bitgrad {
+namespace {
+
+absl::Status CheckZeros(absl::Span<const uint8_t> bytes, absl::string_view where) {
+  for (const uint8_t byte : bytes) {
+    if (byte != 0)
+      return absl::InvalidArgumentError(absl::StrCat("the padding behind ", where, " is not zero"));
+  }
+  return absl::OkStatus();
+}
+
+// "'net.bgm': <what>; <what to do>".
+absl::Status Annotate(const std::string& name, const absl::Status& status) {
+  if (status.ok()) return status;
+  absl::string_view advice;
+  switch (status.code()) {
+    case absl::StatusCode::kDataLoss:
+      advice = "; the file is damaged: copy it again or freeze the model again";
+      break;
+    case absl::StatusCode::kUnimplemented:
+      advice = "; freeze the model again with this bitgrad, or use a newer one";
+      break;
+    default:
+      advice = "; freeze the model again";
+      break;
+  }
+  return absl::Status(status.code(),
+                      absl::StrCat("packed model '", name, "': ", status.message(), advice));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PackedModel>> PackedModel::Open(const std::string& path) {
+  BITGRAD_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  std::unique_ptr<PackedModel> model(new PackedModel);
+  model->name_ = path;
+  model->file_ = std::move(file);
+  BITGRAD_RETURN_IF_ERROR(Annotate(path, model->Load(model->file_.bytes())));
+  return model;
+}
+
+absl::StatusOr<std::unique_ptr<PackedModel>> PackedModel::FromBytes(std::string name,
+                                                                    absl::string_view bytes) {
+  std::unique_ptr<PackedModel> model(new PackedModel);
+  model->name_ = std::move(name);
+  // A tensor's buffer is aligned as a mapped file is.
+  model->copy_ = Tensor({static_cast<int64_t>(bytes.size())}, DType::kUint8);
+  std::copy(bytes.begin(), bytes.end(), model->copy_.mutable_data<uint8_t>());
+  BITGRAD_RETURN_IF_ERROR(Annotate(model->name_, model->Load(model->copy_.span<uint8_t>())));
+  return model;
+}
+
+absl::Status PackedModel::Load(absl::Span<const uint8_t> bytes) {
+  BITGRAD_ASSIGN_OR_RETURN(const Preamble preamble, DecodePreamble(bytes));
+  byte_size_ = static_cast<int64_t>(bytes.size());
+  const absl::Span<const uint8_t> header = bytes.subspan(kPreambleBytes, preamble.header_bytes);
+  if (Crc32(header) != preamble.header_crc32) {
+    return absl::DataLossError("the header's CRC-32 does not match its bytes");
+  }
+  BITGRAD_RETURN_IF_ERROR(LoadHeader(header));
+  const int64_t header_end = kPreambleBytes + preamble.header_bytes;
+  const int64_t blobs_begin = AlignUp(header_end);
+  if (blobs_begin > byte_size_)
+    return absl::DataLossError("the file ends inside the padding behind the header");
+  BITGRAD_RETURN_IF_ERROR(
+      CheckZeros(bytes.subspan(header_end, blobs_begin - header_end), "the header"));
+  return LoadBlobs(bytes, blobs_begin);
+}
+
+absl::Status PackedModel::LoadHeader(absl::Span<const uint8_t> bytes) {
+  // A header of 2^31 bytes or more is refused by the parser's int.
+  if (static_cast<int64_t>(bytes.size()) > INT32_MAX ||
+      !header_.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::InvalidArgumentError("the header is no packed.Header message");
+  }
+  BITGRAD_ASSIGN_OR_RETURN(program_, CheckProgram(header_));
+  return absl::OkStatus();
+}
+
+absl::Status PackedModel::LoadBlobs(absl::Span<const uint8_t> bytes, int64_t begin) {
+  // One behind the other: their order and sizes say where they lie, so they can neither overlap nor
+  // leave gaps.
+  for (int i = 0; i < header_.blobs_size(); ++i) {
+    const packed::Blob& descriptor = blob(i);
+    const std::string what = absl::StrCat("blob ", i, " (", descriptor.name(), ")");
+    const int64_t end =
+        begin + descriptor.byte_size();  // No overflow: CheckBlobDescriptor bounds sizes.
+    const int64_t next = AlignUp(end);
+    if (next > byte_size_) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": its ", descriptor.byte_size(), " bytes at ", begin,
+                       " do not lie in the file of ", byte_size_, " bytes"));
+    }
+    const absl::Span<const uint8_t> contents = bytes.subspan(begin, descriptor.byte_size());
+    if (const absl::Status status = CheckBlobBytes(descriptor, contents); !status.ok()) {
+      return absl::Status(status.code(), absl::StrCat(what, ": ", status.message()));
+    }
+    BITGRAD_RETURN_IF_ERROR(CheckZeros(bytes.subspan(end, next - end), what));
+    blob_data_.push_back(contents.data());
+    begin = next;
+  }
+  if (begin != byte_size_) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the file's ", byte_size_, " bytes go beyond its last blob, which ends at ", begin));
+  }
+  return absl::OkStatus();
+}
+
+absl::Span<const float> PackedModel::floats(int id) const {
+  return {reinterpret_cast<const float*>(blob_data_[id]),
+          static_cast<size_t>(ShapeOf(blob(id)).num_elements())};
+}
+
+absl::Span<const int32_t> PackedModel::ints(int id) const {
+  return {reinterpret_cast<const int32_t*>(blob_data_[id]),
+          static_cast<size_t>(ShapeOf(blob(id)).num_elements())};
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,252 @@
+#include "runtime/packed_model_writer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/atomic_file.h"
+#include "core/status_macros.h"
+#include "runtime/blob_layout.h"
+#include "runtime/check_program.h"
+#include "runtime/preamble.h"
+
+namespace bitgrad {
+namespace {
+
+using packed::Blob;
+
+absl::Span<const uint8_t> Bytes(absl::string_view bytes) {
+  return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
+}
+
+template <typename T>
+std::string BytesOf(absl::Span<const T> values) {
+  return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+}
+
+Blob::Kind KindOf(EncodingKind kind) {
+  switch (kind) {
+    case EncodingKind::kBinary:
+      return Blob::BINARY;
+    case EncodingKind::kTernary:
+      return Blob::TERNARY;
+    case EncodingKind::kSymmetric:
+      return Blob::SYMMETRIC;
+    case EncodingKind::kUnsigned:
+      return Blob::UNSIGNED;
+    case EncodingKind::kFloat:
+      break;
+  }
+  return Blob::UNSPECIFIED;
+}
+
+// Row-major planes of bits, zero at first, in the layout of BitMatrix.
+class Planes {
+ public:
+  Planes(int count, int64_t rows, int64_t cols)
+      : plane_bytes_(BitMatrix::BytesFor(rows, cols)),
+        row_bytes_(BitMatrix::WordsPerRow(cols) * 8),
+        bytes_(count * plane_bytes_, '\0') {}
+  void Set(int plane, int64_t i, int64_t j) {
+    // Bit j % 64 of a little-endian word is bit j % 8 of byte j / 8 of the row.
+    bytes_[plane * plane_bytes_ + i * row_bytes_ + j / 8] |= static_cast<char>(1 << (j % 8));
+  }
+  std::string Take() { return std::move(bytes_); }
+
+ private:
+  size_t plane_bytes_;
+  int64_t row_bytes_;
+  std::string bytes_;
+};
+
+}  // namespace
+
+Blob& PackedModelWriter::NewBlob(absl::string_view name, Blob::Kind kind, const Shape& shape) {
+  Blob& blob = *header_.add_blobs();
+  blob.set_name(std::string(name));
+  blob.set_kind(kind);
+  for (const int64_t extent : shape.dims()) blob.add_shape(extent);
+  return blob;
+}
+
+int PackedModelWriter::FinishBlob(std::string bytes) {
+  Blob& blob = *header_.mutable_blobs(header_.blobs_size() - 1);
+  blob.set_byte_size(static_cast<int64_t>(bytes.size()));
+  blob.set_crc32(Crc32(Bytes(bytes)));
+  blob_bytes_.push_back(std::move(bytes));
+  return header_.blobs_size() - 1;
+}
+
+int PackedModelWriter::AddFloats(absl::string_view name, const Shape& shape,
+                                 absl::Span<const float> values) {
+  NewBlob(name, Blob::FLOAT32, shape);
+  return FinishBlob(BytesOf(values));
+}
+
+int PackedModelWriter::AddInts(absl::string_view name, absl::Span<const int32_t> values) {
+  NewBlob(name, Blob::INT32, {static_cast<int64_t>(values.size())});
+  return FinishBlob(BytesOf(values));
+}
+
+int PackedModelWriter::AddFlags(absl::string_view name, absl::Span<const uint8_t> flags) {
+  const int64_t count = static_cast<int64_t>(flags.size());
+  NewBlob(name, Blob::FLAGS, {count});
+  Planes planes(1, 1, count);
+  for (int64_t j = 0; j < count; ++j) {
+    if (flags[j] > 1)
+      ReportError(
+          absl::InvalidArgumentError(absl::StrCat("blob ", name, ": ", flags[j], " is no flag")));
+    if (flags[j] != 0) planes.Set(0, 0, j);
+  }
+  return FinishBlob(planes.Take());
+}
+
+int PackedModelWriter::AddBits(absl::string_view name, ConstBitMatrixView bits) {
+  NewBlob(name, Blob::BINARY, {bits.rows, bits.cols});
+  Planes planes(1, bits.rows, bits.cols);
+  for (int64_t i = 0; i < bits.rows; ++i) {
+    for (int64_t j = 0; j < bits.cols; ++j) {
+      if (bits.bit(i, j)) planes.Set(0, i, j);
+    }
+  }
+  return FinishBlob(planes.Take());
+}
+
+int PackedModelWriter::AddCodes(absl::string_view name, const Encoding& encoding,
+                                ConstMatrixView<float> codes) {
+  Blob& blob = NewBlob(name, KindOf(encoding.kind), {codes.rows, codes.cols});
+  if (!encoding.is_integer() || encoding.bits < 1 || encoding.bits > 8) {
+    ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": a ", Name(encoding.kind),
+                                                        " encoding of ", encoding.bits,
+                                                        " bits has no packed form")));
+    return FinishBlob("");
+  }
+  const bool has_bits =
+      encoding.kind == EncodingKind::kSymmetric || encoding.kind == EncodingKind::kUnsigned;
+  if (has_bits) blob.set_bits(encoding.bits);
+  const int64_t patterns =
+      encoding.kind == EncodingKind::kTernary ? 3 : int64_t{1} << encoding.bits;
+  Planes planes(PlaneCount(blob), codes.rows, codes.cols);
+  for (int64_t i = 0; i < codes.rows; ++i) {
+    for (int64_t j = 0; j < codes.cols; ++j) {
+      const float code = codes.at(i, j);
+      // Compared as a float first: a NaN or a huge number has no integer.
+      const int64_t c =
+          std::fabs(code) <= 255.0f ? PlaneBitsOf(encoding, static_cast<int64_t>(code)) : -1;
+      if (c < 0 || c >= patterns || static_cast<float>(CodeOf(encoding, c)) != code) {
+        ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": element [", i, ", ",
+                                                            j, "] = ", code, " is no ",
+                                                            Name(encoding.kind), " code")));
+        return FinishBlob(planes.Take());
+      }
+      for (int p = 0; p < PlaneCount(blob); ++p) {
+        if (c >> p & 1) planes.Set(p, i, j);
+      }
+    }
+  }
+  return FinishBlob(planes.Take());
+}
+
+packed::Instruction& PackedModelWriter::NewInstruction(absl::string_view layer,
+                                                       absl::Span<const int> operands) {
+  packed::Instruction& instruction = *header_.add_instructions();
+  instruction.set_layer(std::string(layer));
+  for (const int id : operands) instruction.add_operands(id);
+  return instruction;
+}
+
+int PackedModelWriter::AddLinear(absl::string_view layer, int x, const LinearSpec& spec) {
+  packed::Linear& linear = *NewInstruction(layer, {x}).mutable_linear();
+  linear.set_weight(spec.weight);
+  linear.set_input_quantizer(spec.input_quantizer);
+  if (spec.thresholds < 0) {
+    linear.set_scale(spec.scale);
+    linear.set_weight_scale(spec.weight_scale);
+  } else {
+    linear.mutable_threshold()->set_thresholds(spec.thresholds);
+    linear.mutable_threshold()->set_flips(spec.flips);
+  }
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std,
+                                    int gamma, int beta) {
+  packed::BatchNorm& batch_norm = *NewInstruction(layer, {x}).mutable_batch_norm();
+  batch_norm.set_mean(mean);
+  batch_norm.set_inv_std(inv_std);
+  batch_norm.set_gamma(gamma);
+  batch_norm.set_beta(beta);
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddUnary(absl::string_view layer, int x, Unary op, float parameter) {
+  packed::Unary& unary = *NewInstruction(layer, {x}).mutable_unary();
+  unary.set_op(static_cast<packed::Unary::Op>(op));
+  unary.set_parameter(parameter);
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddBinary(absl::string_view layer, int a, Binary op, int b) {
+  NewInstruction(layer, {a, b}).mutable_binary()->set_op(static_cast<packed::Binary::Op>(op));
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddBinaryConstant(absl::string_view layer, int a, Binary op, int blob) {
+  packed::Binary& binary = *NewInstruction(layer, {a}).mutable_binary();
+  binary.set_op(static_cast<packed::Binary::Op>(op));
+  binary.set_constant(blob);
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddQuantize(absl::string_view layer, int x, absl::string_view quantizer) {
+  NewInstruction(layer, {x}).mutable_quantize()->set_quantizer(std::string(quantizer));
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddConcat(absl::string_view layer, absl::Span<const int> values) {
+  NewInstruction(layer, values).mutable_concat();
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddReshape(absl::string_view layer, int x, const Shape& shape) {
+  packed::Reshape& reshape = *NewInstruction(layer, {x}).mutable_reshape();
+  for (const int64_t extent : shape.dims()) reshape.add_shape(extent);
+  return ValueOfLast();
+}
+
+absl::StatusOr<std::string> PackedModelWriter::Serialize() const {
+  if (!status_.ok()) return status_;
+  if (absl::StatusOr<CheckedProgram> program = CheckProgram(header_); !program.ok()) {
+    return absl::Status(program.status().code(),
+                        absl::StrCat("cannot pack the model: ", program.status().message()));
+  }
+  std::string header;
+  if (!header_.SerializeToString(&header)) {
+    return absl::InvalidArgumentError("cannot pack the model: its header cannot be serialized");
+  }
+  int64_t file_bytes = AlignUp(kPreambleBytes + static_cast<int64_t>(header.size()));
+  for (const std::string& blob : blob_bytes_)
+    file_bytes += AlignUp(static_cast<int64_t>(blob.size()));
+  std::string file = EncodePreamble({.header_bytes = static_cast<uint32_t>(header.size()),
+                                     .file_bytes = static_cast<uint64_t>(file_bytes),
+                                     .header_crc32 = Crc32(Bytes(header))});
+  file.reserve(static_cast<size_t>(file_bytes));
+  file += header;
+  for (const std::string& blob : blob_bytes_) {
+    file.resize(static_cast<size_t>(AlignUp(static_cast<int64_t>(file.size()))), '\0');
+    file += blob;
+  }
+  file.resize(static_cast<size_t>(file_bytes), '\0');
+  return file;
+}
+
+absl::StatusOr<int64_t> PackedModelWriter::Write(const std::string& path) const {
+  BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, Serialize());
+  BITGRAD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  BITGRAD_RETURN_IF_ERROR(file.Append(bytes));
+  BITGRAD_RETURN_IF_ERROR(file.Commit());
+  return static_cast<int64_t>(bytes.size());
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,41 @@
+// The first 64 bytes of a packed model file. Layout: docs/packed_model_format.md.
+
+#ifndef BITGRAD_RUNTIME_PREAMBLE_H_
+#define BITGRAD_RUNTIME_PREAMBLE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace bitgrad {
+
+inline constexpr uint32_t kPackedFormatVersion = 1;
+inline constexpr int64_t kPreambleBytes = 64;
+// Blobs, and with them the file's end, lie at multiples of this: whole cache lines, whole rows of
+// BitMatrix.
+inline constexpr int64_t kPackedAlignment = 64;
+
+constexpr int64_t AlignUp(int64_t bytes) {
+  return (bytes + kPackedAlignment - 1) / kPackedAlignment * kPackedAlignment;
+}
+
+struct Preamble {
+  uint32_t header_bytes = 0;
+  uint64_t file_bytes = 0;
+  uint32_t header_crc32 = 0;
+};
+
+// kPreambleBytes bytes, with the current format version.
+std::string EncodePreamble(const Preamble& preamble);
+
+// Reads and checks the preamble of a file of which `bytes` is all. Errors do not name the file.
+absl::StatusOr<Preamble> DecodePreamble(absl::Span<const uint8_t> bytes);
+
+// zlib's CRC-32 (reflected polynomial 0xEDB88320): finds every error of a single bit.
+uint32_t Crc32(absl::Span<const uint8_t> bytes);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_PREAMBLE_H_
