@@ -152,8 +152,7 @@ TEST_F(OptimizerErrorsTest, ParametersThatAreNone) {
   model_[1].clip = 0;
   EXPECT_EQ(StepError(*optimizer), "parameter 'b/weight': its clip is 0, must be positive");
   model_[1].clip = 1;
-  Tensor value = std::move(model_[1].value);
-  model_[1].value = Tensor();
+  Tensor value = std::move(model_[1].value);  // Leaves null.
   EXPECT_EQ(StepError(*optimizer), "parameter 'b/weight': it has no value");
   model_[1].value = std::move(value);
   model_[1].name = "a/weight";
