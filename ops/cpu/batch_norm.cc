@@ -1,0 +1,156 @@
+// Threads share the columns, so no column's sum is cut and nothing is combined; a thread walks down strips of columns
+// that fit the first-level cache, row by row.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "core/check.h"
+#include "ops/cpu/functions.h"
+#include "ops/cpu/segments.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/batch_norm.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+constexpr int64_t kStrip = 256;
+
+// Mean and variance of columns [begin, end), in one pass over x. The sums are of x - x[0], whose squares do not
+// cancel as those of x do where the mean is large against the deviation; with d = x - x[0]:
+//   mean = x[0] + mean(d),   variance = mean(d^2) - mean(d)^2
+void Moments(ConstMatrixView<float> x, int64_t begin, int64_t end, float* mean, float* variance) {
+  for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
+    const int64_t size = std::min(kStrip, end - j0);
+    const float* shift = x.row(0) + j0;
+    double sum[kStrip] = {};
+    double square[kStrip] = {};
+    for (int64_t i = 1; i < x.rows; ++i) {
+      const float* row = x.row(i) + j0;
+      for (int64_t j = 0; j < size; ++j) {
+        const double d = static_cast<double>(row[j]) - shift[j];
+        sum[j] += d;
+        square[j] += d * d;
+      }
+    }
+    const double m = static_cast<double>(x.rows);
+    for (int64_t j = 0; j < size; ++j) {
+      const double d = sum[j] / m;
+      const double v = square[j] / m - d * d;
+      mean[j0 + j] = static_cast<float>(shift[j] + d);
+      variance[j0 + j] = static_cast<float>(v < 0.0 ? 0.0 : v);
+    }
+  }
+}
+
+void Normalize(const float* x, const float* mean, const float* inv_std, const float* gamma,
+               const float* beta, int64_t count, float* y) {
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) {
+    y[j] = NormalizedValue(x[j], mean[j], inv_std[j], gamma[j], beta[j]);
+  }
+}
+
+void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* gamma,
+              const float* mean, const float* variance, const float* inv_std,
+              EpsilonPlacement placement, int64_t begin, int64_t end, MatrixView<float> dx,
+              float* dgamma, float* dbeta) {
+  for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
+    const int64_t size = std::min(kStrip, end - j0);
+    double sum[kStrip] = {};
+    double product[kStrip] = {};
+    for (int64_t i = 0; i < x.rows; ++i) {
+      const float* x_row = x.row(i) + j0;
+      const float* dy_row = dy.row(i) + j0;
+      for (int64_t j = 0; j < size; ++j) {
+        const float xhat = (x_row[j] - mean[j0 + j]) * inv_std[j0 + j];
+        sum[j] += dy_row[j];
+        product[j] += static_cast<double>(dy_row[j]) * xhat;
+      }
+    }
+    // dx = scale (dy - mean_dy - xhat slope)
+    float scale[kStrip], mean_dy[kStrip], slope[kStrip];
+    for (int64_t j = 0; j < size; ++j) {
+      const int64_t c = j0 + j;
+      double kappa = 1.0;
+      if (placement == EpsilonPlacement::kOutsideRoot) {
+        kappa = variance[c] == 0.0f ? 0.0
+                                    : 1.0 / (std::sqrt(static_cast<double>(variance[c])) * inv_std[c]);
+      }
+      dbeta[c] = static_cast<float>(sum[j]);
+      dgamma[c] = static_cast<float>(product[j]);
+      scale[j] = gamma[c] * inv_std[c];
+      mean_dy[j] = static_cast<float>(sum[j] / static_cast<double>(x.rows));
+      slope[j] = static_cast<float>(kappa * product[j] / static_cast<double>(x.rows));
+    }
+    for (int64_t i = 0; i < x.rows; ++i) {
+      const float* x_row = x.row(i) + j0;
+      const float* dy_row = dy.row(i) + j0;
+      float* dx_row = dx.row(i) + j0;
+#pragma omp simd
+      for (int64_t j = 0; j < size; ++j) {
+        const float xhat = (x_row[j] - mean[j0 + j]) * inv_std[j0 + j];
+        dx_row[j] = scale[j] * (dy_row[j] - mean_dy[j] - xhat * slope[j]);
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace bitgrad::cpu {
+namespace {
+
+HWY_EXPORT(Moments);
+HWY_EXPORT(Normalize);
+HWY_EXPORT(Backward);
+
+int64_t ColumnGrain(int64_t rows) { return std::max<int64_t>(16, RowGrain(rows)); }
+
+}  // namespace
+
+void BatchNormEval(ExecContext& context, ConstMatrixView<float> x, const float* mean,
+                   const float* inv_std, const float* gamma, const float* beta,
+                   MatrixView<float> y) {
+  BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
+  ForEachSegment(context.threads(), x.rows, x.cols, /*flat=*/false,
+                 [&](int64_t i, int64_t begin, int64_t end) {
+                   HWY_DYNAMIC_DISPATCH(Normalize)
+                   (x.row(i) + begin, mean, inv_std, gamma, beta, end - begin, y.row(i) + begin);
+                 });
+}
+
+void BatchNormTrainForward(ExecContext& context, ConstMatrixView<float> x, const float* gamma,
+                           const float* beta, float epsilon, EpsilonPlacement placement,
+                           float* mean, float* variance, float* inv_std, MatrixView<float> y) {
+  BITGRAD_DCHECK(x.rows > 0);
+  ParallelFor(context.threads(), x.cols, ColumnGrain(x.rows), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(Moments)(x, begin, end, mean, variance);
+    for (int64_t j = begin; j < end; ++j) inv_std[j] = InverseStd(variance[j], epsilon, placement);
+  });
+  BatchNormEval(context, x, mean, inv_std, gamma, beta, y);
+}
+
+void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x,
+                            ConstMatrixView<float> dy, const float* gamma, const float* mean,
+                            const float* variance, const float* inv_std,
+                            EpsilonPlacement placement, MatrixView<float> dx, float* dgamma,
+                            float* dbeta) {
+  BITGRAD_DCHECK(x.rows > 0 && x.rows == dy.rows && x.cols == dy.cols);
+  ParallelFor(context.threads(), x.cols, ColumnGrain(x.rows), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(Backward)
+    (x, dy, gamma, mean, variance, inv_std, placement, begin, end, dx, dgamma, dbeta);
+  });
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // HWY_ONCE

@@ -1,0 +1,167 @@
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "core/check.h"
+#include "ops/cpu/functions.h"
+#include "ops/cpu/segments.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/bitpack.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/cpu/bits-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+void PackSigns(const float* x, int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
+  PackSignSegment(x, count, words, bits);
+  if (window != nullptr) PackWindowSegment(x, count, words, window);  // x is in the cache by now.
+}
+
+// y[0, 64) = bit ? +1 : -1
+HWY_INLINE void UnpackWord(uint64_t word, float* y) {
+  ForEachMask(FloatTag(), word, [y](auto d, auto mask, size_t k) HWY_ATTR {
+    hn::StoreU(hn::IfThenElse(mask, hn::Set(d, 1.0f), hn::Set(d, -1.0f)), d, y + k);
+  });
+}
+
+void UnpackSigns(const uint64_t* bits, int64_t count, float* y) {
+  int64_t w = 0;
+  for (; (w + 1) * 64 <= count; ++w) UnpackWord(bits[w], y + w * 64);
+  if (w * 64 < count) {
+    float rest[64];
+    UnpackWord(bits[w], rest);
+    std::memcpy(y + w * 64, rest, (count - w * 64) * sizeof(float));
+  }
+}
+
+// dx[0, 64) = bit ? dy : 0
+HWY_INLINE void MaskWord(uint64_t word, const float* dy, float* dx) {
+  ForEachMask(FloatTag(), word, [dy, dx](auto d, auto mask, size_t k) HWY_ATTR {
+    hn::StoreU(hn::IfThenElseZero(mask, hn::LoadU(d, dy + k)), d, dx + k);
+  });
+}
+
+void MaskByBits(const uint64_t* bits, const float* dy, int64_t count, float* dx) {
+  int64_t w = 0;
+  for (; (w + 1) * 64 <= count; ++w) MaskWord(bits[w], dy + w * 64, dx + w * 64);
+  for (int64_t j = w * 64; j < count; ++j) dx[j] = bits[w] >> j % 64 & 1 ? dy[j] : 0.0f;
+}
+
+void PackPlane(const uint8_t* codes, int64_t count, int bit, int64_t words, uint64_t* plane) {
+  int64_t w = 0;
+  for (; (w + 1) * 64 <= count; ++w) PackByteWord(codes + w * 64, bit, plane + w);
+  if (w * 64 < count) {
+    uint8_t rest[64] = {};
+    std::memcpy(rest, codes + w * 64, count - w * 64);
+    PackByteWord(rest, bit, plane + w++);
+  }
+  std::fill(plane + w, plane + words, uint64_t{0});
+}
+
+void ThresholdToBits(const int32_t* x, const int32_t* threshold, const uint8_t* flip, int64_t count,
+                     int64_t words, uint64_t* bits) {
+  int64_t w = 0;
+  for (; w * 64 < count; ++w) {
+    uint8_t bytes[64] = {};
+    const int64_t size = std::min<int64_t>(64, count - w * 64);
+    for (int64_t k = 0; k < size; ++k) {
+      const int64_t j = w * 64 + k;
+      bytes[k] = static_cast<uint8_t>((x[j] >= threshold[j]) ^ (flip[j] & 1));
+    }
+    PackByteWord(bytes, 0, bits + w);
+  }
+  std::fill(bits + w, bits + words, uint64_t{0});
+}
+
+int64_t CountOnes(const uint64_t* bits, int64_t words) {
+  const hn::ScalableTag<uint64_t> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto sum = hn::Zero(d);
+  int64_t w = 0;
+  for (; w + lanes <= words; w += lanes) {
+    sum = hn::Add(sum, hn::PopulationCount(hn::LoadU(d, bits + w)));
+  }
+  int64_t count = static_cast<int64_t>(hn::GetLane(hn::SumOfLanes(d, sum)));
+  for (; w < words; ++w) count += std::popcount(bits[w]);
+  return count;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace bitgrad::cpu {
+namespace {
+
+HWY_EXPORT(PackSigns);
+HWY_EXPORT(UnpackSigns);
+HWY_EXPORT(MaskByBits);
+HWY_EXPORT(PackPlane);
+HWY_EXPORT(ThresholdToBits);
+HWY_EXPORT(CountOnes);
+
+}  // namespace
+
+void PackSigns(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits,
+               BitMatrixView window) {
+  BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
+  ForEachBitSegment(context.threads(), x.rows, x.cols, [&](const BitSegment& s) {
+    HWY_DYNAMIC_DISPATCH(PackSigns)
+    (x.row(s.row) + s.begin, s.size(), s.words, bits.row(s.row) + s.word(),
+     window.words == nullptr ? nullptr : window.row(s.row) + s.word());
+  });
+}
+
+void UnpackSigns(ExecContext& context, ConstBitMatrixView bits, MatrixView<float> y) {
+  BITGRAD_DCHECK(bits.rows == y.rows && bits.cols == y.cols);
+  ForEachBitSegment(context.threads(), y.rows, y.cols, [&](const BitSegment& s) {
+    HWY_DYNAMIC_DISPATCH(UnpackSigns)(bits.row(s.row) + s.word(), s.size(), y.row(s.row) + s.begin);
+  });
+}
+
+void MaskByBits(ExecContext& context, ConstBitMatrixView mask, ConstMatrixView<float> dy,
+                MatrixView<float> dx) {
+  BITGRAD_DCHECK(mask.rows == dy.rows && mask.cols == dy.cols);
+  ForEachBitSegment(context.threads(), dy.rows, dy.cols, [&](const BitSegment& s) {
+    HWY_DYNAMIC_DISPATCH(MaskByBits)
+    (mask.row(s.row) + s.word(), dy.row(s.row) + s.begin, s.size(), dx.row(s.row) + s.begin);
+  });
+}
+
+void PackPlanes(ExecContext& context, ConstMatrixView<uint8_t> codes, int count,
+                const BitMatrixView* planes) {
+  ForEachBitSegment(context.threads(), codes.rows, codes.cols, [&](const BitSegment& s) {
+    for (int b = 0; b < count; ++b) {
+      HWY_DYNAMIC_DISPATCH(PackPlane)
+      (codes.row(s.row) + s.begin, s.size(), b, s.words, planes[b].row(s.row) + s.word());
+    }
+  });
+}
+
+void ThresholdToBits(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold,
+                     const uint8_t* flip, BitMatrixView bits) {
+  BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
+  ForEachBitSegment(context.threads(), x.rows, x.cols, [&](const BitSegment& s) {
+    HWY_DYNAMIC_DISPATCH(ThresholdToBits)
+    (x.row(s.row) + s.begin, threshold + s.begin, flip + s.begin, s.size(), s.words,
+     bits.row(s.row) + s.word());
+  });
+}
+
+void CountOnes(ExecContext& context, ConstBitMatrixView bits, int64_t* count) {
+  std::atomic<int64_t> total = 0;
+  ForEachBitSegment(context.threads(), bits.rows, bits.cols, [&](const BitSegment& s) {
+    total += HWY_DYNAMIC_DISPATCH(CountOnes)(bits.row(s.row) + s.word(), (s.size() + 63) / 64);
+  });
+  *count = total;
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // HWY_ONCE

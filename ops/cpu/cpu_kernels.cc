@@ -1,0 +1,61 @@
+#include "ops/cpu/cpu_kernels.h"
+
+#include "ops/cpu/functions.h"
+
+namespace bitgrad {
+namespace {
+
+Kernels MakeCpuKernels() {
+  Kernels kernels;
+  kernels.gemm_f32.function = cpu::GemmF32;
+  kernels.packed_gemm_i32.function = cpu::PackedGemmI32;
+  kernels.packed_gemm_f32.function = cpu::PackedGemmF32;
+  kernels.packed_gemm_threshold.function = cpu::PackedGemmThreshold;
+  kernels.pack_signs.function = cpu::PackSigns;
+  kernels.unpack_signs.function = cpu::UnpackSigns;
+  kernels.mask_by_bits.function = cpu::MaskByBits;
+  kernels.pack_planes.function = cpu::PackPlanes;
+  kernels.threshold_to_bits.function = cpu::ThresholdToBits;
+  kernels.count_ones.function = cpu::CountOnes;
+  kernels.quantize_statistic.function = cpu::QuantizeStatistic;
+  kernels.quantize_codes.function = cpu::QuantizeCodes;
+  kernels.quantize_values.function = cpu::QuantizeValues;
+  kernels.quantize_bits.function = cpu::QuantizeBits;
+  kernels.quantize_backward.function = cpu::QuantizeBackward;
+  kernels.unary_forward.function = cpu::UnaryForward;
+  kernels.unary_backward.function = cpu::UnaryBackward;
+  kernels.binary_forward.function = cpu::BinaryForward;
+  kernels.scale_f32.function = cpu::ScaleF32;
+  kernels.fill_f32.function = cpu::FillF32;
+  kernels.fill_uniform.function = cpu::FillUniform;
+  kernels.copy_matrix.function = cpu::CopyMatrix;
+  kernels.dropout.function = cpu::Dropout;
+  kernels.sum_rows.function = cpu::SumRows;
+  kernels.sum_all.function = cpu::SumAll;
+  kernels.add_sum_of_squares.function = cpu::AddSumOfSquares;
+  kernels.batch_norm_train_forward.function = cpu::BatchNormTrainForward;
+  kernels.batch_norm_train_backward.function = cpu::BatchNormTrainBackward;
+  kernels.batch_norm_update_running.function = cpu::BatchNormUpdateRunning;
+  kernels.batch_norm_running_inverse_std.function = cpu::BatchNormRunningInverseStd;
+  kernels.batch_norm_eval.function = cpu::BatchNormEval;
+  kernels.softmax_cross_entropy_forward.function = cpu::SoftmaxCrossEntropyForward;
+  kernels.softmax_cross_entropy_backward.function = cpu::SoftmaxCrossEntropyBackward;
+  kernels.squared_hinge_forward.function = cpu::SquaredHingeForward;
+  kernels.squared_hinge_backward.function = cpu::SquaredHingeBackward;
+  kernels.squared_error_forward.function = cpu::SquaredErrorForward;
+  kernels.squared_error_backward.function = cpu::SquaredErrorBackward;
+  kernels.count_errors.function = cpu::CountErrors;
+  kernels.sgd_step.function = cpu::SgdStep;
+  kernels.adam_step.function = cpu::AdamStep;
+  kernels.adamax_step.function = cpu::AdaMaxStep;
+  return kernels;
+}
+
+}  // namespace
+
+const Kernels& CpuKernels() {
+  static const Kernels kernels = MakeCpuKernels();
+  return kernels;
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,67 @@
+// The CPU's kernels, declared with the types of their contracts (ops/kernels/), one definition per name in the .cc files
+// of this folder. cpu_kernels.cc puts them into the table.
+//
+// How a file here looks: inner loops stand in a namespace that Highway's foreach_target.h compiles once per
+// instruction set (plain loops too: the compiler vectorizes them for each); below, under HWY_ONCE, stands the
+// kernel: it splits the work over threads and calls the best version for the machine. No loop depends on the
+// instruction set or the thread count for its result.
+
+#ifndef BITGRAD_OPS_CPU_FUNCTIONS_H_
+#define BITGRAD_OPS_CPU_FUNCTIONS_H_
+
+#include "ops/kernels/kernels.h"
+
+namespace bitgrad::cpu {
+
+bitgrad::GemmF32 GemmF32;
+bitgrad::PackedGemmI32 PackedGemmI32;
+bitgrad::PackedGemmF32 PackedGemmF32;
+bitgrad::PackedGemmThreshold PackedGemmThreshold;
+
+bitgrad::PackSigns PackSigns;
+bitgrad::UnpackSigns UnpackSigns;
+bitgrad::MaskByBits MaskByBits;
+bitgrad::PackPlanes PackPlanes;
+bitgrad::ThresholdToBits ThresholdToBits;
+bitgrad::CountOnes CountOnes;
+
+bitgrad::QuantizeStatistic QuantizeStatistic;
+bitgrad::QuantizeCodes QuantizeCodes;
+bitgrad::QuantizeValues QuantizeValues;
+bitgrad::QuantizeBits QuantizeBits;
+bitgrad::QuantizeBackward QuantizeBackward;
+
+bitgrad::UnaryForward UnaryForward;
+bitgrad::UnaryBackward UnaryBackward;
+bitgrad::BinaryForward BinaryForward;
+bitgrad::ScaleF32 ScaleF32;
+bitgrad::FillF32 FillF32;
+bitgrad::FillUniform FillUniform;
+bitgrad::CopyMatrix CopyMatrix;
+bitgrad::DropoutApply Dropout;
+
+bitgrad::SumRows SumRows;
+bitgrad::SumAll SumAll;
+bitgrad::AddSumOfSquares AddSumOfSquares;
+
+bitgrad::BatchNormTrainForward BatchNormTrainForward;
+bitgrad::BatchNormTrainBackward BatchNormTrainBackward;
+bitgrad::BatchNormUpdateRunning BatchNormUpdateRunning;
+bitgrad::BatchNormRunningInverseStd BatchNormRunningInverseStd;
+bitgrad::BatchNormEval BatchNormEval;
+
+bitgrad::SoftmaxCrossEntropyForward SoftmaxCrossEntropyForward;
+bitgrad::SoftmaxCrossEntropyBackward SoftmaxCrossEntropyBackward;
+bitgrad::SquaredHingeForward SquaredHingeForward;
+bitgrad::SquaredHingeBackward SquaredHingeBackward;
+bitgrad::SquaredErrorForward SquaredErrorForward;
+bitgrad::SquaredErrorBackward SquaredErrorBackward;
+bitgrad::CountErrors CountErrors;
+
+bitgrad::SgdStep SgdStep;
+bitgrad::AdamStep AdamStep;
+bitgrad::AdaMaxStep AdaMaxStep;
+
+}  // namespace bitgrad::cpu
+
+#endif  // BITGRAD_OPS_CPU_FUNCTIONS_H_
