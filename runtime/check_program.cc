@@ -141,31 +141,24 @@ absl::StatusOr<PackedValue> Checker::CheckLinear(const packed::Linear& linear) {
   }
   const int64_t out = shape.dim(0);
   const int64_t in = shape.dim(1);
-  if (x.example != Shape({in})) {
-    return Error("linear.weight: its shape ", shape.ToString(), " takes examples of shape [", in,
-                 "], the operand's is ", x.example.ToString());
+  if (x.example.cols() != in) {
+    return Error("linear.weight: its shape ", shape.ToString(),
+                 " does not go with examples of shape ", x.example.ToString());
   }
-  if (out > kMaxFeatures) return Error("linear.weight: more than ", kMaxFeatures, " outputs");
+  std::vector<int64_t> dims(x.example.dims().begin(), x.example.dims().end());
+  dims.back() = out;
+  BITGRAD_ASSIGN_OR_RETURN(const Shape y, CheckExampleShape(dims));
   if (!std::isfinite(linear.scale())) return Error("linear.scale is not finite");
-  if (!std::isfinite(linear.weight_scale())) return Error("linear.weight_scale is not finite");
-  const bool exact = DotIsExact(input, EncodingOf(*weight), in);
-  if (!linear.has_threshold()) {
-    if (linear.weight_scale() == 0) return Error("linear.weight_scale is 0 or missing");
-    if (linear.weight_scale() != 1 && weight->kind() == Blob::FLOAT32) {
-      return Error("linear.weight_scale is ", linear.weight_scale(),
-                   ", but the weights are floats: it must be 1");
-    }
-    return PackedValue{.example = {out}};
+  if (!linear.has_threshold()) return PackedValue{.example = y};
+  if (!DotIsExact(input, EncodingOf(*weight), in)) {
+    return Error("linear.threshold: the sums that it compares are no exact integers");
   }
-  if (!exact) return Error("linear.threshold: the sum it compares is no exact integer");
-  if (linear.scale() != 0 || linear.weight_scale() != 0) {
-    return Error("linear.scale: with a threshold there is no scale");
-  }
+  if (linear.scale() != 0) return Error("linear.scale: with a threshold there is none");
+  const packed::Threshold& threshold = linear.threshold();
   BITGRAD_RETURN_IF_ERROR(
-      UseBlob("linear.threshold.thresholds", linear.threshold().thresholds(), Blob::INT32, {out}));
-  BITGRAD_RETURN_IF_ERROR(
-      UseBlob("linear.threshold.flips", linear.threshold().flips(), Blob::FLAGS, {out}));
-  return PackedValue{.example = {out}, .is_bits = true};
+      UseBlob("linear.threshold.thresholds", threshold.thresholds(), Blob::INT32, {out}));
+  BITGRAD_RETURN_IF_ERROR(UseBlob("linear.threshold.flips", threshold.flips(), Blob::FLAGS, {out}));
+  return PackedValue{.example = y, .is_bits = true};
 }
 
 absl::StatusOr<PackedValue> Checker::CheckBatchNorm(const packed::BatchNorm& batch_norm) {

@@ -162,7 +162,6 @@ int PackedModelWriter::AddLinear(absl::string_view layer, int x, const LinearSpe
   linear.set_input_quantizer(spec.input_quantizer);
   if (spec.thresholds < 0) {
     linear.set_scale(spec.scale);
-    linear.set_weight_scale(spec.weight_scale);
   } else {
     linear.mutable_threshold()->set_thresholds(spec.thresholds);
     linear.mutable_threshold()->set_flips(spec.flips);

@@ -1,0 +1,82 @@
+#include "runtime/elementwise_step.h"
+
+#include "core/rng.h"
+
+namespace bitgrad {
+namespace {
+
+using packed::Instruction;
+
+void RunBatchNorm(const PackedModel& model, const Instruction& instruction, int result,
+                  Frame& frame) {
+  const packed::BatchNorm& batch_norm = instruction.batch_norm();
+  frame.kernels().batch_norm_eval(frame.context(), frame.floats(instruction.operands(0)),
+                                  model.floats(batch_norm.mean()).data(),
+                                  model.floats(batch_norm.inv_std()).data(),
+                                  model.floats(batch_norm.gamma()).data(),
+                                  model.floats(batch_norm.beta()).data(), frame.NewFloats(result));
+}
+
+void RunUnary(const Instruction& instruction, int result, Frame& frame) {
+  const ConstMatrixView<float> x = frame.floats(instruction.operands(0));
+  frame.kernels().unary_forward(frame.context(), static_cast<Unary>(instruction.unary().op()),
+                                instruction.unary().parameter(), x.data,
+                                frame.NewFloats(result).data, x.size());
+}
+
+void RunBinary(const PackedModel& model, const Instruction& instruction, int result, Frame& frame) {
+  const packed::Binary& binary = instruction.binary();
+  const auto op = static_cast<Binary>(binary.op());
+  const ConstMatrixView<float> a = frame.floats(instruction.operands(0));
+  const MatrixView<float> y = frame.NewFloats(result);
+  if (!binary.has_constant()) {
+    frame.kernels().binary_forward(frame.context(), op, a, frame.floats(instruction.operands(1)),
+                                   y);
+    return;
+  }
+  // One example is one row here, so that the constant is the same row for each.
+  const absl::Span<const float> constant = model.floats(binary.constant());
+  const int64_t features = static_cast<int64_t>(constant.size());
+  const int64_t batch = a.size() / features;
+  frame.kernels().binary_forward(frame.context(), op, {a.data, batch, features},
+                                 {constant.data(), batch, features, 0}, {y.data, batch, features});
+}
+
+void RunConcat(const Instruction& instruction, int result, Frame& frame) {
+  const MatrixView<float> y = frame.NewFloats(result);
+  int64_t begin = 0;
+  for (const int operand : instruction.operands()) {
+    const ConstMatrixView<float> x = frame.floats(operand);
+    frame.kernels().copy_matrix(frame.context(), x, {y.data + begin, x.rows, x.cols, y.cols});
+    begin += x.cols;
+  }
+}
+
+}  // namespace
+
+void RunElementwiseStep(const PackedModel& model, int i, Frame& frame) {
+  const Instruction& instruction = model.header().instructions(i);
+  const int result = i + 1;
+  switch (instruction.kind_case()) {
+    case Instruction::kBatchNorm:
+      return RunBatchNorm(model, instruction, result, frame);
+    case Instruction::kUnary:
+      return RunUnary(instruction, result, frame);
+    case Instruction::kBinary:
+      return RunBinary(model, instruction, result, frame);
+    case Instruction::kQuantize:
+      frame.kernels().quantize_values(frame.context(), model.quantizer(i),
+                                      frame.floats(instruction.operands(0)), nullptr, RngStream{},
+                                      frame.NewFloats(result));
+      return;
+    case Instruction::kConcat:
+      return RunConcat(instruction, result, frame);
+    case Instruction::kReshape:
+      return frame.Alias(result, instruction.operands(0));
+    case Instruction::kLinear:
+    case Instruction::KIND_NOT_SET:
+      break;
+  }
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,85 @@
+// Frame: the values of a program while it runs over one piece of a batch. Buffers stay between
+// runs.
+
+#ifndef BITGRAD_RUNTIME_FRAME_H_
+#define BITGRAD_RUNTIME_FRAME_H_
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/tensor.h"
+#include "core/view.h"
+#include "ops/kernels/kernels.h"
+#include "runtime/packed_model.h"
+
+namespace bitgrad {
+
+// A buffer of at least `count` elements, kept where the one at hand is large enough.
+template <typename T>
+T* GrowBuffer(Tensor& buffer, int64_t count, ExecContext& context) {
+  if (buffer.is_null() || buffer.num_elements() < count) {
+    buffer = Tensor({count}, DTypeOf<T>::kValue, context.allocator());
+  }
+  return buffer.mutable_data<T>();
+}
+
+// The first `rows` rows of a bit matrix with `cols` columns, grown likewise.
+BitMatrixView GrowBits(BitMatrix& buffer, int64_t rows, int64_t cols, ExecContext& context);
+
+class Frame {
+ public:
+  // REQUIRES: model and context outlive the frame.
+  Frame(const PackedModel& model, ExecContext& context);
+
+  ExecContext& context() { return context_; }
+  const Kernels& kernels() const { return kernels_; }
+
+  // Starts a run over the rows of x [batch, features], which has to stay while it lasts.
+  void Begin(ConstMatrixView<float> x);
+  void Begin(ConstMatrixView<uint8_t> pixels);
+
+  // A value as a matrix: all dimensions but the last, the batch included, are rows; no gaps between
+  // rows. REQUIRES: it is made, and is not bits. Pixels become floats here.
+  ConstMatrixView<float> floats(int id);
+  // The value as pixels, where it is the input (or its reshape) and was given so; else data is
+  // null.
+  ConstMatrixView<uint8_t> pixels(int id) const;
+  // REQUIRES: it is made, and is bits.
+  ConstBitMatrixView bits(int id) const { return values_[id].bits; }
+
+  // Where an instruction writes its value.
+  MatrixView<float> NewFloats(int id);
+  BitMatrixView NewBits(int id);
+  // Value `id` is the elements of value `of` in another shape.
+  void Alias(int id, int of);
+
+  // What pixel p is as a float, by the model's mapping.
+  const std::array<float, 256>& pixel_values() const { return pixel_values_; }
+
+ private:
+  struct Value {
+    const float* floats = nullptr;
+    const uint8_t* pixels = nullptr;
+    ConstBitMatrixView bits;
+    Tensor float_buffer;
+    BitMatrix bit_buffer;
+  };
+  void Begin(int64_t batch);
+  int64_t rows(int id) const { return batch_ * model_.value(id).example.rows(); }
+  int64_t cols(int id) const { return model_.value(id).example.cols(); }
+
+  const PackedModel& model_;
+  ExecContext& context_;
+  const Kernels& kernels_;
+  std::array<float, 256> pixel_values_ = {};
+  int64_t batch_ = 0;
+  std::vector<Value> values_;
+  Tensor pixel_buffer_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_FRAME_H_

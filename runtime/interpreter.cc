@@ -1,0 +1,115 @@
+#include "runtime/interpreter.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/status_macros.h"
+#include "ops/dispatch.h"
+#include "runtime/elementwise_step.h"
+#include "runtime/frame.h"
+#include "runtime/linear_step.h"
+
+namespace bitgrad {
+namespace {
+
+// Memory that the values of one piece of a batch may take: enough rows to keep the kernels busy.
+constexpr int64_t kPieceBytes = int64_t{32} << 20;
+
+int64_t ExamplesPerPiece(const PackedModel& model) {
+  int64_t features = 0;
+  for (int id = 0; id <= model.header().instructions_size(); ++id) {
+    features += model.value(id).features();
+  }
+  // A float and, where a linear quantizes it, its codes.
+  return std::max<int64_t>(1, kPieceBytes / (8 * features));
+}
+
+class ProgramInterpreter final : public Interpreter {
+ public:
+  ProgramInterpreter(const PackedModel& model, ExecContext& context)
+      : model_(model),
+        context_(context),
+        frame_(model, context),
+        piece_(ExamplesPerPiece(model)),
+        linear_(static_cast<size_t>(model.header().instructions_size())) {
+    for (int i = 0; i < model.header().instructions_size(); ++i) {
+      if (model.header().instructions(i).has_linear()) {
+        linear_[i] = std::make_unique<LinearStep>(model, i, frame_);
+      }
+    }
+  }
+
+  absl::StatusOr<Tensor> Run(ConstMatrixView<float> x) override { return RunBatch(x); }
+
+  absl::StatusOr<Tensor> RunPixels(ConstMatrixView<uint8_t> pixels) override {
+    if (!model_.header().input().has_pixels()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("packed model '", model_.name(),
+                       "' was frozen without input.pixels, so it takes floats, not 8-bit pixels"));
+    }
+    return RunBatch(pixels);
+  }
+
+ private:
+  template <typename T>
+  absl::StatusOr<Tensor> RunBatch(ConstMatrixView<T> x) {
+    const int64_t in = model_.value(0).features();
+    if (x.cols != in) {
+      return absl::InvalidArgumentError(absl::StrCat("packed model '", model_.name(), "' takes ",
+                                                     in, " numbers per example, not ", x.cols,
+                                                     "; give it the data it was made for"));
+    }
+    const int64_t out = model_.result().features();
+    Tensor y({x.rows, out}, DType::kFloat32);
+    for (int64_t begin = 0; begin < x.rows; begin += piece_) {
+      const int64_t rows = std::min(piece_, x.rows - begin);
+      frame_.Begin(ConstMatrixView<T>(x.row(begin), rows, x.cols, x.stride));
+      RunPiece(y.mutable_data<float>() + begin * out);
+    }
+    BITGRAD_RETURN_IF_ERROR(context_.status());
+    return y;
+  }
+
+  // Runs what the frame was begun with and writes the last value, row by row, to y.
+  void RunPiece(float* y) {
+    const int count = model_.header().instructions_size();
+    for (int i = 0; i < count; ++i) {
+      if (linear_[i] != nullptr) {
+        linear_[i]->Run(frame_);
+      } else {
+        RunElementwiseStep(model_, i, frame_);
+      }
+    }
+    if (model_.result().is_bits) {
+      const ConstBitMatrixView bits = frame_.bits(count);
+      frame_.kernels().unpack_signs(context_, bits, {y, bits.rows, bits.cols});
+    } else {
+      const ConstMatrixView<float> result = frame_.floats(count);
+      frame_.kernels().copy_matrix(context_, result, {y, result.rows, result.cols});
+    }
+  }
+
+  const PackedModel& model_;
+  ExecContext& context_;
+  Frame frame_;
+  const int64_t piece_;                              // examples
+  std::vector<std::unique_ptr<LinearStep>> linear_;  // by instruction; null: another kind
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Create(const PackedModel& model,
+                                                                 ExecContext& context) {
+  // Weights are used where the file is mapped: in the memory of the CPU.
+  if (context.device() != Device::kCpu) {
+    return absl::UnimplementedError(
+        absl::StrCat("packed models do not run on ", Name(context.device()), "; use the cpu"));
+  }
+  auto interpreter = std::make_unique<ProgramInterpreter>(model, context);
+  BITGRAD_RETURN_IF_ERROR(context.status());
+  return interpreter;
+}
+
+}  // namespace bitgrad
