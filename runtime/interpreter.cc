@@ -47,7 +47,8 @@ class ProgramInterpreter final : public Interpreter {
     if (!model_.header().input().has_pixels()) {
       return absl::FailedPreconditionError(
           absl::StrCat("packed model '", model_.name(),
-                       "' was frozen without input.pixels, so it takes floats, not 8-bit pixels"));
+                       "' was frozen without input.pixels, so it takes floats, not 8-bit pixels; "
+                       "give it floats"));
     }
     return RunBatch(pixels);
   }

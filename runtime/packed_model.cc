@@ -82,6 +82,11 @@ absl::Status PackedModel::LoadHeader(absl::Span<const uint8_t> bytes) {
       !header_.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::InvalidArgumentError("the header is no packed.Header message");
   }
+  // A field that this program does not know may change what the others mean.
+  header_.DiscardUnknownFields();
+  if (header_.ByteSizeLong() != bytes.size()) {
+    return absl::UnimplementedError("the header has fields that are unknown to this program");
+  }
   BITGRAD_ASSIGN_OR_RETURN(program_, CheckProgram(header_));
   return absl::OkStatus();
 }

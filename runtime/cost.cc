@@ -1,0 +1,138 @@
+#include "runtime/cost.h"
+
+#include <initializer_list>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/kernel_choice.h"
+#include "runtime/preamble.h"
+
+namespace bitgrad {
+namespace {
+
+using packed::Instruction;
+
+std::string NameOf(const Encoding& encoding) {
+  const bool has_bits =
+      encoding.kind == EncodingKind::kSymmetric || encoding.kind == EncodingKind::kUnsigned;
+  return has_bits ? absl::StrCat(Name(encoding.kind), "(", encoding.bits, ")")
+                  : std::string(Name(encoding.kind));
+}
+
+// Bytes of a [rows, cols] matrix of bits: rows of whole 64-byte lines.
+int64_t BitBytes(int64_t rows, int64_t cols) { return rows * ((cols + 511) / 512) * 64; }
+
+class CostCounter {
+ public:
+  explicit CostCounter(const PackedModel& model) : model_(model) {}
+
+  ModelCost Run() {
+    ModelCost cost;
+    for (int i = 0; i < model_.header().instructions_size(); ++i) cost.layers.push_back(Layer(i));
+    cost.head_bytes =
+        AlignUp(kPreambleBytes + static_cast<int64_t>(model_.header().ByteSizeLong()));
+    cost.predicted_bytes = cost.head_bytes;
+    for (const LayerCost& layer : cost.layers) cost.predicted_bytes += layer.bytes;
+    return cost;
+  }
+
+ private:
+  LayerCost Layer(int i) {
+    const Instruction& instruction = model_.header().instructions(i);
+    const PackedValue& value = model_.value(i + 1);
+    const Shape& x = model_.value(instruction.operands(0)).example;
+    LayerCost cost;
+    cost.layer = instruction.layer();
+    cost.example = value.example;
+    switch (instruction.kind_case()) {
+      case Instruction::kLinear:
+        cost.op = value.is_bits ? "linear + threshold" : "linear";
+        AddLinear(i, x.cols(), value.example, cost);
+        break;
+      case Instruction::kBatchNorm: {
+        cost.op = "batch_norm";
+        const packed::BatchNorm& b = instruction.batch_norm();
+        for (const int blob : {b.mean(), b.inv_std(), b.gamma(), b.beta()}) {
+          AddFloats(blob, x.cols(), cost);
+        }
+        break;
+      }
+      case Instruction::kUnary:
+        cost.op = "unary";
+        break;
+      case Instruction::kBinary:
+        cost.op = "binary";
+        if (instruction.binary().has_constant()) {
+          AddFloats(instruction.binary().constant(), value.features(), cost);
+        }
+        break;
+      case Instruction::kQuantize:
+        cost.op = absl::StrCat("quantize ", instruction.quantize().quantizer());
+        break;
+      case Instruction::kConcat:
+        cost.op = "concat";
+        break;
+      case Instruction::kReshape:
+        cost.op = "reshape";
+        break;
+      case Instruction::KIND_NOT_SET:
+        break;
+    }
+    return cost;
+  }
+
+  void AddLinear(int i, int64_t in, const Shape& y, LayerCost& cost) {
+    const packed::Linear& linear = model_.header().instructions(i).linear();
+    const Encoding x = InputEncoding(model_, i);
+    const Encoding w = EncodingOf(model_.blob(linear.weight()));
+    const int64_t out = y.cols();
+    cost.input = NameOf(x);
+    cost.weights = NameOf(w);
+    const KernelChoice choice = ChooseKernel(model_, i);
+    cost.kernel = choice.description;
+    const int64_t macs = y.num_elements() * in;
+    switch (choice.kernel) {
+      case LinearKernel::kPackedBits:
+        cost.bit_macs = macs;
+        break;
+      case LinearKernel::kBitPlanes:
+        cost.bit_macs = macs * x.bits;
+        break;
+      case LinearKernel::kGemmOnCodes:
+        cost.integer_macs = macs;
+        break;
+      case LinearKernel::kFloatGemm:
+        cost.float_macs = macs;
+        break;
+    }
+    if (IsNew(linear.weight())) {
+      cost.parameters += out * in;
+      cost.bytes += w.is_integer() ? w.bits * BitBytes(out, in) : AlignUp(out * in * 4);
+    }
+    if (linear.has_threshold()) {
+      if (IsNew(linear.threshold().thresholds())) {
+        cost.parameters += out;
+        cost.bytes += AlignUp(out * 4);
+      }
+      if (IsNew(linear.threshold().flips())) cost.bytes += BitBytes(1, out);
+    }
+  }
+
+  void AddFloats(int blob, int64_t count, LayerCost& cost) {
+    if (!IsNew(blob)) return;
+    cost.parameters += count;
+    cost.bytes += AlignUp(count * 4);
+  }
+
+  // Two instructions may share a blob; it lies in the file once.
+  bool IsNew(int blob) { return counted_.insert(blob).second; }
+
+  const PackedModel& model_;
+  std::set<int> counted_;
+};
+
+}  // namespace
+
+ModelCost CostOf(const PackedModel& model) { return CostCounter(model).Run(); }
+
+}  // namespace bitgrad

@@ -1,0 +1,49 @@
+// What a packed model costs, layer by layer: bytes, bits per weight, multiply-accumulates by
+// precision, kernel.
+//
+// All of it follows from the descriptions of the layers. predicted_bytes is computed from their
+// shapes and encodings, not from the file or its blob sizes: that it equals the bytes on disk is a
+// check of both.
+
+#ifndef BITGRAD_RUNTIME_COST_H_
+#define BITGRAD_RUNTIME_COST_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/shape.h"
+#include "runtime/packed_model.h"
+
+namespace bitgrad {
+
+struct LayerCost {
+  std::string layer;
+  std::string op;       // "linear", "linear + threshold", "batch_norm", ...
+  Shape example;        // of its value
+  std::string input;    // encoding of what a linear multiplies, "symmetric(8)"; empty for others
+  std::string weights;  // encoding of the weights; empty where there are none
+  int64_t parameters = 0;
+  int64_t bytes = 0;  // in the file, padding included
+  // Multiply-accumulates of one example: of bits with bits (each bit plane counts), of integer
+  // codes, of floats.
+  int64_t bit_macs = 0;
+  int64_t integer_macs = 0;
+  int64_t float_macs = 0;
+  std::string kernel;
+};
+
+struct ModelCost {
+  std::vector<LayerCost> layers;  // one per instruction
+  int64_t head_bytes = 0;         // preamble and header
+  int64_t predicted_bytes = 0;
+};
+
+ModelCost CostOf(const PackedModel& model);
+
+// The table of `inspect`: a line per layer and a line of totals.
+std::string CostTable(const PackedModel& model, const ModelCost& cost);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_COST_H_

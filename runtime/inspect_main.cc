@@ -1,0 +1,53 @@
+// inspect: what is in a packed model, and what it costs to run.
+
+#include <cstdio>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_join.h"
+#include "core/run_main.h"
+#include "core/status_macros.h"
+#include "core/working_directory.h"
+#include "runtime/cost.h"
+#include "runtime/packed_model.h"
+
+ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
+
+namespace bitgrad {
+namespace {
+
+absl::Status Inspect() {
+  const std::string path = absl::GetFlag(FLAGS_model);
+  if (path.empty()) {
+    return absl::InvalidArgumentError("no model given; name a packed model: --model=FILE");
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const auto model, PackedModel::Open(ResolvePath(path)));
+  const packed::Header& header = model->header();
+  std::printf("%s: '%s', written by %s, input [%s]%s%s\n", path.c_str(), header.name().c_str(),
+              header.producer().empty() ? "an unnamed program" : header.producer().c_str(),
+              absl::StrJoin(header.input().shape(), ", ").c_str(),
+              header.input().has_pixels() ? " of 8-bit pixels" : "",
+              header.data_set().empty() ? "" : (", data set " + header.data_set()).c_str());
+  const ModelCost cost = CostOf(*model);
+  std::printf("%s", CostTable(*model, cost).c_str());
+  std::printf(
+      "inspect: parameters=%lld bytes_on_disk=%lld predicted_bytes=%lld float_bytes=%lld "
+      "ratio=%.2f\n",
+      static_cast<long long>(header.parameter_count()), static_cast<long long>(model->byte_size()),
+      static_cast<long long>(cost.predicted_bytes),
+      static_cast<long long>(header.float_parameter_bytes()),
+      static_cast<double>(header.float_parameter_bytes()) /
+          static_cast<double>(model->byte_size()));
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace bitgrad
+
+int main(int argc, char** argv) {
+  return bitgrad::RunMain(argc, argv,
+                          {.usage = "shows a packed model layer by layer: bytes, bits, arithmetic, "
+                                    "and the kernel that runs it"},
+                          [] { return bitgrad::Inspect(); });
+}

@@ -1,0 +1,119 @@
+// predict: runs a packed model over the test images of its data set and counts errors and time.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "core/exec_context.h"
+#include "core/run_main.h"
+#include "core/status_macros.h"
+#include "core/working_directory.h"
+#include "data/datasets.h"
+#include "runtime/interpreter.h"
+#include "runtime/packed_model.h"
+
+ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
+ABSL_FLAG(std::string, data_dir, "",
+          "Where the data set's files lie. The built-in digits need none.");
+ABSL_FLAG(int, threads, 0, "Threads; 0 means one per hardware thread.");
+ABSL_FLAG(int, batch, 100, "Images per batch.");
+
+namespace bitgrad {
+namespace {
+
+// Index of the largest logit, the first one if there are several.
+int64_t ClassOf(absl::Span<const float> logits) {
+  return std::max_element(logits.begin(), logits.end()) - logits.begin();
+}
+
+struct Result {
+  int64_t errors = 0;
+  double seconds = 0;
+};
+
+absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, int64_t batch) {
+  const int64_t features = data.features();
+  const uint8_t* images = data.images.data<uint8_t>();
+  const int32_t* labels = data.labels.data<int32_t>();
+  // The first batch is run twice: once to fill buffers and caches, before the clock starts.
+  const ConstMatrixView<uint8_t> first(images, std::min(batch, data.size()), features);
+  BITGRAD_RETURN_IF_ERROR(interpreter.RunPixels(first).status());
+  Result result;
+  const auto start = std::chrono::steady_clock::now();
+  for (int64_t begin = 0; begin < data.size(); begin += batch) {
+    const int64_t rows = std::min(batch, data.size() - begin);
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor logits,
+                             interpreter.RunPixels({images + begin * features, rows, features}));
+    for (int64_t i = 0; i < rows; ++i) {
+      const auto row =
+          logits.span<float>().subspan(i * logits.shape().cols(), logits.shape().cols());
+      result.errors += ClassOf(row) != labels[begin + i];
+    }
+  }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+// That the model is one for this data.
+absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
+  const int64_t features = model.value(0).features();
+  const int64_t classes = model.header().class_count();
+  if (classes != data.num_classes || features != data.features()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "packed model '", model.name(), "' takes ", features, " pixels and tells ", classes,
+        " classes apart, data set '", data.name, "' has images of ", data.features(), " in ",
+        data.num_classes, " classes; use the model with the data it was trained on"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Predict() {
+  const std::string path = absl::GetFlag(FLAGS_model);
+  const int threads = absl::GetFlag(FLAGS_threads);
+  const int batch = absl::GetFlag(FLAGS_batch);
+  if (path.empty()) {
+    return absl::InvalidArgumentError("no model given; name a packed model: --model=FILE");
+  }
+  if (threads < 0 || threads > 1024) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--threads=", threads, " is not in [0, 1024]; 0 means one per hardware thread"));
+  }
+  if (batch < 1) {
+    return absl::InvalidArgumentError(absl::StrCat("--batch=", batch, " is not positive; try 100"));
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const auto model, PackedModel::Open(ResolvePath(path)));
+  const packed::Header& header = model->header();
+  if (header.data_set().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("packed model '", path, "' names no data set to predict; ",
+                     "run it through runtime/interpreter.h, or freeze a model trained on one"));
+  }
+  ExecContext context({.threads = threads});
+  LoadOptions options{.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)),
+                      .split = Split::kTest,
+                      .threads = context.threads()};
+  if (header.data_seed() != 0) options.seed = header.data_seed();
+  BITGRAD_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(header.data_set(), options));
+  BITGRAD_RETURN_IF_ERROR(CheckFits(*model, data));
+  BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*model, context));
+  BITGRAD_ASSIGN_OR_RETURN(const Result result, Evaluate(*interpreter, data, batch));
+  const double images = static_cast<double>(data.size());
+  std::printf("predict: images=%lld error=%.2f%% images_per_second=%.0f\n",
+              static_cast<long long>(data.size()),
+              100.0 * static_cast<double>(result.errors) / images,
+              images / std::max(result.seconds, 1e-9));
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace bitgrad
+
+int main(int argc, char** argv) {
+  return bitgrad::RunMain(argc, argv,
+                          {.usage = "runs a packed model over the test images of its data set"},
+                          [] { return bitgrad::Predict(); });
+}
