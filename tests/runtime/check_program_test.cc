@@ -1,0 +1,287 @@
+// Headers that are whole (all CRCs fit) but wrong: each rule of the program, and the message it
+// gives.
+
+#include "runtime/check_program.h"
+
+#include <functional>
+#include <limits>
+
+#include "gmock/gmock.h"
+#include "google/protobuf/unknown_field_set.h"
+#include "gtest/gtest.h"
+#include "runtime/packed_model.h"
+#include "runtime/preamble.h"
+#include "tests/runtime/sample_models.h"
+
+namespace bitgrad {
+namespace {
+
+using packed::Blob;
+using packed::Header;
+using testing::HasSubstr;
+
+// The file with its header changed and everything that depends on the header's bytes made right
+// again.
+std::string WithHeader(const std::string& file, const std::function<void(Header&)>& change) {
+  const auto* data = reinterpret_cast<const uint8_t*>(file.data());
+  const Preamble preamble = *DecodePreamble({data, file.size()});
+  Header header;
+  EXPECT_TRUE(
+      header.ParseFromArray(data + kPreambleBytes, static_cast<int>(preamble.header_bytes)));
+  change(header);
+  const std::string bytes = header.SerializeAsString();
+  const std::string blobs = file.substr(AlignUp(kPreambleBytes + preamble.header_bytes));
+  const int64_t head = AlignUp(kPreambleBytes + static_cast<int64_t>(bytes.size()));
+  std::string result = EncodePreamble(
+      {.header_bytes = static_cast<uint32_t>(bytes.size()),
+       .file_bytes = head + blobs.size(),
+       .header_crc32 = Crc32({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()})});
+  result += bytes;
+  result.resize(static_cast<size_t>(head), '\0');
+  return result + blobs;
+}
+
+struct Case {
+  const char* message;
+  std::function<void(Header&)> change;
+};
+
+void ExpectMessages(const SampleModel& sample, const std::vector<Case>& cases) {
+  const std::string file = *sample.writer.Serialize();
+  ASSERT_TRUE(PackedModel::FromBytes("net.bgm", WithHeader(file, [](Header&) {})).ok());
+  for (const Case& c : cases) {
+    const auto model = PackedModel::FromBytes("net.bgm", WithHeader(file, c.change));
+    ASSERT_FALSE(model.ok()) << c.message;
+    EXPECT_THAT(std::string(model.status().message()), HasSubstr(c.message));
+    EXPECT_THAT(std::string(model.status().message()), HasSubstr("packed model 'net.bgm': "));
+    EXPECT_THAT(std::string(model.status().message()), HasSubstr("freeze the model again"));
+  }
+}
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+packed::Linear& LinearOf(Header& h, int i) { return *h.mutable_instructions(i)->mutable_linear(); }
+
+TEST(CheckProgramTest, HeadAndBlobs) {
+  // Blobs: 0 fc1/weight, 1 thresholds, 2 flips, 3..5 fc2, 6 fc3/weight, 7..10 batch norm.
+  ExpectMessages(
+      BnnModel(),
+      {
+          {"input.shape: shape has 0 dimensions", [](Header& h) { h.clear_input(); }},
+          {"input.shape: shape [0]", [](Header& h) { h.mutable_input()->set_shape(0, 0); }},
+          {"input.shape: shape [-70]", [](Header& h) { h.mutable_input()->set_shape(0, -70); }},
+          {"input.shape: shape [9223372036854775807]",
+           [](Header& h) { h.mutable_input()->set_shape(0, INT64_MAX); }},
+          {"more than 16777215 elements per example",
+           [](Header& h) {
+             h.mutable_input()->set_shape(0, 1 << 20);
+             h.mutable_input()->add_shape(1 << 20);
+           }},
+          {"the value of a pixel is not finite",
+           [](Header& h) { h.mutable_input()->mutable_pixels()->set_divisor(0); }},
+          {"the value of a pixel is not finite",
+           [](Header& h) { h.mutable_input()->mutable_pixels()->set_multiplier(kNan); }},
+          {"the value of a pixel is not finite",
+           [](Header& h) { h.mutable_input()->mutable_pixels()->set_multiplier(3e38f); }},
+          {"class_count is 9, the last value has 10", [](Header& h) { h.set_class_count(9); }},
+          {"class_count is -1", [](Header& h) { h.set_class_count(-1); }},
+          {"float_parameter_bytes is negative", [](Header& h) { h.set_float_parameter_bytes(-1); }},
+          {"parameter_count is negative", [](Header& h) { h.set_parameter_count(-1); }},
+          {"instructions: there are none", [](Header& h) { h.clear_instructions(); }},
+          {"blob 0 (fc1/weight): kind 0 is unknown",
+           [](Header& h) { h.mutable_blobs(0)->set_kind(Blob::UNSPECIFIED); }},
+          {"kind 99 is unknown",
+           [](Header& h) { h.mutable_blobs(0)->set_kind(static_cast<Blob::Kind>(99)); }},
+          {"bits 3 does not go with kind BINARY",
+           [](Header& h) { h.mutable_blobs(0)->set_bits(3); }},
+          {"bits 0 does not go with kind SYMMETRIC",
+           [](Header& h) { h.mutable_blobs(0)->set_kind(Blob::SYMMETRIC); }},
+          {"bits 9 does not go with kind UNSIGNED",
+           [](Header& h) {
+             h.mutable_blobs(0)->set_kind(Blob::UNSIGNED);
+             h.mutable_blobs(0)->set_bits(9);
+           }},
+          {"rank 3 does not go with kind BINARY",
+           [](Header& h) { h.mutable_blobs(0)->add_shape(1); }},
+          {"rank 0 does not go with kind FLOAT32",
+           [](Header& h) { h.mutable_blobs(7)->clear_shape(); }},
+          {"extent 0 of its shape", [](Header& h) { h.mutable_blobs(0)->set_shape(0, 0); }},
+          {"extent -1 of its shape", [](Header& h) { h.mutable_blobs(0)->set_shape(1, -1); }},
+          {"extent 2147483648 of its shape",
+           [](Header& h) { h.mutable_blobs(0)->set_shape(1, int64_t{1} << 31); }},
+          {"more than 2^40 elements",
+           [](Header& h) {
+             h.mutable_blobs(0)->set_shape(0, INT32_MAX);
+             h.mutable_blobs(0)->set_shape(1, INT32_MAX);
+           }},
+          {"byte_size is 4160, its shape [66, 70] takes 4224",
+           [](Header& h) { h.mutable_blobs(0)->set_shape(0, 66); }},
+          {"byte_size is -64", [](Header& h) { h.mutable_blobs(0)->set_byte_size(-64); }},
+          {"blob 10 (bn3/beta): its CRC-32", [](Header& h) { h.mutable_blobs(10)->set_crc32(0); }},
+          {"blob 11 (extra) is used by no instruction",
+           [](Header& h) {
+             Blob& blob = *h.add_blobs();
+             blob.set_name("extra");
+             blob.set_kind(Blob::FLOAT32);
+             blob.add_shape(1);
+             blob.set_byte_size(4);
+           }},
+          {"bytes go beyond its last blob",
+           [](Header& h) {
+             h.mutable_blobs()->RemoveLast();
+             h.mutable_instructions(3)->mutable_batch_norm()->set_beta(9);
+           }},
+          // What a newer bitgrad might add.
+          {"fields that are unknown",
+           [](Header& h) { h.GetReflection()->MutableUnknownFields(&h)->AddVarint(1000, 1); }},
+      });
+}
+
+TEST(CheckProgramTest, LinearAndBatchNorm) {
+  ExpectMessages(
+      BnnModel(),
+      {
+          {"instruction 0 (fc1): operands: value 1 is not made before",
+           [](Header& h) { h.mutable_instructions(0)->set_operands(0, 1); }},
+          {"operands: value -1", [](Header& h) { h.mutable_instructions(0)->set_operands(0, -1); }},
+          {"operands: value 2147483647",
+           [](Header& h) { h.mutable_instructions(1)->set_operands(0, INT32_MAX); }},
+          {"operands: 0 given, it takes 1",
+           [](Header& h) { h.mutable_instructions(0)->clear_operands(); }},
+          {"operands: 2 given, it takes 1",
+           [](Header& h) { h.mutable_instructions(0)->add_operands(0); }},
+          {"instruction 0 (fc1): its kind is unknown",
+           [](Header& h) { h.mutable_instructions(0)->clear_kind(); }},
+          {"linear.input_quantizer: unknown quantizer 'sing'",
+           [](Header& h) { LinearOf(h, 0).set_input_quantizer("sing"); }},
+          {"linear.input_quantizer: quantizer 'k_bit(99)'",
+           [](Header& h) { LinearOf(h, 0).set_input_quantizer("k_bit(99)"); }},
+          {"'stochastic_sign' depends on random numbers",
+           [](Header& h) { LinearOf(h, 0).set_input_quantizer("stochastic_sign"); }},
+          {"'dorefa_weight(1)' depends on random numbers or on the whole batch",
+           [](Header& h) { LinearOf(h, 0).set_input_quantizer("dorefa_weight(1)"); }},
+          {"'k_bit(8)' is not binary, but the operand is bits",
+           [](Header& h) { LinearOf(h, 1).set_input_quantizer("k_bit(8)"); }},
+          {"linear.weight: there is no blob 11, the file has 11",
+           [](Header& h) { LinearOf(h, 0).set_weight(11); }},
+          {"linear.weight: there is no blob -1", [](Header& h) { LinearOf(h, 0).set_weight(-1); }},
+          {"linear.weight: blob 1 (fc1/thresholds) is INT32 [65], no matrix of weights",
+           [](Header& h) { LinearOf(h, 0).set_weight(1); }},
+          {"linear.weight: its shape [33, 65] does not go with examples of shape [70]",
+           [](Header& h) { LinearOf(h, 0).set_weight(3); }},
+          {"instruction 2 (fc3): linear.scale is not finite",
+           [](Header& h) { LinearOf(h, 2).set_scale(kInf); }},
+          {"linear.scale is not finite", [](Header& h) { LinearOf(h, 2).set_scale(kNan); }},
+          {"with a threshold there is none", [](Header& h) { LinearOf(h, 0).set_scale(1); }},
+          {"linear.threshold: the sums that it compares are no exact integers",
+           [](Header& h) { LinearOf(h, 0).set_input_quantizer("identity"); }},
+          {"linear.threshold.thresholds: blob 4 (fc2/thresholds) is INT32 [33], not INT32 [65]",
+           [](Header& h) { LinearOf(h, 0).mutable_threshold()->set_thresholds(4); }},
+          {"linear.threshold.flips: blob 1 (fc1/thresholds) is INT32 [65], not FLAGS [65]",
+           [](Header& h) { LinearOf(h, 0).mutable_threshold()->set_flips(1); }},
+          {"instruction 3 (bn3): operands: value 1 is bits, which only linear can read",
+           [](Header& h) { h.mutable_instructions(3)->set_operands(0, 1); }},
+          {"batch_norm.gamma: there is no blob 99",
+           [](Header& h) { h.mutable_instructions(3)->mutable_batch_norm()->set_gamma(99); }},
+          {"batch_norm.mean: blob 0 (fc1/weight) is BINARY [65, 70], not FLOAT32 [10]",
+           [](Header& h) { h.mutable_instructions(3)->mutable_batch_norm()->set_mean(0); }},
+      });
+}
+
+TEST(CheckProgramTest, TheOtherInstructions) {
+  // 0 quantize, 1 leaky, 2 tanh, 3 sigmoid, 4 relu, 5 hardtanh, 6 concat, 7 bn, 8 add, 9 mul, 10
+  // shift, 11 fc1, 12 fc2, 13 reshape, 14 fc3.
+  ExpectMessages(
+      EveryInstructionModel(),
+      {
+          {"instruction 0 (quantize): quantize.quantizer: unknown quantizer ''",
+           [](Header& h) { h.mutable_instructions(0)->mutable_quantize()->clear_quantizer(); }},
+          {"operands: 2 given, it takes 1",
+           [](Header& h) { h.mutable_instructions(0)->add_operands(0); }},
+          {"instruction 1 (leaky): unary.op: 0 is unknown",
+           [](Header& h) { h.mutable_instructions(1)->mutable_unary()->clear_op(); }},
+          {"unary.op: 6 is unknown",
+           [](Header& h) {
+             h.mutable_instructions(1)->mutable_unary()->set_op(static_cast<packed::Unary::Op>(6));
+           }},
+          {"unary.parameter is not finite",
+           [](Header& h) { h.mutable_instructions(1)->mutable_unary()->set_parameter(kNan); }},
+          {"instruction 6 (concat): operands: none given",
+           [](Header& h) { h.mutable_instructions(6)->clear_operands(); }},
+          {"instruction 8 (add): operands: 1 given, it takes 2",
+           [](Header& h) { h.mutable_instructions(8)->mutable_operands()->RemoveLast(); }},
+          {"operands: shapes [2, 48] and [2, 12] differ",
+           [](Header& h) { h.mutable_instructions(8)->set_operands(1, 0); }},
+          {"binary.op: 4 is unknown",
+           [](Header& h) {
+             h.mutable_instructions(8)->mutable_binary()->set_op(
+                 static_cast<packed::Binary::Op>(4));
+           }},
+          {"binary.constant: there is no blob -5",
+           [](Header& h) { h.mutable_instructions(10)->mutable_binary()->set_constant(-5); }},
+          {"binary.constant: blob 0 (bn/mean) is FLOAT32 [48], not the floats of an example of "
+           "shape [2, 48]",
+           [](Header& h) { h.mutable_instructions(10)->mutable_binary()->set_constant(0); }},
+          {"reshape.shape: shape has 0 dimensions",
+           [](Header& h) { h.mutable_instructions(13)->mutable_reshape()->clear_shape(); }},
+          {"reshape.shape: [13] has not the elements of [2, 6]",
+           [](Header& h) { h.mutable_instructions(13)->mutable_reshape()->set_shape(0, 13); }},
+          {"reshape.shape: shape [-12]",
+           [](Header& h) { h.mutable_instructions(13)->mutable_reshape()->set_shape(0, -12); }},
+      });
+}
+
+// Doubling by concat: 2^n features from n instructions of a few bytes.
+TEST(CheckProgramTest, MemoryIsBounded) {
+  const auto status_of = [](int64_t features, int doublings) {
+    PackedModelWriter writer;
+    writer.header().mutable_input()->add_shape(features);
+    int x = kInputValue;
+    for (int i = 0; i < doublings; ++i) x = writer.AddConcat("double", {x, x});
+    return writer.Serialize().status();
+  };
+  EXPECT_TRUE(status_of(1, 20).ok()) << status_of(1, 20);
+  EXPECT_THAT(std::string(status_of(1, 60).message()),
+              HasSubstr("together more than 16777215 columns"));
+  PackedModelWriter writer;
+  writer.header().mutable_input()->add_shape(kMaxFeatures);
+  for (int i = 0; i < 100; ++i) writer.AddUnary("relu", i, Unary::kRelu);
+  EXPECT_THAT(std::string(writer.Serialize().status().message()),
+              HasSubstr("brings the memory of one example over 268435456 bytes"));
+}
+
+// Contents that no writer makes, under a CRC that fits.
+TEST(CheckProgramTest, BlobContentsAreChecked) {
+  const auto message_of = [](const SampleModel& sample,
+                             const std::function<void(std::string&)>& change) {
+    std::string file = *sample.writer.Serialize();
+    const auto* data = reinterpret_cast<const uint8_t*>(file.data());
+    const size_t begin =
+        AlignUp(kPreambleBytes + DecodePreamble({data, file.size()})->header_bytes);
+    std::string blobs = file.substr(begin);
+    change(blobs);
+    file.replace(begin, blobs.size(), blobs);
+    const std::string changed = WithHeader(file, [&](Header& h) {
+      Blob& blob = *h.mutable_blobs(0);
+      blob.set_crc32(Crc32(
+          {reinterpret_cast<const uint8_t*>(blobs.data()), static_cast<size_t>(blob.byte_size())}));
+    });
+    return std::string(PackedModel::FromBytes("net.bgm", changed).status().message());
+  };
+  const SampleModel binary = LinearModel("sign", {EncodingKind::kBinary, 1}, 70, 5, false);
+  EXPECT_EQ(message_of(binary, [](std::string& blob) { blob[0] ^= 1; }), "");
+  // Bit 70 of row 1; the last bit of row 4.
+  EXPECT_THAT(message_of(binary, [](std::string& blob) { blob[64 + 8] |= 1 << 6; }),
+              HasSubstr("blob 0 (weight): the padding bits of row 1 are not zero"));
+  EXPECT_THAT(message_of(binary, [](std::string& blob) { blob[64 * 5 - 1] |= 1 << 7; }),
+              HasSubstr("the padding bits of row 4 are not zero"));
+  const SampleModel full = LinearModel("sign", {EncodingKind::kBinary, 1}, 512, 2, false);
+  EXPECT_EQ(message_of(full, [](std::string& blob) { blob[127] ^= 1 << 7; }), "");
+  const SampleModel ternary = LinearModel("sign", {EncodingKind::kTernary, 2}, 8, 1, false);
+  EXPECT_THAT(message_of(ternary, [](std::string& blob) { blob[0] = blob[64] = 4; }),
+              HasSubstr("row 0 has a bit pattern that is no ternary code"));
+}
+
+}  // namespace
+}  // namespace bitgrad

@@ -1,0 +1,66 @@
+#include "runtime/cost.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/runtime/sample_models.h"
+
+namespace bitgrad {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(CostTest, PredictedBytesAreTheBytesOnDisk) {
+  for (const SampleModel& sample : AllSampleModels()) {
+    const auto model = PackedModel::FromBytes(sample.name, *sample.writer.Serialize());
+    ASSERT_TRUE(model.ok()) << model.status();
+    EXPECT_EQ(CostOf(**model).predicted_bytes, (*model)->byte_size()) << sample.name;
+  }
+}
+
+TEST(CostTest, ASharedBlobCountsOnce) {
+  PackedModelWriter writer;
+  writer.header().mutable_input()->add_shape(16);
+  const Tensor codes = RandomCodes({EncodingKind::kBinary, 1}, 16, 16, 1);
+  const int weight = writer.AddCodes("w", {EncodingKind::kBinary, 1}, codes.matrix<float>());
+  const int x = writer.AddLinear("a", kInputValue, {.weight = weight, .input_quantizer = "sign"});
+  writer.AddLinear("b", x, {.weight = weight, .input_quantizer = "sign"});
+  const auto model = PackedModel::FromBytes("tied", *writer.Serialize());
+  ASSERT_TRUE(model.ok()) << model.status();
+  const ModelCost cost = CostOf(**model);
+  EXPECT_EQ(cost.predicted_bytes, (*model)->byte_size());
+  EXPECT_EQ(cost.layers[0].bytes, 16 * 64);
+  EXPECT_EQ(cost.layers[1].bytes, 0);
+  EXPECT_EQ(cost.layers[1].bit_macs, 256);
+}
+
+TEST(CostTest, CountsOfAKnownNet) {
+  const SampleModel sample = BnnModel();
+  const auto model = PackedModel::FromBytes("bnn", *sample.writer.Serialize());
+  ASSERT_TRUE(model.ok()) << model.status();
+  const ModelCost cost = CostOf(**model);
+  ASSERT_EQ(cost.layers.size(), 4u);
+  const LayerCost& fc1 = cost.layers[0];
+  EXPECT_EQ(fc1.layer, "fc1");
+  EXPECT_EQ(fc1.op, "linear + threshold");
+  EXPECT_EQ(fc1.input, "symmetric(8)");
+  EXPECT_EQ(fc1.weights, "binary");
+  EXPECT_EQ(fc1.parameters, 65 * 70 + 65);
+  // 65 rows of 70 bits, 65 thresholds, 65 flips.
+  EXPECT_EQ(fc1.bytes, 65 * 64 + 320 + 64);
+  EXPECT_EQ(fc1.bit_macs, 8 * 65 * 70);
+  EXPECT_EQ(fc1.integer_macs, 0);
+  EXPECT_EQ(fc1.float_macs, 0);
+  EXPECT_EQ(fc1.kernel, "packed XNOR-popcount on 8 bit planes");
+  EXPECT_EQ(cost.layers[1].bit_macs, 33 * 65);
+  EXPECT_EQ(cost.layers[1].kernel, "packed XNOR-popcount");
+  EXPECT_EQ(cost.layers[3].op, "batch_norm");
+  EXPECT_EQ(cost.layers[3].bytes, 4 * 64);
+
+  const std::string table = CostTable(**model, cost);
+  EXPECT_THAT(table, HasSubstr("fc1     linear + threshold  [65]"));
+  EXPECT_THAT(table, HasSubstr(absl::StrCat((*model)->byte_size())));
+  EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 7);
+}
+
+}  // namespace
+}  // namespace bitgrad

@@ -1,0 +1,203 @@
+#include "tests/runtime/sample_models.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/rng.h"
+#include "ops/quantizers/quantizer.h"
+#include "runtime/blob_layout.h"
+
+namespace bitgrad {
+namespace {
+
+RngStream Stream(uint64_t seed) { return {.seed = seed, .purpose = RngPurpose::kTest}; }
+
+int AddVector(PackedModelWriter& writer, const std::string& name, int64_t count, uint64_t seed) {
+  const Tensor values = RandomCodes({EncodingKind::kFloat, 32}, 1, count, seed);
+  return writer.AddFloats(name, {count}, values.span<float>());
+}
+
+int AddWeight(PackedModelWriter& writer, const std::string& name, const Encoding& encoding,
+              int64_t out, int64_t in, uint64_t seed) {
+  const Tensor codes = RandomCodes(encoding, out, in, seed);
+  return encoding.is_integer() ? writer.AddCodes(name, encoding, codes.matrix<float>())
+                               : writer.AddFloats(name, {out, in}, codes.span<float>());
+}
+
+// Thresholds near the middle of the sums' range, and at its ends and beyond.
+void AddThreshold(PackedModelWriter& writer, const std::string& name, int64_t out, int64_t largest,
+                  uint64_t seed, LinearSpec& spec) {
+  std::vector<int32_t> thresholds;
+  std::vector<uint8_t> flips;
+  for (int64_t j = 0; j < out; ++j) {
+    const uint32_t word = RandomWord(Stream(seed), static_cast<uint64_t>(j));
+    const int32_t spread = static_cast<int32_t>(largest / 4) + 1;
+    thresholds.push_back(j == 0   ? INT32_MIN
+                         : j == 1 ? INT32_MAX
+                         : j == 2 ? static_cast<int32_t>(largest)
+                         : j == 3 ? static_cast<int32_t>(-largest)
+                                  : static_cast<int32_t>(word >> 1) % spread - spread / 2);
+    flips.push_back(word & 1);
+  }
+  spec.thresholds = writer.AddInts(name + "/thresholds", thresholds);
+  spec.flips = writer.AddFlags(name + "/flips", flips);
+}
+
+void SetHead(PackedModelWriter& writer, const std::string& name, const Shape& input) {
+  packed::Header& header = writer.header();
+  header.set_producer("test");
+  header.set_name(name);
+  for (const int64_t extent : input.dims()) header.mutable_input()->add_shape(extent);
+  header.mutable_input()->mutable_pixels()->set_multiplier(2);
+  header.mutable_input()->mutable_pixels()->set_offset(-255);
+  header.mutable_input()->mutable_pixels()->set_divisor(255);
+  header.set_float_parameter_bytes(123456);
+  header.set_parameter_count(30864);
+}
+
+}  // namespace
+
+Tensor RandomCodes(const Encoding& encoding, int64_t rows, int64_t cols, uint64_t seed) {
+  Tensor codes({rows, cols}, DType::kFloat32);
+  const int64_t patterns =
+      encoding.kind == EncodingKind::kTernary ? 3 : int64_t{1} << (encoding.bits % 32);
+  for (int64_t i = 0; i < codes.num_elements(); ++i) {
+    const uint64_t element = static_cast<uint64_t>(i);
+    codes.mutable_data<float>()[i] =
+        encoding.is_integer()
+            ? static_cast<float>(CodeOf(
+                  encoding, UniformBelow(Stream(seed), element, static_cast<uint32_t>(patterns))))
+            : 2.0f * Uniform(Stream(seed), element) - 1.0f;
+  }
+  return codes;
+}
+
+Tensor RandomInput(int64_t rows, int64_t cols, uint64_t seed) {
+  Tensor x({rows, cols}, DType::kFloat32);
+  constexpr float kSpecial[] = {0.0f, -0.0f, 1.0f, -1.0f};
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    const uint64_t element = static_cast<uint64_t>(i);
+    x.mutable_data<float>()[i] =
+        i % 11 == 7 ? kSpecial[i / 11 % 4] : 2.5f * Uniform(Stream(seed), element) - 1.25f;
+  }
+  return x;
+}
+
+Tensor RandomPixels(int64_t rows, int64_t cols, uint64_t seed) {
+  Tensor x({rows, cols}, DType::kUint8);
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    x.mutable_data<uint8_t>()[i] =
+        static_cast<uint8_t>(RandomWord(Stream(seed), static_cast<uint64_t>(i)));
+  }
+  return x;
+}
+
+SampleModel LinearModel(const std::string& input_quantizer, const Encoding& weights, int64_t in,
+                        int64_t out, bool threshold) {
+  SampleModel model{.name = absl::StrCat(input_quantizer, "_x_", Name(weights.kind), weights.bits,
+                                         "_", in, "_", out, threshold ? "_threshold" : "")};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {in});
+  LinearSpec spec{.weight = AddWeight(writer, "weight", weights, out, in, 1),
+                  .input_quantizer = input_quantizer,
+                  .scale = 0.37f};
+  if (threshold) {
+    const Encoding input = ParseQuantizer(input_quantizer)->encoding();
+    AddThreshold(writer, "fc", out, in * input.max_code() * weights.max_code(), 2, spec);
+  }
+  writer.AddLinear("fc", kInputValue, spec);
+  return model;
+}
+
+SampleModel BnnModel() {
+  SampleModel model{.name = "bnn"};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {70});
+  writer.header().set_class_count(10);
+  const Encoding binary{EncodingKind::kBinary, 1};
+  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 65, 70, 1),
+                 .input_quantizer = "k_bit(8)"};
+  AddThreshold(writer, "fc1", 65, 70 * 255, 2, fc1);
+  LinearSpec fc2{.weight = AddWeight(writer, "fc2/weight", binary, 33, 65, 3),
+                 .input_quantizer = "sign"};
+  AddThreshold(writer, "fc2", 33, 65, 4, fc2);
+  const LinearSpec fc3{.weight = AddWeight(writer, "fc3/weight", binary, 10, 33, 5),
+                       .input_quantizer = "sign"};
+  int x = writer.AddLinear("fc1", kInputValue, fc1);
+  x = writer.AddLinear("fc2", x, fc2);
+  x = writer.AddLinear("fc3", x, fc3);
+  const int mean = AddVector(writer, "bn3/mean", 10, 6);
+  const int inv_std = AddVector(writer, "bn3/inv_std", 10, 7);
+  const int gamma = AddVector(writer, "bn3/gamma", 10, 8);
+  const int beta = AddVector(writer, "bn3/beta", 10, 9);
+  writer.AddBatchNorm("bn3", x, mean, inv_std, gamma, beta);
+  return model;
+}
+
+SampleModel EveryInstructionModel() {
+  SampleModel model{.name = "every_instruction"};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {2, 12});
+  const int a = writer.AddQuantize("quantize", kInputValue, "k_bit(2)");
+  const int b = writer.AddUnary("leaky", a, Unary::kLeakyRelu, 0.25f);
+  const int c = writer.AddUnary("tanh", kInputValue, Unary::kTanh);
+  const int d = writer.AddUnary("sigmoid", kInputValue, Unary::kSigmoid);
+  const int e = writer.AddUnary("relu", c, Unary::kRelu);
+  const int f = writer.AddUnary("hardtanh", kInputValue, Unary::kHardtanh);
+  const int g = writer.AddConcat("concat", {b, d, f, e});  // [2, 48]
+  const int mean = AddVector(writer, "bn/mean", 48, 6);
+  const int inv_std = AddVector(writer, "bn/inv_std", 48, 7);
+  const int gamma = AddVector(writer, "bn/gamma", 48, 8);
+  const int beta = AddVector(writer, "bn/beta", 48, 9);
+  const int h = writer.AddBatchNorm("bn", g, mean, inv_std, gamma, beta);
+  const int i = writer.AddBinary("add", g, Binary::kAdd, h);
+  const int j = writer.AddBinary("mul", i, Binary::kMul, g);
+  const int k = writer.AddBinaryConstant("shift", j, Binary::kSub, AddVector(writer, "s", 96, 10));
+  // On the last of two dimensions, with bits in between.
+  const Encoding binary{EncodingKind::kBinary, 1};
+  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 9, 48, 11),
+                 .input_quantizer = "sign"};
+  AddThreshold(writer, "fc1", 9, 48, 12, fc1);
+  const int l = writer.AddLinear("fc1", k, fc1);  // [2, 9]
+  const int m = writer.AddLinear(
+      "fc2", l,
+      {.weight = AddWeight(writer, "fc2/weight", {EncodingKind::kTernary, 2}, 6, 9, 13),
+       .input_quantizer = "sign",
+       .scale = 0.5f});  // [2, 6]
+  const int n = writer.AddReshape("reshape", m, {12});
+  writer.AddLinear(
+      "fc3", n,
+      {.weight = AddWeight(writer, "fc3/weight", {EncodingKind::kFloat, 32}, 5, 12, 14),
+       .input_quantizer = "identity"});
+  return model;
+}
+
+std::vector<SampleModel> AllSampleModels() {
+  const Encoding binary{EncodingKind::kBinary, 1};
+  const Encoding ternary{EncodingKind::kTernary, 2};
+  const Encoding symmetric{EncodingKind::kSymmetric, 3};
+  const Encoding codes{EncodingKind::kUnsigned, 2};
+  const Encoding real{EncodingKind::kFloat, 32};
+  std::vector<SampleModel> models;
+  models.push_back(BnnModel());
+  models.push_back(EveryInstructionModel());
+  for (const bool threshold : {false, true}) {
+    models.push_back(LinearModel("sign", binary, 1, 1, threshold));
+    models.push_back(LinearModel("sign", binary, 513, 67, threshold));
+    models.push_back(LinearModel("k_bit(1)", binary, 64, 8, threshold));
+    models.push_back(LinearModel("k_bit(8)", binary, 129, 33, threshold));
+    models.push_back(LinearModel("k_bit(2)", binary, 63, 9, threshold));
+    models.push_back(LinearModel("k_bit(3)", ternary, 65, 9, threshold));
+    models.push_back(LinearModel("sign", symmetric, 65, 9, threshold));
+    models.push_back(LinearModel("ternary(0.5)", codes, 31, 9, threshold));
+    models.push_back(LinearModel("dorefa_activation(4)", symmetric, 127, 9, threshold));
+  }
+  models.push_back(LinearModel("identity", binary, 100, 17, false));
+  models.push_back(LinearModel("identity", real, 33, 17, false));
+  models.push_back(LinearModel("sign", real, 33, 17, false));
+  // 255 * 255 * 300 is more than 2^24.
+  models.push_back(LinearModel("k_bit(8)", {EncodingKind::kSymmetric, 8}, 300, 4, false));
+  return models;
+}
+
+}  // namespace bitgrad

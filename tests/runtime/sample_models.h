@@ -1,0 +1,45 @@
+// Small packed models that between them use every instruction, blob kind and kernel.
+
+#ifndef BITGRAD_TESTS_RUNTIME_SAMPLE_MODELS_H_
+#define BITGRAD_TESTS_RUNTIME_SAMPLE_MODELS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/encoding.h"
+#include "core/tensor.h"
+#include "runtime/packed_model_writer.h"
+
+namespace bitgrad {
+
+// Random codes of an encoding (kFloat: uniform in [-1, 1)), [rows, cols].
+Tensor RandomCodes(const Encoding& encoding, int64_t rows, int64_t cols, uint64_t seed);
+
+// Floats in [-1.25, 1.25), some of them exactly 0, -0.0, 1 and -1.
+Tensor RandomInput(int64_t rows, int64_t cols, uint64_t seed);
+Tensor RandomPixels(int64_t rows, int64_t cols, uint64_t seed);
+
+struct SampleModel {
+  std::string name;
+  PackedModelWriter writer;
+};
+
+// Input [in] with the pixel mapping of data/normalize.h, one linear with these encodings, with or
+// without a threshold.
+SampleModel LinearModel(const std::string& input_quantizer, const Encoding& weights, int64_t in,
+                        int64_t out, bool threshold);
+
+// 70 -> 8-bit pixels x binary, thresholds -> binary x binary, thresholds -> binary x binary,
+// affine.
+SampleModel BnnModel();
+
+// Input [2, 12]; all other instructions: quantize, concat, reshape, unary, batch norm, binary;
+// linear on the last of two dimensions.
+SampleModel EveryInstructionModel();
+
+std::vector<SampleModel> AllSampleModels();
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_TESTS_RUNTIME_SAMPLE_MODELS_H_
