@@ -187,8 +187,10 @@ TEST_F(OptimizerErrorsTest, ParametersThatChange) {
 
 TEST_F(OptimizerErrorsTest, KernelErrorsAreReturned) {
   std::unique_ptr<Optimizer> optimizer = Adam();
-  SetGradients();
   context_.ReportError(absl::InternalError("the device is gone"));
+  // Also where the backward pass failed for this reason, and left no gradients.
+  EXPECT_EQ(StepError(*optimizer), "the device is gone");
+  SetGradients();
   EXPECT_EQ(StepError(*optimizer), "the device is gone");
 }
 

@@ -53,6 +53,8 @@ TEST(GlorotScaleTest, IsForQuantizedWeightsOnly) {
     EXPECT_NEAR(FirstStep(info.name, true, "", 784, 1024), 1, 1e-6) << info.name;
     EXPECT_NEAR(FirstStep(info.name, true, "identity", 784, 1024), 1, 1e-6) << info.name;
     EXPECT_NEAR(FirstStep(info.name, true, "sign", 0, 0), 1, 1e-6) << info.name;
+    EXPECT_NEAR(FirstStep(info.name, true, "sign", 0, 9), 1, 1e-6) << info.name;
+    EXPECT_NEAR(FirstStep(info.name, true, "sign", 9, 0), 1, 1e-6) << info.name;
   }
 }
 
@@ -86,7 +88,7 @@ TEST_F(NormTest, ClipsOverAllParametersTogether) {
 }
 
 TEST_F(NormTest, LeavesSmallerGradientsAsTheyAre) {
-  Step({.learning_rate = 1, .max_gradient_norm = 5});
+  Step({.learning_rate = 1, .max_gradient_norm = 8});
   EXPECT_EQ(model_[0].value.data<float>()[0], -3);
   EXPECT_EQ(model_[1].value.data<float>()[0], 4);
 }
