@@ -1,11 +1,24 @@
 #include "graph/tape.h"
 
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "graph/tape_core.h"
 
 namespace bitgrad {
+
+namespace {
+
+bool AllFinite(const Tensor& value) {
+  if (value.device() != Device::kCpu || value.dtype() != DType::kFloat32) return true;
+  for (float x : value.span<float>()) {
+    if (!std::isfinite(x)) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 // ---- Var ----------------------------------------------------------------------------------------------
 
@@ -121,6 +134,8 @@ bool Tape::Check(const Var& var, absl::string_view op) {
   return false;
 }
 
+void Tape::set_check_finite(bool check) { core_->check_finite = check; }
+
 Var Tape::Failed() { return Var(core_, -1, core_->generation); }
 
 Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value,
@@ -137,6 +152,11 @@ Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor v
     node.requires_gradient |= core_->nodes[input.index_].requires_gradient;
   }
   if (training() && node.requires_gradient) node.backward = std::move(backward);
+  if (core_->check_finite && !AllFinite(node.value)) {
+    ReportError(absl::OutOfRangeError(
+        absl::StrCat(node.descriptor.op, ": the value has a NaN or an infinity")));
+    return Failed();
+  }
   if (arithmetic != nullptr) core_->gradient_arithmetic = arithmetic;
   core_->nodes.push_back(std::move(node));
   return Var(core_, static_cast<int32_t>(core_->nodes.size()) - 1, core_->generation);

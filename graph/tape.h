@@ -81,6 +81,10 @@ class Tape {
   // The gradient of a Differentiable() leaf after Backward(); NotFound if none arrived.
   absl::StatusOr<const Tensor*> Gradient(const Var& var) const;
 
+  // With `check`, an op whose value has a NaN or an infinity is an error that names it and its layer. Costs a pass
+  // over each value (on the CPU; elsewhere nothing is looked at): for finding where a diverged training broke.
+  void set_check_finite(bool check);
+
   // Forgets all nodes, Vars and errors, keeps capacity, and, in training, takes the next random step.
   void Reset();
 

@@ -29,6 +29,7 @@ struct Tape::Core {
   std::string layer;
   absl::Status status;
   bool backward_done = false;
+  bool check_finite = false;
   uint32_t random_streams = 0;
   ArithmeticCounts arithmetic;
   const GradientArithmetic* gradient_arithmetic = nullptr;

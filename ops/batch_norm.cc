@@ -53,8 +53,8 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
 
 }  // namespace
 
-Var BatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
-              Parameter& running_statistic, const BatchNormOptions& options) {
+Var ApplyBatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
+                   Parameter& running_statistic, const BatchNormOptions& options) {
   // Evaluation reads the statistics as operands, so that an exporter finds them on the tape.
   Tape* tape = x.tape();
   if (tape == nullptr || tape->training()) {

@@ -31,8 +31,8 @@ struct BatchNormOptions {
 };
 
 // `running_mean`, `running_statistic` [n]: updated in training, read in evaluation; they outlive the tape.
-Var BatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
-              Parameter& running_statistic, const BatchNormOptions& options = {});
+Var ApplyBatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
+                   Parameter& running_statistic, const BatchNormOptions& options = {});
 
 }  // namespace bitgrad
 

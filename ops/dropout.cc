@@ -6,7 +6,7 @@
 
 namespace bitgrad {
 
-Var Dropout(const Var& x, float keep) {
+Var ApplyDropout(const Var& x, float keep) {
   OpRecorder op("dropout", {x});
   if (!op.ok()) return op.Failed();
   if (!(keep > 0.0f) || keep > 1.0f) {

@@ -11,7 +11,7 @@
 namespace bitgrad {
 
 // Errors: keep outside (0, 1].
-Var Dropout(const Var& x, float keep);
+Var ApplyDropout(const Var& x, float keep);
 
 }  // namespace bitgrad
 

@@ -1,0 +1,124 @@
+#include "export/fold.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/bit_matrix.h"
+#include "core/status_macros.h"
+#include "ops/dispatch.h"
+
+namespace bitgrad {
+namespace {
+
+Quantizer InputQuantizer(const Tape::Node& node) {
+  const auto parsed =
+      ParseQuantizer(node.descriptor.Get<std::string>("input_quantizer", "identity"));
+  return parsed.ok() ? *parsed : Quantizer();
+}
+
+// Whether `node` reads `value` as the input of a linear op that binarizes it by a fixed rule.
+bool BinarizesInput(const Tape::Node& node, int value, Quantizer* quantizer) {
+  if (node.descriptor.op != "linear" || node.inputs[0] != value || node.inputs[1] == value) return false;
+  *quantizer = InputQuantizer(node);
+  return quantizer->encoding().kind == EncodingKind::kBinary &&
+         quantizer->statistic() == Statistic::kNone && !quantizer->info().stochastic;
+}
+
+bool IsUnary(const Tape::Node& node) { return node.descriptor.Get<int64_t>("unary", 0) != 0; }
+
+bool IsArithmetic(const Tape::Node& node) {
+  const absl::string_view op = node.descriptor.op;
+  return op == "add" || op == "sub" || op == "mul";
+}
+
+Binary ArithmeticOf(const Tape::Node& node) {
+  return node.descriptor.op == "add" ? Binary::kAdd
+         : node.descriptor.op == "sub" ? Binary::kSub
+                                       : Binary::kMul;
+}
+
+// Whether the op maps each element of `value` monotonely, by constants of its column.
+bool IsMonotone(const Recording& recording, const Tape::Node& node, int value) {
+  if (node.inputs[0] != value) return false;
+  for (size_t i = 1; i < node.inputs.size(); ++i) {
+    if (!recording.is_constant(node.inputs[i])) return false;
+  }
+  if (node.descriptor.op == "batch_norm") return true;
+  if (IsArithmetic(node)) {
+    // One number per column: not a constant of the whole batch's shape.
+    return recording.node(node.inputs[1]).shape == Shape({node.shape.cols()}) && node.shape.rank() == 2;
+  }
+  return IsUnary(node) && node.descriptor.Get<double>("parameter", 0) >= 0;
+}
+
+// Runs one op of the chain on a row x [1, n], in place.
+void Apply(ExecContext& context, const Recording& recording, const Tape::Node& node, Tensor& x) {
+  const Kernels& kernels = KernelsFor(context.device());
+  const auto constant = [&](int i) {
+    return recording.node(node.inputs[i]).value.data<float>();
+  };
+  const int64_t n = x.num_elements();
+  if (node.descriptor.op == "batch_norm") {
+    kernels.batch_norm_eval(context, x.matrix<float>(), constant(1), constant(2), constant(3),
+                            constant(4), x.mutable_matrix<float>());
+  } else if (IsArithmetic(node)) {
+    kernels.binary_forward(context, ArithmeticOf(node), x.matrix<float>(), {constant(1), 1, n},
+                           x.mutable_matrix<float>());
+  } else {
+    kernels.unary_forward(context, static_cast<Unary>(node.descriptor.Get<int64_t>("unary", 0)),
+                          static_cast<float>(node.descriptor.Get<double>("parameter", 0)),
+                          x.data<float>(), x.mutable_data<float>(), n);
+  }
+}
+
+}  // namespace
+
+FoldChain FindFoldChain(const Recording& recording, int linear) {
+  FoldChain chain;
+  int value = linear;
+  while (value != recording.output() && !recording.consumers(value).empty()) {
+    const auto consumers = recording.consumers(value);
+    if (std::all_of(consumers.begin(), consumers.end(), [&](int consumer) {
+          return BinarizesInput(recording.node(consumer), value, &chain.quantizer);
+        })) {
+      chain.folds = true;
+      return chain;
+    }
+    if (consumers.size() != 1 || !IsMonotone(recording, recording.node(consumers[0]), value)) break;
+    value = consumers[0];
+    chain.nodes.push_back(value);
+  }
+  return FoldChain();
+}
+
+absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording& recording, int linear,
+                                          const FoldChain& chain, float scale, int32_t limit) {
+  const int64_t n = recording.node(linear).shape.cols();
+  const Kernels& kernels = KernelsFor(context.device());
+  Tensor x({1, n}, DType::kFloat32);
+  BitMatrix bits(1, n);
+  const auto bits_of_sums = [&](absl::Span<const int32_t> sums,
+                                absl::Span<uint8_t> out) -> absl::Status {
+    std::copy(sums.begin(), sums.end(), x.mutable_data<float>());
+    kernels.scale_f32(context, scale, x.data<float>(), /*accumulate=*/false, x.mutable_data<float>(), n);
+    for (int node : chain.nodes) {
+      Apply(context, recording, recording.node(node), x);
+      for (float value : x.span<float>()) {
+        if (!std::isfinite(value)) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              "freeze: layer '", recording.node(node).layer, "': ", recording.node(node).descriptor.op,
+              " gives a NaN or an infinity; the parameters are damaged or training diverged"));
+        }
+      }
+    }
+    kernels.quantize_bits(context, chain.quantizer, x.matrix<float>(), nullptr, RngStream(),
+                          bits.mutable_view(), BitMatrixView());
+    for (int64_t j = 0; j < n; ++j) out[j] = bits.view().bit(0, j);
+    return context.status();
+  };
+  return FindThresholds(n, limit, bits_of_sums);
+}
+
+}  // namespace bitgrad

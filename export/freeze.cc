@@ -1,0 +1,224 @@
+#include "export/freeze.h"
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/status_macros.h"
+#include "export/fold.h"
+#include "export/recording.h"
+#include "ops/dispatch.h"
+#include "ops/quantize_operand.h"
+
+namespace bitgrad {
+namespace {
+
+class Freezer {
+ public:
+  Freezer(ExecContext& context, const Recording& recording, int64_t batch)
+      : context_(context),
+        recording_(recording),
+        batch_(batch),
+        values_(recording.size(), kNoValue) {}
+
+  absl::StatusOr<PackedModelWriter> Run() {
+    values_[recording_.input()] = kInputValue;
+    for (int i = 0; i <= recording_.output(); ++i) {
+      if (!recording_.is_used(i) || values_[i] != kNoValue || recording_.is_constant(i)) continue;
+      BITGRAD_RETURN_IF_ERROR(Emit(i));
+    }
+    return std::move(writer_);
+  }
+
+ private:
+  static constexpr int kNoValue = -1;
+
+  absl::Status Error(const Tape::Node& node, absl::string_view what) const {
+    return absl::UnimplementedError(
+        absl::StrCat("freeze: layer '", node.layer, "': ", node.descriptor.op, " ", what));
+  }
+
+  absl::Status Emit(int i);
+  absl::Status EmitLinear(int i);
+  absl::Status EmitArithmetic(int i, Binary op);
+  absl::StatusOr<int> Constant(int i);
+
+  ExecContext& context_;
+  const Recording& recording_;
+  const int64_t batch_;
+  std::vector<int> values_;  // of each node: its value id in the packed model
+  std::map<int, int> constants_;  // of each constant node: its blob
+  PackedModelWriter writer_;
+};
+
+std::string NameOf(const Tape::Node& node, int i) {
+  return node.parameter != nullptr ? node.parameter->name : absl::StrCat("constant", i);
+}
+
+// The blob of a constant, added at first use.
+absl::StatusOr<int> Freezer::Constant(int i) {
+  const Tape::Node& node = recording_.node(i);
+  if (!recording_.is_constant(i)) return Error(node, "has to be a parameter here");
+  if (const auto known = constants_.find(i); known != constants_.end()) return known->second;
+  const int blob = writer_.AddFloats(NameOf(node, i), node.shape, node.value.span<float>());
+  constants_.emplace(i, blob);
+  return blob;
+}
+
+absl::Status Freezer::EmitLinear(int i) {
+  const Tape::Node& node = recording_.node(i);
+  const int x = node.inputs[0], w = node.inputs[1];
+  if (!recording_.is_constant(w)) return Error(node, "has a weight that is computed");
+  BITGRAD_ASSIGN_OR_RETURN(
+      const Quantizer input,
+      ParseQuantizer(node.descriptor.Get<std::string>("input_quantizer", "identity")));
+  BITGRAD_ASSIGN_OR_RETURN(
+      const Quantizer weight,
+      ParseQuantizer(node.descriptor.Get<std::string>("weight_quantizer", "identity")));
+  if (input.statistic() != Statistic::kNone) {
+    return Error(node, absl::StrCat("has input quantizer '", input.ToString(),
+                                    "', whose scale depends on each batch"));
+  }
+  const Tape::Node& latent = recording_.node(w);
+  LinearSpec spec;
+  spec.input_quantizer = input.ToString();
+  const QuantizedOperand codes = QuantizeOperand(context_, weight, QuantizerRole::kWeight, latent.value,
+                                                 RngStream(), /*surrogate=*/nullptr);
+  spec.scale = input.scale(0) * codes.scale;
+  const std::string name = NameOf(latent, w);
+  if (!codes.encoding.is_integer()) {
+    BITGRAD_ASSIGN_OR_RETURN(spec.weight, Constant(w));
+  } else if (!codes.bits.is_null()) {
+    spec.weight = writer_.AddBits(name, codes.bits.view());
+  } else {
+    spec.weight = writer_.AddCodes(name, codes.encoding, codes.codes.matrix<float>());
+  }
+
+  const int64_t k = latent.shape.cols();
+  int result = i;
+  if (DotIsExact(input.encoding(), codes.encoding, k)) {
+    if (const FoldChain chain = FindFoldChain(recording_, i); chain.folds) {
+      const int64_t limit = k * input.encoding().max_code() * codes.encoding.max_code();
+      BITGRAD_ASSIGN_OR_RETURN(const Thresholds thresholds,
+                               FoldThresholds(context_, recording_, i, chain, spec.scale,
+                                              static_cast<int32_t>(limit)));
+      spec.thresholds = writer_.AddInts(absl::StrCat(node.layer, "/thresholds"), thresholds.threshold);
+      spec.flips = writer_.AddFlags(absl::StrCat(node.layer, "/flips"), thresholds.flip);
+      if (!chain.nodes.empty()) result = chain.nodes.back();
+      // The folded nodes have no value of their own.
+      for (int folded : chain.nodes) values_[folded] = kInputValue;
+    }
+  }
+  values_[result] = values_[i] = writer_.AddLinear(node.layer, values_[x], spec);
+  return absl::OkStatus();
+}
+
+absl::Status Freezer::EmitArithmetic(int i, Binary op) {
+  const Tape::Node& node = recording_.node(i);
+  int a = node.inputs[0], b = node.inputs[1];
+  if (recording_.is_constant(a)) {
+    if (op == Binary::kSub) return Error(node, "of a constant minus a value is not in the packed format");
+    std::swap(a, b);
+  }
+  if (!recording_.is_constant(b)) {
+    values_[i] = writer_.AddBinary(node.layer, values_[a], op, values_[b]);
+    return absl::OkStatus();
+  }
+  if (Shape(node.shape.dims().subspan(1)) != recording_.node(b).shape) {
+    return Error(node, absl::StrCat("has a constant of shape ", recording_.node(b).shape.ToString(),
+                                    "; it has to be that of one example"));
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const int blob, Constant(b));
+  values_[i] = writer_.AddBinaryConstant(node.layer, values_[a], op, blob);
+  return absl::OkStatus();
+}
+
+absl::Status Freezer::Emit(int i) {
+  const Tape::Node& node = recording_.node(i);
+  const absl::string_view op = node.descriptor.op;
+  if (node.shape.rank() < 1 || node.shape.dim(0) != batch_) {
+    return Error(node, absl::StrCat("gives ", node.shape.ToString(),
+                                    "; every value has to keep the batch as its first dimension"));
+  }
+  const Shape example(node.shape.dims().subspan(1));
+  const auto operand = [&](int k) { return values_[node.inputs[k]]; };
+  if (op == "linear") return EmitLinear(i);
+  if (op == "add") return EmitArithmetic(i, Binary::kAdd);
+  if (op == "sub") return EmitArithmetic(i, Binary::kSub);
+  if (op == "mul") return EmitArithmetic(i, Binary::kMul);
+  for (size_t k = 0; k < node.inputs.size(); ++k) {
+    if (operand(k) == kNoValue && op != "batch_norm") return Error(node, "of a constant is not in the packed format");
+  }
+  if (op == "batch_norm") {
+    int blobs[4];
+    for (int k = 0; k < 4; ++k) {
+      BITGRAD_ASSIGN_OR_RETURN(blobs[k], Constant(node.inputs[k + 1]));
+    }
+    values_[i] = writer_.AddBatchNorm(node.layer, operand(0), blobs[0], blobs[1], blobs[2], blobs[3]);
+  } else if (const int64_t unary = node.descriptor.Get<int64_t>("unary", 0); unary != 0) {
+    values_[i] = writer_.AddUnary(node.layer, operand(0), static_cast<Unary>(unary),
+                                  static_cast<float>(node.descriptor.Get<double>("parameter", 0)));
+  } else if (op == "quantize") {
+    const std::string quantizer = node.descriptor.Get<std::string>("quantizer", "");
+    BITGRAD_ASSIGN_OR_RETURN(const Quantizer parsed, ParseQuantizer(quantizer));
+    if (parsed.statistic() != Statistic::kNone) {
+      return Error(node, absl::StrCat("by '", quantizer, "' has a scale that depends on each batch"));
+    }
+    values_[i] = writer_.AddQuantize(node.layer, operand(0), quantizer);
+  } else if (op == "concat") {
+    std::vector<int> operands;
+    for (size_t k = 0; k < node.inputs.size(); ++k) operands.push_back(operand(k));
+    values_[i] = writer_.AddConcat(node.layer, operands);
+  } else if (op == "reshape") {
+    values_[i] = writer_.AddReshape(node.layer, operand(0), example);
+  } else {
+    return Error(node, "is not in the packed format; see docs/packed_model_format.md for what is");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, const Tensor& example,
+                                         const FreezeOptions& options) {
+  if (example.is_null() || example.shape().rank() < 2 || example.shape().dim(0) < 1) {
+    return absl::InvalidArgumentError("freeze: the example has to be [batch, ...] with a batch of at least 1");
+  }
+  Tape tape(context, Mode::kEval);
+  const Var input = tape.Input(example);
+  const Var output = model.Forward(input);
+  BITGRAD_RETURN_IF_ERROR(tape.status());
+  if (output.tape() != &tape || output.index() == input.index()) {
+    return absl::InvalidArgumentError("freeze: the model's Forward() does not return a value computed from its input");
+  }
+  const Recording recording(tape, input, output);
+  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer,
+                           Freezer(context, recording, example.shape().dim(0)).Run());
+
+  packed::Header& header = writer.header();
+  header.set_producer("bitgrad freeze");
+  header.set_name(options.name);
+  header.set_data_set(options.data_set);
+  header.set_class_count(static_cast<int32_t>(output.shape().cols()));
+  for (int64_t dim : example.shape().dims().subspan(1)) header.mutable_input()->add_shape(dim);
+  if (options.pixels) {
+    // NormalizePixel of data/normalize.h: (2 p - 255) / 255.
+    packed::PixelMapping& pixels = *header.mutable_input()->mutable_pixels();
+    pixels.set_multiplier(2);
+    pixels.set_offset(-255);
+    pixels.set_divisor(255);
+  }
+  int64_t parameters = 0, numbers = 0;
+  for (int i = 0; i < recording.size(); ++i) {
+    if (!recording.is_used(i) || !recording.is_constant(i)) continue;
+    const Tape::Node& node = recording.node(i);
+    numbers += node.shape.num_elements();
+    if (node.parameter != nullptr && node.parameter->trainable) parameters += node.shape.num_elements();
+  }
+  header.set_parameter_count(parameters);
+  header.set_float_parameter_bytes(numbers * static_cast<int64_t>(sizeof(float)));
+  return writer;
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,41 @@
+// Freeze: from one recorded evaluation of any model to a packed model that runs without the tape.
+//
+//   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freeze(context, model, example, {.name = "tiny"}));
+//   BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("tiny.bgm"));
+//
+// What it does with the recording:
+//   - the weights of each linear op are quantized once more, as in evaluation, and stored as codes: 1 bit for binary;
+//   - between a linear op whose sums are exact integers and a binary input of the next one, all that stands between
+//     (scale, bias, batch norm, monotone activations) folds into an integer threshold per output: the kernels
+//     themselves are run on candidate sums, so the folded answer is theirs, to the last bit, for gamma < 0 and = 0 too;
+//   - whatever else is recorded becomes an instruction of its own, run by the same kernels.
+//
+// Errors: an op that the packed format does not have (named, with its layer), a batch norm parameter that is not finite.
+
+#ifndef BITGRAD_EXPORT_FREEZE_H_
+#define BITGRAD_EXPORT_FREEZE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/exec_context.h"
+#include "core/tensor.h"
+#include "models/model.h"
+#include "runtime/packed_model_writer.h"
+
+namespace bitgrad {
+
+struct FreezeOptions {
+  std::string name;      // of the model
+  std::string data_set;  // what //runtime:predict reads unless told otherwise; may be empty
+  // Whether inputs are 8-bit pixels scaled to [-1, 1] (data/normalize.h), so that the frozen model takes bytes too.
+  bool pixels = true;
+};
+
+// `example` [batch, features]: any input of the right shape.
+absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, const Tensor& example,
+                                         const FreezeOptions& options);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_EXPORT_FREEZE_H_

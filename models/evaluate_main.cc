@@ -1,0 +1,110 @@
+// //models:evaluate: a checkpoint's test error by the graph and by its packed model, and how far the two differ.
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/run_main.h"
+#include "core/status_macros.h"
+#include "core/working_directory.h"
+#include "data/batches.h"
+#include "data/datasets.h"
+#include "export/freeze_checkpoint.h"
+#include "models/training/checkpoint.h"
+#include "models/training/evaluate.h"
+#include "models/training/model_bundle.h"
+#include "runtime/interpreter.h"
+#include "runtime/packed_model.h"
+
+ABSL_FLAG(std::string, checkpoint, "", "Checkpoint of //models:train.");
+ABSL_FLAG(std::string, packed, "", "Packed model to compare with. Default: the checkpoint, frozen in memory.");
+ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
+ABSL_FLAG(int, threads, 0, "Threads; 0: one per core.");
+
+namespace bitgrad {
+namespace {
+
+int64_t ArgMax(absl::Span<const float> row) {
+  return std::max_element(row.begin(), row.end()) - row.begin();
+}
+
+absl::StatusOr<std::unique_ptr<PackedModel>> OpenPacked(const Checkpoint& checkpoint,
+                                                        ExecContext& context) {
+  if (const std::string path = absl::GetFlag(FLAGS_packed); !path.empty()) {
+    return PackedModel::Open(ResolvePath(path));
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, FreezeCheckpoint(context, checkpoint));
+  BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, writer.Serialize());
+  return PackedModel::FromBytes("the frozen checkpoint", bytes);
+}
+
+absl::Status Evaluate() {
+  const std::string path = absl::GetFlag(FLAGS_checkpoint);
+  if (path.empty()) return absl::InvalidArgumentError("--checkpoint=FILE is missing");
+  BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(ResolvePath(path)));
+  const recipe::Recipe& recipe = checkpoint.header().recipe();
+  ExecContext context({.threads = absl::GetFlag(FLAGS_threads)});
+  BITGRAD_ASSIGN_OR_RETURN(const auto packed, OpenPacked(checkpoint, context));
+  BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*packed, context));
+  BITGRAD_ASSIGN_OR_RETURN(
+      const Dataset test,
+      LoadDataset(recipe.data().name(), {.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)),
+                                         .split = Split::kTest,
+                                         .threads = context.threads(),
+                                         .limit = recipe.data().limit()}));
+  BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
+  BITGRAD_ASSIGN_OR_RETURN(const BatchLoader loader,
+                           BatchLoader::Create(test, AllExamples(test), {.batch_size = 500}));
+
+  int64_t graph_errors = 0, packed_errors = 0, disagreements = 0;
+  double max_difference = 0;
+  for (const Batch& batch : loader.Epoch(0)) {
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor graph, Logits(context, *bundle.model, batch.images));
+    const int64_t features = test.features();
+    const int64_t first = batch.index * 500;
+    BITGRAD_ASSIGN_OR_RETURN(
+        const Tensor frozen,
+        interpreter->RunPixels(
+            {test.images.data<uint8_t>() + first * features, batch.size(), features}));
+    if (frozen.shape() != graph.shape()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("packed model '", packed->name(), "' gives ", frozen.shape().ToString(),
+                       " where the checkpoint's gives ", graph.shape().ToString(),
+                       "; freeze this checkpoint again"));
+    }
+    BITGRAD_ASSIGN_OR_RETURN(const int64_t graph_wrong, CountWrong(context, graph, batch.labels));
+    BITGRAD_ASSIGN_OR_RETURN(const int64_t packed_wrong, CountWrong(context, frozen, batch.labels));
+    graph_errors += graph_wrong;
+    packed_errors += packed_wrong;
+    const int64_t classes = graph.shape().cols();
+    for (int64_t i = 0; i < batch.size(); ++i) {
+      const auto a = graph.span<float>().subspan(i * classes, classes);
+      const auto b = frozen.span<float>().subspan(i * classes, classes);
+      disagreements += ArgMax(a) != ArgMax(b);
+      for (int64_t j = 0; j < classes; ++j) {
+        max_difference = std::max<double>(max_difference, std::abs(double{a[j]} - double{b[j]}));
+      }
+    }
+  }
+  const double images = static_cast<double>(test.size());
+  absl::PrintF(
+      "evaluate: images=%d graph_error=%.2f%% packed_error=%.2f%% disagreements=%d "
+      "max_logit_difference=%g\n",
+      test.size(), 100.0 * graph_errors / images, 100.0 * packed_errors / images, disagreements,
+      max_difference);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace bitgrad
+
+int main(int argc, char** argv) {
+  return bitgrad::RunMain(
+      argc, argv,
+      {.usage = "Evaluates a checkpoint on its test set, by the graph and by its packed model."},
+      [] { return bitgrad::Evaluate(); });
+}

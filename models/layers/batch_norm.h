@@ -1,0 +1,37 @@
+// BatchNorm: batch normalization over features with learned gamma (1) and beta (0). x [.., n] -> [.., n].
+// Formula, variants and sources: ops/batch_norm.h.
+
+#ifndef BITGRAD_MODELS_LAYERS_BATCH_NORM_H_
+#define BITGRAD_MODELS_LAYERS_BATCH_NORM_H_
+
+#include <cstdint>
+#include <string>
+
+#include "models/layers/layer.h"
+#include "models/scope.h"
+#include "ops/batch_norm.h"
+
+namespace bitgrad {
+
+struct BatchNormLayerOptions {
+  int64_t features = 0;
+  BatchNormOptions norm = {};
+};
+
+class BatchNorm final : public Layer {
+ public:
+  BatchNorm(const Scope& scope, const BatchNormLayerOptions& options);
+  Var operator()(const Var& x) override;
+
+ private:
+  std::string path_;
+  BatchNormOptions options_;
+  Parameter& gamma_;
+  Parameter& beta_;
+  Parameter& running_mean_;
+  Parameter& running_statistic_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_LAYERS_BATCH_NORM_H_

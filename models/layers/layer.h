@@ -1,0 +1,18 @@
+// Layer: one step of a model, with its parameters. Called like a function.
+
+#ifndef BITGRAD_MODELS_LAYERS_LAYER_H_
+#define BITGRAD_MODELS_LAYERS_LAYER_H_
+
+#include "graph/tape.h"
+
+namespace bitgrad {
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  virtual Var operator()(const Var& x) = 0;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_LAYERS_LAYER_H_

@@ -1,0 +1,37 @@
+// Sequential: layers applied one after the other.
+//
+//   Sequential net;
+//   net.Add<Dense>(scope / "fc1", DenseOptions{.in = 784, .out = 128, .weight = Sign()});
+//   net.Add<BatchNorm>(scope / "bn1", BatchNormLayerOptions{.features = 128});
+//   Var y = net(x);
+
+#ifndef BITGRAD_MODELS_LAYERS_SEQUENTIAL_H_
+#define BITGRAD_MODELS_LAYERS_SEQUENTIAL_H_
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "models/layers/layer.h"
+
+namespace bitgrad {
+
+class Sequential final : public Layer {
+ public:
+  template <typename L, typename... Args>
+  void Add(Args&&... args) {
+    layers_.push_back(std::make_unique<L>(std::forward<Args>(args)...));
+  }
+  Var operator()(const Var& x) override {
+    Var y = x;
+    for (const auto& layer : layers_) y = (*layer)(y);
+    return y;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Layer>> layers_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_LAYERS_SEQUENTIAL_H_

@@ -1,0 +1,36 @@
+#include "models/mlp.h"
+
+#include "absl/strings/str_cat.h"
+#include "models/layers/activation.h"
+#include "models/layers/batch_norm.h"
+#include "models/layers/dense.h"
+
+namespace bitgrad {
+
+Mlp::Mlp(const Scope& scope, const MlpOptions& options) {
+  const absl::StatusOr<Activation> activation = Activation::Named(options.activation);
+  if (!activation.ok()) {
+    scope.ReportError(activation.status().message());
+    return;
+  }
+  int64_t in = options.features;
+  for (size_t i = 0; i <= options.hidden.size(); ++i) {
+    const bool first = i == 0, last = i == options.hidden.size();
+    const int64_t out = last ? options.classes : options.hidden[i];
+    const Scope layer = scope / (last ? std::string("output") : absl::StrCat("hidden", i + 1));
+    layers_.Add<Dense>(layer, DenseOptions{.in = in,
+                                           .out = out,
+                                           .input = first ? options.input : options.activation_quantizer,
+                                           .weight = options.weight,
+                                           .gradient = options.gradient,
+                                           .clip = options.clip,
+                                           .input_keep = first ? options.input_keep
+                                                               : options.hidden_keep});
+    layers_.Add<BatchNorm>(layer / "norm",
+                           BatchNormLayerOptions{.features = out, .norm = options.norm});
+    if (!last) layers_.Add<Activation>(*activation);
+    in = out;
+  }
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,50 @@
+// Mlp: the multi-layer perceptron of the BNN family.
+//
+//   (Dense -> BatchNorm -> activation) x hidden layers, Dense -> BatchNorm
+//
+// The first layer quantizes the network's input with `input`, every other its input with `activation_quantizer`
+// (sign for BNN, identity for BinaryConnect); all quantize their weights with `weight`. Layers are named
+// hidden1/.., hidden2/.., output/...
+
+#ifndef BITGRAD_MODELS_MLP_H_
+#define BITGRAD_MODELS_MLP_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/layers/sequential.h"
+#include "models/model.h"
+#include "models/scope.h"
+#include "ops/batch_norm.h"
+#include "ops/quantizers/quantizer.h"
+
+namespace bitgrad {
+
+struct MlpOptions {
+  int64_t features = 0;
+  std::vector<int64_t> hidden;  // widths
+  int64_t classes = 0;
+  Quantizer input;
+  Quantizer activation_quantizer;
+  Quantizer weight;
+  Quantizer gradient;
+  std::string activation = "identity";  // after batch norm, before the next layer's quantizer
+  BatchNormOptions norm;
+  float clip = 1.0f;
+  float input_keep = 1.0f;   // dropout on the network's input
+  float hidden_keep = 1.0f;  // dropout on the (quantized) activations
+};
+
+class Mlp final : public Model {
+ public:
+  Mlp(const Scope& scope, const MlpOptions& options);
+  Var Forward(const Var& x) override { return layers_(x); }
+
+ private:
+  Sequential layers_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_MLP_H_

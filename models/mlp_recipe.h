@@ -1,0 +1,21 @@
+// An Mlp from its recipe message.
+
+#ifndef BITGRAD_MODELS_MLP_RECIPE_H_
+#define BITGRAD_MODELS_MLP_RECIPE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "models/model.h"
+#include "models/scope.h"
+#include "proto/recipe.pb.h"
+
+namespace bitgrad {
+
+absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& recipe, int64_t features,
+                                                         int64_t classes, ParameterStore& store);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_MLP_RECIPE_H_

@@ -1,0 +1,27 @@
+#include "models/networks.h"
+
+#include "models/mlp_recipe.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr NetworkInfo kNetworks[] = {
+    {recipe::Model::kMlp, "mlp", MakeMlpFromRecipe, "dense layers with batch norm and quantizers"},
+};
+
+}  // namespace
+
+absl::Span<const NetworkInfo> AllNetworks() { return kNetworks; }
+
+absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, int64_t features,
+                                                   int64_t classes, ParameterStore& store) {
+  for (const NetworkInfo& network : kNetworks) {
+    if (network.kind != recipe.kind_case()) continue;
+    auto model = network.make(recipe, features, classes, store);
+    if (model.ok() && !store.status().ok()) return store.status();
+    return model;
+  }
+  return absl::InvalidArgumentError("recipe: model names no network that this build knows");
+}
+
+}  // namespace bitgrad

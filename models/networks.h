@@ -1,0 +1,36 @@
+// The networks that recipes can name, one factory each.
+//
+// To add a network: a message in proto/recipe.proto's Model, a pair like mlp.h/.cc, one line in networks.cc.
+
+#ifndef BITGRAD_MODELS_NETWORKS_H_
+#define BITGRAD_MODELS_NETWORKS_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "models/model.h"
+#include "models/scope.h"
+#include "proto/recipe.pb.h"
+
+namespace bitgrad {
+
+struct NetworkInfo {
+  recipe::Model::KindCase kind;
+  const char* name;
+  absl::StatusOr<std::unique_ptr<Model>> (*make)(const recipe::Model& recipe, int64_t features,
+                                                 int64_t classes, ParameterStore& store);
+  const char* help;
+};
+
+absl::Span<const NetworkInfo> AllNetworks();
+
+// The recipe's network for inputs of `features` values and `classes` outputs, its parameters in `store`. Errors name
+// the field (an unknown quantizer, a width of zero).
+absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, int64_t features,
+                                                   int64_t classes, ParameterStore& store);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_NETWORKS_H_

@@ -1,0 +1,94 @@
+#include "models/recipe.h"
+
+#include <cmath>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "core/mapped_file.h"
+#include "core/status_macros.h"
+#include "core/working_directory.h"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/text_format.h"
+
+namespace bitgrad {
+namespace {
+
+// Keeps the first error of the text-format parser, with its place.
+class FirstError final : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column, const std::string& message) override {
+    if (text_.empty()) text_ = absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", message);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+absl::StatusOr<recipe::Recipe> ParseRecipe(absl::string_view where, const std::string& text) {
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  recipe::Recipe recipe;
+  if (!parser.ParseFromString(text, &recipe)) {
+    return absl::InvalidArgumentError(absl::StrCat("recipe '", where, "', ", error.text(),
+                                                   "; see proto/recipe.proto for the fields"));
+  }
+  return recipe;
+}
+
+absl::Status Positive(absl::string_view field, double value) {
+  if (value > 0 && std::isfinite(value)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("recipe: ", field, " is ", value, "; it has to be positive"));
+}
+
+}  // namespace
+
+absl::StatusOr<recipe::Recipe> LoadRecipe(const std::string& name_or_path) {
+  for (const BuiltInRecipe& built_in : BuiltInRecipes()) {
+    if (name_or_path == built_in.name) return ParseRecipe(built_in.name, built_in.text);
+  }
+  const absl::StatusOr<MappedFile> file = MappedFile::Open(ResolvePath(name_or_path));
+  if (!file.ok()) {
+    return absl::NotFoundError(absl::StrCat(
+        "recipe '", name_or_path, "' is neither built in nor a readable file (",
+        file.status().message(), "); built in: ",
+        absl::StrJoin(BuiltInRecipes(), ", ", [](std::string* out, const BuiltInRecipe& recipe) {
+          absl::StrAppend(out, recipe.name);
+        })));
+  }
+  const auto bytes = file->bytes();
+  return ParseRecipe(name_or_path,
+                     std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+}
+
+absl::Status ValidateRecipe(const recipe::Recipe& recipe) {
+  BITGRAD_RETURN_IF_ERROR(Positive("epochs", recipe.epochs()));
+  BITGRAD_RETURN_IF_ERROR(Positive("batch_size", recipe.batch_size()));
+  BITGRAD_RETURN_IF_ERROR(Positive("optimizer.learning_rate", recipe.optimizer().learning_rate()));
+  if (recipe.data().validation_examples() < 0 || recipe.data().limit() < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("recipe: data.validation_examples and data.limit are ",
+                     recipe.data().validation_examples(), " and ", recipe.data().limit(),
+                     "; they cannot be negative"));
+  }
+  if (!recipe.has_model() || recipe.model().kind_case() == recipe::Model::KIND_NOT_SET) {
+    return absl::InvalidArgumentError("recipe: there is no model; write model { mlp { ... } }");
+  }
+  return absl::OkStatus();
+}
+
+std::string RecipesHelp() {
+  std::string help;
+  for (const BuiltInRecipe& built_in : BuiltInRecipes()) {
+    const absl::StatusOr<recipe::Recipe> recipe = ParseRecipe(built_in.name, built_in.text);
+    absl::StrAppendFormat(&help, "  %-36s %s\n", built_in.name,
+                          recipe.ok() ? recipe->description() : std::string(recipe.status().message()));
+  }
+  return help;
+}
+
+}  // namespace bitgrad

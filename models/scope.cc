@@ -1,0 +1,80 @@
+#include "models/scope.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/rng.h"
+
+namespace bitgrad {
+namespace {
+
+// More elements than any model that fits a machine has: a typing error, caught before memory is asked for.
+constexpr int64_t kMaxElements = int64_t{1} << 33;
+
+void Fill(const Initializer& init, const RngStream& rng, Tensor& tensor) {
+  float* data = tensor.mutable_data<float>();
+  const int64_t count = tensor.num_elements();
+  for (int64_t block = 0; block * 4 < count; ++block) {
+    const RngBlock words = RandomBlock(rng, block);
+    for (int64_t i = block * 4; i < count && i < block * 4 + 4; ++i) {
+      data[i] = init.low + (init.high - init.low) * ToUniform(words.word[i % 4]);
+    }
+  }
+}
+
+}  // namespace
+
+Scope ParameterStore::Root() { return Scope(*this, ""); }
+
+Parameter* ParameterStore::Find(absl::string_view name) const {
+  for (Parameter* parameter : parameters_) {
+    if (parameter->name == name) return parameter;
+  }
+  return nullptr;
+}
+
+int64_t ParameterStore::trainable_elements() const {
+  int64_t count = 0;
+  for (const Parameter* parameter : parameters_) {
+    if (parameter->trainable) count += parameter->value.num_elements();
+  }
+  return count;
+}
+
+Scope Scope::operator/(absl::string_view name) const {
+  return Scope(*store_, path_.empty() ? std::string(name) : absl::StrCat(path_, "/", name));
+}
+
+void Scope::ReportError(absl::string_view message) const {
+  store_->ReportError(absl::InvalidArgumentError(absl::StrCat("layer '", path_, "': ", message)));
+}
+
+Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape,
+                               const Initializer& init) const {
+  auto parameter = std::make_unique<Parameter>();
+  parameter->name = (*this / name).path_;
+  if (store_->Find(parameter->name) != nullptr) {
+    ReportError(absl::StrCat("parameter '", name, "' exists already; give each layer a name of its own"));
+  }
+  absl::Status valid = shape.Validate();
+  if (valid.ok() && (shape.num_elements() == 0 || shape.num_elements() > kMaxElements)) {
+    valid = absl::InvalidArgumentError(
+        absl::StrCat("shape ", shape.ToString(), " has ", shape.num_elements(), " elements"));
+  }
+  if (valid.ok()) {
+    parameter->value = Tensor(shape, DType::kFloat32);
+    Fill(init,
+         {.seed = store_->seed_,
+          .purpose = RngPurpose::kInit,
+          .stream = static_cast<uint32_t>(store_->parameters_.size())},
+         parameter->value);
+  } else {
+    ReportError(absl::StrCat("parameter '", name, "': ", valid.message()));
+    parameter->value = Tensor::Zeros({0});
+  }
+  store_->parameters_.push_back(parameter.get());
+  store_->owned_.push_back(std::move(parameter));
+  return *store_->owned_.back();
+}
+
+}  // namespace bitgrad

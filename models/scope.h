@@ -1,0 +1,83 @@
+// ParameterStore owns a model's parameters; Scope names them while layers are built.
+//
+//   ParameterStore store(/*seed=*/1);
+//   TinyNet net(store.Root());               // layers register "fc1/weight", "bn1/gamma", ...
+//   BITGRAD_RETURN_IF_ERROR(store.status()); // the first error of construction
+//   optimizer->Step(store.parameters());
+
+#ifndef BITGRAD_MODELS_SCOPE_H_
+#define BITGRAD_MODELS_SCOPE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "graph/parameter.h"
+
+namespace bitgrad {
+
+class Scope;
+
+class ParameterStore {
+ public:
+  // Initial values are a function of the seed and of the order in which parameters are made.
+  explicit ParameterStore(uint64_t seed) : seed_(seed) {}
+  ParameterStore(const ParameterStore&) = delete;
+  ParameterStore& operator=(const ParameterStore&) = delete;
+
+  Scope Root();
+  absl::Span<Parameter* const> parameters() const { return parameters_; }
+  // Null if there is none of that name.
+  Parameter* Find(absl::string_view name) const;
+  // Learned numbers: the elements of all trainable parameters.
+  int64_t trainable_elements() const;
+
+  // The first error of a layer's construction (a size that makes no sense, a name used twice).
+  const absl::Status& status() const { return status_; }
+  void ReportError(const absl::Status& error) {
+    if (status_.ok()) status_ = error;
+  }
+
+ private:
+  friend class Scope;
+  uint64_t seed_;
+  std::vector<std::unique_ptr<Parameter>> owned_;
+  std::vector<Parameter*> parameters_;
+  absl::Status status_;
+};
+
+// Initial values, drawn element by element from the seed.
+struct Initializer {
+  float low = 0;
+  float high = 0;  // uniform in [low, high); low = high: a constant
+  static Initializer Constant(float value) { return {value, value}; }
+  static Initializer Uniform(float bound) { return {-bound, bound}; }
+};
+
+// A path within a store. A value: copy it freely; the store outlives it.
+class Scope {
+ public:
+  Scope(ParameterStore& store, std::string path) : store_(&store), path_(std::move(path)) {}
+
+  Scope operator/(absl::string_view name) const;
+  const std::string& path() const { return path_; }
+  ParameterStore& store() const { return *store_; }
+
+  // A new parameter "path/name". Always a usable object: where the shape or the name is wrong, the store keeps the error
+  // and the parameter is empty.
+  Parameter& NewParameter(absl::string_view name, const Shape& shape, const Initializer& init) const;
+  // Reports InvalidArgument "layer 'path': message".
+  void ReportError(absl::string_view message) const;
+
+ private:
+  ParameterStore* store_;
+  std::string path_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_SCOPE_H_

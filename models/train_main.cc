@@ -1,0 +1,132 @@
+// //models:train: trains a recipe and writes checkpoints.
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "core/run_main.h"
+#include "core/status_macros.h"
+#include "core/working_directory.h"
+#include "data/datasets.h"
+#include "models/networks.h"
+#include "models/recipe.h"
+#include "models/training/trainer.h"
+#include "ops/quantizers/quantizer.h"
+#include "optim/optimizers.h"
+#include "optim/schedule.h"
+
+ABSL_FLAG(std::string, recipe, "", "A built-in recipe's name or a file. Default: digits_bnn_mlp.");
+ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
+ABSL_FLAG(std::string, out, "", "Directory for checkpoints. Default: bitgrad_<recipe's name>.");
+ABSL_FLAG(int, epochs, 0, "Epochs; 0: the recipe's.");
+ABSL_FLAG(int64_t, seed, -1, "Seed; negative: the recipe's.");
+ABSL_FLAG(int, threads, 0, "Threads; 0: one per core.");
+ABSL_FLAG(std::string, device, "cpu", "cpu or cuda.");
+ABSL_FLAG(bool, resume, false, "Continue the run of --out, bit for bit.");
+ABSL_FLAG(std::string, metrics, "", "File for the metrics, a JSON object per epoch and line.");
+ABSL_FLAG(std::string, set, "", "Sets a field of the recipe: --set=optimizer.learning_rate=0.001.");
+
+namespace bitgrad {
+namespace {
+
+std::string MoreHelp() {
+  std::string help = absl::StrCat("Recipes:\n", RecipesHelp(), "\nData sets:\n");
+  for (const DatasetEntry& entry : Datasets()) {
+    absl::StrAppendFormat(&help, "  %-22s %s\n", entry.name, entry.help);
+  }
+  absl::StrAppend(&help, "\nNetworks:\n");
+  for (const NetworkInfo& info : AllNetworks()) {
+    absl::StrAppendFormat(&help, "  %-22s %s\n", info.name, info.help);
+  }
+  absl::StrAppend(&help, "\nQuantizers:\n", QuantizersHelp(), "\nOptimizers:\n");
+  for (const OptimizerInfo& info : AllOptimizers()) {
+    absl::StrAppendFormat(&help, "  %-22s %s\n", info.name, info.help);
+  }
+  absl::StrAppend(&help, "\nSchedules:\n");
+  for (const ScheduleInfo& info : AllSchedules()) {
+    absl::StrAppendFormat(&help, "  %-22s %s\n", info.name, info.help);
+  }
+  return help;
+}
+
+// The recipe that the flags ask for. A resumed run without --recipe takes that of its checkpoint.
+absl::StatusOr<recipe::Recipe> RecipeFromFlags() {
+  const std::string name = absl::GetFlag(FLAGS_recipe);
+  recipe::Recipe recipe;
+  if (name.empty() && absl::GetFlag(FLAGS_resume)) {
+    if (absl::GetFlag(FLAGS_out).empty()) {
+      return absl::InvalidArgumentError("--resume needs --out=DIR, the directory of the run to continue");
+    }
+    BITGRAD_ASSIGN_OR_RETURN(
+        const Checkpoint checkpoint,
+        Checkpoint::Open(ResolvePath(absl::GetFlag(FLAGS_out)) + "/checkpoint.bgc"));
+    recipe = checkpoint.header().recipe();
+  } else {
+    BITGRAD_ASSIGN_OR_RETURN(recipe, LoadRecipe(name.empty() ? "digits_bnn_mlp" : name));
+  }
+  for (absl::string_view assignment :
+       absl::StrSplit(absl::GetFlag(FLAGS_set), '\n', absl::SkipEmpty())) {
+    BITGRAD_RETURN_IF_ERROR(SetField(assignment, recipe));
+  }
+  if (const int epochs = absl::GetFlag(FLAGS_epochs); epochs < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("--epochs=", epochs, " is negative"));
+  } else if (epochs > 0) {
+    recipe.set_epochs(epochs);
+  }
+  if (const int64_t seed = absl::GetFlag(FLAGS_seed); seed >= 0) recipe.set_seed(seed);
+  return recipe;
+}
+
+absl::StatusOr<Device> DeviceFromFlag() {
+  const std::string device = absl::GetFlag(FLAGS_device);
+  if (device == Name(Device::kCpu)) return Device::kCpu;
+  if (device == Name(Device::kCuda)) return Device::kCuda;
+  return absl::InvalidArgumentError(absl::StrCat("--device=", device, ": it is cpu or cuda"));
+}
+
+absl::Status Train() {
+  BITGRAD_ASSIGN_OR_RETURN(const recipe::Recipe recipe, RecipeFromFlags());
+  TrainOptions options;
+  BITGRAD_ASSIGN_OR_RETURN(options.device, DeviceFromFlag());
+  options.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir));
+  const std::string out = absl::GetFlag(FLAGS_out);
+  options.out_dir = ResolvePath(out.empty() ? absl::StrCat("bitgrad_", recipe.name()) : out);
+  options.metrics_file = ResolvePath(absl::GetFlag(FLAGS_metrics));
+  options.threads = absl::GetFlag(FLAGS_threads);
+  options.resume = absl::GetFlag(FLAGS_resume);
+  if (options.threads < 0 || options.threads > 1024) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--threads=", options.threads, " is not in 0 .. 1024; 0 means one per core"));
+  }
+
+  absl::PrintF("%s: %s\n", recipe.name(), recipe.description());
+  std::fflush(stdout);
+  BITGRAD_ASSIGN_OR_RETURN(const auto trainer, Trainer::Create(recipe, options));
+  BITGRAD_ASSIGN_OR_RETURN(const TrainResult result, trainer->Run());
+
+  const std::string packed = options.out_dir + "/model.bgm";
+  const std::string data =
+      options.data_dir.empty() ? "" : absl::StrCat(" --data_dir=", options.data_dir);
+  absl::PrintF("best epoch: %d\nnext:\n", result.best.epoch());
+  absl::PrintF("  ./bazelw run //export:freeze -- --checkpoint=%s --out=%s\n", result.checkpoint, packed);
+  absl::PrintF("  ./bazelw run //runtime:predict -- --model=%s%s\n", packed, data);
+  absl::PrintF("final: epochs=%d train_error=%.2f%% valid_error=%.2f%% test_error=%.2f%% checkpoint=%s\n",
+               result.epochs, 100 * result.best.train_error(), 100 * result.best.valid_error(),
+               100 * result.best.test_error(), result.checkpoint);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace bitgrad
+
+int main(int argc, char** argv) {
+  return bitgrad::RunMain(argc, argv,
+                          {.usage = "Trains a binary or few-bit net from a recipe.",
+                           .more_help = bitgrad::MoreHelp,
+                           .repeatable = {"set"}},
+                          [] { return bitgrad::Train(); });
+}

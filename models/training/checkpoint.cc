@@ -1,0 +1,216 @@
+#include "models/training/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/atomic_file.h"
+#include "core/status_macros.h"
+#include "zlib.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr char kMagic[8] = {'B', 'I', 'T', 'G', 'C', 'K', 'P', 'T'};
+constexpr uint32_t kVersion = 1;
+constexpr uint64_t kUnit = 64;
+
+struct Preamble {
+  char magic[8];
+  uint32_t version;
+  uint32_t header_crc32;
+  uint64_t header_bytes;
+  uint64_t file_bytes;
+  uint8_t zeros[32];
+};
+static_assert(sizeof(Preamble) == kUnit);
+
+uint64_t RoundUp(uint64_t bytes) { return (bytes + kUnit - 1) / kUnit * kUnit; }
+
+uint32_t Crc32(const void* bytes, size_t count) {
+  return static_cast<uint32_t>(crc32_z(0, static_cast<const Bytef*>(bytes), count));
+}
+
+void AddEntry(const std::string& name, const Tensor& tensor, int64_t& offset,
+              google::protobuf::RepeatedPtrField<checkpoint::TensorEntry>& entries) {
+  checkpoint::TensorEntry& entry = *entries.Add();
+  entry.set_name(name);
+  entry.set_dtype(static_cast<int>(tensor.dtype()));
+  for (int64_t dim : tensor.shape().dims()) entry.add_shape(dim);
+  entry.set_offset(offset);
+  entry.set_byte_size(static_cast<int64_t>(tensor.byte_size()));
+  entry.set_crc32(Crc32(tensor.raw_data(), tensor.byte_size()));
+  offset += static_cast<int64_t>(RoundUp(tensor.byte_size()));
+}
+
+absl::Status Append(AtomicFile& file, const void* bytes, size_t count) {
+  BITGRAD_RETURN_IF_ERROR(file.Append({static_cast<const char*>(bytes), count}));
+  static constexpr char kZeros[kUnit] = {};
+  return file.Append({kZeros, RoundUp(count) - count});
+}
+
+Shape ShapeOf(const checkpoint::TensorEntry& entry) {
+  return Shape(absl::MakeConstSpan(entry.shape().data(), entry.shape_size()));
+}
+
+// Empty if the entry describes bytes within the data whose CRC is right.
+std::string CheckEntry(const checkpoint::TensorEntry& entry, absl::Span<const uint8_t> data) {
+  const Shape shape = ShapeOf(entry);
+  const uint64_t element = SizeOf(static_cast<DType>(entry.dtype()));
+  if (element == 0) return absl::StrCat("has unknown dtype ", entry.dtype());
+  if (!shape.Validate().ok()) return absl::StrCat("has shape ", shape.ToString());
+  const uint64_t bytes = static_cast<uint64_t>(shape.num_elements()) * element;
+  if (static_cast<uint64_t>(entry.byte_size()) != bytes) {
+    return absl::StrCat("has ", entry.byte_size(), " bytes where shape ", shape.ToString(), " needs ", bytes);
+  }
+  if (entry.offset() < 0 || entry.offset() % kUnit != 0 ||
+      static_cast<uint64_t>(entry.offset()) > data.size() || bytes > data.size() - entry.offset()) {
+    return absl::StrCat("lies outside of the file (offset ", entry.offset(), ")");
+  }
+  if (Crc32(data.data() + entry.offset(), bytes) != entry.crc32()) return "has a wrong checksum";
+  return "";
+}
+
+}  // namespace
+
+absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
+                             const ParameterStore& store, const Optimizer* optimizer) {
+  header.set_producer("bitgrad train");
+  header.clear_parameters();
+  header.clear_optimizer_state();
+  std::vector<const Tensor*> tensors;
+  int64_t offset = 0;
+  for (const Parameter* parameter : store.parameters()) {
+    AddEntry(parameter->name, parameter->value, offset, *header.mutable_parameters());
+    tensors.push_back(&parameter->value);
+  }
+  if (optimizer != nullptr) {
+    header.set_optimizer_steps(optimizer->step_count());
+    for (const NamedTensor& state : optimizer->state()) {
+      AddEntry(state.name, *state.tensor, offset, *header.mutable_optimizer_state());
+      tensors.push_back(state.tensor);
+    }
+  }
+  const std::string header_bytes = header.SerializeAsString();
+  Preamble preamble = {};
+  std::memcpy(preamble.magic, kMagic, sizeof(kMagic));
+  preamble.version = kVersion;
+  preamble.header_crc32 = Crc32(header_bytes.data(), header_bytes.size());
+  preamble.header_bytes = header_bytes.size();
+  preamble.file_bytes = kUnit + RoundUp(header_bytes.size()) + offset;
+
+  BITGRAD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  BITGRAD_RETURN_IF_ERROR(Append(file, &preamble, sizeof(preamble)));
+  BITGRAD_RETURN_IF_ERROR(Append(file, header_bytes.data(), header_bytes.size()));
+  for (const Tensor* tensor : tensors) {
+    BITGRAD_RETURN_IF_ERROR(Append(file, tensor->raw_data(), tensor->byte_size()));
+  }
+  return file.Commit();
+}
+
+absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
+  Checkpoint checkpoint;
+  checkpoint.path_ = path;
+  BITGRAD_ASSIGN_OR_RETURN(checkpoint.file_, MappedFile::Open(path));
+  const absl::Span<const uint8_t> bytes = checkpoint.file_.bytes();
+  const auto damaged = [&](const auto&... what) {
+    return absl::DataLossError(absl::StrCat("checkpoint '", path, "' ", what...,
+                                            "; use another checkpoint or train again"));
+  };
+  Preamble preamble;
+  if (bytes.size() < sizeof(preamble)) return damaged("is cut off: it has ", bytes.size(), " bytes");
+  std::memcpy(&preamble, bytes.data(), sizeof(preamble));
+  if (std::memcmp(preamble.magic, kMagic, sizeof(kMagic)) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", path, "' is not a checkpoint of bitgrad (wrong magic bytes)"));
+  }
+  if (preamble.version != kVersion) {
+    return absl::InvalidArgumentError(absl::StrCat("checkpoint '", path, "' has format version ",
+                                                   preamble.version, "; this build reads version ",
+                                                   kVersion));
+  }
+  if (preamble.file_bytes != bytes.size()) {
+    return damaged("has ", bytes.size(), " bytes where it should have ", preamble.file_bytes);
+  }
+  if (std::any_of(std::begin(preamble.zeros), std::end(preamble.zeros), [](uint8_t b) { return b; })) {
+    return damaged("has a damaged preamble");
+  }
+  if (preamble.header_bytes > bytes.size() - kUnit ||
+      RoundUp(preamble.header_bytes) > bytes.size() - kUnit) {
+    return damaged("has a header of ", preamble.header_bytes, " bytes, more than the file");
+  }
+  const uint8_t* header = bytes.data() + kUnit;
+  if (Crc32(header, preamble.header_bytes) != preamble.header_crc32 ||
+      preamble.header_bytes > std::numeric_limits<int>::max() ||
+      !checkpoint.header_.ParseFromArray(header, static_cast<int>(preamble.header_bytes))) {
+    return damaged("has a damaged header (wrong checksum)");
+  }
+  checkpoint.data_ = bytes.subspan(kUnit + RoundUp(preamble.header_bytes));
+  for (const auto* entries :
+       {&checkpoint.header_.parameters(), &checkpoint.header_.optimizer_state()}) {
+    for (const checkpoint::TensorEntry& entry : *entries) {
+      if (std::string error = CheckEntry(entry, checkpoint.data_); !error.empty()) {
+        return damaged("is damaged: tensor '", entry.name(), "' ", error);
+      }
+    }
+  }
+  return checkpoint;
+}
+
+Tensor Checkpoint::Read(const checkpoint::TensorEntry& entry) const {
+  Tensor tensor(ShapeOf(entry), static_cast<DType>(entry.dtype()));
+  std::memcpy(tensor.mutable_raw_data(), data_.data() + entry.offset(), tensor.byte_size());
+  return tensor;
+}
+
+absl::StatusOr<Tensor> Checkpoint::Get(absl::string_view name) const {
+  for (const checkpoint::TensorEntry& entry : header_.parameters()) {
+    if (entry.name() == name) return Read(entry);
+  }
+  return absl::NotFoundError(absl::StrCat("checkpoint '", path_, "' has no tensor '", name, "'"));
+}
+
+absl::Status Checkpoint::RestoreParameters(ParameterStore& store) const {
+  const auto other_model = [&](const auto&... what) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("checkpoint '", path_, "' is of another model: ", what...));
+  };
+  for (const checkpoint::TensorEntry& entry : header_.parameters()) {
+    const Parameter* parameter = store.Find(entry.name());
+    if (parameter == nullptr) return other_model("the model has no parameter '", entry.name(), "'");
+    if (parameter->value.shape() != ShapeOf(entry) ||
+        static_cast<int>(parameter->value.dtype()) != entry.dtype()) {
+      return other_model("parameter '", entry.name(), "' is ", ShapeOf(entry).ToString(),
+                         " there and ", parameter->value.shape().ToString(), " in the model");
+    }
+  }
+  std::vector<std::pair<Parameter*, Tensor>> values;
+  for (Parameter* parameter : store.parameters()) {
+    absl::StatusOr<Tensor> value = Get(parameter->name);
+    if (!value.ok()) return other_model("it has no parameter '", parameter->name, "'");
+    values.emplace_back(parameter, *std::move(value));
+  }
+  for (auto& [parameter, value] : values) parameter->value = std::move(value);
+  return absl::OkStatus();
+}
+
+absl::Status Checkpoint::RestoreOptimizer(const ParameterStore& store, Optimizer& optimizer) const {
+  if (header_.optimizer_steps() == 0 && header_.optimizer_state().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("checkpoint '", path_, "' holds no optimizer state; resume from the last one written"));
+  }
+  std::vector<Tensor> tensors;
+  for (const checkpoint::TensorEntry& entry : header_.optimizer_state()) tensors.push_back(Read(entry));
+  std::vector<NamedTensor> state;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    state.push_back({header_.optimizer_state(static_cast<int>(i)).name(), &tensors[i]});
+  }
+  const absl::Status restored =
+      optimizer.Restore(store.parameters(), state, header_.optimizer_steps());
+  if (restored.ok()) return restored;
+  return absl::Status(restored.code(), absl::StrCat("checkpoint '", path_, "': ", restored.message()));
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,54 @@
+// Checkpoints: all that a run needs to continue bit for bit.
+//
+// File: a preamble of 64 bytes
+//   "BITGCKPT" | version u32 | CRC-32 of the header u32 | header bytes u64 | file bytes u64 | zeros
+// then the header (proto/checkpoint.proto), zeros up to a multiple of 64, then the data: each tensor at a multiple of
+// 64 bytes, as in memory (little endian), with its own CRC-32 in the header. A file is written whole or not at all
+// (core/atomic_file.h): a crash leaves the old checkpoint or the new one.
+
+#ifndef BITGRAD_MODELS_TRAINING_CHECKPOINT_H_
+#define BITGRAD_MODELS_TRAINING_CHECKPOINT_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/mapped_file.h"
+#include "models/scope.h"
+#include "optim/optimizer.h"
+#include "proto/checkpoint.pb.h"
+
+namespace bitgrad {
+
+// Writes `header` (recipe, progress, metrics, random step) with the tensors of `store` and, unless it is null, the
+// state of `optimizer`; fills in the header's tensor entries. Errors name the file.
+absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
+                             const ParameterStore& store, const Optimizer* optimizer);
+
+class Checkpoint {
+ public:
+  // Reads and verifies the whole file. Errors name the file and what is wrong with it.
+  static absl::StatusOr<Checkpoint> Open(const std::string& path);
+
+  const checkpoint::Header& header() const { return header_; }
+
+  // Copies the values into the store's parameters. A parameter that is missing, too many or of another shape (the
+  // checkpoint of another model) is an error; nothing was changed then.
+  absl::Status RestoreParameters(ParameterStore& store) const;
+  // FailedPrecondition where the file holds no optimizer state (a "best" checkpoint).
+  absl::Status RestoreOptimizer(const ParameterStore& store, Optimizer& optimizer) const;
+  // A copy of one tensor of the model, NotFound if there is none of that name.
+  absl::StatusOr<Tensor> Get(absl::string_view name) const;
+
+ private:
+  Tensor Read(const checkpoint::TensorEntry& entry) const;
+
+  std::string path_;
+  MappedFile file_;
+  checkpoint::Header header_;
+  absl::Span<const uint8_t> data_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_TRAINING_CHECKPOINT_H_

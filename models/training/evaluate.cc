@@ -1,0 +1,45 @@
+#include "models/training/evaluate.h"
+
+#include <limits>
+
+#include "core/status_macros.h"
+#include "data/batches.h"
+#include "ops/dispatch.h"
+
+namespace bitgrad {
+
+absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& images) {
+  Tape tape(context, Mode::kEval);
+  const Var logits = model.Forward(tape.Input(images));
+  BITGRAD_ASSIGN_OR_RETURN(const Tensor* value, tape.Value(logits));
+  return value->Alias();
+}
+
+absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels) {
+  if (logits.shape().rank() != 2 || labels.shape() != Shape({logits.shape().dim(0)})) {
+    return absl::InvalidArgumentError(absl::StrCat("count errors: logits ", logits.shape().ToString(),
+                                                   " and labels ", labels.shape().ToString(),
+                                                   " do not match"));
+  }
+  int64_t errors = 0;
+  KernelsFor(context.device())
+      .count_errors(context, logits.matrix<float>(), labels.data<int32_t>(), &errors);
+  BITGRAD_RETURN_IF_ERROR(context.status());
+  return errors;
+}
+
+absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset,
+                                 const ExampleRange& range) {
+  if (range.size() == 0) return std::numeric_limits<double>::quiet_NaN();
+  BITGRAD_ASSIGN_OR_RETURN(const BatchLoader loader,
+                           BatchLoader::Create(dataset, range, {.batch_size = 500}));
+  int64_t errors = 0;
+  for (const Batch& batch : loader.Epoch(0)) {
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, Logits(context, model, batch.images));
+    BITGRAD_ASSIGN_OR_RETURN(const int64_t wrong, CountWrong(context, logits, batch.labels));
+    errors += wrong;
+  }
+  return static_cast<double>(errors) / static_cast<double>(range.size());
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,25 @@
+// Evaluation: how many examples a model classifies wrongly.
+
+#ifndef BITGRAD_MODELS_TRAINING_EVALUATE_H_
+#define BITGRAD_MODELS_TRAINING_EVALUATE_H_
+
+#include "absl/status/statusor.h"
+#include "core/exec_context.h"
+#include "data/dataset.h"
+#include "models/model.h"
+
+namespace bitgrad {
+
+// Logits of a batch, by an evaluation tape.
+absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& images);
+
+// Rows of `logits` whose largest value is not at the label.
+absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels);
+
+// The share of wrong examples in the range; NaN for an empty one.
+absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset,
+                                 const ExampleRange& range);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_TRAINING_EVALUATE_H_

@@ -1,0 +1,128 @@
+#include "models/training/metrics.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "core/file_error.h"
+#include "google/protobuf/util/json_util.h"
+
+namespace bitgrad {
+namespace {
+
+checkpoint::LayerSums& SumsOf(absl::string_view layer, checkpoint::PartialSums& sums) {
+  for (checkpoint::LayerSums& known : *sums.mutable_layers()) {
+    if (known.layer() == layer) return known;
+  }
+  checkpoint::LayerSums& added = *sums.add_layers();
+  added.set_layer(std::string(layer));
+  return added;
+}
+
+absl::StatusOr<std::string> JsonLine(const checkpoint::EpochMetrics& metrics) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(metrics, &json, options);
+  if (!status.ok()) return absl::InternalError(std::string(status.message()));
+  return json + "\n";
+}
+
+}  // namespace
+
+void AddStep(double loss, int64_t errors, int64_t examples, const Tape& tape, const ParameterStore& store,
+             checkpoint::PartialSums& sums) {
+  sums.set_loss_sum(sums.loss_sum() + loss * static_cast<double>(examples));
+  sums.set_errors(sums.errors() + errors);
+  sums.set_examples(sums.examples() + examples);
+  sums.set_steps(sums.steps() + 1);
+  for (const Parameter* parameter : store.parameters()) {
+    if (!parameter->is_quantized()) continue;
+    absl::string_view layer = parameter->name;
+    absl::ConsumeSuffix(&layer, "/weight");
+    checkpoint::LayerSums& layer_sums = SumsOf(layer, sums);
+    layer_sums.set_sign_flips(layer_sums.sign_flips() + parameter->sign_flips);
+    layer_sums.set_weights(layer_sums.weights() + parameter->value.num_elements());
+    layer_sums.set_at_clip(parameter->at_clip);
+    layer_sums.set_weight_count(parameter->value.num_elements());
+  }
+  for (const WindowObservation& seen : tape.observations()) {
+    checkpoint::LayerSums& layer_sums = SumsOf(seen.layer, sums);
+    layer_sums.set_inside_window(layer_sums.inside_window() + seen.inside);
+    layer_sums.set_activations(layer_sums.activations() + seen.total);
+  }
+}
+
+checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums) {
+  checkpoint::EpochMetrics metrics;
+  const double examples = static_cast<double>(std::max<int64_t>(1, sums.examples()));
+  metrics.set_loss(sums.loss_sum() / examples);
+  metrics.set_train_error(static_cast<double>(sums.errors()) / examples);
+  metrics.set_seconds(sums.seconds());
+  metrics.set_examples_per_second(sums.seconds() > 0 ? examples / sums.seconds() : 0);
+  for (const checkpoint::LayerSums& layer : sums.layers()) {
+    checkpoint::LayerMetrics& out = *metrics.add_layers();
+    out.set_layer(layer.layer());
+    if (layer.weights() > 0) {
+      out.set_sign_flips(static_cast<double>(layer.sign_flips()) / static_cast<double>(layer.weights()));
+      out.set_at_clip(static_cast<double>(layer.at_clip()) / static_cast<double>(layer.weight_count()));
+    }
+    if (layer.activations() > 0) {
+      out.set_inside_window(static_cast<double>(layer.inside_window()) /
+                            static_cast<double>(layer.activations()));
+    }
+  }
+  return metrics;
+}
+
+std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs) {
+  std::string text = absl::StrFormat(
+      "epoch %d/%d  loss %.5f  lr %.3g  error: train %.2f%% valid %.2f%% test %.2f%%  %.1f s, %.0f examples/s\n",
+      metrics.epoch(), epochs, metrics.loss(), metrics.learning_rate(), 100 * metrics.train_error(),
+      100 * metrics.valid_error(), 100 * metrics.test_error(), metrics.seconds(),
+      metrics.examples_per_second());
+  for (const checkpoint::LayerMetrics& layer : metrics.layers()) {
+    absl::StrAppendFormat(&text, "    %-10s", layer.layer());
+    if (layer.has_sign_flips()) {
+      absl::StrAppendFormat(&text, "  signs flipped per step %.3f%%  latent weights at the clip %.1f%%",
+                            100 * layer.sign_flips(), 100 * layer.at_clip());
+    }
+    if (layer.has_inside_window()) {
+      absl::StrAppendFormat(&text, "  activations in the window %.1f%%", 100 * layer.inside_window());
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+absl::Status MetricsFile::Write(const char* mode, absl::string_view text) {
+  std::FILE* file = std::fopen(path_.c_str(), mode);
+  if (file == nullptr) return FileError("write metrics to", path_, errno);
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  int error = written ? 0 : errno;
+  if (std::fclose(file) != 0 && error == 0) error = errno;
+  return error == 0 ? absl::OkStatus() : FileError("write metrics to", path_, error);
+}
+
+absl::Status MetricsFile::Begin(
+    const google::protobuf::RepeatedPtrField<checkpoint::EpochMetrics>& epochs) {
+  if (path_.empty()) return absl::OkStatus();
+  std::string text;
+  for (const checkpoint::EpochMetrics& metrics : epochs) {
+    const absl::StatusOr<std::string> line = JsonLine(metrics);
+    if (!line.ok()) return line.status();
+    text += *line;
+  }
+  return Write("w", text);
+}
+
+absl::Status MetricsFile::Append(const checkpoint::EpochMetrics& metrics) {
+  if (path_.empty()) return absl::OkStatus();
+  const absl::StatusOr<std::string> line = JsonLine(metrics);
+  return line.ok() ? Write("a", *line) : line.status();
+}
+
+}  // namespace bitgrad

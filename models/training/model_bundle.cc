@@ -1,0 +1,24 @@
+#include "models/training/model_bundle.h"
+
+#include "core/status_macros.h"
+#include "models/networks.h"
+
+namespace bitgrad {
+
+absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, int64_t features, int64_t classes) {
+  ModelBundle bundle;
+  bundle.store = std::make_unique<ParameterStore>(recipe.seed());
+  BITGRAD_ASSIGN_OR_RETURN(bundle.model,
+                           MakeNetwork(recipe.model(), features, classes, *bundle.store));
+  return bundle;
+}
+
+absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint) {
+  const checkpoint::Header& header = checkpoint.header();
+  BITGRAD_ASSIGN_OR_RETURN(ModelBundle bundle,
+                           MakeModel(header.recipe(), header.features(), header.classes()));
+  BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreParameters(*bundle.store));
+  return bundle;
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,145 @@
+#include "models/training/trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/status_macros.h"
+#include "models/training/evaluate.h"
+#include "models/training/loss.h"
+
+namespace bitgrad {
+namespace {
+
+double Seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+Trainer::Trainer(const recipe::Recipe& recipe, const TrainOptions& options)
+    : recipe_(recipe),
+      options_(options),
+      context_({.device = options.device, .threads = options.threads, .seed = recipe.seed()}),
+      metrics_(options.metrics_file),
+      bar_(options.log) {}
+
+// One step: forward, loss, backward, update.
+absl::Status Trainer::Step(const Batch& batch, int epoch) {
+  const double fraction =
+      static_cast<double>(batch.index) / static_cast<double>(loader_->batches_per_epoch());
+  Tape tape(context_);
+  const Var logits = bundle_.model->Forward(tape.Input(batch.images));
+  const Var loss = ApplyLoss(recipe_.loss(), logits, batch.labels);
+  BITGRAD_ASSIGN_OR_RETURN(const Tensor* loss_value, tape.Value(loss));
+  BITGRAD_ASSIGN_OR_RETURN(const Tensor* logits_value, tape.Value(logits));
+  if (!std::isfinite(loss_value->data<float>()[0])) {
+    return ExplainDivergence(batch, absl::OutOfRangeError("the loss is not finite"));
+  }
+  BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
+  optimizer_->set_learning_rate(schedule_->At(epoch, fraction));
+  if (absl::Status error = optimizer_->Step(bundle_.store->parameters()); !error.ok()) {
+    return ExplainDivergence(batch, error);
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const int64_t errors, CountWrong(context_, *logits_value, batch.labels));
+  AddStep(loss_value->data<float>()[0], errors, batch.size(), tape, *bundle_.store,
+          *state_.mutable_progress()->mutable_partial());
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
+  checkpoint::Progress& progress = *state_.mutable_progress();
+  checkpoint::PartialSums& sums = *progress.mutable_partial();
+  const double start = Seconds() - sums.seconds();
+  const std::string label = absl::StrCat("epoch ", epoch + 1, "/", recipe_.epochs());
+
+  for (const Batch& batch : loader_->Epoch(epoch, progress.batches_done())) {
+    BITGRAD_RETURN_IF_ERROR(Step(batch, epoch));
+    progress.set_batches_done(batch.index + 1);
+    sums.set_seconds(Seconds() - start);
+
+    const double rate = static_cast<double>(sums.examples()) / sums.seconds();
+    const double left = static_cast<double>(loader_->examples_per_epoch()) *
+                            static_cast<double>(recipe_.epochs() - epoch) / rate -
+                        sums.seconds();
+    bar_.Update(label, progress.batches_done(), loader_->batches_per_epoch(),
+                sums.loss_sum() / static_cast<double>(sums.examples()), rate, left);
+    if (interrupt.interrupted()) {
+      bar_.Clear();
+      BITGRAD_RETURN_IF_ERROR(SaveLatest());
+      return absl::CancelledError(absl::StrCat(
+          "interrupted in epoch ", epoch + 1, " after ", progress.batches_done(),
+          " batches; the state is in '", LatestPath(), "'; continue with --resume --out=", options_.out_dir));
+    }
+  }
+  bar_.Clear();
+  return absl::OkStatus();
+}
+
+// Validation and test errors, the best epoch, checkpoints.
+absl::Status Trainer::FinishEpoch(int epoch) {
+  checkpoint::Progress& progress = *state_.mutable_progress();
+  checkpoint::EpochMetrics metrics = Summarize(progress.partial());
+  metrics.set_epoch(epoch + 1);
+  metrics.set_learning_rate(optimizer_->learning_rate());
+  BITGRAD_ASSIGN_OR_RETURN(const double valid,
+                           ErrorRate(context_, *bundle_.model, train_, parts_.validation));
+  BITGRAD_ASSIGN_OR_RETURN(const double test,
+                           ErrorRate(context_, *bundle_.model, test_, AllExamples(test_)));
+  metrics.set_valid_error(valid);
+  metrics.set_test_error(test);
+
+  progress.set_epoch(epoch + 1);
+  progress.set_batches_done(0);
+  progress.clear_partial();
+  *state_.add_epochs() = metrics;
+  // Without validation examples (valid is NaN) the last epoch counts.
+  if (progress.best_epoch() == 0 || !(valid > progress.best_valid_error())) {
+    progress.set_best_epoch(epoch + 1);
+    progress.set_best_valid_error(valid);
+    state_.set_random_step(context_.step());
+    BITGRAD_RETURN_IF_ERROR(WriteCheckpoint(BestPath(), state_, *bundle_.store, nullptr));
+  }
+  BITGRAD_RETURN_IF_ERROR(SaveLatest());
+  absl::FPrintF(options_.log, "%s", FormatEpoch(metrics, recipe_.epochs()));
+  std::fflush(options_.log);
+  return metrics_.Append(metrics);
+}
+
+absl::StatusOr<TrainResult> Trainer::Run() {
+  const InterruptGuard interrupt;
+  BITGRAD_RETURN_IF_ERROR(metrics_.Begin(state_.epochs()));
+  for (int epoch = state_.progress().epoch(); epoch < recipe_.epochs(); ++epoch) {
+    BITGRAD_RETURN_IF_ERROR(RunEpoch(epoch, interrupt));
+    BITGRAD_RETURN_IF_ERROR(FinishEpoch(epoch));
+  }
+  TrainResult result;
+  result.epochs = recipe_.epochs();
+  result.checkpoint = BestPath();
+  result.best = state_.epochs(state_.progress().best_epoch() - 1);
+  return result;
+}
+
+absl::Status Trainer::SaveLatest() {
+  state_.set_random_step(context_.step());
+  return WriteCheckpoint(LatestPath(), state_, *bundle_.store, optimizer_.get());
+}
+
+// Runs the batch forward once more and looks at every value, to name the first layer that is not finite.
+absl::Status Trainer::ExplainDivergence(const Batch& batch, const absl::Status& error) {
+  bar_.Clear();
+  Tape tape(context_);
+  tape.set_check_finite(true);
+  const Var logits = bundle_.model->Forward(tape.Input(batch.images));
+  ApplyLoss(recipe_.loss(), logits, batch.labels);
+  const int done = state_.progress().epoch();
+  return absl::OutOfRangeError(absl::StrCat(
+      "training stopped in epoch ", done + 1, ", batch ", batch.index + 1, ": ", error.message(),
+      tape.status().ok() ? "" : absl::StrCat(" (", tape.status().message(), ")"), "; ",
+      done == 0 ? "no checkpoint was written yet"
+                : absl::StrCat("the last good checkpoint, of epoch ", done, ", is '", LatestPath(), "'"),
+      "; lower optimizer.learning_rate or set optimizer.max_gradient_norm"));
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,90 @@
+// Trainer: the training loop of a recipe.
+//
+//   BITGRAD_ASSIGN_OR_RETURN(auto trainer, Trainer::Create(recipe, {.data_dir = dir, .out_dir = "run1"}));
+//   BITGRAD_ASSIGN_OR_RETURN(TrainResult result, trainer->Run());
+//
+// After each epoch it writes out_dir/checkpoint.bgc, from which a run resumes bit for bit, and, when the validation
+// error is the best so far (ties: the later epoch), out_dir/best.bgc, the model that counts. The test error reported in
+// the end is that of the best epoch; test examples choose nothing.
+
+#ifndef BITGRAD_MODELS_TRAINING_TRAINER_H_
+#define BITGRAD_MODELS_TRAINING_TRAINER_H_
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/exec_context.h"
+#include "data/batches.h"
+#include "data/dataset.h"
+#include "models/model.h"
+#include "models/scope.h"
+#include "models/training/checkpoint.h"
+#include "models/training/interrupt.h"
+#include "models/training/model_bundle.h"
+#include "models/training/metrics.h"
+#include "models/training/progress.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+#include "proto/checkpoint.pb.h"
+#include "proto/recipe.pb.h"
+
+namespace bitgrad {
+
+struct TrainOptions {
+  std::string data_dir;
+  std::string out_dir;
+  std::string metrics_file;  // JSON lines; empty: none
+  Device device = Device::kCpu;
+  int threads = 0;  // 0: all
+  bool resume = false;  // continue out_dir/checkpoint.bgc
+  std::FILE* log = stdout;
+};
+
+struct TrainResult {
+  checkpoint::EpochMetrics best;  // the epoch with the best validation error
+  int epochs = 0;
+  std::string checkpoint;  // path of best.bgc
+};
+
+class Trainer {
+ public:
+  // Loads the data, builds the model, and with options.resume restores where the run stood.
+  static absl::StatusOr<std::unique_ptr<Trainer>> Create(const recipe::Recipe& recipe,
+                                                         const TrainOptions& options);
+
+  // To the end. Cancelled, with a checkpoint written and how to resume in the message, on Ctrl-C; OutOfRange when the
+  // loss or a gradient is not finite, with the layer and the last good checkpoint.
+  absl::StatusOr<TrainResult> Run();
+
+ private:
+  Trainer(const recipe::Recipe& recipe, const TrainOptions& options);
+  absl::Status Load();
+  absl::Status Resume();
+  absl::Status RunEpoch(int epoch, const InterruptGuard& interrupt);
+  absl::Status FinishEpoch(int epoch);
+  absl::Status Step(const Batch& batch, int epoch);
+  absl::Status ExplainDivergence(const Batch& batch, const absl::Status& error);
+  absl::Status SaveLatest();
+  std::string LatestPath() const { return options_.out_dir + "/checkpoint.bgc"; }
+  std::string BestPath() const { return options_.out_dir + "/best.bgc"; }
+
+  recipe::Recipe recipe_;
+  TrainOptions options_;
+  ExecContext context_;
+  Dataset train_, test_;
+  TrainValidation parts_;
+  std::unique_ptr<BatchLoader> loader_;
+  ModelBundle bundle_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Schedule> schedule_;
+  checkpoint::Header state_;  // recipe, progress, metrics of done epochs
+  MetricsFile metrics_;
+  ProgressBar bar_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_TRAINING_TRAINER_H_

@@ -1,0 +1,104 @@
+// Trainer's beginning: data, model, optimizer, resume.
+
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/file_error.h"
+#include "core/status_macros.h"
+#include "data/datasets.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "models/recipe.h"
+#include "models/training/trainer.h"
+#include "ops/dispatch.h"
+#include "optim/optimizers.h"
+
+namespace bitgrad {
+namespace {
+
+absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& recipe,
+                                                       ExecContext& context) {
+  Hyperparameters own;
+  if (recipe.has_momentum()) own["momentum"] = recipe.momentum();
+  if (recipe.has_nesterov()) own["nesterov"] = recipe.nesterov();
+  if (recipe.has_beta1()) own["beta1"] = recipe.beta1();
+  if (recipe.has_beta2()) own["beta2"] = recipe.beta2();
+  if (recipe.has_epsilon()) own["epsilon"] = recipe.epsilon();
+  return MakeOptimizer(context, recipe.name(),
+                       {.learning_rate = recipe.learning_rate(),
+                        .weight_decay = recipe.weight_decay(),
+                        .glorot_scale = recipe.glorot_scale(),
+                        .max_gradient_norm = recipe.max_gradient_norm()},
+                       own);
+}
+
+absl::StatusOr<Schedule> ScheduleOf(const recipe::Recipe& recipe) {
+  const recipe::Schedule& schedule = recipe.schedule();
+  ScheduleOptions options;
+  if (!schedule.name().empty()) options.name = schedule.name();
+  options.learning_rate = recipe.optimizer().learning_rate();
+  options.final_learning_rate = schedule.final_learning_rate();
+  if (schedule.has_step_factor()) options.step_factor = schedule.step_factor();
+  options.step_epochs = schedule.step_epochs();
+  options.warmup_epochs = schedule.warmup_epochs();
+  if (schedule.has_warmup_start_factor()) options.warmup_start_factor = schedule.warmup_start_factor();
+  return MakeSchedule(options, recipe.epochs());
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& recipe,
+                                                         const TrainOptions& options) {
+  BITGRAD_RETURN_IF_ERROR(ValidateRecipe(recipe));
+  BITGRAD_RETURN_IF_ERROR(DeviceStatus(options.device));
+  std::unique_ptr<Trainer> trainer(new Trainer(recipe, options));
+  BITGRAD_RETURN_IF_ERROR(trainer->Load());
+  return trainer;
+}
+
+absl::Status Trainer::Load() {
+  // Whatever can be wrong without the data is found before it is read.
+  BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(recipe_.optimizer(), context_));
+  BITGRAD_ASSIGN_OR_RETURN(Schedule schedule, ScheduleOf(recipe_));
+  schedule_ = std::make_unique<Schedule>(schedule);
+
+  LoadOptions load{.data_dir = options_.data_dir,
+                   .split = Split::kTrain,
+                   .threads = context_.threads(),
+                   .limit = recipe_.data().limit()};
+  BITGRAD_ASSIGN_OR_RETURN(train_, LoadDataset(recipe_.data().name(), load));
+  load.split = Split::kTest;
+  BITGRAD_ASSIGN_OR_RETURN(test_, LoadDataset(recipe_.data().name(), load));
+  BITGRAD_ASSIGN_OR_RETURN(parts_, SplitLast(train_, recipe_.data().validation_examples()));
+  BITGRAD_ASSIGN_OR_RETURN(BatchLoader loader,
+                           BatchLoader::Create(train_, parts_.train,
+                                               {.batch_size = recipe_.batch_size(),
+                                                .shuffle = true,
+                                                .drop_last = true,
+                                                .seed = recipe_.seed()}));
+  loader_ = std::make_unique<BatchLoader>(std::move(loader));
+  BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.features(), train_.num_classes));
+
+  std::error_code error;
+  std::filesystem::create_directories(options_.out_dir, error);
+  if (error) return FileError("create directory", options_.out_dir, error.value());
+  *state_.mutable_recipe() = recipe_;
+  state_.set_features(train_.features());
+  state_.set_classes(train_.num_classes);
+  return options_.resume ? Resume() : absl::OkStatus();
+}
+
+absl::Status Trainer::Resume() {
+  BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(LatestPath()));
+  if (!google::protobuf::util::MessageDifferencer::Equals(checkpoint.header().recipe(), recipe_)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("checkpoint '", LatestPath(), "' is of another recipe than the one to resume"));
+  }
+  BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreParameters(*bundle_.store));
+  BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreOptimizer(*bundle_.store, *optimizer_));
+  state_ = checkpoint.header();
+  context_.set_step(state_.random_step());
+  return absl::OkStatus();
+}
+
+}  // namespace bitgrad
