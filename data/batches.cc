@@ -1,0 +1,111 @@
+#include "data/batches.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "core/check.h"
+#include "core/status_macros.h"
+#include "data/normalize.h"
+#include "data/shuffle.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr int kMaxPrefetch = 64;
+
+absl::Status CheckOptions(const Dataset& dataset, const ExampleRange& range,
+                          const BatchOptions& options) {
+  BITGRAD_RETURN_IF_ERROR(dataset.Validate());
+  if (range.begin < 0 || range.end > dataset.size() || range.begin >= range.end ||
+      range.size() > std::numeric_limits<int32_t>::max()) {
+    return absl::InvalidArgumentError(absl::StrCat("the range of examples [", range.begin, ", ",
+                                                   range.end, ") is empty or outside of data set '",
+                                                   dataset.name, "', which has ", dataset.size(),
+                                                   " examples"));
+  }
+  if (options.batch_size <= 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the batch size is ", options.batch_size, "; it must be positive"));
+  }
+  if (options.drop_last && options.batch_size > range.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the batch size ", options.batch_size, " is larger than the ", range.size(),
+                     " examples, so an epoch would have no batch; make it smaller"));
+  }
+  if (options.prefetch < 1 || options.prefetch > kMaxPrefetch) {
+    return absl::InvalidArgumentError(absl::StrCat("the number of batches to prefetch is ",
+                                                   options.prefetch, "; it must be 1 to ",
+                                                   kMaxPrefetch));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<BatchLoader> BatchLoader::Create(const Dataset& dataset, const ExampleRange& range,
+                                                const BatchOptions& options) {
+  BITGRAD_RETURN_IF_ERROR(CheckOptions(dataset, range, options));
+  return BatchLoader(dataset, range, options);
+}
+
+BatchLoader::BatchLoader(const Dataset& dataset, const ExampleRange& range,
+                         const BatchOptions& options)
+    : images_(dataset.images.Alias(Shape({dataset.size(), dataset.features()}))),
+      labels_(dataset.labels.Alias()),
+      range_(range),
+      options_(options) {}
+
+int64_t BatchLoader::batches_per_epoch() const {
+  const int64_t complete = range_.size() / options_.batch_size;
+  const bool has_rest = range_.size() % options_.batch_size != 0;
+  return complete + (has_rest && !options_.drop_last ? 1 : 0);
+}
+
+int64_t BatchLoader::examples_per_epoch() const {
+  return options_.drop_last ? batches_per_epoch() * options_.batch_size : range_.size();
+}
+
+std::vector<int64_t> BatchLoader::Order(int64_t epoch) const {
+  if (options_.shuffle) return ShuffledOrder(range_, options_.seed, epoch);
+  std::vector<int64_t> order(range_.size());
+  std::iota(order.begin(), order.end(), range_.begin);
+  return order;
+}
+
+void BatchLoader::Fill(const std::vector<int64_t>& order, int64_t index, Batch* batch) const {
+  const int64_t begin = index * options_.batch_size;
+  // In terms of what is left: begin + batch_size could overflow for an absurd batch size.
+  const int64_t size = std::min(options_.batch_size, range_.size() - begin);
+  const int64_t features = images_.shape().cols();
+  if (batch->labels.is_null() || batch->size() != size) {
+    batch->images = Tensor({size, features}, DType::kFloat32);
+    batch->labels = Tensor(Shape({size}), DType::kInt32);
+  }
+  batch->index = index;
+  float* image = batch->images.mutable_data<float>();
+  int32_t* label = batch->labels.mutable_data<int32_t>();
+  for (int64_t i = 0; i < size; ++i) {
+    const int64_t example = order[begin + i];
+    const uint8_t* pixels = images_.data<uint8_t>() + example * features;
+    std::transform(pixels, pixels + features, image + i * features, NormalizePixel);
+    label[i] = labels_.data<int32_t>()[example];
+  }
+}
+
+EpochBatches::EpochBatches(const BatchLoader& loader, int64_t epoch, int64_t first_batch)
+    : queue_(loader.options_.prefetch,
+             // The order is made on the queue's thread, too: an epoch starts at once.
+             [&loader, epoch, index = std::max<int64_t>(first_batch, 0),
+              order = std::vector<int64_t>()](Batch* batch) mutable {
+               if (index >= loader.batches_per_epoch()) return false;
+               if (order.empty()) order = loader.Order(epoch);
+               loader.Fill(order, index++, batch);
+               return true;
+             }) {
+  BITGRAD_DCHECK(epoch >= 0 && first_batch >= 0);
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,123 @@
+// BatchLoader: a range of a data set in batches, prepared on another thread while the net computes.
+//
+//   BITGRAD_ASSIGN_OR_RETURN(
+//       BatchLoader loader,
+//       BatchLoader::Create(dataset, parts.train,
+//                           {.batch_size = 100, .shuffle = true, .drop_last = true, .seed = 1}));
+//   for (int64_t epoch = 0; epoch < epochs; ++epoch) {
+//     for (const Batch& batch : loader.Epoch(epoch)) {
+//       // batch.images [100, 784] float32, batch.labels [100] int32
+//     }
+//   }
+//
+// The batches are a pure function of (data set, range, options, epoch, index): not of prefetch
+// depth, threads or earlier epochs. A run that stopped after batch k of an epoch continues with
+// Epoch(epoch, k + 1).
+
+#ifndef BITGRAD_DATA_BATCHES_H_
+#define BITGRAD_DATA_BATCHES_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/tensor.h"
+#include "data/dataset.h"
+#include "data/prefetch_queue.h"
+
+namespace bitgrad {
+
+struct Batch {
+  Tensor images;      // [batch, height * width * channels] float32, in [-1, 1] (normalize.h)
+  Tensor labels;      // [batch] int32
+  int64_t index = 0;  // of the batch within its epoch
+
+  int64_t size() const { return labels.num_elements(); }
+};
+
+struct BatchOptions {
+  int64_t batch_size = 100;
+  bool shuffle = false;    // another order each epoch (shuffle.h); else the data set's
+  bool drop_last = false;  // leave out an incomplete last batch (training); else it is smaller
+  uint64_t seed = 1;       // of the shuffling
+  int prefetch = 3;        // batches prepared ahead, 1..64
+};
+
+// One pass over the batches, for a range-based for. Owns the thread that prepares them; destroying
+// it, at any moment, ends that thread. Not movable: it is used where it is made.
+class EpochBatches {
+ public:
+  class Iterator {
+   public:
+    const Batch& operator*() const { return *batch_; }
+    const Batch* operator->() const { return batch_; }
+    Iterator& operator++() {
+      batch_ = epoch_->Next();
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return batch_ != other.batch_; }
+
+   private:
+    friend class EpochBatches;
+    Iterator(EpochBatches* epoch, const Batch* batch) : epoch_(epoch), batch_(batch) {}
+    EpochBatches* epoch_;
+    const Batch* batch_;  // null: the end
+  };
+
+  EpochBatches(const EpochBatches&) = delete;
+  EpochBatches& operator=(const EpochBatches&) = delete;
+
+  // The next batch, or null after the last one. It is valid until the next call (its memory is used
+  // again): whoever needs it longer Clone()s. Waits until the batch is ready.
+  const Batch* Next() { return queue_.Next(); }
+
+  // One pass only: begin() takes the next batch.
+  Iterator begin() { return {this, Next()}; }
+  Iterator end() { return {this, nullptr}; }
+
+ private:
+  friend class BatchLoader;
+  EpochBatches(const class BatchLoader& loader, int64_t epoch, int64_t first_batch);
+
+  PrefetchQueue<Batch> queue_;
+};
+
+// Borrows nothing: it keeps handles to the data set's tensors, which nobody may write to any more.
+// Immutable and safe to use from several threads.
+class BatchLoader {
+ public:
+  // InvalidArgument, with the values, for: an invalid data set (Dataset::Validate), a range outside
+  // of it or empty, a batch size or prefetch depth that is not positive (or prefetch > 64), and
+  // drop_last with fewer examples than one batch.
+  static absl::StatusOr<BatchLoader> Create(const Dataset& dataset, const ExampleRange& range,
+                                            const BatchOptions& options);
+
+  int64_t batches_per_epoch() const;
+  // Without those that drop_last leaves out.
+  int64_t examples_per_epoch() const;
+
+  // Batches first_batch, first_batch + 1, ... of an epoch; none where first_batch >=
+  // batches_per_epoch(). REQUIRES: epoch >= 0, first_batch >= 0; the loader outlives the result.
+  EpochBatches Epoch(int64_t epoch, int64_t first_batch = 0) const {
+    return EpochBatches(*this, epoch, first_batch);
+  }
+
+ private:
+  friend class EpochBatches;
+  BatchLoader(const Dataset& dataset, const ExampleRange& range, const BatchOptions& options);
+
+  // The examples of an epoch, in order.
+  std::vector<int64_t> Order(int64_t epoch) const;
+  // Makes `batch` the batch `index` of the epoch in that order; allocates only where its size
+  // changes.
+  void Fill(const std::vector<int64_t>& order, int64_t index, Batch* batch) const;
+
+  Tensor images_;  // [count, features] uint8
+  Tensor labels_;
+  ExampleRange range_;
+  BatchOptions options_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_DATA_BATCHES_H_

@@ -1,0 +1,41 @@
+#include "data/datasets.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/status_macros.h"
+#include "data/digits.h"
+#include "data/mnist.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr DatasetEntry kDatasets[] = {
+    {"digits", LoadDigits, "built in: 28x28 digits drawn from a seed, 60,000 train, 10,000 test"},
+    {"mnist", LoadMnist, "the MNIST database, or any data in its four idx files; needs --data_dir"},
+};
+
+}  // namespace
+
+absl::Span<const DatasetEntry> Datasets() { return kDatasets; }
+
+absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& options) {
+  if (options.limit < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the limit on examples is ", options.limit, "; it must be 0 (all) or more"));
+  }
+  for (const DatasetEntry& entry : kDatasets) {
+    if (name != entry.name) continue;
+    BITGRAD_ASSIGN_OR_RETURN(Dataset dataset, entry.load(options));
+    BITGRAD_RETURN_IF_ERROR(dataset.Validate());
+    return dataset;
+  }
+  const auto append_name = [](std::string* out, const DatasetEntry& entry) {
+    absl::StrAppend(out, entry.name);
+  };
+  return absl::InvalidArgumentError(
+      absl::StrCat("there is no data set '", name,
+                   "'; choose one of: ", absl::StrJoin(Datasets(), ", ", append_name)));
+}
+
+}  // namespace bitgrad

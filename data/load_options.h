@@ -1,0 +1,23 @@
+// What a data set is loaded with. Each data set uses what concerns it.
+
+#ifndef BITGRAD_DATA_LOAD_OPTIONS_H_
+#define BITGRAD_DATA_LOAD_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "data/dataset.h"
+
+namespace bitgrad {
+
+struct LoadOptions {
+  std::string data_dir;  // where the files lie, for data sets that are read from files
+  Split split = Split::kTrain;
+  uint64_t seed = 1;  // for synthetic data sets: another seed is another data set
+  int threads = 1;    // for work that can be shared; the result does not depend on it
+  int64_t limit = 0;  // only the first `limit` examples; 0, or more than there are: all
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_DATA_LOAD_OPTIONS_H_

@@ -1,0 +1,213 @@
+#include "data/batches.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "data/normalize.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace bitgrad {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Example i is 2 x 3 pixels i, i + 1, ..., i + 5 (mod 256), its label i.
+Dataset MakeDataset(int64_t count) {
+  Dataset dataset{"test", Tensor({count, 2, 3, 1}, DType::kUint8),
+                  Tensor(Shape({count}), DType::kInt32), count};
+  for (int64_t i = 0; i < count; ++i) {
+    dataset.labels.mutable_data<int32_t>()[i] = static_cast<int32_t>(i);
+    for (int64_t k = 0; k < 6; ++k) {
+      dataset.images.mutable_data<uint8_t>()[i * 6 + k] = static_cast<uint8_t>(i + k);
+    }
+  }
+  return dataset;
+}
+
+BatchLoader MakeLoader(const Dataset& dataset, const ExampleRange& range,
+                       const BatchOptions& options) {
+  absl::StatusOr<BatchLoader> loader = BatchLoader::Create(dataset, range, options);
+  EXPECT_TRUE(loader.ok()) << loader.status();
+  return *std::move(loader);
+}
+
+// The labels of the batches, one vector each.
+std::vector<std::vector<int32_t>> Labels(const BatchLoader& loader, int64_t epoch,
+                                         int64_t first_batch = 0) {
+  std::vector<std::vector<int32_t>> result;
+  for (const Batch& batch : loader.Epoch(epoch, first_batch)) {
+    EXPECT_EQ(batch.index, first_batch + static_cast<int64_t>(result.size()));
+    const auto labels = batch.labels.span<int32_t>();
+    result.emplace_back(labels.begin(), labels.end());
+  }
+  return result;
+}
+
+std::vector<int32_t> Joined(const std::vector<std::vector<int32_t>>& batches) {
+  std::vector<int32_t> all;
+  for (const auto& batch : batches) all.insert(all.end(), batch.begin(), batch.end());
+  return all;
+}
+
+TEST(BatchLoaderTest, WithoutShufflingKeepsTheOrderAndTheRest) {
+  const Dataset dataset = MakeDataset(30);
+  const BatchLoader loader = MakeLoader(dataset, {10, 27}, {.batch_size = 5});
+  EXPECT_EQ(loader.batches_per_epoch(), 4);
+  EXPECT_EQ(loader.examples_per_epoch(), 17);
+  const std::vector<std::vector<int32_t>> expected = {
+      {10, 11, 12, 13, 14}, {15, 16, 17, 18, 19}, {20, 21, 22, 23, 24}, {25, 26}};
+  EXPECT_EQ(Labels(loader, 0), expected);
+  EXPECT_EQ(Labels(loader, 1), expected);
+}
+
+TEST(BatchLoaderTest, DropLastLeavesOutTheIncompleteBatch) {
+  const Dataset dataset = MakeDataset(30);
+  const BatchLoader loader = MakeLoader(dataset, {10, 27}, {.batch_size = 5, .drop_last = true});
+  EXPECT_EQ(loader.batches_per_epoch(), 3);
+  EXPECT_EQ(loader.examples_per_epoch(), 15);
+  EXPECT_EQ(Labels(loader, 0).size(), 3u);
+  // Nothing is dropped where batches divide the range.
+  const BatchLoader even = MakeLoader(dataset, {0, 30}, {.batch_size = 10, .drop_last = true});
+  EXPECT_EQ(Joined(Labels(even, 0)).size(), 30u);
+}
+
+TEST(BatchLoaderTest, ImagesAreNormalizedAndFlat) {
+  const Dataset dataset = MakeDataset(300);
+  const BatchLoader loader =
+      MakeLoader(dataset, AllExamples(dataset), {.batch_size = 7, .shuffle = true});
+  for (const Batch& batch : loader.Epoch(3)) {
+    ASSERT_EQ(batch.images.shape(), Shape({batch.size(), 6}));
+    ASSERT_EQ(batch.images.dtype(), DType::kFloat32);
+    for (int64_t i = 0; i < batch.size(); ++i) {
+      const int32_t label = batch.labels.data<int32_t>()[i];
+      for (int64_t k = 0; k < 6; ++k) {
+        EXPECT_EQ(batch.images.matrix<float>().at(i, k),
+                  NormalizePixel(static_cast<uint8_t>(label + k)));
+      }
+    }
+  }
+}
+
+TEST(BatchLoaderTest, ShuffledEpochCoversEverythingOnce) {
+  const Dataset dataset = MakeDataset(103);
+  const BatchLoader loader = MakeLoader(dataset, {3, 103}, {.batch_size = 7, .shuffle = true});
+  for (const int64_t epoch : {0, 1, 2}) {
+    std::vector<int32_t> seen = Joined(Labels(loader, epoch));
+    std::vector<int32_t> expected(100);
+    std::iota(expected.begin(), expected.end(), 3);
+    EXPECT_NE(seen, expected);
+    std::sort(seen.begin(), seen.end());
+    EXPECT_EQ(seen, expected);
+  }
+}
+
+TEST(BatchLoaderTest, OrderDependsOnSeedAndEpochButNotOnPrefetch) {
+  const Dataset dataset = MakeDataset(100);
+  const BatchOptions options = {.batch_size = 8, .shuffle = true, .drop_last = true, .seed = 4};
+  const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), options);
+  const auto first = Labels(loader, 0);
+  EXPECT_NE(first, Labels(loader, 1));
+  EXPECT_EQ(first, Labels(loader, 0)) << "an epoch can be had again";
+  for (const int prefetch : {1, 2, 64}) {
+    BatchOptions other = options;
+    other.prefetch = prefetch;
+    EXPECT_EQ(first, Labels(MakeLoader(dataset, AllExamples(dataset), other), 0)) << prefetch;
+  }
+  BatchOptions other = options;
+  other.seed = 5;
+  EXPECT_NE(first, Labels(MakeLoader(dataset, AllExamples(dataset), other), 0));
+}
+
+TEST(BatchLoaderTest, ResumingWithinAnEpochGivesTheSameBatches) {
+  const Dataset dataset = MakeDataset(100);
+  for (const bool shuffle : {false, true}) {
+    for (const bool drop_last : {false, true}) {
+      const BatchOptions options = {.batch_size = 8, .shuffle = shuffle, .drop_last = drop_last};
+      const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), options);
+      const auto whole = Labels(loader, 6);
+      for (size_t first = 0; first <= whole.size(); ++first) {
+        const std::vector<std::vector<int32_t>> rest(whole.begin() + first, whole.end());
+        EXPECT_EQ(Labels(loader, 6, static_cast<int64_t>(first)), rest) << first;
+      }
+      EXPECT_TRUE(Labels(loader, 6, 1000).empty());
+    }
+  }
+}
+
+TEST(BatchLoaderTest, BatchLargerThanTheRangeIsOneSmallBatch) {
+  const Dataset dataset = MakeDataset(5);
+  for (const int64_t batch_size : {int64_t{6}, INT64_MAX}) {
+    const BatchLoader loader =
+        MakeLoader(dataset, AllExamples(dataset), {.batch_size = batch_size});
+    EXPECT_EQ(loader.batches_per_epoch(), 1);
+    EXPECT_EQ(Labels(loader, 0), (std::vector<std::vector<int32_t>>{{0, 1, 2, 3, 4}}));
+  }
+}
+
+TEST(BatchLoaderTest, EpochCanBeLeftAtAnyMoment) {
+  const Dataset dataset = MakeDataset(400);
+  const BatchLoader loader =
+      MakeLoader(dataset, AllExamples(dataset), {.batch_size = 4, .shuffle = true});
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    { const EpochBatches unused = loader.Epoch(repeat); }
+    for (const Batch& batch : loader.Epoch(repeat)) {
+      if (batch.index == repeat) break;
+    }
+  }
+}
+
+TEST(BatchLoaderTest, TwoEpochsAtATimeAreIndependent) {
+  const Dataset dataset = MakeDataset(50);
+  const BatchLoader loader = MakeLoader(dataset, {0, 40}, {.batch_size = 4, .shuffle = true});
+  const auto expected = Labels(loader, 2);
+  EpochBatches other = loader.Epoch(1);
+  other.Next();
+  EXPECT_EQ(Labels(loader, 2), expected);
+}
+
+TEST(BatchLoaderTest, OutlivesTheDataset) {
+  auto dataset = std::make_unique<Dataset>(MakeDataset(20));
+  const BatchLoader loader = MakeLoader(*dataset, AllExamples(*dataset), {.batch_size = 20});
+  dataset.reset();
+  EXPECT_EQ(Labels(loader, 0)[0][19], 19);
+}
+
+void ExpectError(const Dataset& dataset, const ExampleRange& range, const BatchOptions& options,
+                 const std::string& part) {
+  const absl::Status status = BatchLoader::Create(dataset, range, options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << part;
+  EXPECT_THAT(std::string(status.message()), HasSubstr(part));
+}
+
+TEST(BatchLoaderTest, WrongOptionsAreErrors) {
+  const Dataset dataset = MakeDataset(20);
+  const ExampleRange all = AllExamples(dataset);
+  ExpectError(dataset, all, {.batch_size = 0}, "the batch size is 0");
+  ExpectError(dataset, all, {.batch_size = -3}, "the batch size is -3");
+  ExpectError(dataset, all, {.prefetch = 0}, "prefetch is 0");
+  ExpectError(dataset, all, {.prefetch = 65}, "prefetch is 65");
+  ExpectError(dataset, all, {.batch_size = 21, .drop_last = true},
+              "batch size 21 is larger than the 20 examples");
+}
+
+TEST(BatchLoaderTest, WrongRangesAreErrors) {
+  const Dataset dataset = MakeDataset(20);
+  ExpectError(dataset, {0, 0}, {}, "[0, 0) is empty");
+  ExpectError(dataset, {5, 4}, {}, "[5, 4)");
+  ExpectError(dataset, {-1, 4}, {}, "[-1, 4)");
+  ExpectError(dataset, {0, 21}, {}, "which has 20 examples");
+}
+
+TEST(BatchLoaderTest, InvalidDataIsAnError) {
+  ExpectError(Dataset(), {0, 1}, {}, "no images");
+  ExpectError(MakeDataset(0), {0, 0}, {}, "empty");
+  Dataset dataset = MakeDataset(20);
+  dataset.num_classes = 19;
+  ExpectError(dataset, {0, 20}, {}, "label 19 of example 19");
+}
+
+}  // namespace
+}  // namespace bitgrad
