@@ -88,6 +88,7 @@ class CostCounter {
     const int64_t out = y.cols();
     cost.input = NameOf(x);
     cost.weights = NameOf(w);
+    cost.weight_bits = w.bits;
     const KernelChoice choice = ChooseKernel(model_, i);
     cost.kernel = choice.description;
     const int64_t macs = y.num_elements() * in;

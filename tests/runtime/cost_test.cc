@@ -44,6 +44,7 @@ TEST(CostTest, CountsOfAKnownNet) {
   EXPECT_EQ(fc1.op, "linear + threshold");
   EXPECT_EQ(fc1.input, "symmetric(8)");
   EXPECT_EQ(fc1.weights, "binary");
+  EXPECT_EQ(fc1.weight_bits, 1);
   EXPECT_EQ(fc1.parameters, 65 * 70 + 65);
   // 65 rows of 70 bits, 65 thresholds, 65 flips.
   EXPECT_EQ(fc1.bytes, 65 * 64 + 320 + 64);

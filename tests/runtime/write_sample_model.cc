@@ -1,0 +1,21 @@
+// write_sample_model FILE [DATA_SET]: a packed model of random weights for 28x28 images in 10
+// classes.
+
+#include <cstdio>
+
+#include "runtime/packed_model_writer.h"
+#include "tests/runtime/sample_models.h"
+
+int main(int argc, char** argv) {
+  if (argc < 2) return 2;
+  bitgrad::SampleModel model =
+      bitgrad::LinearModel("k_bit(8)", {bitgrad::EncodingKind::kBinary, 1}, 784, 10, false);
+  bitgrad::packed::Header& header = model.writer.header();
+  header.set_data_set(argc > 2 ? argv[2] : "digits");
+  header.set_class_count(10);
+  header.set_parameter_count(7850);
+  header.set_float_parameter_bytes(31400);
+  const auto bytes = model.writer.Write(argv[1]);
+  if (!bytes.ok()) std::fprintf(stderr, "%s\n", bytes.status().ToString().c_str());
+  return bytes.ok() ? 0 : 1;
+}
