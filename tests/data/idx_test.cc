@@ -55,6 +55,13 @@ TEST_F(IdxTest, ReadsFilesOfSeveralChunks) {
   }
 }
 
+TEST_F(IdxTest, ExtentsHaveFourBytes) {
+  absl::StatusOr<Tensor> labels = ReadIdx(WriteFile(dir_, "labels", IdxLabels(0x030201)), 1);
+  ASSERT_TRUE(labels.ok()) << labels.status();
+  EXPECT_EQ(labels->num_elements(), 0x030201);
+  EXPECT_THAT(Message(Read(IdxBytes({0x04030201}, ""), 1)), HasSubstr("[67305985]"));
+}
+
 TEST_F(IdxTest, TruncatedAnywhereIsAnError) {
   const std::string bytes = IdxImages(7, 5, 3);
   for (size_t length = 0; length < bytes.size(); ++length) {
@@ -92,6 +99,14 @@ TEST_F(IdxTest, FlippedBitsInGzipAreFoundWhereTheyChangeAnything) {
     }
   }
   EXPECT_GT(found, static_cast<int>(bytes.size() - 10) * 8 - 8);
+}
+
+TEST_F(IdxTest, WrongGzipChecksumIsDataLoss) {
+  std::string bytes = Gzip(IdxLabels(300));
+  bytes[bytes.size() - 8] ^= 1;
+  const absl::Status status = Read(bytes, 1);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Message(status), HasSubstr("damaged gzip data"));
 }
 
 TEST_F(IdxTest, WrongMagicIsAnError) {
@@ -158,7 +173,7 @@ TEST_F(IdxTest, MissingFileIsNotFound) {
 TEST_F(IdxTest, DirectoryIsAnError) {
   const absl::Status status = ReadIdx(dir_, 3).status();
   EXPECT_FALSE(status.ok());
-  EXPECT_THAT(Message(status), HasSubstr(dir_));
+  EXPECT_THAT(Message(status), HasSubstr("cannot read " + dir_));
 }
 
 TEST_F(IdxTest, UnreadableFileIsPermissionDenied) {
