@@ -10,13 +10,13 @@
 
 namespace bitgrad {
 
-// Calls body(begin, end) on disjoint ranges that cover [0, count), on up to `threads` threads; a range
-// has at least `min_chunk` elements (but for the last), so small work stays on the caller's thread.
+// Calls body(begin, end) on disjoint ranges that cover [0, count), on up to `threads` threads. Where there is
+// more than one range, each has at least `min_chunk` elements: small work stays on the caller's thread.
 // The split depends on `threads`: a body whose floating-point result depends on where ranges begin
 // must use ParallelForBlocks. REQUIRES: min_chunk > 0.
 template <typename Body>
 void ParallelFor(int threads, int64_t count, int64_t min_chunk, const Body& body) {
-  const int64_t chunks = std::min<int64_t>(threads, (count + min_chunk - 1) / min_chunk);
+  const int64_t chunks = std::min<int64_t>(threads, count / min_chunk);
   if (chunks <= 1) {
     if (count > 0) body(int64_t{0}, count);
     return;

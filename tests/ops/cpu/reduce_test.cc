@@ -1,0 +1,95 @@
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/ops/cpu/kernel_testing.h"
+#include "tests/reference/reduce.h"
+
+namespace bitgrad {
+namespace {
+
+using ReduceTest = CpuKernelTest;
+
+// The sum in double is exact to far below a float's last place; one rounding to float remains, plus one for what is
+// scaled or added.
+double Tolerance(const reference::Sum& sum, int64_t count) {
+  return 2 * kEpsilon * std::fabs(sum.value) + count * 0x1p-53 * sum.magnitude;
+}
+
+TEST_P(ReduceTest, SumsRows) {
+  Random random(1);
+  BITGRAD_TRACE_SEED(random);
+  for (const auto& [m, n] : MatrixShapes()) {
+    for (bool accumulate : {false, true}) {
+      SCOPED_TRACE(testing::Message() << m << " x " << n);
+      const auto x = RandomFloats(random, m, n, 3);
+      const auto before = RandomVector(random, n);
+      const auto y = OnOneAndTwoThreads([&, n = n](ExecContext& context) {
+        auto y = accumulate ? before : std::vector<float>(n, NAN);
+        kernels_.sum_rows(context, x.view(), accumulate, y.data());
+        return y;
+      });
+      for (int64_t j = 0; j < n; ++j) {
+        auto sum = reference::SumOf(m, [&](int64_t i) { return x.at(i, j); });
+        if (accumulate) sum.Add(before[j]);
+        ASSERT_NEAR(y[j], sum.value, Tolerance(sum, m + 1)) << "column " << j;
+      }
+    }
+  }
+}
+
+TEST_P(ReduceTest, SumsAll) {
+  Random random(2);
+  BITGRAD_TRACE_SEED(random);
+  for (int64_t count : VectorSizes()) {
+    SCOPED_TRACE(count);
+    const auto x = RandomVector(random, count);
+    const auto y = OnOneAndTwoThreads([&](ExecContext& context) {
+      float y = NAN;
+      kernels_.sum_all(context, x.data(), count, 0.3f, &y);
+      return std::vector<float>{y};
+    });
+    const auto sum = reference::SumOf(count, [&](int64_t i) { return 0.3f * static_cast<double>(x[i]); });
+    EXPECT_NEAR(y[0], sum.value, Tolerance(sum, count));
+  }
+}
+
+TEST_P(ReduceTest, AddsSumOfSquares) {
+  Random random(3);
+  BITGRAD_TRACE_SEED(random);
+  for (int64_t count : VectorSizes()) {
+    SCOPED_TRACE(count);
+    const auto x = RandomVector(random, count);
+    const auto y = OnOneAndTwoThreads([&](ExecContext& context) {
+      double y = 3.5;
+      kernels_.add_sum_of_squares(context, x.data(), count, &y);
+      return std::vector<double>{y};
+    });
+    auto sum = reference::SumOf(count, [&](int64_t i) { return static_cast<double>(x[i]) * x[i]; });
+    sum.Add(3.5);
+    EXPECT_NEAR(y[0], sum.value, (count + 1) * 0x1p-53 * sum.magnitude);
+  }
+}
+
+// The bits of a sum are the machine's business nowhere: all instruction sets must agree.
+TEST(ReduceTargetsTest, AllInstructionSetsGiveTheSameBits) {
+  Random random(4);
+  BITGRAD_TRACE_SEED(random);
+  const auto x = RandomVector(random, 40001);
+  ExecContext context({.threads = 2});
+  std::vector<double> sums;
+  for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    double sum = 0;
+    CpuKernels().add_sum_of_squares(context, x.data(), 40001, &sum);
+    sums.push_back(sum);
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  for (double sum : sums) EXPECT_EQ(sum, sums[0]);
+}
+
+BITGRAD_INSTANTIATE_FOR_TARGETS(ReduceTest);
+
+}  // namespace
+}  // namespace bitgrad

@@ -1,0 +1,72 @@
+// Batch norm of one column, in double.
+
+#ifndef BITGRAD_TESTS_REFERENCE_BATCH_NORM_H_
+#define BITGRAD_TESTS_REFERENCE_BATCH_NORM_H_
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "core/view.h"
+#include "ops/kernels/batch_norm.h"
+
+namespace bitgrad::reference {
+
+struct Moments {
+  double mean;
+  double variance;
+};
+
+// Two passes: the mean, then the mean squared deviation.
+inline Moments ColumnMoments(ConstMatrixView<float> x, int64_t j) {
+  Moments moments = {0, 0};
+  for (int64_t i = 0; i < x.rows; ++i) moments.mean += x.at(i, j) / static_cast<double>(x.rows);
+  for (int64_t i = 0; i < x.rows; ++i) {
+    const double d = x.at(i, j) - moments.mean;
+    moments.variance += d * d / static_cast<double>(x.rows);
+  }
+  return moments;
+}
+
+inline double InverseStd(double variance, double epsilon, EpsilonPlacement placement) {
+  return placement == EpsilonPlacement::kInsideRoot ? 1 / std::sqrt(variance + epsilon)
+                                                    : 1 / (std::sqrt(variance) + epsilon);
+}
+
+struct BatchNormGradients {
+  std::vector<double> dx;
+  std::vector<double> magnitude;  // of the terms of dx
+  double dgamma = 0, dbeta = 0;
+  double dgamma_magnitude = 0, dbeta_magnitude = 0;
+};
+
+// With the statistics as given.
+inline BatchNormGradients BatchNormBackward(ConstMatrixView<float> x, ConstMatrixView<float> dy,
+                                            double gamma, double mean, double variance,
+                                            double inv_std, EpsilonPlacement placement, int64_t j) {
+  const double m = static_cast<double>(x.rows);
+  double kappa = 1;
+  if (placement == EpsilonPlacement::kOutsideRoot) {
+    kappa = variance == 0 ? 0 : 1 / (std::sqrt(variance) * inv_std);
+  }
+  BatchNormGradients g;
+  for (int64_t i = 0; i < x.rows; ++i) {
+    const double xhat = (x.at(i, j) - mean) * inv_std;
+    g.dbeta += dy.at(i, j);
+    g.dgamma += dy.at(i, j) * xhat;
+    g.dbeta_magnitude += std::fabs(dy.at(i, j));
+    g.dgamma_magnitude += std::fabs(dy.at(i, j) * xhat);
+  }
+  for (int64_t i = 0; i < x.rows; ++i) {
+    const double xhat = (x.at(i, j) - mean) * inv_std;
+    g.dx.push_back(gamma * inv_std * (dy.at(i, j) - g.dbeta / m - kappa * xhat * g.dgamma / m));
+    g.magnitude.push_back(std::fabs(gamma * inv_std) *
+                          (std::fabs(dy.at(i, j)) + g.dbeta_magnitude / m +
+                           kappa * std::fabs(xhat) * g.dgamma_magnitude / m));
+  }
+  return g;
+}
+
+}  // namespace bitgrad::reference
+
+#endif  // BITGRAD_TESTS_REFERENCE_BATCH_NORM_H_
