@@ -12,27 +12,33 @@ namespace bitgrad {
 absl::Status Tape::Backward(const Var& loss) {
   if (absl::Status error = status(); !error.ok()) return error;
   if (!Check(loss, "backward")) return status();
+  const auto fail = [this](const absl::Status& error) {
+    ReportError(error);
+    return status();
+  };
   if (!training()) {
-    return absl::FailedPreconditionError("backward: the tape records an evaluation; use Mode::kTrain");
+    return fail(absl::FailedPreconditionError(
+        "backward: the tape records an evaluation; use Mode::kTrain"));
   }
   if (core_->backward_done) {
-    return absl::FailedPreconditionError(
-        "backward: already run on this recording; Reset() the tape or record again");
+    return fail(absl::FailedPreconditionError(
+        "backward: already run on this recording; Reset() the tape or record again"));
   }
-  Node& last = core_->nodes[loss.index_];
+  const Node& last = core_->nodes[loss.index_];
   if (last.shape.num_elements() != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "backward: the loss has shape ", last.shape.ToString(), "; it has to be one number"));
+    return fail(absl::InvalidArgumentError(absl::StrCat(
+        "backward: the loss has shape ", last.shape.ToString(), "; it has to be one number")));
+  }
+  if (!last.requires_gradient) {
+    return fail(absl::FailedPreconditionError("backward: the loss depends on no parameter"));
+  }
+  if (core_->gradient_arithmetic == nullptr) {
+    return fail(absl::FailedPreconditionError("backward: no op was recorded"));
   }
   core_->backward_done = true;
-  if (!last.requires_gradient) {
-    return absl::FailedPreconditionError("backward: the loss depends on no parameter");
-  }
-  last.gradient = Tensor(last.shape, DType::kFloat32, context().allocator());
-  if (core_->gradient_arithmetic == nullptr) {
-    return absl::FailedPreconditionError("backward: no op was recorded");
-  }
-  core_->gradient_arithmetic->fill(context(), 1.0f, last.gradient);
+  Tensor one(last.shape, DType::kFloat32, context().allocator());
+  core_->gradient_arithmetic->fill(context(), 1.0f, one);
+  AddGradient(loss.index_, std::move(one));
 
   for (int32_t i = loss.index_; i >= 0; --i) {
     Node& node = core_->nodes[i];
