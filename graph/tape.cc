@@ -92,6 +92,7 @@ void Tape::Observe(int64_t inside, int64_t total) {
 }
 
 void Tape::Reset() {
+  ++core_->generation;  // First: a Var inside a dying backward function must not touch the dying nodes.
   core_->nodes.clear();
   core_->parameters.clear();
   core_->observations.clear();
@@ -100,7 +101,6 @@ void Tape::Reset() {
   core_->backward_done = false;
   core_->random_streams = 0;
   core_->arithmetic = {};
-  ++core_->generation;
   if (training()) context().AdvanceStep();
 }
 
@@ -186,6 +186,11 @@ Var Tape::Use(Parameter& parameter) {
   if (parameter.value.is_null()) {
     ReportError(absl::FailedPreconditionError(
         absl::StrCat("parameter '", parameter.name, "' has no value")));
+    return Failed();
+  }
+  if (core_->check_finite && !AllFinite(parameter.value)) {
+    ReportError(absl::OutOfRangeError(
+        absl::StrCat("parameter '", parameter.name, "' has a NaN or an infinity")));
     return Failed();
   }
   Var var = Record({.op = "parameter"}, {}, parameter.value.Alias(), nullptr, nullptr);

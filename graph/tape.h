@@ -76,7 +76,8 @@ class Tape {
   // Keeps the error unless there is one already, prefixed by the current layer.
   void ReportError(const absl::Status& error);
 
-  // A Var's value while the Var lives. The tensor stays valid until the tape is reset.
+  // A Var's value. The pointer holds while the Var lives, until the next op is recorded or the tape is reset:
+  // Alias() the tensor to keep it longer.
   absl::StatusOr<const Tensor*> Value(const Var& var) const;
   // The gradient of a Differentiable() leaf after Backward(); NotFound if none arrived.
   absl::StatusOr<const Tensor*> Gradient(const Var& var) const;
