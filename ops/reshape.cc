@@ -12,27 +12,23 @@ Var Reshape(const Var& x, Shape shape) {
   if (!op.ok()) return op.Failed();
   const int64_t count = x.shape().num_elements();
   std::vector<int64_t> dims(shape.dims().begin(), shape.dims().end());
-  int64_t known = 1;
   int unknown = -1;
   for (int i = 0; i < shape.rank(); ++i) {
     if (dims[i] == -1 && unknown < 0) {
       unknown = i;
+      dims[i] = 1;
     } else if (dims[i] < 0) {
       return op.Fail("shape ", shape.ToString(), " has more than one -1 or a negative extent");
-    } else {
-      known *= dims[i];
     }
   }
-  if (unknown >= 0) {
-    if (known == 0 || count % known != 0) {
-      return op.Fail("shape ", x.shape().ToString(), " does not divide into ", shape.ToString());
-    }
-    dims[unknown] = count / known;
+  const Shape known{absl::MakeConstSpan(dims)};  // Its product is no int64 unless it is valid.
+  if (known.Validate().ok() && unknown >= 0 && known.num_elements() > 0) {
+    dims[unknown] = count / known.num_elements();
   }
   const Shape target{absl::MakeConstSpan(dims)};
   if (!target.Validate().ok() || target.num_elements() != count) {
-    return op.Fail("shape ", x.shape().ToString(), " has ", count, " elements, ", target.ToString(),
-                   " does not");
+    return op.Fail("shape ", x.shape().ToString(), " of ", count, " elements does not fit into ",
+                   shape.ToString());
   }
   return op.Record(op.value(0).Alias(target), {}, [from = x.shape()](Tape::GradientSink& sink) {
     sink.Add(0, sink.output_gradient().Alias(from));
@@ -42,7 +38,7 @@ Var Reshape(const Var& x, Shape shape) {
 Var Flatten(const Var& x) {
   const Shape& shape = x.shape();
   if (shape.rank() == 0) return Reshape(x, {1, 1});
-  return Reshape(x, {shape.dim(0), shape.dim(0) == 0 ? 0 : shape.num_elements() / shape.dim(0)});
+  return Reshape(x, {shape.dim(0), Shape(shape.dims().subspan(1)).num_elements()});
 }
 
 }  // namespace bitgrad
