@@ -51,49 +51,21 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
       });
 }
 
-}  // namespace
-
-Var ApplyBatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
-                   Parameter& running_statistic, const BatchNormOptions& options) {
-  // Evaluation reads the statistics as operands, so that an exporter finds them on the tape.
-  Tape* tape = x.tape();
-  if (tape == nullptr || tape->training()) {
-    OpRecorder op("batch_norm", {x, gamma, beta});
-    if (!op.ok()) return op.Failed();
-    const Shape shape = x.shape();
-    const Shape vector({shape.cols()});
-    if (shape.rank() < 1 || gamma.shape() != vector || beta.shape() != vector ||
-        running_mean.value.shape() != vector || running_statistic.value.shape() != vector) {
-      return op.Fail("input ", shape.ToString(), ", gamma ", gamma.shape().ToString(), ", beta ",
-                     beta.shape().ToString(), " and running statistics ",
-                     running_mean.value.shape().ToString(),
-                     " do not match; they have to be [batch, n] and [n]");
-    }
-    if (!(options.epsilon >= 0) || !(options.momentum >= 0) || options.momentum > 1) {
-      return op.Fail("epsilon ", options.epsilon, " and momentum ", options.momentum,
-                     " have to be >= 0 and in [0, 1]");
-    }
-    if (shape.rows() == 0) return op.Fail("the batch is empty");
-    return Train(op, shape, running_mean, running_statistic, options);
-  }
-
-  const Var mean = tape->Use(running_mean);
-  Tensor inverse(running_statistic.value.shape(), DType::kFloat32, tape->context().allocator());
-  KernelsFor(tape->context().device())
-      .batch_norm_running_inverse_std(tape->context(), options.statistic, options.epsilon,
-                                      options.placement, running_statistic.value.data<float>(),
+// Reads the statistics as operands, so that an exporter finds them on the tape.
+Var Evaluate(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
+             const Parameter& running_statistic, const BatchNormOptions& options) {
+  Tape& tape = *x.tape();
+  ExecContext& context = tape.context();
+  const Var mean = tape.Use(running_mean);
+  Tensor inverse(running_statistic.value.shape(), DType::kFloat32, context.allocator());
+  KernelsFor(context.device())
+      .batch_norm_running_inverse_std(context, options.statistic, options.epsilon, options.placement,
+                                      running_statistic.value.data<float>(),
                                       inverse.mutable_data<float>(), inverse.num_elements());
-  const Var inv_std = tape->Input(inverse);
+  const Var inv_std = tape.Input(inverse);
   OpRecorder op("batch_norm", {x, mean, inv_std, gamma, beta});
   if (!op.ok()) return op.Failed();
   const Shape shape = x.shape();
-  const Shape vector({shape.cols()});
-  for (const Var* v : {&mean, &inv_std, &gamma, &beta}) {
-    if (v->shape() != vector) {
-      return op.Fail("input ", shape.ToString(), " and a vector of ", v->shape().ToString(),
-                     " do not match; they have to be [batch, n] and [n]");
-    }
-  }
   Tensor y = op.NewTensor(shape);
   op.kernels().batch_norm_eval(op.context(), op.value(0).matrix<float>(), op.value(1).data<float>(),
                                op.value(2).data<float>(), op.value(3).data<float>(),
@@ -101,6 +73,31 @@ Var ApplyBatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& r
   op.tape().Count({.float_multiplications = 2 * shape.num_elements(),
                    .float_additions = 2 * shape.num_elements()});
   return op.Record(std::move(y), {}, nullptr);
+}
+
+}  // namespace
+
+Var ApplyBatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
+                   Parameter& running_statistic, const BatchNormOptions& options) {
+  OpRecorder op("batch_norm", {x, gamma, beta});
+  if (!op.ok()) return op.Failed();
+  const Shape shape = x.shape();
+  const Shape vector({shape.cols()});
+  if (shape.rank() < 1 || gamma.shape() != vector || beta.shape() != vector ||
+      running_mean.value.shape() != vector || running_statistic.value.shape() != vector) {
+    return op.Fail("input ", shape.ToString(), ", gamma ", gamma.shape().ToString(), ", beta ",
+                   beta.shape().ToString(), " and running statistics ",
+                   running_mean.value.shape().ToString(), ", ",
+                   running_statistic.value.shape().ToString(),
+                   " do not match; they have to be [batch, n] and [n]");
+  }
+  if (!(options.epsilon >= 0) || !(options.momentum >= 0) || options.momentum > 1) {
+    return op.Fail("epsilon ", options.epsilon, " and momentum ", options.momentum,
+                   " have to be >= 0 and in [0, 1]");
+  }
+  if (!op.training()) return Evaluate(x, gamma, beta, running_mean, running_statistic, options);
+  if (shape.rows() == 0) return op.Fail("the batch is empty");
+  return Train(op, shape, running_mean, running_statistic, options);
 }
 
 }  // namespace bitgrad
