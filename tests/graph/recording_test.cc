@@ -1,0 +1,243 @@
+// What a recording knows beside its values: random steps, layers, observations, arithmetic.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/exec_context.h"
+#include "graph/tape.h"
+#include "gtest/gtest.h"
+#include "ops/activations.h"
+#include "ops/arithmetic.h"
+#include "ops/batch_norm.h"
+#include "ops/dropout.h"
+#include "ops/linear.h"
+#include "ops/reduce.h"
+#include "ops/quantizers/dorefa_gradient.h"
+#include "ops/quantizers/k_bit.h"
+#include "ops/quantizers/sign.h"
+#include "ops/quantizers/ternary.h"
+#include "tests/testing/tensors.h"
+
+namespace bitgrad {
+namespace {
+
+class RecordingTest : public testing::Test {
+ protected:
+  ExecContext context_{{.threads = 1, .seed = 9}};
+};
+
+// ---- Random steps -------------------------------------------------------------------------------------
+
+std::vector<float> Mask(Tape& tape) {
+  return ValuesOf(**tape.Value(ApplyDropout(tape.Input(Filled({256}, 1)), 0.5f)));
+}
+
+TEST_F(RecordingTest, EveryTrainingTapeDrawsAnew) {
+  std::vector<std::vector<float>> masks;
+  for (int i = 0; i < 3; ++i) {
+    Tape tape(context_);
+    masks.push_back(Mask(tape));
+    EXPECT_EQ(context_.step(), static_cast<uint32_t>(i + 1));
+  }
+  EXPECT_NE(masks[0], masks[1]);
+  EXPECT_NE(masks[1], masks[2]);
+  // The same step of the same seed draws the same: how a resumed training continues.
+  ExecContext resumed({.threads = 2, .seed = 9});
+  resumed.set_step(1);
+  Tape tape(resumed);
+  EXPECT_EQ(Mask(tape), masks[1]);
+  tape.Reset();
+  EXPECT_EQ(Mask(tape), masks[2]);
+  ExecContext other({.threads = 1, .seed = 10});
+  Tape another(other);
+  EXPECT_NE(Mask(another), masks[0]);
+}
+
+TEST_F(RecordingTest, OpsOfOneStepDrawApart) {
+  Tape tape(context_);
+  const std::vector<float> first = Mask(tape), second = Mask(tape);
+  EXPECT_NE(first, second);
+}
+
+TEST_F(RecordingTest, EvaluationTakesNoStepAndDropsNothing) {
+  Tape tape(context_, Mode::kEval);
+  EXPECT_EQ(Mask(tape), std::vector<float>(256, 1));
+  tape.Reset();
+  EXPECT_EQ(context_.step(), 0u);
+}
+
+TEST_F(RecordingTest, ResetTakesTheNextStep) {
+  Tape tape(context_);
+  const std::vector<float> first = Mask(tape);
+  tape.Reset();
+  EXPECT_EQ(context_.step(), 2u);
+  EXPECT_NE(Mask(tape), first);
+}
+
+// The backward pass sees the mask of the forward pass.
+TEST_F(RecordingTest, DropoutBackwardRepeatsTheMask) {
+  Tape tape(context_);
+  const Var x = tape.Differentiable(Filled({256}, 1));
+  ApplyDropout(x, 0.25f);
+  const Var y = ApplyDropout(x, 0.25f);
+  ASSERT_TRUE(tape.Backward(Sum(y)).ok());
+  EXPECT_EQ(ValuesOf(**tape.Gradient(x)), ValuesOf(**tape.Value(y)));
+}
+
+// ---- Layers and observations --------------------------------------------------------------------------
+
+TEST_F(RecordingTest, NodesKnowTheirLayer) {
+  Tape tape(context_);
+  Var x = tape.Input(Filled({2}, 1));
+  {
+    const Tape::Layer outer(tape, "outer");
+    x = Relu(x);
+    {
+      const Tape::Layer inner(tape, "outer/inner");
+      x = Tanh(x);
+    }
+    x = Sigmoid(x);
+  }
+  x = LeakyRelu(x, 0.25f);
+  std::vector<std::string> layers, ops;
+  for (const Tape::Node& node : tape.nodes()) {
+    layers.push_back(node.layer);
+    ops.emplace_back(node.descriptor.op);
+  }
+  EXPECT_EQ(layers, std::vector<std::string>({"", "outer", "outer/inner", "outer", ""}));
+  EXPECT_EQ(ops, std::vector<std::string>({"input", "relu", "tanh", "sigmoid", "leaky_relu"}));
+  EXPECT_EQ(tape.nodes()[4].descriptor.Get<double>("parameter", 0), 0.25);
+  EXPECT_EQ(tape.nodes()[4].descriptor.Get<double>("no such", 7), 7);
+  EXPECT_EQ(tape.nodes()[4].descriptor.Get<int64_t>("parameter", 7), 7) << "another type";
+  EXPECT_EQ(tape.nodes()[4].inputs.size(), 1u);
+  EXPECT_EQ(tape.nodes()[4].inputs[0], 3);
+}
+
+TEST_F(RecordingTest, QuantizersStandInTheDescriptor) {
+  Tape tape(context_);
+  const Var y = Linear(tape.Input(Filled({2, 3}, 1)), tape.Input(Filled({2, 3}, 1)),
+                       {.input = KBit(2), .weight = Sign()});
+  const OpDescriptor& descriptor = tape.nodes()[y.index()].descriptor;
+  EXPECT_EQ(descriptor.Get<std::string>("input_quantizer", ""), "k_bit(2)");
+  EXPECT_EQ(descriptor.Get<std::string>("weight_quantizer", ""), "sign");
+}
+
+TEST_F(RecordingTest, ObservesTheWindow) {
+  Tape tape(context_);
+  const Var x = tape.Differentiable(Floats({2, 3}, {0.5f, -1, 1.5f, -2, 1, -0.0f}));
+  const Var w = tape.Input(Filled({3, 3}, 1));
+  Var h;
+  {
+    const Tape::Layer layer(tape, "hidden1");
+    h = Linear(x, w, {.input = Sign(), .weight = Sign()});  // 4 of 6 are in [-1, 1]
+  }
+  {
+    const Tape::Layer layer(tape, "hidden2");
+    Linear(h, w, {.input = KBit(2)});  // rows of signs' sums: {1, -1, 1} -> 1 and {-1, 1, 1} -> 1
+  }
+  Linear(h, w, {.weight = Sign()});  // no window
+  ASSERT_EQ(tape.observations().size(), 2u);
+  EXPECT_EQ(tape.observations()[0].layer, "hidden1");
+  EXPECT_EQ(tape.observations()[0].inside, 4);
+  EXPECT_EQ(tape.observations()[0].total, 6);
+  EXPECT_EQ(tape.observations()[1].layer, "hidden2");
+  EXPECT_EQ(tape.observations()[1].inside, 6);
+  EXPECT_EQ(tape.observations()[1].total, 6);
+  tape.Reset();
+  EXPECT_TRUE(tape.observations().empty());
+}
+
+// ---- Arithmetic ---------------------------------------------------------------------------------------
+
+void ExpectCounts(const ArithmeticCounts& counts, const ArithmeticCounts& expected) {
+  EXPECT_EQ(counts.float_multiplications, expected.float_multiplications);
+  EXPECT_EQ(counts.float_additions, expected.float_additions);
+  EXPECT_EQ(counts.integer_additions, expected.integer_additions);
+  EXPECT_EQ(counts.shifts, expected.shifts);
+  EXPECT_EQ(counts.xnor_popcounts, expected.xnor_popcounts);
+  EXPECT_EQ(counts.square_roots, expected.square_roots);
+}
+
+constexpr int64_t m = 4, k = 10, n = 3, macs = m * k * n;
+
+class LinearCountsTest : public RecordingTest {
+ protected:
+  void Check(const LinearQuantizers& quantizers, const ArithmeticCounts& forward,
+             const ArithmeticCounts& both) {
+    Parameter w = MakeParameter("w", Filled({n, k}, 1));
+    Tape tape(context_);
+    const Var y = Linear(tape.Differentiable(Filled({m, k}, 1)), tape.Use(w), quantizers);
+    ExpectCounts(tape.arithmetic(), forward);
+    const Var loss = Sum(y);  // m n additions
+    ASSERT_TRUE(tape.Backward(loss).ok());
+    ArithmeticCounts expected = both;
+    expected.float_additions += m * n;
+    ExpectCounts(tape.arithmetic(), expected);
+    tape.Reset();
+    ExpectCounts(tape.arithmetic(), {});
+  }
+};
+
+TEST_F(LinearCountsTest, Float) {
+  Check({}, {.float_multiplications = macs, .float_additions = macs},
+        {.float_multiplications = 3 * macs, .float_additions = 3 * macs});
+}
+
+TEST_F(LinearCountsTest, Binary) {
+  // Backward: both products have an operand of signs: additions only.
+  Check({.input = Sign(), .weight = Sign()}, {.xnor_popcounts = macs},
+        {.float_additions = 2 * macs, .xnor_popcounts = macs});
+}
+
+TEST_F(LinearCountsTest, BinaryWeightsOnly) {
+  // dx is additions, dw = dy^T x a float product.
+  Check({.weight = Sign()}, {.float_additions = macs},
+        {.float_multiplications = macs, .float_additions = 3 * macs});
+}
+
+TEST_F(LinearCountsTest, FewBits) {
+  // Backward: dy w is additions with binary weights, dy^T c_x a product with 2-bit codes.
+  Check({.input = KBit(2), .weight = Sign()}, {.integer_additions = macs},
+        {.float_multiplications = macs, .float_additions = 2 * macs, .integer_additions = macs});
+  Check({.input = Ternary(), .weight = Ternary()}, {.integer_additions = macs},
+        {.float_additions = 2 * macs, .integer_additions = macs});
+}
+
+TEST_F(LinearCountsTest, QuantizedGradient) {
+  Check({.input = Sign(), .weight = Sign(), .gradient = DorefaGradient(4)}, {.xnor_popcounts = macs},
+        {.integer_additions = 2 * macs, .xnor_popcounts = macs});
+}
+
+// A first layer's input wants no gradient: half of the backward pass is not run, and not counted.
+TEST_F(RecordingTest, CountsOfASmallNet) {
+  Parameter w = MakeParameter("w", Filled({n, k}, 1)), b = MakeParameter("b", Filled({n}, 1));
+  Parameter gamma = MakeParameter("gamma", Filled({n}, 1)), beta = MakeParameter("beta", Filled({n}, 1));
+  Parameter mean = MakeParameter("mean", Filled({n}, 0)), variance = MakeParameter("var", Filled({n}, 1));
+  Tape tape(context_);
+  Var h = Add(Linear(tape.Input(Filled({m, k}, 1)), tape.Use(w), {.weight = Sign()}), tape.Use(b));
+  ExpectCounts(tape.arithmetic(), {.float_additions = macs + m * n});
+  h = ApplyBatchNorm(h, tape.Use(gamma), tape.Use(beta), mean, variance);
+  ArithmeticCounts expected = {.float_multiplications = 3 * m * n + 2 * n,
+                               .float_additions = macs + 5 * m * n,
+                               .square_roots = n};
+  ExpectCounts(tape.arithmetic(), expected);
+  const Var loss = Sum(Mul(h, h));
+  expected.float_multiplications += m * n;
+  expected.float_additions += m * n;
+  ExpectCounts(tape.arithmetic(), expected);
+  ASSERT_TRUE(tape.Backward(loss).ok());
+  // Mul: two products; batch norm: 6 and 4 per element; bias: a sum; linear: dw = dy^T x in float.
+  expected.float_multiplications += 2 * m * n + 6 * m * n + macs;
+  expected.float_additions += 4 * m * n + m * n + macs;
+  ExpectCounts(tape.arithmetic(), expected);
+}
+
+TEST_F(RecordingTest, EvaluationCountsToo) {
+  Tape tape(context_, Mode::kEval);
+  Linear(tape.Input(Filled({m, k}, 1)), tape.Input(Filled({n, k}, 1)), {.input = Sign(), .weight = Sign()});
+  ExpectCounts(tape.arithmetic(), {.xnor_popcounts = macs});
+}
+
+}  // namespace
+}  // namespace bitgrad

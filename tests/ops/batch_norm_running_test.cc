@@ -1,0 +1,163 @@
+// Running statistics of batch norm: what training averages and what evaluation makes of it.
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "core/exec_context.h"
+#include "graph/tape.h"
+#include "gtest/gtest.h"
+#include "ops/batch_norm.h"
+#include "ops/reduce.h"
+#include "tests/testing/tensors.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr int64_t kBatch = 9, kFeatures = 5;
+constexpr float kEpsilon = 0.01f;
+
+class BatchNormRunningTest
+    : public testing::TestWithParam<std::tuple<RunningStatistic, EpsilonPlacement>> {
+ protected:
+  RunningStatistic statistic() const { return std::get<0>(GetParam()); }
+  EpsilonPlacement placement() const { return std::get<1>(GetParam()); }
+
+  BatchNormOptions Options(float momentum) const {
+    return {.epsilon = kEpsilon, .momentum = momentum, .placement = placement(), .statistic = statistic()};
+  }
+
+  // What is averaged, for a batch with this variance.
+  double StatisticOf(double variance) const {
+    switch (statistic()) {
+      case RunningStatistic::kVariance: return variance;
+      case RunningStatistic::kStd: return std::sqrt(variance);
+      case RunningStatistic::kInverseStd: return InverseOf(variance);
+    }
+    return 0;
+  }
+  double InverseOf(double variance) const {
+    return placement() == EpsilonPlacement::kInsideRoot ? 1 / std::sqrt(variance + double{kEpsilon})
+                                                        : 1 / (std::sqrt(variance) + double{kEpsilon});
+  }
+  // Evaluation's inv_std.
+  double InverseFromStatistic(double value) const {
+    switch (statistic()) {
+      case RunningStatistic::kVariance: return InverseOf(value);
+      case RunningStatistic::kStd: return InverseOf(value * value);
+      case RunningStatistic::kInverseStd: return value;
+    }
+    return 0;
+  }
+
+  Var Apply(Tape& tape, const Tensor& x, float momentum) {
+    return ApplyBatchNorm(tape.Input(x), tape.Use(gamma_), tape.Use(beta_), mean_, running_,
+                          Options(momentum));
+  }
+
+  TestRandom random_{71};
+  ExecContext context_{{.threads = 1}};
+  Parameter gamma_ = MakeParameter("bn/gamma", random_.UniformTensor({kFeatures}));
+  Parameter beta_ = MakeParameter("bn/beta", random_.UniformTensor({kFeatures}));
+  Parameter mean_ = MakeParameter("bn/mean", random_.UniformTensor({kFeatures}));
+  Parameter running_ = MakeParameter("bn/statistic", random_.UniformTensor({kFeatures}, 0.5f, 2));
+};
+
+TEST_P(BatchNormRunningTest, TrainingAveragesWithTheMomentum) {
+  BITGRAD_TRACE(random_);
+  for (const float momentum : {0.0f, 0.1f, 0.15f, 1.0f}) {
+    SCOPED_TRACE(momentum);
+    for (int step = 0; step < 3; ++step) {
+      const std::vector<float> mean_before = ValuesOf(mean_.value), before = ValuesOf(running_.value);
+      const Tensor x = random_.UniformTensor({kBatch, kFeatures});
+      Tape tape(context_);
+      Apply(tape, x, momentum);
+      ASSERT_TRUE(tape.status().ok()) << tape.status();
+      for (int64_t j = 0; j < kFeatures; ++j) {
+        double mean = 0, variance = 0;
+        for (int64_t i = 0; i < kBatch; ++i) mean += x.data<float>()[i * kFeatures + j] / double{kBatch};
+        for (int64_t i = 0; i < kBatch; ++i) {
+          variance += std::pow(x.data<float>()[i * kFeatures + j] - mean, 2) / double{kBatch};
+        }
+        const double p = momentum;
+        EXPECT_NEAR(mean_.value.data<float>()[j], (1 - p) * mean_before[j] + p * mean, 8 * kRounding * 2);
+        const double expected = (1 - p) * before[j] + p * StatisticOf(variance);
+        EXPECT_NEAR(running_.value.data<float>()[j], expected, 16 * kRounding * std::fabs(expected));
+        if (momentum == 0) {
+          EXPECT_EQ(mean_.value.data<float>()[j], mean_before[j]);
+          EXPECT_EQ(running_.value.data<float>()[j], before[j]);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(BatchNormRunningTest, EvaluationUsesThemAndLeavesThemAlone) {
+  BITGRAD_TRACE(random_);
+  const Tensor x = random_.UniformTensor({kBatch, kFeatures});
+  const std::vector<float> mean_before = ValuesOf(mean_.value), before = ValuesOf(running_.value);
+  Tape tape(context_, Mode::kEval);
+  const Var y = Apply(tape, x, 0.5f);
+  ASSERT_TRUE(tape.status().ok()) << tape.status();
+  const Tensor& value = **tape.Value(y);
+  // The operands that an exporter finds on the tape: x, mean, inv_std, gamma, beta.
+  const Tape::Node& node = tape.nodes()[y.index()];
+  ASSERT_EQ(node.inputs.size(), 5u);
+  const auto operand = [&](int k) { return tape.nodes()[node.inputs[k]].value.data<float>(); };
+  for (int64_t j = 0; j < kFeatures; ++j) {
+    const double inverse = InverseFromStatistic(before[j]);
+    EXPECT_NEAR(operand(2)[j], inverse, 8 * kRounding * inverse);
+    EXPECT_EQ(operand(1)[j], mean_before[j]);
+    for (int64_t i = 0; i < kBatch; ++i) {
+      // The graph's expression, to the last bit.
+      EXPECT_EQ(value.data<float>()[i * kFeatures + j],
+                NormalizedValue(x.data<float>()[i * kFeatures + j], mean_before[j], operand(2)[j],
+                                gamma_.value.data<float>()[j], beta_.value.data<float>()[j]));
+    }
+  }
+  EXPECT_EQ(ValuesOf(mean_.value), mean_before);
+  EXPECT_EQ(ValuesOf(running_.value), before);
+}
+
+// With momentum 1 the running statistics are the batch's: evaluation repeats the training output.
+TEST_P(BatchNormRunningTest, EvaluationRepeatsATrainingStepOfMomentumOne) {
+  BITGRAD_TRACE(random_);
+  const Tensor x = random_.UniformTensor({kBatch, kFeatures});
+  Tape training(context_);
+  const std::vector<float> trained = ValuesOf(**training.Value(Apply(training, x, 1)));
+  Tape evaluation(context_, Mode::kEval);
+  const std::vector<float> evaluated = ValuesOf(**evaluation.Value(Apply(evaluation, x, 1)));
+  for (size_t i = 0; i < trained.size(); ++i) {
+    EXPECT_NEAR(trained[i], evaluated[i], 64 * kRounding * (1 + std::fabs(trained[i])));
+  }
+}
+
+TEST_P(BatchNormRunningTest, RunningStatisticsGetNoGradient) {
+  Tape tape(context_);
+  ASSERT_TRUE(tape.Backward(Sum(Apply(tape, random_.UniformTensor({kBatch, kFeatures}), 0.1f))).ok());
+  EXPECT_FALSE(gamma_.gradient.is_null());
+  EXPECT_FALSE(beta_.gradient.is_null());
+  EXPECT_TRUE(mean_.gradient.is_null());
+  EXPECT_TRUE(running_.gradient.is_null());
+}
+
+std::string VariantName(
+    const testing::TestParamInfo<std::tuple<RunningStatistic, EpsilonPlacement>>& info) {
+  const auto [statistic, placement] = info.param;
+  const std::string name = statistic == RunningStatistic::kVariance ? "Variance"
+                           : statistic == RunningStatistic::kStd    ? "Std"
+                                                                    : "InverseStd";
+  return name + (placement == EpsilonPlacement::kInsideRoot ? "InsideRoot" : "OutsideRoot");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Variants, BatchNormRunningTest,
+    testing::Combine(testing::Values(RunningStatistic::kVariance, RunningStatistic::kStd,
+                                     RunningStatistic::kInverseStd),
+                     testing::Values(EpsilonPlacement::kInsideRoot, EpsilonPlacement::kOutsideRoot)),
+    VariantName);
+
+}  // namespace
+}  // namespace bitgrad

@@ -1,0 +1,267 @@
+// What a user can do wrong with an op, the message for each, and what is allowed although it looks odd.
+
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/exec_context.h"
+#include "graph/tape.h"
+#include "gtest/gtest.h"
+#include "ops/activations.h"
+#include "ops/arithmetic.h"
+#include "ops/batch_norm.h"
+#include "ops/concat.h"
+#include "ops/dropout.h"
+#include "ops/linear.h"
+#include "ops/losses.h"
+#include "ops/matmul.h"
+#include "ops/quantize.h"
+#include "ops/quantizers/dorefa_gradient.h"
+#include "ops/quantizers/sign.h"
+#include "ops/reduce.h"
+#include "ops/reshape.h"
+#include "tests/testing/tensors.h"
+
+namespace bitgrad {
+namespace {
+
+class MisuseTest : public testing::Test {
+ protected:
+  // The message of an op on a fresh tape; its result has to be a failed Var.
+  std::string Error(const std::function<Var(Tape&)>& op, Mode mode = Mode::kTrain) {
+    Tape tape(context_, mode);
+    const Var result = op(tape);
+    EXPECT_EQ(result.shape(), Shape({0}));
+    EXPECT_EQ(tape.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(tape.status().message());
+  }
+
+  // The error of a unary or binary op on zeros of these shapes.
+  std::string Error(const std::vector<Shape>& shapes,
+                    const std::function<Var(const std::vector<Var>&)>& op, Mode mode = Mode::kTrain) {
+    return Error(
+        [&](Tape& tape) {
+          std::vector<Var> vars;
+          for (const Shape& shape : shapes) vars.push_back(tape.Input(Tensor::Zeros(shape)));
+          return op(vars);
+        },
+        mode);
+  }
+
+  ExecContext context_{{.threads = 1}};
+};
+
+using V = const std::vector<Var>&;
+
+TEST_F(MisuseTest, Arithmetic) {
+  const std::string expected =
+      " do not match; they have to be equal, or the second that of one example of the first";
+  EXPECT_EQ(Error({{2, 3}, {2}}, [](V v) { return Add(v[0], v[1]); }),
+            "add: shapes [2, 3] and [2]" + expected);
+  EXPECT_EQ(Error({{3}, {2, 3}}, [](V v) { return Sub(v[0], v[1]); }),
+            "sub: shapes [3] and [2, 3]" + expected);
+  EXPECT_EQ(Error({{}, {1}}, [](V v) { return Mul(v[0], v[1]); }), "mul: shapes [] and [1]" + expected);
+  EXPECT_EQ(Error({{2, 3}, {1, 3}}, [](V v) { return Mul(v[0], v[1]); }),
+            "mul: shapes [2, 3] and [1, 3]" + expected);
+}
+
+TEST_F(MisuseTest, Products) {
+  EXPECT_EQ(Error({{2, 3}, {4, 5}}, [](V v) { return Linear(v[0], v[1]); }),
+            "linear: input [2, 3] and weight [4, 5] do not match; they have to be [batch, in] and "
+            "[out, in]");
+  EXPECT_EQ(Error({{2, 3}, {3}}, [](V v) { return Linear(v[0], v[1]); }),
+            "linear: input [2, 3] and weight [3] do not match; they have to be [batch, in] and "
+            "[out, in]");
+  EXPECT_EQ(Error({{}, {1, 1}}, [](V v) { return Linear(v[0], v[1]); }),
+            "linear: input [] and weight [1, 1] do not match; they have to be [batch, in] and "
+            "[out, in]");
+  EXPECT_EQ(Error({{2, 3}, {2, 3}}, [](V v) { return MatMul(v[0], v[1]); }),
+            "matmul: shapes [2, 3] and [2, 3] do not multiply; they have to be [m, k] and [k, n]");
+  EXPECT_EQ(Error({{2, 3}, {3}}, [](V v) { return MatMul(v[0], v[1]); }),
+            "matmul: shapes [2, 3] and [3] do not multiply; they have to be [m, k] and [k, n]");
+}
+
+TEST_F(MisuseTest, QuantizersOfLinear) {
+  const std::string expected =
+      "linear: quantizer 'dorefa_gradient(4)' has a scale for each row; it is for gradients";
+  EXPECT_EQ(Error({{2, 3}, {4, 3}},
+                  [](V v) { return Linear(v[0], v[1], {.input = DorefaGradient(4)}); }),
+            expected);
+  EXPECT_EQ(Error({{2, 3}, {4, 3}},
+                  [](V v) { return Linear(v[0], v[1], {.weight = DorefaGradient(4)}); }),
+            expected);
+}
+
+TEST_F(MisuseTest, InnerDimensionOfBinaryLinear) {
+  // Never filled: the error comes before anything is read.
+  const Tensor huge({1, int64_t{1} << 24}, DType::kFloat32);
+  EXPECT_EQ(Error([&](Tape& tape) {
+              return Linear(tape.Input(huge), tape.Input(huge), {.input = Sign(), .weight = Sign()});
+            }),
+            "linear: inner dimension 16777216 is not below 2^24");
+}
+
+TEST_F(MisuseTest, Concat) {
+  EXPECT_EQ(Error({{2, 3}, {3, 3}}, [](V v) { return Concat({v[0], v[1]}); }),
+            "concat: shapes [2, 3] and [3, 3] differ before the last dimension");
+  EXPECT_EQ(Error({{2, 3}, {2, 1, 3}}, [](V v) { return Concat({v[0], v[1]}); }),
+            "concat: shapes [2, 3] and [2, 1, 3] differ before the last dimension");
+  EXPECT_EQ(Error({{}, {}}, [](V v) { return Concat({v[0], v[1]}); }), "concat: an operand is a scalar");
+  EXPECT_EQ(Concat({}).tape(), nullptr);
+}
+
+TEST_F(MisuseTest, Reshape) {
+  const auto error = [&](const Shape& to) {
+    return Error({{2, 3}}, [&](V v) { return Reshape(v[0], to); });
+  };
+  const std::string prefix = "reshape: shape [2, 3] of 6 elements does not fit into ";
+  EXPECT_EQ(error({4, 2}), prefix + "[4, 2]");
+  EXPECT_EQ(error({}), prefix + "[]");
+  EXPECT_EQ(error({-1, 4}), prefix + "[-1, 4]");
+  EXPECT_EQ(error({-1, 7}), prefix + "[-1, 7]");
+  EXPECT_EQ(error({-1, 0}), prefix + "[-1, 0]");
+  EXPECT_EQ(error({-1, -1, 6}), "reshape: shape [-1, -1, 6] has more than one -1 or a negative extent");
+  EXPECT_EQ(error({-2, -3}), "reshape: shape [-2, -3] has more than one -1 or a negative extent");
+  // Extents whose product is no int64.
+  const int64_t large = int64_t{1} << 33;
+  EXPECT_EQ(error({large, large}), prefix + "[8589934592, 8589934592]");
+  EXPECT_EQ(error({large, -1, large}), prefix + "[8589934592, -1, 8589934592]");
+}
+
+TEST_F(MisuseTest, Numbers) {
+  EXPECT_EQ(Error({{2}}, [](V v) { return ApplyDropout(v[0], 0); }),
+            "dropout: keep is 0; it has to be in (0, 1]");
+  EXPECT_EQ(Error({{2}}, [](V v) { return ApplyDropout(v[0], 1.5f); }),
+            "dropout: keep is 1.5; it has to be in (0, 1]");
+  EXPECT_EQ(Error({{2}}, [](V v) { return ApplyDropout(v[0], std::nanf("")); }),
+            "dropout: keep is nan; it has to be in (0, 1]");
+  EXPECT_EQ(Error({{2}}, [](V v) { return LeakyRelu(v[0], std::numeric_limits<float>::infinity()); }),
+            "leaky_relu: slope inf is not finite");
+  EXPECT_EQ(Error({{0, 3}}, [](V v) { return Mean(v[0]); }), "mean: shape [0, 3] is empty");
+}
+
+TEST_F(MisuseTest, LabelsAndTargets) {
+  const auto hinge = [](const Tensor& labels) {
+    return [&labels](V v) { return SquaredHinge(v[0], labels); };
+  };
+  const auto softmax = [](const Tensor& labels) {
+    return [&labels](V v) { return SoftmaxCrossEntropy(v[0], labels); };
+  };
+  EXPECT_EQ(Error({{2, 3}}, hinge(Labels({0, 3}))), "squared_hinge: label 3 is not in [0, 3)");
+  EXPECT_EQ(Error({{2, 3}}, hinge(Labels({-1, 0}))), "squared_hinge: label -1 is not in [0, 3)");
+  EXPECT_EQ(Error({{2, 3}}, softmax(Labels({0, 7}))), "softmax_cross_entropy: label 7 is not in [0, 3)");
+  EXPECT_EQ(Error({{2, 3}}, softmax(Labels({0}))),
+            "softmax_cross_entropy: labels are int32 [1]; they have to be int32 [2]");
+  EXPECT_EQ(Error({{2, 3}}, softmax(Filled({2}, 0))),
+            "softmax_cross_entropy: labels are float32 [2]; they have to be int32 [2]");
+  EXPECT_EQ(Error({{2, 3}}, hinge(Tensor())),
+            "squared_hinge: labels are null; they have to be int32 [2]");
+  EXPECT_EQ(Error({{6}}, hinge(Labels({0}))),
+            "squared_hinge: logits are [6]; they have to be [batch, classes]");
+  EXPECT_EQ(Error({{0, 3}}, softmax(Labels({}))),
+            "softmax_cross_entropy: logits are [0, 3]; they have to be [batch, classes]");
+  EXPECT_EQ(Error({{2, 0}}, softmax(Labels({0, 0}))),
+            "softmax_cross_entropy: logits are [2, 0]; they have to be [batch, classes]");
+
+  const std::string expected = " do not match; both have to be float32 of one shape, not empty";
+  EXPECT_EQ(Error({{2, 3}}, [](V v) { return MeanSquaredError(v[0], Filled({3, 2}, 0)); }),
+            "mean_squared_error: prediction [2, 3] and target [3, 2]" + expected);
+  EXPECT_EQ(Error({{2}}, [](V v) { return MeanSquaredError(v[0], Tensor()); }),
+            "mean_squared_error: prediction [2] and target null" + expected);
+  EXPECT_EQ(Error({{2}}, [](V v) { return MeanSquaredError(v[0], Labels({0, 1})); }),
+            "mean_squared_error: prediction [2] and target [2]" + expected);
+  EXPECT_EQ(Error({{0}}, [](V v) { return MeanSquaredError(v[0], Filled({0}, 0)); }),
+            "mean_squared_error: prediction [0] and target [0]" + expected);
+}
+
+TEST_F(MisuseTest, OperandsThatAreNotFloat) {
+  for (const auto& op : std::vector<std::function<Var(const Var&)>>{
+           Relu, Sum, Flatten, [](const Var& x) { return Quantize(x, Sign()); }}) {
+    const std::string error = Error([&](Tape& tape) { return op(tape.Input(Labels({1, 2}))); });
+    EXPECT_NE(error.find(": an operand is int32 [2]; ops compute in float32"), std::string::npos) << error;
+  }
+}
+
+TEST_F(MisuseTest, BatchNorm) {
+  for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+    SCOPED_TRACE(mode == Mode::kTrain ? "training" : "evaluation");
+    const auto error = [&](Shape x, Shape gamma, Shape beta, Tensor mean, Tensor statistic,
+                           BatchNormOptions options = {}) {
+      Parameter running_mean = MakeParameter("bn/mean", std::move(mean));
+      Parameter running_statistic = MakeParameter("bn/statistic", std::move(statistic));
+      Tape tape(context_, mode);
+      const Var y = ApplyBatchNorm(tape.Input(Tensor::Zeros(x)), tape.Input(Tensor::Zeros(gamma)),
+                                   tape.Input(Tensor::Zeros(beta)), running_mean, running_statistic,
+                                   options);
+      EXPECT_EQ(y.shape(), Shape({0}));
+      return std::string(tape.status().message());
+    };
+    const std::string end = " do not match; they have to be [batch, n] and [n]";
+    const auto zeros = [](int64_t n) { return Filled({n}, 0); };
+    const auto expect_mismatch = [&](const std::string& message) {
+      EXPECT_EQ(message.rfind("batch_norm: input [2, 3]", 0), 0u) << message;
+      EXPECT_NE(message.find(end), std::string::npos) << message;
+    };
+    expect_mismatch(error({2, 3}, {4}, {3}, zeros(3), zeros(3)));
+    expect_mismatch(error({2, 3}, {3}, {3, 1}, zeros(3), zeros(3)));
+    expect_mismatch(error({2, 3}, {3}, {3}, zeros(2), zeros(3)));
+    expect_mismatch(error({2, 3}, {3}, {3}, zeros(3), zeros(2)));
+    EXPECT_NE(error({2, 3}, {3}, {3}, Tensor(), zeros(3)), "");
+    EXPECT_NE(error({2, 3}, {3}, {3}, zeros(3), Tensor()), "");
+    EXPECT_NE(error({}, {1}, {1}, zeros(1), zeros(1)), "");
+    EXPECT_EQ(error({2, 3}, {3}, {3}, zeros(3), zeros(3), {.epsilon = -1, .momentum = 0.5f}),
+              "batch_norm: epsilon -1 and momentum 0.5 have to be >= 0 and in [0, 1]");
+    EXPECT_EQ(error({2, 3}, {3}, {3}, zeros(3), zeros(3), {.epsilon = 1, .momentum = 1.5f}),
+              "batch_norm: epsilon 1 and momentum 1.5 have to be >= 0 and in [0, 1]");
+    EXPECT_EQ(error({2, 3}, {3}, {3}, zeros(3), zeros(3), {.epsilon = std::nanf(""), .momentum = 1}),
+              "batch_norm: epsilon nan and momentum 1 have to be >= 0 and in [0, 1]");
+  }
+  Parameter mean = MakeParameter("bn/mean", Filled({3}, 0));
+  Parameter variance = MakeParameter("bn/variance", Filled({3}, 1));
+  EXPECT_EQ(Error({{0, 3}, {3}, {3}},
+                  [&](V v) { return ApplyBatchNorm(v[0], v[1], v[2], mean, variance); }),
+            "batch_norm: the batch is empty");
+  EXPECT_EQ(ValuesOf(mean.value), std::vector<float>(3, 0)) << "a failed op changed running statistics";
+}
+
+// ---- Empty batches ------------------------------------------------------------------------------------
+
+TEST_F(MisuseTest, EmptyBatchesPassThrough) {
+  Parameter weight = MakeParameter("weight", Filled({4, 3}, 0.5f));
+  Parameter bias = MakeParameter("bias", Filled({4}, 0.5f));
+  for (const LinearQuantizers& quantizers :
+       {LinearQuantizers{}, LinearQuantizers{.input = Sign(), .weight = Sign(), .gradient = DorefaGradient(2)}}) {
+    Tape tape(context_);
+    const Var x = tape.Differentiable(Tensor::Zeros({0, 3, 1}));
+    const Var flat = Flatten(x);
+    EXPECT_EQ(flat.shape(), Shape({0, 3}));
+    Var y = Add(Linear(flat, tape.Use(weight), quantizers), tape.Use(bias));
+    y = Tanh(ApplyDropout(Concat({y, Relu(y)}), 0.5f));
+    y = MatMul(y, tape.Input(Filled({8, 2}, 1)));
+    EXPECT_EQ(y.shape(), Shape({0, 2}));
+    const Var loss = Sum(Quantize(y, Sign()));
+    ASSERT_TRUE(tape.Backward(loss).ok()) << tape.status();
+    EXPECT_EQ(ValuesOf(**tape.Value(loss)), std::vector<float>{0});
+    EXPECT_EQ(ValuesOf(weight.gradient), std::vector<float>(12, 0));
+    EXPECT_EQ(ValuesOf(bias.gradient), std::vector<float>(4, 0));
+    EXPECT_EQ((*tape.Gradient(x))->shape(), Shape({0, 3, 1}));
+  }
+}
+
+TEST_F(MisuseTest, FlattenKeepsTheBatch) {
+  Tape tape(context_);
+  const auto flat = [&](Shape shape) { return Flatten(tape.Input(Tensor::Zeros(shape))).shape(); };
+  EXPECT_EQ(flat({5, 2, 3}), Shape({5, 6}));
+  EXPECT_EQ(flat({5}), Shape({5, 1}));
+  EXPECT_EQ(flat({}), Shape({1, 1}));
+  EXPECT_EQ(flat({0, 2, 3}), Shape({0, 6}));
+  EXPECT_EQ(flat({0}), Shape({0, 1}));
+  EXPECT_EQ(flat({5, 0, 3}), Shape({5, 0}));
+  EXPECT_TRUE(tape.status().ok()) << tape.status();
+}
+
+}  // namespace
+}  // namespace bitgrad
