@@ -33,13 +33,15 @@ absl::Status WrongType(absl::string_view path, absl::string_view value, absl::st
 
 // Reads `value` as T with `parse` and stores it with one of the two setters.
 template <typename T>
-absl::Status Store(Message& message, const FieldDescriptor* field, bool valid, T value,
+absl::Status Store(Message& message, const FieldDescriptor* field, absl::string_view path,
+                   absl::string_view value, bool (*parse)(absl::string_view, T*),
+                   absl::string_view expected,
                    void (Reflection::*set)(Message*, const FieldDescriptor*, T) const,
-                   void (Reflection::*add)(Message*, const FieldDescriptor*, T) const,
-                   const absl::Status& error) {
-  if (!valid) return error;
+                   void (Reflection::*add)(Message*, const FieldDescriptor*, T) const) {
+  T number{};
+  if (!parse(value, &number)) return WrongType(path, value, expected);
   const Reflection* reflection = message.GetReflection();
-  (reflection->*(field->is_repeated() ? add : set))(&message, field, value);
+  (reflection->*(field->is_repeated() ? add : set))(&message, field, number);
   return absl::OkStatus();
 }
 
@@ -47,31 +49,21 @@ absl::Status StoreValue(Message& message, const FieldDescriptor* field, absl::st
                         absl::string_view value) {
   const Reflection* reflection = message.GetReflection();
   switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32: {
-      int32_t number = 0;
-      return Store(message, field, absl::SimpleAtoi(value, &number), number, &Reflection::SetInt32,
-                   &Reflection::AddInt32, WrongType(path, value, "a whole number (32 bits)"));
-    }
-    case FieldDescriptor::CPPTYPE_UINT64: {
-      uint64_t number = 0;
-      return Store(message, field, absl::SimpleAtoi(value, &number), number, &Reflection::SetUInt64,
-                   &Reflection::AddUInt64, WrongType(path, value, "a whole number >= 0"));
-    }
-    case FieldDescriptor::CPPTYPE_FLOAT: {
-      float number = 0;
-      return Store(message, field, absl::SimpleAtof(value, &number), number, &Reflection::SetFloat,
-                   &Reflection::AddFloat, WrongType(path, value, "a number"));
-    }
-    case FieldDescriptor::CPPTYPE_DOUBLE: {
-      double number = 0;
-      return Store(message, field, absl::SimpleAtod(value, &number), number, &Reflection::SetDouble,
-                   &Reflection::AddDouble, WrongType(path, value, "a number"));
-    }
-    case FieldDescriptor::CPPTYPE_BOOL: {
-      bool flag = false;
-      return Store(message, field, absl::SimpleAtob(value, &flag), flag, &Reflection::SetBool,
-                   &Reflection::AddBool, WrongType(path, value, "true or false"));
-    }
+    case FieldDescriptor::CPPTYPE_INT32:
+      return Store<int32_t>(message, field, path, value, absl::SimpleAtoi, "a whole number (32 bits)",
+                            &Reflection::SetInt32, &Reflection::AddInt32);
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return Store<uint64_t>(message, field, path, value, absl::SimpleAtoi, "a whole number >= 0",
+                             &Reflection::SetUInt64, &Reflection::AddUInt64);
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return Store<float>(message, field, path, value, absl::SimpleAtof, "a number",
+                          &Reflection::SetFloat, &Reflection::AddFloat);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return Store<double>(message, field, path, value, absl::SimpleAtod, "a number",
+                           &Reflection::SetDouble, &Reflection::AddDouble);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return Store<bool>(message, field, path, value, absl::SimpleAtob, "true or false",
+                         &Reflection::SetBool, &Reflection::AddBool);
     case FieldDescriptor::CPPTYPE_ENUM: {
       const auto* known = field->enum_type()->FindValueByName(std::string(value));
       if (known == nullptr) {
