@@ -20,9 +20,10 @@ using packed::Blob;
 using packed::Header;
 using testing::HasSubstr;
 
-// The file with its header changed and everything that depends on the header's bytes made right
-// again.
-std::string WithHeader(const std::string& file, const std::function<void(Header&)>& change) {
+// The file with its header changed, without its last `missing` bytes, and with all that depends on
+// the header's bytes made right again.
+std::string WithHeader(const std::string& file, const std::function<void(Header&)>& change,
+                       size_t missing = 0) {
   const auto* data = reinterpret_cast<const uint8_t*>(file.data());
   const Preamble preamble = *DecodePreamble({data, file.size()});
   Header header;
@@ -30,7 +31,8 @@ std::string WithHeader(const std::string& file, const std::function<void(Header&
       header.ParseFromArray(data + kPreambleBytes, static_cast<int>(preamble.header_bytes)));
   change(header);
   const std::string bytes = header.SerializeAsString();
-  const std::string blobs = file.substr(AlignUp(kPreambleBytes + preamble.header_bytes));
+  std::string blobs = file.substr(AlignUp(kPreambleBytes + preamble.header_bytes));
+  blobs.resize(blobs.size() - missing);
   const int64_t head = AlignUp(kPreambleBytes + static_cast<int64_t>(bytes.size()));
   std::string result = EncodePreamble(
       {.header_bytes = static_cast<uint32_t>(bytes.size()),
@@ -249,6 +251,21 @@ TEST(CheckProgramTest, MemoryIsBounded) {
   for (int i = 0; i < 100; ++i) writer.AddUnary("relu", i, Unary::kRelu);
   EXPECT_THAT(std::string(writer.Serialize().status().message()),
               HasSubstr("brings the memory of one example over 268435456 bytes"));
+}
+
+// A header that promises more blobs than the file holds.
+TEST(CheckProgramTest, BlobsLieInTheFile) {
+  const std::string file = *BnnModel().writer.Serialize();
+  // The last two blobs, gamma and beta of 10 features, take 64 bytes each.
+  for (const size_t missing : {64, 128}) {
+    const auto model = PackedModel::FromBytes("net.bgm", WithHeader(
+                                                             file, [](Header&) {}, missing));
+    ASSERT_FALSE(model.ok());
+    EXPECT_THAT(std::string(model.status().message()),
+                HasSubstr(missing == 64 ? "blob 10 (bn3/beta): its 40 bytes at "
+                                        : "blob 9 (bn3/gamma): its 40 bytes at "));
+    EXPECT_THAT(std::string(model.status().message()), HasSubstr("do not lie in the file"));
+  }
 }
 
 // Contents that no writer makes, under a CRC that fits.

@@ -134,6 +134,18 @@ SampleModel BnnModel() {
   return model;
 }
 
+SampleModel ReshapedInputModel() {
+  SampleModel model{.name = "reshaped_input"};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {2, 35});
+  const int x = writer.AddReshape("flatten", kInputValue, {70});
+  writer.AddLinear("fc", x,
+                   {.weight = AddWeight(writer, "fc/weight", {EncodingKind::kBinary, 1}, 9, 70, 1),
+                    .input_quantizer = "k_bit(8)",
+                    .scale = 0.01f});
+  return model;
+}
+
 SampleModel EveryInstructionModel() {
   SampleModel model{.name = "every_instruction"};
   PackedModelWriter& writer = model.writer;
@@ -181,8 +193,10 @@ std::vector<SampleModel> AllSampleModels() {
   std::vector<SampleModel> models;
   models.push_back(BnnModel());
   models.push_back(EveryInstructionModel());
+  models.push_back(ReshapedInputModel());
   for (const bool threshold : {false, true}) {
     models.push_back(LinearModel("sign", binary, 1, 1, threshold));
+    models.push_back(LinearModel("sign", binary, 512, 16, threshold));
     models.push_back(LinearModel("sign", binary, 513, 67, threshold));
     models.push_back(LinearModel("k_bit(1)", binary, 64, 8, threshold));
     models.push_back(LinearModel("k_bit(8)", binary, 129, 33, threshold));

@@ -34,6 +34,9 @@ SampleModel LinearModel(const std::string& input_quantizer, const Encoding& weig
 // affine.
 SampleModel BnnModel();
 
+// Input [2, 35], reshaped before a linear on 8-bit pixels.
+SampleModel ReshapedInputModel();
+
 // Input [2, 12]; all other instructions: quantize, concat, reshape, unary, batch norm, binary;
 // linear on the last of two dimensions.
 SampleModel EveryInstructionModel();
