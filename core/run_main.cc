@@ -84,11 +84,8 @@ absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions
       absl::StrAppend(&all, all.empty() ? "" : "\n", value);
       value = all;
     }
-    std::string error;
-    if (!flag->ParseFrom(value, &error)) {
-      return UsageError(absl::StrCat("flag --", name, ": ", Quoted(value), " is no value for it",
-                                     error.empty() ? "" : ": ", error));
-    }
+    std::string error;  // "Illegal value '3x' specified for flag 'threads'"
+    if (!flag->ParseFrom(value, &error)) return UsageError(error);
   }
   return absl::OkStatus();
 }

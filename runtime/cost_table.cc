@@ -19,12 +19,10 @@ std::string Count(int64_t value) { return value == 0 ? "-" : absl::StrCat(value)
 std::string Text(const std::string& value) { return value.empty() ? "-" : value; }
 
 Row RowOf(const LayerCost& layer) {
-  return {Text(layer.layer),         layer.op,
-          layer.example.ToString(),  Text(layer.input),
-          Text(layer.weights),       Count(layer.parameters),
-          Count(layer.bytes),        Count(layer.bit_macs),
-          Count(layer.integer_macs), Count(layer.float_macs),
-          Text(layer.kernel)};
+  return {Text(layer.layer),         Text(layer.op),          layer.example.ToString(),
+          Text(layer.input),         Text(layer.weights),     Count(layer.weight_bits),
+          Count(layer.parameters),   Count(layer.bytes),      Count(layer.bit_macs),
+          Count(layer.integer_macs), Count(layer.float_macs), Text(layer.kernel)};
 }
 
 }  // namespace

@@ -67,8 +67,8 @@ expect_error 'cannot write the output' bash -c "'$inspect' --model=net.bgm >/dev
 expect_error '--batch=0 is not positive' "$predict" --model=net.bgm --batch=0
 expect_error '--batch=-5 is not positive' "$predict" --model=net.bgm --batch=-5
 expect_error '--threads=-1 is not in' "$predict" --model=net.bgm --threads=-1
-expect_error 'flag --batch: "many" is no value' "$predict" --model=net.bgm --batch=many
-expect_error 'flag --batch: "99999999999" is no value' "$predict" --model=net.bgm --batch=99999999999
+expect_error "Illegal value 'many' specified for flag 'batch'" "$predict" --model=net.bgm --batch=many
+expect_error "Illegal value '99999999999' specified for flag 'batch'" "$predict" --model=net.bgm --batch=99999999999
 "$write_sample" mnist.bgm mnist || fail "no sample model for mnist"
 expect_error 'data_dir' "$predict" --model=mnist.bgm
 expect_error 'nowhere' "$predict" --model=mnist.bgm --data_dir=nowhere

@@ -1,5 +1,11 @@
 #include "runtime/cost.h"
 
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/runtime/sample_models.h"
@@ -7,7 +13,7 @@
 namespace bitgrad {
 namespace {
 
-using testing::HasSubstr;
+using testing::ElementsAre;
 
 TEST(CostTest, PredictedBytesAreTheBytesOnDisk) {
   for (const SampleModel& sample : AllSampleModels()) {
@@ -58,9 +64,25 @@ TEST(CostTest, CountsOfAKnownNet) {
   EXPECT_EQ(cost.layers[3].bytes, 4 * 64);
 
   const std::string table = CostTable(**model, cost);
-  EXPECT_THAT(table, HasSubstr("fc1     linear + threshold  [65]"));
-  EXPECT_THAT(table, HasSubstr(absl::StrCat((*model)->byte_size())));
-  EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 7);
+  std::vector<std::vector<std::string>> rows;
+  for (absl::string_view line : absl::StrSplit(table, '\n', absl::SkipEmpty())) {
+    // Columns are two spaces or more apart.
+    std::vector<std::string> cells;
+    for (absl::string_view cell : absl::StrSplit(line, "  ", absl::SkipWhitespace())) {
+      cells.push_back(std::string(absl::StripAsciiWhitespace(cell)));
+    }
+    rows.push_back(cells);
+  }
+  ASSERT_EQ(rows.size(), 7u);
+  EXPECT_THAT(rows[0], ElementsAre("layer", "op", "value", "input", "weights", "bits", "parameters",
+                                   "bytes", "bit MACs", "integer MACs", "float MACs", "kernel"));
+  EXPECT_THAT(rows[1], ElementsAre("fc1", "linear + threshold", "[65]", "symmetric(8)", "binary",
+                                   "1", "4615", "4544", "36400", "-", "-",
+                                   "packed XNOR-popcount on 8 bit planes"));
+  EXPECT_THAT(rows[4], ElementsAre("bn3", "batch_norm", "[10]", "-", "-", "-", "40", "256", "-",
+                                   "-", "-", "-"));
+  EXPECT_EQ(rows[6][0], "total");
+  EXPECT_EQ(rows[6][7], absl::StrCat((*model)->byte_size()));
 }
 
 }  // namespace
