@@ -1,5 +1,5 @@
-// Threads share the columns, so no column's sum is cut and nothing is combined; a thread walks down strips of columns
-// that fit the first-level cache, row by row.
+// Threads share the columns, so no column's sum is cut and nothing is combined. A thread walks down strips of columns: as
+// wide as a page, so that memory streams, and not wider than what lets their sums stay in the first-level cache.
 
 #include <algorithm>
 #include <cmath>
@@ -18,7 +18,44 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-constexpr int64_t kStrip = 256;
+constexpr int64_t kStrip = 1024;
+constexpr int64_t kRows = 4;  // per visit of the sums, which are loaded and stored each time
+
+// sum += d, square += d^2 with d = x - shift, over `rows` rows of a strip.
+template <int64_t rows>
+HWY_INLINE void AddMoments(const float* x, int64_t stride, const float* shift, int64_t size,
+                           double* sum, double* square) {
+  for (int64_t j = 0; j < size; ++j) {
+    double s = sum[j];
+    double q = square[j];
+    for (int64_t r = 0; r < rows; ++r) {
+      const double d = static_cast<double>(x[r * stride + j]) - shift[j];
+      s += d;
+      q += d * d;
+    }
+    sum[j] = s;
+    square[j] = q;
+  }
+}
+
+// sum += dy, product += dy xhat, over `rows` rows of a strip.
+template <int64_t rows>
+HWY_INLINE void AddGradients(const float* x, int64_t x_stride, const float* dy, int64_t dy_stride,
+                             const float* mean, const float* inv_std, int64_t size, double* sum,
+                             double* product) {
+  for (int64_t j = 0; j < size; ++j) {
+    double s = sum[j];
+    double p = product[j];
+    for (int64_t r = 0; r < rows; ++r) {
+      const float xhat = (x[r * x_stride + j] - mean[j]) * inv_std[j];
+      const float g = dy[r * dy_stride + j];
+      s += g;
+      p += static_cast<double>(g) * xhat;
+    }
+    sum[j] = s;
+    product[j] = p;
+  }
+}
 
 // Mean and variance of columns [begin, end), in one pass over x. The sums are of x - x[0], whose squares do not
 // cancel as those of x do where the mean is large against the deviation; with d = x - x[0]:
@@ -29,14 +66,11 @@ void Moments(ConstMatrixView<float> x, int64_t begin, int64_t end, float* mean, 
     const float* shift = x.row(0) + j0;
     double sum[kStrip] = {};
     double square[kStrip] = {};
-    for (int64_t i = 1; i < x.rows; ++i) {
-      const float* row = x.row(i) + j0;
-      for (int64_t j = 0; j < size; ++j) {
-        const double d = static_cast<double>(row[j]) - shift[j];
-        sum[j] += d;
-        square[j] += d * d;
-      }
+    int64_t i = 1;
+    for (; i + kRows <= x.rows; i += kRows) {
+      AddMoments<kRows>(x.row(i) + j0, x.stride, shift, size, sum, square);
     }
+    for (; i < x.rows; ++i) AddMoments<1>(x.row(i) + j0, x.stride, shift, size, sum, square);
     const double m = static_cast<double>(x.rows);
     for (int64_t j = 0; j < size; ++j) {
       const double d = sum[j] / m;
@@ -63,14 +97,14 @@ void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* 
     const int64_t size = std::min(kStrip, end - j0);
     double sum[kStrip] = {};
     double product[kStrip] = {};
-    for (int64_t i = 0; i < x.rows; ++i) {
-      const float* x_row = x.row(i) + j0;
-      const float* dy_row = dy.row(i) + j0;
-      for (int64_t j = 0; j < size; ++j) {
-        const float xhat = (x_row[j] - mean[j0 + j]) * inv_std[j0 + j];
-        sum[j] += dy_row[j];
-        product[j] += static_cast<double>(dy_row[j]) * xhat;
-      }
+    int64_t i = 0;
+    for (; i + kRows <= x.rows; i += kRows) {
+      AddGradients<kRows>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0,
+                          inv_std + j0, size, sum, product);
+    }
+    for (; i < x.rows; ++i) {
+      AddGradients<1>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0, inv_std + j0,
+                      size, sum, product);
     }
     // dx = scale (dy - mean_dy - xhat slope)
     float scale[kStrip], mean_dy[kStrip], slope[kStrip];
@@ -87,7 +121,7 @@ void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* 
       mean_dy[j] = static_cast<float>(sum[j] / static_cast<double>(x.rows));
       slope[j] = static_cast<float>(kappa * product[j] / static_cast<double>(x.rows));
     }
-    for (int64_t i = 0; i < x.rows; ++i) {
+    for (i = 0; i < x.rows; ++i) {
       const float* x_row = x.row(i) + j0;
       const float* dy_row = dy.row(i) + j0;
       float* dx_row = dx.row(i) + j0;

@@ -14,16 +14,25 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// Columns [begin, end): each column is one sum from the first row to the last.
+// sum[j] += x[0, j] + .. + x[rows - 1, j]
+template <int64_t rows>
+HWY_INLINE void AddRows(const float* x, int64_t stride, int64_t size, double* sum) {
+  for (int64_t j = 0; j < size; ++j) {
+    double s = sum[j];
+    for (int64_t r = 0; r < rows; ++r) s += x[r * stride + j];
+    sum[j] = s;
+  }
+}
+
+// Columns [begin, end): each column is one sum from the first row to the last. In strips as wide as a page.
 void SumRows(ConstMatrixView<float> x, bool accumulate, int64_t begin, int64_t end, float* y) {
-  constexpr int64_t kStrip = 256;
+  constexpr int64_t kStrip = 1024;
   for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
     const int64_t size = std::min(kStrip, end - j0);
     double sum[kStrip] = {};
-    for (int64_t i = 0; i < x.rows; ++i) {
-      const float* row = x.row(i) + j0;
-      for (int64_t j = 0; j < size; ++j) sum[j] += row[j];
-    }
+    int64_t i = 0;
+    for (; i + 4 <= x.rows; i += 4) AddRows<4>(x.row(i) + j0, x.stride, size, sum);
+    for (; i < x.rows; ++i) AddRows<1>(x.row(i) + j0, x.stride, size, sum);
     for (int64_t j = 0; j < size; ++j) {
       y[j0 + j] = static_cast<float>(accumulate ? y[j0 + j] + sum[j] : sum[j]);
     }
