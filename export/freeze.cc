@@ -1,5 +1,6 @@
 #include "export/freeze.h"
 
+#include <cmath>
 #include <map>
 #include <utility>
 #include <vector>
@@ -43,6 +44,7 @@ class Freezer {
   absl::Status EmitLinear(int i);
   absl::Status EmitArithmetic(int i, Binary op);
   absl::StatusOr<int> Constant(int i);
+  absl::Status CheckFinite(int i) const;
 
   ExecContext& context_;
   const Recording& recording_;
@@ -56,11 +58,23 @@ std::string NameOf(const Tape::Node& node, int i) {
   return node.parameter != nullptr ? node.parameter->name : absl::StrCat("constant", i);
 }
 
+absl::Status Freezer::CheckFinite(int i) const {
+  const Tape::Node& node = recording_.node(i);
+  for (const float value : node.value.span<float>()) {
+    if (std::isfinite(value)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("freeze: layer '", node.layer, "': '", NameOf(node, i),
+                     "' has a NaN or an infinity; the parameters are damaged or training diverged"));
+  }
+  return absl::OkStatus();
+}
+
 // The blob of a constant, added at first use.
 absl::StatusOr<int> Freezer::Constant(int i) {
   const Tape::Node& node = recording_.node(i);
   if (!recording_.is_constant(i)) return Error(node, "has to be a parameter here");
   if (const auto known = constants_.find(i); known != constants_.end()) return known->second;
+  BITGRAD_RETURN_IF_ERROR(CheckFinite(i));
   const int blob = writer_.AddFloats(NameOf(node, i), node.shape, node.value.span<float>());
   constants_.emplace(i, blob);
   return blob;
@@ -81,6 +95,7 @@ absl::Status Freezer::EmitLinear(int i) {
                                     "', whose scale depends on each batch"));
   }
   const Tape::Node& latent = recording_.node(w);
+  BITGRAD_RETURN_IF_ERROR(CheckFinite(w));
   LinearSpec spec;
   spec.input_quantizer = input.ToString();
   const QuantizedOperand codes = QuantizeOperand(context_, weight, QuantizerRole::kWeight, latent.value,
@@ -189,10 +204,11 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   const Var input = tape.Input(example);
   const Var output = model.Forward(input);
   BITGRAD_RETURN_IF_ERROR(tape.status());
-  if (output.tape() != &tape || output.index() == input.index()) {
-    return absl::InvalidArgumentError("freeze: the model's Forward() does not return a value computed from its input");
-  }
+  const absl::Status not_computed =
+      absl::InvalidArgumentError("freeze: the model's Forward() does not return a value computed from its input");
+  if (output.tape() != &tape || output.index() == input.index()) return not_computed;
   const Recording recording(tape, input, output);
+  if (!recording.is_used(input.index())) return not_computed;
   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer,
                            Freezer(context, recording, example.shape().dim(0)).Run());
 

@@ -10,7 +10,7 @@
 //     themselves are run on candidate sums, so the folded answer is theirs, to the last bit, for gamma < 0 and = 0 too;
 //   - whatever else is recorded becomes an instruction of its own, run by the same kernels.
 //
-// Errors: an op that the packed format does not have (named, with its layer), a batch norm parameter that is not finite.
+// Errors: an op that the packed format does not have (named, with its layer), a parameter that is not finite.
 
 #ifndef BITGRAD_EXPORT_FREEZE_H_
 #define BITGRAD_EXPORT_FREEZE_H_
