@@ -1,0 +1,446 @@
+// Frozen nets of integer codes give the graph's logits to the last bit: random nets, every quantizer, exact ties, and
+// models that users write. Seeds are fixed and printed on failure.
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gtest/gtest.h"
+#include "models/layers/activation.h"
+#include "models/layers/batch_norm.h"
+#include "models/layers/dense.h"
+#include "models/layers/dropout.h"
+#include "models/layers/sequential.h"
+#include "models/mlp.h"
+#include "ops/activations.h"
+#include "ops/arithmetic.h"
+#include "ops/concat.h"
+#include "ops/quantize.h"
+#include "ops/quantizers/list.h"
+#include "ops/reshape.h"
+#include "runtime/cost.h"
+#include "tests/export/freeze_testing.h"
+
+namespace bitgrad {
+namespace {
+
+Quantizer Q(const std::string& text) { return *ParseQuantizer(text); }
+
+// Layers in a row; with `bias` and an activation between batch norm and the next quantizer.
+class Net final : public Model {
+ public:
+  struct Options {
+    std::vector<int64_t> widths;  // input, hidden ones, output
+    std::string input = "k_bit(8)", activation_quantizer = "sign", weight = "sign";
+    std::string activation = "identity";
+    bool bias = false;
+    BatchNormOptions norm;
+
+    std::string ToString() const {
+      return absl::StrCat(absl::StrJoin(widths, "-"), " ", input, " ", activation_quantizer, " ", weight,
+                          " ", activation, bias ? " bias" : "");
+    }
+  };
+  Net(const Scope& scope, const Options& options) {
+    for (size_t i = 0; i + 1 < options.widths.size(); ++i) {
+      const Scope layer = scope / absl::StrCat("layer", i);
+      layers_.Add<Dense>(layer, DenseOptions{.in = options.widths[i],
+                                             .out = options.widths[i + 1],
+                                             .input = Q(i == 0 ? options.input
+                                                               : options.activation_quantizer),
+                                             .weight = Q(options.weight),
+                                             .bias = options.bias});
+      layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = options.widths[i + 1],
+                                                                   .norm = options.norm});
+      if (i + 2 < options.widths.size()) layers_.Add<Activation>(*Activation::Named(options.activation));
+    }
+  }
+  Var Forward(const Var& x) override { return layers_(x); }
+
+ private:
+  Sequential layers_;
+};
+
+constexpr const char* kActivations[] = {"identity", "hardtanh", "relu", "leaky_relu", "tanh", "sigmoid"};
+constexpr int64_t kWidths[] = {1, 3, 31, 33, 65, 100};
+
+// What one count of a sum is worth in the layer behind these quantizers.
+float UnitOf(const std::string& input, const std::string& weight) {
+  return Q(input).scale(0) * (Q(weight).statistic() == Statistic::kNone ? Q(weight).scale(0) : 1.0f);
+}
+
+void ExpectNetBitEqual(const Net::Options& options, uint32_t seed, int expected_thresholds, int64_t batch) {
+  SCOPED_TRACE(absl::StrCat("seed ", seed, ": ", options.ToString()));
+  std::mt19937 random(seed);
+  ParameterStore store(seed);
+  Net net(store.Root(), options);
+  ASSERT_TRUE(store.status().ok()) << store.status();
+  RandomizeBatchNorms(store, random, seed % 2 == 0 ? UnitOf(options.input, options.weight)
+                                                   : UnitOf(options.activation_quantizer, options.weight));
+  ExecContext context({.threads = 1 + static_cast<int>(seed % 2)});
+  const auto frozen = ExpectBitEqual(context, net, {1, options.widths.front()}, batch, random);
+  ASSERT_NE(frozen, nullptr);
+  EXPECT_EQ(frozen->thresholds(), expected_thresholds);
+}
+
+TEST(FreezeParityTest, RandomBinaryNets) {
+  for (uint32_t seed = 1; seed <= 60; ++seed) {
+    std::mt19937 random(seed);
+    const auto width = [&] { return kWidths[random() % std::size(kWidths)]; };
+    Net::Options options{.widths = {width(), width(), width(), width()}};
+    if (seed % 3 == 0) options.widths.push_back(width());
+    options.activation = kActivations[seed % std::size(kActivations)];
+    options.bias = random() % 2 == 0;
+    options.input = seed % 4 == 0 ? "sign" : "k_bit(8)";
+    options.norm.statistic = static_cast<RunningStatistic>(random() % 3);
+    options.norm.placement = static_cast<EpsilonPlacement>(random() % 2);
+    ExpectNetBitEqual(options, seed, static_cast<int>(options.widths.size()) - 2, 300);
+  }
+}
+
+// Each deterministic quantizer with a fixed scale as that of all activations.
+TEST(FreezeParityTest, EveryActivationQuantizer) {
+  uint32_t seed = 100;
+  std::vector<std::string> texts = {"ternary(0.3)", "k_bit(1)",   "k_bit(3)", "k_bit(4)", "k_bit(5)",
+                                    "k_bit(6)",     "k_bit(7)",   "k_bit(8)", "dorefa_activation(1)",
+                                    "dorefa_activation(4)", "dorefa_activation(8)", "swish_sign(2)"};
+  for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
+  for (const std::string& text : texts) {
+    const Quantizer quantizer = Q(text).AtEvaluation(QuantizerRole::kActivation);
+    if (quantizer.statistic() != Statistic::kNone || quantizer.is_identity()) continue;
+    for (const char* weight : {"sign", "ternary", "k_bit(2)"}) {
+      for (const char* activation : {"identity", "relu"}) {
+        const bool binary = quantizer.encoding().kind == EncodingKind::kBinary;
+        ExpectNetBitEqual({.widths = {33, 31, 65, 5},
+                           .input = text,
+                           .activation_quantizer = text,
+                           .weight = weight,
+                           .activation = activation,
+                           .bias = seed % 2 == 0},
+                          seed, binary ? 2 : 0, 100);
+        ++seed;
+      }
+    }
+  }
+}
+
+// Each quantizer whose values in evaluation are integer codes as that of all weights.
+TEST(FreezeParityTest, EveryWeightQuantizer) {
+  uint32_t seed = 1000;
+  std::vector<std::string> texts = {"ternary(0.2)"};
+  for (int bits = 1; bits <= 8; ++bits) {
+    texts.push_back(absl::StrCat("k_bit(", bits, ")"));
+    texts.push_back(absl::StrCat("dorefa_weight(", bits, ")"));
+    texts.push_back(absl::StrCat("dorefa_activation(", bits, ")"));
+  }
+  for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
+  for (const std::string& text : texts) {
+    const Quantizer quantizer = Q(text).AtEvaluation(QuantizerRole::kWeight);
+    if (!quantizer.encoding().is_integer() || quantizer.statistic() == Statistic::kRowMaxAbs) continue;
+    for (const char* input : {"k_bit(8)", "sign", "dorefa_activation(2)"}) {
+      ExpectNetBitEqual({.widths = {65, 33, 31, 10}, .input = input, .weight = text}, seed++, 2, 100);
+    }
+  }
+}
+
+// A sum of one input that takes all values from -k to k, through every gamma, mean and activation.
+TEST(FreezeParityTest, EverySumOfEveryOutput) {
+  for (const int64_t k : kWidths) {
+    for (const char* activation : kActivations) {
+      for (const bool bias : {false, true}) {
+        SCOPED_TRACE(absl::StrCat("k ", k, " ", activation, bias ? " bias" : ""));
+        std::mt19937 random(static_cast<uint32_t>(k));
+        ParameterStore store(7);
+        // A bit of the hidden layer that differs is seen: it moves each logit by 2.
+        Net net(store.Root(), {.widths = {k, 200, 3}, .input = "sign", .activation = activation, .bias = bias});
+        RandomizeBatchNorms(store, random);
+        for (float& w : store.Find("layer0/weight")->value.mutable_span<float>()) w = 0.5f;
+        for (float& gamma : store.Find("layer1/norm/gamma")->value.mutable_span<float>()) gamma = 1;
+        ExecContext context({.threads = 1});
+        const auto frozen = FreezeToMemory(context, net, {1, k});
+        ASSERT_TRUE(frozen.ok()) << frozen.status();
+        EXPECT_EQ((*frozen)->thresholds(), 1);
+        Tensor x({k + 1, k}, DType::kFloat32);
+        for (int64_t i = 0; i <= k; ++i) {
+          for (int64_t j = 0; j < k; ++j) x.mutable_data<float>()[i * k + j] = j < i ? 1.0f : -1.0f;
+        }
+        const Tensor graph = GraphLogits(context, net, x);
+        const auto packed = (*frozen)->interpreter->Run(x.matrix<float>());
+        ASSERT_TRUE(packed.ok());
+        EXPECT_EQ(packed->span<float>(), graph.span<float>());
+      }
+    }
+  }
+}
+
+// The same with 8-bit inputs and weights: sums of 255 x 255 steps.
+TEST(FreezeParityTest, EverySumOfOneByteInput) {
+  for (const char* activation : kActivations) {
+    for (const char* weight : {"sign", "k_bit(8)", "dorefa_weight(3)", "ternary"}) {
+      SCOPED_TRACE(absl::StrCat(activation, " ", weight));
+      std::mt19937 random(3);
+      ParameterStore store(9);
+      Net net(store.Root(), {.widths = {1, 300, 3}, .weight = weight, .activation = activation});
+      RandomizeBatchNorms(store, random, UnitOf("k_bit(8)", weight));
+      ExecContext context({.threads = 1});
+      const auto frozen = FreezeToMemory(context, net, {1, 1});
+      ASSERT_TRUE(frozen.ok()) << frozen.status();
+      Tensor x({256, 1}, DType::kFloat32), pixels({256, 1}, DType::kUint8);
+      for (int p = 0; p < 256; ++p) {
+        pixels.mutable_data<uint8_t>()[p] = static_cast<uint8_t>(p);
+        x.mutable_data<float>()[p] = (2 * static_cast<float>(p) - 255) / 255;
+      }
+      const Tensor graph = GraphLogits(context, net, x);
+      for (const auto& packed : {(*frozen)->interpreter->Run(x.matrix<float>()),
+                                 (*frozen)->interpreter->RunPixels(pixels.matrix<uint8_t>())}) {
+        ASSERT_TRUE(packed.ok()) << packed.status();
+        EXPECT_EQ(packed->span<float>(), graph.span<float>());
+      }
+    }
+  }
+}
+
+TEST(FreezeParityTest, PixelsOfTheBuiltInNets) {
+  std::mt19937 random(4);
+  ParameterStore store(4);
+  Mlp net(store.Root(), {.features = 784,
+                         .hidden = {100, 65},
+                         .classes = 10,
+                         .input = KBit(8),
+                         .activation_quantizer = Sign(),
+                         .weight = Sign(),
+                         .input_keep = 0.8f,
+                         .hidden_keep = 0.5f});
+  RandomizeBatchNorms(store, random, 1.0f / 255);
+  ExecContext context({.threads = 2});
+  const auto frozen = ExpectBitEqual(context, net, {1, 784}, 100, random);
+  ASSERT_NE(frozen, nullptr);
+  EXPECT_EQ(frozen->thresholds(), 2) << "dropout has to leave no trace";
+  Tensor pixels({200, 784}, DType::kUint8), x({200, 784}, DType::kFloat32);
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    pixels.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(random());
+    x.mutable_data<float>()[i] = (2 * static_cast<float>(pixels.data<uint8_t>()[i]) - 255) / 255;
+  }
+  const auto packed = frozen->interpreter->RunPixels(pixels.matrix<uint8_t>());
+  ASSERT_TRUE(packed.ok()) << packed.status();
+  EXPECT_EQ(packed->span<float>(), GraphLogits(context, net, x).span<float>());
+}
+
+// ---- Models as users write them ----------------------------------------------------------------------
+
+// Two branches joined by concat; one of them goes through a standalone quantizer.
+class ConcatModel final : public Model {
+ public:
+  explicit ConcatModel(const Scope& scope)
+      : a_(scope / "a", {.in = 33, .out = 31, .input = KBit(8), .weight = Sign()}),
+        norm_a_(scope / "a", {.features = 31}),
+        b_(scope / "b", {.in = 33, .out = 5, .input = Sign(), .weight = Ternary(0.5f), .bias = true}),
+        joined_(scope / "joined", {.in = 36, .out = 9, .input = Sign(), .weight = Sign()}),
+        norm_(scope / "joined", {.features = 9}),
+        out_(scope / "out", {.in = 9, .out = 4, .input = Sign(), .weight = KBit(3)}) {}
+  Var Forward(const Var& x) override {
+    const Var b = Quantize(b_(x), KBit(2));
+    return out_(Relu(norm_(joined_(Concat({norm_a_(a_(x)), b})))));
+  }
+
+ private:
+  Dense a_;
+  BatchNorm norm_a_;
+  Dense b_, joined_;
+  BatchNorm norm_;
+  Dense out_;
+};
+
+// A block whose result is added to its input: the sum's operands are needed as floats.
+class ResidualModel final : public Model {
+ public:
+  explicit ResidualModel(const Scope& scope)
+      : in_(scope / "in", {.in = 31, .out = 65, .input = KBit(8), .weight = Sign()}),
+        norm_in_(scope / "in", {.features = 65}),
+        block_(scope / "block", {.in = 65, .out = 65, .input = Sign(), .weight = Sign()}),
+        norm_block_(scope / "block", {.features = 65}),
+        out_(scope / "out", {.in = 65, .out = 3, .input = Sign(), .weight = Sign()}) {}
+  Var Forward(const Var& x) override {
+    const Var h = norm_in_(in_(x));
+    return out_(Add(h, norm_block_(block_(h))));
+  }
+
+ private:
+  Dense in_;
+  BatchNorm norm_in_;
+  Dense block_;
+  BatchNorm norm_block_;
+  Dense out_;
+};
+
+// One value is the sign input of two layers: it folds once and is read twice. The two results meet in a product.
+class SharedSignModel final : public Model {
+ public:
+  explicit SharedSignModel(const Scope& scope)
+      : in_(scope / "in", {.in = 33, .out = 100, .input = KBit(8), .weight = Sign(), .bias = true}),
+        norm_in_(scope / "in", {.features = 100}),
+        left_(scope / "left", {.in = 100, .out = 7, .input = Sign(), .weight = Sign()}),
+        norm_left_(scope / "left", {.features = 7}),
+        right_(scope / "right", {.in = 100, .out = 7, .input = ApproxSign(), .weight = DorefaWeight(2)}) {}
+  Var Forward(const Var& x) override {
+    const Var h = Hardtanh(norm_in_(in_(x)));
+    return Sub(norm_left_(left_(h)), Mul(left_(h), right_(h)));
+  }
+
+ private:
+  Dense in_;
+  BatchNorm norm_in_;
+  Dense left_;
+  BatchNorm norm_left_;
+  Dense right_;
+};
+
+// A value that a layer binarizes and something else reads as it is does not fold.
+class ReadTwiceModel final : public Model {
+ public:
+  explicit ReadTwiceModel(const Scope& scope)
+      : in_(scope / "in", {.in = 33, .out = 7, .input = KBit(8), .weight = Sign()}),
+        norm_(scope / "in", {.features = 7}),
+        out_(scope / "out", {.in = 7, .out = 7, .input = Sign(), .weight = Sign()}) {}
+  Var Forward(const Var& x) override {
+    const Var h = norm_(in_(x));
+    return Add(out_(h), Tanh(h));
+  }
+
+ private:
+  Dense in_;
+  BatchNorm norm_;
+  Dense out_;
+};
+
+// Examples of two dimensions, a layer on the last of three, constants that are scaled and shifted by.
+class ReshapeModel final : public Model {
+ public:
+  explicit ReshapeModel(const Scope& scope)
+      : in_(scope / "in", {.in = 12, .out = 24, .input = KBit(8), .weight = Sign()}),
+        scale_(scope.NewParameter("scale", {24}, Initializer::Uniform(2))),
+        shift_(scope.NewParameter("shift", {24}, Initializer::Uniform(1))),
+        parts_(scope / "parts", {.in = 8, .out = 5, .input = Sign(), .weight = Sign()}),
+        norm_(scope / "parts", {.features = 5}),
+        dropout_(0.5f),
+        out_(scope / "out", {.in = 15, .out = 4, .input = Ternary(0.5f), .weight = Sign()}) {}
+  Var Forward(const Var& x) override {
+    Tape& tape = *x.tape();
+    Var h = Sub(Mul(in_(Flatten(x)), tape.Use(scale_)), tape.Use(shift_));
+    h = norm_(parts_(Reshape(h, {-1, 3, 8})));
+    return out_(dropout_(Flatten(h)));
+  }
+
+ private:
+  Dense in_;
+  Parameter& scale_;
+  Parameter& shift_;
+  Dense parts_;
+  BatchNorm norm_;
+  Dropout dropout_;
+  Dense out_;
+};
+
+// Linear, scale by a constant of both signs, bias in front: no batch norm at all.
+class ScaledModel final : public Model {
+ public:
+  explicit ScaledModel(const Scope& scope)
+      : in_(scope / "in", {.in = 12, .out = 24, .input = KBit(8), .weight = Sign()}),
+        scale_(scope.NewParameter("scale", {24}, Initializer::Uniform(2))),
+        shift_(scope.NewParameter("shift", {24}, Initializer::Uniform(1))),
+        out_(scope / "out", {.in = 24, .out = 4, .input = Sign(), .weight = Sign()}) {}
+  Var Forward(const Var& x) override {
+    Tape& tape = *x.tape();
+    // A constant in front of the value is no reason to fail.
+    return Mul(out_(LeakyRelu(Sub(Mul(in_(x), tape.Use(scale_)), tape.Use(shift_)), 0.0f)), out_(in_(x)));
+  }
+
+ private:
+  Dense in_;
+  Parameter& scale_;
+  Parameter& shift_;
+  Dense out_;
+};
+
+template <typename M>
+std::unique_ptr<FrozenModel> ExpectUserModelBitEqual(const Shape& example) {
+  std::unique_ptr<FrozenModel> frozen;
+  for (uint32_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    std::mt19937 random(seed);
+    ParameterStore store(seed);
+    M model(store.Root());
+    EXPECT_TRUE(store.status().ok()) << store.status();
+    RandomizeBatchNorms(store, random, seed % 2 == 0 ? 1.0f : 1.0f / 255);
+    ExecContext context({.threads = 2});
+    frozen = ExpectBitEqual(context, model, example, 200, random);
+    if (frozen == nullptr) break;
+  }
+  return frozen;
+}
+
+TEST(FreezeParityTest, Concat) {
+  const auto frozen = ExpectUserModelBitEqual<ConcatModel>({1, 33});
+  ASSERT_NE(frozen, nullptr);
+  EXPECT_EQ(frozen->thresholds(), 1);  // joined -> out
+}
+
+TEST(FreezeParityTest, Residual) {
+  const auto frozen = ExpectUserModelBitEqual<ResidualModel>({1, 31});
+  ASSERT_NE(frozen, nullptr);
+  EXPECT_EQ(frozen->thresholds(), 0);
+}
+
+TEST(FreezeParityTest, SignInputOfTwoLayers) {
+  const auto frozen = ExpectUserModelBitEqual<SharedSignModel>({1, 33});
+  ASSERT_NE(frozen, nullptr);
+  EXPECT_EQ(frozen->thresholds(), 1);
+}
+
+TEST(FreezeParityTest, ValueAlsoReadAsFloat) {
+  const auto frozen = ExpectUserModelBitEqual<ReadTwiceModel>({1, 33});
+  ASSERT_NE(frozen, nullptr);
+  EXPECT_EQ(frozen->thresholds(), 0);
+}
+
+TEST(FreezeParityTest, Reshape) { EXPECT_NE(ExpectUserModelBitEqual<ReshapeModel>({1, 2, 6}), nullptr); }
+
+TEST(FreezeParityTest, ConstantsOfBothSigns) {
+  const auto frozen = ExpectUserModelBitEqual<ScaledModel>({1, 12});
+  ASSERT_NE(frozen, nullptr);
+  EXPECT_EQ(frozen->thresholds(), 2);
+}
+
+// ---- Size ------------------------------------------------------------------------------------------
+
+TEST(FreezeSizeTest, ThreeTimes1024IsAtLeast25TimesSmaller) {
+  ParameterStore store(1);
+  Mlp net(store.Root(), {.features = 784,
+                         .hidden = {1024, 1024, 1024},
+                         .classes = 10,
+                         .input = KBit(8),
+                         .activation_quantizer = Sign(),
+                         .weight = Sign()});
+  ExecContext context;
+  const auto frozen = FreezeToMemory(context, net, {1, 784}, {.name = "small"});
+  ASSERT_TRUE(frozen.ok()) << frozen.status();
+  const packed::Header& header = (*frozen)->packed->header();
+  const double bytes = static_cast<double>((*frozen)->bytes.size());
+  EXPECT_GE(4.0 * static_cast<double>(store.trainable_elements()) / bytes, 25);
+  EXPECT_EQ(header.parameter_count(), store.trainable_elements());
+  int64_t numbers = 0;
+  for (const Parameter* parameter : store.parameters()) numbers += parameter->value.num_elements();
+  EXPECT_EQ(header.float_parameter_bytes(), 4 * numbers);
+  EXPECT_EQ(CostOf(*(*frozen)->packed).predicted_bytes, static_cast<int64_t>((*frozen)->bytes.size()));
+  EXPECT_EQ((*frozen)->thresholds(), 3);
+  EXPECT_EQ(header.name(), "small");
+  EXPECT_EQ(header.class_count(), 10);
+}
+
+}  // namespace
+}  // namespace bitgrad

@@ -1,0 +1,56 @@
+// Freezes models and compares the packed answers with the graph's.
+
+#ifndef BITGRAD_TESTS_EXPORT_FREEZE_TESTING_H_
+#define BITGRAD_TESTS_EXPORT_FREEZE_TESTING_H_
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/exec_context.h"
+#include "core/tensor.h"
+#include "export/freeze.h"
+#include "models/model.h"
+#include "models/scope.h"
+#include "runtime/interpreter.h"
+#include "runtime/packed_model.h"
+
+namespace bitgrad {
+
+// A packed model in memory, ready to run. Not movable: the interpreter points into it.
+struct FrozenModel {
+  FrozenModel() = default;
+  FrozenModel(const FrozenModel&) = delete;
+  std::string bytes;
+  std::unique_ptr<PackedModel> packed;
+  std::unique_ptr<Interpreter> interpreter;
+
+  // Instructions that end in bits.
+  int thresholds() const;
+};
+
+absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model,
+                                                            const Shape& example,
+                                                            const FreezeOptions& options = {});
+
+// Gives batch norms what training could give them: gammas of both signs and zero, betas, means and statistics, some of
+// them such that a sum meets its threshold exactly. `unit`: what one count of the layers' sums is worth.
+void RandomizeBatchNorms(ParameterStore& store, std::mt19937& random, float unit = 1.0f);
+
+// [batch, ...]: values in [-1.25, 1.25), pixels' values, exact codes, halfway points between codes, zeros of both signs.
+Tensor RandomInputs(const Shape& shape, std::mt19937& random);
+
+// The graph's logits in evaluation.
+Tensor GraphLogits(ExecContext& context, Model& model, const Tensor& x);
+
+// Freezes the model and expects its logits to have the graph's bits on `batch` random inputs, as one batch and one by one;
+// that the file's size is as predicted. Returns the frozen model (null after a failure).
+std::unique_ptr<FrozenModel> ExpectBitEqual(ExecContext& context, Model& model, const Shape& example,
+                                            int64_t batch, std::mt19937& random);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_TESTS_EXPORT_FREEZE_TESTING_H_
