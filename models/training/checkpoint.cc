@@ -80,6 +80,7 @@ absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
   header.set_producer("bitgrad train");
   header.clear_parameters();
   header.clear_optimizer_state();
+  header.clear_optimizer_steps();  // of a resumed run's own checkpoint
   std::vector<const Tensor*> tensors;
   int64_t offset = 0;
   for (const Parameter* parameter : store.parameters()) {
@@ -185,6 +186,10 @@ absl::Status Checkpoint::RestoreParameters(ParameterStore& store) const {
       return other_model("parameter '", entry.name(), "' is ", ShapeOf(entry).ToString(),
                          " there and ", parameter->value.shape().ToString(), " in the model");
     }
+  }
+  if (header_.parameters_size() != static_cast<int>(store.parameters().size())) {
+    return other_model("it has ", header_.parameters_size(), " parameters and the model has ",
+                       store.parameters().size());
   }
   std::vector<std::pair<Parameter*, Tensor>> values;
   for (Parameter* parameter : store.parameters()) {
