@@ -25,10 +25,12 @@ Trainer::Trainer(const recipe::Recipe& recipe, const TrainOptions& options)
       metrics_(options.metrics_file),
       bar_(options.log) {}
 
+double Trainer::LearningRate(int epoch, int64_t batch) const {
+  return schedule_->At(epoch, static_cast<double>(batch) / static_cast<double>(loader_->batches_per_epoch()));
+}
+
 // One step: forward, loss, backward, update.
 absl::Status Trainer::Step(const Batch& batch, int epoch) {
-  const double fraction =
-      static_cast<double>(batch.index) / static_cast<double>(loader_->batches_per_epoch());
   Tape tape(context_);
   const Var logits = bundle_.model->Forward(tape.Input(batch.images));
   const Var loss = ApplyLoss(recipe_.loss(), logits, batch.labels);
@@ -38,7 +40,7 @@ absl::Status Trainer::Step(const Batch& batch, int epoch) {
     return ExplainDivergence(batch, absl::OutOfRangeError("the loss is not finite"));
   }
   BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
-  optimizer_->set_learning_rate(schedule_->At(epoch, fraction));
+  optimizer_->set_learning_rate(LearningRate(epoch, batch.index));
   if (absl::Status error = optimizer_->Step(bundle_.store->parameters()); !error.ok()) {
     return ExplainDivergence(batch, error);
   }
@@ -82,7 +84,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   checkpoint::Progress& progress = *state_.mutable_progress();
   checkpoint::EpochMetrics metrics = Summarize(progress.partial());
   metrics.set_epoch(epoch + 1);
-  metrics.set_learning_rate(optimizer_->learning_rate());
+  metrics.set_learning_rate(LearningRate(epoch, loader_->batches_per_epoch() - 1));
   BITGRAD_ASSIGN_OR_RETURN(const double valid,
                            ErrorRate(context_, *bundle_.model, train_, parts_.validation));
   BITGRAD_ASSIGN_OR_RETURN(const double test,

@@ -66,6 +66,7 @@ class Trainer {
   absl::Status RunEpoch(int epoch, const InterruptGuard& interrupt);
   absl::Status FinishEpoch(int epoch);
   absl::Status Step(const Batch& batch, int epoch);
+  double LearningRate(int epoch, int64_t batch) const;
   absl::Status ExplainDivergence(const Batch& batch, const absl::Status& error);
   absl::Status SaveLatest();
   std::string LatestPath() const { return options_.out_dir + "/checkpoint.bgc"; }
