@@ -45,6 +45,10 @@ absl::StatusOr<std::unique_ptr<PackedModel>> OpenPacked(const Checkpoint& checkp
 absl::Status Evaluate() {
   const std::string path = absl::GetFlag(FLAGS_checkpoint);
   if (path.empty()) return absl::InvalidArgumentError("--checkpoint=FILE is missing");
+  if (const int threads = absl::GetFlag(FLAGS_threads); threads < 0 || threads > 1024) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--threads=", threads, " is not in 0 .. 1024; 0 means one per core"));
+  }
   BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(ResolvePath(path)));
   const recipe::Recipe& recipe = checkpoint.header().recipe();
   ExecContext context({.threads = absl::GetFlag(FLAGS_threads)});
