@@ -2,10 +2,25 @@
 
 #include <utility>
 
+#include "core/bit_matrix.h"
 #include "ops/op_recorder.h"
 #include "ops/quantize_operand.h"
 
 namespace bitgrad {
+namespace {
+
+// How many values lie inside the window, as Linear observes it for the operands that it quantizes itself.
+void ObserveWindow(OpRecorder& op, const Tensor& x) {
+  const ConstMatrixView<float> matrix = x.matrix<float>();
+  BitMatrix signs(matrix.rows, matrix.cols, op.context().allocator());
+  BitMatrix window(matrix.rows, matrix.cols, op.context().allocator());
+  op.kernels().pack_signs(op.context(), matrix, signs.mutable_view(), window.mutable_view());
+  int64_t inside = 0;
+  op.kernels().count_ones(op.context(), window.view(), &inside);
+  op.tape().Observe(inside, matrix.rows * matrix.cols);
+}
+
+}  // namespace
 
 Var Quantize(const Var& x, const Quantizer& quantizer) {
   OpRecorder op("quantize", {x});
@@ -19,6 +34,7 @@ Var Quantize(const Var& x, const Quantizer& quantizer) {
   op.kernels().quantize_values(op.context(), q, value.matrix<float>(), StatisticData(statistic),
                                op.tape().NextRandomStream(RngPurpose::kQuantizer),
                                y.mutable_matrix<float>());
+  if (op.wants(0) && q.info().surrogate_is_window) ObserveWindow(op, value);
   Tensor saved = value.Alias();
   return op.Record(std::move(y), {{"quantizer", q.ToString()}},
                    [q, saved = std::move(saved),
