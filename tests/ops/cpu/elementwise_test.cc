@@ -36,13 +36,16 @@ TEST_P(ElementwiseTest, UnaryForwardAndBackward) {
         kernels_.unary_backward(context, op, slope, saved.data(), dy.data(), dx.data(), count);
         return dx;
       });
-      for (int64_t i = 0; i < count; ++i) {
-        // exp and tanh of the C library are good to one unit in the last place; around them, up to four roundings.
-        ASSERT_NEAR(y[i], reference::UnaryValue(op, slope, x[i]), 6 * kEpsilon * std::max(1.0f, std::fabs(y[i])));
-        // 1 - y^2 cancels near 1: absolute in the derivative, which is at most 1.
-        ASSERT_NEAR(dx[i], dy[i] * reference::UnaryDerivative(op, slope, x[i]),
-                    12 * kEpsilon * std::fabs(dy[i]));
-      }
+      // exp and tanh of the C library are good to one unit in the last place; around them, up to four roundings.
+      ExpectNear(
+          count, [&](int64_t i) { return y[i]; },
+          [&](int64_t i) { return reference::UnaryValue(op, slope, x[i]); },
+          [&](int64_t i) { return 6 * kEpsilon * std::max(1.0f, std::fabs(y[i])); });
+      // 1 - y^2 cancels near 1: absolute in the derivative, which is at most 1.
+      ExpectNear(
+          count, [&](int64_t i) { return dx[i]; },
+          [&](int64_t i) { return dy[i] * reference::UnaryDerivative(op, slope, x[i]); },
+          [&](int64_t i) { return 12 * kEpsilon * std::fabs(dy[i]); });
       auto in_place = x;
       kernels_.unary_forward(one_, op, slope, in_place.data(), in_place.data(), count);
       EXPECT_EQ(BytesOf(in_place), BytesOf(y));
@@ -124,10 +127,14 @@ TEST_P(ElementwiseTest, ScaleFillCopy) {
       });
       auto in_place = x;
       kernels_.scale_f32(two_, 0.3f, in_place.data(), accumulate, in_place.data(), count);
-      for (int64_t i = 0; i < count; ++i) {
-        ASSERT_EQ(y[i], accumulate ? 0.3f * x[i] + before[i] : 0.3f * x[i]);
-        ASSERT_EQ(in_place[i], accumulate ? 0.3f * x[i] + x[i] : 0.3f * x[i]);
-      }
+      const auto expected = [&](int64_t, int64_t i) {
+        return accumulate ? 0.3f * x[i] + before[i] : 0.3f * x[i];
+      };
+      const auto expected_in_place = [&](int64_t, int64_t i) {
+        return accumulate ? 0.3f * x[i] + x[i] : 0.3f * x[i];
+      };
+      ExpectSame(1, count, [&](int64_t, int64_t i) { return y[i]; }, expected);
+      ExpectSame(1, count, [&](int64_t, int64_t i) { return in_place[i]; }, expected_in_place);
     }
     const auto filled = OnOneAndTwoThreads([&](ExecContext& context) {
       std::vector<float> y(count, NAN);
@@ -174,10 +181,12 @@ TEST_P(ElementwiseTest, RandomKernelsFollowTheStream) {
     auto kept = x;
     kernels_.dropout(one_, 1.0f, rng, kept.data(), kept.data(), count);
     EXPECT_EQ(kept, x);
-    for (int64_t i = 0; i < count; ++i) {
-      ASSERT_EQ(noise[i], -0.3f + (0.8f - -0.3f) * Uniform(rng, i));
-      ASSERT_EQ(y[i], Uniform(rng, i) < keep ? x[i] / keep : 0.0f);
-    }
+    ExpectSame(
+        1, count, [&](int64_t, int64_t i) { return noise[i]; },
+        [&](int64_t, int64_t i) { return -0.3f + (0.8f - -0.3f) * Uniform(rng, i); });
+    ExpectSame(
+        1, count, [&](int64_t, int64_t i) { return y[i]; },
+        [&](int64_t, int64_t i) { return Uniform(rng, i) < keep ? x[i] / keep : 0.0f; });
   }
 }
 

@@ -216,6 +216,18 @@ void ExpectSame(int64_t m, int64_t n, const Actual& actual, const Expected& expe
   }
 }
 
+// |actual(i) - expected(i)| <= tolerance(i) for i < count; NaN is never near.
+template <typename Actual, typename Expected, typename Tolerance>
+void ExpectNear(int64_t count, const Actual& actual, const Expected& expected, const Tolerance& tolerance) {
+  for (int64_t i = 0; i < count; ++i) {
+    const double error = std::fabs(static_cast<double>(actual(i)) - static_cast<double>(expected(i)));
+    if (error <= tolerance(i)) continue;
+    ADD_FAILURE() << "element " << i << " is " << actual(i) << ", not " << expected(i) << ": error " << error
+                  << " is over " << tolerance(i);
+    return;
+  }
+}
+
 template <typename T>
 std::vector<uint8_t> BytesOf(const std::vector<T>& values) {
   std::vector<uint8_t> bytes(values.size() * sizeof(T));

@@ -14,7 +14,7 @@ namespace {
 
 using QuantizeTest = CpuKernelTest;
 
-// Every quantizer of the list with its smallest, default and largest argument.
+// Every quantizer of the list with its default and extreme arguments.
 std::vector<Quantizer> Quantizers() {
   std::vector<Quantizer> quantizers;
   for (const QuantizerInfo& info : AllQuantizers()) {
@@ -26,7 +26,7 @@ std::vector<Quantizer> Quantizers() {
     add(info.default_argument);
     if (info.argument == QuantizerArgument::kNone) continue;
     add(info.min_argument);
-    add(info.max_argument);
+    if (info.argument == QuantizerArgument::kBits) add(info.max_argument);
   }
   return quantizers;
 }
@@ -80,7 +80,9 @@ TEST_P(QuantizeTest, CodesValuesAndGradientsAreTheScalarFunctions) {
   BITGRAD_TRACE_SEED(random);
   for (const Quantizer& q : Quantizers()) {
     for (const auto& [m, n] : ShapesFor(q)) {
+      // Without gaps a matrix is one long row, unless the quantizer looks at rows.
       for (int64_t gap : {0, 3}) {
+        if (m * n > 5000 && gap != (m == 1 ? 0 : 3)) continue;  // One way is enough for the large ones.
         SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n << ", gap " << gap);
         const auto x = HardFloats(random, m, n, gap);
         const auto dq = RandomFloats(random, m, n, gap);
