@@ -16,8 +16,8 @@
 
 #define BITGRAD_RETURN_IF_ERROR(expr)                  \
   do {                                                 \
-    if (absl::Status status_ = (expr); !status_.ok()) { \
-      return status_;                                  \
+    if (absl::Status bitgrad_status = (expr); !bitgrad_status.ok()) { \
+      return bitgrad_status;                           \
     }                                                  \
   } while (false)
 
