@@ -1,5 +1,8 @@
 #include "models/scope.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,8 +11,14 @@
 namespace bitgrad {
 namespace {
 
-// More elements than any model that fits a machine has: a typing error, caught before memory is asked for.
-constexpr int64_t kMaxElements = int64_t{1} << 33;
+// How many elements all parameters together may have: no more than fit into this machine's memory. A typing error in a
+// width is caught before memory is asked for.
+int64_t MaxElements() {
+  constexpr int64_t kMost = int64_t{1} << 33;
+  const int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
+  if (pages <= 0 || page_bytes <= 0) return kMost;
+  return std::min(kMost, pages * (page_bytes / static_cast<int64_t>(sizeof(float))));
+}
 
 void Fill(const Initializer& init, const RngStream& rng, Tensor& tensor) {
   float* data = tensor.mutable_data<float>();
@@ -57,11 +66,17 @@ Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape,
     ReportError(absl::StrCat("parameter '", name, "' exists already; give each layer a name of its own"));
   }
   absl::Status valid = shape.Validate();
-  if (valid.ok() && (shape.num_elements() == 0 || shape.num_elements() > kMaxElements)) {
-    valid = absl::InvalidArgumentError(
-        absl::StrCat("shape ", shape.ToString(), " has ", shape.num_elements(), " elements"));
+  if (valid.ok() && shape.num_elements() == 0) {
+    valid = absl::InvalidArgumentError(absl::StrCat("shape ", shape.ToString(), " has 0 elements"));
   }
-  if (valid.ok()) {
+  if (valid.ok() && shape.num_elements() > MaxElements() - store_->elements_) {
+    valid = absl::InvalidArgumentError(absl::StrCat("shape ", shape.ToString(), " has ", shape.num_elements(),
+                                                    " elements, more than fit into memory"));
+  }
+  if (!valid.ok()) ReportError(absl::StrCat("parameter '", name, "': ", valid.message()));
+  // A model with an error is not used: what is still to come of it gets no memory.
+  if (store_->status_.ok()) {
+    store_->elements_ += shape.num_elements();
     parameter->value = Tensor(shape, DType::kFloat32);
     Fill(init,
          {.seed = store_->seed_,
@@ -69,7 +84,6 @@ Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape,
           .stream = static_cast<uint32_t>(store_->parameters_.size())},
          parameter->value);
   } else {
-    ReportError(absl::StrCat("parameter '", name, "': ", valid.message()));
     parameter->value = Tensor::Zeros({0});
   }
   store_->parameters_.push_back(parameter.get());

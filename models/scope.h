@@ -47,6 +47,7 @@ class ParameterStore {
   uint64_t seed_;
   std::vector<std::unique_ptr<Parameter>> owned_;
   std::vector<Parameter*> parameters_;
+  int64_t elements_ = 0;  // of all parameters
   absl::Status status_;
 };
 
@@ -67,8 +68,8 @@ class Scope {
   const std::string& path() const { return path_; }
   ParameterStore& store() const { return *store_; }
 
-  // A new parameter "path/name". Always a usable object: where the shape or the name is wrong, the store keeps the error
-  // and the parameter is empty.
+  // A new parameter "path/name". Always a usable object: where the shape or the name is wrong, or was before, the store
+  // keeps the error and the parameter is empty.
   Parameter& NewParameter(absl::string_view name, const Shape& shape, const Initializer& init) const;
   // Reports InvalidArgument "layer 'path': message".
   void ReportError(absl::string_view message) const;
