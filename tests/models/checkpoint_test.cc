@@ -1,0 +1,307 @@
+// Checkpoints: round trip, damage of every kind, checkpoints of other models.
+
+#include "models/training/checkpoint.h"
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <random>
+
+#include "gmock/gmock.h"
+#include "models/mlp.h"
+#include "models/training/model_bundle.h"
+#include "optim/optimizers.h"
+#include "ops/losses.h"
+#include "ops/quantizers/list.h"
+#include "tests/models/models_testing.h"
+#include "zlib.h"
+
+namespace bitgrad {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+MlpOptions TinyOptions() { return {.features = 5, .hidden = {7}, .classes = 3, .weight = Sign()}; }
+
+// A net after two steps of Adam.
+struct Trained {
+  explicit Trained(const MlpOptions& options = TinyOptions()) : store(1), net(store.Root(), options) {
+    optimizer = *MakeOptimizer(context, "adam", {.learning_rate = 0.01});
+    for (int i = 0; i < 2; ++i) Step();
+  }
+  void Step() {
+    const Examples examples = RandomExamples(8, 5, 3, 4);
+    Tape tape(context);
+    EXPECT_TRUE(tape.Backward(SquaredHinge(net.Forward(tape.Input(examples.x)), examples.labels)).ok());
+    EXPECT_TRUE(optimizer->Step(store.parameters()).ok());
+  }
+  ExecContext context{{.threads = 1}};
+  ParameterStore store;
+  Mlp net;
+  std::unique_ptr<Optimizer> optimizer;
+};
+
+checkpoint::Header SomeHeader() {
+  checkpoint::Header header;
+  *header.mutable_recipe() = TinyRecipe();
+  header.set_random_step(17);
+  header.set_features(5);
+  header.set_classes(3);
+  header.mutable_progress()->set_epoch(2);
+  header.mutable_progress()->set_batches_done(4);
+  header.mutable_progress()->mutable_partial()->set_loss_sum(0.1 + 0.2);
+  return header;
+}
+
+std::string WriteSome(const Trained& trained, bool with_optimizer = true) {
+  const std::string path = NewDirectory() + "/some.bgc";
+  const absl::Status written =
+      WriteCheckpoint(path, SomeHeader(), trained.store, with_optimizer ? trained.optimizer.get() : nullptr);
+  EXPECT_TRUE(written.ok()) << written;
+  return path;
+}
+
+void ExpectSameTensors(const ParameterStore& a, const ParameterStore& b) {
+  ASSERT_EQ(a.parameters().size(), b.parameters().size());
+  for (size_t i = 0; i < a.parameters().size(); ++i) {
+    const Tensor& x = a.parameters()[i]->value;
+    const Tensor& y = b.parameters()[i]->value;
+    ASSERT_EQ(x.shape(), y.shape());
+    EXPECT_EQ(std::memcmp(x.raw_data(), y.raw_data(), x.byte_size()), 0) << a.parameters()[i]->name;
+  }
+}
+
+std::string OpenError(const std::string& path) {
+  const auto opened = Checkpoint::Open(path);
+  EXPECT_FALSE(opened.ok());
+  EXPECT_THAT(std::string(opened.status().message()), HasSubstr(path));
+  return std::string(opened.status().message());
+}
+
+TEST(CheckpointTest, RoundTripContinuesBitForBit) {
+  Trained first;
+  const std::string path = WriteSome(first);
+  const auto checkpoint = Checkpoint::Open(path);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ(checkpoint->header().random_step(), 17u);
+  EXPECT_EQ(checkpoint->header().optimizer_steps(), 2);
+  EXPECT_EQ(checkpoint->header().progress().SerializeAsString(), SomeHeader().progress().SerializeAsString());
+  EXPECT_EQ(checkpoint->header().recipe().SerializeAsString(), SomeHeader().recipe().SerializeAsString());
+  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+
+  Trained second;
+  for (int i = 0; i < 3; ++i) second.Step();
+  ASSERT_TRUE(checkpoint->RestoreParameters(second.store).ok());
+  ASSERT_TRUE(checkpoint->RestoreOptimizer(second.store, *second.optimizer).ok());
+  ExpectSameTensors(first.store, second.store);
+  for (int i = 0; i < 3; ++i) {
+    first.Step();
+    second.Step();
+  }
+  ExpectSameTensors(first.store, second.store);
+  EXPECT_EQ(first.optimizer->step_count(), 5);
+}
+
+TEST(CheckpointTest, GetGivesACopyOfOneTensor) {
+  const Trained trained;
+  const auto checkpoint = Checkpoint::Open(WriteSome(trained));
+  ASSERT_TRUE(checkpoint.ok());
+  const auto weight = checkpoint->Get("hidden1/weight");
+  ASSERT_TRUE(weight.ok());
+  EXPECT_EQ(weight->span<float>(), trained.store.Find("hidden1/weight")->value.span<float>());
+  EXPECT_THAT(std::string(checkpoint->Get("hidden9/weight").status().message()), HasSubstr("hidden9/weight"));
+}
+
+TEST(CheckpointTest, WithoutOptimizerState) {
+  Trained trained;
+  const auto checkpoint = Checkpoint::Open(WriteSome(trained, /*with_optimizer=*/false));
+  ASSERT_TRUE(checkpoint.ok());
+  EXPECT_TRUE(checkpoint->RestoreParameters(trained.store).ok());
+  EXPECT_THAT(std::string(checkpoint->RestoreOptimizer(trained.store, *trained.optimizer).message()),
+              HasSubstr("holds no optimizer state"));
+}
+
+TEST(CheckpointTest, OfAnotherOptimizer) {
+  Trained trained;
+  const auto checkpoint = Checkpoint::Open(WriteSome(trained));
+  ASSERT_TRUE(checkpoint.ok());
+  const auto adamax = *MakeOptimizer(trained.context, "adamax", {.learning_rate = 0.01});
+  const absl::Status status = checkpoint->RestoreOptimizer(trained.store, *adamax);
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("some.bgc"), HasSubstr("adamax")));
+}
+
+TEST(CheckpointTest, OfAnotherModelChangesNothing) {
+  const Trained trained;
+  const auto checkpoint = Checkpoint::Open(WriteSome(trained));
+  ASSERT_TRUE(checkpoint.ok());
+  MlpOptions wider = TinyOptions(), deeper = TinyOptions(), shallower = TinyOptions();
+  wider.hidden = {8};
+  deeper.hidden = {7, 7};
+  shallower.hidden = {};
+  shallower.classes = 3;
+  for (const MlpOptions& options : {wider, deeper, shallower}) {
+    Trained other(options), untouched(options);
+    const absl::Status status = checkpoint->RestoreParameters(other.store);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("some.bgc"), HasSubstr("another model"), HasSubstr("'")));
+    ExpectSameTensors(other.store, untouched.store);
+  }
+}
+
+TEST(CheckpointTest, NoCheckpointAtAll) {
+  const std::string directory = NewDirectory();
+  EXPECT_THAT(OpenError(directory + "/missing.bgc"), HasSubstr("No such file"));
+  OpenError(directory);
+  WriteFile(directory + "/empty.bgc", "");
+  OpenError(directory + "/empty.bgc");
+  WriteFile(directory + "/zeros.bgc", std::string(1000, '\0'));
+  EXPECT_THAT(OpenError(directory + "/zeros.bgc"), HasSubstr("not a checkpoint"));
+  WriteFile(directory + "/text.bgc", "name: \"digits_bnn_mlp\"\n" + std::string(100, '\n'));
+  EXPECT_THAT(OpenError(directory + "/text.bgc"), HasSubstr("not a checkpoint"));
+}
+
+TEST(CheckpointTest, TruncatedAnywhereAndWithTooMuch) {
+  const Trained trained;
+  const std::string path = WriteSome(trained);
+  const std::string bytes = ReadFile(path);
+  const std::string cut = NewDirectory() + "/cut.bgc";
+  for (size_t size = 0; size < bytes.size(); size += size < 200 || size > bytes.size() - 200 ? 1 : 37) {
+    WriteFile(cut, bytes.substr(0, size));
+    ASSERT_FALSE(Checkpoint::Open(cut).ok()) << size;
+  }
+  for (const size_t more : {1, 64}) {
+    WriteFile(cut, bytes + std::string(more, '\0'));
+    EXPECT_THAT(OpenError(cut), HasSubstr("bytes"));
+  }
+}
+
+// A flipped bit is an error; in the zeros between tensors it may pass, for it changes nothing that is read.
+TEST(CheckpointTest, FlippedBits) {
+  const Trained trained;
+  const std::string bytes = ReadFile(WriteSome(trained));
+  const std::string path = NewDirectory() + "/flipped.bgc";
+  const uint32_t seed = 11;
+  std::mt19937 random(seed);
+  int passed = 0;
+  Trained other;
+  for (size_t i = 0; i < bytes.size(); i += i < 256 ? 1 : 3) {
+    std::string flipped = bytes;
+    flipped[i] = static_cast<char>(flipped[i] ^ (1 << random() % 8));
+    WriteFile(path, flipped);
+    const auto opened = Checkpoint::Open(path);
+    if (!opened.ok()) {
+      ASSERT_THAT(std::string(opened.status().message()), HasSubstr(path));
+      continue;
+    }
+    ++passed;
+    ASSERT_EQ(bytes[i], '\0') << "byte " << i;
+    for (Parameter* parameter : other.store.parameters()) {
+      std::fill_n(parameter->value.mutable_data<float>(), parameter->value.num_elements(), 7.0f);
+    }
+    ASSERT_TRUE(opened->RestoreParameters(other.store).ok());
+    ASSERT_TRUE(opened->RestoreOptimizer(other.store, *other.optimizer).ok());
+    ExpectSameTensors(trained.store, other.store);
+  }
+  EXPECT_LT(passed, static_cast<int>(bytes.size()) / 2);
+}
+
+// Files whose checksums are right and whose contents make no sense.
+TEST(CheckpointTest, HeadersThatLie) {
+  const Trained trained;
+  const std::string bytes = ReadFile(WriteSome(trained));
+  const std::string path = NewDirectory() + "/lies.bgc";
+  const auto rewrite = [&](const std::function<void(checkpoint::Header&)>& change) {
+    uint64_t header_bytes;
+    std::memcpy(&header_bytes, bytes.data() + 16, 8);
+    checkpoint::Header header;
+    ASSERT_TRUE(header.ParseFromString(bytes.substr(64, header_bytes)));
+    change(header);
+    std::string text = header.SerializeAsString();
+    const uint32_t crc = static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()));
+    header_bytes = text.size();
+    text.resize((text.size() + 63) / 64 * 64);
+    std::string file = bytes.substr(0, 64) + text;
+    uint64_t old_header_bytes;
+    std::memcpy(&old_header_bytes, bytes.data() + 16, 8);
+    file += bytes.substr(64 + (old_header_bytes + 63) / 64 * 64);
+    const uint64_t file_bytes = file.size();
+    std::memcpy(file.data() + 12, &crc, 4);
+    std::memcpy(file.data() + 16, &header_bytes, 8);
+    std::memcpy(file.data() + 24, &file_bytes, 8);
+    WriteFile(path, file);
+  };
+  rewrite([](checkpoint::Header&) {});
+  ASSERT_TRUE(Checkpoint::Open(path).ok()) << Checkpoint::Open(path).status();
+  const std::function<void(checkpoint::TensorEntry&)> lies[] = {
+      [](auto& e) { e.set_shape(0, -1); },
+      [](auto& e) { e.set_shape(0, int64_t{1} << 62); },
+      [](auto& e) {
+        e.clear_shape();
+        for (int i = 0; i < 40; ++i) e.add_shape(int64_t{1} << 40);
+      },
+      [](auto& e) { e.set_shape(0, e.shape(0) + 1); },
+      [](auto& e) { e.set_dtype(99); },
+      [](auto& e) { e.set_dtype(-1); },
+      [](auto& e) { e.set_offset(-64); },
+      [](auto& e) { e.set_offset(1); },
+      [](auto& e) { e.set_offset(int64_t{1} << 62); },
+      [](auto& e) { e.set_byte_size(-1); },
+      [](auto& e) { e.set_byte_size(e.byte_size() + 4); },
+      [](auto& e) { e.set_crc32(e.crc32() + 1); },
+  };
+  for (size_t i = 0; i < std::size(lies); ++i) {
+    SCOPED_TRACE(i);
+    rewrite([&](checkpoint::Header& header) { lies[i](*header.mutable_parameters(0)); });
+    EXPECT_THAT(OpenError(path), HasSubstr("hidden1/weight"));
+    rewrite([&](checkpoint::Header& header) { lies[i](*header.mutable_optimizer_state(1)); });
+    EXPECT_THAT(OpenError(path), HasSubstr("tensor 'adam/"));
+  }
+  // Of tensors that are there and right, but not the model's.
+  const std::function<void(checkpoint::Header&)> others[] = {
+      [](auto& h) { h.mutable_parameters()->RemoveLast(); },
+      [](auto& h) { h.mutable_parameters(0)->set_name("other"); },
+      [](auto& h) { *h.add_parameters() = h.parameters(0); },
+      [](auto& h) { h.set_features(-5); },
+      [](auto& h) { h.set_classes(0); },
+      [](auto& h) { h.clear_recipe(); },
+  };
+  for (size_t i = 0; i < std::size(others); ++i) {
+    SCOPED_TRACE(i);
+    rewrite(others[i]);
+    const auto checkpoint = Checkpoint::Open(path);
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+    // TinyRecipe's model has other widths anyway; what counts is that this is an error and no crash.
+    EXPECT_FALSE(LoadModel(*checkpoint).ok());
+    Trained other;
+    if (i < 3) {
+      EXPECT_FALSE(checkpoint->RestoreParameters(other.store).ok());
+    }
+  }
+}
+
+TEST(CheckpointTest, UnwritablePlacesAreNamed) {
+  const Trained trained;
+  const std::string directory = NewDirectory();
+  for (const std::string& path : {directory + "/missing/some.bgc", directory}) {
+    const absl::Status status = WriteCheckpoint(path, SomeHeader(), trained.store, nullptr);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(path));
+  }
+}
+
+TEST(CheckpointTest, AFailedWriteLeavesTheOldOne) {
+  Trained trained;
+  const std::string path = WriteSome(trained);
+  const std::string before = ReadFile(path);
+  // What a killed process leaves of the temporary file is no obstacle.
+  WriteFile(path + ".tmp", before.substr(0, 100));
+  EXPECT_TRUE(Checkpoint::Open(path).ok());
+  trained.Step();
+  ASSERT_TRUE(WriteCheckpoint(path, SomeHeader(), trained.store, trained.optimizer.get()).ok());
+  EXPECT_NE(ReadFile(path), before);
+  EXPECT_TRUE(Checkpoint::Open(path).ok());
+  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+}  // namespace
+}  // namespace bitgrad

@@ -1,0 +1,211 @@
+// Metrics against counts by hand, the JSON lines, the progress bar.
+
+#include "models/training/metrics.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <limits>
+
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/util/json_util.h"
+#include "models/layers/dense.h"
+#include "models/training/progress.h"
+#include "ops/reduce.h"
+#include "optim/optimizers.h"
+#include "tests/models/models_testing.h"
+
+namespace bitgrad {
+namespace {
+
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+
+// One step of SGD with rate 1 on y = x w^T: the gradient of w is the sum of the inputs' signs.
+TEST(MetricsTest, AStepCountedByHand) {
+  ExecContext context({.threads = 1});
+  ParameterStore store(1);
+  Dense dense(store.Root() / "block" / "fc", {.in = 4, .out = 1, .input = Sign(), .weight = Sign()});
+  Parameter& weight = *store.Find("block/fc/weight");
+  const auto optimizer = *MakeOptimizer(context, "sgd", {.learning_rate = 0.25});
+  checkpoint::PartialSums sums;
+  // Inside the window |x| <= 1: all but -2, 1.5 and the number just above 1, so 5 of 8.
+  const float x[] = {1.0f, -2.0f, 1.5f, -1.0f, 0.5f, -0.5f, std::nextafter(1.0f, 2.0f), 0.0f};
+  // Signs: + - + - and + - + +; their sums, the gradient: 2 -2 2 0.
+  const float w[] = {0.5f, -0.25f, -0.75f, -1.0f};
+  // After the step, clipped: 0 (no flip: sign(0) is +1), 0.25 (flip), -1 (at the clip), -1 (at the clip).
+  std::copy(std::begin(w), std::end(w), weight.value.mutable_data<float>());
+  const auto step = [&](double loss, int64_t errors) {
+    Tape tape(context);
+    ASSERT_TRUE(tape.Backward(Sum(dense(tape.Differentiable(Tensor::Of<float>({2, 4}, x))))).ok());
+    ASSERT_TRUE(optimizer->Step(store.parameters()).ok());
+    AddStep(loss, errors, 2, tape, store, sums);
+  };
+  step(3.0, 1);
+  EXPECT_THAT(weight.value.span<float>(), testing::ElementsAre(0, 0.25f, -1, -1));
+  checkpoint::EpochMetrics metrics = Summarize(sums);
+  EXPECT_EQ(metrics.loss(), 3.0);
+  EXPECT_EQ(metrics.train_error(), 0.5);
+  ASSERT_EQ(metrics.layers_size(), 1);
+  EXPECT_EQ(metrics.layers(0).layer(), "block/fc");
+  EXPECT_EQ(metrics.layers(0).sign_flips(), 1.0 / 4);
+  EXPECT_EQ(metrics.layers(0).at_clip(), 2.0 / 4);
+  EXPECT_EQ(metrics.layers(0).inside_window(), 5.0 / 8);
+
+  // The second step: -0.5 (flip), 0.75, -1, -1. Flips add up over steps; at the clip counts the last one.
+  step(1.0, 0);
+  EXPECT_THAT(weight.value.span<float>(), testing::ElementsAre(-0.5f, 0.75f, -1, -1));
+  metrics = Summarize(sums);
+  EXPECT_EQ(metrics.loss(), 2.0);
+  EXPECT_EQ(metrics.train_error(), 0.25);
+  EXPECT_EQ(metrics.layers(0).sign_flips(), 2.0 / 8);
+  EXPECT_EQ(metrics.layers(0).at_clip(), 2.0 / 4);
+  EXPECT_EQ(metrics.layers(0).inside_window(), 10.0 / 16);
+}
+
+TEST(MetricsTest, LayersWithoutQuantizersAreLeftOut) {
+  ExecContext context({.threads = 1});
+  ParameterStore store(1);
+  Dense dense(store.Root() / "fc", {.in = 4, .out = 1});
+  checkpoint::PartialSums sums;
+  Tape tape(context);
+  AddStep(1, 0, 1, tape, store, sums);
+  EXPECT_EQ(Summarize(sums).layers_size(), 0);
+  // Nothing at all is no division by zero.
+  EXPECT_EQ(Summarize(checkpoint::PartialSums()).loss(), 0);
+}
+
+checkpoint::EpochMetrics SomeMetrics(int epoch) {
+  checkpoint::EpochMetrics metrics;
+  metrics.set_epoch(epoch);
+  metrics.set_loss(0.125);
+  metrics.set_learning_rate(0.003);
+  metrics.set_train_error(0.0512);
+  metrics.set_seconds(2.25);
+  metrics.set_examples_per_second(22222);
+  auto* first = metrics.add_layers();
+  first->set_layer("hidden1");
+  first->set_sign_flips(0.00123);
+  first->set_at_clip(0.5);
+  auto* second = metrics.add_layers();
+  second->set_layer("hidden2");
+  second->set_inside_window(0.75);
+  return metrics;
+}
+
+TEST(MetricsTest, TheEpochForPeople) {
+  const std::string text = FormatEpoch(SomeMetrics(3), 20);
+  EXPECT_THAT(text, AllOf(HasSubstr("epoch 3/20  loss 0.12500  lr 0.003"), HasSubstr("train 5.12%"),
+                          HasSubstr("test 0.00%"), HasSubstr("2.2 s, 22222 examples/s"),
+                          HasSubstr("hidden1     signs flipped per step 0.123%  latent weights at the clip 50.0%\n"),
+                          HasSubstr("hidden2     activations in the window 75.0%\n"), EndsWith("\n")));
+}
+
+TEST(MetricsFileTest, JsonLinesThatParse) {
+  const std::string path = NewDirectory() + "/metrics.jsonl";
+  MetricsFile file(path);
+  google::protobuf::RepeatedPtrField<checkpoint::EpochMetrics> done;
+  *done.Add() = SomeMetrics(1);
+  ASSERT_TRUE(file.Begin(done).ok());
+  checkpoint::EpochMetrics without_validation = SomeMetrics(2);
+  without_validation.set_valid_error(std::numeric_limits<double>::quiet_NaN());
+  ASSERT_TRUE(file.Append(without_validation).ok());
+  ASSERT_TRUE(file.Append(SomeMetrics(3)).ok());
+  const std::vector<std::string> lines = absl::StrSplit(ReadFile(path), '\n');
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[3], "");
+  for (int i = 0; i < 3; ++i) {
+    checkpoint::EpochMetrics parsed;
+    ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(lines[i], &parsed).ok()) << lines[i];
+    EXPECT_EQ(parsed.DebugString(), (i == 1 ? without_validation : SomeMetrics(i + 1)).DebugString());
+    EXPECT_THAT(lines[i], AllOf(HasSubstr("\"train_error\":0.0512"), HasSubstr("\"learning_rate\":0.003"),
+                                HasSubstr("\"test_error\":0"), HasSubstr("\"sign_flips\":0.00123")));
+  }
+  // A new run begins the file anew.
+  ASSERT_TRUE(file.Begin({}).ok());
+  EXPECT_EQ(ReadFile(path), "");
+}
+
+TEST(MetricsFileTest, WithoutAPathNothingIsWrittenAndErrorsNameTheFile) {
+  MetricsFile none("");
+  EXPECT_TRUE(none.Begin({}).ok());
+  EXPECT_TRUE(none.Append(SomeMetrics(1)).ok());
+  MetricsFile missing(NewDirectory() + "/missing/metrics.jsonl");
+  EXPECT_THAT(std::string(missing.Begin({}).message()), AllOf(HasSubstr("missing/metrics.jsonl"), HasSubstr("No such")));
+  if (std::filesystem::exists("/dev/full")) {
+    MetricsFile full("/dev/full");
+    EXPECT_THAT(std::string(full.Append(SomeMetrics(1)).message()), HasSubstr("No space left"));
+  }
+}
+
+// ---- Progress --------------------------------------------------------------------------------------
+
+TEST(ProgressTest, TheBar) {
+  EXPECT_EQ(Bar(0, 10, 10), "[>         ]");
+  EXPECT_EQ(Bar(1, 10, 10), "[=>        ]");
+  EXPECT_EQ(Bar(5, 10, 10), "[=====>    ]");
+  EXPECT_EQ(Bar(9, 10, 10), "[=========>]");
+  EXPECT_EQ(Bar(10, 10, 10), "[==========]");
+  EXPECT_EQ(Bar(11, 10, 10), "[==========]");
+  EXPECT_EQ(Bar(999, 1000, 4), "[===>]");
+  EXPECT_EQ(Bar(0, 0, 4), "[====]");
+}
+
+TEST(ProgressTest, Seconds) {
+  EXPECT_EQ(FormatSeconds(0), "0 s");
+  EXPECT_EQ(FormatSeconds(-3), "0 s");
+  EXPECT_EQ(FormatSeconds(0.6), "1 s");
+  EXPECT_EQ(FormatSeconds(42), "42 s");
+  EXPECT_EQ(FormatSeconds(59.4), "59 s");
+  EXPECT_EQ(FormatSeconds(59.6), "1:00");
+  EXPECT_EQ(FormatSeconds(187), "3:07");
+  EXPECT_EQ(FormatSeconds(3599.9), "1:00:00");
+  EXPECT_EQ(FormatSeconds(3765), "1:02:45");
+}
+
+TEST(ProgressTest, SilentWhereNobodyLooks) {
+  std::FILE* file = std::tmpfile();
+  ASSERT_NE(file, nullptr);
+  ProgressBar bar(file);
+  bar.Update("epoch 1/2", 1, 10, 0.5, 100, 9);
+  bar.Clear();
+  std::fflush(file);
+  EXPECT_EQ(std::ftell(file), 0);
+  std::fclose(file);
+}
+
+TEST(ProgressTest, RedrawnInPlaceOnATerminal) {
+  const int master = posix_openpt(O_RDWR | O_NOCTTY);
+  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) GTEST_SKIP() << "no pseudo-terminals here";
+  std::FILE* terminal = std::fopen(ptsname(master), "w");
+  if (terminal == nullptr) GTEST_SKIP() << "no pseudo-terminals here";
+  const auto shown = [&] {
+    std::fflush(terminal);
+    std::string text;
+    pollfd ready{.fd = master, .events = POLLIN, .revents = 0};
+    while (poll(&ready, 1, 200) == 1) {
+      char buffer[1000];
+      const ssize_t count = read(master, buffer, sizeof(buffer));
+      if (count <= 0) break;
+      text.append(buffer, static_cast<size_t>(count));
+    }
+    return text;
+  };
+  ProgressBar bar(terminal);
+  bar.Update("epoch 1/2", 5, 10, 0.5, 1234, 90);
+  EXPECT_THAT(shown(), AllOf(HasSubstr("\repoch 1/2 [============>           ]  50%  loss 0.5000  1234 examples/s  1:30 left"),
+                             Not(HasSubstr("\n"))));
+  bar.Update("epoch 1/2", 6, 10, 0.5, 1234, 90);
+  bar.Clear();
+  EXPECT_THAT(shown(), EndsWith("\r\x1b[K"));
+  std::fclose(terminal);
+  close(master);
+}
+
+}  // namespace
+}  // namespace bitgrad

@@ -1,0 +1,314 @@
+// The training loop: resume bit for bit, the choice of the best epoch, what it writes, and its errors.
+
+#include "models/training/trainer.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "google/protobuf/util/json_util.h"
+#include "data/datasets.h"
+#include "models/training/evaluate.h"
+#include "models/training/model_bundle.h"
+#include "ops/dispatch.h"
+#include "tests/models/models_testing.h"
+
+namespace bitgrad {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+// A log that may send the process a SIGINT when something is written to it: from within Run(), at a known moment.
+class Log {
+ public:
+  explicit Log(int interrupt_at_line = 0) : interrupt_at_line_(interrupt_at_line) {
+    file_ = fopencookie(this, "w", {.write = [](void* self, const char* bytes, size_t count) -> ssize_t {
+                          return static_cast<Log*>(self)->Write(bytes, count);
+                        }});
+    setvbuf(file_, nullptr, _IOLBF, 1 << 16);
+  }
+  ~Log() { std::fclose(file_); }
+  std::FILE* file() { return file_; }
+  const std::string& text() const { return text_; }
+
+ private:
+  ssize_t Write(const char* bytes, size_t count) {
+    text_.append(bytes, count);
+    if (absl::string_view(bytes, count).substr(0, 6) == "epoch " && ++lines_ == interrupt_at_line_) {
+      kill(getpid(), SIGINT);
+    }
+    return static_cast<ssize_t>(count);
+  }
+  int interrupt_at_line_;
+  int lines_ = 0;
+  std::string text_;
+  std::FILE* file_;
+};
+
+absl::StatusOr<TrainResult> Train(const recipe::Recipe& recipe, TrainOptions options, Log& log) {
+  options.threads = options.threads == 0 ? 1 : options.threads;
+  options.log = log.file();
+  const auto trainer = Trainer::Create(recipe, options);
+  if (!trainer.ok()) return trainer.status();
+  return (*trainer)->Run();
+}
+
+absl::StatusOr<TrainResult> Train(const recipe::Recipe& recipe, const TrainOptions& options) {
+  Log log;
+  return Train(recipe, options, log);
+}
+
+// ---- Resume ----------------------------------------------------------------------------------------
+
+struct ResumeCase {
+  const char* name;
+  std::vector<std::string> assignments;
+};
+
+class ResumeTest : public testing::TestWithParam<ResumeCase> {};
+
+TEST_P(ResumeTest, ContinuesBitForBit) {
+  const recipe::Recipe recipe = TinyRecipe(GetParam().assignments);
+  const std::string whole = NewDirectory(), parts = NewDirectory();
+  const auto expected = Train(recipe, {.out_dir = whole});
+  ASSERT_TRUE(expected.ok()) << expected.status();
+  // Interrupted in each epoch but the first; with other threads and metrics, which must not matter.
+  for (int run = 0; run < 2; ++run) {
+    Log log(/*interrupt_at_line=*/1);
+    const auto stopped = Train(
+        recipe, {.out_dir = parts, .metrics_file = parts + "/m.jsonl", .threads = 1 + run, .resume = run > 0}, log);
+    ASSERT_EQ(stopped.status().code(), absl::StatusCode::kCancelled) << stopped.status();
+    EXPECT_THAT(std::string(stopped.status().message()),
+                AllOf(HasSubstr(absl::StrCat("interrupted in epoch ", run + 2, " after 1 batches")),
+                      HasSubstr("--resume --out=" + parts), HasSubstr(parts + "/checkpoint.bgc")));
+    EXPECT_TRUE(Checkpoint::Open(parts + "/checkpoint.bgc").ok());
+    // What a process killed while writing would leave.
+    WriteFile(parts + "/checkpoint.bgc.tmp", "half");
+    WriteFile(parts + "/best.bgc.tmp", ReadFile(parts + "/best.bgc").substr(0, 1000));
+  }
+  Log log;
+  const auto result =
+      Train(recipe, {.out_dir = parts, .metrics_file = parts + "/m.jsonl", .resume = true}, log);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ExpectSameCheckpoints(whole + "/checkpoint.bgc", parts + "/checkpoint.bgc");
+  ExpectSameCheckpoints(whole + "/best.bgc", parts + "/best.bgc");
+  EXPECT_EQ(result->best.test_error(), expected->best.test_error());
+  EXPECT_EQ(result->checkpoint, parts + "/best.bgc");
+
+  // Every epoch stands once in the metrics, whichever run it was of.
+  const std::string lines = ReadFile(parts + "/m.jsonl");
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 3);
+  // A run that is done is done: nothing changes.
+  const std::string before = ReadFile(parts + "/checkpoint.bgc");
+  ASSERT_TRUE(Train(recipe, {.out_dir = parts, .resume = true}).ok());
+  EXPECT_TRUE(before == ReadFile(parts + "/checkpoint.bgc"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Recipes, ResumeTest,
+    testing::Values(ResumeCase{"bnn", {}},
+                    ResumeCase{"random",
+                               {"model.mlp.weight_quantizer=stochastic_sign", "model.mlp.input_keep=0.8",
+                                "model.mlp.hidden_keep=0.5", "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
+                    ResumeCase{"sgd",
+                               {"optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=cosine",
+                                "schedule.warmup_epochs=1"}},
+                    ResumeCase{"adamax_float",
+                               {"optimizer.name=adamax", "optimizer.glorot_scale=false", "loss=SOFTMAX_CROSS_ENTROPY",
+                                "model.mlp.weight_quantizer=", "model.mlp.activation_quantizer=",
+                                "model.mlp.activation=relu"}},
+                    // One batch is an epoch: every interruption is between the last batch and the epoch's end.
+                    ResumeCase{"whole_epochs", {"batch_size=500"}}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(ResumeErrorsTest, EachSaysWhatIsWrong) {
+  const recipe::Recipe recipe = TinyRecipe({"epochs=1", "data.limit=200"});
+  const std::string directory = NewDirectory();
+  const TrainOptions resume{.out_dir = directory, .resume = true};
+  const auto error = [&](const recipe::Recipe& r) { return std::string(Train(r, resume).status().message()); };
+  EXPECT_THAT(error(recipe), HasSubstr(directory + "/checkpoint.bgc"));
+  ASSERT_TRUE(Train(recipe, {.out_dir = directory}).ok());
+  const std::string good = ReadFile(directory + "/checkpoint.bgc");
+  EXPECT_THAT(error(TinyRecipe({"epochs=2", "data.limit=200"})), HasSubstr("of another recipe"));
+  WriteFile(directory + "/checkpoint.bgc", ReadFile(directory + "/best.bgc"));
+  EXPECT_THAT(error(recipe), HasSubstr("holds no optimizer state"));
+  WriteFile(directory + "/checkpoint.bgc", good.substr(0, good.size() / 2));
+  EXPECT_THAT(error(recipe), HasSubstr("bytes"));
+  WriteFile(directory + "/checkpoint.bgc", std::string(5000, 'x'));
+  EXPECT_THAT(error(recipe), HasSubstr("not a checkpoint"));
+  WriteFile(directory + "/checkpoint.bgc", good);
+  EXPECT_TRUE(Train(recipe, resume).ok());
+}
+
+// ---- The best epoch --------------------------------------------------------------------------------
+
+TEST(BestEpochTest, HasTheLeastValidationErrorAndTheLaterOneWinsATie) {
+  int ties = 0;
+  for (int seed = 1; seed <= 4; ++seed) {
+    // Errors of 5 examples come in six values, so that many epochs tie.
+    const recipe::Recipe recipe = TinyRecipe({"data.limit=205", "data.validation_examples=5", "epochs=6",
+                                              "schedule.name=constant", absl::StrCat("seed=", seed)});
+    const std::string directory = NewDirectory();
+    const auto result = Train(recipe, {.out_dir = directory});
+    ASSERT_TRUE(result.ok()) << result.status();
+    const auto latest = Checkpoint::Open(directory + "/checkpoint.bgc");
+    const auto best = Checkpoint::Open(directory + "/best.bgc");
+    ASSERT_TRUE(latest.ok() && best.ok());
+    ASSERT_EQ(latest->header().epochs_size(), 6);
+    double least = 2;
+    int epoch = 0;
+    for (const checkpoint::EpochMetrics& metrics : latest->header().epochs()) {
+      ties += metrics.valid_error() == least;
+      if (metrics.valid_error() <= least) {
+        least = metrics.valid_error();
+        epoch = metrics.epoch();
+      }
+    }
+    EXPECT_EQ(latest->header().progress().best_epoch(), epoch);
+    EXPECT_EQ(latest->header().progress().best_valid_error(), least);
+    EXPECT_EQ(result->best.epoch(), epoch);
+    EXPECT_EQ(result->best.valid_error(), least);
+    EXPECT_EQ(result->epochs, 6);
+
+    // best.bgc is the model of that epoch: it has its errors.
+    EXPECT_EQ(best->header().epochs_size(), epoch);
+    const auto bundle = LoadModel(*best);
+    ASSERT_TRUE(bundle.ok()) << bundle.status();
+    ExecContext context({.threads = 1});
+    const auto train = LoadDataset("digits", {.split = Split::kTrain, .limit = 205});
+    const auto test = LoadDataset("digits", {.split = Split::kTest, .limit = 205});
+    ASSERT_TRUE(train.ok() && test.ok());
+    EXPECT_EQ(*ErrorRate(context, *bundle->model, *train, {200, 205}), least);
+    EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, AllExamples(*test)), result->best.test_error());
+  }
+  EXPECT_GT(ties, 0) << "no seed had a tie: choose others";
+}
+
+TEST(BestEpochTest, WithoutValidationExamplesItIsTheLast) {
+  const std::string directory = NewDirectory();
+  const auto result =
+      Train(TinyRecipe({"data.limit=200", "data.validation_examples=0"}), {.out_dir = directory});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->best.epoch(), 3);
+  EXPECT_TRUE(std::isnan(result->best.valid_error()));
+}
+
+// ---- What it writes --------------------------------------------------------------------------------
+
+TEST(TrainerTest, WritesALineAndALayerTableForEachEpochAndTheSameAsJson) {
+  const std::string directory = NewDirectory() + "/made/on/the/way";
+  Log log;
+  const auto result = Train(TinyRecipe(), {.out_dir = directory, .metrics_file = testing::TempDir() + "/m.jsonl"}, log);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(log.text(), AllOf(HasSubstr("epoch 1/3  loss "), HasSubstr("epoch 3/3  loss "), HasSubstr("    hidden1 "),
+                                HasSubstr("    output ")));
+  EXPECT_THAT(log.text(), testing::Not(HasSubstr("\r"))) << "no bar where nobody looks";
+  const std::string text = ReadFile(testing::TempDir() + "/m.jsonl");
+  size_t begin = 0;
+  for (int epoch = 1; epoch <= 3; ++epoch) {
+    const size_t end = text.find('\n', begin);
+    ASSERT_NE(end, std::string::npos);
+    checkpoint::EpochMetrics metrics;
+    ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(text.substr(begin, end - begin), &metrics).ok());
+    EXPECT_EQ(metrics.epoch(), epoch);
+    EXPECT_GT(metrics.seconds(), 0);
+    EXPECT_GT(metrics.learning_rate(), 0);
+    ASSERT_EQ(metrics.layers_size(), 3);
+    EXPECT_EQ(metrics.layers(0).layer(), "hidden1");
+    EXPECT_TRUE(metrics.layers(0).has_sign_flips() && metrics.layers(0).has_at_clip());
+    EXPECT_FALSE(metrics.layers(0).has_inside_window()) << "the images have no gradient";
+    EXPECT_EQ(metrics.layers(2).layer(), "output");
+    EXPECT_TRUE(metrics.layers(2).has_inside_window());
+    EXPECT_GT(metrics.layers(2).inside_window(), 0);
+    EXPECT_LT(metrics.layers(2).inside_window(), 1);
+    begin = end + 1;
+  }
+  EXPECT_EQ(begin, text.size());
+}
+
+// Dropout puts a layer's quantizer in front of the drop; its window is observed all the same.
+TEST(TrainerTest, TheWindowIsObservedWithDropoutToo) {
+  const std::string directory = NewDirectory();
+  const auto result = Train(TinyRecipe({"epochs=1", "data.limit=200", "model.mlp.hidden_keep=0.5"}), {.out_dir = directory});
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(result->best.layers_size(), 3);
+  EXPECT_TRUE(result->best.layers(1).has_inside_window());
+  EXPECT_TRUE(result->best.layers(2).has_inside_window());
+}
+
+TEST(TrainerTest, TheResultDoesNotDependOnThreads) {
+  const recipe::Recipe recipe = TinyRecipe({"epochs=2"});
+  const std::string one = NewDirectory(), three = NewDirectory();
+  ASSERT_TRUE(Train(recipe, {.out_dir = one, .threads = 1}).ok());
+  ASSERT_TRUE(Train(recipe, {.out_dir = three, .threads = 3}).ok());
+  ExpectSameCheckpoints(one + "/checkpoint.bgc", three + "/checkpoint.bgc");
+}
+
+TEST(TrainerTest, ADivergedRunNamesLayerAndCheckpoint) {
+  const std::vector<std::string> diverging = {"optimizer.name=sgd", "optimizer.glorot_scale=false",
+                                              "optimizer.learning_rate=1e30", "schedule.name=constant",
+                                              "model.mlp.weight_quantizer=", "model.mlp.activation_quantizer=",
+                                              "model.mlp.activation=relu"};
+  const auto result = Train(TinyRecipe(diverging), {.out_dir = NewDirectory()});
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_THAT(std::string(result.status().message()),
+              AllOf(HasSubstr("epoch 1, batch "), HasSubstr("layer '"), HasSubstr("no checkpoint was written yet"),
+                    HasSubstr("learning_rate")));
+}
+
+TEST(TrainerTest, WhatIsWrongIsFoundBeforeTraining) {
+  const struct {
+    const char* assignment;
+    const char* text;
+  } cases[] = {
+      {"data.name=fashion", "there is no data set 'fashion'"},
+      {"data.validation_examples=600", "600"},
+      {"data.validation_examples=1000000", "1000000"},
+      {"batch_size=501", "501"},
+      {"optimizer.name=adamw", "adamw"},
+      {"optimizer.momentum=0.9", "momentum"},
+      {"optimizer.weight_decay=-1", "weight_decay"},
+      {"optimizer.max_gradient_norm=-1", "max_gradient_norm"},
+      {"optimizer.beta1=1", "beta1"},
+      {"optimizer.learning_rate=1e-60", "learning_rate"},
+      {"schedule.name=linear", "linear"},
+      {"schedule.final_learning_rate=0", "final_learning_rate"},
+      {"schedule.final_learning_rate=-1", "final_learning_rate"},
+      {"schedule.warmup_epochs=-1", "warmup_epochs"},
+      {"schedule.warmup_epochs=3", "warmup_epochs"},
+      {"model.mlp.norm.epsilon=-1", "epsilon"},
+      {"model.mlp.norm.momentum=2", "momentum"},
+  };
+  for (const auto& c : cases) {
+    const auto result = Train(TinyRecipe({c.assignment}), {.out_dir = NewDirectory()});
+    EXPECT_FALSE(result.ok()) << c.assignment;
+    EXPECT_THAT(std::string(result.status().message()), HasSubstr(c.text)) << c.assignment;
+  }
+}
+
+TEST(TrainerTest, AnOutputThatCannotBeMade) {
+  const std::string directory = NewDirectory();
+  WriteFile(directory + "/file", "");
+  for (const char* out : {"/file", "/file/below"}) {
+    const auto result = Train(TinyRecipe(), {.out_dir = directory + out});
+    EXPECT_FALSE(result.ok());
+    EXPECT_THAT(std::string(result.status().message()), HasSubstr(directory + out));
+  }
+}
+
+TEST(TrainerTest, ADeviceThatIsNotThere) {
+  if (DeviceStatus(Device::kCuda).ok()) GTEST_SKIP() << "this build runs on CUDA";
+  const auto result = Trainer::Create(TinyRecipe(), {.out_dir = NewDirectory(), .device = Device::kCuda});
+  EXPECT_FALSE(result.ok());
+}
+
+}  // namespace
+}  // namespace bitgrad
