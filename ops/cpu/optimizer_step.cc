@@ -133,7 +133,7 @@ void StepInParallel(ExecContext& context, int64_t count, StepCounts* counts, con
 void SgdStep(ExecContext& context, const StepArgs& args, float momentum, bool nesterov,
              const float* gradient, float* velocity, float* weight, int64_t count,
              StepCounts* counts) {
-  BITGRAD_DCHECK(velocity != nullptr || momentum == 0.0f);
+  BITGRAD_DCHECK(velocity != nullptr || momentum == 0.0f || count == 0);
   StepInParallel(context, count, counts, [&](int64_t begin, int64_t end) {
     return HWY_DYNAMIC_DISPATCH(Sgd)(args, momentum, nesterov, gradient, velocity, weight, begin, end);
   });
