@@ -51,8 +51,8 @@ void ExpectError(const ProgramResult& result, const std::string& text);
 // An idx file of these dimensions.
 std::string IdxFile(const std::vector<uint32_t>& dims, const std::string& data);
 
-// A directory with the four files of a data set in the format of MNIST: 4x4 images in 10 classes that are easy to tell
-// apart.
+// A directory with the four files of a data set in the format of MNIST: 4x4 images in 10 classes
+// that are easy to tell apart.
 std::string MakeTinyMnist(uint32_t train, uint32_t test);
 
 // Arguments of train for a net of 16-8-10 on that data, 10 examples for validation, batches of 10.

@@ -1,4 +1,5 @@
-// Whatever a user can do wrong is one line on stderr and exit status 1: no crash, nothing half done.
+// Whatever a user can do wrong is one line on stderr and exit status 1: no crash, nothing half
+// done.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -36,7 +37,8 @@ struct World {
     best = run + "/best.bgc";
     latest = run + "/checkpoint.bgc";
     packed = run + "/model.bgm";
-    const ProgramResult frozen = RunProgram("export/freeze", {"--checkpoint=" + best, "--out=" + packed});
+    const ProgramResult frozen =
+        RunProgram("export/freeze", {"--checkpoint=" + best, "--out=" + packed});
     EXPECT_EQ(frozen.status, 0) << frozen.err;
     scratch = NewDirectory();
     WriteFile(scratch + "/text", "neither checkpoint nor model\n");
@@ -62,7 +64,8 @@ class ErrorsTest : public testing::Test {
 
   void ExpectTrainError(const std::vector<std::string>& more, const std::string& text) {
     SCOPED_TRACE(absl::StrJoin(more, " "));
-    ExpectError(RunProgram("models/train", TinyTrainArguments(world.data, NewDirectory(), more)), text);
+    ExpectError(RunProgram("models/train", TinyTrainArguments(world.data, NewDirectory(), more)),
+                text);
   }
   void ExpectProgramError(const std::string& program, const std::vector<std::string>& arguments,
                           const std::string& text) {
@@ -72,7 +75,8 @@ class ErrorsTest : public testing::Test {
 };
 
 TEST_F(ErrorsTest, FlagsOfEveryProgram) {
-  for (const char* program : {"models/train", "models/evaluate", "export/freeze", "runtime/predict", "runtime/inspect"}) {
+  for (const char* program :
+       {"models/train", "models/evaluate", "export/freeze", "runtime/predict", "runtime/inspect"}) {
     ExpectProgramError(program, {"--no_such_flag=1"}, "unknown flag --no_such_flag");
     ExpectProgramError(program, {"stray"}, "unexpected argument \"stray\"");
     ExpectProgramError(program, {"-x"}, "unexpected argument \"-x\"");
@@ -110,18 +114,20 @@ TEST_F(ErrorsTest, SizesAndRates) {
   ExpectTrainError({"--threads=-1"}, "--threads=-1");
   ExpectTrainError({"--threads=100000"}, "--threads=100000");
   for (const char* value : {"0", "-1"}) {
-    ExpectTrainError({absl::StrCat("--set=batch_size=", value)}, absl::StrCat("batch_size is ", value));
+    ExpectTrainError({absl::StrCat("--set=batch_size=", value)},
+                     absl::StrCat("batch_size is ", value));
     ExpectTrainError({absl::StrCat("--set=optimizer.learning_rate=", value)},
                      absl::StrCat("optimizer.learning_rate is ", value));
     ExpectTrainError({absl::StrCat("--set=model.mlp.hidden=8,", value)}, "model.mlp.hidden");
     ExpectTrainError({absl::StrCat("--set=model.mlp.clip=", value)}, "clip");
     ExpectTrainError({absl::StrCat("--set=model.mlp.hidden_keep=", value)}, "hidden_keep");
-    ExpectTrainError({absl::StrCat("--set=schedule.final_learning_rate=", value)}, "final_learning_rate");
+    ExpectTrainError({absl::StrCat("--set=schedule.final_learning_rate=", value)},
+                     "final_learning_rate");
   }
   // As a recipe's: --epochs=0 asks for the recipe's own.
   ExpectProgramError("models/train",
-                     {"--recipe=mnist_bnn_mlp_small", "--data_dir=" + world.data, "--out=" + NewDirectory(),
-                      "--set=epochs=0"},
+                     {"--recipe=mnist_bnn_mlp_small", "--data_dir=" + world.data,
+                      "--out=" + NewDirectory(), "--set=epochs=0"},
                      "epochs is 0");
   ExpectTrainError({"--set=data.validation_examples=-1"}, "data.validation_examples");
   ExpectTrainError({"--set=data.validation_examples=60"}, "60");
@@ -137,10 +143,11 @@ TEST_F(ErrorsTest, Devices) {
   ExpectTrainError({"--device=cuda"}, std::string(DeviceStatus(Device::kCuda).message()));
 }
 
-// ---- Data ------------------------------------------------------------------------------------------
+// ---- Data --------------------------------------------------------------------------------------
 
 TEST_F(ErrorsTest, DataDirectories) {
-  ExpectProgramError("models/train", {"--recipe=mnist_bnn_mlp_small", "--out=" + NewDirectory()}, "--data_dir=DIR");
+  ExpectProgramError("models/train", {"--recipe=mnist_bnn_mlp_small", "--out=" + NewDirectory()},
+                     "--data_dir=DIR");
   ExpectTrainError({"--data_dir=" + world.scratch}, "found neither train-images-idx3-ubyte");
   ExpectTrainError({"--data_dir=/nowhere/at/all"}, "/nowhere/at/all");
   ExpectTrainError({"--set=data.name=fashion"}, "no data set 'fashion'");
@@ -156,61 +163,75 @@ std::function<std::string(std::string)> Byte(size_t place, char value) {
 TEST_F(ErrorsTest, DamagedData) {
   const std::string images = "train-images-idx3-ubyte", labels = "train-labels-idx1-ubyte",
                     test_labels = "t10k-labels-idx1-ubyte";
-  const auto expect = [&](const std::string& file, const std::function<std::string(std::string)>& damage,
+  const auto expect = [&](const std::string& file,
+                          const std::function<std::string(std::string)>& damage,
                           const std::string& text) {
     const std::string data = MakeTinyMnist(60, 20);
     WriteFile(data + "/" + file, damage(ReadFile(data + "/" + file)));
     ExpectTrainError({"--data_dir=" + data}, text);
   };
-  expect(images, [](std::string b) { return b.substr(0, b.size() - 1); }, images);
-  expect(images, [](std::string b) { return b.substr(0, 7); }, images);
-  expect(images, [](std::string) { return ""; }, images);
-  expect(images, [](std::string b) { return b + "x"; }, images);
+  expect(
+      images, [](std::string b) { return b.substr(0, b.size() - 1); }, images);
+  expect(
+      images, [](std::string b) { return b.substr(0, 7); }, images);
+  expect(
+      images, [](std::string) { return ""; }, images);
+  expect(
+      images, [](std::string b) { return b + "x"; }, images);
   expect(images, Byte(2, 0x0d), images);
   expect(images, Byte(0, 'P'), images);
   expect(images, Byte(4, '\x7f'), images);
   expect(labels, Byte(30, 10), "10");
   expect(labels, Byte(30, '\xff'), "255");
   expect(test_labels, Byte(20, 10), "10");
-  expect(labels, [](std::string) { return IdxFile({59}, std::string(59, '\1')); }, "59");
-  expect(labels, [](std::string) { return std::string("\x1f\x8b and no gzip"); }, labels);
+  expect(
+      labels, [](std::string) { return IdxFile({59}, std::string(59, '\1')); }, "59");
+  expect(
+      labels, [](std::string) { return std::string("\x1f\x8b and no gzip"); }, labels);
 }
 
-// ---- Places to write to ----------------------------------------------------------------------------
+// ---- Places to write to ------------------------------------------------------------------------
 
 TEST_F(ErrorsTest, Outputs) {
   ExpectTrainError({"--out=" + world.scratch + "/text"}, world.scratch + "/text");
   ExpectTrainError({"--out=" + world.scratch + "/text/below"}, world.scratch + "/text/below");
   ExpectTrainError({"--out=/proc/bitgrad"}, "/proc/bitgrad");
-  ExpectTrainError({"--metrics=" + world.scratch + "/missing/m.jsonl"}, world.scratch + "/missing/m.jsonl");
+  ExpectTrainError({"--metrics=" + world.scratch + "/missing/m.jsonl"},
+                   world.scratch + "/missing/m.jsonl");
   ExpectTrainError({"--metrics=" + world.scratch}, world.scratch);
   const std::string checkpoint = "--checkpoint=" + world.best;
   ExpectProgramError("export/freeze", {checkpoint}, "--out=FILE is missing");
   ExpectProgramError("export/freeze", {checkpoint, "--out=" + world.scratch}, "it is a directory");
-  ExpectProgramError("export/freeze", {checkpoint, "--out=" + world.scratch + "/missing/m.bgm"}, "/missing/m.bgm");
+  ExpectProgramError("export/freeze", {checkpoint, "--out=" + world.scratch + "/missing/m.bgm"},
+                     "/missing/m.bgm");
 }
 
 // A checkpoint has more than this many bytes, text files have less.
 bool LimitFiles() {
   const rlimit limit = {4096, 4096};
-  // As a shell would after `trap '' XFSZ`: the write fails, instead of the signal ending the process.
+  // As a shell would after `trap '' XFSZ`: the write fails, instead of the signal ending the
+  // process.
   signal(SIGXFSZ, SIG_IGN);
   return setrlimit(RLIMIT_FSIZE, &limit) == 0;
 }
 
 TEST_F(ErrorsTest, FilesThatMayNotGrow) {
   const std::string out = NewDirectory();
-  ExpectError(RunProgram("models/train", TinyTrainArguments(world.data, out, {"--set=model.mlp.hidden=64"}), LimitFiles),
-              out + "/best.bgc");
+  ExpectError(
+      RunProgram("models/train", TinyTrainArguments(world.data, out, {"--set=model.mlp.hidden=64"}),
+                 LimitFiles),
+      out + "/best.bgc");
   EXPECT_TRUE(std::filesystem::is_empty(out)) << "something half written was left";
   // The files that were there stay.
   const std::string wide = NewDirectory();
-  const std::vector<std::string> arguments = TinyTrainArguments(world.data, wide, {"--set=model.mlp.hidden=64"});
+  const std::vector<std::string> arguments =
+      TinyTrainArguments(world.data, wide, {"--set=model.mlp.hidden=64"});
   ASSERT_EQ(RunProgram("models/train", arguments).status, 0);
   const std::string before = ReadFile(wide + "/checkpoint.bgc");
   ExpectError(RunProgram("models/train", arguments, LimitFiles), wide + "/best.bgc");
   EXPECT_TRUE(ReadFile(wide + "/checkpoint.bgc") == before);
-  ExpectError(RunProgram("export/freeze", {"--checkpoint=" + wide + "/best.bgc", "--out=" + wide + "/model.bgm"},
+  ExpectError(RunProgram("export/freeze",
+                         {"--checkpoint=" + wide + "/best.bgc", "--out=" + wide + "/model.bgm"},
                          [] {
                            const rlimit limit = {1024, 1024};
                            signal(SIGXFSZ, SIG_IGN);
@@ -224,10 +245,12 @@ TEST_F(ErrorsTest, AFullDisk) {
   const std::string out = NewDirectory();
   // A file system of 16 KiB that only this child sees.
   const auto mount_small = [&] {
-    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 &&
+           mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
            mount("none", out.c_str(), "tmpfs", 0, "size=16k") == 0;
   };
-  const std::vector<std::string> arguments = TinyTrainArguments(world.data, out, {"--set=model.mlp.hidden=64,64"});
+  const std::vector<std::string> arguments =
+      TinyTrainArguments(world.data, out, {"--set=model.mlp.hidden=64,64"});
   const ProgramResult result = RunProgram("models/train", arguments, mount_small);
   if (result.status == 77) GTEST_SKIP() << "mounting a file system is not allowed here";
   ExpectError(result, "No space left on device");
@@ -237,18 +260,21 @@ TEST_F(ErrorsTest, AFullDisk) {
 TEST_F(ErrorsTest, AFullStandardOutput) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full here";
   const auto to_full = [] { return dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO) >= 0; };
-  ExpectError(RunProgram("export/freeze", {"--checkpoint=" + world.best, "--out=" + NewDirectory() + "/m.bgm"}, to_full),
-              "cannot write the output");
+  ExpectError(
+      RunProgram("export/freeze",
+                 {"--checkpoint=" + world.best, "--out=" + NewDirectory() + "/m.bgm"}, to_full),
+      "cannot write the output");
 }
 
-// ---- Checkpoints and packed models -----------------------------------------------------------------
+// ---- Checkpoints and packed models -------------------------------------------------------------
 
 TEST_F(ErrorsTest, Checkpoints) {
   for (const char* program : {"models/evaluate", "export/freeze"}) {
     const auto expect = [&](const std::string& path, const std::string& text) {
       std::vector<std::string> arguments = {"--checkpoint=" + path};
-      arguments.push_back(std::string(program) == "export/freeze" ? "--out=" + NewDirectory() + "/m.bgm"
-                                                                  : "--data_dir=" + world.data);
+      arguments.push_back(std::string(program) == "export/freeze"
+                              ? "--out=" + NewDirectory() + "/m.bgm"
+                              : "--data_dir=" + world.data);
       ExpectProgramError(program, arguments, text);
     };
     expect("", "--checkpoint=FILE is missing");
@@ -273,7 +299,8 @@ TEST_F(ErrorsTest, Resume) {
   for (const char* file : {"/text", "/cut.bgc", "/flipped.bgc"}) {
     WriteFile(damaged + "/checkpoint.bgc", ReadFile(world.scratch + file));
     ExpectTrainError({"--out=" + damaged, "--resume"}, damaged + "/checkpoint.bgc");
-    ExpectProgramError("models/train", {"--out=" + damaged, "--resume"}, damaged + "/checkpoint.bgc");
+    ExpectProgramError("models/train", {"--out=" + damaged, "--resume"},
+                       damaged + "/checkpoint.bgc");
   }
   // best.bgc is for evaluation: it does not hold what a run needs to go on.
   WriteFile(damaged + "/checkpoint.bgc", ReadFile(world.best));
@@ -281,7 +308,8 @@ TEST_F(ErrorsTest, Resume) {
   // Other data than the run had: 5x5 images.
   const std::string data = NewDirectory();
   for (const char* prefix : {"/train", "/t10k"}) {
-    WriteFile(data + prefix + "-images-idx3-ubyte", IdxFile({60, 5, 5}, std::string(60 * 25, '\7')));
+    WriteFile(data + prefix + "-images-idx3-ubyte",
+              IdxFile({60, 5, 5}, std::string(60 * 25, '\7')));
     WriteFile(data + prefix + "-labels-idx1-ubyte", IdxFile({60}, std::string(60, '\7')));
   }
   ExpectTrainError({out, "--resume", "--data_dir=" + data}, "another model");
@@ -296,7 +324,8 @@ TEST_F(ErrorsTest, PackedModels) {
         arguments = {"--checkpoint=" + world.best, "--packed=" + path, "--data_dir=" + world.data};
       } else {
         arguments = {"--model=" + path};
-        if (std::string(program) == "runtime/predict") arguments.push_back("--data_dir=" + world.data);
+        if (std::string(program) == "runtime/predict")
+          arguments.push_back("--data_dir=" + world.data);
       }
       ExpectProgramError(program, arguments, text);
     };
@@ -307,7 +336,8 @@ TEST_F(ErrorsTest, PackedModels) {
     expect(world.scratch + "/cut.bgm", "cut off");
     expect(world.best, "magic");
     const std::string model = ReadFile(world.packed), bad = NewDirectory() + "/bad.bgm";
-    for (size_t size = 0; size < model.size(); size += 64 * (std::string(program) == "runtime/inspect" ? 2 : 9)) {
+    for (size_t size = 0; size < model.size();
+         size += 64 * (std::string(program) == "runtime/inspect" ? 2 : 9)) {
       WriteFile(bad, model.substr(0, size));
       expect(bad, bad);
     }
@@ -323,15 +353,19 @@ TEST_F(ErrorsTest, PackedModels) {
 
 TEST_F(ErrorsTest, NumbersOfEvaluateAndPredict) {
   for (const char* threads : {"--threads=-1", "--threads=100000"}) {
-    ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + world.data, threads}, threads);
-    ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--data_dir=" + world.data, threads}, threads);
+    ExpectProgramError("models/evaluate",
+                       {"--checkpoint=" + world.best, "--data_dir=" + world.data, threads},
+                       threads);
+    ExpectProgramError("runtime/predict",
+                       {"--model=" + world.packed, "--data_dir=" + world.data, threads}, threads);
   }
   for (const char* batch : {"--batch=0", "--batch=-1"}) {
-    ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--data_dir=" + world.data, batch}, batch);
+    ExpectProgramError("runtime/predict",
+                       {"--model=" + world.packed, "--data_dir=" + world.data, batch}, batch);
   }
 }
 
-// ---- Training that diverges ------------------------------------------------------------------------
+// ---- Training that diverges --------------------------------------------------------------------
 
 TEST_F(ErrorsTest, ALossThatIsNotANumberNamesLayerAndCheckpoint) {
   const std::vector<std::string> net = {"--recipe=mnist_float_mlp", "--set=optimizer.name=sgd",
@@ -342,12 +376,15 @@ TEST_F(ErrorsTest, ALossThatIsNotANumberNamesLayerAndCheckpoint) {
   ExpectTrainError(at_once, "layer '");
   ExpectTrainError(at_once, "learning_rate");
   // A rate that becomes absurd in the third epoch: there is a checkpoint to name.
-  later.insert(later.end(), {"--epochs=4", "--set=schedule.name=exponential", "--set=optimizer.learning_rate=1e-3",
-                             "--set=schedule.final_learning_rate=1e37"});
+  later.insert(later.end(),
+               {"--epochs=4", "--set=schedule.name=exponential",
+                "--set=optimizer.learning_rate=1e-3", "--set=schedule.final_learning_rate=1e37"});
   const std::string out = NewDirectory();
-  const ProgramResult result = RunProgram("models/train", TinyTrainArguments(world.data, out, later));
+  const ProgramResult result =
+      RunProgram("models/train", TinyTrainArguments(world.data, out, later));
   ExpectError(result, "the last good checkpoint, of epoch ");
-  EXPECT_THAT(result.err, testing::AllOf(HasSubstr(out + "/checkpoint.bgc"), HasSubstr("a NaN or an infinity")));
+  EXPECT_THAT(result.err, testing::AllOf(HasSubstr(out + "/checkpoint.bgc"),
+                                         HasSubstr("a NaN or an infinity")));
   EXPECT_TRUE(Checkpoint::Open(out + "/checkpoint.bgc").ok());
 }
 

@@ -58,13 +58,27 @@ Tensor RandomInputs(const Shape& shape, std::mt19937& random) {
   for (float& value : x.mutable_span<float>()) {
     const float p = static_cast<float>(random() % 256);
     switch (random() % 8) {
-      case 0: value = 0.0f; break;
-      case 1: value = -0.0f; break;
-      case 2: value = random() % 2 == 0 ? 1.0f : -1.0f; break;
-      case 3: value = (2 * p - 254) / 255; break;  // between two codes of k_bit(8)
-      case 4: value = static_cast<float>(static_cast<int>(random() % 7) - 3) / 6; break;
-      case 5: value = uniform(random); break;
-      default: value = (2 * p - 255) / 255; break;
+      case 0:
+        value = 0.0f;
+        break;
+      case 1:
+        value = -0.0f;
+        break;
+      case 2:
+        value = random() % 2 == 0 ? 1.0f : -1.0f;
+        break;
+      case 3:
+        value = (2 * p - 254) / 255;
+        break;  // between two codes of k_bit(8)
+      case 4:
+        value = static_cast<float>(static_cast<int>(random() % 7) - 3) / 6;
+        break;
+      case 5:
+        value = uniform(random);
+        break;
+      default:
+        value = (2 * p - 255) / 255;
+        break;
     }
   }
   return x;
@@ -76,8 +90,9 @@ Tensor GraphLogits(ExecContext& context, Model& model, const Tensor& x) {
   return logits.ok() ? *std::move(logits) : Tensor::Zeros({0, 0});
 }
 
-std::unique_ptr<FrozenModel> ExpectBitEqual(ExecContext& context, Model& model, const Shape& example,
-                                            int64_t batch, std::mt19937& random) {
+std::unique_ptr<FrozenModel> ExpectBitEqual(ExecContext& context, Model& model,
+                                            const Shape& example, int64_t batch,
+                                            std::mt19937& random) {
   auto frozen = FreezeToMemory(context, model, example);
   EXPECT_TRUE(frozen.ok()) << frozen.status();
   if (!frozen.ok()) return nullptr;

@@ -36,20 +36,24 @@ absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context
                                                             const Shape& example,
                                                             const FreezeOptions& options = {});
 
-// Gives batch norms what training could give them: gammas of both signs and zero, betas, means and statistics, some of
-// them such that a sum meets its threshold exactly. `unit`: what one count of the layers' sums is worth.
+// Gives batch norms what training could give them: gammas of both signs and zero, betas, means and
+// statistics, some of them such that a sum meets its threshold exactly. `unit`: what one count of
+// the layers' sums is worth.
 void RandomizeBatchNorms(ParameterStore& store, std::mt19937& random, float unit = 1.0f);
 
-// [batch, ...]: values in [-1.25, 1.25), pixels' values, exact codes, halfway points between codes, zeros of both signs.
+// [batch, ...]: values in [-1.25, 1.25), pixels' values, exact codes, halfway points between codes,
+// zeros of both signs.
 Tensor RandomInputs(const Shape& shape, std::mt19937& random);
 
 // The graph's logits in evaluation.
 Tensor GraphLogits(ExecContext& context, Model& model, const Tensor& x);
 
-// Freezes the model and expects its logits to have the graph's bits on `batch` random inputs, as one batch and one by one;
-// that the file's size is as predicted. Returns the frozen model (null after a failure).
-std::unique_ptr<FrozenModel> ExpectBitEqual(ExecContext& context, Model& model, const Shape& example,
-                                            int64_t batch, std::mt19937& random);
+// Freezes the model and expects its logits to have the graph's bits on `batch` random inputs, as
+// one batch and one by one; that the file's size is as predicted. Returns the frozen model (null
+// after a failure).
+std::unique_ptr<FrozenModel> ExpectBitEqual(ExecContext& context, Model& model,
+                                            const Shape& example, int64_t batch,
+                                            std::mt19937& random);
 
 }  // namespace bitgrad
 

@@ -10,9 +10,9 @@
 #include "gmock/gmock.h"
 #include "models/mlp.h"
 #include "models/training/model_bundle.h"
-#include "optim/optimizers.h"
 #include "ops/losses.h"
 #include "ops/quantizers/list.h"
+#include "optim/optimizers.h"
 #include "tests/models/models_testing.h"
 #include "zlib.h"
 
@@ -26,14 +26,16 @@ MlpOptions TinyOptions() { return {.features = 5, .hidden = {7}, .classes = 3, .
 
 // A net after two steps of Adam.
 struct Trained {
-  explicit Trained(const MlpOptions& options = TinyOptions()) : store(1), net(store.Root(), options) {
+  explicit Trained(const MlpOptions& options = TinyOptions())
+      : store(1), net(store.Root(), options) {
     optimizer = *MakeOptimizer(context, "adam", {.learning_rate = 0.01});
     for (int i = 0; i < 2; ++i) Step();
   }
   void Step() {
     const Examples examples = RandomExamples(8, 5, 3, 4);
     Tape tape(context);
-    EXPECT_TRUE(tape.Backward(SquaredHinge(net.Forward(tape.Input(examples.x)), examples.labels)).ok());
+    EXPECT_TRUE(
+        tape.Backward(SquaredHinge(net.Forward(tape.Input(examples.x)), examples.labels)).ok());
     EXPECT_TRUE(optimizer->Step(store.parameters()).ok());
   }
   ExecContext context{{.threads = 1}};
@@ -56,8 +58,8 @@ checkpoint::Header SomeHeader() {
 
 std::string WriteSome(const Trained& trained, bool with_optimizer = true) {
   const std::string path = NewDirectory() + "/some.bgc";
-  const absl::Status written =
-      WriteCheckpoint(path, SomeHeader(), trained.store, with_optimizer ? trained.optimizer.get() : nullptr);
+  const absl::Status written = WriteCheckpoint(path, SomeHeader(), trained.store,
+                                               with_optimizer ? trained.optimizer.get() : nullptr);
   EXPECT_TRUE(written.ok()) << written;
   return path;
 }
@@ -86,8 +88,10 @@ TEST(CheckpointTest, RoundTripContinuesBitForBit) {
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   EXPECT_EQ(checkpoint->header().random_step(), 17u);
   EXPECT_EQ(checkpoint->header().optimizer_steps(), 2);
-  EXPECT_EQ(checkpoint->header().progress().SerializeAsString(), SomeHeader().progress().SerializeAsString());
-  EXPECT_EQ(checkpoint->header().recipe().SerializeAsString(), SomeHeader().recipe().SerializeAsString());
+  EXPECT_EQ(checkpoint->header().progress().SerializeAsString(),
+            SomeHeader().progress().SerializeAsString());
+  EXPECT_EQ(checkpoint->header().recipe().SerializeAsString(),
+            SomeHeader().recipe().SerializeAsString());
   EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
 
   Trained second;
@@ -110,7 +114,8 @@ TEST(CheckpointTest, GetGivesACopyOfOneTensor) {
   const auto weight = checkpoint->Get("hidden1/weight");
   ASSERT_TRUE(weight.ok());
   EXPECT_EQ(weight->span<float>(), trained.store.Find("hidden1/weight")->value.span<float>());
-  EXPECT_THAT(std::string(checkpoint->Get("hidden9/weight").status().message()), HasSubstr("hidden9/weight"));
+  EXPECT_THAT(std::string(checkpoint->Get("hidden9/weight").status().message()),
+              HasSubstr("hidden9/weight"));
 }
 
 TEST(CheckpointTest, WithoutOptimizerState) {
@@ -118,8 +123,9 @@ TEST(CheckpointTest, WithoutOptimizerState) {
   const auto checkpoint = Checkpoint::Open(WriteSome(trained, /*with_optimizer=*/false));
   ASSERT_TRUE(checkpoint.ok());
   EXPECT_TRUE(checkpoint->RestoreParameters(trained.store).ok());
-  EXPECT_THAT(std::string(checkpoint->RestoreOptimizer(trained.store, *trained.optimizer).message()),
-              HasSubstr("holds no optimizer state"));
+  EXPECT_THAT(
+      std::string(checkpoint->RestoreOptimizer(trained.store, *trained.optimizer).message()),
+      HasSubstr("holds no optimizer state"));
 }
 
 TEST(CheckpointTest, OfAnotherOptimizer) {
@@ -144,7 +150,8 @@ TEST(CheckpointTest, OfAnotherModelChangesNothing) {
     Trained other(options), untouched(options);
     const absl::Status status = checkpoint->RestoreParameters(other.store);
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-    EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("some.bgc"), HasSubstr("another model"), HasSubstr("'")));
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr("some.bgc"), HasSubstr("another model"), HasSubstr("'")));
     ExpectSameTensors(other.store, untouched.store);
   }
 }
@@ -166,7 +173,8 @@ TEST(CheckpointTest, TruncatedAnywhereAndWithTooMuch) {
   const std::string path = WriteSome(trained);
   const std::string bytes = ReadFile(path);
   const std::string cut = NewDirectory() + "/cut.bgc";
-  for (size_t size = 0; size < bytes.size(); size += size < 200 || size > bytes.size() - 200 ? 1 : 37) {
+  for (size_t size = 0; size < bytes.size();
+       size += size < 200 || size > bytes.size() - 200 ? 1 : 37) {
     WriteFile(cut, bytes.substr(0, size));
     ASSERT_FALSE(Checkpoint::Open(cut).ok()) << size;
   }
@@ -176,7 +184,8 @@ TEST(CheckpointTest, TruncatedAnywhereAndWithTooMuch) {
   }
 }
 
-// A flipped bit is an error; in the zeros between tensors it may pass, for it changes nothing that is read.
+// A flipped bit is an error; in the zeros between tensors it may pass, for it changes nothing that
+// is read.
 TEST(CheckpointTest, FlippedBits) {
   const Trained trained;
   const std::string bytes = ReadFile(WriteSome(trained));
@@ -218,7 +227,8 @@ TEST(CheckpointTest, HeadersThatLie) {
     ASSERT_TRUE(header.ParseFromString(bytes.substr(64, header_bytes)));
     change(header);
     std::string text = header.SerializeAsString();
-    const uint32_t crc = static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()));
+    const uint32_t crc =
+        static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()));
     header_bytes = text.size();
     text.resize((text.size() + 63) / 64 * 64);
     std::string file = bytes.substr(0, 64) + text;
@@ -271,7 +281,8 @@ TEST(CheckpointTest, HeadersThatLie) {
     rewrite(others[i]);
     const auto checkpoint = Checkpoint::Open(path);
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
-    // TinyRecipe's model has other widths anyway; what counts is that this is an error and no crash.
+    // TinyRecipe's model has other widths anyway; what counts is that this is an error and no
+    // crash.
     EXPECT_FALSE(LoadModel(*checkpoint).ok());
     Trained other;
     if (i < 3) {

@@ -30,7 +30,8 @@ using testing::Not;
 TEST(MetricsTest, AStepCountedByHand) {
   ExecContext context({.threads = 1});
   ParameterStore store(1);
-  Dense dense(store.Root() / "block" / "fc", {.in = 4, .out = 1, .input = Sign(), .weight = Sign()});
+  Dense dense(store.Root() / "block" / "fc",
+              {.in = 4, .out = 1, .input = Sign(), .weight = Sign()});
   Parameter& weight = *store.Find("block/fc/weight");
   const auto optimizer = *MakeOptimizer(context, "sgd", {.learning_rate = 0.25});
   checkpoint::PartialSums sums;
@@ -38,7 +39,8 @@ TEST(MetricsTest, AStepCountedByHand) {
   const float x[] = {1.0f, -2.0f, 1.5f, -1.0f, 0.5f, -0.5f, std::nextafter(1.0f, 2.0f), 0.0f};
   // Signs: + - + - and + - + +; their sums, the gradient: 2 -2 2 0.
   const float w[] = {0.5f, -0.25f, -0.75f, -1.0f};
-  // After the step, clipped: 0 (no flip: sign(0) is +1), 0.25 (flip), -1 (at the clip), -1 (at the clip).
+  // After the step, clipped: 0 (no flip: sign(0) is +1), 0.25 (flip), -1 (at the clip), -1 (at the
+  // clip).
   std::copy(std::begin(w), std::end(w), weight.value.mutable_data<float>());
   const auto step = [&](double loss, int64_t errors) {
     Tape tape(context);
@@ -57,7 +59,8 @@ TEST(MetricsTest, AStepCountedByHand) {
   EXPECT_EQ(metrics.layers(0).at_clip(), 2.0 / 4);
   EXPECT_EQ(metrics.layers(0).inside_window(), 5.0 / 8);
 
-  // The second step: -0.5 (flip), 0.75, -1, -1. Flips add up over steps; at the clip counts the last one.
+  // The second step: -0.5 (flip), 0.75, -1, -1. Flips add up over steps; at the clip counts the
+  // last one.
   step(1.0, 0);
   EXPECT_THAT(weight.value.span<float>(), testing::ElementsAre(-0.5f, 0.75f, -1, -1));
   metrics = Summarize(sums);
@@ -100,10 +103,13 @@ checkpoint::EpochMetrics SomeMetrics(int epoch) {
 
 TEST(MetricsTest, TheEpochForPeople) {
   const std::string text = FormatEpoch(SomeMetrics(3), 20);
-  EXPECT_THAT(text, AllOf(HasSubstr("epoch 3/20  loss 0.12500  lr 0.003"), HasSubstr("train 5.12%"),
-                          HasSubstr("test 0.00%"), HasSubstr("2.2 s, 22222 examples/s"),
-                          HasSubstr("hidden1     signs flipped per step 0.123%  latent weights at the clip 50.0%\n"),
-                          HasSubstr("hidden2     activations in the window 75.0%\n"), EndsWith("\n")));
+  EXPECT_THAT(
+      text,
+      AllOf(HasSubstr("epoch 3/20  loss 0.12500  lr 0.003"), HasSubstr("train 5.12%"),
+            HasSubstr("test 0.00%"), HasSubstr("2.2 s, 22222 examples/s"),
+            HasSubstr(
+                "hidden1     signs flipped per step 0.123%  latent weights at the clip 50.0%\n"),
+            HasSubstr("hidden2     activations in the window 75.0%\n"), EndsWith("\n")));
 }
 
 TEST(MetricsFileTest, JsonLinesThatParse) {
@@ -122,9 +128,11 @@ TEST(MetricsFileTest, JsonLinesThatParse) {
   for (int i = 0; i < 3; ++i) {
     checkpoint::EpochMetrics parsed;
     ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(lines[i], &parsed).ok()) << lines[i];
-    EXPECT_EQ(parsed.DebugString(), (i == 1 ? without_validation : SomeMetrics(i + 1)).DebugString());
-    EXPECT_THAT(lines[i], AllOf(HasSubstr("\"train_error\":0.0512"), HasSubstr("\"learning_rate\":0.003"),
-                                HasSubstr("\"test_error\":0"), HasSubstr("\"sign_flips\":0.00123")));
+    EXPECT_EQ(parsed.DebugString(),
+              (i == 1 ? without_validation : SomeMetrics(i + 1)).DebugString());
+    EXPECT_THAT(lines[i],
+                AllOf(HasSubstr("\"train_error\":0.0512"), HasSubstr("\"learning_rate\":0.003"),
+                      HasSubstr("\"test_error\":0"), HasSubstr("\"sign_flips\":0.00123")));
   }
   // A new run begins the file anew.
   ASSERT_TRUE(file.Begin({}).ok());
@@ -136,14 +144,15 @@ TEST(MetricsFileTest, WithoutAPathNothingIsWrittenAndErrorsNameTheFile) {
   EXPECT_TRUE(none.Begin({}).ok());
   EXPECT_TRUE(none.Append(SomeMetrics(1)).ok());
   MetricsFile missing(NewDirectory() + "/missing/metrics.jsonl");
-  EXPECT_THAT(std::string(missing.Begin({}).message()), AllOf(HasSubstr("missing/metrics.jsonl"), HasSubstr("No such")));
+  EXPECT_THAT(std::string(missing.Begin({}).message()),
+              AllOf(HasSubstr("missing/metrics.jsonl"), HasSubstr("No such")));
   if (std::filesystem::exists("/dev/full")) {
     MetricsFile full("/dev/full");
     EXPECT_THAT(std::string(full.Append(SomeMetrics(1)).message()), HasSubstr("No space left"));
   }
 }
 
-// ---- Progress --------------------------------------------------------------------------------------
+// ---- Progress ----------------------------------------------------------------------------------
 
 TEST(ProgressTest, TheBar) {
   EXPECT_EQ(Bar(0, 10, 10), "[>         ]");
@@ -181,7 +190,8 @@ TEST(ProgressTest, SilentWhereNobodyLooks) {
 
 TEST(ProgressTest, RedrawnInPlaceOnATerminal) {
   const int master = posix_openpt(O_RDWR | O_NOCTTY);
-  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) GTEST_SKIP() << "no pseudo-terminals here";
+  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+    GTEST_SKIP() << "no pseudo-terminals here";
   std::FILE* terminal = std::fopen(ptsname(master), "w");
   if (terminal == nullptr) GTEST_SKIP() << "no pseudo-terminals here";
   const auto shown = [&] {
@@ -198,7 +208,8 @@ TEST(ProgressTest, RedrawnInPlaceOnATerminal) {
   };
   ProgressBar bar(terminal);
   bar.Update("epoch 1/2", 5, 10, 0.5, 1234, 90);
-  EXPECT_THAT(shown(), AllOf(HasSubstr("\repoch 1/2 [============>           ]  50%  loss 0.5000  1234 examples/s  1:30 left"),
+  EXPECT_THAT(shown(), AllOf(HasSubstr("\repoch 1/2 [============>           ]  50%  loss 0.5000  "
+                                       "1234 examples/s  1:30 left"),
                              Not(HasSubstr("\n"))));
   bar.Update("epoch 1/2", 6, 10, 0.5, 1234, 90);
   bar.Clear();

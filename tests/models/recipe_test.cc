@@ -35,7 +35,7 @@ std::string WriteRecipe(const std::string& text) {
   return path;
 }
 
-// ---- Loading ---------------------------------------------------------------------------------------
+// ---- Loading -----------------------------------------------------------------------------------
 
 TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
   std::vector<std::string> names;
@@ -56,8 +56,9 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
     ASSERT_TRUE(model.ok()) << model.status();
     EXPECT_TRUE(store.status().ok());
   }
-  EXPECT_THAT(names, ElementsAre("digits_bnn_mlp", "mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp",
-                                 "mnist_bnn_mlp", "mnist_bnn_mlp_small", "mnist_float_mlp"));
+  EXPECT_THAT(names, ElementsAre("digits_bnn_mlp", "mnist_binaryconnect_mlp",
+                                 "mnist_binaryconnect_stochastic_mlp", "mnist_bnn_mlp",
+                                 "mnist_bnn_mlp_small", "mnist_float_mlp"));
 }
 
 TEST(RecipeTest, AFileGivesWhatABuiltInOneDoes) {
@@ -71,7 +72,8 @@ TEST(RecipeTest, AFileGivesWhatABuiltInOneDoes) {
 TEST(RecipeTest, AnUnknownNameListsTheKnownOnes) {
   const std::string message = Message(LoadRecipe("mnist_bnn_mpl").status());
   EXPECT_THAT(message, HasSubstr("'mnist_bnn_mpl'"));
-  for (const BuiltInRecipe& built_in : BuiltInRecipes()) EXPECT_THAT(message, HasSubstr(built_in.name));
+  for (const BuiltInRecipe& built_in : BuiltInRecipes())
+    EXPECT_THAT(message, HasSubstr(built_in.name));
 }
 
 TEST(RecipeTest, UnreadableFiles) {
@@ -81,7 +83,8 @@ TEST(RecipeTest, UnreadableFiles) {
 
 TEST(RecipeTest, ASyntaxErrorNamesFileLineAndColumn) {
   const std::string path = WriteRecipe("name: \"x\"\nmodel {\n  mlp { hiden: 3 }\n}\n");
-  EXPECT_THAT(Message(LoadRecipe(path).status()), AllOf(HasSubstr(path), HasSubstr("line 3, column "), HasSubstr("hiden")));
+  EXPECT_THAT(Message(LoadRecipe(path).status()),
+              AllOf(HasSubstr(path), HasSubstr("line 3, column "), HasSubstr("hiden")));
   const std::string open = WriteRecipe("name: \"x\"\nmodel {\n");
   EXPECT_THAT(Message(LoadRecipe(open).status()), AllOf(HasSubstr(open), HasSubstr("line ")));
   const std::string type = WriteRecipe("epochs: \"many\"\n");
@@ -97,7 +100,7 @@ TEST(RecipeTest, AnEmptyFileIsNoRecipe) {
   EXPECT_FALSE(ValidateRecipe(*recipe).ok());
 }
 
-// ---- --set -----------------------------------------------------------------------------------------
+// ---- --set -------------------------------------------------------------------------------------
 
 class SetFieldTest : public testing::Test {
  protected:
@@ -154,14 +157,18 @@ TEST_F(SetFieldTest, ARepeatedFieldTakesAListAndReplaces) {
   Set("model.mlp.hidden=");
   EXPECT_THAT(recipe_.model().mlp().hidden(), ElementsAre());
   Set("model.mlp.hidden=3");
-  EXPECT_THAT(Error("model.mlp.hidden=5,six"), AllOf(HasSubstr("'six'"), HasSubstr("whole number")));
+  EXPECT_THAT(Error("model.mlp.hidden=5,six"),
+              AllOf(HasSubstr("'six'"), HasSubstr("whole number")));
 }
 
 TEST_F(SetFieldTest, UnknownFieldsListTheKnownOnes) {
-  EXPECT_THAT(Error("epoch=7"), AllOf(HasSubstr("--set=epoch=7"), HasSubstr("no field 'epoch' in Recipe"),
-                                     HasSubstr("epochs, batch_size, seed")));
-  EXPECT_THAT(Error("optimizer.lr=7"), AllOf(HasSubstr("'lr' in Optimizer"), HasSubstr("learning_rate")));
-  EXPECT_THAT(Error("model.mlp.norm.foo=7"), AllOf(HasSubstr("'foo' in BatchNorm"), HasSubstr("epsilon")));
+  EXPECT_THAT(Error("epoch=7"),
+              AllOf(HasSubstr("--set=epoch=7"), HasSubstr("no field 'epoch' in Recipe"),
+                    HasSubstr("epochs, batch_size, seed")));
+  EXPECT_THAT(Error("optimizer.lr=7"),
+              AllOf(HasSubstr("'lr' in Optimizer"), HasSubstr("learning_rate")));
+  EXPECT_THAT(Error("model.mlp.norm.foo=7"),
+              AllOf(HasSubstr("'foo' in BatchNorm"), HasSubstr("epsilon")));
   EXPECT_THAT(Error("model.cnn.hidden=7"), AllOf(HasSubstr("'cnn' in Model"), HasSubstr("mlp")));
   EXPECT_THAT(Error("optimizer.=7"), HasSubstr("no field ''"));
   EXPECT_THAT(Error(".epochs=7"), HasSubstr("no field ''"));
@@ -174,15 +181,18 @@ TEST_F(SetFieldTest, WrongTypesSayWhatIsExpected) {
   EXPECT_THAT(Error("epochs="), HasSubstr("whole number"));
   EXPECT_THAT(Error("epochs=2147483648"), HasSubstr("32 bits"));
   EXPECT_THAT(Error("seed=-1"), HasSubstr(">= 0"));
-  EXPECT_THAT(Error("optimizer.learning_rate=fast"), AllOf(HasSubstr("'fast'"), HasSubstr("a number")));
+  EXPECT_THAT(Error("optimizer.learning_rate=fast"),
+              AllOf(HasSubstr("'fast'"), HasSubstr("a number")));
   EXPECT_THAT(Error("model.mlp.clip=wide"), HasSubstr("a number"));
   EXPECT_THAT(Error("optimizer.glorot_scale=perhaps"), HasSubstr("true or false"));
   EXPECT_THAT(Error("loss=HINGE"),
-              AllOf(HasSubstr("'HINGE'"), HasSubstr("SQUARED_HINGE, SQUARED_HINGE_SUM, SOFTMAX_CROSS_ENTROPY")));
+              AllOf(HasSubstr("'HINGE'"),
+                    HasSubstr("SQUARED_HINGE, SQUARED_HINGE_SUM, SOFTMAX_CROSS_ENTROPY")));
 }
 
 TEST_F(SetFieldTest, GroupsAndPathsThroughValues) {
-  EXPECT_THAT(Error("optimizer=adam"), AllOf(HasSubstr("group of fields"), HasSubstr("learning_rate")));
+  EXPECT_THAT(Error("optimizer=adam"),
+              AllOf(HasSubstr("group of fields"), HasSubstr("learning_rate")));
   EXPECT_THAT(Error("epochs.more=3"), HasSubstr("'epochs' has no fields"));
   EXPECT_THAT(Error("model.mlp.hidden.first=3"), HasSubstr("'hidden' has no fields"));
 }
@@ -194,7 +204,7 @@ TEST_F(SetFieldTest, WithoutAnEqualsSign) {
   EXPECT_THAT(Error(""), HasSubstr("write --set=field.path=value"));
 }
 
-// ---- Validation ------------------------------------------------------------------------------------
+// ---- Validation --------------------------------------------------------------------------------
 
 TEST_F(SetFieldTest, ValidationNamesTheFieldAndItsValue) {
   const struct {
@@ -248,7 +258,8 @@ TEST_F(SetFieldTest, NetworkErrorsNameTheField) {
     ASSERT_TRUE(SetField(c.assignment, recipe).ok()) << c.assignment;
     ParameterStore store(1);
     const auto model = MakeNetwork(recipe.model(), 784, 10, store);
-    EXPECT_THAT(Message(model.status()), AllOf(HasSubstr(c.field), HasSubstr(c.reason))) << c.assignment;
+    EXPECT_THAT(Message(model.status()), AllOf(HasSubstr(c.field), HasSubstr(c.reason)))
+        << c.assignment;
   }
 }
 

@@ -1,4 +1,5 @@
-// The training loop: resume bit for bit, the choice of the best epoch, what it writes, and its errors.
+// The training loop: resume bit for bit, the choice of the best epoch, what it writes, and its
+// errors.
 
 #include "models/training/trainer.h"
 
@@ -12,9 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "data/datasets.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
-#include "data/datasets.h"
 #include "models/training/evaluate.h"
 #include "models/training/model_bundle.h"
 #include "ops/dispatch.h"
@@ -26,11 +27,13 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-// A log that may send the process a SIGINT when something is written to it: from within Run(), at a known moment.
+// A log that may send the process a SIGINT when something is written to it: from within Run(), at a
+// known moment.
 class Log {
  public:
   explicit Log(int interrupt_at_line = 0) : interrupt_at_line_(interrupt_at_line) {
-    file_ = fopencookie(this, "w", {.write = [](void* self, const char* bytes, size_t count) -> ssize_t {
+    file_ = fopencookie(this, "w",
+                        {.write = [](void* self, const char* bytes, size_t count) -> ssize_t {
                           return static_cast<Log*>(self)->Write(bytes, count);
                         }});
     setvbuf(file_, nullptr, _IOLBF, 1 << 16);
@@ -42,7 +45,8 @@ class Log {
  private:
   ssize_t Write(const char* bytes, size_t count) {
     text_.append(bytes, count);
-    if (absl::string_view(bytes, count).substr(0, 6) == "epoch " && ++lines_ == interrupt_at_line_) {
+    if (absl::string_view(bytes, count).substr(0, 6) == "epoch " &&
+        ++lines_ == interrupt_at_line_) {
       kill(getpid(), SIGINT);
     }
     return static_cast<ssize_t>(count);
@@ -66,7 +70,7 @@ absl::StatusOr<TrainResult> Train(const recipe::Recipe& recipe, const TrainOptio
   return Train(recipe, options, log);
 }
 
-// ---- Resume ----------------------------------------------------------------------------------------
+// ---- Resume ------------------------------------------------------------------------------------
 
 struct ResumeCase {
   const char* name;
@@ -80,11 +84,11 @@ TEST_P(ResumeTest, ContinuesBitForBit) {
   const std::string whole = NewDirectory(), parts = NewDirectory();
   const auto expected = Train(recipe, {.out_dir = whole});
   ASSERT_TRUE(expected.ok()) << expected.status();
-  // Interrupted in each epoch but the first; with other threads and metrics, which must not matter.
+  // Interrupted in each epoch but the first; with metrics, which must not matter.
   for (int run = 0; run < 2; ++run) {
     Log log(/*interrupt_at_line=*/1);
     const auto stopped = Train(
-        recipe, {.out_dir = parts, .metrics_file = parts + "/m.jsonl", .threads = 1 + run, .resume = run > 0}, log);
+        recipe, {.out_dir = parts, .metrics_file = parts + "/m.jsonl", .resume = run > 0}, log);
     ASSERT_EQ(stopped.status().code(), absl::StatusCode::kCancelled) << stopped.status();
     EXPECT_THAT(std::string(stopped.status().message()),
                 AllOf(HasSubstr(absl::StrCat("interrupted in epoch ", run + 2, " after 1 batches")),
@@ -116,16 +120,18 @@ INSTANTIATE_TEST_SUITE_P(
     Recipes, ResumeTest,
     testing::Values(ResumeCase{"bnn", {}},
                     ResumeCase{"random",
-                               {"model.mlp.weight_quantizer=stochastic_sign", "model.mlp.input_keep=0.8",
-                                "model.mlp.hidden_keep=0.5", "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
+                               {"model.mlp.weight_quantizer=stochastic_sign",
+                                "model.mlp.input_keep=0.8", "model.mlp.hidden_keep=0.5",
+                                "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
                     ResumeCase{"sgd",
-                               {"optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=cosine",
-                                "schedule.warmup_epochs=1"}},
+                               {"optimizer.name=sgd", "optimizer.momentum=0.9",
+                                "schedule.name=cosine", "schedule.warmup_epochs=1"}},
                     ResumeCase{"adamax_float",
-                               {"optimizer.name=adamax", "optimizer.glorot_scale=false", "loss=SOFTMAX_CROSS_ENTROPY",
-                                "model.mlp.weight_quantizer=", "model.mlp.activation_quantizer=",
-                                "model.mlp.activation=relu"}},
-                    // One batch is an epoch: every interruption is between the last batch and the epoch's end.
+                               {"optimizer.name=adamax", "optimizer.glorot_scale=false",
+                                "loss=SOFTMAX_CROSS_ENTROPY", "model.mlp.weight_quantizer=",
+                                "model.mlp.activation_quantizer=", "model.mlp.activation=relu"}},
+                    // One batch is an epoch: every interruption is between the last batch and the
+                    // epoch's end.
                     ResumeCase{"whole_epochs", {"batch_size=500"}}),
     [](const auto& info) { return std::string(info.param.name); });
 
@@ -133,7 +139,9 @@ TEST(ResumeErrorsTest, EachSaysWhatIsWrong) {
   const recipe::Recipe recipe = TinyRecipe({"epochs=1", "data.limit=200"});
   const std::string directory = NewDirectory();
   const TrainOptions resume{.out_dir = directory, .resume = true};
-  const auto error = [&](const recipe::Recipe& r) { return std::string(Train(r, resume).status().message()); };
+  const auto error = [&](const recipe::Recipe& r) {
+    return std::string(Train(r, resume).status().message());
+  };
   EXPECT_THAT(error(recipe), HasSubstr(directory + "/checkpoint.bgc"));
   ASSERT_TRUE(Train(recipe, {.out_dir = directory}).ok());
   const std::string good = ReadFile(directory + "/checkpoint.bgc");
@@ -148,14 +156,15 @@ TEST(ResumeErrorsTest, EachSaysWhatIsWrong) {
   EXPECT_TRUE(Train(recipe, resume).ok());
 }
 
-// ---- The best epoch --------------------------------------------------------------------------------
+// ---- The best epoch ----------------------------------------------------------------------------
 
 TEST(BestEpochTest, HasTheLeastValidationErrorAndTheLaterOneWinsATie) {
   int ties = 0;
   for (int seed = 1; seed <= 4; ++seed) {
     // Errors of 5 examples come in six values, so that many epochs tie.
-    const recipe::Recipe recipe = TinyRecipe({"data.limit=205", "data.validation_examples=5", "epochs=6",
-                                              "schedule.name=constant", absl::StrCat("seed=", seed)});
+    const recipe::Recipe recipe =
+        TinyRecipe({"data.limit=205", "data.validation_examples=5", "epochs=6",
+                    "schedule.name=constant", absl::StrCat("seed=", seed)});
     const std::string directory = NewDirectory();
     const auto result = Train(recipe, {.out_dir = directory});
     ASSERT_TRUE(result.ok()) << result.status();
@@ -187,7 +196,8 @@ TEST(BestEpochTest, HasTheLeastValidationErrorAndTheLaterOneWinsATie) {
     const auto test = LoadDataset("digits", {.split = Split::kTest, .limit = 205});
     ASSERT_TRUE(train.ok() && test.ok());
     EXPECT_EQ(*ErrorRate(context, *bundle->model, *train, {200, 205}), least);
-    EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, AllExamples(*test)), result->best.test_error());
+    EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, AllExamples(*test)),
+              result->best.test_error());
   }
   EXPECT_GT(ties, 0) << "no seed had a tie: choose others";
 }
@@ -201,15 +211,16 @@ TEST(BestEpochTest, WithoutValidationExamplesItIsTheLast) {
   EXPECT_TRUE(std::isnan(result->best.valid_error()));
 }
 
-// ---- What it writes --------------------------------------------------------------------------------
+// ---- What it writes ----------------------------------------------------------------------------
 
 TEST(TrainerTest, WritesALineAndALayerTableForEachEpochAndTheSameAsJson) {
   const std::string directory = NewDirectory() + "/made/on/the/way";
   Log log;
-  const auto result = Train(TinyRecipe(), {.out_dir = directory, .metrics_file = testing::TempDir() + "/m.jsonl"}, log);
+  const auto result = Train(
+      TinyRecipe(), {.out_dir = directory, .metrics_file = testing::TempDir() + "/m.jsonl"}, log);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(log.text(), AllOf(HasSubstr("epoch 1/3  loss "), HasSubstr("epoch 3/3  loss "), HasSubstr("    hidden1 "),
-                                HasSubstr("    output ")));
+  EXPECT_THAT(log.text(), AllOf(HasSubstr("epoch 1/3  loss "), HasSubstr("epoch 3/3  loss "),
+                                HasSubstr("    hidden1 "), HasSubstr("    output ")));
   EXPECT_THAT(log.text(), testing::Not(HasSubstr("\r"))) << "no bar where nobody looks";
   const std::string text = ReadFile(testing::TempDir() + "/m.jsonl");
   size_t begin = 0;
@@ -217,7 +228,9 @@ TEST(TrainerTest, WritesALineAndALayerTableForEachEpochAndTheSameAsJson) {
     const size_t end = text.find('\n', begin);
     ASSERT_NE(end, std::string::npos);
     checkpoint::EpochMetrics metrics;
-    ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(text.substr(begin, end - begin), &metrics).ok());
+    ASSERT_TRUE(
+        google::protobuf::util::JsonStringToMessage(text.substr(begin, end - begin), &metrics)
+            .ok());
     EXPECT_EQ(metrics.epoch(), epoch);
     EXPECT_GT(metrics.seconds(), 0);
     EXPECT_GT(metrics.learning_rate(), 0);
@@ -237,31 +250,24 @@ TEST(TrainerTest, WritesALineAndALayerTableForEachEpochAndTheSameAsJson) {
 // Dropout puts a layer's quantizer in front of the drop; its window is observed all the same.
 TEST(TrainerTest, TheWindowIsObservedWithDropoutToo) {
   const std::string directory = NewDirectory();
-  const auto result = Train(TinyRecipe({"epochs=1", "data.limit=200", "model.mlp.hidden_keep=0.5"}), {.out_dir = directory});
+  const auto result = Train(TinyRecipe({"epochs=1", "data.limit=200", "model.mlp.hidden_keep=0.5"}),
+                            {.out_dir = directory});
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->best.layers_size(), 3);
   EXPECT_TRUE(result->best.layers(1).has_inside_window());
   EXPECT_TRUE(result->best.layers(2).has_inside_window());
 }
 
-TEST(TrainerTest, TheResultDoesNotDependOnThreads) {
-  const recipe::Recipe recipe = TinyRecipe({"epochs=2"});
-  const std::string one = NewDirectory(), three = NewDirectory();
-  ASSERT_TRUE(Train(recipe, {.out_dir = one, .threads = 1}).ok());
-  ASSERT_TRUE(Train(recipe, {.out_dir = three, .threads = 3}).ok());
-  ExpectSameCheckpoints(one + "/checkpoint.bgc", three + "/checkpoint.bgc");
-}
-
 TEST(TrainerTest, ADivergedRunNamesLayerAndCheckpoint) {
-  const std::vector<std::string> diverging = {"optimizer.name=sgd", "optimizer.glorot_scale=false",
-                                              "optimizer.learning_rate=1e30", "schedule.name=constant",
-                                              "model.mlp.weight_quantizer=", "model.mlp.activation_quantizer=",
-                                              "model.mlp.activation=relu"};
+  const std::vector<std::string> diverging = {
+      "optimizer.name=sgd",       "optimizer.glorot_scale=false", "optimizer.learning_rate=1e30",
+      "schedule.name=constant",   "model.mlp.weight_quantizer=",  "model.mlp.activation_quantizer=",
+      "model.mlp.activation=relu"};
   const auto result = Train(TinyRecipe(diverging), {.out_dir = NewDirectory()});
   EXPECT_EQ(result.status().code(), absl::StatusCode::kOutOfRange);
   EXPECT_THAT(std::string(result.status().message()),
-              AllOf(HasSubstr("epoch 1, batch "), HasSubstr("layer '"), HasSubstr("no checkpoint was written yet"),
-                    HasSubstr("learning_rate")));
+              AllOf(HasSubstr("epoch 1, batch "), HasSubstr("layer '"),
+                    HasSubstr("no checkpoint was written yet"), HasSubstr("learning_rate")));
 }
 
 TEST(TrainerTest, WhatIsWrongIsFoundBeforeTraining) {
@@ -306,7 +312,8 @@ TEST(TrainerTest, AnOutputThatCannotBeMade) {
 
 TEST(TrainerTest, ADeviceThatIsNotThere) {
   if (DeviceStatus(Device::kCuda).ok()) GTEST_SKIP() << "this build runs on CUDA";
-  const auto result = Trainer::Create(TinyRecipe(), {.out_dir = NewDirectory(), .device = Device::kCuda});
+  const auto result =
+      Trainer::Create(TinyRecipe(), {.out_dir = NewDirectory(), .device = Device::kCuda});
   EXPECT_FALSE(result.ok());
 }
 

@@ -1,5 +1,5 @@
-// What training steps do to small nets: recorded losses, overfitting, clipped latent weights, gradients at the binarized
-// weights.
+// What training steps do to small nets: recorded losses, overfitting, clipped latent weights,
+// gradients at the binarized weights.
 
 #include <algorithm>
 #include <cmath>
@@ -32,7 +32,8 @@ MlpOptions Options(const std::string& activation_quantizer, const std::string& w
 
 class Training {
  public:
-  Training(const MlpOptions& options, const OptimizerOptions& optimizer, const std::string& name = "adam")
+  Training(const MlpOptions& options, const OptimizerOptions& optimizer,
+           const std::string& name = "adam")
       : context_({.threads = 1}),
         store_(5),
         net_(store_.Root(), options),
@@ -70,12 +71,13 @@ class Training {
   Examples examples_;
 };
 
-// ---- Golden training -------------------------------------------------------------------------------
+// ---- Golden training ---------------------------------------------------------------------------
 //
-// The numbers were printed by this very test ("losses: ...", which it shows when it fails) at the commit that added it,
-// on x86-64 with AVX-512; with oneDNN limited to AVX2 and to SSE4.1 (ONEDNN_MAX_CPU_ISA) they pass too. Other
-// instruction sets sum in another order: hence a tolerance, which is far below what a change of formula, initial values,
-// random streams or order of operations does. Record anew only for a change that is meant, and say so in the commit.
+// The numbers were printed by this very test ("losses: ...", which it shows when it fails) at the
+// commit that added it, on x86-64 with AVX-512; with oneDNN limited to AVX2 and to SSE4.1
+// (ONEDNN_MAX_CPU_ISA) they pass too. Other instruction sets sum in another order: hence a
+// tolerance, which is far below what a change of formula, initial values, random streams or order
+// of operations does. Record anew only for a change that is meant, and say so in the commit.
 
 void ExpectLosses(Training& training, const std::vector<float>& recorded) {
   std::string text;
@@ -88,20 +90,21 @@ void ExpectLosses(Training& training, const std::vector<float>& recorded) {
   }
   ASSERT_EQ(losses.size(), recorded.size()) << "losses: " << text;
   for (size_t i = 0; i < losses.size(); ++i) {
-    EXPECT_NEAR(losses[i], recorded[i], 2e-6 * std::abs(recorded[i])) << "step " << i << ", losses: " << text;
+    EXPECT_NEAR(losses[i], recorded[i], 2e-6 * std::abs(recorded[i]))
+        << "step " << i << ", losses: " << text;
   }
 }
 
 TEST(GoldenTrainingTest, BinaryNet) {
   Training training(Options("sign", "sign"), {.learning_rate = 0.01, .glorot_scale = true});
-  ExpectLosses(training, {1.86642969f, 1.48436844f, 1.23940516f, 1.06965387f, 0.939823925f, 0.817583442f, 0.697935283f, 0.678282142f,
-                          0.594407856f, 0.5641433f});
+  ExpectLosses(training, {1.86642969f, 1.48436844f, 1.23940516f, 1.06965387f, 0.939823925f,
+                          0.817583442f, 0.697935283f, 0.678282142f, 0.594407856f, 0.5641433f});
 }
 
 TEST(GoldenTrainingTest, FloatNet) {
   Training training(Options("identity", "identity", "relu"), {.learning_rate = 0.01});
-  ExpectLosses(training, {2.1034255f, 1.29687405f, 0.876526952f, 0.670705855f, 0.563352883f, 0.498758942f, 0.453050971f, 0.413851857f,
-                          0.380650789f, 0.350387931f});
+  ExpectLosses(training, {2.1034255f, 1.29687405f, 0.876526952f, 0.670705855f, 0.563352883f,
+                          0.498758942f, 0.453050971f, 0.413851857f, 0.380650789f, 0.350387931f});
 }
 
 // Dropout and stochastic weights: the random streams are part of what must not change.
@@ -110,11 +113,11 @@ TEST(GoldenTrainingTest, RandomNet) {
   options.input_keep = 0.8f;
   options.hidden_keep = 0.5f;
   Training training(options, {.learning_rate = 0.05}, "sgd");
-  ExpectLosses(training, {2.03567004f, 2.30939102f, 2.16634345f, 1.58221757f, 2.06458473f, 1.83122659f, 1.4698621f, 1.51222336f,
-                          1.56486869f, 1.62212026f});
+  ExpectLosses(training, {2.03567004f, 2.30939102f, 2.16634345f, 1.58221757f, 2.06458473f,
+                          1.83122659f, 1.4698621f, 1.51222336f, 1.56486869f, 1.62212026f});
 }
 
-// ---- Overfitting one batch -------------------------------------------------------------------------
+// ---- Overfitting one batch ---------------------------------------------------------------------
 
 struct OverfitCase {
   const char* activation_quantizer;
@@ -154,21 +157,22 @@ INSTANTIATE_TEST_SUITE_P(
                     OverfitCase{"ternary(0.3)", "stochastic_ternary", "identity", "identity"},
                     OverfitCase{"k_bit(2)", "k_bit(2)", "identity", "identity"},
                     OverfitCase{"k_bit(4)", "k_bit(4)", "tanh", "identity"},
-                    OverfitCase{"dorefa_activation(2)", "dorefa_weight(1)", "identity", "dorefa_gradient(6)"},
+                    OverfitCase{"dorefa_activation(2)", "dorefa_weight(1)", "identity",
+                                "dorefa_gradient(6)"},
                     OverfitCase{"dorefa_activation(4)", "dorefa_weight(4)", "identity", "identity"},
                     OverfitCase{"identity", "identity", "relu", "identity"},
                     OverfitCase{"identity", "identity", "sigmoid", "identity"},
                     OverfitCase{"identity", "identity", "leaky_relu", "identity"}),
     [](const testing::TestParamInfo<OverfitCase>& info) {
-      std::string name = std::string(info.param.activation_quantizer) + "_" + info.param.weight + "_" +
-                         info.param.activation + "_" + info.param.gradient;
+      std::string name = std::string(info.param.activation_quantizer) + "_" + info.param.weight +
+                         "_" + info.param.activation + "_" + info.param.gradient;
       for (char& c : name) {
         if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
       }
       return name;
     });
 
-// ---- Latent weights --------------------------------------------------------------------------------
+// ---- Latent weights ----------------------------------------------------------------------------
 
 TEST(LatentWeightsTest, StayWithinTheClip) {
   for (const float clip : {1.0f, 0.25f}) {
@@ -195,7 +199,8 @@ TEST(LatentWeightsTest, StayWithinTheClip) {
   }
 }
 
-// The straight-through estimator of weights: what arrives at the latent weight is the gradient at the binarized one.
+// The straight-through estimator of weights: what arrives at the latent weight is the gradient at
+// the binarized one.
 TEST(LatentWeightsTest, TheirGradientIsThatOfTheBinarizedOnes) {
   Training latent(Options("sign", "sign"), {.learning_rate = 0.01, .glorot_scale = true});
   for (int step = 0; step < 5; ++step) {
@@ -206,7 +211,9 @@ TEST(LatentWeightsTest, TheirGradientIsThatOfTheBinarizedOnes) {
       Parameter& other = *store.Find(parameter->name);
       for (int64_t i = 0; i < parameter->value.num_elements(); ++i) {
         const float w = parameter->value.data<float>()[i];
-        other.value.mutable_data<float>()[i] = !parameter->is_quantized() ? w : w >= 0 ? 1.0f : -1.0f;
+        other.value.mutable_data<float>()[i] = !parameter->is_quantized() ? w
+                                               : w >= 0                   ? 1.0f
+                                                                          : -1.0f;
       }
     }
     {
@@ -227,7 +234,8 @@ TEST(LatentWeightsTest, TheirGradientIsThatOfTheBinarizedOnes) {
       float largest = 0;
       for (const float g : b) largest = std::max(largest, std::abs(g));
       EXPECT_GT(largest, 0) << parameter->name;
-      for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 2e-5 * largest) << parameter->name << " " << i;
+      for (size_t i = 0; i < a.size(); ++i)
+        ASSERT_NEAR(a[i], b[i], 2e-5 * largest) << parameter->name << " " << i;
     }
     // Adds the same gradient once more: a step all the same.
     latent.Step();
