@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/atomic_file.h"
 #include "core/file_error.h"
 #include "core/status_macros.h"
 #include "data/datasets.h"
@@ -82,6 +83,8 @@ absl::Status Trainer::Load() {
   std::error_code error;
   std::filesystem::create_directories(options_.out_dir, error);
   if (error) return FileError("create directory", options_.out_dir, error.value());
+  // A directory that cannot be written to is found now, not after the first epoch. The file is given up at once.
+  BITGRAD_RETURN_IF_ERROR(AtomicFile::Create(LatestPath()).status());
   *state_.mutable_recipe() = recipe_;
   state_.set_features(train_.features());
   state_.set_classes(train_.num_classes);

@@ -215,6 +215,15 @@ bool LimitFiles() {
   return setrlimit(RLIMIT_FSIZE, &limit) == 0;
 }
 
+TEST_F(ErrorsTest, ACheckpointThatCannotBeWrittenIsFoundBeforeTraining) {
+  const std::string directory = NewDirectory();
+  ASSERT_TRUE(std::filesystem::create_directory(directory + "/checkpoint.bgc"));
+  const ProgramResult result =
+      RunProgram("models/train", TinyTrainArguments(world.data, directory));
+  ExpectError(result, directory + "/checkpoint.bgc");
+  EXPECT_THAT(result.out, testing::Not(HasSubstr("epoch 1/")));
+}
+
 TEST_F(ErrorsTest, FilesThatMayNotGrow) {
   const std::string out = NewDirectory();
   ExpectError(
