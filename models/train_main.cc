@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/types/optional.h"
 #include "core/run_main.h"
 #include "core/status_macros.h"
 #include "core/working_directory.h"
@@ -22,7 +23,7 @@
 ABSL_FLAG(std::string, recipe, "", "A built-in recipe's name or a file. Default: digits_bnn_mlp.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
 ABSL_FLAG(std::string, out, "", "Directory for checkpoints. Default: bitgrad_<recipe's name>.");
-ABSL_FLAG(int, epochs, 0, "Epochs; 0: the recipe's.");
+ABSL_FLAG(absl::optional<int>, epochs, absl::nullopt, "Epochs. Default: the recipe's.");
 ABSL_FLAG(int64_t, seed, -1, "Seed; negative: the recipe's.");
 ABSL_FLAG(int, threads, 0, "Threads; 0: one per core.");
 ABSL_FLAG(std::string, device, "cpu", "cpu or cuda.");
@@ -72,10 +73,11 @@ absl::StatusOr<recipe::Recipe> RecipeFromFlags() {
        absl::StrSplit(absl::GetFlag(FLAGS_set), '\n', absl::SkipEmpty())) {
     BITGRAD_RETURN_IF_ERROR(SetField(assignment, recipe));
   }
-  if (const int epochs = absl::GetFlag(FLAGS_epochs); epochs < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("--epochs=", epochs, " is negative"));
-  } else if (epochs > 0) {
-    recipe.set_epochs(epochs);
+  if (const absl::optional<int> epochs = absl::GetFlag(FLAGS_epochs); epochs.has_value()) {
+    if (*epochs <= 0) {
+      return absl::InvalidArgumentError(absl::StrCat("--epochs=", *epochs, " has to be positive"));
+    }
+    recipe.set_epochs(*epochs);
   }
   if (const int64_t seed = absl::GetFlag(FLAGS_seed); seed >= 0) recipe.set_seed(seed);
   return recipe;

@@ -111,6 +111,7 @@ TEST_F(ErrorsTest, Set) {
 
 TEST_F(ErrorsTest, SizesAndRates) {
   ExpectTrainError({"--epochs=-1"}, "--epochs=-1");
+  ExpectTrainError({"--epochs=0"}, "--epochs=0");
   ExpectTrainError({"--threads=-1"}, "--threads=-1");
   ExpectTrainError({"--threads=100000"}, "--threads=100000");
   for (const char* value : {"0", "-1"}) {
@@ -124,7 +125,6 @@ TEST_F(ErrorsTest, SizesAndRates) {
     ExpectTrainError({absl::StrCat("--set=schedule.final_learning_rate=", value)},
                      "final_learning_rate");
   }
-  // As a recipe's: --epochs=0 asks for the recipe's own.
   ExpectProgramError("models/train",
                      {"--recipe=mnist_bnn_mlp_small", "--data_dir=" + world.data,
                       "--out=" + NewDirectory(), "--set=epochs=0"},

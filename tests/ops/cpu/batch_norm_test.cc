@@ -98,6 +98,20 @@ TEST_P(BatchNormTest, ConstantColumnHasVarianceZero) {
   EXPECT_EQ(dbeta, 100.0f);
 }
 
+// The root has no slope at 0: no gradient flows through a variance of 0.
+TEST_P(BatchNormTest, VarianceOfZeroPassesNoGradient) {
+  const std::vector<float> x = {1, 2}, dy = {3, 1};
+  const float gamma = 2, mean = 0, variance = 0, inv_std = 5;
+  std::vector<float> dx(2);
+  float dgamma, dbeta;
+  kernels_.batch_norm_train_backward(one_, {x.data(), 2, 1}, {dy.data(), 2, 1}, &gamma, &mean,
+                                     &variance, &inv_std, EpsilonPlacement::kOutsideRoot,
+                                     {dx.data(), 2, 1}, &dgamma, &dbeta);
+  EXPECT_EQ(dx, (std::vector<float>{10, -10}));  // gamma inv_std (dy - mean(dy))
+  EXPECT_EQ(dgamma, 25.0f);
+  EXPECT_EQ(dbeta, 4.0f);
+}
+
 TEST_P(BatchNormTest, TrainBackward) {
   Random random(3);
   BITGRAD_TRACE_SEED(random);

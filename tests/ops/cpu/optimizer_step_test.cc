@@ -147,6 +147,16 @@ TEST_P(OptimizerStepTest, NanIsKept) {
   for (float value : v) EXPECT_TRUE(std::isnan(value));
 }
 
+TEST_P(OptimizerStepTest, AnInfiniteClipIsNeverReached) {
+  const StepArgs args = {.learning_rate = 1, .gradient_scale = 1, .weight_decay = 0, .weight_scale = 1, .clip = kInfinity};
+  const std::vector<float> g(20, -kInfinity);
+  std::vector<float> w(20, 0.5f);
+  StepCounts counts;
+  kernels_.sgd_step(one_, args, 0.0f, false, g.data(), nullptr, w.data(), 20, &counts);
+  EXPECT_EQ(w, std::vector<float>(20, kInfinity));
+  EXPECT_EQ(counts.at_clip, 0);
+}
+
 BITGRAD_INSTANTIATE_FOR_TARGETS(OptimizerStepTest);
 
 }  // namespace
