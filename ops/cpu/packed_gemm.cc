@@ -11,10 +11,12 @@
 // are summed at the end of each.
 //
 // Limit: XOR, VPOPCNTQ and add are three instructions per 512 bits on the two vector ports of Ice Lake and later, so
-// 512 / 1.5 = 341 bit-MAC per cycle and core. Measured on one core of a busy Sapphire Rapids at up to 3.5 GHz, best of
-// many: m = 100, n = k = 4096: 1,100 GMAC/s into int32 (306 per cycle); 512 x 4096 x 4096: 1,060 into bits (300); m = 10:
-// 860; m = 1 reads b at 55 GB/s (440 GMAC/s). At 4096^3 into bits 980; into int32 640, as 64 MB of output have to be
-// written to a memory that is shared.
+// 512 / 1.5 = 341 bit-MAC per cycle and core. Measured on one core of a Sapphire Rapids at 4.1 GHz, best of many:
+//   m = 512, n = k = 4096   1,260 GMAC/s (309 per cycle) into bits, 1,235 into int32; two threads 2,550
+//   4096^3                  1,200 (292) into bits; 960 (235) into int32, where 64 MB of output go to memory
+//   1024^3                  1,040 (254)
+//   m = 10, n = k = 4096    970 (238)
+//   m = 1, n = k = 4096     490: b is read at 60 GB/s
 
 #include <algorithm>
 #include <cstdint>
