@@ -1,119 +1,226 @@
-// Packed GEMM against oneDNN's sgemm on the same shapes, one after the other in one run.
+// Packed GEMM against oneDNN's float and int8 products, shape by shape in one run.
 //
-//   ./bazelw run //bench:packed_gemm -- --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
+//   ./bazelw run //bench:packed_gemm -- --benchmark_filter=square --benchmark_repetitions=5
 //
-// Workloads, m x n x k:
-//   Sgemm/..            float GEMM through the gemm_f32 kernel (the baseline)
-//   Packed/..           +-1 x +-1 from packed operands to int32
-//   PackAndMultiply/..  the same from float activations: packing included, as a layer does it
-// Reported: GMAC/s (the counter), medians over repetitions. Operands are random bits; each result is checked against the
-// float product before anything is timed. Arguments: m, n, k, threads.
+// Shapes: bench/shapes/*.txt (bench/shapes.h), each on one thread and on two. Names of benchmarks:
+// WORKLOAD/FAMILY/NAME/MxNxK/threads:T. Workloads:
+//   Sgemm            float product through the gemm_f32 kernel: the baseline
+//   Int8             oneDNN's s8 x s8 -> s32: what int8 would give
+//   Packed           +-1 x +-1, packed operands to int32
+//   PackedToBits     packed operands to threshold bits, as in an inner layer of a frozen net
+//   PackAndMultiply  float activations packed, then multiplied into float, as in a layer's forward pass in training
+// Operands are random signs. Before anything of a shape is timed, every workload's result is compared with the float
+// product, which is exact; none may differ.
+//
+// Counters: GMAC/s, a MAC being a multiplication and an addition of one element, whatever its bits; of_limit, the share
+// of the rate of XNOR-popcount's register-only loop (bench/port_limit.h) times the threads, absent where that has none.
+//
+// Flags: --hwy_target (bench/bench_main.h); --shapes=DIRECTORY, other shapes.
 
-#include <array>
+#include <omp.h>
+
+#include <cmath>
 #include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
 
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "bench/bench_main.h"
+#include "bench/port_limit.h"
+#include "bench/shapes.h"
 #include "benchmark/benchmark.h"
 #include "core/bit_matrix.h"
 #include "core/exec_context.h"
 #include "core/rng.h"
+#include "core/status_macros.h"
 #include "core/tensor.h"
+#include "oneapi/dnnl/dnnl.h"
 #include "ops/dispatch.h"
+
+ABSL_FLAG(std::string, shapes, "", "Directory with files of shapes; empty: bench/shapes.");
 
 namespace bitgrad {
 namespace {
 
-// a [m, k] and b [n, k] of +-1, as floats and as bits, and whether the kernels agree on their product.
-struct Problem {
-  explicit Problem(const benchmark::State& state)
-      : context({.threads = static_cast<int>(state.range(3))}),
-        kernels(KernelsFor(Device::kCpu)),
-        m(state.range(0)),
-        n(state.range(1)),
-        k(state.range(2)),
-        a({m, k}, DType::kFloat32),
-        b({n, k}, DType::kFloat32),
-        c({m, n}, DType::kFloat32),
-        dots({m, n}, DType::kInt32),
-        a_bits(m, k),
-        b_bits(n, k) {
-    Fill(1, a);
-    Fill(2, b);
-    kernels.pack_signs(context, a.matrix<float>(), a_bits.mutable_view(), {});
-    kernels.pack_signs(context, b.matrix<float>(), b_bits.mutable_view(), {});
-    Sgemm();
-    Packed();
-    for (int64_t i = 0; i < m * n; ++i) {
-      agrees &= c.data<float>()[i] == static_cast<float>(dots.data<int32_t>()[i]);
-    }
-  }
-
-  static void Fill(uint32_t stream, Tensor& t) {
+struct Signs {
+  Signs(uint32_t stream, int64_t rows, int64_t cols)
+      : floats({rows, cols}, DType::kFloat32), int8s(static_cast<size_t>(rows * cols)), bits(rows, cols) {
     const RngStream rng{.seed = 7, .stream = stream};
-    for (int64_t i = 0; i < t.num_elements(); ++i) {
-      t.mutable_data<float>()[i] = RandomWord(rng, i) & 1 ? 1.0f : -1.0f;
+    float* values = floats.mutable_data<float>();
+    RngBlock block = {};
+    for (int64_t i = 0; i < rows * cols; ++i) {
+      if (i % 128 == 0) block = RandomBlock(rng, static_cast<uint64_t>(i / 128));
+      int8s[i] = block.word[i % 128 / 32] >> (i % 32) & 1 ? 1 : -1;
+      values[i] = int8s[i];
     }
   }
-
-  void Sgemm() {
-    kernels.gemm_f32(context, false, true, 1.0f, a.matrix<float>(), b.matrix<float>(), 0.0f,
-                     c.mutable_matrix<float>());
-  }
-  void Packed() {
-    kernels.packed_gemm_i32(context, a_bits.view(), b_bits.view(), 0, false,
-                            dots.mutable_matrix<int32_t>());
-  }
-  void Pack() { kernels.pack_signs(context, a.matrix<float>(), a_bits.mutable_view(), {}); }
-
-  ExecContext context;
-  const Kernels& kernels;
-  int64_t m, n, k;
-  Tensor a, b, c, dots;
-  BitMatrix a_bits, b_bits;
-  bool agrees = true;
+  Tensor floats;
+  std::vector<int8_t> int8s;
+  BitMatrix bits;
 };
 
-template <typename Body>
-void Run(benchmark::State& state, Body body) {
-  Problem problem(state);
-  if (!problem.agrees) {
-    state.SkipWithError("packed and float products differ");
+// The operands of a shape in every form, the results, and every way to compute them.
+class Problem {
+ public:
+  explicit Problem(const GemmShape& shape)
+      : m_(shape.m),
+        n_(shape.n),
+        k_(shape.k),
+        a_(1, m_, k_),
+        b_(2, n_, k_),
+        products_({m_, n_}, DType::kFloat32),
+        dots_({m_, n_}, DType::kInt32),
+        threshold_(static_cast<size_t>(n_)),
+        flip_(static_cast<size_t>(n_)),
+        signs_(m_, n_) {
+    const RngStream rng{.seed = 7, .stream = 3};
+    for (int64_t j = 0; j < n_; ++j) {
+      // Within two deviations of a dot product, so that both bits are frequent.
+      threshold_[j] = static_cast<int32_t>((4 * Uniform(rng, 2 * j) - 2) * std::sqrt(static_cast<double>(k_)));
+      flip_[j] = RandomWord(rng, 2 * j + 1) & 1;
+    }
+    ExecContext context;
+    kernels_.pack_signs(context, b_.floats.matrix<float>(), b_.bits.mutable_view(), {});
+    kernels_.pack_signs(context, a_.floats.matrix<float>(), a_.bits.mutable_view(), {});
+    Check(context);
+  }
+
+  double macs() const { return static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(k_); }
+  // Empty, or the workload whose result differed from the float product.
+  const std::string& wrong() const { return wrong_; }
+
+  void Sgemm(ExecContext& context) { MultiplyFloats(context, products_); }
+  void Int8(ExecContext& context) {
+    const int32_t no_offset = 0;
+    omp_set_num_threads(context.threads());  // oneDNN's number of threads
+    dnnl_gemm_s8s8s32('N', 'T', 'F', m_, n_, k_, 1.0f, a_.int8s.data(), k_, 0, b_.int8s.data(), k_, 0, 0.0f,
+                      dots_.mutable_data<int32_t>(), n_, &no_offset);
+  }
+  void Packed(ExecContext& context) {
+    kernels_.packed_gemm_i32(context, a_.bits.view(), b_.bits.view(), 0, false, dots_.mutable_matrix<int32_t>());
+  }
+  void PackedToBits(ExecContext& context) {
+    kernels_.packed_gemm_threshold(context, a_.bits.view(), b_.bits.view(), threshold_.data(), flip_.data(),
+                                   signs_.mutable_view());
+  }
+  void PackAndMultiply(ExecContext& context) {
+    kernels_.pack_signs(context, a_.floats.matrix<float>(), a_.bits.mutable_view(), {});
+    kernels_.packed_gemm_f32(context, a_.bits.view(), b_.bits.view(), 1.0f, products_.mutable_matrix<float>());
+  }
+
+ private:
+  void MultiplyFloats(ExecContext& context, Tensor& c) {
+    kernels_.gemm_f32(context, false, true, 1.0f, a_.floats.matrix<float>(), b_.floats.matrix<float>(), 0.0f,
+                      c.mutable_matrix<float>());
+  }
+
+  void Check(ExecContext& context) {
+    Tensor expected({m_, n_}, DType::kFloat32);
+    MultiplyFloats(context, expected);
+    const auto check = [&](const char* workload, const auto& element) {
+      const float* e = expected.data<float>();
+      bool same = context.status().ok();
+      for (int64_t i = 0; i < m_; ++i) {
+        for (int64_t j = 0; j < n_; ++j) same &= element(i, j, static_cast<int32_t>(e[i * n_ + j]));
+      }
+      if (!same && wrong_.empty()) wrong_ = workload;
+    };
+    const auto same_dot = [&](int64_t i, int64_t j, int32_t dot) {
+      return dots_.data<int32_t>()[i * n_ + j] == dot;
+    };
+    Int8(context);
+    check("Int8", same_dot);
+    Packed(context);
+    check("Packed", same_dot);
+    PackedToBits(context);
+    check("PackedToBits", [&](int64_t i, int64_t j, int32_t dot) {
+      return signs_.view().bit(i, j) == ((dot >= threshold_[j]) != (flip_[j] != 0));
+    });
+    PackAndMultiply(context);
+    check("PackAndMultiply",
+          [&](int64_t i, int64_t j, int32_t dot) { return products_.data<float>()[i * n_ + j] == dot; });
+  }
+
+  const Kernels& kernels_ = KernelsFor(Device::kCpu);
+  int64_t m_, n_, k_;
+  Signs a_, b_;
+  Tensor products_, dots_;
+  std::vector<int32_t> threshold_;
+  std::vector<uint8_t> flip_;
+  BitMatrix signs_;
+  std::string wrong_;
+};
+
+struct Workload {
+  const char* name;
+  void (Problem::*run)(ExecContext&);
+};
+constexpr Workload kWorkloads[] = {{"Sgemm", &Problem::Sgemm},
+                                   {"Int8", &Problem::Int8},
+                                   {"Packed", &Problem::Packed},
+                                   {"PackedToBits", &Problem::PackedToBits},
+                                   {"PackAndMultiply", &Problem::PackAndMultiply}};
+
+// Google Benchmark calls the function anew for each repetition; the benchmarks of a shape follow each other and share
+// the last problem, which takes seconds to set up where it is large.
+Problem& ProblemOf(const GemmShape& shape) {
+  static std::unique_ptr<Problem> problem;
+  static GemmShape of;
+  if (problem == nullptr || of.m != shape.m || of.n != shape.n || of.k != shape.k) {
+    problem.reset();  // Before the next one is allocated.
+    problem = std::make_unique<Problem>(shape);
+    of = shape;
+  }
+  return *problem;
+}
+
+void Run(benchmark::State& state, const GemmShape& shape, const Workload& workload, int threads, double limit) {
+  Problem& problem = ProblemOf(shape);
+  if (!problem.wrong().empty()) {
+    state.SkipWithError((problem.wrong() + " differs from the float product").c_str());
     return;
   }
-  for (auto _ : state) {
-    body(problem);
-    benchmark::ClobberMemory();
+  ExecContext context({.threads = threads});
+  const double seconds = SecondsPerIteration(state, [&] { (problem.*workload.run)(context); });
+  if (!context.status().ok()) state.SkipWithError(std::string(context.status().message()).c_str());
+  const double rate = problem.macs() * 1e-9 / seconds;
+  state.counters["GMAC/s"] = rate;
+  if (limit > 0) state.counters["of_limit"] = rate / (limit * threads);
+}
+
+absl::Status Register() {
+  std::string directory = absl::GetFlag(FLAGS_shapes);
+  if (directory.empty()) {
+    BITGRAD_ASSIGN_OR_RETURN(directory, FindShapesDirectory());
   }
-  state.counters["GMAC/s"] =
-      benchmark::Counter(static_cast<double>(problem.m * problem.n * problem.k) * 1e-9,
-                         benchmark::Counter::kIsIterationInvariantRate);
-}
-
-void Sgemm(benchmark::State& state) {
-  Run(state, [](Problem& p) { p.Sgemm(); });
-}
-void Packed(benchmark::State& state) {
-  Run(state, [](Problem& p) { p.Packed(); });
-}
-void PackAndMultiply(benchmark::State& state) {
-  Run(state, [](Problem& p) {
-    p.Pack();
-    p.Packed();
-  });
-}
-
-void Shapes(benchmark::internal::Benchmark* bench) {
-  for (const auto& [m, n, k] : {std::array<int64_t, 3>{1, 1024, 1024}, {1, 4096, 4096},
-                                {100, 1024, 1024}, {100, 4096, 4096}, {1000, 1024, 1024},
-                                {1024, 1024, 1024}, {2048, 2048, 2048}, {4096, 4096, 4096}}) {
-    for (int64_t threads : {1, 2}) bench->Args({m, n, k, threads});
+  BITGRAD_ASSIGN_OR_RETURN(const std::vector<ShapeFamily> families, ReadShapeFamilies(directory));
+  const PortLimit limit = MeasurePortLimit();
+  AddToContext(limit);
+  for (const ShapeFamily& family : families) {
+    for (const GemmShape& shape : family.shapes) {
+      for (const int threads : {1, 2}) {
+        for (const Workload& workload : kWorkloads) {
+          const std::string name = absl::StrCat(workload.name, "/", family.name, "/", shape.name, "/", shape.m, "x",
+                                                shape.n, "x", shape.k, "/threads:", threads);
+          // Wall time: with several threads the main thread's own time says little.
+          benchmark::RegisterBenchmark(name.c_str(),
+                                       [shape, &workload, threads, limit](benchmark::State& state) {
+                                         Run(state, shape, workload, threads, limit.loop_gmacs);
+                                       })
+              ->UseRealTime()
+              ->Unit(benchmark::kMicrosecond);
+        }
+      }
+    }
   }
-  // Wall time: with several threads the main thread's own time says little.
-  bench->UseRealTime()->Unit(benchmark::kMicrosecond);
+  return absl::OkStatus();
 }
-
-BENCHMARK(Sgemm)->Apply(Shapes);
-BENCHMARK(Packed)->Apply(Shapes);
-BENCHMARK(PackAndMultiply)->Apply(Shapes);
 
 }  // namespace
 }  // namespace bitgrad
+
+int main(int argc, char** argv) {
+  return bitgrad::BenchMain(argc, argv, [] { return bitgrad::Register(); });
+}
