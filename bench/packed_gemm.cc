@@ -28,6 +28,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "bench/bench_main.h"
+#include "bench/last.h"
 #include "bench/port_limit.h"
 #include "bench/shapes.h"
 #include "benchmark/benchmark.h"
@@ -163,21 +164,11 @@ constexpr Workload kWorkloads[] = {{"Sgemm", &Problem::Sgemm},
                                    {"PackedToBits", &Problem::PackedToBits},
                                    {"PackAndMultiply", &Problem::PackAndMultiply}};
 
-// Google Benchmark calls the function anew for each repetition; the benchmarks of a shape follow each other and share
-// the last problem, which takes seconds to set up where it is large.
-Problem& ProblemOf(const GemmShape& shape) {
-  static std::unique_ptr<Problem> problem;
-  static GemmShape of;
-  if (problem == nullptr || of.m != shape.m || of.n != shape.n || of.k != shape.k) {
-    problem.reset();  // Before the next one is allocated.
-    problem = std::make_unique<Problem>(shape);
-    of = shape;
-  }
-  return *problem;
-}
-
 void Run(benchmark::State& state, const GemmShape& shape, const Workload& workload, int threads, double limit) {
-  Problem& problem = ProblemOf(shape);
+  // The benchmarks of a shape follow each other; its operands take seconds to make where it is large.
+  static Last<Problem> last;
+  Problem& problem = last.Get(absl::StrCat(shape.m, "x", shape.n, "x", shape.k),
+                              [&] { return std::make_unique<Problem>(shape); });
   if (!problem.wrong().empty()) {
     state.SkipWithError((problem.wrong() + " differs from the float product").c_str());
     return;

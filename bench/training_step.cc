@@ -1,0 +1,189 @@
+// A training step of 784-W-W-W-10: forward, backward and update, binarized against the same net in float.
+//
+//   ./bazelw run //bench:training_step -- --benchmark_repetitions=5
+//
+// Names: MODE/width:W/batch:B/threads:T. The modes are the rows of kModes; Float is the baseline. Widths 1024 and 4096,
+// batch 100, one thread and two; with --sweep widths 256..4096 at batch 100 and batches 10..1000 at width 1024.
+//
+// A step is what training does with a batch: the model's forward pass, squared hinge, the backward pass, Adam with the
+// clip of latent weights; data are random, so reading a data set is not in it. Before anything is timed ten steps on one
+// batch have to lower its loss.
+//
+// Counters: steps/s, and the milliseconds of a step's parts, forward_ms, backward_ms and update_ms; held_bytes, what the
+// context's memory holds between forward and backward more than before the step (values kept for the backward pass, no
+// weights in float); peak_bytes, the most that it holds during a step (gradients of weights among it).
+
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "bench/bench_main.h"
+#include "bench/last.h"
+#include "bench/mlp_nets.h"
+#include "benchmark/benchmark.h"
+#include "core/exec_context.h"
+#include "core/status_macros.h"
+#include "models/mlp.h"
+#include "ops/losses.h"
+#include "optim/adam.h"
+
+ABSL_FLAG(bool, sweep, false, "Times more widths and batch sizes, for plots.");
+
+namespace bitgrad {
+namespace {
+
+struct Mode {
+  const char* name;
+  MlpOptions (*net)(int64_t width);
+  double learning_rate;
+};
+
+constexpr Mode kModes[] = {
+    {"Float", FloatMlp, 1e-3},
+    {"Binary", BinaryMlp, 3e-3},  // exact gradients
+};
+
+struct Size {
+  int64_t width;
+  int64_t batch;
+  int threads;
+};
+
+class Training {
+ public:
+  Training(const Mode& mode, const Size& size)
+      : context_({.threads = size.threads}),
+        images_(std::move(RandomImages(size.batch).images)),
+        labels_({size.batch}, DType::kInt32),
+        model_(store_.Root(), mode.net(size.width)) {
+    const RngStream rng{.seed = 3, .stream = 1};
+    for (int64_t i = 0; i < size.batch; ++i) {
+      labels_.mutable_data<int32_t>()[i] = static_cast<int32_t>(UniformBelow(rng, static_cast<uint64_t>(i), kClasses));
+    }
+    status_ = Prepare(mode);
+  }
+
+  // OK, or why nothing can be timed.
+  const absl::Status& status() const { return status_; }
+
+  // Seconds of the steps since ForgetTimes(), part by part.
+  struct Seconds {
+    double forward = 0, backward = 0, update = 0;
+  };
+  const Seconds& seconds() const { return seconds_; }
+  void ForgetTimes() { seconds_ = {}; }
+  // Of the last step.
+  int64_t held_bytes() const { return held_bytes_; }
+  int64_t peak_bytes() const { return static_cast<int64_t>(context_.allocator().peak_bytes()); }
+
+  // The loss, before the update.
+  absl::StatusOr<float> Step() {
+    const int64_t before = LiveBytes();
+    const auto start = Clock::now();
+    Tape tape(context_);
+    const Var loss = SquaredHinge(model_.Forward(tape.Input(images_)), labels_);
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor* value, tape.Value(loss));
+    const float result = value->data<float>()[0];
+    const auto forward = Clock::now();
+    held_bytes_ = LiveBytes() - before;
+    BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
+    const auto backward = Clock::now();
+    BITGRAD_RETURN_IF_ERROR(optimizer_->Step(store_.parameters()));
+    const auto update = Clock::now();
+    seconds_.forward += std::chrono::duration<double>(forward - start).count();
+    seconds_.backward += std::chrono::duration<double>(backward - forward).count();
+    seconds_.update += std::chrono::duration<double>(update - backward).count();
+    return result;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  int64_t LiveBytes() const { return static_cast<int64_t>(context_.allocator().live_bytes()); }
+
+  // The optimizer, and ten steps that have to lower the loss.
+  absl::Status Prepare(const Mode& mode) {
+    BITGRAD_RETURN_IF_ERROR(store_.status());
+    BITGRAD_ASSIGN_OR_RETURN(
+        optimizer_, MakeAdam(context_, {.common = {.learning_rate = mode.learning_rate, .glorot_scale = true}}));
+    std::vector<float> losses;
+    for (int i = 0; i < 11; ++i) {
+      BITGRAD_ASSIGN_OR_RETURN(const float loss, Step());
+      losses.push_back(loss);
+    }
+    if (!std::isfinite(losses.back()) || losses.back() >= losses.front()) {
+      return absl::InternalError(absl::StrCat("ten steps took the loss from ", losses.front(), " to ", losses.back()));
+    }
+    return absl::OkStatus();
+  }
+
+  mutable ExecContext context_;  // Its allocator is only read in const functions.
+  Tensor images_, labels_;
+  ParameterStore store_{/*seed=*/1};
+  Mlp model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  absl::Status status_;
+  Seconds seconds_;
+  int64_t held_bytes_ = 0;
+};
+
+void Run(benchmark::State& state, const std::string& name, const Mode& mode, const Size& size) {
+  static Last<Training> last;
+  Training& training = last.Get(name, [&] { return std::make_unique<Training>(mode, size); });
+  absl::Status status = training.status();
+  if (!status.ok()) {
+    state.SkipWithError(std::string(status.message()).c_str());
+    return;
+  }
+  training.ForgetTimes();
+  const double seconds = SecondsPerIteration(state, [&] {
+    if (const auto loss = training.Step(); !loss.ok()) status = loss.status();
+  });
+  if (!status.ok()) state.SkipWithError(std::string(status.message()).c_str());
+  const double ms = 1e3 / static_cast<double>(state.iterations());
+  state.counters["steps/s"] = 1 / seconds;
+  state.counters["forward_ms"] = training.seconds().forward * ms;
+  state.counters["backward_ms"] = training.seconds().backward * ms;
+  state.counters["update_ms"] = training.seconds().update * ms;
+  state.counters["held_bytes"] = static_cast<double>(training.held_bytes());
+  state.counters["peak_bytes"] = static_cast<double>(training.peak_bytes());
+}
+
+std::vector<Size> Sizes(bool sweep) {
+  std::vector<Size> sizes;
+  for (const int threads : {1, 2}) {
+    if (sweep) {
+      for (const int64_t width : {256, 512, 1024, 2048, 4096}) sizes.push_back({width, 100, threads});
+      for (const int64_t batch : {10, 30, 300, 1000}) sizes.push_back({1024, batch, threads});
+    } else {
+      for (const int64_t width : {1024, 4096}) sizes.push_back({width, 100, threads});
+    }
+  }
+  return sizes;
+}
+
+absl::Status Register() {
+  for (const Size& size : Sizes(absl::GetFlag(FLAGS_sweep))) {
+    for (const Mode& mode : kModes) {
+      const std::string name =
+          absl::StrCat(mode.name, "/width:", size.width, "/batch:", size.batch, "/threads:", size.threads);
+      benchmark::RegisterBenchmark(
+          name.c_str(), [name, &mode, size](benchmark::State& state) { Run(state, name, mode, size); })
+          ->UseRealTime()
+          ->Unit(benchmark::kMillisecond);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace bitgrad
+
+int main(int argc, char** argv) {
+  return bitgrad::BenchMain(argc, argv, [] { return bitgrad::Register(); });
+}
