@@ -1,0 +1,278 @@
+// Kernels between numbers and bits, against memcpy that moves the same number of bytes: what is left to gain is the
+// difference to the memory's bandwidth.
+//
+//   ./bazelw run //bench:pack -- --benchmark_repetitions=5
+//
+// Names: WORKLOAD/PLACE/threads:T. Places: l2, all operands together 512 KiB; memory, 192 MiB, past every cache. The
+// number of elements follows from that. Workloads (ops/kernels/bitpack.h):
+//   Memcpy           the baseline: half the bytes read, half written
+//   PackSigns        float -> bits
+//   PackSignsWindow  float -> bits and the straight-through estimator's window
+//   ThresholdToBits  int32 -> bits by a threshold per column
+//   PackPlanes       8-bit codes -> eight bit planes
+//   UnpackSigns      bits -> float
+//   MaskByBits       float gradients masked by bits
+// Counter: GB/s, bytes of the operands read and written, whatever the processor moves besides (a store may read its line
+// first; memcpy avoids that where much is copied). Data are random; results are checked before timing.
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "bench/bench_main.h"
+#include "bench/last.h"
+#include "benchmark/benchmark.h"
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/parallel_for.h"
+#include "core/rng.h"
+#include "core/tensor.h"
+#include "ops/dispatch.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr int64_t kCols = 4096;
+
+// Calls set(i, word) with random words, i < count.
+template <typename Set>
+void ForRandomWords(uint32_t stream, int64_t count, const Set& set) {
+  const RngStream rng{.seed = 5, .stream = stream};
+  for (int64_t i = 0; i < count; i += 4) {
+    const RngBlock block = RandomBlock(rng, static_cast<uint64_t>(i / 4));
+    for (int64_t l = 0; l < 4 && i + l < count; ++l) set(i + l, block.word[l]);
+  }
+}
+
+Tensor RandomFloats(int64_t rows) {
+  Tensor x({rows, kCols}, DType::kFloat32);
+  float* values = x.mutable_data<float>();
+  ForRandomWords(1, x.num_elements(), [&](int64_t i, uint32_t word) { values[i] = 4 * ToUniform(word) - 2; });
+  return x;
+}
+
+BitMatrix RandomBits(int64_t rows) {
+  BitMatrix bits(rows, kCols);  // kCols is whole lines: no padding.
+  uint64_t* words = bits.mutable_view().words;
+  ForRandomWords(2, rows * kCols / 64, [&](int64_t i, uint32_t word) { words[i] = word * 0x9E3779B97F4A7C15u; });
+  return bits;
+}
+
+// A kernel with its operands of `rows` rows.
+class Workload {
+ public:
+  virtual ~Workload() = default;
+  virtual void Run(ExecContext& context) = 0;
+  // Whether the result of Run() has the right element (i, j).
+  virtual bool Right(int64_t i, int64_t j) const = 0;
+
+ protected:
+  const Kernels& kernels_ = KernelsFor(Device::kCpu);
+};
+
+class Memcpy final : public Workload {
+ public:
+  explicit Memcpy(int64_t rows) : from_(RandomFloats(rows)), to_(from_.shape(), DType::kFloat32) {}
+  void Run(ExecContext& context) override {
+    ParallelFor(context.threads(), from_.shape().dim(0), 1, [&](int64_t begin, int64_t end) {
+      std::memcpy(to_.mutable_matrix<float>().row(begin), from_.matrix<float>().row(begin),
+                  static_cast<size_t>(end - begin) * kCols * sizeof(float));
+    });
+  }
+  bool Right(int64_t i, int64_t j) const override {
+    return to_.matrix<float>().at(i, j) == from_.matrix<float>().at(i, j);
+  }
+
+ private:
+  Tensor from_, to_;
+};
+
+class PackSigns : public Workload {
+ public:
+  explicit PackSigns(int64_t rows) : x_(RandomFloats(rows)), bits_(rows, kCols) {}
+  void Run(ExecContext& context) override {
+    kernels_.pack_signs(context, x_.matrix<float>(), bits_.mutable_view(), {});
+  }
+  bool Right(int64_t i, int64_t j) const override {
+    return bits_.view().bit(i, j) == (x_.matrix<float>().at(i, j) >= 0);
+  }
+
+ protected:
+  Tensor x_;
+  BitMatrix bits_;
+};
+
+class PackSignsWindow final : public PackSigns {
+ public:
+  explicit PackSignsWindow(int64_t rows) : PackSigns(rows), window_(rows, kCols) {}
+  void Run(ExecContext& context) override {
+    kernels_.pack_signs(context, x_.matrix<float>(), bits_.mutable_view(), window_.mutable_view());
+  }
+  bool Right(int64_t i, int64_t j) const override {
+    return PackSigns::Right(i, j) && window_.view().bit(i, j) == (std::fabs(x_.matrix<float>().at(i, j)) <= 1);
+  }
+
+ private:
+  BitMatrix window_;
+};
+
+class ThresholdToBits final : public Workload {
+ public:
+  explicit ThresholdToBits(int64_t rows) : sums_({rows, kCols}, DType::kInt32), bits_(rows, kCols) {
+    int32_t* sums = sums_.mutable_data<int32_t>();
+    ForRandomWords(1, sums_.num_elements(), [&](int64_t i, uint32_t word) { sums[i] = Small(word); });
+    ForRandomWords(2, kCols, [&](int64_t j, uint32_t word) {
+      threshold_[j] = Small(word);
+      flip_[j] = word >> 31;
+    });
+  }
+  void Run(ExecContext& context) override {
+    kernels_.threshold_to_bits(context, sums_.matrix<int32_t>(), threshold_.data(), flip_.data(),
+                               bits_.mutable_view());
+  }
+  bool Right(int64_t i, int64_t j) const override {
+    return bits_.view().bit(i, j) == ((sums_.matrix<int32_t>().at(i, j) >= threshold_[j]) != (flip_[j] != 0));
+  }
+
+ private:
+  static int32_t Small(uint32_t word) { return static_cast<int32_t>(word % 256) - 128; }
+  Tensor sums_;
+  BitMatrix bits_;
+  std::vector<int32_t> threshold_ = std::vector<int32_t>(kCols);
+  std::vector<uint8_t> flip_ = std::vector<uint8_t>(kCols);
+};
+
+class PackPlanes final : public Workload {
+ public:
+  explicit PackPlanes(int64_t rows) : codes_({rows, kCols}, DType::kUint8) {
+    uint8_t* codes = codes_.mutable_data<uint8_t>();
+    ForRandomWords(1, codes_.num_elements(),
+                   [&](int64_t i, uint32_t word) { codes[i] = static_cast<uint8_t>(word); });
+    for (int b = 0; b < kPlanes; ++b) planes_.emplace_back(rows, kCols);
+    for (BitMatrix& plane : planes_) views_.push_back(plane.mutable_view());
+  }
+  void Run(ExecContext& context) override {
+    kernels_.pack_planes(context, codes_.matrix<uint8_t>(), kPlanes, views_.data());
+  }
+  bool Right(int64_t i, int64_t j) const override {
+    int code = 0;
+    for (int b = 0; b < kPlanes; ++b) code |= planes_[b].view().bit(i, j) << b;
+    return code == codes_.matrix<uint8_t>().at(i, j);
+  }
+
+ private:
+  static constexpr int kPlanes = 8;
+  Tensor codes_;
+  std::vector<BitMatrix> planes_;
+  std::vector<BitMatrixView> views_;
+};
+
+class UnpackSigns final : public Workload {
+ public:
+  explicit UnpackSigns(int64_t rows) : bits_(RandomBits(rows)), y_({rows, kCols}, DType::kFloat32) {}
+  void Run(ExecContext& context) override {
+    kernels_.unpack_signs(context, bits_.view(), y_.mutable_matrix<float>());
+  }
+  bool Right(int64_t i, int64_t j) const override {
+    return y_.matrix<float>().at(i, j) == (bits_.view().bit(i, j) ? 1.0f : -1.0f);
+  }
+
+ private:
+  BitMatrix bits_;
+  Tensor y_;
+};
+
+class MaskByBits final : public Workload {
+ public:
+  explicit MaskByBits(int64_t rows)
+      : mask_(RandomBits(rows)), dy_(RandomFloats(rows)), dx_(dy_.shape(), DType::kFloat32) {}
+  void Run(ExecContext& context) override {
+    kernels_.mask_by_bits(context, mask_.view(), dy_.matrix<float>(), dx_.mutable_matrix<float>());
+  }
+  bool Right(int64_t i, int64_t j) const override {
+    return dx_.matrix<float>().at(i, j) == (mask_.view().bit(i, j) ? dy_.matrix<float>().at(i, j) : 0.0f);
+  }
+
+ private:
+  BitMatrix mask_;
+  Tensor dy_, dx_;
+};
+
+template <typename T>
+std::unique_ptr<Workload> Make(int64_t rows) {
+  return std::make_unique<T>(rows);
+}
+
+struct Entry {
+  const char* name;
+  int bits_per_element;  // read and written
+  std::unique_ptr<Workload> (*make)(int64_t rows);
+};
+constexpr Entry kEntries[] = {
+    {"Memcpy", 32 + 32, Make<Memcpy>},
+    {"PackSigns", 32 + 1, Make<PackSigns>},
+    {"PackSignsWindow", 32 + 2, Make<PackSignsWindow>},
+    {"ThresholdToBits", 32 + 1, Make<ThresholdToBits>},
+    {"PackPlanes", 8 + 8, Make<PackPlanes>},
+    {"UnpackSigns", 1 + 32, Make<UnpackSigns>},
+    {"MaskByBits", 32 + 1 + 32, Make<MaskByBits>},
+};
+
+struct Place {
+  const char* name;
+  int64_t bytes;  // of all operands
+};
+constexpr Place kPlaces[] = {{"l2", 512 << 10}, {"memory", 192 << 20}};
+
+void Run(benchmark::State& state, const Entry& entry, const Place& place, int threads) {
+  struct Checked {
+    std::unique_ptr<Workload> workload;
+    bool right = true;
+  };
+  const int64_t rows = place.bytes * 8 / (entry.bits_per_element * kCols);
+  ExecContext context({.threads = threads});
+  static Last<Checked> last;
+  Checked& checked = last.Get(absl::StrCat(entry.name, place.name), [&] {
+    auto made = std::make_unique<Checked>();
+    made->workload = entry.make(rows);
+    made->workload->Run(context);
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < kCols; ++j) made->right &= made->workload->Right(i, j);
+    }
+    return made;
+  });
+  if (!checked.right || !context.status().ok()) {
+    state.SkipWithError("the result is wrong");
+    return;
+  }
+  const double seconds = SecondsPerIteration(state, [&] { checked.workload->Run(context); });
+  state.counters["GB/s"] = static_cast<double>(rows * kCols) * entry.bits_per_element / 8e9 / seconds;
+}
+
+absl::Status Register() {
+  for (const Place& place : kPlaces) {
+    for (const Entry& entry : kEntries) {
+      for (const int threads : {1, 2}) {
+        const std::string name = absl::StrCat(entry.name, "/", place.name, "/threads:", threads);
+        benchmark::RegisterBenchmark(name.c_str(),
+                                     [&entry, &place, threads](benchmark::State& state) {
+                                       Run(state, entry, place, threads);
+                                     })
+            ->UseRealTime()
+            ->Unit(benchmark::kMicrosecond);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace bitgrad
+
+int main(int argc, char** argv) {
+  return bitgrad::BenchMain(argc, argv, [] { return bitgrad::Register(); });
+}
