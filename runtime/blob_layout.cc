@@ -51,27 +51,11 @@ Encoding EncodingOf(const Blob& blob) {
 }
 
 int64_t CodeOf(const Encoding& encoding, int64_t c) {
-  switch (encoding.kind) {
-    case EncodingKind::kBinary:
-    case EncodingKind::kSymmetric:
-      return 2 * c - encoding.max_code();
-    case EncodingKind::kTernary:
-      return c - 1;
-    default:
-      return c;
-  }
+  return encoding.least_code() + encoding.code_step() * c;
 }
 
 int64_t PlaneBitsOf(const Encoding& encoding, int64_t code) {
-  switch (encoding.kind) {
-    case EncodingKind::kBinary:
-    case EncodingKind::kSymmetric:
-      return (code + encoding.max_code()) / 2;
-    case EncodingKind::kTernary:
-      return code + 1;
-    default:
-      return code;
-  }
+  return (code - encoding.least_code()) / encoding.code_step();
 }
 
 ConstBitMatrixView PlaneOf(const Blob& blob, const uint8_t* bytes, int plane) {

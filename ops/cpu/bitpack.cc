@@ -16,6 +16,12 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
+void PackCodes(const float* codes, int64_t count, int32_t least, int32_t shift, uint8_t* c) {
+  for (int64_t j = 0; j < count; ++j) {
+    c[j] = static_cast<uint8_t>((static_cast<int32_t>(codes[j]) - least) >> shift);
+  }
+}
+
 void PackSigns(const float* x, int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
   PackSignSegment(x, count, words, bits);
   if (window != nullptr) PackWindowSegment(x, count, words, window);  // x is in the cache by now.
@@ -99,6 +105,7 @@ HWY_AFTER_NAMESPACE();
 namespace bitgrad::cpu {
 namespace {
 
+HWY_EXPORT(PackCodes);
 HWY_EXPORT(PackSigns);
 HWY_EXPORT(UnpackSigns);
 HWY_EXPORT(MaskByBits);
@@ -107,6 +114,18 @@ HWY_EXPORT(ThresholdToBits);
 HWY_EXPORT(CountOnes);
 
 }  // namespace
+
+void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<float> codes,
+               MatrixView<uint8_t> c) {
+  BITGRAD_DCHECK(codes.rows == c.rows && codes.cols == c.cols && encoding.bits <= kMaxCodeBits);
+  const int32_t least = static_cast<int32_t>(encoding.least_code());
+  const int32_t shift = encoding.code_step() == 2 ? 1 : 0;
+  const bool flat = codes.contiguous() && c.contiguous();
+  ForEachSegment(context.threads(), c.rows, c.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(PackCodes)
+    (codes.row(i) + begin, end - begin, least, shift, c.row(i) + begin);
+  });
+}
 
 void PackSigns(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits,
                BitMatrixView window) {

@@ -11,6 +11,9 @@ Kernels MakeCpuKernels() {
   kernels.packed_gemm_i32.function = cpu::PackedGemmI32;
   kernels.packed_gemm_f32.function = cpu::PackedGemmF32;
   kernels.packed_gemm_threshold.function = cpu::PackedGemmThreshold;
+  kernels.plane_gemm.function = cpu::PlaneGemm;
+  kernels.int8_gemm.function = cpu::Int8Gemm;
+  kernels.pack_codes.function = cpu::PackCodes;
   kernels.pack_signs.function = cpu::PackSigns;
   kernels.unpack_signs.function = cpu::UnpackSigns;
   kernels.mask_by_bits.function = cpu::MaskByBits;

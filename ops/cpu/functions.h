@@ -19,6 +19,10 @@ bitgrad::PackedGemmI32 PackedGemmI32;
 bitgrad::PackedGemmF32 PackedGemmF32;
 bitgrad::PackedGemmThreshold PackedGemmThreshold;
 
+bitgrad::PlaneGemm PlaneGemm;
+bitgrad::Int8Gemm Int8Gemm;
+
+bitgrad::PackCodes PackCodes;
 bitgrad::PackSigns PackSigns;
 bitgrad::UnpackSigns UnpackSigns;
 bitgrad::MaskByBits MaskByBits;

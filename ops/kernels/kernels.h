@@ -5,6 +5,7 @@
 
 #include "ops/kernels/batch_norm.h"
 #include "ops/kernels/bitpack.h"
+#include "ops/kernels/coded_gemm.h"
 #include "ops/kernels/elementwise.h"
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/kernel.h"
@@ -22,6 +23,10 @@ struct Kernels {
   Kernel<PackedGemmF32> packed_gemm_f32{"packed_gemm_f32"};
   Kernel<PackedGemmThreshold> packed_gemm_threshold{"packed_gemm_threshold"};
 
+  Kernel<PlaneGemm> plane_gemm{"plane_gemm"};
+  Kernel<Int8Gemm> int8_gemm{"int8_gemm"};
+
+  Kernel<PackCodes> pack_codes{"pack_codes"};
   Kernel<PackSigns> pack_signs{"pack_signs"};
   Kernel<UnpackSigns> unpack_signs{"unpack_signs"};
   Kernel<MaskByBits> mask_by_bits{"mask_by_bits"};

@@ -1,0 +1,145 @@
+// Products of few-bit codes: bit planes, bytes and oneDNN's sgemm on the same codes, one after the other in one run. The
+// table in ops/dot_kernel.cc is read off this one.
+//
+//   ./bazelw run //bench:coded_gemm -- --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
+//
+// Workloads, threads 1: KERNEL/INPUTxWEIGHTS/m, all into threshold bits (sgemm into floats):
+//   symmetric8 x binary: n = 4096, k = 784, the first layer of a net on 8-bit pixels; the others: n = k = 1024
+// Reported: GMAC/s (the counter), medians. Before timing the kernels' bits are compared.
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "bench/bench_main.h"
+#include "benchmark/benchmark.h"
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/rng.h"
+#include "core/tensor.h"
+#include "ops/dispatch.h"
+
+namespace bitgrad {
+namespace {
+
+struct Operand {
+  Operand(ExecContext& context, const Encoding& encoding, int64_t rows, int64_t cols, uint32_t stream)
+      : encoding(encoding), codes({rows, cols}, DType::kUint8), floats({rows, cols}, DType::kFloat32) {
+    const RngStream rng{.seed = 7, .stream = stream};
+    const uint32_t count = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
+    for (int64_t i = 0; i < rows * cols; ++i) {
+      const uint32_t c = RandomWord(rng, i) % count;
+      codes.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(c);
+      floats.mutable_data<float>()[i] = static_cast<float>(encoding.least_code() + encoding.code_step() * c);
+    }
+    BitMatrixView views[kMaxCodeBits];
+    view.encoding = encoding;
+    for (int p = 0; p < encoding.bits; ++p) {
+      planes.emplace_back(rows, cols);
+      views[p] = planes.back().mutable_view();
+      view.planes[p] = views[p];
+    }
+    KernelsFor(Device::kCpu).pack_planes(context, codes.matrix<uint8_t>(), encoding.bits, views);
+  }
+  Encoding encoding;
+  Tensor codes, floats;
+  std::vector<BitMatrix> planes;
+  ConstPlanesView view;
+};
+
+struct Problem {
+  Problem(const Encoding& x, const Encoding& w, int64_t m, int64_t n, int64_t k)
+      : context({.threads = 1}),
+        kernels(KernelsFor(Device::kCpu)),
+        a(context, x, m, k, 1),
+        b(context, w, n, k, 2),
+        threshold(static_cast<size_t>(n), 1),
+        flip(static_cast<size_t>(n), 0),
+        c({m, n}, DType::kFloat32),
+        plane_bits(BitMatrix::Zeros(m, n)),
+        int8_bits(BitMatrix::Zeros(m, n)) {
+    Planes();
+    Int8();
+    agrees = std::memcmp(plane_bits.view().words, int8_bits.view().words, plane_bits.byte_size()) == 0;
+  }
+  DotOutput Into(BitMatrix& bits) {
+    return {.bits = bits.mutable_view(), .threshold = threshold.data(), .flip = flip.data()};
+  }
+  void Planes() { kernels.plane_gemm(context, a.view, b.view, Into(plane_bits)); }
+  void Int8() {
+    kernels.int8_gemm(context, {a.encoding, a.codes.matrix<uint8_t>()}, b.view, Into(int8_bits));
+  }
+  void Sgemm() {
+    kernels.gemm_f32(context, false, true, 1.0f, a.floats.matrix<float>(), b.floats.matrix<float>(), 0.0f,
+                     c.mutable_matrix<float>());
+  }
+
+  ExecContext context;
+  const Kernels& kernels;
+  Operand a, b;
+  std::vector<int32_t> threshold;
+  std::vector<uint8_t> flip;
+  Tensor c;
+  BitMatrix plane_bits, int8_bits;
+  bool agrees = false;
+};
+
+struct Workload {
+  const char* name;
+  Encoding x, w;
+  int64_t n, k;
+};
+
+constexpr Encoding kBinary{EncodingKind::kBinary, 1}, kTernary{EncodingKind::kTernary, 2};
+constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
+constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
+
+constexpr Workload kWorkloads[] = {
+    {"symmetric8xbinary", Symmetric(8), kBinary, 4096, 784},
+    {"binaryxternary", kBinary, kTernary, 1024, 1024},
+    {"binaryxsymmetric3", kBinary, Symmetric(3), 1024, 1024},
+    {"ternaryxternary", kTernary, kTernary, 1024, 1024},
+    {"symmetric5xbinary", Symmetric(5), kBinary, 1024, 1024},
+    {"symmetric3xternary", Symmetric(3), kTernary, 1024, 1024},
+    {"unsigned4xternary", Unsigned(4), kTernary, 1024, 1024},
+    {"unsigned4xsymmetric4", Unsigned(4), Symmetric(4), 1024, 1024},
+};
+
+void Run(benchmark::State& state, const Workload& workload, void (Problem::*body)()) {
+  Problem problem(workload.x, workload.w, state.range(0), workload.n, workload.k);
+  if (!problem.agrees) {
+    state.SkipWithError("bit planes and bytes give different bits");
+    return;
+  }
+  const double seconds = SecondsPerIteration(state, [&] { (problem.*body)(); });
+  state.counters["GMAC/s"] = static_cast<double>(state.range(0) * workload.n * workload.k) * 1e-9 / seconds;
+}
+
+void RegisterAll() {
+  for (const Workload& workload : kWorkloads) {
+    for (int64_t m : {1, 4, 8, 16, 32, 64, 100, 1000}) {
+      for (const auto& [kernel, body] : {std::pair{"Sgemm", &Problem::Sgemm},
+                                         {"Planes", &Problem::Planes},
+                                         {"Int8", &Problem::Int8}}) {
+        benchmark::RegisterBenchmark(
+            (std::string(kernel) + "/" + workload.name).c_str(),
+            [&workload, body = body](benchmark::State& state) { Run(state, workload, body); })
+            ->Arg(m)
+            ->Unit(benchmark::kMicrosecond);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bitgrad
+
+int main(int argc, char** argv) {
+  return bitgrad::BenchMain(argc, argv, [] {
+    bitgrad::RegisterAll();
+    return absl::OkStatus();
+  });
+}

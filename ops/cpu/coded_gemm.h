@@ -1,0 +1,87 @@
+// What the two products of coded operands (plane_gemm.cc, int8_gemm.cc) share: their outputs' terms and how threads split
+// the work.
+
+#ifndef BITGRAD_OPS_CPU_CODED_GEMM_H_
+#define BITGRAD_OPS_CPU_CODED_GEMM_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/exec_context.h"
+#include "core/parallel_for.h"
+#include "ops/kernels/coded_gemm.h"
+
+namespace bitgrad::cpu {
+
+// Columns of the result that are made together: a whole word of a bit matrix, so no two threads write to one word.
+inline constexpr int64_t kGroupCols = 64;
+inline constexpr int64_t kTileRows = 6;
+
+// code = least + step c.
+struct CodeMap {
+  int32_t step;
+  int32_t least;
+};
+inline CodeMap CodeMapOf(const Encoding& encoding) {
+  return {static_cast<int32_t>(encoding.code_step()), static_cast<int32_t>(encoding.least_code())};
+}
+
+// dot(i, j) = step_a step_b S + row_terms[i] + ColumnTerm(sum_k c_b[j, k])
+struct DotTerms {
+  CodeMap a;
+  CodeMap b;
+  int32_t k;
+  const int32_t* row_terms;  // [m]
+
+  int shift() const { return (a.step == 2 ? 1 : 0) + (b.step == 2 ? 1 : 0); }  // 2^shift = step_a step_b
+  int32_t RowTerm(int32_t sum) const { return a.step * b.least * sum; }
+  int32_t ColumnTerm(int32_t sum) const { return a.least * (b.step * sum + b.least * k); }
+};
+
+// Scratch memory for the time of a kernel.
+template <typename T>
+class Scratch {
+ public:
+  Scratch(ExecContext& context, int64_t count)
+      : allocator_(context.allocator()),
+        bytes_(static_cast<size_t>(std::max<int64_t>(1, count)) * sizeof(T)),
+        data_(static_cast<T*>(allocator_.Allocate(bytes_))) {}
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() { allocator_.Deallocate(data_, bytes_); }
+  T* data() { return data_; }
+
+ private:
+  PoolAllocator& allocator_;
+  const size_t bytes_;
+  T* const data_;
+};
+
+// How many threads share the groups of columns of [m, n], each taking `grain` of the work a * b * c or more.
+inline int64_t RangeCount(const ExecContext& context, int64_t work, int64_t grain) {
+  return std::clamp<int64_t>(work / grain, 1, context.threads());
+}
+
+// Calls body(range, group, tile_begin, tile_end): the row tiles of the groups of columns, group by group, in `ranges`
+// equal shares.
+template <typename Body>
+void ForEachGroup(ExecContext& context, int64_t m, int64_t n, int64_t ranges, const Body& body) {
+  const int64_t tiles = (m + kTileRows - 1) / kTileRows;
+  const int64_t units = (n + kGroupCols - 1) / kGroupCols * tiles;
+  ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
+    for (int64_t range = first; range < last; ++range) {
+      int64_t begin = units * range / ranges;
+      const int64_t end = units * (range + 1) / ranges;
+      while (begin < end) {
+        const int64_t tile = begin % tiles;
+        const int64_t tile_end = std::min(tiles, tile + end - begin);
+        body(range, begin / tiles, tile, tile_end);
+        begin += tile_end - tile;
+      }
+    }
+  });
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // BITGRAD_OPS_CPU_CODED_GEMM_H_

@@ -1,0 +1,122 @@
+// From sums of products of stored codes to what a product of coded operands gives: scaled floats or threshold bits.
+// Included through foreach_target.h only.
+
+#if defined(BITGRAD_OPS_CPU_DOT_OUTPUT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BITGRAD_OPS_CPU_DOT_OUTPUT_INL_H_
+#undef BITGRAD_OPS_CPU_DOT_OUTPUT_INL_H_
+#else
+#define BITGRAD_OPS_CPU_DOT_OUTPUT_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "core/bit_matrix.h"
+#include "hwy/highway.h"
+#include "ops/cpu/bits-inl.h"
+#include "ops/cpu/coded_gemm.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// One group of columns of the output.
+class GroupOutput {
+ public:
+  // column_sums[j] = sum_k c_b of column j of the group; where a.least is 0, not read.
+  GroupOutput(const DotOutput& out, const DotTerms& terms, int64_t group, const int32_t* column_sums)
+      : out_(out), shift_(terms.shift()), row_terms_(terms.row_terms), col_(group * kGroupCols) {
+    const int64_t n = out.floats.data != nullptr ? out.floats.cols : out.bits.cols;
+    cols_ = std::min(kGroupCols, n - col_);
+    for (int64_t j = 0; j < cols_; ++j) {
+      column_terms_[j] = terms.a.least == 0 ? 0 : terms.ColumnTerm(column_sums[j]);
+    }
+    if (out.floats.data != nullptr) return;
+    // dot >= threshold is S' >= threshold - column term. Sums are far from the ends of int32.
+    constexpr int64_t kLeast = std::numeric_limits<int32_t>::min(), kMost = std::numeric_limits<int32_t>::max();
+    for (int64_t j = 0; j < cols_; ++j) {
+      const int64_t limit = int64_t{out.threshold[col_ + j]} - column_terms_[j];
+      column_terms_[j] = static_cast<int32_t>(std::clamp(limit, kLeast, kMost));
+      flips_ |= uint64_t{out.flip[col_ + j] & 1u} << j;
+    }
+  }
+
+  // Row `row` of the group from its sums S[kGroupCols]; those past the last column are not used.
+  HWY_INLINE void Write(int64_t row, const int32_t* sums) const {
+    if (out_.floats.data != nullptr) {
+      WriteFloats(row_terms_[row], sums, out_.floats.row(row) + col_);
+    } else {
+      WriteBits(row_terms_[row], sums, out_.bits.row(row));
+    }
+  }
+
+ private:
+  using SumTag = hn::CappedTag<int32_t, 16>;
+
+  HWY_INLINE hn::Vec<SumTag> RowSums(int32_t row_term, const int32_t* sums) const {
+    const SumTag d;
+    return hn::Add(hn::ShiftLeftSame(hn::LoadU(d, sums), shift_), hn::Set(d, row_term));
+  }
+
+  HWY_INLINE void WriteFloats(int32_t row_term, const int32_t* sums, float* y) const {
+    const SumTag d;
+    const hn::RebindToFloat<SumTag> df;
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+    int64_t j = 0;
+    for (; j + lanes <= cols_; j += lanes) {
+      const auto dot = hn::Add(RowSums(row_term, sums + j), hn::LoadU(d, column_terms_ + j));
+      hn::StoreU(hn::Mul(hn::ConvertTo(df, dot), hn::Set(df, out_.scale)), df, y + j);
+    }
+    for (; j < cols_; ++j) {
+      const int32_t dot = sums[j] * (1 << shift_) + row_term + column_terms_[j];
+      y[j] = static_cast<float>(dot) * out_.scale;
+    }
+  }
+
+  HWY_INLINE void WriteBits(int32_t row_term, const int32_t* sums, uint64_t* words) const {
+    const int64_t w = col_ / 64;
+    uint64_t below;
+    StoreMaskWord(SumTag(), &below, [&](auto d, size_t j) HWY_ATTR {
+      return hn::Lt(RowSums(row_term, sums + j), hn::LoadU(d, column_terms_ + j));
+    });
+    words[w] = (~below ^ flips_) & ~uint64_t{0} >> (kGroupCols - cols_);
+    if (col_ + cols_ == out_.bits.cols) {
+      std::fill(words + w + 1, words + BitMatrix::WordsPerRow(out_.bits.cols), uint64_t{0});
+    }
+  }
+
+  const DotOutput& out_;
+  const int shift_;
+  const int32_t* const row_terms_;
+  const int64_t col_;
+  int64_t cols_;
+  uint64_t flips_ = 0;
+  int32_t column_terms_[kGroupCols] = {};  // for bits: the least S' that reaches the threshold
+};
+
+// The number of ones of `words` words. Reads whole vectors: the padding words at the end of rows are zero.
+HWY_INLINE int32_t CountRow(const uint64_t* row, int64_t words) {
+  const hn::CappedTag<uint64_t, 8> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto sum = hn::Zero(d);
+  for (int64_t w = 0; w < words; w += lanes) {
+    sum = hn::Add(sum, hn::PopulationCount(hn::LoadU(d, row + w)));
+  }
+  return static_cast<int32_t>(hn::GetLane(hn::SumOfLanes(d, sum)));
+}
+
+// sum_k c of row i of the planes.
+HWY_INLINE int32_t CodeSum(const ConstPlanesView& x, int64_t i, int64_t words) {
+  int32_t sum = 0;
+  for (int q = 0; q < x.encoding.bits; ++q) sum += CountRow(x.planes[q].row(i), words) << q;
+  return sum;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif  // BITGRAD_OPS_CPU_DOT_OUTPUT_INL_H_

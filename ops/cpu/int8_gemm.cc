@@ -1,0 +1,264 @@
+// Product of bytes: a as bytes, b expanded from its bit planes.
+//
+// Columns of c lie in the 32-bit lanes of vectors. One step multiplies four bytes of a row of `a`, broadcast, with the four
+// bytes of each column and adds the four products to its lane: VPDPBUSD where the machine has it. A tile is 6 rows x 64
+// columns on AVX-512.
+//
+// b stays bits in memory: a group of 64 columns becomes bytes just before it is used, in the second-level cache, one
+// shift and one AND per vector: a lane that holds bits 0 .. 31 of its column gives, shifted right by s and masked with
+// 0x01010101, the bytes of k = s, 8 + s, 16 + s, 24 + s. So step s of a block of 32 takes these four, and `a` is brought
+// into the same order first (ArrangeRow).
+//
+// Every way below is exact: bytes of b are c for up to 7 planes and c - 128 for 8, products are added in int32, and the
+// saturating VPMADDUBSW is not used.
+//
+// Limit: two VPDPBUSD per cycle with 64 products each, 128 MAC per cycle and core. Measured: docs/performance.md.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "core/check.h"
+#include "ops/cpu/coded_gemm.h"
+#include "ops/cpu/functions.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/int8_gemm.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/cpu/dot_output-inl.h"
+#include "ops/cpu/packed_panels-inl.h"
+
+#ifndef BITGRAD_OPS_CPU_INT8_GEMM_SHARED_
+#define BITGRAD_OPS_CPU_INT8_GEMM_SHARED_
+namespace bitgrad::cpu {
+
+struct Int8Problem {
+  const uint8_t* a;  // [m, 4 steps], each block of 32 in the order of the steps
+  int64_t m;
+  int64_t steps;
+  ConstPlanesView b;
+  DotTerms terms;
+  DotOutput out;
+
+  int64_t words() const { return (b.cols() + 63) / 64; }
+  int64_t block() const { return 16 * words() * kGroupCols * 4; }  // bytes of b's group
+};
+
+}  // namespace bitgrad::cpu
+#endif  // BITGRAD_OPS_CPU_INT8_GEMM_SHARED_
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+using LaneTag = hn::CappedTag<int32_t, 16>;
+using LaneVec = hn::Vec<LaneTag>;
+
+// 24 accumulators where there are 32 registers, 12 where there are 16.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+constexpr int64_t kTileVectors = 4;
+#else
+constexpr int64_t kTileVectors = 2;
+#endif
+
+// sum + the four products of an unsigned byte of `a` and a signed one of `b`, per lane.
+HWY_INLINE LaneVec AddProducts(LaneVec sum, LaneVec a, LaneVec b) {
+#if HWY_TARGET == HWY_AVX3_DL
+  // Highway 1.0.3 finds AVX512_VNNI at run time for this target, but does not name it to the compiler, which therefore
+  // refuses the intrinsic.
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
+  return sum;
+#else
+  const LaneTag d;
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SSSE3
+  const hn::Repartition<int16_t, LaneTag> d16;
+  const hn::RebindToUnsigned<decltype(d16)> du16;
+  const auto b16 = hn::BitCast(d16, b);
+  const auto a_even = hn::And(hn::BitCast(d16, a), hn::Set(d16, 0xFF));
+  const auto a_odd = hn::BitCast(d16, hn::ShiftRight<8>(hn::BitCast(du16, a)));
+  // VPMADDWD: adds the two products of each lane, in place.
+  LaneVec unused = hn::Zero(d);
+  sum = hn::ReorderWidenMulAccumulate(d, a_even, hn::ShiftRight<8>(hn::ShiftLeft<8>(b16)), sum, unused);
+  return hn::ReorderWidenMulAccumulate(d, a_odd, hn::ShiftRight<8>(b16), sum, unused);
+#else
+  const auto byte = hn::Set(d, 0xFF);
+  sum = hn::Add(sum, hn::Mul(hn::And(a, byte), hn::ShiftRight<24>(hn::ShiftLeft<24>(b))));
+  sum = hn::Add(sum, hn::Mul(hn::And(hn::ShiftRight<8>(a), byte), hn::ShiftRight<24>(hn::ShiftLeft<16>(b))));
+  sum = hn::Add(sum, hn::Mul(hn::And(hn::ShiftRight<16>(a), byte), hn::ShiftRight<24>(hn::ShiftLeft<8>(b))));
+  return hn::Add(sum, hn::Mul(hn::And(hn::ShiftRight<24>(a), byte), hn::ShiftRight<24>(b)));
+#endif
+#endif
+}
+
+// y[4 s + t] = x[8 t + s] in each block of 32; zero past the end. Returns the sum of x.
+int32_t ArrangeRow(const uint8_t* x, int64_t count, int64_t steps, uint8_t* y) {
+  int32_t sum = 0;
+  for (int64_t j = 0; j < count; ++j) sum += x[j];
+  for (int64_t begin = 0; begin < 4 * steps; begin += 32) {
+    uint8_t rest[32] = {};
+    const uint8_t* in = x + begin;
+    if (begin + 32 > count) {
+      std::memcpy(rest, in, static_cast<size_t>(count - begin));
+      in = rest;
+    }
+    uint8_t* out = y + begin;
+#if HWY_TARGET == HWY_SCALAR
+    for (int s = 0; s < 8; ++s) {
+      for (int t = 0; t < 4; ++t) out[4 * s + t] = in[8 * t + s];
+    }
+#else
+    const hn::Full128<uint8_t> d;
+    const auto low = hn::LoadU(d, in), high = hn::LoadU(d, in + 16);  // t = 0, 1 and t = 2, 3
+    const auto even = hn::InterleaveLower(d, low, high), odd = hn::InterleaveUpper(d, low, high);
+    hn::StoreU(hn::InterleaveLower(d, even, odd), d, out);
+    hn::StoreU(hn::InterleaveUpper(d, even, odd), d, out + 16);
+#endif
+  }
+  return sum;
+}
+
+// block[panel][step][column of the panel][4]: group `group` of b as bytes. `words` has room for the words of a panel.
+void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* block) {
+  const LaneTag d;
+  const hn::RebindToUnsigned<LaneTag> du;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t width = kTileVectors * lanes;
+  const int planes = p.b.encoding.bits;
+  const auto ones = hn::Set(du, 0x01010101u);
+  // c - 128 is c with bit 7 turned over.
+  const auto start = hn::Set(du, planes == kMaxCodeBits ? 0x80808080u : 0u);
+  for (int64_t col = 0; col < kGroupCols; col += width) {
+    for (int q = 0; q < planes; ++q) {
+      PackPanel(p.b.planes[q], p.words(), group * kGroupCols + col, width, words);
+      const uint32_t* in = reinterpret_cast<const uint32_t*>(words);
+      uint32_t* out = reinterpret_cast<uint32_t*>(block);
+      for (int64_t w = 0; w < p.words(); ++w, out += 16 * width) {
+        for (int64_t c = 0; c < width; c += lanes, in += 2 * lanes) {
+          hn::Vec<decltype(du)> halves[2];
+          hn::LoadInterleaved2(du, in, halves[0], halves[1]);
+          for (int h = 0; h < 2; ++h) {
+            for (int s = 0; s < 8; ++s) {
+              uint32_t* at = out + (8 * h + s) * width + c;
+              const auto before = q == 0 ? start : hn::Load(du, at);
+              const auto bit = hn::And(hn::ShiftRightSame(halves[h], s), ones);
+              hn::Store(hn::Xor(before, hn::ShiftLeftSame(bit, q)), du, at);
+            }
+          }
+        }
+      }
+    }
+    block += 16 * p.words() * width;
+  }
+}
+
+// sums[r * kGroupCols + c] = S of row r and column c of the panel, r < kRows.
+template <int kRows>
+HWY_NOINLINE void Int8Tile(const uint8_t* a, int64_t a_stride, const int32_t* panel, int64_t steps,
+                           int32_t* sums) {
+  const LaneTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  LaneVec sum[kRows][kTileVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) sum[r][v] = hn::Zero(d);
+  }
+  for (int64_t s = 0; s < steps; ++s) {
+    LaneVec b[kTileVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) b[v] = hn::Load(d, panel + (s * kTileVectors + v) * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      int32_t quad;
+      std::memcpy(&quad, a + r * a_stride + 4 * s, sizeof(quad));
+      const LaneVec x = hn::Set(d, quad);
+#pragma GCC unroll 8
+      for (int v = 0; v < kTileVectors; ++v) sum[r][v] = AddProducts(sum[r][v], x, b[v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kTileVectors; ++v) hn::StoreU(sum[r][v], d, sums + r * kGroupCols + v * lanes);
+  }
+}
+
+using Int8TileFunction = void(const uint8_t*, int64_t, const int32_t*, int64_t, int32_t*);
+constexpr Int8TileFunction* kInt8Tiles[kTileRows] = {Int8Tile<1>, Int8Tile<2>, Int8Tile<3>,
+                                                     Int8Tile<4>, Int8Tile<5>, Int8Tile<6>};
+
+// Row tiles [tile_begin, tile_end) of one group. `scratch` has room for the group as bytes and as words.
+void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end,
+                       uint8_t* scratch) {
+  int32_t* block = reinterpret_cast<int32_t*>(scratch);
+  ExpandGroup(p, group, reinterpret_cast<uint64_t*>(scratch + p.block()), block);
+  int32_t column_sums[kGroupCols] = {};
+  if (p.terms.a.least != 0) {
+    const int32_t offset = p.b.encoding.bits == kMaxCodeBits ? 128 * p.terms.k : 0;
+    const int64_t cols = std::min(kGroupCols, p.b.rows() - group * kGroupCols);
+    for (int64_t j = 0; j < cols; ++j) {
+      column_sums[j] = CodeSum(p.b, group * kGroupCols + j, p.words()) - offset;
+    }
+  }
+  const GroupOutput output(p.out, p.terms, group, column_sums);
+  const int64_t width = kTileVectors * static_cast<int64_t>(hn::Lanes(LaneTag()));
+  alignas(64) int32_t sums[kTileRows * kGroupCols] = {};
+  for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+    const int64_t row = tile * kTileRows;
+    const int64_t rows = std::min(kTileRows, p.m - row);
+    for (int64_t col = 0; col < kGroupCols; col += width) {
+      kInt8Tiles[rows - 1](p.a + row * 4 * p.steps, 4 * p.steps, block + 16 * p.words() * col, p.steps,
+                           sums + col);
+    }
+    for (int64_t r = 0; r < rows; ++r) output.Write(row + r, sums + r * kGroupCols);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace bitgrad::cpu {
+namespace {
+
+HWY_EXPORT(ArrangeRow);
+HWY_EXPORT(MultiplyInt8Group);
+
+// Products that are made in some ten microseconds: fewer are not worth a thread.
+constexpr int64_t kInt8Grain = 1 << 22;
+
+}  // namespace
+
+void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out) {
+  const int64_t m = a.codes.rows, n = b.rows(), k = b.cols();
+  BITGRAD_DCHECK(a.codes.cols == k && DotIsExact(a.encoding, b.encoding, k));
+  if (m == 0 || n == 0) return;
+  Int8Problem p = {.m = m, .steps = (k + 31) / 32 * 8, .b = b, .out = out};
+  p.terms = {CodeMapOf(a.encoding), CodeMapOf(b.encoding), static_cast<int32_t>(k), nullptr};
+  if (b.encoding.bits == kMaxCodeBits) p.terms.b.least += 128 * p.terms.b.step;
+
+  Scratch<uint8_t> arranged(context, m * 4 * p.steps);
+  Scratch<int32_t> row_terms(context, m);
+  ParallelFor(context.threads(), m, std::max<int64_t>(1, (1 << 16) / (k + 1)), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      row_terms.data()[i] = p.terms.RowTerm(HWY_DYNAMIC_DISPATCH(ArrangeRow)(
+          a.codes.row(i), k, p.steps, arranged.data() + i * 4 * p.steps));
+    }
+  });
+  p.a = arranged.data();
+  p.terms.row_terms = row_terms.data();
+
+  const int64_t ranges = RangeCount(context, m * n * k, kInt8Grain);
+  const int64_t scratch_bytes = p.block() + p.words() * kGroupCols * 8;
+  Scratch<uint8_t> scratch(context, ranges * scratch_bytes);
+  ForEachGroup(context, m, n, ranges, [&](int64_t range, int64_t group, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(MultiplyInt8Group)(p, group, begin, end, scratch.data() + range * scratch_bytes);
+  });
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // HWY_ONCE

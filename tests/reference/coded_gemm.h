@@ -1,0 +1,35 @@
+// The product of matrices of codes, code by code.
+
+#ifndef BITGRAD_TESTS_REFERENCE_CODED_GEMM_H_
+#define BITGRAD_TESTS_REFERENCE_CODED_GEMM_H_
+
+#include <cstdint>
+
+#include "core/encoding.h"
+#include "core/view.h"
+
+namespace bitgrad::reference {
+
+// The integer that c stands for (core/encoding.h), written out.
+inline int64_t Code(const Encoding& encoding, int64_t c) {
+  switch (encoding.kind) {
+    case EncodingKind::kBinary: return c == 0 ? -1 : 1;
+    case EncodingKind::kTernary: return c - 1;
+    case EncodingKind::kSymmetric: return 2 * c - ((int64_t{1} << encoding.bits) - 1);
+    default: return c;
+  }
+}
+
+// sum_k Code(a[i, k]) Code(b[j, k])
+inline int64_t CodedDot(const Encoding& a_encoding, ConstMatrixView<uint8_t> a, int64_t i,
+                        const Encoding& b_encoding, ConstMatrixView<uint8_t> b, int64_t j) {
+  int64_t sum = 0;
+  for (int64_t k = 0; k < a.cols; ++k) {
+    sum += Code(a_encoding, a.at(i, k)) * Code(b_encoding, b.at(j, k));
+  }
+  return sum;
+}
+
+}  // namespace bitgrad::reference
+
+#endif  // BITGRAD_TESTS_REFERENCE_CODED_GEMM_H_
