@@ -1,8 +1,11 @@
 #include "ops/linear.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "ops/coded_product.h"
+#include "ops/dot_kernel.h"
 #include "ops/op_recorder.h"
 #include "ops/quantize_operand.h"
 
@@ -16,8 +19,27 @@ void ScaleInPlace(ExecContext& context, float scale, Tensor& y) {
       .scale_f32(context, scale, data, /*accumulate=*/false, data, y.num_elements());
 }
 
-bool BothBinary(const QuantizedOperand& a, const QuantizedOperand& b) {
-  return !a.bits.is_null() && !b.bits.is_null();
+// c of the operand's codes, which are floats.
+Tensor StoredCodes(ExecContext& context, const QuantizedOperand& operand) {
+  Tensor c(operand.codes.shape(), DType::kUint8, context.allocator());
+  KernelsFor(context.device())
+      .pack_codes(context, operand.encoding, operand.codes.matrix<float>(), c.mutable_matrix<uint8_t>());
+  return c;
+}
+
+// y = (c_x c_w^T) * scale in integers, for operands that are not both binary.
+void IntegerProduct(ExecContext& context, const QuantizedOperand& x, const QuantizedOperand& w, Tensor& y) {
+  const DotOutput out = {.floats = y.mutable_matrix<float>(), .scale = x.scale * w.scale};
+  std::optional<CodePlanes> packed;
+  if (w.bits.is_null()) {
+    packed.emplace(context, ConstCodesView{w.encoding, StoredCodes(context, w).matrix<uint8_t>()});
+  }
+  const ConstPlanesView weights = packed ? packed->view() : BinaryPlanes(w.bits.view());
+  if (!x.bits.is_null()) {
+    KernelsFor(context.device()).plane_gemm(context, BinaryPlanes(x.bits.view()), weights, out);
+  } else {
+    CodedProduct(context, {x.encoding, StoredCodes(context, x).matrix<uint8_t>()}, weights, out);
+  }
 }
 
 // (c_x c_w^T) * scale
@@ -26,14 +48,22 @@ Tensor Product(ExecContext& context, const QuantizedOperand& x, const Shape& x_s
   const Kernels& kernels = KernelsFor(context.device());
   const float scale = x.scale * w.scale;
   Tensor y(y_shape, DType::kFloat32, context.allocator());
-  if (BothBinary(x, w)) {
-    kernels.packed_gemm_f32(context, x.bits.view(), w.bits.view(), scale, y.mutable_matrix<float>());
-  } else {
-    const Tensor x_codes = FloatCodes(context, x, x_shape);
-    const Tensor w_codes = FloatCodes(context, w, w_shape);
-    kernels.gemm_f32(context, false, true, 1.0f, x_codes.matrix<float>(), w_codes.matrix<float>(), 0.0f,
-                     y.mutable_matrix<float>());
-    ScaleInPlace(context, scale, y);
+  switch (ChooseDotKernel(x.encoding, w.encoding, w_shape.cols(), x_shape.rows())) {
+    case DotKernel::kXnorPopcount:
+      kernels.packed_gemm_f32(context, x.bits.view(), w.bits.view(), scale, y.mutable_matrix<float>());
+      break;
+    case DotKernel::kBitPlanes:
+    case DotKernel::kInt8:
+      IntegerProduct(context, x, w, y);
+      break;
+    case DotKernel::kFloatGemm: {
+      const Tensor x_codes = FloatCodes(context, x, x_shape);
+      const Tensor w_codes = FloatCodes(context, w, w_shape);
+      kernels.gemm_f32(context, false, true, 1.0f, x_codes.matrix<float>(), w_codes.matrix<float>(), 0.0f,
+                       y.mutable_matrix<float>());
+      ScaleInPlace(context, scale, y);
+      break;
+    }
   }
   return y;
 }

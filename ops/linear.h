@@ -10,9 +10,10 @@
 //   dw = (dy^T c_x) s_x * Surrogate_w(w)   for sign-like quantizers the latent weight gets the gradient
 //                                          of the quantized one unchanged (BinaryConnect, arXiv 1511.00363)
 //
-// Which kernel computes c_x c_w^T follows from the two encodings, and is the one that the frozen model runs:
+// Which kernel computes c_x c_w^T follows from the two encodings and the batch size (ops/dot_kernel.h), and is the one
+// that the frozen model runs:
 //   binary x binary      packed XNOR-popcount; backward keeps the packed activations and the packed STE mask
-//   integer x integer    float GEMM on the integer codes: exact below 2^24, see DotIsExact
+//   integer x integer    bit planes or int8 GEMM, where sums stay below 2^24, see DotIsExact
 //   otherwise            float GEMM
 //
 // In evaluation stochastic quantizers are replaced: see Quantizer::AtEvaluation.

@@ -1,0 +1,37 @@
+// The product of coded operands, by the kernel that ops/dot_kernel.h names: what the linear op and the runtime share.
+
+#ifndef BITGRAD_OPS_CODED_PRODUCT_H_
+#define BITGRAD_OPS_CODED_PRODUCT_H_
+
+#include <array>
+
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/view.h"
+#include "ops/kernels/coded_gemm.h"
+
+namespace bitgrad {
+
+// Codes as bit planes, with the memory for them.
+class CodePlanes {
+ public:
+  // Packs c [rows, cols].
+  CodePlanes(ExecContext& context, const ConstCodesView& c);
+  const ConstPlanesView& view() const { return view_; }
+
+ private:
+  std::array<BitMatrix, kMaxCodeBits> planes_;
+  ConstPlanesView view_;
+};
+
+// A matrix of bits, as binary codes.
+inline ConstPlanesView BinaryPlanes(ConstBitMatrixView bits) {
+  return {.encoding = {EncodingKind::kBinary, 1}, .planes = {bits}};
+}
+
+// x [m, K], w [n, K] -> out [m, n]. REQUIRES: ChooseDotKernel gives kBitPlanes or kInt8 for them.
+void CodedProduct(ExecContext& context, const ConstCodesView& x, const ConstPlanesView& w, const DotOutput& out);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_CODED_PRODUCT_H_

@@ -1,0 +1,61 @@
+#include "ops/dot_kernel.h"
+
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+constexpr int kMaxPlanes = 8;  // what the kernels take (ops/kernels/coded_gemm.h)
+
+// From how many rows on the int8 GEMM is the faster one. Bit planes cost one pass per pair of planes, the int8 GEMM the
+// same for all encodings, plus the expansion of the weights. Measured with bench/coded_gemm.cc on AVX-512 (VPOPCNTDQ,
+// VNNI), n = 1024 to 4096: docs/performance.md.
+struct Row {
+  int max_pairs;  // of planes
+  int64_t min_int8_rows;
+};
+constexpr Row kTable[] = {{5, kNever}, {7, 64}, {15, 16}, {kMaxPlanes * kMaxPlanes, 10}};
+
+int64_t MinInt8Rows(const Encoding& x, const Encoding& w) {
+  // Bits are not turned into bytes: 1 x k planes are never much slower.
+  if (x.kind == EncodingKind::kBinary) return kNever;
+  for (const Row& row : kTable) {
+    if (x.bits * w.bits <= row.max_pairs) return row.min_int8_rows;
+  }
+  return kNever;
+}
+
+// Why the float GEMM has to do it; null where integers do.
+const char* WhyFloat(const Encoding& x, const Encoding& w, int64_t k) {
+  if (!x.is_integer()) return "float input";
+  if (!w.is_integer()) return "float weights";
+  if (!DotIsExact(x, w, k)) return "sums may exceed 2^24";
+  if (x.bits > kMaxPlanes || w.bits > kMaxPlanes) return "codes of more than 8 bits";
+  return nullptr;
+}
+
+bool BothBinary(const Encoding& x, const Encoding& w) {
+  return x.kind == EncodingKind::kBinary && w.kind == EncodingKind::kBinary;
+}
+
+}  // namespace
+
+DotKernel ChooseDotKernel(const Encoding& x, const Encoding& w, int64_t k, int64_t rows) {
+  if (WhyFloat(x, w, k) != nullptr) return DotKernel::kFloatGemm;
+  if (BothBinary(x, w)) return DotKernel::kXnorPopcount;
+  return rows < MinInt8Rows(x, w) ? DotKernel::kBitPlanes : DotKernel::kInt8;
+}
+
+std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k) {
+  if (const char* why = WhyFloat(x, w, k); why != nullptr) return absl::StrCat("float GEMM (", why, ")");
+  if (BothBinary(x, w)) return "packed XNOR-popcount";
+  const std::string planes = absl::StrCat(x.bits, " x ", w.bits, " bit planes");
+  const int64_t min_int8_rows = MinInt8Rows(x, w);
+  if (min_int8_rows == kNever) return planes;
+  return absl::StrCat(planes, " (batch < ", min_int8_rows, "), int8 GEMM");
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,40 @@
+// The choice of kernels: what runs, and that what people are told is what runs.
+
+#include "ops/dot_kernel.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr Encoding kFloat{};
+constexpr Encoding kBinary{EncodingKind::kBinary, 1};
+constexpr Encoding kTernary{EncodingKind::kTernary, 2};
+constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
+
+TEST(DotKernelTest, FollowsFromTheEncodings) {
+  EXPECT_EQ(ChooseDotKernel(kBinary, kBinary, 9, 1000), DotKernel::kXnorPopcount);
+  EXPECT_EQ(ChooseDotKernel(kBinary, kTernary, 9, 1000), DotKernel::kBitPlanes);
+  EXPECT_EQ(ChooseDotKernel(kTernary, kTernary, 9, 1000), DotKernel::kBitPlanes);
+  EXPECT_EQ(ChooseDotKernel(kBinary, Symmetric(8), 9, 1000), DotKernel::kBitPlanes);
+  EXPECT_EQ(ChooseDotKernel(kFloat, kBinary, 9, 1), DotKernel::kFloatGemm);
+  EXPECT_EQ(ChooseDotKernel(kBinary, kFloat, 9, 1), DotKernel::kFloatGemm);
+}
+
+TEST(DotKernelTest, ManyPlanesAndRowsTakeTheInt8Gemm) {
+  EXPECT_EQ(ChooseDotKernel(Symmetric(8), kBinary, 784, 15), DotKernel::kBitPlanes);
+  EXPECT_EQ(ChooseDotKernel(Symmetric(8), kBinary, 784, 16), DotKernel::kInt8);
+  EXPECT_EQ(DescribeDotKernel(Symmetric(8), kBinary, 784), "8 x 1 bit planes (batch < 16), int8 GEMM");
+  EXPECT_EQ(DescribeDotKernel(kTernary, kTernary, 784), "2 x 2 bit planes");
+}
+
+TEST(DotKernelTest, SumsThatMayNotBeExactAreFloat) {
+  EXPECT_NE(ChooseDotKernel(Symmetric(8), Symmetric(8), 258, 100), DotKernel::kFloatGemm);
+  EXPECT_EQ(ChooseDotKernel(Symmetric(8), Symmetric(8), 259, 100), DotKernel::kFloatGemm);
+  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Symmetric(8), 259), "float GEMM (sums may exceed 2^24)");
+  EXPECT_EQ(ChooseDotKernel(Symmetric(9), kBinary, 2, 1), DotKernel::kFloatGemm);
+}
+
+}  // namespace
+}  // namespace bitgrad
