@@ -1,0 +1,55 @@
+#!/bin/bash
+# Takes all figures in one go, in about a quarter of an hour on two cores: every suite with repetitions, the peers beside
+# bitgrad, the plots. The machine should be otherwise idle; the load average is in the head of every file.
+#
+#   bench/measure.sh DIRECTORY
+#
+# DIRECTORY gets NAME.json and NAME.txt of every suite, peers_NAME.json and .txt (Markdown tables) of every comparison;
+# docs/images/ gets the plots. The peers and the plots need Python with bench/peers/requirements.txt: the variable PYTHON
+# names it (default python3). Where a part fails, its .txt says why, the others still run, and the exit status is 1.
+set -uo pipefail
+
+[[ $# == 1 ]] || { echo "usage: bench/measure.sh DIRECTORY" >&2; exit 2; }
+mkdir -p -- "$1" || exit 1
+out=$(cd -- "$1" && pwd)
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." || exit 1
+python=${PYTHON:-python3}
+failed=0
+
+# Everything but the peers' own runs is built before anything is timed.
+./bazelw build //bench:pack //bench:packed_gemm //bench:packed_mlp //bench:training_step || exit 1
+bin=$PWD/bazel-bin/bench
+
+# part NAME COMMAND...: what it prints goes to NAME.txt.
+part() {
+  local start=$SECONDS
+  echo "$1 ..." >&2
+  if ! "${@:2}" >"$out/$1.txt" 2>&1; then
+    echo "$1 failed: see $out/$1.txt" >&2
+    failed=1
+  fi
+  echo "$1: $((SECONDS - start)) s" >&2
+}
+
+# suite NAME PROGRAM REPETITIONS SECONDS [FLAG...]: medians, and how far the repetitions lie apart.
+suite() {
+  part "$1" "$bin/$2" --benchmark_repetitions="$3" --benchmark_min_time="$4" --benchmark_report_aggregates_only=true \
+    --benchmark_counters_tabular=true --benchmark_out="$out/$1.json" "${@:5}"
+}
+
+suite packed_gemm_square packed_gemm 5 0.2 --benchmark_filter=/square/
+suite packed_gemm_layers packed_gemm 3 0.03 --benchmark_filter=-/square/
+suite packed_gemm_avx2 packed_gemm 3 0.05 --hwy_target=AVX2 '--benchmark_filter=^Packed/square/n(512|1024|2048)/'
+suite pack pack 5 0.1
+suite packed_mlp packed_mlp 5 0.1
+suite training_step training_step 5 0.5
+suite training_sweep training_step 3 0.2 --sweep
+
+part peers_training_step "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.5 \
+  --out="$out/peers_training_step.json"
+part peers_inference "$python" bench/peers/inference.py --bitgrad="$bin/packed_mlp" --seconds=0.2 \
+  --out="$out/peers_inference.json"
+part plots "$python" bench/plot.py --packed_gemm="$out/packed_gemm_square.json" \
+  --training_step="$out/training_sweep.json"
+
+exit "$failed"

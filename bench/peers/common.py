@@ -1,0 +1,110 @@
+"""What the comparisons with other frameworks share: timing, running bitgrad's benchmarks, printing tables.
+
+Peers and bitgrad take turns, round by round, so that whatever else happens on the machine happens to both. A figure is
+the median over rounds; of a peer's variants (eager or compiled, one optimizer or the other) the best one counts.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def parser(description, suite):
+  p = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+  p.add_argument("--bitgrad", metavar="PATH", help=f"the program bench/{suite}; built with ./bazelw unless given")
+  p.add_argument("--widths", type=numbers, default=[1024, 4096], help="widths of the hidden layers")
+  p.add_argument("--threads", type=numbers, default=[1, 2])
+  p.add_argument("--rounds", type=int, default=3)
+  p.add_argument("--seconds", type=float, default=1.0, help="how long a variant runs in a round")
+  p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="try torch.compile, too")
+  p.add_argument("--out", metavar="FILE", help="also writes all figures as JSON")
+  return p
+
+
+def numbers(text):
+  return [int(n) for n in text.split(",")]
+
+
+def program(args, suite):
+  """The path of the suite's program, after building it where none is given."""
+  if args.bitgrad:
+    return args.bitgrad
+  subprocess.run([os.path.join(ROOT, "bazelw"), "build", "//bench:" + suite], check=True, stdout=subprocess.DEVNULL,
+                 stderr=subprocess.DEVNULL)
+  return os.path.join(ROOT, "bazel-bin", "bench", suite)
+
+
+def seconds_per_call(call, seconds):
+  """Median over calls for about `seconds`, at least three."""
+  for _ in range(2):
+    call()
+  times = []
+  end = time.perf_counter() + seconds
+  while len(times) < 3 or time.perf_counter() < end:
+    start = time.perf_counter()
+    call()
+    times.append(time.perf_counter() - start)
+  return statistics.median(times)
+
+
+def bitgrad_seconds(path, size, seconds):
+  """Runs the benchmarks whose names are NET/`size`; {net: seconds per iteration}."""
+  with tempfile.TemporaryDirectory() as directory:
+    out = os.path.join(directory, "out.json")
+    subprocess.run([path, f"--benchmark_filter=/{size}/", f"--benchmark_min_time={seconds}", f"--benchmark_out={out}"],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(out) as file:
+      runs = json.load(file)["benchmarks"]
+  scale = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+  return {run["name"].split("/")[0]: run["real_time"] * scale[run["time_unit"]] for run in runs}
+
+
+class Figures:
+  """Seconds by (size, row, variant), a value per round. A row is what a table shows: the best of its variants."""
+
+  def __init__(self):
+    self._seconds = {}
+
+  def add(self, size, row, variant, seconds):
+    self._seconds.setdefault((size, row), {}).setdefault(variant, []).append(seconds)
+
+  def best(self, size, row):
+    """(seconds, variant)"""
+    return min((statistics.median(values), variant) for variant, values in self._seconds[size, row].items())
+
+  def rows(self, size):
+    return [row for s, row in self._seconds if s == size]
+
+  def sizes(self):
+    return list(dict.fromkeys(size for size, _ in self._seconds))
+
+  def print_table(self, baseline, unit_name, unit):
+    """A Markdown table; ratios are the baseline's time over the row's: above 1 is faster than the baseline."""
+    print(f"| size | what | variant | {unit_name} | times {baseline} |")
+    print("|---|---|---|---|---|")
+    for size in self.sizes():
+      for row in self.rows(size):
+        seconds, variant = self.best(size, row)
+        ratio = self.best(size, baseline)[0] / seconds
+        print(f"| {size} | {row} | {variant} | {unit(seconds)} | {ratio:.2f} |")
+
+  def write(self, path, versions):
+    entries = [{"size": size, "row": row, "variant": variant, "seconds": values}
+               for (size, row), variants in self._seconds.items() for variant, values in variants.items()]
+    with open(path, "w") as file:
+      json.dump({"versions": versions, "processor": processor(), "figures": entries}, file, indent=1)
+
+
+def processor():
+  try:
+    with open("/proc/cpuinfo") as file:
+      return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+  except (OSError, StopIteration):
+    return platform.processor()

@@ -1,0 +1,93 @@
+"""Times a training step of 784-W-W-W-10 in PyTorch and in bitgrad, in turns.
+
+  python3 bench/peers/training_step.py
+
+PyTorch float      the float net, the baseline: forward, squared hinge, backward, Adam
+PyTorch simulated  the usual BNN simulated in float (nets.py)
+bitgrad ...        the modes of bench/training_step.cc
+
+Variants of PyTorch: eager or torch.compile for the forward and backward passes, Adam as it comes or fused=True.
+"""
+
+import sys
+
+import torch
+
+import common
+import nets
+
+
+class Peer:
+  """A net of PyTorch and every way to run its step."""
+
+  def __init__(self, kind, width, batch, compiles):
+    self.kind = kind
+    self.net = nets.make(kind, width)
+    self.images, self.targets = nets.random_images(batch), nets.random_targets(batch)
+    self.latent = [p for p in self.net.parameters() if p.dim() == 2] if kind != "float" else []
+    self.losses = {"eager": self.loss}
+    if compiles:
+      self.losses["compiled"] = torch.compile(self.loss, dynamic=False)
+    learning_rate = 1e-3
+    self.optimizers = {"Adam": torch.optim.Adam(self.net.parameters(), lr=learning_rate),
+                       "fused Adam": torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)}
+
+  def loss(self):
+    return nets.squared_hinge(self.net(self.images), self.targets)
+
+  def step(self, loss, optimizer):
+    optimizer.zero_grad()
+    value = loss()
+    value.backward()
+    optimizer.step()
+    with torch.no_grad():
+      for weight in self.latent:
+        weight.clamp_(-1, 1)
+    return value
+
+  def variants(self):
+    """{name: step()}, without those that do not work, which are named on stderr."""
+    result = {}
+    for mode, loss in self.losses.items():
+      for name, optimizer in self.optimizers.items():
+        step = lambda loss=loss, optimizer=optimizer: self.step(loss, optimizer)
+        try:
+          before = step().item()
+          for _ in range(10):
+            after = step().item()
+        except Exception as error:  # Whatever the compiler raises: the variant is left out, and said so.
+          print(f"{self.kind}, {mode}, {name} does not work: {type(error).__name__}: {error}", file=sys.stderr)
+          continue
+        if not after < before:
+          sys.exit(f"{self.kind}, {mode}, {name}: ten steps took the loss from {before} to {after}")
+        result[f"{mode}, {name}"] = step
+    return result
+
+
+def main():
+  parser = common.parser(__doc__.splitlines()[0], "training_step")
+  parser.add_argument("--batch", type=int, default=100)
+  args = parser.parse_args()
+  path = common.program(args, "training_step")
+  figures = common.Figures()
+  for width in args.widths:
+    for threads in args.threads:
+      nets.use_threads(threads)
+      size = f"width:{width}/batch:{args.batch}/threads:{threads}"
+      print(size, file=sys.stderr)
+      peers = {kind: Peer(kind, width, args.batch, args.compile) for kind in ("float", "simulated")}
+      variants = {kind: peer.variants() for kind, peer in peers.items()}
+      for _ in range(args.rounds):
+        for kind, steps in variants.items():
+          for variant, step in steps.items():
+            figures.add(size, "PyTorch " + kind, variant, common.seconds_per_call(step, args.seconds))
+        for mode, seconds in common.bitgrad_seconds(path, size, args.seconds).items():
+          figures.add(size, "bitgrad " + mode, "", seconds)
+  print(f"PyTorch {torch.__version__}, {common.processor()}")
+  figures.print_table("PyTorch float", "ms/step", lambda seconds: f"{1e3 * seconds:.2f}")
+  if args.out:
+    figures.write(args.out, {"torch": torch.__version__})
+
+
+if __name__ == "__main__":
+  main()

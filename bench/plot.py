@@ -1,0 +1,170 @@
+"""Plots for docs/images/ from the JSON files of the suites.
+
+  bazel-bin/bench/packed_gemm --benchmark_filter=square --benchmark_repetitions=5 --benchmark_out=gemm.json
+  bazel-bin/bench/training_step --sweep --benchmark_repetitions=5 --benchmark_out=steps.json
+  python3 bench/plot.py --packed_gemm=gemm.json --training_step=steps.json
+
+packed_gemm.png     rate of square products against their size, with what limits it
+training_step.png   time of a step against width and batch size
+training_memory.png bytes kept for the backward pass against width and batch size
+
+A point is the median of the repetitions.
+"""
+
+import argparse
+import json
+import os
+import statistics
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib import ticker
+
+IMAGES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs", "images")
+
+# Every series has its color in every figure.
+GEMM_SERIES = {"PackedToBits": ("packed, into bits", "#08519c"),
+               "Packed": ("packed, into int32", "#4292c6"),
+               "PackAndMultiply": ("packed, with packing of floats", "#9ecae1"),
+               "Int8": ("oneDNN s8s8s32", "#d95f0e"),
+               "Sgemm": ("oneDNN sgemm", "#636363")}
+MODE_SERIES = {"Float": ("float", "#636363"), "Binary": ("binary, exact gradients", "#2171b5"),
+               "Binary8": ("binary, 8-bit gradients", "#d95f0e")}
+
+
+def read(path):
+  """(context, {name: run}): of each benchmark the medians of its time and counters over its repetitions."""
+  with open(path) as file:
+    data = json.load(file)
+  repetitions = {}
+  for run in data["benchmarks"]:
+    if run.get("error_occurred"):
+      raise SystemExit(f"{path}: {run['name']}: {run['error_message']}")
+    if run.get("run_type") == "aggregate":
+      if run["aggregate_name"] == "median":
+        repetitions[run["run_name"]] = [run]
+    else:
+      repetitions.setdefault(run["run_name"], []).append(run)
+  median = lambda runs: {key: statistics.median(r[key] for r in runs) for key, value in runs[0].items()
+                         if isinstance(value, (int, float))}
+  return data["context"], {name.removesuffix("/real_time"): median(runs) for name, runs in repetitions.items()}
+
+
+def number(text):
+  """The number that an entry of the context begins with, or None: "1380 per core (...)"."""
+  try:
+    return float(text.split()[0])
+  except ValueError:
+    return None
+
+
+def logarithmic(axes, ticks):
+  """Both axes logarithmic, with plain numbers: `ticks` on x; 1, 2, 5, 10, .. on y."""
+  axes.set_xscale("log")
+  axes.set_yscale("log")
+  axes.xaxis.set_major_locator(ticker.FixedLocator(ticks))
+  axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  for axis in (axes.xaxis, axes.yaxis):
+    axis.set_minor_locator(ticker.NullLocator())
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def finish(axes):
+  axes.grid(True, which="major", color="#e5e5e5", linewidth=0.8)
+  axes.set_axisbelow(True)
+  axes.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure, directory, name):
+  os.makedirs(directory, exist_ok=True)
+  path = os.path.join(directory, name)
+  figure.savefig(path, dpi=130, bbox_inches="tight")
+  plt.close(figure)
+  print(path)
+
+
+def plot_packed_gemm(path, directory):
+  context, runs = read(path)
+  points = {}  # (workload, threads): [(n, GMAC/s)]
+  for name, run in runs.items():
+    workload, family, _, extents, threads = name.split("/")
+    if family == "square":
+      points.setdefault((workload, int(threads.removeprefix("threads:"))), []).append(
+          (int(extents.split("x")[0]), run["GMAC/s"]))
+  all_threads = sorted({threads for _, threads in points})
+  figure, panels = plt.subplots(1, len(all_threads), figsize=(6.4 * len(all_threads), 4.6), sharey=True, squeeze=False)
+  for axes, threads in zip(panels[0], all_threads):
+    limits = [("xor, popcnt, add in registers, measured", number(context["loop_limit_gmacs"]), "-"),
+              ("the same on two ports, from the clock", number(context["two_port_limit_gmacs"]), ":")]
+    for label, limit, style in limits:
+      if limit is not None:
+        axes.axhline(limit * threads, color="black", linewidth=1.2, linestyle=style, label="limit: " + label)
+    for workload, (label, color) in GEMM_SERIES.items():
+      if (workload, threads) in points:
+        sizes, rates = zip(*sorted(points[workload, threads]))
+        axes.plot(sizes, rates, marker="o", markersize=4, color=color, label=label)
+    logarithmic(axes, sorted({n for series in points.values() for n, _ in series}))
+    axes.set_xlabel("n, of an n x n x n product")
+    axes.set_title("1 thread" if threads == 1 else f"{threads} threads")
+    finish(axes)
+  panels[0][0].set_ylabel("GMAC/s")
+  panels[0][-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+  figure.suptitle(f"Matrix products, {context['processor']}")
+  save(figure, directory, "packed_gemm.png")
+
+
+def plot_training_step(path, directory, counter, scale, label, file_name, title):
+  context, runs = read(path)
+  values = {}  # (mode, width, batch, threads): value
+  for name, run in runs.items():
+    mode, *arguments = name.split("/")
+    width, batch, threads = (int(argument.split(":")[1]) for argument in arguments)
+    values[mode, width, batch, threads] = run[counter] * scale
+  modes = [mode for mode in MODE_SERIES if any(key[0] == mode for key in values)]
+  all_threads = sorted({key[3] for key in values})
+  figure, panels = plt.subplots(1, 2, figsize=(12, 4.6))
+  # One panel for the width at the batch size, one for the batch size at the width, that have the most points.
+  most = lambda index: max({key[index] for key in values}, key=lambda v: sum(key[index] == v for key in values))
+  for axes, x, fixed, names in ((panels[0], 1, 2, ("width", "batch")), (panels[1], 2, 1, ("batch size", "width"))):
+    ticks = set()
+    for mode in modes:
+      for threads in all_threads:
+        points = sorted((key[x], value) for key, value in values.items()
+                        if key[0] == mode and key[3] == threads and key[fixed] == most(fixed))
+        if counter == "held_bytes" and threads != all_threads[0]:
+          continue  # Memory does not depend on threads.
+        if points:
+          series, color = MODE_SERIES[mode]
+          sizes, heights = zip(*points)
+          ticks.update(sizes)
+          suffix = "" if counter == "held_bytes" else f", {threads} thread{'s' if threads > 1 else ''}"
+          axes.plot(sizes, heights, marker="o", markersize=4, color=color,
+                    linestyle="-" if threads == all_threads[0] else "--", label=series + suffix)
+    logarithmic(axes, sorted(ticks))
+    axes.set_xlabel(f"{names[0]}, at {names[1]} {most(fixed)}")
+    finish(axes)
+  panels[0].set_ylabel(label)
+  panels[1].legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+  figure.suptitle(f"{title}, 784-W-W-W-10, {context['processor']}")
+  save(figure, directory, file_name)
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser.add_argument("--packed_gemm", metavar="JSON")
+  parser.add_argument("--training_step", metavar="JSON")
+  parser.add_argument("--images", metavar="DIRECTORY", default=IMAGES)
+  args = parser.parse_args()
+  if args.packed_gemm:
+    plot_packed_gemm(args.packed_gemm, args.images)
+  if args.training_step:
+    plot_training_step(args.training_step, args.images, "real_time", 1.0, "ms per step", "training_step.png",
+                       "A training step")
+    plot_training_step(args.training_step, args.images, "held_bytes", 1e-6, "MB", "training_memory.png",
+                       "Kept for the backward pass")
+
+
+if __name__ == "__main__":
+  main()
