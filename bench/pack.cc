@@ -10,6 +10,7 @@
 //   PackSignsWindow  float -> bits and the straight-through estimator's window
 //   ThresholdToBits  int32 -> bits by a threshold per column
 //   PackPlanes       8-bit codes -> eight bit planes
+//   PackCodes        symmetric 8-bit codes as floats -> bytes (ops/kernels/coded_gemm.h)
 //   UnpackSigns      bits -> float
 //   MaskByBits       float gradients masked by bits
 // Counter: GB/s, bytes of the operands read and written, whatever the processor moves besides (a store may read its line
@@ -171,6 +172,27 @@ class PackPlanes final : public Workload {
   std::vector<BitMatrixView> views_;
 };
 
+class PackCodes final : public Workload {
+ public:
+  explicit PackCodes(int64_t rows) : floats_({rows, kCols}, DType::kFloat32), codes_({rows, kCols}, DType::kUint8) {
+    float* floats = floats_.mutable_data<float>();
+    ForRandomWords(1, floats_.num_elements(), [&](int64_t i, uint32_t word) {
+      floats[i] = static_cast<float>(kEncoding.least_code() + kEncoding.code_step() * static_cast<int>(word % 256));
+    });
+  }
+  void Run(ExecContext& context) override {
+    kernels_.pack_codes(context, kEncoding, floats_.matrix<float>(), codes_.mutable_matrix<uint8_t>());
+  }
+  bool Right(int64_t i, int64_t j) const override {
+    const int code = codes_.matrix<uint8_t>().at(i, j);
+    return floats_.matrix<float>().at(i, j) == static_cast<float>(kEncoding.least_code() + kEncoding.code_step() * code);
+  }
+
+ private:
+  static constexpr Encoding kEncoding = {EncodingKind::kSymmetric, 8};
+  Tensor floats_, codes_;
+};
+
 class UnpackSigns final : public Workload {
  public:
   explicit UnpackSigns(int64_t rows) : bits_(RandomBits(rows)), y_({rows, kCols}, DType::kFloat32) {}
@@ -218,6 +240,7 @@ constexpr Entry kEntries[] = {
     {"PackSignsWindow", 32 + 2, Make<PackSignsWindow>},
     {"ThresholdToBits", 32 + 1, Make<ThresholdToBits>},
     {"PackPlanes", 8 + 8, Make<PackPlanes>},
+    {"PackCodes", 32 + 8, Make<PackCodes>},
     {"UnpackSigns", 1 + 32, Make<UnpackSigns>},
     {"MaskByBits", 32 + 1 + 32, Make<MaskByBits>},
 };
