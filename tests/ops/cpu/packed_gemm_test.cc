@@ -34,6 +34,9 @@ std::vector<Shape3> Shapes() {
   }
   shapes.push_back({65, 257, 1000});
   shapes.push_back({4, 700, 1000});
+  // Several blocks of packed groups; K beyond what counters of 16 bits hold.
+  shapes.push_back({13, 600, 200});
+  shapes.push_back({7, 9, 70000});
   return shapes;
 }
 
@@ -126,6 +129,24 @@ TEST_P(PackedGemmTest, ThresholdsAreInclusiveAndFlip) {
       return std::vector<uint64_t>(c.view().words, c.view().words + c.byte_size() / 8);
     });
   });
+}
+
+// The largest counts there are: counters narrower than the result must be emptied in time.
+TEST_P(PackedGemmTest, OppositeRowsCountEveryBit) {
+  for (int64_t k : {252, 256, 1000, 4096, 65536, 70000}) {
+    SCOPED_TRACE(testing::Message() << "k " << k);
+    const int64_t m = 7, n = 66;
+    BitMatrix ones = BitMatrix::Zeros(m, k);
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < k; ++j) ones.mutable_view().row(i)[j / 64] |= uint64_t{1} << j % 64;
+    }
+    const BitMatrix zeros = BitMatrix::Zeros(n, k);
+    TestMatrix<int32_t> c(m, n);
+    kernels_.packed_gemm_i32(one_, ones.view(), zeros.view(), 0, false, c.view());
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) ASSERT_EQ(c.at(i, j), -k) << "at (" << i << ", " << j << ")";
+    }
+  }
 }
 
 // Planes of k-bit codes, summed by shift and accumulate, are the product of the codes.

@@ -1,0 +1,167 @@
+// Outputs of the packed GEMM: what they do with dot = K - 2 count. Included through foreach_target.h only.
+
+#if defined(BITGRAD_OPS_CPU_PACKED_OUTPUT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BITGRAD_OPS_CPU_PACKED_OUTPUT_INL_H_
+#undef BITGRAD_OPS_CPU_PACKED_OUTPUT_INL_H_
+#else
+#define BITGRAD_OPS_CPU_PACKED_OUTPUT_INL_H_
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/bit_matrix.h"
+#include "hwy/highway.h"
+#include "ops/cpu/bits-inl.h"
+#include "ops/cpu/packed_problem.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using CountTag = hn::CappedTag<int32_t, 16>;
+
+// Asks for the lines of c that a tile is about to write. Its stores would else wait for memory, and those of the next
+// tile's counters behind them.
+template <typename T>
+HWY_INLINE void PrefetchRow(const MatrixView<T>& c, int64_t row, int64_t group) {
+  T* out = c.row(row) + group * kGroup;
+  for (int64_t j = 0; j < kGroup; j += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(out + j, 1);
+}
+
+// Each output is a function of a row of c, a group, its number of columns and their kGroup counts popcount(a ^ b), of
+// which those past the last column are anything. BeginGroup(group, cols) comes before the first row of a group.
+class ToI32 {
+ public:
+  explicit ToI32(const PackedProblem& p)
+      : k_(static_cast<int32_t>(p.a.cols)),
+        shift_(p.out.shift),
+        accumulate_(p.out.accumulate),
+        c_(p.out.i32) {}
+
+  void BeginGroup(int64_t, int64_t) {}
+  HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
+
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, const int32_t* counts) const {
+    const CountTag d;
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+    int32_t* out = c_.row(row) + group * kGroup;
+    const auto k = hn::Set(d, k_);
+    int64_t j = 0;
+    if (accumulate_) {
+      for (; j + lanes <= cols; j += lanes) {
+        hn::StoreU(hn::Add(hn::LoadU(d, out + j), Value(k, hn::Load(d, counts + j))), d, out + j);
+      }
+      for (; j < cols; ++j) out[j] += (k_ - 2 * counts[j]) << shift_;
+    } else {
+      for (; j + lanes <= cols; j += lanes) hn::StoreU(Value(k, hn::Load(d, counts + j)), d, out + j);
+      for (; j < cols; ++j) out[j] = (k_ - 2 * counts[j]) << shift_;
+    }
+  }
+
+ private:
+  template <class V>
+  HWY_INLINE V Value(V k, V count) const {
+    return hn::ShiftLeftSame(hn::Sub(k, hn::Add(count, count)), shift_);
+  }
+
+  const int32_t k_;
+  const int shift_;
+  const bool accumulate_;
+  const MatrixView<int32_t> c_;
+};
+
+class ToF32 {
+ public:
+  explicit ToF32(const PackedProblem& p)
+      : k_(static_cast<int32_t>(p.a.cols)), scale_(p.out.scale), c_(p.out.f32) {}
+
+  void BeginGroup(int64_t, int64_t) {}
+  HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
+
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, const int32_t* counts) const {
+    const CountTag di;
+    const hn::RebindToFloat<CountTag> d;
+    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+    float* out = c_.row(row) + group * kGroup;
+    const auto k = hn::Set(di, k_);
+    const auto scale = hn::Set(d, scale_);
+    const auto value = [&](int64_t j) HWY_ATTR {
+      const auto count = hn::Load(di, counts + j);
+      return hn::Mul(hn::ConvertTo(d, hn::Sub(k, hn::Add(count, count))), scale);
+    };
+    int64_t j = 0;
+    for (; j + lanes <= cols; j += lanes) hn::StoreU(value(j), d, out + j);
+    for (; j < cols; ++j) out[j] = static_cast<float>(k_ - 2 * counts[j]) * scale_;
+  }
+
+ private:
+  const int32_t k_;
+  const float scale_;
+  const MatrixView<float> c_;
+};
+
+class ToBits {
+ public:
+  explicit ToBits(const PackedProblem& p)
+      : k_(static_cast<int32_t>(p.a.cols)),
+        row_words_(BitMatrix::WordsPerRow(p.out.bits.cols)),
+        c_(p.out.bits),
+        threshold_(p.out.threshold),
+        flip_(p.out.flip) {}
+
+  void BeginGroup(int64_t group, int64_t cols) {
+    uint8_t flip[kGroup] = {};
+    std::memcpy(flip, flip_ + group * kGroup, cols);
+    std::memset(group_threshold_, 0, sizeof(group_threshold_));
+    std::memcpy(group_threshold_, threshold_ + group * kGroup, cols * sizeof(int32_t));
+    uint64_t flips;
+    PackByteWord(flip, 0, &flips);
+    keep_ = ~flips;  // The comparison below is the opposite one.
+    valid_ = ~uint64_t{0} >> (kGroup - cols);
+  }
+  HWY_INLINE void Prefetch(int64_t, int64_t) const {}
+
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, const int32_t* counts) const {
+    const CountTag d;
+    const auto k = hn::Set(d, k_);
+    const int32_t* thresholds = group_threshold_;
+    uint64_t bits;
+    StoreMaskWord(d, &bits, [k, counts, thresholds](auto d, size_t j) HWY_ATTR {
+      const auto count = hn::Load(d, counts + j);
+      return hn::Lt(hn::Sub(k, hn::Add(count, count)), hn::Load(d, thresholds + j));
+    });
+    uint64_t* words = c_.row(row);
+    words[group] = (bits ^ keep_) & valid_;
+    if (group * kGroup + cols == c_.cols) {
+      for (int64_t w = group + 1; w < row_words_; ++w) words[w] = 0;
+    }
+  }
+
+ private:
+  const int32_t k_;
+  const int64_t row_words_;
+  const BitMatrixView c_;
+  const int32_t* const threshold_;
+  const uint8_t* const flip_;
+  alignas(64) int32_t group_threshold_[kGroup];
+  uint64_t keep_ = 0;
+  uint64_t valid_ = 0;
+};
+
+template <typename Body>
+HWY_INLINE void WithOutput(const PackedProblem& p, const Body& body) {
+  switch (p.out.kind) {
+    case PackedOutput::Kind::kI32: return body(ToI32(p));
+    case PackedOutput::Kind::kF32: return body(ToF32(p));
+    case PackedOutput::Kind::kThreshold: return body(ToBits(p));
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif  // BITGRAD_OPS_CPU_PACKED_OUTPUT_INL_H_

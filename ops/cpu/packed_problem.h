@@ -1,0 +1,57 @@
+// What the parts of the packed GEMM share: the operands, what becomes of the dot products, and how c is cut into
+// pieces.
+
+#ifndef BITGRAD_OPS_CPU_PACKED_PROBLEM_H_
+#define BITGRAD_OPS_CPU_PACKED_PROBLEM_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/bit_matrix.h"
+#include "core/view.h"
+
+namespace bitgrad::cpu {
+
+// Columns of c that are computed together: a whole word of a bit matrix, so no two threads write to one word.
+inline constexpr int64_t kGroup = 64;
+inline constexpr int64_t kTileRows = 6;
+
+struct PackedOutput {
+  enum class Kind { kI32, kF32, kThreshold };
+  Kind kind;
+  // kI32
+  MatrixView<int32_t> i32;
+  int shift;
+  bool accumulate;
+  // kF32
+  MatrixView<float> f32;
+  float scale;
+  // kThreshold
+  BitMatrixView bits;
+  const int32_t* threshold;
+  const uint8_t* flip;
+};
+
+struct PackedProblem {
+  ConstBitMatrixView a;
+  ConstBitMatrixView b;
+  int64_t words;  // of K bits, without the padding words at the end of rows
+  PackedOutput out;
+
+  int64_t groups() const { return (b.rows + kGroup - 1) / kGroup; }
+  int64_t group_cols(int64_t group) const { return std::min(b.rows - group * kGroup, kGroup); }
+  int64_t row_tiles() const { return (a.rows + kTileRows - 1) / kTileRows; }
+  int64_t tile_rows(int64_t tile) const { return std::min(a.rows - tile * kTileRows, kTileRows); }
+};
+
+// What the inner loops of an instruction set ask for.
+struct PackedSizes {
+  int64_t min_rows;        // of a; below, b is not packed
+  int64_t row_tile_bytes;  // of a packed row tile of a, 0 where a is read as it lies
+  int64_t group_bytes;     // of a packed group of b
+  int64_t panel_groups;    // that are packed at a time
+};
+
+}  // namespace bitgrad::cpu
+
+#endif  // BITGRAD_OPS_CPU_PACKED_PROBLEM_H_

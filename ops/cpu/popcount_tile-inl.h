@@ -1,0 +1,142 @@
+// Tiles of the packed GEMM by XOR and population count, for instruction sets that count 64-bit words. Included through
+// foreach_target.h only.
+//
+// Eight (Lanes) columns of c lie in the 64-bit lanes of a vector. b is packed into panels of up to 4 vectors of columns
+// with their words interleaved, panel[word][column], so that one word of a row of `a`, broadcast, meets all columns of
+// the panel and the counts never have to be summed across lanes. A tile is 6 rows x 4 vectors: 24 accumulators, 4
+// vectors of b and one broadcast word fill the 32 registers of AVX-512.
+
+#if defined(BITGRAD_OPS_CPU_POPCOUNT_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BITGRAD_OPS_CPU_POPCOUNT_TILE_INL_H_
+#undef BITGRAD_OPS_CPU_POPCOUNT_TILE_INL_H_
+#else
+#define BITGRAD_OPS_CPU_POPCOUNT_TILE_INL_H_
+#endif
+
+#include <cstdint>
+
+#include "hwy/highway.h"
+#include "ops/cpu/packed_panels-inl.h"
+#include "ops/cpu/packed_problem.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+// The low halves of the lanes, which is all there is: counts are below 2^24.
+#if HWY_TARGET == HWY_SCALAR
+HWY_INLINE void StoreCounts(WordVec sum, int32_t* counts) {
+  counts[0] = static_cast<int32_t>(hn::GetLane(sum));
+}
+HWY_INLINE void StoreCounts(WordVec sum0, WordVec sum1, int32_t* counts) {
+  StoreCounts(sum0, counts);
+  StoreCounts(sum1, counts + 1);
+}
+#else
+HWY_INLINE void StoreCounts(WordVec sum, int32_t* counts) {
+  const hn::Repartition<int32_t, WordTag> d;
+  const hn::Half<decltype(d)> half;
+  const auto low = hn::BitCast(d, sum);
+  hn::StoreU(hn::LowerHalf(half, hn::ConcatEven(d, low, low)), half, counts);
+}
+HWY_INLINE void StoreCounts(WordVec sum0, WordVec sum1, int32_t* counts) {
+  const hn::Repartition<int32_t, WordTag> d;
+  hn::StoreU(hn::ConcatEven(d, hn::BitCast(d, sum1), hn::BitCast(d, sum0)), d, counts);
+}
+#endif
+
+// counts[r * kGroup + c] = popcount(row r of a ^ column c of the panel), r < kRows, c < kVectors * Lanes.
+template <int kRows, int kVectors>
+HWY_NOINLINE void CountTile(const uint64_t* a, int64_t a_stride, const uint64_t* panel, int64_t words,
+                            int32_t* counts) {
+  const WordTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  WordVec sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(d);
+  }
+  for (int64_t w = 0; w < words; ++w) {
+    WordVec b[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) b[v] = hn::Load(d, panel + (w * kVectors + v) * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const WordVec x = hn::Set(d, a[r * a_stride + w]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        sum[r][v] = hn::Add(sum[r][v], hn::PopulationCount(hn::Xor(x, b[v])));
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    if constexpr (kVectors == 1) {
+      StoreCounts(sum[r][0], counts + r * kGroup);
+    } else {
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; v += 2) {
+        StoreCounts(sum[r][v], sum[r][v + 1], counts + r * kGroup + v * lanes);
+      }
+    }
+  }
+}
+
+using CountTileFunction = void(const uint64_t*, int64_t, const uint64_t*, int64_t, int32_t*);
+
+// Indexed by rows - 1 and log2(vectors).
+constexpr CountTileFunction* kCountTiles[kTileRows][3] = {
+    {CountTile<1, 1>, CountTile<1, 2>, CountTile<1, 4>}, {CountTile<2, 1>, CountTile<2, 2>, CountTile<2, 4>},
+    {CountTile<3, 1>, CountTile<3, 2>, CountTile<3, 4>}, {CountTile<4, 1>, CountTile<4, 2>, CountTile<4, 4>},
+    {CountTile<5, 1>, CountTile<5, 2>, CountTile<5, 4>}, {CountTile<6, 1>, CountTile<6, 2>, CountTile<6, 4>},
+};
+
+struct PopcountTiles {
+  // Below this many rows of `a` it does not pay to pack b.
+  static constexpr int64_t kMinRows = 6;
+
+  // `a` is read as it lies.
+  static int64_t RowTileBytes(const PackedProblem&) { return 0; }
+  static void PackRowTile(const PackedProblem&, int64_t, uint8_t*) {}
+
+  static int64_t GroupBytes(const PackedProblem& p) { return kGroup * p.words * 8; }
+
+  // All panels of a group, one after the other.
+  static void PackGroup(const PackedProblem& p, int64_t group, uint8_t* panels) {
+    ForEachPanel(p, group, panels, [&](int64_t col, int64_t vectors, uint64_t* panel) HWY_ATTR {
+      PackPanel(p.b, p.words, group * kGroup + col, vectors * Lanes(), panel);
+    });
+  }
+
+  // counts[r * kGroup + c] of a row tile and the columns of a group.
+  static HWY_INLINE void Count(const PackedProblem& p, int64_t tile, const uint8_t*, int64_t group, uint8_t* panels,
+                               int32_t* counts) {
+    const CountTileFunction* const* tiles = kCountTiles[p.tile_rows(tile) - 1];
+    const uint64_t* a = p.a.row(tile * kTileRows);
+    ForEachPanel(p, group, panels, [&](int64_t col, int64_t vectors, uint64_t* panel) HWY_ATTR {
+      tiles[vectors / 2](a, p.a.stride, panel, p.words, counts + col);
+    });
+  }
+
+ private:
+  static HWY_INLINE int64_t Lanes() { return static_cast<int64_t>(hn::Lanes(WordTag())); }
+
+  template <typename Body>
+  static HWY_INLINE void ForEachPanel(const PackedProblem& p, int64_t group, uint8_t* panels, const Body& body) {
+    const int64_t cols = p.group_cols(group);
+    uint64_t* panel = reinterpret_cast<uint64_t*>(panels);
+    for (int64_t col = 0; col < cols;) {
+      const int64_t vectors = PanelVectors(cols - col);
+      body(col, vectors, panel);
+      panel += vectors * Lanes() * p.words;
+      col += vectors * Lanes();
+    }
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif  // BITGRAD_OPS_CPU_POPCOUNT_TILE_INL_H_
