@@ -4,6 +4,8 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "core/encoding.h"
+#include "ops/dot_kernel.h"
 #include "runtime/kernel_choice.h"
 #include "runtime/preamble.h"
 
@@ -93,16 +95,16 @@ class CostCounter {
     cost.kernel = choice.description;
     const int64_t macs = y.num_elements() * in;
     switch (choice.kernel) {
-      case LinearKernel::kPackedBits:
+      case DotKernel::kXnorPopcount:
         cost.bit_macs = macs;
         break;
-      case LinearKernel::kBitPlanes:
-        cost.bit_macs = macs * x.bits;
+      case DotKernel::kBitPlanes:
+        cost.bit_macs = macs * x.bits * w.bits;
         break;
-      case LinearKernel::kGemmOnCodes:
+      case DotKernel::kInt8:
         cost.integer_macs = macs;
         break;
-      case LinearKernel::kFloatGemm:
+      case DotKernel::kFloatGemm:
         cost.float_macs = macs;
         break;
     }

@@ -26,8 +26,8 @@ struct LayerCost {
   int64_t weight_bits = 0;  // per weight, without padding; 0 where there are none
   int64_t parameters = 0;
   int64_t bytes = 0;  // in the file, padding included
-  // Multiply-accumulates of one example: of bits with bits (each bit plane counts), of integer
-  // codes, of floats.
+  // Multiply-accumulates of one example, by the kernel for a batch of one: of bits with bits (each
+  // pair of bit planes counts), of bytes, of floats.
   int64_t bit_macs = 0;
   int64_t integer_macs = 0;
   int64_t float_macs = 0;

@@ -1,14 +1,5 @@
-// Which kernel computes the sums of a linear instruction. Decided by the encodings of its operands
-// alone, so `inspect` prints what `predict` runs.
-//
-//   input      weights    kernel
-//   binary     binary     packed XNOR-popcount
-//   symmetric  binary     k bit planes: packed XNOR-popcount of each plane of the input, shifted
-//   and added integer    integer    float GEMM on the integer codes, as long as the sums are exact
-//   there otherwise             float GEMM
-//
-// In the first three the sums are exact integers, so they are the graph's, whatever kernel that
-// used.
+// Which kernel computes the sums of a linear instruction: ops/dot_kernel.h, asked about a packed model, so that `inspect`
+// prints what `predict` runs.
 
 #ifndef BITGRAD_RUNTIME_KERNEL_CHOICE_H_
 #define BITGRAD_RUNTIME_KERNEL_CHOICE_H_
@@ -16,15 +7,14 @@
 #include <string>
 
 #include "core/encoding.h"
+#include "ops/dot_kernel.h"
 #include "runtime/packed_model.h"
 
 namespace bitgrad {
 
-enum class LinearKernel { kPackedBits, kBitPlanes, kGemmOnCodes, kFloatGemm };
-
 struct KernelChoice {
-  LinearKernel kernel;
-  std::string description;  // for people; names the reason where the choice is the slow one
+  DotKernel kernel;         // for a batch of one
+  std::string description;  // for people, for every batch size
 };
 
 // Encoding of what linear instruction `i` multiplies its weights with.

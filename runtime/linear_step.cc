@@ -3,6 +3,9 @@
 #include "core/encoding.h"
 #include "core/parallel_for.h"
 #include "core/rng.h"
+#include "ops/coded_product.h"
+#include "ops/dot_kernel.h"
+#include "runtime/kernel_choice.h"
 
 namespace bitgrad {
 namespace {
@@ -26,40 +29,32 @@ Tensor ExpandCodes(const PackedModel& model, int blob) {
   return weights;
 }
 
-// f(i) for i < count, on several threads where that pays.
-template <typename F>
-void ForEach(Frame& frame, int64_t count, const F& f) {
-  ParallelFor(frame.context().threads(), count, kMinChunk, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) f(i);
-  });
-}
-
 }  // namespace
 
 LinearStep::LinearStep(const PackedModel& model, int i, Frame& frame)
     : operand_(model.header().instructions(i).operands(0)),
       operand_is_bits_(model.value(operand_).is_bits),
       result_(i + 1),
-      kernel_(ChooseKernel(model, i).kernel),
+      in_integers_(ChooseKernel(model, i).kernel != DotKernel::kFloatGemm),
       quantizer_(model.quantizer(i)) {
   const packed::Linear& linear = model.header().instructions(i).linear();
-  const Shape shape = ShapeOf(model.blob(linear.weight()));
+  const packed::Blob& weight = model.blob(linear.weight());
+  const Shape shape = ShapeOf(weight);
   out_ = shape.dim(0);
   in_ = shape.dim(1);
   scale_ = linear.scale();
-  if (kernel_ == LinearKernel::kPackedBits || kernel_ == LinearKernel::kBitPlanes) {
-    packed_weights_ = model.plane(linear.weight(), 0);
-    planes_.resize(static_cast<size_t>(quantizer_.encoding().bits));
+  if (in_integers_) {
+    packed_weights_.encoding = EncodingOf(weight);
+    for (int p = 0; p < PlaneCount(weight); ++p) packed_weights_.planes[p] = model.plane(linear.weight(), p);
     // What the kernel makes of the 256 pixels is what it would make of each in place.
     std::array<float, 256> codes;
     frame.kernels().quantize_codes(frame.context(), quantizer_,
                                    {frame.pixel_values().data(), 1, 256}, nullptr, RngStream{},
                                    {codes.data(), 1, 256});
-    for (int p = 0; p < 256; ++p) {
-      pixel_codes_[p] =
-          static_cast<uint8_t>(PlaneBitsOf(quantizer_.encoding(), static_cast<int64_t>(codes[p])));
-    }
-  } else if (model.blob(linear.weight()).kind() == packed::Blob::FLOAT32) {
+    frame.kernels().pack_codes(frame.context(), quantizer_.encoding(), {codes.data(), 1, 256},
+                               {pixel_codes_.data(), 1, 256});
+    for (int p = 0; p < 256; ++p) pixels_are_codes_ &= pixel_codes_[p] == p;
+  } else if (weight.kind() == packed::Blob::FLOAT32) {
     weight_terms_ = {model.floats(linear.weight()).data(), out_, in_};
   } else {
     weights_ = ExpandCodes(model, linear.weight());
@@ -74,113 +69,71 @@ LinearStep::LinearStep(const PackedModel& model, int i, Frame& frame)
 }
 
 void LinearStep::Run(Frame& frame) {
-  switch (kernel_) {
-    case LinearKernel::kPackedBits:
-      return RunPackedBits(frame);
-    case LinearKernel::kBitPlanes:
-      return RunBitPlanes(frame);
-    case LinearKernel::kGemmOnCodes:
-    case LinearKernel::kFloatGemm:
-      return RunGemm(frame);
-  }
-}
-
-void LinearStep::RunPackedBits(Frame& frame) {
-  const ConstBitMatrixView x = InputBits(frame);
-  if (has_threshold_) {
-    frame.kernels().packed_gemm_threshold(frame.context(), x, packed_weights_, thresholds_.data(),
-                                          flips_.data(), frame.NewBits(result_));
+  if (in_integers_) {
+    RunIntegers(frame);
   } else {
-    frame.kernels().packed_gemm_f32(frame.context(), x, packed_weights_, scale_,
-                                    frame.NewFloats(result_));
+    RunFloats(frame);
   }
 }
 
-// With symmetric codes 2c - (2^k - 1) = sum_b 2^b (2 c_b - 1) each plane c_b is a +-1 matrix.
-void LinearStep::RunBitPlanes(Frame& frame) {
-  const int64_t rows = InputPlanes(frame);
-  const MatrixView<int32_t> sums(GrowBuffer<int32_t>(sums_, rows * out_, frame.context()), rows,
-                                 out_);
-  for (size_t b = 0; b < planes_.size(); ++b) {
-    ConstBitMatrixView plane = planes_[b].view();
-    plane.rows = rows;
-    frame.kernels().packed_gemm_i32(frame.context(), plane, packed_weights_, static_cast<int>(b),
-                                    /*accumulate=*/b > 0, sums);
-  }
-  Finish(frame, sums);
+DotOutput LinearStep::Output(Frame& frame) {
+  if (!has_threshold_) return {.floats = frame.NewFloats(result_), .scale = scale_};
+  return {.bits = frame.NewBits(result_), .threshold = thresholds_.data(), .flip = flips_.data()};
 }
 
-void LinearStep::RunGemm(Frame& frame) {
-  const ConstMatrixView<float> x = InputTerms(frame);
-  const int64_t count = x.rows * out_;
-  const MatrixView<float> y =
-      has_threshold_
-          ? MatrixView<float>(GrowBuffer<float>(products_, count, frame.context()), x.rows, out_)
-          : frame.NewFloats(result_);
-  frame.kernels().gemm_f32(frame.context(), false, true, 1.0f, x, weight_terms_, 0.0f, y);
-  if (has_threshold_) {
-    // Thresholds stand only behind exact sums: nothing is lost on the way to int32.
-    const MatrixView<int32_t> sums(GrowBuffer<int32_t>(sums_, count, frame.context()), x.rows,
-                                   out_);
-    ForEach(frame, count, [&](int64_t i) { sums.data[i] = static_cast<int32_t>(y.data[i]); });
-    Finish(frame, sums);
-  } else if (scale_ != 1.0f) {
-    frame.kernels().scale_f32(frame.context(), scale_, y.data, false, y.data, count);
-  }
-}
-
-void LinearStep::Finish(Frame& frame, ConstMatrixView<int32_t> sums) {
-  if (has_threshold_) {
-    frame.kernels().threshold_to_bits(frame.context(), sums, thresholds_.data(), flips_.data(),
-                                      frame.NewBits(result_));
+void LinearStep::RunIntegers(Frame& frame) {
+  const Kernels& kernels = frame.kernels();
+  if (quantizer_.encoding().kind != EncodingKind::kBinary) {
+    const ConstMatrixView<uint8_t> codes = InputCodes(frame);
+    CodedProduct(frame.context(), {quantizer_.encoding(), codes}, packed_weights_, Output(frame));
     return;
   }
-  const MatrixView<float> y = frame.NewFloats(result_);
-  ForEach(frame, sums.size(),
-          [&](int64_t i) { y.data[i] = static_cast<float>(sums.data[i]) * scale_; });
+  const ConstBitMatrixView x = InputBits(frame);
+  const DotOutput out = Output(frame);
+  if (packed_weights_.encoding.kind != EncodingKind::kBinary) {
+    kernels.plane_gemm(frame.context(), BinaryPlanes(x), packed_weights_, out);
+  } else if (has_threshold_) {
+    kernels.packed_gemm_threshold(frame.context(), x, packed_weights_.planes[0], out.threshold, out.flip, out.bits);
+  } else {
+    kernels.packed_gemm_f32(frame.context(), x, packed_weights_.planes[0], scale_, out.floats);
+  }
 }
 
-ConstMatrixView<uint8_t> LinearStep::PlaneCodes(Frame& frame) {
+// Without a threshold: those stand only behind exact sums, which are integers.
+void LinearStep::RunFloats(Frame& frame) {
+  const ConstMatrixView<float> x = InputTerms(frame);
+  const MatrixView<float> y = frame.NewFloats(result_);
+  frame.kernels().gemm_f32(frame.context(), false, true, 1.0f, x, weight_terms_, 0.0f, y);
+  if (scale_ != 1.0f) frame.kernels().scale_f32(frame.context(), scale_, y.data, false, y.data, y.size());
+}
+
+ConstMatrixView<uint8_t> LinearStep::InputCodes(Frame& frame) {
   if (const ConstMatrixView<uint8_t> pixels = frame.pixels(operand_); pixels.data != nullptr) {
+    if (pixels_are_codes_) return pixels;
     const MatrixView<uint8_t> codes(GrowBuffer<uint8_t>(codes_, pixels.size(), frame.context()),
                                     pixels.rows, pixels.cols);
-    ForEach(frame, pixels.size(), [&](int64_t i) { codes.data[i] = pixel_codes_[pixels.data[i]]; });
+    ParallelFor(frame.context().threads(), pixels.size(), kMinChunk, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) codes.data[i] = pixel_codes_[pixels.data[i]];
+    });
     return codes;
   }
-  const ConstMatrixView<float> x = frame.floats(operand_);
-  const MatrixView<float> terms(GrowBuffer<float>(terms_, x.size(), frame.context()), x.rows,
-                                x.cols);
-  frame.kernels().quantize_codes(frame.context(), quantizer_, x, nullptr, RngStream{}, terms);
-  const MatrixView<uint8_t> codes(GrowBuffer<uint8_t>(codes_, x.size(), frame.context()), x.rows,
-                                  x.cols);
-  const Encoding encoding = quantizer_.encoding();
-  ForEach(frame, x.size(), [&](int64_t i) {
-    codes.data[i] =
-        static_cast<uint8_t>(PlaneBitsOf(encoding, static_cast<int64_t>(terms.data[i])));
-  });
+  const ConstMatrixView<float> terms = InputTerms(frame);
+  const MatrixView<uint8_t> codes(GrowBuffer<uint8_t>(codes_, terms.size(), frame.context()), terms.rows,
+                                  terms.cols);
+  frame.kernels().pack_codes(frame.context(), quantizer_.encoding(), terms, codes);
   return codes;
-}
-
-int64_t LinearStep::InputPlanes(Frame& frame) {
-  const ConstMatrixView<uint8_t> codes = PlaneCodes(frame);
-  BitMatrixView planes[8];
-  for (size_t b = 0; b < planes_.size(); ++b) {
-    planes[b] = GrowBits(planes_[b], codes.rows, in_, frame.context());
-  }
-  frame.kernels().pack_planes(frame.context(), codes, static_cast<int>(planes_.size()), planes);
-  return codes.rows;
 }
 
 ConstBitMatrixView LinearStep::InputBits(Frame& frame) {
   if (operand_is_bits_) return frame.bits(operand_);
   if (frame.pixels(operand_).data != nullptr) {
-    const int64_t rows = InputPlanes(frame);
-    ConstBitMatrixView bits = planes_[0].view();
-    bits.rows = rows;
+    const ConstMatrixView<uint8_t> codes = InputCodes(frame);
+    const BitMatrixView bits = GrowBits(bits_, codes.rows, in_, frame.context());
+    frame.kernels().pack_planes(frame.context(), codes, 1, &bits);
     return bits;
   }
   const ConstMatrixView<float> x = frame.floats(operand_);
-  const BitMatrixView bits = GrowBits(planes_[0], x.rows, in_, frame.context());
+  const BitMatrixView bits = GrowBits(bits_, x.rows, in_, frame.context());
   frame.kernels().quantize_bits(frame.context(), quantizer_, x, nullptr, RngStream{}, bits,
                                 BitMatrixView{});
   return bits;

@@ -1,5 +1,5 @@
-// LinearStep: a linear instruction, made ready to run: its kernel chosen, its weights in that
-// kernel's form.
+// LinearStep: a linear instruction, made ready to run: its weights in the form that its kernels take.
+// Few-bit weights stay the file's bits wherever sums are integers.
 
 #ifndef BITGRAD_RUNTIME_LINEAR_STEP_H_
 #define BITGRAD_RUNTIME_LINEAR_STEP_H_
@@ -12,9 +12,9 @@
 #include "core/bit_matrix.h"
 #include "core/tensor.h"
 #include "core/view.h"
+#include "ops/kernels/coded_gemm.h"
 #include "ops/quantizers/quantizer.h"
 #include "runtime/frame.h"
-#include "runtime/kernel_choice.h"
 #include "runtime/packed_model.h"
 
 namespace bitgrad {
@@ -27,29 +27,28 @@ class LinearStep {
   void Run(Frame& frame);
 
  private:
-  void RunPackedBits(Frame& frame);
-  void RunBitPlanes(Frame& frame);
-  void RunGemm(Frame& frame);
+  void RunIntegers(Frame& frame);
+  void RunFloats(Frame& frame);
 
-  // The input as bits; as bit planes; as what the float GEMM multiplies.
+  // The input as binary codes: the value's own bits, or packed into bits_.
   ConstBitMatrixView InputBits(Frame& frame);
-  int64_t InputPlanes(Frame& frame);  // into planes_; returns the number of rows
+  // The input's codes as bytes: the pixels themselves where each is its own code, or in codes_.
+  ConstMatrixView<uint8_t> InputCodes(Frame& frame);
+  // What the float GEMM multiplies.
   ConstMatrixView<float> InputTerms(Frame& frame);
-  // codes_ = the planes' bits of each element of the input.
-  ConstMatrixView<uint8_t> PlaneCodes(Frame& frame);
 
-  // The value from exact sums [rows, out]: bits or scaled floats.
-  void Finish(Frame& frame, ConstMatrixView<int32_t> sums);
+  // Where the value goes.
+  DotOutput Output(Frame& frame);
 
   int operand_;  // value id
   bool operand_is_bits_;
   int result_;
-  LinearKernel kernel_;
+  bool in_integers_;
   Quantizer quantizer_;
   float scale_;
   int64_t out_;
   int64_t in_;
-  ConstBitMatrixView packed_weights_;    // for the packed kernels: the file's own bits
+  ConstPlanesView packed_weights_;       // for integers: the file's own bits
   Tensor weights_;                       // for the float GEMM: codes, or floats
   ConstMatrixView<float> weight_terms_;  // weights_, or the file's own floats
 
@@ -57,12 +56,11 @@ class LinearStep {
   absl::Span<const int32_t> thresholds_;
   std::vector<uint8_t> flips_;
 
-  std::array<uint8_t, 256> pixel_codes_ = {};  // pixel -> bits of the planes
+  std::array<uint8_t, 256> pixel_codes_ = {};  // pixel -> c
+  bool pixels_are_codes_ = true;               // pixel_codes_[p] == p
   Tensor codes_;
   Tensor terms_;
-  Tensor products_;
-  Tensor sums_;
-  std::vector<BitMatrix> planes_;
+  BitMatrix bits_;
 };
 
 }  // namespace bitgrad

@@ -57,7 +57,7 @@ TEST(CostTest, CountsOfAKnownNet) {
   EXPECT_EQ(fc1.bit_macs, 8 * 65 * 70);
   EXPECT_EQ(fc1.integer_macs, 0);
   EXPECT_EQ(fc1.float_macs, 0);
-  EXPECT_EQ(fc1.kernel, "packed XNOR-popcount on 8 bit planes");
+  EXPECT_EQ(fc1.kernel, "8 x 1 bit planes (batch < 16), int8 GEMM");
   EXPECT_EQ(cost.layers[1].bit_macs, 33 * 65);
   EXPECT_EQ(cost.layers[1].kernel, "packed XNOR-popcount");
   EXPECT_EQ(cost.layers[3].op, "batch_norm");
@@ -78,7 +78,7 @@ TEST(CostTest, CountsOfAKnownNet) {
                                    "bytes", "bit MACs", "integer MACs", "float MACs", "kernel"));
   EXPECT_THAT(rows[1], ElementsAre("fc1", "linear + threshold", "[65]", "symmetric(8)", "binary",
                                    "1", "4615", "4544", "36400", "-", "-",
-                                   "packed XNOR-popcount on 8 bit planes"));
+                                   "8 x 1 bit planes (batch < 16), int8 GEMM"));
   EXPECT_THAT(rows[4], ElementsAre("bn3", "batch_norm", "[10]", "-", "-", "-", "40", "256", "-",
                                    "-", "-", "-"));
   EXPECT_EQ(rows[6][0], "total");

@@ -133,16 +133,16 @@ TEST(InterpreterTest, KernelsFollowFromTheEncodings) {
   const Encoding ternary{EncodingKind::kTernary, 2};
   const Encoding symmetric{EncodingKind::kSymmetric, 8};
   const Encoding real{EncodingKind::kFloat, 32};
-  EXPECT_EQ(kernel_of("sign", binary, 9), LinearKernel::kPackedBits);
-  EXPECT_EQ(kernel_of("k_bit(1)", binary, 9), LinearKernel::kPackedBits);
-  EXPECT_EQ(kernel_of("swish_sign(5)", binary, 9), LinearKernel::kPackedBits);
-  EXPECT_EQ(kernel_of("k_bit(8)", binary, 784), LinearKernel::kBitPlanes);
-  EXPECT_EQ(kernel_of("sign", ternary, 9), LinearKernel::kGemmOnCodes);
-  EXPECT_EQ(kernel_of("dorefa_activation(2)", binary, 9), LinearKernel::kGemmOnCodes);
-  EXPECT_EQ(kernel_of("identity", binary, 9), LinearKernel::kFloatGemm);
-  EXPECT_EQ(kernel_of("sign", real, 9), LinearKernel::kFloatGemm);
-  EXPECT_EQ(kernel_of("k_bit(8)", symmetric, 258), LinearKernel::kGemmOnCodes);
-  EXPECT_EQ(kernel_of("k_bit(8)", symmetric, 259), LinearKernel::kFloatGemm);
+  EXPECT_EQ(kernel_of("sign", binary, 9), DotKernel::kXnorPopcount);
+  EXPECT_EQ(kernel_of("k_bit(1)", binary, 9), DotKernel::kXnorPopcount);
+  EXPECT_EQ(kernel_of("swish_sign(5)", binary, 9), DotKernel::kXnorPopcount);
+  EXPECT_EQ(kernel_of("k_bit(8)", binary, 784), DotKernel::kBitPlanes);
+  EXPECT_EQ(kernel_of("sign", ternary, 9), DotKernel::kBitPlanes);
+  EXPECT_EQ(kernel_of("dorefa_activation(2)", binary, 9), DotKernel::kBitPlanes);
+  EXPECT_EQ(kernel_of("identity", binary, 9), DotKernel::kFloatGemm);
+  EXPECT_EQ(kernel_of("sign", real, 9), DotKernel::kFloatGemm);
+  EXPECT_EQ(kernel_of("k_bit(8)", symmetric, 258), DotKernel::kBitPlanes);
+  EXPECT_EQ(kernel_of("k_bit(8)", symmetric, 259), DotKernel::kFloatGemm);
 }
 
 TEST(InterpreterTest, WrongInputsAreErrors) {
