@@ -44,13 +44,6 @@ void UnpackSigns(const uint64_t* bits, int64_t count, float* y) {
   }
 }
 
-// dx[0, 64) = bit ? dy : 0
-HWY_INLINE void MaskWord(uint64_t word, const float* dy, float* dx) {
-  ForEachMask(FloatTag(), word, [dy, dx](auto d, auto mask, size_t k) HWY_ATTR {
-    hn::StoreU(hn::IfThenElseZero(mask, hn::LoadU(d, dy + k)), d, dx + k);
-  });
-}
-
 void MaskByBits(const uint64_t* bits, const float* dy, int64_t count, float* dx) {
   int64_t w = 0;
   for (; (w + 1) * 64 <= count; ++w) MaskWord(bits[w], dy + w * 64, dx + w * 64);

@@ -62,6 +62,13 @@ HWY_INLINE void ForEachMask(D d, uint64_t word, const Body& body) {
 using FloatTag = hn::CappedTag<float, 64>;
 using ByteTag = hn::CappedTag<uint8_t, 64>;
 
+// dx[0, 64) = bit ? dy : 0. dx may be dy.
+HWY_INLINE void MaskWord(uint64_t word, const float* dy, float* dx) {
+  ForEachMask(FloatTag(), word, [dy, dx](auto d, auto mask, size_t k) HWY_ATTR {
+    hn::StoreU(hn::IfThenElseZero(mask, hn::LoadU(d, dy + k)), d, dx + k);
+  });
+}
+
 // bits of x[0, 64): x >= 0
 HWY_INLINE void PackSignWord(const float* x, uint64_t* bits) {
   StoreMaskWord(FloatTag(), bits, [x](auto d, size_t k) HWY_ATTR {

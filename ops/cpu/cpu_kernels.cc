@@ -14,6 +14,8 @@ Kernels MakeCpuKernels() {
   kernels.plane_gemm.function = cpu::PlaneGemm;
   kernels.int8_gemm.function = cpu::Int8Gemm;
   kernels.pack_codes.function = cpu::PackCodes;
+  kernels.sign_gemm_f32.function = cpu::SignGemmF32;
+  kernels.sign_gemm_s8.function = cpu::SignGemmS8;
   kernels.pack_signs.function = cpu::PackSigns;
   kernels.unpack_signs.function = cpu::UnpackSigns;
   kernels.mask_by_bits.function = cpu::MaskByBits;

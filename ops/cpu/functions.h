@@ -23,6 +23,9 @@ bitgrad::PlaneGemm PlaneGemm;
 bitgrad::Int8Gemm Int8Gemm;
 
 bitgrad::PackCodes PackCodes;
+bitgrad::SignGemmF32 SignGemmF32;
+bitgrad::SignGemmS8 SignGemmS8;
+
 bitgrad::PackSigns PackSigns;
 bitgrad::UnpackSigns UnpackSigns;
 bitgrad::MaskByBits MaskByBits;

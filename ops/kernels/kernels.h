@@ -14,6 +14,7 @@
 #include "ops/kernels/packed_gemm.h"
 #include "ops/kernels/quantize.h"
 #include "ops/kernels/reduce.h"
+#include "ops/kernels/sign_gemm.h"
 
 namespace bitgrad {
 
@@ -27,6 +28,9 @@ struct Kernels {
   Kernel<Int8Gemm> int8_gemm{"int8_gemm"};
 
   Kernel<PackCodes> pack_codes{"pack_codes"};
+  Kernel<SignGemmF32> sign_gemm_f32{"sign_gemm_f32"};
+  Kernel<SignGemmS8> sign_gemm_s8{"sign_gemm_s8"};
+
   Kernel<PackSigns> pack_signs{"pack_signs"};
   Kernel<UnpackSigns> unpack_signs{"unpack_signs"};
   Kernel<MaskByBits> mask_by_bits{"mask_by_bits"};

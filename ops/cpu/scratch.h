@@ -1,0 +1,33 @@
+// Scratch: memory that a kernel needs while it runs, from the context's pool.
+
+#ifndef BITGRAD_OPS_CPU_SCRATCH_H_
+#define BITGRAD_OPS_CPU_SCRATCH_H_
+
+#include <cstdint>
+
+#include "core/exec_context.h"
+
+namespace bitgrad::cpu {
+
+// `count` uninitialized elements, given back at the end of the scope.
+template <typename T>
+class Scratch {
+ public:
+  Scratch(ExecContext& context, int64_t count)
+      : allocator_(context.allocator()),
+        bytes_(static_cast<size_t>(count) * sizeof(T)),
+        data_(static_cast<T*>(allocator_.Allocate(bytes_))) {}
+  ~Scratch() { allocator_.Deallocate(data_, bytes_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T* data() const { return data_; }
+
+ private:
+  Allocator& allocator_;
+  const size_t bytes_;
+  T* const data_;
+};
+
+}  // namespace bitgrad::cpu
+
+#endif  // BITGRAD_OPS_CPU_SCRATCH_H_

@@ -1,0 +1,382 @@
+// Products of floats or int8 with packed signs.
+//
+// Threads share groups of 64 columns of c (one word of each row of b) and blocks of rows. For a group, the bits of some
+// rows of b are expanded into a panel that stays in the first-level cache, and tiles of 6 rows of `a` (packed once, k by k) pass
+// over it. With AVX-512 a tile is 6 x 4 vectors: 24 accumulators, 4 vectors of the panel and a broadcast element of `a` fill
+// the registers.
+//
+//   float   the panel holds -1.0 and +1.0: a product is exact, so a fused multiply-add is an add.
+//   int8    with b = {0, 1}:  sum a s = 2 sum a b - sum a. The panel holds four k of a column side by side, as VPDPBUSD
+//           takes them: 64 multiply-accumulates an instruction. Targets without it multiply the integers as floats, which
+//           is exact below 2^24, and no faster than floats.
+//
+// Limits per cycle and core: two fused multiply-adds or two VPDPBUSD, that is 32 float or 128 int8 MACs (AVX-512).
+// Between blocks of k the partial sums wait in c: as floats, or as the bits of int32.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "core/check.h"
+#include "hwy/cache_control.h"
+#include "ops/cpu/functions.h"
+#include "ops/cpu/scratch.h"
+#include "ops/cpu/segments.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/sign_gemm.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/cpu/bits-inl.h"
+
+#ifndef BITGRAD_OPS_CPU_SIGN_GEMM_SHARED_
+#define BITGRAD_OPS_CPU_SIGN_GEMM_SHARED_
+namespace bitgrad::cpu {
+
+inline constexpr int64_t kSignGroup = 64;
+inline constexpr int64_t kSignTileRows = 6;
+// Rows of `a` that pass over one panel before the next block of k: their sums stay in the cache.
+inline constexpr int64_t kSignBlockTiles = 84;
+
+// One of a_f32 and a_s8 is given, and with a_s8 the scales.
+struct SignProblem {
+  ConstMatrixView<float> a_f32;
+  bool transpose_a;
+  ConstMatrixView<int8_t> a_s8;
+  ConstBitMatrixView b;
+  ConstBitMatrixView mask;
+  MatrixView<float> c;
+  float scale;
+  const float* scales;  // of each row
+  void* tiles;          // of a, packed: room for m * k elements, k rounded up to 4
+  int32_t* row_sums;    // of a
+  bool past_cache;      // c is written once, is larger than the cache and allows aligned stores
+
+  int64_t m() const { return c.rows; }
+  int64_t k() const { return b.rows; }
+
+  int64_t tile_count() const { return (m() + kSignTileRows - 1) / kSignTileRows; }
+  int64_t blocks() const { return (tile_count() + kSignBlockTiles - 1) / kSignBlockTiles; }
+  int64_t groups() const { return (b.cols + kSignGroup - 1) / kSignGroup; }
+};
+
+}  // namespace bitgrad::cpu
+#endif  // BITGRAD_OPS_CPU_SIGN_GEMM_SHARED_
+
+HWY_BEFORE_NAMESPACE();
+#if HWY_TARGET == HWY_AVX3_DL
+// Every CPU of this target has it (Highway asks for it); Highway 1.0.3 does not tell the compiler.
+#pragma GCC target("avx512vnni")
+#endif
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+using Floats = hn::Vec<FloatTag>;
+using IntTag = hn::RebindToSigned<FloatTag>;
+using Ints = hn::Vec<IntTag>;
+
+constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(FloatTag()));
+constexpr int kVectors = kLanes >= 16 ? 4 : 2;  // of a tile's columns: what 32 registers hold, or 16
+constexpr int64_t kWidth = kVectors * kLanes;
+static_assert(kSignGroup % kWidth == 0);
+
+// An arithmetic says how elements lie in tiles of `a` and in panels of b, and how they are multiplied:
+//   tiles[tile][k / kStep][row][k % kStep],   panel[part of the group][k / kStep][column][k % kStep]
+struct FloatArithmetic {
+  using A = float;
+  using B = float;
+  using Sum = Floats;
+  static constexpr int64_t kStep = 1;
+  static constexpr int64_t kBlock = 128;  // k's of a panel: 32 KiB
+
+  explicit FloatArithmetic(const SignProblem& p) : p(p) {}
+
+  // Rows [row, row + rows) of `a` as a tile.
+  void Pack(int64_t row, int64_t rows, float* tile) const {
+    if (p.transpose_a) {
+      for (int64_t k = 0; k < p.k(); ++k, tile += rows) std::copy_n(p.a_f32.row(k) + row, rows, tile);
+      return;
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      const bool is_f32 = p.a_f32.data != nullptr;
+      const float* f32 = is_f32 ? p.a_f32.row(row + r) : nullptr;
+      const int8_t* s8 = is_f32 ? nullptr : p.a_s8.row(row + r);
+      for (int64_t k = 0; k < p.k(); ++k) tile[k * rows + r] = is_f32 ? f32[k] : static_cast<float>(s8[k]);
+    }
+  }
+
+  // Rows k0 .. k0 + count - 1 of a group.
+  void Expand(int64_t group, int64_t k0, int64_t count, float* panel) const {
+    for (int64_t k = 0; k < count; ++k) {
+      ForEachMask(FloatTag(), p.b.row(k0 + k)[group], [&](auto d, auto mask, size_t bit) HWY_ATTR {
+        const int64_t column = static_cast<int64_t>(bit);
+        float* out = panel + (column / kWidth * count + k) * kWidth + column % kWidth;
+        hn::Store(hn::IfThenElse(mask, hn::Set(d, 1.0f), hn::Set(d, -1.0f)), d, out);
+      });
+    }
+  }
+
+  static HWY_INLINE Floats Zero() { return hn::Zero(FloatTag()); }
+  static HWY_INLINE Floats Load(const float* panel) { return hn::Load(FloatTag(), panel); }
+  static HWY_INLINE Floats Broadcast(const float* a) { return hn::Set(FloatTag(), *a); }
+  static HWY_INLINE Floats MultiplyAdd(Floats a, Floats b, Floats sum) { return hn::MulAdd(a, b, sum); }
+  static HWY_INLINE Floats LoadPartial(const float* c) { return hn::LoadU(FloatTag(), c); }
+  static HWY_INLINE void StorePartial(Floats sum, float* c) { hn::StoreU(sum, FloatTag(), c); }
+  HWY_INLINE Floats Result(int64_t row, Floats sum) const {
+    return hn::Mul(sum, hn::Set(FloatTag(), p.scales != nullptr ? p.scales[row] : p.scale));
+  }
+
+  const SignProblem& p;
+};
+
+#if HWY_TARGET == HWY_AVX3_DL
+struct Int8Arithmetic {
+  using A = int8_t;
+  using B = uint8_t;
+  using Sum = Ints;
+  static constexpr int64_t kStep = 4;
+  static constexpr int64_t kBlock = 512;  // 32 KiB
+
+  explicit Int8Arithmetic(const SignProblem& p) : p(p) {}
+
+  void Pack(int64_t row, int64_t rows, int8_t* tile) const {
+    const int64_t whole = p.k() / kStep * kStep;
+    for (int64_t r = 0; r < rows; ++r) {
+      const int8_t* a = p.a_s8.row(row + r);
+      int8_t* out = tile + r * kStep;
+      for (int64_t k = 0; k < whole; k += kStep) std::memcpy(out + k * rows, a + k, kStep);
+      if (whole < p.k()) {
+        std::memset(out + whole * rows, 0, kStep);
+        std::memcpy(out + whole * rows, a + whole, p.k() - whole);
+      }
+      int32_t sum = 0;
+      for (int64_t k = 0; k < p.k(); ++k) sum += a[k];
+      p.row_sums[row + r] = sum;
+    }
+  }
+
+  void Expand(int64_t group, int64_t k0, int64_t count, uint8_t* panel) const {
+    for (int64_t k = 0; k < count; k += kStep) {
+      uint64_t word[kStep] = {};
+      for (int64_t s = 0; s < std::min(kStep, count - k); ++s) word[s] = p.b.row(k0 + k + s)[group];
+      for (int64_t j = 0; j < kSignGroup; j += kLanes) {
+        const auto mask = [&](int s) { return static_cast<__mmask16>(word[s] >> j); };
+        __m512i v = _mm512_maskz_set1_epi32(mask(0), 1);
+        v = _mm512_mask_or_epi32(v, mask(1), v, _mm512_set1_epi32(1 << 8));
+        v = _mm512_mask_or_epi32(v, mask(2), v, _mm512_set1_epi32(1 << 16));
+        v = _mm512_mask_or_epi32(v, mask(3), v, _mm512_set1_epi32(1 << 24));
+        hn::Store(Ints{v}, IntTag(), reinterpret_cast<int32_t*>(panel + k * kSignGroup + j * kStep));
+      }
+    }
+  }
+
+  static HWY_INLINE Ints Zero() { return hn::Zero(IntTag()); }
+  static HWY_INLINE Ints Load(const uint8_t* panel) {
+    return hn::Load(IntTag(), reinterpret_cast<const int32_t*>(panel));
+  }
+  static HWY_INLINE Ints Broadcast(const int8_t* a) {
+    int32_t four;
+    std::memcpy(&four, a, sizeof(four));
+    return hn::Set(IntTag(), four);
+  }
+  static HWY_INLINE Ints MultiplyAdd(Ints a, Ints b, Ints sum) {
+    return Ints{_mm512_dpbusd_epi32(sum.raw, b.raw, a.raw)};
+  }
+  static HWY_INLINE Ints LoadPartial(const float* c) {
+    return hn::BitCast(IntTag(), hn::LoadU(FloatTag(), c));
+  }
+  static HWY_INLINE void StorePartial(Ints sum, float* c) {
+    hn::StoreU(hn::BitCast(FloatTag(), sum), FloatTag(), c);
+  }
+  HWY_INLINE Floats Result(int64_t row, Ints sum) const {
+    const Ints dot = hn::Sub(hn::Add(sum, sum), hn::Set(IntTag(), p.row_sums[row]));
+    return hn::Mul(hn::ConvertTo(FloatTag(), dot), hn::Set(FloatTag(), p.scales[row]));
+  }
+
+  const SignProblem& p;
+};
+#else
+using Int8Arithmetic = FloatArithmetic;
+#endif
+
+// Calls body(arithmetic) with the one that fits the operand.
+template <typename Body>
+HWY_INLINE void WithArithmetic(const SignProblem& p, const Body& body) {
+  if (p.a_s8.data != nullptr) {
+    body(Int8Arithmetic(p));
+  } else {
+    body(FloatArithmetic(p));
+  }
+}
+
+template <typename T>
+constexpr int64_t Steps(int64_t k) {
+  return (k + T::kStep - 1) / T::kStep;
+}
+
+// Where tile `tile` of `a` begins; its last one may have fewer rows.
+template <typename T>
+typename T::A* TileOf(const SignProblem& p, int64_t tile) {
+  return static_cast<typename T::A*>(p.tiles) + tile * kSignTileRows * Steps<T>(p.k()) * T::kStep;
+}
+
+void PackTiles(const SignProblem& p, int64_t begin, int64_t end) {
+  WithArithmetic(p, [&]<typename T>(const T& arithmetic) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const int64_t row = tile * kSignTileRows;
+      arithmetic.Pack(row, std::min(kSignTileRows, p.m() - row), TileOf<T>(p, tile));
+    }
+  });
+}
+
+// Adds `steps` steps of k to the sums of kRows rows and kWidth columns: those at `c`, or zero at the `first` steps. What is
+// stored is the result at the `last` ones, `past_cache` or not.
+template <typename T, int kRows>
+HWY_NOINLINE void Tile(const T& t, const typename T::A* a, const typename T::B* panel, int64_t steps, int64_t row,
+                       bool first, bool last, bool past_cache, float* c, int64_t stride) {
+  typename T::Sum sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      sum[r][v] = first ? T::Zero() : T::LoadPartial(c + r * stride + v * kLanes);
+    }
+  }
+  for (int64_t s = 0; s < steps; ++s) {
+    decltype(T::Load(panel)) b[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) b[v] = T::Load(panel + (s * kVectors + v) * kLanes * T::kStep);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const auto x = T::Broadcast(a + (s * kRows + r) * T::kStep);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = T::MultiplyAdd(x, b[v], sum[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      float* out = c + r * stride + v * kLanes;
+      if (last && past_cache) {
+        hn::Stream(t.Result(row + r, sum[r][v]), FloatTag(), out);
+      } else if (last) {
+        hn::StoreU(t.Result(row + r, sum[r][v]), FloatTag(), out);
+      } else {
+        T::StorePartial(sum[r][v], out);
+      }
+    }
+  }
+}
+
+// One block of rows of one group. `sums` has room for its rows, 64 columns each.
+template <typename T>
+void MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, int64_t block, float* sums) {
+  static constexpr decltype(&Tile<T, 1>) kTiles[kSignTileRows] = {Tile<T, 1>, Tile<T, 2>, Tile<T, 3>,
+                                                                  Tile<T, 4>, Tile<T, 5>, Tile<T, 6>};
+  alignas(64) typename T::B panel[T::kBlock * kSignGroup];
+  const int64_t row_begin = block * kSignBlockTiles * kSignTileRows;
+  const int64_t row_end = std::min(p.m(), row_begin + kSignBlockTiles * kSignTileRows);
+  const int64_t column = group * kSignGroup;
+  const int64_t columns = std::min(kSignGroup, p.c.cols - column);
+  // Straight into c where nothing has to wait and all columns exist.
+  const bool direct = columns == kSignGroup && p.k() <= T::kBlock;
+  float* const out = direct ? p.c.row(row_begin) + column : sums;
+  const int64_t stride = direct ? p.c.stride : kSignGroup;
+  int64_t k = 0;
+  do {
+    const int64_t count = std::min(T::kBlock, p.k() - k);
+    const int64_t steps = Steps<T>(count);
+    arithmetic.Expand(group, k, count, panel);
+    for (int64_t row = row_begin; row < row_end; row += kSignTileRows) {
+      const int64_t rows = std::min(kSignTileRows, row_end - row);
+      const auto* a = TileOf<T>(p, row / kSignTileRows) + k * rows;
+      for (int64_t part = 0; part < kSignGroup / kWidth && part * kWidth < columns; ++part) {
+        kTiles[rows - 1](arithmetic, a, panel + part * steps * T::kStep * kWidth, steps, row, k == 0,
+                         k + count == p.k(), direct && p.past_cache, out + (row - row_begin) * stride + part * kWidth, stride);
+      }
+    }
+    k += count;
+  } while (k < p.k());
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    float* c = p.c.row(row) + column;
+    if (!direct) std::copy_n(sums + (row - row_begin) * kSignGroup, columns, c);
+    if (p.mask.words == nullptr) continue;
+    const uint64_t mask = p.mask.row(row)[group];
+    if (columns == kSignGroup) {
+      MaskWord(mask, c, c);
+    } else {
+      for (int64_t j = 0; j < columns; ++j) c[j] = mask >> j & 1 ? c[j] : 0.0f;
+    }
+  }
+}
+
+// Units [begin, end) of (group, block of rows) pairs. `sums` is the thread's own.
+void Multiply(const SignProblem& p, int64_t begin, int64_t end, float* sums) {
+  WithArithmetic(p, [&](const auto& arithmetic) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      MultiplyBlock(p, arithmetic, unit / p.blocks(), unit % p.blocks(), sums);
+    }
+  });
+  hwy::FlushStream();  // The next reader may be another thread.
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace bitgrad::cpu {
+namespace {
+
+HWY_EXPORT(PackTiles);
+HWY_EXPORT(Multiply);
+
+// Multiply-accumulates in some ten microseconds: less work is not worth a thread.
+constexpr int64_t kMacGrain = 1 << 20;
+// A result of this size is out of the cache before somebody reads it.
+constexpr int64_t kPastCacheBytes = int64_t{16} << 20;
+
+void SignGemm(ExecContext& context, SignProblem p) {
+  BITGRAD_DCHECK(p.c.cols == p.b.cols);
+  BITGRAD_DCHECK(p.mask.words == nullptr || (p.mask.rows == p.c.rows && p.mask.cols == p.c.cols));
+  if (p.m() == 0 || p.c.cols == 0) return;
+  const Scratch<float> tiles(context, p.m() * ((p.k() + 3) / 4 * 4));
+  const Scratch<int32_t> row_sums(context, p.m());
+  p.tiles = tiles.data();
+  p.row_sums = row_sums.data();
+  p.past_cache = p.mask.words == nullptr && p.c.stride % 16 == 0 && reinterpret_cast<uintptr_t>(p.c.data) % 64 == 0 &&
+                 p.c.size() * static_cast<int64_t>(sizeof(float)) >= kPastCacheBytes;
+  ParallelFor(context.threads(), p.tile_count(), std::max<int64_t>(1, RowGrain(p.k()) / kSignTileRows),
+              [&](int64_t begin, int64_t end) { HWY_DYNAMIC_DISPATCH(PackTiles)(p, begin, end); });
+  const int64_t units = p.groups() * p.blocks();
+  const int64_t ranges =
+      std::clamp<int64_t>(p.m() * p.c.cols * std::max<int64_t>(1, p.k()) / kMacGrain, 1, context.threads());
+  constexpr int64_t kSums = kSignBlockTiles * kSignTileRows * kSignGroup;
+  const Scratch<float> sums(context, ranges * kSums);
+  ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      HWY_DYNAMIC_DISPATCH(Multiply)(p, units * r / ranges, units * (r + 1) / ranges, sums.data() + r * kSums);
+    }
+  });
+}
+
+}  // namespace
+
+void SignGemmF32(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
+                 ConstBitMatrixView mask, MatrixView<float> c) {
+  BITGRAD_DCHECK((transpose_a ? a.cols : a.rows) == c.rows && (transpose_a ? a.rows : a.cols) == b.rows);
+  SignGemm(context, {.a_f32 = a, .transpose_a = transpose_a, .b = b, .mask = mask, .c = c, .scale = scale});
+}
+
+void SignGemmS8(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,
+                ConstBitMatrixView mask, MatrixView<float> c) {
+  BITGRAD_DCHECK(a.rows == c.rows && a.cols == b.rows && b.rows <= kMaxSignGemmS8Inner);
+  SignGemm(context, {.a_s8 = a, .b = b, .mask = mask, .c = c, .scales = scale});
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // HWY_ONCE

@@ -1,0 +1,36 @@
+// Matrix products in which one operand is packed signs: what the backward pass of a binary layer multiplies.
+//
+//   c[i, j] = scale * sum_k a[i, k] s(b[k, j])       s(1) = +1, s(0) = -1;  0 where mask[i, j] = 0
+//
+//   dx = dy w        a = dy [batch, out],     b = w [out, in], mask = the window of the straight-through estimator
+//   dw = dy^T x      a = dy^T [out, batch],   b = x [batch, in]
+//
+// b [K, n] bits is read in the layout in which forward packed it: rows are the inner dimension. A mask without words is no
+// mask. c [m, n] float32 is written, not read. K = 0 gives zeros.
+
+#ifndef BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
+#define BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
+
+#include <cstdint>
+
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/view.h"
+
+namespace bitgrad {
+
+// a = op(A) [m, K] float32, op(A) = A, or A^T with transpose_a; scale is one number. Each sum is rounded K times, in the
+// order of k: the result depends neither on the instruction set nor on the number of threads.
+using SignGemmF32 = void(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+                         ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c);
+
+// Up to this K sums of int8 times signs are below 2^24: exact in floats too.
+inline constexpr int64_t kMaxSignGemmS8Inner = int64_t{1} << 17;
+
+// a [m, K] int8; scale[i] is that of row i. The sum is exact, then scaled. REQUIRES: K <= kMaxSignGemmS8Inner.
+using SignGemmS8 = void(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a,
+                        ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
