@@ -6,6 +6,7 @@
 //   kTernary    -1, 0, +1                           2      ternary
 //   kSymmetric  odd integers 2c - (2^k - 1)         k      k_bit(k); 8-bit pixels scaled to [-1, 1]
 //   kUnsigned   0 .. 2^k - 1                        k      dorefa_activation(k)
+//   kSigned     -(2^(k-1) - 1) .. 2^(k-1) - 1       k      stochastic_round(k); gradients only, never in files
 //
 // A layer whose two operands have integer codes multiplies the codes and scales the sum once, behind.
 // Sums of integers below 2^24 are exact in float and in int32, in any order: this is why the packed
@@ -19,7 +20,7 @@
 namespace bitgrad {
 
 // Values are written to files (packed_model.proto): never renumber.
-enum class EncodingKind : int { kFloat = 0, kBinary = 1, kTernary = 2, kSymmetric = 3, kUnsigned = 4 };
+enum class EncodingKind : int { kFloat = 0, kBinary = 1, kTernary = 2, kSymmetric = 3, kUnsigned = 4, kSigned = 5 };
 
 struct Encoding {
   EncodingKind kind = EncodingKind::kFloat;
@@ -28,8 +29,8 @@ struct Encoding {
   bool is_integer() const { return kind != EncodingKind::kFloat; }
   // The largest |code|. REQUIRES: is_integer().
   int64_t max_code() const {
-    return kind == EncodingKind::kBinary || kind == EncodingKind::kTernary ? 1
-                                                                           : (int64_t{1} << bits) - 1;
+    if (kind == EncodingKind::kBinary || kind == EncodingKind::kTernary) return 1;
+    return (int64_t{1} << (kind == EncodingKind::kSigned ? bits - 1 : bits)) - 1;
   }
   // Memory and files hold a code as an unsigned integer c of `bits` bits, plane b its bit b:
   // code = least_code() + code_step() * c. REQUIRES: is_integer().
@@ -55,6 +56,7 @@ constexpr const char* Name(EncodingKind kind) {
     case EncodingKind::kTernary: return "ternary";
     case EncodingKind::kSymmetric: return "symmetric";
     case EncodingKind::kUnsigned: return "unsigned";
+    case EncodingKind::kSigned: return "signed";
   }
   return "unknown";
 }

@@ -1,5 +1,6 @@
 #include "ops/linear.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -75,6 +76,13 @@ struct Saved {
   Surrogate x_surrogate, w_surrogate;
   Quantizer gradient_quantizer;
   RngStream gradient_rng;
+  RngStream weight_gradient_rng;  // int8: the left operand of each product is rounded by itself
+
+  bool gradient_in_int8() const { return gradient_quantizer.encoding().kind == EncodingKind::kSigned; }
+  // Of the gradient as it is multiplied with `operand`.
+  Encoding GradientEncoding(const QuantizedOperand& operand) const {
+    return gradient_in_int8() && operand.bits.is_null() ? Encoding() : gradient_quantizer.encoding();
+  }
 };
 
 Tensor QuantizeGradient(ExecContext& context, const Quantizer& quantizer, const RngStream& rng,
@@ -87,30 +95,76 @@ Tensor QuantizeGradient(ExecContext& context, const Quantizer& quantizer, const 
   return quantized;
 }
 
-void Backward(const Saved& saved, Tape::GradientSink& sink) {
+// scale * op(dy) s with s the signs of a binary operand, op(dy) = dy, or dy^T where `transpose`. Zero where a mask is given
+// and has no bit.
+Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose, const Tensor& dy,
+                   const QuantizedOperand& signs, const BitMatrix* mask, const Shape& shape) {
   ExecContext& context = sink.context();
   const Kernels& kernels = KernelsOf(sink);
-  const Encoding gradient_encoding = saved.gradient_quantizer.encoding();
-  const Tensor dy = saved.gradient_quantizer.is_identity()
-                        ? sink.output_gradient().Alias()
-                        : QuantizeGradient(context, saved.gradient_quantizer, saved.gradient_rng,
-                                           sink.output_gradient());
+  const ConstBitMatrixView mask_view = mask == nullptr ? ConstBitMatrixView{} : mask->view();
+  Tensor product = NewTensor(sink, shape);
+  if (!saved.gradient_in_int8()) {
+    kernels.sign_gemm_f32(context, transpose, signs.scale, dy.matrix<float>(), signs.bits.view(), mask_view,
+                          product.mutable_matrix<float>());
+    return product;
+  }
+  const ConstMatrixView<float> g = dy.matrix<float>();
+  const int64_t rows = transpose ? g.cols : g.rows;
+  Tensor codes({rows, transpose ? g.rows : g.cols}, DType::kInt8, context.allocator());
+  Tensor scale = NewTensor(sink, Shape({rows}));
+  kernels.quantize_rows_s8(context, saved.gradient_quantizer, transpose, g,
+                           transpose ? saved.weight_gradient_rng : saved.gradient_rng,
+                           codes.mutable_matrix<int8_t>(), scale.mutable_data<float>());
+  if (signs.scale != 1.0f) {
+    kernels.scale_f32(context, signs.scale, scale.data<float>(), /*accumulate=*/false,
+                      scale.mutable_data<float>(), rows);
+  }
+  kernels.sign_gemm_s8(context, scale.data<float>(), codes.matrix<int8_t>(), signs.bits.view(), mask_view,
+                       product.mutable_matrix<float>());
+  return product;
+}
+
+// dx = dy w * Surrogate_x(x)
+Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+  ExecContext& context = sink.context();
+  if (!saved.w.bits.is_null()) {
+    const BitMatrix& window = saved.x_surrogate.window();
+    if (!window.is_null()) return SignProduct(sink, saved, false, dy, saved.w, &window, saved.x_shape);
+    return saved.x_surrogate.Apply(context,
+                                   SignProduct(sink, saved, false, dy, saved.w, nullptr, saved.x_shape));
+  }
+  Tensor dx = NewTensor(sink, saved.x_shape);
+  KernelsOf(sink).gemm_f32(context, false, false, saved.w.scale, dy.matrix<float>(), saved.w.codes.matrix<float>(),
+                           0.0f, dx.mutable_matrix<float>());
+  return saved.x_surrogate.Apply(context, std::move(dx));
+}
+
+// dw = dy^T x * Surrogate_w(w)
+Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+  ExecContext& context = sink.context();
+  if (!saved.x.bits.is_null()) {
+    return saved.w_surrogate.Apply(context,
+                                   SignProduct(sink, saved, true, dy, saved.x, nullptr, saved.w_shape));
+  }
+  Tensor dw = NewTensor(sink, saved.w_shape);
+  KernelsOf(sink).gemm_f32(context, true, false, saved.x.scale, dy.matrix<float>(), saved.x.codes.matrix<float>(), 0.0f,
+                           dw.mutable_matrix<float>());
+  return saved.w_surrogate.Apply(context, std::move(dw));
+}
+
+void Backward(const Saved& saved, Tape::GradientSink& sink) {
+  const bool quantizes = !saved.gradient_quantizer.is_identity() && !saved.gradient_in_int8();
+  const Tensor dy = quantizes ? QuantizeGradient(sink.context(), saved.gradient_quantizer, saved.gradient_rng,
+                                                 sink.output_gradient())
+                              : sink.output_gradient().Alias();
   const int64_t macs = dy.num_elements() * saved.w_shape.cols();
   if (sink.wants(0)) {
-    const Tensor codes = FloatCodes(context, saved.w, saved.w_shape);
-    Tensor dx = NewTensor(sink, saved.x_shape);
-    kernels.gemm_f32(context, false, false, saved.w.scale, dy.matrix<float>(), codes.matrix<float>(),
-                     0.0f, dx.mutable_matrix<float>());
-    sink.Count(CountDot(gradient_encoding, saved.w.encoding, macs));
-    sink.Add(0, saved.x_surrogate.Apply(context, std::move(dx)));
+    sink.Add(0, InputGradient(sink, saved, dy));
+    sink.Count(CountDot(saved.GradientEncoding(saved.w), saved.w.encoding, macs));
   }
   if (sink.wants(1)) {
-    const Tensor codes = FloatCodes(context, saved.x, saved.x_shape);
-    Tensor dw = NewTensor(sink, saved.w_shape);
-    kernels.gemm_f32(context, true, false, saved.x.scale, dy.matrix<float>(), codes.matrix<float>(),
-                     0.0f, dw.mutable_matrix<float>());
-    sink.Count(CountDot(gradient_encoding, saved.x.encoding, macs));
-    sink.Add(1, saved.w_surrogate.Apply(context, std::move(dw)));
+    sink.Add(1, WeightGradient(sink, saved, dy));
+    sink.Count(CountDot(saved.GradientEncoding(saved.x), saved.x.encoding, macs));
   }
 }
 
@@ -140,6 +194,11 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
       weight.encoding().kind == EncodingKind::kBinary && k >= kMaxExactFloatInteger) {
     return op.Fail("inner dimension ", k, " is not below 2^24");
   }
+  if (quantizers.gradient.encoding().kind == EncodingKind::kSigned &&
+      std::max(x_shape.rows(), w_shape.rows()) > kMaxSignGemmS8Inner) {
+    return op.Fail("gradient quantizer '", quantizers.gradient.ToString(), "' sums up at most ", kMaxSignGemmS8Inner,
+                   " examples or outputs, not those of input ", x_shape.ToString(), " and weight ", w_shape.ToString());
+  }
 
   Saved saved{.x_shape = x_shape, .w_shape = w_shape};
   saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0),
@@ -150,6 +209,7 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
                             op.wants(1) ? &saved.w_surrogate : nullptr);
   saved.gradient_quantizer = quantizers.gradient;
   saved.gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
+  if (saved.gradient_in_int8()) saved.weight_gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
 
   if (const BitMatrix& window = saved.x_surrogate.window(); !window.is_null()) {
     int64_t inside = 0;

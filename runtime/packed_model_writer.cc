@@ -36,6 +36,7 @@ Blob::Kind KindOf(EncodingKind kind) {
     case EncodingKind::kUnsigned:
       return Blob::UNSIGNED;
     case EncodingKind::kFloat:
+    case EncodingKind::kSigned:
       break;
   }
   return Blob::UNSPECIFIED;
@@ -116,7 +117,7 @@ int PackedModelWriter::AddBits(absl::string_view name, ConstBitMatrixView bits) 
 int PackedModelWriter::AddCodes(absl::string_view name, const Encoding& encoding,
                                 ConstMatrixView<float> codes) {
   Blob& blob = NewBlob(name, KindOf(encoding.kind), {codes.rows, codes.cols});
-  if (!encoding.is_integer() || encoding.bits < 1 || encoding.bits > 8) {
+  if (blob.kind() == Blob::UNSPECIFIED || encoding.bits < 1 || encoding.bits > 8) {
     ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": a ", Name(encoding.kind),
                                                         " encoding of ", encoding.bits,
                                                         " bits has no packed form")));

@@ -26,6 +26,7 @@ Kernels MakeCpuKernels() {
   kernels.quantize_codes.function = cpu::QuantizeCodes;
   kernels.quantize_values.function = cpu::QuantizeValues;
   kernels.quantize_bits.function = cpu::QuantizeBits;
+  kernels.quantize_rows_s8.function = cpu::QuantizeRowsS8;
   kernels.quantize_backward.function = cpu::QuantizeBackward;
   kernels.unary_forward.function = cpu::UnaryForward;
   kernels.unary_backward.function = cpu::UnaryBackward;

@@ -6,12 +6,12 @@
 #include "core/check.h"
 #include "ops/cpu/functions.h"
 #include "ops/cpu/segments.h"
-#include "ops/cpu/uniforms.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/dropout.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "ops/cpu/uniforms-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

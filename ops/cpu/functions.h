@@ -22,10 +22,10 @@ bitgrad::PackedGemmThreshold PackedGemmThreshold;
 bitgrad::PlaneGemm PlaneGemm;
 bitgrad::Int8Gemm Int8Gemm;
 
-bitgrad::PackCodes PackCodes;
 bitgrad::SignGemmF32 SignGemmF32;
 bitgrad::SignGemmS8 SignGemmS8;
 
+bitgrad::PackCodes PackCodes;
 bitgrad::PackSigns PackSigns;
 bitgrad::UnpackSigns UnpackSigns;
 bitgrad::MaskByBits MaskByBits;
@@ -37,6 +37,7 @@ bitgrad::QuantizeStatistic QuantizeStatistic;
 bitgrad::QuantizeCodes QuantizeCodes;
 bitgrad::QuantizeValues QuantizeValues;
 bitgrad::QuantizeBits QuantizeBits;
+bitgrad::QuantizeRowsS8 QuantizeRowsS8;
 bitgrad::QuantizeBackward QuantizeBackward;
 
 bitgrad::UnaryForward UnaryForward;

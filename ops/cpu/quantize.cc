@@ -10,8 +10,8 @@
 #include "core/check.h"
 #include "ops/cpu/functions.h"
 #include "ops/cpu/lane_sum.h"
+#include "ops/cpu/largest_magnitude.h"
 #include "ops/cpu/segments.h"
-#include "ops/cpu/uniforms.h"
 #include "ops/quantizers/list.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -19,6 +19,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "ops/cpu/bits-inl.h"
+#include "ops/cpu/uniforms-inl.h"
 
 #ifndef BITGRAD_OPS_CPU_QUANTIZE_SHARED_
 #define BITGRAD_OPS_CPU_QUANTIZE_SHARED_
@@ -102,23 +103,7 @@ double SumAbs(const float* x, int64_t count) {
   return LaneSum(count, [x](int64_t j) { return static_cast<double>(std::fabs(x[j])); });
 }
 
-// 0 for an empty row. NaN is passed over. In 16 lanes, so that the compiler vectorizes it.
-float MaxAbs(const float* x, int64_t count) {
-  constexpr int64_t kLanes = 16;
-  float lanes[kLanes] = {};
-  int64_t j = 0;
-  for (; j + kLanes <= count; j += kLanes) {
-    for (int64_t l = 0; l < kLanes; ++l) {
-      const float size = std::fabs(x[j + l]);
-      lanes[l] = size > lanes[l] ? size : lanes[l];
-    }
-  }
-  for (; j < count; ++j) {
-    const float size = std::fabs(x[j]);
-    lanes[0] = size > lanes[0] ? size : lanes[0];
-  }
-  return *std::max_element(lanes, lanes + kLanes);
-}
+float MaxAbs(const float* x, int64_t count) { return LargestMagnitude(x, count); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace bitgrad::cpu

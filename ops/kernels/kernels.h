@@ -27,10 +27,10 @@ struct Kernels {
   Kernel<PlaneGemm> plane_gemm{"plane_gemm"};
   Kernel<Int8Gemm> int8_gemm{"int8_gemm"};
 
-  Kernel<PackCodes> pack_codes{"pack_codes"};
   Kernel<SignGemmF32> sign_gemm_f32{"sign_gemm_f32"};
   Kernel<SignGemmS8> sign_gemm_s8{"sign_gemm_s8"};
 
+  Kernel<PackCodes> pack_codes{"pack_codes"};
   Kernel<PackSigns> pack_signs{"pack_signs"};
   Kernel<UnpackSigns> unpack_signs{"unpack_signs"};
   Kernel<MaskByBits> mask_by_bits{"mask_by_bits"};
@@ -42,6 +42,7 @@ struct Kernels {
   Kernel<QuantizeCodes> quantize_codes{"quantize_codes"};
   Kernel<QuantizeValues> quantize_values{"quantize_values"};
   Kernel<QuantizeBits> quantize_bits{"quantize_bits"};
+  Kernel<QuantizeRowsS8> quantize_rows_s8{"quantize_rows_s8"};
   Kernel<QuantizeBackward> quantize_backward{"quantize_backward"};
 
   Kernel<UnaryForward> unary_forward{"unary_forward"};

@@ -33,6 +33,14 @@ using QuantizeBits = void(ExecContext& context, const Quantizer& quantizer, Cons
                           const float* statistic, const RngStream& rng, BitMatrixView bits,
                           BitMatrixView window);
 
+// Int8 operands of integer products: with g = x, or x^T where `transpose`,
+//   codes[i, j] = Code(g[i, j]), scale[i] that of row i of g.   codes [rows, cols] of g, scale [rows]
+// The random number of codes[i, j] is Uniform(rng, i * codes.cols + j).
+// REQUIRES: Statistic::kRowMaxAbs and an encoding of kSigned.
+using QuantizeRowsS8 = void(ExecContext& context, const Quantizer& quantizer, bool transpose,
+                            ConstMatrixView<float> x, const RngStream& rng, MatrixView<int8_t> codes,
+                            float* scale);
+
 // dx[i, j] = dq[i, j] * Surrogate(x[i, j]).   dx may be dq.
 using QuantizeBackward = void(ExecContext& context, const Quantizer& quantizer,
                               ConstMatrixView<float> x, const float* statistic,

@@ -14,6 +14,7 @@
 #include "ops/quantizers/identity.h"
 #include "ops/quantizers/k_bit.h"
 #include "ops/quantizers/sign.h"
+#include "ops/quantizers/stochastic_round.h"
 #include "ops/quantizers/stochastic_sign.h"
 #include "ops/quantizers/stochastic_ternary.h"
 #include "ops/quantizers/swish_sign.h"
@@ -32,7 +33,8 @@ using QuantizerList = std::tuple<  //
     KBitQuantizer,                 //
     DorefaActivationQuantizer,     //
     DorefaWeightQuantizer,         //
-    DorefaGradientQuantizer        //
+    DorefaGradientQuantizer,       //
+    StochasticRoundQuantizer       //
     >;
 
 inline constexpr int kQuantizerCount = std::tuple_size_v<QuantizerList>;

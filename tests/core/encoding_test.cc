@@ -38,6 +38,7 @@ TEST(EncodingTest, NumbersAndNames) {
   EXPECT_EQ(static_cast<int>(EncodingKind::kTernary), 2);
   EXPECT_EQ(static_cast<int>(EncodingKind::kSymmetric), 3);
   EXPECT_EQ(static_cast<int>(EncodingKind::kUnsigned), 4);
+  EXPECT_EQ(static_cast<int>(EncodingKind::kSigned), 5);
   EXPECT_STREQ(Name(EncodingKind::kSymmetric), "symmetric");
 }
 

@@ -20,7 +20,7 @@ inline double SignSwish(double beta, double x) {
 inline double Surrogate(const Quantizer& quantizer, double x, double statistic) {
   const std::string name(quantizer.info().name);
   const double window = std::fabs(x) <= 1 ? 1 : 0;
-  if (name == "identity" || name == "dorefa_gradient") return 1;
+  if (name == "identity" || name == "dorefa_gradient" || name == "stochastic_round") return 1;
   if (name == "sign" || name == "stochastic_sign" || name == "ternary" ||
       name == "stochastic_ternary" || name == "k_bit") {
     return window;
@@ -62,6 +62,11 @@ inline double Value(const Quantizer& quantizer, double x, double statistic, doub
     const double t = statistic > 0 ? x / (2 * statistic) + 0.5 : 0.5;
     const double c = std::clamp(std::floor(levels * t + u), 0.0, levels);
     return 2 * statistic * (c / levels - 0.5);
+  }
+  if (name == "stochastic_round") {
+    const double largest = std::pow(2.0, quantizer.args().bits - 1) - 1;
+    const double size = statistic > 0 ? std::min(std::floor(std::fabs(x) * largest / statistic + u), largest) : 0;
+    return std::copysign(size, x) * statistic / largest;
   }
   return std::nan("");
 }

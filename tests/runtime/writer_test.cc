@@ -44,6 +44,7 @@ TEST(WriterTest, NumbersThatAreNoCodesAreErrors) {
   EXPECT_THAT(message_of({EncodingKind::kUnsigned, 2}, 1e30f), HasSubstr("is no unsigned code"));
   EXPECT_THAT(message_of({EncodingKind::kFloat, 32}, 1), HasSubstr("has no packed form"));
   EXPECT_THAT(message_of({EncodingKind::kSymmetric, 9}, 1), HasSubstr("has no packed form"));
+  EXPECT_THAT(message_of({EncodingKind::kSigned, 8}, 1), HasSubstr("has no packed form"));
   PackedModelWriter writer;
   const uint8_t flags[] = {0, 1, 2};
   writer.AddFlags("f", flags);

@@ -202,6 +202,39 @@ TEST_P(QuantizeTest, Statistics) {
 }
 
 // The sum does not see where rows lie in memory.
+TEST_P(QuantizeTest, RowsOrColumnsAsInt8AreTheScalarFunction) {
+  Random random(11);
+  BITGRAD_TRACE_SEED(random);
+  const RngStream rng = {.seed = 3, .purpose = RngPurpose::kQuantizer, .step = 2, .stream = 1};
+  for (const auto& [m, n] : MatrixShapes()) {
+    for (bool transpose : {false, true}) {
+      for (int bits : {2, 8}) {
+        const Quantizer q = StochasticRound(bits);
+        const int64_t rows = transpose ? n : m, cols = transpose ? m : n;
+        SCOPED_TRACE(testing::Message() << m << " x " << n << (transpose ? " transposed, " : ", ") << bits << " bits");
+        const auto x = RandomFloats(random, m, n, 3);
+        const auto at = [&](int64_t i, int64_t j) { return transpose ? x.at(j, i) : x.at(i, j); };
+        std::vector<float> scale(rows);
+        const auto codes = OnOneAndTwoThreads([&](ExecContext& context) {
+          TestMatrix<int8_t> codes(rows, cols, 5);
+          kernels_.quantize_rows_s8(context, q, transpose, x.view(), rng, codes.view(), scale.data());
+          codes.ExpectGapsUntouched();
+          return codes.values();
+        });
+        for (int64_t i = 0; i < rows; ++i) {
+          float max = 0;
+          for (int64_t j = 0; j < cols; ++j) max = std::max(max, std::fabs(at(i, j)));
+          ASSERT_EQ(scale[i], q.scale(max));
+          for (int64_t j = 0; j < cols; ++j) {
+            const float code = StochasticRoundQuantizer::Code(at(i, j), q.args(), max, Uniform(rng, i * cols + j));
+            ASSERT_EQ(codes[i * (cols + 5) + j], code) << i << ", " << j;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(QuantizeTest, MeanAbsDependsOnShapeAlone) {
   Random random(4);
   BITGRAD_TRACE_SEED(random);

@@ -99,6 +99,7 @@ TEST_P(QuantizerTest, CodesAreInTheCodebook) {
           case EncodingKind::kSymmetric: ASSERT_EQ(std::fabs(std::fmod(code, 2.0f)), 1.0f); break;
           case EncodingKind::kUnsigned: ASSERT_GE(code, 0.0f); break;
           case EncodingKind::kTernary:
+          case EncodingKind::kSigned:
           case EncodingKind::kFloat: break;
         }
       }
@@ -148,7 +149,8 @@ TEST_P(QuantizerTest, ZeroHasNoSign) {
     case EncodingKind::kBinary:
     case EncodingKind::kSymmetric: EXPECT_EQ(Code(q(), 0.0f), 1.0f); break;
     case EncodingKind::kTernary:
-    case EncodingKind::kUnsigned: EXPECT_EQ(Code(q(), 0.0f), 0.0f); break;
+    case EncodingKind::kUnsigned:
+    case EncodingKind::kSigned: EXPECT_EQ(Code(q(), 0.0f), 0.0f); break;
     case EncodingKind::kFloat: break;
   }
 }
@@ -160,7 +162,7 @@ TEST_P(QuantizerTest, NanIsTheLowestCodeOrZero) {
   }
   const float code = Code(q(), kNan);
   const Encoding encoding = q().encoding();
-  const bool has_zero = encoding.kind == EncodingKind::kTernary || encoding.kind == EncodingKind::kUnsigned;
+  const bool has_zero = encoding.kind != EncodingKind::kBinary && encoding.kind != EncodingKind::kSymmetric;
   EXPECT_EQ(code, has_zero ? 0.0f : -static_cast<float>(encoding.max_code()));
   // A window does not let NaN through.
   if (q().info().surrogate_is_window) {
@@ -322,20 +324,26 @@ TEST(StochasticQuantizersTest, AreUnbiasedInsideTheirRange) {
   }
 }
 
-TEST(StochasticQuantizersTest, DorefaGradientIsUnbiased) {
-  for (int bits : {1, 2, 4, 8}) {
+TEST(StochasticQuantizersTest, GradientQuantizersAreUnbiased) {
+  for (const Quantizer& q : {DorefaGradient(1), DorefaGradient(2), DorefaGradient(4), DorefaGradient(8), StochasticRound(2),
+                             StochasticRound(4), StochasticRound(8)}) {
     for (float max : {0.001f, 1.0f, 300.0f}) {
       for (float fraction : {-1.0f, -0.61f, -0.3f, 0.0f, 0.123f, 0.7f, 1.0f}) {
-        const Moments moments = Sample(DorefaGradient(bits), fraction * max, max);
+        const Moments moments = Sample(q, fraction * max, max);
         EXPECT_NEAR(moments.mean, fraction * max, moments.tolerance * std::max(1.0f, max))
-            << bits << " bits, max " << max << ", at " << fraction;
+            << q.ToString() << ", max " << max << ", at " << fraction;
       }
     }
   }
 }
 
-TEST(StochasticQuantizersTest, DorefaGradientOfAZeroRowIsZero) {
+TEST(StochasticQuantizersTest, AZeroRowOfGradientsIsZero) {
   EXPECT_EQ(Value(DorefaGradient(4), 0.0f, 0.0f), 0.0f);
+  EXPECT_EQ(Value(StochasticRound(4), 0.0f, 0.0f), 0.0f);
+}
+
+TEST(StochasticQuantizersTest, StochasticRoundKeepsZeros) {
+  for (float uniform : {0.0f, 0.5f, 0x1.fffffep-1f}) EXPECT_EQ(Code(StochasticRound(8), 0.0f, 3.0f, uniform), 0.0f);
 }
 
 TEST(StochasticQuantizersTest, AreEvaluatedAsDocumented) {
@@ -367,7 +375,8 @@ std::string Error(absl::string_view text) {
 TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
   EXPECT_EQ(Error("sgin"),
             "unknown quantizer 'sgin'; known: identity, sign, stochastic_sign, approx_sign, swish_sign, "
-            "ternary, stochastic_ternary, k_bit, dorefa_activation, dorefa_weight, dorefa_gradient");
+            "ternary, stochastic_ternary, k_bit, dorefa_activation, dorefa_weight, dorefa_gradient, "
+            "stochastic_round");
   EXPECT_NE(Error("").find("unknown quantizer ''"), std::string::npos);
   EXPECT_EQ(Error("k_bit(2"), "quantizer 'k_bit(2': missing ')'; write name or name(number)");
   EXPECT_EQ(Error("sign(1)"), "quantizer 'sign(1)': 'sign' takes no argument");

@@ -1,0 +1,111 @@
+// Gradients to int8, for the integer products of the backward pass.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "core/check.h"
+#include "ops/cpu/functions.h"
+#include "ops/cpu/largest_magnitude.h"
+#include "ops/cpu/scratch.h"
+#include "ops/cpu/segments.h"
+#include "ops/quantizers/list.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/quantize_rows.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/cpu/uniforms-inl.h"
+
+#ifndef BITGRAD_OPS_CPU_QUANTIZE_ROWS_SHARED_
+#define BITGRAD_OPS_CPU_QUANTIZE_ROWS_SHARED_
+namespace bitgrad::cpu {
+
+// Columns that are turned into rows at a time: what a cache line has.
+inline constexpr int64_t kTurned = 16;
+
+}  // namespace bitgrad::cpu
+#endif  // BITGRAD_OPS_CPU_QUANTIZE_ROWS_SHARED_
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+// One row: codes[j] = Code(x[j]) with the random numbers from `first` on. Returns the scale.
+float QuantizeRow(const Quantizer& quantizer, const float* x, int64_t count, const RngStream& rng, uint64_t first,
+                  int8_t* codes) {
+  const float statistic = LargestMagnitude(x, count);
+  DispatchQuantizer(quantizer.info(), [&]<typename Q>() {
+    if constexpr (Q::kStochastic) {
+      const QuantizerArgs args = quantizer.args();
+      Uniforms uniforms;
+      for (int64_t begin = 0; begin < count; begin += Uniforms::kCount) {
+        const int64_t size = std::min(Uniforms::kCount, count - begin);
+        const float* u = uniforms.Fill(rng, first + begin, size);
+#pragma omp simd
+        for (int64_t j = 0; j < size; ++j) {
+          codes[begin + j] =
+              static_cast<int8_t>(static_cast<int32_t>(Q::Code(x[begin + j], args, statistic, u[j])));
+        }
+      }
+    }
+  });
+  return quantizer.scale(statistic);
+}
+
+// Rows [begin, end) of codes from columns of x. `turned` has room for kTurned of them.
+void QuantizeColumns(const Quantizer& quantizer, ConstMatrixView<float> x, const RngStream& rng, int64_t begin,
+                     int64_t end, float* turned, MatrixView<int8_t> codes, float* scale) {
+  for (int64_t j0 = begin; j0 < end; j0 += kTurned) {
+    const int64_t size = std::min(kTurned, end - j0);
+    for (int64_t i = 0; i < x.rows; ++i) {
+      const float* row = x.row(i) + j0;
+      for (int64_t j = 0; j < size; ++j) turned[j * x.rows + i] = row[j];
+    }
+    for (int64_t j = j0; j < j0 + size; ++j) {
+      scale[j] = QuantizeRow(quantizer, turned + (j - j0) * x.rows, x.rows, rng, j * x.rows, codes.row(j));
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace bitgrad::cpu {
+namespace {
+
+HWY_EXPORT(QuantizeRow);
+HWY_EXPORT(QuantizeColumns);
+
+}  // namespace
+
+void QuantizeRowsS8(ExecContext& context, const Quantizer& quantizer, bool transpose, ConstMatrixView<float> x,
+                    const RngStream& rng, MatrixView<int8_t> codes, float* scale) {
+  BITGRAD_DCHECK(quantizer.statistic() == Statistic::kRowMaxAbs);
+  BITGRAD_DCHECK(quantizer.encoding().kind == EncodingKind::kSigned);
+  BITGRAD_DCHECK(codes.rows == (transpose ? x.cols : x.rows) && codes.cols == (transpose ? x.rows : x.cols));
+  if (transpose) {
+    const int64_t ranges = std::clamp<int64_t>(x.size() / kGrain, 1, context.threads());
+    const Scratch<float> turned(context, ranges * kTurned * x.rows);
+    ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r) {
+        HWY_DYNAMIC_DISPATCH(QuantizeColumns)
+        (quantizer, x, rng, x.cols * r / ranges, x.cols * (r + 1) / ranges, turned.data() + r * kTurned * x.rows, codes,
+         scale);
+      }
+    });
+    return;
+  }
+  ParallelFor(context.threads(), codes.rows, RowGrain(codes.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      scale[i] = HWY_DYNAMIC_DISPATCH(QuantizeRow)(quantizer, x.row(i), x.cols, rng, i * x.cols, codes.row(i));
+    }
+  });
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // HWY_ONCE

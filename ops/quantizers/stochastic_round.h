@@ -1,0 +1,49 @@
+// Stochastic rounding of gradients to signed k-bit integers, with one scale per row.
+//
+//   q(g) = code m / L,   code = sign(g) min(floor(|g| L / m + u), L),   L = 2^(k-1) - 1,  m = max|g| of the row,
+//   u uniform in [0, 1)
+//   E[q(g)] = g;  q(0) = 0, so what a window has masked stays masked;  Surrogate(g) = 1
+//
+// As the gradient quantizer of a linear op it makes the left operand of each product int8, for the integer GEMM: rows are
+// examples in dx = dy w, and output features in dw = dy^T x (ops/linear.h).
+//
+// Source: Gupta et al., "Deep Learning with Limited Numerical Precision", arXiv 1502.02551, for stochastic rounding; scales
+// per row as in integer GEMM libraries.
+
+#ifndef BITGRAD_OPS_QUANTIZERS_STOCHASTIC_ROUND_H_
+#define BITGRAD_OPS_QUANTIZERS_STOCHASTIC_ROUND_H_
+
+#include "ops/quantizers/scalar.h"
+
+namespace bitgrad {
+
+struct StochasticRoundQuantizer : QuantizerBase {
+  static constexpr char kName[] = "stochastic_round";
+  static constexpr char kHelp[] =
+      "k-bit integers times max|g| / (2^(k-1) - 1) of each row, k = 2..8, unbiased stochastic rounding; for gradients, "
+      "whose products with binary operands then run on int8 (arXiv 1502.02551)";
+  static constexpr QuantizerArgument kArgument = QuantizerArgument::kBits;
+  static constexpr float kDefaultArgument = 8, kMinArgument = 2, kMaxArgument = 8;
+  static constexpr bool kStochastic = true;
+  static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kRowMaxAbs; }
+  static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kSigned, args.bits}; }
+  static float Scale(const QuantizerArgs& args, float statistic) {
+    return statistic / LargestCode(args.bits - 1);
+  }
+  static constexpr float Code(float x, const QuantizerArgs& args, float statistic, float uniform) {
+    const float largest = LargestCode(args.bits - 1);
+    const float t = statistic > 0.0f ? x / statistic : 0.0f;
+    // By magnitude, so that +-m stay +-L for every u.
+    const float c = std::floor((t < 0.0f ? -t : t) * largest + uniform);
+    const float size = !(c > 0.0f) ? 0.0f : c < largest ? c : largest;
+    return t < 0.0f ? -size : size;
+  }
+  static constexpr float Surrogate(float, const QuantizerArgs&, float /*statistic*/) { return 1.0f; }
+};
+
+// REQUIRES: 2 <= bits <= 8.
+Quantizer StochasticRound(int bits);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_QUANTIZERS_STOCHASTIC_ROUND_H_
