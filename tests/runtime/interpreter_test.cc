@@ -175,7 +175,8 @@ TEST(InterpreterTest, BuffersAreKeptBetweenRuns) {
   auto interpreter = Interpreter::Create(*model, context);
   ASSERT_TRUE(interpreter.ok());
   const Tensor x = RandomInput(100, 70, 3);
-  ASSERT_TRUE((*interpreter)->Run(x.matrix<float>()).ok());
+  // Two runs: a block that a kernel of the first gave back may be taken for a buffer that is kept.
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE((*interpreter)->Run(x.matrix<float>()).ok());
   const int64_t allocations = context.allocator().system_allocations();
   for (int i = 0; i < 10; ++i) ASSERT_TRUE((*interpreter)->Run(x.matrix<float>()).ok());
   EXPECT_EQ(context.allocator().system_allocations(), allocations);
