@@ -9,12 +9,15 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "bench/bench_main.h"
+#include "bench/last.h"
 #include "benchmark/benchmark.h"
 #include "core/bit_matrix.h"
 #include "core/exec_context.h"
@@ -109,7 +112,10 @@ constexpr Workload kWorkloads[] = {
 };
 
 void Run(benchmark::State& state, const Workload& workload, void (Problem::*body)()) {
-  Problem problem(workload.x, workload.w, state.range(0), workload.n, workload.k);
+  static Last<Problem> last;
+  Problem& problem = last.Get(absl::StrCat(workload.name, "/", state.range(0)), [&] {
+    return std::make_unique<Problem>(workload.x, workload.w, state.range(0), workload.n, workload.k);
+  });
   if (!problem.agrees) {
     state.SkipWithError("bit planes and bytes give different bits");
     return;

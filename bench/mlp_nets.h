@@ -31,6 +31,13 @@ inline MlpOptions BinaryMlp(int64_t width) {
           .weight = Sign()};
 }
 
+// The same with gradients rounded to 8 bits before the backward pass multiplies them.
+inline MlpOptions BinaryMlp8BitGradients(int64_t width) {
+  MlpOptions options = BinaryMlp(width);
+  options.gradient = StochasticRound(8);
+  return options;
+}
+
 // A batch of random pixels, as bytes and as the nets take them.
 struct RandomImages {
   explicit RandomImages(int64_t batch)

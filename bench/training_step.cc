@@ -45,7 +45,8 @@ struct Mode {
 
 constexpr Mode kModes[] = {
     {"Float", FloatMlp, 1e-3},
-    {"Binary", BinaryMlp, 3e-3},  // exact gradients
+    {"Binary", BinaryMlp, 3e-3},                // exact gradients
+    {"Binary8", BinaryMlp8BitGradients, 3e-3},  // 8-bit gradients
 };
 
 struct Size {

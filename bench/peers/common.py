@@ -66,6 +66,18 @@ def bitgrad_seconds(path, size, seconds):
   return {run["name"].split("/")[0]: run["real_time"] * scale[run["time_unit"]] for run in runs}
 
 
+def take_turns(figures, size, runs, path, args):
+  """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds. A variant that is far
+  behind the best one of its row is not run again: it would only take time."""
+  for _ in range(args.rounds):
+    for (row, variant), run in runs.items():
+      figures.add(size, row, variant, seconds_per_call(run, args.seconds))
+    for net, seconds in bitgrad_seconds(path, size, args.seconds).items():
+      figures.add(size, "bitgrad " + net, "", seconds)
+    runs = {(row, variant): run for (row, variant), run in runs.items()
+            if figures.median(size, row, variant) < 1.5 * figures.best(size, row)[0]}
+
+
 class Figures:
   """Seconds by (size, row, variant), a value per round. A row is what a table shows: the best of its variants."""
 
@@ -75,9 +87,12 @@ class Figures:
   def add(self, size, row, variant, seconds):
     self._seconds.setdefault((size, row), {}).setdefault(variant, []).append(seconds)
 
+  def median(self, size, row, variant):
+    return statistics.median(self._seconds[size, row][variant])
+
   def best(self, size, row):
     """(seconds, variant)"""
-    return min((statistics.median(values), variant) for variant, values in self._seconds[size, row].items())
+    return min((self.median(size, row, variant), variant) for variant in self._seconds[size, row])
 
   def rows(self, size):
     return [row for s, row in self._seconds if s == size]

@@ -102,11 +102,7 @@ def main():
           size = f"width:{width}/batch:{batch}/threads:{threads}"
           print(size, file=sys.stderr)
           runs = runners(net, directory, threads, nets.random_images(batch), args.compile)
-          for _ in range(args.rounds):
-            for (row, variant), run in runs.items():
-              figures.add(size, row, variant, common.seconds_per_call(run, args.seconds))
-            for name, seconds in common.bitgrad_seconds(path, size, args.seconds).items():
-              figures.add(size, "bitgrad " + name, "", seconds)
+          common.take_turns(figures, size, runs, path, args)
   versions = {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
   print(f"PyTorch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, {common.processor()}")
   figures.print_table("ONNX Runtime float", "us/batch", lambda seconds: f"{1e6 * seconds:.1f}")

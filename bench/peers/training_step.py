@@ -53,13 +53,13 @@ class Peer:
         step = lambda loss=loss, optimizer=optimizer: self.step(loss, optimizer)
         try:
           before = step().item()
-          for _ in range(10):
+          for _ in range(4):
             after = step().item()
         except Exception as error:  # Whatever the compiler raises: the variant is left out, and said so.
           print(f"{self.kind}, {mode}, {name} does not work: {type(error).__name__}: {error}", file=sys.stderr)
           continue
         if not after < before:
-          sys.exit(f"{self.kind}, {mode}, {name}: ten steps took the loss from {before} to {after}")
+          sys.exit(f"{self.kind}, {mode}, {name}: four steps took the loss from {before} to {after}")
         result[f"{mode}, {name}"] = step
     return result
 
@@ -75,14 +75,9 @@ def main():
       nets.use_threads(threads)
       size = f"width:{width}/batch:{args.batch}/threads:{threads}"
       print(size, file=sys.stderr)
-      peers = {kind: Peer(kind, width, args.batch, args.compile) for kind in ("float", "simulated")}
-      variants = {kind: peer.variants() for kind, peer in peers.items()}
-      for _ in range(args.rounds):
-        for kind, steps in variants.items():
-          for variant, step in steps.items():
-            figures.add(size, "PyTorch " + kind, variant, common.seconds_per_call(step, args.seconds))
-        for mode, seconds in common.bitgrad_seconds(path, size, args.seconds).items():
-          figures.add(size, "bitgrad " + mode, "", seconds)
+      runs = {("PyTorch " + kind, variant): step for kind in ("float", "simulated")
+              for variant, step in Peer(kind, width, args.batch, args.compile).variants().items()}
+      common.take_turns(figures, size, runs, path, args)
   print(f"PyTorch {torch.__version__}, {common.processor()}")
   figures.print_table("PyTorch float", "ms/step", lambda seconds: f"{1e3 * seconds:.2f}")
   if args.out:
