@@ -34,7 +34,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 struct LookupTiles {
   // Below this many rows of `a` it does not pay to pack b.
-  static constexpr int64_t kMinRows = 3;
+  static int64_t MinRows(const PackedProblem&) { return 3; }
 
   // Per pair of rows, where the table of every four bits starts: uint16 [kTileRows / 2][Lookups].
   static int64_t RowTileBytes(const PackedProblem& p) { return kTileRows * Lookups(p); }
@@ -47,9 +47,13 @@ struct LookupTiles {
   static int64_t GroupBytes(const PackedProblem& p) { return kGroup * Lookups(p); }
   static void PackGroup(const PackedProblem& p, int64_t group, uint8_t* panels) {
     for (int64_t col = 0; col < kGroup; col += kPanelCols) {
-      for (int64_t c = 0; c < kPanelCols; c += 16) {
-        PackColumns(p, group * kGroup + col + c, panels + col * Lookups(p) + c);
+      uint8_t* panel = panels + col * Lookups(p);
+      for (int64_t word = 0; word < p.words; word += 2) {
+        for (int64_t c = 0; c < kPanelCols; c += 16) {
+          PackColumns(p, group * kGroup + col + c, word, panel + word * 16 * kPanelCols + c);
+        }
       }
+      std::memset(panel + PackedLookups(p) * kPanelCols, 0, (Lookups(p) - PackedLookups(p)) * kPanelCols);
     }
   }
 
@@ -118,34 +122,30 @@ struct LookupTiles {
     for (int64_t t = PackedLookups(p); t < Lookups(p); ++t) offsets[t] = 0;
   }
 
-  // Bytes [0, 16) of each line of a panel: 16 rows of b, 16 bytes at a time, transposed and parted into halves.
-  static void PackColumns(const PackedProblem& p, int64_t row, uint8_t* panel) {
+  // 16 bytes of 16 rows of b, transposed and parted into halves: the first 16 bytes of 32 lines of a panel.
+  static HWY_INLINE void PackColumns(const PackedProblem& p, int64_t row, int64_t word, uint8_t* lines) {
     const Bytes16 d;
     const auto low = hn::Set(d, uint8_t{0x0F});
-    for (int64_t word = 0; word < p.words; word += 2) {
-      hn::Vec<Bytes16> x[16], y[16];
+    hn::Vec<Bytes16> x[16], y[16];
 #pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) x[i] = LoadBits(p.b, row + i, word);
-      // Interleaving the first half of the rows with the second moves the index's highest bit to the lowest; four
-      // times, and the row has changed places with the byte.
+    for (int i = 0; i < 16; ++i) x[i] = LoadBits(p.b, row + i, word);
+    // Interleaving the first half of the rows with the second moves the index's highest bit to the lowest; four times, and
+    // the row has changed places with the byte.
 #pragma GCC unroll 4
-      for (int pass = 0; pass < 4; ++pass) {
+    for (int pass = 0; pass < 4; ++pass) {
 #pragma GCC unroll 8
-        for (int i = 0; i < 8; ++i) {
-          y[2 * i] = hn::InterleaveLower(d, x[i], x[i + 8]);
-          y[2 * i + 1] = hn::InterleaveUpper(d, x[i], x[i + 8]);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; ++i) x[i] = y[i];
+      for (int i = 0; i < 8; ++i) {
+        y[2 * i] = hn::InterleaveLower(d, x[i], x[i + 8]);
+        y[2 * i + 1] = hn::InterleaveUpper(d, x[i], x[i + 8]);
       }
 #pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) {
-        uint8_t* line = panel + (word * 16 + 2 * i) * kPanelCols;
-        hn::StoreU(hn::And(x[i], low), d, line);
-        hn::StoreU(hn::And(hn::ShiftRight<4>(x[i]), low), d, line + kPanelCols);
-      }
+      for (int i = 0; i < 16; ++i) x[i] = y[i];
     }
-    for (int64_t t = PackedLookups(p); t < Lookups(p); ++t) std::memset(panel + t * kPanelCols, 0, 16);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+      hn::StoreU(hn::And(x[i], low), d, lines + 2 * i * kPanelCols);
+      hn::StoreU(hn::And(hn::ShiftRight<4>(x[i]), low), d, lines + (2 * i + 1) * kPanelCols);
+    }
   }
 
   // counts[r * kGroup + c] = popcount(row r ^ column c of the panel), r < 2 * kPairs.

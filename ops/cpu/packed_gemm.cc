@@ -45,7 +45,7 @@ constexpr int64_t kRowBytes = 128 << 10;
 
 PackedSizes Sizes(const PackedProblem& p) {
   const int64_t group_bytes = Tiles::GroupBytes(p);
-  return {.min_rows = Tiles::kMinRows,
+  return {.min_rows = Tiles::MinRows(p),
           .row_tile_bytes = Tiles::RowTileBytes(p),
           .group_bytes = group_bytes,
           .panel_groups = std::clamp<int64_t>(kPanelBytes / std::max<int64_t>(1, group_bytes), 1, kMaxPanelGroups)};
@@ -103,7 +103,7 @@ void Multiply(const PackedProblem& p, const uint8_t* row_tiles, int64_t begin, i
 // All rows, which are few, of groups [begin, end).
 void MultiplyUnpacked(const PackedProblem& p, int64_t begin, int64_t end) {
   WithOutput(p, [&](auto&& output) {
-    alignas(64) int32_t counts[kTileRows * kGroup];
+    alignas(64) int32_t counts[kMaxUnpackedRows * kGroup];
     for (int64_t group = begin; group < end; ++group) {
       const int64_t cols = p.group_cols(group);
       output.BeginGroup(group, cols);

@@ -15,6 +15,8 @@ namespace bitgrad::cpu {
 // Columns of c that are computed together: a whole word of a bit matrix, so no two threads write to one word.
 inline constexpr int64_t kGroup = 64;
 inline constexpr int64_t kTileRows = 6;
+// Every instruction set packs b for more rows of `a` than this; most do for fewer.
+inline constexpr int64_t kMaxUnpackedRows = 12;
 
 struct PackedOutput {
   enum class Kind { kI32, kF32, kThreshold };

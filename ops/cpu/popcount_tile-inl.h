@@ -93,8 +93,8 @@ constexpr CountTileFunction* kCountTiles[kTileRows][3] = {
 };
 
 struct PopcountTiles {
-  // Below this many rows of `a` it does not pay to pack b.
-  static constexpr int64_t kMinRows = 6;
+  // Below this many rows of `a` it does not pay to pack b; for short rows the sums over lanes count for more.
+  static int64_t MinRows(const PackedProblem& p) { return p.words < 32 ? 8 : kMaxUnpackedRows + 1; }
 
   // `a` is read as it lies.
   static int64_t RowTileBytes(const PackedProblem&) { return 0; }

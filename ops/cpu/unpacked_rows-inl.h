@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "ops/cpu/packed_panels-inl.h"
 #include "ops/cpu/packed_problem.h"
@@ -22,23 +23,52 @@ HWY_INLINE int32_t SumLanes(WordVec sum) {
   return static_cast<int32_t>(hn::GetLane(hn::SumOfLanes(WordTag(), sum)));
 }
 
-// counts[c] = popcount(a ^ row c of b), c < 4. Reads whole vectors: the padding words at the end of rows are zero.
-HWY_INLINE void FourRows(const uint64_t* a, const uint64_t* b, int64_t b_stride, int64_t words,
-                         int32_t* counts) {
+// out[c] = the sum of the lanes of sum[c], c < 8.
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+// Eight lanes: halves are added while rows are brought together, three times, which takes a third of the instructions of
+// eight sums over lanes.
+HWY_INLINE void StoreLaneSums(const WordVec (&sum)[8], int32_t* out) {
+  const WordTag d;
+  const auto pair = [d](WordVec x, WordVec y) HWY_ATTR {
+    return hn::Add(hn::InterleaveLower(d, x, y), hn::InterleaveUpper(d, x, y));
+  };
+  const auto four = [d](WordVec x, WordVec y) HWY_ATTR {
+    return hn::Add(hn::ConcatLowerLower(d, y, x), hn::ConcatUpperUpper(d, y, x));
+  };
+  // Blocks: two parts of rows 0, 1, then two of rows 4, 5; and of rows 2, 3 and 6, 7.
+  const WordVec x = four(pair(sum[0], sum[1]), pair(sum[4], sum[5]));
+  const WordVec y = four(pair(sum[2], sum[3]), pair(sum[6], sum[7]));
+  const WordVec sums = hn::Add(hn::OddEvenBlocks(hn::SwapAdjacentBlocks(y), x),
+                               hn::OddEvenBlocks(y, hn::SwapAdjacentBlocks(x)));
+  const hn::Repartition<int32_t, WordTag> d32;
+  const hn::Half<decltype(d32)> half;
+  const auto low = hn::BitCast(d32, sums);
+  hn::StoreU(hn::LowerHalf(half, hn::ConcatEven(d32, low, low)), half, out);
+}
+#else
+HWY_INLINE void StoreLaneSums(const WordVec (&sum)[8], int32_t* out) {
+  for (int c = 0; c < 8; ++c) out[c] = SumLanes(sum[c]);
+}
+#endif
+
+// counts[c] = popcount(a ^ row c of b), c < 8. Reads whole vectors: the padding words at the end of rows are zero. With
+// kPrefetch the next eight rows are asked for, so that they arrive while other rows of `a` meet these.
+template <bool kPrefetch>
+HWY_INLINE void EightRows(const uint64_t* a, const uint64_t* b, int64_t b_stride, int64_t words, int32_t* counts) {
   const WordTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  WordVec s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+  WordVec sum[8];
+#pragma GCC unroll 8
+  for (int c = 0; c < 8; ++c) sum[c] = hn::Zero(d);
   for (int64_t w = 0; w < words; w += lanes) {
     const WordVec x = hn::LoadU(d, a + w);
-    s0 = hn::Add(s0, hn::PopulationCount(hn::Xor(x, hn::LoadU(d, b + w))));
-    s1 = hn::Add(s1, hn::PopulationCount(hn::Xor(x, hn::LoadU(d, b + b_stride + w))));
-    s2 = hn::Add(s2, hn::PopulationCount(hn::Xor(x, hn::LoadU(d, b + 2 * b_stride + w))));
-    s3 = hn::Add(s3, hn::PopulationCount(hn::Xor(x, hn::LoadU(d, b + 3 * b_stride + w))));
+#pragma GCC unroll 8
+    for (int c = 0; c < 8; ++c) {
+      if constexpr (kPrefetch) hwy::Prefetch(b + (c + 8) * b_stride + w);
+      sum[c] = hn::Add(sum[c], hn::PopulationCount(hn::Xor(x, hn::LoadU(d, b + c * b_stride + w))));
+    }
   }
-  counts[0] = SumLanes(s0);
-  counts[1] = SumLanes(s1);
-  counts[2] = SumLanes(s2);
-  counts[3] = SumLanes(s3);
+  StoreLaneSums(sum, counts);
 }
 
 HWY_INLINE int32_t OneRow(const uint64_t* a, const uint64_t* b, int64_t words) {
@@ -56,9 +86,11 @@ HWY_INLINE void CountUnpackedGroup(const PackedProblem& p, int64_t group, int32_
   const int64_t col = group * kGroup;
   const int64_t cols = p.group_cols(group);
   int64_t c = 0;
-  for (; c + 4 <= cols; c += 4) {
-    for (int64_t i = 0; i < p.a.rows; ++i) {
-      FourRows(p.a.row(i), p.b.row(col + c), p.b.stride, p.words, counts + i * kGroup + c);
+  for (; c + 8 <= cols; c += 8) {
+    const uint64_t* b = p.b.row(col + c);
+    EightRows<true>(p.a.row(0), b, p.b.stride, p.words, counts + c);
+    for (int64_t i = 1; i < p.a.rows; ++i) {
+      EightRows<false>(p.a.row(i), b, p.b.stride, p.words, counts + i * kGroup + c);
     }
   }
   for (; c < cols; ++c) {
