@@ -48,7 +48,10 @@ suite training_sweep training_step 3 0.2 --sweep
 
 part peers_training_step "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.5 \
   --out="$out/peers_training_step.json"
-part peers_inference "$python" bench/peers/inference.py --bitgrad="$bin/packed_mlp" --seconds=0.2 \
+# PyTorch as it comes, above, and at its best.
+part peers_training_step_mkl "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.5 \
+  --mkl_as_on_intel --out="$out/peers_training_step_mkl.json"
+part peers_inference "$python" bench/peers/inference.py --bitgrad="$bin/packed_mlp" --seconds=0.2 --mkl_as_on_intel \
   --out="$out/peers_inference.json"
 part plots "$python" bench/plot.py --packed_gemm="$out/packed_gemm_square.json" \
   --training_step="$out/training_sweep.json"

@@ -8,6 +8,8 @@ simulated  the usual BNN on top of a float framework: sign of activations and we
 import torch
 from torch import nn
 
+import common
+
 FEATURES, CLASSES = 784, 10
 
 
@@ -82,3 +84,9 @@ def use_threads(threads):
   torch.set_num_threads(threads)
   torch._dynamo.reset()  # What was compiled for another number of threads has that number in it.
   torch._inductor.config.cpp.threads = threads
+
+
+def sgemm_gmacs():
+  """Billions of MACs per second of a float product of 1024^3: what PyTorch's times are made of."""
+  a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+  return 1.024**3 / common.seconds_per_call(lambda: a @ b, 0.5)

@@ -67,21 +67,24 @@ class Peer:
 def main():
   parser = common.parser(__doc__.splitlines()[0], "training_step")
   parser.add_argument("--batch", type=int, default=100)
-  args = parser.parse_args()
+  args = common.start(parser)
   path = common.program(args, "training_step")
   figures = common.Figures()
+  sgemm = {}
   for width in args.widths:
     for threads in args.threads:
       nets.use_threads(threads)
       size = f"width:{width}/batch:{args.batch}/threads:{threads}"
       print(size, file=sys.stderr)
+      sgemm[threads] = nets.sgemm_gmacs()
       runs = {("PyTorch " + kind, variant): step for kind in ("float", "simulated")
               for variant, step in Peer(kind, width, args.batch, args.compile).variants().items()}
       common.take_turns(figures, size, runs, path, args)
-  print(f"PyTorch {torch.__version__}, {common.processor()}")
+  print(f"PyTorch {torch.__version__}, {common.processor()}; float product of 1024^3 in PyTorch, GMAC/s by threads: "
+        f"{', '.join(f'{threads}: {rate:.0f}' for threads, rate in sgemm.items())}\n")
   figures.print_table("PyTorch float", "ms/step", lambda seconds: f"{1e3 * seconds:.2f}")
   if args.out:
-    figures.write(args.out, {"torch": torch.__version__})
+    figures.write(args.out, {"torch": torch.__version__, "torch_sgemm_gmacs": sgemm})
 
 
 if __name__ == "__main__":
