@@ -26,12 +26,11 @@ inline CodeMap CodeMapOf(const Encoding& encoding) {
   return {static_cast<int32_t>(encoding.code_step()), static_cast<int32_t>(encoding.least_code())};
 }
 
-// dot(i, j) = step_a step_b S + row_terms[i] + ColumnTerm(sum_k c_b[j, k])
-struct DotTerms {
+// The terms of dot(i, j) = step_a step_b S + RowTerm(sum_k c_a) + ColumnTerm(sum_k c_b), ops/kernels/coded_gemm.h.
+struct AffineTerms {
   CodeMap a;
   CodeMap b;
   int32_t k;
-  const int32_t* row_terms;  // [m]
 
   int shift() const { return (a.step == 2 ? 1 : 0) + (b.step == 2 ? 1 : 0); }  // 2^shift = step_a step_b
   int32_t RowTerm(int32_t sum) const { return a.step * b.least * sum; }

@@ -23,17 +23,15 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One group of columns of the output.
+// One group of columns of the output: dot(i, j) = 2^shift S(i, j) + row_terms[i] + column_terms[j - first column].
 class GroupOutput {
  public:
-  // column_sums[j] = sum_k c_b of column j of the group; where a.least is 0, not read.
-  GroupOutput(const DotOutput& out, const DotTerms& terms, int64_t group, const int32_t* column_sums)
-      : out_(out), shift_(terms.shift()), row_terms_(terms.row_terms), col_(group * kGroupCols) {
+  GroupOutput(const DotOutput& out, int shift, const int32_t* row_terms, int64_t group,
+              const int32_t (&column_terms)[kGroupCols])
+      : out_(out), shift_(shift), row_terms_(row_terms), col_(group * kGroupCols) {
     const int64_t n = out.floats.data != nullptr ? out.floats.cols : out.bits.cols;
     cols_ = std::min(kGroupCols, n - col_);
-    for (int64_t j = 0; j < cols_; ++j) {
-      column_terms_[j] = terms.a.least == 0 ? 0 : terms.ColumnTerm(column_sums[j]);
-    }
+    std::copy_n(column_terms, kGroupCols, column_terms_);
     if (out.floats.data != nullptr) return;
     // dot >= threshold is S' >= threshold - column term. Sums are far from the ends of int32.
     constexpr int64_t kLeast = std::numeric_limits<int32_t>::min(), kMost = std::numeric_limits<int32_t>::max();
@@ -94,7 +92,7 @@ class GroupOutput {
   const int64_t col_;
   int64_t cols_;
   uint64_t flips_ = 0;
-  int32_t column_terms_[kGroupCols] = {};  // for bits: the least S' that reaches the threshold
+  int32_t column_terms_[kGroupCols];  // for bits: the least S' that reaches the threshold
 };
 
 // The number of ones of `words` words. Reads whole vectors: the padding words at the end of rows are zero.

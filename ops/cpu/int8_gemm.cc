@@ -38,7 +38,8 @@ struct Int8Problem {
   int64_t m;
   int64_t steps;
   ConstPlanesView b;
-  DotTerms terms;
+  AffineTerms terms;
+  const int32_t* row_terms;  // [m]
   DotOutput out;
 
   int64_t words() const { return (b.cols() + 63) / 64; }
@@ -193,15 +194,15 @@ void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, 
                        uint8_t* scratch) {
   int32_t* block = reinterpret_cast<int32_t*>(scratch);
   ExpandGroup(p, group, reinterpret_cast<uint64_t*>(scratch + p.block()), block);
-  int32_t column_sums[kGroupCols] = {};
+  int32_t column_terms[kGroupCols] = {};
   if (p.terms.a.least != 0) {
     const int32_t offset = p.b.encoding.bits == kMaxCodeBits ? 128 * p.terms.k : 0;
-    const int64_t cols = std::min(kGroupCols, p.b.rows() - group * kGroupCols);
+    const int64_t first = group * kGroupCols, cols = std::min(kGroupCols, p.b.rows() - first);
     for (int64_t j = 0; j < cols; ++j) {
-      column_sums[j] = CodeSum(p.b, group * kGroupCols + j, p.words()) - offset;
+      column_terms[j] = p.terms.ColumnTerm(CodeSum(p.b, first + j, p.words()) - offset);
     }
   }
-  const GroupOutput output(p.out, p.terms, group, column_sums);
+  const GroupOutput output(p.out, p.terms.shift(), p.row_terms, group, column_terms);
   const int64_t width = kTileVectors * static_cast<int64_t>(hn::Lanes(LaneTag()));
   alignas(64) int32_t sums[kTileRows * kGroupCols] = {};
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
@@ -237,7 +238,7 @@ void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesVi
   BITGRAD_DCHECK(a.codes.cols == k && DotIsExact(a.encoding, b.encoding, k));
   if (m == 0 || n == 0) return;
   Int8Problem p = {.m = m, .steps = (k + 31) / 32 * 8, .b = b, .out = out};
-  p.terms = {CodeMapOf(a.encoding), CodeMapOf(b.encoding), static_cast<int32_t>(k), nullptr};
+  p.terms = {CodeMapOf(a.encoding), CodeMapOf(b.encoding), static_cast<int32_t>(k)};
   if (b.encoding.bits == kMaxCodeBits) p.terms.b.least += 128 * p.terms.b.step;
 
   Scratch<uint8_t> arranged(context, m * 4 * p.steps);
@@ -249,7 +250,7 @@ void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesVi
     }
   });
   p.a = arranged.data();
-  p.terms.row_terms = row_terms.data();
+  p.row_terms = row_terms.data();
 
   const int64_t ranges = RangeCount(context, m * n * k, kInt8Grain);
   const int64_t scratch_bytes = p.block() + p.words() * kGroupCols * 8;

@@ -1,9 +1,17 @@
-// Product of operands in bit planes: S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q).
+// Product of operands in bit planes.
 //
-// Panels and tiles as in packed_gemm.cc, one panel per plane of b. The pairs are taken by falling p + q, and between two
-// values of it the sums of the tile are doubled (Horner), so they stay in registers from the first pair to the last and a
-// pair costs an AND, a population count and an addition per vector, as one XNOR product does. b is packed for one row,
-// too: reading its rows as they lie was slower for every pair of encodings, since each column's lanes had to be summed.
+// In general S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q). The pairs are taken by falling p + q, and between
+// two values of it the sums of the tile are doubled (Horner), so they stay in registers from the first pair to the last and
+// a pair costs an AND, a population count and an addition per vector, as one XNOR product does.
+//
+// Ternary codes need fewer counts. Plane 0 says where a code is 0, plane 1 where it is +1, so products are -1 where
+// neither is 0 and plane 1 differs. With K the number of products and Z the number of zeros
+//   ternary x binary    dot = K - Z(a) - 2 popcount(~a_0 & (a_1 ^ b))
+//   ternary x ternary   dot = K - popcount(a_0 | b_0) - 2 popcount(~(a_0 | b_0) & (a_1 ^ b_1))
+// one count instead of two, two instead of four. Zero padding adds nothing in any of them.
+//
+// Panels and tiles are as in packed_gemm.cc, one panel per plane of b. b is packed for one row, too: reading its rows as
+// they lie was slower for every pair of encodings, since each column's lanes had to be summed.
 //
 // Measured: docs/performance.md.
 
@@ -25,12 +33,22 @@
 #define BITGRAD_OPS_CPU_PLANE_GEMM_SHARED_
 namespace bitgrad::cpu {
 
+// How planes meet, see above.
+enum class PlaneForm { kPairs, kTernaryBinary, kBinaryTernary, kTernaryTernary };
+
 struct PlaneProblem {
   ConstPlanesView a;
   ConstPlanesView b;
   int64_t words;  // of K bits, without the padding words at the end of rows
-  DotTerms terms;
+  PlaneForm form;
+  AffineTerms terms;         // of kPairs
+  const int32_t* row_terms;  // [m]
   DotOutput out;
+
+  // dot = 2^shift S + terms
+  int shift() const {
+    return form == PlaneForm::kPairs ? terms.shift() : form == PlaneForm::kTernaryTernary ? 0 : 1;
+  }
 
   int64_t plane_words() const { return words * kGroupCols; }  // of a group of columns, one plane
 };
@@ -52,56 +70,111 @@ constexpr int64_t kPanelVectors = 2;
 // Rows of each plane from one row on.
 struct PlaneRows {
   const uint64_t* data[kMaxCodeBits];
-  int64_t stride[kMaxCodeBits];
+  int64_t stride;
   int count;
 };
 
 HWY_INLINE PlaneRows RowsFrom(const ConstPlanesView& x, int64_t row) {
-  PlaneRows rows = {.count = x.encoding.bits};
-  for (int p = 0; p < rows.count; ++p) {
-    rows.data[p] = x.planes[p].row(row);
-    rows.stride[p] = x.planes[p].stride;
-  }
+  PlaneRows rows = {.stride = x.planes[0].stride, .count = x.encoding.bits};
+  for (int p = 0; p < rows.count; ++p) rows.data[p] = x.planes[p].row(row);
   return rows;
+}
+
+// What is counted of a word of each operand; the ternary ones count against the sum.
+enum class Meet { kAnd, kSignsDifferTernaryA, kSignsDifferTernaryB, kSignsDifferTernaryBoth, kEitherZero };
+
+// The planes of an operand that meet. kAnd and binary operands: `low` alone.
+template <typename T>
+struct PlanePair {
+  T low;
+  T high;
+};
+
+template <Meet kMeet>
+HWY_INLINE WordVec AddCount(WordVec sum, const PlanePair<WordVec>& a, const PlanePair<WordVec>& b) {
+  if constexpr (kMeet == Meet::kAnd) return hn::Add(sum, hn::PopulationCount(hn::And(a.low, b.low)));
+  WordVec word;
+  if constexpr (kMeet == Meet::kSignsDifferTernaryA) word = hn::AndNot(a.low, hn::Xor(a.high, b.low));
+  if constexpr (kMeet == Meet::kSignsDifferTernaryB) word = hn::AndNot(b.low, hn::Xor(a.low, b.high));
+  if constexpr (kMeet == Meet::kSignsDifferTernaryBoth) {
+    word = hn::AndNot(hn::Or(a.low, b.low), hn::Xor(a.high, b.high));
+  }
+  if constexpr (kMeet == Meet::kEitherZero) word = hn::Or(a.low, b.low);
+  return hn::Sub(sum, hn::PopulationCount(word));
+}
+
+template <int kRows>
+using TileSums = WordVec[kRows][kPanelVectors];
+
+// One pass over K.
+template <Meet kMeet, int kRows>
+HWY_INLINE void AddPass(const PlanePair<const uint64_t*>& a, int64_t a_stride, const PlanePair<const uint64_t*>& panel,
+                        int64_t words, TileSums<kRows>& sum) {
+  const WordTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t w = 0; w < words; ++w) {
+    PlanePair<WordVec> b[kPanelVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kPanelVectors; ++v) {
+      const int64_t at = (w * kPanelVectors + v) * lanes;
+      b[v] = {hn::Load(d, panel.low + at), hn::Load(d, panel.high + at)};
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t at = r * a_stride + w;
+      const PlanePair<WordVec> x = {hn::Set(d, a.low[at]), hn::Set(d, a.high[at])};
+#pragma GCC unroll 8
+      for (int v = 0; v < kPanelVectors; ++v) sum[r][v] = AddCount<kMeet>(sum[r][v], x, b[v]);
+    }
+  }
+}
+
+template <int kRows>
+HWY_INLINE void Double(TileSums<kRows>& sum) {
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kPanelVectors; ++v) sum[r][v] = hn::Add(sum[r][v], sum[r][v]);
+  }
 }
 
 // sums[r * kGroupCols + c] = S of row r and column c of the panel, r < kRows. Plane q of the panel starts at
 // panel + q * plane_words.
 template <int kRows>
-HWY_NOINLINE void PlaneTile(const PlaneRows& a, const uint64_t* panel, int64_t plane_words, int b_planes,
-                            int64_t words, int32_t* sums) {
+HWY_NOINLINE void PlaneTile(const PlaneProblem& p, const PlaneRows& a, const uint64_t* panel, int32_t* sums) {
   const WordTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  WordVec sum[kRows][kPanelVectors];
+  const int64_t words = p.words;
+  const PlanePair<const uint64_t*> x = {a.data[0], a.data[a.count - 1]};
+  const PlanePair<const uint64_t*> y = {panel, panel + (p.b.encoding.bits - 1) * p.plane_words()};
+  TileSums<kRows> sum;
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (int v = 0; v < kPanelVectors; ++v) sum[r][v] = hn::Zero(d);
   }
-  for (int weight = a.count + b_planes - 2; weight >= 0; --weight) {
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < kPanelVectors; ++v) sum[r][v] = hn::Add(sum[r][v], sum[r][v]);
-    }
-    for (int p = std::max(0, weight - b_planes + 1); p <= std::min(weight, a.count - 1); ++p) {
-      const uint64_t* x = a.data[p];
-      const int64_t stride = a.stride[p];
-      const uint64_t* y = panel + (weight - p) * plane_words;
-      for (int64_t w = 0; w < words; ++w) {
-        WordVec b[kPanelVectors];
-#pragma GCC unroll 8
-        for (int v = 0; v < kPanelVectors; ++v) b[v] = hn::Load(d, y + (w * kPanelVectors + v) * lanes);
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) {
-          const WordVec word = hn::Set(d, x[r * stride + w]);
-#pragma GCC unroll 8
-          for (int v = 0; v < kPanelVectors; ++v) {
-            sum[r][v] = hn::Add(sum[r][v], hn::PopulationCount(hn::And(word, b[v])));
-          }
+  switch (p.form) {
+    case PlaneForm::kPairs:
+      for (int weight = a.count + p.b.encoding.bits - 2; weight >= 0; --weight) {
+        Double<kRows>(sum);
+        const int first = std::max(0, weight - p.b.encoding.bits + 1);
+        for (int i = first; i <= std::min(weight, a.count - 1); ++i) {
+          const uint64_t* plane = panel + (weight - i) * p.plane_words();
+          AddPass<Meet::kAnd, kRows>({a.data[i], a.data[i]}, a.stride, {plane, plane}, words, sum);
         }
       }
-    }
+      break;
+    case PlaneForm::kTernaryBinary:
+      AddPass<Meet::kSignsDifferTernaryA, kRows>(x, a.stride, y, words, sum);
+      break;
+    case PlaneForm::kBinaryTernary:
+      AddPass<Meet::kSignsDifferTernaryB, kRows>(x, a.stride, y, words, sum);
+      break;
+    case PlaneForm::kTernaryTernary:
+      AddPass<Meet::kSignsDifferTernaryBoth, kRows>(x, a.stride, y, words, sum);
+      Double<kRows>(sum);
+      AddPass<Meet::kEitherZero, kRows>(x, a.stride, y, words, sum);
+      break;
   }
   alignas(64) uint64_t lane_sums[hn::MaxLanes(WordTag())];
 #pragma GCC unroll 8
@@ -115,11 +188,29 @@ HWY_NOINLINE void PlaneTile(const PlaneRows& a, const uint64_t* panel, int64_t p
   }
 }
 
-using PlaneTileFunction = void(const PlaneRows&, const uint64_t*, int64_t, int, int64_t, int32_t*);
+using PlaneTileFunction = void(const PlaneProblem&, const PlaneRows&, const uint64_t*, int32_t*);
 constexpr PlaneTileFunction* kPlaneTiles[kTileRows] = {PlaneTile<1>, PlaneTile<2>, PlaneTile<3>,
                                                        PlaneTile<4>, PlaneTile<5>, PlaneTile<6>};
 
-int32_t PlaneCodeSum(const ConstPlanesView& x, int64_t i, int64_t words) { return CodeSum(x, i, words); }
+// The part of dot(i, j) that depends on row i of `a` alone, and on row j of `b` alone.
+int32_t PlaneRowTerm(const PlaneProblem& p, int64_t i) {
+  switch (p.form) {
+    case PlaneForm::kPairs: return p.terms.b.least == 0 ? 0 : p.terms.RowTerm(CodeSum(p.a, i, p.words));
+    case PlaneForm::kTernaryBinary: return p.terms.k - CountRow(p.a.planes[0].row(i), p.words);
+    case PlaneForm::kBinaryTernary: return 0;
+    case PlaneForm::kTernaryTernary: return p.terms.k;
+  }
+  return 0;
+}
+HWY_INLINE int32_t PlaneColumnTerm(const PlaneProblem& p, int64_t j) {
+  switch (p.form) {
+    case PlaneForm::kPairs: return p.terms.a.least == 0 ? 0 : p.terms.ColumnTerm(CodeSum(p.b, j, p.words));
+    case PlaneForm::kBinaryTernary: return p.terms.k - CountRow(p.b.planes[0].row(j), p.words);
+    case PlaneForm::kTernaryBinary:
+    case PlaneForm::kTernaryTernary: return 0;
+  }
+  return 0;
+}
 
 // Row tiles [tile_begin, tile_end) of one group. `panels` has room for the group's planes.
 void MultiplyPlaneGroup(const PlaneProblem& p, int64_t group, int64_t tile_begin, int64_t tile_end,
@@ -127,24 +218,21 @@ void MultiplyPlaneGroup(const PlaneProblem& p, int64_t group, int64_t tile_begin
   const int64_t width = kPanelVectors * static_cast<int64_t>(hn::Lanes(WordTag()));
   const int64_t first = group * kGroupCols;
   const int64_t cols = std::min(kGroupCols, p.b.rows() - first);
-  const int b_planes = p.b.encoding.bits;
-  for (int q = 0; q < b_planes; ++q) {
+  for (int q = 0; q < p.b.encoding.bits; ++q) {
     for (int64_t col = 0; col < cols; col += width) {
       PackPanel(p.b.planes[q], p.words, first + col, width, panels + q * p.plane_words() + col * p.words);
     }
   }
-  int32_t column_sums[kGroupCols] = {};
-  if (p.terms.a.least != 0) {
-    for (int64_t j = 0; j < cols; ++j) column_sums[j] = CodeSum(p.b, first + j, p.words);
-  }
-  const GroupOutput output(p.out, p.terms, group, column_sums);
+  int32_t column_terms[kGroupCols] = {};
+  for (int64_t j = 0; j < cols; ++j) column_terms[j] = PlaneColumnTerm(p, first + j);
+  const GroupOutput output(p.out, p.shift(), p.row_terms, group, column_terms);
   alignas(64) int32_t sums[kTileRows * kGroupCols] = {};
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
     const int64_t row = tile * kTileRows;
     const int64_t rows = std::min(kTileRows, p.a.rows() - row);
     const PlaneRows a = RowsFrom(p.a, row);
     for (int64_t col = 0; col < cols; col += width) {
-      kPlaneTiles[rows - 1](a, panels + col * p.words, p.plane_words(), b_planes, p.words, sums + col);
+      kPlaneTiles[rows - 1](p, a, panels + col * p.words, sums + col);
     }
     for (int64_t r = 0; r < rows; ++r) output.Write(row + r, sums + r * kGroupCols);
   }
@@ -159,26 +247,32 @@ HWY_AFTER_NAMESPACE();
 namespace bitgrad::cpu {
 namespace {
 
-HWY_EXPORT(PlaneCodeSum);
+HWY_EXPORT(PlaneRowTerm);
 HWY_EXPORT(MultiplyPlaneGroup);
 
 // Words that meet (an AND, a count, an addition) in some ten microseconds: less work is not worth a thread.
 constexpr int64_t kPlaneGrain = 1 << 18;
+
+PlaneForm FormOf(const Encoding& a, const Encoding& b) {
+  const bool ternary_a = a.kind == EncodingKind::kTernary, ternary_b = b.kind == EncodingKind::kTernary;
+  if (ternary_a && ternary_b) return PlaneForm::kTernaryTernary;
+  if (ternary_a && b.kind == EncodingKind::kBinary) return PlaneForm::kTernaryBinary;
+  if (ternary_b && a.kind == EncodingKind::kBinary) return PlaneForm::kBinaryTernary;
+  return PlaneForm::kPairs;
+}
 
 }  // namespace
 
 void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanesView& b, const DotOutput& out) {
   const int64_t m = a.rows(), n = b.rows(), k = b.cols();
   BITGRAD_DCHECK(a.cols() == k && DotIsExact(a.encoding, b.encoding, k));
+  for (int i = 1; i < a.encoding.bits; ++i) BITGRAD_DCHECK(a.planes[i].stride == a.planes[0].stride);
   if (m == 0 || n == 0) return;
-  PlaneProblem p = {.a = a, .b = b, .words = (k + 63) / 64, .out = out};
-  p.terms = {CodeMapOf(a.encoding), CodeMapOf(b.encoding), static_cast<int32_t>(k), nullptr};
+  PlaneProblem p = {.a = a, .b = b, .words = (k + 63) / 64, .form = FormOf(a.encoding, b.encoding), .out = out};
+  p.terms = {CodeMapOf(a.encoding), CodeMapOf(b.encoding), static_cast<int32_t>(k)};
   Scratch<int32_t> row_terms(context, m);
-  for (int64_t i = 0; i < m; ++i) {
-    row_terms.data()[i] =
-        p.terms.b.least == 0 ? 0 : p.terms.RowTerm(HWY_DYNAMIC_DISPATCH(PlaneCodeSum)(a, i, p.words));
-  }
-  p.terms.row_terms = row_terms.data();
+  for (int64_t i = 0; i < m; ++i) row_terms.data()[i] = HWY_DYNAMIC_DISPATCH(PlaneRowTerm)(p, i);
+  p.row_terms = row_terms.data();
 
   const int64_t pairs = a.encoding.bits * b.encoding.bits;
   const int64_t ranges = RangeCount(context, m * n * p.words * pairs, kPlaneGrain);

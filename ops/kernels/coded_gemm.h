@@ -24,7 +24,7 @@ namespace bitgrad {
 
 inline constexpr int kMaxCodeBits = 8;
 
-// Codes as bit planes: plane b holds bit b of c. encoding.bits planes of the same extents are set.
+// Codes as bit planes: plane b holds bit b of c. encoding.bits planes are set, of the same extents and stride.
 struct ConstPlanesView {
   Encoding encoding;
   std::array<ConstBitMatrixView, kMaxCodeBits> planes = {};
@@ -50,7 +50,7 @@ struct DotOutput {
   const uint8_t* flip = nullptr;
 };
 
-// S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q).
+// S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q), or fewer counts to the same end.
 using PlaneGemm = void(ExecContext& context, const ConstPlanesView& a, const ConstPlanesView& b,
                        const DotOutput& out);
 
