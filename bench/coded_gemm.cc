@@ -1,5 +1,5 @@
-// Products of few-bit codes: bit planes, bytes and oneDNN's sgemm on the same codes, one after the other in one run. The
-// table in ops/dot_kernel.cc is read off this one.
+// Products of few-bit codes: bit planes, bytes and oneDNN's sgemm on the same codes, one after the other in one run.
+// The table in ops/dot_kernel.cc is read off this one.
 //
 //   ./bazelw run //bench:coded_gemm -- --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
 //

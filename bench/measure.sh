@@ -1,12 +1,12 @@
 #!/bin/bash
-# Takes all figures in one go, in about a quarter of an hour on two cores: every suite with repetitions, the peers beside
-# bitgrad, the plots. The machine should be otherwise idle; the load average is in the head of every file.
+# Takes all figures in one go, in about a quarter of an hour on two cores: every suite with repetitions, the peers
+# beside bitgrad, the plots. The machine should be otherwise idle; the load average is in the head of every file.
 #
 #   bench/measure.sh DIRECTORY
 #
 # DIRECTORY gets NAME.json and NAME.txt of every suite, peers_NAME.json and .txt (Markdown tables) of every comparison;
-# docs/images/ gets the plots. The peers and the plots need Python with bench/peers/requirements.txt: the variable PYTHON
-# names it (default python3). Where a part fails, its .txt says why, the others still run, and the exit status is 1.
+# docs/images/ gets the plots. The peers and the plots need Python with bench/peers/requirements.txt: the variable
+# PYTHON names it (default python3). Where a part fails, its .txt says why, the others still run, and the exit status is 1.
 set -uo pipefail
 
 [[ $# == 1 ]] || { echo "usage: bench/measure.sh DIRECTORY" >&2; exit 2; }
@@ -17,7 +17,7 @@ python=${PYTHON:-python3}
 failed=0
 
 # Everything but the peers' own runs is built before anything is timed.
-./bazelw build //bench:coded_gemm //bench:pack //bench:packed_gemm //bench:packed_mlp //bench:training_step || exit 1
+./bazelw build //bench:coded_gemm //bench:pack //bench:packed_gemm //bench:packed_mlp //bench:sign_gemm //bench:training_step || exit 1
 bin=$PWD/bazel-bin/bench
 
 # part NAME COMMAND...: what it prints goes to NAME.txt.
@@ -37,11 +37,12 @@ suite() {
     --benchmark_counters_tabular=true --benchmark_out="$out/$1.json" "${@:5}"
 }
 
-suite packed_gemm_square packed_gemm 5 0.2 --benchmark_filter=/square/
+suite packed_gemm_square packed_gemm 3 0.2 --benchmark_filter=/square/
 suite packed_gemm_layers packed_gemm 3 0.03 --benchmark_filter=-/square/
 suite packed_gemm_avx2 packed_gemm 3 0.05 --hwy_target=AVX2 '--benchmark_filter=^Packed/square/n(512|1024|2048)/'
 suite coded_gemm coded_gemm 3 0.03
 suite pack pack 5 0.1
+suite sign_gemm sign_gemm 3 0.1
 suite packed_mlp packed_mlp 5 0.1
 suite training_step training_step 5 0.5
 suite training_sweep training_step 3 0.2 --sweep

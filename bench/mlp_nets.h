@@ -1,4 +1,5 @@
-// The nets that the suites of whole nets time: 784-W-W-W-10 with batch norm, as float net and binarized, and their input.
+// The nets that the suites of whole nets time: 784-W-W-W-10 with batch norm, as float net and binarized, and their
+// input.
 
 #ifndef BITGRAD_BENCH_MLP_NETS_H_
 #define BITGRAD_BENCH_MLP_NETS_H_

@@ -13,8 +13,8 @@
 //   PackCodes        symmetric 8-bit codes as floats -> bytes (ops/kernels/coded_gemm.h)
 //   UnpackSigns      bits -> float
 //   MaskByBits       float gradients masked by bits
-// Counter: GB/s, bytes of the operands read and written, whatever the processor moves besides (a store may read its line
-// first; memcpy avoids that where much is copied). Data are random; results are checked before timing.
+// Counter: GB/s, bytes of the operands read and written, whatever the processor moves besides (a store may read its
+// line first; memcpy avoids that where much is copied). Data are random; results are checked before timing.
 
 #include <cmath>
 #include <cstdint>
@@ -185,7 +185,8 @@ class PackCodes final : public Workload {
   }
   bool Right(int64_t i, int64_t j) const override {
     const int code = codes_.matrix<uint8_t>().at(i, j);
-    return floats_.matrix<float>().at(i, j) == static_cast<float>(kEncoding.least_code() + kEncoding.code_step() * code);
+    const int64_t value = kEncoding.least_code() + kEncoding.code_step() * code;
+    return floats_.matrix<float>().at(i, j) == static_cast<float>(value);
   }
 
  private:

@@ -2,9 +2,9 @@
 //
 //   ./bazelw run //bench:packed_mlp -- --benchmark_repetitions=5
 //
-// Names: NET/width:W/batch:B/threads:T. Nets: Float, the frozen float net (sgemm), the baseline; Packed, 8-bit pixels in
-// and packed bits inside. Both are run by the interpreter from 8-bit pixels. Counters: images/s; model_bytes, the size of
-// the model file. Before timing, the packed net's logits are compared with the graph's and have to be equal to the last
+// Names: NET/width:W/batch:B/threads:T. Nets: Float, the frozen float net (sgemm), the baseline; Packed, 8-bit pixels
+// in and packed bits inside. Both are run by the interpreter from 8-bit pixels. Counters: images/s; model_bytes, the
+// size of the model file. Before timing, the packed net's logits are compared with the graph's and have to be equal to the last
 // bit, the float net's to be near (their products may be summed in another order for another number of rows).
 
 #include <algorithm>

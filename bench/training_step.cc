@@ -6,11 +6,11 @@
 // batch 100, one thread and two; with --sweep widths 256..4096 at batch 100 and batches 10..1000 at width 1024.
 //
 // A step is what training does with a batch: the model's forward pass, squared hinge, the backward pass, Adam with the
-// clip of latent weights; data are random, so reading a data set is not in it. Before anything is timed ten steps on one
-// batch have to lower its loss.
+// clip of latent weights; data are random, so reading a data set is not in it. Before anything is timed ten steps on
+// one batch have to lower its loss.
 //
-// Counters: steps/s, and the milliseconds of a step's parts, forward_ms, backward_ms and update_ms; held_bytes, what the
-// context's memory holds between forward and backward more than before the step (values kept for the backward pass, no
+// Counters: steps/s, and the milliseconds of a step's parts, forward_ms, backward_ms and update_ms; held_bytes, what
+// the context's memory holds between forward and backward more than before the step (values kept for the backward pass, no
 // weights in float); peak_bytes, the most that it holds during a step (gradients of weights among it).
 
 #include <chrono>

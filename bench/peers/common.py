@@ -35,8 +35,8 @@ def parser(description, suite):
 def start(parser_):
   """The arguments; with --mkl_as_on_intel after starting the program anew, so that MKL finds the library below first.
 
-  On a processor that does not call itself Intel's, MKL stays with AVX2, which halves PyTorch's rate on one with AVX-512.
-  People who know that answer MKL's question themselves; so a comparison should be made that way, too.
+  On a processor that does not call itself Intel's, MKL stays with AVX2, which halves PyTorch's rate on one with
+  AVX-512. People who know that answer MKL's question themselves; so a comparison should be made that way, too.
   """
   args = parser_.parse_args()
   if args.mkl_as_on_intel and PRELOADED not in os.environ.get("LD_PRELOAD", ""):
@@ -86,8 +86,8 @@ def bitgrad_seconds(path, size, seconds):
 
 
 def take_turns(figures, size, runs, path, args):
-  """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds. A variant that is far
-  behind the best one of its row is not run again: it would only take time."""
+  """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds. A variant that is
+  far behind the best one of its row is not run again: it would only take time."""
   for _ in range(args.rounds):
     for (row, variant), run in runs.items():
       figures.add(size, row, variant, seconds_per_call(run, args.seconds))
