@@ -129,8 +129,8 @@ struct LookupTiles {
     hn::Vec<Bytes16> x[16], y[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) x[i] = LoadBits(p.b, row + i, word);
-    // Interleaving the first half of the rows with the second moves the index's highest bit to the lowest; four times, and
-    // the row has changed places with the byte.
+    // Interleaving the first half of the rows with the second moves the index's highest bit to the lowest; four times,
+    // and the row has changed places with the byte.
 #pragma GCC unroll 4
     for (int pass = 0; pass < 4; ++pass) {
 #pragma GCC unroll 8

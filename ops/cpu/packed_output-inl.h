@@ -31,6 +31,15 @@ HWY_INLINE void PrefetchRow(const MatrixView<T>& c, int64_t row, int64_t group) 
   for (int64_t j = 0; j < kGroup; j += 64 / static_cast<int64_t>(sizeof(T))) __builtin_prefetch(out + j, 1);
 }
 
+// Calls body(d, j) for the kGroup counts of a row, a vector at a time.
+template <typename Body>
+HWY_INLINE void ForEachCount(const Body& body) {
+  constexpr CountTag d;
+  constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(d));
+#pragma GCC unroll 4
+  for (int64_t j = 0; j < kGroup; j += kLanes) body(d, j);
+}
+
 // Each output is a function of a row of c, a group, its number of columns and their kGroup counts popcount(a ^ b), of
 // which those past the last column are anything. BeginGroup(group, cols) comes before the first row of a group.
 class ToI32 {
@@ -44,29 +53,26 @@ class ToI32 {
   void BeginGroup(int64_t, int64_t) {}
   HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
 
+  // (K - 2 count) * 2^shift = K * 2^shift - count * 2^(shift + 1)
   HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, const int32_t* counts) const {
-    const CountTag d;
-    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
     int32_t* out = c_.row(row) + group * kGroup;
-    const auto k = hn::Set(d, k_);
-    int64_t j = 0;
-    if (accumulate_) {
-      for (; j + lanes <= cols; j += lanes) {
-        hn::StoreU(hn::Add(hn::LoadU(d, out + j), Value(k, hn::Load(d, counts + j))), d, out + j);
-      }
-      for (; j < cols; ++j) out[j] += (k_ - 2 * counts[j]) << shift_;
+    const auto k = hn::Set(CountTag(), k_ << shift_);
+    const int shift = shift_ + 1;
+    const auto value = [k, shift, counts](auto d, int64_t j) HWY_ATTR {
+      return hn::Sub(k, hn::ShiftLeftSame(hn::Load(d, counts + j), shift));
+    };
+    if (cols < kGroup) {
+      for (int64_t j = 0; j < cols; ++j) out[j] = (accumulate_ ? out[j] : 0) + ((k_ - 2 * counts[j]) << shift_);
+    } else if (accumulate_) {
+      ForEachCount([&](auto d, int64_t j) HWY_ATTR {
+        hn::StoreU(hn::Add(hn::LoadU(d, out + j), value(d, j)), d, out + j);
+      });
     } else {
-      for (; j + lanes <= cols; j += lanes) hn::StoreU(Value(k, hn::Load(d, counts + j)), d, out + j);
-      for (; j < cols; ++j) out[j] = (k_ - 2 * counts[j]) << shift_;
+      ForEachCount([&](auto d, int64_t j) HWY_ATTR { hn::StoreU(value(d, j), d, out + j); });
     }
   }
 
  private:
-  template <class V>
-  HWY_INLINE V Value(V k, V count) const {
-    return hn::ShiftLeftSame(hn::Sub(k, hn::Add(count, count)), shift_);
-  }
-
   const int32_t k_;
   const int shift_;
   const bool accumulate_;
@@ -82,19 +88,17 @@ class ToF32 {
   HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
 
   HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, const int32_t* counts) const {
-    const CountTag di;
-    const hn::RebindToFloat<CountTag> d;
-    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
     float* out = c_.row(row) + group * kGroup;
-    const auto k = hn::Set(di, k_);
-    const auto scale = hn::Set(d, scale_);
-    const auto value = [&](int64_t j) HWY_ATTR {
-      const auto count = hn::Load(di, counts + j);
-      return hn::Mul(hn::ConvertTo(d, hn::Sub(k, hn::Add(count, count))), scale);
-    };
-    int64_t j = 0;
-    for (; j + lanes <= cols; j += lanes) hn::StoreU(value(j), d, out + j);
-    for (; j < cols; ++j) out[j] = static_cast<float>(k_ - 2 * counts[j]) * scale_;
+    if (cols < kGroup) {
+      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<float>(k_ - 2 * counts[j]) * scale_;
+      return;
+    }
+    ForEachCount([&](auto d, int64_t j) HWY_ATTR {
+      const hn::RebindToFloat<decltype(d)> df;
+      const auto count = hn::Load(d, counts + j);
+      const auto dot = hn::Sub(hn::Set(d, k_), hn::Add(count, count));
+      hn::StoreU(hn::Mul(hn::ConvertTo(df, dot), hn::Set(df, scale_)), df, out + j);
+    });
   }
 
  private:

@@ -25,8 +25,8 @@ HWY_INLINE int32_t SumLanes(WordVec sum) {
 
 // out[c] = the sum of the lanes of sum[c], c < 8.
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
-// Eight lanes: halves are added while rows are brought together, three times, which takes a third of the instructions of
-// eight sums over lanes.
+// Eight lanes: halves are added while rows are brought together, three times, which takes a third of the instructions
+// of eight sums over lanes.
 HWY_INLINE void StoreLaneSums(const WordVec (&sum)[8], int32_t* out) {
   const WordTag d;
   const auto pair = [d](WordVec x, WordVec y) HWY_ATTR {

@@ -1,0 +1,73 @@
+#!/bin/bash
+# Cross-compiles the kernels and their tests (tests/ops/cpu) for 64-bit Arm, with Debian's cross compiler, and runs them under
+# QEMU: exactness on NEON, not speed. Fails if a test fails.
+#
+#   tools/test_arm64.sh [TEST...]      default: every *_test.cc of tests/ops/cpu
+#
+# Installs what is missing from Debian's packages, which needs root: the arm64 architecture is added to dpkg's.
+set -euo pipefail
+
+packages=(
+  g++-aarch64-linux-gnu qemu-user libhwy-dev:arm64 libabsl-dev:arm64 libgtest-dev:arm64
+  # Of oneDNN and OpenMP the libraries alone: the arm64 headers of oneDNN cannot be installed beside the machine's own.
+  libdnnl2:arm64 libgomp1:arm64
+)
+
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
+
+missing=()
+for package in "${packages[@]}"; do
+  [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+done
+if ((${#missing[@]} > 0)); then
+  echo "test_arm64: installing ${missing[*]}" >&2
+  if ((EUID != 0)); then
+    echo "test_arm64: this needs root; run: dpkg --add-architecture arm64 && apt-get update &&" \
+      "apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  dpkg --add-architecture arm64
+  apt-get -q update
+  DEBIAN_FRONTEND=noninteractive apt-get -q install --no-install-recommends -y "${missing[@]}"
+fi
+
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+# The flags of .bazelrc that change results, and Highway's targets as the Bazel build sets them.
+flags="-std=c++20 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -fopenmp -DNDEBUG -I."
+flags+=$(sed -n 's/^ *"\(HWY_[^"]*\)",$/ -D\1/p' third_party/highway.BUILD | tr -d '\n')
+libraries=(-l:libdnnl.so.2 -lgtest_main -lgtest -lhwy -labsl_statusor -labsl_status -labsl_strings -labsl_cord -labsl_cordz_info
+  -labsl_cord_internal -labsl_strings_internal -labsl_int128 -labsl_throw_delegate -labsl_raw_logging_internal
+  -labsl_str_format_internal)
+
+tests=("$@")
+((${#tests[@]} > 0)) || mapfile -t tests < <(cd tests/ops/cpu && ls ./*_test.cc | sed 's|.*/||; s|\.cc$||')
+
+# The kernels once, then a program per test.
+compile() { aarch64-linux-gnu-g++ $flags -c "$1" -o "$out/${1//\//_}.o"; }
+export -f compile
+export flags out
+sources=(core/{allocator,bit_matrix,exec_context,shape}.cc ops/cpu/*.cc ops/quantizers/*.cc)
+printf '%s\n' "${sources[@]}" "${tests[@]/#/tests/ops/cpu/}" | sed '/_test$/s/$/.cc/' |
+  xargs -P "$(nproc)" -I{} bash -c 'compile {}'
+
+objects=()
+for source in "${sources[@]}"; do objects+=("$out/${source//\//_}.o"); done
+failed=()
+for test in "${tests[@]}"; do
+  aarch64-linux-gnu-g++ -o "$out/$test" "$out/tests_ops_cpu_$test.cc.o" "${objects[@]}" -fopenmp "${libraries[@]}"
+  # Threads that wait at the end of a parallel loop spin, under QEMU for ages.
+  if OMP_WAIT_POLICY=passive qemu-aarch64 "$out/$test" --gtest_brief=1 >"$out/$test.log" 2>&1; then
+    echo "PASSED $test$(sed -n 's/.*PASSED \]/:/p' "$out/$test.log")"
+  else
+    failed+=("$test")
+    cat "$out/$test.log"
+    echo "FAILED $test"
+  fi
+done
+
+# One test per target is named after it.
+echo "Highway's targets that ran: $(qemu-aarch64 "$out/${tests[0]}" --gtest_list_tests |
+  sed -n 's|^ .*/\([A-Z][A-Z0-9_]*\) .*|\1|p' | sort -u | paste -sd' ')"
+((${#failed[@]} == 0)) || { echo "test_arm64: failed: ${failed[*]}" >&2; exit 1; }
