@@ -52,7 +52,7 @@ def numbers(text):
 
 
 def program(args, suite):
-  """The path of the suite's program, after building it where none is given."""
+  """The path of the suite's program, built where none is given."""
   if args.bitgrad:
     return args.bitgrad
   subprocess.run([os.path.join(ROOT, "bazelw"), "build", "//bench:" + suite], check=True, stdout=subprocess.DEVNULL,
@@ -73,25 +73,27 @@ def seconds_per_call(call, seconds):
   return statistics.median(times)
 
 
-def bitgrad_seconds(path, size, seconds):
-  """Runs the benchmarks whose names are NET/`size`; {net: seconds per iteration}."""
+def bitgrad_seconds(command, size, seconds):
+  """Runs the benchmarks whose names are NET/`size`; {net: seconds per iteration}. `command`: the program, and flags."""
   with tempfile.TemporaryDirectory() as directory:
     out = os.path.join(directory, "out.json")
-    subprocess.run([path, f"--benchmark_filter=/{size}/", f"--benchmark_min_time={seconds}", f"--benchmark_out={out}"],
-                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    result = subprocess.run(command + [f"--benchmark_filter=/{size}/", f"--benchmark_min_time={seconds}",
+                                       f"--benchmark_out={out}"], text=True, capture_output=True)
+    if result.returncode != 0:
+      sys.exit(f"{' '.join(result.args)} failed:\n{result.stdout}{result.stderr}")
     with open(out) as file:
       runs = json.load(file)["benchmarks"]
   scale = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
   return {run["name"].split("/")[0]: run["real_time"] * scale[run["time_unit"]] for run in runs}
 
 
-def take_turns(figures, size, runs, path, args):
+def take_turns(figures, size, runs, command, args):
   """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds. A variant that is
   far behind the best one of its row is not run again: it would only take time."""
   for _ in range(args.rounds):
     for (row, variant), run in runs.items():
       figures.add(size, row, variant, seconds_per_call(run, args.seconds))
-    for net, seconds in bitgrad_seconds(path, size, args.seconds).items():
+    for net, seconds in bitgrad_seconds(command, size, args.seconds).items():
       figures.add(size, "bitgrad " + net, "", seconds)
     runs = {(row, variant): run for (row, variant), run in runs.items()
             if figures.median(size, row, variant) < 1.5 * figures.best(size, row)[0]}

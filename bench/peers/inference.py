@@ -89,7 +89,7 @@ def main():
   parser = common.parser(__doc__.splitlines()[0], "packed_mlp")
   parser.add_argument("--batches", type=common.numbers, default=[1, 10, 100, 1000])
   args = common.start(parser)
-  path = common.program(args, "packed_mlp")
+  command = [common.program(args, "packed_mlp")]
   torch._inductor.config.freezing = True
   logging.disable(logging.WARNING)  # ONNX Runtime's advice on quantization, which does not concern so plain a net.
   figures = common.Figures()
@@ -102,7 +102,7 @@ def main():
           size = f"width:{width}/batch:{batch}/threads:{threads}"
           print(size, file=sys.stderr)
           runs = runners(net, directory, threads, nets.random_images(batch), args.compile)
-          common.take_turns(figures, size, runs, path, args)
+          common.take_turns(figures, size, runs, command, args)
   versions = {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
   print(f"PyTorch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, {common.processor()}\n")
   figures.print_table("ONNX Runtime float", "us/batch", lambda seconds: f"{1e6 * seconds:.1f}")

@@ -68,7 +68,8 @@ def main():
   parser = common.parser(__doc__.splitlines()[0], "training_step")
   parser.add_argument("--batch", type=int, default=100)
   args = common.start(parser)
-  path = common.program(args, "training_step")
+  # With --sweep it has the sizes of the plots, too.
+  command = [common.program(args, "training_step"), "--sweep"]
   figures = common.Figures()
   sgemm = {}
   for width in args.widths:
@@ -79,7 +80,7 @@ def main():
       sgemm[threads] = nets.sgemm_gmacs()
       runs = {("PyTorch " + kind, variant): step for kind in ("float", "simulated")
               for variant, step in Peer(kind, width, args.batch, args.compile).variants().items()}
-      common.take_turns(figures, size, runs, path, args)
+      common.take_turns(figures, size, runs, command, args)
   print(f"PyTorch {torch.__version__}, {common.processor()}; float product of 1024^3 in PyTorch, GMAC/s by threads: "
         f"{', '.join(f'{threads}: {rate:.0f}' for threads, rate in sgemm.items())}\n")
   figures.print_table("PyTorch float", "ms/step", lambda seconds: f"{1e3 * seconds:.2f}")
