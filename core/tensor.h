@@ -13,9 +13,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "absl/types/span.h"
 #include "core/allocator.h"
+#include "core/bit_matrix.h"
 #include "core/check.h"
 #include "core/device.h"
 #include "core/dtype.h"
@@ -57,7 +59,10 @@ class Tensor {
     return static_cast<T*>(mutable_raw_data());
   }
   const void* raw_data() const { return buffer_->block; }
-  void* mutable_raw_data() { return buffer_->block; }
+  void* mutable_raw_data() {
+    buffer_->derived = {};
+    return buffer_->block;
+  }
 
   template <typename T>
   absl::Span<const T> span() const {
@@ -83,10 +88,24 @@ class Tensor {
   Tensor Alias() const { return Alias(shape_); }
   // REQUIRES: shape.num_elements() == num_elements().
   Tensor Alias(Shape shape) const;
+  // What somebody has computed from the contents, kept with them for whoever needs it next. Every access for writing
+  // (mutable_..) drops it: get the pointer anew for each change of a tensor.
+  //
+  // The signs of a [rows, cols] matrix, or null: how the optimizer hands a binary weight's bits to the next forward pass.
+  const std::shared_ptr<const BitMatrix>& signs() const { return buffer_->derived.signs; }
+  void set_signs(std::shared_ptr<const BitMatrix> signs) const { buffer_->derived.signs = std::move(signs); }
+  // The sum of the squares of all elements, to about 1e-6 of it, or negative: how a gradient tells its size to the optimizer.
+  double sum_of_squares() const { return buffer_->derived.sum_of_squares; }
+  void set_sum_of_squares(double sum) const { buffer_->derived.sum_of_squares = sum; }
+
   // Whether no other handle shares the bytes.
   bool is_unique() const { return buffer_.use_count() == 1; }
 
  private:
+  struct Derived {
+    std::shared_ptr<const BitMatrix> signs;
+    double sum_of_squares = -1;
+  };
   struct Buffer {
     Buffer(size_t bytes, Allocator& allocator)
         : allocator(&allocator), bytes(bytes), block(allocator.Allocate(bytes)) {}
@@ -96,6 +115,7 @@ class Tensor {
     Allocator* allocator;
     size_t bytes;
     void* block;
+    Derived derived;
   };
 
   Shape shape_;

@@ -104,10 +104,11 @@ absl::Status Freezer::EmitLinear(int i) {
   const std::string name = NameOf(latent, w);
   if (!codes.encoding.is_integer()) {
     BITGRAD_ASSIGN_OR_RETURN(spec.weight, Constant(w));
-  } else if (!codes.bits.is_null()) {
-    spec.weight = writer_.AddBits(name, codes.bits.view());
+  } else if (codes.bits != nullptr) {
+    spec.weight = writer_.AddBits(name, codes.bits->view());
   } else {
-    spec.weight = writer_.AddCodes(name, codes.encoding, codes.codes.matrix<float>());
+    const Tensor floats = FloatCodes(context_, codes, latent.shape);
+    spec.weight = writer_.AddCodes(name, codes.encoding, floats.matrix<float>());
   }
 
   const int64_t k = latent.shape.cols();

@@ -48,7 +48,9 @@ absl::Status Tape::Backward(const Var& loss) {
       node.backward(sink);
       node.gradient = Tensor();
     }
-    node.backward = nullptr;  // Gives back the saved bits, masks and values.
+    // Gives back the saved bits, masks and values.
+    node.backward = nullptr;
+    node.recompute = nullptr;
   }
   return status();
 }

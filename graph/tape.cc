@@ -139,7 +139,8 @@ void Tape::set_check_finite(bool check) { core_->check_finite = check; }
 Var Tape::Failed() { return Var(core_, -1, core_->generation); }
 
 Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value,
-                 BackwardFunction backward, const GradientArithmetic* arithmetic) {
+                 BackwardFunction backward, const GradientArithmetic* arithmetic,
+                 std::shared_ptr<const RecomputeFunction> recompute) {
   if (!core_->status.ok()) return Failed();
   Node node;
   node.shape = value.shape();
@@ -151,7 +152,10 @@ Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor v
     node.inputs.push_back(input.index_);
     node.requires_gradient |= core_->nodes[input.index_].requires_gradient;
   }
-  if (training() && node.requires_gradient) node.backward = std::move(backward);
+  if (training() && node.requires_gradient) {
+    node.backward = std::move(backward);
+    node.recompute = std::move(recompute);
+  }
   if (core_->check_finite && !AllFinite(node.value)) {
     ReportError(absl::OutOfRangeError(
         absl::StrCat(node.descriptor.op, ": the value has a NaN or an infinity")));

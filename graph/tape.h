@@ -18,6 +18,7 @@
 #define BITGRAD_GRAPH_TAPE_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@
 #include "core/tensor.h"
 #include "graph/descriptor.h"
 #include "graph/parameter.h"
+#include "graph/saved_value.h"
 #include "graph/var.h"
 
 namespace bitgrad {
@@ -142,6 +144,7 @@ class Tape {
     Tensor gradient;
     absl::InlinedVector<int32_t, 3> inputs;
     BackwardFunction backward;
+    std::shared_ptr<const RecomputeFunction> recompute;  // null where the value itself has to be saved
     OpDescriptor descriptor;
     std::string layer;
     Parameter* parameter = nullptr;
@@ -149,9 +152,11 @@ class Tape {
     bool requires_gradient = false;
   };
 
-  // Appends a node. `backward` is kept only in training and if some input requires a gradient.
+  // Appends a node. `backward` and `recompute` are kept only in training and if some input requires a gradient, until
+  // Backward() has passed the node.
   Var Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value,
-             BackwardFunction backward, const GradientArithmetic* arithmetic);
+             BackwardFunction backward, const GradientArithmetic* arithmetic,
+             std::shared_ptr<const RecomputeFunction> recompute = nullptr);
   // A Var that stands for the result of an op that failed.
   Var Failed();
   // Whether the Var is of this tape and generation; otherwise reports the error.

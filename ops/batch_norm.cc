@@ -32,10 +32,11 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
 
   return op.Record(
       std::move(y), {},
-      [x = op.value(0).Alias(), gamma = op.value(1).Alias(), mean = std::move(mean),
+      [saved_x = op.Save(0), gamma = op.value(1).Alias(), mean = std::move(mean),
        variance = std::move(variance), inv_std = std::move(inv_std),
        placement = options.placement](Tape::GradientSink& sink) {
         const Tensor& dy = sink.output_gradient();
+        const Tensor x = saved_x.Get(sink.context());
         Tensor dx = NewTensor(sink, dy.shape());
         Tensor dgamma = NewTensor(sink, gamma.shape());
         Tensor dbeta = NewTensor(sink, gamma.shape());

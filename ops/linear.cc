@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -20,46 +21,53 @@ void ScaleInPlace(ExecContext& context, float scale, Tensor& y) {
       .scale_f32(context, scale, data, /*accumulate=*/false, data, y.num_elements());
 }
 
-// c of the operand's codes, which are floats.
-Tensor StoredCodes(ExecContext& context, const QuantizedOperand& operand) {
-  Tensor c(operand.codes.shape(), DType::kUint8, context.allocator());
-  KernelsFor(context.device())
-      .pack_codes(context, operand.encoding, operand.codes.matrix<float>(), c.mutable_matrix<uint8_t>());
-  return c;
-}
-
 // y = (c_x c_w^T) * scale in integers, for operands that are not both binary.
 void IntegerProduct(ExecContext& context, const QuantizedOperand& x, const QuantizedOperand& w, Tensor& y) {
   const DotOutput out = {.floats = y.mutable_matrix<float>(), .scale = x.scale * w.scale};
   std::optional<CodePlanes> packed;
-  if (w.bits.is_null()) {
-    packed.emplace(context, ConstCodesView{w.encoding, StoredCodes(context, w).matrix<uint8_t>()});
-  }
-  const ConstPlanesView weights = packed ? packed->view() : BinaryPlanes(w.bits.view());
-  if (!x.bits.is_null()) {
-    KernelsFor(context.device()).plane_gemm(context, BinaryPlanes(x.bits.view()), weights, out);
+  if (w.bits == nullptr) packed.emplace(context, ConstCodesView{w.encoding, w.codes.matrix<uint8_t>()});
+  const ConstPlanesView weights = packed ? packed->view() : BinaryPlanes(w.bits->view());
+  if (x.bits != nullptr) {
+    KernelsFor(context.device()).plane_gemm(context, BinaryPlanes(x.bits->view()), weights, out);
   } else {
-    CodedProduct(context, {x.encoding, StoredCodes(context, x).matrix<uint8_t>()}, weights, out);
+    CodedProduct(context, {x.encoding, x.codes.matrix<uint8_t>()}, weights, out);
   }
 }
 
+// What the backward pass keeps: operands as bits or stored codes where they have any, masks, shapes.
+struct Saved {
+  Shape x_shape, w_shape, y_shape;
+  QuantizedOperand x, w;
+  Surrogate x_surrogate, w_surrogate;
+  Quantizer gradient_quantizer;
+  RngStream gradient_rng;
+  RngStream weight_gradient_rng;  // int8: the left operand of each product is rounded by itself
+
+  bool gradient_in_int8() const { return gradient_quantizer.encoding().kind == EncodingKind::kSigned; }
+  DotKernel kernel() const { return ChooseDotKernel(x.encoding, w.encoding, w_shape.cols(), x_shape.rows()); }
+  // Of the gradient as it is multiplied with `operand`.
+  Encoding GradientEncoding(const QuantizedOperand& operand) const {
+    return gradient_in_int8() && operand.bits == nullptr ? Encoding() : gradient_quantizer.encoding();
+  }
+};
+
 // (c_x c_w^T) * scale
-Tensor Product(ExecContext& context, const QuantizedOperand& x, const Shape& x_shape,
-               const QuantizedOperand& w, const Shape& w_shape, const Shape& y_shape) {
+Tensor Product(ExecContext& context, const Saved& saved) {
+  const QuantizedOperand &x = saved.x, &w = saved.w;
   const Kernels& kernels = KernelsFor(context.device());
   const float scale = x.scale * w.scale;
-  Tensor y(y_shape, DType::kFloat32, context.allocator());
-  switch (ChooseDotKernel(x.encoding, w.encoding, w_shape.cols(), x_shape.rows())) {
+  Tensor y(saved.y_shape, DType::kFloat32, context.allocator());
+  switch (saved.kernel()) {
     case DotKernel::kXnorPopcount:
-      kernels.packed_gemm_f32(context, x.bits.view(), w.bits.view(), scale, y.mutable_matrix<float>());
+      kernels.packed_gemm_f32(context, x.bits->view(), w.bits->view(), scale, y.mutable_matrix<float>());
       break;
     case DotKernel::kBitPlanes:
     case DotKernel::kInt8:
       IntegerProduct(context, x, w, y);
       break;
     case DotKernel::kFloatGemm: {
-      const Tensor x_codes = FloatCodes(context, x, x_shape);
-      const Tensor w_codes = FloatCodes(context, w, w_shape);
+      const Tensor x_codes = FloatCodes(context, x, saved.x_shape);
+      const Tensor w_codes = FloatCodes(context, w, saved.w_shape);
       kernels.gemm_f32(context, false, true, 1.0f, x_codes.matrix<float>(), w_codes.matrix<float>(), 0.0f,
                        y.mutable_matrix<float>());
       ScaleInPlace(context, scale, y);
@@ -68,22 +76,6 @@ Tensor Product(ExecContext& context, const QuantizedOperand& x, const Shape& x_s
   }
   return y;
 }
-
-// What the backward pass keeps: operands as bits where they are binary, masks, shapes.
-struct Saved {
-  Shape x_shape, w_shape;
-  QuantizedOperand x, w;
-  Surrogate x_surrogate, w_surrogate;
-  Quantizer gradient_quantizer;
-  RngStream gradient_rng;
-  RngStream weight_gradient_rng;  // int8: the left operand of each product is rounded by itself
-
-  bool gradient_in_int8() const { return gradient_quantizer.encoding().kind == EncodingKind::kSigned; }
-  // Of the gradient as it is multiplied with `operand`.
-  Encoding GradientEncoding(const QuantizedOperand& operand) const {
-    return gradient_in_int8() && operand.bits.is_null() ? Encoding() : gradient_quantizer.encoding();
-  }
-};
 
 Tensor QuantizeGradient(ExecContext& context, const Quantizer& quantizer, const RngStream& rng,
                         const Tensor& dy) {
@@ -103,9 +95,12 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
   const Kernels& kernels = KernelsOf(sink);
   const ConstBitMatrixView mask_view = mask == nullptr ? ConstBitMatrixView{} : mask->view();
   Tensor product = NewTensor(sink, shape);
+  double squares = 0;
+  double* const wanted = mask == nullptr ? &squares : nullptr;
   if (!saved.gradient_in_int8()) {
-    kernels.sign_gemm_f32(context, transpose, signs.scale, dy.matrix<float>(), signs.bits.view(), mask_view,
-                          product.mutable_matrix<float>());
+    kernels.sign_gemm_f32(context, transpose, signs.scale, dy.matrix<float>(), signs.bits->view(), mask_view,
+                          product.mutable_matrix<float>(), wanted);
+    if (wanted != nullptr) product.set_sum_of_squares(squares);
     return product;
   }
   const ConstMatrixView<float> g = dy.matrix<float>();
@@ -119,35 +114,38 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
     kernels.scale_f32(context, signs.scale, scale.data<float>(), /*accumulate=*/false,
                       scale.mutable_data<float>(), rows);
   }
-  kernels.sign_gemm_s8(context, scale.data<float>(), codes.matrix<int8_t>(), signs.bits.view(), mask_view,
-                       product.mutable_matrix<float>());
+  kernels.sign_gemm_s8(context, scale.data<float>(), codes.matrix<int8_t>(), signs.bits->view(), mask_view,
+                       product.mutable_matrix<float>(), wanted);
+  if (wanted != nullptr) product.set_sum_of_squares(squares);
   return product;
 }
 
 // dx = dy w * Surrogate_x(x)
 Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
-  if (!saved.w.bits.is_null()) {
+  if (saved.w.bits != nullptr) {
     const BitMatrix& window = saved.x_surrogate.window();
     if (!window.is_null()) return SignProduct(sink, saved, false, dy, saved.w, &window, saved.x_shape);
     return saved.x_surrogate.Apply(context,
                                    SignProduct(sink, saved, false, dy, saved.w, nullptr, saved.x_shape));
   }
+  const Tensor codes = FloatCodes(context, saved.w, saved.w_shape);
   Tensor dx = NewTensor(sink, saved.x_shape);
-  KernelsOf(sink).gemm_f32(context, false, false, saved.w.scale, dy.matrix<float>(), saved.w.codes.matrix<float>(),
-                           0.0f, dx.mutable_matrix<float>());
+  KernelsOf(sink).gemm_f32(context, false, false, saved.w.scale, dy.matrix<float>(), codes.matrix<float>(), 0.0f,
+                           dx.mutable_matrix<float>());
   return saved.x_surrogate.Apply(context, std::move(dx));
 }
 
 // dw = dy^T x * Surrogate_w(w)
 Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
-  if (!saved.x.bits.is_null()) {
+  if (saved.x.bits != nullptr) {
     return saved.w_surrogate.Apply(context,
                                    SignProduct(sink, saved, true, dy, saved.x, nullptr, saved.w_shape));
   }
+  const Tensor codes = FloatCodes(context, saved.x, saved.x_shape);
   Tensor dw = NewTensor(sink, saved.w_shape);
-  KernelsOf(sink).gemm_f32(context, true, false, saved.x.scale, dy.matrix<float>(), saved.x.codes.matrix<float>(), 0.0f,
+  KernelsOf(sink).gemm_f32(context, true, false, saved.x.scale, dy.matrix<float>(), codes.matrix<float>(), 0.0f,
                            dw.mutable_matrix<float>());
   return saved.w_surrogate.Apply(context, std::move(dw));
 }
@@ -200,7 +198,11 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
                    " examples or outputs, not those of input ", x_shape.ToString(), " and weight ", w_shape.ToString());
   }
 
-  Saved saved{.x_shape = x_shape, .w_shape = w_shape};
+  std::vector<int64_t> y_dims(x_shape.dims().begin(), x_shape.dims().end());
+  y_dims.back() = w_shape.dim(0);
+  const auto shared = std::make_shared<Saved>(
+      Saved{.x_shape = x_shape, .w_shape = w_shape, .y_shape = Shape(absl::MakeConstSpan(y_dims))});
+  Saved& saved = *shared;
   saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0),
                             op.tape().NextRandomStream(RngPurpose::kQuantizer),
                             op.wants(0) ? &saved.x_surrogate : nullptr);
@@ -216,14 +218,16 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
     op.kernels().count_ones(context, window.view(), &inside);
     op.tape().Observe(inside, window.rows() * window.cols());
   }
-  std::vector<int64_t> y_dims(x_shape.dims().begin(), x_shape.dims().end());
-  y_dims.back() = w_shape.dim(0);
-  Tensor y = Product(context, saved.x, x_shape, saved.w, w_shape, Shape(absl::MakeConstSpan(y_dims)));
+  Tensor y = Product(context, saved);
   op.tape().Count(CountDot(saved.x.encoding, saved.w.encoding, y.num_elements() * k));
-
-  return op.Record(std::move(y),
-                   {{"input_quantizer", input.ToString()}, {"weight_quantizer", weight.ToString()}},
-                   [saved = std::move(saved)](Tape::GradientSink& sink) { Backward(saved, sink); });
+  // Sums of bits and codes are exact and cheap to make again, so whoever needs y in the backward pass does not keep it.
+  std::shared_ptr<const RecomputeFunction> recompute;
+  if (training && saved.kernel() != DotKernel::kFloatGemm) {
+    recompute = std::make_shared<const RecomputeFunction>([shared](ExecContext& c) { return Product(c, *shared); });
+  }
+  return op.Record(
+      std::move(y), {{"input_quantizer", input.ToString()}, {"weight_quantizer", weight.ToString()}},
+      [shared](Tape::GradientSink& sink) { Backward(*shared, sink); }, std::move(recompute));
 }
 
 }  // namespace bitgrad

@@ -42,9 +42,9 @@ OpRecorder::OpRecorder(absl::string_view op, absl::Span<const Var> inputs)
 Var OpRecorder::Failed() { return tape_ == nullptr ? Var() : tape_->Failed(); }
 
 Var OpRecorder::Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes,
-                       Tape::BackwardFunction backward) {
+                       Tape::BackwardFunction backward, std::shared_ptr<const RecomputeFunction> recompute) {
   return tape_->Record({op_, std::move(attributes)}, inputs_, std::move(value), std::move(backward),
-                       &kGradientArithmetic);
+                       &kGradientArithmetic, std::move(recompute));
 }
 
 }  // namespace bitgrad

@@ -12,6 +12,7 @@
 #ifndef BITGRAD_OPS_OP_RECORDER_H_
 #define BITGRAD_OPS_OP_RECORDER_H_
 
+#include <memory>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
@@ -49,12 +50,18 @@ class OpRecorder {
     return training() && tape_->nodes()[inputs_[input].index()].requires_gradient;
   }
 
+  // The input's value for the backward function to keep. REQUIRES: as value().
+  SavedValue Save(int input) const {
+    const Tape::Node& node = tape_->nodes()[inputs_[input].index()];
+    return node.recompute == nullptr ? SavedValue(node.value.Alias()) : SavedValue(node.recompute);
+  }
+
   Tensor NewTensor(const Shape& shape, DType dtype = DType::kFloat32) {
     return Tensor(shape, dtype, context().allocator());
   }
 
   Var Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes,
-             Tape::BackwardFunction backward);
+             Tape::BackwardFunction backward, std::shared_ptr<const RecomputeFunction> recompute = nullptr);
 
  private:
   absl::string_view op_;

@@ -36,14 +36,27 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
   if (wants_window) window = BitMatrix(matrix.rows, matrix.cols, context.allocator());
   const BitMatrixView window_view = wants_window ? window.mutable_view() : BitMatrixView{};
 
-  if (operand.encoding.kind == EncodingKind::kBinary) {
-    operand.bits = BitMatrix(matrix.rows, matrix.cols, context.allocator());
-    kernels.quantize_bits(context, quantizer, matrix, StatisticData(operand.statistic), rng,
-                          operand.bits.mutable_view(), window_view);
+  // Of all binary quantizers that draw nothing the codes are the signs.
+  const bool signs = operand.encoding.kind == EncodingKind::kBinary && !quantizer.info().stochastic;
+  const bool reusable = role == QuantizerRole::kWeight && signs && !wants_window;
+  if (reusable && x.signs() != nullptr && x.signs()->rows() == matrix.rows && x.signs()->cols() == matrix.cols) {
+    operand.bits = x.signs();
+  } else if (operand.encoding.kind == EncodingKind::kBinary) {
+    auto bits = std::make_shared<BitMatrix>(matrix.rows, matrix.cols, context.allocator());
+    kernels.quantize_bits(context, quantizer, matrix, StatisticData(operand.statistic), rng, bits->mutable_view(),
+                          window_view);
+    operand.bits = std::move(bits);
+    if (reusable && surrogate != nullptr) x.set_signs(operand.bits);
   } else {
-    operand.codes = Tensor(x.shape(), DType::kFloat32, context.allocator());
+    Tensor codes(x.shape(), DType::kFloat32, context.allocator());
     kernels.quantize_codes(context, quantizer, matrix, StatisticData(operand.statistic), rng,
-                           operand.codes.mutable_matrix<float>());
+                           codes.mutable_matrix<float>());
+    if (operand.encoding.is_integer()) {
+      operand.codes = Tensor(x.shape(), DType::kUint8, context.allocator());
+      kernels.pack_codes(context, operand.encoding, codes.matrix<float>(), operand.codes.mutable_matrix<uint8_t>());
+    } else {
+      operand.codes = std::move(codes);
+    }
     if (wants_window) {
       BitMatrix signs(matrix.rows, matrix.cols, context.allocator());
       kernels.pack_signs(context, matrix, signs.mutable_view(), window_view);
@@ -75,10 +88,14 @@ Tensor Surrogate::Apply(ExecContext& context, Tensor dq) const {
 }
 
 Tensor FloatCodes(ExecContext& context, const QuantizedOperand& operand, const Shape& shape) {
-  if (operand.bits.is_null()) return operand.codes.Alias();
+  if (!operand.encoding.is_integer()) return operand.codes.Alias();
   Tensor codes(shape, DType::kFloat32, context.allocator());
-  KernelsFor(context.device())
-      .unpack_signs(context, operand.bits.view(), codes.mutable_matrix<float>());
+  const Kernels& kernels = KernelsFor(context.device());
+  if (operand.bits != nullptr) {
+    kernels.unpack_signs(context, operand.bits->view(), codes.mutable_matrix<float>());
+  } else {
+    kernels.unpack_codes(context, operand.encoding, operand.codes.matrix<uint8_t>(), codes.mutable_matrix<float>());
+  }
   return codes;
 }
 

@@ -4,6 +4,8 @@
 #ifndef BITGRAD_OPS_QUANTIZE_OPERAND_H_
 #define BITGRAD_OPS_QUANTIZE_OPERAND_H_
 
+#include <memory>
+
 #include "core/bit_matrix.h"
 #include "core/exec_context.h"
 #include "core/rng.h"
@@ -19,13 +21,13 @@ inline const float* StatisticData(const Tensor& statistic) {
   return statistic.is_null() ? nullptr : statistic.data<float>();
 }
 
-// value = codes * scale. For a binary encoding only `bits` is filled, otherwise only `codes`.
+// value = codes * scale. One of `bits` (binary codes) and `codes` is filled.
 struct QuantizedOperand {
   Encoding encoding;
   float scale = 1.0f;
   Tensor statistic;
-  Tensor codes;
-  BitMatrix bits;
+  Tensor codes;  // uint8, stored codes (ops/kernels/coded_gemm.h); float32, the values, where the encoding is float
+  std::shared_ptr<const BitMatrix> bits;
 };
 
 // What the gradient of a quantized operand is multiplied with on its way to the real one.
@@ -49,11 +51,12 @@ class Surrogate {
 };
 
 // Quantizes x, seen as [rows, cols]. With `surrogate` also keeps what backward needs: nothing for a weight whose
-// gradient passes, a mask of bits for a window, x itself (aliased) otherwise.
+// gradient passes, a mask of bits for a window, x itself (aliased) otherwise. Signs that x carries (Tensor::signs) are used;
+// a training pass leaves those of a weight with it, so that the optimizer keeps them up to date.
 QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role,
                                  const Tensor& x, const RngStream& rng, Surrogate* surrogate);
 
-// The operand's codes as floats: `codes` itself, or the bits as +-1.
+// The operand's codes as floats: the values themselves where the encoding is float.
 Tensor FloatCodes(ExecContext& context, const QuantizedOperand& operand, const Shape& shape);
 
 // The arithmetic of `macs` multiply-accumulates between operands of these encodings.

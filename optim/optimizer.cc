@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -75,8 +76,15 @@ absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
       continue;
     }
     StepCounts counts = {};
-    StepParameter(context_, kernels, ArgsFor(parameter, gradient_scale), step_count_,
-                  absl::MakeSpan(bound_[i].slots), parameter, &counts);
+    StepArgs args = ArgsFor(parameter, gradient_scale);
+    // Signs that the forward pass has left with the weight are made anew in the same pass over memory.
+    std::shared_ptr<BitMatrix> signs;
+    if (const BitMatrix* old = parameter.value.signs().get(); old != nullptr) {
+      signs = std::make_shared<BitMatrix>(old->rows(), old->cols(), context_.allocator());
+      args.signs = signs->mutable_view();
+    }
+    StepParameter(context_, kernels, args, step_count_, absl::MakeSpan(bound_[i].slots), parameter, &counts);
+    parameter.value.set_signs(std::move(signs));
     parameter.sign_flips = counts.sign_flips;
     parameter.at_clip = counts.at_clip;
     parameter.gradient = Tensor();
@@ -165,11 +173,14 @@ absl::StatusOr<double> Optimizer::GradientNorm(absl::Span<Parameter* const> para
   for (const Parameter* parameter : parameters) {
     if (!HasGradient(*parameter)) continue;
     any = true;
-    double squares =
-        0;  // Squares of floats do not overflow a double: not finite, so is an element.
-    kernels.add_sum_of_squares(context_, parameter->gradient.data<float>(),
-                               parameter->gradient.num_elements(), &squares);
-    BITGRAD_RETURN_IF_ERROR(context_.status());
+    // What the op that made the gradient has noted is exact enough to tell that all elements are finite, not to clip by.
+    double squares = options_.max_gradient_norm > 0 ? -1 : parameter->gradient.sum_of_squares();
+    if (!(squares >= 0) || !std::isfinite(squares)) {
+      squares = 0;  // Squares of floats do not overflow a double: not finite, so is an element.
+      kernels.add_sum_of_squares(context_, parameter->gradient.data<float>(),
+                                 parameter->gradient.num_elements(), &squares);
+      BITGRAD_RETURN_IF_ERROR(context_.status());
+    }
     if (!std::isfinite(squares)) {
       return absl::OutOfRangeError(absl::StrCat(
           "parameter '", parameter->name, "': its gradient has a NaN or an infinity at step ",

@@ -92,7 +92,7 @@ class Optimizer {
 
   // Steps done: t of the formulas is this plus one, for all parameters alike.
   int64_t step_count() const { return step_count_; }
-  // N of the last step, before clipping; 0 before the first.
+  // N of the last step, before clipping; 0 before the first. Without max_gradient_norm to a relative error of about 1e-6.
   double gradient_norm() const { return gradient_norm_; }
 
   // What a checkpoint must keep beside parameters and step_count(): a tensor per slot and trainable

@@ -22,6 +22,10 @@ void PackCodes(const float* codes, int64_t count, int32_t least, int32_t shift, 
   }
 }
 
+void UnpackCodes(const uint8_t* c, int64_t count, int32_t least, int32_t step, float* codes) {
+  for (int64_t j = 0; j < count; ++j) codes[j] = static_cast<float>(least + step * c[j]);
+}
+
 void PackSigns(const float* x, int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
   PackSignSegment(x, count, words, bits);
   if (window != nullptr) PackWindowSegment(x, count, words, window);  // x is in the cache by now.
@@ -99,6 +103,7 @@ namespace bitgrad::cpu {
 namespace {
 
 HWY_EXPORT(PackCodes);
+HWY_EXPORT(UnpackCodes);
 HWY_EXPORT(PackSigns);
 HWY_EXPORT(UnpackSigns);
 HWY_EXPORT(MaskByBits);
@@ -117,6 +122,17 @@ void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<f
   ForEachSegment(context.threads(), c.rows, c.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(PackCodes)
     (codes.row(i) + begin, end - begin, least, shift, c.row(i) + begin);
+  });
+}
+
+void UnpackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<uint8_t> c,
+                 MatrixView<float> codes) {
+  BITGRAD_DCHECK(codes.rows == c.rows && codes.cols == c.cols && encoding.bits <= kMaxCodeBits);
+  const int32_t least = static_cast<int32_t>(encoding.least_code());
+  const int32_t step = static_cast<int32_t>(encoding.code_step());
+  const bool flat = codes.contiguous() && c.contiguous();
+  ForEachSegment(context.threads(), c.rows, c.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(UnpackCodes)(c.row(i) + begin, end - begin, least, step, codes.row(i) + begin);
   });
 }
 

@@ -14,6 +14,7 @@ Kernels MakeCpuKernels() {
   kernels.plane_gemm.function = cpu::PlaneGemm;
   kernels.int8_gemm.function = cpu::Int8Gemm;
   kernels.pack_codes.function = cpu::PackCodes;
+  kernels.unpack_codes.function = cpu::UnpackCodes;
   kernels.sign_gemm_f32.function = cpu::SignGemmF32;
   kernels.sign_gemm_s8.function = cpu::SignGemmS8;
   kernels.pack_signs.function = cpu::PackSigns;

@@ -26,6 +26,7 @@ bitgrad::SignGemmF32 SignGemmF32;
 bitgrad::SignGemmS8 SignGemmS8;
 
 bitgrad::PackCodes PackCodes;
+bitgrad::UnpackCodes UnpackCodes;
 bitgrad::PackSigns PackSigns;
 bitgrad::UnpackSigns UnpackSigns;
 bitgrad::MaskByBits MaskByBits;

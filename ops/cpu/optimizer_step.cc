@@ -12,6 +12,7 @@
 #define HWY_TARGET_INCLUDE "ops/cpu/optimizer_step.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "ops/cpu/bits-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
@@ -102,6 +103,10 @@ StepCounts AdaMax(const StepArgs& args, const AdamArgs& adam, const float* gradi
   });
 }
 
+void Signs(const float* weight, int64_t count, int64_t words, uint64_t* bits) {
+  PackSignSegment(weight, count, words, bits);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace bitgrad::cpu
 HWY_AFTER_NAMESPACE();
@@ -114,17 +119,31 @@ namespace {
 HWY_EXPORT(Sgd);
 HWY_EXPORT(Adam);
 HWY_EXPORT(AdaMax);
+HWY_EXPORT(Signs);
 
-// Sums of integers: in any order.
+// Calls range(begin, end) on pieces of the weight, each followed by its signs while it is in the cache. The counts are
+// sums of integers: in any order.
 template <typename Range>
-void StepInParallel(ExecContext& context, int64_t count, StepCounts* counts, const Range& range) {
+void StepInParallel(ExecContext& context, const StepArgs& args, const float* weight, int64_t count, StepCounts* counts,
+                    const Range& range) {
   std::atomic<int64_t> sign_flips = 0;
   std::atomic<int64_t> at_clip = 0;
-  ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
+  const auto step = [&](int64_t begin, int64_t end) {
     const StepCounts part = range(begin, end);
     sign_flips += part.sign_flips;
     at_clip += part.at_clip;
-  });
+  };
+  const BitMatrixView& signs = args.signs;
+  if (signs.words == nullptr) {
+    ParallelFor(context.threads(), count, kGrain, step);
+  } else {
+    BITGRAD_DCHECK(signs.rows * signs.cols == count);
+    ForEachBitSegment(context.threads(), signs.rows, signs.cols, [&](const BitSegment& s) {
+      const int64_t first = s.row * signs.cols;
+      step(first + s.begin, first + s.end);
+      HWY_DYNAMIC_DISPATCH(Signs)(weight + first + s.begin, s.size(), s.words, signs.row(s.row) + s.word());
+    });
+  }
   *counts = {sign_flips, at_clip};
 }
 
@@ -134,7 +153,7 @@ void SgdStep(ExecContext& context, const StepArgs& args, float momentum, bool ne
              const float* gradient, float* velocity, float* weight, int64_t count,
              StepCounts* counts) {
   BITGRAD_DCHECK(velocity != nullptr || momentum == 0.0f || count == 0);
-  StepInParallel(context, count, counts, [&](int64_t begin, int64_t end) {
+  StepInParallel(context, args, weight, count, counts, [&](int64_t begin, int64_t end) {
     return HWY_DYNAMIC_DISPATCH(Sgd)(args, momentum, nesterov, gradient, velocity, weight, begin, end);
   });
 }
@@ -143,7 +162,7 @@ void AdamStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam,
               const float* gradient, float* m, float* v, float* weight, int64_t count,
               StepCounts* counts) {
   BITGRAD_DCHECK(adam.t >= 1);
-  StepInParallel(context, count, counts, [&](int64_t begin, int64_t end) {
+  StepInParallel(context, args, weight, count, counts, [&](int64_t begin, int64_t end) {
     return HWY_DYNAMIC_DISPATCH(Adam)(args, adam, gradient, m, v, weight, begin, end);
   });
 }
@@ -152,7 +171,7 @@ void AdaMaxStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam
                 const float* gradient, float* m, float* v, float* weight, int64_t count,
                 StepCounts* counts) {
   BITGRAD_DCHECK(adam.t >= 1);
-  StepInParallel(context, count, counts, [&](int64_t begin, int64_t end) {
+  StepInParallel(context, args, weight, count, counts, [&](int64_t begin, int64_t end) {
     return HWY_DYNAMIC_DISPATCH(AdaMax)(args, adam, gradient, m, v, weight, begin, end);
   });
 }

@@ -21,6 +21,7 @@
 #include "core/check.h"
 #include "hwy/cache_control.h"
 #include "ops/cpu/functions.h"
+#include "ops/cpu/lane_sum.h"
 #include "ops/cpu/scratch.h"
 #include "ops/cpu/segments.h"
 
@@ -51,6 +52,7 @@ struct SignProblem {
   const float* scales;  // of each row
   void* tiles;          // of a, packed: room for m * k elements, k rounded up to 4
   int32_t* row_sums;    // of a
+  double* squares;      // of each unit
   bool past_cache;      // c is written once, is larger than the cache and allows aligned stores
 
   int64_t m() const { return c.rows; }
@@ -231,9 +233,9 @@ void PackTiles(const SignProblem& p, int64_t begin, int64_t end) {
 }
 
 // Adds `steps` steps of k to the sums of kRows rows and kWidth columns: those at `c`, or zero at the `first` steps. What is
-// stored is the result at the `last` ones, `past_cache` or not.
+// stored is the result at the `last` ones, `past_cache` or not; then the sum of its squares is returned.
 template <typename T, int kRows>
-HWY_NOINLINE void Tile(const T& t, const typename T::A* a, const typename T::B* panel, int64_t steps, int64_t row,
+HWY_NOINLINE float Tile(const T& t, const typename T::A* a, const typename T::B* panel, int64_t steps, int64_t row,
                        bool first, bool last, bool past_cache, float* c, int64_t stride) {
   typename T::Sum sum[kRows][kVectors];
 #pragma GCC unroll 8
@@ -254,25 +256,34 @@ HWY_NOINLINE void Tile(const T& t, const typename T::A* a, const typename T::B* 
       for (int v = 0; v < kVectors; ++v) sum[r][v] = T::MultiplyAdd(x, b[v], sum[r][v]);
     }
   }
+  const FloatTag d;
+  Floats squares[kVectors];
+  for (int v = 0; v < kVectors; ++v) squares[v] = hn::Zero(d);
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       float* out = c + r * stride + v * kLanes;
-      if (last && past_cache) {
-        hn::Stream(t.Result(row + r, sum[r][v]), FloatTag(), out);
-      } else if (last) {
-        hn::StoreU(t.Result(row + r, sum[r][v]), FloatTag(), out);
-      } else {
+      if (!last) {
         T::StorePartial(sum[r][v], out);
+        continue;
+      }
+      const Floats result = t.Result(row + r, sum[r][v]);
+      squares[v] = hn::MulAdd(result, result, squares[v]);
+      if (past_cache) {
+        hn::Stream(result, d, out);
+      } else {
+        hn::StoreU(result, d, out);
       }
     }
   }
+  for (int v = 1; v < kVectors; ++v) squares[0] = hn::Add(squares[0], squares[v]);
+  return hn::GetLane(hn::SumOfLanes(d, squares[0]));
 }
 
-// One block of rows of one group. `sums` has room for its rows, 64 columns each.
+// One block of rows of one group. `sums` has room for its rows, 64 columns each. Returns the sum of squares.
 template <typename T>
-void MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, int64_t block, float* sums) {
+double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, int64_t block, float* sums) {
   static constexpr decltype(&Tile<T, 1>) kTiles[kSignTileRows] = {Tile<T, 1>, Tile<T, 2>, Tile<T, 3>,
                                                                   Tile<T, 4>, Tile<T, 5>, Tile<T, 6>};
   alignas(64) typename T::B panel[T::kBlock * kSignGroup];
@@ -284,6 +295,7 @@ void MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, int
   const bool direct = columns == kSignGroup && p.k() <= T::kBlock;
   float* const out = direct ? p.c.row(row_begin) + column : sums;
   const int64_t stride = direct ? p.c.stride : kSignGroup;
+  double squares = 0;
   int64_t k = 0;
   do {
     const int64_t count = std::min(T::kBlock, p.k() - k);
@@ -293,15 +305,20 @@ void MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, int
       const int64_t rows = std::min(kSignTileRows, row_end - row);
       const auto* a = TileOf<T>(p, row / kSignTileRows) + k * rows;
       for (int64_t part = 0; part < kSignGroup / kWidth && part * kWidth < columns; ++part) {
-        kTiles[rows - 1](arithmetic, a, panel + part * steps * T::kStep * kWidth, steps, row, k == 0,
-                         k + count == p.k(), direct && p.past_cache, out + (row - row_begin) * stride + part * kWidth, stride);
+        const float tile_squares = kTiles[rows - 1](
+            arithmetic, a, panel + part * steps * T::kStep * kWidth, steps, row, k == 0, k + count == p.k(),
+            direct && p.past_cache, out + (row - row_begin) * stride + part * kWidth, stride);
+        if (direct) squares += tile_squares;
       }
     }
     k += count;
   } while (k < p.k());
   for (int64_t row = row_begin; row < row_end; ++row) {
     float* c = p.c.row(row) + column;
-    if (!direct) std::copy_n(sums + (row - row_begin) * kSignGroup, columns, c);
+    if (!direct) {
+      std::copy_n(sums + (row - row_begin) * kSignGroup, columns, c);
+      squares += LaneSum(columns, [c](int64_t j) { return static_cast<double>(c[j]) * c[j]; });
+    }
     if (p.mask.words == nullptr) continue;
     const uint64_t mask = p.mask.row(row)[group];
     if (columns == kSignGroup) {
@@ -310,13 +327,14 @@ void MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, int
       for (int64_t j = 0; j < columns; ++j) c[j] = mask >> j & 1 ? c[j] : 0.0f;
     }
   }
+  return squares;
 }
 
 // Units [begin, end) of (group, block of rows) pairs. `sums` is the thread's own.
 void Multiply(const SignProblem& p, int64_t begin, int64_t end, float* sums) {
   WithArithmetic(p, [&](const auto& arithmetic) {
     for (int64_t unit = begin; unit < end; ++unit) {
-      MultiplyBlock(p, arithmetic, unit / p.blocks(), unit % p.blocks(), sums);
+      p.squares[unit] = MultiplyBlock(p, arithmetic, unit / p.blocks(), unit % p.blocks(), sums);
     }
   });
   hwy::FlushStream();  // The next reader may be another thread.
@@ -339,7 +357,9 @@ constexpr int64_t kMacGrain = 1 << 20;
 // A result of this size is out of the cache before somebody reads it.
 constexpr int64_t kPastCacheBytes = int64_t{16} << 20;
 
-void SignGemm(ExecContext& context, SignProblem p) {
+void SignGemm(ExecContext& context, SignProblem p, double* squares) {
+  BITGRAD_DCHECK(squares == nullptr || p.mask.words == nullptr);
+  if (squares != nullptr) *squares = 0;
   BITGRAD_DCHECK(p.c.cols == p.b.cols);
   BITGRAD_DCHECK(p.mask.words == nullptr || (p.mask.rows == p.c.rows && p.mask.cols == p.c.cols));
   if (p.m() == 0 || p.c.cols == 0) return;
@@ -356,25 +376,28 @@ void SignGemm(ExecContext& context, SignProblem p) {
       std::clamp<int64_t>(p.m() * p.c.cols * std::max<int64_t>(1, p.k()) / kMacGrain, 1, context.threads());
   constexpr int64_t kSums = kSignBlockTiles * kSignTileRows * kSignGroup;
   const Scratch<float> sums(context, ranges * kSums);
+  const Scratch<double> unit_squares(context, units);
+  p.squares = unit_squares.data();
   ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       HWY_DYNAMIC_DISPATCH(Multiply)(p, units * r / ranges, units * (r + 1) / ranges, sums.data() + r * kSums);
     }
   });
+  for (int64_t unit = 0; unit < units && squares != nullptr; ++unit) *squares += p.squares[unit];
 }
 
 }  // namespace
 
 void SignGemmF32(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
-                 ConstBitMatrixView mask, MatrixView<float> c) {
+                 ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
   BITGRAD_DCHECK((transpose_a ? a.cols : a.rows) == c.rows && (transpose_a ? a.rows : a.cols) == b.rows);
-  SignGemm(context, {.a_f32 = a, .transpose_a = transpose_a, .b = b, .mask = mask, .c = c, .scale = scale});
+  SignGemm(context, {.a_f32 = a, .transpose_a = transpose_a, .b = b, .mask = mask, .c = c, .scale = scale}, squares);
 }
 
 void SignGemmS8(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,
-                ConstBitMatrixView mask, MatrixView<float> c) {
+                ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
   BITGRAD_DCHECK(a.rows == c.rows && a.cols == b.rows && b.rows <= kMaxSignGemmS8Inner);
-  SignGemm(context, {.a_s8 = a, .b = b, .mask = mask, .c = c, .scales = scale});
+  SignGemm(context, {.a_s8 = a, .b = b, .mask = mask, .c = c, .scales = scale}, squares);
 }
 
 }  // namespace bitgrad::cpu

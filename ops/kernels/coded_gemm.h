@@ -63,6 +63,10 @@ using Int8Gemm = void(ExecContext& context, const ConstCodesView& a, const Const
 using PackCodes = void(ExecContext& context, const Encoding& encoding, ConstMatrixView<float> codes,
                        MatrixView<uint8_t> c);
 
+// The inverse: codes[i, j] = the code of c[i, j], as a float.
+using UnpackCodes = void(ExecContext& context, const Encoding& encoding, ConstMatrixView<uint8_t> c,
+                         MatrixView<float> codes);
+
 }  // namespace bitgrad
 
 #endif  // BITGRAD_OPS_KERNELS_CODED_GEMM_H_

@@ -31,6 +31,7 @@ struct Kernels {
   Kernel<SignGemmS8> sign_gemm_s8{"sign_gemm_s8"};
 
   Kernel<PackCodes> pack_codes{"pack_codes"};
+  Kernel<UnpackCodes> unpack_codes{"unpack_codes"};
   Kernel<PackSigns> pack_signs{"pack_signs"};
   Kernel<UnpackSigns> unpack_signs{"unpack_signs"};
   Kernel<MaskByBits> mask_by_bits{"mask_by_bits"};

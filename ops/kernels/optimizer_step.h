@@ -1,5 +1,5 @@
 // One pass over a parameter per training step: gradient scale, weight decay, optimizer, clip of the latent
-// weight, and the counts that training shows. float32.
+// weight, its signs as bits, and the counts that training shows. float32.
 //
 //   g'      = gradient_scale * g + weight_decay * w
 //   w'      = w + weight_scale * (step of the optimizer on g')
@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "core/bit_matrix.h"
 #include "core/exec_context.h"
 
 namespace bitgrad {
@@ -22,6 +23,8 @@ struct StepArgs {
   float weight_decay;
   float weight_scale;
   float clip;
+  // Where words is not null: bit = w_new >= 0, for the next forward pass. Its elements, row by row, are those of the weight.
+  BitMatrixView signs = {};
 };
 
 // Written by each step.

@@ -7,6 +7,10 @@
 //
 // b [K, n] bits is read in the layout in which forward packed it: rows are the inner dimension. A mask without words is no
 // mask. c [m, n] float32 is written, not read. K = 0 gives zeros.
+//
+// Where squares is not null (and mask is), *squares = the sum of c[i, j]^2, to a relative error of about 1e-6: gathered in
+// float while c is in registers. It is the same at any number of threads; it is not finite where an element is not, or is
+// beyond 1e18.
 
 #ifndef BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
 #define BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
@@ -22,14 +26,14 @@ namespace bitgrad {
 // a = op(A) [m, K] float32, op(A) = A, or A^T with transpose_a; scale is one number. Each sum is rounded K times, in the
 // order of k: the result depends neither on the instruction set nor on the number of threads.
 using SignGemmF32 = void(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
-                         ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c);
+                         ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares);
 
 // Up to this K sums of int8 times signs are below 2^24: exact in floats too.
 inline constexpr int64_t kMaxSignGemmS8Inner = int64_t{1} << 17;
 
 // a [m, K] int8; scale[i] is that of row i. The sum is exact, then scaled. REQUIRES: K <= kMaxSignGemmS8Inner.
 using SignGemmS8 = void(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a,
-                        ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c);
+                        ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares);
 
 }  // namespace bitgrad
 

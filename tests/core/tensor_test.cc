@@ -92,5 +92,22 @@ TEST(ViewTest, StridesAndBroadcast) {
   EXPECT_TRUE(ConstMatrixView<float>(data.data(), 1, 3, 0).contiguous());
 }
 
+TEST(TensorTest, WritingDropsWhatWasDerived) {
+  Tensor x = Tensor::Zeros({2, 3});
+  EXPECT_EQ(x.signs(), nullptr);
+  EXPECT_LT(x.sum_of_squares(), 0);
+  x.set_signs(std::make_shared<const BitMatrix>(2, 3));
+  x.set_sum_of_squares(4);
+  const Tensor alias = x.Alias();
+  EXPECT_EQ(alias.signs(), x.signs());
+  EXPECT_EQ(alias.sum_of_squares(), 4);
+  x.data<float>();
+  EXPECT_NE(x.signs(), nullptr);
+  x.mutable_matrix<float>();
+  EXPECT_EQ(alias.signs(), nullptr);
+  EXPECT_LT(alias.sum_of_squares(), 0);
+  EXPECT_EQ(x.Clone().signs(), nullptr);
+}
+
 }  // namespace
 }  // namespace bitgrad

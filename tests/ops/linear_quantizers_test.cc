@@ -371,6 +371,35 @@ TEST(LinearGradientQuantizerTest, Int8ProductsRoundTheirRows) {
   }
 }
 
+// ---- Signs that travel with the weight ---------------------------------------------------------------
+
+TEST(LinearSignsTest, AWeightKeepsItsBitsUntilItIsWritten) {
+  TestRandom random(36);
+  BITGRAD_TRACE(random);
+  ExecContext context({.threads = 1, .seed = kSeed});
+  const Tensor x = random.UniformTensor({4, 70});
+  Parameter w = MakeParameter("w", random.UniformTensor({5, 70}));
+  const auto run = [&](Mode mode) {
+    Tape tape(context, mode);
+    const Var y = Linear(tape.Input(x), tape.Use(w), {.input = Make("sign"), .weight = Make("sign")});
+    EXPECT_TRUE(tape.status().ok()) << tape.status();
+    return (*tape.Value(y))->Clone();
+  };
+  const Tensor evaluated = run(Mode::kEval);
+  EXPECT_EQ(w.value.signs(), nullptr) << "an evaluation leaves no traces";
+  const Tensor first = run(Mode::kTrain);
+  ASSERT_NE(w.value.signs(), nullptr);
+  const auto bits = w.value.signs();
+  ExpectSameBits(run(Mode::kTrain), first);
+  ExpectSameBits(evaluated, first);
+  EXPECT_EQ(w.value.signs(), bits);
+  // The other sign everywhere: a stale bit would show.
+  for (float& v : w.value.mutable_span<float>()) v = -v;
+  EXPECT_EQ(w.value.signs(), nullptr);
+  const Tensor negated = run(Mode::kTrain);
+  for (int64_t i = 0; i < first.num_elements(); ++i) ASSERT_EQ(negated.data<float>()[i], -first.data<float>()[i]);
+}
+
 // ---- Stochastic quantizers ----------------------------------------------------------------------------
 
 Tensor Identity(int64_t n) {
@@ -493,9 +522,9 @@ TEST(LinearMemoryTest, BinaryLayerKeepsBits) {
   const int64_t m = 256, k = 2048, n = 16;
   const Tensor x = Filled({m, k}, 0.5f);
   Parameter bias = MakeParameter("bias", Filled({k}, 0.25f));
-  Parameter weight = MakeParameter("weight", Filled({n, k}, 1));
   const auto held = [&](const char* input, const char* w) {
     ExecContext context({.threads = 1});
+    Parameter weight = MakeParameter("weight", Filled({n, k}, 1));
     Tape tape(context);
     Var y;
     {

@@ -373,6 +373,43 @@ TEST_P(OptimizerTest, TakesEmptyParameters) {
   EXPECT_EQ(optimizer->gradient_norm(), 0);
 }
 
+// Signs that a weight carries are those of the new value after the step; a weight without keeps none.
+TEST_P(OptimizerTest, KeepsSignsUpToDate) {
+  BareModel model;
+  AddParameters(model);
+  std::unique_ptr<Optimizer> optimizer = Make({.learning_rate = 0.3});
+  model[0].value.set_signs(std::make_shared<const BitMatrix>(25, kCount / 25));
+  for (int step = 0; step < 3; ++step) {
+    SetGradients(model, step);
+    ASSERT_TRUE(optimizer->Step(model.parameters()).ok());
+    const auto signs = model[0].value.signs();
+    ASSERT_NE(signs, nullptr);
+    for (int64_t i = 0; i < kCount; ++i) {
+      ASSERT_EQ(signs->view().bit(i / 40, i % 40), model[0].value.data<float>()[i] >= 0) << i;
+    }
+    EXPECT_EQ(model[1].value.signs(), nullptr);
+  }
+}
+
+// A sum of squares that came with the gradient spares a pass over it, except where it is not finite or steps are clipped by it.
+TEST_P(OptimizerTest, TakesTheSumOfSquaresThatCameWithAGradient) {
+  for (const double limit : {0.0, 1e6}) {
+    BareModel model;
+    AddParameters(model);
+    std::unique_ptr<Optimizer> optimizer = Make({.learning_rate = 0.01, .max_gradient_norm = limit});
+    SetGradients(model, 0);
+    ASSERT_TRUE(optimizer->Step(model.parameters()).ok());
+    const double exact = optimizer->gradient_norm();
+    for (const double note : {9e6, double{kInfinity}}) {
+      SetGradients(model, 0);
+      for (Parameter* parameter : model.parameters()) parameter->gradient.set_sum_of_squares(note);
+      ASSERT_TRUE(optimizer->Step(model.parameters()).ok());
+      const bool taken = limit == 0 && note == 9e6;
+      EXPECT_EQ(optimizer->gradient_norm(), taken ? std::sqrt(3 * note) : exact);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, OptimizerTest, ::testing::ValuesIn(OptimizerCases()),
                          [](const auto& info) { return info.param.TestName(); });
 

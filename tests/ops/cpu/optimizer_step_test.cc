@@ -159,5 +159,30 @@ TEST_P(OptimizerStepTest, AnInfiniteClipIsNeverReached) {
 
 BITGRAD_INSTANTIATE_FOR_TARGETS(OptimizerStepTest);
 
+// Bits of the new weight, in rows with and without a last part of a word, with the same weight as without bits.
+TEST_P(OptimizerStepTest, SignsAreThoseOfTheNewWeight) {
+  Random random(7);
+  BITGRAD_TRACE_SEED(random);
+  for (const auto& [rows, cols] : MatrixShapes()) {
+    SCOPED_TRACE(testing::Message() << rows << " x " << cols);
+    const auto g = RandomVector(random, rows * cols), w = RandomVector(random, rows * cols, -0.5f, 0.5f);
+    StepArgs args = {.learning_rate = 0.2f, .gradient_scale = 1, .weight_decay = 0, .weight_scale = 1, .clip = 0.6f};
+    std::vector<float> plain = w;
+    StepCounts plain_counts, counts;
+    kernels_.sgd_step(one_, args, 0.0f, false, g.data(), nullptr, plain.data(), rows * cols, &plain_counts);
+    const auto stepped = OnOneAndTwoThreads([&](ExecContext& context) {
+      std::vector<float> weight = w;
+      BitMatrix signs = GarbageBits(rows, cols);
+      args.signs = signs.mutable_view();
+      kernels_.sgd_step(context, args, 0.0f, false, g.data(), nullptr, weight.data(), rows * cols, &counts);
+      ExpectBits(signs, [&](int64_t i, int64_t j) { return weight[i * cols + j] >= 0; });
+      return weight;
+    });
+    EXPECT_EQ(BytesOf(stepped), BytesOf(plain));
+    EXPECT_EQ(counts.sign_flips, plain_counts.sign_flips);
+    EXPECT_EQ(counts.at_clip, plain_counts.at_clip);
+  }
+}
+
 }  // namespace
 }  // namespace bitgrad

@@ -30,6 +30,15 @@ std::vector<Extents3> Shapes() {
 
 float SignOf(const BitMatrix& bits, int64_t i, int64_t j) { return bits.view().bit(i, j) ? 1.0f : -1.0f; }
 
+void ExpectSquares(const TestMatrix<float>& c, double squares) {
+  double expected = 0;
+  for (int64_t i = 0; i < c.rows(); ++i) {
+    for (int64_t j = 0; j < c.cols(); ++j) expected += double{c.at(i, j)} * c.at(i, j);
+  }
+  // At most 30 roundings of a partial sum of squares.
+  EXPECT_NEAR(squares, expected, 32 * kEpsilon * expected);
+}
+
 TEST_P(SignGemmTest, FloatsAddUpInTheOrderOfK) {
   Random random(1);
   BITGRAD_TRACE_SEED(random);
@@ -43,9 +52,11 @@ TEST_P(SignGemmTest, FloatsAddUpInTheOrderOfK) {
         const BitMatrix mask = RandomBits(random, m, n);
         const auto c = OnOneAndTwoThreads([&](ExecContext& context) {
           TestMatrix<float> c(m, n, 2);
+          double squares = -1;
           kernels_.sign_gemm_f32(context, transpose, 0.75f, a.view(), b.view(),
-                                 masked ? mask.view() : ConstBitMatrixView{}, c.view());
+                                 masked ? mask.view() : ConstBitMatrixView{}, c.view(), masked ? nullptr : &squares);
           c.ExpectGapsUntouched();
+          if (!masked) ExpectSquares(c, squares);
           return c.values();
         });
         const auto expected = [&](int64_t i, int64_t j) {
@@ -72,9 +83,11 @@ TEST_P(SignGemmTest, Int8IsExact) {
       const auto scale = RandomVector(random, m);
       const auto c = OnOneAndTwoThreads([&](ExecContext& context) {
         TestMatrix<float> c(m, n, 2);
+        double squares = -1;
         kernels_.sign_gemm_s8(context, scale.data(), a.view(), b.view(),
-                              masked ? mask.view() : ConstBitMatrixView{}, c.view());
+                              masked ? mask.view() : ConstBitMatrixView{}, c.view(), masked ? nullptr : &squares);
         c.ExpectGapsUntouched();
+        if (!masked) ExpectSquares(c, squares);
         return c.values();
       });
       const auto expected = [&](int64_t i, int64_t j) {
@@ -95,7 +108,7 @@ TEST_P(SignGemmTest, Int8IsExactAtItsLimit) {
   for (int64_t l = 0; l < k; ++l) b.mutable_view().row(l)[0] = l == 0 ? 3 : 1;
   TestMatrix<float> c(1, 2);
   const float scale = 1;
-  kernels_.sign_gemm_s8(one_, &scale, a.view(), b.view(), {}, c.view());
+  kernels_.sign_gemm_s8(one_, &scale, a.view(), b.view(), {}, c.view(), nullptr);
   EXPECT_EQ(c.at(0, 0), -128.0f * k);
   EXPECT_EQ(c.at(0, 1), 128.0f * (k - 2));
 }
