@@ -31,22 +31,28 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// One row: codes[j] = Code(x[j]) with the random numbers from `first` on. Returns the scale.
+// codes[j] = Code(x[j]), j < count <= Uniforms::kCount. In two loops, which the compiler vectorizes where it does not one.
+template <typename Q>
+void QuantizePiece(const QuantizerArgs args, const float* x, float statistic, const float* u, int64_t count,
+                   int8_t* codes) {
+  float values[Uniforms::kCount];
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) values[j] = Q::Code(x[j], args, statistic, u[j]);
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) codes[j] = static_cast<int8_t>(static_cast<int32_t>(values[j]));
+}
+
+// One row, with the random numbers from `first` on. Returns the scale.
 float QuantizeRow(const Quantizer& quantizer, const float* x, int64_t count, const RngStream& rng, uint64_t first,
                   int8_t* codes) {
   const float statistic = LargestMagnitude(x, count);
   DispatchQuantizer(quantizer.info(), [&]<typename Q>() {
     if constexpr (Q::kStochastic) {
-      const QuantizerArgs args = quantizer.args();
       Uniforms uniforms;
       for (int64_t begin = 0; begin < count; begin += Uniforms::kCount) {
         const int64_t size = std::min(Uniforms::kCount, count - begin);
-        const float* u = uniforms.Fill(rng, first + begin, size);
-#pragma omp simd
-        for (int64_t j = 0; j < size; ++j) {
-          codes[begin + j] =
-              static_cast<int8_t>(static_cast<int32_t>(Q::Code(x[begin + j], args, statistic, u[j])));
-        }
+        QuantizePiece<Q>(quantizer.args(), x + begin, statistic, uniforms.Fill(rng, first + begin, size), size,
+                         codes + begin);
       }
     }
   });

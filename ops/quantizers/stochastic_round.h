@@ -33,10 +33,11 @@ struct StochasticRoundQuantizer : QuantizerBase {
   static constexpr float Code(float x, const QuantizerArgs& args, float statistic, float uniform) {
     const float largest = LargestCode(args.bits - 1);
     const float t = statistic > 0.0f ? x / statistic : 0.0f;
+    const float sign = t < 0.0f ? -1.0f : 1.0f;
     // By magnitude, so that +-m stay +-L for every u.
-    const float c = std::floor((t < 0.0f ? -t : t) * largest + uniform);
-    const float size = !(c > 0.0f) ? 0.0f : c < largest ? c : largest;
-    return t < 0.0f ? -size : size;
+    const float c = std::floor(t * sign * largest + uniform);
+    const float size = c < largest ? c : largest;
+    return sign * (c > 0.0f ? size : 0.0f);
   }
   static constexpr float Surrogate(float, const QuantizerArgs&, float /*statistic*/) { return 1.0f; }
 };
