@@ -113,18 +113,20 @@ HWY_INLINE void AddPass(const PlanePair<const uint64_t*>& a, int64_t a_stride, c
   const WordTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t w = 0; w < words; ++w) {
-    PlanePair<WordVec> b[kPanelVectors];
+    // No array of pairs: g++ compiles a pair's default constructor without NEON, which its vectors need.
+    WordVec low[kPanelVectors], high[kPanelVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kPanelVectors; ++v) {
       const int64_t at = (w * kPanelVectors + v) * lanes;
-      b[v] = {hn::Load(d, panel.low + at), hn::Load(d, panel.high + at)};
+      low[v] = hn::Load(d, panel.low + at);
+      high[v] = hn::Load(d, panel.high + at);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const int64_t at = r * a_stride + w;
       const PlanePair<WordVec> x = {hn::Set(d, a.low[at]), hn::Set(d, a.high[at])};
 #pragma GCC unroll 8
-      for (int v = 0; v < kPanelVectors; ++v) sum[r][v] = AddCount<kMeet>(sum[r][v], x, b[v]);
+      for (int v = 0; v < kPanelVectors; ++v) sum[r][v] = AddCount<kMeet>(sum[r][v], x, {low[v], high[v]});
     }
   }
 }

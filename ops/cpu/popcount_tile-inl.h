@@ -13,6 +13,7 @@
 #define BITGRAD_OPS_CPU_POPCOUNT_TILE_INL_H_
 #endif
 
+#include <algorithm>
 #include <cstdint>
 
 #include "hwy/highway.h"
@@ -45,19 +46,27 @@ HWY_INLINE void StoreCounts(WordVec sum0, WordVec sum1, int32_t* counts) {
 }
 #endif
 
-// counts[r * kGroup + c] = popcount(row r of a ^ column c of the panel), r < kRows, c < kVectors * Lanes.
+#if HWY_TARGET == HWY_NEON
+// Arm counts the bits of bytes; adding those up to words takes three more instructions, so it is put off for as long as
+// bytes hold the counts.
+constexpr int64_t kPartWords = 255 / 8;
+using PartTag = hn::Repartition<uint8_t, WordTag>;
+HWY_INLINE WordVec SumOfParts(hn::Vec<PartTag> parts) { return hn::SumsOf8(parts); }
+#else
+constexpr int64_t kPartWords = int64_t{1} << 18;  // K < 2^24: all of them
+using PartTag = WordTag;
+HWY_INLINE WordVec SumOfParts(WordVec parts) { return parts; }
+#endif
+using PartVec = hn::Vec<PartTag>;
+
+// part[r][v] += population counts of words [begin, end) of row r of a ^ vector v of the panel.
 template <int kRows, int kVectors>
-HWY_NOINLINE void CountTile(const uint64_t* a, int64_t a_stride, const uint64_t* panel, int64_t words,
-                            int32_t* counts) {
+HWY_INLINE void AddCounts(const uint64_t* a, int64_t a_stride, const uint64_t* panel, int64_t begin, int64_t end,
+                          PartVec (&part)[kRows][kVectors]) {
   const WordTag d;
+  const PartTag d_part;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  WordVec sum[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(d);
-  }
-  for (int64_t w = 0; w < words; ++w) {
+  for (int64_t w = begin; w < end; ++w) {
     WordVec b[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) b[v] = hn::Load(d, panel + (w * kVectors + v) * lanes);
@@ -66,10 +75,42 @@ HWY_NOINLINE void CountTile(const uint64_t* a, int64_t a_stride, const uint64_t*
       const WordVec x = hn::Set(d, a[r * a_stride + w]);
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
-        sum[r][v] = hn::Add(sum[r][v], hn::PopulationCount(hn::Xor(x, b[v])));
+        part[r][v] = hn::Add(part[r][v], hn::PopulationCount(hn::BitCast(d_part, hn::Xor(x, b[v]))));
       }
     }
   }
+}
+
+// counts[r * kGroup + c] = popcount(row r of a ^ column c of the panel), r < kRows, c < kVectors * Lanes.
+template <int kRows, int kVectors>
+HWY_NOINLINE void CountTile(const uint64_t* a, int64_t a_stride, const uint64_t* panel, int64_t words,
+                            int32_t* counts) {
+  const WordTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  PartVec part[kRows][kVectors];
+  WordVec sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) part[r][v] = hn::Zero(PartTag());
+  }
+  AddCounts(a, a_stride, panel, 0, std::min(words, kPartWords), part);
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) sum[r][v] = SumOfParts(part[r][v]);
+  }
+#if HWY_TARGET == HWY_NEON
+  for (int64_t w = kPartWords; w < words; w += kPartWords) {
+    for (int r = 0; r < kRows; ++r) {
+      for (int v = 0; v < kVectors; ++v) part[r][v] = hn::Zero(PartTag());
+    }
+    AddCounts(a, a_stride, panel, w, std::min(words, w + kPartWords), part);
+    for (int r = 0; r < kRows; ++r) {
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Add(sum[r][v], SumOfParts(part[r][v]));
+    }
+  }
+#endif
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     if constexpr (kVectors == 1) {
