@@ -129,19 +129,20 @@ def plot_training_step(path, directory, counter, scale, label, file_name, title)
   most = lambda index: max({key[index] for key in values}, key=lambda v: sum(key[index] == v for key in values))
   for axes, x, fixed, names in ((panels[0], 1, 2, ("width", "batch")), (panels[1], 2, 1, ("batch size", "width"))):
     ticks = set()
-    for mode in modes:
+    for i, mode in enumerate(modes):
       for threads in all_threads:
         points = sorted((key[x], value) for key, value in values.items()
                         if key[0] == mode and key[3] == threads and key[fixed] == most(fixed))
-        if counter == "held_bytes" and threads != all_threads[0]:
-          continue  # Memory does not depend on threads.
-        if points:
-          series, color = MODE_SERIES[mode]
-          sizes, heights = zip(*points)
-          ticks.update(sizes)
-          suffix = "" if counter == "held_bytes" else f", {threads} thread{'s' if threads > 1 else ''}"
-          axes.plot(sizes, heights, marker="o", markersize=4, color=color,
-                    linestyle="-" if threads == all_threads[0] else "--", label=series + suffix)
+        memory = counter == "held_bytes"
+        if not points or (memory and threads != all_threads[0]):  # Memory does not depend on threads.
+          continue
+        series, color = MODE_SERIES[mode]
+        sizes, heights = zip(*points)
+        ticks.update(sizes)
+        # Dashes: more threads; for memory, which two modes may have the same, every mode after the second.
+        dashed = i > 1 if memory else threads != all_threads[0]
+        axes.plot(sizes, heights, marker="o", markersize=4, color=color, linestyle="--" if dashed else "-",
+                  label=series if memory else f"{series}, {threads} thread{'s' if threads > 1 else ''}")
     logarithmic(axes, sorted(ticks))
     axes.set_xlabel(f"{names[0]}, at {names[1]} {most(fixed)}")
     finish(axes)
