@@ -9,6 +9,7 @@ bitgrad ...        the modes of bench/training_step.cc
 Variants of PyTorch: eager or torch.compile for the forward and backward passes, Adam as it comes or fused=True.
 """
 
+import copy
 import sys
 
 import torch
@@ -48,10 +49,13 @@ class Peer:
   def variants(self):
     """{name: step()}, without those that do not work, which are named on stderr."""
     result = {}
+    initial = copy.deepcopy(self.net.state_dict())
     for mode, loss in self.losses.items():
       for name, optimizer in self.optimizers.items():
         step = lambda loss=loss, optimizer=optimizer: self.step(loss, optimizer)
         try:
+          # From the initial weights: those that another variant has trained leave little to lower.
+          self.net.load_state_dict(initial)
           before = step().item()
           for _ in range(4):
             after = step().item()
