@@ -62,6 +62,7 @@ void Tape::Release(Core* core, int32_t index, uint32_t generation) {
     // Constants of an evaluation stay, for exporters that look at the whole recording.
     if (--node.handles == 0 && (core->mode == Mode::kTrain || !node.inputs.empty())) {
       node.value = Tensor();
+      node.pending = nullptr;
     }
   }
   if (--core->references == 0) delete core;
@@ -141,11 +142,30 @@ Var Tape::Failed() { return Var(core_, -1, core_->generation); }
 Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value,
                  BackwardFunction backward, const GradientArithmetic* arithmetic,
                  std::shared_ptr<const RecomputeFunction> recompute) {
-  if (!core_->status.ok()) return Failed();
   Node node;
   node.shape = value.shape();
   node.value = std::move(value);
   node.descriptor = std::move(descriptor);
+  return Append(std::move(node), inputs, std::move(backward), arithmetic, std::move(recompute));
+}
+
+Var Tape::RecordPending(OpDescriptor descriptor, absl::Span<const Var> inputs, const Shape& shape,
+                        std::shared_ptr<const PendingValue> pending, BackwardFunction backward,
+                        const GradientArithmetic* arithmetic) {
+  Node node;
+  node.shape = shape;
+  if (core_->check_finite) {
+    node.value = pending->Compute(context());
+  } else {
+    node.pending = std::move(pending);
+  }
+  node.descriptor = std::move(descriptor);
+  return Append(std::move(node), inputs, std::move(backward), arithmetic, nullptr);
+}
+
+Var Tape::Append(Node node, absl::Span<const Var> inputs, BackwardFunction backward,
+                 const GradientArithmetic* arithmetic, std::shared_ptr<const RecomputeFunction> recompute) {
+  if (!core_->status.ok()) return Failed();
   node.layer = core_->layer;
   for (const Var& input : inputs) {
     if (!Check(input, node.descriptor.op)) return Failed();
@@ -164,6 +184,15 @@ Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor v
   if (arithmetic != nullptr) core_->gradient_arithmetic = arithmetic;
   core_->nodes.push_back(std::move(node));
   return Var(core_, static_cast<int32_t>(core_->nodes.size()) - 1, core_->generation);
+}
+
+const Tensor& Tape::ValueOf(int32_t index) {
+  Node& node = core_->nodes[index];
+  if (node.pending != nullptr) {
+    node.value = node.pending->Compute(context());
+    node.pending = nullptr;
+  }
+  return node.value;
 }
 
 Var Tape::Input(const Tensor& value) {
@@ -207,8 +236,9 @@ Var Tape::Use(Parameter& parameter) {
 
 absl::StatusOr<const Tensor*> Tape::Value(const Var& var) const {
   if (absl::Status error = status(); !error.ok()) return error;
-  if (!const_cast<Tape*>(this)->Check(var, "value")) return status();
-  return &core_->nodes[var.index_].value;
+  Tape* const tape = const_cast<Tape*>(this);
+  if (!tape->Check(var, "value")) return status();
+  return &tape->ValueOf(var.index_);
 }
 
 absl::StatusOr<const Tensor*> Tape::Gradient(const Var& var) const {

@@ -33,6 +33,7 @@
 #include "core/tensor.h"
 #include "graph/descriptor.h"
 #include "graph/parameter.h"
+#include "graph/pending_value.h"
 #include "graph/saved_value.h"
 #include "graph/var.h"
 
@@ -139,7 +140,8 @@ class Tape {
   };
 
   struct Node {
-    Tensor value;  // null once dropped
+    Tensor value;  // null once dropped, and while it is pending
+    std::shared_ptr<const PendingValue> pending;
     Shape shape;
     Tensor gradient;
     absl::InlinedVector<int32_t, 3> inputs;
@@ -157,6 +159,12 @@ class Tape {
   Var Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value,
              BackwardFunction backward, const GradientArithmetic* arithmetic,
              std::shared_ptr<const RecomputeFunction> recompute = nullptr);
+  // The same for a value that is computed when it is read first.
+  Var RecordPending(OpDescriptor descriptor, absl::Span<const Var> inputs, const Shape& shape,
+                    std::shared_ptr<const PendingValue> pending, BackwardFunction backward,
+                    const GradientArithmetic* arithmetic);
+  // The value of a node, computed now if it was pending.
+  const Tensor& ValueOf(int32_t index);
   // A Var that stands for the result of an op that failed.
   Var Failed();
   // Whether the Var is of this tape and generation; otherwise reports the error.
@@ -174,6 +182,8 @@ class Tape {
 
  private:
   friend class Var;
+  Var Append(Node node, absl::Span<const Var> inputs, BackwardFunction backward, const GradientArithmetic* arithmetic,
+             std::shared_ptr<const RecomputeFunction> recompute);
   // Outlives the Tape while Vars point to it, so that a late Var is an error and not a crash.
   struct Core;
   void AddGradient(int32_t index, Tensor gradient);

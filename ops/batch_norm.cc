@@ -1,8 +1,10 @@
 #include "ops/batch_norm.h"
 
+#include <memory>
 #include <utility>
 
 #include "ops/op_recorder.h"
+#include "ops/pending_batch_norm.h"
 
 namespace bitgrad {
 namespace {
@@ -19,19 +21,19 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
   const int64_t n = shape.cols();
   const Shape vector({n});
   Tensor mean = op.NewTensor(vector), variance = op.NewTensor(vector), inv_std = op.NewTensor(vector);
-  Tensor y = op.NewTensor(shape);
-  op.kernels().batch_norm_train_forward(
-      op.context(), op.value(0).matrix<float>(), op.value(1).data<float>(), op.value(2).data<float>(),
-      options.epsilon, options.placement, mean.mutable_data<float>(), variance.mutable_data<float>(),
-      inv_std.mutable_data<float>(), y.mutable_matrix<float>());
+  op.kernels().batch_norm_statistics(op.context(), op.value(0).matrix<float>(), options.epsilon, options.placement,
+                                     mean.mutable_data<float>(), variance.mutable_data<float>(),
+                                     inv_std.mutable_data<float>());
   op.kernels().batch_norm_update_running(
       op.context(), options.statistic, options.momentum, mean.data<float>(), variance.data<float>(),
       inv_std.data<float>(), running_mean.value.mutable_data<float>(),
       running_statistic.value.mutable_data<float>(), n);
   op.tape().Count(ForwardCounts(shape.num_elements(), n));
 
-  return op.Record(
-      std::move(y), {},
+  auto y = std::make_shared<PendingBatchNorm>(op.value(0).Alias(), mean.Alias(), inv_std.Alias(), op.value(1).Alias(),
+                                             op.value(2).Alias());
+  return op.RecordPending(
+      shape, std::move(y),
       [saved_x = op.Save(0), gamma = op.value(1).Alias(), mean = std::move(mean),
        variance = std::move(variance), inv_std = std::move(inv_std),
        placement = options.placement](Tape::GradientSink& sink) {

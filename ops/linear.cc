@@ -203,9 +203,14 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
   const auto shared = std::make_shared<Saved>(
       Saved{.x_shape = x_shape, .w_shape = w_shape, .y_shape = Shape(absl::MakeConstSpan(y_dims))});
   Saved& saved = *shared;
-  saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0),
-                            op.tape().NextRandomStream(RngPurpose::kQuantizer),
-                            op.wants(0) ? &saved.x_surrogate : nullptr);
+  const RngStream x_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
+  Surrogate* const x_surrogate = op.wants(0) ? &saved.x_surrogate : nullptr;
+  const auto pending = std::dynamic_pointer_cast<const PendingBatchNorm>(op.pending(0));
+  if (pending != nullptr && TakesSigns(input)) {
+    saved.x = QuantizePending(context, input, *pending, x_shape, x_surrogate);
+  } else {
+    saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0), x_rng, x_surrogate);
+  }
   saved.w = QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1),
                             op.tape().NextRandomStream(RngPurpose::kQuantizer),
                             op.wants(1) ? &saved.w_surrogate : nullptr);

@@ -44,7 +44,11 @@ class OpRecorder {
   bool training() const { return tape_->training(); }
   const Kernels& kernels() const { return *kernels_; }
   // REQUIRES: ok(). Valid until Record().
-  const Tensor& value(int input) const { return tape_->nodes()[inputs_[input].index()].value; }
+  const Tensor& value(int input) const { return tape_->ValueOf(inputs_[input].index()); }
+  // What the input's value will be made of, or null where it exists.
+  std::shared_ptr<const PendingValue> pending(int input) const {
+    return tape_->nodes()[inputs_[input].index()].pending;
+  }
   // Whether a gradient will be wanted for the input: if not, backward needs nothing saved for it.
   bool wants(int input) const {
     return training() && tape_->nodes()[inputs_[input].index()].requires_gradient;
@@ -53,7 +57,7 @@ class OpRecorder {
   // The input's value for the backward function to keep. REQUIRES: as value().
   SavedValue Save(int input) const {
     const Tape::Node& node = tape_->nodes()[inputs_[input].index()];
-    return node.recompute == nullptr ? SavedValue(node.value.Alias()) : SavedValue(node.recompute);
+    return node.recompute == nullptr ? SavedValue(value(input).Alias()) : SavedValue(node.recompute);
   }
 
   Tensor NewTensor(const Shape& shape, DType dtype = DType::kFloat32) {
@@ -62,6 +66,8 @@ class OpRecorder {
 
   Var Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes,
              Tape::BackwardFunction backward, std::shared_ptr<const RecomputeFunction> recompute = nullptr);
+
+  Var RecordPending(const Shape& shape, std::shared_ptr<const PendingValue> pending, Tape::BackwardFunction backward);
 
  private:
   absl::string_view op_;

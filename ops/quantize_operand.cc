@@ -74,6 +74,26 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
   return operand;
 }
 
+bool TakesSigns(const Quantizer& quantizer) {
+  return quantizer.encoding().kind == EncodingKind::kBinary && quantizer.info().surrogate_is_window &&
+         !quantizer.info().stochastic && quantizer.statistic() == Statistic::kNone;
+}
+
+QuantizedOperand QuantizePending(ExecContext& context, const Quantizer& quantizer, const PendingBatchNorm& x,
+                                    const Shape& shape, Surrogate* surrogate) {
+  QuantizedOperand operand;
+  operand.encoding = quantizer.encoding();
+  operand.scale = quantizer.scale(0.0f);
+  auto bits = std::make_shared<BitMatrix>(shape.rows(), shape.cols(), context.allocator());
+  if (surrogate != nullptr) {
+    surrogate->quantizer_ = quantizer;
+    surrogate->window_ = BitMatrix(shape.rows(), shape.cols(), context.allocator());
+  }
+  x.Signs(context, bits->mutable_view(), surrogate != nullptr ? surrogate->window_.mutable_view() : BitMatrixView{});
+  operand.bits = std::move(bits);
+  return operand;
+}
+
 Tensor Surrogate::Apply(ExecContext& context, Tensor dq) const {
   if (passes()) return dq;
   const Kernels& kernels = KernelsFor(context.device());

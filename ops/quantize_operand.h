@@ -11,6 +11,7 @@
 #include "core/rng.h"
 #include "core/tensor.h"
 #include "graph/descriptor.h"
+#include "ops/pending_batch_norm.h"
 #include "ops/quantizers/quantizer.h"
 
 namespace bitgrad {
@@ -44,6 +45,8 @@ class Surrogate {
  private:
   friend QuantizedOperand QuantizeOperand(ExecContext&, const Quantizer&, QuantizerRole, const Tensor&,
                                           const RngStream&, Surrogate*);
+  friend QuantizedOperand QuantizePending(ExecContext&, const Quantizer&, const PendingBatchNorm&, const Shape&,
+                                             Surrogate*);
   Quantizer quantizer_;
   BitMatrix window_;
   Tensor x_;
@@ -55,6 +58,13 @@ class Surrogate {
 // a training pass leaves those of a weight with it, so that the optimizer keeps them up to date.
 QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role,
                                  const Tensor& x, const RngStream& rng, Surrogate* surrogate);
+
+// The same for an activation that is batch norm's output and not computed yet, without computing it. REQUIRES:
+// TakesSigns(quantizer).
+QuantizedOperand QuantizePending(ExecContext& context, const Quantizer& quantizer, const PendingBatchNorm& x,
+                                    const Shape& shape, Surrogate* surrogate);
+// Whether all that forward and backward need of an activation are its signs and its window.
+bool TakesSigns(const Quantizer& quantizer);
 
 // The operand's codes as floats: the values themselves where the encoding is float.
 Tensor FloatCodes(ExecContext& context, const QuantizedOperand& operand, const Shape& shape);

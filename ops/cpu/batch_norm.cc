@@ -13,6 +13,7 @@
 #define HWY_TARGET_INCLUDE "ops/cpu/batch_norm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "ops/cpu/bits-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
@@ -89,6 +90,22 @@ void Normalize(const float* x, const float* mean, const float* inv_std, const fl
   }
 }
 
+// A cache's worth at a time, so that the values go from one loop to the next without memory.
+void NormalizedSigns(const float* x, const float* mean, const float* inv_std, const float* gamma,
+                     const float* beta, int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
+  constexpr int64_t kPiece = 1024;
+  float y[kPiece];
+  int64_t j = 0;
+  do {
+    const int64_t size = std::min(kPiece, count - j);
+    const int64_t piece_words = j + size == count ? words - j / 64 : size / 64;
+    Normalize(x + j, mean + j, inv_std + j, gamma + j, beta + j, size, y);
+    PackSignSegment(y, size, piece_words, bits + j / 64);
+    if (window != nullptr) PackWindowSegment(y, size, piece_words, window + j / 64);
+    j += size;
+  } while (j < count);
+}
+
 void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* gamma,
               const float* mean, const float* variance, const float* inv_std,
               EpsilonPlacement placement, int64_t begin, int64_t end, MatrixView<float> dx,
@@ -145,6 +162,7 @@ namespace {
 
 HWY_EXPORT(Moments);
 HWY_EXPORT(Normalize);
+HWY_EXPORT(NormalizedSigns);
 HWY_EXPORT(Backward);
 
 int64_t ColumnGrain(int64_t rows) { return std::max<int64_t>(16, RowGrain(rows)); }
@@ -162,15 +180,25 @@ void BatchNormEval(ExecContext& context, ConstMatrixView<float> x, const float* 
                  });
 }
 
-void BatchNormTrainForward(ExecContext& context, ConstMatrixView<float> x, const float* gamma,
-                           const float* beta, float epsilon, EpsilonPlacement placement,
-                           float* mean, float* variance, float* inv_std, MatrixView<float> y) {
+void BatchNormSigns(ExecContext& context, ConstMatrixView<float> x, const float* mean,
+                    const float* inv_std, const float* gamma, const float* beta, BitMatrixView bits,
+                    BitMatrixView window) {
+  BITGRAD_DCHECK(x.rows == bits.rows && x.cols == bits.cols);
+  ForEachBitSegment(context.threads(), x.rows, x.cols, [&](const BitSegment& s) {
+    HWY_DYNAMIC_DISPATCH(NormalizedSigns)
+    (x.row(s.row) + s.begin, mean + s.begin, inv_std + s.begin, gamma + s.begin, beta + s.begin, s.size(), s.words,
+     bits.row(s.row) + s.word(), window.words == nullptr ? nullptr : window.row(s.row) + s.word());
+  });
+}
+
+void BatchNormStatistics(ExecContext& context, ConstMatrixView<float> x, float epsilon,
+                         EpsilonPlacement placement, float* mean, float* variance,
+                         float* inv_std) {
   BITGRAD_DCHECK(x.rows > 0);
   ParallelFor(context.threads(), x.cols, ColumnGrain(x.rows), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Moments)(x, begin, end, mean, variance);
     for (int64_t j = begin; j < end; ++j) inv_std[j] = InverseStd(variance[j], epsilon, placement);
   });
-  BatchNormEval(context, x, mean, inv_std, gamma, beta, y);
 }
 
 void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x,

@@ -40,11 +40,12 @@ Kernels MakeCpuKernels() {
   kernels.sum_rows.function = cpu::SumRows;
   kernels.sum_all.function = cpu::SumAll;
   kernels.add_sum_of_squares.function = cpu::AddSumOfSquares;
-  kernels.batch_norm_train_forward.function = cpu::BatchNormTrainForward;
+  kernels.batch_norm_statistics.function = cpu::BatchNormStatistics;
   kernels.batch_norm_train_backward.function = cpu::BatchNormTrainBackward;
   kernels.batch_norm_update_running.function = cpu::BatchNormUpdateRunning;
   kernels.batch_norm_running_inverse_std.function = cpu::BatchNormRunningInverseStd;
   kernels.batch_norm_eval.function = cpu::BatchNormEval;
+  kernels.batch_norm_signs.function = cpu::BatchNormSigns;
   kernels.softmax_cross_entropy_forward.function = cpu::SoftmaxCrossEntropyForward;
   kernels.softmax_cross_entropy_backward.function = cpu::SoftmaxCrossEntropyBackward;
   kernels.squared_hinge_forward.function = cpu::SquaredHingeForward;

@@ -54,11 +54,12 @@ bitgrad::SumRows SumRows;
 bitgrad::SumAll SumAll;
 bitgrad::AddSumOfSquares AddSumOfSquares;
 
-bitgrad::BatchNormTrainForward BatchNormTrainForward;
+bitgrad::BatchNormStatistics BatchNormStatistics;
 bitgrad::BatchNormTrainBackward BatchNormTrainBackward;
 bitgrad::BatchNormUpdateRunning BatchNormUpdateRunning;
 bitgrad::BatchNormRunningInverseStd BatchNormRunningInverseStd;
 bitgrad::BatchNormEval BatchNormEval;
+bitgrad::BatchNormSigns BatchNormSigns;
 
 bitgrad::SoftmaxCrossEntropyForward SoftmaxCrossEntropyForward;
 bitgrad::SoftmaxCrossEntropyBackward SoftmaxCrossEntropyBackward;

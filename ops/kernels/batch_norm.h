@@ -10,6 +10,7 @@
 
 #include <cmath>
 
+#include "core/bit_matrix.h"
 #include "core/exec_context.h"
 #include "core/view.h"
 
@@ -31,12 +32,11 @@ inline float NormalizedValue(float x, float mean, float inv_std, float gamma, fl
   return (x - mean) * inv_std * gamma + beta;
 }
 
-// mean[j], variance[j] of the columns (double accumulation, fixed blocks), then with
-// inv_std[j] = InverseStd(variance[j]):  y = NormalizedValue(x, ...).
-// x, y [m, n]; the vectors [n]; y may be x. REQUIRES: m > 0.
-using BatchNormTrainForward = void(ExecContext& context, ConstMatrixView<float> x, const float* gamma,
-                                   const float* beta, float epsilon, EpsilonPlacement placement,
-                                   float* mean, float* variance, float* inv_std, MatrixView<float> y);
+// mean[j], variance[j] of the columns (double accumulation, fixed blocks), inv_std[j] = InverseStd(variance[j]).
+// x [m, n]; the vectors [n]. REQUIRES: m > 0.
+using BatchNormStatistics = void(ExecContext& context, ConstMatrixView<float> x, float epsilon,
+                                 EpsilonPlacement placement, float* mean, float* variance,
+                                 float* inv_std);
 
 // With xhat = (x - mean) inv_std, means over the batch, and
 // kappa = 1 (kInsideRoot), 1 / (sqrt(variance) inv_std), or 0 where the variance is 0 (kOutsideRoot):
@@ -65,6 +65,12 @@ using BatchNormRunningInverseStd = void(ExecContext& context, RunningStatistic k
 using BatchNormEval = void(ExecContext& context, ConstMatrixView<float> x, const float* mean,
                            const float* inv_std, const float* gamma, const float* beta,
                            MatrixView<float> y);
+
+// The signs of y and, where window.words is not null, its window, without y: bit = y >= 0, window = |y| <= 1; NaN gives 0 in
+// both.   x, bits, window [m, n]
+using BatchNormSigns = void(ExecContext& context, ConstMatrixView<float> x, const float* mean,
+                            const float* inv_std, const float* gamma, const float* beta,
+                            BitMatrixView bits, BitMatrixView window);
 
 }  // namespace bitgrad
 

@@ -59,12 +59,13 @@ struct Kernels {
   Kernel<SumAll> sum_all{"sum_all"};
   Kernel<AddSumOfSquares> add_sum_of_squares{"add_sum_of_squares"};
 
-  Kernel<BatchNormTrainForward> batch_norm_train_forward{"batch_norm_train_forward"};
+  Kernel<BatchNormStatistics> batch_norm_statistics{"batch_norm_statistics"};
   Kernel<BatchNormTrainBackward> batch_norm_train_backward{"batch_norm_train_backward"};
   Kernel<BatchNormUpdateRunning> batch_norm_update_running{"batch_norm_update_running"};
   Kernel<BatchNormRunningInverseStd> batch_norm_running_inverse_std{
       "batch_norm_running_inverse_std"};
   Kernel<BatchNormEval> batch_norm_eval{"batch_norm_eval"};
+  Kernel<BatchNormSigns> batch_norm_signs{"batch_norm_signs"};
 
   Kernel<SoftmaxCrossEntropyForward> softmax_cross_entropy_forward{"softmax_cross_entropy_forward"};
   Kernel<SoftmaxCrossEntropyBackward> softmax_cross_entropy_backward{

@@ -14,6 +14,7 @@
 #include "graph/tape.h"
 #include "gtest/gtest.h"
 #include "ops/arithmetic.h"
+#include "ops/batch_norm.h"
 #include "ops/linear.h"
 #include "ops/quantizers/quantizer.h"
 #include "ops/reduce.h"
@@ -368,6 +369,40 @@ TEST(LinearGradientQuantizerTest, Int8ProductsRoundTheirRows) {
     // An operand that is not binary is multiplied with the gradient as it is.
     const Outcome mixed = RunLinear({.weight = Make("sign"), .gradient = q}, x, w, r);
     ExpectSameBits(mixed.dw, RunLinear({.weight = Make("sign")}, x, w, r).dw);
+  }
+}
+
+// ---- Batch norm in front ----------------------------------------------------------------------------
+
+// A binary layer takes the signs of batch norm's input without its output; that changes no bit of anything.
+TEST(LinearAfterBatchNormTest, SameBitsWithAndWithoutTheValue) {
+  for (const char* quantizer : {"sign", "stochastic_sign", "approx_sign", "k_bit(2)"}) {
+    TestRandom random(37);
+    SCOPED_TRACE(quantizer + (", " + random.ToString()));
+    const Tensor x = random.UniformTensor({9, 70}, -3, 3), r = random.UniformTensor({9, 5});
+    std::vector<Tensor> results[2];
+    for (const bool read : {false, true}) {
+      ExecContext context({.threads = 1, .seed = kSeed});
+      TestRandom values(38);
+      Parameter w = MakeParameter("w", values.UniformTensor({5, 70}));
+      Parameter gamma = MakeParameter("gamma", values.UniformTensor({70})), beta = MakeParameter("beta", values.UniformTensor({70}));
+      Parameter mean = MakeParameter("mean", Filled({70}, 0)), variance = MakeParameter("variance", Filled({70}, 1));
+      Tape tape(context);
+      const Var input = tape.Differentiable(x);
+      const Var h = ApplyBatchNorm(input, tape.Use(gamma), tape.Use(beta), mean, variance);
+      const int64_t before = static_cast<int64_t>(context.allocator().live_bytes());
+      if (read) {
+        ASSERT_TRUE(tape.Value(h).ok());
+      }
+      EXPECT_EQ(static_cast<int64_t>(context.allocator().live_bytes()) > before, read);
+      const Var y = Linear(h, tape.Use(w), {.input = Make(quantizer), .weight = Make("sign")});
+      ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(r)))).ok()) << tape.status();
+      ASSERT_EQ(tape.observations().size(), quantizer == std::string("approx_sign") ? 0u : 1u);
+      results[read].push_back((*tape.Value(y))->Clone());
+      results[read].push_back((*tape.Gradient(input))->Clone());
+      for (Parameter* p : {&w, &gamma, &beta}) results[read].push_back(p->gradient.Clone());
+    }
+    for (size_t i = 0; i < results[0].size(); ++i) ExpectSameBits(results[0][i], results[1][i]);
   }
 }
 

@@ -31,16 +31,15 @@ TEST_P(BatchNormTest, TrainForward) {
       std::vector<float> mean(n), variance(n), inv_std(n);
       const auto y = OnOneAndTwoThreads([&, m = m, n = n](ExecContext& context) {
         TestMatrix<float> y(m, n, 2);
-        kernels_.batch_norm_train_forward(context, x.view(), gamma.data(), beta.data(), epsilon,
-                                          placement, mean.data(), variance.data(), inv_std.data(),
-                                          y.view());
+        kernels_.batch_norm_statistics(context, x.view(), epsilon, placement, mean.data(), variance.data(),
+                                       inv_std.data());
+        kernels_.batch_norm_eval(context, x.view(), mean.data(), inv_std.data(), gamma.data(), beta.data(), y.view());
         y.ExpectGapsUntouched();
         return y.values();
       });
       auto in_place = x;
-      kernels_.batch_norm_train_forward(two_, in_place.view(), gamma.data(), beta.data(), epsilon,
-                                        placement, mean.data(), variance.data(), inv_std.data(),
-                                        in_place.view());
+      kernels_.batch_norm_eval(two_, in_place.view(), mean.data(), inv_std.data(), gamma.data(), beta.data(),
+                               in_place.view());
       for (int64_t j = 0; j < n; ++j) {
         const reference::Moments expected = reference::ColumnMoments(x.view(), j);
         // Doubles until the one rounding at the end; |x| <= 5, so squares are below 100.
@@ -59,18 +58,41 @@ TEST_P(BatchNormTest, TrainForward) {
   }
 }
 
+// As normalizing and then packing, NaN and the edges of the window included.
+TEST_P(BatchNormTest, SignsAreThoseOfTheNormalizedValues) {
+  Random random(4);
+  BITGRAD_TRACE_SEED(random);
+  for (const auto& [m, n] : MatrixShapes()) {
+    SCOPED_TRACE(testing::Message() << m << " x " << n);
+    auto x = HardFloats(random, m, n, 3);
+    auto gamma = RandomVector(random, n), beta = RandomVector(random, n);
+    auto mean = RandomVector(random, n), inv_std = RandomVector(random, n, 0.1f, 2);
+    // Columns that pass x as it is.
+    for (int64_t j = 0; j < n; j += 3) gamma[j] = inv_std[j] = 1, beta[j] = mean[j] = 0;
+    for (ExecContext* context : {&one_, &two_}) {
+      for (bool with_window : {false, true}) {
+        BitMatrix bits = GarbageBits(m, n), window = GarbageBits(m, n);
+        kernels_.batch_norm_signs(*context, x.view(), mean.data(), inv_std.data(), gamma.data(), beta.data(),
+                                  bits.mutable_view(), with_window ? window.mutable_view() : BitMatrixView{});
+        const auto y = [&](int64_t i, int64_t j) {
+          return NormalizedValue(x.at(i, j), mean[j], inv_std[j], gamma[j], beta[j]);
+        };
+        ExpectBits(bits, [&](int64_t i, int64_t j) { return y(i, j) >= 0; });
+        if (with_window) ExpectBits(window, [&](int64_t i, int64_t j) { return std::fabs(y(i, j)) <= 1; });
+      }
+    }
+  }
+}
+
 // A large mean against a small deviation: sums of squares would cancel.
 TEST_P(BatchNormTest, VarianceSurvivesALargeMean) {
   Random random(2);
   BITGRAD_TRACE_SEED(random);
   const int64_t m = 129, n = 33;
   const auto x = RandomFloats(random, m, n, 0, 1e6f, 1e6f + 8);
-  const std::vector<float> one(n, 1.0f), zero(n, 0.0f);
   std::vector<float> mean(n), variance(n), inv_std(n);
-  TestMatrix<float> y(m, n);
-  kernels_.batch_norm_train_forward(one_, x.view(), one.data(), zero.data(), 1e-4f,
-                                    EpsilonPlacement::kInsideRoot, mean.data(), variance.data(),
-                                    inv_std.data(), y.view());
+  kernels_.batch_norm_statistics(one_, x.view(), 1e-4f, EpsilonPlacement::kInsideRoot, mean.data(), variance.data(),
+                                 inv_std.data());
   for (int64_t j = 0; j < n; ++j) {
     // The reference's own error: m roundings of a mean of 1e6, squared away; deviations are below 8.
     ASSERT_NEAR(variance[j], reference::ColumnMoments(x.view(), j).variance, 1e-6);
@@ -81,9 +103,9 @@ TEST_P(BatchNormTest, ConstantColumnHasVarianceZero) {
   const std::vector<float> x(100, 0.1f), one(1, 1.0f), zero(1, 0.5f);
   float mean, variance, inv_std;
   std::vector<float> y(100);
-  kernels_.batch_norm_train_forward(one_, {x.data(), 100, 1}, one.data(), zero.data(), 1e-4f,
-                                    EpsilonPlacement::kOutsideRoot, &mean, &variance, &inv_std,
-                                    {y.data(), 100, 1});
+  kernels_.batch_norm_statistics(one_, {x.data(), 100, 1}, 1e-4f, EpsilonPlacement::kOutsideRoot, &mean, &variance,
+                                 &inv_std);
+  kernels_.batch_norm_eval(one_, {x.data(), 100, 1}, &mean, &inv_std, one.data(), zero.data(), {y.data(), 100, 1});
   EXPECT_EQ(mean, 0.1f);
   EXPECT_EQ(variance, 0.0f);
   EXPECT_EQ(y, std::vector<float>(100, 0.5f));
