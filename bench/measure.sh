@@ -1,5 +1,5 @@
 #!/bin/bash
-# Takes all figures in one go, in about a quarter of an hour on two cores: every suite with repetitions, the peers
+# Takes all figures in one go, in less than twenty minutes on two cores: every suite with repetitions, the peers
 # beside bitgrad, the plots. The machine should be otherwise idle; the load average is in the head of every file.
 #
 #   bench/measure.sh DIRECTORY
@@ -47,7 +47,7 @@ suite packed_mlp packed_mlp 5 0.1
 suite training_step training_step 5 0.5
 suite training_sweep training_step 3 0.2 --sweep
 
-part peers_training_step "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.5 \
+part peers_training_step "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.3 --rounds=2 \
   --out="$out/peers_training_step.json"
 # PyTorch as it comes, above, and at its best.
 part peers_training_step_mkl "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.5 \
