@@ -1,5 +1,7 @@
 #include "core/allocator.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstdio>
@@ -14,8 +16,15 @@ size_t RoundUp(size_t bytes) {
   return std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
 }
 
+// Of a huge page on Linux (x86-64 and most of arm64). Large blocks are asked for in such pages: one entry of the TLB instead
+// of 512, one page fault instead of 512, and prefetchers that do not stop every 4 KiB.
+constexpr size_t kHugePage = size_t{2} << 20;
+
 void* SystemAllocate(size_t bytes) {
-  void* block = std::aligned_alloc(kAlignment, RoundUp(bytes));
+  const bool huge = bytes >= 2 * kHugePage;
+  void* block = std::aligned_alloc(huge ? kHugePage : kAlignment, RoundUp(bytes));
+  // Advice: where the system has no huge pages to give, small ones do.
+  if (huge && block != nullptr) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
   if (block == nullptr) {
     std::fprintf(stderr, "bitgrad: out of memory: %zu bytes asked for\n", bytes);
     std::abort();
