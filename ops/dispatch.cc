@@ -13,4 +13,6 @@ absl::Status DeviceStatus(Device device) {
   return device == Device::kCpu ? absl::OkStatus() : CudaStatus();
 }
 
+bool CountsWords(Device device) { return device == Device::kCpu && CpuCountsWords(); }
+
 }  // namespace bitgrad

@@ -11,6 +11,9 @@ namespace bitgrad {
 
 const Kernels& KernelsFor(Device device);
 
+// Whether the device counts the ones of a vector's words in one instruction, so that bit planes are fast (ops/dot_kernel.h).
+bool CountsWords(Device device);
+
 // Whether kernels can run on the device, here and in this build; if not, why, and what to do.
 absl::Status DeviceStatus(Device device);
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 
 namespace bitgrad {
 namespace {
@@ -10,20 +11,29 @@ namespace {
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 constexpr int kMaxPlanes = 8;  // what the kernels take (ops/kernels/coded_gemm.h)
 
-// From how many rows on the int8 GEMM is the faster one. Bit planes cost one pass per pair of planes, the int8 GEMM the
-// same for all encodings, plus the expansion of the weights. Measured with bench/coded_gemm.cc on AVX-512 (VPOPCNTDQ,
-// VNNI), n = 1024 to 4096: docs/performance.md.
+// From how many rows on the int8 GEMM is the faster one. Bit planes cost some passes over K, the int8 GEMM the same for all
+// encodings, plus the expansion of the weights. Measured with bench/coded_gemm.cc, n = 1024 to 4096: docs/performance.md.
 struct Row {
-  int max_pairs;  // of planes
+  int max_passes;
   int64_t min_int8_rows;
 };
-constexpr Row kTable[] = {{5, kNever}, {7, 64}, {15, 16}, {kMaxPlanes * kMaxPlanes, 10}};
+constexpr Row kCountingWords[] = {{5, kNever}, {7, 64}, {15, 16}, {kMaxPlanes * kMaxPlanes, 10}};  // AVX-512, VNNI
+constexpr Row kOtherwise[] = {{2, kNever}, {4, 6}, {7, 2}, {kMaxPlanes * kMaxPlanes, 1}};          // AVX2
 
-int64_t MinInt8Rows(const Encoding& x, const Encoding& w) {
+// What bit planes cost: one pass for each pair of planes, fewer with ternary codes (ops/cpu/plane_gemm.cc).
+int Passes(const Encoding& x, const Encoding& w) {
+  const auto sign_only = [](const Encoding& e) {
+    return e.kind == EncodingKind::kBinary || e.kind == EncodingKind::kTernary;
+  };
+  const int pairs = x.bits * w.bits;  // 2 or 4 where one of two such is ternary
+  return sign_only(x) && sign_only(w) ? pairs / 2 : pairs;
+}
+
+int64_t MinInt8Rows(const Encoding& x, const Encoding& w, bool counts_words) {
   // Bits are not turned into bytes: 1 x k planes are never much slower.
   if (x.kind == EncodingKind::kBinary) return kNever;
-  for (const Row& row : kTable) {
-    if (x.bits * w.bits <= row.max_pairs) return row.min_int8_rows;
+  for (const Row& row : counts_words ? absl::MakeConstSpan(kCountingWords) : absl::MakeConstSpan(kOtherwise)) {
+    if (Passes(x, w) <= row.max_passes) return row.min_int8_rows;
   }
   return kNever;
 }
@@ -43,18 +53,19 @@ bool BothBinary(const Encoding& x, const Encoding& w) {
 
 }  // namespace
 
-DotKernel ChooseDotKernel(const Encoding& x, const Encoding& w, int64_t k, int64_t rows) {
+DotKernel ChooseDotKernel(const Encoding& x, const Encoding& w, int64_t k, int64_t rows, bool counts_words) {
   if (WhyFloat(x, w, k) != nullptr) return DotKernel::kFloatGemm;
   if (BothBinary(x, w)) return DotKernel::kXnorPopcount;
-  return rows < MinInt8Rows(x, w) ? DotKernel::kBitPlanes : DotKernel::kInt8;
+  return rows < MinInt8Rows(x, w, counts_words) ? DotKernel::kBitPlanes : DotKernel::kInt8;
 }
 
-std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k) {
+std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k, bool counts_words) {
   if (const char* why = WhyFloat(x, w, k); why != nullptr) return absl::StrCat("float GEMM (", why, ")");
   if (BothBinary(x, w)) return "packed XNOR-popcount";
   const std::string planes = absl::StrCat(x.bits, " x ", w.bits, " bit planes");
-  const int64_t min_int8_rows = MinInt8Rows(x, w);
+  const int64_t min_int8_rows = MinInt8Rows(x, w, counts_words);
   if (min_int8_rows == kNever) return planes;
+  if (min_int8_rows <= 1) return "int8 GEMM";
   return absl::StrCat(planes, " (batch < ", min_int8_rows, "), int8 GEMM");
 }
 

@@ -20,12 +20,12 @@ namespace bitgrad {
 
 enum class DotKernel { kXnorPopcount, kBitPlanes, kInt8, kFloatGemm };
 
-// For x [rows, k] and w [n, k] of these encodings.
-DotKernel ChooseDotKernel(const Encoding& x, const Encoding& w, int64_t k, int64_t rows);
+// For x [rows, k] and w [n, k] of these encodings. counts_words: CountsWords(device) of ops/dispatch.h.
+DotKernel ChooseDotKernel(const Encoding& x, const Encoding& w, int64_t k, int64_t rows, bool counts_words);
 
 // For people: the choice for every batch size, and why where it is the slow one:
 // "8 x 1 bit planes (batch < 16), int8 GEMM", "float GEMM (float weights)".
-std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k);
+std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k, bool counts_words);
 
 }  // namespace bitgrad
 

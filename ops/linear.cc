@@ -44,7 +44,9 @@ struct Saved {
   RngStream weight_gradient_rng;  // int8: the left operand of each product is rounded by itself
 
   bool gradient_in_int8() const { return gradient_quantizer.encoding().kind == EncodingKind::kSigned; }
-  DotKernel kernel() const { return ChooseDotKernel(x.encoding, w.encoding, w_shape.cols(), x_shape.rows()); }
+  DotKernel KernelOn(Device device) const {
+    return ChooseDotKernel(x.encoding, w.encoding, w_shape.cols(), x_shape.rows(), CountsWords(device));
+  }
   // Of the gradient as it is multiplied with `operand`.
   Encoding GradientEncoding(const QuantizedOperand& operand) const {
     return gradient_in_int8() && operand.bits == nullptr ? Encoding() : gradient_quantizer.encoding();
@@ -57,7 +59,7 @@ Tensor Product(ExecContext& context, const Saved& saved) {
   const Kernels& kernels = KernelsFor(context.device());
   const float scale = x.scale * w.scale;
   Tensor y(saved.y_shape, DType::kFloat32, context.allocator());
-  switch (saved.kernel()) {
+  switch (saved.KernelOn(context.device())) {
     case DotKernel::kXnorPopcount:
       kernels.packed_gemm_f32(context, x.bits->view(), w.bits->view(), scale, y.mutable_matrix<float>());
       break;
@@ -227,7 +229,7 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
   op.tape().Count(CountDot(saved.x.encoding, saved.w.encoding, y.num_elements() * k));
   // Sums of bits and codes are exact and cheap to make again, so whoever needs y in the backward pass does not keep it.
   std::shared_ptr<const RecomputeFunction> recompute;
-  if (training && saved.kernel() != DotKernel::kFloatGemm) {
+  if (training && saved.KernelOn(context.device()) != DotKernel::kFloatGemm) {
     recompute = std::make_shared<const RecomputeFunction>([shared](ExecContext& c) { return Product(c, *shared); });
   }
   return op.Record(

@@ -1,5 +1,7 @@
 #include "runtime/kernel_choice.h"
 
+#include "ops/dispatch.h"
+
 namespace bitgrad {
 
 Encoding InputEncoding(const PackedModel& model, int i) { return model.quantizer(i).encoding(); }
@@ -10,7 +12,8 @@ KernelChoice ChooseKernel(const PackedModel& model, int i) {
   const Encoding x = InputEncoding(model, i), w = EncodingOf(weight);
   const int64_t in = ShapeOf(weight).cols();
   const int64_t rows = model.value(instruction.operands(0)).example.rows();
-  return {ChooseDotKernel(x, w, in, rows), DescribeDotKernel(x, w, in)};
+  const bool counts_words = CountsWords(Device::kCpu);
+  return {ChooseDotKernel(x, w, in, rows, counts_words), DescribeDotKernel(x, w, in, counts_words)};
 }
 
 }  // namespace bitgrad

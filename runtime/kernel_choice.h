@@ -1,5 +1,5 @@
-// Which kernel computes the sums of a linear instruction: ops/dot_kernel.h, asked about a packed model, so that `inspect`
-// prints what `predict` runs.
+// Which kernel computes the sums of a linear instruction: ops/dot_kernel.h, asked about a packed model on this machine's CPU,
+// so that `inspect` prints what `predict` runs.
 
 #ifndef BITGRAD_RUNTIME_KERNEL_CHOICE_H_
 #define BITGRAD_RUNTIME_KERNEL_CHOICE_H_

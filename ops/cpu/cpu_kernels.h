@@ -9,6 +9,9 @@ namespace bitgrad {
 
 const Kernels& CpuKernels();
 
+// Whether this machine counts the ones of a vector's words in one instruction (VPOPCNTQ).
+bool CpuCountsWords();
+
 }  // namespace bitgrad
 
 #endif  // BITGRAD_OPS_CPU_CPU_KERNELS_H_

@@ -20,6 +20,7 @@
 
 #include "core/check.h"
 #include "ops/cpu/coded_gemm.h"
+#include "ops/cpu/cpu_kernels.h"
 #include "ops/cpu/functions.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -287,5 +288,16 @@ void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanes
 }
 
 }  // namespace bitgrad::cpu
+
+namespace bitgrad {
+
+// Of x86's targets only this one has VPOPCNTQ; on Arm nothing was measured.
+#if HWY_ARCH_X86
+bool CpuCountsWords() { return (hwy::SupportedTargets() & HWY_AVX3_DL) != 0; }
+#else
+bool CpuCountsWords() { return false; }
+#endif
+
+}  // namespace bitgrad
 
 #endif  // HWY_ONCE
