@@ -241,6 +241,9 @@ void MultiplyPlaneGroup(const PlaneProblem& p, int64_t group, int64_t tile_begin
   }
 }
 
+// Of x86's targets only this one has VPOPCNTQ; on Arm nothing was measured.
+bool CountsWords() { return HWY_TARGET == HWY_AVX3_DL; }
+
 }  // namespace HWY_NAMESPACE
 }  // namespace bitgrad::cpu
 HWY_AFTER_NAMESPACE();
@@ -252,6 +255,7 @@ namespace {
 
 HWY_EXPORT(PlaneRowTerm);
 HWY_EXPORT(MultiplyPlaneGroup);
+HWY_EXPORT(CountsWords);
 
 // Words that meet (an AND, a count, an addition) in some ten microseconds: less work is not worth a thread.
 constexpr int64_t kPlaneGrain = 1 << 18;
@@ -291,12 +295,12 @@ void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanes
 
 namespace bitgrad {
 
-// Of x86's targets only this one has VPOPCNTQ; on Arm nothing was measured.
-#if HWY_ARCH_X86
-bool CpuCountsWords() { return (hwy::SupportedTargets() & HWY_AVX3_DL) != 0; }
-#else
-bool CpuCountsWords() { return false; }
-#endif
+// By dispatch, which remembers the machine: asking Highway for its targets asks the processor each time, and on a virtual
+// machine that takes microseconds.
+bool CpuCountsWords() {
+  using namespace cpu;  // NOLINT: where the table is
+  return HWY_DYNAMIC_DISPATCH(CountsWords)();
+}
 
 }  // namespace bitgrad
 
