@@ -22,9 +22,13 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 void* SystemAllocate(size_t bytes) {
   const bool huge = bytes >= 2 * kHugePage;
-  void* block = std::aligned_alloc(huge ? kHugePage : kAlignment, RoundUp(bytes));
+  // aligned_alloc wants a multiple of the alignment. What is never touched costs addresses, not memory.
+  const size_t alignment = huge ? kHugePage : kAlignment;
+  void* block = std::aligned_alloc(alignment, std::max(alignment, (bytes + alignment - 1) / alignment * alignment));
+#ifdef MADV_HUGEPAGE
   // Advice: where the system has no huge pages to give, small ones do.
   if (huge && block != nullptr) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
   if (block == nullptr) {
     std::fprintf(stderr, "bitgrad: out of memory: %zu bytes asked for\n", bytes);
     std::abort();

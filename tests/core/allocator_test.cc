@@ -105,5 +105,16 @@ TEST(PoolAllocatorTest, BlocksMayOutliveTheOwner) {
   pool.Deallocate(b, 200);
 }
 
+// Blocks of huge pages: sizes around and between multiples of them, written to their ends.
+TEST(AllocatorTest, LargeBlocks) {
+  constexpr size_t kMiB = size_t{1} << 20;
+  for (size_t bytes : {4 * kMiB - 1, 4 * kMiB, 4 * kMiB + 64, 5 * kMiB, 7 * kMiB + 1}) {
+    void* block = HeapAllocator().Allocate(bytes);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % kAlignment, 0u);
+    std::memset(block, 1, bytes);
+    HeapAllocator().Deallocate(block, bytes);
+  }
+}
+
 }  // namespace
 }  // namespace bitgrad
