@@ -30,8 +30,10 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
       running_statistic.value.mutable_data<float>(), n);
   op.tape().Count(ForwardCounts(shape.num_elements(), n));
 
-  auto y = std::make_shared<PendingBatchNorm>(op.value(0).Alias(), mean.Alias(), inv_std.Alias(), op.value(1).Alias(),
-                                             op.value(2).Alias());
+  // Copies of gamma and beta: the value may be read after the optimizer's step.
+  auto y = std::make_shared<PendingBatchNorm>(op.value(0).Alias(), mean.Alias(), inv_std.Alias(),
+                                              op.value(1).Clone(op.context().allocator()),
+                                              op.value(2).Clone(op.context().allocator()));
   return op.RecordPending(
       shape, std::move(y),
       [saved_x = op.Save(0), gamma = op.value(1).Alias(), mean = std::move(mean),

@@ -35,7 +35,7 @@ enum class Statistic {
   kNone,
   kMeanAbs,     // mean |x| over the tensor
   kMaxAbsTanh,  // max |tanh x| over the tensor
-  kRowMaxAbs,   // max |x| of each row (each example)
+  kRowMaxAbs,   // max |x| of each row (an example; an output, where a transposed gradient is quantized)
 };
 
 // Numbers that a quantizer is made with. Each quantizer reads those that it documents.

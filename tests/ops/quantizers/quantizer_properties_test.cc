@@ -120,6 +120,16 @@ TEST_P(QuantizerTest, ValuesAreTheFormula) {
   }
 }
 
+// What QuantizeOperand relies on when it takes bits that a weight carries.
+TEST_P(QuantizerTest, BinaryCodesThatDrawNothingAreSigns) {
+  if (!deterministic() || q().encoding().kind != EncodingKind::kBinary) GTEST_SKIP() << "not promised";
+  std::vector<float> inputs = Inputs();
+  for (float x : {kNan, kTiny, -kTiny, -1e-9f}) inputs.push_back(x);
+  for (float statistic : {0.0f, 0.5f, 1.0f}) {
+    for (float x : inputs) ASSERT_EQ(Code(q(), x, statistic), x >= 0 ? 1.0f : -1.0f) << x;
+  }
+}
+
 TEST_P(QuantizerTest, IsIdempotent) {
   if (!deterministic() || q().statistic() != Statistic::kNone) GTEST_SKIP() << "not promised";
   for (float x : Inputs()) {
