@@ -98,7 +98,7 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
   const ConstBitMatrixView mask_view = mask == nullptr ? ConstBitMatrixView{} : mask->view();
   Tensor product = NewTensor(sink, shape);
   double squares = 0;
-  double* const wanted = mask == nullptr ? &squares : nullptr;
+  double* const wanted = transpose ? &squares : nullptr;
   if (!saved.gradient_in_int8()) {
     kernels.sign_gemm_f32(context, transpose, signs.scale, dy.matrix<float>(), signs.bits->view(), mask_view,
                           product.mutable_matrix<float>(), wanted);
@@ -194,12 +194,6 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
       weight.encoding().kind == EncodingKind::kBinary && k >= kMaxExactFloatInteger) {
     return op.Fail("inner dimension ", k, " is not below 2^24");
   }
-  if (quantizers.gradient.encoding().kind == EncodingKind::kSigned &&
-      std::max(x_shape.rows(), w_shape.rows()) > kMaxSignGemmS8Inner) {
-    return op.Fail("gradient quantizer '", quantizers.gradient.ToString(), "' sums up at most ", kMaxSignGemmS8Inner,
-                   " examples or outputs, not those of input ", x_shape.ToString(), " and weight ", w_shape.ToString());
-  }
-
   std::vector<int64_t> y_dims(x_shape.dims().begin(), x_shape.dims().end());
   y_dims.back() = w_shape.dim(0);
   const auto shared = std::make_shared<Saved>(
@@ -220,6 +214,13 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
   saved.gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   if (saved.gradient_in_int8()) saved.weight_gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
 
+  // dx sums over outputs, dw over examples.
+  const int64_t longest_sum = std::max(op.wants(0) && saved.w.bits != nullptr ? w_shape.rows() : 0,
+                                       op.wants(1) && saved.x.bits != nullptr ? x_shape.rows() : 0);
+  if (saved.gradient_in_int8() && longest_sum > kMaxSignGemmS8Inner) {
+    return op.Fail("gradient quantizer '", quantizers.gradient.ToString(), "' sums up at most ", kMaxSignGemmS8Inner,
+                   " examples or outputs, not those of input ", x_shape.ToString(), " and weight ", w_shape.ToString());
+  }
   if (const BitMatrix& window = saved.x_surrogate.window(); !window.is_null()) {
     int64_t inside = 0;
     op.kernels().count_ones(context, window.view(), &inside);

@@ -24,7 +24,8 @@
 // that is not binary keep the exact dy.
 //
 // In evaluation stochastic quantizers are replaced: see Quantizer::AtEvaluation.
-// Errors: shapes that do not multiply; an inner dimension of 2^24 or more for binary x binary.
+// Errors: shapes that do not multiply; an inner dimension of 2^24 or more for binary x binary; a quantizer with a scale per row
+// for input or weight; more than 2^17 examples or outputs to sum int8 gradients over.
 
 #ifndef BITGRAD_OPS_LINEAR_H_
 #define BITGRAD_OPS_LINEAR_H_

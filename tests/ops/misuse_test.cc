@@ -21,6 +21,7 @@
 #include "ops/quantize.h"
 #include "ops/quantizers/dorefa_gradient.h"
 #include "ops/quantizers/sign.h"
+#include "ops/quantizers/stochastic_round.h"
 #include "ops/reduce.h"
 #include "ops/reshape.h"
 #include "tests/testing/tensors.h"
@@ -102,6 +103,16 @@ TEST_F(MisuseTest, InnerDimensionOfBinaryLinear) {
               return Linear(tape.Input(huge), tape.Input(huge), {.input = Sign(), .weight = Sign()});
             }),
             "linear: inner dimension 16777216 is not below 2^24");
+}
+
+TEST_F(MisuseTest, LongestSumOfInt8Gradients) {
+  const Tensor many({(1 << 17) + 1, 2}, DType::kFloat32), few({3, 2}, DType::kFloat32);
+  EXPECT_EQ(Error([&](Tape& tape) {
+              return Linear(tape.Input(many), tape.Differentiable(few),
+                            {.input = Sign(), .weight = Sign(), .gradient = StochasticRound(8)});
+            }),
+            "linear: gradient quantizer 'stochastic_round(8)' sums up at most 131072 examples or outputs, not those of "
+            "input [131073, 2] and weight [3, 2]");
 }
 
 TEST_F(MisuseTest, Concat) {
