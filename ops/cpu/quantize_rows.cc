@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "core/check.h"
 #include "ops/cpu/functions.h"
@@ -21,8 +22,8 @@
 #define BITGRAD_OPS_CPU_QUANTIZE_ROWS_SHARED_
 namespace bitgrad::cpu {
 
-// Columns that are turned into rows at a time: what a cache line has.
-inline constexpr int64_t kTurned = 16;
+// Columns that are transposed into rows at a time: what a cache line has.
+inline constexpr int64_t kTransposed = 16;
 
 }  // namespace bitgrad::cpu
 #endif  // BITGRAD_OPS_CPU_QUANTIZE_ROWS_SHARED_
@@ -42,7 +43,15 @@ void QuantizePiece(const QuantizerArgs args, const float* x, float statistic, co
   for (int64_t j = 0; j < count; ++j) codes[j] = static_cast<int8_t>(static_cast<int32_t>(values[j]));
 }
 
-// One row, with the random numbers from `first` on. Returns the scale.
+bool HasNan(const float* x, int64_t count) {
+  int32_t nans = 0;
+#pragma omp simd reduction(| : nans)
+  for (int64_t j = 0; j < count; ++j) nans |= x[j] != x[j] ? 1 : 0;
+  return nans != 0;
+}
+
+// One row, with the random numbers from `first` on. Returns the scale: NaN where there is one in the row, whose code would
+// hide it.
 float QuantizeRow(const Quantizer& quantizer, const float* x, int64_t count, const RngStream& rng, uint64_t first,
                   int8_t* codes) {
   const float statistic = LargestMagnitude(x, count);
@@ -56,20 +65,20 @@ float QuantizeRow(const Quantizer& quantizer, const float* x, int64_t count, con
       }
     }
   });
-  return quantizer.scale(statistic);
+  return HasNan(x, count) ? std::numeric_limits<float>::quiet_NaN() : quantizer.scale(statistic);
 }
 
-// Rows [begin, end) of codes from columns of x. `turned` has room for kTurned of them.
+// Rows [begin, end) of codes from columns of x. `transposed` has room for kTransposed of them.
 void QuantizeColumns(const Quantizer& quantizer, ConstMatrixView<float> x, const RngStream& rng, int64_t begin,
-                     int64_t end, float* turned, MatrixView<int8_t> codes, float* scale) {
-  for (int64_t j0 = begin; j0 < end; j0 += kTurned) {
-    const int64_t size = std::min(kTurned, end - j0);
+                     int64_t end, float* transposed, MatrixView<int8_t> codes, float* scale) {
+  for (int64_t j0 = begin; j0 < end; j0 += kTransposed) {
+    const int64_t size = std::min(kTransposed, end - j0);
     for (int64_t i = 0; i < x.rows; ++i) {
       const float* row = x.row(i) + j0;
-      for (int64_t j = 0; j < size; ++j) turned[j * x.rows + i] = row[j];
+      for (int64_t j = 0; j < size; ++j) transposed[j * x.rows + i] = row[j];
     }
     for (int64_t j = j0; j < j0 + size; ++j) {
-      scale[j] = QuantizeRow(quantizer, turned + (j - j0) * x.rows, x.rows, rng, j * x.rows, codes.row(j));
+      scale[j] = QuantizeRow(quantizer, transposed + (j - j0) * x.rows, x.rows, rng, j * x.rows, codes.row(j));
     }
   }
 }
@@ -91,15 +100,15 @@ HWY_EXPORT(QuantizeColumns);
 void QuantizeRowsS8(ExecContext& context, const Quantizer& quantizer, bool transpose, ConstMatrixView<float> x,
                     const RngStream& rng, MatrixView<int8_t> codes, float* scale) {
   BITGRAD_DCHECK(quantizer.statistic() == Statistic::kRowMaxAbs);
-  BITGRAD_DCHECK(quantizer.encoding().kind == EncodingKind::kSigned);
+  BITGRAD_DCHECK(quantizer.encoding().kind == EncodingKind::kSigned && quantizer.info().stochastic);
   BITGRAD_DCHECK(codes.rows == (transpose ? x.cols : x.rows) && codes.cols == (transpose ? x.rows : x.cols));
   if (transpose) {
     const int64_t ranges = std::clamp<int64_t>(x.size() / kGrain, 1, context.threads());
-    const Scratch<float> turned(context, ranges * kTurned * x.rows);
+    const Scratch<float> transposed(context, ranges * kTransposed * x.rows);
     ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
       for (int64_t r = first; r < last; ++r) {
         HWY_DYNAMIC_DISPATCH(QuantizeColumns)
-        (quantizer, x, rng, x.cols * r / ranges, x.cols * (r + 1) / ranges, turned.data() + r * kTurned * x.rows, codes,
+        (quantizer, x, rng, x.cols * r / ranges, x.cols * (r + 1) / ranges, transposed.data() + r * kTransposed * x.rows, codes,
          scale);
       }
     });

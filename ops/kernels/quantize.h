@@ -36,7 +36,8 @@ using QuantizeBits = void(ExecContext& context, const Quantizer& quantizer, Cons
 // Int8 operands of integer products: with g = x, or x^T where `transpose`,
 //   codes[i, j] = Code(g[i, j]), scale[i] that of row i of g.   codes [rows, cols] of g, scale [rows]
 // The random number of codes[i, j] is Uniform(rng, i * codes.cols + j).
-// REQUIRES: Statistic::kRowMaxAbs and an encoding of kSigned.
+// A row with a NaN gets the scale NaN, so that what it is multiplied into shows it.
+// REQUIRES: Statistic::kRowMaxAbs, an encoding of kSigned, stochastic.
 using QuantizeRowsS8 = void(ExecContext& context, const Quantizer& quantizer, bool transpose,
                             ConstMatrixView<float> x, const RngStream& rng, MatrixView<int8_t> codes,
                             float* scale);

@@ -235,6 +235,20 @@ TEST_P(QuantizeTest, RowsOrColumnsAsInt8AreTheScalarFunction) {
   }
 }
 
+// A NaN has no code: the row's scale shows it.
+TEST_P(QuantizeTest, NanInARowIsItsScale) {
+  TestMatrix<float> x(3, 40);
+  for (int64_t i = 0; i < 3; ++i) {
+    for (int64_t j = 0; j < 40; ++j) x.view().at(i, j) = i == 1 && j == 37 ? std::nanf("") : 1.0f;
+  }
+  TestMatrix<int8_t> codes(3, 40);
+  std::vector<float> scale(3);
+  kernels_.quantize_rows_s8(one_, StochasticRound(8), false, x.view(), {}, codes.view(), scale.data());
+  EXPECT_EQ(scale[0], 1.0f / 127);
+  EXPECT_TRUE(std::isnan(scale[1]));
+  EXPECT_EQ(scale[2], 1.0f / 127);
+}
+
 TEST_P(QuantizeTest, MeanAbsDependsOnShapeAlone) {
   Random random(4);
   BITGRAD_TRACE_SEED(random);
