@@ -24,183 +24,22 @@
 #include "ops/cpu/lane_sum.h"
 #include "ops/cpu/scratch.h"
 #include "ops/cpu/segments.h"
+#include "ops/cpu/sign_problem.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/sign_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "ops/cpu/bits-inl.h"
-
-#ifndef BITGRAD_OPS_CPU_SIGN_GEMM_SHARED_
-#define BITGRAD_OPS_CPU_SIGN_GEMM_SHARED_
-namespace bitgrad::cpu {
-
-inline constexpr int64_t kSignGroup = 64;
-inline constexpr int64_t kSignTileRows = 6;
-// Rows of `a` that pass over one panel before the next block of k: their sums stay in the cache.
-inline constexpr int64_t kSignBlockTiles = 84;
-
-// One of a_f32 and a_s8 is given, and with a_s8 the scales.
-struct SignProblem {
-  ConstMatrixView<float> a_f32;
-  bool transpose_a;
-  ConstMatrixView<int8_t> a_s8;
-  ConstBitMatrixView b;
-  ConstBitMatrixView mask;
-  MatrixView<float> c;
-  float scale;
-  const float* scales;  // of each row
-  void* tiles;          // of a, packed: room for m * k elements, k rounded up to 4
-  int32_t* row_sums;    // of a
-  double* squares;      // of each unit
-  bool past_cache;      // c is written once, is larger than the cache and allows aligned stores
-
-  int64_t m() const { return c.rows; }
-  int64_t k() const { return b.rows; }
-
-  int64_t tile_count() const { return (m() + kSignTileRows - 1) / kSignTileRows; }
-  int64_t blocks() const { return (tile_count() + kSignBlockTiles - 1) / kSignBlockTiles; }
-  int64_t groups() const { return (b.cols + kSignGroup - 1) / kSignGroup; }
-};
-
-}  // namespace bitgrad::cpu
-#endif  // BITGRAD_OPS_CPU_SIGN_GEMM_SHARED_
+#include "ops/cpu/sign_arithmetic-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-#if HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
 // Every CPU of this target has it (Highway asks for it); Highway 1.0.3 does not tell the compiler.
 #pragma GCC target("avx512vnni")
 #endif
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
-
-using Floats = hn::Vec<FloatTag>;
-using IntTag = hn::RebindToSigned<FloatTag>;
-using Ints = hn::Vec<IntTag>;
-
-constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(FloatTag()));
-constexpr int kVectors = kLanes >= 16 ? 4 : 2;  // of a tile's columns: what 32 registers hold, or 16
-constexpr int64_t kWidth = kVectors * kLanes;
-static_assert(kSignGroup % kWidth == 0);
-
-// An arithmetic says how elements lie in tiles of `a` and in panels of b, and how they are multiplied:
-//   tiles[tile][k / kStep][row][k % kStep],   panel[part of the group][k / kStep][column][k % kStep]
-struct FloatArithmetic {
-  using A = float;
-  using B = float;
-  using Sum = Floats;
-  static constexpr int64_t kStep = 1;
-  static constexpr int64_t kBlock = 128;  // k's of a panel: 32 KiB
-
-  explicit FloatArithmetic(const SignProblem& p) : p(p) {}
-
-  // Rows [row, row + rows) of `a` as a tile.
-  void Pack(int64_t row, int64_t rows, float* tile) const {
-    if (p.transpose_a) {
-      for (int64_t k = 0; k < p.k(); ++k, tile += rows) std::copy_n(p.a_f32.row(k) + row, rows, tile);
-      return;
-    }
-    for (int64_t r = 0; r < rows; ++r) {
-      const bool is_f32 = p.a_f32.data != nullptr;
-      const float* f32 = is_f32 ? p.a_f32.row(row + r) : nullptr;
-      const int8_t* s8 = is_f32 ? nullptr : p.a_s8.row(row + r);
-      for (int64_t k = 0; k < p.k(); ++k) tile[k * rows + r] = is_f32 ? f32[k] : static_cast<float>(s8[k]);
-    }
-  }
-
-  // Rows k0 .. k0 + count - 1 of a group.
-  void Expand(int64_t group, int64_t k0, int64_t count, float* panel) const {
-    for (int64_t k = 0; k < count; ++k) {
-      ForEachMask(FloatTag(), p.b.row(k0 + k)[group], [&](auto d, auto mask, size_t bit) HWY_ATTR {
-        const int64_t column = static_cast<int64_t>(bit);
-        float* out = panel + (column / kWidth * count + k) * kWidth + column % kWidth;
-        hn::Store(hn::IfThenElse(mask, hn::Set(d, 1.0f), hn::Set(d, -1.0f)), d, out);
-      });
-    }
-  }
-
-  static HWY_INLINE Floats Zero() { return hn::Zero(FloatTag()); }
-  static HWY_INLINE Floats Load(const float* panel) { return hn::Load(FloatTag(), panel); }
-  static HWY_INLINE Floats Broadcast(const float* a) { return hn::Set(FloatTag(), *a); }
-  static HWY_INLINE Floats MultiplyAdd(Floats a, Floats b, Floats sum) { return hn::MulAdd(a, b, sum); }
-  static HWY_INLINE Floats LoadPartial(const float* c) { return hn::LoadU(FloatTag(), c); }
-  static HWY_INLINE void StorePartial(Floats sum, float* c) { hn::StoreU(sum, FloatTag(), c); }
-  HWY_INLINE Floats Result(int64_t row, Floats sum) const {
-    return hn::Mul(sum, hn::Set(FloatTag(), p.scales != nullptr ? p.scales[row] : p.scale));
-  }
-
-  const SignProblem& p;
-};
-
-#if HWY_TARGET == HWY_AVX3_DL
-struct Int8Arithmetic {
-  using A = int8_t;
-  using B = uint8_t;
-  using Sum = Ints;
-  static constexpr int64_t kStep = 4;
-  static constexpr int64_t kBlock = 512;  // 32 KiB
-
-  explicit Int8Arithmetic(const SignProblem& p) : p(p) {}
-
-  void Pack(int64_t row, int64_t rows, int8_t* tile) const {
-    const int64_t whole = p.k() / kStep * kStep;
-    for (int64_t r = 0; r < rows; ++r) {
-      const int8_t* a = p.a_s8.row(row + r);
-      int8_t* out = tile + r * kStep;
-      for (int64_t k = 0; k < whole; k += kStep) std::memcpy(out + k * rows, a + k, kStep);
-      if (whole < p.k()) {
-        std::memset(out + whole * rows, 0, kStep);
-        std::memcpy(out + whole * rows, a + whole, p.k() - whole);
-      }
-      int32_t sum = 0;
-      for (int64_t k = 0; k < p.k(); ++k) sum += a[k];
-      p.row_sums[row + r] = sum;
-    }
-  }
-
-  void Expand(int64_t group, int64_t k0, int64_t count, uint8_t* panel) const {
-    for (int64_t k = 0; k < count; k += kStep) {
-      uint64_t word[kStep] = {};
-      for (int64_t s = 0; s < std::min(kStep, count - k); ++s) word[s] = p.b.row(k0 + k + s)[group];
-      for (int64_t j = 0; j < kSignGroup; j += kLanes) {
-        const auto mask = [&](int s) { return static_cast<__mmask16>(word[s] >> j); };
-        __m512i v = _mm512_maskz_set1_epi32(mask(0), 1);
-        v = _mm512_mask_or_epi32(v, mask(1), v, _mm512_set1_epi32(1 << 8));
-        v = _mm512_mask_or_epi32(v, mask(2), v, _mm512_set1_epi32(1 << 16));
-        v = _mm512_mask_or_epi32(v, mask(3), v, _mm512_set1_epi32(1 << 24));
-        hn::Store(Ints{v}, IntTag(), reinterpret_cast<int32_t*>(panel + k * kSignGroup + j * kStep));
-      }
-    }
-  }
-
-  static HWY_INLINE Ints Zero() { return hn::Zero(IntTag()); }
-  static HWY_INLINE Ints Load(const uint8_t* panel) {
-    return hn::Load(IntTag(), reinterpret_cast<const int32_t*>(panel));
-  }
-  static HWY_INLINE Ints Broadcast(const int8_t* a) {
-    int32_t four;
-    std::memcpy(&four, a, sizeof(four));
-    return hn::Set(IntTag(), four);
-  }
-  static HWY_INLINE Ints MultiplyAdd(Ints a, Ints b, Ints sum) {
-    return Ints{_mm512_dpbusd_epi32(sum.raw, b.raw, a.raw)};
-  }
-  static HWY_INLINE Ints LoadPartial(const float* c) {
-    return hn::BitCast(IntTag(), hn::LoadU(FloatTag(), c));
-  }
-  static HWY_INLINE void StorePartial(Ints sum, float* c) {
-    hn::StoreU(hn::BitCast(FloatTag(), sum), FloatTag(), c);
-  }
-  HWY_INLINE Floats Result(int64_t row, Ints sum) const {
-    const Ints dot = hn::Sub(hn::Add(sum, sum), hn::Set(IntTag(), p.row_sums[row]));
-    return hn::Mul(hn::ConvertTo(FloatTag(), dot), hn::Set(FloatTag(), p.scales[row]));
-  }
-
-  const SignProblem& p;
-};
-#else
-using Int8Arithmetic = FloatArithmetic;
-#endif
 
 // Calls body(arithmetic) with the one that fits the operand.
 template <typename Body>
@@ -317,7 +156,7 @@ double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, i
     float* c = p.c.row(row) + column;
     if (!direct) {
       std::copy_n(sums + (row - row_begin) * kSignGroup, columns, c);
-      squares += LaneSum(columns, [c](int64_t j) { return static_cast<double>(c[j]) * c[j]; });
+      if (p.wants_squares) squares += LaneSum(columns, [c](int64_t j) { return static_cast<double>(c[j]) * c[j]; });
     }
     if (p.mask.words == nullptr) continue;
     const uint64_t mask = p.mask.row(row)[group];
@@ -363,10 +202,12 @@ void SignGemm(ExecContext& context, SignProblem p, double* squares) {
   BITGRAD_DCHECK(p.c.cols == p.b.cols);
   BITGRAD_DCHECK(p.mask.words == nullptr || (p.mask.rows == p.c.rows && p.mask.cols == p.c.cols));
   if (p.m() == 0 || p.c.cols == 0) return;
+  // Elements are floats, or int8 where the instruction set multiplies those: room for floats is enough for both.
   const Scratch<float> tiles(context, p.m() * ((p.k() + 3) / 4 * 4));
   const Scratch<int32_t> row_sums(context, p.m());
   p.tiles = tiles.data();
   p.row_sums = row_sums.data();
+  p.wants_squares = squares != nullptr;
   p.past_cache = p.mask.words == nullptr && p.c.stride % 16 == 0 && reinterpret_cast<uintptr_t>(p.c.data) % 64 == 0 &&
                  p.c.size() * static_cast<int64_t>(sizeof(float)) >= kPastCacheBytes;
   ParallelFor(context.threads(), p.tile_count(), std::max<int64_t>(1, RowGrain(p.k()) / kSignTileRows),

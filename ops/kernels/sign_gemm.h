@@ -9,8 +9,8 @@
 // mask. c [m, n] float32 is written, not read. K = 0 gives zeros.
 //
 // Where squares is not null (and mask is), *squares = the sum of c[i, j]^2, to a relative error of about 1e-6: gathered in
-// float while c is in registers. It is the same at any number of threads; it is not finite where an element is not, or is
-// beyond 1e18.
+// float while c is in registers. It is the same at any number of threads, not on every instruction set; elements below 1e-19
+// may count as 0; it is not finite where an element is not, or is beyond 1e18.
 
 #ifndef BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
 #define BITGRAD_OPS_KERNELS_SIGN_GEMM_H_

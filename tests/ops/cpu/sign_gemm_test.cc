@@ -1,6 +1,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/tensor.h"
 #include "gtest/gtest.h"
 #include "tests/ops/cpu/kernel_testing.h"
 
@@ -98,6 +99,32 @@ TEST_P(SignGemmTest, Int8IsExact) {
       ExpectSame(m, n, [&](int64_t i, int64_t j) { return c[i * (n + 2) + j]; }, expected);
     }
   }
+}
+
+// Results too large for the cache, which are written past it.
+TEST_P(SignGemmTest, LargeResults) {
+  Random random(3);
+  BITGRAD_TRACE_SEED(random);
+  const int64_t m = 2050, n = 2112, k = 3;
+  const auto a = RandomFloats(random, m, k);
+  const auto a8 = TestMatrix<int8_t>::Of(m, k, 0, [&] { return static_cast<int8_t>(random.Below(256)); });
+  const auto scale = RandomVector(random, m);
+  const BitMatrix b = RandomBits(random, k, n);
+  Tensor result({m, n}, DType::kFloat32);  // on a cache line
+  const MatrixView<float> c = result.mutable_matrix<float>();
+  const auto at = [&](int64_t i, int64_t j) { return c.at(i, j); };
+  kernels_.sign_gemm_f32(two_, false, 1, a.view(), b.view(), {}, c, nullptr);
+  ExpectSame(m, n, at, [&](int64_t i, int64_t j) {
+    float sum = 0;
+    for (int64_t l = 0; l < k; ++l) sum += a.at(i, l) * SignOf(b, l, j);
+    return sum;
+  });
+  kernels_.sign_gemm_s8(two_, scale.data(), a8.view(), b.view(), {}, c, nullptr);
+  ExpectSame(m, n, at, [&](int64_t i, int64_t j) {
+    int sum = 0;
+    for (int64_t l = 0; l < k; ++l) sum += a8.at(i, l) * static_cast<int>(SignOf(b, l, j));
+    return static_cast<float>(sum) * scale[i];
+  });
 }
 
 // The longest inner dimension with the largest codes: sums just below 2^24.

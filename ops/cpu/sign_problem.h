@@ -1,0 +1,44 @@
+// What the parts of the product with packed signs (sign_gemm.cc) tell each other.
+
+#ifndef BITGRAD_OPS_CPU_SIGN_PROBLEM_H_
+#define BITGRAD_OPS_CPU_SIGN_PROBLEM_H_
+
+#include <cstdint>
+
+#include "core/bit_matrix.h"
+#include "core/view.h"
+
+namespace bitgrad::cpu {
+
+inline constexpr int64_t kSignGroup = 64;
+inline constexpr int64_t kSignTileRows = 6;
+// Rows of `a` that pass over one panel before the next block of k: their sums stay in the cache.
+inline constexpr int64_t kSignBlockTiles = 84;
+
+// One of a_f32 and a_s8 is given, and with a_s8 the scales.
+struct SignProblem {
+  ConstMatrixView<float> a_f32;
+  bool transpose_a;
+  ConstMatrixView<int8_t> a_s8;
+  ConstBitMatrixView b;
+  ConstBitMatrixView mask;
+  MatrixView<float> c;
+  float scale;
+  const float* scales;  // of each row
+  void* tiles;          // of a, packed: room for m * k elements, k rounded up to 4
+  int32_t* row_sums;    // of a
+  bool wants_squares;
+  double* squares;      // of each unit
+  bool past_cache;      // c is written once, is larger than the cache and allows aligned stores
+
+  int64_t m() const { return c.rows; }
+  int64_t k() const { return b.rows; }
+
+  int64_t tile_count() const { return (m() + kSignTileRows - 1) / kSignTileRows; }
+  int64_t blocks() const { return (tile_count() + kSignBlockTiles - 1) / kSignBlockTiles; }
+  int64_t groups() const { return (b.cols + kSignGroup - 1) / kSignGroup; }
+};
+
+}  // namespace bitgrad::cpu
+
+#endif  // BITGRAD_OPS_CPU_SIGN_PROBLEM_H_
