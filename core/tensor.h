@@ -89,12 +89,13 @@ class Tensor {
   // REQUIRES: shape.num_elements() == num_elements().
   Tensor Alias(Shape shape) const;
   // What somebody has computed from the contents, kept with them for whoever needs it next. Every access for writing
-  // (mutable_..) drops it: get the pointer anew for each change of a tensor.
+  // (mutable_..) drops it: get the pointer anew for each change of a tensor. Setting it counts as writing for threads.
   //
   // The signs of a [rows, cols] matrix, or null: how the optimizer hands a binary weight's bits to the next forward pass.
   const std::shared_ptr<const BitMatrix>& signs() const { return buffer_->derived.signs; }
   void set_signs(std::shared_ptr<const BitMatrix> signs) const { buffer_->derived.signs = std::move(signs); }
-  // The sum of the squares of all elements, to about 1e-6 of it, or negative: how a gradient tells its size to the optimizer.
+  // The sum of the squares of all elements, to about 1e-6 of it (elements below 1e-19 may count as 0),
+  // or negative: how a gradient tells its size to the optimizer.
   double sum_of_squares() const { return buffer_->derived.sum_of_squares; }
   void set_sum_of_squares(double sum) const { buffer_->derived.sum_of_squares = sum; }
 

@@ -37,12 +37,14 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
   const BitMatrixView window_view = wants_window ? window.mutable_view() : BitMatrixView{};
 
   // Of all binary quantizers that draw nothing the codes are the signs.
-  const bool signs = operand.encoding.kind == EncodingKind::kBinary && !quantizer.info().stochastic;
-  const bool reusable = role == QuantizerRole::kWeight && signs && !wants_window;
+  const bool takes_signs = operand.encoding.kind == EncodingKind::kBinary && !quantizer.info().stochastic;
+  const bool reusable = role == QuantizerRole::kWeight && takes_signs && !wants_window;
   if (reusable && x.signs() != nullptr && x.signs()->rows() == matrix.rows && x.signs()->cols() == matrix.cols) {
     operand.bits = x.signs();
   } else if (operand.encoding.kind == EncodingKind::kBinary) {
-    auto bits = std::make_shared<BitMatrix>(matrix.rows, matrix.cols, context.allocator());
+    // Signs that stay with a weight outlive the context.
+    Allocator& allocator = reusable && surrogate != nullptr ? HeapAllocator() : context.allocator();
+    auto bits = std::make_shared<BitMatrix>(matrix.rows, matrix.cols, allocator);
     kernels.quantize_bits(context, quantizer, matrix, StatisticData(operand.statistic), rng, bits->mutable_view(),
                           window_view);
     operand.bits = std::move(bits);

@@ -79,8 +79,11 @@ absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
     StepArgs args = ArgsFor(parameter, gradient_scale);
     // Signs that the forward pass has left with the weight are made anew in the same pass over memory.
     std::shared_ptr<BitMatrix> signs;
-    if (const BitMatrix* old = parameter.value.signs().get(); old != nullptr) {
-      signs = std::make_shared<BitMatrix>(old->rows(), old->cols(), context_.allocator());
+    if (std::shared_ptr<const BitMatrix> old = parameter.value.signs(); old != nullptr) {
+      parameter.value.set_signs(nullptr);
+      // In the same memory, unless a tape still holds the old ones.
+      signs = old.use_count() == 1 ? std::const_pointer_cast<BitMatrix>(std::move(old))
+                                   : std::make_shared<BitMatrix>(old->rows(), old->cols());
       args.signs = signs->mutable_view();
     }
     StepParameter(context_, kernels, args, step_count_, absl::MakeSpan(bound_[i].slots), parameter, &counts);
@@ -175,7 +178,8 @@ absl::StatusOr<double> Optimizer::GradientNorm(absl::Span<Parameter* const> para
     any = true;
     // What the op that made the gradient has noted is exact enough to tell that all elements are finite, not to clip by.
     double squares = options_.max_gradient_norm > 0 ? -1 : parameter->gradient.sum_of_squares();
-    if (!(squares >= 0) || !std::isfinite(squares)) {
+    const double elements = static_cast<double>(parameter->gradient.num_elements());
+    if (!(squares >= 1e-30 * elements) || !std::isfinite(squares)) {
       squares = 0;  // Squares of floats do not overflow a double: not finite, so is an element.
       kernels.add_sum_of_squares(context_, parameter->gradient.data<float>(),
                                  parameter->gradient.num_elements(), &squares);

@@ -67,12 +67,8 @@ StepCounts Sgd(const StepArgs& args, float momentum, bool nesterov, const float*
   });
 }
 
-StepCounts Adam(const StepArgs& args, const AdamArgs& adam, const float* gradient, float* m, float* v,
+StepCounts Adam(const StepArgs& args, const AdamArgs& adam, float rate, const float* gradient, float* m, float* v,
                 float* weight, int64_t begin, int64_t end) {
-  const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
-  const double correction2 = 1.0 - std::pow(static_cast<double>(adam.beta2), adam.t);
-  const float rate =
-      static_cast<float>(args.learning_rate * std::sqrt(correction2) / correction1);
   const float beta1 = adam.beta1;
   const float beta2 = adam.beta2;
   const float epsilon = adam.epsilon;
@@ -85,10 +81,8 @@ StepCounts Adam(const StepArgs& args, const AdamArgs& adam, const float* gradien
   });
 }
 
-StepCounts AdaMax(const StepArgs& args, const AdamArgs& adam, const float* gradient, float* m,
+StepCounts AdaMax(const StepArgs& args, const AdamArgs& adam, float rate, const float* gradient, float* m,
                   float* v, float* weight, int64_t begin, int64_t end) {
-  const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
-  const float rate = static_cast<float>(args.learning_rate / correction1);
   const float beta1 = adam.beta1;
   const float beta2 = adam.beta2;
   const float epsilon = adam.epsilon;
@@ -162,8 +156,11 @@ void AdamStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam,
               const float* gradient, float* m, float* v, float* weight, int64_t count,
               StepCounts* counts) {
   BITGRAD_DCHECK(adam.t >= 1);
+  const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
+  const double correction2 = 1.0 - std::pow(static_cast<double>(adam.beta2), adam.t);
+  const float rate = static_cast<float>(args.learning_rate * std::sqrt(correction2) / correction1);
   StepInParallel(context, args, weight, count, counts, [&](int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(Adam)(args, adam, gradient, m, v, weight, begin, end);
+    return HWY_DYNAMIC_DISPATCH(Adam)(args, adam, rate, gradient, m, v, weight, begin, end);
   });
 }
 
@@ -171,8 +168,10 @@ void AdaMaxStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam
                 const float* gradient, float* m, float* v, float* weight, int64_t count,
                 StepCounts* counts) {
   BITGRAD_DCHECK(adam.t >= 1);
+  const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
+  const float rate = static_cast<float>(args.learning_rate / correction1);
   StepInParallel(context, args, weight, count, counts, [&](int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(AdaMax)(args, adam, gradient, m, v, weight, begin, end);
+    return HWY_DYNAMIC_DISPATCH(AdaMax)(args, adam, rate, gradient, m, v, weight, begin, end);
   });
 }
 
