@@ -154,7 +154,7 @@ Var Tape::RecordPending(OpDescriptor descriptor, absl::Span<const Var> inputs, c
                         const GradientArithmetic* arithmetic) {
   Node node;
   node.shape = shape;
-  if (core_->check_finite) {
+  if (core_->check_finite && core_->status.ok()) {
     node.value = pending->Compute(context());
   } else {
     node.pending = std::move(pending);
@@ -238,7 +238,9 @@ absl::StatusOr<const Tensor*> Tape::Value(const Var& var) const {
   if (absl::Status error = status(); !error.ok()) return error;
   Tape* const tape = const_cast<Tape*>(this);
   if (!tape->Check(var, "value")) return status();
-  return &tape->ValueOf(var.index_);
+  const Tensor* value = &tape->ValueOf(var.index_);
+  if (absl::Status error = status(); !error.ok()) return error;
+  return value;
 }
 
 absl::StatusOr<const Tensor*> Tape::Gradient(const Var& var) const {

@@ -79,14 +79,14 @@ class Tape {
   // Keeps the error unless there is one already, prefixed by the current layer.
   void ReportError(const absl::Status& error);
 
-  // A Var's value. The pointer holds while the Var lives, until the next op is recorded or the tape is reset:
+  // A Var's value, computed now if nobody has read it yet. The pointer holds while the Var lives, until the next op is recorded or the tape is reset:
   // Alias() the tensor to keep it longer.
   absl::StatusOr<const Tensor*> Value(const Var& var) const;
   // The gradient of a Differentiable() leaf after Backward(); NotFound if none arrived.
   absl::StatusOr<const Tensor*> Gradient(const Var& var) const;
 
   // With `check`, an op whose value has a NaN or an infinity is an error that names it and its layer. Costs a pass
-  // over each value (on the CPU; elsewhere nothing is looked at): for finding where a diverged training broke.
+  // over each value (on the CPU; elsewhere nothing is looked at): for finding where a diverged training broke. To be set before anything is recorded.
   void set_check_finite(bool check);
 
   // Forgets all nodes, Vars and errors, keeps capacity, and, in training, takes the next random step.
@@ -177,6 +177,7 @@ class Tape {
   // Forward and, after Backward(), backward arithmetic.
   void Count(const ArithmeticCounts& counts);
   const ArithmeticCounts& arithmetic() const;
+  // Values may be pending in training; ValueOf() computes them.
   absl::Span<const Node> nodes() const;
   const std::string& layer() const;
 
