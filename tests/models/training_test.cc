@@ -148,6 +148,8 @@ TEST_P(OverfitTest, ReachesNoErrors) {
 INSTANTIATE_TEST_SUITE_P(
     Quantizers, OverfitTest,
     testing::Values(OverfitCase{"sign", "sign", "identity", "identity"},
+                    OverfitCase{"sign", "sign", "identity", "stochastic_round(8)"},
+                    OverfitCase{"identity", "sign", "relu", "stochastic_round(4)"},
                     OverfitCase{"identity", "sign", "relu", "identity"},
                     OverfitCase{"identity", "stochastic_sign", "relu", "identity"},
                     OverfitCase{"stochastic_sign", "sign", "identity", "identity"},
@@ -171,6 +173,24 @@ INSTANTIATE_TEST_SUITE_P(
       }
       return name;
     });
+
+// ---- Memory --------------------------------------------------------------------------------------
+
+TEST(TrainingMemoryTest, StepsAskTheSystemForNothingAfterTheFirst) {
+  for (const char* gradient : {"identity", "stochastic_round(8)"}) {
+    SCOPED_TRACE(gradient);
+    MlpOptions options = Options("sign", "sign");
+    options.gradient = *ParseQuantizer(gradient);
+    Training training(options, {.learning_rate = 0.01});
+    training.Step();
+    const int64_t allocations = training.context().allocator().system_allocations();
+    const size_t live = training.context().allocator().live_bytes();
+    EXPECT_GT(allocations, 0);
+    for (int step = 0; step < 20; ++step) training.Step();
+    EXPECT_EQ(training.context().allocator().system_allocations(), allocations);
+    EXPECT_EQ(training.context().allocator().live_bytes(), live);
+  }
+}
 
 // ---- Latent weights ----------------------------------------------------------------------------
 
