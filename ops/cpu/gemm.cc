@@ -5,21 +5,11 @@
 #include "absl/strings/str_cat.h"
 #include "core/check.h"
 #include "ops/cpu/functions.h"
-#include "oneapi/dnnl/dnnl.h"
-#include "omp.h"
+#include "oneapi/dnnl/dnnl.hpp"
+#include "ops/cpu/onednn.h"
 
 namespace bitgrad::cpu {
 namespace {
-
-// oneDNN runs on the OpenMP pool and takes its thread count from the calling thread's setting.
-class OmpThreads {
- public:
-  explicit OmpThreads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~OmpThreads() { omp_set_num_threads(before_); }
-
- private:
-  const int before_;
-};
 
 // An operand as BLAS wants it: rows at least their length apart. Rows that overlap (a row broadcast by
 // stride 0) are copied out.
@@ -61,6 +51,31 @@ void ScaleRows(float beta, MatrixView<float> c) {
   }
 }
 
+// Up to this many rows oneDNN's matmul beat its sgemm (docs/performance.md).
+constexpr int64_t kMatmulRows = 512;
+
+// c = a b^T, rows of c at least its width apart. Neither dnnl_sgemm nor this is best everywhere: with few rows the former
+// copies b before it multiplies, and does not share that work between threads.
+dnnl_status_t MultiplyByTransposed(const Operand& a, const Operand& b, int64_t k, MatrixView<float> c, int64_t c_stride) {
+  using dnnl::memory;
+  const dnnl::engine& engine = OneDnnEngine();
+  const memory::desc a_desc({c.rows, k}, memory::data_type::f32, {a.stride(), 1});
+  const memory::desc b_desc({k, c.cols}, memory::data_type::f32, {1, b.stride()});
+  const memory::desc c_desc({c.rows, c.cols}, memory::data_type::f32, {c_stride, 1});
+  try {
+    const dnnl::matmul product(
+        dnnl::matmul::primitive_desc(dnnl::matmul::desc(a_desc, b_desc, c_desc), engine));
+    dnnl::stream stream(engine);
+    product.execute(stream, {{DNNL_ARG_SRC, memory(a_desc, engine, const_cast<float*>(a.data()))},
+                             {DNNL_ARG_WEIGHTS, memory(b_desc, engine, const_cast<float*>(b.data()))},
+                             {DNNL_ARG_DST, memory(c_desc, engine, c.data)}});
+    stream.wait();
+  } catch (const dnnl::error& error) {
+    return error.status;
+  }
+  return dnnl_success;
+}
+
 }  // namespace
 
 void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alpha,
@@ -75,11 +90,14 @@ void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alp
   const Operand left(context, a);
   const Operand right(context, b);
   const OmpThreads threads(context.threads());
-  // Unlike Fortran's, oneDNN's sgemm is row-major.
-  const dnnl_status_t status = dnnl_sgemm(
-      transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', c.rows, c.cols, k, alpha, left.data(),
-      left.stride(), right.data(), right.stride(), beta, c.data,
-      std::max<int64_t>(c.cols, c.rows > 1 ? c.stride : c.cols));
+  const int64_t c_stride = std::max<int64_t>(c.cols, c.rows > 1 ? c.stride : c.cols);
+  const bool few_rows = c.rows > 1 && c.rows <= kMatmulRows;
+  const dnnl_status_t status =
+      !transpose_a && transpose_b && alpha == 1.0f && beta == 0.0f && few_rows
+          ? MultiplyByTransposed(left, right, k, c, c_stride)
+          // Unlike Fortran's, oneDNN's sgemm is row-major.
+          : dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', c.rows, c.cols, k, alpha, left.data(),
+                       left.stride(), right.data(), right.stride(), beta, c.data, c_stride);
   if (status != dnnl_success) {
     context.ReportError(absl::InternalError(
         absl::StrCat("gemm_f32: oneDNN failed with status ", static_cast<int>(status), " for [", c.rows,

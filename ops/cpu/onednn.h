@@ -1,0 +1,30 @@
+// What calls into oneDNN share: its engine, and the number of threads it uses.
+
+#ifndef BITGRAD_OPS_CPU_ONEDNN_H_
+#define BITGRAD_OPS_CPU_ONEDNN_H_
+
+#include "oneapi/dnnl/dnnl.hpp"
+#include "omp.h"
+
+namespace bitgrad::cpu {
+
+// oneDNN runs on the OpenMP pool and takes its thread count from the calling thread's setting: `threads` in this scope.
+class OmpThreads {
+ public:
+  explicit OmpThreads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+  OmpThreads(const OmpThreads&) = delete;
+  OmpThreads& operator=(const OmpThreads&) = delete;
+  ~OmpThreads() { omp_set_num_threads(before_); }
+
+ private:
+  const int before_;
+};
+
+inline const dnnl::engine& OneDnnEngine() {
+  static const dnnl::engine* const engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  return *engine;
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // BITGRAD_OPS_CPU_ONEDNN_H_
