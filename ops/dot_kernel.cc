@@ -66,7 +66,7 @@ std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k, b
   const int64_t min_int8_rows = MinInt8Rows(x, w, counts_words);
   if (min_int8_rows == kNever) return planes;
   if (min_int8_rows <= 1) return "int8 GEMM";
-  return absl::StrCat(planes, " (batch < ", min_int8_rows, "), int8 GEMM");
+  return absl::StrCat(planes, " (rows < ", min_int8_rows, "), int8 GEMM");
 }
 
 }  // namespace bitgrad

@@ -25,7 +25,7 @@ TEST(DotKernelTest, FollowsFromTheEncodings) {
 TEST(DotKernelTest, ManyPlanesAndRowsTakeTheInt8Gemm) {
   EXPECT_EQ(ChooseDotKernel(Symmetric(8), kBinary, 784, 15, true), DotKernel::kBitPlanes);
   EXPECT_EQ(ChooseDotKernel(Symmetric(8), kBinary, 784, 16, true), DotKernel::kInt8);
-  EXPECT_EQ(DescribeDotKernel(Symmetric(8), kBinary, 784, true), "8 x 1 bit planes (batch < 16), int8 GEMM");
+  EXPECT_EQ(DescribeDotKernel(Symmetric(8), kBinary, 784, true), "8 x 1 bit planes (rows < 16), int8 GEMM");
   EXPECT_EQ(DescribeDotKernel(kTernary, kTernary, 784, true), "2 x 2 bit planes");
 }
 
