@@ -24,7 +24,7 @@ enum class DotKernel { kXnorPopcount, kBitPlanes, kInt8, kFloatGemm };
 DotKernel ChooseDotKernel(const Encoding& x, const Encoding& w, int64_t k, int64_t rows, bool counts_words);
 
 // For people: the choice for every batch size, and why where it is the slow one:
-// "8 x 1 bit planes (batch < 16), int8 GEMM", "float GEMM (float weights)".
+// "8 x 1 bit planes (rows < 16), int8 GEMM", "float GEMM (float weights)".
 std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k, bool counts_words);
 
 }  // namespace bitgrad
