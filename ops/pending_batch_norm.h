@@ -31,16 +31,43 @@ class PendingBatchNorm final : public PendingValue {
     return y;
   }
 
-  // The signs of the value and, where window.words is not null, whether it lies in [-1, 1].
-  void Signs(ExecContext& context, BitMatrixView bits, BitMatrixView window) const {
-    KernelsFor(context.device())
-        .batch_norm_signs(context, x_.matrix<float>(), mean_.data<float>(), inv_std_.data<float>(),
-                          gamma_.data<float>(), beta_.data<float>(), bits, window);
-  }
+  // The signs of the value and, where window.words is not null, whether it lies in [-1, 1]. As [.., n], or as a bit image:
+  // bits [N, H*W*n] of x [N, H, W, n].
+  void Signs(ExecContext& context, BitMatrixView bits, BitMatrixView window) const;
 
  private:
   const Tensor x_, mean_, inv_std_, gamma_, beta_;
 };
+
+inline void PendingBatchNorm::Signs(ExecContext& context, BitMatrixView bits, BitMatrixView window) const {
+  const Kernels& kernels = KernelsFor(context.device());
+  const int64_t n = x_.shape().cols();
+  if (bits.cols == n) {
+    kernels.batch_norm_signs(context, x_.matrix<float>(), mean_.data<float>(), inv_std_.data<float>(), gamma_.data<float>(),
+                             beta_.data<float>(), bits, window);
+    return;
+  }
+  // Lines of an image follow each other without gaps where they are whole cache lines; then a line is a row, and the vectors
+  // that meet it stay in the cache. Otherwise a row is an image.
+  int64_t cols = bits.cols;
+  if (x_.shape().rank() == 4) {
+    const int64_t line = x_.shape().dim(2) * n;
+    if (line % (64 * BitMatrix::kWordsPerLine) == 0) cols = line;
+  }
+  const int64_t repeats = cols / n;
+  const auto repeated = [&](const Tensor& vector) {
+    Tensor all({repeats, n}, DType::kFloat32, context.allocator());
+    kernels.copy_matrix(context, {vector.data<float>(), repeats, n, 0}, all.mutable_matrix<float>());
+    return all;
+  };
+  const Tensor mean = repeated(mean_), inv_std = repeated(inv_std_), gamma = repeated(gamma_), beta = repeated(beta_);
+  const int64_t rows = x_.num_elements() / cols;
+  const auto lines = [&](const BitMatrixView& view) {
+    return view.words == nullptr || cols == bits.cols ? view : BitMatrixView{view.words, rows, cols, cols / 64};
+  };
+  kernels.batch_norm_signs(context, {x_.data<float>(), rows, cols}, mean.data<float>(), inv_std.data<float>(),
+                           gamma.data<float>(), beta.data<float>(), lines(bits), lines(window));
+}
 
 }  // namespace bitgrad
 

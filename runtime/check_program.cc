@@ -6,7 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/encoding.h"
 #include "core/status_macros.h"
+#include "ops/conv_kernel.h"
 #include "runtime/blob_layout.h"
+#include "runtime/image_geometry.h"
 
 namespace bitgrad {
 namespace {
@@ -38,6 +40,14 @@ absl::StatusOr<Shape> CheckExampleShape(absl::Span<const int64_t> dims) {
   return shape;
 }
 
+// A vector's one row is an example either way.
+bool ReadsBits(const Instruction& instruction, const PackedValue& value) {
+  const bool vector = value.example.rank() == 1;
+  if (instruction.has_linear()) return vector || !value.rows_are_examples;
+  const bool image = instruction.has_conv2d() || instruction.has_max_pool() || instruction.has_reshape();
+  return image && (vector || value.rows_are_examples);
+}
+
 template <typename Repeated>
 absl::Span<const int64_t> Dims(const Repeated& field) {
   return {field.data(), static_cast<size_t>(field.size())};
@@ -56,11 +66,18 @@ class Checker {
   absl::Status CheckHead();
   absl::StatusOr<PackedValue> CheckInstruction(const Instruction& instruction);
   absl::StatusOr<PackedValue> CheckLinear(const packed::Linear& linear);
+  absl::StatusOr<PackedValue> CheckConv2d(const packed::Conv2d& conv);
+  absl::StatusOr<PackedValue> CheckPool(const char* kind, const packed::Pool& pool);
   absl::StatusOr<PackedValue> CheckBatchNorm(const packed::BatchNorm& batch_norm);
   absl::StatusOr<PackedValue> CheckUnary(const packed::Unary& unary);
   absl::StatusOr<PackedValue> CheckBinary(const packed::Binary& binary);
   absl::StatusOr<PackedValue> CheckConcat();
   absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
+
+  // What linear and conv2d have in common: the operand, its quantizer and the weight, of which the shape is returned; and what
+  // becomes of the sums. `threshold` is null where there is none.
+  absl::StatusOr<Shape> CheckProduct(const std::string& kind, const std::string& input_quantizer, int weight_id);
+  absl::Status CheckOutput(const std::string& kind, int weight_id, float scale, const packed::Threshold* threshold);
 
   absl::Status CheckOperands(const Instruction& instruction);
   absl::Status CheckOperandCount(int count) const;
@@ -101,8 +118,10 @@ absl::Status Checker::CheckOperands(const Instruction& instruction) {
     if (id < 0 || id >= static_cast<int>(program_.values.size())) {
       return Error("operands: value ", id, " is not made before it is used");
     }
-    if (program_.values[id].is_bits && !instruction.has_linear()) {
-      return Error("operands: value ", id, " is bits, which only linear can read");
+    const PackedValue& value = program_.values[id];
+    if (value.is_bits && !ReadsBits(instruction, value)) {
+      return Error("operands: value ", id, " is bits, which only linear, conv2d, max_pool and reshape can read, images of "
+                   "bits all but linear, vectors of bits all");
     }
   }
   return absl::OkStatus();
@@ -124,41 +143,77 @@ absl::Status Checker::CheckQuantizer(const std::string& field, const std::string
   return absl::OkStatus();
 }
 
-absl::StatusOr<PackedValue> Checker::CheckLinear(const packed::Linear& linear) {
+absl::StatusOr<Shape> Checker::CheckProduct(const std::string& kind, const std::string& input_quantizer, int weight_id) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
-  const PackedValue& x = operand(0);
-  BITGRAD_RETURN_IF_ERROR(CheckQuantizer("linear.input_quantizer", linear.input_quantizer()));
-  const Encoding input = quantizer_.encoding();
-  if (x.is_bits && input.kind != EncodingKind::kBinary) {
-    return Error("linear.input_quantizer: '", linear.input_quantizer(),
-                 "' is not binary, but the operand is bits");
+  BITGRAD_RETURN_IF_ERROR(CheckQuantizer(kind + ".input_quantizer", input_quantizer));
+  if (operand(0).is_bits && quantizer_.encoding().kind != EncodingKind::kBinary) {
+    return Error(kind, ".input_quantizer: '", input_quantizer, "' is not binary, but the operand is bits");
   }
-  BITGRAD_ASSIGN_OR_RETURN(const Blob* weight, UseBlob("linear.weight", linear.weight()));
+  BITGRAD_ASSIGN_OR_RETURN(const Blob* weight, UseBlob((kind + ".weight").c_str(), weight_id));
   const Shape shape = ShapeOf(*weight);
   if (shape.rank() != 2 || (!IsCodes(weight->kind()) && weight->kind() != Blob::FLOAT32)) {
-    return Error("linear.weight: blob ", linear.weight(), " (", weight->name(), ") is ",
-                 Blob::Kind_Name(weight->kind()), " ", shape.ToString(), ", no matrix of weights");
+    return Error(kind, ".weight: blob ", weight_id, " (", weight->name(), ") is ", Blob::Kind_Name(weight->kind()), " ",
+                 shape.ToString(), ", no matrix of weights");
   }
-  const int64_t out = shape.dim(0);
-  const int64_t in = shape.dim(1);
-  if (x.example.cols() != in) {
-    return Error("linear.weight: its shape ", shape.ToString(),
-                 " does not go with examples of shape ", x.example.ToString());
+  return shape;
+}
+
+absl::Status Checker::CheckOutput(const std::string& kind, int weight_id, float scale, const packed::Threshold* threshold) {
+  if (!std::isfinite(scale)) return Error(kind, ".scale is not finite");
+  if (threshold == nullptr) return absl::OkStatus();
+  const Blob& weight = header_.blobs(weight_id);
+  const Shape shape = ShapeOf(weight);
+  if (!DotIsExact(quantizer_.encoding(), EncodingOf(weight), shape.dim(1))) {
+    return Error(kind, ".threshold: the sums that it compares are no exact integers");
   }
-  std::vector<int64_t> dims(x.example.dims().begin(), x.example.dims().end());
-  dims.back() = out;
-  BITGRAD_ASSIGN_OR_RETURN(const Shape y, CheckExampleShape(dims));
-  if (!std::isfinite(linear.scale())) return Error("linear.scale is not finite");
-  if (!linear.has_threshold()) return PackedValue{.example = y};
-  if (!DotIsExact(input, EncodingOf(*weight), in)) {
-    return Error("linear.threshold: the sums that it compares are no exact integers");
-  }
-  if (linear.scale() != 0) return Error("linear.scale: with a threshold there is none");
-  const packed::Threshold& threshold = linear.threshold();
+  if (scale != 0) return Error(kind, ".scale: with a threshold there is none");
   BITGRAD_RETURN_IF_ERROR(
-      UseBlob("linear.threshold.thresholds", threshold.thresholds(), Blob::INT32, {out}));
-  BITGRAD_RETURN_IF_ERROR(UseBlob("linear.threshold.flips", threshold.flips(), Blob::FLAGS, {out}));
-  return PackedValue{.example = y, .is_bits = true};
+      UseBlob((kind + ".threshold.thresholds").c_str(), threshold->thresholds(), Blob::INT32, {shape.dim(0)}));
+  return UseBlob((kind + ".threshold.flips").c_str(), threshold->flips(), Blob::FLAGS, {shape.dim(0)});
+}
+
+absl::StatusOr<PackedValue> Checker::CheckLinear(const packed::Linear& linear) {
+  BITGRAD_ASSIGN_OR_RETURN(const Shape weight, CheckProduct("linear", linear.input_quantizer(), linear.weight()));
+  const Shape& x = operand(0).example;
+  if (x.cols() != weight.dim(1)) {
+    return Error("linear.weight: its shape ", weight.ToString(), " does not go with examples of shape ", x.ToString());
+  }
+  std::vector<int64_t> dims(x.dims().begin(), x.dims().end());
+  dims.back() = weight.dim(0);
+  BITGRAD_ASSIGN_OR_RETURN(const Shape y, CheckExampleShape(dims));
+  const packed::Threshold* threshold = linear.has_threshold() ? &linear.threshold() : nullptr;
+  BITGRAD_RETURN_IF_ERROR(CheckOutput("linear", linear.weight(), linear.scale(), threshold));
+  return PackedValue{.example = y, .is_bits = threshold != nullptr};
+}
+
+absl::StatusOr<PackedValue> Checker::CheckConv2d(const packed::Conv2d& conv) {
+  BITGRAD_ASSIGN_OR_RETURN(const Shape weight, CheckProduct("conv2d", conv.input_quantizer(), conv.weight()));
+  BITGRAD_ASSIGN_OR_RETURN(const ConvGeometry geometry, GeometryOf(conv, operand(0).example, weight));
+  const Encoding input = quantizer_.encoding();
+  int32_t code;
+  if (input.is_integer() && geometry.has_border() && !BorderCode(input, quantizer_.scale(0), geometry.padding, &code)) {
+    return Error("conv2d.padding: ", packed::Conv2d::Padding_Name(conv.padding()), " is no value of '",
+                 conv.input_quantizer(), "'");
+  }
+  BITGRAD_ASSIGN_OR_RETURN(
+      const Shape y, CheckExampleShape({geometry.out_height(), geometry.out_width(), geometry.filters}));
+  const packed::Threshold* threshold = conv.has_threshold() ? &conv.threshold() : nullptr;
+  BITGRAD_RETURN_IF_ERROR(CheckOutput("conv2d", conv.weight(), conv.scale(), threshold));
+  return PackedValue{.example = y, .is_bits = threshold != nullptr, .rows_are_examples = threshold != nullptr};
+}
+
+absl::StatusOr<PackedValue> Checker::CheckPool(const char* kind, const packed::Pool& pool) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  const PackedValue& x = operand(0);
+  absl::StatusOr<PoolGeometry> geometry = GeometryOf(pool, x.example);
+  if (!geometry.ok()) return Error(kind, ": ", geometry.status().message());
+  BITGRAD_ASSIGN_OR_RETURN(
+      const Shape y, CheckExampleShape({geometry->out_height(), geometry->out_width(), geometry->channels}));
+  if (pool.has_flips()) {
+    if (!x.is_bits) return Error(kind, ".flips: the operand is no bits");
+    BITGRAD_RETURN_IF_ERROR(UseBlob("max_pool.flips", pool.flips(), Blob::FLAGS, {geometry->channels}));
+  }
+  return PackedValue{.example = y, .is_bits = x.is_bits, .rows_are_examples = x.rows_are_examples};
 }
 
 absl::StatusOr<PackedValue> Checker::CheckBatchNorm(const packed::BatchNorm& batch_norm) {
@@ -233,7 +288,8 @@ absl::StatusOr<PackedValue> Checker::CheckReshape(const packed::Reshape& reshape
     return Error("reshape.shape: ", shape->ToString(), " has not the elements of ",
                  operand(0).example.ToString());
   }
-  return PackedValue{.example = *std::move(shape)};
+  const PackedValue& x = operand(0);
+  return PackedValue{.example = *std::move(shape), .is_bits = x.is_bits, .rows_are_examples = x.is_bits};
 }
 
 absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruction) {
@@ -242,6 +298,12 @@ absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruc
   switch (instruction.kind_case()) {
     case Instruction::kLinear:
       return CheckLinear(instruction.linear());
+    case Instruction::kConv2D:
+      return CheckConv2d(instruction.conv2d());
+    case Instruction::kMaxPool:
+      return CheckPool("max_pool", instruction.max_pool());
+    case Instruction::kAveragePool:
+      return CheckPool("average_pool", instruction.average_pool());
     case Instruction::kBatchNorm:
       return CheckBatchNorm(instruction.batch_norm());
     case Instruction::kUnary:

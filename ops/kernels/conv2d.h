@@ -47,6 +47,7 @@ struct ConvGeometry {
   int64_t group_channels() const { return channels / groups; }                              // C/G
   int64_t group_filters() const { return filters / groups; }                                // O/G
   int64_t patch_size() const { return kernel_height * kernel_width * group_channels(); }    // terms of a sum
+  bool has_border() const { return pad_height > 0 || pad_width > 0; }
   int64_t macs() const { return pixels() * filters * patch_size(); }
 };
 
@@ -61,9 +62,9 @@ using Conv2dBackwardInputF32 = void(ExecContext& context, const ConvGeometry& ge
 using Conv2dBackwardWeightF32 = void(ExecContext& context, const ConvGeometry& geometry, const float* x, const float* dy,
                                      float* dw);
 
-// y = x with the border of `padding` around it: [N, H + 2 pad_height, W + 2 pad_width, C]. For the border that the three above
+// y = x with the border around it, of the value `border`: [N, H + 2 pad_height, W + 2 pad_width, C]. For what the three above
 // do not know.
-using PadImageF32 = void(ExecContext& context, const ConvGeometry& geometry, const float* x, float* y);
+using PadImageF32 = void(ExecContext& context, const ConvGeometry& geometry, float border, const float* x, float* y);
 
 // ---- Few bits. Sums are exact integers. out.floats [N*P*Q, O], or out.bits [N, P*Q*O], a bit image; out.threshold and
 // out.flip [O].
@@ -77,10 +78,6 @@ using PackedConv2d = void(ExecContext& context, const ConvGeometry& geometry, Co
 // REQUIRES: DotIsExact(x.encoding, w.encoding, patch_size()); |padding_code| <= x.encoding.max_code().
 using CodedConv2d = void(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x,
                          const ConstPlanesView& w, int32_t padding_code, const DotOutput& out);
-
-// The patches of a bit image, of group `group`: patches [N*P*Q, R*S*C/G], the border as bit `border_bit`.
-using BitPatches = void(ExecContext& context, const ConvGeometry& geometry, int64_t group, ConstBitMatrixView x,
-                        bool border_bit, BitMatrixView patches);
 
 }  // namespace bitgrad
 

@@ -38,7 +38,6 @@ struct Kernels {
   Kernel<PadImageF32> pad_image_f32{"pad_image_f32"};
   Kernel<PackedConv2d> packed_conv2d{"packed_conv2d"};
   Kernel<CodedConv2d> coded_conv2d{"coded_conv2d"};
-  Kernel<BitPatches> bit_patches{"bit_patches"};
 
   Kernel<MaxPoolForward> max_pool_forward{"max_pool_forward"};
   Kernel<MaxPoolBackward> max_pool_backward{"max_pool_backward"};

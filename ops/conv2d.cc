@@ -1,0 +1,272 @@
+#include "ops/conv2d.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "ops/coded_product.h"
+#include "ops/conv_kernel.h"
+#include "ops/op_recorder.h"
+#include "ops/quantize_operand.h"
+
+namespace bitgrad {
+namespace {
+
+// What the backward pass keeps: operands as bits or stored codes where they have any, masks, shapes. Images are kept as
+// matrices [N, H*W*C], filters as [O, R*S*C/G].
+struct Saved {
+  ConvGeometry geometry;
+  Shape x_shape, w_shape, y_shape;
+  Shape image_rows, filter_rows;
+  QuantizedOperand x, w;
+  Surrogate x_surrogate, w_surrogate;
+  Quantizer gradient_quantizer;
+  RngStream gradient_rng;
+  int32_t border_code = 0;
+
+  ConvKernel kernel() const { return ChooseConvKernel(x.encoding, w.encoding, geometry); }
+  // At the border of x's codes, as floats.
+  float border() const {
+    if (x.encoding.is_integer()) return static_cast<float>(border_code);
+    return geometry.padding == Padding::kPlusOne ? 1.0f : -1.0f;
+  }
+};
+
+// Stored codes of any integer operand, bits included.
+Tensor StoredCodes(ExecContext& context, const QuantizedOperand& operand, const Shape& shape) {
+  if (operand.bits == nullptr) return operand.codes.Alias();
+  const Tensor floats = FloatCodes(context, operand, shape);
+  Tensor codes(shape, DType::kUint8, context.allocator());
+  KernelsFor(context.device())
+      .pack_codes(context, operand.encoding, floats.matrix<float>(), codes.mutable_matrix<uint8_t>());
+  return codes;
+}
+
+// conv(c_x, c_w) * scale
+Tensor Product(ExecContext& context, const Saved& saved) {
+  const QuantizedOperand &x = saved.x, &w = saved.w;
+  const Kernels& kernels = KernelsFor(context.device());
+  Tensor y(saved.y_shape, DType::kFloat32, context.allocator());
+  const float scale = x.scale * w.scale;
+  const DotOutput out = {.floats = y.mutable_matrix<float>(), .scale = scale};
+  switch (saved.kernel()) {
+    case ConvKernel::kXnorPopcount:
+      kernels.packed_conv2d(context, saved.geometry, x.bits->view(), w.bits->view(), out);
+      break;
+    case ConvKernel::kCodes: {
+      const Tensor codes = StoredCodes(context, x, saved.image_rows);
+      std::optional<CodePlanes> packed;
+      if (w.bits == nullptr) packed.emplace(context, ConstCodesView{w.encoding, w.codes.matrix<uint8_t>()});
+      kernels.coded_conv2d(context, saved.geometry, {x.encoding, codes.matrix<uint8_t>()},
+                           packed ? packed->view() : BinaryPlanes(w.bits->view()), saved.border_code, out);
+      break;
+    }
+    case ConvKernel::kFloat: {
+      const Tensor x_codes = FloatCodes(context, x, saved.image_rows);
+      const Tensor w_codes = FloatCodes(context, w, saved.filter_rows);
+      float* const data = y.mutable_data<float>();
+      FloatConvolution(context, saved.geometry, saved.border(), x_codes.data<float>(), w_codes.data<float>(), data);
+      if (scale != 1.0f) kernels.scale_f32(context, scale, data, /*accumulate=*/false, data, y.num_elements());
+      break;
+    }
+  }
+  return y;
+}
+
+void ScaleInPlace(Tape::GradientSink& sink, float scale, Tensor& y) {
+  if (scale == 1.0f) return;
+  float* const data = y.mutable_data<float>();
+  KernelsOf(sink).scale_f32(sink.context(), scale, data, /*accumulate=*/false, data, y.num_elements());
+}
+
+// The gradient of the operand, as the matrix that was quantized, through the surrogate and in the operand's shape.
+Tensor ThroughSurrogate(Tape::GradientSink& sink, const Surrogate& surrogate, Tensor gradient, const Shape& rows,
+                        const Shape& shape) {
+  if (surrogate.passes()) return gradient.Alias(shape);
+  Tensor matrix = gradient.Alias(rows);
+  gradient = Tensor();  // The surrogate works in place on what nobody else holds.
+  return surrogate.Apply(sink.context(), std::move(matrix)).Alias(shape);
+}
+
+Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+  ExecContext& context = sink.context();
+  const Tensor codes = FloatCodes(context, saved.w, saved.filter_rows);
+  Tensor dx = NewTensor(sink, saved.x_shape);
+  // The border is constant: whatever its value, it takes no gradient.
+  KernelsOf(sink).conv2d_backward_input_f32(context, saved.geometry, dy.data<float>(), codes.data<float>(),
+                                            dx.mutable_data<float>());
+  ScaleInPlace(sink, saved.w.scale, dx);
+  return ThroughSurrogate(sink, saved.x_surrogate, std::move(dx), saved.image_rows, saved.x_shape);
+}
+
+Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+  ExecContext& context = sink.context();
+  const Kernels& kernels = KernelsOf(sink);
+  const ConvGeometry& geometry = saved.geometry;
+  const Tensor codes = FloatCodes(context, saved.x, saved.image_rows);
+  Tensor dw = NewTensor(sink, saved.w_shape);
+  if (geometry.padding == Padding::kZero || !geometry.has_border()) {
+    kernels.conv2d_backward_weight_f32(context, geometry, codes.data<float>(), dy.data<float>(),
+                                       dw.mutable_data<float>());
+  } else {
+    const ConvGeometry padded = WithBorderInImage(geometry);
+    Tensor image = NewTensor(sink, {padded.batch, padded.height, padded.width, padded.channels});
+    kernels.pad_image_f32(context, geometry, saved.border(), codes.data<float>(), image.mutable_data<float>());
+    kernels.conv2d_backward_weight_f32(context, padded, image.data<float>(), dy.data<float>(), dw.mutable_data<float>());
+  }
+  ScaleInPlace(sink, saved.x.scale, dw);
+  return ThroughSurrogate(sink, saved.w_surrogate, std::move(dw), saved.filter_rows, saved.w_shape);
+}
+
+// A row, where the quantizer has a scale for each, is an example.
+Tensor QuantizeGradient(ExecContext& context, const Saved& saved, const Tensor& dy) {
+  const Quantizer& quantizer = saved.gradient_quantizer;
+  const int64_t batch = saved.geometry.batch;
+  const Tensor rows = dy.Alias({batch, dy.num_elements() / batch});
+  const Tensor statistic = ComputeStatistic(context, quantizer, rows);
+  Tensor quantized(rows.shape(), DType::kFloat32, context.allocator());
+  KernelsFor(context.device())
+      .quantize_values(context, quantizer, rows.matrix<float>(), StatisticData(statistic), saved.gradient_rng,
+                       quantized.mutable_matrix<float>());
+  return quantized.Alias(dy.shape());
+}
+
+void Backward(const Saved& saved, Tape::GradientSink& sink) {
+  const Tensor dy = saved.gradient_quantizer.is_identity()
+                        ? sink.output_gradient().Alias()
+                        : QuantizeGradient(sink.context(), saved, sink.output_gradient());
+  const Encoding gradient = saved.gradient_quantizer.encoding();
+  const int64_t macs = saved.geometry.macs();
+  if (sink.wants(0)) {
+    sink.Add(0, InputGradient(sink, saved, dy));
+    sink.Count(CountDot(gradient, saved.w.encoding, macs));
+  }
+  if (sink.wants(1)) {
+    sink.Add(1, WeightGradient(sink, saved, dy));
+    sink.Count(CountDot(gradient, saved.x.encoding, macs));
+  }
+}
+
+ConvGeometry GeometryOf(const Shape& x, const Shape& w, const ConvOptions& options) {
+  return {.batch = x.dim(0),
+          .height = x.dim(1),
+          .width = x.dim(2),
+          .channels = x.dim(3),
+          .filters = w.dim(0),
+          .kernel_height = w.dim(1),
+          .kernel_width = w.dim(2),
+          .stride_height = options.stride.height,
+          .stride_width = options.stride.width,
+          .pad_height = options.pad.height,
+          .pad_width = options.pad.width,
+          .dilation_height = options.dilation.height,
+          .dilation_width = options.dilation.width,
+          .groups = options.groups,
+          .padding = options.padding};
+}
+
+// What is wrong with the operands, or nothing.
+std::string Misfit(const Shape& x, const Shape& w, const ConvOptions& options) {
+  if (x.rank() != 4 || w.rank() != 4 || options.groups < 1 || x.dim(3) != w.dim(3) * options.groups ||
+      w.dim(0) % options.groups != 0) {
+    return absl::StrCat("input ", x.ToString(), " and weight ", w.ToString(), " in ", options.groups,
+                        " groups do not match; they have to be [batch, height, width, channels] and [filters, height, "
+                        "width, channels / groups], and groups has to divide filters");
+  }
+  const auto positive = [](const Extent2d& e) { return e.height > 0 && e.width > 0; };
+  if (!positive(options.stride) || !positive(options.dilation) || options.pad.height < 0 || options.pad.width < 0 ||
+      w.dim(1) < 1 || w.dim(2) < 1 || w.dim(3) < 1 || x.dim(0) < 1) {
+    return absl::StrCat("batch ", x.dim(0), ", weight ", w.ToString(), ", stride [", options.stride.height, ", ", options.stride.width,
+                        "] and dilation [", options.dilation.height, ", ", options.dilation.width,
+                        "] have to be positive, pad [", options.pad.height, ", ", options.pad.width, "] not negative");
+  }
+  const int64_t span_height = options.dilation.height * (w.dim(1) - 1) + 1;
+  const int64_t span_width = options.dilation.width * (w.dim(2) - 1) + 1;
+  if (x.dim(1) + 2 * options.pad.height < span_height || x.dim(2) + 2 * options.pad.width < span_width) {
+    return absl::StrCat("input ", x.ToString(), " with pad [", options.pad.height, ", ", options.pad.width,
+                        "] is smaller than the kernel, which spans [", span_height, ", ", span_width, "]");
+  }
+  return "";
+}
+
+}  // namespace
+
+Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const LinearQuantizers& quantizers) {
+  OpRecorder op("conv2d", {x, w});
+  if (!op.ok()) return op.Failed();
+  const Shape x_shape = x.shape(), w_shape = w.shape();
+  if (const std::string misfit = Misfit(x_shape, w_shape, options); !misfit.empty()) return op.Fail(misfit);
+  for (const Quantizer* q : {&quantizers.input, &quantizers.weight}) {
+    if (q->statistic() == Statistic::kRowMaxAbs) {
+      return op.Fail("quantizer '", q->ToString(), "' has a scale for each row; it is for gradients");
+    }
+  }
+  if (quantizers.gradient.encoding().kind == EncodingKind::kSigned) {
+    return op.Fail("gradient quantizer '", quantizers.gradient.ToString(),
+                   "' makes products of int8, which are for linear layers only; use dorefa_gradient here");
+  }
+  ExecContext& context = op.context();
+  const bool training = op.training();
+  const Quantizer input = training ? quantizers.input : quantizers.input.AtEvaluation(QuantizerRole::kActivation);
+  const Quantizer weight = training ? quantizers.weight : quantizers.weight.AtEvaluation(QuantizerRole::kWeight);
+
+  const ConvGeometry geometry = GeometryOf(x_shape, w_shape, options);
+  if (input.encoding().kind == EncodingKind::kBinary && weight.encoding().kind == EncodingKind::kBinary &&
+      geometry.patch_size() >= kMaxExactFloatInteger) {
+    return op.Fail("inner dimension ", geometry.patch_size(), " is not below 2^24");
+  }
+  const auto shared = std::make_shared<Saved>(Saved{
+      .geometry = geometry,
+      .x_shape = x_shape,
+      .w_shape = w_shape,
+      .y_shape = Shape({geometry.batch, geometry.out_height(), geometry.out_width(), geometry.filters}),
+      .image_rows = Shape({geometry.batch, geometry.height * geometry.width * geometry.channels}),
+      .filter_rows = Shape({geometry.filters, geometry.patch_size()}),
+  });
+  Saved& saved = *shared;
+  const RngStream x_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
+  Surrogate* const x_surrogate = op.wants(0) ? &saved.x_surrogate : nullptr;
+  const auto pending = std::dynamic_pointer_cast<const PendingBatchNorm>(op.pending(0));
+  if (pending != nullptr && TakesSigns(input)) {
+    saved.x = QuantizePending(context, input, *pending, saved.image_rows, x_surrogate);
+  } else {
+    saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0).Alias(saved.image_rows), x_rng,
+                              x_surrogate);
+  }
+  saved.w = QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1).Alias(saved.filter_rows),
+                            op.tape().NextRandomStream(RngPurpose::kQuantizer),
+                            op.wants(1) ? &saved.w_surrogate : nullptr);
+  saved.gradient_quantizer = quantizers.gradient;
+  saved.gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
+  if (saved.x.encoding.is_integer() && geometry.has_border() &&
+      !BorderCode(saved.x.encoding, saved.x.scale, options.padding, &saved.border_code)) {
+    return op.Fail("a border of ", options.padding == Padding::kPlusOne ? "+1" : "-1", " is no value of input quantizer '",
+                   input.ToString(), "', whose values are multiples of ", saved.x.scale, "; pad with zero");
+  }
+
+  if (const BitMatrix& window = saved.x_surrogate.window(); !window.is_null()) {
+    int64_t inside = 0;
+    op.kernels().count_ones(context, window.view(), &inside);
+    op.tape().Observe(inside, window.rows() * window.cols());
+  }
+  Tensor y = Product(context, saved);
+  op.tape().Count(CountDot(saved.x.encoding, saved.w.encoding, geometry.macs()));
+  std::shared_ptr<const RecomputeFunction> recompute;
+  if (training && saved.kernel() != ConvKernel::kFloat) {
+    recompute = std::make_shared<const RecomputeFunction>([shared](ExecContext& c) { return Product(c, *shared); });
+  }
+  return op.Record(std::move(y),
+                   {{"input_quantizer", input.ToString()},
+                    {"weight_quantizer", weight.ToString()},
+                    {"stride_height", geometry.stride_height},
+                    {"stride_width", geometry.stride_width},
+                    {"pad_height", geometry.pad_height},
+                    {"pad_width", geometry.pad_width},
+                    {"dilation_height", geometry.dilation_height},
+                    {"dilation_width", geometry.dilation_width},
+                    {"groups", geometry.groups},
+                    {"padding", static_cast<int64_t>(geometry.padding)}},
+                   [shared](Tape::GradientSink& sink) { Backward(*shared, sink); }, std::move(recompute));
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,58 @@
+#include "runtime/packed_weights.h"
+
+#include <algorithm>
+
+#include "ops/dispatch.h"
+#include "runtime/blob_layout.h"
+
+namespace bitgrad {
+namespace {
+
+// The codes of a weight blob as floats, [out, in].
+Tensor ExpandCodes(const PackedModel& model, int blob) {
+  const packed::Blob& descriptor = model.blob(blob);
+  const Encoding encoding = EncodingOf(descriptor);
+  const int planes = PlaneCount(descriptor);
+  Tensor weights(ShapeOf(descriptor), DType::kFloat32);
+  const MatrixView<float> w = weights.mutable_matrix<float>();
+  for (int64_t i = 0; i < w.rows; ++i) {
+    for (int64_t j = 0; j < w.cols; ++j) {
+      int64_t c = 0;
+      for (int p = 0; p < planes; ++p) c |= int64_t{model.plane(blob, p).bit(i, j)} << p;
+      w.at(i, j) = static_cast<float>(CodeOf(encoding, c));
+    }
+  }
+  return weights;
+}
+
+}  // namespace
+
+PackedWeights::PackedWeights(const PackedModel& model, int blob, bool as_floats) {
+  const packed::Blob& weight = model.blob(blob);
+  if (!as_floats) {
+    planes_.encoding = EncodingOf(weight);
+    for (int p = 0; p < PlaneCount(weight); ++p) planes_.planes[p] = model.plane(blob, p);
+  } else if (weight.kind() == packed::Blob::FLOAT32) {
+    const Shape shape = ShapeOf(weight);
+    floats_ = {model.floats(blob).data(), shape.rows(), shape.cols()};
+  } else {
+    expanded_ = ExpandCodes(model, blob);
+    floats_ = expanded_.matrix<float>();
+  }
+}
+
+PackedThreshold::PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold,
+                                 int64_t count) {
+  if (!present) return;
+  thresholds_ = model.ints(threshold.thresholds());
+  flips_ = Flags(model, threshold.flips(), count);
+}
+
+std::vector<uint8_t> Flags(const PackedModel& model, int blob, int64_t count) {
+  const ConstBitMatrixView row = model.plane(blob, 0);
+  std::vector<uint8_t> flags(static_cast<size_t>(count));
+  for (int64_t j = 0; j < count; ++j) flags[j] = row.bit(0, j) ? 1 : 0;
+  return flags;
+}
+
+}  // namespace bitgrad

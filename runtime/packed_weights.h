@@ -1,0 +1,53 @@
+// PackedWeights: the weights of a linear or a convolution in the form that its kernels take: the file's own bits or floats, or,
+// for a product of floats, the codes expanded once.
+
+#ifndef BITGRAD_RUNTIME_PACKED_WEIGHTS_H_
+#define BITGRAD_RUNTIME_PACKED_WEIGHTS_H_
+
+#include <vector>
+
+#include "absl/types/span.h"
+#include "core/tensor.h"
+#include "core/view.h"
+#include "ops/kernels/coded_gemm.h"
+#include "proto/packed_model.pb.h"
+#include "runtime/frame.h"
+#include "runtime/packed_model.h"
+
+namespace bitgrad {
+
+class PackedWeights {
+ public:
+  // REQUIRES: the model outlives this.
+  PackedWeights(const PackedModel& model, int blob, bool as_floats);
+
+  const ConstPlanesView& planes() const { return planes_; }        // unless as_floats
+  const ConstMatrixView<float>& floats() const { return floats_; }  // where as_floats
+
+ private:
+  ConstPlanesView planes_;
+  Tensor expanded_;
+  ConstMatrixView<float> floats_;
+};
+
+// Integer thresholds behind exact sums, ready for kernels; empty where there are none.
+class PackedThreshold {
+ public:
+  PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold, int64_t count);
+
+  bool present() const { return thresholds_.data() != nullptr; }
+  DotOutput Output(BitMatrixView bits) const {
+    return {.bits = bits, .threshold = thresholds_.data(), .flip = flips_.data()};
+  }
+
+ private:
+  absl::Span<const int32_t> thresholds_;
+  std::vector<uint8_t> flips_;
+};
+
+// A row of flags as bytes.
+std::vector<uint8_t> Flags(const PackedModel& model, int blob, int64_t count);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_PACKED_WEIGHTS_H_

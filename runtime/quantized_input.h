@@ -1,0 +1,48 @@
+// QuantizedInput: what a linear or a convolution multiplies its weights with: the value of another instruction through the
+// input quantizer, as bits, as stored codes or as floats, whichever the kernel takes. Pixels become codes by a table.
+
+#ifndef BITGRAD_RUNTIME_QUANTIZED_INPUT_H_
+#define BITGRAD_RUNTIME_QUANTIZED_INPUT_H_
+
+#include <array>
+#include <cstdint>
+
+#include "core/bit_matrix.h"
+#include "core/tensor.h"
+#include "core/view.h"
+#include "ops/quantizers/quantizer.h"
+#include "runtime/frame.h"
+#include "runtime/packed_model.h"
+
+namespace bitgrad {
+
+class QuantizedInput {
+ public:
+  // Of the first operand of instruction i, seen as a matrix of `cols` columns.
+  QuantizedInput(const PackedModel& model, int i, int64_t cols, Frame& frame);
+
+  const Quantizer& quantizer() const { return quantizer_; }
+
+  // The views hold until the next call. Bits: REQUIRES a binary quantizer; codes: one of integers.
+  ConstBitMatrixView Bits(Frame& frame);
+  ConstMatrixView<uint8_t> Codes(Frame& frame);
+  // Codes as floats; the values themselves where the quantizer is the identity.
+  ConstMatrixView<float> Terms(Frame& frame);
+
+ private:
+  ConstMatrixView<float> Floats(Frame& frame) const;
+
+  int operand_;  // value id
+  bool is_bits_;
+  int64_t cols_;
+  Quantizer quantizer_;
+  std::array<uint8_t, 256> pixel_codes_ = {};  // pixel -> c
+  bool pixels_are_codes_ = true;               // pixel_codes_[p] == p
+  Tensor codes_;
+  Tensor terms_;
+  BitMatrix bits_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_QUANTIZED_INPUT_H_
