@@ -36,6 +36,9 @@ struct Dataset {
     return images.shape().dim(1) * images.shape().dim(2) * images.shape().dim(3);
   }
 
+  // [height, width, channels]. REQUIRES: Validate().ok().
+  Shape image_shape() const { return Shape(images.shape().dims().subspan(1)); }
+
   // InvalidArgument, with what was expected and what was found, unless: images and labels have the
   // shapes and dtypes above and the same count, the count and all extents are positive, and every
   // label is in range.

@@ -18,9 +18,11 @@ Quantizer InputQuantizer(const Tape::Node& node) {
   return parsed.ok() ? *parsed : Quantizer();
 }
 
-// Whether `node` reads `value` as the input of a linear op that binarizes it by a fixed rule.
+bool IsProduct(const Tape::Node& node) { return node.descriptor.op == "linear" || node.descriptor.op == "conv2d"; }
+
+// Whether `node` reads `value` as the input of a linear or conv2d op that binarizes it by a fixed rule.
 bool BinarizesInput(const Tape::Node& node, int value, Quantizer* quantizer) {
-  if (node.descriptor.op != "linear" || node.inputs[0] != value || node.inputs[1] == value) return false;
+  if (!IsProduct(node) || node.inputs[0] != value || node.inputs[1] == value) return false;
   *quantizer = InputQuantizer(node);
   return quantizer->encoding().kind == EncodingKind::kBinary &&
          quantizer->statistic() == Statistic::kNone && !quantizer->info().stochastic;
@@ -48,7 +50,8 @@ bool IsMonotone(const Recording& recording, const Tape::Node& node, int value) {
   if (node.descriptor.op == "batch_norm") return true;
   if (IsArithmetic(node)) {
     // One number per column: not a constant of the whole batch's shape.
-    return recording.node(node.inputs[1]).shape == Shape({node.shape.cols()}) && node.shape.rank() == 2;
+    return recording.node(node.inputs[1]).shape == Shape({node.shape.cols()}) &&
+           (node.shape.rank() == 2 || node.shape.rank() == 4);
   }
   return IsUnary(node) && node.descriptor.Get<double>("parameter", 0) >= 0;
 }
@@ -75,27 +78,41 @@ void Apply(ExecContext& context, const Recording& recording, const Tape::Node& n
 
 }  // namespace
 
-FoldChain FindFoldChain(const Recording& recording, int linear) {
+FoldChain FindFoldChain(const Recording& recording, int product) {
   FoldChain chain;
-  int value = linear;
+  const bool is_conv = recording.node(product).descriptor.op == "conv2d";
+  int value = product;
   while (value != recording.output() && !recording.consumers(value).empty()) {
     const auto consumers = recording.consumers(value);
     if (std::all_of(consumers.begin(), consumers.end(), [&](int consumer) {
-          return BinarizesInput(recording.node(consumer), value, &chain.quantizer);
+          const Tape::Node& node = recording.node(consumer);
+          // Images of bits are read by convolutions, what lies along the last dimension by linear ops.
+          const bool fits = recording.node(value).shape.rank() == 2 || (node.descriptor.op == "conv2d") == is_conv;
+          return fits && BinarizesInput(node, value, &chain.quantizer);
         })) {
       chain.folds = true;
       return chain;
     }
-    if (consumers.size() != 1 || !IsMonotone(recording, recording.node(consumers[0]), value)) break;
-    value = consumers[0];
+    if (consumers.size() != 1 || chain.reshape >= 0) break;
+    const int next = consumers[0];
+    const Tape::Node& node = recording.node(next);
+    if (is_conv && node.descriptor.op == "max_pool" && chain.pool < 0) {
+      chain.pool = next;
+      chain.pool_is_first = value == product;
+    } else if (is_conv && node.descriptor.op == "reshape") {
+      chain.reshape = next;
+    } else if ((chain.pool >= 0 && !chain.pool_is_first) || !IsMonotone(recording, node, value)) {
+      break;
+    }
+    value = next;
     chain.nodes.push_back(value);
   }
   return FoldChain();
 }
 
-absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording& recording, int linear,
+absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording& recording, int product,
                                           const FoldChain& chain, float scale, int32_t limit) {
-  const int64_t n = recording.node(linear).shape.cols();
+  const int64_t n = recording.node(product).shape.cols();
   const Kernels& kernels = KernelsFor(context.device());
   Tensor x({1, n}, DType::kFloat32);
   BitMatrix bits(1, n);
@@ -104,6 +121,7 @@ absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording&
     std::copy(sums.begin(), sums.end(), x.mutable_data<float>());
     kernels.scale_f32(context, scale, x.data<float>(), /*accumulate=*/false, x.mutable_data<float>(), n);
     for (int node : chain.nodes) {
+      if (node == chain.pool || node == chain.reshape) continue;
       Apply(context, recording, recording.node(node), x);
       for (float value : x.span<float>()) {
         if (!std::isfinite(value)) {

@@ -1,4 +1,4 @@
-// Which ops behind a linear one fold into integer thresholds, and the thresholds.
+// Which ops behind a linear or conv2d fold into integer thresholds, and the thresholds.
 
 #ifndef BITGRAD_EXPORT_FOLD_H_
 #define BITGRAD_EXPORT_FOLD_H_
@@ -13,18 +13,26 @@
 
 namespace bitgrad {
 
-// The nodes between a linear node and the binary inputs that take its result, in order; the last one is what the
+// The nodes between a linear or conv2d node and the binary inputs that take its result, in order; the last one is what the
 // consumers read. Empty, with `folds` false, where something else needs the value or an op is not monotone.
+//
+// Behind a conv2d there may be a max_pool, as the first node or behind all monotone ones, and a reshape as the last:
+//
+//   sign(g(max x)) = (OR (x >= t)) != flip      the pool first: flips come behind it
+//   sign(max g(x)) = OR ((x >= t) != flip)      the pool behind
 struct FoldChain {
   bool folds = false;
   std::vector<int> nodes;
   Quantizer quantizer;  // of the consumers
+  int pool = -1;        // the max_pool among the nodes
+  bool pool_is_first = false;
+  int reshape = -1;     // the reshape among the nodes
 };
-FoldChain FindFoldChain(const Recording& recording, int linear);
+FoldChain FindFoldChain(const Recording& recording, int product);
 
-// The thresholds of `linear`, whose sums are integers in [-limit, limit], scaled by `scale`. Runs the graph's kernels on
+// The thresholds of `product`, whose sums are integers in [-limit, limit], scaled by `scale`. Runs the graph's kernels on
 // candidate sums.
-absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording& recording, int linear,
+absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording& recording, int product,
                                           const FoldChain& chain, float scale, int32_t limit);
 
 }  // namespace bitgrad

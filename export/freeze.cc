@@ -1,5 +1,6 @@
 #include "export/freeze.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
@@ -8,7 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/status_macros.h"
 #include "export/fold.h"
+#include "export/image_nodes.h"
 #include "export/recording.h"
+#include "ops/conv_kernel.h"
 #include "ops/dispatch.h"
 #include "ops/quantize_operand.h"
 
@@ -41,9 +44,15 @@ class Freezer {
   }
 
   absl::Status Emit(int i);
+  absl::Status AddProduct(const Tape::Node& node, const Shape& weight_rows, LinearSpec& spec, Encoding& input_encoding,
+                          Encoding& weight_encoding);
+  absl::Status AddThresholds(int i, const FoldChain& chain, const Encoding& input, const Encoding& weight, int64_t k,
+                             LinearSpec& spec, int& pool_flips);
   absl::Status EmitLinear(int i);
+  absl::Status EmitConv2d(int i);
   absl::Status EmitArithmetic(int i, Binary op);
-  absl::StatusOr<int> Constant(int i);
+  absl::StatusOr<int> Constant(int i) { return Constant(i, recording_.node(i).shape); }
+  absl::StatusOr<int> Constant(int i, const Shape& shape);
   absl::Status CheckFinite(int i) const;
 
   ExecContext& context_;
@@ -70,19 +79,20 @@ absl::Status Freezer::CheckFinite(int i) const {
 }
 
 // The blob of a constant, added at first use.
-absl::StatusOr<int> Freezer::Constant(int i) {
+absl::StatusOr<int> Freezer::Constant(int i, const Shape& shape) {
   const Tape::Node& node = recording_.node(i);
   if (!recording_.is_constant(i)) return Error(node, "has to be a parameter here");
   if (const auto known = constants_.find(i); known != constants_.end()) return known->second;
   BITGRAD_RETURN_IF_ERROR(CheckFinite(i));
-  const int blob = writer_.AddFloats(NameOf(node, i), node.shape, node.value.span<float>());
+  const int blob = writer_.AddFloats(NameOf(node, i), shape, node.value.span<float>());
   constants_.emplace(i, blob);
   return blob;
 }
 
-absl::Status Freezer::EmitLinear(int i) {
-  const Tape::Node& node = recording_.node(i);
-  const int x = node.inputs[0], w = node.inputs[1];
+// The part that linear and conv2d share: weight and scale of `spec`, and the encodings of both operands.
+absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_rows, LinearSpec& spec, Encoding& input_encoding,
+                                 Encoding& weight_encoding) {
+  const int w = node.inputs[1];
   if (!recording_.is_constant(w)) return Error(node, "has a weight that is computed");
   BITGRAD_ASSIGN_OR_RETURN(
       const Quantizer input,
@@ -96,37 +106,83 @@ absl::Status Freezer::EmitLinear(int i) {
   }
   const Tape::Node& latent = recording_.node(w);
   BITGRAD_RETURN_IF_ERROR(CheckFinite(w));
-  LinearSpec spec;
   spec.input_quantizer = input.ToString();
-  const QuantizedOperand codes = QuantizeOperand(context_, weight, QuantizerRole::kWeight, latent.value,
+  const QuantizedOperand codes = QuantizeOperand(context_, weight, QuantizerRole::kWeight, latent.value.Alias(weight_rows),
                                                  RngStream(), /*surrogate=*/nullptr);
   spec.scale = input.scale(0) * codes.scale;
   const std::string name = NameOf(latent, w);
   if (!codes.encoding.is_integer()) {
-    BITGRAD_ASSIGN_OR_RETURN(spec.weight, Constant(w));
+    BITGRAD_ASSIGN_OR_RETURN(spec.weight, Constant(w, weight_rows));
   } else if (codes.bits != nullptr) {
     spec.weight = writer_.AddBits(name, codes.bits->view());
   } else {
-    const Tensor floats = FloatCodes(context_, codes, latent.shape);
+    const Tensor floats = FloatCodes(context_, codes, weight_rows);
     spec.weight = writer_.AddCodes(name, codes.encoding, floats.matrix<float>());
   }
+  input_encoding = input.encoding();
+  weight_encoding = codes.encoding;
+  return absl::OkStatus();
+}
 
-  const int64_t k = latent.shape.cols();
+// Adds the thresholds that the chain behind node i, whose sums have k terms, folds into.
+absl::Status Freezer::AddThresholds(int i, const FoldChain& chain, const Encoding& input, const Encoding& weight, int64_t k,
+                                    LinearSpec& spec, int& pool_flips) {
+  const Tape::Node& node = recording_.node(i);
+  const int64_t limit = k * input.max_code() * weight.max_code();
+  BITGRAD_ASSIGN_OR_RETURN(Thresholds thresholds, FoldThresholds(context_, recording_, i, chain, spec.scale,
+                                                                 static_cast<int32_t>(limit)));
+  spec.thresholds = writer_.AddInts(absl::StrCat(node.layer, "/thresholds"), thresholds.threshold);
+  if (chain.pool >= 0 && chain.pool_is_first) {
+    pool_flips = writer_.AddFlags(absl::StrCat(node.layer, "/pool_flips"), thresholds.flip);
+    std::fill(thresholds.flip.begin(), thresholds.flip.end(), uint8_t{0});
+  }
+  spec.flips = writer_.AddFlags(absl::StrCat(node.layer, "/flips"), thresholds.flip);
+  // The folded nodes have no value of their own.
+  for (int folded : chain.nodes) values_[folded] = kInputValue;
+  return absl::OkStatus();
+}
+
+absl::Status Freezer::EmitLinear(int i) {
+  const Tape::Node& node = recording_.node(i);
+  LinearSpec spec;
+  Encoding input, weight;
+  const Shape& weight_shape = recording_.node(node.inputs[1]).shape;
+  BITGRAD_RETURN_IF_ERROR(AddProduct(node, weight_shape, spec, input, weight));
   int result = i;
-  if (DotIsExact(input.encoding(), codes.encoding, k)) {
+  if (DotIsExact(input, weight, weight_shape.cols())) {
     if (const FoldChain chain = FindFoldChain(recording_, i); chain.folds) {
-      const int64_t limit = k * input.encoding().max_code() * codes.encoding.max_code();
-      BITGRAD_ASSIGN_OR_RETURN(const Thresholds thresholds,
-                               FoldThresholds(context_, recording_, i, chain, spec.scale,
-                                              static_cast<int32_t>(limit)));
-      spec.thresholds = writer_.AddInts(absl::StrCat(node.layer, "/thresholds"), thresholds.threshold);
-      spec.flips = writer_.AddFlags(absl::StrCat(node.layer, "/flips"), thresholds.flip);
+      int no_pool = -1;
+      BITGRAD_RETURN_IF_ERROR(AddThresholds(i, chain, input, weight, weight_shape.cols(), spec, no_pool));
       if (!chain.nodes.empty()) result = chain.nodes.back();
-      // The folded nodes have no value of their own.
-      for (int folded : chain.nodes) values_[folded] = kInputValue;
     }
   }
-  values_[result] = values_[i] = writer_.AddLinear(node.layer, values_[x], spec);
+  values_[result] = values_[i] = writer_.AddLinear(node.layer, values_[node.inputs[0]], spec);
+  return absl::OkStatus();
+}
+
+absl::Status Freezer::EmitConv2d(int i) {
+  const Tape::Node& node = recording_.node(i);
+  const Shape& x = recording_.node(node.inputs[0]).shape;
+  const Shape& w = recording_.node(node.inputs[1]).shape;
+  ConvSpec spec = {.geometry = ConvGeometryOf(node, x, w)};
+  Encoding input, weight;
+  const int64_t k = spec.geometry.patch_size();
+  BITGRAD_RETURN_IF_ERROR(AddProduct(node, {w.dim(0), k}, spec.product, input, weight));
+  FoldChain chain;
+  int pool_flips = -1;
+  // Where the float convolution is the faster one (groups of few channels), its sums stay floats.
+  if (ChooseConvKernel(input, weight, spec.geometry) != ConvKernel::kFloat) chain = FindFoldChain(recording_, i);
+  if (chain.folds) BITGRAD_RETURN_IF_ERROR(AddThresholds(i, chain, input, weight, k, spec.product, pool_flips));
+  int value = values_[i] = writer_.AddConv2d(node.layer, values_[node.inputs[0]], spec);
+  if (chain.pool >= 0) {
+    const Tape::Node& pool = recording_.node(chain.pool);
+    value = writer_.AddMaxPool(pool.layer, value, PoolGeometryOf(pool), pool_flips);
+  }
+  if (chain.reshape >= 0) {
+    const Tape::Node& reshape = recording_.node(chain.reshape);
+    value = writer_.AddReshape(reshape.layer, value, Shape(reshape.shape.dims().subspan(1)));
+  }
+  values_[chain.nodes.empty() ? i : chain.nodes.back()] = value;
   return absl::OkStatus();
 }
 
@@ -160,6 +216,7 @@ absl::Status Freezer::Emit(int i) {
   const Shape example(node.shape.dims().subspan(1));
   const auto operand = [&](int k) { return values_[node.inputs[k]]; };
   if (op == "linear") return EmitLinear(i);
+  if (op == "conv2d") return EmitConv2d(i);
   if (op == "add") return EmitArithmetic(i, Binary::kAdd);
   if (op == "sub") return EmitArithmetic(i, Binary::kSub);
   if (op == "mul") return EmitArithmetic(i, Binary::kMul);
@@ -186,6 +243,10 @@ absl::Status Freezer::Emit(int i) {
     std::vector<int> operands;
     for (size_t k = 0; k < node.inputs.size(); ++k) operands.push_back(operand(k));
     values_[i] = writer_.AddConcat(node.layer, operands);
+  } else if (op == "max_pool") {
+    values_[i] = writer_.AddMaxPool(node.layer, operand(0), PoolGeometryOf(node));
+  } else if (op == "average_pool") {
+    values_[i] = writer_.AddAveragePool(node.layer, operand(0), PoolGeometryOf(node));
   } else if (op == "reshape") {
     values_[i] = writer_.AddReshape(node.layer, operand(0), example);
   } else {

@@ -1,5 +1,7 @@
 #include "models/networks.h"
 
+#include "models/bireal_net_recipe.h"
+#include "models/conv_net_recipe.h"
 #include "models/mlp_recipe.h"
 
 namespace bitgrad {
@@ -7,17 +9,19 @@ namespace {
 
 constexpr NetworkInfo kNetworks[] = {
     {recipe::Model::kMlp, "mlp", MakeMlpFromRecipe, "dense layers with batch norm and quantizers"},
+    {recipe::Model::kConvNet, "conv_net", MakeConvNetFromRecipe, "convolutions, max pooling, dense layers"},
+    {recipe::Model::kBirealNet, "bireal_net", MakeBiRealNetFromRecipe, "residual net of binary convolutions"},
 };
 
 }  // namespace
 
 absl::Span<const NetworkInfo> AllNetworks() { return kNetworks; }
 
-absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, int64_t features,
-                                                   int64_t classes, ParameterStore& store) {
+absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, const Shape& image,
+ int64_t classes, ParameterStore& store) {
   for (const NetworkInfo& network : kNetworks) {
     if (network.kind != recipe.kind_case()) continue;
-    auto model = network.make(recipe, features, classes, store);
+    auto model = network.make(recipe, image, classes, store);
     if (model.ok() && !store.status().ok()) return store.status();
     return model;
   }

@@ -13,30 +13,30 @@ constexpr int kMaxPlanes = 8;  // what the kernels take (ops/kernels/coded_gemm.
 constexpr int64_t kMinGroupChannels = 32;
 
 // Why it has to be the float convolution; null where integers do.
-const char* WhyFloat(const Encoding& x, const Encoding& w, const ConvGeometry& geometry) {
+const char* WhyFloat(const Encoding& x, const Encoding& w, const ConvGeometry& geometry, bool threshold) {
   if (!x.is_integer()) return "float input";
   if (!w.is_integer()) return "float weights";
   if (!DotIsExact(x, w, geometry.patch_size())) return "sums may exceed 2^24";
   if (x.bits > kMaxPlanes || w.bits > kMaxPlanes) return "codes of more than 8 bits";
-  if (geometry.groups > 1 && geometry.group_channels() < kMinGroupChannels) return "groups of less than 32 channels";
+  if (!threshold && geometry.groups > 1 && geometry.group_channels() < kMinGroupChannels) return "groups of less than 32 channels";
   return nullptr;
 }
 
 }  // namespace
 
-ConvKernel ChooseConvKernel(const Encoding& x, const Encoding& w, const ConvGeometry& geometry) {
-  if (WhyFloat(x, w, geometry) != nullptr) return ConvKernel::kFloat;
+ConvKernel ChooseConvKernel(const Encoding& x, const Encoding& w, const ConvGeometry& geometry, bool threshold) {
+  if (WhyFloat(x, w, geometry, threshold) != nullptr) return ConvKernel::kFloat;
   const bool binary = x.kind == EncodingKind::kBinary && w.kind == EncodingKind::kBinary;
   return binary ? ConvKernel::kXnorPopcount : ConvKernel::kCodes;
 }
 
-std::string DescribeConvKernel(const Encoding& x, const Encoding& w, const ConvGeometry& geometry) {
-  switch (ChooseConvKernel(x, w, geometry)) {
+std::string DescribeConvKernel(const Encoding& x, const Encoding& w, const ConvGeometry& geometry, bool threshold) {
+  switch (ChooseConvKernel(x, w, geometry, threshold)) {
     case ConvKernel::kXnorPopcount: return "packed XNOR-popcount";
     case ConvKernel::kCodes: return absl::StrCat(x.bits, " x ", w.bits, " bit codes");
     case ConvKernel::kFloat: break;
   }
-  return absl::StrCat("float convolution (", WhyFloat(x, w, geometry), ")");
+  return absl::StrCat("float convolution (", WhyFloat(x, w, geometry, threshold), ")");
 }
 
 bool BorderCode(const Encoding& x, float scale, Padding padding, int32_t* code) {

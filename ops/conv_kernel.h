@@ -23,10 +23,11 @@ namespace bitgrad {
 
 enum class ConvKernel { kXnorPopcount, kCodes, kFloat };
 
-ConvKernel ChooseConvKernel(const Encoding& x, const Encoding& w, const ConvGeometry& geometry);
+// threshold: whether the sums go straight into threshold bits, which integers only do. REQUIRES then: DotIsExact.
+ConvKernel ChooseConvKernel(const Encoding& x, const Encoding& w, const ConvGeometry& geometry, bool threshold = false);
 
 // For people: "packed XNOR-popcount", "float convolution (float weights)".
-std::string DescribeConvKernel(const Encoding& x, const Encoding& w, const ConvGeometry& geometry);
+std::string DescribeConvKernel(const Encoding& x, const Encoding& w, const ConvGeometry& geometry, bool threshold = false);
 
 // The integer at the border of codes of `scale`: 0, or padding / scale. False where that is no integer, or beyond the
 // encoding's largest code.

@@ -51,6 +51,19 @@ class CostCounter {
         cost.op = value.is_bits ? "linear + threshold" : "linear";
         AddLinear(i, x.cols(), value.example, cost);
         break;
+      case Instruction::kConv2D:
+        cost.op = value.is_bits ? "conv2d + threshold" : "conv2d";
+        AddConv2d(i, cost);
+        break;
+      case Instruction::kMaxPool:
+        cost.op = "max_pool";
+        if (instruction.max_pool().has_flips() && IsNew(instruction.max_pool().flips())) {
+          cost.bytes += BitBytes(1, value.example.cols());
+        }
+        break;
+      case Instruction::kAveragePool:
+        cost.op = "average_pool";
+        break;
       case Instruction::kBatchNorm: {
         cost.op = "batch_norm";
         const packed::BatchNorm& b = instruction.batch_norm();
@@ -108,16 +121,45 @@ class CostCounter {
         cost.float_macs = macs;
         break;
     }
-    if (IsNew(linear.weight())) {
+    AddWeights(linear, out, in, w, cost);
+  }
+
+  void AddConv2d(int i, LayerCost& cost) {
+    const packed::Conv2d& conv = model_.header().instructions(i).conv2d();
+    const Encoding x = InputEncoding(model_, i);
+    const Encoding w = EncodingOf(model_.blob(conv.weight()));
+    cost.input = NameOf(x);
+    cost.weights = NameOf(w);
+    cost.weight_bits = w.bits;
+    const ConvChoice choice = ChooseConvKernel(model_, i);
+    cost.kernel = choice.description;
+    switch (choice.kernel) {
+      case ConvKernel::kXnorPopcount:
+        cost.bit_macs = choice.geometry.macs();
+        break;
+      case ConvKernel::kCodes:
+        cost.integer_macs = choice.geometry.macs();
+        break;
+      case ConvKernel::kFloat:
+        cost.float_macs = choice.geometry.macs();
+        break;
+    }
+    AddWeights(conv, choice.geometry.filters, choice.geometry.patch_size(), w, cost);
+  }
+
+  // The weight and the thresholds of a linear or conv2d.
+  template <typename Product>
+  void AddWeights(const Product& product, int64_t out, int64_t in, const Encoding& w, LayerCost& cost) {
+    if (IsNew(product.weight())) {
       cost.parameters += out * in;
       cost.bytes += w.is_integer() ? w.bits * BitBytes(out, in) : AlignUp(out * in * 4);
     }
-    if (linear.has_threshold()) {
-      if (IsNew(linear.threshold().thresholds())) {
+    if (product.has_threshold()) {
+      if (IsNew(product.threshold().thresholds())) {
         cost.parameters += out;
         cost.bytes += AlignUp(out * 4);
       }
-      if (IsNew(linear.threshold().flips())) cost.bytes += BitBytes(1, out);
+      if (IsNew(product.threshold().flips())) cost.bytes += BitBytes(1, out);
     }
   }
 

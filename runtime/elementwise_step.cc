@@ -74,6 +74,9 @@ void RunElementwiseStep(const PackedModel& model, int i, Frame& frame) {
     case Instruction::kReshape:
       return frame.Alias(result, instruction.operands(0));
     case Instruction::kLinear:
+    case Instruction::kConv2D:
+    case Instruction::kMaxPool:
+    case Instruction::kAveragePool:
     case Instruction::KIND_NOT_SET:
       break;
   }

@@ -87,7 +87,7 @@ MatrixView<float> Frame::NewFloats(int id) {
 
 BitMatrixView Frame::NewBits(int id) {
   Value& value = values_[id];
-  const BitMatrixView bits = GrowBits(value.bit_buffer, rows(id), cols(id), context_);
+  const BitMatrixView bits = GrowBits(value.bit_buffer, bit_rows(id), bit_cols(id), context_);
   value.bits = bits;
   return bits;
 }
@@ -95,6 +95,7 @@ BitMatrixView Frame::NewBits(int id) {
 void Frame::Alias(int id, int of) {
   values_[id].floats = values_[of].floats;
   values_[id].pixels = values_[of].pixels;
+  values_[id].bits = values_[of].bits;
 }
 
 }  // namespace bitgrad

@@ -36,6 +36,8 @@ class Frame {
 
   ExecContext& context() { return context_; }
   const Kernels& kernels() const { return kernels_; }
+  // Examples of the piece.
+  int64_t batch() const { return batch_; }
 
   // Starts a run over the rows of x [batch, features], which has to stay while it lasts.
   void Begin(ConstMatrixView<float> x);
@@ -50,7 +52,7 @@ class Frame {
   // REQUIRES: it is made, and is bits.
   ConstBitMatrixView bits(int id) const { return values_[id].bits; }
 
-  // Where an instruction writes its value.
+  // Where an instruction writes its value. Bits lie as PackedValue says.
   MatrixView<float> NewFloats(int id);
   BitMatrixView NewBits(int id);
   // Value `id` is the elements of value `of` in another shape.
@@ -68,6 +70,8 @@ class Frame {
     BitMatrix bit_buffer;
   };
   void Begin(int64_t batch);
+  int64_t bit_rows(int id) const { return model_.value(id).rows_are_examples ? batch_ : rows(id); }
+  int64_t bit_cols(int id) const { return model_.value(id).rows_are_examples ? model_.value(id).features() : cols(id); }
   int64_t rows(int id) const { return batch_ * model_.value(id).example.rows(); }
   int64_t cols(int id) const { return model_.value(id).example.cols(); }
 

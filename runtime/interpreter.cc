@@ -7,9 +7,11 @@
 #include "absl/strings/str_cat.h"
 #include "core/status_macros.h"
 #include "ops/dispatch.h"
+#include "runtime/conv_step.h"
 #include "runtime/elementwise_step.h"
 #include "runtime/frame.h"
 #include "runtime/linear_step.h"
+#include "runtime/pool_step.h"
 
 namespace bitgrad {
 namespace {
@@ -33,10 +35,13 @@ class ProgramInterpreter final : public Interpreter {
         context_(context),
         frame_(model, context),
         piece_(ExamplesPerPiece(model)),
-        linear_(static_cast<size_t>(model.header().instructions_size())) {
+        steps_(static_cast<size_t>(model.header().instructions_size())) {
     for (int i = 0; i < model.header().instructions_size(); ++i) {
-      if (model.header().instructions(i).has_linear()) {
-        linear_[i] = std::make_unique<LinearStep>(model, i, frame_);
+      const packed::Instruction& instruction = model.header().instructions(i);
+      if (instruction.has_linear()) steps_[i] = std::make_unique<LinearStep>(model, i, frame_);
+      if (instruction.has_conv2d()) steps_[i] = std::make_unique<ConvStep>(model, i, frame_);
+      if (instruction.has_max_pool() || instruction.has_average_pool()) {
+        steps_[i] = std::make_unique<PoolStep>(model, i);
       }
     }
   }
@@ -77,8 +82,8 @@ class ProgramInterpreter final : public Interpreter {
   void RunPiece(float* y) {
     const int count = model_.header().instructions_size();
     for (int i = 0; i < count; ++i) {
-      if (linear_[i] != nullptr) {
-        linear_[i]->Run(frame_);
+      if (steps_[i] != nullptr) {
+        steps_[i]->Run(frame_);
       } else {
         RunElementwiseStep(model_, i, frame_);
       }
@@ -95,8 +100,8 @@ class ProgramInterpreter final : public Interpreter {
   const PackedModel& model_;
   ExecContext& context_;
   Frame frame_;
-  const int64_t piece_;                              // examples
-  std::vector<std::unique_ptr<LinearStep>> linear_;  // by instruction; null: another kind
+  const int64_t piece_;                       // examples
+  std::vector<std::unique_ptr<Step>> steps_;  // by instruction; null: nothing to make ready
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "runtime/kernel_choice.h"
 
 #include "ops/dispatch.h"
+#include "runtime/image_geometry.h"
 
 namespace bitgrad {
 
@@ -14,6 +15,17 @@ KernelChoice ChooseKernel(const PackedModel& model, int i) {
   const int64_t rows = model.value(instruction.operands(0)).example.rows();
   const bool counts_words = CountsWords(Device::kCpu);
   return {ChooseDotKernel(x, w, in, rows, counts_words), DescribeDotKernel(x, w, in, counts_words)};
+}
+
+ConvChoice ChooseConvKernel(const PackedModel& model, int i) {
+  const packed::Instruction& instruction = model.header().instructions(i);
+  const packed::Blob& weight = model.blob(instruction.conv2d().weight());
+  const Encoding x = InputEncoding(model, i), w = EncodingOf(weight);
+  // The program is checked: there is a geometry.
+  const ConvGeometry geometry =
+      *GeometryOf(instruction.conv2d(), model.value(instruction.operands(0)).example, ShapeOf(weight));
+  const bool threshold = instruction.conv2d().has_threshold();
+  return {geometry, ChooseConvKernel(x, w, geometry, threshold), DescribeConvKernel(x, w, geometry, threshold)};
 }
 
 }  // namespace bitgrad

@@ -1,4 +1,4 @@
-// Which kernel computes the sums of a linear instruction: ops/dot_kernel.h, asked about a packed model on this machine's CPU,
+// Which kernel computes the sums of an instruction: ops/dot_kernel.h and ops/conv_kernel.h, asked about a packed model on this machine's CPU,
 // so that `inspect` prints what `predict` runs.
 
 #ifndef BITGRAD_RUNTIME_KERNEL_CHOICE_H_
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/encoding.h"
+#include "ops/conv_kernel.h"
 #include "ops/dot_kernel.h"
 #include "runtime/packed_model.h"
 
@@ -17,11 +18,20 @@ struct KernelChoice {
   std::string description;  // for people, for every batch size
 };
 
-// Encoding of what linear instruction `i` multiplies its weights with.
+// Encoding of what linear or conv2d instruction `i` multiplies its weights with.
 Encoding InputEncoding(const PackedModel& model, int i);
 
 // REQUIRES: instruction `i` is linear.
 KernelChoice ChooseKernel(const PackedModel& model, int i);
+
+struct ConvChoice {
+  ConvGeometry geometry;  // of one example
+  ConvKernel kernel;
+  std::string description;
+};
+
+// REQUIRES: instruction `i` is conv2d.
+ConvChoice ChooseConvKernel(const PackedModel& model, int i);
 
 }  // namespace bitgrad
 

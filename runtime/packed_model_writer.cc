@@ -61,6 +61,28 @@ class Planes {
   std::string bytes_;
 };
 
+// The fields that linear and conv2d share.
+template <typename Product>
+void SetProduct(const LinearSpec& spec, Product& product) {
+  product.set_weight(spec.weight);
+  product.set_input_quantizer(spec.input_quantizer);
+  if (spec.thresholds < 0) {
+    product.set_scale(spec.scale);
+  } else {
+    product.mutable_threshold()->set_thresholds(spec.thresholds);
+    product.mutable_threshold()->set_flips(spec.flips);
+  }
+}
+
+void SetWindow(const PoolGeometry& geometry, packed::Pool& pool) {
+  pool.set_kernel_height(static_cast<int32_t>(geometry.kernel_height));
+  pool.set_kernel_width(static_cast<int32_t>(geometry.kernel_width));
+  pool.set_stride_height(static_cast<int32_t>(geometry.stride_height));
+  pool.set_stride_width(static_cast<int32_t>(geometry.stride_width));
+  pool.set_pad_height(static_cast<int32_t>(geometry.pad_height));
+  pool.set_pad_width(static_cast<int32_t>(geometry.pad_width));
+}
+
 }  // namespace
 
 Blob& PackedModelWriter::NewBlob(absl::string_view name, Blob::Kind kind, const Shape& shape) {
@@ -158,15 +180,36 @@ packed::Instruction& PackedModelWriter::NewInstruction(absl::string_view layer,
 }
 
 int PackedModelWriter::AddLinear(absl::string_view layer, int x, const LinearSpec& spec) {
-  packed::Linear& linear = *NewInstruction(layer, {x}).mutable_linear();
-  linear.set_weight(spec.weight);
-  linear.set_input_quantizer(spec.input_quantizer);
-  if (spec.thresholds < 0) {
-    linear.set_scale(spec.scale);
-  } else {
-    linear.mutable_threshold()->set_thresholds(spec.thresholds);
-    linear.mutable_threshold()->set_flips(spec.flips);
-  }
+  SetProduct(spec, *NewInstruction(layer, {x}).mutable_linear());
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddConv2d(absl::string_view layer, int x, const ConvSpec& spec) {
+  packed::Conv2d& conv = *NewInstruction(layer, {x}).mutable_conv2d();
+  SetProduct(spec.product, conv);
+  const ConvGeometry& geometry = spec.geometry;
+  conv.set_kernel_height(static_cast<int32_t>(geometry.kernel_height));
+  conv.set_kernel_width(static_cast<int32_t>(geometry.kernel_width));
+  conv.set_stride_height(static_cast<int32_t>(geometry.stride_height));
+  conv.set_stride_width(static_cast<int32_t>(geometry.stride_width));
+  conv.set_pad_height(static_cast<int32_t>(geometry.pad_height));
+  conv.set_pad_width(static_cast<int32_t>(geometry.pad_width));
+  conv.set_dilation_height(static_cast<int32_t>(geometry.dilation_height));
+  conv.set_dilation_width(static_cast<int32_t>(geometry.dilation_width));
+  conv.set_groups(static_cast<int32_t>(geometry.groups));
+  conv.set_padding(static_cast<packed::Conv2d::Padding>(geometry.padding));
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddMaxPool(absl::string_view layer, int x, const PoolGeometry& geometry, int flips) {
+  packed::Pool& pool = *NewInstruction(layer, {x}).mutable_max_pool();
+  SetWindow(geometry, pool);
+  if (flips >= 0) pool.set_flips(flips);
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry) {
+  SetWindow(geometry, *NewInstruction(layer, {x}).mutable_average_pool());
   return ValueOfLast();
 }
 

@@ -27,7 +27,9 @@
 #include "core/encoding.h"
 #include "core/shape.h"
 #include "core/view.h"
+#include "ops/kernels/conv2d.h"
 #include "ops/kernels/elementwise.h"
+#include "ops/kernels/pool.h"
 #include "proto/packed_model.pb.h"
 
 namespace bitgrad {
@@ -42,6 +44,12 @@ struct LinearSpec {
   float scale = 1.0f;  // of the input quantizer times that of the weights; not used with thresholds
   int thresholds = -1;  // blob of AddInts, [out]; -1: the value is float
   int flips = -1;       // blob of AddFlags, [out]
+};
+
+// See message Conv2d. The weight is [filters, kernel_height * kernel_width * channels / groups].
+struct ConvSpec {
+  LinearSpec product;
+  ConvGeometry geometry;  // batch and the image's extents are not looked at
 };
 
 class PackedModelWriter {
@@ -66,6 +74,10 @@ class PackedModelWriter {
   // ---- Instructions. Each returns the id of its value.
   // ------------------------------------------------
   int AddLinear(absl::string_view layer, int x, const LinearSpec& spec);
+  int AddConv2d(absl::string_view layer, int x, const ConvSpec& spec);
+  // flips: blob of AddFlags, [channels], for a value of bits; -1: none.
+  int AddMaxPool(absl::string_view layer, int x, const PoolGeometry& geometry, int flips = -1);
+  int AddAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry);
   int AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std, int gamma, int beta);
   int AddUnary(absl::string_view layer, int x, Unary op, float parameter = 0);
   int AddBinary(absl::string_view layer, int a, Binary op, int b);

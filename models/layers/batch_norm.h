@@ -32,6 +32,9 @@ class BatchNorm final : public Layer {
   Parameter& running_statistic_;
 };
 
+// Images [N, H, W, C] are normalized by channel: the last dimension is that of the features.
+using BatchNorm2d = BatchNorm;
+
 }  // namespace bitgrad
 
 #endif  // BITGRAD_MODELS_LAYERS_BATCH_NORM_H_

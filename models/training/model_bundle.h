@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "core/shape.h"
 #include "models/model.h"
 #include "models/scope.h"
 #include "models/training/checkpoint.h"
@@ -19,8 +20,8 @@ struct ModelBundle {
   std::unique_ptr<Model> model;
 };
 
-// The recipe's model with initial values.
-absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, int64_t features, int64_t classes);
+// The recipe's model for images [height, width, channels], with initial values.
+absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const Shape& image, int64_t classes);
 
 // The checkpoint's model with the checkpoint's values.
 absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint);

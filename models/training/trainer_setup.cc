@@ -78,7 +78,7 @@ absl::Status Trainer::Load() {
                                                 .drop_last = true,
                                                 .seed = recipe_.seed()}));
   loader_ = std::make_unique<BatchLoader>(std::move(loader));
-  BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.features(), train_.num_classes));
+  BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
 
   std::error_code error;
   std::filesystem::create_directories(options_.out_dir, error);
@@ -88,6 +88,7 @@ absl::Status Trainer::Load() {
   *state_.mutable_recipe() = recipe_;
   state_.set_features(train_.features());
   state_.set_classes(train_.num_classes);
+  for (int64_t extent : train_.image_shape().dims()) state_.add_image(extent);
   return options_.resume ? Resume() : absl::OkStatus();
 }
 

@@ -1,0 +1,61 @@
+// BiRealNet: a residual net of one binary convolution per block, so that every sum meets the real-valued shortcut before it is
+// binarized again (Liu et al., Bi-Real net, arXiv 1808.00278).
+//
+//   stem    Conv2d -> BatchNorm [-> MaxPool 3x3]                                   float
+//   block   x + BatchNorm(Conv2d 3x3(q(x)))
+//           where stride or channels change: BatchNorm(Conv2d 1x1(AvgPool(x))) +  float shortcut
+//   head    global average pool -> Dense with bias                                 float
+//
+// Layers are named stem/.., stage1/block1/.., output/...
+
+#ifndef BITGRAD_MODELS_BIREAL_NET_H_
+#define BITGRAD_MODELS_BIREAL_NET_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "core/shape.h"
+#include "models/layers/sequential.h"
+#include "models/model.h"
+#include "models/scope.h"
+#include "ops/batch_norm.h"
+#include "ops/kernels/conv2d.h"
+#include "ops/quantizers/quantizer.h"
+
+namespace bitgrad {
+
+struct BiRealStage {
+  int64_t filters = 0;
+  int64_t blocks = 0;
+  int64_t stride = 1;  // of the first block
+};
+
+struct BiRealNetOptions {
+  Shape image;  // [height, width, channels]
+  int64_t stem_filters = 0;
+  int64_t stem_kernel = 3;
+  int64_t stem_stride = 1;
+  int64_t stem_pool = 0;  // stride of the 3x3 max pooling; 0: none
+  std::vector<BiRealStage> stages;
+  int64_t classes = 0;
+  Quantizer activation_quantizer;
+  Quantizer weight;
+  Quantizer gradient;
+  BatchNormOptions norm;
+  float clip = 1.0f;
+  Padding padding = Padding::kZero;
+};
+
+class BiRealNet final : public Model {
+ public:
+  // Takes images as vectors [batch, height * width * channels].
+  BiRealNet(const Scope& scope, const BiRealNetOptions& options);
+  Var Forward(const Var& x) override { return layers_(x); }
+
+ private:
+  Sequential layers_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_BIREAL_NET_H_

@@ -1,0 +1,46 @@
+#include "models/bireal_net_recipe.h"
+
+#include "absl/strings/str_cat.h"
+#include "core/status_macros.h"
+#include "models/bireal_net.h"
+#include "models/recipe_fields.h"
+#include "ops/quantizers/list.h"
+
+namespace bitgrad {
+
+absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Model& recipe, const Shape& image,
+                                                               int64_t classes, ParameterStore& store) {
+  const recipe::BiRealNet& net = recipe.bireal_net();
+  BiRealNetOptions options{.image = image,
+                           .stem_filters = net.stem_filters(),
+                           .stem_pool = net.stem_pool(),
+                           .classes = classes,
+                           .activation_quantizer = ApproxSign(),
+                           .weight = Sign()};
+  if (net.has_stem_kernel()) options.stem_kernel = net.stem_kernel();
+  if (net.has_stem_stride()) options.stem_stride = net.stem_stride();
+  BITGRAD_RETURN_IF_ERROR(CheckPositive("model.bireal_net.stem_filters", options.stem_filters));
+  BITGRAD_RETURN_IF_ERROR(CheckPositive("model.bireal_net.stem_kernel", options.stem_kernel));
+  BITGRAD_RETURN_IF_ERROR(CheckPositive("model.bireal_net.stem_stride", options.stem_stride));
+  BITGRAD_RETURN_IF_ERROR(CheckPositive("model.bireal_net.stem_pool + 1", options.stem_pool + 1));
+  for (int i = 0; i < net.stage_size(); ++i) {
+    const std::string field = absl::StrCat("model.bireal_net.stage[", i, "]");
+    BiRealStage stage = {.filters = net.stage(i).filters(), .blocks = net.stage(i).blocks()};
+    if (net.stage(i).has_stride()) stage.stride = net.stage(i).stride();
+    BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".filters", stage.filters));
+    BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".blocks", stage.blocks));
+    BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".stride", stage.stride));
+    options.stages.push_back(stage);
+  }
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.bireal_net.activation_quantizer", net.activation_quantizer(),
+                                        options.activation_quantizer));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.bireal_net.weight_quantizer", net.weight_quantizer(), options.weight));
+  BITGRAD_RETURN_IF_ERROR(
+      ReadQuantizer("model.bireal_net.gradient_quantizer", net.gradient_quantizer(), options.gradient));
+  options.norm = ReadBatchNorm(net.norm());
+  if (net.has_clip()) options.clip = net.clip();
+  options.padding = ReadPadding(net.padding());
+  return std::make_unique<BiRealNet>(store.Root(), options);
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,22 @@
+// A BiRealNet from its recipe message.
+
+#ifndef BITGRAD_MODELS_BIREAL_NET_RECIPE_H_
+#define BITGRAD_MODELS_BIREAL_NET_RECIPE_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "core/shape.h"
+#include "models/model.h"
+#include "models/scope.h"
+#include "proto/recipe.pb.h"
+
+namespace bitgrad {
+
+absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Model& recipe, const Shape& image,
+                                                               int64_t classes, ParameterStore& store);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_BIREAL_NET_RECIPE_H_

@@ -1,0 +1,98 @@
+#include "models/conv_net.h"
+
+#include "absl/strings/str_cat.h"
+#include "models/layers/activation.h"
+#include "models/layers/batch_norm.h"
+#include "models/layers/conv2d.h"
+#include "models/layers/dense.h"
+#include "models/layers/pool.h"
+
+namespace bitgrad {
+namespace {
+
+struct Quantizers {
+  Quantizer input, weight, gradient;
+};
+
+// Those of layer `index` of `count`.
+Quantizers QuantizersOf(const ConvNetOptions& options, size_t index, size_t count) {
+  if (options.float_ends && (index == 0 || index + 1 == count)) return {};
+  return {index == 0 ? options.input : options.activation_quantizer, options.weight, options.gradient};
+}
+
+// The extent behind a window; 0 where it does not fit.
+int64_t Behind(int64_t extent, int64_t kernel, int64_t stride, int64_t pad) {
+  const int64_t room = extent + 2 * pad - kernel;
+  return room < 0 ? 0 : room / stride + 1;
+}
+
+}  // namespace
+
+ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
+  const absl::StatusOr<Activation> activation = Activation::Named(options.activation);
+  if (!activation.ok()) {
+    scope.ReportError(activation.status().message());
+    return;
+  }
+  if (options.image.rank() != 3) {
+    scope.ReportError(absl::StrCat("conv_net: image ", options.image.ToString(), " is not [height, width, channels]"));
+    return;
+  }
+  const size_t count = options.blocks.size() + options.hidden.size() + 1;
+  int64_t height = options.image.dim(0), width = options.image.dim(1), channels = options.image.dim(2);
+  layers_.Add<Unflatten>(options.image);
+  size_t index = 0;
+  for (const ConvBlock& block : options.blocks) {
+    const Scope layer = scope / absl::StrCat("conv", index + 1);
+    const Quantizers quantizers = QuantizersOf(options, index, count);
+    const int64_t in_height = height, in_width = width;
+    height = Behind(height, block.kernel, block.stride, block.pad);
+    width = Behind(width, block.kernel, block.stride, block.pad);
+    if (block.pool > 0) {
+      height = Behind(height, block.pool, block.pool_stride, 0);
+      width = Behind(width, block.pool, block.pool_stride, 0);
+    }
+    if (height < 1 || width < 1) {
+      layer.ReportError(absl::StrCat("an image of [", in_height, ", ", in_width, "] is too small for a kernel of ",
+                                     block.kernel, ", pad ", block.pad, ", and pooling over ", block.pool));
+      return;
+    }
+    layers_.Add<Conv2d>(layer, Conv2dOptions{.in = channels,
+                                             .out = block.filters,
+                                             .kernel = block.kernel,
+                                             .stride = block.stride,
+                                             .pad = block.pad,
+                                             .groups = block.groups,
+                                             .padding = quantizers.input.is_identity() ? Padding::kZero : options.padding,
+                                             .input = quantizers.input,
+                                             .weight = quantizers.weight,
+                                             .gradient = quantizers.gradient,
+                                             .clip = options.clip});
+    if (block.pool > 0) {
+      layers_.Add<MaxPool2d>(layer / "pool", PoolOptions{.kernel = block.pool, .stride = block.pool_stride});
+    }
+    layers_.Add<BatchNorm2d>(layer / "norm", BatchNormLayerOptions{.features = block.filters, .norm = options.norm});
+    layers_.Add<Activation>(*activation);
+    channels = block.filters;
+    ++index;
+  }
+  layers_.Add<FlattenLayer>();
+  int64_t in = height * width * channels;
+  for (size_t i = 0; i <= options.hidden.size(); ++i, ++index) {
+    const bool last = i == options.hidden.size();
+    const int64_t out = last ? options.classes : options.hidden[i];
+    const Scope layer = scope / (last ? std::string("output") : absl::StrCat("hidden", i + 1));
+    const Quantizers quantizers = QuantizersOf(options, index, count);
+    layers_.Add<Dense>(layer, DenseOptions{.in = in,
+                                           .out = out,
+                                           .input = quantizers.input,
+                                           .weight = quantizers.weight,
+                                           .gradient = quantizers.gradient,
+                                           .clip = options.clip});
+    layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
+    if (!last) layers_.Add<Activation>(*activation);
+    in = out;
+  }
+}
+
+}  // namespace bitgrad

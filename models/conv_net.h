@@ -1,0 +1,64 @@
+// ConvNet: convolutions, then dense layers: the VGG-like nets of BinaryConnect and BNN, LeNet, AlexNet.
+//
+//   Conv2d -> [MaxPool ->] BatchNorm -> activation      per block
+//   Flatten, Dense -> BatchNorm -> activation           per hidden width
+//   Dense -> BatchNorm
+//
+// The order conv, pool, norm is that of the papers' code. Layers are named conv1/.., hidden1/.., output/...
+
+#ifndef BITGRAD_MODELS_CONV_NET_H_
+#define BITGRAD_MODELS_CONV_NET_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/shape.h"
+#include "models/layers/sequential.h"
+#include "models/model.h"
+#include "models/scope.h"
+#include "ops/batch_norm.h"
+#include "ops/kernels/conv2d.h"
+#include "ops/quantizers/quantizer.h"
+
+namespace bitgrad {
+
+struct ConvBlock {
+  int64_t filters = 0;
+  int64_t kernel = 3;
+  int64_t stride = 1;
+  int64_t pad = 1;
+  int64_t pool = 0;  // window of max pooling; 0: none
+  int64_t pool_stride = 0;
+  int64_t groups = 1;
+};
+
+struct ConvNetOptions {
+  Shape image;  // [height, width, channels]
+  std::vector<ConvBlock> blocks;
+  std::vector<int64_t> hidden;  // widths
+  int64_t classes = 0;
+  Quantizer input;
+  Quantizer activation_quantizer;
+  Quantizer weight;
+  Quantizer gradient;
+  std::string activation = "identity";  // after batch norm, before the next layer's quantizer
+  BatchNormOptions norm;
+  float clip = 1.0f;
+  Padding padding = Padding::kZero;
+  bool float_ends = false;  // the first and the last layer are not quantized
+};
+
+class ConvNet final : public Model {
+ public:
+  // Takes images as vectors [batch, height * width * channels].
+  ConvNet(const Scope& scope, const ConvNetOptions& options);
+  Var Forward(const Var& x) override { return layers_(x); }
+
+ private:
+  Sequential layers_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_CONV_NET_H_

@@ -1,0 +1,58 @@
+#include "models/conv_net_recipe.h"
+
+#include "absl/strings/str_cat.h"
+#include "core/status_macros.h"
+#include "models/conv_net.h"
+#include "models/recipe_fields.h"
+
+namespace bitgrad {
+namespace {
+
+absl::StatusOr<ConvBlock> ReadBlock(const recipe::ConvNet::Block& recipe, const std::string& field) {
+  ConvBlock block = {.filters = recipe.filters()};
+  if (recipe.has_kernel()) block.kernel = recipe.kernel();
+  if (recipe.has_stride()) block.stride = recipe.stride();
+  block.pad = recipe.has_pad() ? recipe.pad() : block.kernel / 2;
+  block.pool = recipe.pool();
+  block.pool_stride = recipe.has_pool_stride() ? recipe.pool_stride() : block.pool;
+  if (recipe.has_groups()) block.groups = recipe.groups();
+  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".filters", block.filters));
+  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".kernel", block.kernel));
+  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".stride", block.stride));
+  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".groups", block.groups));
+  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".pad + 1", block.pad + 1));
+  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".pool + 1", block.pool + 1));
+  if (block.pool > 0) BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".pool_stride", block.pool_stride));
+  return block;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model& recipe, const Shape& image,
+                                                             int64_t classes, ParameterStore& store) {
+  const recipe::ConvNet& net = recipe.conv_net();
+  ConvNetOptions options{.image = image, .classes = classes};
+  for (int i = 0; i < net.block_size(); ++i) {
+    BITGRAD_ASSIGN_OR_RETURN(const ConvBlock block,
+                             ReadBlock(net.block(i), absl::StrCat("model.conv_net.block[", i, "]")));
+    options.blocks.push_back(block);
+  }
+  for (int32_t width : net.hidden()) {
+    BITGRAD_RETURN_IF_ERROR(CheckPositive("model.conv_net.hidden", width));
+    options.hidden.push_back(width);
+  }
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.input_quantizer", net.input_quantizer(), options.input));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.activation_quantizer", net.activation_quantizer(),
+                                        options.activation_quantizer));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.weight_quantizer", net.weight_quantizer(), options.weight));
+  BITGRAD_RETURN_IF_ERROR(
+      ReadQuantizer("model.conv_net.gradient_quantizer", net.gradient_quantizer(), options.gradient));
+  BITGRAD_RETURN_IF_ERROR(ReadActivation("model.conv_net.activation", net.activation(), options.activation));
+  options.norm = ReadBatchNorm(net.norm());
+  if (net.has_clip()) options.clip = net.clip();
+  options.padding = ReadPadding(net.padding());
+  options.float_ends = net.float_ends();
+  return std::make_unique<ConvNet>(store.Root(), options);
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,54 @@
+#include "models/recipe_fields.h"
+
+#include "absl/strings/str_cat.h"
+#include "models/layers/activation.h"
+
+namespace bitgrad {
+
+absl::Status InField(absl::string_view field, const absl::Status& error) {
+  return absl::Status(error.code(), absl::StrCat("recipe: ", field, ": ", error.message()));
+}
+
+absl::Status ReadQuantizer(absl::string_view field, const std::string& text, Quantizer& quantizer) {
+  if (text.empty()) return absl::OkStatus();
+  const absl::StatusOr<Quantizer> parsed = ParseQuantizer(text);
+  if (!parsed.ok()) return InField(field, parsed.status());
+  quantizer = *parsed;
+  return absl::OkStatus();
+}
+
+absl::Status ReadActivation(absl::string_view field, const std::string& name, std::string& activation) {
+  if (!name.empty()) activation = name;
+  const absl::StatusOr<Activation> known = Activation::Named(activation);
+  return known.ok() ? absl::OkStatus() : InField(field, known.status());
+}
+
+absl::Status CheckPositive(absl::string_view field, int64_t value) {
+  if (value > 0) return absl::OkStatus();
+  return InField(field, absl::InvalidArgumentError(absl::StrCat(value, " has to be positive")));
+}
+
+BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm) {
+  BatchNormOptions options;
+  if (norm.has_epsilon()) options.epsilon = norm.epsilon();
+  if (norm.has_momentum()) options.momentum = norm.momentum();
+  options.placement = norm.epsilon_placement() == recipe::BatchNorm::OUTSIDE_ROOT
+                          ? EpsilonPlacement::kOutsideRoot
+                          : EpsilonPlacement::kInsideRoot;
+  switch (norm.running_statistic()) {
+    case recipe::BatchNorm::STD: options.statistic = RunningStatistic::kStd; break;
+    case recipe::BatchNorm::INVERSE_STD: options.statistic = RunningStatistic::kInverseStd; break;
+    default: options.statistic = RunningStatistic::kVariance;
+  }
+  return options;
+}
+
+Padding ReadPadding(recipe::Padding padding) {
+  switch (padding) {
+    case recipe::PLUS_ONE: return Padding::kPlusOne;
+    case recipe::MINUS_ONE: return Padding::kMinusOne;
+    default: return Padding::kZero;
+  }
+}
+
+}  // namespace bitgrad

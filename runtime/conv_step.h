@@ -1,0 +1,37 @@
+// ConvStep: a conv2d instruction, made ready to run.
+
+#ifndef BITGRAD_RUNTIME_CONV_STEP_H_
+#define BITGRAD_RUNTIME_CONV_STEP_H_
+
+#include "runtime/frame.h"
+#include "runtime/kernel_choice.h"
+#include "runtime/packed_model.h"
+#include "runtime/packed_weights.h"
+#include "runtime/quantized_input.h"
+#include "runtime/step.h"
+
+namespace bitgrad {
+
+class ConvStep final : public Step {
+ public:
+  // REQUIRES: instruction `i` is conv2d; the model outlives the step.
+  ConvStep(const PackedModel& model, int i, Frame& frame);
+
+  void Run(Frame& frame) override;
+
+ private:
+  void RunFloats(Frame& frame);
+
+  const ConvChoice choice_;
+  ConvGeometry geometry_;
+  const int result_;
+  const float scale_;
+  int32_t border_code_ = 0;
+  QuantizedInput input_;
+  const PackedWeights weights_;
+  const PackedThreshold threshold_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_CONV_STEP_H_

@@ -1,0 +1,34 @@
+// PoolStep: a max_pool or average_pool instruction, made ready to run.
+
+#ifndef BITGRAD_RUNTIME_POOL_STEP_H_
+#define BITGRAD_RUNTIME_POOL_STEP_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/kernels/pool.h"
+#include "runtime/frame.h"
+#include "runtime/packed_model.h"
+#include "runtime/step.h"
+
+namespace bitgrad {
+
+class PoolStep final : public Step {
+ public:
+  // REQUIRES: instruction `i` is max_pool or average_pool; the model outlives the step.
+  PoolStep(const PackedModel& model, int i);
+
+  void Run(Frame& frame) override;
+
+ private:
+  const bool is_max_;
+  const bool is_bits_;
+  const int operand_;
+  const int result_;
+  PoolGeometry geometry_;
+  std::vector<uint8_t> flips_;  // empty: none
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_POOL_STEP_H_
