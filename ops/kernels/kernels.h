@@ -6,12 +6,14 @@
 #include "ops/kernels/batch_norm.h"
 #include "ops/kernels/bitpack.h"
 #include "ops/kernels/coded_gemm.h"
+#include "ops/kernels/conv2d.h"
 #include "ops/kernels/elementwise.h"
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/kernel.h"
 #include "ops/kernels/losses.h"
 #include "ops/kernels/optimizer_step.h"
 #include "ops/kernels/packed_gemm.h"
+#include "ops/kernels/pool.h"
 #include "ops/kernels/quantize.h"
 #include "ops/kernels/reduce.h"
 #include "ops/kernels/sign_gemm.h"
@@ -29,6 +31,20 @@ struct Kernels {
 
   Kernel<SignGemmF32> sign_gemm_f32{"sign_gemm_f32"};
   Kernel<SignGemmS8> sign_gemm_s8{"sign_gemm_s8"};
+
+  Kernel<Conv2dF32> conv2d_f32{"conv2d_f32"};
+  Kernel<Conv2dBackwardInputF32> conv2d_backward_input_f32{"conv2d_backward_input_f32"};
+  Kernel<Conv2dBackwardWeightF32> conv2d_backward_weight_f32{"conv2d_backward_weight_f32"};
+  Kernel<PadImageF32> pad_image_f32{"pad_image_f32"};
+  Kernel<PackedConv2d> packed_conv2d{"packed_conv2d"};
+  Kernel<CodedConv2d> coded_conv2d{"coded_conv2d"};
+  Kernel<BitPatches> bit_patches{"bit_patches"};
+
+  Kernel<MaxPoolForward> max_pool_forward{"max_pool_forward"};
+  Kernel<MaxPoolBackward> max_pool_backward{"max_pool_backward"};
+  Kernel<AveragePoolForward> average_pool_forward{"average_pool_forward"};
+  Kernel<AveragePoolBackward> average_pool_backward{"average_pool_backward"};
+  Kernel<MaxPoolBits> max_pool_bits{"max_pool_bits"};
 
   Kernel<PackCodes> pack_codes{"pack_codes"};
   Kernel<UnpackCodes> unpack_codes{"unpack_codes"};
