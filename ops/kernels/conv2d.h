@@ -61,9 +61,9 @@ using Conv2dBackwardInputF32 = void(ExecContext& context, const ConvGeometry& ge
 using Conv2dBackwardWeightF32 = void(ExecContext& context, const ConvGeometry& geometry, const float* x, const float* dy,
                                      float* dw);
 
-// y = x with the border of `padding` around it: [N, H + 2 pad_height, W + 2 pad_width, C]. For the border that the three above
+// y = x with the border around it, of the value `border`: [N, H + 2 pad_height, W + 2 pad_width, C]. For what the three above
 // do not know.
-using PadImageF32 = void(ExecContext& context, const ConvGeometry& geometry, const float* x, float* y);
+using PadImageF32 = void(ExecContext& context, const ConvGeometry& geometry, float border, const float* x, float* y);
 
 // ---- Few bits. Sums are exact integers. out.floats [N*P*Q, O], or out.bits [N, P*Q*O], a bit image; out.threshold and
 // out.flip [O].
