@@ -13,6 +13,15 @@ Kernels MakeCpuKernels() {
   kernels.packed_gemm_threshold.function = cpu::PackedGemmThreshold;
   kernels.plane_gemm.function = cpu::PlaneGemm;
   kernels.int8_gemm.function = cpu::Int8Gemm;
+  kernels.conv2d_f32.function = cpu::Conv2dF32;
+  kernels.conv2d_backward_input_f32.function = cpu::Conv2dBackwardInputF32;
+  kernels.conv2d_backward_weight_f32.function = cpu::Conv2dBackwardWeightF32;
+  kernels.pad_image_f32.function = cpu::PadImageF32;
+  kernels.max_pool_forward.function = cpu::MaxPoolForward;
+  kernels.max_pool_backward.function = cpu::MaxPoolBackward;
+  kernels.average_pool_forward.function = cpu::AveragePoolForward;
+  kernels.average_pool_backward.function = cpu::AveragePoolBackward;
+  kernels.max_pool_bits.function = cpu::MaxPoolBits;
   kernels.pack_codes.function = cpu::PackCodes;
   kernels.unpack_codes.function = cpu::UnpackCodes;
   kernels.sign_gemm_f32.function = cpu::SignGemmF32;

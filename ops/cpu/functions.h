@@ -4,8 +4,8 @@
 // How a file here looks: inner loops stand in a namespace that Highway's foreach_target.h compiles once per
 // instruction set (plain loops too: the compiler vectorizes them for each); below, under HWY_ONCE, stands the
 // kernel: it splits the work over threads and calls the best version for the machine. No loop of ours depends on the
-// instruction set or the thread count for its result; oneDNN's float GEMM (gemm.cc) may round differently for another
-// number of threads.
+// instruction set or the thread count for its result; oneDNN's float GEMM (gemm.cc) and convolution (conv2d.cc) may round
+// differently for another number of threads.
 
 #ifndef BITGRAD_OPS_CPU_FUNCTIONS_H_
 #define BITGRAD_OPS_CPU_FUNCTIONS_H_
@@ -24,6 +24,17 @@ bitgrad::Int8Gemm Int8Gemm;
 
 bitgrad::SignGemmF32 SignGemmF32;
 bitgrad::SignGemmS8 SignGemmS8;
+
+bitgrad::Conv2dF32 Conv2dF32;
+bitgrad::Conv2dBackwardInputF32 Conv2dBackwardInputF32;
+bitgrad::Conv2dBackwardWeightF32 Conv2dBackwardWeightF32;
+bitgrad::PadImageF32 PadImageF32;
+
+bitgrad::MaxPoolForward MaxPoolForward;
+bitgrad::MaxPoolBackward MaxPoolBackward;
+bitgrad::AveragePoolForward AveragePoolForward;
+bitgrad::AveragePoolBackward AveragePoolBackward;
+bitgrad::MaxPoolBits MaxPoolBits;
 
 bitgrad::PackCodes PackCodes;
 bitgrad::UnpackCodes UnpackCodes;

@@ -1,0 +1,196 @@
+// Float convolutions by oneDNN. Images stay NHWC: for every pass its NHWC kernels were as fast as its own layout with
+// the reorders that needs, or faster, but for the gradient of inputs at 512 channels (up to a sixth slower). Filters,
+// which are small, go through whatever layout it asks for.
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "core/check.h"
+#include "oneapi/dnnl/dnnl.hpp"
+#include "ops/cpu/functions.h"
+#include "ops/cpu/onednn.h"
+#include "ops/cpu/scratch.h"
+
+namespace bitgrad::cpu {
+namespace {
+
+using dnnl::memory;
+
+enum class Pass : int64_t { kForward, kBackwardInput, kBackwardWeight };
+
+// One of the three passes over one geometry, ready to execute.
+struct Plan {
+  dnnl::primitive convolution;
+  memory::desc x, w, y;
+  memory::desc inner_w;     // as the convolution wants it
+  dnnl::primitive reorder;  // w to inner_w, or in Pass::kBackwardWeight back; null where they are the same
+  memory::desc scratchpad, reorder_scratchpad;
+};
+
+memory::desc ImageDesc(int64_t batch, int64_t channels, int64_t height, int64_t width) {
+  return memory::desc({batch, channels, height, width}, memory::data_type::f32, memory::format_tag::nhwc);
+}
+
+// Dimensions in oneDNN's order, [groups,] filters, channels, height, width, and the strides of OHWI for them.
+void FilterLayout(const ConvGeometry& g, memory::dims* dims, memory::dims* strides) {
+  const int64_t column = g.group_channels(), row = g.kernel_width * column, filter = g.kernel_height * row;
+  *dims = {g.group_filters(), g.group_channels(), g.kernel_height, g.kernel_width};
+  *strides = {filter, 1, row, column};
+  if (g.groups == 1) return;
+  dims->insert(dims->begin(), g.groups);
+  strides->insert(strides->begin(), g.group_filters() * filter);
+}
+
+// May throw dnnl::error.
+Plan MakePlan(Pass pass, const ConvGeometry& g) {
+  const dnnl::engine& engine = OneDnnEngine();
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attributes.set_fpmath_mode(dnnl::fpmath_mode::strict);  // Whatever the environment says: sums of integers are exact.
+
+  Plan plan;
+  memory::dims w_dims, w_strides;
+  FilterLayout(g, &w_dims, &w_strides);
+  plan.x = ImageDesc(g.batch, g.channels, g.height, g.width);
+  plan.y = ImageDesc(g.batch, g.filters, g.out_height(), g.out_width());
+  plan.w = memory::desc(w_dims, memory::data_type::f32, w_strides);
+  const memory::desc any_w(w_dims, memory::data_type::f32, memory::format_tag::any);
+
+  constexpr dnnl::algorithm kDirect = dnnl::algorithm::convolution_direct;
+  const memory::dims strides = {g.stride_height, g.stride_width};
+  const memory::dims dilation = {g.dilation_height - 1, g.dilation_width - 1};
+  const memory::dims pad = {g.pad_height, g.pad_width};
+  const dnnl::convolution_forward::primitive_desc forward(
+      {dnnl::prop_kind::forward_training, kDirect, plan.x, any_w, plan.y, strides, dilation, pad, pad}, attributes,
+      engine);
+  const auto use = [&plan](const auto& primitive_desc, const memory::desc& inner_w) {
+    plan.convolution = dnnl::primitive(primitive_desc);
+    plan.scratchpad = primitive_desc.scratchpad_desc();
+    plan.inner_w = inner_w;
+  };
+  switch (pass) {
+    case Pass::kForward:
+      use(forward, forward.weights_desc());
+      break;
+    case Pass::kBackwardInput: {
+      const dnnl::convolution_backward_data::primitive_desc backward(
+          {kDirect, plan.x, any_w, plan.y, strides, dilation, pad, pad}, attributes, engine, forward);
+      use(backward, backward.weights_desc());
+      break;
+    }
+    case Pass::kBackwardWeight: {
+      const dnnl::convolution_backward_weights::primitive_desc backward(
+          {kDirect, plan.x, any_w, plan.y, strides, dilation, pad, pad}, attributes, engine, forward);
+      use(backward, backward.diff_weights_desc());
+      break;
+    }
+  }
+  if (plan.inner_w != plan.w) {
+    const bool back = pass == Pass::kBackwardWeight;
+    const dnnl::reorder::primitive_desc reorder(engine, back ? plan.inner_w : plan.w, engine,
+                                                back ? plan.w : plan.inner_w, attributes);
+    plan.reorder = dnnl::reorder(reorder);
+    plan.reorder_scratchpad = reorder.scratchpad_desc();
+  }
+  return plan;
+}
+
+// The plan of the geometry and the number of threads, for which oneDNN makes it. Making one takes up to a few
+// milliseconds, so each thread keeps those it has used, to the end of the thread: at most kPlans, a net's geometries
+// several times over; then it starts anew. The reference holds until the next call. May throw dnnl::error.
+const Plan& PlanFor(Pass pass, const ConvGeometry& g, int threads) {
+  constexpr size_t kPlans = 256;
+  using Key = std::array<int64_t, 16>;
+  thread_local absl::flat_hash_map<Key, std::unique_ptr<const Plan>> plans;
+  const Key key = {static_cast<int64_t>(pass),
+                   threads,
+                   g.batch,
+                   g.height,
+                   g.width,
+                   g.channels,
+                   g.filters,
+                   g.kernel_height,
+                   g.kernel_width,
+                   g.stride_height,
+                   g.stride_width,
+                   g.pad_height,
+                   g.pad_width,
+                   g.dilation_height,
+                   g.dilation_width,
+                   g.groups};
+  if (const auto it = plans.find(key); it != plans.end()) return *it->second;
+  auto plan = std::make_unique<const Plan>(MakePlan(pass, g));
+  if (plans.size() >= kPlans) plans.clear();
+  return *(plans[key] = std::move(plan));
+}
+
+// Which of x, w and y is written follows from the pass; in the backward passes they are the gradients where they are
+// written, and y is. May throw dnnl::error.
+void Execute(ExecContext& context, Pass pass, const ConvGeometry& geometry, const float* x, const float* w,
+             const float* y) {
+  const Plan& plan = PlanFor(pass, geometry, context.threads());
+  const dnnl::engine& engine = OneDnnEngine();
+  const auto at = [&engine](const memory::desc& desc, const void* data) {
+    return memory(desc, engine, const_cast<void*>(data));
+  };
+  const bool reorders = plan.inner_w != plan.w;
+  const Scratch<uint8_t> scratchpad(context, plan.scratchpad.get_size());
+  const Scratch<uint8_t> reorder_scratchpad(context, plan.reorder_scratchpad.get_size());
+  const Scratch<uint8_t> inner(context, reorders ? plan.inner_w.get_size() : 0);
+
+  const memory filters = at(plan.w, w);
+  const memory inner_filters = reorders ? at(plan.inner_w, inner.data()) : filters;
+  dnnl::stream stream(engine);
+  const auto reorder = [&](const memory& from, const memory& to) {
+    plan.reorder.execute(stream, {{DNNL_ARG_FROM, from},
+                                  {DNNL_ARG_TO, to},
+                                  {DNNL_ARG_SCRATCHPAD, at(plan.reorder_scratchpad, reorder_scratchpad.data())}});
+  };
+  if (reorders && pass != Pass::kBackwardWeight) reorder(filters, inner_filters);
+  const bool forward = pass == Pass::kForward;
+  plan.convolution.execute(stream,
+                           {{pass == Pass::kBackwardInput ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, at(plan.x, x)},
+                            {pass == Pass::kBackwardWeight ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, inner_filters},
+                            {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, at(plan.y, y)},
+                            {DNNL_ARG_SCRATCHPAD, at(plan.scratchpad, scratchpad.data())}});
+  if (reorders && pass == Pass::kBackwardWeight) reorder(inner_filters, filters);
+  stream.wait();
+}
+
+void Run(ExecContext& context, const char* kernel, Pass pass, const ConvGeometry& g, const float* x, const float* w,
+         const float* y) {
+  BITGRAD_DCHECK(g.padding == Padding::kZero || (g.pad_height == 0 && g.pad_width == 0));
+  BITGRAD_DCHECK(g.batch > 0 && g.filters > 0 && g.patch_size() > 0 && g.out_height() > 0 && g.out_width() > 0);
+  const OmpThreads threads(context.threads());
+  try {
+    Execute(context, pass, g, x, w, y);
+  } catch (const dnnl::error& error) {
+    context.ReportError(absl::InternalError(
+        absl::StrCat(kernel, ": oneDNN failed with status ", static_cast<int>(error.status), " for images [", g.batch,
+                     ", ", g.height, ", ", g.width, ", ", g.channels, "] and filters [", g.filters, ", ",
+                     g.kernel_height, ", ", g.kernel_width, ", ", g.group_channels(), "]")));
+  }
+}
+
+}  // namespace
+
+void Conv2dF32(ExecContext& context, const ConvGeometry& geometry, const float* x, const float* w, float* y) {
+  Run(context, "conv2d_f32", Pass::kForward, geometry, x, w, y);
+}
+
+void Conv2dBackwardInputF32(ExecContext& context, const ConvGeometry& geometry, const float* dy, const float* w,
+                            float* dx) {
+  Run(context, "conv2d_backward_input_f32", Pass::kBackwardInput, geometry, dx, w, dy);
+}
+
+void Conv2dBackwardWeightF32(ExecContext& context, const ConvGeometry& geometry, const float* x, const float* dy,
+                             float* dw) {
+  Run(context, "conv2d_backward_weight_f32", Pass::kBackwardWeight, geometry, x, dw, dy);
+}
+
+}  // namespace bitgrad::cpu

@@ -1,0 +1,226 @@
+#include <cstdint>
+
+#include "core/check.h"
+#include "core/parallel_for.h"
+#include "ops/cpu/functions.h"
+#include "ops/cpu/segments.h"
+#include "ops/cpu/windows.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/pool.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Calls body(d, c) for vectors of channels c .. c + Lanes(d) - 1 that cover [0, channels). The last one may overlap the
+// one before: body writes the same values twice, and reads nothing that it writes.
+template <class Body>
+HWY_INLINE void ForChannels(int64_t channels, const Body& body) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t c = 0;
+  for (; c + lanes <= channels; c += lanes) body(d, c);
+  if (c == channels) return;
+  if (channels > lanes) {
+    body(d, channels - lanes);
+  } else {
+    for (; c < channels; ++c) body(hn::CappedTag<float, 1>(), c);
+  }
+}
+
+// Row p of one image's output. In the comparison only the first NaN beats what is there.
+template <bool kWithArgmax>
+HWY_INLINE void MaxRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x, int64_t p,
+                       float* y, uint8_t* argmax) {
+  const Interval rows = height.Elements(p);
+  for (int64_t q = 0; q < width.windows; ++q) {
+    const Interval cols = width.Elements(q);
+    ForChannels(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const hn::RebindToSigned<decltype(d)> di;
+      auto best = hn::LoadU(d, x + (rows.begin * width.extent + cols.begin) * channels + c);
+      int32_t first = static_cast<int32_t>(height.Offset(p, rows.begin) * width.kernel + width.Offset(q, cols.begin));
+      auto where = hn::Set(di, first);
+      for (int64_t h = rows.begin; h < rows.end; ++h, first += static_cast<int32_t>(width.kernel)) {
+        const float* const row = x + h * width.extent * channels + c;
+        int32_t index = first;
+        for (int64_t w = cols.begin; w < cols.end; ++w, ++index) {
+          const auto v = hn::LoadU(d, row + w * channels);
+          const auto better = hn::And(hn::Not(hn::Le(v, best)), hn::Eq(best, best));
+          best = hn::IfThenElse(better, v, best);
+          if (kWithArgmax) where = hn::IfThenElse(hn::RebindMask(di, better), hn::Set(di, index), where);
+        }
+      }
+      hn::StoreU(best, d, y + q * channels + c);
+      if (kWithArgmax) {
+        const hn::Rebind<uint8_t, decltype(d)> du;
+        hn::StoreU(hn::DemoteTo(du, where), du, argmax + q * channels + c);
+      }
+    });
+  }
+}
+
+void MaxPoolRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x, int64_t p,
+                float* y, uint8_t* argmax) {
+  if (argmax == nullptr) {
+    MaxRow<false>(height, width, channels, x, p, y, nullptr);
+  } else {
+    MaxRow<true>(height, width, channels, x, p, y, argmax);
+  }
+}
+
+// Row h of one image's dx: each element looks at the windows that it is in, so that rows are independent and sums have
+// one order.
+void MaxPoolBackwardRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const uint8_t* argmax,
+                        const float* dy, int64_t h, float* dx) {
+  const Interval ps = height.WindowsOf(h);
+  for (int64_t w = 0; w < width.extent; ++w) {
+    const Interval qs = width.WindowsOf(w);
+    ForChannels(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const hn::RebindToSigned<decltype(d)> di;
+      const hn::Rebind<uint8_t, decltype(d)> du;
+      auto sum = hn::Zero(d);
+      for (int64_t p = ps.begin; p < ps.end; ++p) {
+        for (int64_t q = qs.begin; q < qs.end; ++q) {
+          const int64_t i = (p * width.windows + q) * channels + c;
+          const auto index = hn::Set(di, static_cast<int32_t>(height.Offset(p, h) * width.kernel + width.Offset(q, w)));
+          const auto chosen = hn::RebindMask(d, hn::Eq(hn::PromoteTo(di, hn::LoadU(du, argmax + i)), index));
+          sum = hn::Add(sum, hn::IfThenElseZero(chosen, hn::LoadU(d, dy + i)));
+        }
+      }
+      hn::StoreU(sum, d, dx + w * channels + c);
+    });
+  }
+}
+
+HWY_INLINE float Reciprocal(const Interval& rows, const Interval& cols) {
+  return 1.0f / static_cast<float>(rows.size() * cols.size());
+}
+
+void AveragePoolRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x, int64_t p,
+                    float* y) {
+  const Interval rows = height.Elements(p);
+  for (int64_t q = 0; q < width.windows; ++q) {
+    const Interval cols = width.Elements(q);
+    const float scale = Reciprocal(rows, cols);
+    ForChannels(channels, [&](auto d, int64_t c) HWY_ATTR {
+      auto sum = hn::Zero(d);
+      for (int64_t h = rows.begin; h < rows.end; ++h) {
+        for (int64_t w = cols.begin; w < cols.end; ++w) {
+          sum = hn::Add(sum, hn::LoadU(d, x + (h * width.extent + w) * channels + c));
+        }
+      }
+      hn::StoreU(hn::Mul(sum, hn::Set(d, scale)), d, y + q * channels + c);
+    });
+  }
+}
+
+// As MaxPoolBackwardRow.
+void AveragePoolBackwardRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* dy,
+                            int64_t h, float* dx) {
+  const Interval ps = height.WindowsOf(h);
+  for (int64_t w = 0; w < width.extent; ++w) {
+    const Interval qs = width.WindowsOf(w);
+    ForChannels(channels, [&](auto d, int64_t c) HWY_ATTR {
+      auto sum = hn::Zero(d);
+      for (int64_t p = ps.begin; p < ps.end; ++p) {
+        const Interval rows = height.Elements(p);
+        for (int64_t q = qs.begin; q < qs.end; ++q) {
+          const auto scale = hn::Set(d, Reciprocal(rows, width.Elements(q)));
+          sum = hn::Add(sum, hn::Mul(hn::LoadU(d, dy + (p * width.windows + q) * channels + c), scale));
+        }
+      }
+      hn::StoreU(sum, d, dx + w * channels + c);
+    });
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace bitgrad::cpu {
+namespace {
+
+HWY_EXPORT(MaxPoolRow);
+HWY_EXPORT(MaxPoolBackwardRow);
+HWY_EXPORT(AveragePoolRow);
+HWY_EXPORT(AveragePoolBackwardRow);
+
+// Calls body(n, p) for the rows of all images' outputs.
+template <typename Body>
+void ForEachOutputRow(ExecContext& context, const PoolGeometry& g, const Body& body) {
+  const int64_t windows = g.out_height();
+  ParallelFor(context.threads(), g.batch * windows, RowGrain(g.kernel_height * g.width * g.channels),
+              [&](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i) body(i / windows, i % windows);
+              });
+}
+
+// Calls body(n, h) for the rows of all images.
+template <typename Body>
+void ForEachInputRow(ExecContext& context, const PoolGeometry& g, const Body& body) {
+  ParallelFor(context.threads(), g.batch * g.height, RowGrain(g.width * g.channels), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) body(i / g.height, i % g.height);
+  });
+}
+
+}  // namespace
+
+void MaxPoolForward(ExecContext& context, const PoolGeometry& geometry, const float* x, float* y, uint8_t* argmax) {
+  CheckPoolGeometry(geometry);
+  BITGRAD_DCHECK(argmax == nullptr || geometry.kernel_height * geometry.kernel_width <= 256);
+  const WindowAxis height = HeightAxis(geometry), width = WidthAxis(geometry);
+  const int64_t image = geometry.height * geometry.width * geometry.channels;
+  const int64_t row = width.windows * geometry.channels;
+  ForEachOutputRow(context, geometry, [&](int64_t n, int64_t p) {
+    const int64_t at = (n * height.windows + p) * row;
+    HWY_DYNAMIC_DISPATCH(MaxPoolRow)
+    (height, width, geometry.channels, x + n * image, p, y + at, argmax == nullptr ? nullptr : argmax + at);
+  });
+}
+
+void MaxPoolBackward(ExecContext& context, const PoolGeometry& geometry, const uint8_t* argmax, const float* dy,
+                     float* dx) {
+  CheckPoolGeometry(geometry);
+  const WindowAxis height = HeightAxis(geometry), width = WidthAxis(geometry);
+  const int64_t out_image = height.windows * width.windows * geometry.channels;
+  const int64_t row = geometry.width * geometry.channels;
+  ForEachInputRow(context, geometry, [&](int64_t n, int64_t h) {
+    HWY_DYNAMIC_DISPATCH(MaxPoolBackwardRow)
+    (height, width, geometry.channels, argmax + n * out_image, dy + n * out_image, h,
+     dx + (n * geometry.height + h) * row);
+  });
+}
+
+void AveragePoolForward(ExecContext& context, const PoolGeometry& geometry, const float* x, float* y) {
+  CheckPoolGeometry(geometry);
+  const WindowAxis height = HeightAxis(geometry), width = WidthAxis(geometry);
+  const int64_t image = geometry.height * geometry.width * geometry.channels;
+  const int64_t row = width.windows * geometry.channels;
+  ForEachOutputRow(context, geometry, [&](int64_t n, int64_t p) {
+    HWY_DYNAMIC_DISPATCH(AveragePoolRow)
+    (height, width, geometry.channels, x + n * image, p, y + (n * height.windows + p) * row);
+  });
+}
+
+void AveragePoolBackward(ExecContext& context, const PoolGeometry& geometry, const float* dy, float* dx) {
+  CheckPoolGeometry(geometry);
+  const WindowAxis height = HeightAxis(geometry), width = WidthAxis(geometry);
+  const int64_t out_image = height.windows * width.windows * geometry.channels;
+  const int64_t row = geometry.width * geometry.channels;
+  ForEachInputRow(context, geometry, [&](int64_t n, int64_t h) {
+    HWY_DYNAMIC_DISPATCH(AveragePoolBackwardRow)
+    (height, width, geometry.channels, dy + n * out_image, h, dx + (n * geometry.height + h) * row);
+  });
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // HWY_ONCE

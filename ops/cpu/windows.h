@@ -1,0 +1,54 @@
+// Pooling's windows along one dimension of an image, of `extent` elements: window p has the elements p stride - pad +
+// r, r < kernel, that lie inside.
+
+#ifndef BITGRAD_OPS_CPU_WINDOWS_H_
+#define BITGRAD_OPS_CPU_WINDOWS_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/check.h"
+#include "ops/kernels/pool.h"
+
+namespace bitgrad::cpu {
+
+struct Interval {
+  int64_t begin = 0;
+  int64_t end = 0;  // not included; <= begin: empty
+
+  int64_t size() const { return end - begin; }
+};
+
+struct WindowAxis {
+  int64_t extent, kernel, stride, pad;
+  int64_t windows;  // how many there are
+
+  // The elements of window p.
+  Interval Elements(int64_t p) const {
+    const int64_t first = p * stride - pad;
+    return {std::max<int64_t>(0, first), std::min(extent, first + kernel)};
+  }
+  // The windows that element i is in: those with p stride <= i + pad < p stride + kernel.
+  Interval WindowsOf(int64_t i) const {
+    const int64_t before = i + pad - kernel;  // Windows that start up to here end before i.
+    return {before < 0 ? 0 : before / stride + 1, std::min(windows, (i + pad) / stride + 1)};
+  }
+  // Which element of window p, those outside the image counted, i is.
+  int64_t Offset(int64_t p, int64_t i) const { return i + pad - p * stride; }
+};
+
+inline WindowAxis HeightAxis(const PoolGeometry& g) {
+  return {g.height, g.kernel_height, g.stride_height, g.pad_height, g.out_height()};
+}
+inline WindowAxis WidthAxis(const PoolGeometry& g) {
+  return {g.width, g.kernel_width, g.stride_width, g.pad_width, g.out_width()};
+}
+
+inline void CheckPoolGeometry([[maybe_unused]] const PoolGeometry& g) {
+  BITGRAD_DCHECK(g.pad_height < g.kernel_height && g.pad_width < g.kernel_width);
+  BITGRAD_DCHECK(g.out_height() >= 1 && g.out_width() >= 1);
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // BITGRAD_OPS_CPU_WINDOWS_H_
