@@ -47,10 +47,7 @@ struct ConvGeometry {
   int64_t group_channels() const { return channels / groups; }                              // C/G
   int64_t group_filters() const { return filters / groups; }                                // O/G
   int64_t patch_size() const { return kernel_height * kernel_width * group_channels(); }    // terms of a sum
-<<<<<<< HEAD
   bool has_border() const { return pad_height > 0 || pad_width > 0; }
-=======
->>>>>>> pool
   int64_t macs() const { return pixels() * filters * patch_size(); }
 };
 
