@@ -106,7 +106,7 @@ struct Result {
 };
 
 // y and the gradients of sum(y * r).
-Result Run(const std::function<Var(const Var&, const Var&)>& op, const Tensor& x, const Tensor& w, uint64_t seed) {
+Result Compute(const std::function<Var(const Var&, const Var&)>& op, const Tensor& x, const Tensor& w, uint64_t seed) {
   ExecContext context({.threads = 1 + static_cast<int>(seed % 2), .seed = 3});
   Tape tape(context);
   const Var vx = tape.Differentiable(x), vw = tape.Differentiable(w);
@@ -144,7 +144,7 @@ TEST(ConvolutionTest, QuantizedIsConvolutionOfQuantized) {
         const Quantizer input = *ParseQuantizer(input_name), weight = *ParseQuantizer(weight_name);
         TestRandom random(++seed);
         const Tensor x = random.UniformTensor(c.x()), w = random.UniformTensor(c.w());
-        const Result packed = Run(
+        const Result packed = Compute(
             [&](const Var& vx, const Var& vw) {
               return Convolution(vx, vw, c.options, {.input = input, .weight = weight});
             },
@@ -152,7 +152,7 @@ TEST(ConvolutionTest, QuantizedIsConvolutionOfQuantized) {
         ExecContext context({.threads = 1});
         Tape tape(context);
         const Tensor quantized = (*tape.Value(Quantize(tape.Input(w), weight)))->Clone();
-        const Result simulated = Run(
+        const Result simulated = Compute(
             [&](const Var& vx, const Var& vw) { return Convolution(Quantize(vx, input), vw, c.options); }, x, quantized,
             seed);
         const double terms = static_cast<double>(c.w().num_elements() + c.x().num_elements());
@@ -189,7 +189,9 @@ TEST(ConvolutionTest, SignsBehindBatchNorm) {
       Tape tape(context);
       const Var vx = tape.Differentiable(x);
       const Var normed = ApplyBatchNorm(vx, tape.Use(gamma), tape.Use(beta), mean, variance);
-      if (read_first) EXPECT_TRUE(tape.Value(normed).ok());
+      if (read_first) {
+        EXPECT_TRUE(tape.Value(normed).ok());
+      }
       const Var y = Convolution(normed, tape.Input(w), {.pad = 1}, {.input = Sign(), .weight = Sign()});
       Result result;
       result.y = (*tape.Value(y))->Clone();
@@ -208,8 +210,8 @@ TEST(ConvolutionTest, GradientQuantizerHasAScalePerExample) {
   TestRandom random(5);
   const Tensor x = random.UniformTensor(c.x()), w = random.UniformTensor(c.w());
   const auto quantizer = *ParseQuantizer("dorefa_gradient(6)");
-  const Result exact = Run([&](const Var& vx, const Var& vw) { return Convolution(vx, vw, c.options); }, x, w, 9);
-  const Result rounded = Run(
+  const Result exact = Compute([&](const Var& vx, const Var& vw) { return Convolution(vx, vw, c.options); }, x, w, 9);
+  const Result rounded = Compute(
       [&](const Var& vx, const Var& vw) { return Convolution(vx, vw, c.options, {.gradient = quantizer}); }, x, w, 9);
   ExpectSameBits(exact.y, rounded.y);
   double difference = 0, size = 0;

@@ -1,0 +1,162 @@
+// Frozen convolutional nets give the graph's logits to the last bit: pooling before and behind batch norm, every border, groups,
+// few-bit operands, residual nets. Seeds are fixed and printed on failure.
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "models/bireal_net.h"
+#include "models/conv_net.h"
+#include "models/layers/activation.h"
+#include "models/layers/batch_norm.h"
+#include "models/layers/conv2d.h"
+#include "models/layers/dense.h"
+#include "models/layers/pool.h"
+#include "models/layers/sequential.h"
+#include "ops/quantizers/list.h"
+#include "runtime/cost.h"
+#include "tests/export/freeze_testing.h"
+
+namespace bitgrad {
+namespace {
+
+Quantizer Q(const std::string& text) { return *ParseQuantizer(text); }
+
+constexpr Padding kPaddings[] = {Padding::kZero, Padding::kPlusOne, Padding::kMinusOne};
+
+// Instructions of a kind that predict runs, "conv2d + threshold".
+int CountOps(const FrozenModel& frozen, const std::string& op) {
+  int count = 0;
+  for (const LayerCost& layer : CostOf(*frozen.packed).layers) count += layer.op == op;
+  return count;
+}
+
+TEST(FreezeConvTest, RandomBinaryConvNets) {
+  const int64_t widths[] = {1, 3, 31, 33, 64, 65, 100};
+  for (uint32_t seed = 1; seed <= 30; ++seed) {
+    std::mt19937 random(seed);
+    const auto pick = [&](auto& values) { return values[random() % std::size(values)]; };
+    ConvNetOptions options = {.image = {9 + random() % 4, 8 + random() % 4, 1 + random() % 3},
+                              .classes = 5,
+                              .input = KBit(8),
+                              .activation_quantizer = Sign(),
+                              .weight = Sign(),
+                              .padding = pick(kPaddings)};
+    const int64_t kernels[] = {1, 3, 5};
+    for (int i = 0; i < 3; ++i) {
+      const int64_t kernel = pick(kernels);
+      options.blocks.push_back({.filters = pick(widths),
+                                .kernel = kernel,
+                                .stride = i == 1 ? 1 + static_cast<int64_t>(random() % 2) : 1,
+                                .pad = kernel / 2,
+                                .pool = i == 0 ? static_cast<int64_t>(random() % 4) : 0,
+                                .pool_stride = 1 + static_cast<int64_t>(random() % 2)});
+    }
+    options.hidden = {pick(widths)};
+    const char* const activations[] = {"identity", "hardtanh", "relu"};
+    options.activation = pick(activations);
+    SCOPED_TRACE(absl::StrCat("seed ", seed, " image ", options.image.ToString(), " padding ",
+                              static_cast<int>(options.padding), " ", options.activation));
+    ParameterStore store(seed);
+    ConvNet net(store.Root(), options);
+    ASSERT_TRUE(store.status().ok()) << store.status();
+    RandomizeBatchNorms(store, random);
+    ExecContext context({.threads = 1 + static_cast<int>(seed % 2)});
+    const auto frozen = ExpectBitEqual(context, net, {1, options.image.num_elements()}, 23, random);
+    ASSERT_NE(frozen, nullptr);
+    EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), 3);
+    EXPECT_EQ(CountOps(*frozen, "linear + threshold"), 1);
+    EXPECT_EQ(CountOps(*frozen, "batch_norm"), 1);
+    EXPECT_EQ(CountOps(*frozen, "max_pool"), options.blocks[0].pool > 0 ? 1 : 0);
+  }
+}
+
+// A net of one's own: what stands between two convolutions.
+class TwoConvs final : public Model {
+ public:
+  enum class Between { kPoolLast, kPoolBetweenNorms, kNothing };
+  TwoConvs(const Scope& scope, Between between, const std::string& activation_quantizer, const std::string& weight,
+           int64_t groups) {
+    layers_.Add<Unflatten>(Shape({6, 7, 4}));
+    layers_.Add<Conv2d>(scope / "conv1", Conv2dOptions{.in = 4,
+                                                       .out = 64,
+                                                       .pad = 1,
+                                                       .groups = groups,
+                                                       .input = Q("k_bit(8)"),
+                                                       .weight = Q(weight)});
+    layers_.Add<BatchNorm2d>(scope / "norm1", BatchNormLayerOptions{.features = 64});
+    if (between != Between::kNothing) layers_.Add<MaxPool2d>(scope / "pool", PoolOptions{.kernel = 2, .stride = 2});
+    if (between == Between::kPoolBetweenNorms) {
+      layers_.Add<BatchNorm2d>(scope / "norm2", BatchNormLayerOptions{.features = 64});
+    }
+    layers_.Add<Conv2d>(scope / "conv2", Conv2dOptions{.in = 64,
+                                                       .out = 8,
+                                                       .kernel = {3, 1},
+                                                       .dilation = 1,
+                                                       .groups = groups,
+                                                       .input = Q(activation_quantizer),
+                                                       .weight = Q(weight)});
+    layers_.Add<GlobalAvgPool2d>(scope / "mean");
+    layers_.Add<Dense>(scope / "output", DenseOptions{.in = 8, .out = 3});
+  }
+  Var Forward(const Var& x) override { return layers_(x); }
+
+ private:
+  Sequential layers_;
+};
+
+TEST(FreezeConvTest, WhatStandsBetween) {
+  uint32_t seed = 100;
+  for (const auto between :
+       {TwoConvs::Between::kPoolLast, TwoConvs::Between::kPoolBetweenNorms, TwoConvs::Between::kNothing}) {
+    for (const char* activation : {"sign", "k_bit(2)", "ternary(0.5)", "dorefa_activation(2)"}) {
+      for (const char* weight : {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)"}) {
+        for (const int64_t groups : {1, 2}) {
+          SCOPED_TRACE(absl::StrCat("seed ", ++seed, " ", static_cast<int>(between), " ", activation, " ", weight, " groups ",
+                                    groups));
+          std::mt19937 random(seed);
+          ParameterStore store(seed);
+          TwoConvs net(store.Root(), between, activation, weight, groups);
+          ASSERT_TRUE(store.status().ok()) << store.status();
+          RandomizeBatchNorms(store, random);
+          ExecContext context({.threads = 2});
+          const auto frozen = ExpectBitEqual(context, net, {1, 6 * 7 * 4}, 11, random, /*one_by_one=*/false);
+          ASSERT_NE(frozen, nullptr);
+          const bool folds = activation == std::string("sign") && between != TwoConvs::Between::kPoolBetweenNorms &&
+                             groups == 1;
+          EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), folds ? 1 : 0);
+        }
+      }
+    }
+  }
+}
+
+TEST(FreezeConvTest, ResidualNets) {
+  for (uint32_t seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    std::mt19937 random(seed);
+    const BiRealNetOptions options = {.image = {11, 10, 3},
+                                      .stem_filters = 8,
+                                      .stem_pool = seed % 2 == 0 ? 2 : 0,
+                                      .stages = {{.filters = 8, .blocks = 2}, {.filters = 33, .blocks = 2, .stride = 2}},
+                                      .classes = 4,
+                                      .activation_quantizer = ApproxSign(),
+                                      .weight = Sign(),
+                                      .padding = kPaddings[seed % 3]};
+    ParameterStore store(seed);
+    BiRealNet net(store.Root(), options);
+    ASSERT_TRUE(store.status().ok()) << store.status();
+    RandomizeBatchNorms(store, random);
+    ExecContext context({.threads = 1});
+    const auto frozen = ExpectBitEqual(context, net, {1, options.image.num_elements()}, 9, random, /*one_by_one=*/false);
+    ASSERT_NE(frozen, nullptr);
+    EXPECT_EQ(CountOps(*frozen, "conv2d"), 1 + 4 + 1);
+  }
+}
+
+}  // namespace
+}  // namespace bitgrad
