@@ -13,6 +13,8 @@ Kernels MakeCpuKernels() {
   kernels.packed_gemm_threshold.function = cpu::PackedGemmThreshold;
   kernels.plane_gemm.function = cpu::PlaneGemm;
   kernels.int8_gemm.function = cpu::Int8Gemm;
+  kernels.packed_conv2d.function = cpu::PackedConv2d;
+  kernels.bit_patches.function = cpu::BitPatches;
   kernels.pack_codes.function = cpu::PackCodes;
   kernels.unpack_codes.function = cpu::UnpackCodes;
   kernels.sign_gemm_f32.function = cpu::SignGemmF32;

@@ -25,6 +25,9 @@ bitgrad::Int8Gemm Int8Gemm;
 bitgrad::SignGemmF32 SignGemmF32;
 bitgrad::SignGemmS8 SignGemmS8;
 
+bitgrad::PackedConv2d PackedConv2d;
+bitgrad::BitPatches BitPatches;
+
 bitgrad::PackCodes PackCodes;
 bitgrad::UnpackCodes UnpackCodes;
 bitgrad::PackSigns PackSigns;

@@ -35,13 +35,13 @@ using Tiles = PopcountTiles;
 // Rows of `a` that pass all packed groups before the next ones come: they stay in the second-level cache.
 constexpr int64_t kRowBytes = 128 << 10;
 
-void PackRowTiles(const PackedProblem& p, int64_t begin, int64_t end, uint8_t* row_tiles) {
+inline void PackRowTiles(const PackedProblem& p, int64_t begin, int64_t end, uint8_t* row_tiles) {
   const int64_t bytes = Tiles::RowTileBytes(p);
   for (int64_t tile = begin; tile < end; ++tile) Tiles::PackRowTile(p, tile, row_tiles + tile * bytes);
 }
 
 // Groups [group, group + groups), one after the other.
-void PackGroups(const PackedProblem& p, int64_t group, int64_t groups, uint8_t* panels) {
+inline void PackGroups(const PackedProblem& p, int64_t group, int64_t groups, uint8_t* panels) {
   const int64_t bytes = Tiles::GroupBytes(p);
   for (int64_t g = 0; g < groups; ++g) Tiles::PackGroup(p, group + g, panels + g * bytes);
 }
