@@ -9,6 +9,7 @@
 
 #include "core/exec_context.h"
 #include "core/parallel_for.h"
+#include "ops/cpu/scratch.h"
 #include "ops/kernels/coded_gemm.h"
 
 namespace bitgrad::cpu {
@@ -35,25 +36,6 @@ struct AffineTerms {
   int shift() const { return (a.step == 2 ? 1 : 0) + (b.step == 2 ? 1 : 0); }  // 2^shift = step_a step_b
   int32_t RowTerm(int32_t sum) const { return a.step * b.least * sum; }
   int32_t ColumnTerm(int32_t sum) const { return a.least * (b.step * sum + b.least * k); }
-};
-
-// Scratch memory for the time of a kernel.
-template <typename T>
-class Scratch {
- public:
-  Scratch(ExecContext& context, int64_t count)
-      : allocator_(context.allocator()),
-        bytes_(static_cast<size_t>(std::max<int64_t>(1, count)) * sizeof(T)),
-        data_(static_cast<T*>(allocator_.Allocate(bytes_))) {}
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { allocator_.Deallocate(data_, bytes_); }
-  T* data() { return data_; }
-
- private:
-  PoolAllocator& allocator_;
-  const size_t bytes_;
-  T* const data_;
 };
 
 // How many threads share the groups of columns of [m, n], each taking `grain` of the work a * b * c or more.

@@ -35,6 +35,7 @@ bitgrad::MaxPoolBackward MaxPoolBackward;
 bitgrad::AveragePoolForward AveragePoolForward;
 bitgrad::AveragePoolBackward AveragePoolBackward;
 bitgrad::MaxPoolBits MaxPoolBits;
+bitgrad::PackedConv2d PackedConv2d;
 
 bitgrad::PackCodes PackCodes;
 bitgrad::UnpackCodes UnpackCodes;

@@ -1,6 +1,5 @@
 // XNOR-popcount matrix product: how it is cut into blocks and shared among threads. The inner loops are chosen per
-// instruction set: population counts of words (popcount_tile-inl.h) where there is an instruction for them, else table
-// lookups (lookup_tile-inl.h); for few rows neither (unpacked_rows-inl.h).
+// instruction set (packed_multiply-inl.h); for few rows b is not packed at all (unpacked_rows-inl.h).
 //
 // Groups of 64 columns are packed into panels just before they are used, a few at a time. Blocks of rows pass while
 // those panels and the block stay in the second-level cache, and the panels of the group at hand in the first.
@@ -20,28 +19,17 @@
 #define HWY_TARGET_INCLUDE "ops/cpu/packed_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "ops/cpu/packed_multiply-inl.h"
 #include "ops/cpu/packed_output-inl.h"
 #include "ops/cpu/unpacked_rows-inl.h"
-#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL && HWY_TARGET <= HWY_SSSE3
-#include "ops/cpu/lookup_tile-inl.h"
-#else
-#include "ops/cpu/popcount_tile-inl.h"
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL && HWY_TARGET <= HWY_SSSE3
-using Tiles = LookupTiles;
-#else
-using Tiles = PopcountTiles;
-#endif
-
 // What stays in the second-level cache: panels of up to 8 groups, half of it, and rows of `a`.
 constexpr int64_t kPanelBytes = 256 << 10;
 constexpr int64_t kMaxPanelGroups = 8;
-constexpr int64_t kRowBytes = 128 << 10;
 
 PackedSizes Sizes(const PackedProblem& p) {
   const int64_t group_bytes = Tiles::GroupBytes(p);
@@ -49,38 +37,6 @@ PackedSizes Sizes(const PackedProblem& p) {
           .row_tile_bytes = Tiles::RowTileBytes(p),
           .group_bytes = group_bytes,
           .panel_groups = std::clamp<int64_t>(kPanelBytes / std::max<int64_t>(1, group_bytes), 1, kMaxPanelGroups)};
-}
-
-void PackRowTiles(const PackedProblem& p, int64_t begin, int64_t end, uint8_t* row_tiles) {
-  const int64_t bytes = Tiles::RowTileBytes(p);
-  for (int64_t tile = begin; tile < end; ++tile) Tiles::PackRowTile(p, tile, row_tiles + tile * bytes);
-}
-
-// Row tiles [tile_begin, tile_end) of `groups` groups.
-template <typename Output>
-void MultiplyBlock(const PackedProblem& p, const uint8_t* row_tiles, int64_t tile_begin, int64_t tile_end,
-                   int64_t group, int64_t groups, uint8_t* panels, Output& output) {
-  alignas(64) int32_t counts[kTileRows * kGroup];
-  const int64_t row_tile_bytes = Tiles::RowTileBytes(p);
-  const int64_t group_bytes = Tiles::GroupBytes(p);
-  for (int64_t g = 0; g < groups; ++g) Tiles::PackGroup(p, group + g, panels + g * group_bytes);
-  const int64_t tile_bytes = std::max<int64_t>(row_tile_bytes, kTileRows * p.words * 8);
-  const int64_t block = std::max<int64_t>(1, kRowBytes / std::max<int64_t>(1, tile_bytes));
-  for (int64_t begin = tile_begin; begin < tile_end; begin += block) {
-    const int64_t end = std::min(tile_end, begin + block);
-    for (int64_t g = group; g < group + groups; ++g) {
-      const int64_t cols = p.group_cols(g);
-      uint8_t* group_panels = panels + (g - group) * group_bytes;
-      output.BeginGroup(g, cols);
-      for (int64_t tile = begin; tile < end; ++tile) {
-        for (int64_t r = 0; r < p.tile_rows(tile); ++r) output.Prefetch(tile * kTileRows + r, g);
-        Tiles::Count(p, tile, row_tiles + tile * row_tile_bytes, g, group_panels, counts);
-        for (int64_t r = 0; r < p.tile_rows(tile); ++r) {
-          output(tile * kTileRows + r, g, cols, counts + r * kGroup);
-        }
-      }
-    }
-  }
 }
 
 // Units [begin, end) of group-major (group, row tile) pairs; two threads that share a group both pack it. `panels` has
@@ -94,7 +50,8 @@ void Multiply(const PackedProblem& p, const uint8_t* row_tiles, int64_t begin, i
       const int64_t whole = tile == 0 ? (end - begin) / tiles : 0;  // groups from here on, all of their rows
       const int64_t groups = std::clamp<int64_t>(whole, 1, panel_groups);
       const int64_t tile_end = std::min(tiles, tile + end - begin);
-      MultiplyBlock(p, row_tiles, tile, tile_end, begin / tiles, groups, panels, output);
+      PackGroups(p, begin / tiles, groups, panels);
+      MultiplyTiles(p, row_tiles, tile, tile_end, begin / tiles, groups, panels, output);
       begin += groups * (tile_end - tile);
     }
   });
@@ -108,7 +65,7 @@ void MultiplyUnpacked(const PackedProblem& p, int64_t begin, int64_t end) {
       const int64_t cols = p.group_cols(group);
       output.BeginGroup(group, cols);
       CountUnpackedGroup(p, group, counts);
-      for (int64_t i = 0; i < p.a.rows; ++i) output(i, group, cols, counts + i * kGroup);
+      for (int64_t i = 0; i < p.a.rows; ++i) output(i, group, cols, p.terms(), counts + i * kGroup);
     }
   });
 }

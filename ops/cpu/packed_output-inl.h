@@ -40,29 +40,26 @@ HWY_INLINE void ForEachCount(const Body& body) {
   for (int64_t j = 0; j < kGroup; j += kLanes) body(d, j);
 }
 
-// Each output is a function of a row of c, a group, its number of columns and their kGroup counts popcount(a ^ b), of
-// which those past the last column are anything. BeginGroup(group, cols) comes before the first row of a group.
+// Each output is a function of a row of c, a group, its number of columns, the number of terms K and the columns' kGroup
+// counts popcount(a ^ b), of which those past the last column are anything. BeginGroup(group, cols) comes before the first row of a group.
 class ToI32 {
  public:
-  explicit ToI32(const PackedProblem& p)
-      : k_(static_cast<int32_t>(p.a.cols)),
-        shift_(p.out.shift),
-        accumulate_(p.out.accumulate),
-        c_(p.out.i32) {}
+  explicit ToI32(const PackedProblem& p) : shift_(p.out.shift), accumulate_(p.out.accumulate), c_(p.out.i32) {}
 
   void BeginGroup(int64_t, int64_t) {}
   HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
 
   // (K - 2 count) * 2^shift = K * 2^shift - count * 2^(shift + 1)
-  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, const int32_t* counts) const {
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms,
+                             const int32_t* counts) const {
     int32_t* out = c_.row(row) + group * kGroup;
-    const auto k = hn::Set(CountTag(), k_ << shift_);
+    const auto k = hn::Set(CountTag(), terms << shift_);
     const int shift = shift_ + 1;
     const auto value = [k, shift, counts](auto d, int64_t j) HWY_ATTR {
       return hn::Sub(k, hn::ShiftLeftSame(hn::Load(d, counts + j), shift));
     };
     if (cols < kGroup) {
-      for (int64_t j = 0; j < cols; ++j) out[j] = (accumulate_ ? out[j] : 0) + ((k_ - 2 * counts[j]) << shift_);
+      for (int64_t j = 0; j < cols; ++j) out[j] = (accumulate_ ? out[j] : 0) + ((terms - 2 * counts[j]) << shift_);
     } else if (accumulate_) {
       ForEachCount([&](auto d, int64_t j) HWY_ATTR {
         hn::StoreU(hn::Add(hn::LoadU(d, out + j), value(d, j)), d, out + j);
@@ -73,7 +70,6 @@ class ToI32 {
   }
 
  private:
-  const int32_t k_;
   const int shift_;
   const bool accumulate_;
   const MatrixView<int32_t> c_;
@@ -81,28 +77,27 @@ class ToI32 {
 
 class ToF32 {
  public:
-  explicit ToF32(const PackedProblem& p)
-      : k_(static_cast<int32_t>(p.a.cols)), scale_(p.out.scale), c_(p.out.f32) {}
+  explicit ToF32(const PackedProblem& p) : scale_(p.out.scale), c_(p.out.f32) {}
 
   void BeginGroup(int64_t, int64_t) {}
   HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
 
-  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, const int32_t* counts) const {
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms,
+                             const int32_t* counts) const {
     float* out = c_.row(row) + group * kGroup;
     if (cols < kGroup) {
-      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<float>(k_ - 2 * counts[j]) * scale_;
+      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<float>(terms - 2 * counts[j]) * scale_;
       return;
     }
     ForEachCount([&](auto d, int64_t j) HWY_ATTR {
       const hn::RebindToFloat<decltype(d)> df;
       const auto count = hn::Load(d, counts + j);
-      const auto dot = hn::Sub(hn::Set(d, k_), hn::Add(count, count));
+      const auto dot = hn::Sub(hn::Set(d, terms), hn::Add(count, count));
       hn::StoreU(hn::Mul(hn::ConvertTo(df, dot), hn::Set(df, scale_)), df, out + j);
     });
   }
 
  private:
-  const int32_t k_;
   const float scale_;
   const MatrixView<float> c_;
 };
@@ -110,8 +105,7 @@ class ToF32 {
 class ToBits {
  public:
   explicit ToBits(const PackedProblem& p)
-      : k_(static_cast<int32_t>(p.a.cols)),
-        row_words_(BitMatrix::WordsPerRow(p.out.bits.cols)),
+      : row_words_(BitMatrix::WordsPerRow(p.out.bits.cols)),
         c_(p.out.bits),
         threshold_(p.out.threshold),
         flip_(p.out.flip) {}
@@ -128,9 +122,10 @@ class ToBits {
   }
   HWY_INLINE void Prefetch(int64_t, int64_t) const {}
 
-  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, const int32_t* counts) const {
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms,
+                             const int32_t* counts) const {
     const CountTag d;
-    const auto k = hn::Set(d, k_);
+    const auto k = hn::Set(d, terms);
     const int32_t* thresholds = group_threshold_;
     uint64_t bits;
     StoreMaskWord(d, &bits, [k, counts, thresholds](auto d, size_t j) HWY_ATTR {
@@ -145,7 +140,6 @@ class ToBits {
   }
 
  private:
-  const int32_t k_;
   const int64_t row_words_;
   const BitMatrixView c_;
   const int32_t* const threshold_;

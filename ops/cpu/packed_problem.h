@@ -1,5 +1,5 @@
-// What the parts of the packed GEMM share: the operands, what becomes of the dot products, and how c is cut into
-// pieces.
+// What the parts of the packed GEMM, and of the packed convolution, share: the operands, what becomes of the dot products,
+// and how c is cut into pieces.
 
 #ifndef BITGRAD_OPS_CPU_PACKED_PROBLEM_H_
 #define BITGRAD_OPS_CPU_PACKED_PROBLEM_H_
@@ -40,6 +40,7 @@ struct PackedProblem {
   int64_t words;  // of K bits, without the padding words at the end of rows
   PackedOutput out;
 
+  int32_t terms() const { return static_cast<int32_t>(a.cols); }  // of a dot product: K
   int64_t groups() const { return (b.rows + kGroup - 1) / kGroup; }
   int64_t group_cols(int64_t group) const { return std::min(b.rows - group * kGroup, kGroup); }
   int64_t row_tiles() const { return (a.rows + kTileRows - 1) / kTileRows; }

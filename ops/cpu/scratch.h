@@ -3,6 +3,7 @@
 #ifndef BITGRAD_OPS_CPU_SCRATCH_H_
 #define BITGRAD_OPS_CPU_SCRATCH_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/exec_context.h"
@@ -15,7 +16,7 @@ class Scratch {
  public:
   Scratch(ExecContext& context, int64_t count)
       : allocator_(context.allocator()),
-        bytes_(static_cast<size_t>(count) * sizeof(T)),
+        bytes_(static_cast<size_t>(std::max<int64_t>(1, count)) * sizeof(T)),
         data_(static_cast<T*>(allocator_.Allocate(bytes_))) {}
   ~Scratch() { allocator_.Deallocate(data_, bytes_); }
   Scratch(const Scratch&) = delete;

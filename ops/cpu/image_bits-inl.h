@@ -1,0 +1,54 @@
+// Threshold bits of a convolution: from rows of bits, one per output pixel, to a bit image without gaps. Included through
+// foreach_target.h only.
+
+#if defined(BITGRAD_OPS_CPU_IMAGE_BITS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef BITGRAD_OPS_CPU_IMAGE_BITS_INL_H_
+#undef BITGRAD_OPS_CPU_IMAGE_BITS_INL_H_
+#else
+#define BITGRAD_OPS_CPU_IMAGE_BITS_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/bit_matrix.h"
+#include "hwy/highway.h"
+#include "ops/cpu/bit_runs-inl.h"
+#include "ops/cpu/conv_axis.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+// Zeroes the words of output pixels [begin, end), a chunk (conv_chunks.h), and the padding of images that end there.
+inline void ClearImageBits(const ConvGeometry& g, int64_t begin, int64_t end, const BitMatrixView& image) {
+  const int64_t pixels = g.out_height() * g.out_width();
+  while (begin < end) {
+    const int64_t n = begin / pixels;
+    const int64_t first = begin % pixels, last = std::min(pixels, end - n * pixels);
+    uint64_t* words = image.row(n);
+    std::fill(words + first * g.filters / 64,
+              words + (last == pixels ? BitMatrix::WordsPerRow(image.cols) : last * g.filters / 64), uint64_t{0});
+    begin = n * pixels + last;
+  }
+}
+
+// Writes the bits of group `group` of these pixels, rows 0 .. end - begin - 1 of `rows`, to cleared words.
+inline void StoreImageBits(const ConvGeometry& g, int64_t group, int64_t begin, int64_t end, const ConstBitMatrixView& rows,
+                    const BitMatrixView& image) {
+  const int64_t width = g.out_width(), filters = g.group_filters();
+  ForEachPixel(g, begin, end, [&](int64_t row, int64_t n, int64_t p, int64_t q) HWY_ATTR {
+    const int64_t to = (p * width + q) * g.filters + group * filters;
+    if (filters % 64 == 0) {
+      CopyWords(rows.row(row), filters / 64, image.row(n) + to / 64);
+    } else {
+      OrBits(rows.row(row), 0, filters, image.row(n), to);
+    }
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif  // BITGRAD_OPS_CPU_IMAGE_BITS_INL_H_
