@@ -35,6 +35,25 @@ std::string WriteRecipe(const std::string& text) {
   return path;
 }
 
+constexpr int kWidth = 8;
+
+// Widths as they are would take seconds to fill.
+void Narrow(recipe::Model& model) {
+  if (model.has_mlp()) {
+    for (int& width : *model.mutable_mlp()->mutable_hidden()) width = kWidth;
+  }
+  if (model.has_conv_net()) {
+    for (auto& block : *model.mutable_conv_net()->mutable_block()) block.set_filters(kWidth);
+    for (int& width : *model.mutable_conv_net()->mutable_hidden()) width = kWidth;
+  }
+  if (model.has_bireal_net()) {
+    model.mutable_bireal_net()->set_stem_filters(kWidth);
+    for (auto& stage : *model.mutable_bireal_net()->mutable_stage()) stage.set_filters(kWidth);
+  }
+}
+
+const Shape kMnist = {28, 28, 1};
+
 // ---- Loading -----------------------------------------------------------------------------------
 
 TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
@@ -49,16 +68,18 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
     EXPECT_THAT(recipe->description(), Not(HasSubstr("\n")));
     EXPECT_TRUE(ValidateRecipe(*recipe).ok()) << ValidateRecipe(*recipe);
     EXPECT_THAT(RecipesHelp(), AllOf(HasSubstr(built_in.name), HasSubstr(recipe->description())));
-    // Widths as they are would take seconds to fill.
-    for (int& width : *recipe->mutable_model()->mutable_mlp()->mutable_hidden()) width = 8;
+    Narrow(*recipe->mutable_model());
+    const Shape image = recipe->model().has_mlp() ? Shape({28, 28, 1}) : Shape({67, 67, 3});
     ParameterStore store(recipe->seed());
-    const auto model = MakeNetwork(recipe->model(), 784, 10, store);
+    const auto model = MakeNetwork(recipe->model(), image, 10, store);
     ASSERT_TRUE(model.ok()) << model.status();
     EXPECT_TRUE(store.status().ok());
   }
-  EXPECT_THAT(names, ElementsAre("digits_bnn_mlp", "mnist_binaryconnect_mlp",
-                                 "mnist_binaryconnect_stochastic_mlp", "mnist_bnn_mlp",
-                                 "mnist_bnn_mlp_small", "mnist_float_mlp"));
+  EXPECT_THAT(names, ElementsAre("cifar10_binaryconnect_vgg", "cifar10_birealnet20", "cifar10_bnn_vgg",
+                                 "cifar10_bnn_vgg_tiny", "cifar10_float_vgg", "cifar10_float_vgg_tiny", "digits_bnn_mlp",
+                                 "imagenet_birealnet18", "imagenet_bnn_alexnet", "imagenet_dorefa_alexnet",
+                                 "mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp", "mnist_bnn_lenet",
+                                 "mnist_bnn_mlp", "mnist_bnn_mlp_small", "mnist_float_mlp", "svhn_bnn_vgg"));
 }
 
 TEST(RecipeTest, AFileGivesWhatABuiltInOneDoes) {
@@ -257,7 +278,7 @@ TEST_F(SetFieldTest, NetworkErrorsNameTheField) {
     ASSERT_TRUE(SetField("model.mlp.hidden=8,8", recipe).ok());
     ASSERT_TRUE(SetField(c.assignment, recipe).ok()) << c.assignment;
     ParameterStore store(1);
-    const auto model = MakeNetwork(recipe.model(), 784, 10, store);
+    const auto model = MakeNetwork(recipe.model(), kMnist, 10, store);
     EXPECT_THAT(Message(model.status()), AllOf(HasSubstr(c.field), HasSubstr(c.reason)))
         << c.assignment;
   }
@@ -270,12 +291,12 @@ TEST(NetworksTest, EveryFieldOfTheRecipeArrivesInTheModel) {
     ASSERT_TRUE(SetField(assignment, recipe).ok());
   }
   ParameterStore store(1);
-  ASSERT_TRUE(MakeNetwork(recipe.model(), 784, 10, store).ok());
+  ASSERT_TRUE(MakeNetwork(recipe.model(), kMnist, 10, store).ok());
   EXPECT_EQ(store.Find("hidden1/weight")->quantizer, "ternary(0.25)");
   EXPECT_EQ(store.Find("hidden1/weight")->clip, 0.5f);
   EXPECT_EQ(store.Find("hidden1/weight")->value.shape(), Shape({8, 784}));
   recipe::Model none;
-  EXPECT_THAT(Message(MakeNetwork(none, 784, 10, store).status()), HasSubstr("model"));
+  EXPECT_THAT(Message(MakeNetwork(none, kMnist, 10, store).status()), HasSubstr("model"));
 }
 
 }  // namespace
