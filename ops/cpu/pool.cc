@@ -33,7 +33,19 @@ HWY_INLINE void ForChannels(int64_t channels, const Body& body) {
   }
 }
 
-// Row p of one image's output. In the comparison only the first NaN beats what is there.
+// Whether v takes the place of `best`: if it is larger, or the first NaN.
+template <class V>
+HWY_INLINE auto Beats(V v, V best) {
+  return hn::And(hn::Not(hn::Le(v, best)), hn::Eq(best, best));
+}
+
+template <class V>
+HWY_INLINE void StoreIndices(V indices, uint8_t* argmax) {
+  const hn::Rebind<uint8_t, hn::DFromV<V>> du;
+  hn::StoreU(hn::DemoteTo(du, indices), du, argmax);
+}
+
+// Row p of one image's output.
 template <bool kWithArgmax>
 HWY_INLINE void MaxRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x, int64_t p,
                        float* y, uint8_t* argmax) {
@@ -50,26 +62,57 @@ HWY_INLINE void MaxRow(const WindowAxis& height, const WindowAxis& width, int64_
         int32_t index = first;
         for (int64_t w = cols.begin; w < cols.end; ++w, ++index) {
           const auto v = hn::LoadU(d, row + w * channels);
-          const auto better = hn::And(hn::Not(hn::Le(v, best)), hn::Eq(best, best));
+          const auto better = Beats(v, best);
           best = hn::IfThenElse(better, v, best);
           if (kWithArgmax) where = hn::IfThenElse(hn::RebindMask(di, better), hn::Set(di, index), where);
         }
       }
       hn::StoreU(best, d, y + q * channels + c);
+      if (kWithArgmax) StoreIndices(where, argmax + q * channels + c);
+    });
+  }
+}
+
+// The same for windows of 2 x 2 that lie inside: of most nets' pooling layers.
+template <bool kWithArgmax>
+HWY_INLINE void MaxRow2x2(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x,
+                          int64_t p, float* y, uint8_t* argmax) {
+  const int64_t line = width.extent * channels;
+  for (int64_t q = 0; q < width.windows; ++q) {
+    const float* const window = x + p * height.stride * line + q * width.stride * channels;
+    ForChannels(channels, [&](auto d, int64_t c) HWY_ATTR {
+      const hn::RebindToSigned<decltype(d)> di;
+      const auto v0 = hn::LoadU(d, window + c), v1 = hn::LoadU(d, window + channels + c);
+      const auto v2 = hn::LoadU(d, window + line + c), v3 = hn::LoadU(d, window + line + channels + c);
+      const auto right0 = Beats(v1, v0), right1 = Beats(v3, v2);
+      const auto upper = hn::IfThenElse(right0, v1, v0), lower = hn::IfThenElse(right1, v3, v2);
+      const auto below = Beats(lower, upper);
+      hn::StoreU(hn::IfThenElse(below, lower, upper), d, y + q * channels + c);
       if (kWithArgmax) {
-        const hn::Rebind<uint8_t, decltype(d)> du;
-        hn::StoreU(hn::DemoteTo(du, where), du, argmax + q * channels + c);
+        const auto where0 = hn::IfThenElseZero(hn::RebindMask(di, right0), hn::Set(di, 1));
+        const auto where1 = hn::IfThenElse(hn::RebindMask(di, right1), hn::Set(di, 3), hn::Set(di, 2));
+        StoreIndices(hn::IfThenElse(hn::RebindMask(di, below), where1, where0), argmax + q * channels + c);
       }
     });
   }
 }
 
+template <bool kWithArgmax>
+HWY_INLINE void AnyMaxRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x,
+                          int64_t p, float* y, uint8_t* argmax) {
+  if (height.kernel == 2 && width.kernel == 2 && height.pad == 0 && width.pad == 0) {
+    MaxRow2x2<kWithArgmax>(height, width, channels, x, p, y, argmax);
+  } else {
+    MaxRow<kWithArgmax>(height, width, channels, x, p, y, argmax);
+  }
+}
+
 void MaxPoolRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x, int64_t p,
                 float* y, uint8_t* argmax) {
-  if (argmax == nullptr) {
-    MaxRow<false>(height, width, channels, x, p, y, nullptr);
+  if (argmax != nullptr) {
+    AnyMaxRow<true>(height, width, channels, x, p, y, argmax);
   } else {
-    MaxRow<true>(height, width, channels, x, p, y, argmax);
+    AnyMaxRow<false>(height, width, channels, x, p, y, argmax);
   }
 }
 

@@ -1,0 +1,110 @@
+#include "ops/pool.h"
+
+#include <string>
+#include <utility>
+
+#include "ops/op_recorder.h"
+#include "ops/reshape.h"
+
+namespace bitgrad {
+namespace {
+
+// REQUIRES: x has rank 4.
+PoolGeometry GeometryOf(const Shape& x, const PoolOptions& options) {
+  return {.batch = x.dim(0),
+          .height = x.dim(1),
+          .width = x.dim(2),
+          .channels = x.dim(3),
+          .kernel_height = options.kernel_height,
+          .kernel_width = options.kernel_width,
+          .stride_height = options.stride_height,
+          .stride_width = options.stride_width,
+          .pad_height = options.pad_height,
+          .pad_width = options.pad_width};
+}
+
+// What is wrong with the operand or the options, or nothing.
+std::string Misfit(const Shape& x, const PoolOptions& options) {
+  if (x.rank() != 4) return absl::StrCat("input ", x.ToString(), " has to be [batch, height, width, channels]");
+  if (x.num_elements() == 0) return absl::StrCat("input ", x.ToString(), " is empty");
+  const auto pair = [](int64_t height, int64_t width) { return absl::StrCat("[", height, ", ", width, "]"); };
+  const std::string kernel = pair(options.kernel_height, options.kernel_width);
+  const std::string pad = pair(options.pad_height, options.pad_width);
+  if (options.kernel_height < 1 || options.kernel_width < 1 || options.stride_height < 1 || options.stride_width < 1) {
+    return absl::StrCat("kernel ", kernel, " and stride ", pair(options.stride_height, options.stride_width),
+                        " have to be positive");
+  }
+  if (options.pad_height < 0 || options.pad_width < 0 || options.pad_height >= options.kernel_height ||
+      options.pad_width >= options.kernel_width) {
+    return absl::StrCat("pad ", pad, " has to be at least 0 and smaller than kernel ", kernel,
+                        ", so that no window is empty");
+  }
+  if (x.dim(1) + 2 * options.pad_height < options.kernel_height ||
+      x.dim(2) + 2 * options.pad_width < options.kernel_width) {
+    return absl::StrCat("input ", x.ToString(), " with pad ", pad, " is smaller than kernel ", kernel);
+  }
+  return "";
+}
+
+Shape InputShape(const PoolGeometry& g) { return {g.batch, g.height, g.width, g.channels}; }
+Shape OutputShape(const PoolGeometry& g) { return {g.batch, g.out_height(), g.out_width(), g.channels}; }
+
+absl::InlinedVector<Attribute, 1> Attributes(const PoolGeometry& g) {
+  return {{"kernel_height", g.kernel_height}, {"kernel_width", g.kernel_width}, {"stride_height", g.stride_height},
+          {"stride_width", g.stride_width},   {"pad_height", g.pad_height},     {"pad_width", g.pad_width}};
+}
+
+}  // namespace
+
+Var MaxPool(const Var& x, const PoolOptions& options) {
+  OpRecorder op("max_pool", {x});
+  if (!op.ok()) return op.Failed();
+  if (const std::string misfit = Misfit(x.shape(), options); !misfit.empty()) return op.Fail(misfit);
+  // A byte names an element of a window.
+  const int64_t window = options.kernel_height * options.kernel_width;
+  if (op.wants(0) && window > 256) {
+    return op.Fail("kernel [", options.kernel_height, ", ", options.kernel_width, "] has ", window,
+                   " elements; with more than 256 there is no gradient");
+  }
+  const PoolGeometry geometry = GeometryOf(x.shape(), options);
+  Tensor y = op.NewTensor(OutputShape(geometry));
+  Tensor argmax = op.wants(0) ? op.NewTensor(OutputShape(geometry), DType::kUint8) : Tensor();
+  op.kernels().max_pool_forward(op.context(), geometry, op.value(0).data<float>(), y.mutable_data<float>(),
+                                argmax.is_null() ? nullptr : argmax.mutable_data<uint8_t>());
+  return op.Record(std::move(y), Attributes(geometry),
+                   [geometry, argmax = std::move(argmax)](Tape::GradientSink& sink) {
+                     Tensor dx = NewTensor(sink, InputShape(geometry));
+                     KernelsOf(sink).max_pool_backward(sink.context(), geometry, argmax.data<uint8_t>(),
+                                                       sink.output_gradient().data<float>(), dx.mutable_data<float>());
+                     sink.Add(0, std::move(dx));
+                   });
+}
+
+Var AveragePool(const Var& x, const PoolOptions& options) {
+  OpRecorder op("average_pool", {x});
+  if (!op.ok()) return op.Failed();
+  if (const std::string misfit = Misfit(x.shape(), options); !misfit.empty()) return op.Fail(misfit);
+  const PoolGeometry geometry = GeometryOf(x.shape(), options);
+  Tensor y = op.NewTensor(OutputShape(geometry));
+  op.kernels().average_pool_forward(op.context(), geometry, op.value(0).data<float>(), y.mutable_data<float>());
+  // As if no window reached over the border.
+  const int64_t count = y.num_elements(), terms = count * options.kernel_height * options.kernel_width;
+  op.tape().Count({.float_multiplications = count, .float_additions = terms});
+  return op.Record(std::move(y), Attributes(geometry), [geometry, terms](Tape::GradientSink& sink) {
+    Tensor dx = NewTensor(sink, InputShape(geometry));
+    KernelsOf(sink).average_pool_backward(sink.context(), geometry, sink.output_gradient().data<float>(),
+                                          dx.mutable_data<float>());
+    sink.Count({.float_multiplications = terms, .float_additions = terms});
+    sink.Add(0, std::move(dx));
+  });
+}
+
+Var GlobalAveragePool(const Var& x) {
+  const Shape& shape = x.shape();
+  PoolOptions whole{.stride_height = 1, .stride_width = 1};
+  // Of another rank, AveragePool says what is wrong.
+  if (shape.rank() == 4) whole.kernel_height = shape.dim(1), whole.kernel_width = shape.dim(2);
+  return Flatten(AveragePool(x, whole));
+}
+
+}  // namespace bitgrad

@@ -1,0 +1,35 @@
+// Pooling over windows of an image, channel by channel. x [N, H, W, C] -> y [N, P, Q, C] float32; windows and extents
+// are in ops/kernels/pool.h.
+//
+//   MaxPool      y = the largest of the window        dx = dy at that element, the first of several; keeps a byte per y
+//   AveragePool  y = the mean of the window           dx = dy / (how many elements the window has); keeps nothing
+//
+// Elements outside the image belong to no window: they are neither compared nor counted.
+// Errors: x is not [batch, height, width, channels] or is empty; a kernel or stride that is not positive; a pad that is
+// negative or not smaller than the kernel; a window larger than the padded image; for the gradient of MaxPool, a window
+// of more than 256 elements.
+
+#ifndef BITGRAD_OPS_POOL_H_
+#define BITGRAD_OPS_POOL_H_
+
+#include <cstdint>
+
+#include "graph/var.h"
+
+namespace bitgrad {
+
+struct PoolOptions {
+  int64_t kernel_height = 2, kernel_width = 2;
+  int64_t stride_height = 2, stride_width = 2;
+  int64_t pad_height = 0, pad_width = 0;
+};
+
+Var MaxPool(const Var& x, const PoolOptions& options = {});
+Var AveragePool(const Var& x, const PoolOptions& options = {});
+
+// The mean of each channel: [N, H, W, C] -> [N, C]. An average_pool over the whole image, then a reshape.
+Var GlobalAveragePool(const Var& x);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_POOL_H_

@@ -1,0 +1,254 @@
+// Pooling ops: values and gradients, what they keep, what they say about themselves, misuse. Kernels are in
+// cpu/pool_test.cc.
+
+#include "ops/pool.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/exec_context.h"
+#include "graph/tape.h"
+#include "gtest/gtest.h"
+#include "ops/arithmetic.h"
+#include "ops/reduce.h"
+#include "tests/reference/pool.h"
+#include "tests/testing/gradient_check.h"
+#include "tests/testing/tensors.h"
+
+namespace bitgrad {
+namespace {
+
+PoolGeometry GeometryOf(const Shape& x, const PoolOptions& o) {
+  return {.batch = x.dim(0),
+          .height = x.dim(1),
+          .width = x.dim(2),
+          .channels = x.dim(3),
+          .kernel_height = o.kernel_height,
+          .kernel_width = o.kernel_width,
+          .stride_height = o.stride_height,
+          .stride_width = o.stride_width,
+          .pad_height = o.pad_height,
+          .pad_width = o.pad_width};
+}
+
+// ---- Values and gradients -----------------------------------------------------------------------------
+
+struct PoolCase {
+  Shape x;
+  PoolOptions options;
+};
+
+std::vector<PoolCase> Cases() {
+  return {
+      {{1, 2, 2, 1}, {}},
+      {{2, 5, 4, 3}, {}},
+      {{1, 7, 5, 2}, {.kernel_height = 3, .kernel_width = 3}},
+      {{2, 5, 6, 3}, {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1}},
+      {{1, 4, 5, 17}, {.kernel_height = 3, .kernel_width = 2, .stride_height = 1, .stride_width = 1, .pad_height = 2}},
+      {{1, 8, 7, 5}, {.kernel_height = 2, .kernel_width = 1, .stride_height = 3, .stride_width = 2, .pad_height = 1}},
+      {{3, 3, 4, 2}, {.kernel_height = 1, .kernel_width = 1, .stride_height = 1, .stride_width = 1}},
+      {{2, 3, 4, 5}, {.kernel_height = 3, .kernel_width = 4}},
+  };
+}
+
+std::vector<double> LargestOf(const PoolGeometry& g, const std::vector<double>& x) {
+  std::vector<double> y(g.pixels() * g.channels, -std::numeric_limits<double>::infinity());
+  reference::ForEachPoolElement(g, [&](int64_t iy, int64_t ix, int64_t) { y[iy] = std::max(y[iy], x[ix]); });
+  return y;
+}
+
+std::vector<double> MeanOf(const PoolGeometry& g, const std::vector<double>& x) {
+  std::vector<double> y(g.pixels() * g.channels, 0.0), count = y;
+  reference::ForEachPoolElement(g, [&](int64_t iy, int64_t ix, int64_t) {
+    y[iy] += x[ix];
+    count[iy] += 1;
+  });
+  for (size_t i = 0; i < y.size(); ++i) y[i] /= count[i];
+  return y;
+}
+
+// No two are near each other, for images of less than 1009 elements: at ties the largest has no derivative.
+float Distinct(TestRandom&, int64_t i) { return 0.01f * static_cast<float>(i * 37 % 1009) - 5; }
+
+TEST(PoolOpTest, MaxAgreesWithDoublePrecision) {
+  for (const PoolCase& c : Cases()) {
+    CheckGradients({.name = "max_pool of " + c.x.ToString(),
+                    .operands = {{.shape = c.x, .draw = Distinct}},
+                    .op = [&](absl::Span<const Var> v) { return MaxPool(v[0], c.options); },
+                    .value = [&](const Doubles& v) { return LargestOf(GeometryOf(c.x, c.options), v[0]); },
+                    .roundings = 9},
+                   /*seed=*/1);
+    if (HasFailure()) return;
+  }
+}
+
+TEST(PoolOpTest, AverageAgreesWithDoublePrecision) {
+  for (const PoolCase& c : Cases()) {
+    CheckGradients({.name = "average_pool of " + c.x.ToString(),
+                    .operands = {{.shape = c.x}},
+                    .op = [&](absl::Span<const Var> v) { return AveragePool(v[0], c.options); },
+                    .value = [&](const Doubles& v) { return MeanOf(GeometryOf(c.x, c.options), v[0]); },
+                    .roundings = 14},
+                   /*seed=*/2);
+    if (HasFailure()) return;
+  }
+}
+
+TEST(PoolOpTest, GlobalAverageIsAMatrix) {
+  const Shape shape({2, 3, 5, 7});
+  CheckGradients(
+      {.name = "global average",
+       .operands = {{.shape = shape}},
+       .op = [](absl::Span<const Var> v) { return GlobalAveragePool(v[0]); },
+       .value =
+           [&](const Doubles& v) { return MeanOf(GeometryOf(shape, {.kernel_height = 3, .kernel_width = 5}), v[0]); },
+       .roundings = 18},
+      /*seed=*/3);
+  ExecContext context({.threads = 1});
+  Tape tape(context);
+  EXPECT_EQ(GlobalAveragePool(tape.Input(Tensor::Zeros(shape))).shape(), Shape({2, 7}));
+}
+
+TEST(PoolOpTest, TheFirstOfSeveralLargestTakesTheGradient) {
+  ExecContext context({.threads = 1});
+  Tape tape(context);
+  const Var x = tape.Differentiable(Floats({1, 2, 4, 1}, {1, 3, -2, -5,  //
+                                                          3, 3, -5, -2}));
+  const Var y = MaxPool(x);
+  ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(Floats({1, 1, 2, 1}, {10, 20}))))).ok());
+  EXPECT_EQ(ValuesOf(**tape.Gradient(x)), (std::vector<float>{0, 10, 20, 0, 0, 0, 0, 0}));
+}
+
+// ---- What is kept, and what an exporter reads -----------------------------------------------------------
+
+TEST(PoolOpTest, MaxKeepsAByteAndAverageNothing) {
+  ExecContext context({.threads = 1});
+  const Tensor x = Filled({1, 32, 32, 4}, 0.5f);  // 1024 outputs
+  const auto live = [&] { return static_cast<int64_t>(context.allocator().live_bytes()); };
+  {
+    Tape tape(context);
+    Var y = MaxPool(tape.Differentiable(x));
+    EXPECT_EQ(live(), 1024 * 4 + 1024);
+    y = Var();
+    EXPECT_EQ(live(), 1024);
+    tape.Reset();
+    y = AveragePool(tape.Differentiable(x));
+    y = Var();
+    EXPECT_EQ(live(), 0);
+    y = MaxPool(tape.Input(x));
+    EXPECT_EQ(live(), 1024 * 4) << "no gradient is wanted";
+  }
+  Tape tape(context, Mode::kEval);
+  const Var y = MaxPool(tape.Differentiable(x));
+  EXPECT_EQ(live(), 1024 * 4);
+}
+
+TEST(PoolOpTest, StepsTakeNothingFromTheSystemAfterTheFirst) {
+  ExecContext context({.threads = 2});
+  const Tensor x = Filled({2, 32, 32, 33}, 0.5f);
+  int64_t after_first = 0;
+  for (int step = 0; step < 20; ++step) {
+    {
+      Tape tape(context);
+      const Var y = AveragePool(MaxPool(tape.Differentiable(x)), {.kernel_height = 3, .kernel_width = 3});
+      ASSERT_TRUE(tape.Backward(Sum(GlobalAveragePool(y))).ok());
+    }
+    EXPECT_EQ(context.allocator().live_bytes(), 0u);
+    if (step == 0) after_first = context.allocator().system_allocations();
+  }
+  EXPECT_EQ(context.allocator().system_allocations(), after_first);
+}
+
+TEST(PoolOpTest, DescribesItself) {
+  ExecContext context({.threads = 1});
+  Tape tape(context, Mode::kEval);
+  const PoolOptions options = {
+      .kernel_height = 3, .kernel_width = 4, .stride_height = 5, .stride_width = 6, .pad_height = 1, .pad_width = 2};
+  const Var x = tape.Input(Tensor::Zeros({1, 8, 8, 2}));
+  for (const auto& [y, name] :
+       {std::pair(MaxPool(x, options), "max_pool"), {AveragePool(x, options), "average_pool"}}) {
+    const OpDescriptor& descriptor = tape.nodes()[y.index()].descriptor;
+    EXPECT_EQ(descriptor.op, name);
+    const auto get = [&](const char* attribute) { return descriptor.Get<int64_t>(attribute, -1); };
+    EXPECT_EQ(get("kernel_height"), 3);
+    EXPECT_EQ(get("kernel_width"), 4);
+    EXPECT_EQ(get("stride_height"), 5);
+    EXPECT_EQ(get("stride_width"), 6);
+    EXPECT_EQ(get("pad_height"), 1);
+    EXPECT_EQ(get("pad_width"), 2);
+  }
+}
+
+// ---- Misuse -------------------------------------------------------------------------------------------
+
+// The message of both ops, without their names, which have to be in front.
+std::string Error(const Shape& shape, const PoolOptions& options = {}) {
+  ExecContext context({.threads = 1});
+  std::string messages[2];
+  for (const bool max : {false, true}) {
+    Tape tape(context);
+    const Var x = tape.Differentiable(Tensor::Zeros(shape));
+    const Var y = max ? MaxPool(x, options) : AveragePool(x, options);
+    EXPECT_EQ(y.shape(), Shape({0}));
+    EXPECT_EQ(tape.status().code(), absl::StatusCode::kInvalidArgument);
+    const std::string message(tape.status().message()), prefix = max ? "max_pool: " : "average_pool: ";
+    EXPECT_EQ(message.substr(0, prefix.size()), prefix);
+    messages[max] = message.substr(std::min(message.size(), prefix.size()));
+  }
+  EXPECT_EQ(messages[0], messages[1]);
+  return messages[0];
+}
+
+TEST(PoolOpTest, Misuse) {
+  const std::string rank = " has to be [batch, height, width, channels]";
+  EXPECT_EQ(Error({2, 3, 4}), "input [2, 3, 4]" + rank);
+  EXPECT_EQ(Error({}), "input []" + rank);
+  EXPECT_EQ(Error({1, 1, 2, 3, 4}), "input [1, 1, 2, 3, 4]" + rank);
+  EXPECT_EQ(Error({0, 4, 4, 3}), "input [0, 4, 4, 3] is empty");
+  EXPECT_EQ(Error({1, 4, 0, 3}), "input [1, 4, 0, 3] is empty");
+
+  const Shape image({1, 4, 5, 2});
+  EXPECT_EQ(Error(image, {.kernel_height = 0}), "kernel [0, 2] and stride [2, 2] have to be positive");
+  EXPECT_EQ(Error(image, {.kernel_width = -1}), "kernel [2, -1] and stride [2, 2] have to be positive");
+  EXPECT_EQ(Error(image, {.stride_height = 0}), "kernel [2, 2] and stride [0, 2] have to be positive");
+  EXPECT_EQ(Error(image, {.stride_width = -3}), "kernel [2, 2] and stride [2, -3] have to be positive");
+  const std::string pad = " has to be at least 0 and smaller than kernel [2, 2], so that no window is empty";
+  EXPECT_EQ(Error(image, {.pad_height = 2}), "pad [2, 0]" + pad);
+  EXPECT_EQ(Error(image, {.pad_width = 2}), "pad [0, 2]" + pad);
+  EXPECT_EQ(Error(image, {.pad_height = -1}), "pad [-1, 0]" + pad);
+  EXPECT_EQ(Error(image, {.pad_width = -1}), "pad [0, -1]" + pad);
+  EXPECT_EQ(Error(image, {.kernel_height = 5}), "input [1, 4, 5, 2] with pad [0, 0] is smaller than kernel [5, 2]");
+  EXPECT_EQ(Error(image, {.kernel_width = 8, .pad_width = 1}),
+            "input [1, 4, 5, 2] with pad [0, 1] is smaller than kernel [2, 8]");
+}
+
+TEST(PoolOpTest, MisuseOfGlobalAverage) {
+  ExecContext context({.threads = 1});
+  for (const auto& [shape, message] :
+       {std::pair(Shape({2, 3}), "average_pool: input [2, 3] has to be [batch, height, width, channels]"),
+        {Shape({2, 0, 3, 4}), "average_pool: input [2, 0, 3, 4] is empty"}}) {
+    Tape tape(context);
+    EXPECT_EQ(GlobalAveragePool(tape.Input(Tensor::Zeros(shape))).shape(), Shape({0}));
+    EXPECT_EQ(tape.status().message(), message);
+  }
+}
+
+// A byte says which element of the window was the largest.
+TEST(PoolOpTest, LargeWindowsHaveNoGradientOfTheMaximum) {
+  ExecContext context({.threads = 1});
+  const PoolOptions options = {.kernel_height = 16, .kernel_width = 17};
+  const Tensor x = Filled({1, 20, 20, 2}, 1);
+  Tape tape(context);
+  EXPECT_EQ(MaxPool(tape.Input(x), options).shape(), Shape({1, 3, 2, 2}));
+  EXPECT_TRUE(tape.status().ok()) << tape.status();
+  MaxPool(tape.Differentiable(x), options);
+  EXPECT_EQ(tape.status().message(),
+            "max_pool: kernel [16, 17] has 272 elements; with more than 256 there is no gradient");
+}
+
+}  // namespace
+}  // namespace bitgrad
