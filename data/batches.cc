@@ -122,6 +122,9 @@ void BatchLoader::Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t
     std::transform(pixels, pixels + features, image + i * features, NormalizePixel);
     label[i] = labels_.data<int32_t>()[example];
   }
+  if (options_.preprocessing != nullptr) {
+    options_.preprocessing->Apply(batch->images.mutable_matrix<float>());
+  }
 }
 
 EpochBatches::EpochBatches(const BatchLoader& loader, int64_t epoch, int64_t first_batch)

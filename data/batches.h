@@ -29,6 +29,7 @@
 #include "data/dataset.h"
 #include "data/image_transform.h"
 #include "data/prefetch_queue.h"
+#include "data/preprocessing.h"
 
 namespace bitgrad {
 
@@ -48,6 +49,7 @@ struct BatchOptions {
   int prefetch = 3;           // batches prepared ahead, 1..64
   int workers = 1;            // threads that prepare batches, each its own, 1..64
   Augmentation augmentation;  // for training, in this order
+  std::shared_ptr<const Preprocessing> preprocessing;  // fitted or restored; null: none
 };
 
 // One pass over the batches, for a range-based for. Owns the threads that prepare them; destroying

@@ -1,6 +1,7 @@
 #include "data/batches.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <numeric>
@@ -263,6 +264,26 @@ TEST(BatchLoaderTest, AugmentationLeavesTheDataSetAlone) {
   const Tensor before = dataset.images.Clone();
   Images(MakeLoader(dataset, AllExamples(dataset), AugmentedOptions()), 0);
   EXPECT_EQ(dataset.images.span<uint8_t>(), before.span<uint8_t>());
+}
+
+// Each of two transforms waits for the other to begin.
+TEST(BatchLoaderTest, WorkersPrepareBatchesAtTheSameTime) {
+  struct Meeting final : ImageTransform {
+    absl::Status Check(const ImageShape&) const override { return absl::OkStatus(); }
+    void Apply(const ImageShape&, uint8_t*, RandomDraws&) const override {
+      ++begun;
+      for (int i = 0; i < 10000 && begun < 2; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+    mutable std::atomic<int> begun = 0;
+  };
+  const Dataset dataset = MakeDataset(2);
+  const BatchOptions options = {
+      .batch_size = 1, .workers = 2, .augmentation = {std::make_shared<Meeting>()}};
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(Labels(MakeLoader(dataset, AllExamples(dataset), options), 0).size(), 2u);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
 }
 
 TEST(BatchLoaderTest, CountsTheTimeThatNextWaits) {

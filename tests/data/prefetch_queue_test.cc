@@ -85,6 +85,23 @@ TEST(PrefetchQueueTest, WorkersFillAtTheSameTime) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
 }
 
+// A worker may learn that there is no value 4 after another has learned that there is no value 3.
+TEST(PrefetchQueueTest, TheFirstIndexWithoutAValueIsTheEnd) {
+  std::atomic<bool> fourth_begun = false;
+  PrefetchQueue<int> queue(4, 2, [&](int64_t index, int*) {
+    if (index == 3) {
+      for (int i = 0; i < 10000 && !fourth_begun; ++i) std::this_thread::sleep_for(milliseconds(1));
+    } else if (index == 4) {
+      fourth_begun = true;
+      std::this_thread::sleep_for(milliseconds(50));
+    }
+    return index < 3;
+  });
+  for (int i = 0; i < 3; ++i) EXPECT_NE(queue.Next(), nullptr);
+  std::this_thread::sleep_for(milliseconds(100));
+  EXPECT_EQ(queue.Next(), nullptr);
+}
+
 TEST(PrefetchQueueTest, CanBeDestroyedAtAnyMoment) {
   for (int taken = 0; taken < 8; ++taken) {
     for (int repeat = 0; repeat < 50; ++repeat) {
