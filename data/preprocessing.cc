@@ -14,6 +14,10 @@ constexpr int64_t kBlockRows = 1024;
 }  // namespace
 
 absl::Status Preprocessing::SetShape(const ImageShape& shape) {
+  if (std::min({shape.height, shape.width, shape.channels}) <= 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("preprocessing: there are no images of ", shape.ToString()));
+  }
   for (const auto& step : steps_) BITGRAD_RETURN_IF_ERROR(step->SetShape(shape));
   return absl::OkStatus();
 }

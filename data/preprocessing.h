@@ -58,7 +58,7 @@ class Preprocessing {
 
   bool empty() const { return steps_.empty(); }
 
-  // Of the images to come. InvalidArgument where a step cannot take them.
+  // Of the images to come. InvalidArgument where a step cannot take them, and for extents that are not positive.
   absl::Status SetShape(const ImageShape& shape);
   // Each step learns from the range's images as the steps before leave them. The result is a function of the images alone,
   // but for the rounding of float products. REQUIRES: SetShape() with the data set's shape; the range is within it.

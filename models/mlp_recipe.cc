@@ -38,10 +38,10 @@ BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& recipe, int64_t features,
+absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                          int64_t classes, ParameterStore& store) {
   const recipe::Mlp& mlp = recipe.mlp();
-  MlpOptions options{.features = features, .classes = classes};
+  MlpOptions options{.features = image.features(), .classes = classes};
   for (int32_t width : mlp.hidden()) {
     if (width <= 0) {
       return InField("hidden", absl::InvalidArgumentError(

@@ -7,13 +7,14 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "data/image_shape.h"
 #include "models/model.h"
 #include "models/scope.h"
 #include "proto/recipe.pb.h"
 
 namespace bitgrad {
 
-absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& recipe, int64_t features,
+absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                          int64_t classes, ParameterStore& store);
 
 }  // namespace bitgrad

@@ -13,11 +13,11 @@ constexpr NetworkInfo kNetworks[] = {
 
 absl::Span<const NetworkInfo> AllNetworks() { return kNetworks; }
 
-absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, int64_t features,
+absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, const ImageShape& image,
                                                    int64_t classes, ParameterStore& store) {
   for (const NetworkInfo& network : kNetworks) {
     if (network.kind != recipe.kind_case()) continue;
-    auto model = network.make(recipe, features, classes, store);
+    auto model = network.make(recipe, image, classes, store);
     if (model.ok() && !store.status().ok()) return store.status();
     return model;
   }

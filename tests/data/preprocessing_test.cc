@@ -102,12 +102,17 @@ TEST(StandardizationTest, GivesChannelsMeanZeroAndStdOne) {
 
 TEST(StandardizationTest, AConstantChannelBecomesZero) {
   Dataset dataset = MakeDataset(50, kShape);
-  for (int64_t i = 1; i < dataset.images.num_elements(); i += 3) {
-    dataset.images.mutable_data<uint8_t>()[i] = 77;
-  }
-  const Tensor images = Images(dataset, {0, 50}, *Fitted({"mean_std"}, dataset, {0, 50}));
-  for (int64_t i = 1; i < images.num_elements(); i += 3) {
-    EXPECT_NEAR(images.data<float>()[i], 0, 1e-6);
+  for (const uint8_t constant : {0, 77}) {
+    for (int64_t i = 1; i < dataset.images.num_elements(); i += 3) {
+      dataset.images.mutable_data<uint8_t>()[i] = constant;
+    }
+    const auto preprocessing = Fitted({"mean_std"}, dataset, {0, 50});
+    ASSERT_EQ(preprocessing->learned()[1].name, "preprocessing0/inv_std");
+    EXPECT_EQ(preprocessing->learned()[1].tensor->data<float>()[1], 1);
+    const Tensor images = Images(dataset, {0, 50}, *preprocessing);
+    for (int64_t i = 1; i < images.num_elements(); i += 3) {
+      EXPECT_NEAR(images.data<float>()[i], 0, 1e-6);
+    }
   }
 }
 
@@ -261,6 +266,11 @@ TEST(PreprocessingTest, LoaderAppliesItWithAnyNumberOfWorkers) {
     if (first.empty()) first = all;
     EXPECT_TRUE(all == first) << workers;
   }
+}
+
+TEST(PreprocessingTest, ImagesWithoutPixelsAreAnError) {
+  EXPECT_FALSE(ParsePreprocessing({"zca"})->SetShape({1, -5, 1}).ok());
+  EXPECT_FALSE(ParsePreprocessing({"mean_std"})->SetShape({4, 4, 0}).ok());
 }
 
 TEST(ParsePreprocessingTest, ErrorsNameTheStep) {

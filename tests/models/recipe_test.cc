@@ -52,7 +52,7 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
     // Widths as they are would take seconds to fill.
     for (int& width : *recipe->mutable_model()->mutable_mlp()->mutable_hidden()) width = 8;
     ParameterStore store(recipe->seed());
-    const auto model = MakeNetwork(recipe->model(), 784, 10, store);
+    const auto model = MakeNetwork(recipe->model(), {28, 28, 1}, 10, store);
     ASSERT_TRUE(model.ok()) << model.status();
     EXPECT_TRUE(store.status().ok());
   }
@@ -161,6 +161,16 @@ TEST_F(SetFieldTest, ARepeatedFieldTakesAListAndReplaces) {
               AllOf(HasSubstr("'six'"), HasSubstr("whole number")));
 }
 
+TEST_F(SetFieldTest, CommasWithinBracketsBelongToTheValue) {
+  Set("data.augmentation=crop(4),jitter(0.4,0.4,0.4),flip");
+  EXPECT_THAT(recipe_.data().augmentation(),
+              ElementsAre("crop(4)", "jitter(0.4,0.4,0.4)", "flip"));
+  Set("data.augmentation=flip");
+  EXPECT_THAT(recipe_.data().augmentation(), ElementsAre("flip"));
+  Set("data.augmentation=");
+  EXPECT_THAT(recipe_.data().augmentation(), ElementsAre());
+}
+
 TEST_F(SetFieldTest, UnknownFieldsListTheKnownOnes) {
   EXPECT_THAT(Error("epoch=7"),
               AllOf(HasSubstr("--set=epoch=7"), HasSubstr("no field 'epoch' in Recipe"),
@@ -257,7 +267,7 @@ TEST_F(SetFieldTest, NetworkErrorsNameTheField) {
     ASSERT_TRUE(SetField("model.mlp.hidden=8,8", recipe).ok());
     ASSERT_TRUE(SetField(c.assignment, recipe).ok()) << c.assignment;
     ParameterStore store(1);
-    const auto model = MakeNetwork(recipe.model(), 784, 10, store);
+    const auto model = MakeNetwork(recipe.model(), {28, 28, 1}, 10, store);
     EXPECT_THAT(Message(model.status()), AllOf(HasSubstr(c.field), HasSubstr(c.reason)))
         << c.assignment;
   }
@@ -270,12 +280,12 @@ TEST(NetworksTest, EveryFieldOfTheRecipeArrivesInTheModel) {
     ASSERT_TRUE(SetField(assignment, recipe).ok());
   }
   ParameterStore store(1);
-  ASSERT_TRUE(MakeNetwork(recipe.model(), 784, 10, store).ok());
+  ASSERT_TRUE(MakeNetwork(recipe.model(), {28, 28, 1}, 10, store).ok());
   EXPECT_EQ(store.Find("hidden1/weight")->quantizer, "ternary(0.25)");
   EXPECT_EQ(store.Find("hidden1/weight")->clip, 0.5f);
   EXPECT_EQ(store.Find("hidden1/weight")->value.shape(), Shape({8, 784}));
   recipe::Model none;
-  EXPECT_THAT(Message(MakeNetwork(none, 784, 10, store).status()), HasSubstr("model"));
+  EXPECT_THAT(Message(MakeNetwork(none, {28, 28, 1}, 10, store).status()), HasSubstr("model"));
 }
 
 }  // namespace
