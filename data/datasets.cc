@@ -7,6 +7,7 @@
 #include "data/cifar.h"
 #include "data/digits.h"
 #include "data/mnist.h"
+#include "data/svhn.h"
 
 namespace bitgrad {
 namespace {
@@ -17,6 +18,8 @@ constexpr DatasetEntry kDatasets[] = {
     {"cifar10", LoadCifar10, "CIFAR-10's binary files: 32x32 RGB, 10 classes; needs --data_dir"},
     {"cifar100", LoadCifar100,
      "CIFAR-100's binary files, fine labels: 32x32 RGB; needs --data_dir"},
+    {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir"},
+    {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir"},
 };
 
 }  // namespace
