@@ -1,7 +1,10 @@
 #include "data/batches.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
+#include <memory>
+#include <mutex>
 #include <numeric>
 
 #include "absl/status/status.h"
@@ -15,6 +18,13 @@ namespace bitgrad {
 namespace {
 
 constexpr int kMaxPrefetch = 64;
+constexpr int kMaxWorkers = 64;
+
+// An epoch's order, made by the first worker that needs it: an epoch starts at once.
+struct LazyOrder {
+  std::once_flag made;
+  std::vector<int64_t> order;
+};
 
 absl::Status CheckOptions(const Dataset& dataset, const ExampleRange& range,
                           const BatchOptions& options) {
@@ -40,6 +50,14 @@ absl::Status CheckOptions(const Dataset& dataset, const ExampleRange& range,
                                                    options.prefetch, "; it must be 1 to ",
                                                    kMaxPrefetch));
   }
+  if (options.workers < 1 || options.workers > kMaxWorkers) {
+    return absl::InvalidArgumentError(absl::StrCat("the number of threads that prepare batches is ",
+                                                   options.workers, "; it must be 1 to ",
+                                                   kMaxWorkers));
+  }
+  for (const auto& transform : options.augmentation) {
+    BITGRAD_RETURN_IF_ERROR(transform->Check(dataset.image_shape()));
+  }
   return absl::OkStatus();
 }
 
@@ -54,6 +72,7 @@ absl::StatusOr<BatchLoader> BatchLoader::Create(const Dataset& dataset, const Ex
 BatchLoader::BatchLoader(const Dataset& dataset, const ExampleRange& range,
                          const BatchOptions& options)
     : images_(dataset.images.Alias(Shape({dataset.size(), dataset.features()}))),
+      shape_(dataset.image_shape()),
       labels_(dataset.labels.Alias()),
       range_(range),
       options_(options) {}
@@ -75,11 +94,12 @@ std::vector<int64_t> BatchLoader::Order(int64_t epoch) const {
   return order;
 }
 
-void BatchLoader::Fill(const std::vector<int64_t>& order, int64_t index, Batch* batch) const {
+void BatchLoader::Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t index,
+                       Batch* batch) const {
   const int64_t begin = index * options_.batch_size;
   // In terms of what is left: begin + batch_size could overflow for an absurd batch size.
   const int64_t size = std::min(options_.batch_size, range_.size() - begin);
-  const int64_t features = images_.shape().cols();
+  const int64_t features = shape_.features();
   if (batch->labels.is_null() || batch->size() != size) {
     batch->images = Tensor({size, features}, DType::kFloat32);
     batch->labels = Tensor(Shape({size}), DType::kInt32);
@@ -87,25 +107,45 @@ void BatchLoader::Fill(const std::vector<int64_t>& order, int64_t index, Batch* 
   batch->index = index;
   float* image = batch->images.mutable_data<float>();
   int32_t* label = batch->labels.mutable_data<int32_t>();
+  std::vector<uint8_t> augmented(options_.augmentation.empty() ? 0 : features);
   for (int64_t i = 0; i < size; ++i) {
     const int64_t example = order[begin + i];
     const uint8_t* pixels = images_.data<uint8_t>() + example * features;
+    if (!options_.augmentation.empty()) {
+      std::copy_n(pixels, features, augmented.data());
+      RandomDraws draws(options_.seed, epoch, example);
+      for (const auto& transform : options_.augmentation) {
+        transform->Apply(shape_, augmented.data(), draws);
+      }
+      pixels = augmented.data();
+    }
     std::transform(pixels, pixels + features, image + i * features, NormalizePixel);
     label[i] = labels_.data<int32_t>()[example];
+  }
+  if (options_.preprocessing != nullptr) {
+    options_.preprocessing->Apply(batch->images.mutable_matrix<float>());
   }
 }
 
 EpochBatches::EpochBatches(const BatchLoader& loader, int64_t epoch, int64_t first_batch)
-    : queue_(loader.options_.prefetch,
-             // The order is made on the queue's thread, too: an epoch starts at once.
-             [&loader, epoch, index = std::max<int64_t>(first_batch, 0),
-              order = std::vector<int64_t>()](Batch* batch) mutable {
+    : queue_(loader.options_.prefetch, loader.options_.workers,
+             [&loader, epoch, first_batch = std::max<int64_t>(first_batch, 0),
+              lazy = std::make_shared<LazyOrder>()](int64_t i, Batch* batch) {
+               const int64_t index = first_batch + i;
                if (index >= loader.batches_per_epoch()) return false;
-               if (order.empty()) order = loader.Order(epoch);
-               loader.Fill(order, index++, batch);
+               std::call_once(lazy->made, [&] { lazy->order = loader.Order(epoch); });
+               loader.Fill(epoch, lazy->order, index, batch);
                return true;
              }) {
   BITGRAD_DCHECK(epoch >= 0 && first_batch >= 0);
+}
+
+const Batch* EpochBatches::Next() {
+  const auto start = std::chrono::steady_clock::now();
+  const Batch* batch = queue_.Next();
+  seconds_waited_ +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return batch;
 }
 
 }  // namespace bitgrad

@@ -1,4 +1,4 @@
-// BatchLoader: a range of a data set in batches, prepared on another thread while the net computes.
+// BatchLoader: a range of a data set in batches, prepared on other threads while the net computes.
 //
 //   BITGRAD_ASSIGN_OR_RETURN(
 //       BatchLoader loader,
@@ -10,25 +10,31 @@
 //     }
 //   }
 //
+// An image is augmented as bytes (image_transform.h), becomes floats (normalize.h), and is then preprocessed
+// (preprocessing.h).
+//
 // The batches are a pure function of (data set, range, options, epoch, index): not of prefetch
-// depth, threads or earlier epochs. A run that stopped after batch k of an epoch continues with
+// depth, workers or earlier epochs. A run that stopped after batch k of an epoch continues with
 // Epoch(epoch, k + 1).
 
 #ifndef BITGRAD_DATA_BATCHES_H_
 #define BITGRAD_DATA_BATCHES_H_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/tensor.h"
 #include "data/dataset.h"
+#include "data/image_transform.h"
 #include "data/prefetch_queue.h"
+#include "data/preprocessing.h"
 
 namespace bitgrad {
 
 struct Batch {
-  Tensor images;      // [batch, height * width * channels] float32, in [-1, 1] (normalize.h)
+  Tensor images;      // [batch, height * width * channels] float32, in [-1, 1] unless preprocessed
   Tensor labels;      // [batch] int32
   int64_t index = 0;  // of the batch within its epoch
 
@@ -37,14 +43,17 @@ struct Batch {
 
 struct BatchOptions {
   int64_t batch_size = 100;
-  bool shuffle = false;    // another order each epoch (shuffle.h); else the data set's
-  bool drop_last = false;  // leave out an incomplete last batch (training); else it is smaller
-  uint64_t seed = 1;       // of the shuffling
-  int prefetch = 3;        // batches prepared ahead, 1..64
+  bool shuffle = false;       // another order each epoch (shuffle.h); else the data set's
+  bool drop_last = false;     // leave out an incomplete last batch (training); else it is smaller
+  uint64_t seed = 1;          // of the shuffling and the augmentation
+  int prefetch = 3;           // batches prepared ahead, 1..64
+  int workers = 1;            // threads that prepare batches, each its own, 1..64
+  Augmentation augmentation;  // for training, in this order
+  std::shared_ptr<const Preprocessing> preprocessing;  // fitted or restored; null: none
 };
 
-// One pass over the batches, for a range-based for. Owns the thread that prepares them; destroying
-// it, at any moment, ends that thread. Not movable: it is used where it is made.
+// One pass over the batches, for a range-based for. Owns the threads that prepare them; destroying
+// it, at any moment, ends those threads. Not movable: it is used where it is made.
 class EpochBatches {
  public:
   class Iterator {
@@ -69,7 +78,10 @@ class EpochBatches {
 
   // The next batch, or null after the last one. It is valid until the next call (its memory is used
   // again): whoever needs it longer Clone()s. Waits until the batch is ready.
-  const Batch* Next() { return queue_.Next(); }
+  const Batch* Next();
+
+  // How long Next() has waited in all: the time that a faster loader would save.
+  double seconds_waited() const { return seconds_waited_; }
 
   // One pass only: begin() takes the next batch.
   Iterator begin() { return {this, Next()}; }
@@ -79,6 +91,7 @@ class EpochBatches {
   friend class BatchLoader;
   EpochBatches(const class BatchLoader& loader, int64_t epoch, int64_t first_batch);
 
+  double seconds_waited_ = 0;
   PrefetchQueue<Batch> queue_;
 };
 
@@ -87,8 +100,8 @@ class EpochBatches {
 class BatchLoader {
  public:
   // InvalidArgument, with the values, for: an invalid data set (Dataset::Validate), a range outside
-  // of it or empty, a batch size or prefetch depth that is not positive (or prefetch > 64), and
-  // drop_last with fewer examples than one batch.
+  // of it or empty, a batch size that is not positive, a prefetch depth or number of workers that is not in 1..64,
+  // drop_last with fewer examples than one batch, and augmentation that the images cannot have.
   static absl::StatusOr<BatchLoader> Create(const Dataset& dataset, const ExampleRange& range,
                                             const BatchOptions& options);
 
@@ -108,11 +121,11 @@ class BatchLoader {
 
   // The examples of an epoch, in order.
   std::vector<int64_t> Order(int64_t epoch) const;
-  // Makes `batch` the batch `index` of the epoch in that order; allocates only where its size
-  // changes.
-  void Fill(const std::vector<int64_t>& order, int64_t index, Batch* batch) const;
+  // Makes `batch` the batch `index` of the epoch in that order; its tensors are allocated only where its size changes.
+  void Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t index, Batch* batch) const;
 
   Tensor images_;  // [count, features] uint8
+  ImageShape shape_;
   Tensor labels_;
   ExampleRange range_;
   BatchOptions options_;

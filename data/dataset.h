@@ -1,9 +1,8 @@
 // Dataset: labelled images in memory, and how a training set gives up its last part for validation.
 //
-//   BITGRAD_ASSIGN_OR_RETURN(Dataset mnist, LoadDataset("mnist", {.data_dir = dir}));  //
-//   datasets.h BITGRAD_ASSIGN_OR_RETURN(TrainValidation parts, SplitLast(mnist, 10000));
-//   // parts.train is [0, 50000), parts.validation [50000, 60000): ranges of one Dataset, no
-//   copies.
+//   BITGRAD_ASSIGN_OR_RETURN(Dataset mnist, LoadDataset("mnist", {.data_dir = dir}));  // datasets.h
+//   BITGRAD_ASSIGN_OR_RETURN(TrainValidation parts, SplitLast(mnist, 10000));
+//   // parts.train is [0, 50000), parts.validation [50000, 60000): ranges of one Dataset, no copies.
 
 #ifndef BITGRAD_DATA_DATASET_H_
 #define BITGRAD_DATA_DATASET_H_
@@ -14,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/tensor.h"
+#include "data/image_shape.h"
 
 namespace bitgrad {
 
@@ -31,13 +31,12 @@ struct Dataset {
   int64_t num_classes = 0;
 
   int64_t size() const { return labels.is_null() ? 0 : labels.num_elements(); }
-  // Values per example: height * width * channels. REQUIRES: Validate().ok().
-  int64_t features() const {
-    return images.shape().dim(1) * images.shape().dim(2) * images.shape().dim(3);
+  // REQUIRES of both: Validate().ok().
+  ImageShape image_shape() const {
+    return {images.shape().dim(1), images.shape().dim(2), images.shape().dim(3)};
   }
-
-  // [height, width, channels]. REQUIRES: Validate().ok().
-  Shape image_shape() const { return Shape(images.shape().dims().subspan(1)); }
+  // Values per example: height * width * channels.
+  int64_t features() const { return image_shape().features(); }
 
   // InvalidArgument, with what was expected and what was found, unless: images and labels have the
   // shapes and dtypes above and the same count, the count and all extents are positive, and every

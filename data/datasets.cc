@@ -4,8 +4,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/status_macros.h"
+#include "data/cifar.h"
 #include "data/digits.h"
 #include "data/mnist.h"
+#include "data/svhn.h"
 
 namespace bitgrad {
 namespace {
@@ -13,6 +15,11 @@ namespace {
 constexpr DatasetEntry kDatasets[] = {
     {"digits", LoadDigits, "built in: 28x28 digits drawn from a seed, 60,000 train, 10,000 test"},
     {"mnist", LoadMnist, "the MNIST database, or any data in its four idx files; needs --data_dir"},
+    {"cifar10", LoadCifar10, "CIFAR-10's binary files: 32x32 RGB, 10 classes; needs --data_dir"},
+    {"cifar100", LoadCifar100,
+     "CIFAR-100's binary files, fine labels: 32x32 RGB; needs --data_dir"},
+    {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir"},
+    {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir"},
 };
 
 }  // namespace

@@ -1,11 +1,7 @@
 #include "data/idx.h"
 
-#include <zlib.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -14,59 +10,12 @@
 #include "absl/strings/str_format.h"
 #include "core/shape.h"
 #include "core/status_macros.h"
+#include "data/byte_stream.h"
 
 namespace bitgrad {
 namespace {
 
 constexpr uint8_t kUint8Code = 0x08;
-// Data is asked for in pieces, so that a header's claim alone costs no more memory than one piece.
-constexpr int64_t kChunkBytes = int64_t{1} << 20;
-
-// A byte stream of a plain or compressed file: zlib's gzopen() tells the two apart by content.
-class ByteStream {
- public:
-  static absl::StatusOr<ByteStream> Open(const std::string& path) {
-    errno = 0;
-    gzFile file = gzopen(path.c_str(), "rb");
-    if (file == nullptr) {
-      return absl::ErrnoToStatus(errno != 0 ? errno : ENOMEM, absl::StrCat("cannot open ", path));
-    }
-    gzbuffer(file, 1 << 17);
-    return ByteStream(path, file);
-  }
-
-  // Reads `count` bytes, or fewer at the end of the file; the number read.
-  absl::StatusOr<int64_t> Read(uint8_t* bytes, int64_t count) {
-    errno = 0;
-    const int got = gzread(file_.get(), bytes, static_cast<unsigned>(count));
-    if (got >= 0) return got;
-    const int system_error = errno;
-    int code = Z_OK;
-    const char* message = gzerror(file_.get(), &code);
-    if (code == Z_ERRNO) {
-      return absl::ErrnoToStatus(system_error, absl::StrCat("cannot read ", path_));
-    }
-    return absl::DataLossError(
-        absl::StrCat(path_, ": damaged gzip data (", message, "); get the file again"));
-  }
-
-  // Whether a compressed file broke off: zlib hands out what there is before it says so.
-  bool broke_off() const {
-    int code = Z_OK;
-    gzerror(file_.get(), &code);
-    return code == Z_BUF_ERROR;
-  }
-
- private:
-  struct Closer {
-    void operator()(gzFile file) const { gzclose_r(file); }
-  };
-
-  ByteStream(const std::string& path, gzFile file) : path_(path), file_(file) {}
-
-  std::string path_;
-  std::unique_ptr<gzFile_s, Closer> file_;
-};
 
 absl::Status Truncated(const std::string& path, const std::string& what, int64_t expected,
                        int64_t found) {
@@ -131,23 +80,12 @@ absl::StatusOr<Tensor> ReadIdx(const std::string& path, int rank) {
 
   const int64_t expected = shape.num_elements();
   std::vector<uint8_t> data;
-  while (static_cast<int64_t>(data.size()) < expected) {
-    const int64_t have = data.size();
-    const int64_t ask = std::min(kChunkBytes, expected - have);
-    data.resize(have + ask);
-    BITGRAD_ASSIGN_OR_RETURN(const int64_t got, stream.Read(data.data() + have, ask));
-    if (got < ask) {
-      return Truncated(path, absl::StrCat("data for ", shape.ToString()), expected, have + got);
-    }
+  BITGRAD_RETURN_IF_ERROR(stream.ReadUpTo(expected, data));
+  if (const int64_t found = data.size(); found < expected) {
+    return Truncated(path, absl::StrCat("data for ", shape.ToString()), expected, found);
   }
-  // This read also makes zlib compare the checksum at the end of a compressed file.
-  uint8_t extra;
-  BITGRAD_ASSIGN_OR_RETURN(const int64_t trailing, stream.Read(&extra, 1));
-  if (stream.broke_off()) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": truncated: the gzip data have no end; get the file again"));
-  }
-  if (trailing != 0) {
+  BITGRAD_ASSIGN_OR_RETURN(const bool trailing, stream.HasMore());
+  if (trailing) {
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": there are bytes after the ", expected, " bytes of data that the header ",
         shape.ToString(), " announces; get the file again"));

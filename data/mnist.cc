@@ -1,9 +1,6 @@
 #include "data/mnist.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -11,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/status_macros.h"
+#include "data/data_file.h"
 #include "data/idx.h"
 
 namespace bitgrad {
@@ -51,19 +49,11 @@ std::string HowToGetTheFiles() {
       list, "; put them in one directory DIR and pass --data_dir=DIR");
 }
 
-// The path of the plain file, or of the gzipped one.
 absl::StatusOr<std::string> Find(const std::string& data_dir, const File& file) {
-  const std::string plain = absl::StrCat(data_dir, "/", file.name);
-  for (const std::string& path : {plain, absl::StrCat(plain, ".gz")}) {
-    struct stat info;
-    if (stat(path.c_str(), &info) == 0) return path;
-    if (errno != ENOENT && errno != ENOTDIR) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
-    }
-  }
-  return absl::NotFoundError(absl::StrCat("mnist: found neither ", file.name, " nor ", file.name,
-                                          ".gz in directory '", data_dir,
-                                          "': ", HowToGetTheFiles()));
+  const absl::StatusOr<std::string> path = FindDataFile({data_dir}, file.name);
+  if (!absl::IsNotFound(path.status())) return path;
+  return absl::NotFoundError(
+      absl::StrCat("mnist: ", path.status().message(), ": ", HowToGetTheFiles()));
 }
 
 // [count, height, width] as [limit, height, width, 1 channel].

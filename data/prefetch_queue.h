@@ -1,17 +1,19 @@
-// PrefetchQueue: values made ahead on another thread, in order, in a fixed ring of slots.
+// PrefetchQueue: values made ahead on other threads, handed out in order, in a fixed ring of slots.
 //
-//   PrefetchQueue<Batch> queue(/*depth=*/3, [&](Batch* slot) { return FillNext(slot); });
+//   PrefetchQueue<Batch> queue(/*depth=*/3, /*workers=*/2, [&](int64_t i, Batch* slot) { return Fill(i, slot); });
 //   while (const Batch* batch = queue.Next()) Use(*batch);
 //
-// Slots are filled again after use, so a `fill` that keeps a slot's buffers allocates nothing in
-// the steady state. Both sides sleep while there is nothing to do for them.
+// Slots are filled again after use, so a `fill` that keeps a slot's buffers allocates nothing in the steady state. All
+// sides sleep while there is nothing to do for them.
 
 #ifndef BITGRAD_DATA_PREFETCH_QUEUE_H_
 #define BITGRAD_DATA_PREFETCH_QUEUE_H_
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -22,22 +24,23 @@ namespace bitgrad {
 template <typename T>
 class PrefetchQueue {
  public:
-  // Starts to call `fill` on an own thread: it makes a slot the next value and returns true, or
-  // returns false after the last one. Up to `depth` values are ready at a time. REQUIRES: depth >
-  // 0.
-  PrefetchQueue(int depth, std::function<bool(T*)> fill)
+  // Starts to call `fill` on own threads, each index 0, 1, 2, ... once: it makes the slot that value and returns true, or
+  // returns false where there is no such value; then there are none behind it either. Up to `depth` values are ready at a
+  // time. With several workers `fill` runs for different indices at the same time. REQUIRES: depth > 0, workers > 0.
+  PrefetchQueue(int depth, int workers, std::function<bool(int64_t, T*)> fill)
       : slots_(depth + 1),  // one more: the value in the consumer's hands
-        fill_(std::move(fill)),
-        thread_([this] { FillSlots(); }) {}
+        fill_(std::move(fill)) {
+    for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { FillSlots(); });
+  }
 
-  // Ends the thread, at the latest after the call of `fill` that it is in.
+  // Ends the threads, at the latest after the calls of `fill` that they are in.
   ~PrefetchQueue() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       stopped_ = true;
     }
-    slot_free_.notify_one();
-    thread_.join();
+    slot_free_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
   }
 
   PrefetchQueue(const PrefetchQueue&) = delete;
@@ -48,46 +51,59 @@ class PrefetchQueue {
     std::unique_lock<std::mutex> lock(mutex_);
     if (in_use_) {  // The value of the call before is given back.
       in_use_ = false;
+      SlotOf(released_).ready = false;
       ++released_;
       slot_free_.notify_one();
     }
-    slot_ready_.wait(lock, [this] { return filled_ > released_ || finished_; });
-    if (filled_ == released_) return nullptr;
+    slot_ready_.wait(lock, [this] { return SlotOf(released_).ready || released_ >= end_; });
+    if (released_ >= end_) return nullptr;
     in_use_ = true;
-    return &slots_[released_ % slots_.size()];
+    return &SlotOf(released_).value;
   }
 
  private:
+  struct Slot {
+    T value;
+    bool ready = false;
+  };
+
+  Slot& SlotOf(int64_t index) { return slots_[index % static_cast<int64_t>(slots_.size())]; }
+
   void FillSlots() {
     std::unique_lock<std::mutex> lock(mutex_);
     while (true) {
-      slot_free_.wait(lock, [this] { return stopped_ || filled_ - released_ < slots_.size(); });
-      if (stopped_) return;
-      T* slot = &slots_[filled_ % slots_.size()];
-      lock.unlock();  // This slot is the thread's own until it is counted as filled.
-      const bool has_value = fill_(slot);
+      slot_free_.wait(lock, [this] {
+        return stopped_ || claimed_ >= end_ ||
+               claimed_ - released_ < static_cast<int64_t>(slots_.size());
+      });
+      if (stopped_ || claimed_ >= end_) return;
+      const int64_t index = claimed_++;
+      Slot& slot = SlotOf(index);
+      lock.unlock();  // This slot is the thread's own until it is ready.
+      const bool has_value = fill_(index, &slot.value);
       lock.lock();
       if (has_value) {
-        ++filled_;
+        slot.ready = true;
       } else {
-        finished_ = true;
+        end_ = std::min(end_, index);
+        slot_free_.notify_all();
       }
       slot_ready_.notify_one();
-      if (finished_) return;
     }
   }
 
-  std::vector<T> slots_;
-  std::function<bool(T*)> fill_;
+  std::vector<Slot> slots_;
+  std::function<bool(int64_t, T*)> fill_;
   std::mutex mutex_;
   std::condition_variable slot_ready_;
   std::condition_variable slot_free_;
-  uint64_t filled_ = 0;    // values made
-  uint64_t released_ = 0;  // values given back; the next one to hand out
+  int64_t claimed_ = 0;   // values made or in the making
+  int64_t released_ = 0;  // values given back; the next one to hand out
+  int64_t end_ =
+      std::numeric_limits<int64_t>::max();  // the first index without a value, once known
   bool in_use_ = false;
-  bool finished_ = false;  // `fill` has returned false
-  bool stopped_ = false;   // the queue is being destroyed
-  std::thread thread_;     // last: it uses all of the above
+  bool stopped_ = false;              // the queue is being destroyed
+  std::vector<std::thread> threads_;  // last: they use all of the above
 };
 
 }  // namespace bitgrad

@@ -8,10 +8,10 @@
 
 namespace bitgrad {
 
-absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Model& recipe, const Shape& image,
+absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                                int64_t classes, ParameterStore& store) {
   const recipe::BiRealNet& net = recipe.bireal_net();
-  BiRealNetOptions options{.image = image,
+  BiRealNetOptions options{.image = {image.height, image.width, image.channels},
                            .stem_filters = net.stem_filters(),
                            .stem_pool = net.stem_pool(),
                            .classes = classes,

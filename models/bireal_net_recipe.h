@@ -7,14 +7,14 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "core/shape.h"
+#include "data/image_shape.h"
 #include "models/model.h"
 #include "models/scope.h"
 #include "proto/recipe.pb.h"
 
 namespace bitgrad {
 
-absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Model& recipe, const Shape& image,
+absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                                int64_t classes, ParameterStore& store);
 
 }  // namespace bitgrad

@@ -28,10 +28,10 @@ absl::StatusOr<ConvBlock> ReadBlock(const recipe::ConvNet::Block& recipe, const 
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model& recipe, const Shape& image,
+absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                              int64_t classes, ParameterStore& store) {
   const recipe::ConvNet& net = recipe.conv_net();
-  ConvNetOptions options{.image = image, .classes = classes};
+  ConvNetOptions options{.image = {image.height, image.width, image.channels}, .classes = classes};
   for (int i = 0; i < net.block_size(); ++i) {
     BITGRAD_ASSIGN_OR_RETURN(const ConvBlock block,
                              ReadBlock(net.block(i), absl::StrCat("model.conv_net.block[", i, "]")));

@@ -61,8 +61,11 @@ absl::Status Evaluate() {
                                          .threads = context.threads(),
                                          .limit = recipe.data().limit()}));
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
-  BITGRAD_ASSIGN_OR_RETURN(const BatchLoader loader,
-                           BatchLoader::Create(test, AllExamples(test), {.batch_size = 500}));
+  BITGRAD_ASSIGN_OR_RETURN(auto preprocessing, LoadPreprocessing(checkpoint));
+  BITGRAD_ASSIGN_OR_RETURN(
+      const BatchLoader loader,
+      BatchLoader::Create(test, AllExamples(test),
+                          {.batch_size = 500, .preprocessing = std::move(preprocessing)}));
 
   int64_t graph_errors = 0, packed_errors = 0, disagreements = 0;
   double max_difference = 0;
@@ -70,10 +73,13 @@ absl::Status Evaluate() {
     BITGRAD_ASSIGN_OR_RETURN(const Tensor graph, Logits(context, *bundle.model, batch.images));
     const int64_t features = test.features();
     const int64_t first = batch.index * 500;
+    // A model that takes no pixels takes what the graph takes.
     BITGRAD_ASSIGN_OR_RETURN(
         const Tensor frozen,
-        interpreter->RunPixels(
-            {test.images.data<uint8_t>() + first * features, batch.size(), features}));
+        packed->header().input().has_pixels()
+            ? interpreter->RunPixels(
+                  {test.images.data<uint8_t>() + first * features, batch.size(), features})
+            : interpreter->Run(batch.images.matrix<float>()));
     if (frozen.shape() != graph.shape()) {
       return absl::FailedPreconditionError(
           absl::StrCat("packed model '", packed->name(), "' gives ", frozen.shape().ToString(),

@@ -7,10 +7,10 @@
 
 namespace bitgrad {
 
-absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& recipe, const Shape& image,
+absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                          int64_t classes, ParameterStore& store) {
   const recipe::Mlp& mlp = recipe.mlp();
-  MlpOptions options{.features = image.num_elements(), .classes = classes};
+  MlpOptions options{.features = image.features(), .classes = classes};
   for (int32_t width : mlp.hidden()) {
     BITGRAD_RETURN_IF_ERROR(CheckPositive("model.mlp.hidden", width));
     options.hidden.push_back(width);

@@ -17,8 +17,8 @@ constexpr NetworkInfo kNetworks[] = {
 
 absl::Span<const NetworkInfo> AllNetworks() { return kNetworks; }
 
-absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, const Shape& image,
- int64_t classes, ParameterStore& store) {
+absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, const ImageShape& image,
+                                                   int64_t classes, ParameterStore& store) {
   for (const NetworkInfo& network : kNetworks) {
     if (network.kind != recipe.kind_case()) continue;
     auto model = network.make(recipe, image, classes, store);

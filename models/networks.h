@@ -10,7 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "core/shape.h"
+#include "data/image_shape.h"
 #include "models/model.h"
 #include "models/scope.h"
 #include "proto/recipe.pb.h"
@@ -20,17 +20,17 @@ namespace bitgrad {
 struct NetworkInfo {
   recipe::Model::KindCase kind;
   const char* name;
-  absl::StatusOr<std::unique_ptr<Model>> (*make)(const recipe::Model& recipe, const Shape& image,
- int64_t classes, ParameterStore& store);
+  absl::StatusOr<std::unique_ptr<Model>> (*make)(const recipe::Model& recipe, const ImageShape& image,
+                                                 int64_t classes, ParameterStore& store);
   const char* help;
 };
 
 absl::Span<const NetworkInfo> AllNetworks();
 
-// The recipe's network for images [height, width, channels], given as vectors, and `classes` outputs, its parameters in `store`. Errors name
-// the field (an unknown quantizer, a width of zero).
-absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, const Shape& image,
- int64_t classes, ParameterStore& store);
+// The recipe's network for batches [batch, features] of such images and `classes` outputs, its parameters in `store`.
+// Networks of convolutions reshape their input to [batch, height, width, channels]. Errors name the field (an unknown quantizer, a width of zero).
+absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, const ImageShape& image,
+                                                   int64_t classes, ParameterStore& store);
 
 }  // namespace bitgrad
 

@@ -31,6 +31,18 @@ absl::Status WrongType(absl::string_view path, absl::string_view value, absl::st
       absl::StrCat("--set=", path, "=", value, ": '", value, "' is not ", expected));
 }
 
+// For absl::StrSplit: commas that are not within brackets, as they are in "crop(4),jitter(0.4,0.4,0.4)".
+struct OuterComma {
+  absl::string_view Find(absl::string_view text, size_t begin) const {
+    int depth = 0;
+    for (size_t i = begin; i < text.size(); ++i) {
+      depth += (text[i] == '(') - (text[i] == ')');
+      if (text[i] == ',' && depth == 0) return text.substr(i, 1);
+    }
+    return text.substr(text.size());
+  }
+};
+
 // Reads `value` as T with `parse` and stores it with one of the two setters.
 template <typename T>
 absl::Status Store(Message& message, const FieldDescriptor* field, absl::string_view path,
@@ -77,7 +89,11 @@ absl::Status StoreValue(Message& message, const FieldDescriptor* field, absl::st
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_STRING:
-      reflection->SetString(&message, field, std::string(value));
+      if (field->is_repeated()) {
+        reflection->AddString(&message, field, std::string(value));
+      } else {
+        reflection->SetString(&message, field, std::string(value));
+      }
       return absl::OkStatus();
     default:
       return absl::InvalidArgumentError(
@@ -117,7 +133,7 @@ absl::Status SetField(absl::string_view assignment, recipe::Recipe& recipe) {
       message = reflection->MutableMessage(message, field);
     } else if (field->is_repeated()) {
       reflection->ClearField(message, field);
-      for (absl::string_view item : absl::StrSplit(value, ',', absl::SkipEmpty())) {
+      for (absl::string_view item : absl::StrSplit(value, OuterComma(), absl::SkipEmpty())) {
         BITGRAD_RETURN_IF_ERROR(StoreValue(*message, field, path, item));
       }
     } else {

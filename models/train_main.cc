@@ -12,7 +12,9 @@
 #include "core/run_main.h"
 #include "core/status_macros.h"
 #include "core/working_directory.h"
+#include "data/augmentation.h"
 #include "data/datasets.h"
+#include "data/preprocessings.h"
 #include "models/networks.h"
 #include "models/recipe.h"
 #include "models/training/trainer.h"
@@ -26,6 +28,7 @@ ABSL_FLAG(std::string, out, "", "Directory for checkpoints. Default: bitgrad_<re
 ABSL_FLAG(absl::optional<int>, epochs, absl::nullopt, "Epochs. Default: the recipe's.");
 ABSL_FLAG(int64_t, seed, -1, "Seed; negative: the recipe's.");
 ABSL_FLAG(int, threads, 0, "Threads; 0: one per core.");
+ABSL_FLAG(int, data_workers, 1, "Threads that prepare batches, beside the others.");
 ABSL_FLAG(std::string, device, "cpu", "cpu or cuda.");
 ABSL_FLAG(bool, resume, false, "Continue the run of --out, bit for bit.");
 ABSL_FLAG(std::string, metrics, "", "File for the metrics, a JSON object per epoch and line.");
@@ -39,6 +42,8 @@ std::string MoreHelp() {
   for (const DatasetEntry& entry : Datasets()) {
     absl::StrAppendFormat(&help, "  %-22s %s\n", entry.name, entry.help);
   }
+  absl::StrAppend(&help, "\nAugmentation (--set=data.augmentation=...):\n", AugmentationHelp(),
+                  "\nPreprocessing (--set=data.preprocessing=...):\n", PreprocessingHelp());
   absl::StrAppend(&help, "\nNetworks:\n");
   for (const NetworkInfo& info : AllNetworks()) {
     absl::StrAppendFormat(&help, "  %-22s %s\n", info.name, info.help);
@@ -99,6 +104,7 @@ absl::Status Train() {
   options.out_dir = ResolvePath(out.empty() ? absl::StrCat("bitgrad_", recipe.name()) : out);
   options.metrics_file = ResolvePath(absl::GetFlag(FLAGS_metrics));
   options.threads = absl::GetFlag(FLAGS_threads);
+  options.data_workers = absl::GetFlag(FLAGS_data_workers);
   options.resume = absl::GetFlag(FLAGS_resume);
   if (options.threads < 0 || options.threads > 1024) {
     return absl::InvalidArgumentError(

@@ -62,6 +62,12 @@ absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, i
 absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
   const int64_t features = model.value(0).features();
   const int64_t classes = model.header().class_count();
+  if (!model.header().input().has_pixels()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "packed model '", model.name(),
+        "' takes preprocessed images, not pixels: what its recipe's ",
+        "data.preprocessing learned is in the checkpoint; run //models:evaluate on that"));
+  }
   if (classes != data.num_classes || features != data.features()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "packed model '", model.name(), "' takes ", features, " pixels and tells ", classes,

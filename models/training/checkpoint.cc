@@ -75,12 +75,22 @@ std::string CheckEntry(const checkpoint::TensorEntry& entry, absl::Span<const ui
 
 }  // namespace
 
+ImageShape ImageShapeOf(const checkpoint::Header& header) {
+  if (header.image_shape_size() == 3) {
+    const ImageShape shape{header.image_shape(0), header.image_shape(1), header.image_shape(2)};
+    if (shape.features() == header.features()) return shape;
+  }
+  return {1, header.features(), 1};
+}
+
 absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
-                             const ParameterStore& store, const Optimizer* optimizer) {
+                             const ParameterStore& store, const Optimizer* optimizer,
+                             const Preprocessing& preprocessing) {
   header.set_producer("bitgrad train");
   header.clear_parameters();
   header.clear_optimizer_state();
   header.clear_optimizer_steps();  // of a resumed run's own checkpoint
+  header.clear_preprocessing();
   std::vector<const Tensor*> tensors;
   int64_t offset = 0;
   for (const Parameter* parameter : store.parameters()) {
@@ -93,6 +103,10 @@ absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
       AddEntry(state.name, *state.tensor, offset, *header.mutable_optimizer_state());
       tensors.push_back(state.tensor);
     }
+  }
+  for (const LearnedTensor& learned : preprocessing.learned()) {
+    AddEntry(learned.name, *learned.tensor, offset, *header.mutable_preprocessing());
+    tensors.push_back(learned.tensor);
   }
   const std::string header_bytes = header.SerializeAsString();
   Preamble preamble = {};
@@ -150,7 +164,8 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
   }
   checkpoint.data_ = bytes.subspan(kUnit + RoundUp(preamble.header_bytes));
   for (const auto* entries :
-       {&checkpoint.header_.parameters(), &checkpoint.header_.optimizer_state()}) {
+       {&checkpoint.header_.parameters(), &checkpoint.header_.optimizer_state(),
+        &checkpoint.header_.preprocessing()}) {
     for (const checkpoint::TensorEntry& entry : *entries) {
       if (std::string error = CheckEntry(entry, checkpoint.data_); !error.empty()) {
         return damaged("is damaged: tensor '", entry.name(), "' ", error);
@@ -216,6 +231,23 @@ absl::Status Checkpoint::RestoreOptimizer(const ParameterStore& store, Optimizer
       optimizer.Restore(store.parameters(), state, header_.optimizer_steps());
   if (restored.ok()) return restored;
   return absl::Status(restored.code(), absl::StrCat("checkpoint '", path_, "': ", restored.message()));
+}
+
+absl::Status Checkpoint::RestorePreprocessing(Preprocessing& preprocessing) const {
+  const std::vector<LearnedTensor> learned = preprocessing.learned();
+  const auto& entries = header_.preprocessing();
+  bool same = static_cast<int>(learned.size()) == entries.size();
+  for (int i = 0; same && i < entries.size(); ++i) {
+    same = entries[i].name() == learned[i].name && ShapeOf(entries[i]) == learned[i].tensor->shape() &&
+           entries[i].dtype() == static_cast<int>(learned[i].tensor->dtype());
+  }
+  if (!same) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "checkpoint '", path_, "' does not hold what its recipe's data.preprocessing learns from the ",
+        "training images; train again"));
+  }
+  for (int i = 0; i < entries.size(); ++i) *learned[i].tensor = Read(entries[i]);
+  return absl::OkStatus();
 }
 
 }  // namespace bitgrad

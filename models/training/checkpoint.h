@@ -14,16 +14,22 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/mapped_file.h"
+#include "data/image_shape.h"
+#include "data/preprocessing.h"
 #include "models/scope.h"
 #include "optim/optimizer.h"
 #include "proto/checkpoint.pb.h"
 
 namespace bitgrad {
 
-// Writes `header` (recipe, progress, metrics, random step) with the tensors of `store` and, unless it is null, the
-// state of `optimizer`; fills in the header's tensor entries. Errors name the file.
+// Writes `header` (recipe, progress, metrics, random step) with the tensors of `store`, unless it is null the state of
+// `optimizer`, and what `preprocessing` has learned; fills in the header's tensor entries. Errors name the file.
 absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
-                             const ParameterStore& store, const Optimizer* optimizer);
+                             const ParameterStore& store, const Optimizer* optimizer,
+                             const Preprocessing& preprocessing = Preprocessing());
+
+// The images of the data that the model was built for. Of a file that does not know: one row of `features` pixels.
+ImageShape ImageShapeOf(const checkpoint::Header& header);
 
 class Checkpoint {
  public:
@@ -37,6 +43,9 @@ class Checkpoint {
   absl::Status RestoreParameters(ParameterStore& store) const;
   // FailedPrecondition where the file holds no optimizer state (a "best" checkpoint).
   absl::Status RestoreOptimizer(const ParameterStore& store, Optimizer& optimizer) const;
+  // Copies what was learned into `preprocessing`. FailedPrecondition where the file holds something else than it has
+  // learned(); nothing was changed then. REQUIRES: its shape is set.
+  absl::Status RestorePreprocessing(Preprocessing& preprocessing) const;
   // A copy of one tensor of the model, NotFound if there is none of that name.
   absl::StatusOr<Tensor> Get(absl::string_view name) const;
 

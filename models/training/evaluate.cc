@@ -1,6 +1,7 @@
 #include "models/training/evaluate.h"
 
 #include <limits>
+#include <utility>
 
 #include "core/status_macros.h"
 #include "data/batches.h"
@@ -29,10 +30,13 @@ absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, c
 }
 
 absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset,
-                                 const ExampleRange& range) {
+                                 const ExampleRange& range,
+                                 std::shared_ptr<const Preprocessing> preprocessing) {
   if (range.size() == 0) return std::numeric_limits<double>::quiet_NaN();
-  BITGRAD_ASSIGN_OR_RETURN(const BatchLoader loader,
-                           BatchLoader::Create(dataset, range, {.batch_size = 500}));
+  BITGRAD_ASSIGN_OR_RETURN(
+      const BatchLoader loader,
+      BatchLoader::Create(dataset, range,
+                          {.batch_size = 500, .preprocessing = std::move(preprocessing)}));
   int64_t errors = 0;
   for (const Batch& batch : loader.Epoch(0)) {
     BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, Logits(context, model, batch.images));

@@ -3,9 +3,12 @@
 #ifndef BITGRAD_MODELS_TRAINING_EVALUATE_H_
 #define BITGRAD_MODELS_TRAINING_EVALUATE_H_
 
+#include <memory>
+
 #include "absl/status/statusor.h"
 #include "core/exec_context.h"
 #include "data/dataset.h"
+#include "data/preprocessing.h"
 #include "models/model.h"
 
 namespace bitgrad {
@@ -16,9 +19,10 @@ absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& 
 // Rows of `logits` whose largest value is not at the label.
 absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels);
 
-// The share of wrong examples in the range; NaN for an empty one.
+// The share of wrong examples in the range; NaN for an empty one. The model sees images after `preprocessing`, null: none.
 absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset,
-                                 const ExampleRange& range);
+                                 const ExampleRange& range,
+                                 std::shared_ptr<const Preprocessing> preprocessing = nullptr);
 
 }  // namespace bitgrad
 

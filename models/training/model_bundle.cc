@@ -1,11 +1,16 @@
 #include "models/training/model_bundle.h"
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "core/status_macros.h"
+#include "data/preprocessings.h"
 #include "models/networks.h"
 
 namespace bitgrad {
 
-absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const Shape& image, int64_t classes) {
+absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const ImageShape& image, int64_t classes) {
   ModelBundle bundle;
   bundle.store = std::make_unique<ParameterStore>(recipe.seed());
   BITGRAD_ASSIGN_OR_RETURN(bundle.model,
@@ -15,12 +20,20 @@ absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const Shape&
 
 absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint) {
   const checkpoint::Header& header = checkpoint.header();
-  const Shape image = header.image_size() == 0
-                          ? Shape({header.features()})
-                          : Shape(absl::MakeConstSpan(header.image().data(), static_cast<size_t>(header.image_size())));
-  BITGRAD_ASSIGN_OR_RETURN(ModelBundle bundle, MakeModel(header.recipe(), image, header.classes()));
+  BITGRAD_ASSIGN_OR_RETURN(ModelBundle bundle,
+                           MakeModel(header.recipe(), ImageShapeOf(header), header.classes()));
   BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreParameters(*bundle.store));
   return bundle;
+}
+
+absl::StatusOr<std::shared_ptr<const Preprocessing>> LoadPreprocessing(const Checkpoint& checkpoint) {
+  const auto& texts = checkpoint.header().recipe().data().preprocessing();
+  BITGRAD_ASSIGN_OR_RETURN(
+      Preprocessing preprocessing,
+      ParsePreprocessing(std::vector<std::string>(texts.begin(), texts.end())));
+  BITGRAD_RETURN_IF_ERROR(preprocessing.SetShape(ImageShapeOf(checkpoint.header())));
+  BITGRAD_RETURN_IF_ERROR(checkpoint.RestorePreprocessing(preprocessing));
+  return std::make_shared<const Preprocessing>(std::move(preprocessing));
 }
 
 }  // namespace bitgrad

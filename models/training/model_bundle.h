@@ -1,4 +1,5 @@
-// A model with the parameters that it uses: what training builds, and evaluation and freezing load.
+// A model with the parameters that it uses, and what is done to images before it: what training builds, and evaluation and
+// freezing load.
 
 #ifndef BITGRAD_MODELS_TRAINING_MODEL_BUNDLE_H_
 #define BITGRAD_MODELS_TRAINING_MODEL_BUNDLE_H_
@@ -7,7 +8,8 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "core/shape.h"
+#include "data/image_shape.h"
+#include "data/preprocessing.h"
 #include "models/model.h"
 #include "models/scope.h"
 #include "models/training/checkpoint.h"
@@ -20,11 +22,14 @@ struct ModelBundle {
   std::unique_ptr<Model> model;
 };
 
-// The recipe's model for images [height, width, channels], with initial values.
-absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const Shape& image, int64_t classes);
+// The recipe's model with initial values.
+absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const ImageShape& image, int64_t classes);
 
 // The checkpoint's model with the checkpoint's values.
 absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint);
+
+// The checkpoint's preprocessing, as it was fitted when training began; empty if the recipe has none.
+absl::StatusOr<std::shared_ptr<const Preprocessing>> LoadPreprocessing(const Checkpoint& checkpoint);
 
 }  // namespace bitgrad
 

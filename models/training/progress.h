@@ -16,9 +16,10 @@ class ProgressBar {
  public:
   explicit ProgressBar(std::FILE* out);
 
-  // Draws at most ten times a second. `label`: "epoch 3/20".
+  // Draws at most ten times a second. `label`: "epoch 3/20"; `data_wait`: the share of the time, in [0, 1], that steps
+  // waited for their batches.
   void Update(absl::string_view label, int64_t done, int64_t total, double loss,
-              double examples_per_second, double seconds_left);
+              double examples_per_second, double data_wait, double seconds_left);
   // Removes the bar, so that a whole line can be printed.
   void Clear();
 

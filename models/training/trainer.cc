@@ -56,7 +56,9 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
   const double start = Seconds() - sums.seconds();
   const std::string label = absl::StrCat("epoch ", epoch + 1, "/", recipe_.epochs());
 
-  for (const Batch& batch : loader_->Epoch(epoch, progress.batches_done())) {
+  const double begin = Seconds();
+  EpochBatches batches = loader_->Epoch(epoch, progress.batches_done());
+  for (const Batch& batch : batches) {
     BITGRAD_RETURN_IF_ERROR(Step(batch, epoch));
     progress.set_batches_done(batch.index + 1);
     sums.set_seconds(Seconds() - start);
@@ -66,7 +68,8 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
                             static_cast<double>(recipe_.epochs() - epoch) / rate -
                         sums.seconds();
     bar_.Update(label, progress.batches_done(), loader_->batches_per_epoch(),
-                sums.loss_sum() / static_cast<double>(sums.examples()), rate, left);
+                sums.loss_sum() / static_cast<double>(sums.examples()), rate,
+                batches.seconds_waited() / (Seconds() - begin), left);
     if (interrupt.interrupted()) {
       bar_.Clear();
       BITGRAD_RETURN_IF_ERROR(SaveLatest());
@@ -86,9 +89,9 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   metrics.set_epoch(epoch + 1);
   metrics.set_learning_rate(LearningRate(epoch, loader_->batches_per_epoch() - 1));
   BITGRAD_ASSIGN_OR_RETURN(const double valid,
-                           ErrorRate(context_, *bundle_.model, train_, parts_.validation));
+                           ErrorRate(context_, *bundle_.model, train_, parts_.validation, preprocessing_));
   BITGRAD_ASSIGN_OR_RETURN(const double test,
-                           ErrorRate(context_, *bundle_.model, test_, AllExamples(test_)));
+                           ErrorRate(context_, *bundle_.model, test_, AllExamples(test_), preprocessing_));
   metrics.set_valid_error(valid);
   metrics.set_test_error(test);
 
@@ -101,7 +104,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
     progress.set_best_epoch(epoch + 1);
     progress.set_best_valid_error(valid);
     state_.set_random_step(context_.step());
-    BITGRAD_RETURN_IF_ERROR(WriteCheckpoint(BestPath(), state_, *bundle_.store, nullptr));
+    BITGRAD_RETURN_IF_ERROR(WriteCheckpoint(BestPath(), state_, *bundle_.store, nullptr, *preprocessing_));
   }
   BITGRAD_RETURN_IF_ERROR(SaveLatest());
   absl::FPrintF(options_.log, "%s", FormatEpoch(metrics, recipe_.epochs()));
@@ -125,7 +128,7 @@ absl::StatusOr<TrainResult> Trainer::Run() {
 
 absl::Status Trainer::SaveLatest() {
   state_.set_random_step(context_.step());
-  return WriteCheckpoint(LatestPath(), state_, *bundle_.store, optimizer_.get());
+  return WriteCheckpoint(LatestPath(), state_, *bundle_.store, optimizer_.get(), *preprocessing_);
 }
 
 // Runs the batch forward once more and looks at every value, to name the first layer that is not finite.

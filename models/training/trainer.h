@@ -19,6 +19,7 @@
 #include "core/exec_context.h"
 #include "data/batches.h"
 #include "data/dataset.h"
+#include "data/preprocessing.h"
 #include "models/model.h"
 #include "models/scope.h"
 #include "models/training/checkpoint.h"
@@ -39,6 +40,7 @@ struct TrainOptions {
   std::string metrics_file;  // JSON lines; empty: none
   Device device = Device::kCpu;
   int threads = 0;  // 0: all
+  int data_workers = 1;  // threads that prepare batches, beside those
   bool resume = false;  // continue out_dir/checkpoint.bgc
   std::FILE* log = stdout;
 };
@@ -62,6 +64,7 @@ class Trainer {
  private:
   Trainer(const recipe::Recipe& recipe, const TrainOptions& options);
   absl::Status Load();
+  void FitPreprocessing();
   absl::Status Resume();
   absl::Status RunEpoch(int epoch, const InterruptGuard& interrupt);
   absl::Status FinishEpoch(int epoch);
@@ -77,6 +80,7 @@ class Trainer {
   ExecContext context_;
   Dataset train_, test_;
   TrainValidation parts_;
+  std::shared_ptr<Preprocessing> preprocessing_;
   std::unique_ptr<BatchLoader> loader_;
   ModelBundle bundle_;
   std::unique_ptr<Optimizer> optimizer_;

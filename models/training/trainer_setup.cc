@@ -1,13 +1,20 @@
 // Trainer's beginning: data, model, optimizer, resume.
 
+#include <chrono>
 #include <filesystem>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "core/atomic_file.h"
 #include "core/file_error.h"
 #include "core/status_macros.h"
+#include "data/augmentation.h"
 #include "data/datasets.h"
+#include "data/preprocessings.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "models/recipe.h"
 #include "models/training/trainer.h"
@@ -16,6 +23,10 @@
 
 namespace bitgrad {
 namespace {
+
+std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& texts) {
+  return {texts.begin(), texts.end()};
+}
 
 absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& recipe,
                                                        ExecContext& context) {
@@ -62,6 +73,11 @@ absl::Status Trainer::Load() {
   BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(recipe_.optimizer(), context_));
   BITGRAD_ASSIGN_OR_RETURN(Schedule schedule, ScheduleOf(recipe_));
   schedule_ = std::make_unique<Schedule>(schedule);
+  BITGRAD_ASSIGN_OR_RETURN(Augmentation augmentation,
+                           ParseAugmentation(Strings(recipe_.data().augmentation())));
+  BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing,
+                           ParsePreprocessing(Strings(recipe_.data().preprocessing())));
+  preprocessing_ = std::make_shared<Preprocessing>(std::move(preprocessing));
 
   LoadOptions load{.data_dir = options_.data_dir,
                    .split = Split::kTrain,
@@ -76,8 +92,12 @@ absl::Status Trainer::Load() {
                                                {.batch_size = recipe_.batch_size(),
                                                 .shuffle = true,
                                                 .drop_last = true,
-                                                .seed = recipe_.seed()}));
+                                                .seed = recipe_.seed(),
+                                                .workers = options_.data_workers,
+                                                .augmentation = std::move(augmentation),
+                                                .preprocessing = preprocessing_}));
   loader_ = std::make_unique<BatchLoader>(std::move(loader));
+  BITGRAD_RETURN_IF_ERROR(preprocessing_->SetShape(train_.image_shape()));
   BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
 
   std::error_code error;
@@ -88,8 +108,24 @@ absl::Status Trainer::Load() {
   *state_.mutable_recipe() = recipe_;
   state_.set_features(train_.features());
   state_.set_classes(train_.num_classes);
-  for (int64_t extent : train_.image_shape().dims()) state_.add_image(extent);
-  return options_.resume ? Resume() : absl::OkStatus();
+  const ImageShape image = train_.image_shape();
+  for (const int64_t extent : {image.height, image.width, image.channels}) {
+    state_.add_image_shape(extent);
+  }
+  if (options_.resume) return Resume();
+  FitPreprocessing();
+  return absl::OkStatus();
+}
+
+void Trainer::FitPreprocessing() {
+  if (preprocessing_->learned().empty()) return;
+  const auto start = std::chrono::steady_clock::now();
+  preprocessing_->Fit(train_, parts_.train, context_.threads());
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  absl::FPrintF(options_.log, "preprocessing (%s) fitted to %d images in %.1f s\n",
+                absl::StrJoin(recipe_.data().preprocessing(), ", "), parts_.train.size(),
+                seconds.count());
+  std::fflush(options_.log);
 }
 
 absl::Status Trainer::Resume() {
@@ -100,6 +136,7 @@ absl::Status Trainer::Resume() {
   }
   BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreParameters(*bundle_.store));
   BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreOptimizer(*bundle_.store, *optimizer_));
+  BITGRAD_RETURN_IF_ERROR(checkpoint.RestorePreprocessing(*preprocessing_));
   state_ = checkpoint.header();
   context_.set_step(state_.random_step());
   return absl::OkStatus();

@@ -1,11 +1,17 @@
 #include "data/batches.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "data/augmentation.h"
 #include "data/normalize.h"
+#include "data/random_crop.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -175,6 +181,130 @@ TEST(BatchLoaderTest, OutlivesTheDataset) {
   EXPECT_EQ(Labels(loader, 0)[0][19], 19);
 }
 
+// ---- Augmentation ------------------------------------------------------------------------------
+
+// Images whose values are all different from each other and from black, 8 x 9 RGB.
+Dataset MakeColorDataset(int64_t count) {
+  Dataset dataset{"test", Tensor({count, 8, 9, 3}, DType::kUint8),
+                  Tensor(Shape({count}), DType::kInt32), count};
+  for (int64_t i = 0; i < count; ++i) {
+    dataset.labels.mutable_data<int32_t>()[i] = static_cast<int32_t>(i);
+    for (int64_t k = 0; k < 216; ++k) {
+      dataset.images.mutable_data<uint8_t>()[i * 216 + k] =
+          static_cast<uint8_t>(20 + (i + k) % 216);
+    }
+  }
+  return dataset;
+}
+
+BatchOptions AugmentedOptions(int64_t batch_size = 8) {
+  const absl::StatusOr<Augmentation> augmentation =
+      ParseAugmentation({"crop(3)", "flip", "jitter(0.4,0.3,0.2)"});
+  EXPECT_TRUE(augmentation.ok()) << augmentation.status();
+  return {.batch_size = batch_size, .shuffle = true, .seed = 4, .augmentation = *augmentation};
+}
+
+// The images of an epoch from a batch on, one after the other.
+std::vector<float> Images(const BatchLoader& loader, int64_t epoch, int64_t first_batch = 0) {
+  std::vector<float> all;
+  for (const Batch& batch : loader.Epoch(epoch, first_batch)) {
+    const auto images = batch.images.span<float>();
+    all.insert(all.end(), images.begin(), images.end());
+  }
+  return all;
+}
+
+TEST(BatchLoaderTest, AugmentationIsTheSameWithAnyNumberOfWorkers) {
+  const Dataset dataset = MakeColorDataset(100);
+  BatchOptions options = AugmentedOptions();
+  const auto expected = Images(MakeLoader(dataset, AllExamples(dataset), options), 2);
+  for (const int workers : {1, 2, 3, 7}) {
+    for (const int prefetch : {1, 4}) {
+      options.workers = workers;
+      options.prefetch = prefetch;
+      const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), options);
+      EXPECT_TRUE(Images(loader, 2) == expected) << workers;
+      EXPECT_TRUE(Images(loader, 2) == expected) << "an epoch can be had again";
+    }
+  }
+}
+
+TEST(BatchLoaderTest, AugmentationIsTheSameWhenResumedWithinAnEpoch) {
+  const Dataset dataset = MakeColorDataset(100);
+  BatchOptions options = AugmentedOptions();
+  for (const int workers : {1, 3}) {
+    options.workers = workers;
+    const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), options);
+    const auto whole = Images(loader, 1);
+    for (const int64_t first : {1, 5, 12}) {
+      const std::vector<float> rest(whole.begin() + first * 8 * 216, whole.end());
+      EXPECT_TRUE(Images(loader, 1, first) == rest) << first;
+    }
+  }
+}
+
+TEST(BatchLoaderTest, AugmentationIsAFunctionOfSeedEpochAndExample) {
+  const Dataset dataset = MakeColorDataset(40);
+  // The same order, in batches of other sizes: the same images.
+  BatchOptions options = AugmentedOptions(8);
+  options.shuffle = false;
+  const auto expected = Images(MakeLoader(dataset, AllExamples(dataset), options), 0);
+  options.batch_size = 3;
+  const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), options);
+  EXPECT_TRUE(Images(loader, 0) == expected);
+  EXPECT_FALSE(Images(loader, 1) == expected) << "another epoch";
+  const std::vector<float> tail(expected.begin() + 7 * 216, expected.end());
+  EXPECT_TRUE(Images(MakeLoader(dataset, {7, 40}, options), 0) == tail) << "part of the set";
+  options.seed = 5;
+  EXPECT_FALSE(Images(MakeLoader(dataset, AllExamples(dataset), options), 0) == expected);
+}
+
+TEST(BatchLoaderTest, AugmentationLeavesTheDataSetAlone) {
+  const Dataset dataset = MakeColorDataset(20);
+  const Tensor before = dataset.images.Clone();
+  Images(MakeLoader(dataset, AllExamples(dataset), AugmentedOptions()), 0);
+  EXPECT_EQ(dataset.images.span<uint8_t>(), before.span<uint8_t>());
+}
+
+// Each of two transforms waits for the other to begin.
+TEST(BatchLoaderTest, WorkersPrepareBatchesAtTheSameTime) {
+  struct Meeting final : ImageTransform {
+    absl::Status Check(const ImageShape&) const override { return absl::OkStatus(); }
+    void Apply(const ImageShape&, uint8_t*, RandomDraws&) const override {
+      ++begun;
+      for (int i = 0; i < 10000 && begun < 2; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+    mutable std::atomic<int> begun = 0;
+  };
+  const Dataset dataset = MakeDataset(2);
+  const BatchOptions options = {
+      .batch_size = 1, .workers = 2, .augmentation = {std::make_shared<Meeting>()}};
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(Labels(MakeLoader(dataset, AllExamples(dataset), options), 0).size(), 2u);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
+}
+
+TEST(BatchLoaderTest, CountsTheTimeThatNextWaits) {
+  struct Slow final : ImageTransform {
+    absl::Status Check(const ImageShape&) const override { return absl::OkStatus(); }
+    void Apply(const ImageShape&, uint8_t*, RandomDraws&) const override {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  };
+  const Dataset dataset = MakeDataset(8);
+  BatchOptions options = {.batch_size = 2, .augmentation = {std::make_shared<Slow>()}};
+  const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), options);
+  EpochBatches epoch = loader.Epoch(0);
+  EXPECT_EQ(epoch.seconds_waited(), 0);
+  while (epoch.Next() != nullptr) {
+  }
+  EXPECT_GE(epoch.seconds_waited(), 0.15);
+}
+
+// ---- Errors ------------------------------------------------------------------------------------
+
 void ExpectError(const Dataset& dataset, const ExampleRange& range, const BatchOptions& options,
                  const std::string& part) {
   const absl::Status status = BatchLoader::Create(dataset, range, options).status();
@@ -189,6 +319,10 @@ TEST(BatchLoaderTest, WrongOptionsAreErrors) {
   ExpectError(dataset, all, {.batch_size = -3}, "the batch size is -3");
   ExpectError(dataset, all, {.prefetch = 0}, "prefetch is 0");
   ExpectError(dataset, all, {.prefetch = 65}, "prefetch is 65");
+  ExpectError(dataset, all, {.workers = 0}, "threads that prepare batches is 0");
+  ExpectError(dataset, all, {.workers = 65}, "threads that prepare batches is 65");
+  ExpectError(dataset, all, {.batch_size = 5, .augmentation = {std::make_shared<RandomCrop>(2)}},
+              "crop(2) of images of 2x3x1");
   ExpectError(dataset, all, {.batch_size = 21, .drop_last = true},
               "batch size 21 is larger than the 20 examples");
 }

@@ -134,7 +134,7 @@ TEST_F(MnistTest, MixedUpAndTruncatedFilesAreErrors) {
 TEST(DatasetsTest, UnknownNameListsTheKnownOnes) {
   const absl::Status status = LoadDataset("cifar11", {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(Message(status), HasSubstr("'cifar11'; choose one of: digits, mnist"));
+  EXPECT_THAT(Message(status), HasSubstr("'cifar11'; choose one of: digits, mnist, cifar10"));
 }
 
 TEST(DatasetsTest, TableHasUniqueNamesAndOneLineOfHelp) {

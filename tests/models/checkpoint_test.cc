@@ -7,6 +7,7 @@
 #include <memory>
 #include <random>
 
+#include "data/preprocessings.h"
 #include "gmock/gmock.h"
 #include "models/mlp.h"
 #include "models/training/model_bundle.h"
@@ -289,6 +290,48 @@ TEST(CheckpointTest, HeadersThatLie) {
       EXPECT_FALSE(checkpoint->RestoreParameters(other.store).ok());
     }
   }
+}
+
+TEST(CheckpointTest, PreprocessingComesBackOrIsRefused) {
+  const Trained trained;
+  const std::string path = NewDirectory() + "/some.bgc";
+  Preprocessing learned = *ParsePreprocessing({"gcn", "mean_std"});
+  ASSERT_TRUE(learned.SetShape({1, 1, 5}).ok());
+  for (const LearnedTensor& part : learned.learned()) {
+    for (int i = 0; i < 5; ++i) part.tensor->mutable_data<float>()[i] = static_cast<float>(i) + 0.5f;
+  }
+  ASSERT_TRUE(WriteCheckpoint(path, SomeHeader(), trained.store, nullptr, learned).ok());
+  const auto checkpoint = Checkpoint::Open(path);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+
+  Preprocessing same = *ParsePreprocessing({"gcn", "mean_std"});
+  ASSERT_TRUE(same.SetShape({1, 1, 5}).ok());
+  ASSERT_TRUE(checkpoint->RestorePreprocessing(same).ok());
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(same.learned()[i].tensor->span<float>(), learned.learned()[i].tensor->span<float>());
+  }
+  const std::vector<std::vector<std::string>> others = {
+      {}, {"mean_std"}, {"mean_std", "gcn"}, {"gcn", "mean_std", "mean_std"}, {"gcn", "zca"}};
+  for (const std::vector<std::string>& texts : others) {
+    Preprocessing other = *ParsePreprocessing(texts);
+    ASSERT_TRUE(other.SetShape({1, 1, 5}).ok());
+    const absl::Status status = checkpoint->RestorePreprocessing(other);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr(path), HasSubstr("preprocessing")));
+  }
+  Preprocessing wider = *ParsePreprocessing({"gcn", "mean_std"});
+  ASSERT_TRUE(wider.SetShape({1, 1, 6}).ok());
+  EXPECT_FALSE(checkpoint->RestorePreprocessing(wider).ok());
+}
+
+TEST(CheckpointTest, ImagesOfOldFilesAreARowOfPixels) {
+  checkpoint::Header header = SomeHeader();
+  header.set_features(12);
+  EXPECT_EQ(ImageShapeOf(header), (ImageShape{1, 12, 1}));
+  for (const int64_t extent : {2, 2, 3}) header.add_image_shape(extent);
+  EXPECT_EQ(ImageShapeOf(header), (ImageShape{2, 2, 3}));
+  header.set_features(13);
+  EXPECT_EQ(ImageShapeOf(header), (ImageShape{1, 13, 1}));
 }
 
 TEST(CheckpointTest, UnwritablePlacesAreNamed) {

@@ -181,7 +181,7 @@ TEST(ProgressTest, SilentWhereNobodyLooks) {
   std::FILE* file = std::tmpfile();
   ASSERT_NE(file, nullptr);
   ProgressBar bar(file);
-  bar.Update("epoch 1/2", 1, 10, 0.5, 100, 9);
+  bar.Update("epoch 1/2", 1, 10, 0.5, 100, 0, 9);
   bar.Clear();
   std::fflush(file);
   EXPECT_EQ(std::ftell(file), 0);
@@ -207,11 +207,11 @@ TEST(ProgressTest, RedrawnInPlaceOnATerminal) {
     return text;
   };
   ProgressBar bar(terminal);
-  bar.Update("epoch 1/2", 5, 10, 0.5, 1234, 90);
+  bar.Update("epoch 1/2", 5, 10, 0.5, 1234, 0.034, 90);
   EXPECT_THAT(shown(), AllOf(HasSubstr("\repoch 1/2 [============>           ]  50%  loss 0.5000  "
-                                       "1234 examples/s  1:30 left"),
+                                       "1234 examples/s  data wait 3%  1:30 left"),
                              Not(HasSubstr("\n"))));
-  bar.Update("epoch 1/2", 6, 10, 0.5, 1234, 90);
+  bar.Update("epoch 1/2", 6, 10, 0.5, 1234, 0.034, 90);
   bar.Clear();
   EXPECT_THAT(shown(), EndsWith("\r\x1b[K"));
   std::fclose(terminal);

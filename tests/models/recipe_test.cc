@@ -52,7 +52,7 @@ void Narrow(recipe::Model& model) {
   }
 }
 
-const Shape kMnist = {28, 28, 1};
+constexpr ImageShape kMnist = {28, 28, 1};
 
 // ---- Loading -----------------------------------------------------------------------------------
 
@@ -69,7 +69,7 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
     EXPECT_TRUE(ValidateRecipe(*recipe).ok()) << ValidateRecipe(*recipe);
     EXPECT_THAT(RecipesHelp(), AllOf(HasSubstr(built_in.name), HasSubstr(recipe->description())));
     Narrow(*recipe->mutable_model());
-    const Shape image = recipe->model().has_mlp() ? Shape({28, 28, 1}) : Shape({67, 67, 3});
+    const ImageShape image = recipe->model().has_mlp() ? kMnist : ImageShape{67, 67, 3};
     ParameterStore store(recipe->seed());
     const auto model = MakeNetwork(recipe->model(), image, 10, store);
     ASSERT_TRUE(model.ok()) << model.status();

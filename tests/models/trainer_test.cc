@@ -130,6 +130,8 @@ INSTANTIATE_TEST_SUITE_P(
                                {"optimizer.name=adamax", "optimizer.glorot_scale=false",
                                 "loss=SOFTMAX_CROSS_ENTROPY", "model.mlp.weight_quantizer=",
                                 "model.mlp.activation_quantizer=", "model.mlp.activation=relu"}},
+                    ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
+                    ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
                     // One batch is an epoch: every interruption is between the last batch and the
                     // epoch's end.
                     ResumeCase{"whole_epochs", {"batch_size=500"}}),
@@ -154,6 +156,58 @@ TEST(ResumeErrorsTest, EachSaysWhatIsWrong) {
   EXPECT_THAT(error(recipe), HasSubstr("not a checkpoint"));
   WriteFile(directory + "/checkpoint.bgc", good);
   EXPECT_TRUE(Train(recipe, resume).ok());
+}
+
+// ---- Data ----------------------------------------------------------------------------------------
+
+TEST(TrainerDataTest, WorkersChangeNothing) {
+  const recipe::Recipe recipe =
+      TinyRecipe({"epochs=2", "data.augmentation=crop(3),flip", "data.preprocessing=mean_std"});
+  const std::string one = NewDirectory(), three = NewDirectory();
+  ASSERT_TRUE(Train(recipe, {.out_dir = one}).ok());
+  ASSERT_TRUE(Train(recipe, {.out_dir = three, .data_workers = 3}).ok());
+  ExpectSameCheckpoints(one + "/checkpoint.bgc", three + "/checkpoint.bgc");
+}
+
+TEST(TrainerDataTest, AugmentationChangesTrainingOnly) {
+  const std::string directory = NewDirectory();
+  const auto plain = Train(TinyRecipe(), {.out_dir = NewDirectory()});
+  const auto result = Train(TinyRecipe({"data.augmentation=crop(9)"}), {.out_dir = directory});
+  ASSERT_TRUE(plain.ok() && result.ok()) << plain.status() << result.status();
+  EXPECT_NE(plain->best.loss(), result->best.loss());
+  const auto best = Checkpoint::Open(directory + "/best.bgc");
+  ASSERT_TRUE(best.ok()) << best.status();
+  const auto bundle = LoadModel(*best);
+  const auto train = LoadDataset("digits", {.split = Split::kTrain, .limit = 600});
+  const auto test = LoadDataset("digits", {.split = Split::kTest, .limit = 600});
+  ASSERT_TRUE(bundle.ok() && train.ok() && test.ok());
+  ExecContext context({.threads = 1});
+  EXPECT_EQ(*ErrorRate(context, *bundle->model, *train, {500, 600}), result->best.valid_error());
+  EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, AllExamples(*test)),
+            result->best.test_error());
+}
+
+// What was fitted is in the checkpoint, and evaluation with it gives the errors that training reported.
+TEST(TrainerDataTest, ThePreprocessingOfACheckpointIsThatOfTheRun) {
+  const recipe::Recipe recipe = TinyRecipe({"data.preprocessing=gcn,zca(0.1)"});
+  const std::string directory = NewDirectory();
+  Log log;
+  const auto result = Train(recipe, {.out_dir = directory}, log);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(log.text(), HasSubstr("preprocessing (gcn, zca(0.1)) fitted to 500 images in "));
+  const auto best = Checkpoint::Open(directory + "/best.bgc");
+  ASSERT_TRUE(best.ok()) << best.status();
+  EXPECT_EQ(ImageShapeOf(best->header()), (ImageShape{28, 28, 1}));
+  const auto bundle = LoadModel(*best);
+  const auto preprocessing = LoadPreprocessing(*best);
+  ASSERT_TRUE(bundle.ok() && preprocessing.ok()) << preprocessing.status();
+  const auto test = LoadDataset("digits", {.split = Split::kTest, .limit = 600});
+  ASSERT_TRUE(test.ok());
+  ExecContext context({.threads = 1});
+  const ExampleRange all = AllExamples(*test);
+  EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, all, *preprocessing),
+            result->best.test_error());
+  EXPECT_NE(*ErrorRate(context, *bundle->model, *test, all), result->best.test_error());
 }
 
 // ---- The best epoch ----------------------------------------------------------------------------
@@ -277,6 +331,11 @@ TEST(TrainerTest, WhatIsWrongIsFoundBeforeTraining) {
   } cases[] = {
       {"data.name=fashion", "there is no data set 'fashion'"},
       {"data.validation_examples=600", "600"},
+      {"data.augmentation=corp(4)", "augmentation 'corp(4)': unknown; known: crop, flip, jitter"},
+      {"data.augmentation=flip,crop(28)", "crop(28) of images of 28x28x1"},
+      {"data.augmentation=jitter", "needs 3 channels"},
+      {"data.preprocessing=whiten", "preprocessing 'whiten': unknown; known: mean_std, gcn, zca"},
+      {"data.preprocessing=zca(0)", "preprocessing 'zca(0)'"},
       {"data.validation_examples=1000000", "1000000"},
       {"batch_size=501", "501"},
       {"optimizer.name=adamw", "adamw"},
