@@ -182,6 +182,16 @@ TEST_F(SetFieldTest, ARepeatedFieldTakesAListAndReplaces) {
               AllOf(HasSubstr("'six'"), HasSubstr("whole number")));
 }
 
+TEST_F(SetFieldTest, CommasWithinBracketsBelongToTheValue) {
+  Set("data.augmentation=crop(4),jitter(0.4,0.4,0.4),flip");
+  EXPECT_THAT(recipe_.data().augmentation(),
+              ElementsAre("crop(4)", "jitter(0.4,0.4,0.4)", "flip"));
+  Set("data.augmentation=flip");
+  EXPECT_THAT(recipe_.data().augmentation(), ElementsAre("flip"));
+  Set("data.augmentation=");
+  EXPECT_THAT(recipe_.data().augmentation(), ElementsAre());
+}
+
 TEST_F(SetFieldTest, UnknownFieldsListTheKnownOnes) {
   EXPECT_THAT(Error("epoch=7"),
               AllOf(HasSubstr("--set=epoch=7"), HasSubstr("no field 'epoch' in Recipe"),
