@@ -49,6 +49,8 @@ Kernels MakeCpuKernels() {
   kernels.dropout.function = cpu::Dropout;
   kernels.sum_rows.function = cpu::SumRows;
   kernels.sum_all.function = cpu::SumAll;
+  kernels.mean_abs_rows.function = cpu::MeanAbsRows;
+  kernels.mean_abs_rows_backward.function = cpu::MeanAbsRowsBackward;
   kernels.add_sum_of_squares.function = cpu::AddSumOfSquares;
   kernels.batch_norm_statistics.function = cpu::BatchNormStatistics;
   kernels.batch_norm_train_backward.function = cpu::BatchNormTrainBackward;

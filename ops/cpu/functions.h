@@ -64,6 +64,8 @@ bitgrad::DropoutApply Dropout;
 
 bitgrad::SumRows SumRows;
 bitgrad::SumAll SumAll;
+bitgrad::MeanAbsRows MeanAbsRows;
+bitgrad::MeanAbsRowsBackward MeanAbsRowsBackward;
 bitgrad::AddSumOfSquares AddSumOfSquares;
 
 bitgrad::BatchNormStatistics BatchNormStatistics;

@@ -72,6 +72,8 @@ struct Kernels {
 
   Kernel<SumRows> sum_rows{"sum_rows"};
   Kernel<SumAll> sum_all{"sum_all"};
+  Kernel<MeanAbsRows> mean_abs_rows{"mean_abs_rows"};
+  Kernel<MeanAbsRowsBackward> mean_abs_rows_backward{"mean_abs_rows_backward"};
   Kernel<AddSumOfSquares> add_sum_of_squares{"add_sum_of_squares"};
 
   Kernel<BatchNormStatistics> batch_norm_statistics{"batch_norm_statistics"};

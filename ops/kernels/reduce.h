@@ -14,6 +14,11 @@ using SumRows = void(ExecContext& context, ConstMatrixView<float> x, bool accumu
 // *y = scale * sum_i x[i].   x [count]
 using SumAll = void(ExecContext& context, const float* x, int64_t count, float scale, float* y);
 
+// y[i] = mean |x[i, j]| over j.   x [m, n], y [m]. REQUIRES: n > 0.
+using MeanAbsRows = void(ExecContext& context, ConstMatrixView<float> x, float* y);
+// dx[i, j] = x[i, j] >= 0 ? dy[i] / n : -dy[i] / n.   x, dx [m, n], dy [m]. REQUIRES: n > 0.
+using MeanAbsRowsBackward = void(ExecContext& context, ConstMatrixView<float> x, const float* dy, MatrixView<float> dx);
+
 // *y += sum_i x[i]^2, y a double: the global gradient norm is its root over all parameters.
 using AddSumOfSquares = void(ExecContext& context, const float* x, int64_t count, double* y);
 

@@ -16,6 +16,7 @@
 #include "ops/activations.h"
 #include "ops/arithmetic.h"
 #include "ops/batch_norm.h"
+#include "ops/channel_scale.h"
 #include "ops/concat.h"
 #include "ops/dropout.h"
 #include "ops/linear.h"
@@ -195,6 +196,38 @@ OpCase SumCase(const char* name, Var (*op)(const Var&), bool mean) {
                                       double sum = 0;
                                       for (double x : v[0]) sum += x;
                                       return Array{mean ? sum / static_cast<double>(m * n) : sum};
+                                    },
+                                .roundings = 4};
+          }};
+}
+
+OpCase ScaleChannelsCase() {
+  return {"scale_channels", [](int64_t m, int64_t n) {
+            return GradientCase{.operands = {{.shape = {m, 2, 3, n}}, {.shape = {n}}},
+                                .op = [](Vars v) { return ScaleChannels(v[0], v[1]); },
+                                .value =
+                                    [](const Doubles& v) {
+                                      Array y;
+                                      for (size_t i = 0; i < v[0].size(); ++i) {
+                                        y.push_back(v[0][i] * v[1][i % v[1].size()]);
+                                      }
+                                      return y;
+                                    },
+                                .roundings = 4};
+          }};
+}
+
+OpCase MeanAbsCase() {
+  return {"mean_abs", [](int64_t m, int64_t n) {
+            return GradientCase{.operands = {{.shape = {m, 2, n}, .kinks = {0}}},
+                                .op = [](Vars v) { return MeanAbs(v[0]); },
+                                .value =
+                                    [=](const Doubles& v) {
+                                      Array alpha(m, 0);
+                                      for (size_t i = 0; i < v[0].size(); ++i) {
+                                        alpha[i / (2 * n)] += std::fabs(v[0][i]) / static_cast<double>(2 * n);
+                                      }
+                                      return alpha;
                                     },
                                 .roundings = 4};
           }};
@@ -405,6 +438,8 @@ std::vector<OpCase> AllCases() {
       ConcatCase("concat_3", [](int64_t n) { return std::vector<int64_t>{2, n, 1}; }),
       SumCase("sum", Sum, false),
       SumCase("mean", Mean, true),
+      ScaleChannelsCase(),
+      MeanAbsCase(),
       BatchNormCase("batch_norm_inside_root", EpsilonPlacement::kInsideRoot),
       BatchNormCase("batch_norm_outside_root", EpsilonPlacement::kOutsideRoot),
       SoftmaxCrossEntropyCase(),

@@ -55,6 +55,47 @@ TEST_P(ReduceTest, SumsAll) {
   }
 }
 
+TEST_P(ReduceTest, MeansOfMagnitudes) {
+  Random random(5);
+  BITGRAD_TRACE_SEED(random);
+  for (const auto& [m, n] : MatrixShapes()) {
+    if (n == 0) continue;
+    SCOPED_TRACE(testing::Message() << m << " x " << n);
+    const auto x = RandomFloats(random, m, n, 3);
+    const auto y = OnOneAndTwoThreads([&, m = m](ExecContext& context) {
+      std::vector<float> y(m, NAN);
+      kernels_.mean_abs_rows(context, x.view(), y.data());
+      return y;
+    });
+    for (int64_t i = 0; i < m; ++i) {
+      auto sum = reference::SumOf(n, [&, i = i](int64_t j) { return std::fabs(x.at(i, j)); });
+      sum.value /= static_cast<double>(n);
+      ASSERT_NEAR(y[i], sum.value, Tolerance(sum, n)) << "row " << i;
+    }
+  }
+}
+
+TEST_P(ReduceTest, MeansOfMagnitudesBackward) {
+  Random random(6);
+  BITGRAD_TRACE_SEED(random);
+  for (const auto& [m, n] : MatrixShapes()) {
+    if (n == 0) continue;
+    SCOPED_TRACE(testing::Message() << m << " x " << n);
+    const auto x = HardFloats(random, m, n, 3);
+    const auto dy = RandomVector(random, m);
+    OnOneAndTwoThreads([&, m = m, n = n](ExecContext& context) {
+      TestMatrix<float> dx(m, n, 5);
+      kernels_.mean_abs_rows_backward(context, x.view(), dy.data(), dx.view());
+      dx.ExpectGapsUntouched();
+      ExpectSame(
+          m, n, [&](int64_t i, int64_t j) { return dx.at(i, j); },
+          // sign(0) = +1, sign(NaN) = -1
+          [&](int64_t i, int64_t j) { return (x.at(i, j) >= 0 ? dy[i] : -dy[i]) / static_cast<float>(n); });
+      return dx.values();
+    });
+  }
+}
+
 TEST_P(ReduceTest, AddsSumOfSquares) {
   Random random(3);
   BITGRAD_TRACE_SEED(random);
