@@ -14,6 +14,7 @@ Kernels MakeCpuKernels() {
   kernels.plane_gemm.function = cpu::PlaneGemm;
   kernels.int8_gemm.function = cpu::Int8Gemm;
   kernels.packed_conv2d.function = cpu::PackedConv2d;
+  kernels.coded_conv2d.function = cpu::CodedConv2d;
   kernels.bit_patches.function = cpu::BitPatches;
   kernels.pack_codes.function = cpu::PackCodes;
   kernels.unpack_codes.function = cpu::UnpackCodes;

@@ -26,6 +26,7 @@ bitgrad::SignGemmF32 SignGemmF32;
 bitgrad::SignGemmS8 SignGemmS8;
 
 bitgrad::PackedConv2d PackedConv2d;
+bitgrad::CodedConv2d CodedConv2d;
 bitgrad::BitPatches BitPatches;
 
 bitgrad::PackCodes PackCodes;
