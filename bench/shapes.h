@@ -1,7 +1,9 @@
-// Shapes of matrix products, from text files: one file of bench/shapes/ per family (a net, or a sweep over sizes).
+// Shapes of matrix products and of convolutions, from text files: one file of bench/shapes/ (products) or
+// bench/shapes/conv/ per family (a net, or a sweep over sizes).
 //
 //   # whatever follows a '#' is a comment
-//   conv2 1024 128 1152        name m n k: one token and three positive numbers, a shape per line
+//   conv2 1024 128 1152        name m n k: one token and positive numbers, a shape per line
+//   conv2 32 32 128 128 3 1    name height width channels filters kernel stride, in bench/shapes/conv/
 //
 // A new family is a new file there, and nothing else.
 
@@ -24,16 +26,32 @@ struct GemmShape {
   int64_t k = 0;
 };
 
-struct ShapeFamily {
-  std::string name;  // of the file, without ".txt"
-  std::vector<GemmShape> shapes;
+// A square kernel with borders of kernel / 2.
+struct ConvShape {
+  std::string name;
+  int64_t height = 0;  // of the input
+  int64_t width = 0;
+  int64_t channels = 0;
+  int64_t filters = 0;
+  int64_t kernel = 0;
+  int64_t stride = 0;
 };
+
+template <typename Shape>
+struct Family {
+  std::string name;  // of the file, without ".txt"
+  std::vector<Shape> shapes;
+};
+using ShapeFamily = Family<GemmShape>;
+using ConvShapeFamily = Family<ConvShape>;
 
 // InvalidArgument names the line that is not "name m n k", a name that comes twice, or says that there is no shape.
 absl::StatusOr<std::vector<GemmShape>> ParseShapes(absl::string_view text);
+absl::StatusOr<std::vector<ConvShape>> ParseConvShapes(absl::string_view text);
 
 // All files *.txt of `directory`, by name. Errors name the file.
 absl::StatusOr<std::vector<ShapeFamily>> ReadShapeFamilies(const std::string& directory);
+absl::StatusOr<std::vector<ConvShapeFamily>> ReadConvShapeFamilies(const std::string& directory);
 
 // bench/shapes: among the runfiles of the running program, else below the current directory. NotFound says where was
 // looked.

@@ -20,67 +20,108 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
+// The same run of bits of `count` patches, `stride` words apart.
+struct PatchRuns {
+  uint64_t* patches;
+  int64_t stride;
+  int64_t count;
+};
+
 // A patch consists of runs of bits, contiguous in the image: the taps of a row of the kernel, or each tap by itself where
-// they are apart (dilation) or their channels are (groups).
+// they are apart (dilation) or their channels are (groups). Copy takes run i from bit from + i * step of the image.
 //
-// Where runs are whole words they are copied; every word of the patch is written.
+// Where runs are whole words they are copied, and every word of a patch is written.
 struct WordRuns {
-  static HWY_INLINE void Begin(uint64_t*, int64_t) {}
-  static HWY_INLINE void Copy(const uint64_t* src, int64_t from, int64_t count, uint64_t* dst, int64_t to) {
-    CopyWords(src + from / 64, count / 64, dst + to / 64);
+  static HWY_INLINE void Begin(const PatchRuns&, int64_t) {}
+
+  static HWY_INLINE void Copy(const uint64_t* src, int64_t from, int64_t step, int64_t bits, const PatchRuns& runs,
+                              int64_t to) {
+    src += from / 64;
+    uint64_t* dst = runs.patches + to / 64;
+    int64_t words = bits / 64;
+    // Runs are short, often three words: the same vector of all runs, then the next.
+    const auto copy = [&](auto d) HWY_ATTR {
+      const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+      for (; words >= lanes; words -= lanes, src += lanes, dst += lanes) {
+        const uint64_t* in = src;
+        uint64_t* out = dst;
+        for (int64_t i = 0; i < runs.count; ++i, in += step / 64, out += runs.stride) hn::StoreU(hn::LoadU(d, in), d, out);
+      }
+    };
+    copy(hn::CappedTag<uint64_t, 8>());
+    copy(hn::CappedTag<uint64_t, 4>());
+    copy(hn::CappedTag<uint64_t, 2>());
+    copy(hn::CappedTag<uint64_t, 1>());
   }
-  static HWY_INLINE void Fill(bool bit, int64_t count, uint64_t* dst, int64_t to) {
-    std::fill_n(dst + to / 64, count / 64, bit ? ~uint64_t{0} : uint64_t{0});
+
+  static HWY_INLINE void Fill(bool bit, int64_t bits, const PatchRuns& runs, int64_t to) {
+    for (int64_t i = 0; i < runs.count; ++i) {
+      std::fill_n(runs.patches + i * runs.stride + to / 64, bits / 64, bit ? ~uint64_t{0} : uint64_t{0});
+    }
   }
 };
 
-// Where runs start and end within words they are shifted and added to a patch of zeros.
+// Where runs start and end within words they are shifted and added to patches of zeros.
 struct BitRuns {
-  static HWY_INLINE void Begin(uint64_t* patch, int64_t words) { std::fill_n(patch, words, uint64_t{0}); }
-  static HWY_INLINE void Copy(const uint64_t* src, int64_t from, int64_t count, uint64_t* dst, int64_t to) {
-    OrBits(src, from, count, dst, to);
+  static HWY_INLINE void Begin(const PatchRuns& runs, int64_t words) {
+    for (int64_t i = 0; i < runs.count; ++i) std::fill_n(runs.patches + i * runs.stride, words, uint64_t{0});
   }
-  static HWY_INLINE void Fill(bool bit, int64_t count, uint64_t* dst, int64_t to) {
-    if (bit) OrOnes(count, dst, to);
+  static HWY_INLINE void Copy(const uint64_t* src, int64_t from, int64_t step, int64_t bits, const PatchRuns& runs,
+                              int64_t to) {
+    for (int64_t i = 0; i < runs.count; ++i) OrBits(src, from + i * step, bits, runs.patches + i * runs.stride, to);
+  }
+  static HWY_INLINE void Fill(bool bit, int64_t bits, const PatchRuns& runs, int64_t to) {
+    if (!bit) return;
+    for (int64_t i = 0; i < runs.count; ++i) OrOnes(bits, runs.patches + i * runs.stride, to);
   }
 };
+
+// The patches of output pixels q, q + 1, ... of row p of an image, which have the same taps `cols` inside.
+template <typename Runs>
+HWY_INLINE void GatherSpan(const ConvGeometry& g, int64_t group, const uint64_t* image, bool border_bit, int64_t p,
+                           int64_t q, const TapRange& cols, const PatchRuns& runs) {
+  const ConvAxis vertical = VerticalAxis(g);
+  const TapRange rows = vertical.Inside(p);
+  const int64_t tap_bits = g.group_channels(), row_bits = g.kernel_width * tap_bits;
+  const int64_t left = cols.begin * tap_bits, inside = cols.size() * tap_bits;
+  const int64_t step = g.stride_width * g.channels, tap_step = g.dilation_width * g.channels;
+  const bool joined = tap_step == tap_bits || g.kernel_width * g.groups == 1;
+  // Where the first tap inside lies in its row of the image.
+  const int64_t column = HorizontalAxis(g).First(q) * g.channels + cols.begin * tap_step + group * tap_bits;
+  Runs::Begin(runs, (g.patch_size() + 63) / 64);
+  for (int64_t r = 0, to = 0; r < g.kernel_height; ++r, to += row_bits) {
+    if (r < rows.begin || r >= rows.end || inside == 0) {
+      Runs::Fill(border_bit, row_bits, runs, to);
+      continue;
+    }
+    const int64_t from = (vertical.First(p) + r * g.dilation_height) * g.width * g.channels + column;
+    if (left > 0) Runs::Fill(border_bit, left, runs, to);
+    if (joined) {
+      Runs::Copy(image, from, step, inside, runs, to + left);
+    } else {
+      for (int64_t s = 0; s < cols.size(); ++s) {
+        Runs::Copy(image, from + s * tap_step, step, tap_bits, runs, to + left + s * tap_bits);
+      }
+    }
+    if (left + inside < row_bits) Runs::Fill(border_bit, row_bits - left - inside, runs, to + left + inside);
+  }
+}
 
 template <typename Runs>
 HWY_INLINE void GatherRuns(const ConvGeometry& g, int64_t group, const ConstBitMatrixView& x, bool border_bit,
                            int64_t begin, int64_t end, int64_t words, const BitMatrixView& patches) {
-  const ConvAxis vertical = VerticalAxis(g), horizontal = HorizontalAxis(g);
-  const int64_t tap_bits = g.group_channels();
-  const int64_t row_bits = g.kernel_width * tap_bits;
-  const bool joined = g.groups == 1 && (g.dilation_width == 1 || g.kernel_width == 1);
-  const int64_t used = (g.patch_size() + 63) / 64;
-  ForEachPixel(g, begin, end, [&](int64_t row, int64_t image, int64_t p, int64_t q) HWY_ATTR {
-    const uint64_t* bits = x.row(image);
-    uint64_t* patch = patches.row(row);
-    Runs::Begin(patch, used);
-    const TapRange rows = vertical.Inside(p), cols = horizontal.Inside(q);
-    const int64_t left = cols.begin * tap_bits, inside = cols.size() * tap_bits;
-    // Of the first tap inside, in its row of the image.
-    const int64_t column = (horizontal.First(q) + cols.begin * g.dilation_width) * g.channels + group * tap_bits;
-    const int64_t step = g.dilation_width * g.channels;
-    int64_t to = 0;
-    for (int64_t r = 0; r < g.kernel_height; ++r, to += row_bits) {
-      if (r < rows.begin || r >= rows.end || inside == 0) {
-        Runs::Fill(border_bit, row_bits, patch, to);
-        continue;
-      }
-      const int64_t from = (vertical.First(p) + r * g.dilation_height) * g.width * g.channels + column;
-      if (left > 0) Runs::Fill(border_bit, left, patch, to);
-      if (joined) {
-        Runs::Copy(bits, from, inside, patch, to + left);
-      } else {
-        for (int64_t s = 0; s < cols.size(); ++s) {
-          Runs::Copy(bits, from + s * step, tap_bits, patch, to + left + s * tap_bits);
-        }
-      }
-      if (left + inside < row_bits) Runs::Fill(border_bit, row_bits - left - inside, patch, to + left + inside);
+  const ConvAxis horizontal = HorizontalAxis(g);
+  const int64_t full_begin = horizontal.FullBegin(), full_end = horizontal.FullEnd();
+  ForEachOutputRow(g, begin, end, [&](int64_t pixel, int64_t n, int64_t p, int64_t q_begin, int64_t q_end) HWY_ATTR {
+    for (int64_t q = q_begin, count = 1; q < q_end; q += count) {
+      count = q >= full_begin && q < full_end ? std::min(q_end, full_end) - q : 1;
+      GatherSpan<Runs>(g, group, x.row(n), border_bit, p, q, horizontal.Inside(q),
+                       {patches.row(pixel - begin + q - q_begin), patches.stride, count});
     }
-    std::fill(patch + used, patch + words, uint64_t{0});
   });
+  for (int64_t w = (g.patch_size() + 63) / 64; w < words; ++w) {
+    for (int64_t i = 0; i < end - begin; ++i) patches.row(i)[w] = 0;
+  }
 }
 
 // The patches of output pixels [begin, end), counted over all images, of group `group`: rows 0 .. end - begin - 1 of

@@ -53,6 +53,10 @@ HWY_INLINE void OrOnes(int64_t count, uint64_t* dst, int64_t to) {
 // The number of ones among bits [from, from + count).
 HWY_INLINE int32_t CountRun(const uint64_t* src, int64_t from, int64_t count) {
   int32_t ones = 0;
+  if (from % 64 == 0 && count % 64 == 0) {
+    for (int64_t w = from / 64; w < (from + count) / 64; ++w) ones += std::popcount(src[w]);
+    return ones;
+  }
   for (int64_t done = 0; done < count; done += 64) {
     ones += std::popcount(LoadRun(src, from + done, std::min<int64_t>(64, count - done)));
   }

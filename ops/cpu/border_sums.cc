@@ -10,18 +10,34 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "ops/cpu/bit_runs-inl.h"
+#include "ops/cpu/unpacked_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// sums[t * stride] = the sum of the codes that tap t of filter `filter` stores.
-void TapSums(const ConstPlanesView& w, int64_t filter, int64_t taps, int64_t channels, int64_t stride, int32_t* sums) {
-  for (int64_t t = 0; t < taps; ++t) {
-    int32_t sum = 0;
-    for (int q = 0; q < w.encoding.bits; ++q) sum += CountRun(w.planes[q].row(filter), t * channels, channels) << q;
-    sums[t * stride] = sum;
+// sums[t * stride + o] += 2^q (the ones of tap t of row o of plane q of w), for the rows [begin, end). `zeros`: as many words
+// as a tap has, at least.
+void AddTapOnes(const ConstBitMatrixView& w, int q, int64_t begin, int64_t end, int64_t taps, int64_t channels,
+                const uint64_t* zeros, int64_t stride, int32_t* sums) {
+  int64_t o = begin;
+  // Taps of whole vectors, eight rows at a time: a product with a row of zeros counts ones.
+  if (channels % (64 * static_cast<int64_t>(hn::Lanes(WordTag()))) == 0) {
+    for (; o + 8 <= end; o += 8) {
+      for (int64_t t = 0; t < taps; ++t) {
+        int32_t ones[8];
+        EightRows<false>(zeros, w.row(o) + t * channels / 64, w.stride, channels / 64, ones);
+        for (int i = 0; i < 8; ++i) sums[t * stride + o + i] += ones[i] << q;
+      }
+    }
   }
+  for (; o < end; ++o) {
+    for (int64_t t = 0; t < taps; ++t) sums[t * stride + o] += CountRun(w.row(o), t * channels, channels) << q;
+  }
+}
+
+void AddSums(const int32_t* x, int64_t count, int32_t* sums) {
+  for (int64_t i = 0; i < count; ++i) sums[i] += x[i];
 }
 
 }  // namespace HWY_NAMESPACE
@@ -33,7 +49,8 @@ HWY_AFTER_NAMESPACE();
 namespace bitgrad::cpu {
 namespace {
 
-HWY_EXPORT(TapSums);
+HWY_EXPORT(AddTapOnes);
+HWY_EXPORT(AddSums);
 
 constexpr int64_t kPadding = 64;  // filters
 
@@ -61,12 +78,20 @@ BorderSums::BorderSums(ExecContext& context, const ConvGeometry& g, const ConstP
   const int64_t taps = g.kernel_height * g.kernel_width, channels = g.group_channels();
   const Scratch<int32_t> tap_sums(context, taps * class_stride_);
   std::fill_n(tap_sums.data(), taps * class_stride_, 0);
-  ParallelFor(context.threads(), g.filters, RowGrain(taps * channels / 8), [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) {
-      const int64_t at = o / g.group_filters() * group_stride_ + o % g.group_filters();
-      HWY_DYNAMIC_DISPATCH(TapSums)(w, o, taps, channels, class_stride_, tap_sums.data() + at);
-    }
-  });
+  const Scratch<uint64_t> zeros(context, channels / 64);
+  std::fill_n(zeros.data(), channels / 64, uint64_t{0});
+  const int64_t grain = RowGrain(taps * channels / 64);
+  for (int64_t group = 0; group < g.groups; ++group) {
+    ParallelFor(context.threads(), g.group_filters(), grain, [&](int64_t begin, int64_t end) {
+      for (int q = 0; q < w.encoding.bits; ++q) {
+        const ConstBitMatrixView& plane = w.planes[q];
+        const ConstBitMatrixView filters = {plane.row(group * g.group_filters()), g.group_filters(), plane.cols,
+                                            plane.stride};
+        HWY_DYNAMIC_DISPATCH(AddTapOnes)
+        (filters, q, begin, end, taps, channels, zeros.data(), class_stride_, tap_sums.data() + group * group_stride_);
+      }
+    });
+  }
   for (int64_t c = 0; c < classes(); ++c) {
     const TapRange rows = rows_.inside(c / cols_.count()), cols = cols_.inside(c % cols_.count());
     int32_t* const sums = this->sums(c, 0);
@@ -74,17 +99,19 @@ BorderSums::BorderSums(ExecContext& context, const ConvGeometry& g, const ConstP
     for (int64_t t = 0; t < taps; ++t) {
       const int64_t r = t / g.kernel_width, s = t % g.kernel_width;
       if (r >= rows.begin && r < rows.end && s >= cols.begin && s < cols.end) continue;
-      const int32_t* const tap = tap_sums.data() + t * class_stride_;
-      for (int64_t o = 0; o < class_stride_; ++o) sums[o] += tap[o];
+      HWY_DYNAMIC_DISPATCH(AddSums)(tap_sums.data() + t * class_stride_, class_stride_, sums);
     }
     terms_.data()[c] = static_cast<int32_t>((taps - rows.size() * cols.size()) * channels);
   }
 }
 
 void BorderSums::Classify(int64_t begin, int64_t end, int32_t* classes) const {
-  ForEachPixel(geometry_, begin, end, [&](int64_t row, int64_t, int64_t p, int64_t q) {
-    const int64_t c = rows_.of(p) * cols_.count() + cols_.of(q);
-    classes[row] = terms(c) == 0 ? kInside : static_cast<int32_t>(c);
+  ForEachOutputRow(geometry_, begin, end, [&](int64_t pixel, int64_t, int64_t p, int64_t q_begin, int64_t q_end) {
+    const int64_t row_class = rows_.of(p) * cols_.count();
+    for (int64_t q = q_begin; q < q_end; ++q) {
+      const int64_t c = row_class + cols_.of(q);
+      classes[pixel - begin + q - q_begin] = terms(c) == 0 ? kInside : static_cast<int32_t>(c);
+    }
   });
 }
 

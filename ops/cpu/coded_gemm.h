@@ -17,6 +17,10 @@ namespace bitgrad::cpu {
 // Columns of the result that are made together: a whole word of a bit matrix, so no two threads write to one word.
 inline constexpr int64_t kGroupCols = 64;
 inline constexpr int64_t kTileRows = 6;
+// Work of some ten microseconds, in products of bytes and in words of planes that meet (an AND, a count, an addition): less
+// is not worth a thread.
+inline constexpr int64_t kInt8Grain = 1 << 22;
+inline constexpr int64_t kPlaneGrain = 1 << 18;
 
 // code = least + step c.
 struct CodeMap {
@@ -36,6 +40,20 @@ struct AffineTerms {
   int shift() const { return (a.step == 2 ? 1 : 0) + (b.step == 2 ? 1 : 0); }  // 2^shift = step_a step_b
   int32_t RowTerm(int32_t sum) const { return a.step * b.least * sum; }
   int32_t ColumnTerm(int32_t sum) const { return a.least * (b.step * sum + b.least * k); }
+};
+
+// Terms of dot(i, j) that depend on the column and on the class of the row: what a convolution's border takes back
+// (border_sums.h).
+struct RowClasses {
+  const int32_t* classes = nullptr;  // [m], below zero: no terms. Null: no row has any
+  const int32_t* terms = nullptr;    // [classes, stride], whole groups of columns
+  int64_t stride = 0;
+
+  // Those of the kGroupCols columns of a group; null where there are none.
+  const int32_t* Terms(int64_t row, int64_t group) const {
+    if (classes == nullptr || classes[row] < 0) return nullptr;
+    return terms + classes[row] * stride + group * kGroupCols;
+  }
 };
 
 // How many threads share the groups of columns of [m, n], each taking `grain` of the work a * b * c or more.

@@ -33,15 +33,20 @@ struct ConvAxis {
   // The taps of output position `i` that lie in the image.
   TapRange Inside(int64_t i) const {
     const int64_t first = First(i);
-    if (first >= 0 && first + (taps - 1) * dilation < extent) return {0, taps};  // nearly always, without a division
-    return {TapsBelow(-first), TapsBelow(extent - first)};
+    return {TapsBefore(-first), TapsBefore(extent - first)};
+  }
+
+  // Of the positions whose taps all lie in the image, a range, the first one and the end.
+  int64_t FullBegin() const { return std::min(out, DivideUp(pad, stride)); }
+  int64_t FullEnd() const {
+    return std::clamp(DivideUp(extent + pad - (taps - 1) * dilation, stride), FullBegin(), out);
   }
 
  private:
-  // How many taps lie less than `distance` after the first.
-  int64_t TapsBelow(int64_t distance) const {
-    return distance <= 0 ? 0 : std::min(taps, (distance - 1) / dilation + 1);
-  }
+  static int64_t DivideUp(int64_t a, int64_t b) { return a <= 0 ? 0 : (a - 1) / b + 1; }
+
+  // How many taps lie less than `distance` after the first one.
+  int64_t TapsBefore(int64_t distance) const { return std::min(taps, DivideUp(distance, dilation)); }
 };
 
 inline ConvAxis VerticalAxis(const ConvGeometry& g) {
@@ -51,19 +56,16 @@ inline ConvAxis HorizontalAxis(const ConvGeometry& g) {
   return {g.width, g.out_width(), g.kernel_width, g.stride_width, g.pad_width, g.dilation_width};
 }
 
-// Calls body(row, image, p, q) for the output pixels [begin, end), counted over all images; row = pixel - begin.
+// Calls body(pixel, image, p, q_begin, q_end) for the rows of output pixels, and the parts of rows, that make up [begin, end);
+// pixels are counted over all images, `pixel` is the one at q_begin.
 template <typename Body>
-inline __attribute__((always_inline)) void ForEachPixel(const ConvGeometry& g, int64_t begin, int64_t end,
-                                                        const Body& body) {
+void ForEachOutputRow(const ConvGeometry& g, int64_t begin, int64_t end, const Body& body) {
   const int64_t height = g.out_height(), width = g.out_width();
-  int64_t image = begin / (height * width), p = begin / width % height, q = begin % width;
-  for (int64_t pixel = begin; pixel < end; ++pixel) {
-    body(pixel - begin, image, p, q);
-    if (++q < width) continue;
-    q = 0;
-    if (++p < height) continue;
-    p = 0;
-    ++image;
+  while (begin < end) {
+    const int64_t row = begin / width, q = begin % width;
+    const int64_t q_end = std::min(width, q + end - begin);
+    body(begin, row / height, row % height, q, q_end);
+    begin += q_end - q;
   }
 }
 

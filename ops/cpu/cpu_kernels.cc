@@ -23,6 +23,7 @@ Kernels MakeCpuKernels() {
   kernels.average_pool_backward.function = cpu::AveragePoolBackward;
   kernels.max_pool_bits.function = cpu::MaxPoolBits;
   kernels.packed_conv2d.function = cpu::PackedConv2d;
+  kernels.coded_conv2d.function = cpu::CodedConv2d;
   kernels.pack_codes.function = cpu::PackCodes;
   kernels.unpack_codes.function = cpu::UnpackCodes;
   kernels.sign_gemm_f32.function = cpu::SignGemmF32;

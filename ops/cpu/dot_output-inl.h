@@ -23,12 +23,13 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One group of columns of the output: dot(i, j) = 2^shift S(i, j) + row_terms[i] + column_terms[j - first column].
+// One group of columns of the output: dot(i, j) = 2^shift S(i, j) + row_terms[i] + column_terms[j - first column] +
+// the term of row i's class, if any.
 class GroupOutput {
  public:
   GroupOutput(const DotOutput& out, int shift, const int32_t* row_terms, int64_t group,
-              const int32_t (&column_terms)[kGroupCols])
-      : out_(out), shift_(shift), row_terms_(row_terms), col_(group * kGroupCols) {
+              const int32_t (&column_terms)[kGroupCols], const RowClasses& row_classes)
+      : out_(out), shift_(shift), row_terms_(row_terms), row_classes_(row_classes), col_(group * kGroupCols) {
     const int64_t n = out.floats.data != nullptr ? out.floats.cols : out.bits.cols;
     cols_ = std::min(kGroupCols, n - col_);
     std::copy_n(column_terms, kGroupCols, column_terms_);
@@ -44,41 +45,48 @@ class GroupOutput {
 
   // Row `row` of the group from its sums S[kGroupCols]; those past the last column are not used.
   HWY_INLINE void Write(int64_t row, const int32_t* sums) const {
+    alignas(64) int32_t shifted[kGroupCols];
+    int shift = shift_;
+    if (const int32_t* class_terms = row_classes_.Terms(row, col_ / kGroupCols); class_terms != nullptr) {
+      for (int64_t j = 0; j < kGroupCols; ++j) shifted[j] = (sums[j] << shift) + class_terms[j];
+      sums = shifted;
+      shift = 0;
+    }
     if (out_.floats.data != nullptr) {
-      WriteFloats(row_terms_[row], sums, out_.floats.row(row) + col_);
+      WriteFloats(row_terms_[row], shift, sums, out_.floats.row(row) + col_);
     } else {
-      WriteBits(row_terms_[row], sums, out_.bits.row(row));
+      WriteBits(row_terms_[row], shift, sums, out_.bits.row(row));
     }
   }
 
  private:
   using SumTag = hn::CappedTag<int32_t, 16>;
 
-  HWY_INLINE hn::Vec<SumTag> RowSums(int32_t row_term, const int32_t* sums) const {
+  HWY_INLINE hn::Vec<SumTag> RowSums(int32_t row_term, int shift, const int32_t* sums) const {
     const SumTag d;
-    return hn::Add(hn::ShiftLeftSame(hn::LoadU(d, sums), shift_), hn::Set(d, row_term));
+    return hn::Add(hn::ShiftLeftSame(hn::LoadU(d, sums), shift), hn::Set(d, row_term));
   }
 
-  HWY_INLINE void WriteFloats(int32_t row_term, const int32_t* sums, float* y) const {
+  HWY_INLINE void WriteFloats(int32_t row_term, int shift, const int32_t* sums, float* y) const {
     const SumTag d;
     const hn::RebindToFloat<SumTag> df;
     const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
     int64_t j = 0;
     for (; j + lanes <= cols_; j += lanes) {
-      const auto dot = hn::Add(RowSums(row_term, sums + j), hn::LoadU(d, column_terms_ + j));
+      const auto dot = hn::Add(RowSums(row_term, shift, sums + j), hn::LoadU(d, column_terms_ + j));
       hn::StoreU(hn::Mul(hn::ConvertTo(df, dot), hn::Set(df, out_.scale)), df, y + j);
     }
     for (; j < cols_; ++j) {
-      const int32_t dot = sums[j] * (1 << shift_) + row_term + column_terms_[j];
+      const int32_t dot = sums[j] * (1 << shift) + row_term + column_terms_[j];
       y[j] = static_cast<float>(dot) * out_.scale;
     }
   }
 
-  HWY_INLINE void WriteBits(int32_t row_term, const int32_t* sums, uint64_t* words) const {
+  HWY_INLINE void WriteBits(int32_t row_term, int shift, const int32_t* sums, uint64_t* words) const {
     const int64_t w = col_ / 64;
     uint64_t below;
     StoreMaskWord(SumTag(), &below, [&](auto d, size_t j) HWY_ATTR {
-      return hn::Lt(RowSums(row_term, sums + j), hn::LoadU(d, column_terms_ + j));
+      return hn::Lt(RowSums(row_term, shift, sums + j), hn::LoadU(d, column_terms_ + j));
     });
     words[w] = (~below ^ flips_) & ~uint64_t{0} >> (kGroupCols - cols_);
     if (col_ + cols_ == out_.bits.cols) {
@@ -89,6 +97,7 @@ class GroupOutput {
   const DotOutput& out_;
   const int shift_;
   const int32_t* const row_terms_;
+  const RowClasses& row_classes_;
   const int64_t col_;
   int64_t cols_;
   uint64_t flips_ = 0;

@@ -36,6 +36,7 @@ bitgrad::AveragePoolForward AveragePoolForward;
 bitgrad::AveragePoolBackward AveragePoolBackward;
 bitgrad::MaxPoolBits MaxPoolBits;
 bitgrad::PackedConv2d PackedConv2d;
+bitgrad::CodedConv2d CodedConv2d;
 
 bitgrad::PackCodes PackCodes;
 bitgrad::UnpackCodes UnpackCodes;

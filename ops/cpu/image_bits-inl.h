@@ -37,12 +37,15 @@ inline void ClearImageBits(const ConvGeometry& g, int64_t begin, int64_t end, co
 inline void StoreImageBits(const ConvGeometry& g, int64_t group, int64_t begin, int64_t end, const ConstBitMatrixView& rows,
                     const BitMatrixView& image) {
   const int64_t width = g.out_width(), filters = g.group_filters();
-  ForEachPixel(g, begin, end, [&](int64_t row, int64_t n, int64_t p, int64_t q) HWY_ATTR {
-    const int64_t to = (p * width + q) * g.filters + group * filters;
-    if (filters % 64 == 0) {
-      CopyWords(rows.row(row), filters / 64, image.row(n) + to / 64);
-    } else {
-      OrBits(rows.row(row), 0, filters, image.row(n), to);
+  ForEachOutputRow(g, begin, end, [&](int64_t pixel, int64_t n, int64_t p, int64_t q_begin, int64_t q_end) HWY_ATTR {
+    const uint64_t* bits = rows.row(pixel - begin);
+    int64_t to = (p * width + q_begin) * g.filters + group * filters;
+    for (int64_t q = q_begin; q < q_end; ++q, bits += rows.stride, to += g.filters) {
+      if (filters % 64 == 0) {
+        CopyWords(bits, filters / 64, image.row(n) + to / 64);
+      } else {
+        OrBits(bits, 0, filters, image.row(n), to);
+      }
     }
   });
 }

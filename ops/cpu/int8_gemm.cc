@@ -21,6 +21,7 @@
 #include "core/check.h"
 #include "ops/cpu/coded_gemm.h"
 #include "ops/cpu/functions.h"
+#include "ops/cpu/int8_problem.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/int8_gemm.cc"
@@ -28,26 +29,6 @@
 #include "hwy/highway.h"
 #include "ops/cpu/dot_output-inl.h"
 #include "ops/cpu/packed_panels-inl.h"
-
-#ifndef BITGRAD_OPS_CPU_INT8_GEMM_SHARED_
-#define BITGRAD_OPS_CPU_INT8_GEMM_SHARED_
-namespace bitgrad::cpu {
-
-struct Int8Problem {
-  const uint8_t* a;  // [m, 4 steps], each block of 32 in the order of the steps
-  int64_t m;
-  int64_t steps;
-  ConstPlanesView b;
-  AffineTerms terms;
-  const int32_t* row_terms;  // [m]
-  DotOutput out;
-
-  int64_t words() const { return (b.cols() + 63) / 64; }
-  int64_t block() const { return 16 * words() * kGroupCols * 4; }  // bytes of b's group
-};
-
-}  // namespace bitgrad::cpu
-#endif  // BITGRAD_OPS_CPU_INT8_GEMM_SHARED_
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
@@ -202,7 +183,7 @@ void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, 
       column_terms[j] = p.terms.ColumnTerm(CodeSum(p.b, first + j, p.words()) - offset);
     }
   }
-  const GroupOutput output(p.out, p.terms.shift(), p.row_terms, group, column_terms);
+  const GroupOutput output(p.out, p.terms.shift(), p.row_terms, group, column_terms, p.row_classes);
   const int64_t width = kTileVectors * static_cast<int64_t>(hn::Lanes(LaneTag()));
   alignas(64) int32_t sums[kTileRows * kGroupCols] = {};
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
@@ -228,35 +209,39 @@ namespace {
 HWY_EXPORT(ArrangeRow);
 HWY_EXPORT(MultiplyInt8Group);
 
-// Products that are made in some ten microseconds: fewer are not worth a thread.
-constexpr int64_t kInt8Grain = 1 << 22;
-
 }  // namespace
+
+int32_t ArrangeInt8Row(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* y) {
+  return HWY_DYNAMIC_DISPATCH(ArrangeRow)(x, count, p.steps, y);
+}
+
+void MultiplyInt8Tiles(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint8_t* scratch) {
+  HWY_DYNAMIC_DISPATCH(MultiplyInt8Group)(p, group, tile_begin, tile_end, scratch);
+}
 
 void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out) {
   const int64_t m = a.codes.rows, n = b.rows(), k = b.cols();
   BITGRAD_DCHECK(a.codes.cols == k && DotIsExact(a.encoding, b.encoding, k));
   if (m == 0 || n == 0) return;
-  Int8Problem p = {.m = m, .steps = (k + 31) / 32 * 8, .b = b, .out = out};
-  p.terms = {CodeMapOf(a.encoding), CodeMapOf(b.encoding), static_cast<int32_t>(k)};
-  if (b.encoding.bits == kMaxCodeBits) p.terms.b.least += 128 * p.terms.b.step;
+  Int8Problem p(a.encoding, b);
+  p.m = m;
+  p.out = out;
 
-  Scratch<uint8_t> arranged(context, m * 4 * p.steps);
-  Scratch<int32_t> row_terms(context, m);
+  const Scratch<uint8_t> arranged(context, m * p.row_bytes());
+  const Scratch<int32_t> row_terms(context, m);
   ParallelFor(context.threads(), m, std::max<int64_t>(1, (1 << 16) / (k + 1)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      row_terms.data()[i] = p.terms.RowTerm(HWY_DYNAMIC_DISPATCH(ArrangeRow)(
-          a.codes.row(i), k, p.steps, arranged.data() + i * 4 * p.steps));
+      row_terms.data()[i] =
+          p.terms.RowTerm(ArrangeInt8Row(p, a.codes.row(i), k, arranged.data() + i * p.row_bytes()));
     }
   });
   p.a = arranged.data();
   p.row_terms = row_terms.data();
 
   const int64_t ranges = RangeCount(context, m * n * k, kInt8Grain);
-  const int64_t scratch_bytes = p.block() + p.words() * kGroupCols * 8;
-  Scratch<uint8_t> scratch(context, ranges * scratch_bytes);
+  const Scratch<uint8_t> scratch(context, ranges * p.scratch_bytes());
   ForEachGroup(context, m, n, ranges, [&](int64_t range, int64_t group, int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(MultiplyInt8Group)(p, group, begin, end, scratch.data() + range * scratch_bytes);
+    MultiplyInt8Tiles(p, group, begin, end, scratch.data() + range * p.scratch_bytes());
   });
 }
 

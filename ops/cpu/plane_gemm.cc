@@ -22,6 +22,7 @@
 #include "ops/cpu/coded_gemm.h"
 #include "ops/cpu/cpu_kernels.h"
 #include "ops/cpu/functions.h"
+#include "ops/cpu/plane_problem.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/plane_gemm.cc"
@@ -29,33 +30,6 @@
 #include "hwy/highway.h"
 #include "ops/cpu/dot_output-inl.h"
 #include "ops/cpu/packed_panels-inl.h"
-
-#ifndef BITGRAD_OPS_CPU_PLANE_GEMM_SHARED_
-#define BITGRAD_OPS_CPU_PLANE_GEMM_SHARED_
-namespace bitgrad::cpu {
-
-// How planes meet, see above.
-enum class PlaneForm { kPairs, kTernaryBinary, kBinaryTernary, kTernaryTernary };
-
-struct PlaneProblem {
-  ConstPlanesView a;
-  ConstPlanesView b;
-  int64_t words;  // of K bits, without the padding words at the end of rows
-  PlaneForm form;
-  AffineTerms terms;         // of kPairs
-  const int32_t* row_terms;  // [m]
-  DotOutput out;
-
-  // dot = 2^shift S + terms
-  int shift() const {
-    return form == PlaneForm::kPairs ? terms.shift() : form == PlaneForm::kTernaryTernary ? 0 : 1;
-  }
-
-  int64_t plane_words() const { return words * kGroupCols; }  // of a group of columns, one plane
-};
-
-}  // namespace bitgrad::cpu
-#endif  // BITGRAD_OPS_CPU_PLANE_GEMM_SHARED_
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
@@ -196,7 +170,7 @@ constexpr PlaneTileFunction* kPlaneTiles[kTileRows] = {PlaneTile<1>, PlaneTile<2
                                                        PlaneTile<4>, PlaneTile<5>, PlaneTile<6>};
 
 // The part of dot(i, j) that depends on row i of `a` alone, and on row j of `b` alone.
-int32_t PlaneRowTerm(const PlaneProblem& p, int64_t i) {
+int32_t RowTerm(const PlaneProblem& p, int64_t i) {
   switch (p.form) {
     case PlaneForm::kPairs: return p.terms.b.least == 0 ? 0 : p.terms.RowTerm(CodeSum(p.a, i, p.words));
     case PlaneForm::kTernaryBinary: return p.terms.k - CountRow(p.a.planes[0].row(i), p.words);
@@ -205,7 +179,7 @@ int32_t PlaneRowTerm(const PlaneProblem& p, int64_t i) {
   }
   return 0;
 }
-HWY_INLINE int32_t PlaneColumnTerm(const PlaneProblem& p, int64_t j) {
+HWY_INLINE int32_t ColumnTerm(const PlaneProblem& p, int64_t j) {
   switch (p.form) {
     case PlaneForm::kPairs: return p.terms.a.least == 0 ? 0 : p.terms.ColumnTerm(CodeSum(p.b, j, p.words));
     case PlaneForm::kBinaryTernary: return p.terms.k - CountRow(p.b.planes[0].row(j), p.words);
@@ -227,8 +201,8 @@ void MultiplyPlaneGroup(const PlaneProblem& p, int64_t group, int64_t tile_begin
     }
   }
   int32_t column_terms[kGroupCols] = {};
-  for (int64_t j = 0; j < cols; ++j) column_terms[j] = PlaneColumnTerm(p, first + j);
-  const GroupOutput output(p.out, p.shift(), p.row_terms, group, column_terms);
+  for (int64_t j = 0; j < cols; ++j) column_terms[j] = ColumnTerm(p, first + j);
+  const GroupOutput output(p.out, p.shift(), p.row_terms, group, column_terms, p.row_classes);
   alignas(64) int32_t sums[kTileRows * kGroupCols] = {};
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
     const int64_t row = tile * kTileRows;
@@ -253,41 +227,35 @@ HWY_AFTER_NAMESPACE();
 namespace bitgrad::cpu {
 namespace {
 
-HWY_EXPORT(PlaneRowTerm);
+HWY_EXPORT(RowTerm);
 HWY_EXPORT(MultiplyPlaneGroup);
 HWY_EXPORT(CountsWords);
 
-// Words that meet (an AND, a count, an addition) in some ten microseconds: less work is not worth a thread.
-constexpr int64_t kPlaneGrain = 1 << 18;
-
-PlaneForm FormOf(const Encoding& a, const Encoding& b) {
-  const bool ternary_a = a.kind == EncodingKind::kTernary, ternary_b = b.kind == EncodingKind::kTernary;
-  if (ternary_a && ternary_b) return PlaneForm::kTernaryTernary;
-  if (ternary_a && b.kind == EncodingKind::kBinary) return PlaneForm::kTernaryBinary;
-  if (ternary_b && a.kind == EncodingKind::kBinary) return PlaneForm::kBinaryTernary;
-  return PlaneForm::kPairs;
-}
-
 }  // namespace
+
+int32_t PlaneRowTerm(const PlaneProblem& p, int64_t i) { return HWY_DYNAMIC_DISPATCH(RowTerm)(p, i); }
+
+void MultiplyPlaneTiles(const PlaneProblem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint64_t* scratch) {
+  HWY_DYNAMIC_DISPATCH(MultiplyPlaneGroup)(p, group, tile_begin, tile_end, scratch);
+}
 
 void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanesView& b, const DotOutput& out) {
   const int64_t m = a.rows(), n = b.rows(), k = b.cols();
   BITGRAD_DCHECK(a.cols() == k && DotIsExact(a.encoding, b.encoding, k));
   for (int i = 1; i < a.encoding.bits; ++i) BITGRAD_DCHECK(a.planes[i].stride == a.planes[0].stride);
   if (m == 0 || n == 0) return;
-  PlaneProblem p = {.a = a, .b = b, .words = (k + 63) / 64, .form = FormOf(a.encoding, b.encoding), .out = out};
-  p.terms = {CodeMapOf(a.encoding), CodeMapOf(b.encoding), static_cast<int32_t>(k)};
-  Scratch<int32_t> row_terms(context, m);
-  for (int64_t i = 0; i < m; ++i) row_terms.data()[i] = HWY_DYNAMIC_DISPATCH(PlaneRowTerm)(p, i);
+  PlaneProblem p(a.encoding, b);
+  p.a = a;
+  p.out = out;
+  const Scratch<int32_t> row_terms(context, m);
+  for (int64_t i = 0; i < m; ++i) row_terms.data()[i] = PlaneRowTerm(p, i);
   p.row_terms = row_terms.data();
 
   const int64_t pairs = a.encoding.bits * b.encoding.bits;
   const int64_t ranges = RangeCount(context, m * n * p.words * pairs, kPlaneGrain);
-  const int64_t panel_words = b.encoding.bits * p.plane_words();
-  Scratch<uint64_t> panels(context, ranges * panel_words);
+  const Scratch<uint64_t> panels(context, ranges * p.scratch_words());
   ForEachGroup(context, m, n, ranges, [&](int64_t range, int64_t group, int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(MultiplyPlaneGroup)
-    (p, group, begin, end, panels.data() + range * panel_words);
+    MultiplyPlaneTiles(p, group, begin, end, panels.data() + range * p.scratch_words());
   });
 }
 

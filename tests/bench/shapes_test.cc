@@ -32,6 +32,22 @@ TEST(ShapesTest, ErrorsNameTheLine) {
   EXPECT_EQ(ErrorOf("# nothing\n"), "there is no shape in it");
 }
 
+TEST(ShapesTest, ReadsConvolutions) {
+  const auto shapes = ParseConvShapes("first 32 30 128 256 3 2");
+  ASSERT_TRUE(shapes.ok()) << shapes.status();
+  ASSERT_EQ(shapes->size(), 1u);
+  const ConvShape& shape = shapes->front();
+  EXPECT_EQ(shape.name, "first");
+  EXPECT_EQ(shape.height, 32);
+  EXPECT_EQ(shape.width, 30);
+  EXPECT_EQ(shape.channels, 128);
+  EXPECT_EQ(shape.filters, 256);
+  EXPECT_EQ(shape.kernel, 3);
+  EXPECT_EQ(shape.stride, 2);
+  EXPECT_EQ(ParseConvShapes("a 1 2 3").status().message(),
+            "line 1: 'a 1 2 3' is not 'name height width channels filters kernel stride'");
+}
+
 TEST(ShapesTest, ReadsADirectory) {
   const std::string directory = testing::TempDir() + "/shapes";
   std::filesystem::create_directories(directory);
@@ -56,6 +72,8 @@ TEST(ShapesTest, TheShapesOfTheBenchAreReadable) {
   ASSERT_TRUE(directory.ok()) << directory.status();
   const auto families = ReadShapeFamilies(*directory);
   EXPECT_TRUE(families.ok()) << families.status();
+  const auto convolutions = ReadConvShapeFamilies(*directory + "/conv");
+  EXPECT_TRUE(convolutions.ok()) << convolutions.status();
 }
 
 }  // namespace

@@ -1,0 +1,262 @@
+// Convolution of few-bit codes. Chunks of output pixels (conv_chunks.h) go to the threads; the patches of a chunk are
+// gathered, multiplied by one of the two products of coded operands and forgotten while they are in the cache.
+//
+//   bit planes (plane_gemm.cc)   where the planes meet in few passes: the image is parted into planes once, patches are
+//                                gathered plane by plane
+//   bytes (int8_gemm.cc)         otherwise: patches of bytes
+//
+// The border is gathered as the stored code that is nearest to its value, and where the two differ (zero between codes -1
+// and +1) the sums are corrected: border_sums.h.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+#include "core/check.h"
+#include "core/parallel_for.h"
+#include "ops/cpu/border_sums.h"
+#include "ops/cpu/conv_chunks.h"
+#include "ops/cpu/cpu_kernels.h"
+#include "ops/cpu/functions.h"
+#include "ops/cpu/int8_problem.h"
+#include "ops/cpu/plane_problem.h"
+#include "ops/cpu/scratch.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/coded_conv2d.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "ops/cpu/bit_patches-inl.h"
+#include "ops/cpu/image_bits-inl.h"
+
+#if HWY_ONCE
+
+namespace bitgrad::cpu {
+namespace {
+
+HWY_EXPORT(GatherBitPatches);
+HWY_EXPORT(ClearImageBits);
+HWY_EXPORT(StoreImageBits);
+
+// From how many passes on bytes are faster, on machines that count words and on others: ops/dot_kernel.cc, for many rows.
+constexpr int kMaxPassesCountingWords = 5;
+constexpr int kMaxPasses = 2;
+
+// Of patches: the more rows a chunk has, the less it costs to expand the filters for it.
+constexpr int64_t kChunkBytes = 256 << 10;
+
+struct CodedConv {
+  ConvGeometry geometry;
+  ConstCodesView x;
+  ConstPlanesView w;
+  DotOutput out;
+  uint8_t border_code;       // as stored
+  const BorderSums* border;  // null where that code is the border's value, or there is none
+
+  bool to_bits() const { return out.floats.data == nullptr; }
+  ConstPlanesView group_filters(int64_t group) const {
+    const int64_t filters = geometry.group_filters();
+    ConstPlanesView view = {w.encoding, {}};
+    for (int q = 0; q < w.encoding.bits; ++q) {
+      const ConstBitMatrixView& plane = w.planes[q];
+      view.planes[q] = {plane.row(group * filters), filters, plane.cols, plane.stride};
+    }
+    return view;
+  }
+};
+
+// A group's share of a chunk.
+struct ChunkProduct {
+  int64_t range;  // of chunks, which one thread works on
+  int64_t group;
+  int64_t begin;  // output pixels
+  int64_t end;
+  DotOutput out;  // [end - begin, O/G]
+  RowClasses row_classes;
+
+  int64_t rows() const { return end - begin; }
+  int64_t tiles() const { return (rows() + kTileRows - 1) / kTileRows; }
+};
+
+ConvChunks ChunksOf(const CodedConv& conv, int64_t pixel_bytes, int64_t ranges) {
+  return {conv.geometry, conv.to_bits(), std::max<int64_t>(kTileRows, kChunkBytes / pixel_bytes), ranges};
+}
+
+// Calls multiply(product) for all groups of all chunks.
+template <typename Multiply>
+void ForEachProduct(ExecContext& context, const CodedConv& conv, const ConvChunks& chunks, int64_t ranges,
+                    const Multiply& multiply) {
+  const ConvGeometry& g = conv.geometry;
+  const int64_t rows = chunks.max_pixels(), filters = g.group_filters();
+  const int64_t bit_words = BitMatrix::WordsPerRow(filters);
+  const Scratch<uint64_t> bits(context, conv.to_bits() ? ranges * rows * bit_words : 0);
+  const Scratch<int32_t> classes(context, conv.border != nullptr ? ranges * rows : 0);
+  const auto convolve = [&](int64_t range, int64_t begin, int64_t end) {
+    RowClasses row_classes;
+    if (conv.border != nullptr) {
+      int32_t* const chunk_classes = classes.data() + range * rows;
+      conv.border->Classify(begin, end, chunk_classes);
+      row_classes.classes = chunk_classes;
+    }
+    if (conv.to_bits()) HWY_DYNAMIC_DISPATCH(ClearImageBits)(g, begin, end, conv.out.bits);
+    for (int64_t group = 0; group < g.groups; ++group) {
+      if (conv.border != nullptr) {
+        row_classes.terms = conv.border->sums(0, group);
+        row_classes.stride = conv.border->class_stride();
+      }
+      ChunkProduct product = {range, group, begin, end, {.scale = conv.out.scale}, row_classes};
+      if (conv.to_bits()) {
+        product.out.bits = {bits.data() + range * rows * bit_words, end - begin, filters, bit_words};
+        product.out.threshold = conv.out.threshold + group * filters;
+        product.out.flip = conv.out.flip + group * filters;
+        multiply(product);
+        HWY_DYNAMIC_DISPATCH(StoreImageBits)(g, group, begin, end, product.out.bits, conv.out.bits);
+      } else {
+        const MatrixView<float>& y = conv.out.floats;
+        product.out.floats = {y.row(begin) + group * filters, end - begin, filters, y.stride};
+        multiply(product);
+      }
+    }
+  };
+  ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      for (int64_t c = chunks.count() * r / ranges; c < chunks.count() * (r + 1) / ranges; ++c) {
+        convolve(r, chunks.begin(c), chunks.end(c));
+      }
+    }
+  });
+}
+
+void ConvolvePlanes(ExecContext& context, const CodedConv& conv) {
+  const ConvGeometry& g = conv.geometry;
+  const int planes = conv.x.encoding.bits;
+  const int64_t image_words = BitMatrix::WordsPerRow(conv.x.codes.cols);
+  const Scratch<uint64_t> image_scratch(context, planes * g.batch * image_words);
+  BitMatrixView images[kMaxCodeBits];
+  for (int q = 0; q < planes; ++q) {
+    images[q] = {image_scratch.data() + q * g.batch * image_words, g.batch, conv.x.codes.cols, image_words};
+  }
+  PackPlanes(context, conv.x.codes, planes, images);
+
+  const int64_t words = BitMatrix::WordsPerRow(g.patch_size());
+  const int64_t work = g.pixels() * g.filters * words * planes * conv.w.encoding.bits;
+  const int64_t ranges = RangeCount(context, work, kPlaneGrain);
+  const ConvChunks chunks = ChunksOf(conv, planes * words * 8, ranges);
+  const int64_t rows = chunks.max_pixels(), plane_words = rows * words;
+  const int64_t scratch_words = PlaneProblem(conv.x.encoding, conv.group_filters(0)).scratch_words();
+  const Scratch<uint64_t> patches(context, ranges * planes * plane_words);
+  const Scratch<int32_t> row_terms(context, ranges * rows);
+  const Scratch<uint64_t> scratch(context, ranges * scratch_words);
+  ForEachProduct(context, conv, chunks, ranges, [&](const ChunkProduct& product) {
+    const ConstPlanesView filters = conv.group_filters(product.group);
+    PlaneProblem p(conv.x.encoding, filters);
+    for (int q = 0; q < planes; ++q) {
+      const BitMatrixView plane = {patches.data() + (product.range * planes + q) * plane_words, product.rows(),
+                                   g.patch_size(), words};
+      HWY_DYNAMIC_DISPATCH(GatherBitPatches)
+      (g, product.group, images[q], conv.border_code >> q & 1, product.begin, product.end, words, plane);
+      p.a.planes[q] = plane;
+    }
+    int32_t* const terms = row_terms.data() + product.range * rows;
+    for (int64_t i = 0; i < product.rows(); ++i) terms[i] = PlaneRowTerm(p, i);
+    p.row_terms = terms;
+    p.row_classes = product.row_classes;
+    p.out = product.out;
+    for (int64_t cols = 0; cols * kGroupCols < filters.rows(); ++cols) {
+      MultiplyPlaneTiles(p, cols, 0, product.tiles(), scratch.data() + product.range * scratch_words);
+    }
+  });
+}
+
+// The patch of one output pixel, [R, S, C/G] bytes.
+void GatherCodePatch(const CodedConv& conv, const uint8_t* image, int64_t group, int64_t p, int64_t q, uint8_t* patch) {
+  const ConvGeometry& g = conv.geometry;
+  const ConvAxis vertical = VerticalAxis(g), horizontal = HorizontalAxis(g);
+  const TapRange rows = vertical.Inside(p), cols = horizontal.Inside(q);
+  const int64_t tap_bytes = g.group_channels(), tap_step = g.dilation_width * g.channels;
+  const int64_t run = tap_step == tap_bytes ? cols.size() : 1;  // taps that are contiguous in the image
+  std::memset(patch, conv.border_code, static_cast<size_t>(g.patch_size()));
+  for (int64_t r = rows.begin; r < rows.end; ++r) {
+    const int64_t row = (vertical.First(p) + r * g.dilation_height) * g.width;
+    for (int64_t s = cols.begin; s < cols.end; s += run) {
+      const int64_t column = horizontal.First(q) + s * g.dilation_width;
+      std::memcpy(patch + (r * g.kernel_width + s) * tap_bytes, image + (row + column) * g.channels + group * tap_bytes,
+                  static_cast<size_t>(run * tap_bytes));
+    }
+  }
+}
+
+void ConvolveBytes(ExecContext& context, const CodedConv& conv) {
+  const ConvGeometry& g = conv.geometry;
+  const Int8Problem any(conv.x.encoding, conv.group_filters(0));
+  const int64_t ranges = RangeCount(context, g.pixels() * g.filters * g.patch_size(), kInt8Grain);
+  const ConvChunks chunks = ChunksOf(conv, any.row_bytes(), ranges);
+  const int64_t rows = chunks.max_pixels();
+  const Scratch<uint8_t> patches(context, ranges * g.patch_size());
+  const Scratch<uint8_t> arranged(context, ranges * rows * any.row_bytes());
+  const Scratch<int32_t> row_terms(context, ranges * rows);
+  const Scratch<uint8_t> scratch(context, ranges * any.scratch_bytes());
+  ForEachProduct(context, conv, chunks, ranges, [&](const ChunkProduct& product) {
+    const ConstPlanesView filters = conv.group_filters(product.group);
+    Int8Problem p(conv.x.encoding, filters);
+    uint8_t* const patch = patches.data() + product.range * g.patch_size();
+    uint8_t* const a = arranged.data() + product.range * rows * p.row_bytes();
+    int32_t* const terms = row_terms.data() + product.range * rows;
+    ForEachOutputRow(g, product.begin, product.end,
+                     [&](int64_t pixel, int64_t n, int64_t row, int64_t q_begin, int64_t q_end) {
+      for (int64_t q = q_begin; q < q_end; ++q) {
+        const int64_t i = pixel - product.begin + q - q_begin;
+        GatherCodePatch(conv, conv.x.codes.row(n), product.group, row, q, patch);
+        terms[i] = p.terms.RowTerm(ArrangeInt8Row(p, patch, g.patch_size(), a + i * p.row_bytes()));
+      }
+    });
+    p.a = a;
+    p.m = product.rows();
+    p.row_terms = terms;
+    p.row_classes = product.row_classes;
+    p.out = product.out;
+    for (int64_t cols = 0; cols * kGroupCols < filters.rows(); ++cols) {
+      MultiplyInt8Tiles(p, cols, 0, product.tiles(), scratch.data() + product.range * p.scratch_bytes());
+    }
+  });
+}
+
+}  // namespace
+
+void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x, const ConstPlanesView& w,
+                 int32_t padding_code, const DotOutput& out) {
+  const ConvGeometry& g = geometry;
+  BITGRAD_DCHECK(x.codes.rows == g.batch && x.codes.cols == g.height * g.width * g.channels);
+  BITGRAD_DCHECK(w.rows() == g.filters && w.cols() == g.patch_size());
+  BITGRAD_DCHECK(DotIsExact(x.encoding, w.encoding, g.patch_size()));
+  BITGRAD_DCHECK(std::abs(padding_code) <= x.encoding.max_code());
+  if (g.pixels() == 0 || g.filters == 0) return;
+
+  const CodeMap x_codes = CodeMapOf(x.encoding), w_codes = CodeMapOf(w.encoding);
+  // Where two are equally near, the lower one.
+  const int32_t border_code = std::max(0, padding_code - x_codes.least) / x_codes.step;
+  const int32_t missing = padding_code - (x_codes.least + x_codes.step * border_code);
+  std::optional<BorderSums> border;
+  if (missing != 0 && (g.pad_height > 0 || g.pad_width > 0)) {
+    border.emplace(context, g, w);
+    for (int64_t c = 0; c < border->classes(); ++c) {
+      int32_t* const sums = border->sums(c, 0);
+      for (int64_t o = 0; o < border->class_stride(); ++o) {
+        sums[o] = missing * (w_codes.step * sums[o] + w_codes.least * border->terms(c));
+      }
+    }
+  }
+  const CodedConv conv = {g, x, w, out, static_cast<uint8_t>(border_code), border ? &*border : nullptr};
+  const int max_passes = CpuCountsWords() ? kMaxPassesCountingWords : kMaxPasses;
+  if (PlanePasses(x.encoding, w.encoding) <= max_passes) {
+    ConvolvePlanes(context, conv);
+  } else {
+    ConvolveBytes(context, conv);
+  }
+}
+
+}  // namespace bitgrad::cpu
+
+#endif  // HWY_ONCE

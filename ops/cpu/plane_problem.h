@@ -1,0 +1,69 @@
+// The product of bit planes for whoever has its operands in hand (plane_gemm.cc): the GEMM, and the convolution with its
+// patches.
+
+#ifndef BITGRAD_OPS_CPU_PLANE_PROBLEM_H_
+#define BITGRAD_OPS_CPU_PLANE_PROBLEM_H_
+
+#include <cstdint>
+
+#include "ops/cpu/coded_gemm.h"
+#include "ops/kernels/coded_gemm.h"
+
+namespace bitgrad::cpu {
+
+// How planes meet, see plane_gemm.cc.
+enum class PlaneForm { kPairs, kTernaryBinary, kBinaryTernary, kTernaryTernary };
+
+inline PlaneForm PlaneFormOf(const Encoding& a, const Encoding& b) {
+  const bool ternary_a = a.kind == EncodingKind::kTernary, ternary_b = b.kind == EncodingKind::kTernary;
+  if (ternary_a && ternary_b) return PlaneForm::kTernaryTernary;
+  if (ternary_a && b.kind == EncodingKind::kBinary) return PlaneForm::kTernaryBinary;
+  if (ternary_b && a.kind == EncodingKind::kBinary) return PlaneForm::kBinaryTernary;
+  return PlaneForm::kPairs;
+}
+
+// How often the words of K are gone through.
+inline int PlanePasses(const Encoding& a, const Encoding& b) {
+  switch (PlaneFormOf(a, b)) {
+    case PlaneForm::kPairs: return a.bits * b.bits;
+    case PlaneForm::kTernaryTernary: return 2;
+    default: return 1;
+  }
+}
+
+struct PlaneProblem {
+  // For `a` of these codes, whose planes, row terms and the output are still to be set.
+  PlaneProblem(const Encoding& a, const ConstPlanesView& b)
+      : a{a, {}},
+        b(b),
+        words((b.cols() + 63) / 64),
+        form(PlaneFormOf(a, b.encoding)),
+        terms{CodeMapOf(a), CodeMapOf(b.encoding), static_cast<int32_t>(b.cols())} {}
+
+  ConstPlanesView a;
+  ConstPlanesView b;
+  int64_t words;  // of K bits, without the padding words at the end of rows
+  PlaneForm form;
+  AffineTerms terms;                   // of kPairs
+  const int32_t* row_terms = nullptr;  // [m]
+  RowClasses row_classes = {};
+  DotOutput out = {};
+
+  // dot = 2^shift S + terms
+  int shift() const {
+    return form == PlaneForm::kPairs ? terms.shift() : form == PlaneForm::kTernaryTernary ? 0 : 1;
+  }
+
+  int64_t plane_words() const { return words * kGroupCols; }  // of a group of columns, one plane
+  int64_t scratch_words() const { return b.encoding.bits * plane_words(); }
+};
+
+// The part of dot(i, j) that depends on row i of `a` alone.
+int32_t PlaneRowTerm(const PlaneProblem& p, int64_t i);
+
+// Row tiles [tile_begin, tile_end) of one group of columns, with scratch_words() of scratch. On the caller's thread.
+void MultiplyPlaneTiles(const PlaneProblem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint64_t* scratch);
+
+}  // namespace bitgrad::cpu
+
+#endif  // BITGRAD_OPS_CPU_PLANE_PROBLEM_H_
