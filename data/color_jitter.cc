@@ -1,7 +1,6 @@
 #include "data/color_jitter.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "absl/strings/str_cat.h"
 
@@ -15,9 +14,8 @@ float Factor(float strength, RandomDraws& draws) {
 // A thousand times the luma, exactly.
 int32_t LumaTimes1000(const uint8_t* rgb) { return 299 * rgb[0] + 587 * rgb[1] + 114 * rgb[2]; }
 
-uint8_t ToPixel(float x) {
-  return static_cast<uint8_t>(std::clamp(std::floor(x + 0.5f), 0.0f, 255.0f));
-}
+// The conversion cuts off, which is the floor of what is not negative.
+uint8_t ToPixel(float x) { return static_cast<uint8_t>(std::clamp(x + 0.5f, 0.0f, 255.0f)); }
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include "core/status_macros.h"
 #include "data/cifar.h"
 #include "data/digits.h"
+#include "data/image_folder.h"
 #include "data/mnist.h"
 #include "data/svhn.h"
 
@@ -20,6 +21,8 @@ constexpr DatasetEntry kDatasets[] = {
      "CIFAR-100's binary files, fine labels: 32x32 RGB; needs --data_dir"},
     {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir"},
     {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir"},
+    {"image_folder", LoadImageFolder,
+     "DIR/{train,val}/CLASS/*.jpg, cut to squares; needs --data_dir"},
 };
 
 }  // namespace

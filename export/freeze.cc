@@ -197,9 +197,10 @@ absl::Status Freezer::EmitArithmetic(int i, Binary op) {
     values_[i] = writer_.AddBinary(node.layer, values_[a], op, values_[b]);
     return absl::OkStatus();
   }
-  if (Shape(node.shape.dims().subspan(1)) != recording_.node(b).shape) {
-    return Error(node, absl::StrCat("has a constant of shape ", recording_.node(b).shape.ToString(),
-                                    "; it has to be that of one example"));
+  const Shape& constant = recording_.node(b).shape;
+  if (Shape(node.shape.dims().subspan(1)) != constant && Shape({node.shape.cols()}) != constant) {
+    return Error(node, absl::StrCat("has a constant of shape ", constant.ToString(),
+                                    "; it has to be that of one example or of its last dimension"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const int blob, Constant(b));
   values_[i] = writer_.AddBinaryConstant(node.layer, values_[a], op, blob);

@@ -59,7 +59,8 @@ absl::Status Evaluate() {
       LoadDataset(recipe.data().name(), {.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)),
                                          .split = Split::kTest,
                                          .threads = context.threads(),
-                                         .limit = recipe.data().limit()}));
+                                         .limit = recipe.data().limit(),
+                                         .image_size = recipe.data().image_size()}));
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(auto preprocessing, LoadPreprocessing(checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(

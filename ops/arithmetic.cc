@@ -17,11 +17,14 @@ Var Arithmetic(const char* name, Binary kind, const Var& a, const Var& b) {
   if (!op.ok()) return op.Failed();
   const Shape shape = a.shape();
   const bool broadcast = b.shape() != shape;
-  if (broadcast && (shape.rank() == 0 || Shape(shape.dims().subspan(1)) != b.shape())) {
+  const bool fits = shape.rank() > 0 && (Shape(shape.dims().subspan(1)) == b.shape() || Shape({shape.cols()}) == b.shape());
+  if (broadcast && !fits) {
     return op.Fail("shapes ", shape.ToString(), " and ", b.shape().ToString(),
-                   " do not match; they have to be equal, or the second that of one example of the first");
+                   " do not match; they have to be equal, or the second that of one example or of the last dimension of the "
+                   "first");
   }
-  const int64_t rows = broadcast ? shape.dim(0) : 1;
+  const bool per_channel = broadcast && b.shape() == Shape({shape.cols()});
+  const int64_t rows = per_channel ? shape.rows() : broadcast ? shape.dim(0) : 1;
   const int64_t cols = broadcast ? b.shape().num_elements() : shape.num_elements();
   Tensor y = op.NewTensor(shape);
   op.kernels().binary_forward(op.context(), kind, Rows(op.value(0), rows, cols, false),

@@ -2,22 +2,9 @@
 
 #include <utility>
 
-#include "ops/arithmetic.h"
 #include "ops/op_recorder.h"
-#include "ops/reshape.h"
 
 namespace bitgrad {
-
-Var ScaleChannels(const Var& x, const Var& scale) {
-  OpRecorder op("scale_channels", {x, scale});
-  if (!op.ok()) return op.Failed();
-  const Shape shape = x.shape();
-  if (shape.rank() == 0 || scale.shape() != Shape({shape.cols()})) {
-    return op.Fail("input ", shape.ToString(), " and scale ", scale.shape().ToString(),
-                   " do not match; they have to be [.., channels] and [channels]");
-  }
-  return Reshape(Mul(Reshape(x, {shape.rows(), shape.cols()}), scale), shape);
-}
 
 Var MeanAbs(const Var& w) {
   OpRecorder op("mean_abs", {w});

@@ -27,18 +27,11 @@
 
 #include "core/encoding.h"
 #include "graph/var.h"
+#include "ops/extent2d.h"
 #include "ops/kernels/conv2d.h"
 #include "ops/linear.h"
 
 namespace bitgrad {
-
-// Of height and width; one number stands for both.
-struct Extent2d {
-  int64_t height = 0;
-  int64_t width = 0;
-  Extent2d(int64_t both) : height(both), width(both) {}  // NOLINT: `.stride = 2` is how it is used
-  Extent2d(int64_t height, int64_t width) : height(height), width(width) {}
-};
 
 struct ConvOptions {
   Extent2d stride = 1;

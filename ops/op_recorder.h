@@ -54,6 +54,8 @@ class OpRecorder {
     return training() && tape_->nodes()[inputs_[input].index()].requires_gradient;
   }
 
+  // Whether Save() keeps less than the value itself.
+  bool IsRecomputable(int input) const { return tape_->nodes()[inputs_[input].index()].recompute != nullptr; }
   // The input's value for the backward function to keep. REQUIRES: as value().
   SavedValue Save(int input) const {
     const Tape::Node& node = tape_->nodes()[inputs_[input].index()];

@@ -1,5 +1,6 @@
 #include "ops/pool.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -15,12 +16,12 @@ PoolGeometry GeometryOf(const Shape& x, const PoolOptions& options) {
           .height = x.dim(1),
           .width = x.dim(2),
           .channels = x.dim(3),
-          .kernel_height = options.kernel_height,
-          .kernel_width = options.kernel_width,
-          .stride_height = options.stride_height,
-          .stride_width = options.stride_width,
-          .pad_height = options.pad_height,
-          .pad_width = options.pad_width};
+          .kernel_height = options.kernel.height,
+          .kernel_width = options.kernel.width,
+          .stride_height = options.stride.height,
+          .stride_width = options.stride.width,
+          .pad_height = options.pad.height,
+          .pad_width = options.pad.width};
 }
 
 // What is wrong with the operand or the options, or nothing.
@@ -28,19 +29,19 @@ std::string Misfit(const Shape& x, const PoolOptions& options) {
   if (x.rank() != 4) return absl::StrCat("input ", x.ToString(), " has to be [batch, height, width, channels]");
   if (x.num_elements() == 0) return absl::StrCat("input ", x.ToString(), " is empty");
   const auto pair = [](int64_t height, int64_t width) { return absl::StrCat("[", height, ", ", width, "]"); };
-  const std::string kernel = pair(options.kernel_height, options.kernel_width);
-  const std::string pad = pair(options.pad_height, options.pad_width);
-  if (options.kernel_height < 1 || options.kernel_width < 1 || options.stride_height < 1 || options.stride_width < 1) {
-    return absl::StrCat("kernel ", kernel, " and stride ", pair(options.stride_height, options.stride_width),
+  const std::string kernel = pair(options.kernel.height, options.kernel.width);
+  const std::string pad = pair(options.pad.height, options.pad.width);
+  if (options.kernel.height < 1 || options.kernel.width < 1 || options.stride.height < 1 || options.stride.width < 1) {
+    return absl::StrCat("kernel ", kernel, " and stride ", pair(options.stride.height, options.stride.width),
                         " have to be positive");
   }
-  if (options.pad_height < 0 || options.pad_width < 0 || options.pad_height >= options.kernel_height ||
-      options.pad_width >= options.kernel_width) {
+  if (options.pad.height < 0 || options.pad.width < 0 || options.pad.height >= options.kernel.height ||
+      options.pad.width >= options.kernel.width) {
     return absl::StrCat("pad ", pad, " has to be at least 0 and smaller than kernel ", kernel,
                         ", so that no window is empty");
   }
-  if (x.dim(1) + 2 * options.pad_height < options.kernel_height ||
-      x.dim(2) + 2 * options.pad_width < options.kernel_width) {
+  if (x.dim(1) + 2 * options.pad.height < options.kernel.height ||
+      x.dim(2) + 2 * options.pad.width < options.kernel.width) {
     return absl::StrCat("input ", x.ToString(), " with pad ", pad, " is smaller than kernel ", kernel);
   }
   return "";
@@ -61,9 +62,9 @@ Var MaxPool(const Var& x, const PoolOptions& options) {
   if (!op.ok()) return op.Failed();
   if (const std::string misfit = Misfit(x.shape(), options); !misfit.empty()) return op.Fail(misfit);
   // A byte names an element of a window.
-  const int64_t window = options.kernel_height * options.kernel_width;
+  const int64_t window = options.kernel.height * options.kernel.width;
   if (op.wants(0) && window > 256) {
-    return op.Fail("kernel [", options.kernel_height, ", ", options.kernel_width, "] has ", window,
+    return op.Fail("kernel [", options.kernel.height, ", ", options.kernel.width, "] has ", window,
                    " elements; with more than 256 there is no gradient");
   }
   const PoolGeometry geometry = GeometryOf(x.shape(), options);
@@ -71,13 +72,25 @@ Var MaxPool(const Var& x, const PoolOptions& options) {
   Tensor argmax = op.wants(0) ? op.NewTensor(OutputShape(geometry), DType::kUint8) : Tensor();
   op.kernels().max_pool_forward(op.context(), geometry, op.value(0).data<float>(), y.mutable_data<float>(),
                                 argmax.is_null() ? nullptr : argmax.mutable_data<uint8_t>());
+  // Where x can be made again from bits, so can y.
+  std::shared_ptr<const RecomputeFunction> recompute;
+  if (op.training() && op.IsRecomputable(0)) {
+    recompute = std::make_shared<const RecomputeFunction>([geometry, x = op.Save(0)](ExecContext& context) {
+      const Tensor image = x.Get(context);
+      Tensor again(OutputShape(geometry), DType::kFloat32, context.allocator());
+      KernelsFor(context.device())
+          .max_pool_forward(context, geometry, image.data<float>(), again.mutable_data<float>(), nullptr);
+      return again;
+    });
+  }
   return op.Record(std::move(y), Attributes(geometry),
                    [geometry, argmax = std::move(argmax)](Tape::GradientSink& sink) {
                      Tensor dx = NewTensor(sink, InputShape(geometry));
                      KernelsOf(sink).max_pool_backward(sink.context(), geometry, argmax.data<uint8_t>(),
                                                        sink.output_gradient().data<float>(), dx.mutable_data<float>());
                      sink.Add(0, std::move(dx));
-                   });
+                   },
+                   std::move(recompute));
 }
 
 Var AveragePool(const Var& x, const PoolOptions& options) {
@@ -88,7 +101,7 @@ Var AveragePool(const Var& x, const PoolOptions& options) {
   Tensor y = op.NewTensor(OutputShape(geometry));
   op.kernels().average_pool_forward(op.context(), geometry, op.value(0).data<float>(), y.mutable_data<float>());
   // As if no window reached over the border.
-  const int64_t count = y.num_elements(), terms = count * options.kernel_height * options.kernel_width;
+  const int64_t count = y.num_elements(), terms = count * options.kernel.height * options.kernel.width;
   op.tape().Count({.float_multiplications = count, .float_additions = terms});
   return op.Record(std::move(y), Attributes(geometry), [geometry, terms](Tape::GradientSink& sink) {
     Tensor dx = NewTensor(sink, InputShape(geometry));
@@ -101,9 +114,9 @@ Var AveragePool(const Var& x, const PoolOptions& options) {
 
 Var GlobalAveragePool(const Var& x) {
   const Shape& shape = x.shape();
-  PoolOptions whole{.stride_height = 1, .stride_width = 1};
+  PoolOptions whole{.stride = 1};
   // Of another rank, AveragePool says what is wrong.
-  if (shape.rank() == 4) whole.kernel_height = shape.dim(1), whole.kernel_width = shape.dim(2);
+  if (shape.rank() == 4) whole.kernel = {shape.dim(1), shape.dim(2)};
   return Flatten(AveragePool(x, whole));
 }
 

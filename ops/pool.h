@@ -15,13 +15,14 @@
 #include <cstdint>
 
 #include "graph/var.h"
+#include "ops/extent2d.h"
 
 namespace bitgrad {
 
 struct PoolOptions {
-  int64_t kernel_height = 2, kernel_width = 2;
-  int64_t stride_height = 2, stride_width = 2;
-  int64_t pad_height = 0, pad_width = 0;
+  Extent2d kernel = 2;
+  Extent2d stride = 2;
+  Extent2d pad = 0;
 };
 
 Var MaxPool(const Var& x, const PoolOptions& options = {});

@@ -40,6 +40,12 @@ absl::StatusOr<Shape> CheckExampleShape(absl::Span<const int64_t> dims) {
   return shape;
 }
 
+// Whether a constant is that of a whole example, or of its last dimension.
+bool IsRowOf(const Shape& constant, const Shape& example) {
+  const int64_t count = constant.num_elements();
+  return count == example.num_elements() || count == example.cols();
+}
+
 // A vector's one row is an example either way.
 bool ReadsBits(const Instruction& instruction, const PackedValue& value) {
   const bool vector = value.example.rank() == 1;
@@ -251,10 +257,10 @@ absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
     return a;
   }
   BITGRAD_ASSIGN_OR_RETURN(const Blob* constant, UseBlob("binary.constant", binary.constant()));
-  if (constant->kind() != Blob::FLOAT32 || ShapeOf(*constant).num_elements() != a.features()) {
+  if (constant->kind() != Blob::FLOAT32 || !IsRowOf(ShapeOf(*constant), a.example)) {
     return Error("binary.constant: blob ", binary.constant(), " (", constant->name(), ") is ",
                  Blob::Kind_Name(constant->kind()), " ", ShapeOf(*constant).ToString(),
-                 ", not the floats of an example of shape ", a.example.ToString());
+                 ", not the floats of an example of shape ", a.example.ToString(), " or of its last dimension");
   }
   return a;
 }

@@ -78,7 +78,8 @@ class CostCounter {
       case Instruction::kBinary:
         cost.op = "binary";
         if (instruction.binary().has_constant()) {
-          AddFloats(instruction.binary().constant(), value.features(), cost);
+          const int constant = instruction.binary().constant();
+          AddFloats(constant, ShapeOf(model_.blob(constant)).num_elements(), cost);
         }
         break;
       case Instruction::kQuantize:

@@ -34,12 +34,12 @@ void RunBinary(const PackedModel& model, const Instruction& instruction, int res
                                    y);
     return;
   }
-  // One example is one row here, so that the constant is the same row for each.
+  // What the constant is the same for is one row here: an example, or a position in it.
   const absl::Span<const float> constant = model.floats(binary.constant());
-  const int64_t features = static_cast<int64_t>(constant.size());
-  const int64_t batch = a.size() / features;
-  frame.kernels().binary_forward(frame.context(), op, {a.data, batch, features},
-                                 {constant.data(), batch, features, 0}, {y.data, batch, features});
+  const int64_t cols = static_cast<int64_t>(constant.size());
+  const int64_t rows = a.size() / cols;
+  frame.kernels().binary_forward(frame.context(), op, {a.data, rows, cols}, {constant.data(), rows, cols, 0},
+                                 {y.data, rows, cols});
 }
 
 void RunConcat(const Instruction& instruction, int result, Frame& frame) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -58,6 +59,12 @@ absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, i
   return result;
 }
 
+// The side of the square RGB images that have this many values; 0 if there are none.
+int64_t SideOf(int64_t features) {
+  const int64_t side = std::lround(std::sqrt(static_cast<double>(features) / 3));
+  return 3 * side * side == features ? side : 0;
+}
+
 // That the model is one for this data.
 absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
   const int64_t features = model.value(0).features();
@@ -103,6 +110,7 @@ absl::Status Predict() {
                       .split = Split::kTest,
                       .threads = context.threads()};
   if (header.data_seed() != 0) options.seed = header.data_seed();
+  options.image_size = SideOf(model->value(0).features());
   BITGRAD_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(header.data_set(), options));
   BITGRAD_RETURN_IF_ERROR(CheckFits(*model, data));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*model, context));

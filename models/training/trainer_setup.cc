@@ -82,7 +82,8 @@ absl::Status Trainer::Load() {
   LoadOptions load{.data_dir = options_.data_dir,
                    .split = Split::kTrain,
                    .threads = context_.threads(),
-                   .limit = recipe_.data().limit()};
+                   .limit = recipe_.data().limit(),
+                   .image_size = recipe_.data().image_size()};
   BITGRAD_ASSIGN_OR_RETURN(train_, LoadDataset(recipe_.data().name(), load));
   load.split = Split::kTest;
   BITGRAD_ASSIGN_OR_RETURN(test_, LoadDataset(recipe_.data().name(), load));

@@ -201,10 +201,10 @@ OpCase SumCase(const char* name, Var (*op)(const Var&), bool mean) {
           }};
 }
 
-OpCase ScaleChannelsCase() {
-  return {"scale_channels", [](int64_t m, int64_t n) {
+OpCase MulPerChannelCase() {
+  return {"mul_per_channel", [](int64_t m, int64_t n) {
             return GradientCase{.operands = {{.shape = {m, 2, 3, n}}, {.shape = {n}}},
-                                .op = [](Vars v) { return ScaleChannels(v[0], v[1]); },
+                                .op = [](Vars v) { return Mul(v[0], v[1]); },
                                 .value =
                                     [](const Doubles& v) {
                                       Array y;
@@ -438,7 +438,7 @@ std::vector<OpCase> AllCases() {
       ConcatCase("concat_3", [](int64_t n) { return std::vector<int64_t>{2, n, 1}; }),
       SumCase("sum", Sum, false),
       SumCase("mean", Mean, true),
-      ScaleChannelsCase(),
+      MulPerChannelCase(),
       MeanAbsCase(),
       BatchNormCase("batch_norm_inside_root", EpsilonPlacement::kInsideRoot),
       BatchNormCase("batch_norm_outside_root", EpsilonPlacement::kOutsideRoot),

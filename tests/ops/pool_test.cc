@@ -27,12 +27,12 @@ PoolGeometry GeometryOf(const Shape& x, const PoolOptions& o) {
           .height = x.dim(1),
           .width = x.dim(2),
           .channels = x.dim(3),
-          .kernel_height = o.kernel_height,
-          .kernel_width = o.kernel_width,
-          .stride_height = o.stride_height,
-          .stride_width = o.stride_width,
-          .pad_height = o.pad_height,
-          .pad_width = o.pad_width};
+          .kernel_height = o.kernel.height,
+          .kernel_width = o.kernel.width,
+          .stride_height = o.stride.height,
+          .stride_width = o.stride.width,
+          .pad_height = o.pad.height,
+          .pad_width = o.pad.width};
 }
 
 // ---- Values and gradients -----------------------------------------------------------------------------
@@ -46,12 +46,12 @@ std::vector<PoolCase> Cases() {
   return {
       {{1, 2, 2, 1}, {}},
       {{2, 5, 4, 3}, {}},
-      {{1, 7, 5, 2}, {.kernel_height = 3, .kernel_width = 3}},
-      {{2, 5, 6, 3}, {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1}},
-      {{1, 4, 5, 17}, {.kernel_height = 3, .kernel_width = 2, .stride_height = 1, .stride_width = 1, .pad_height = 2}},
-      {{1, 8, 7, 5}, {.kernel_height = 2, .kernel_width = 1, .stride_height = 3, .stride_width = 2, .pad_height = 1}},
-      {{3, 3, 4, 2}, {.kernel_height = 1, .kernel_width = 1, .stride_height = 1, .stride_width = 1}},
-      {{2, 3, 4, 5}, {.kernel_height = 3, .kernel_width = 4}},
+      {{1, 7, 5, 2}, {.kernel = 3}},
+      {{2, 5, 6, 3}, {.kernel = 3, .pad = 1}},
+      {{1, 4, 5, 17}, {.kernel = {3, 2}, .stride = 1, .pad = {2, 0}}},
+      {{1, 8, 7, 5}, {.kernel = {2, 1}, .stride = {3, 2}, .pad = {1, 0}}},
+      {{3, 3, 4, 2}, {.kernel = 1, .stride = 1}},
+      {{2, 3, 4, 5}, {.kernel = {3, 4}}},
   };
 }
 
@@ -105,7 +105,7 @@ TEST(PoolOpTest, GlobalAverageIsAMatrix) {
        .operands = {{.shape = shape}},
        .op = [](absl::Span<const Var> v) { return GlobalAveragePool(v[0]); },
        .value =
-           [&](const Doubles& v) { return MeanOf(GeometryOf(shape, {.kernel_height = 3, .kernel_width = 5}), v[0]); },
+           [&](const Doubles& v) { return MeanOf(GeometryOf(shape, {.kernel = {3, 5}}), v[0]); },
        .roundings = 18},
       /*seed=*/3);
   ExecContext context({.threads = 1});
@@ -155,7 +155,7 @@ TEST(PoolOpTest, StepsTakeNothingFromTheSystemAfterTheFirst) {
   for (int step = 0; step < 20; ++step) {
     {
       Tape tape(context);
-      const Var y = AveragePool(MaxPool(tape.Differentiable(x)), {.kernel_height = 3, .kernel_width = 3});
+      const Var y = AveragePool(MaxPool(tape.Differentiable(x)), {.kernel = 3});
       ASSERT_TRUE(tape.Backward(Sum(GlobalAveragePool(y))).ok());
     }
     EXPECT_EQ(context.allocator().live_bytes(), 0u);
@@ -167,8 +167,7 @@ TEST(PoolOpTest, StepsTakeNothingFromTheSystemAfterTheFirst) {
 TEST(PoolOpTest, DescribesItself) {
   ExecContext context({.threads = 1});
   Tape tape(context, Mode::kEval);
-  const PoolOptions options = {
-      .kernel_height = 3, .kernel_width = 4, .stride_height = 5, .stride_width = 6, .pad_height = 1, .pad_width = 2};
+  const PoolOptions options = {.kernel = {3, 4}, .stride = {5, 6}, .pad = {1, 2}};
   const Var x = tape.Input(Tensor::Zeros({1, 8, 8, 2}));
   for (const auto& [y, name] :
        {std::pair(MaxPool(x, options), "max_pool"), {AveragePool(x, options), "average_pool"}}) {
@@ -213,17 +212,17 @@ TEST(PoolOpTest, Misuse) {
   EXPECT_EQ(Error({1, 4, 0, 3}), "input [1, 4, 0, 3] is empty");
 
   const Shape image({1, 4, 5, 2});
-  EXPECT_EQ(Error(image, {.kernel_height = 0}), "kernel [0, 2] and stride [2, 2] have to be positive");
+  EXPECT_EQ(Error(image, {.kernel = {0, 2}}), "kernel [0, 2] and stride [2, 2] have to be positive");
   EXPECT_EQ(Error(image, {.kernel_width = -1}), "kernel [2, -1] and stride [2, 2] have to be positive");
-  EXPECT_EQ(Error(image, {.stride_height = 0}), "kernel [2, 2] and stride [0, 2] have to be positive");
+  EXPECT_EQ(Error(image, {.stride = {0, 2}}), "kernel [2, 2] and stride [0, 2] have to be positive");
   EXPECT_EQ(Error(image, {.stride_width = -3}), "kernel [2, 2] and stride [2, -3] have to be positive");
   const std::string pad = " has to be at least 0 and smaller than kernel [2, 2], so that no window is empty";
-  EXPECT_EQ(Error(image, {.pad_height = 2}), "pad [2, 0]" + pad);
-  EXPECT_EQ(Error(image, {.pad_width = 2}), "pad [0, 2]" + pad);
+  EXPECT_EQ(Error(image, {.pad = {2, 0}}), "pad [2, 0]" + pad);
+  EXPECT_EQ(Error(image, {.pad = {0, 2}}), "pad [0, 2]" + pad);
   EXPECT_EQ(Error(image, {.pad_height = -1}), "pad [-1, 0]" + pad);
   EXPECT_EQ(Error(image, {.pad_width = -1}), "pad [0, -1]" + pad);
-  EXPECT_EQ(Error(image, {.kernel_height = 5}), "input [1, 4, 5, 2] with pad [0, 0] is smaller than kernel [5, 2]");
-  EXPECT_EQ(Error(image, {.kernel_width = 8, .pad_width = 1}),
+  EXPECT_EQ(Error(image, {.kernel = {5, 2}}), "input [1, 4, 5, 2] with pad [0, 0] is smaller than kernel [5, 2]");
+  EXPECT_EQ(Error(image, {.kernel = {2, 8}, .pad = {0, 1}}),
             "input [1, 4, 5, 2] with pad [0, 1] is smaller than kernel [2, 8]");
 }
 
@@ -241,7 +240,7 @@ TEST(PoolOpTest, MisuseOfGlobalAverage) {
 // A byte says which element of the window was the largest.
 TEST(PoolOpTest, LargeWindowsHaveNoGradientOfTheMaximum) {
   ExecContext context({.threads = 1});
-  const PoolOptions options = {.kernel_height = 16, .kernel_width = 17};
+  const PoolOptions options = {.kernel = {16, 17}};
   const Tensor x = Filled({1, 20, 20, 2}, 1);
   Tape tape(context);
   EXPECT_EQ(MaxPool(tape.Input(x), options).shape(), Shape({1, 3, 2, 2}));

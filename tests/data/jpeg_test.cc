@@ -1,0 +1,89 @@
+#include "data/jpeg.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/shape_folder.h"
+
+namespace bitgrad {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A smooth image, which compression changes little.
+Image Gradient(const ImageShape& shape) {
+  Image image{shape, {}};
+  for (int64_t r = 0; r < shape.height; ++r) {
+    for (int64_t c = 0; c < shape.width; ++c) {
+      for (int64_t k = 0; k < shape.channels; ++k) {
+        image.pixels.push_back(static_cast<uint8_t>(40 + 2 * r + c + 30 * k));
+      }
+    }
+  }
+  return image;
+}
+
+absl::StatusOr<Image> Decode(const std::string& bytes) {
+  return DecodeJpeg({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+}
+
+TEST(JpegTest, GivesTheImageBack) {
+  for (const ImageShape& shape :
+       {ImageShape{1, 1, 3}, ImageShape{7, 19, 3}, ImageShape{48, 33, 3}}) {
+    const Image image = Gradient(shape);
+    const absl::StatusOr<Image> decoded = Decode(EncodeJpeg(image, 95));
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    ASSERT_EQ(decoded->shape, shape);
+    for (size_t i = 0; i < image.pixels.size(); ++i) {
+      ASSERT_NEAR(decoded->pixels[i], image.pixels[i], 12) << i;
+    }
+  }
+}
+
+TEST(JpegTest, GreyBecomesThreeEqualChannels) {
+  const Image image = Gradient({9, 11, 1});
+  const absl::StatusOr<Image> decoded = Decode(EncodeJpeg(image, 95));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  ASSERT_EQ(decoded->shape, (ImageShape{9, 11, 3}));
+  for (size_t i = 0; i < image.pixels.size(); ++i) {
+    ASSERT_NEAR(decoded->pixels[3 * i], image.pixels[i], 12);
+    EXPECT_EQ(decoded->pixels[3 * i], decoded->pixels[3 * i + 1]);
+    EXPECT_EQ(decoded->pixels[3 * i], decoded->pixels[3 * i + 2]);
+  }
+}
+
+TEST(JpegTest, TruncatedAnywhereIsAnError) {
+  const std::string bytes = EncodeJpeg(Gradient({40, 30, 3}), 80);
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    const absl::StatusCode code = Decode(bytes.substr(0, size)).status().code();
+    EXPECT_EQ(code, size < 2 ? absl::StatusCode::kInvalidArgument : absl::StatusCode::kDataLoss)
+        << size << " of " << bytes.size();
+  }
+}
+
+TEST(JpegTest, DamageDoesNotCrash) {
+  const std::string bytes = EncodeJpeg(Gradient({16, 16, 3}), 80);
+  for (size_t i = 2; i < bytes.size(); ++i) {
+    for (const int change : {0x01, 0x80, 0xff}) {
+      std::string damaged = bytes;
+      damaged[i] = static_cast<char>(damaged[i] ^ change);
+      Decode(damaged).status().IgnoreError();
+    }
+  }
+}
+
+TEST(JpegTest, OtherFilesAreErrors) {
+  for (const char* text : {"", "x", "\x89PNG\r\n", "not a picture at all"}) {
+    const absl::Status status = Decode(text).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("not a JPEG"));
+  }
+}
+
+}  // namespace
+}  // namespace bitgrad
