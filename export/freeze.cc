@@ -164,7 +164,8 @@ absl::Status Freezer::EmitConv2d(int i) {
   const Tape::Node& node = recording_.node(i);
   const Shape& x = recording_.node(node.inputs[0]).shape;
   const Shape& w = recording_.node(node.inputs[1]).shape;
-  ConvSpec spec = {.geometry = ConvGeometryOf(node, x, w)};
+  ConvSpec spec;
+  spec.geometry = ConvGeometryOf(node, x, w);
   Encoding input, weight;
   const int64_t k = spec.geometry.patch_size();
   BITGRAD_RETURN_IF_ERROR(AddProduct(node, {w.dim(0), k}, spec.product, input, weight));

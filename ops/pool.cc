@@ -75,8 +75,9 @@ Var MaxPool(const Var& x, const PoolOptions& options) {
   // Where x can be made again from bits, so can y.
   std::shared_ptr<const RecomputeFunction> recompute;
   if (op.training() && op.IsRecomputable(0)) {
-    recompute = std::make_shared<const RecomputeFunction>([geometry, x = op.Save(0)](ExecContext& context) {
-      const Tensor image = x.Get(context);
+    const auto saved_x = std::make_shared<const SavedValue>(op.Save(0));
+    recompute = std::make_shared<const RecomputeFunction>([geometry, saved_x](ExecContext& context) {
+      const Tensor image = saved_x->Get(context);
       Tensor again(OutputShape(geometry), DType::kFloat32, context.allocator());
       KernelsFor(context.device())
           .max_pool_forward(context, geometry, image.data<float>(), again.mutable_data<float>(), nullptr);

@@ -40,7 +40,8 @@ TEST(FreezeConvTest, RandomBinaryConvNets) {
   for (uint32_t seed = 1; seed <= 30; ++seed) {
     std::mt19937 random(seed);
     const auto pick = [&](auto& values) { return values[random() % std::size(values)]; };
-    ConvNetOptions options = {.image = {9 + random() % 4, 8 + random() % 4, 1 + random() % 3},
+    const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % n); };
+    ConvNetOptions options = {.image = {9 + below(4), 8 + below(4), 1 + below(3)},
                               .classes = 5,
                               .input = KBit(8),
                               .activation_quantizer = Sign(),
@@ -51,10 +52,10 @@ TEST(FreezeConvTest, RandomBinaryConvNets) {
       const int64_t kernel = pick(kernels);
       options.blocks.push_back({.filters = pick(widths),
                                 .kernel = kernel,
-                                .stride = i == 1 ? 1 + static_cast<int64_t>(random() % 2) : 1,
+                                .stride = i == 1 ? 1 + below(2) : 1,
                                 .pad = kernel / 2,
-                                .pool = i == 0 ? static_cast<int64_t>(random() % 4) : 0,
-                                .pool_stride = 1 + static_cast<int64_t>(random() % 2)});
+                                .pool = i == 0 ? below(4) : 0,
+                                .pool_stride = 1 + below(2)});
     }
     options.hidden = {pick(widths)};
     const char* const activations[] = {"identity", "hardtanh", "relu"};
