@@ -21,8 +21,8 @@ HWY_EXPORT(GatherBitPatches);
 
 }  // namespace
 
-void BitPatches(ExecContext& context, const ConvGeometry& geometry, int64_t group, ConstBitMatrixView x, bool border_bit,
-                BitMatrixView patches) {
+void BitPatches(ExecContext& context, const ConvGeometry& geometry, int64_t group, ConstBitMatrixView x,
+                bool border_bit, BitMatrixView patches) {
   BITGRAD_DCHECK(x.rows == geometry.batch && x.cols == geometry.height * geometry.width * geometry.channels);
   BITGRAD_DCHECK(patches.rows == geometry.pixels() && patches.cols == geometry.patch_size());
   BITGRAD_DCHECK(group >= 0 && group < geometry.groups);
