@@ -12,10 +12,11 @@
 namespace bitgrad {
 
 inline std::ostream& operator<<(std::ostream& out, const ConvGeometry& g) {
-  return out << "x [" << g.batch << ", " << g.height << ", " << g.width << ", " << g.channels << "], filters " << g.filters
-             << ", kernel " << g.kernel_height << " x " << g.kernel_width << ", stride " << g.stride_height << " x "
-             << g.stride_width << ", pad " << g.pad_height << " x " << g.pad_width << ", dilation " << g.dilation_height
-             << " x " << g.dilation_width << ", groups " << g.groups << ", padding " << static_cast<int>(g.padding);
+  return out << "x [" << g.batch << ", " << g.height << ", " << g.width << ", " << g.channels << "], filters "
+             << g.filters << ", kernel " << g.kernel_height << " x " << g.kernel_width << ", stride "
+             << g.stride_height << " x " << g.stride_width << ", pad " << g.pad_height << " x " << g.pad_width
+             << ", dilation " << g.dilation_height << " x " << g.dilation_width << ", groups " << g.groups
+             << ", padding " << static_cast<int>(g.padding);
 }
 
 // Every kernel with every stride and several borders, with channels, filters and paddings taking turns; then what is
