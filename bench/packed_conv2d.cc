@@ -2,16 +2,16 @@
 //
 //   ./bazelw run //bench:packed_conv2d -- --benchmark_filter=resnet18 --benchmark_repetitions=5
 //
-// Shapes: bench/shapes/conv/*.txt (bench/shapes.h), one image and eight, on one thread and on two; a border of zeros. Names of
-// benchmarks: WORKLOAD/FAMILY/NAME/batch:N/threads:T. Workloads:
+// Shapes: bench/shapes/conv/*.txt (bench/shapes.h), one image and eight, on one thread and on two; a border of zeros.
+// Names of benchmarks: WORKLOAD/FAMILY/NAME/batch:N/threads:T. Workloads:
 //   Float            oneDNN's direct f32 convolution, input, filters and output in the layouts it prefers: the baseline
 //   Int8             oneDNN's u8 x s8 -> s32, likewise
 //   PackAndConvolve  float activations packed, then convolved into floats, as in a layer's forward pass in training
 //   PackedToBits     packed images to threshold bits, as in an inner layer of a frozen net
 // What oneDNN needs to prepare is done outside of the timing; bitgrad packs its filters' panels inside.
 //
-// Operands are random signs, for Int8 the input's are 0 and 1. Before anything of a shape is timed every result is compared
-// with the float convolution of the same numbers, which is exact; none may differ.
+// Operands are random signs, for Int8 the input's are 0 and 1. Before anything of a shape is timed every result is
+// compared with the float convolution of the same numbers, which is exact; none may differ.
 //
 // Counter: GMAC/s, a MAC being a multiplication and an addition of one element, whatever its bits, the border's too.
 //
@@ -60,17 +60,22 @@ ConvGeometry GeometryOf(const ConvShape& shape, int64_t batch) {
 // oneDNN's convolution, ready to run on the number of threads that is set when it is made.
 class OneDnnConvolution {
  public:
-  OneDnnConvolution(const ConvGeometry& g, const std::vector<float>& x, const std::vector<float>& w, memory::data_type x_type,
-                    memory::data_type w_type, memory::data_type y_type)
+  OneDnnConvolution(const ConvGeometry& g, const std::vector<float>& x, const std::vector<float>& w,
+                    memory::data_type x_type, memory::data_type w_type, memory::data_type y_type)
       : y_dims_({g.batch, g.filters, g.out_height(), g.out_width()}) {
     using Tag = memory::format_tag;
     const memory::dims x_dims = {g.batch, g.channels, g.height, g.width};
     const memory::dims w_dims = {g.filters, g.channels, g.kernel_height, g.kernel_width};
     const memory::dims pads = {g.pad_height, g.pad_width};
-    const dnnl::convolution_forward::primitive_desc primitive(
-        {dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, {x_dims, x_type, Tag::any},
-         {w_dims, w_type, Tag::any}, {y_dims_, y_type, Tag::any}, {g.stride_height, g.stride_width}, pads, pads},
-        engine_);
+    const dnnl::convolution_forward::primitive_desc primitive({dnnl::prop_kind::forward_inference,
+                                                               dnnl::algorithm::convolution_direct,
+                                                               {x_dims, x_type, Tag::any},
+                                                               {w_dims, w_type, Tag::any},
+                                                               {y_dims_, y_type, Tag::any},
+                                                               {g.stride_height, g.stride_width},
+                                                               pads,
+                                                               pads},
+                                                              engine_);
     x_ = Prepare(x, x_dims, Tag::nhwc, primitive.src_desc());
     w_ = Prepare(w, w_dims, Tag::ohwi, primitive.weights_desc());
     y_ = memory(primitive.dst_desc(), engine_);
@@ -142,7 +147,8 @@ class Problem {
     const RngStream rng{.seed = 7, .stream = 3};
     for (int64_t o = 0; o < g_.filters; ++o) {
       // Within two deviations of a sum, so that both bits are frequent.
-      threshold_[o] = static_cast<int32_t>((4 * Uniform(rng, 2 * o) - 2) * std::sqrt(static_cast<double>(g_.patch_size())));
+      threshold_[o] =
+          static_cast<int32_t>((4 * Uniform(rng, 2 * o) - 2) * std::sqrt(static_cast<double>(g_.patch_size())));
       flip_[o] = RandomWord(rng, 2 * o + 1) & 1;
     }
     kernels_.pack_signs(context_, {w_.data(), g_.filters, g_.patch_size()}, w_bits_.mutable_view(), {});
@@ -159,7 +165,8 @@ class Problem {
   void Int8() { int8_.Run(); }
   void PackAndConvolve() {
     kernels_.pack_signs(context_, {x_.data(), x_bits_.rows(), x_bits_.cols()}, x_bits_.mutable_view(), {});
-    kernels_.packed_conv2d(context_, g_, x_bits_.view(), w_bits_.view(), {.floats = {y_.data(), g_.pixels(), g_.filters}});
+    kernels_.packed_conv2d(context_, g_, x_bits_.view(), w_bits_.view(),
+                           {.floats = {y_.data(), g_.pixels(), g_.filters}});
   }
   void PackedToBits() {
     kernels_.packed_conv2d(context_, g_, x_bits_.view(), w_bits_.view(),
@@ -220,8 +227,8 @@ constexpr Workload kWorkloads[] = {{"Float", &Problem::Float},
 void Run(benchmark::State& state, const std::string& layer, const ConvGeometry& geometry, const Workload& workload,
          int threads) {
   static Last<Problem> last;
-  Problem& problem = last.Get(absl::StrCat(layer, "/", threads),
-                              [&] { return std::make_unique<Problem>(geometry, threads); });
+  Problem& problem =
+      last.Get(absl::StrCat(layer, "/", threads), [&] { return std::make_unique<Problem>(geometry, threads); });
   if (!problem.wrong().empty()) {
     state.SkipWithError((problem.wrong() + " differs from the float convolution").c_str());
     return;

@@ -1,5 +1,5 @@
-// The patches of a bit image: what the kernel covers at each output pixel, side by side as a row of bits. Included through
-// foreach_target.h only.
+// The patches of a bit image: what the kernel covers at each output pixel, side by side as a row of bits. Included
+// through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_BIT_PATCHES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_BIT_PATCHES_INL_H_
@@ -27,8 +27,9 @@ struct PatchRuns {
   int64_t count;
 };
 
-// A patch consists of runs of bits, contiguous in the image: the taps of a row of the kernel, or each tap by itself where
-// they are apart (dilation) or their channels are (groups). Copy takes run i from bit from + i * step of the image.
+// A patch consists of runs of bits, contiguous in the image: the taps of a row of the kernel, or each tap by itself
+// where they are apart (dilation) or their channels are (groups). Copy takes run i from bit from + i * step of the
+// image.
 //
 // Where runs are whole words they are copied, and every word of a patch is written.
 struct WordRuns {
@@ -45,7 +46,9 @@ struct WordRuns {
       for (; words >= lanes; words -= lanes, src += lanes, dst += lanes) {
         const uint64_t* in = src;
         uint64_t* out = dst;
-        for (int64_t i = 0; i < runs.count; ++i, in += step / 64, out += runs.stride) hn::StoreU(hn::LoadU(d, in), d, out);
+        for (int64_t i = 0; i < runs.count; ++i, in += step / 64, out += runs.stride) {
+          hn::StoreU(hn::LoadU(d, in), d, out);
+        }
       }
     };
     copy(hn::CappedTag<uint64_t, 8>());
@@ -126,8 +129,8 @@ HWY_INLINE void GatherRuns(const ConvGeometry& g, int64_t group, const ConstBitM
 
 // The patches of output pixels [begin, end), counted over all images, of group `group`: rows 0 .. end - begin - 1 of
 // `patches`, `words` words each, zero past the patch. The border as bit `border_bit`.
-inline void GatherBitPatches(const ConvGeometry& g, int64_t group, const ConstBitMatrixView& x, bool border_bit, int64_t begin,
-                      int64_t end, int64_t words, const BitMatrixView& patches) {
+inline void GatherBitPatches(const ConvGeometry& g, int64_t group, const ConstBitMatrixView& x, bool border_bit,
+                             int64_t begin, int64_t end, int64_t words, const BitMatrixView& patches) {
   if (g.group_channels() % 64 == 0) {
     GatherRuns<WordRuns>(g, group, x, border_bit, begin, end, words, patches);
   } else {

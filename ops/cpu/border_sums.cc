@@ -16,8 +16,8 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// sums[t * stride + o] += 2^q (the ones of tap t of row o of plane q of w), for the rows [begin, end). `zeros`: as many words
-// as a tap has, at least.
+// sums[t * stride + o] += 2^q (the ones of tap t of row o of plane q of w), for the rows [begin, end). `zeros`: as many
+// words as a tap has, at least.
 void AddTapOnes(const ConstBitMatrixView& w, int q, int64_t begin, int64_t end, int64_t taps, int64_t channels,
                 const uint64_t* zeros, int64_t stride, int32_t* sums) {
   int64_t o = begin;

@@ -1,8 +1,8 @@
 // What of the filters lies outside of the image, where patches overlap its border.
 //
-// Which taps lie outside depends on the output row and the output column, and few things can happen to each: with a 3 x 3
-// kernel and a border of one, a row is the first, the last, or one of those between. So output pixels fall into few classes,
-// and the sums over the outside taps are made per class and filter.
+// Which taps lie outside depends on the output row and the output column, and few things can happen to each: with a 3 x
+// 3 kernel and a border of one, a row is the first, the last, or one of those between. So output pixels fall into few
+// classes, and the sums over the outside taps are made per class and filter.
 
 #ifndef BITGRAD_OPS_CPU_BORDER_SUMS_H_
 #define BITGRAD_OPS_CPU_BORDER_SUMS_H_

@@ -5,8 +5,8 @@
 //                                gathered plane by plane
 //   bytes (int8_gemm.cc)         otherwise: patches of bytes
 //
-// The border is gathered as the stored code that is nearest to its value, and where the two differ (zero between codes -1
-// and +1) the sums are corrected: border_sums.h.
+// The border is gathered as the stored code that is nearest to its value, and where the two differ (zero between codes
+// -1 and +1) the sums are corrected: border_sums.h.
 
 #include <algorithm>
 #include <cstdint>
@@ -40,7 +40,8 @@ HWY_EXPORT(GatherBitPatches);
 HWY_EXPORT(ClearImageBits);
 HWY_EXPORT(StoreImageBits);
 
-// From how many passes on bytes are faster, on machines that count words and on others: ops/dot_kernel.cc, for many rows.
+// From how many passes on bytes are faster, on machines that count words and on others: ops/dot_kernel.cc, for many
+// rows.
 constexpr int kMaxPassesCountingWords = 5;
 constexpr int kMaxPasses = 2;
 
@@ -206,12 +207,12 @@ void ConvolveBytes(ExecContext& context, const CodedConv& conv) {
     int32_t* const terms = row_terms.data() + product.range * rows;
     ForEachOutputRow(g, product.begin, product.end,
                      [&](int64_t pixel, int64_t n, int64_t row, int64_t q_begin, int64_t q_end) {
-      for (int64_t q = q_begin; q < q_end; ++q) {
-        const int64_t i = pixel - product.begin + q - q_begin;
-        GatherCodePatch(conv, conv.x.codes.row(n), product.group, row, q, patch);
-        terms[i] = p.terms.RowTerm(ArrangeInt8Row(p, patch, g.patch_size(), a + i * p.row_bytes()));
-      }
-    });
+                       for (int64_t q = q_begin; q < q_end; ++q) {
+                         const int64_t i = pixel - product.begin + q - q_begin;
+                         GatherCodePatch(conv, conv.x.codes.row(n), product.group, row, q, patch);
+                         terms[i] = p.terms.RowTerm(ArrangeInt8Row(p, patch, g.patch_size(), a + i * p.row_bytes()));
+                       }
+                     });
     p.a = a;
     p.m = product.rows();
     p.row_terms = terms;

@@ -1,5 +1,5 @@
-// What the two products of coded operands (plane_gemm.cc, int8_gemm.cc) share: their outputs' terms and how threads split
-// the work.
+// What the two products of coded operands (plane_gemm.cc, int8_gemm.cc) share: their outputs' terms and how threads
+// split the work.
 
 #ifndef BITGRAD_OPS_CPU_CODED_GEMM_H_
 #define BITGRAD_OPS_CPU_CODED_GEMM_H_
@@ -17,8 +17,8 @@ namespace bitgrad::cpu {
 // Columns of the result that are made together: a whole word of a bit matrix, so no two threads write to one word.
 inline constexpr int64_t kGroupCols = 64;
 inline constexpr int64_t kTileRows = 6;
-// Work of some ten microseconds, in products of bytes and in words of planes that meet (an AND, a count, an addition): less
-// is not worth a thread.
+// Work of some ten microseconds, in products of bytes and in words of planes that meet (an AND, a count, an addition):
+// less is not worth a thread.
 inline constexpr int64_t kInt8Grain = 1 << 22;
 inline constexpr int64_t kPlaneGrain = 1 << 18;
 

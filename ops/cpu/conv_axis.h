@@ -56,8 +56,8 @@ inline ConvAxis HorizontalAxis(const ConvGeometry& g) {
   return {g.width, g.out_width(), g.kernel_width, g.stride_width, g.pad_width, g.dilation_width};
 }
 
-// Calls body(pixel, image, p, q_begin, q_end) for the rows of output pixels, and the parts of rows, that make up [begin, end);
-// pixels are counted over all images, `pixel` is the one at q_begin.
+// Calls body(pixel, image, p, q_begin, q_end) for the rows of output pixels, and the parts of rows, that make up
+// [begin, end); pixels are counted over all images, `pixel` is the one at q_begin.
 template <typename Body>
 void ForEachOutputRow(const ConvGeometry& g, int64_t begin, int64_t end, const Body& body) {
   const int64_t height = g.out_height(), width = g.out_width();

@@ -1,5 +1,5 @@
-// How a convolution's output is cut into chunks: pixels whose patches are made, multiplied and forgotten while they are in
-// the second-level cache. A chunk is a part of an image or several whole images.
+// How a convolution's output is cut into chunks: pixels whose patches are made, multiplied and forgotten while they are
+// in the second-level cache. A chunk is a part of an image or several whole images.
 
 #ifndef BITGRAD_OPS_CPU_CONV_CHUNKS_H_
 #define BITGRAD_OPS_CPU_CONV_CHUNKS_H_
@@ -14,8 +14,8 @@ namespace bitgrad::cpu {
 
 class ConvChunks {
  public:
-  // Chunks of up to about `max_pixels`, at least `ranges` of them if there are as many pixels. With `to_bits` no two chunks
-  // write to the same word of the bit image of the output.
+  // Chunks of up to about `max_pixels`, at least `ranges` of them if there are as many pixels. With `to_bits` no two
+  // chunks write to the same word of the bit image of the output.
   ConvChunks(const ConvGeometry& g, bool to_bits, int64_t max_pixels, int64_t ranges)
       : image_pixels_(g.out_height() * g.out_width()), images_(g.batch) {
     constexpr int64_t kTileRows = 6;  // Chunks of whole tiles waste nothing.

@@ -1,5 +1,5 @@
-// Threshold bits of a convolution: from rows of bits, one per output pixel, to a bit image without gaps. Included through
-// foreach_target.h only.
+// Threshold bits of a convolution: from rows of bits, one per output pixel, to a bit image without gaps. Included
+// through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_IMAGE_BITS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_IMAGE_BITS_INL_H_
@@ -34,8 +34,8 @@ inline void ClearImageBits(const ConvGeometry& g, int64_t begin, int64_t end, co
 }
 
 // Writes the bits of group `group` of these pixels, rows 0 .. end - begin - 1 of `rows`, to cleared words.
-inline void StoreImageBits(const ConvGeometry& g, int64_t group, int64_t begin, int64_t end, const ConstBitMatrixView& rows,
-                    const BitMatrixView& image) {
+inline void StoreImageBits(const ConvGeometry& g, int64_t group, int64_t begin, int64_t end,
+                           const ConstBitMatrixView& rows, const BitMatrixView& image) {
   const int64_t width = g.out_width(), filters = g.group_filters();
   ForEachOutputRow(g, begin, end, [&](int64_t pixel, int64_t n, int64_t p, int64_t q_begin, int64_t q_end) HWY_ATTR {
     const uint64_t* bits = rows.row(pixel - begin);

@@ -1,4 +1,5 @@
-// The product of bytes for whoever has its operands in hand (int8_gemm.cc): the GEMM, and the convolution with its patches.
+// The product of bytes for whoever has its operands in hand (int8_gemm.cc): the GEMM, and the convolution with its
+// patches.
 
 #ifndef BITGRAD_OPS_CPU_INT8_PROBLEM_H_
 #define BITGRAD_OPS_CPU_INT8_PROBLEM_H_
@@ -13,7 +14,9 @@ namespace bitgrad::cpu {
 struct Int8Problem {
   // For `a` of these codes; arranged rows, their terms and the output are still to be set.
   Int8Problem(const Encoding& a, const ConstPlanesView& b)
-      : steps((b.cols() + 31) / 32 * 8), b(b), terms{CodeMapOf(a), CodeMapOf(b.encoding), static_cast<int32_t>(b.cols())} {
+      : steps((b.cols() + 31) / 32 * 8),
+        b(b),
+        terms{CodeMapOf(a), CodeMapOf(b.encoding), static_cast<int32_t>(b.cols())} {
     // Bytes of 8 planes are c - 128.
     if (b.encoding.bits == kMaxCodeBits) terms.b.least += 128 * terms.b.step;
   }
@@ -33,7 +36,8 @@ struct Int8Problem {
   int64_t scratch_bytes() const { return block() + words() * kGroupCols * 8; }
 };
 
-// Brings x[count] into the order in which the product reads it, filled up with zeros to row_bytes(). Returns the sum of x.
+// Brings x[count] into the order in which the product reads it, filled up with zeros to row_bytes(). Returns the sum of
+// x.
 int32_t ArrangeInt8Row(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* y);
 
 // Row tiles [tile_begin, tile_end) of one group of columns, with scratch_bytes() of scratch. On the caller's thread.

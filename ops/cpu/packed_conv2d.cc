@@ -1,16 +1,18 @@
 // Convolution of +-1 images with +-1 filters: XNOR-popcount products of patches and filters.
 //
 // The filters are packed into panels once per call. Then chunks of output pixels (conv_chunks.h) go to the threads: the
-// patches of a chunk are gathered as bits, which takes copies of words and stays in the second-level cache, and multiplied
-// with all panels in the tiles of the packed GEMM (packed_multiply-inl.h).
+// patches of a chunk are gathered as bits, which takes copies of words and stays in the second-level cache, and
+// multiplied with all panels in the tiles of the packed GEMM (packed_multiply-inl.h).
 //
-// A border of zeros has no bit. It is gathered as bit 0, so a term outside of the image counts where the filter's bit is 1:
+// A border of zeros has no bit. It is gathered as bit 0, so a term outside of the image counts where the filter's bit
+// is 1:
 //   dot = K_inside - 2 (count - ones of w outside)
 // where both numbers depend on which taps are outside only (border_sums.h).
 //
-// What is done per call and not per image: packing the panels and, with a border of zeros, counting the ones of w. At
-// batch 1 this was up to a tenth of the time (512 filters of 3 x 3 x 512, 7 x 7 pixels), which a frozen net could save by
-// keeping both; for the batches of training it is nothing.
+// What is done per call and not per image: packing the panels and, with a border of zeros, counting the ones of w. With
+// 512 filters of 3 x 3 x 512 on one image of 7 x 7 pixels that is a sixth of the time, which a net that keeps both
+// would save; with larger images or batches it is next to nothing. Groups are convolved one after the other, so many of
+// a few filters each (depthwise) leave most columns of the panels unused.
 
 #include <algorithm>
 #include <cstdint>
@@ -134,7 +136,8 @@ void MultiplyPatches(const PackedConv& conv, const PackedProblem& p, int64_t gro
 }
 
 // Output pixels [begin, end), a chunk.
-void ConvolveChunk(const PackedConv& conv, int64_t begin, int64_t end, const PackedConvScratch& scratch, uint8_t* panels) {
+void ConvolveChunk(const PackedConv& conv, int64_t begin, int64_t end, const PackedConvScratch& scratch,
+                   uint8_t* panels) {
   const ConvGeometry& g = conv.geometry;
   const int64_t rows = end - begin, filters = g.group_filters();
   const BitMatrixView bits = {scratch.bits, rows, filters, BitMatrix::WordsPerRow(filters)};

@@ -1,8 +1,8 @@
 // Row tiles times packed groups: the part of the packed GEMM that the packed convolution shares. Included through
 // foreach_target.h only.
 //
-// `Tiles` are the inner loops of the instruction set: population counts of words (popcount_tile-inl.h) where there is an
-// instruction for them, else table lookups (lookup_tile-inl.h).
+// `Tiles` are the inner loops of the instruction set: population counts of words (popcount_tile-inl.h) where there is
+// an instruction for them, else table lookups (lookup_tile-inl.h).
 
 #if defined(BITGRAD_OPS_CPU_PACKED_MULTIPLY_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_PACKED_MULTIPLY_INL_H_
@@ -48,8 +48,8 @@ inline void PackGroups(const PackedProblem& p, int64_t group, int64_t groups, ui
 
 // Row tiles [tile_begin, tile_end) times the groups [group, group + groups) that `panels` holds.
 template <typename Output>
-void MultiplyTiles(const PackedProblem& p, const uint8_t* row_tiles, int64_t tile_begin, int64_t tile_end, int64_t group,
-                   int64_t groups, uint8_t* panels, Output& output) {
+void MultiplyTiles(const PackedProblem& p, const uint8_t* row_tiles, int64_t tile_begin, int64_t tile_end,
+                   int64_t group, int64_t groups, uint8_t* panels, Output& output) {
   alignas(64) int32_t counts[kTileRows * kGroup];
   const int64_t row_tile_bytes = Tiles::RowTileBytes(p);
   const int64_t group_bytes = Tiles::GroupBytes(p);

@@ -40,8 +40,9 @@ HWY_INLINE void ForEachCount(const Body& body) {
   for (int64_t j = 0; j < kGroup; j += kLanes) body(d, j);
 }
 
-// Each output is a function of a row of c, a group, its number of columns, the number of terms K and the columns' kGroup
-// counts popcount(a ^ b), of which those past the last column are anything. BeginGroup(group, cols) comes before the first row of a group.
+// Each output is a function of a row of c, a group, its number of columns, the number of terms K and the columns'
+// kGroup counts popcount(a ^ b), of which those past the last column are anything. BeginGroup(group, cols) comes before
+// the first row of a group.
 class ToI32 {
  public:
   explicit ToI32(const PackedProblem& p) : shift_(p.out.shift), accumulate_(p.out.accumulate), c_(p.out.i32) {}

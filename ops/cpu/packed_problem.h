@@ -1,5 +1,5 @@
-// What the parts of the packed GEMM, and of the packed convolution, share: the operands, what becomes of the dot products,
-// and how c is cut into pieces.
+// What the parts of the packed GEMM, and of the packed convolution, share: the operands, what becomes of the dot
+// products, and how c is cut into pieces.
 
 #ifndef BITGRAD_OPS_CPU_PACKED_PROBLEM_H_
 #define BITGRAD_OPS_CPU_PACKED_PROBLEM_H_

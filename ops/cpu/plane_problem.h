@@ -1,5 +1,5 @@
-// The product of bit planes for whoever has its operands in hand (plane_gemm.cc): the GEMM, and the convolution with its
-// patches.
+// The product of bit planes for whoever has its operands in hand (plane_gemm.cc): the GEMM, and the convolution with
+// its patches.
 
 #ifndef BITGRAD_OPS_CPU_PLANE_PROBLEM_H_
 #define BITGRAD_OPS_CPU_PLANE_PROBLEM_H_
@@ -50,9 +50,7 @@ struct PlaneProblem {
   DotOutput out = {};
 
   // dot = 2^shift S + terms
-  int shift() const {
-    return form == PlaneForm::kPairs ? terms.shift() : form == PlaneForm::kTernaryTernary ? 0 : 1;
-  }
+  int shift() const { return form == PlaneForm::kPairs ? terms.shift() : form == PlaneForm::kTernaryTernary ? 0 : 1; }
 
   int64_t plane_words() const { return words * kGroupCols; }  // of a group of columns, one plane
   int64_t scratch_words() const { return b.encoding.bits * plane_words(); }

@@ -213,14 +213,14 @@ TEST(PoolOpTest, Misuse) {
 
   const Shape image({1, 4, 5, 2});
   EXPECT_EQ(Error(image, {.kernel = {0, 2}}), "kernel [0, 2] and stride [2, 2] have to be positive");
-  EXPECT_EQ(Error(image, {.kernel_width = -1}), "kernel [2, -1] and stride [2, 2] have to be positive");
+  EXPECT_EQ(Error(image, {.kernel = {2, -1}}), "kernel [2, -1] and stride [2, 2] have to be positive");
   EXPECT_EQ(Error(image, {.stride = {0, 2}}), "kernel [2, 2] and stride [0, 2] have to be positive");
-  EXPECT_EQ(Error(image, {.stride_width = -3}), "kernel [2, 2] and stride [2, -3] have to be positive");
+  EXPECT_EQ(Error(image, {.stride = {2, -3}}), "kernel [2, 2] and stride [2, -3] have to be positive");
   const std::string pad = " has to be at least 0 and smaller than kernel [2, 2], so that no window is empty";
   EXPECT_EQ(Error(image, {.pad = {2, 0}}), "pad [2, 0]" + pad);
   EXPECT_EQ(Error(image, {.pad = {0, 2}}), "pad [0, 2]" + pad);
-  EXPECT_EQ(Error(image, {.pad_height = -1}), "pad [-1, 0]" + pad);
-  EXPECT_EQ(Error(image, {.pad_width = -1}), "pad [0, -1]" + pad);
+  EXPECT_EQ(Error(image, {.pad = {-1, 0}}), "pad [-1, 0]" + pad);
+  EXPECT_EQ(Error(image, {.pad = {0, -1}}), "pad [0, -1]" + pad);
   EXPECT_EQ(Error(image, {.kernel = {5, 2}}), "input [1, 4, 5, 2] with pad [0, 0] is smaller than kernel [5, 2]");
   EXPECT_EQ(Error(image, {.kernel = {2, 8}, .pad = {0, 1}}),
             "input [1, 4, 5, 2] with pad [0, 1] is smaller than kernel [2, 8]");

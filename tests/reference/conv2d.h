@@ -27,9 +27,9 @@ std::vector<T> Patches(const ConvGeometry& g, int64_t group, const std::vector<T
         for (int64_t r = 0; r < g.kernel_height; ++r) {
           for (int64_t s = 0; s < g.kernel_width; ++s) {
             for (int64_t c = 0; c < g.group_channels(); ++c) {
-              patches.push_back(PaddedPixel(g, x, padding, n, p * g.stride_height - g.pad_height + r * g.dilation_height,
-                                            q * g.stride_width - g.pad_width + s * g.dilation_width,
-                                            group * g.group_channels() + c));
+              patches.push_back(
+                  PaddedPixel(g, x, padding, n, p * g.stride_height - g.pad_height + r * g.dilation_height,
+                              q * g.stride_width - g.pad_width + s * g.dilation_width, group * g.group_channels() + c));
             }
           }
         }

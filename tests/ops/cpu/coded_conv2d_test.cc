@@ -1,4 +1,5 @@
-// coded_conv2d against the convolution of the codes, tap by tap: exact for bit planes and bytes, on every instruction set.
+// coded_conv2d against the convolution of the codes, tap by tap: exact for bit planes and bytes, on every instruction
+// set.
 
 #include <cstdint>
 #include <utility>
@@ -21,9 +22,9 @@ constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; 
 
 // Images and filters that take turns. 1 to 64 passes over planes, all forms, weights of 8 bits.
 constexpr std::pair<Encoding, Encoding> kEncodings[] = {
-    {Symmetric(8), kBinary},       {kTernary, kTernary},   {kTernary, kBinary},          {kBinary, kTernary},
-    {Unsigned(2), Symmetric(3)},   {kBinary, kBinary},     {Unsigned(4), Symmetric(8)},  {Symmetric(2), Unsigned(2)},
-    {Symmetric(5), Unsigned(1)},   {kBinary, Symmetric(7)}, {Unsigned(8), Symmetric(8)},
+    {Symmetric(8), kBinary},     {kTernary, kTernary},    {kTernary, kBinary},         {kBinary, kTernary},
+    {Unsigned(2), Symmetric(3)}, {kBinary, kBinary},      {Unsigned(4), Symmetric(8)}, {Symmetric(2), Unsigned(2)},
+    {Symmetric(5), Unsigned(1)}, {kBinary, Symmetric(7)}, {Unsigned(8), Symmetric(8)},
 };
 
 // Stored codes; every other time mostly the least and the largest one, where bytes would overflow.
@@ -62,8 +63,7 @@ Problem MakeProblem(Random& random, const ConvGeometry& g, int turn) {
   TestMatrix<uint8_t> w = RandomCodes(random, w_encoding, g.filters, g.patch_size());
   // Zero; else the largest code's magnitude, either sign, whether there is such a code or not.
   const int32_t largest = static_cast<int32_t>(x_encoding.max_code());
-  const int32_t padding_code =
-      g.padding == Padding::kZero ? 0 : g.padding == Padding::kPlusOne ? largest : -largest;
+  const int32_t padding_code = g.padding == Padding::kZero ? 0 : g.padding == Padding::kPlusOne ? largest : -largest;
   std::vector<int32_t> dots = reference::Conv2d(g, Codes(x_encoding, x), Codes(w_encoding, w), padding_code);
   return {g, x_encoding, w_encoding, padding_code, std::move(x), std::move(w), std::move(dots)};
 }
@@ -78,8 +78,16 @@ const std::vector<Problem>& Problems() {
     // Each pair of encodings with each border, and a kernel that covers it in more than one way.
     for (size_t i = 0; i < std::size(kEncodings); ++i) {
       for (const Padding padding : {Padding::kZero, Padding::kPlusOne, Padding::kMinusOne}) {
-        const ConvGeometry g = {.batch = 2, .height = 5, .width = 4, .channels = 10, .filters = 9, .kernel_height = 3,
-                                .kernel_width = 3, .pad_height = 1, .pad_width = 1, .padding = padding};
+        const ConvGeometry g = {.batch = 2,
+                                .height = 5,
+                                .width = 4,
+                                .channels = 10,
+                                .filters = 9,
+                                .kernel_height = 3,
+                                .kernel_width = 3,
+                                .pad_height = 1,
+                                .pad_width = 1,
+                                .padding = padding};
         problems->push_back(MakeProblem(random, g, static_cast<int>(i)));
       }
     }
@@ -124,8 +132,9 @@ TEST_P(CodedConv2dTest, FloatsAreScaledOnce) {
     const int64_t pixels = problem.geometry.pixels(), filters = problem.geometry.filters;
     std::vector<float> y(problem.dots.size(), -7.5f);
     run({.floats = {y.data(), pixels, filters}, .scale = 0.37f});
-    ExpectSame(pixels, filters, [&](int64_t i, int64_t o) { return y[i * filters + o]; },
-               [&](int64_t i, int64_t o) { return static_cast<float>(problem.dots[i * filters + o]) * 0.37f; });
+    ExpectSame(
+        pixels, filters, [&](int64_t i, int64_t o) { return y[i * filters + o]; },
+        [&](int64_t i, int64_t o) { return static_cast<float>(problem.dots[i * filters + o]) * 0.37f; });
   });
 }
 

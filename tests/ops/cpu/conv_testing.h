@@ -12,20 +12,22 @@
 namespace bitgrad {
 
 inline std::ostream& operator<<(std::ostream& out, const ConvGeometry& g) {
-  return out << "x [" << g.batch << ", " << g.height << ", " << g.width << ", " << g.channels << "], filters " << g.filters
-             << ", kernel " << g.kernel_height << " x " << g.kernel_width << ", stride " << g.stride_height << " x "
-             << g.stride_width << ", pad " << g.pad_height << " x " << g.pad_width << ", dilation " << g.dilation_height
-             << " x " << g.dilation_width << ", groups " << g.groups << ", padding " << static_cast<int>(g.padding);
+  return out << "x [" << g.batch << ", " << g.height << ", " << g.width << ", " << g.channels << "], filters "
+             << g.filters << ", kernel " << g.kernel_height << " x " << g.kernel_width << ", stride "
+             << g.stride_height << " x " << g.stride_width << ", pad " << g.pad_height << " x " << g.pad_width
+             << ", dilation " << g.dilation_height << " x " << g.dilation_width << ", groups " << g.groups
+             << ", padding " << static_cast<int>(g.padding);
 }
 
-// Every kernel with every stride and several borders, with channels, filters and paddings taking turns; then what is left:
-// dilation, groups, unequal axes, borders wider than the image, many small images.
+// Every kernel with every stride and several borders, with channels, filters and paddings taking turns; then what is
+// left: dilation, groups, unequal axes, borders wider than the image, many small images.
 inline std::vector<ConvGeometry> ConvGeometries() {
   constexpr int64_t kChannels[] = {1, 3, 31, 32, 33, 64, 65, 128, 257};
   constexpr int64_t kFilters[] = {1, 7, 64, 65, 100};
   constexpr Padding kPaddings[] = {Padding::kZero, Padding::kPlusOne, Padding::kZero, Padding::kMinusOne};
   std::vector<ConvGeometry> all;
   int turn = 0;
+  // clang-format off: a geometry in few lines.
   const auto add = [&](ConvGeometry g) {
     if (g.channels == 0) g.channels = kChannels[turn % 9];
     if (g.filters == 0) g.filters = kFilters[turn % 5];
@@ -54,16 +56,16 @@ inline std::vector<ConvGeometry> ConvGeometries() {
   }
   // Groups, with filters per group that are whole words, not so, and single ones.
   for (const int64_t group_filters : {1, 5, 32, 64, 70}) {
-    add({.height = 5, .width = 6, .channels = 2 * 33, .filters = 2 * group_filters, .kernel_height = 3, .kernel_width = 3,
-         .pad_height = 1, .pad_width = 1, .groups = 2});
-    add({.height = 5, .width = 4, .channels = 3 * 64, .filters = 3 * group_filters, .kernel_height = 3, .kernel_width = 2,
-         .stride_width = 2, .pad_height = 1, .pad_width = 1, .dilation_height = 2, .groups = 3});
+    add({.height = 5, .width = 6, .channels = 2 * 33, .filters = 2 * group_filters, .kernel_height = 3,
+         .kernel_width = 3, .pad_height = 1, .pad_width = 1, .groups = 2});
+    add({.height = 5, .width = 4, .channels = 3 * 64, .filters = 3 * group_filters, .kernel_height = 3,
+         .kernel_width = 2, .stride_width = 2, .pad_height = 1, .pad_width = 1, .dilation_height = 2, .groups = 3});
   }
   add({.height = 6, .width = 5, .channels = 8, .filters = 8, .kernel_height = 3, .kernel_width = 3, .pad_height = 1,
        .pad_width = 1, .groups = 8});
   // Axes of their own.
-  add({.height = 4, .width = 15, .channels = 20, .filters = 9, .kernel_height = 1, .kernel_width = 5, .stride_height = 2,
-       .stride_width = 3, .pad_height = 0, .pad_width = 2, .dilation_width = 2});
+  add({.height = 4, .width = 15, .channels = 20, .filters = 9, .kernel_height = 1, .kernel_width = 5,
+       .stride_height = 2, .stride_width = 3, .pad_height = 0, .pad_width = 2, .dilation_width = 2});
   add({.height = 11, .width = 3, .channels = 64, .filters = 33, .kernel_height = 4, .kernel_width = 2, .pad_height = 3,
        .pad_width = 0, .dilation_height = 3});
   // A border wider than the kernel: patches without any pixel; and a kernel larger than the image.
@@ -84,6 +86,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
        .pad_height = 1, .pad_width = 1});
   add({.batch = 2, .height = 16, .width = 17, .channels = 256, .filters = 130, .kernel_height = 3, .kernel_width = 3,
        .pad_height = 1, .pad_width = 1});
+  // clang-format on
   return all;
 }
 

@@ -21,14 +21,12 @@ std::vector<int32_t> Signs(const BitMatrix& bits) {
   return signs;
 }
 
-int32_t PaddingValue(Padding padding) {
-  return padding == Padding::kZero ? 0 : padding == Padding::kPlusOne ? 1 : -1;
-}
+int32_t PaddingValue(Padding padding) { return padding == Padding::kZero ? 0 : padding == Padding::kPlusOne ? 1 : -1; }
 
 class PackedConv2dTest : public CpuKernelTest {
  protected:
-  // Calls body(geometry, x, w, dots) for all geometries; dots is the reference's [N*P*Q, O]. The reference is slow and the
-  // same for all instruction sets.
+  // Calls body(geometry, x, w, dots) for all geometries; dots is the reference's [N*P*Q, O]. The reference is slow and
+  // the same for all instruction sets.
   template <typename Body>
   void ForEachProblem(const Body& body) {
     struct Problem {
@@ -63,8 +61,9 @@ TEST_P(PackedConv2dTest, FloatsAreScaledOnce) {
                              {.floats = {y.data(), g.pixels(), g.filters}, .scale = 0.37f});
       return y;
     });
-    ExpectSame(g.pixels(), g.filters, [&](int64_t i, int64_t o) { return y[i * g.filters + o]; },
-               [&](int64_t i, int64_t o) { return static_cast<float>(dots[i * g.filters + o]) * 0.37f; });
+    ExpectSame(
+        g.pixels(), g.filters, [&](int64_t i, int64_t o) { return y[i * g.filters + o]; },
+        [&](int64_t i, int64_t o) { return static_cast<float>(dots[i * g.filters + o]) * 0.37f; });
   });
 }
 
