@@ -2,8 +2,8 @@
 //
 //   ./bazelw run //bench:data_loader
 //
-// Names: WORKLOAD/workers:W, W threads that prepare batches. Images are 32x32 RGB, random, in batches of 100, shuffled; an
-// iteration is an epoch of 5,000. Workloads:
+// Names: WORKLOAD/workers:W, W threads that prepare batches. Images are 32x32 RGB, random, in batches of 100, shuffled;
+// an iteration is an epoch of 5,000. Workloads:
 //   Memcpy      the baseline: the floats of the images copied, on one thread, as many bytes as a batch has
 //   Plain       pixels to floats
 //   CropFlip    crop(4), flip

@@ -1,4 +1,5 @@
-// Calls in recipes, "crop(4)", "flip", "jitter(0.4,0.4,0.4)": a name and numbers, read against a list of the known ones.
+// Calls in recipes, "crop(4)", "flip", "jitter(0.4,0.4,0.4)": a name and numbers, read against a list of the known
+// ones.
 
 #ifndef BITGRAD_DATA_CALL_H_
 #define BITGRAD_DATA_CALL_H_

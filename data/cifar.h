@@ -1,7 +1,8 @@
-// CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning multiple layers of features from tiny images", 2009): photographs, 32x32
-// RGB, 8-bit, 50,000 to train and 10,000 to test, of 10 or 100 classes.
+// CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning multiple layers of features from tiny images", 2009): photographs,
+// 32x32 RGB, 8-bit, 50,000 to train and 10,000 to test, of 10 or 100 classes.
 //
-// Read from the binary version's files, each plain or gzipped, in data_dir or in the directory that the archive unpacks to:
+// Read from the binary version's files, each plain or gzipped, in data_dir or in the directory that the archive unpacks
+// to:
 //
 //   cifar10    [cifar-10-batches-bin/]data_batch_1.bin .. data_batch_5.bin, test_batch.bin
 //   cifar100   [cifar-100-binary/]train.bin, test.bin
@@ -20,10 +21,10 @@
 
 namespace bitgrad {
 
-// Use data_dir, split and limit of `options`. Files may hold fewer records than the published ones, not more. Errors name
-// the file and what to do: NotFound without data_dir or where a file is missing, with all names and where they were looked
-// for; DataLoss where a file's size is no multiple of a record's, it is empty or damaged; InvalidArgument where it has too
-// many records or a label, whose record is named, is out of range.
+// Use data_dir, split and limit of `options`. Files may hold fewer records than the published ones, not more. Errors
+// name the file and what to do: NotFound without data_dir or where a file is missing, with all names and where they
+// were looked for; DataLoss where a file's size is no multiple of a record's, it is empty or damaged; InvalidArgument
+// where it has too many records or a label, whose record is named, is out of range.
 absl::StatusOr<Dataset> LoadCifar10(const LoadOptions& options);
 absl::StatusOr<Dataset> LoadCifar100(const LoadOptions& options);
 

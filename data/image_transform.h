@@ -3,8 +3,8 @@
 //   std::vector<std::shared_ptr<const ImageTransform>> augmentation = {
 //       std::make_shared<RandomCrop>(4), std::make_shared<RandomFlip>()};
 //
-// Transforms work on bytes, in place, before pixels become floats: what the net sees in training is pixels, as in use, so
-// that a packed first layer gets integers from both (normalize.h).
+// Transforms work on bytes, in place, before pixels become floats: what the net sees in training is pixels, as in use,
+// so that a packed first layer gets integers from both (normalize.h).
 
 #ifndef BITGRAD_DATA_IMAGE_TRANSFORM_H_
 #define BITGRAD_DATA_IMAGE_TRANSFORM_H_
@@ -19,8 +19,8 @@
 
 namespace bitgrad {
 
-// The random numbers of one image, in the order of their use. They are a function of (seed, epoch, example) alone, so that
-// neither threads nor a resumed run change them.
+// The random numbers of one image, in the order of their use. They are a function of (seed, epoch, example) alone, so
+// that neither threads nor a resumed run change them.
 class RandomDraws {
  public:
   RandomDraws(uint64_t seed, int64_t epoch, int64_t example)

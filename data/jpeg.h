@@ -1,5 +1,5 @@
-// JPEG files to pixels, by libjpeg-turbo. Its errors, which it reports by jumping out of its functions, become absl::Status
-// here and nowhere else.
+// JPEG files to pixels, by libjpeg-turbo. Its errors, which it reports by jumping out of its functions, become
+// absl::Status here and nowhere else.
 
 #ifndef BITGRAD_DATA_JPEG_H_
 #define BITGRAD_DATA_JPEG_H_
@@ -13,8 +13,8 @@
 namespace bitgrad {
 
 // The image as RGB; grey ones get three equal channels. DataLoss where data are missing or damaged (what libjpeg would
-// fill in with grey and a warning), InvalidArgument where the bytes are no JPEG or one that cannot become RGB (CMYK), or
-// where a side exceeds 2^14 pixels. The messages name no file: the caller knows it.
+// fill in with grey and a warning), InvalidArgument where the bytes are no JPEG or one that cannot become RGB (CMYK),
+// or where a side exceeds 2^14 pixels. The messages name no file: the caller knows it.
 absl::StatusOr<Image> DecodeJpeg(absl::Span<const uint8_t> bytes);
 
 }  // namespace bitgrad

@@ -1,5 +1,5 @@
-// CheckMatFile: that nothing is missing from a MATLAB 5 file. matio, which reads their variables, gives back whatever there
-// is of a truncated or damaged one.
+// CheckMatFile: that nothing is missing from a MATLAB 5 file. matio, which reads their variables, gives back whatever
+// there is of a truncated or damaged one.
 //
 //   file    = 116 bytes of text "MATLAB 5.0 MAT-file, ...", 8 bytes, version, "IM" where little-endian; element, ...
 //   element = type uint32, size uint32, size bytes; those of type 15 are zlib streams
@@ -14,8 +14,8 @@
 namespace bitgrad {
 
 // Walks over all elements and inflates the compressed ones, which compares their checksums. Errors name the file:
-// NotFound and PermissionDenied as the system says; InvalidArgument for a file of another kind; DataLoss where the elements
-// do not fill the file, there is none, or a compressed one is damaged.
+// NotFound and PermissionDenied as the system says; InvalidArgument for a file of another kind; DataLoss where the
+// elements do not fill the file, there is none, or a compressed one is damaged.
 absl::Status CheckMatFile(const std::string& path);
 
 }  // namespace bitgrad

@@ -24,9 +24,10 @@ namespace bitgrad {
 template <typename T>
 class PrefetchQueue {
  public:
-  // Starts to call `fill` on own threads, each index 0, 1, 2, ... once: it makes the slot that value and returns true, or
-  // returns false where there is no such value; then there are none behind it either. Up to `depth` values are ready at a
-  // time. With several workers `fill` runs for different indices at the same time. REQUIRES: depth > 0, workers > 0.
+  // Starts to call `fill` on own threads, each index 0, 1, 2, ... once: it makes the slot that value and returns true,
+  // or returns false where there is no such value; then there are none behind it either. Up to `depth` values are ready
+  // at a time. With several workers `fill` runs for different indices at the same time. REQUIRES: depth > 0, workers >
+  // 0.
   PrefetchQueue(int depth, int workers, std::function<bool(int64_t, T*)> fill)
       : slots_(depth + 1),  // one more: the value in the consumer's hands
         fill_(std::move(fill)) {

@@ -1,7 +1,7 @@
-// Preprocessing: what is done to images, once they are floats in [-1, 1], before a net sees them; in training and in use
-// alike. Unlike augmentation nothing about it is random, and steps may learn from the training images.
+// Preprocessing: what is done to images, once they are floats in [-1, 1], before a net sees them; in training and in
+// use alike. Unlike augmentation nothing about it is random, and steps may learn from the training images.
 //
-//   BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing({"gcn", "zca(0.1)"}));  // preprocessings.h
+//   BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing({"gcn", "zca(0.1)"}));
 //   BITGRAD_RETURN_IF_ERROR(preprocessing.SetShape(train.image_shape()));
 //   preprocessing.Fit(train, parts.train, /*threads=*/2);
 //   preprocessing.Apply(images);  // [batch, features]
@@ -32,7 +32,8 @@ struct LearnedTensor {
 class PreprocessingStep {
  public:
   using Visitor = absl::FunctionRef<void(MatrixView<float>)>;
-  // Calls the visitor with all training images in blocks, always the same, each image a row. The visitor may change them.
+  // Calls the visitor with all training images in blocks, always the same, each image a row. The visitor may change
+  // them.
   using Images = absl::FunctionRef<void(Visitor)>;
 
   virtual ~PreprocessingStep() = default;
@@ -60,8 +61,9 @@ class Preprocessing {
 
   // Of the images to come. InvalidArgument where a step cannot take them, and for extents that are not positive.
   absl::Status SetShape(const ImageShape& shape);
-  // Each step learns from the range's images as the steps before leave them. The result is a function of the images alone,
-  // but for the rounding of float products. REQUIRES: SetShape() with the data set's shape; the range is within it.
+  // Each step learns from the range's images as the steps before leave them. The result is a function of the images
+  // alone, but for the rounding of float products. REQUIRES: SetShape() with the data set's shape; the range is within
+  // it.
   void Fit(const Dataset& dataset, const ExampleRange& range, int threads);
   // All that the steps have learned, for checkpoints: "preprocessing1/mean", numbered from 0 in the order of the steps.
   std::vector<LearnedTensor> learned() const;

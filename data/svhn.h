@@ -1,6 +1,6 @@
 // SVHN, the Street View House Numbers in their cropped format (Netzer et al., "Reading digits in natural images with
-// unsupervised feature learning", 2011): digits, 32x32 RGB, 8-bit, 10 classes; 73,257 to train, 531,131 easier ones more to
-// train, 26,032 to test.
+// unsupervised feature learning", 2011): digits, 32x32 RGB, 8-bit, 10 classes; 73,257 to train, 531,131 easier ones
+// more to train, 26,032 to test.
 //
 // Read from MATLAB files in one directory, train_32x32.mat, extra_32x32.mat (svhn_extra) and test_32x32.mat, each with
 //

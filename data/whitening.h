@@ -1,5 +1,5 @@
-// Whitening of images, as Coates, Ng and Lee ("An analysis of single-layer networks in unsupervised feature learning", 2011)
-// and Goodfellow et al. ("Maxout networks", 2013) prepare CIFAR-10: contrast normalization, then ZCA.
+// Whitening of images, as Coates, Ng and Lee ("An analysis of single-layer networks in unsupervised feature learning",
+// 2011) and Goodfellow et al. ("Maxout networks", 2013) prepare CIFAR-10: contrast normalization, then ZCA.
 
 #ifndef BITGRAD_DATA_WHITENING_H_
 #define BITGRAD_DATA_WHITENING_H_

@@ -1,7 +1,8 @@
 // Freezes the model of a checkpoint.
 //
-// Where the recipe preprocesses images with "mean_std" alone, that becomes part of the packed model, which takes pixels.
-// With other preprocessing it takes floats: images as data/preprocessing.h leaves them, by what the checkpoint holds.
+// Where the recipe preprocesses images with "mean_std" alone, that becomes part of the packed model, which takes
+// pixels. With other preprocessing it takes floats: images as data/preprocessing.h leaves them, by what the checkpoint
+// holds.
 
 #ifndef BITGRAD_EXPORT_FREEZE_CHECKPOINT_H_
 #define BITGRAD_EXPORT_FREEZE_CHECKPOINT_H_

@@ -28,7 +28,8 @@ struct NetworkInfo {
 absl::Span<const NetworkInfo> AllNetworks();
 
 // The recipe's network for batches [batch, features] of such images and `classes` outputs, its parameters in `store`.
-// Networks of convolutions reshape their input to [batch, height, width, channels]. Errors name the field (an unknown quantizer, a width of zero).
+// Networks of convolutions reshape their input to [batch, height, width, channels]. Errors name the field (an unknown
+// quantizer, a width of zero).
 absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, const ImageShape& image,
                                                    int64_t classes, ParameterStore& store);
 

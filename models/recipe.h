@@ -31,9 +31,9 @@ absl::Span<const BuiltInRecipe> BuiltInRecipes();
 // listed), an unreadable file, a syntax error or unknown field (file, line and column are named).
 absl::StatusOr<recipe::Recipe> LoadRecipe(const std::string& name_or_path);
 
-// Sets one field: "path.to.field=value". A repeated field takes values separated by commas (those in
-// brackets aside), and replaces what was there. Errors name the part of the path that does not exist, with the fields there are, or the value that does
-// not fit the field's type.
+// Sets one field: "path.to.field=value". A repeated field takes values separated by commas (those in brackets aside),
+// and replaces what was there. Errors name the part of the path that does not exist, with the fields there are, or the
+// value that does not fit the field's type.
 absl::Status SetField(absl::string_view assignment, recipe::Recipe& recipe);
 
 // Whether sizes, counts and rates make sense; names the field that does not, and its value.

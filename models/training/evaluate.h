@@ -19,7 +19,8 @@ absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& 
 // Rows of `logits` whose largest value is not at the label.
 absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels);
 
-// The share of wrong examples in the range; NaN for an empty one. The model sees images after `preprocessing`, null: none.
+// The share of wrong examples in the range; NaN for an empty one. The model sees images after `preprocessing`, null:
+// none.
 absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset,
                                  const ExampleRange& range,
                                  std::shared_ptr<const Preprocessing> preprocessing = nullptr);

@@ -1,5 +1,5 @@
-// A model with the parameters that it uses, and what is done to images before it: what training builds, and evaluation and
-// freezing load.
+// A model with the parameters that it uses, and what is done to images before it: what training builds, and evaluation
+// and freezing load.
 
 #ifndef BITGRAD_MODELS_TRAINING_MODEL_BUNDLE_H_
 #define BITGRAD_MODELS_TRAINING_MODEL_BUNDLE_H_

@@ -18,7 +18,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Random images: noise of its own in every value, on top of a gradient and a brightness that all values of an image share.
+// Random images: noise of its own in every value, on top of a gradient and a brightness that all values of an image
+// share.
 Dataset MakeDataset(int64_t count, const ImageShape& shape) {
   Dataset dataset{"test", Tensor({count, shape.height, shape.width, shape.channels}, DType::kUint8),
                   Tensor::Zeros(Shape({count}), DType::kInt32), 1};

@@ -1,4 +1,5 @@
-// Freezing checkpoints whose recipes preprocess images: what the packed model takes, and that its answers are the graph's.
+// Freezing checkpoints whose recipes preprocess images: what the packed model takes, and that its answers are the
+// graph's.
 
 #include "export/freeze_checkpoint.h"
 

@@ -201,9 +201,12 @@ TEST(TrainerDataTest, ThePreprocessingOfACheckpointIsThatOfTheRun) {
   const auto bundle = LoadModel(*best);
   const auto preprocessing = LoadPreprocessing(*best);
   ASSERT_TRUE(bundle.ok() && preprocessing.ok()) << preprocessing.status();
+  const auto train = LoadDataset("digits", {.split = Split::kTrain, .limit = 600});
   const auto test = LoadDataset("digits", {.split = Split::kTest, .limit = 600});
-  ASSERT_TRUE(test.ok());
+  ASSERT_TRUE(train.ok() && test.ok());
   ExecContext context({.threads = 1});
+  EXPECT_EQ(*ErrorRate(context, *bundle->model, *train, {500, 600}, *preprocessing),
+            result->best.valid_error());
   const ExampleRange all = AllExamples(*test);
   EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, all, *preprocessing),
             result->best.test_error());

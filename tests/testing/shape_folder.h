@@ -10,8 +10,9 @@
 
 namespace bitgrad {
 
-// DIR/train and DIR/val with the classes "disc", "ring" and "square", so many files of each: bright shapes at random places
-// on dark backgrounds, of different sizes and proportions, the longer side `side` pixels. A function of its arguments.
+// DIR/train and DIR/val with the classes "disc", "ring" and "square", so many files of each: bright shapes at random
+// places on dark backgrounds, of different sizes and proportions, the longer side `side` pixels. A function of its
+// arguments.
 void WriteShapeFolder(const std::string& directory, int train_per_class, int val_per_class,
                       int64_t side = 48, uint64_t seed = 1);
 
