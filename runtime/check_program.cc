@@ -126,8 +126,8 @@ absl::Status Checker::CheckOperands(const Instruction& instruction) {
     }
     const PackedValue& value = program_.values[id];
     if (value.is_bits && !ReadsBits(instruction, value)) {
-      return Error("operands: value ", id, " is bits, which only linear, conv2d, max_pool and reshape can read, images of "
-                   "bits all but linear, vectors of bits all");
+      return Error("operands: value ", id, " is bits, which only linear, conv2d, max_pool and reshape can read, and a linear "
+                   "no images");
     }
   }
   return absl::OkStatus();

@@ -270,8 +270,8 @@ TEST_F(SetFieldTest, NetworkErrorsNameTheField) {
     const char* field;
     const char* reason;
   } cases[] = {
-      {"model.mlp.hidden=8,0", "model.mlp.hidden", "width 0"},
-      {"model.mlp.hidden=-8", "model.mlp.hidden", "width -8"},
+      {"model.mlp.hidden=8,0", "model.mlp.hidden", "0 has to be positive"},
+      {"model.mlp.hidden=-8", "model.mlp.hidden", "-8 has to be positive"},
       {"model.mlp.weight_quantizer=sing", "model.mlp.weight_quantizer", "'sing'"},
       {"model.mlp.input_quantizer=k_bit(99)", "model.mlp.input_quantizer", "k_bit(99)"},
       {"model.mlp.activation_quantizer=x", "model.mlp.activation_quantizer", "'x'"},

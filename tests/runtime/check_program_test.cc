@@ -182,7 +182,7 @@ TEST(CheckProgramTest, LinearAndBatchNorm) {
            [](Header& h) { LinearOf(h, 0).mutable_threshold()->set_thresholds(4); }},
           {"linear.threshold.flips: blob 1 (fc1/thresholds) is INT32 [65], not FLAGS [65]",
            [](Header& h) { LinearOf(h, 0).mutable_threshold()->set_flips(1); }},
-          {"instruction 3 (bn3): operands: value 1 is bits, which only linear can read",
+          {"instruction 3 (bn3): operands: value 1 is bits, which only linear, conv2d, max_pool and reshape can read",
            [](Header& h) { h.mutable_instructions(3)->set_operands(0, 1); }},
           {"batch_norm.gamma: there is no blob 99",
            [](Header& h) { h.mutable_instructions(3)->mutable_batch_norm()->set_gamma(99); }},
@@ -222,9 +222,12 @@ TEST(CheckProgramTest, TheOtherInstructions) {
            }},
           {"binary.constant: there is no blob -5",
            [](Header& h) { h.mutable_instructions(10)->mutable_binary()->set_constant(-5); }},
-          {"binary.constant: blob 0 (bn/mean) is FLOAT32 [48], not the floats of an example of "
-           "shape [2, 48]",
-           [](Header& h) { h.mutable_instructions(10)->mutable_binary()->set_constant(0); }},
+          {"instruction 10 (shift): binary.constant: blob 0 (bn/mean) is FLOAT32 [48], not the floats of an example of shape "
+           "[2, 12] or of its last dimension",
+           [](Header& h) {
+             h.mutable_instructions(10)->set_operands(0, 0);
+             h.mutable_instructions(10)->mutable_binary()->set_constant(0);
+           }},
           {"reshape.shape: shape has 0 dimensions",
            [](Header& h) { h.mutable_instructions(13)->mutable_reshape()->clear_shape(); }},
           {"reshape.shape: [13] has not the elements of [2, 6]",
@@ -235,6 +238,47 @@ TEST(CheckProgramTest, TheOtherInstructions) {
 }
 
 // Doubling by concat: 2^n features from n instructions of a few bytes.
+TEST(CheckProgramTest, Images) {
+  // 0 conv1, 1 pool, 2 conv2, 3 mean, 4 flat, 5 fc.
+  const auto conv = [](Header& h, int i) { return h.mutable_instructions(i)->mutable_conv2d(); };
+  const auto pool = [](Header& h) { return h.mutable_instructions(1)->mutable_max_pool(); };
+  ExpectMessages(
+      ImageModel(),
+      {
+          {"instruction 0 (conv1): conv2d.kernel_width: 0 is not in [1, 1048576]",
+           [&](Header& h) { conv(h, 0)->clear_kernel_width(); }},
+          {"conv2d.stride_height: -1 is not in [1, 1048576]", [&](Header& h) { conv(h, 0)->set_stride_height(-1); }},
+          {"conv2d.pad_width: -1 is not in [0, 1048576]", [&](Header& h) { conv(h, 0)->set_pad_width(-1); }},
+          {"conv2d.padding: 7 is unknown",
+           [&](Header& h) { conv(h, 0)->set_padding(static_cast<packed::Conv2d::Padding>(7)); }},
+          {"conv2d.weight: its shape [65, 27] does not go with images of shape [6, 5, 3], a kernel of [3, 3] and 3 groups",
+           [&](Header& h) { conv(h, 0)->set_groups(3); }},
+          {"the kernel spans [21, 3], more than the padded image [8, 7]",
+           [&](Header& h) { conv(h, 0)->set_dilation_height(10); }},
+          {"conv2d.input_quantizer: unknown quantizer 'x'", [&](Header& h) { conv(h, 0)->set_input_quantizer("x"); }},
+          {"conv2d.input_quantizer: 'k_bit(2)' is not binary, but the operand is bits",
+           [&](Header& h) { conv(h, 2)->set_input_quantizer("k_bit(2)"); }},
+          {"conv2d.scale: with a threshold there is none", [&](Header& h) { conv(h, 0)->set_scale(1); }},
+          {"conv2d.scale is not finite", [&](Header& h) { conv(h, 2)->set_scale(kNan); }},
+          {"conv2d.weight: there is no blob 99", [&](Header& h) { conv(h, 0)->set_weight(99); }},
+          {"operands: shape [90] is no image [height, width, channels]",
+           [&](Header& h) {
+             h.mutable_input()->clear_shape();
+             h.mutable_input()->add_shape(90);
+           }},
+          {"instruction 1 (pool): max_pool: kernel_height: 0 is not in [1, 1048576]",
+           [&](Header& h) { pool(h)->clear_kernel_height(); }},
+          {"max_pool: pad [2, 0] is not smaller than the kernel [2, 2]", [&](Header& h) { pool(h)->set_pad_height(2); }},
+          {"max_pool: the kernel spans [9, 2], more than the padded image [6, 5]",
+           [&](Header& h) { pool(h)->set_kernel_height(9); }},
+          {"max_pool.flips: there is no blob 99", [&](Header& h) { pool(h)->set_flips(99); }},
+          {"instruction 3 (mean): operands: value 1 is bits",
+           [](Header& h) { h.mutable_instructions(3)->set_operands(0, 1); }},
+          {"instruction 5 (fc): operands: value 2 is bits",
+           [](Header& h) { h.mutable_instructions(5)->set_operands(0, 2); }},
+      });
+}
+
 TEST(CheckProgramTest, MemoryIsBounded) {
   const auto status_of = [](int64_t features, int doublings) {
     PackedModelWriter writer;

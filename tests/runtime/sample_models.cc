@@ -184,6 +184,33 @@ SampleModel EveryInstructionModel() {
   return model;
 }
 
+SampleModel ImageModel() {
+  SampleModel model{.name = "images"};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {6, 5, 3});
+  ConvSpec conv;
+  conv.geometry = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1};
+  conv.product.weight = AddWeight(writer, "conv1/weight", {EncodingKind::kBinary, 1}, 65, 27, 1);
+  conv.product.input_quantizer = "k_bit(8)";
+  AddThreshold(writer, "conv1", 65, 27 * 255, 2, conv.product);
+  int value = writer.AddConv2d("conv1", kInputValue, conv);
+  std::vector<uint8_t> flips(65);
+  for (size_t c = 0; c < flips.size(); ++c) flips[c] = c % 2;
+  const PoolGeometry window = {.kernel_height = 2, .kernel_width = 2, .stride_height = 2, .stride_width = 2};
+  value = writer.AddMaxPool("pool", value, window, writer.AddFlags("pool/flips", flips));
+  ConvSpec second;
+  second.geometry = conv.geometry;
+  second.geometry.padding = Padding::kPlusOne;
+  second.product = {.weight = AddWeight(writer, "conv2/weight", {EncodingKind::kBinary, 1}, 7, 9 * 65, 3),
+                    .input_quantizer = "sign",
+                    .scale = 0.37f};
+  value = writer.AddConv2d("conv2", value, second);
+  value = writer.AddAveragePool("mean", value, {.kernel_height = 3, .kernel_width = 2});
+  value = writer.AddReshape("flat", value, {7});
+  writer.AddLinear("fc", value, {.weight = AddWeight(writer, "fc/weight", {EncodingKind::kFloat, 32}, 4, 7, 4)});
+  return model;
+}
+
 std::vector<SampleModel> AllSampleModels() {
   const Encoding binary{EncodingKind::kBinary, 1};
   const Encoding ternary{EncodingKind::kTernary, 2};

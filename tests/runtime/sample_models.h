@@ -41,6 +41,10 @@ SampleModel ReshapedInputModel();
 // linear on the last of two dimensions.
 SampleModel EveryInstructionModel();
 
+// Input [6, 5, 3]: 8-bit pixels x binary convolution, thresholds -> max pooling of bits with flips -> binary x binary
+// convolution -> average pooling -> reshape -> linear.
+SampleModel ImageModel();
+
 std::vector<SampleModel> AllSampleModels();
 
 }  // namespace bitgrad
