@@ -17,8 +17,8 @@ python=${PYTHON:-python3}
 failed=0
 
 # Everything but the peers' own runs is built before anything is timed.
-./bazelw build //bench:coded_gemm //bench:data_loader //bench:pack //bench:packed_conv2d //bench:packed_gemm \
-  //bench:packed_mlp //bench:sign_gemm //bench:training_step || exit 1
+./bazelw build //bench:coded_gemm //bench:data_loader //bench:pack //bench:packed_conv2d //bench:packed_conv_net \
+  //bench:packed_gemm //bench:packed_mlp //bench:sign_gemm //bench:training_step || exit 1
 bin=$PWD/bazel-bin/bench
 
 # part NAME COMMAND...: what it prints goes to NAME.txt.
@@ -42,6 +42,7 @@ suite packed_gemm_square packed_gemm 3 0.2 --benchmark_filter=/square/
 suite packed_gemm_layers packed_gemm 3 0.03 --benchmark_filter=-/square/
 suite packed_gemm_avx2 packed_gemm 3 0.05 --hwy_target=AVX2 '--benchmark_filter=^Packed/square/n(512|1024|2048)/'
 suite packed_conv2d packed_conv2d 3 0.03
+suite packed_conv_net packed_conv_net 3 0.1
 suite coded_gemm coded_gemm 3 0.03
 suite data_loader data_loader 3 0.5
 suite pack pack 5 0.1

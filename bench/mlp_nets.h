@@ -1,14 +1,10 @@
-// The nets that the suites of whole nets time: 784-W-W-W-10 with batch norm, as float net and binarized, and their
-// input.
+// The nets that the suites of whole nets time: 784-W-W-W-10 with batch norm, as float net and binarized.
 
 #ifndef BITGRAD_BENCH_MLP_NETS_H_
 #define BITGRAD_BENCH_MLP_NETS_H_
 
 #include <cstdint>
 
-#include "core/rng.h"
-#include "core/tensor.h"
-#include "data/normalize.h"
 #include "models/mlp.h"
 #include "ops/quantizers/list.h"
 
@@ -38,20 +34,6 @@ inline MlpOptions BinaryMlp8BitGradients(int64_t width) {
   options.gradient = StochasticRound(8);
   return options;
 }
-
-// A batch of random pixels, as bytes and as the nets take them.
-struct RandomImages {
-  explicit RandomImages(int64_t batch)
-      : pixels({batch, kFeatures}, DType::kUint8), images({batch, kFeatures}, DType::kFloat32) {
-    const RngStream rng{.seed = 3};
-    for (int64_t i = 0; i < pixels.num_elements(); ++i) {
-      pixels.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(RandomWord(rng, static_cast<uint64_t>(i)));
-      images.mutable_data<float>()[i] = NormalizePixel(pixels.data<uint8_t>()[i]);
-    }
-  }
-  Tensor pixels;  // [batch, 784] uint8
-  Tensor images;  // [batch, 784] float32 in [-1, 1]
-};
 
 }  // namespace bitgrad
 

@@ -25,6 +25,7 @@
 #include "bench/bench_main.h"
 #include "bench/last.h"
 #include "bench/mlp_nets.h"
+#include "bench/random_images.h"
 #include "benchmark/benchmark.h"
 #include "core/exec_context.h"
 #include "core/status_macros.h"
@@ -59,7 +60,7 @@ class Training {
  public:
   Training(const Mode& mode, const Size& size)
       : context_({.threads = size.threads}),
-        images_(std::move(RandomImages(size.batch).images)),
+        images_(std::move(RandomImages(size.batch, kFeatures).images)),
         labels_({size.batch}, DType::kInt32),
         model_(store_.Root(), mode.net(size.width)) {
     const RngStream rng{.seed = 3, .stream = 1};

@@ -1,0 +1,70 @@
+// Whole convolutional nets: frozen on packed bits against the same net in float (oneDNN), per batch size.
+//
+//   ./bazelw run //bench:packed_conv_net -- --benchmark_repetitions=5
+//
+// Names: NET/batch:B/threads:T. Nets are recipes with their initial weights: cifar10_float_vgg, the baseline, and
+// cifar10_bnn_vgg, 8-bit pixels in and packed bits inside. Both are run by the interpreter from 8-bit pixels. Counters: images/s;
+// model_bytes, the size of the model file. Logits are compared with the graph's before anything is timed.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "bench/bench_main.h"
+#include "bench/frozen_net.h"
+#include "bench/last.h"
+#include "benchmark/benchmark.h"
+#include "core/status_macros.h"
+#include "data/image_shape.h"
+#include "models/networks.h"
+#include "models/recipe.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr ImageShape kImage = {32, 32, 3};
+constexpr int64_t kClasses = 10;
+
+void Run(benchmark::State& state, const std::string& name, const std::string& recipe_name, int64_t batch, int threads) {
+  static Last<FrozenNet> last;
+  const auto make = [&](ParameterStore& store) -> absl::StatusOr<std::unique_ptr<Model>> {
+    BITGRAD_ASSIGN_OR_RETURN(const recipe::Recipe recipe, LoadRecipe(recipe_name));
+    return MakeNetwork(recipe.model(), kImage, kClasses, store);
+  };
+  const bool exact = recipe_name == "cifar10_bnn_vgg";
+  FrozenNet& net =
+      last.Get(name, [&] { return std::make_unique<FrozenNet>(make, kImage.features(), batch, threads, exact); });
+  if (!net.status().ok()) {
+    state.SkipWithError(std::string(net.status().message()).c_str());
+    return;
+  }
+  const double seconds = SecondsPerIteration(state, [&] {
+    auto logits = net.Run();
+    benchmark::DoNotOptimize(logits);
+  });
+  state.counters["images/s"] = static_cast<double>(batch) / seconds;
+  state.counters["model_bytes"] = static_cast<double>(net.model_bytes());
+}
+
+absl::Status Register() {
+  for (const int64_t batch : {1, 10, 100}) {
+    for (const int threads : {1, 2}) {
+      for (const char* recipe : {"cifar10_float_vgg", "cifar10_bnn_vgg"}) {
+        const std::string name = absl::StrCat(recipe, "/batch:", batch, "/threads:", threads);
+        benchmark::RegisterBenchmark(
+            name.c_str(), [=](benchmark::State& state) { Run(state, name, recipe, batch, threads); })
+            ->UseRealTime()
+            ->Unit(benchmark::kMicrosecond);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace bitgrad
+
+int main(int argc, char** argv) {
+  return bitgrad::BenchMain(argc, argv, [] { return bitgrad::Register(); });
+}
