@@ -20,12 +20,13 @@ namespace {
 constexpr int64_t kPieceBytes = int64_t{32} << 20;
 
 int64_t ExamplesPerPiece(const PackedModel& model) {
-  int64_t features = 0;
+  int64_t bytes = 0;
   for (int id = 0; id <= model.header().instructions_size(); ++id) {
-    features += model.value(id).features();
+    const PackedValue& value = model.value(id);
+    // A float and, where a linear quantizes it, its codes.
+    bytes += value.is_bits ? value.features() / 8 + 1 : 8 * value.features();
   }
-  // A float and, where a linear quantizes it, its codes.
-  return std::max<int64_t>(1, kPieceBytes / (8 * features));
+  return std::max<int64_t>(1, kPieceBytes / bytes);
 }
 
 class ProgramInterpreter final : public Interpreter {
