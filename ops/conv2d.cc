@@ -93,7 +93,9 @@ Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor&
   const Tensor codes = FloatCodes(context, saved.w, saved.filter_rows);
   Tensor dx = NewTensor(sink, saved.x_shape);
   // The border is constant: whatever its value, it takes no gradient.
-  KernelsOf(sink).conv2d_backward_input_f32(context, saved.geometry, dy.data<float>(), codes.data<float>(),
+  ConvGeometry geometry = saved.geometry;
+  geometry.padding = Padding::kZero;
+  KernelsOf(sink).conv2d_backward_input_f32(context, geometry, dy.data<float>(), codes.data<float>(),
                                             dx.mutable_data<float>());
   ScaleInPlace(sink, saved.w.scale, dx);
   return ThroughSurrogate(sink, saved.x_surrogate, std::move(dx), saved.image_rows, saved.x_shape);

@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "models/bireal_net.h"
 #include "models/conv_net.h"
+#include "models/examples/tiny_vgg.h"
 #include "models/layers/activation.h"
 #include "models/layers/batch_norm.h"
 #include "models/layers/conv2d.h"
@@ -134,6 +135,20 @@ TEST(FreezeConvTest, WhatStandsBetween) {
       }
     }
   }
+}
+
+TEST(FreezeConvTest, AModelOfOnesOwn) {
+  std::mt19937 random(5);
+  ParameterStore store(5);
+  TinyVgg net(store.Root());
+  ASSERT_TRUE(store.status().ok()) << store.status();
+  RandomizeBatchNorms(store, random);
+  ExecContext context({.threads = 2});
+  const auto frozen = ExpectBitEqual(context, net, {1, 32 * 32 * 3}, 7, random);
+  ASSERT_NE(frozen, nullptr);
+  // The sum of y and what comes of it is float; so is the sum in front of the last batch norm.
+  EXPECT_EQ(CountOps(*frozen, "conv2d"), 2);
+  EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), 1);
 }
 
 TEST(FreezeConvTest, ResidualNets) {
