@@ -15,6 +15,7 @@ namespace bitgrad {
 namespace {
 
 constexpr int64_t kMaxSide = 1 << 14;
+constexpr int64_t kMaxPixels = 1 << 26;
 
 // Where libjpeg's errors and warnings lead: back to setjmp(), with the message kept.
 struct ErrorTrap {
@@ -59,7 +60,8 @@ bool Decode(absl::Span<const uint8_t> bytes, Decoder& decoder) {
   jpeg_create_decompress(&codec);
   jpeg_mem_src(&codec, bytes.data(), bytes.size());
   jpeg_read_header(&codec, TRUE);
-  decoder.too_large = codec.image_width > kMaxSide || codec.image_height > kMaxSide;
+  decoder.too_large = codec.image_width > kMaxSide || codec.image_height > kMaxSide ||
+                      int64_t{codec.image_width} * codec.image_height > kMaxPixels;
   if (decoder.too_large) return false;
   codec.out_color_space = JCS_RGB;
   // The slow, exact transform: the same pixels on every machine.
@@ -90,7 +92,7 @@ absl::StatusOr<Image> DecodeJpeg(absl::Span<const uint8_t> bytes) {
   if (decoded) return std::move(decoder.image);
   if (decoder.too_large) {
     return absl::InvalidArgumentError(
-        absl::StrCat("it has more than ", kMaxSide, " pixels a side; make it smaller"));
+        absl::StrCat("it has more than ", kMaxSide, " pixels a side, or ", kMaxPixels, " in all; make it smaller"));
   }
   if (no_rgb) return absl::InvalidArgumentError("its colours (CMYK) cannot become RGB; convert it");
   return absl::DataLossError(absl::StrCat("truncated or damaged (", decoder.trap.message, ")"));

@@ -20,6 +20,8 @@ constexpr size_t kHeaderBytes = 128;
 constexpr size_t kTagBytes = 8;
 constexpr uint32_t kCompressed = 15;
 
+constexpr uLong kMaxInflatedBytes = uLong{1} << 32;  // more than any published file holds
+
 // Whether the bytes are one whole zlib stream.
 bool Inflates(absl::Span<const uint8_t> bytes) {
   z_stream stream = {};
@@ -28,7 +30,7 @@ bool Inflates(absl::Span<const uint8_t> bytes) {
   stream.avail_in = static_cast<uInt>(bytes.size());
   std::vector<uint8_t> discarded(1 << 18);
   int code = Z_OK;
-  while (code == Z_OK) {
+  while (code == Z_OK && stream.total_out <= kMaxInflatedBytes) {
     stream.next_out = discarded.data();
     stream.avail_out = static_cast<uInt>(discarded.size());
     code = inflate(&stream, Z_NO_FLUSH);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "absl/strings/ascii.h"
 #include "core/status_macros.h"
 #include "data/preprocessing.h"
 #include "export/freeze.h"
@@ -57,7 +58,7 @@ absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const C
   BITGRAD_ASSIGN_OR_RETURN(const auto preprocessing, LoadPreprocessing(checkpoint));
   const Tensor example = Tensor::Zeros({1, header.features()});
   FreezeOptions options{.name = header.recipe().name(), .data_set = data.name()};
-  if (data.preprocessing_size() == 1 && data.preprocessing(0) == "mean_std") {
+  if (data.preprocessing_size() == 1 && absl::StripAsciiWhitespace(data.preprocessing(0)) == "mean_std") {
     Standardized model(*bundle.model, preprocessing->learned(), header.features());
     return Freeze(context, model, example, options);
   }

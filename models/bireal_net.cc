@@ -33,9 +33,10 @@ std::unique_ptr<Layer> BinaryBody(const Scope& scope, const BiRealNetOptions& op
 std::unique_ptr<Layer> FloatShortcut(const Scope& scope, const BiRealNetOptions& options, int64_t in, int64_t out,
                                      int64_t stride) {
   auto shortcut = std::make_unique<Sequential>();
-  // An odd image has a last window of its own, as the strided convolution has.
+  // The paper's window is 2x2. One of odd size has the extents of the strided convolution for odd images and all strides.
   if (stride > 1) {
-    shortcut->Add<AvgPool2d>(scope / "pool", PoolOptions{.kernel = stride + 1, .stride = stride, .pad = 1});
+    const int64_t window = stride | 1;
+    shortcut->Add<AvgPool2d>(scope / "pool", PoolOptions{.kernel = window, .stride = stride, .pad = window / 2});
   }
   shortcut->Add<Conv2d>(scope / "conv", Conv2dOptions{.in = in, .out = out, .kernel = 1});
   shortcut->Add<BatchNorm2d>(scope / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});

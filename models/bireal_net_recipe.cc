@@ -7,6 +7,14 @@
 #include "ops/quantizers/list.h"
 
 namespace bitgrad {
+namespace {
+
+// More than any net has; below, no product overflows.
+constexpr int64_t kMaxFilters = 1 << 16;
+constexpr int64_t kMaxExtent = 1 << 10;
+constexpr int64_t kMaxBlocks = 1000;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                                int64_t classes, ParameterStore& store) {
@@ -19,17 +27,17 @@ absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Mod
                            .weight = Sign()};
   if (net.has_stem_kernel()) options.stem_kernel = net.stem_kernel();
   if (net.has_stem_stride()) options.stem_stride = net.stem_stride();
-  BITGRAD_RETURN_IF_ERROR(CheckPositive("model.bireal_net.stem_filters", options.stem_filters));
-  BITGRAD_RETURN_IF_ERROR(CheckPositive("model.bireal_net.stem_kernel", options.stem_kernel));
-  BITGRAD_RETURN_IF_ERROR(CheckPositive("model.bireal_net.stem_stride", options.stem_stride));
-  BITGRAD_RETURN_IF_ERROR(CheckPositive("model.bireal_net.stem_pool + 1", options.stem_pool + 1));
+  BITGRAD_RETURN_IF_ERROR(CheckRange("model.bireal_net.stem_filters", options.stem_filters, 1, kMaxFilters));
+  BITGRAD_RETURN_IF_ERROR(CheckRange("model.bireal_net.stem_kernel", options.stem_kernel, 1, kMaxExtent));
+  BITGRAD_RETURN_IF_ERROR(CheckRange("model.bireal_net.stem_stride", options.stem_stride, 1, kMaxExtent));
+  BITGRAD_RETURN_IF_ERROR(CheckRange("model.bireal_net.stem_pool", options.stem_pool, 0, kMaxExtent));
   for (int i = 0; i < net.stage_size(); ++i) {
     const std::string field = absl::StrCat("model.bireal_net.stage[", i, "]");
     BiRealStage stage = {.filters = net.stage(i).filters(), .blocks = net.stage(i).blocks()};
     if (net.stage(i).has_stride()) stage.stride = net.stage(i).stride();
-    BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".filters", stage.filters));
-    BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".blocks", stage.blocks));
-    BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".stride", stage.stride));
+    BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".filters", stage.filters, 1, kMaxFilters));
+    BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".blocks", stage.blocks, 1, kMaxBlocks));
+    BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".stride", stage.stride, 1, kMaxExtent));
     options.stages.push_back(stage);
   }
   BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.bireal_net.activation_quantizer", net.activation_quantizer(),

@@ -8,6 +8,10 @@
 namespace bitgrad {
 namespace {
 
+// More than any net has; below, no product overflows.
+constexpr int64_t kMaxFilters = 1 << 16;
+constexpr int64_t kMaxExtent = 1 << 10;
+
 absl::StatusOr<ConvBlock> ReadBlock(const recipe::ConvNet::Block& recipe, const std::string& field) {
   ConvBlock block = {.filters = recipe.filters()};
   if (recipe.has_kernel()) block.kernel = recipe.kernel();
@@ -16,13 +20,13 @@ absl::StatusOr<ConvBlock> ReadBlock(const recipe::ConvNet::Block& recipe, const 
   block.pool = recipe.pool();
   block.pool_stride = recipe.has_pool_stride() ? recipe.pool_stride() : block.pool;
   if (recipe.has_groups()) block.groups = recipe.groups();
-  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".filters", block.filters));
-  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".kernel", block.kernel));
-  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".stride", block.stride));
-  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".groups", block.groups));
-  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".pad + 1", block.pad + 1));
-  BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".pool + 1", block.pool + 1));
-  if (block.pool > 0) BITGRAD_RETURN_IF_ERROR(CheckPositive(field + ".pool_stride", block.pool_stride));
+  BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".filters", block.filters, 1, kMaxFilters));
+  BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".kernel", block.kernel, 1, kMaxExtent));
+  BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".stride", block.stride, 1, kMaxExtent));
+  BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".groups", block.groups, 1, kMaxFilters));
+  BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".pad", block.pad, 0, block.kernel - 1));
+  BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".pool", block.pool, 0, kMaxExtent));
+  if (block.pool > 0) BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".pool_stride", block.pool_stride, 1, kMaxExtent));
   return block;
 }
 

@@ -28,6 +28,11 @@ absl::Status CheckPositive(absl::string_view field, int64_t value) {
   return InField(field, absl::InvalidArgumentError(absl::StrCat(value, " has to be positive")));
 }
 
+absl::Status CheckRange(absl::string_view field, int64_t value, int64_t least, int64_t most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return InField(field, absl::InvalidArgumentError(absl::StrCat(value, " is not in [", least, ", ", most, "]")));
+}
+
 BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm) {
   BatchNormOptions options;
   if (norm.has_epsilon()) options.epsilon = norm.epsilon();

@@ -25,6 +25,7 @@ absl::Status ReadQuantizer(absl::string_view field, const std::string& text, Qua
 absl::Status ReadActivation(absl::string_view field, const std::string& name, std::string& activation);
 
 absl::Status CheckPositive(absl::string_view field, int64_t value);
+absl::Status CheckRange(absl::string_view field, int64_t value, int64_t least, int64_t most);
 
 BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm);
 

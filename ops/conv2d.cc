@@ -175,12 +175,16 @@ std::string Misfit(const Shape& x, const Shape& w, const ConvOptions& options) {
                         " groups do not match; they have to be [batch, height, width, channels] and [filters, height, "
                         "width, channels / groups], and groups has to divide filters");
   }
-  const auto positive = [](const Extent2d& e) { return e.height > 0 && e.width > 0; };
+  constexpr int64_t kMost = 1 << 20;  // of what CheckConvLimits takes
+  const auto positive = [](const Extent2d& e) {
+    return e.height > 0 && e.width > 0 && e.height <= kMost && e.width <= kMost;
+  };
   if (!positive(options.stride) || !positive(options.dilation) || options.pad.height < 0 || options.pad.width < 0 ||
-      w.dim(1) < 1 || w.dim(2) < 1 || w.dim(3) < 1 || x.dim(0) < 1) {
+      options.pad.height > kMost || options.pad.width > kMost || w.dim(1) < 1 || w.dim(2) < 1 || w.dim(3) < 1 || x.dim(0) < 1) {
     return absl::StrCat("batch ", x.dim(0), ", weight ", w.ToString(), ", stride [", options.stride.height, ", ", options.stride.width,
                         "] and dilation [", options.dilation.height, ", ", options.dilation.width,
-                        "] have to be positive, pad [", options.pad.height, ", ", options.pad.width, "] not negative");
+                        "] have to be positive, pad [", options.pad.height, ", ", options.pad.width,
+                        "] not negative, none above ", kMost);
   }
   const int64_t span_height = options.dilation.height * (w.dim(1) - 1) + 1;
   const int64_t span_width = options.dilation.width * (w.dim(2) - 1) + 1;
@@ -213,10 +217,7 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
   const Quantizer weight = training ? quantizers.weight : quantizers.weight.AtEvaluation(QuantizerRole::kWeight);
 
   const ConvGeometry geometry = GeometryOf(x_shape, w_shape, options);
-  if (input.encoding().kind == EncodingKind::kBinary && weight.encoding().kind == EncodingKind::kBinary &&
-      geometry.patch_size() >= kMaxExactFloatInteger) {
-    return op.Fail("inner dimension ", geometry.patch_size(), " is not below 2^24");
-  }
+  if (const absl::Status limits = CheckConvLimits(geometry); !limits.ok()) return op.Fail(limits.message());
   const auto shared = std::make_shared<Saved>(Saved{
       .geometry = geometry,
       .x_shape = x_shape,

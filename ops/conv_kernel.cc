@@ -1,5 +1,6 @@
 #include "ops/conv_kernel.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -9,7 +10,6 @@
 namespace bitgrad {
 namespace {
 
-constexpr int kMaxPlanes = 8;  // what the kernels take (ops/kernels/coded_gemm.h)
 constexpr int64_t kMinGroupChannels = 32;
 
 // Why it has to be the float convolution; null where integers do.
@@ -17,7 +17,7 @@ const char* WhyFloat(const Encoding& x, const Encoding& w, const ConvGeometry& g
   if (!x.is_integer()) return "float input";
   if (!w.is_integer()) return "float weights";
   if (!DotIsExact(x, w, geometry.patch_size())) return "sums may exceed 2^24";
-  if (x.bits > kMaxPlanes || w.bits > kMaxPlanes) return "codes of more than 8 bits";
+  if (x.bits > kMaxCodeBits || w.bits > kMaxCodeBits) return "codes of more than 8 bits";
   if (!threshold && geometry.groups > 1 && geometry.group_channels() < kMinGroupChannels) return "groups of less than 32 channels";
   return nullptr;
 }
@@ -37,6 +37,39 @@ std::string DescribeConvKernel(const Encoding& x, const Encoding& w, const ConvG
     case ConvKernel::kFloat: break;
   }
   return absl::StrCat("float convolution (", WhyFloat(x, w, geometry, threshold), ")");
+}
+
+absl::Status CheckConvLimits(const ConvGeometry& g) {
+  constexpr double kLimit = kMaxExactFloatInteger;
+  const auto error = [](const auto&... parts) { return absl::InvalidArgumentError(absl::StrCat(parts...)); };
+  // In double: the products of absurd extents have no int64.
+  const double taps = static_cast<double>(g.kernel_height) * static_cast<double>(g.kernel_width);
+  if (!(taps * static_cast<double>(g.group_channels()) < kLimit)) {
+    return error("a kernel of [", g.kernel_height, ", ", g.kernel_width, "] over ", g.group_channels(),
+                 " channels sums up 2^24 terms or more");
+  }
+  const int64_t span_height = g.dilation_height * (g.kernel_height - 1) + 1;
+  const int64_t span_width = g.dilation_width * (g.kernel_width - 1) + 1;
+  if (g.pad_height >= span_height || g.pad_width >= span_width) {
+    return error("pad [", g.pad_height, ", ", g.pad_width, "] has to be smaller than what the kernel spans, [", span_height,
+                 ", ", span_width, "]");
+  }
+  const double image = static_cast<double>(g.height + 2 * g.pad_height) * static_cast<double>(g.width + 2 * g.pad_width) *
+                       static_cast<double>(g.channels);
+  if (!(image < kLimit)) return error("an image with its border has 2^24 elements or more");
+  const double outputs = static_cast<double>(g.out_height()) * static_cast<double>(g.out_width());
+  if (!(outputs * static_cast<double>(g.filters) < kLimit)) return error("the result has 2^24 elements per image or more");
+  if (!g.has_border()) return absl::OkStatus();
+  // Rows, and columns, of outputs that differ in which taps lie at the border.
+  const auto classes = [](int64_t out, int64_t pad) { return static_cast<double>(std::min(out, 2 * pad + 1)); };
+  const double kinds = classes(g.out_height(), g.pad_height) * classes(g.out_width(), g.pad_width);
+  constexpr int64_t kGroup = 64;  // filters, that kernels compute together
+  const double filters = static_cast<double>(g.groups * ((g.group_filters() + kGroup - 1) / kGroup) * kGroup);
+  if (!(kinds * std::max(taps, filters) < kLimit)) {
+    return error("a kernel of [", g.kernel_height, ", ", g.kernel_width, "] with pad [", g.pad_height, ", ", g.pad_width,
+                 "] and ", g.filters, " filters has 2^24 sums at the border or more");
+  }
+  return absl::OkStatus();
 }
 
 bool BorderCode(const Encoding& x, float scale, Padding padding, int32_t* code) {

@@ -7,7 +7,7 @@
 //   otherwise, where a sum may exceed 2^24, or in groups of less than 32 channels (a word would be mostly empty): float, on the
 //   codes where there are any
 //
-// Sums of codes are exact integers in all three, so the answers do not depend on the choice.
+// Sums of codes that stay below 2^24 are exact integers in all three, so the answers do not depend on the choice.
 
 #ifndef BITGRAD_OPS_CONV_KERNEL_H_
 #define BITGRAD_OPS_CONV_KERNEL_H_
@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "core/encoding.h"
 #include "core/exec_context.h"
 #include "ops/kernels/conv2d.h"
@@ -36,6 +37,12 @@ bool BorderCode(const Encoding& x, float scale, Padding padding, int32_t* code);
 // y = convolution of floats, with whatever border.   x, w, y as Conv2dF32; border: the value for padding other than kZero
 void FloatConvolution(ExecContext& context, const ConvGeometry& geometry, float border, const float* x, const float* w,
                       float* y);
+
+// InvalidArgument where kernels would need more than any real convolution does: more than 2^24 - 1 terms in a sum or elements in
+// an image with its border; a border that is as wide as the kernel, so that some windows see nothing of the image; sums at
+// the border (windows that differ in what they see x filters, or x taps) beyond 2^24. REQUIRES: all extents are positive, pads
+// not negative, none above 2^20, and the kernel is not larger than the padded image.
+absl::Status CheckConvLimits(const ConvGeometry& geometry);
 
 // The geometry of an image that has its border already.
 ConvGeometry WithBorderInImage(const ConvGeometry& geometry);

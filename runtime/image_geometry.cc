@@ -5,12 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/status_macros.h"
+#include "ops/conv_kernel.h"
 
 namespace bitgrad {
 namespace {
 
-// More than any image has, and small enough that no product overflows.
-constexpr int32_t kMaxExtent = 1 << 20;
+// More than any image has; the product of three, an image's channels among them, has an int64.
+constexpr int32_t kMaxExtent = 1 << 19;
 
 template <typename... Args>
 absl::Status Error(const Args&... args) {
@@ -77,6 +78,7 @@ absl::StatusOr<ConvGeometry> GeometryOf(const packed::Conv2d& conv, const Shape&
   BITGRAD_RETURN_IF_ERROR(CheckFits(geometry.height + 2 * geometry.pad_height, geometry.width + 2 * geometry.pad_width,
                                     geometry.dilation_height * (geometry.kernel_height - 1) + 1,
                                     geometry.dilation_width * (geometry.kernel_width - 1) + 1));
+  BITGRAD_RETURN_IF_ERROR(CheckConvLimits(geometry));
   return geometry;
 }
 

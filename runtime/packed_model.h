@@ -43,7 +43,7 @@ class PackedModel {
   // Value 0 is the input; value i + 1 is that of instruction i.
   const PackedValue& value(int id) const { return program_.values[id]; }
   const PackedValue& result() const { return program_.values.back(); }
-  // Of a linear or quantize instruction, parsed.
+  // Of a linear, conv2d or quantize instruction, parsed.
   const Quantizer& quantizer(int instruction) const { return program_.quantizers[instruction]; }
 
   // Contents of a blob; the views live as long as the model.

@@ -78,7 +78,10 @@ std::string CheckEntry(const checkpoint::TensorEntry& entry, absl::Span<const ui
 ImageShape ImageShapeOf(const checkpoint::Header& header) {
   if (header.image_shape_size() == 3) {
     const ImageShape shape{header.image_shape(0), header.image_shape(1), header.image_shape(2)};
-    if (shape.features() == header.features()) return shape;
+    constexpr int64_t kMost = 1 << 20;  // the product of three has an int64
+    const bool sane = shape.height > 0 && shape.width > 0 && shape.channels > 0 && shape.height <= kMost &&
+                      shape.width <= kMost && shape.channels <= kMost;
+    if (sane && shape.features() == header.features()) return shape;
   }
   return {1, header.features(), 1};
 }

@@ -55,11 +55,12 @@ HWY_INLINE void MaxRow(const WindowAxis& height, const WindowAxis& width, int64_
     ForChannels(channels, [&](auto d, int64_t c) HWY_ATTR {
       const hn::RebindToSigned<decltype(d)> di;
       auto best = hn::LoadU(d, x + (rows.begin * width.extent + cols.begin) * channels + c);
-      int32_t first = static_cast<int32_t>(height.Offset(p, rows.begin) * width.kernel + width.Offset(q, cols.begin));
+      // Without argmax windows may have more elements than int32 counts.
+      uint32_t first = static_cast<uint32_t>(height.Offset(p, rows.begin) * width.kernel + width.Offset(q, cols.begin));
       auto where = hn::Set(di, first);
-      for (int64_t h = rows.begin; h < rows.end; ++h, first += static_cast<int32_t>(width.kernel)) {
+      for (int64_t h = rows.begin; h < rows.end; ++h, first += static_cast<uint32_t>(width.kernel)) {
         const float* const row = x + h * width.extent * channels + c;
-        int32_t index = first;
+        uint32_t index = first;
         for (int64_t w = cols.begin; w < cols.end; ++w, ++index) {
           const auto v = hn::LoadU(d, row + w * channels);
           const auto better = Beats(v, best);

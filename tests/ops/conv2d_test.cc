@@ -248,7 +248,16 @@ TEST_F(ConvolutionMisuseTest, Messages) {
             "layer 'conv': conv2d: input [2, 2, 4, 3] with pad [0, 0] is smaller than the kernel, which spans [3, 3]");
   EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 3}, {.stride = 0}),
             "layer 'conv': conv2d: batch 2, weight [8, 3, 3, 3], stride [0, 0] and dilation [1, 1] have to be positive, pad "
-            "[0, 0] not negative");
+            "[0, 0] not negative, none above 1048576");
+  EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 3}, {.pad = 3}),
+            "layer 'conv': conv2d: pad [3, 3] has to be smaller than what the kernel spans, [3, 3]");
+  EXPECT_EQ(Error({1, 4, 4, 3}, {1, 1 << 10, 1 << 10, 3}, {.pad = 1 << 10}).substr(0, 60),
+            "layer 'conv': conv2d: pad [1024, 1024] has to be smaller tha");
+  EXPECT_EQ(Error({1, 2, 2, 1}, {1, 1500, 1500, 1}, {.pad = 1499}),
+            "layer 'conv': conv2d: a kernel of [1500, 1500] with pad [1499, 1499] and 1 filters has 2^24 sums at the border or "
+            "more");
+  EXPECT_EQ(Error({1, 9, 9, 1}, {1, 3, 3, 1}, {.stride = 1 << 10, .pad = 1 << 14, .dilation = 1 << 14}),
+            "layer 'conv': conv2d: an image with its border has 2^24 elements or more");
   EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 3}, {.pad = 1, .padding = Padding::kPlusOne},
                   {.input = *ParseQuantizer("dorefa_weight(1)"), .weight = Sign()}),
             "layer 'conv': conv2d: a border of +1 is no value of input quantizer 'dorefa_weight(1)', whose values are "

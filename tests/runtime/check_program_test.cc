@@ -245,16 +245,18 @@ TEST(CheckProgramTest, Images) {
   ExpectMessages(
       ImageModel(),
       {
-          {"instruction 0 (conv1): conv2d.kernel_width: 0 is not in [1, 1048576]",
+          {"instruction 0 (conv1): conv2d.kernel_width: 0 is not in [1, 524288]",
            [&](Header& h) { conv(h, 0)->clear_kernel_width(); }},
-          {"conv2d.stride_height: -1 is not in [1, 1048576]", [&](Header& h) { conv(h, 0)->set_stride_height(-1); }},
-          {"conv2d.pad_width: -1 is not in [0, 1048576]", [&](Header& h) { conv(h, 0)->set_pad_width(-1); }},
+          {"conv2d.stride_height: -1 is not in [1, 524288]", [&](Header& h) { conv(h, 0)->set_stride_height(-1); }},
+          {"conv2d.pad_width: -1 is not in [0, 524288]", [&](Header& h) { conv(h, 0)->set_pad_width(-1); }},
           {"conv2d.padding: 7 is unknown",
            [&](Header& h) { conv(h, 0)->set_padding(static_cast<packed::Conv2d::Padding>(7)); }},
           {"conv2d.weight: its shape [65, 27] does not go with images of shape [6, 5, 3], a kernel of [3, 3] and 3 groups",
            [&](Header& h) { conv(h, 0)->set_groups(3); }},
           {"the kernel spans [21, 3], more than the padded image [8, 7]",
            [&](Header& h) { conv(h, 0)->set_dilation_height(10); }},
+          {"pad [5, 1] has to be smaller than what the kernel spans, [3, 3]",
+           [&](Header& h) { conv(h, 0)->set_pad_height(5); }},
           {"conv2d.input_quantizer: unknown quantizer 'x'", [&](Header& h) { conv(h, 0)->set_input_quantizer("x"); }},
           {"conv2d.input_quantizer: 'k_bit(2)' is not binary, but the operand is bits",
            [&](Header& h) { conv(h, 2)->set_input_quantizer("k_bit(2)"); }},
@@ -266,7 +268,7 @@ TEST(CheckProgramTest, Images) {
              h.mutable_input()->clear_shape();
              h.mutable_input()->add_shape(90);
            }},
-          {"instruction 1 (pool): max_pool: kernel_height: 0 is not in [1, 1048576]",
+          {"instruction 1 (pool): max_pool: kernel_height: 0 is not in [1, 524288]",
            [&](Header& h) { pool(h)->clear_kernel_height(); }},
           {"max_pool: pad [2, 0] is not smaller than the kernel [2, 2]", [&](Header& h) { pool(h)->set_pad_height(2); }},
           {"max_pool: the kernel spans [9, 2], more than the padded image [6, 5]",
