@@ -94,7 +94,7 @@ TEST(ConvNetsTest, HeldForBackward) {
     return static_cast<int64_t>(context.allocator().live_bytes()) - before;
   };
   const int64_t floats = held(Quantizer(), Quantizer(), "relu"), bits = held(Sign(), Sign(), "identity");
-  EXPECT_LT(bits * 8, floats) << bits << " and " << floats << " bytes";
+  EXPECT_LT(bits * 12, floats) << bits << " and " << floats << " bytes";
 }
 
 TEST(ConvNetsTest, WrongSizesNameTheLayer) {
