@@ -2,44 +2,45 @@
 
 #include <vector>
 
-#include "absl/types/span.h"
 #include "absl/strings/ascii.h"
+#include "absl/types/span.h"
 #include "core/status_macros.h"
 #include "data/preprocessing.h"
 #include "export/freeze.h"
 #include "graph/parameter.h"
 #include "models/training/model_bundle.h"
 #include "ops/arithmetic.h"
+#include "ops/reshape.h"
 
 namespace bitgrad {
 namespace {
 
-// A value per channel, for every pixel of an image.
-Parameter ForEachPixel(const char* name, const Tensor& channels, int64_t features) {
+Parameter Constant(const char* name, const Tensor& value) {
   Parameter parameter;
   parameter.name = name;
   parameter.trainable = false;
-  parameter.value = Tensor(Shape({features}), DType::kFloat32);
-  for (int64_t j = 0; j < features; ++j) {
-    parameter.value.mutable_data<float>()[j] = channels.data<float>()[j % channels.num_elements()];
-  }
+  parameter.value = value.Clone();
   return parameter;
 }
 
 // data/standardization.h as ops, with the same roundings, before the model.
 class Standardized final : public Model {
  public:
-  Standardized(Model& model, absl::Span<const LearnedTensor> learned, int64_t features)
+  // learned: mean and inverse standard deviation of each channel.
+  Standardized(Model& model, absl::Span<const LearnedTensor> learned)
       : model_(model),
-        mean_(ForEachPixel("standardization/mean", *learned[0].tensor, features)),
-        inv_std_(ForEachPixel("standardization/inv_std", *learned[1].tensor, features)) {}
+        mean_(Constant("standardization/mean", *learned[0].tensor)),
+        inv_std_(Constant("standardization/inv_std", *learned[1].tensor)) {}
 
   Var Forward(const Var& x) override {
     Tape& tape = *x.tape();
     Var y;
     {
       const Tape::Layer layer(tape, "standardization");
-      y = Mul(Sub(x, tape.Use(mean_)), tape.Use(inv_std_));
+      const Shape vector = x.shape();
+      const int64_t channels = mean_.value.num_elements();
+      const Var pixels = Reshape(x, {vector.dim(0), vector.dim(1) / channels, channels});
+      y = Reshape(Mul(Sub(pixels, tape.Use(mean_)), tape.Use(inv_std_)), vector);
     }
     return model_.Forward(y);
   }
@@ -59,7 +60,7 @@ absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const C
   const Tensor example = Tensor::Zeros({1, header.features()});
   FreezeOptions options{.name = header.recipe().name(), .data_set = data.name()};
   if (data.preprocessing_size() == 1 && absl::StripAsciiWhitespace(data.preprocessing(0)) == "mean_std") {
-    Standardized model(*bundle.model, preprocessing->learned(), header.features());
+    Standardized model(*bundle.model, preprocessing->learned());
     return Freeze(context, model, example, options);
   }
   options.pixels = preprocessing->empty();
