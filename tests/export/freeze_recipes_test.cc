@@ -28,7 +28,7 @@ struct RecipeCase {
 class FreezeRecipesTest : public testing::TestWithParam<RecipeCase> {};
 
 TEST_P(FreezeRecipesTest, GivesTheGraphsAnswers) {
-  constexpr int64_t kBatch = 12, kClasses = 10;
+  constexpr int64_t kBatch = 1000, kClasses = 10;
   const RecipeCase& c = GetParam();
   std::mt19937 random(7);
   const auto recipe = LoadRecipe(c.name);
