@@ -11,7 +11,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "bench/bench_main.h"
 #include "bench/random_images.h"
+#include "benchmark/benchmark.h"
 #include "core/exec_context.h"
 #include "core/status_macros.h"
 #include "export/freeze.h"
@@ -33,13 +35,23 @@ class FrozenNet {
     status_ = Prepare(make, exact);
   }
 
-  // OK, or why nothing can be timed.
-  const absl::Status& status() const { return status_; }
-  int64_t model_bytes() const { return model_->byte_size(); }
-
-  absl::StatusOr<Tensor> Run() { return interpreter_->RunPixels(input_.pixels.matrix<uint8_t>()); }
+  // Times Run(), with the counters images/s and model_bytes.
+  void Time(benchmark::State& state) {
+    if (!status_.ok()) {
+      state.SkipWithError(std::string(status_.message()).c_str());
+      return;
+    }
+    const double seconds = SecondsPerIteration(state, [&] {
+      auto logits = Run();
+      benchmark::DoNotOptimize(logits);
+    });
+    state.counters["images/s"] = static_cast<double>(input_.pixels.shape().dim(0)) / seconds;
+    state.counters["model_bytes"] = static_cast<double>(model_->byte_size());
+  }
 
  private:
+  absl::StatusOr<Tensor> Run() { return interpreter_->RunPixels(input_.pixels.matrix<uint8_t>()); }
+
   // Float rounding of logits, which batch norm leaves near 1.
   static constexpr float kNear = 1e-3f;
 
@@ -70,7 +82,7 @@ class FrozenNet {
   RandomImages input_;
   std::unique_ptr<PackedModel> model_;
   std::unique_ptr<Interpreter> interpreter_;
-  absl::Status status_;
+  absl::Status status_;  // or why nothing can be timed
 };
 
 }  // namespace bitgrad

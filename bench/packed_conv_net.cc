@@ -35,16 +35,7 @@ void Run(benchmark::State& state, const std::string& name, const std::string& re
   const bool exact = recipe_name == "cifar10_bnn_vgg";
   FrozenNet& net =
       last.Get(name, [&] { return std::make_unique<FrozenNet>(make, kImage.features(), batch, threads, exact); });
-  if (!net.status().ok()) {
-    state.SkipWithError(std::string(net.status().message()).c_str());
-    return;
-  }
-  const double seconds = SecondsPerIteration(state, [&] {
-    auto logits = net.Run();
-    benchmark::DoNotOptimize(logits);
-  });
-  state.counters["images/s"] = static_cast<double>(batch) / seconds;
-  state.counters["model_bytes"] = static_cast<double>(net.model_bytes());
+  net.Time(state);
 }
 
 absl::Status Register() {
