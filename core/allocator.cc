@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "core/check.h"
 
@@ -57,7 +58,16 @@ SizeClass ClassOf(size_t bytes) {
   return {log2 * 4 + static_cast<int>(steps - 5), steps * quarter};
 }
 
+// The inverse.
+size_t BytesOfClass(int index) {
+  if (index <= 4) return index * kAlignment;
+  return (size_t{1} << (index / 4 - 2)) * (index % 4 + 5);
+}
+
 }  // namespace
+
+void Allocator::Zero(void* block, size_t bytes) { std::memset(block, 0, bytes); }
+void Allocator::Copy(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
 
 Allocator& HeapAllocator() {
   static Heap heap;
@@ -65,8 +75,8 @@ Allocator& HeapAllocator() {
 }
 
 PoolAllocator::~PoolAllocator() {
-  for (auto& list : free_) {
-    for (void* block : list) std::free(block);
+  for (int index = 0; index < kClasses; ++index) {
+    for (void* block : free_[index]) source_.Deallocate(block, BytesOfClass(index));
   }
 }
 
@@ -89,7 +99,7 @@ void* PoolAllocator::Allocate(size_t bytes) {
   }
   reserved_bytes_ += size.bytes;
   ++system_allocations_;
-  return SystemAllocate(size.bytes);
+  return source_.Allocate(size.bytes);
 }
 
 void PoolAllocator::Deallocate(void* block, size_t bytes) {

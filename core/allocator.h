@@ -10,6 +10,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/device.h"
@@ -23,12 +25,16 @@ class Allocator {
  public:
   virtual ~Allocator() = default;
 
-  // A block of at least `bytes` bytes, aligned to kAlignment; never null: where the system has no
+  // A block of at least `bytes` bytes, aligned to kAlignment; never null: where the device has no
   // memory left, the process ends with a line that names the bytes asked for. Contents undefined.
   virtual void* Allocate(size_t bytes) = 0;
 
   // Gives back a block of this allocator. `bytes` is what was asked for.
   virtual void Deallocate(void* block, size_t bytes) = 0;
+
+  // Fill and copy blocks of this allocator, in the order of the device's work.
+  virtual void Zero(void* block, size_t bytes);
+  virtual void Copy(void* to, const void* from, size_t bytes);
 
   virtual Device device() const { return Device::kCpu; }
 };
@@ -36,19 +42,23 @@ class Allocator {
 // The process's heap. Stateless and thread-safe.
 Allocator& HeapAllocator();
 
-// Keeps freed blocks in free lists by size class. Not thread-safe: one pool, one thread.
+// Keeps freed blocks of another allocator in free lists by size class. Not thread-safe: one pool, one thread.
 //
 // The pool's owner lets go of it with Abandon(): blocks still out (a gradient that a parameter holds when the
 // context is already gone) keep it alive until the last one comes back.
 class PoolAllocator final : public Allocator {
  public:
-  static PoolAllocator* New() { return new PoolAllocator; }
+  // Of the heap; or of `source`, which lives as long as the pool.
+  static PoolAllocator* New(std::unique_ptr<Allocator> source = nullptr) { return new PoolAllocator(std::move(source)); }
   PoolAllocator(const PoolAllocator&) = delete;
   PoolAllocator& operator=(const PoolAllocator&) = delete;
   void Abandon();
 
   void* Allocate(size_t bytes) override;
   void Deallocate(void* block, size_t bytes) override;
+  void Zero(void* block, size_t bytes) override { source_.Zero(block, bytes); }
+  void Copy(void* to, const void* from, size_t bytes) override { source_.Copy(to, from, bytes); }
+  Device device() const override { return source_.device(); }
 
   size_t live_bytes() const { return live_bytes_; }          // handed out now
   size_t peak_bytes() const { return peak_bytes_; }          // the most ever handed out
@@ -58,9 +68,12 @@ class PoolAllocator final : public Allocator {
 
  private:
   static constexpr int kClasses = 48 * 4;
-  PoolAllocator() = default;
+  explicit PoolAllocator(std::unique_ptr<Allocator> source)
+      : owned_source_(std::move(source)), source_(owned_source_ != nullptr ? *owned_source_ : HeapAllocator()) {}
   ~PoolAllocator() override;
 
+  std::unique_ptr<Allocator> owned_source_;
+  Allocator& source_;
   std::vector<void*> free_[kClasses];
   size_t live_bytes_ = 0;
   size_t peak_bytes_ = 0;

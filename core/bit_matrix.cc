@@ -1,6 +1,5 @@
 #include "core/bit_matrix.h"
 
-#include <cstring>
 #include <utility>
 
 namespace bitgrad {
@@ -25,7 +24,7 @@ BitMatrix::~BitMatrix() {
 
 BitMatrix BitMatrix::Zeros(int64_t rows, int64_t cols, Allocator& allocator) {
   BitMatrix matrix(rows, cols, allocator);
-  std::memset(matrix.words_, 0, matrix.byte_size());
+  allocator.Zero(matrix.words_, matrix.byte_size());
   return matrix;
 }
 

@@ -24,8 +24,8 @@ struct ConstBitMatrixView {
   int64_t cols = 0;
   int64_t stride = 0;  // words from one row to the next
 
-  const uint64_t* row(int64_t i) const { return words + i * stride; }
-  bool bit(int64_t i, int64_t j) const { return row(i)[j / 64] >> (j % 64) & 1; }
+  constexpr const uint64_t* row(int64_t i) const { return words + i * stride; }
+  constexpr bool bit(int64_t i, int64_t j) const { return row(i)[j / 64] >> (j % 64) & 1; }
 };
 
 struct BitMatrixView {
@@ -34,17 +34,17 @@ struct BitMatrixView {
   int64_t cols = 0;
   int64_t stride = 0;
 
-  uint64_t* row(int64_t i) const { return words + i * stride; }
-  operator ConstBitMatrixView() const { return {words, rows, cols, stride}; }  // NOLINT
+  constexpr uint64_t* row(int64_t i) const { return words + i * stride; }
+  constexpr operator ConstBitMatrixView() const { return {words, rows, cols, stride}; }  // NOLINT
 };
 
 class BitMatrix {
  public:
   static constexpr int64_t kWordsPerLine = kAlignment / sizeof(uint64_t);
-  static int64_t WordsPerRow(int64_t cols) {
+  static constexpr int64_t WordsPerRow(int64_t cols) {
     return (cols + 64 * kWordsPerLine - 1) / (64 * kWordsPerLine) * kWordsPerLine;
   }
-  static size_t BytesFor(int64_t rows, int64_t cols) {
+  static constexpr size_t BytesFor(int64_t rows, int64_t cols) {
     return static_cast<size_t>(rows * WordsPerRow(cols)) * sizeof(uint64_t);
   }
 

@@ -5,15 +5,20 @@
 //
 //   ExecContext context({.threads = 2, .seed = 1});
 //   Tape tape(context);
+//
+// On a device other than the CPU it owns a stream: kernels return when their work is enqueued. Where the device cannot be
+// used, status() says why, from the start.
 
 #ifndef BITGRAD_CORE_EXEC_CONTEXT_H_
 #define BITGRAD_CORE_EXEC_CONTEXT_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/status.h"
 #include "core/allocator.h"
 #include "core/device.h"
+#include "core/device_stream.h"
 #include "core/rng.h"
 
 namespace bitgrad {
@@ -35,8 +40,19 @@ class ExecContext {
   Device device() const { return device_; }
   int threads() const { return threads_; }
 
-  // Memory for values of a step and for scratch.
+  // Memory of the device, for values of a step and for scratch.
   PoolAllocator& allocator() { return *allocator_; }
+
+  // The device's queue of work; null on the CPU.
+  DeviceStream* stream() { return stream_; }
+
+  // Copies between the host's memory and the device's (on the CPU both are the same). Upload has read `host` when it returns;
+  // Download returns when the bytes are there.
+  void Upload(void* device, const void* host, size_t bytes);
+  void Download(void* host, const void* device, size_t bytes);
+
+  // Waits for all enqueued work; then status() tells of its errors too. Nothing to wait for on the CPU.
+  const absl::Status& Synchronize();
 
   // Random state. The step counts training tapes: each training-mode Tape (and each Reset of one)
   // takes the next, so two steps never draw the same numbers; a checkpoint stores it.
@@ -57,8 +73,9 @@ class ExecContext {
   int threads_;
   uint64_t seed_;
   uint32_t step_ = 0;
-  PoolAllocator* allocator_ = PoolAllocator::New();
   absl::Status status_;
+  DeviceStream* stream_ = nullptr;  // owned by allocator_
+  PoolAllocator* allocator_;
 };
 
 }  // namespace bitgrad

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "Random123/philox.h"
+#include "core/host_device.h"
 
 namespace bitgrad {
 
@@ -39,7 +40,7 @@ struct RngBlock {
 };
 
 // Four words: elements 4 * block .. 4 * block + 3 of the stream. REQUIRES: block < 2^32.
-inline RngBlock RandomBlock(const RngStream& rng, uint64_t block) {
+BITGRAD_HOST_DEVICE inline RngBlock RandomBlock(const RngStream& rng, uint64_t block) {
   const r123::Philox4x32::ctr_type counter = {{static_cast<uint32_t>(block), rng.step, rng.stream,
                                                static_cast<uint32_t>(rng.purpose)}};
   const r123::Philox4x32::key_type key = {
@@ -48,19 +49,19 @@ inline RngBlock RandomBlock(const RngStream& rng, uint64_t block) {
   return {{words[0], words[1], words[2], words[3]}};
 }
 
-inline uint32_t RandomWord(const RngStream& rng, uint64_t element) {
+BITGRAD_HOST_DEVICE inline uint32_t RandomWord(const RngStream& rng, uint64_t element) {
   return RandomBlock(rng, element / 4).word[element % 4];
 }
 
 // The 24 high bits of a word as a float in [0, 1): every value is exact.
-inline float ToUniform(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+BITGRAD_HOST_DEVICE inline float ToUniform(uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
-inline float Uniform(const RngStream& rng, uint64_t element) {
+BITGRAD_HOST_DEVICE inline float Uniform(const RngStream& rng, uint64_t element) {
   return ToUniform(RandomWord(rng, element));
 }
 
 // In [0, n), by multiplication (bias below n / 2^32). REQUIRES: n > 0.
-inline uint32_t UniformBelow(const RngStream& rng, uint64_t element, uint32_t n) {
+BITGRAD_HOST_DEVICE inline uint32_t UniformBelow(const RngStream& rng, uint64_t element, uint32_t n) {
   return static_cast<uint32_t>(static_cast<uint64_t>(RandomWord(rng, element)) * n >> 32);
 }
 

@@ -1,6 +1,5 @@
 #include "core/tensor.h"
 
-#include <cstring>
 #include <utility>
 
 namespace bitgrad {
@@ -13,13 +12,14 @@ Tensor::Tensor(Shape shape, DType dtype, Allocator& allocator)
 
 Tensor Tensor::Zeros(Shape shape, DType dtype, Allocator& allocator) {
   Tensor tensor(std::move(shape), dtype, allocator);
-  std::memset(tensor.mutable_raw_data(), 0, tensor.byte_size());
+  allocator.Zero(tensor.mutable_raw_data(), tensor.byte_size());
   return tensor;
 }
 
 Tensor Tensor::Clone(Allocator& allocator) const {
+  BITGRAD_CHECK(allocator.device() == device());
   Tensor copy(shape_, dtype_, allocator);
-  std::memcpy(copy.mutable_raw_data(), raw_data(), byte_size());
+  allocator.Copy(copy.mutable_raw_data(), raw_data(), byte_size());
   return copy;
 }
 

@@ -36,7 +36,7 @@ class Tensor {
 
   static Tensor Zeros(Shape shape, DType dtype = DType::kFloat32,
                       Allocator& allocator = HeapAllocator());
-  // Copies `values`. REQUIRES: values.size() == shape.num_elements().
+  // Copies `values`. REQUIRES: values.size() == shape.num_elements(); the allocator is of the CPU.
   template <typename T>
   static Tensor Of(Shape shape, absl::Span<const T> values, Allocator& allocator = HeapAllocator());
 
@@ -82,7 +82,7 @@ class Tensor {
     return {mutable_data<T>(), shape_.rows(), shape_.cols()};
   }
 
-  // A copy of the bytes, on the same device.
+  // A copy of the bytes. REQUIRES: the allocator is of the tensor's device (core/transfer.h goes between devices).
   Tensor Clone(Allocator& allocator = HeapAllocator()) const;
   // Another handle to the same bytes. Whoever aliases a tensor must not write to it afterwards.
   Tensor Alias() const { return Alias(shape_); }

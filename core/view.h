@@ -18,19 +18,19 @@ struct MatrixView {
   int64_t cols = 0;
   int64_t stride = 0;
 
-  MatrixView() = default;
-  MatrixView(T* data, int64_t rows, int64_t cols) : MatrixView(data, rows, cols, cols) {}
-  MatrixView(T* data, int64_t rows, int64_t cols, int64_t stride)
+  constexpr MatrixView() = default;
+  constexpr MatrixView(T* data, int64_t rows, int64_t cols) : MatrixView(data, rows, cols, cols) {}
+  constexpr MatrixView(T* data, int64_t rows, int64_t cols, int64_t stride)
       : data(data), rows(rows), cols(cols), stride(stride) {}
   // A mutable view is usable where a const one is asked for.
   template <typename U, typename = std::enable_if_t<std::is_same_v<const U, T>>>
-  MatrixView(const MatrixView<U>& other)  // NOLINT: implicit by design
+  constexpr MatrixView(const MatrixView<U>& other)  // NOLINT: implicit by design
       : MatrixView(other.data, other.rows, other.cols, other.stride) {}
 
-  T* row(int64_t i) const { return data + i * stride; }
-  T& at(int64_t i, int64_t j) const { return data[i * stride + j]; }
-  bool contiguous() const { return stride == cols || rows <= 1; }
-  int64_t size() const { return rows * cols; }
+  constexpr T* row(int64_t i) const { return data + i * stride; }
+  constexpr T& at(int64_t i, int64_t j) const { return data[i * stride + j]; }
+  constexpr bool contiguous() const { return stride == cols || rows <= 1; }
+  constexpr int64_t size() const { return rows * cols; }
 };
 
 template <typename T>

@@ -21,6 +21,12 @@ def _cuda_object_impl(ctx):
     # Lines of the source for profilers and compute-sanitizer; costs no speed.
     args.add("-lineinfo")
 
+    # constexpr functions are for both sides; lambdas may be kernels' arguments.
+    args.add_all(["--expt-relaxed-constexpr", "--extended-lambda"])
+
+    # The CPU's bits: no fused multiply-add unless written so.
+    args.add("--fmad=false")
+
     # Architectures are independent: compile them at once.
     args.add("--threads=0")
     args.add_all(["-Xcompiler", "-fopenmp,-fPIC,-ffp-contract=off,-Wall"])
@@ -101,4 +107,47 @@ def cuda_object(name, src, hdrs = [], deps = [], copts = [], **kwargs):
             "//conditions:default": ["@bitgrad//tools:no_platform"],
         }),
         **kwargs
+    )
+
+def cuda_kernels(name, srcs, hdrs, deps):
+    """A library of .cu files for the GPU, NAME, and the same files for the tests' emulator, NAME_emulated.
+
+    Args:
+      name: the library's name.
+      srcs: .cu files.
+      hdrs: the headers that they share.
+      deps: cc_library targets whose headers they include.
+    """
+    for src in srcs:
+        stem = src[:-len(".cu")]
+        cuda_object(
+            name = stem + "_cu",
+            src = src,
+            hdrs = hdrs,
+            deps = deps,
+        )
+
+        # A file of another ending, that gcc takes.
+        native.genrule(
+            name = stem + "_emulated",
+            outs = [stem + "_emulated.cc"],
+            cmd = "echo '#include \"%s/%s\"' > $@" % (native.package_name(), src),
+        )
+    native.cc_library(
+        name = name,
+        srcs = [":%s_cu" % src[:-len(".cu")] for src in srcs],
+        deps = deps + ["@local_cuda//:cudart"],
+        target_compatible_with = select({
+            "@local_cuda//:cuda_found": [],
+            "//conditions:default": ["@bitgrad//tools:no_platform"],
+        }),
+    )
+    native.cc_library(
+        name = name + "_emulated",
+        testonly = True,
+        srcs = [":%s_emulated" % src[:-len(".cu")] for src in srcs],
+        hdrs = hdrs,
+        textual_hdrs = srcs,
+        defines = ["BITGRAD_CUDA_EMULATED"],
+        deps = deps + ["//ops/cuda/emulator"],
     )

@@ -21,14 +21,14 @@ enum class EpsilonPlacement : int { kInsideRoot = 1, kOutsideRoot = 2 };
 // What training keeps a moving average of, for evaluation.
 enum class RunningStatistic : int { kVariance = 1, kStd = 2, kInverseStd = 3 };
 
-inline float InverseStd(float variance, float epsilon, EpsilonPlacement placement) {
+constexpr float InverseStd(float variance, float epsilon, EpsilonPlacement placement) {
   return placement == EpsilonPlacement::kInsideRoot ? 1.0f / std::sqrt(variance + epsilon)
                                                     : 1.0f / (std::sqrt(variance) + epsilon);
 }
 
 // The one expression of normalization, for the graph, the runtime and the folding into thresholds alike.
 // Each of its four roundings is monotone in x, so sign(NormalizedValue(x)) changes at most once.
-inline float NormalizedValue(float x, float mean, float inv_std, float gamma, float beta) {
+constexpr float NormalizedValue(float x, float mean, float inv_std, float gamma, float beta) {
   return (x - mean) * inv_std * gamma + beta;
 }
 

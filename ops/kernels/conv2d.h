@@ -37,18 +37,18 @@ struct ConvGeometry {
   int64_t groups = 1;  // divides channels and filters
   Padding padding = Padding::kZero;
 
-  int64_t out_height() const {
+  constexpr int64_t out_height() const {
     return (height + 2 * pad_height - dilation_height * (kernel_height - 1) - 1) / stride_height + 1;
   }
-  int64_t out_width() const {
+  constexpr int64_t out_width() const {
     return (width + 2 * pad_width - dilation_width * (kernel_width - 1) - 1) / stride_width + 1;
   }
-  int64_t pixels() const { return batch * out_height() * out_width(); }                      // of y
-  int64_t group_channels() const { return channels / groups; }                              // C/G
-  int64_t group_filters() const { return filters / groups; }                                // O/G
-  int64_t patch_size() const { return kernel_height * kernel_width * group_channels(); }    // terms of a sum
-  bool has_border() const { return pad_height > 0 || pad_width > 0; }
-  int64_t macs() const { return pixels() * filters * patch_size(); }
+  constexpr int64_t pixels() const { return batch * out_height() * out_width(); }                      // of y
+  constexpr int64_t group_channels() const { return channels / groups; }                              // C/G
+  constexpr int64_t group_filters() const { return filters / groups; }                                // O/G
+  constexpr int64_t patch_size() const { return kernel_height * kernel_width * group_channels(); }    // terms of a sum
+  constexpr bool has_border() const { return pad_height > 0 || pad_width > 0; }
+  constexpr int64_t macs() const { return pixels() * filters * patch_size(); }
 };
 
 // ---- Float. REQUIRES: padding = kZero, or no padding. x [N*H*W, C], w [O, R*S*C/G], y and dy [N*P*Q, O], without gaps.

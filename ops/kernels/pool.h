@@ -22,9 +22,9 @@ struct PoolGeometry {
   int64_t stride_height = 1, stride_width = 1;
   int64_t pad_height = 0, pad_width = 0;
 
-  int64_t out_height() const { return (height + 2 * pad_height - kernel_height) / stride_height + 1; }
-  int64_t out_width() const { return (width + 2 * pad_width - kernel_width) / stride_width + 1; }
-  int64_t pixels() const { return batch * out_height() * out_width(); }  // of y
+  constexpr int64_t out_height() const { return (height + 2 * pad_height - kernel_height) / stride_height + 1; }
+  constexpr int64_t out_width() const { return (width + 2 * pad_width - kernel_width) / stride_width + 1; }
+  constexpr int64_t pixels() const { return batch * out_height() * out_width(); }  // of y
 };
 
 // y = the largest of each window: the first of several, the first NaN where the window has a NaN. Where `argmax` is not null,

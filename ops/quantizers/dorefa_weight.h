@@ -31,14 +31,14 @@ struct DorefaWeightQuantizer : QuantizerBase {
   static float Scale(const QuantizerArgs& args, float statistic) {
     return args.bits == 1 ? statistic : 1.0f / LargestCode(args.bits);
   }
-  static float Code(float x, const QuantizerArgs& args, float statistic, float /*uniform*/) {
+  static constexpr float Code(float x, const QuantizerArgs& args, float statistic, float /*uniform*/) {
     if (args.bits == 1) return SignOf(x);
     // An all-zero tensor has no scale of its own: treat its maximum as 1.
     const float max = statistic > 0.0f ? statistic : 1.0f;
     const float t = std::tanh(x) / (2.0f * max) + 0.5f;
     return SymmetricCode(!(t > 0.0f) ? 0.0f : t < 1.0f ? t : 1.0f, args.bits);
   }
-  static float Surrogate(float x, const QuantizerArgs& args, float statistic) {
+  static constexpr float Surrogate(float x, const QuantizerArgs& args, float statistic) {
     if (args.bits == 1) return 1.0f;
     const float tanh = std::tanh(x);
     return (1.0f - tanh * tanh) / (statistic > 0.0f ? statistic : 1.0f);

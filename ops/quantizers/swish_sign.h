@@ -26,7 +26,7 @@ struct SwishSignQuantizer : QuantizerBase {
   static constexpr float Code(float x, const QuantizerArgs&, float /*statistic*/, float /*uniform*/) {
     return SignOf(x);
   }
-  static float Surrogate(float x, const QuantizerArgs& args, float /*statistic*/) {
+  static constexpr float Surrogate(float x, const QuantizerArgs& args, float /*statistic*/) {
     // With e = exp(-|bx|): 1 / (1 + cosh bx) = 2e / (1 + e)^2 and tanh(|bx|/2) = (1 - e) / (1 + e), so
     // nothing overflows however large x is.
     const float beta = args.parameter;

@@ -1,0 +1,23 @@
+#include "core/transfer.h"
+
+#include "core/check.h"
+
+namespace bitgrad {
+
+Tensor ToDevice(ExecContext& context, const Tensor& host) {
+  BITGRAD_CHECK(host.device() == Device::kCpu);
+  if (context.allocator().device() == Device::kCpu) return host.Alias();
+  Tensor result(host.shape(), host.dtype(), context.allocator());
+  context.Upload(result.mutable_raw_data(), host.raw_data(), host.byte_size());
+  return result;
+}
+
+Tensor ToHost(ExecContext& context, const Tensor& tensor) {
+  if (tensor.device() == Device::kCpu) return tensor.Alias();
+  BITGRAD_CHECK(tensor.device() == context.allocator().device());
+  Tensor result(tensor.shape(), tensor.dtype());
+  context.Download(result.mutable_raw_data(), tensor.raw_data(), tensor.byte_size());
+  return result;
+}
+
+}  // namespace bitgrad

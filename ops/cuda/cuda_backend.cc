@@ -1,0 +1,20 @@
+#include "ops/cuda/cuda_backend.h"
+
+namespace bitgrad {
+namespace {
+
+const CudaBackend* replacement = nullptr;
+
+// A context is made in core/, which cannot ask for this.
+[[maybe_unused]] const bool registered = [] {
+  SetDeviceStreamFactory(Device::kCuda, [] { return TheCudaBackend().new_stream(); });
+  return true;
+}();
+
+}  // namespace
+
+const CudaBackend& TheCudaBackend() { return replacement != nullptr ? *replacement : LinkedCudaBackend(); }
+
+void ReplaceCudaBackend(const CudaBackend* backend) { replacement = backend; }
+
+}  // namespace bitgrad

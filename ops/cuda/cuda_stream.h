@@ -1,0 +1,46 @@
+// A CUDA stream and memory for its work, on the current GPU (the first of CUDA_VISIBLE_DEVICES).
+
+#ifndef BITGRAD_OPS_CUDA_CUDA_STREAM_H_
+#define BITGRAD_OPS_CUDA_CUDA_STREAM_H_
+
+#include <cuda_runtime.h>
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/device_stream.h"
+
+namespace bitgrad {
+
+// Blocks come from cudaMalloc, which is slow and waits for the GPU: the pool of the ExecContext lies on top, so that this happens
+// in the first step only.
+class CudaStream final : public DeviceStream {
+ public:
+  static absl::StatusOr<std::unique_ptr<DeviceStream>> New();
+  ~CudaStream() override;
+
+  void* Allocate(size_t bytes) override;
+  void Deallocate(void* block, size_t bytes) override;
+  void Zero(void* block, size_t bytes) override;
+  void Copy(void* to, const void* from, size_t bytes) override;
+  Device device() const override { return Device::kCuda; }
+
+  void Upload(void* device, const void* host, size_t bytes) override;
+  void Download(void* host, const void* device, size_t bytes) override;
+  absl::Status Synchronize() override;
+  void* handle() override { return stream_; }
+
+ private:
+  explicit CudaStream(cudaStream_t stream) : stream_(stream) {}
+  void Keep(absl::Status status) {
+    if (status_.ok()) status_ = status;
+  }
+
+  cudaStream_t stream_;
+  absl::Status status_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_CUDA_CUDA_STREAM_H_

@@ -1,0 +1,17 @@
+// What a .cu file includes first: CUDA's runtime, or, where the same file is compiled for the tests' emulator, the emulator's
+// stand-ins for it (emulator/emulated_device.h). Nothing else in a .cu file knows of the emulator.
+
+#ifndef BITGRAD_OPS_CUDA_DEVICE_H_
+#define BITGRAD_OPS_CUDA_DEVICE_H_
+
+#ifdef BITGRAD_CUDA_EMULATED
+#include "ops/cuda/emulator/emulated_device.h"
+#define BITGRAD_CUDA_NAMESPACE cuda_emulated
+#else
+#include <cuda_runtime.h>
+#define BITGRAD_CUDA_NAMESPACE cuda
+// The block's dynamic shared memory, as bytes aligned for every access.
+#define BITGRAD_DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
+#endif
+
+#endif  // BITGRAD_OPS_CUDA_DEVICE_H_

@@ -1,0 +1,84 @@
+// Elementwise arithmetic, activations, noise. All are limited by the memory that they read and write.
+
+#include <cmath>
+#include <cstdint>
+
+#include "core/rng.h"
+#include "ops/cuda/device.h"
+#include "ops/cuda/functions.h"
+#include "ops/cuda/launch.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+
+// Comparisons are written so that NaN falls through to x.
+void UnaryForward(ExecContext& context, Unary op, float parameter, const float* x, float* y, int64_t count) {
+  ForElements(context, "unary_forward", count, [=] __device__(int64_t i) {
+    const float v = x[i];
+    switch (op) {
+      case Unary::kRelu: y[i] = v <= 0.0f ? 0.0f : v; break;
+      case Unary::kLeakyRelu: y[i] = v > 0.0f ? v : parameter * v; break;
+      case Unary::kHardtanh: y[i] = v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v; break;
+      case Unary::kSigmoid: y[i] = 1.0f / (1.0f + expf(-v)); break;
+      case Unary::kTanh: y[i] = tanhf(v); break;
+    }
+  });
+}
+
+void UnaryBackward(ExecContext& context, Unary op, float parameter, const float* saved, const float* dy, float* dx,
+                   int64_t count) {
+  ForElements(context, "unary_backward", count, [=] __device__(int64_t i) {
+    const float s = saved[i];
+    const float g = dy[i];
+    switch (op) {
+      case Unary::kRelu: dx[i] = s > 0.0f ? g : 0.0f; break;
+      case Unary::kLeakyRelu: dx[i] = g * (s > 0.0f ? 1.0f : parameter); break;
+      case Unary::kHardtanh: dx[i] = fabsf(s) <= 1.0f ? g : 0.0f; break;
+      case Unary::kSigmoid: dx[i] = g * s * (1.0f - s); break;
+      case Unary::kTanh: dx[i] = g * (1.0f - s * s); break;
+    }
+  });
+}
+
+void BinaryForward(ExecContext& context, Binary op, ConstMatrixView<float> a, ConstMatrixView<float> b, MatrixView<float> y) {
+  ForCells(context, "binary_forward", y.rows, y.cols, [=] __device__(int64_t i, int64_t j) {
+    const float u = a.at(i, j);
+    const float v = b.at(i, j);
+    y.at(i, j) = op == Binary::kAdd ? u + v : op == Binary::kSub ? u - v : u * v;
+  });
+}
+
+void ScaleF32(ExecContext& context, float scale, const float* x, bool accumulate, float* y, int64_t count) {
+  ForElements(context, "scale_f32", count,
+              [=] __device__(int64_t i) { y[i] = accumulate ? scale * x[i] + y[i] : scale * x[i]; });
+}
+
+void FillF32(ExecContext& context, float value, float* y, int64_t count) {
+  ForElements(context, "fill_f32", count, [=] __device__(int64_t i) { y[i] = value; });
+}
+
+void CopyMatrix(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y) {
+  ForCells(context, "copy_matrix", y.rows, y.cols, [=] __device__(int64_t i, int64_t j) { y.at(i, j) = x.at(i, j); });
+}
+
+// A block of the generator is four elements: one thread draws it and uses all of it.
+void FillUniform(ExecContext& context, const RngStream& rng, float low, float high, float* y, int64_t count) {
+  ForElements(context, "fill_uniform", (count + 3) / 4, [=] __device__(int64_t block) {
+    const RngBlock words = RandomBlock(rng, block);
+    for (int k = 0; k < 4; ++k) {
+      const int64_t i = 4 * block + k;
+      if (i < count) y[i] = low + (high - low) * ToUniform(words.word[k]);
+    }
+  });
+}
+
+void Dropout(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y, int64_t count) {
+  ForElements(context, "dropout", (count + 3) / 4, [=] __device__(int64_t block) {
+    const RngBlock words = RandomBlock(rng, block);
+    for (int k = 0; k < 4; ++k) {
+      const int64_t i = 4 * block + k;
+      if (i < count) y[i] = ToUniform(words.word[k]) < keep ? x[i] / keep : 0.0f;
+    }
+  });
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -1,0 +1,17 @@
+// Apart from launch.h, which only nvcc can read.
+
+#ifndef BITGRAD_OPS_CUDA_LAUNCH_ERROR_H_
+#define BITGRAD_OPS_CUDA_LAUNCH_ERROR_H_
+
+#include <cuda_runtime.h>
+
+#include "core/exec_context.h"
+
+namespace bitgrad::cuda {
+
+// Tells the context that kernel `name` could not be launched.
+void ReportLaunchError(ExecContext& context, const char* name, cudaError_t error);
+
+}  // namespace bitgrad::cuda
+
+#endif  // BITGRAD_OPS_CUDA_LAUNCH_ERROR_H_
