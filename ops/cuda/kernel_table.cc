@@ -7,6 +7,9 @@ namespace {
 
 Kernels MakeKernels() {
   Kernels kernels;
+  kernels.packed_gemm_i32.function = PackedGemmI32;
+  kernels.packed_gemm_f32.function = PackedGemmF32;
+  kernels.packed_gemm_threshold.function = PackedGemmThreshold;
   kernels.unary_forward.function = UnaryForward;
   kernels.unary_backward.function = UnaryBackward;
   kernels.binary_forward.function = BinaryForward;

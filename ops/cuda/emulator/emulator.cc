@@ -1,14 +1,16 @@
 #include "ops/cuda/emulator/emulator.h"
 
-#include <sys/mman.h>
-#include <ucontext.h>
-
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "boost/context/fiber.hpp"
+#include "boost/context/fixedsize_stack.hpp"
 #include "core/check.h"
 
 namespace bitgrad::cuda_emulator {
@@ -25,8 +27,7 @@ enum class State { kNotStarted, kReady, kAtBlockBarrier, kAtWarpBarrier, kDone }
 
 // A stack on which threads run, one after another as long as they do not wait.
 struct Fiber {
-  ucontext_t context;
-  void* stack;
+  boost::context::fiber context;
 };
 
 struct Thread {
@@ -38,6 +39,7 @@ struct Thread {
 struct Block {
   const char* kernel;
   const std::function<void()>* thread;
+  size_t shared_bytes;
   std::vector<Thread> threads;
   std::vector<uint64_t> warp_slots;
   bool descending;
@@ -47,7 +49,7 @@ struct Block {
 };
 
 Block block;
-ucontext_t scheduler;
+boost::context::fiber scheduler;  // where the running fiber goes back to
 std::vector<Fiber*> idle_fibers;
 alignas(1024) unsigned char shared_memory[kMostSharedBytes];
 
@@ -63,8 +65,13 @@ int NextToStart() {
   return block.descending ? block.count() - 1 - order : order;
 }
 
+void BackToScheduler() { scheduler = std::move(scheduler).resume(); }
+
+void Continue(Fiber* fiber) { fiber->context = std::move(fiber->context).resume(); }
+
 // What a fiber does for ever: start threads that have not started yet; when there are none, rest.
-void FiberMain() {
+boost::context::fiber FiberMain(boost::context::fiber&& caller) {
+  scheduler = std::move(caller);
   for (;;) {
     for (int index = NextToStart(); index >= 0; index = NextToStart()) {
       SetCurrent(index);
@@ -76,19 +83,15 @@ void FiberMain() {
       block.threads[index].state = State::kDone;
       idle_fibers.push_back(self);
     }
-    swapcontext(&idle_fibers.back()->context, &scheduler);
+    BackToScheduler();
   }
 }
 
+// Fibers are kept for ever: ending one would unwind its stack.
 Fiber* NewFiber() {
   auto* fiber = new Fiber;
-  fiber->stack = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  BITGRAD_CHECK(fiber->stack != MAP_FAILED);
-  getcontext(&fiber->context);
-  fiber->context.uc_stack.ss_sp = fiber->stack;
-  fiber->context.uc_stack.ss_size = kStackBytes;
-  fiber->context.uc_link = nullptr;
-  makecontext(&fiber->context, FiberMain, 0);
+  fiber->context =
+      boost::context::fiber(std::allocator_arg, boost::context::fixedsize_stack(kStackBytes), FiberMain);
   return fiber;
 }
 
@@ -97,7 +100,7 @@ void Wait(State state, unsigned mask) {
   Thread& self = block.threads[block.current];
   self.state = state;
   self.mask = mask;
-  swapcontext(&self.fiber->context, &scheduler);
+  BackToScheduler();
 }
 
 [[noreturn]] void Deadlock() {
@@ -153,11 +156,11 @@ bool OpenBarriers() {
 void RunBlock() {
   block.next_to_start = 0;
   for (Thread& thread : block.threads) thread = {State::kNotStarted, 0, nullptr};
-  std::memset(shared_memory, 0xcd, kMostSharedBytes);
+  std::memset(shared_memory, 0xcd, block.shared_bytes);
   for (int64_t rounds = 0;; ++rounds) {
     while (block.next_to_start < block.count()) {
       if (idle_fibers.empty()) idle_fibers.push_back(NewFiber());
-      swapcontext(&scheduler, &idle_fibers.back()->context);
+      Continue(idle_fibers.back());
     }
     bool ran = false;
     for (int order = 0; order < block.count(); ++order) {
@@ -165,7 +168,7 @@ void RunBlock() {
       if (block.threads[index].state != State::kReady) continue;
       ran = true;
       SetCurrent(index);
-      swapcontext(&scheduler, &block.threads[index].fiber->context);
+      Continue(block.threads[index].fiber);
     }
     if (ran && rounds < int64_t{10} * 1000 * 1000) continue;
     if (OpenBarriers()) continue;
@@ -188,6 +191,7 @@ void Run(const char* kernel, dim3 grid, dim3 threads, size_t shared_bytes, const
   blockDim = threads;
   block.kernel = kernel;
   block.thread = &thread;
+  block.shared_bytes = shared_bytes;
   block.threads.resize(count);
   block.warp_slots.assign((count + warpSize - 1) / warpSize * warpSize, 0);
   for (unsigned z = 0; z < grid.z; ++z) {
