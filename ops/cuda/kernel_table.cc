@@ -7,9 +7,12 @@ namespace {
 
 Kernels MakeKernels() {
   Kernels kernels;
+  kernels.gemm_f32.function = GemmF32;
   kernels.packed_gemm_i32.function = PackedGemmI32;
   kernels.packed_gemm_f32.function = PackedGemmF32;
   kernels.packed_gemm_threshold.function = PackedGemmThreshold;
+  kernels.plane_gemm.function = PlaneGemm;
+  kernels.int8_gemm.function = Int8Gemm;
   kernels.sign_gemm_f32.function = SignGemmF32;
   kernels.sign_gemm_s8.function = SignGemmS8;
   kernels.unary_forward.function = UnaryForward;
