@@ -148,6 +148,8 @@ def cuda_kernels(name, srcs, hdrs, deps):
         srcs = [":%s_emulated" % src[:-len(".cu")] for src in srcs],
         hdrs = hdrs,
         textual_hdrs = srcs,
+        # #pragma unroll is nvcc's.
+        copts = ["-Wno-unknown-pragmas"],
         defines = ["BITGRAD_CUDA_EMULATED"],
         deps = deps + ["//ops/cuda/emulator"],
     )
