@@ -48,6 +48,10 @@ class ExecContext {
 
   // Memory of the device, for values of a step and for scratch.
   PoolAllocator& allocator() { return *allocator_; }
+  // Memory of the device for what stays from step to step (parameters, what optimizers keep) and may outlive the context.
+  Allocator& lasting_allocator() {
+    return allocator_->device() == Device::kCpu ? HeapAllocator() : static_cast<Allocator&>(*allocator_);
+  }
 
   // The device's queue of work; null on the CPU.
   DeviceStream* stream() { return stream_; }

@@ -4,11 +4,11 @@
 
 namespace bitgrad {
 
-Tensor ToDevice(ExecContext& context, const Tensor& host) {
-  BITGRAD_CHECK(host.device() == Device::kCpu);
-  if (context.allocator().device() == Device::kCpu) return host.Alias();
-  Tensor result(host.shape(), host.dtype(), context.allocator());
-  context.Upload(result.mutable_raw_data(), host.raw_data(), host.byte_size());
+Tensor ToDevice(ExecContext& context, const Tensor& tensor) {
+  if (tensor.device() == context.allocator().device()) return tensor.Alias();
+  BITGRAD_CHECK(tensor.device() == Device::kCpu);
+  Tensor result(tensor.shape(), tensor.dtype(), context.allocator());
+  context.Upload(result.mutable_raw_data(), tensor.raw_data(), tensor.byte_size());
   return result;
 }
 

@@ -8,8 +8,9 @@
 
 namespace bitgrad {
 
-// `host`'s bytes in memory of the context's device, from its pool. REQUIRES: host.device() is the CPU.
-Tensor ToDevice(ExecContext& context, const Tensor& host);
+// The bytes in memory of the context's device, from its pool. A tensor of the device stays where it is. REQUIRES: the tensor is on
+// the CPU or on the context's device.
+Tensor ToDevice(ExecContext& context, const Tensor& tensor);
 
 // The bytes in the host's memory, when all work that the context was given before is done. A tensor of the host stays where it
 // is. REQUIRES: the tensor is on the CPU or on the context's device.

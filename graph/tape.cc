@@ -4,15 +4,17 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/transfer.h"
 #include "graph/tape_core.h"
 
 namespace bitgrad {
 
 namespace {
 
-bool AllFinite(const Tensor& value) {
-  if (value.device() != Device::kCpu || value.dtype() != DType::kFloat32) return true;
-  for (float x : value.span<float>()) {
+bool AllFinite(ExecContext& context, const Tensor& value) {
+  if (value.dtype() != DType::kFloat32) return true;
+  const Tensor host = ToHost(context, value);
+  for (float x : host.span<float>()) {
     if (!std::isfinite(x)) return false;
   }
   return true;
@@ -77,6 +79,7 @@ Tape::Tape(ExecContext& context, Mode mode) : core_(new Core(this, context, mode
 Tape::~Tape() {
   core_->tape = nullptr;
   core_->nodes.clear();
+  core_->counters.clear();
   if (--core_->references == 0) delete core_;
 }
 
@@ -86,10 +89,27 @@ absl::Span<const Tape::Node> Tape::nodes() const { return core_->nodes; }
 const std::string& Tape::layer() const { return core_->layer; }
 const ArithmeticCounts& Tape::arithmetic() const { return core_->arithmetic; }
 void Tape::Count(const ArithmeticCounts& counts) { core_->arithmetic += counts; }
-const std::vector<WindowObservation>& Tape::observations() const { return core_->observations; }
 
-void Tape::Observe(int64_t inside, int64_t total) {
-  core_->observations.push_back({core_->layer, inside, total});
+int64_t* Tape::Observe(int64_t total) {
+  core_->observations.push_back({core_->layer, 0, total});
+  const int64_t counter = core_->unread++;
+  if (counter % Core::kCounters == 0) {
+    core_->counters.push_back(std::make_unique<DeviceArray<int64_t>>(context(), Core::kCounters));
+  }
+  return core_->counters.back()->data() + counter % Core::kCounters;
+}
+
+const std::vector<WindowObservation>& Tape::observations() const {
+  auto observation = core_->observations.end() - core_->unread;
+  for (const auto& counters : core_->counters) {
+    for (const int64_t inside : counters->Download()) {
+      if (observation == core_->observations.end()) break;
+      (observation++)->inside = inside;
+    }
+  }
+  core_->counters.clear();
+  core_->unread = 0;
+  return core_->observations;
 }
 
 void Tape::Reset() {
@@ -97,6 +117,8 @@ void Tape::Reset() {
   core_->nodes.clear();
   core_->parameters.clear();
   core_->observations.clear();
+  core_->counters.clear();
+  core_->unread = 0;
   core_->layer.clear();
   core_->status = absl::OkStatus();
   core_->backward_done = false;
@@ -132,6 +154,14 @@ bool Tape::Check(const Var& var, absl::string_view op) {
   if (var.tape() == this) why = "is of a failed op or of a step before the tape's Reset()";
   if (var.tape() != nullptr && var.tape() != this) why = "belongs to another tape";
   ReportError(absl::InvalidArgumentError(absl::StrCat(op, ": an operand ", why)));
+  return false;
+}
+
+bool Tape::CheckDevice(absl::string_view what, const Tensor& value) {
+  const Device device = context().allocator().device();
+  if (value.device() == device) return true;
+  ReportError(absl::InvalidArgumentError(absl::StrCat(what, ": the tensor is on ", Name(value.device()), ", the context on ",
+                                                      Name(device), "; move it with ToDevice (core/transfer.h)")));
   return false;
 }
 
@@ -178,7 +208,7 @@ Var Tape::Append(Node node, absl::Span<const Var> inputs, BackwardFunction backw
     node.backward = std::move(backward);
     node.recompute = std::move(recompute);
   }
-  if (core_->check_finite && !AllFinite(node.value)) {
+  if (core_->check_finite && !AllFinite(context(), node.value)) {
     ReportError(absl::OutOfRangeError(
         absl::StrCat(node.descriptor.op, ": the value has a NaN or an infinity")));
     return Failed();
@@ -203,6 +233,7 @@ Var Tape::Input(const Tensor& value) {
     ReportError(absl::InvalidArgumentError("input: the tensor is null"));
     return Failed();
   }
+  if (!CheckDevice("input", value)) return Failed();
   return Record({.op = "input"}, {}, value.Alias(), nullptr, nullptr);
 }
 
@@ -224,7 +255,8 @@ Var Tape::Use(Parameter& parameter) {
         absl::StrCat("parameter '", parameter.name, "' has no value")));
     return Failed();
   }
-  if (core_->check_finite && !AllFinite(parameter.value)) {
+  if (!CheckDevice(absl::StrCat("parameter '", parameter.name, "'"), parameter.value)) return Failed();
+  if (core_->check_finite && !AllFinite(context(), parameter.value)) {
     ReportError(absl::OutOfRangeError(
         absl::StrCat("parameter '", parameter.name, "' has a NaN or an infinity")));
     return Failed();

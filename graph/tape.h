@@ -63,7 +63,7 @@ class Tape {
   Mode mode() const;
   bool training() const { return mode() == Mode::kTrain; }
 
-  // A constant: no gradient flows into it. The tape aliases the tensor's buffer.
+  // A constant on the context's device: no gradient flows into it. The tape aliases the tensor's buffer.
   Var Input(const Tensor& value);
   // A leaf whose gradient Gradient() returns after Backward().
   Var Differentiable(const Tensor& value);
@@ -86,7 +86,7 @@ class Tape {
   absl::StatusOr<const Tensor*> Gradient(const Var& var) const;
 
   // With `check`, an op whose value has a NaN or an infinity is an error that names it and its layer. Costs a pass
-  // over each value (on the CPU; elsewhere nothing is looked at): for finding where a diverged training broke. To be set before anything is recorded.
+  // over each value, on the host: for finding where a diverged training broke. To be set before anything is recorded.
   void set_check_finite(bool check);
 
   // Calls `listener` after each op that is recorded and after each backward function that has run: from one call to the
@@ -176,7 +176,9 @@ class Tape {
 
   // The stream of the next random op of this step.
   RngStream NextRandomStream(RngPurpose purpose);
-  void Observe(int64_t inside, int64_t total);
+  // Of the current layer: the caller's kernel counts into the number returned, on the context's device. observations() reads all
+  // numbers of a recording at once.
+  int64_t* Observe(int64_t total);
   const std::vector<WindowObservation>& observations() const;
   // Forward and, after Backward(), backward arithmetic.
   void Count(const ArithmeticCounts& counts);
@@ -191,6 +193,8 @@ class Tape {
              std::shared_ptr<const RecomputeFunction> recompute);
   // Outlives the Tape while Vars point to it, so that a late Var is an error and not a crash.
   struct Core;
+  // Whether the value is where kernels will read it; reports an error if not.
+  bool CheckDevice(absl::string_view what, const Tensor& value);
   void AddGradient(int32_t index, Tensor gradient);
   static void Retain(Core* core, int32_t index, uint32_t generation);
   static void Release(Core* core, int32_t index, uint32_t generation);

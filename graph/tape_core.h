@@ -3,10 +3,12 @@
 #ifndef BITGRAD_GRAPH_TAPE_CORE_H_
 #define BITGRAD_GRAPH_TAPE_CORE_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "core/device_array.h"
 #include "graph/tape.h"
 
 namespace bitgrad {
@@ -35,6 +37,10 @@ struct Tape::Core {
   ArithmeticCounts arithmetic;
   const GradientArithmetic* gradient_arithmetic = nullptr;
   std::vector<WindowObservation> observations;
+  // What the last observations have counted, in arrays of kCounters, until somebody reads it.
+  static constexpr int64_t kCounters = 64;
+  std::vector<std::unique_ptr<DeviceArray<int64_t>>> counters;
+  int64_t unread = 0;
 };
 
 }  // namespace bitgrad

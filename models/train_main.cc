@@ -18,6 +18,7 @@
 #include "models/networks.h"
 #include "models/recipe.h"
 #include "models/training/trainer.h"
+#include "ops/dispatch.h"
 #include "ops/quantizers/quantizer.h"
 #include "optim/optimizers.h"
 #include "optim/schedule.h"
@@ -88,17 +89,10 @@ absl::StatusOr<recipe::Recipe> RecipeFromFlags() {
   return recipe;
 }
 
-absl::StatusOr<Device> DeviceFromFlag() {
-  const std::string device = absl::GetFlag(FLAGS_device);
-  if (device == Name(Device::kCpu)) return Device::kCpu;
-  if (device == Name(Device::kCuda)) return Device::kCuda;
-  return absl::InvalidArgumentError(absl::StrCat("--device=", device, ": it is cpu or cuda"));
-}
-
 absl::Status Train() {
   BITGRAD_ASSIGN_OR_RETURN(const recipe::Recipe recipe, RecipeFromFlags());
   TrainOptions options;
-  BITGRAD_ASSIGN_OR_RETURN(options.device, DeviceFromFlag());
+  BITGRAD_ASSIGN_OR_RETURN(options.device, ParseDevice(absl::GetFlag(FLAGS_device)));
   options.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir));
   const std::string out = absl::GetFlag(FLAGS_out);
   options.out_dir = ResolvePath(out.empty() ? absl::StrCat("bitgrad_", recipe.name()) : out);

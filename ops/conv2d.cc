@@ -227,9 +227,7 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
   }
 
   if (const BitMatrix& window = saved.x_surrogate.window(); !window.is_null()) {
-    int64_t inside = 0;
-    op.kernels().count_ones(context, window.view(), &inside);
-    op.tape().Observe(inside, window.rows() * window.cols());
+    op.kernels().count_ones(context, window.view(), op.tape().Observe(window.rows() * window.cols()));
   }
   Tensor y = Product(context, saved);
   op.tape().Count(CountDot(saved.x.encoding, saved.w.encoding, geometry.macs()));

@@ -97,8 +97,9 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
   const Kernels& kernels = KernelsOf(sink);
   const ConstBitMatrixView mask_view = mask == nullptr ? ConstBitMatrixView{} : mask->view();
   Tensor product = NewTensor(sink, shape);
+  // For the optimizer, where the host has it as soon as the kernel returns.
   double squares = 0;
-  double* const wanted = transpose ? &squares : nullptr;
+  double* const wanted = transpose && context.device() == Device::kCpu ? &squares : nullptr;
   if (!saved.gradient_in_int8()) {
     kernels.sign_gemm_f32(context, transpose, signs.scale, dy.matrix<float>(), signs.bits->view(), mask_view,
                           product.mutable_matrix<float>(), wanted);
@@ -222,9 +223,7 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
                    " examples or outputs, not those of input ", x_shape.ToString(), " and weight ", w_shape.ToString());
   }
   if (const BitMatrix& window = saved.x_surrogate.window(); !window.is_null()) {
-    int64_t inside = 0;
-    op.kernels().count_ones(context, window.view(), &inside);
-    op.tape().Observe(inside, window.rows() * window.cols());
+    op.kernels().count_ones(context, window.view(), op.tape().Observe(window.rows() * window.cols()));
   }
   Tensor y = Product(context, saved);
   op.tape().Count(CountDot(saved.x.encoding, saved.w.encoding, y.num_elements() * k));

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/transfer.h"
 #include "ops/op_recorder.h"
 
 namespace bitgrad {
@@ -35,15 +36,16 @@ Var SoftmaxCrossEntropy(const Var& logits, const Tensor& labels) {
   OpRecorder op("softmax_cross_entropy", {logits});
   if (!op.ok()) return op.Failed();
   if (std::string error = CheckLabels(logits.shape(), labels); !error.empty()) return op.Fail(error);
+  Tensor device_labels = ToDevice(op.context(), labels);
   Tensor probabilities = op.NewTensor(logits.shape());
   Tensor loss = op.NewTensor({});
   op.kernels().softmax_cross_entropy_forward(op.context(), op.value(0).matrix<float>(),
-                                             labels.data<int32_t>(),
+                                             device_labels.data<int32_t>(),
                                              probabilities.mutable_matrix<float>(),
                                              loss.mutable_data<float>());
   return op.Record(std::move(loss), {},
                    [probabilities = std::move(probabilities),
-                    labels = labels.Alias()](Tape::GradientSink& sink) {
+                    labels = std::move(device_labels)](Tape::GradientSink& sink) {
                      Tensor dlogits = NewTensor(sink, probabilities.shape());
                      KernelsOf(sink).softmax_cross_entropy_backward(
                          sink.context(), probabilities.matrix<float>(), labels.data<int32_t>(),
@@ -61,11 +63,12 @@ Var SquaredHinge(const Var& logits, const Tensor& labels, HingeReduction reducti
                             : logits.shape().dim(0);
   const float scale = 1.0f / static_cast<float>(terms);
   Tensor loss = op.NewTensor({});
-  op.kernels().squared_hinge_forward(op.context(), op.value(0).matrix<float>(), labels.data<int32_t>(),
-                                     scale, loss.mutable_data<float>());
+  Tensor device_labels = ToDevice(op.context(), labels);
+  op.kernels().squared_hinge_forward(op.context(), op.value(0).matrix<float>(), device_labels.data<int32_t>(), scale,
+                                     loss.mutable_data<float>());
   return op.Record(std::move(loss), {},
                    [scale, logits = op.value(0).Alias(),
-                    labels = labels.Alias()](Tape::GradientSink& sink) {
+                    labels = std::move(device_labels)](Tape::GradientSink& sink) {
                      Tensor dlogits = NewTensor(sink, logits.shape());
                      KernelsOf(sink).squared_hinge_backward(
                          sink.context(), logits.matrix<float>(), labels.data<int32_t>(), scale,
@@ -86,11 +89,12 @@ Var MeanSquaredError(const Var& y, const Tensor& target) {
   const int64_t count = y.shape().num_elements();
   const float scale = 1.0f / static_cast<float>(count);
   Tensor loss = op.NewTensor({});
-  op.kernels().squared_error_forward(op.context(), op.value(0).data<float>(), target.data<float>(),
+  Tensor device_target = ToDevice(op.context(), target);
+  op.kernels().squared_error_forward(op.context(), op.value(0).data<float>(), device_target.data<float>(),
                                      count, scale, loss.mutable_data<float>());
   return op.Record(std::move(loss), {},
                    [scale, count, y = op.value(0).Alias(),
-                    target = target.Alias()](Tape::GradientSink& sink) {
+                    target = std::move(device_target)](Tape::GradientSink& sink) {
                      Tensor dy = NewTensor(sink, y.shape());
                      KernelsOf(sink).squared_error_backward(
                          sink.context(), y.data<float>(), target.data<float>(), count, scale,

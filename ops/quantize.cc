@@ -15,9 +15,7 @@ void ObserveWindow(OpRecorder& op, const Tensor& x) {
   BitMatrix signs(matrix.rows, matrix.cols, op.context().allocator());
   BitMatrix window(matrix.rows, matrix.cols, op.context().allocator());
   op.kernels().pack_signs(op.context(), matrix, signs.mutable_view(), window.mutable_view());
-  int64_t inside = 0;
-  op.kernels().count_ones(op.context(), window.view(), &inside);
-  op.tape().Observe(inside, matrix.rows * matrix.cols);
+  op.kernels().count_ones(op.context(), window.view(), op.tape().Observe(matrix.rows * matrix.cols));
 }
 
 }  // namespace

@@ -28,7 +28,10 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
   }
   operand.statistic = ComputeStatistic(context, quantizer, x);
   // A weight's scale is one number for the tensor (rows have scales of their own only in gradients).
-  operand.scale = quantizer.scale(operand.statistic.is_null() ? 0.0f : operand.statistic.data<float>()[0]);
+  // It goes into kernels' arguments and into the choice of kernels, so the host has to know it.
+  float statistic = 0;
+  if (!operand.statistic.is_null()) context.Download(&statistic, operand.statistic.raw_data(), sizeof(statistic));
+  operand.scale = quantizer.scale(statistic);
 
   BitMatrix window;
   const bool pass = role == QuantizerRole::kWeight && quantizer.info().weight_pass_through;
@@ -43,7 +46,7 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
     operand.bits = x.signs();
   } else if (operand.encoding.kind == EncodingKind::kBinary) {
     // Signs that stay with a weight outlive the context.
-    Allocator& allocator = reusable && surrogate != nullptr ? HeapAllocator() : context.allocator();
+    Allocator& allocator = reusable && surrogate != nullptr ? context.lasting_allocator() : context.allocator();
     auto bits = std::make_shared<BitMatrix>(matrix.rows, matrix.cols, allocator);
     kernels.quantize_bits(context, quantizer, matrix, StatisticData(operand.statistic), rng, bits->mutable_view(),
                           window_view);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/device_array.h"
 #include "core/status_macros.h"
 #include "ops/dispatch.h"
 #include "optim/hyperparameters.h"
@@ -69,13 +70,14 @@ absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
   const double limit = options_.max_gradient_norm;
   const double gradient_scale = limit > 0 && norm > limit ? limit / norm : 1;
   const Kernels& kernels = KernelsFor(context_.device());
+  DeviceArray<StepCounts> counts(context_, static_cast<int64_t>(parameters.size()));
+  std::vector<bool> stepped(parameters.size());
   for (size_t i = 0; i < parameters.size(); ++i) {
     Parameter& parameter = *parameters[i];
     if (!HasGradient(parameter)) {
       parameter.sign_flips = 0;
       continue;
     }
-    StepCounts counts = {};
     StepArgs args = ArgsFor(parameter, gradient_scale);
     // Signs that the forward pass has left with the weight are made anew in the same pass over memory.
     std::shared_ptr<BitMatrix> signs;
@@ -83,14 +85,19 @@ absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
       parameter.value.set_signs(nullptr);
       // In the same memory, unless a tape still holds the old ones.
       signs = old.use_count() == 1 ? std::const_pointer_cast<BitMatrix>(std::move(old))
-                                   : std::make_shared<BitMatrix>(old->rows(), old->cols());
+                                   : std::make_shared<BitMatrix>(old->rows(), old->cols(), context_.lasting_allocator());
       args.signs = signs->mutable_view();
     }
-    StepParameter(context_, kernels, args, step_count_, absl::MakeSpan(bound_[i].slots), parameter, &counts);
+    StepParameter(context_, kernels, args, step_count_, absl::MakeSpan(bound_[i].slots), parameter, counts.data() + i);
     parameter.value.set_signs(std::move(signs));
-    parameter.sign_flips = counts.sign_flips;
-    parameter.at_clip = counts.at_clip;
     parameter.gradient = Tensor();
+    stepped[i] = true;
+  }
+  const std::vector<StepCounts> counted = counts.Download();
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!stepped[i]) continue;
+    parameters[i]->sign_flips = counted[i].sign_flips;
+    parameters[i]->at_clip = counted[i].at_clip;
   }
   return context_.status();
 }
@@ -162,7 +169,7 @@ absl::StatusOr<std::vector<Optimizer::Bound>> Optimizer::Bind(
     }
     Bound bound{parameter->name, parameter->value.shape(), parameter->trainable, {}};
     for (size_t i = 0; parameter->trainable && i < traits_.slots.size(); ++i) {
-      bound.slots.push_back(Tensor::Zeros(bound.shape));
+      bound.slots.push_back(Tensor::Zeros(bound.shape, DType::kFloat32, context_.lasting_allocator()));
     }
     result.push_back(std::move(bound));
   }
@@ -171,31 +178,44 @@ absl::StatusOr<std::vector<Optimizer::Bound>> Optimizer::Bind(
 
 absl::StatusOr<double> Optimizer::GradientNorm(absl::Span<Parameter* const> parameters) const {
   const Kernels& kernels = KernelsFor(context_.device());
-  double sum = 0;
-  bool any = false;
+  std::vector<const Parameter*> with_gradient;
   for (const Parameter* parameter : parameters) {
-    if (!HasGradient(*parameter)) continue;
-    any = true;
-    // What the op that made the gradient has noted is exact enough to tell that all elements are finite, not to clip by.
-    double squares = options_.max_gradient_norm > 0 ? -1 : parameter->gradient.sum_of_squares();
-    const double elements = static_cast<double>(parameter->gradient.num_elements());
-    if (!(squares >= 1e-30 * elements) || !std::isfinite(squares)) {
-      squares = 0;  // Squares of floats do not overflow a double: not finite, so is an element.
-      kernels.add_sum_of_squares(context_, parameter->gradient.data<float>(),
-                                 parameter->gradient.num_elements(), &squares);
-      BITGRAD_RETURN_IF_ERROR(context_.status());
+    if (HasGradient(*parameter)) with_gradient.push_back(parameter);
+  }
+  if (with_gradient.empty()) {
+    return absl::FailedPreconditionError(
+        "no trainable parameter has a gradient; call Tape::Backward() before each step");
+  }
+  // What the op that made the gradient has noted is exact enough to tell that all elements are finite, not to clip by. The
+  // others are summed up: squares of floats do not overflow a double, so that a sum that is not finite has such an element.
+  const int64_t count = static_cast<int64_t>(with_gradient.size());
+  DeviceArray<double> sums(context_, count);
+  std::vector<double> squares(count);
+  bool summed = false;
+  for (int64_t i = 0; i < count; ++i) {
+    const Tensor& gradient = with_gradient[i]->gradient;
+    squares[i] = options_.max_gradient_norm > 0 ? -1 : gradient.sum_of_squares();
+    if (squares[i] >= 1e-30 * static_cast<double>(gradient.num_elements()) && std::isfinite(squares[i])) continue;
+    kernels.add_sum_of_squares(context_, gradient.data<float>(), gradient.num_elements(), sums.data() + i);
+    squares[i] = -1;
+    summed = true;
+  }
+  if (summed) {
+    const std::vector<double> downloaded = sums.Download();
+    BITGRAD_RETURN_IF_ERROR(context_.status());
+    for (int64_t i = 0; i < count; ++i) {
+      if (squares[i] == -1) squares[i] = downloaded[i];
     }
-    if (!std::isfinite(squares)) {
+  }
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    if (!std::isfinite(squares[i])) {
       return absl::OutOfRangeError(absl::StrCat(
-          "parameter '", parameter->name, "': its gradient has a NaN or an infinity at step ",
+          "parameter '", with_gradient[i]->name, "': its gradient has a NaN or an infinity at step ",
           step_count_ + 1, "; nothing was updated. Try a lower learning rate than ",
           options_.learning_rate));
     }
-    sum += squares;
-  }
-  if (!any) {
-    return absl::FailedPreconditionError(
-        "no trainable parameter has a gradient; call Tape::Backward() before each step");
+    sum += squares[i];
   }
   return std::sqrt(sum);
 }
@@ -257,7 +277,8 @@ absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters,
       }
       const Tensor* tensor = found->second;
       if (tensor == nullptr || tensor->is_null() || tensor->dtype() != DType::kFloat32 ||
-          tensor->shape() != bound.shape || tensor->device() != context_.device()) {
+          tensor->shape() != bound.shape ||
+          (tensor->device() != Device::kCpu && tensor->device() != context_.device())) {
         const std::string what =
             tensor == nullptr || tensor->is_null()
                 ? "null"
@@ -265,9 +286,13 @@ absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters,
                                Name(tensor->device()));
         return absl::InvalidArgumentError(absl::StrCat("optimizer state '", key, "' is ", what,
                                                        ", must be float32 ", bound.shape.ToString(),
-                                                       " on ", Name(context_.device())));
+                                                       " on cpu", context_.device() == Device::kCpu ? "" : " or cuda"));
       }
-      bound.slots[i] = tensor->Clone();
+      if (tensor->device() == Device::kCpu) {
+        context_.Upload(bound.slots[i].mutable_raw_data(), tensor->raw_data(), tensor->byte_size());
+      } else {
+        bound.slots[i] = tensor->Clone(context_.lasting_allocator());
+      }
       given.erase(found);
     }
   }

@@ -100,7 +100,7 @@ class Optimizer {
   // pointers are good until the next Step() or Restore().
   std::vector<NamedTensor> state() const;
 
-  // Continues from a checkpoint, bit for bit: copies `state`, as state() listed it (in any order).
+  // Continues from a checkpoint, bit for bit: copies `state`, as state() listed it (in any order), from the host or the device.
   // `parameters` are those that Step() will be given. A state that is missing, of another shape or
   // type, or that this optimizer does not have is an error that names it; nothing was changed then.
   absl::Status Restore(absl::Span<Parameter* const> parameters, absl::Span<const NamedTensor> state,
@@ -118,7 +118,7 @@ class Optimizer {
 
   static absl::Status CheckOptions(const char* optimizer, const OptimizerOptions& options);
 
-  // Calls the optimizer's kernel; t = 1, 2, ... is the step. slots[i] is state traits.slots[i].
+  // Calls the optimizer's kernel; t = 1, 2, ... is the step. slots[i] is state traits.slots[i]. `counts` is the device's.
   virtual void StepParameter(ExecContext& context, const Kernels& kernels, const StepArgs& args,
                              int64_t t, absl::Span<Tensor> slots, Parameter& parameter,
                              StepCounts* counts) = 0;

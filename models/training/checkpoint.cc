@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/atomic_file.h"
 #include "core/status_macros.h"
+#include "core/transfer.h"
 #include "zlib.h"
 
 namespace bitgrad {
@@ -86,7 +87,7 @@ ImageShape ImageShapeOf(const checkpoint::Header& header) {
   return {1, header.features(), 1};
 }
 
-absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
+absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, checkpoint::Header header,
                              const ParameterStore& store, const Optimizer* optimizer,
                              const Preprocessing& preprocessing) {
   header.set_producer("bitgrad train");
@@ -94,23 +95,21 @@ absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
   header.clear_optimizer_state();
   header.clear_optimizer_steps();  // of a resumed run's own checkpoint
   header.clear_preprocessing();
-  std::vector<const Tensor*> tensors;
+  std::vector<Tensor> tensors;
   int64_t offset = 0;
-  for (const Parameter* parameter : store.parameters()) {
-    AddEntry(parameter->name, parameter->value, offset, *header.mutable_parameters());
-    tensors.push_back(&parameter->value);
-  }
+  const auto add = [&](const std::string& name, const Tensor& tensor, auto* entries) {
+    tensors.push_back(ToHost(context, tensor));
+    AddEntry(name, tensors.back(), offset, *entries);
+  };
+  for (const Parameter* parameter : store.parameters()) add(parameter->name, parameter->value, header.mutable_parameters());
   if (optimizer != nullptr) {
     header.set_optimizer_steps(optimizer->step_count());
-    for (const NamedTensor& state : optimizer->state()) {
-      AddEntry(state.name, *state.tensor, offset, *header.mutable_optimizer_state());
-      tensors.push_back(state.tensor);
-    }
+    for (const NamedTensor& state : optimizer->state()) add(state.name, *state.tensor, header.mutable_optimizer_state());
   }
   for (const LearnedTensor& learned : preprocessing.learned()) {
-    AddEntry(learned.name, *learned.tensor, offset, *header.mutable_preprocessing());
-    tensors.push_back(learned.tensor);
+    add(learned.name, *learned.tensor, header.mutable_preprocessing());
   }
+  BITGRAD_RETURN_IF_ERROR(context.status());
   const std::string header_bytes = header.SerializeAsString();
   Preamble preamble = {};
   std::memcpy(preamble.magic, kMagic, sizeof(kMagic));
@@ -122,8 +121,8 @@ absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
   BITGRAD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   BITGRAD_RETURN_IF_ERROR(Append(file, &preamble, sizeof(preamble)));
   BITGRAD_RETURN_IF_ERROR(Append(file, header_bytes.data(), header_bytes.size()));
-  for (const Tensor* tensor : tensors) {
-    BITGRAD_RETURN_IF_ERROR(Append(file, tensor->raw_data(), tensor->byte_size()));
+  for (const Tensor& tensor : tensors) {
+    BITGRAD_RETURN_IF_ERROR(Append(file, tensor.raw_data(), tensor.byte_size()));
   }
   return file.Commit();
 }

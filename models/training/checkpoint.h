@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/exec_context.h"
 #include "core/mapped_file.h"
 #include "data/image_shape.h"
 #include "data/preprocessing.h"
@@ -24,7 +25,8 @@ namespace bitgrad {
 
 // Writes `header` (recipe, progress, metrics, random step) with the tensors of `store`, unless it is null the state of
 // `optimizer`, and what `preprocessing` has learned; fills in the header's tensor entries. Errors name the file.
-absl::Status WriteCheckpoint(const std::string& path, checkpoint::Header header,
+// Tensors on the context's device are copied to the host.
+absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, checkpoint::Header header,
                              const ParameterStore& store, const Optimizer* optimizer,
                              const Preprocessing& preprocessing = Preprocessing());
 
@@ -38,7 +40,7 @@ class Checkpoint {
 
   const checkpoint::Header& header() const { return header_; }
 
-  // Copies the values into the store's parameters. A parameter that is missing, too many or of another shape (the
+  // Gives the store's parameters their values, on the host. A parameter that is missing, too many or of another shape (the
   // checkpoint of another model) is an error; nothing was changed then.
   absl::Status RestoreParameters(ParameterStore& store) const;
   // FailedPrecondition where the file holds no optimizer state (a "best" checkpoint).

@@ -3,7 +3,9 @@
 #include <limits>
 #include <utility>
 
+#include "core/device_array.h"
 #include "core/status_macros.h"
+#include "core/transfer.h"
 #include "data/batches.h"
 #include "ops/dispatch.h"
 
@@ -11,7 +13,7 @@ namespace bitgrad {
 
 absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& images) {
   Tape tape(context, Mode::kEval);
-  const Var logits = model.Forward(tape.Input(images));
+  const Var logits = model.Forward(tape.Input(ToDevice(context, images)));
   BITGRAD_ASSIGN_OR_RETURN(const Tensor* value, tape.Value(logits));
   return value->Alias();
 }
@@ -22,11 +24,12 @@ absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, c
                                                    " and labels ", labels.shape().ToString(),
                                                    " do not match"));
   }
-  int64_t errors = 0;
+  DeviceArray<int64_t> errors(context, 1);
   KernelsFor(context.device())
-      .count_errors(context, logits.matrix<float>(), labels.data<int32_t>(), &errors);
+      .count_errors(context, logits.matrix<float>(), ToDevice(context, labels).data<int32_t>(), errors.data());
+  const int64_t count = errors.Download()[0];
   BITGRAD_RETURN_IF_ERROR(context.status());
-  return errors;
+  return count;
 }
 
 absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/status_macros.h"
+#include "core/transfer.h"
 #include "data/preprocessings.h"
 #include "models/networks.h"
 
@@ -16,6 +17,10 @@ absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const ImageS
   BITGRAD_ASSIGN_OR_RETURN(bundle.model,
                            MakeNetwork(recipe.model(), image, classes, *bundle.store));
   return bundle;
+}
+
+void MoveToDevice(ExecContext& context, ParameterStore& store) {
+  for (Parameter* parameter : store.parameters()) parameter->value = ToDevice(context, parameter->value);
 }
 
 absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint) {

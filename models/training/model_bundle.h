@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "core/exec_context.h"
 #include "data/image_shape.h"
 #include "data/preprocessing.h"
 #include "models/model.h"
@@ -22,10 +23,13 @@ struct ModelBundle {
   std::unique_ptr<Model> model;
 };
 
-// The recipe's model with initial values.
+// The recipe's model with initial values, on the host.
 absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const ImageShape& image, int64_t classes);
 
-// The checkpoint's model with the checkpoint's values.
+// Brings the parameters' values to the context's device, where they have to be before anything computes with them.
+void MoveToDevice(ExecContext& context, ParameterStore& store);
+
+// The checkpoint's model with the checkpoint's values, on the host.
 absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint);
 
 // The checkpoint's preprocessing, as it was fitted when training began; empty if the recipe has none.

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/status_macros.h"
+#include "core/transfer.h"
 #include "models/training/evaluate.h"
 #include "models/training/loss.h"
 #include "models/training/step_memory.h"
@@ -35,20 +36,22 @@ double Trainer::LearningRate(int epoch, int64_t batch) const {
 // One step: forward, loss, backward, update.
 absl::Status Trainer::Step(const Batch& batch, int epoch) {
   Tape tape(context_);
-  const Var logits = bundle_.model->Forward(tape.Input(batch.images));
+  const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, batch.images)));
   const Var loss = ApplyLoss(recipe_.loss(), logits, batch.labels);
   BITGRAD_ASSIGN_OR_RETURN(const Tensor* loss_value, tape.Value(loss));
   BITGRAD_ASSIGN_OR_RETURN(const Tensor* logits_value, tape.Value(logits));
-  if (!std::isfinite(loss_value->data<float>()[0])) {
+  // Read before anything is updated, but not before the backward pass is enqueued: reading waits.
+  BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
+  const float loss_of_batch = ToHost(context_, *loss_value).data<float>()[0];
+  if (!std::isfinite(loss_of_batch)) {
     return ExplainDivergence(batch, absl::OutOfRangeError("the loss is not finite"));
   }
-  BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
   optimizer_->set_learning_rate(LearningRate(epoch, batch.index));
   if (absl::Status error = optimizer_->Step(bundle_.store->parameters()); !error.ok()) {
     return ExplainDivergence(batch, error);
   }
   BITGRAD_ASSIGN_OR_RETURN(const int64_t errors, CountWrong(context_, *logits_value, batch.labels));
-  AddStep(loss_value->data<float>()[0], errors, batch.size(), tape, *bundle_.store,
+  AddStep(loss_of_batch, errors, batch.size(), tape, *bundle_.store,
           *state_.mutable_progress()->mutable_partial());
   return absl::OkStatus();
 }
@@ -134,7 +137,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
     progress.set_best_epoch(epoch + 1);
     progress.set_best_valid_error(valid);
     state_.set_random_step(context_.step());
-    BITGRAD_RETURN_IF_ERROR(WriteCheckpoint(BestPath(), state_, *bundle_.store, nullptr, *preprocessing_));
+    BITGRAD_RETURN_IF_ERROR(WriteCheckpoint(context_, BestPath(), state_, *bundle_.store, nullptr, *preprocessing_));
   }
   BITGRAD_RETURN_IF_ERROR(SaveLatest());
   absl::FPrintF(options_.log, "%s", FormatEpoch(metrics, recipe_.epochs()));
@@ -159,7 +162,7 @@ absl::StatusOr<TrainResult> Trainer::Run() {
 
 absl::Status Trainer::SaveLatest() {
   state_.set_random_step(context_.step());
-  return WriteCheckpoint(LatestPath(), state_, *bundle_.store, optimizer_.get(), *preprocessing_);
+  return WriteCheckpoint(context_, LatestPath(), state_, *bundle_.store, optimizer_.get(), *preprocessing_);
 }
 
 // Runs the batch forward once more and looks at every value, to name the first layer that is not finite.
@@ -167,7 +170,7 @@ absl::Status Trainer::ExplainDivergence(const Batch& batch, const absl::Status& 
   bar_.Clear();
   Tape tape(context_);
   tape.set_check_finite(true);
-  const Var logits = bundle_.model->Forward(tape.Input(batch.images));
+  const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, batch.images)));
   ApplyLoss(recipe_.loss(), logits, batch.labels);
   const int done = state_.progress().epoch();
   return absl::OutOfRangeError(absl::StrCat(

@@ -114,6 +114,7 @@ absl::Status Trainer::Load() {
     state_.add_image_shape(extent);
   }
   if (options_.resume) return Resume();
+  MoveToDevice(context_, *bundle_.store);
   FitPreprocessing();
   return absl::OkStatus();
 }
@@ -136,6 +137,7 @@ absl::Status Trainer::Resume() {
         absl::StrCat("checkpoint '", LatestPath(), "' is of another recipe than the one to resume"));
   }
   BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreParameters(*bundle_.store));
+  MoveToDevice(context_, *bundle_.store);
   BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreOptimizer(*bundle_.store, *optimizer_));
   BITGRAD_RETURN_IF_ERROR(checkpoint.RestorePreprocessing(*preprocessing_));
   state_ = checkpoint.header();

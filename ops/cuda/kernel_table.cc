@@ -23,6 +23,27 @@ Kernels MakeKernels() {
   kernels.fill_uniform.function = FillUniform;
   kernels.copy_matrix.function = CopyMatrix;
   kernels.dropout.function = Dropout;
+  kernels.sum_rows.function = SumRows;
+  kernels.sum_all.function = SumAll;
+  kernels.mean_abs_rows.function = MeanAbsRows;
+  kernels.mean_abs_rows_backward.function = MeanAbsRowsBackward;
+  kernels.add_sum_of_squares.function = AddSumOfSquares;
+  kernels.batch_norm_statistics.function = BatchNormStatistics;
+  kernels.batch_norm_train_backward.function = BatchNormTrainBackward;
+  kernels.batch_norm_update_running.function = BatchNormUpdateRunning;
+  kernels.batch_norm_running_inverse_std.function = BatchNormRunningInverseStd;
+  kernels.batch_norm_eval.function = BatchNormEval;
+  kernels.batch_norm_signs.function = BatchNormSigns;
+  kernels.softmax_cross_entropy_forward.function = SoftmaxCrossEntropyForward;
+  kernels.softmax_cross_entropy_backward.function = SoftmaxCrossEntropyBackward;
+  kernels.squared_hinge_forward.function = SquaredHingeForward;
+  kernels.squared_hinge_backward.function = SquaredHingeBackward;
+  kernels.squared_error_forward.function = SquaredErrorForward;
+  kernels.squared_error_backward.function = SquaredErrorBackward;
+  kernels.count_errors.function = CountErrors;
+  kernels.sgd_step.function = SgdStep;
+  kernels.adam_step.function = AdamStep;
+  kernels.adamax_step.function = AdaMaxStep;
   return kernels;
 }
 

@@ -30,7 +30,7 @@ using PackPlanes = void(ExecContext& context, ConstMatrixView<uint8_t> codes, in
 using ThresholdToBits = void(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold,
                              const uint8_t* flip, BitMatrixView bits);
 
-// *count = number of ones, by row ranges. Padding is zero and does not count.
+// *count, on the device, = number of ones, by row ranges. Padding is zero and does not count.
 using CountOnes = void(ExecContext& context, ConstBitMatrixView bits, int64_t* count);
 
 }  // namespace bitgrad

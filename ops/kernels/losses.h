@@ -38,7 +38,7 @@ using SquaredErrorForward = void(ExecContext& context, const float* y, const flo
 using SquaredErrorBackward = void(ExecContext& context, const float* y, const float* target,
                                   int64_t count, float scale, const float* dloss, float* dy);
 
-// *errors = number of rows whose argmax (the first of equal maxima) is not the label; a row with NaN is an
+// *errors, on the device, = number of rows whose argmax (the first of equal maxima) is not the label; a row with NaN is an
 // error.
 using CountErrors = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
                          int64_t* errors);

@@ -27,7 +27,7 @@ struct StepArgs {
   BitMatrixView signs = {};
 };
 
-// Written by each step.
+// Written by each step, on the device.
 struct StepCounts {
   int64_t sign_flips;  // elements with (w_new >= 0) != (w >= 0)
   int64_t at_clip;     // elements with |w_new| >= clip; 0 for an infinite clip

@@ -19,7 +19,7 @@ using MeanAbsRows = void(ExecContext& context, ConstMatrixView<float> x, float* 
 // dx[i, j] = x[i, j] >= 0 ? dy[i] / n : -dy[i] / n.   x, dx [m, n], dy [m]. REQUIRES: n > 0.
 using MeanAbsRowsBackward = void(ExecContext& context, ConstMatrixView<float> x, const float* dy, MatrixView<float> dx);
 
-// *y += sum_i x[i]^2, y a double: the global gradient norm is its root over all parameters.
+// *y += sum_i x[i]^2, y a double on the device: the global gradient norm is its root over all parameters.
 using AddSumOfSquares = void(ExecContext& context, const float* x, int64_t count, double* y);
 
 }  // namespace bitgrad

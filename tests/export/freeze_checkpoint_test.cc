@@ -40,7 +40,7 @@ class FreezeCheckpointTest : public testing::Test {
     header.set_classes(data_.num_classes);
     for (const int64_t extent : {28, 28, 1}) header.add_image_shape(extent);
     const std::string path = NewDirectory() + "/some.bgc";
-    ASSERT_TRUE(WriteCheckpoint(path, header, *bundle->store, nullptr, fitted).ok());
+    ASSERT_TRUE(WriteCheckpoint(context_, path, header, *bundle->store, nullptr, fitted).ok());
 
     const auto checkpoint = Checkpoint::Open(path);
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();

@@ -45,6 +45,11 @@ struct Trained {
   std::unique_ptr<Optimizer> optimizer;
 };
 
+ExecContext& Host() {
+  static ExecContext host({.threads = 1});
+  return host;
+}
+
 checkpoint::Header SomeHeader() {
   checkpoint::Header header;
   *header.mutable_recipe() = TinyRecipe();
@@ -59,7 +64,7 @@ checkpoint::Header SomeHeader() {
 
 std::string WriteSome(const Trained& trained, bool with_optimizer = true) {
   const std::string path = NewDirectory() + "/some.bgc";
-  const absl::Status written = WriteCheckpoint(path, SomeHeader(), trained.store,
+  const absl::Status written = WriteCheckpoint(Host(), path, SomeHeader(), trained.store,
                                                with_optimizer ? trained.optimizer.get() : nullptr);
   EXPECT_TRUE(written.ok()) << written;
   return path;
@@ -300,7 +305,7 @@ TEST(CheckpointTest, PreprocessingComesBackOrIsRefused) {
   for (const LearnedTensor& part : learned.learned()) {
     for (int i = 0; i < 5; ++i) part.tensor->mutable_data<float>()[i] = static_cast<float>(i) + 0.5f;
   }
-  ASSERT_TRUE(WriteCheckpoint(path, SomeHeader(), trained.store, nullptr, learned).ok());
+  ASSERT_TRUE(WriteCheckpoint(Host(), path, SomeHeader(), trained.store, nullptr, learned).ok());
   const auto checkpoint = Checkpoint::Open(path);
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
 
@@ -338,7 +343,7 @@ TEST(CheckpointTest, UnwritablePlacesAreNamed) {
   const Trained trained;
   const std::string directory = NewDirectory();
   for (const std::string& path : {directory + "/missing/some.bgc", directory}) {
-    const absl::Status status = WriteCheckpoint(path, SomeHeader(), trained.store, nullptr);
+    const absl::Status status = WriteCheckpoint(Host(), path, SomeHeader(), trained.store, nullptr);
     EXPECT_THAT(std::string(status.message()), HasSubstr(path));
   }
 }
@@ -351,7 +356,7 @@ TEST(CheckpointTest, AFailedWriteLeavesTheOldOne) {
   WriteFile(path + ".tmp", before.substr(0, 100));
   EXPECT_TRUE(Checkpoint::Open(path).ok());
   trained.Step();
-  ASSERT_TRUE(WriteCheckpoint(path, SomeHeader(), trained.store, trained.optimizer.get()).ok());
+  ASSERT_TRUE(WriteCheckpoint(Host(), path, SomeHeader(), trained.store, trained.optimizer.get()).ok());
   EXPECT_NE(ReadFile(path), before);
   EXPECT_TRUE(Checkpoint::Open(path).ok());
   EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));

@@ -1,0 +1,105 @@
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "tests/ops/cuda/both.h"
+
+namespace bitgrad {
+namespace {
+
+using CudaReduceTest = CudaTest;
+
+// Sums in double in another order differ by at most count 2^-53 of the sum of magnitudes, which cannot be seen beside the one
+// rounding to float at the end: that may go to either neighbour. Numbers that cancel leave `magnitude` 2^-53 count.
+constexpr double kOneRounding = 2 * kRounding;
+double LostInDouble(int64_t count, double magnitude) { return 2 * static_cast<double>(count) * magnitude * count * 0x1p-53; }
+
+// Taller than what one block adds up, and than 256 pieces of 128 rows.
+std::vector<std::pair<int64_t, int64_t>> TallShapes() {
+  std::vector<std::pair<int64_t, int64_t>> shapes = Shapes();
+  shapes.insert(shapes.end(), {{255, 40}, {256, 40}, {300, 33}, {40000, 3}, {1000, 70}, {3000, 1}, {100, 513}});
+  return shapes;
+}
+
+TEST_F(CudaReduceTest, SumRows) {
+  TestRandom random(1);
+  for (const auto& [m, n] : TallShapes()) {
+    for (const bool accumulate : {false, true}) {
+      SCOPED_TRACE(testing::Message() << m << " x " << n << (accumulate ? ", accumulated" : ""));
+      Both<float> x = Uniform(random, m * (n + 3)), y = Uniform(random, n);
+      OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
+        k.sum_rows(c, x.matrix(c, m, n, n + 3), accumulate, y.on(c));
+      });
+      ExpectClose(y, kOneRounding, LostInDouble(m + 1, 2));
+    }
+  }
+}
+
+TEST_F(CudaReduceTest, SumsOfAll) {
+  TestRandom random(2);
+  std::vector<int64_t> counts = Counts();
+  counts.insert(counts.end(), {2047, 2048, 2 * 2048 - 1, 2 * 2048 + 3, 100003});
+  for (const int64_t n : counts) {
+    for (const int64_t offset : {0, 1}) {  // aligned to 16 bytes, and not
+      SCOPED_TRACE(testing::Message() << n << " from " << offset);
+      Both<float> x = Uniform(random, n + offset), y(gpu_, 1);
+      Both<double> squares(gpu_, std::vector<double>{0.25});
+      OnBoth([&](ExecContext& c, const Kernels& k) {
+        k.sum_all(c, x.on(c) + offset, n, 0.3f, y.on(c));
+        k.add_sum_of_squares(c, x.on(c) + offset, n, squares.on(c));
+      });
+      ExpectClose(y, kOneRounding, LostInDouble(n, 2));
+      const double cpu = squares.of_host()[0];
+      EXPECT_NEAR(squares.of_device()[0], cpu, 2 * (n + 1.0) * 0x1p-53 * cpu);
+    }
+  }
+}
+
+TEST_F(CudaReduceTest, SumsSayNaN) {
+  for (const int64_t n : {3, 5000}) {
+    for (const int64_t at : {int64_t{0}, n - 1}) {
+      std::vector<float> values(n, 1.0f);
+      values[at] = NAN;
+      Both<float> x(gpu_, values), y(gpu_, 1);
+      Both<double> squares(gpu_, std::vector<double>{0});
+      OnBoth([&](ExecContext& c, const Kernels& k) {
+        k.sum_all(c, x.on(c), n, 1.0f, y.on(c));
+        k.add_sum_of_squares(c, x.on(c), n, squares.on(c));
+      });
+      ExpectClose(y, 0);
+      EXPECT_TRUE(std::isnan(squares.of_device()[0]));
+    }
+  }
+}
+
+TEST_F(CudaReduceTest, MeansOfMagnitudes) {
+  TestRandom random(3);
+  std::vector<std::pair<int64_t, int64_t>> shapes = TallShapes();
+  shapes.insert(shapes.end(), {{3, 1023}, {3, 1024}, {5, 1025}, {2, 4099}});
+  for (const auto& [m, n] : shapes) {
+    SCOPED_TRACE(testing::Message() << m << " x " << n);
+    Both<float> x = Uniform(random, m * (n + 3)), dy = Uniform(random, m), y(gpu_, m), dx(gpu_, m * (n + 1));
+    OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
+      k.mean_abs_rows(c, x.matrix(c, m, n, n + 3), y.on(c));
+      k.mean_abs_rows_backward(c, x.matrix(c, m, n, n + 3), dy.on(c), dx.matrix(c, m, n, n + 1));
+    });
+    ExpectClose(y, kOneRounding);  // Magnitudes do not cancel.
+    ExpectSame(dx);
+  }
+}
+
+TEST_F(CudaReduceTest, SignsOfZerosAndNaNs) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  Both<float> x(gpu_, {0.0f, -0.0f, NAN, infinity, -infinity, -1e-45f}), dy(gpu_, std::vector<float>{3.0f}), dx(gpu_, 6), y(gpu_, 1);
+  OnBoth([&](ExecContext& c, const Kernels& k) {
+    k.mean_abs_rows_backward(c, x.matrix(c, 1, 6), dy.on(c), dx.matrix(c, 1, 6));
+    k.mean_abs_rows(c, x.matrix(c, 1, 6), y.on(c));
+  });
+  ExpectSame(dx);
+  ExpectClose(y, 0);
+}
+
+}  // namespace
+}  // namespace bitgrad
