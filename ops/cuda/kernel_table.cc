@@ -10,6 +10,14 @@ Kernels MakeKernels() {
   kernels.packed_gemm_i32.function = PackedGemmI32;
   kernels.packed_gemm_f32.function = PackedGemmF32;
   kernels.packed_gemm_threshold.function = PackedGemmThreshold;
+  kernels.pack_codes.function = PackCodes;
+  kernels.unpack_codes.function = UnpackCodes;
+  kernels.pack_signs.function = PackSigns;
+  kernels.unpack_signs.function = UnpackSigns;
+  kernels.mask_by_bits.function = MaskByBits;
+  kernels.pack_planes.function = PackPlanes;
+  kernels.threshold_to_bits.function = ThresholdToBits;
+  kernels.count_ones.function = CountOnes;
   kernels.unary_forward.function = UnaryForward;
   kernels.unary_backward.function = UnaryBackward;
   kernels.binary_forward.function = BinaryForward;
