@@ -18,6 +18,12 @@ Kernels MakeKernels() {
   kernels.pack_planes.function = PackPlanes;
   kernels.threshold_to_bits.function = ThresholdToBits;
   kernels.count_ones.function = CountOnes;
+  kernels.quantize_statistic.function = QuantizeStatistic;
+  kernels.quantize_codes.function = QuantizeCodes;
+  kernels.quantize_values.function = QuantizeValues;
+  kernels.quantize_bits.function = QuantizeBits;
+  kernels.quantize_rows_s8.function = QuantizeRowsS8;
+  kernels.quantize_backward.function = QuantizeBackward;
   kernels.unary_forward.function = UnaryForward;
   kernels.unary_backward.function = UnaryBackward;
   kernels.binary_forward.function = BinaryForward;
