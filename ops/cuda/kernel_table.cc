@@ -10,6 +10,12 @@ Kernels MakeKernels() {
   kernels.packed_gemm_i32.function = PackedGemmI32;
   kernels.packed_gemm_f32.function = PackedGemmF32;
   kernels.packed_gemm_threshold.function = PackedGemmThreshold;
+  kernels.pad_image_f32.function = PadImageF32;
+  kernels.max_pool_forward.function = MaxPoolForward;
+  kernels.max_pool_backward.function = MaxPoolBackward;
+  kernels.average_pool_forward.function = AveragePoolForward;
+  kernels.average_pool_backward.function = AveragePoolBackward;
+  kernels.max_pool_bits.function = MaxPoolBits;
   kernels.pack_codes.function = PackCodes;
   kernels.unpack_codes.function = UnpackCodes;
   kernels.pack_signs.function = PackSigns;
