@@ -18,6 +18,8 @@ Kernels MakeKernels() {
   kernels.max_pool_bits.function = MaxPoolBits;
   kernels.pack_codes.function = PackCodes;
   kernels.unpack_codes.function = UnpackCodes;
+  kernels.sign_gemm_f32.function = SignGemmF32;
+  kernels.sign_gemm_s8.function = SignGemmS8;
   kernels.pack_signs.function = PackSigns;
   kernels.unpack_signs.function = UnpackSigns;
   kernels.mask_by_bits.function = MaskByBits;

@@ -62,6 +62,21 @@ __device__ __forceinline__ void LoadMatrices(uint32_t (&r)[4], const void* row) 
                : "memory");
 }
 
+// The same of transposed matrices of 2-byte elements: of matrix i a lane gets elements (2q, g) and (2q + 1, g).
+__device__ __forceinline__ void LoadTransposed(uint32_t (&r)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(SharedAddress(row))
+               : "memory");
+}
+
+// The nearest bf16, ties to even.
+__device__ __forceinline__ uint16_t ToBf16(float x) {
+  uint16_t result;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result) : "f"(x));
+  return result;
+}
+
 // 16 bytes from global to shared memory, or zeros where !valid (`from` is then not read).
 __device__ __forceinline__ void CopyAsync16(void* shared, const void* from, bool valid) {
   const int bytes = valid ? 16 : 0;

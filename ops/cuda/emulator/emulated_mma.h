@@ -82,6 +82,28 @@ inline void LoadMatrices(uint32_t (&r)[4], const void* row) {
   __syncwarp();
 }
 
+inline void LoadTransposed(uint32_t (&r)[4], const void* row) {
+  BITGRAD_CHECK(reinterpret_cast<uintptr_t>(row) % 16 == 0);
+  EmulatedFragments& warp = WarpFragments();
+  const int lane = cuda_emulator::ThreadInBlock() % 32;
+  warp.rows[lane] = row;
+  __syncwarp();
+  for (int i = 0; i < 4; ++i) {
+    uint16_t pair[2];
+    for (int k = 0; k < 2; ++k) {
+      std::memcpy(&pair[k], static_cast<const unsigned char*>(warp.rows[8 * i + lane % 4 * 2 + k]) + lane / 4 * 2, 2);
+    }
+    std::memcpy(&r[i], pair, 4);
+  }
+  __syncwarp();
+}
+
+inline uint16_t ToBf16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  if (x != x) return 0x7fff;
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 struct EmulatedCopy {
   void* to;
   const void* from;
