@@ -13,8 +13,9 @@ Kernels MakeKernels() {
   kernels.packed_gemm_threshold.function = PackedGemmThreshold;
   kernels.plane_gemm.function = PlaneGemm;
   kernels.int8_gemm.function = Int8Gemm;
-  kernels.sign_gemm_f32.function = SignGemmF32;
-  kernels.sign_gemm_s8.function = SignGemmS8;
+  kernels.conv2d_f32.function = Conv2dF32;
+  kernels.conv2d_backward_input_f32.function = Conv2dBackwardInputF32;
+  kernels.conv2d_backward_weight_f32.function = Conv2dBackwardWeightF32;
   kernels.pad_image_f32.function = PadImageF32;
   kernels.max_pool_forward.function = MaxPoolForward;
   kernels.max_pool_backward.function = MaxPoolBackward;
@@ -23,6 +24,8 @@ Kernels MakeKernels() {
   kernels.max_pool_bits.function = MaxPoolBits;
   kernels.pack_codes.function = PackCodes;
   kernels.unpack_codes.function = UnpackCodes;
+  kernels.sign_gemm_f32.function = SignGemmF32;
+  kernels.sign_gemm_s8.function = SignGemmS8;
   kernels.pack_signs.function = PackSigns;
   kernels.unpack_signs.function = UnpackSigns;
   kernels.mask_by_bits.function = MaskByBits;
