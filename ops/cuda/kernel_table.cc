@@ -22,6 +22,8 @@ Kernels MakeKernels() {
   kernels.average_pool_forward.function = AveragePoolForward;
   kernels.average_pool_backward.function = AveragePoolBackward;
   kernels.max_pool_bits.function = MaxPoolBits;
+  kernels.packed_conv2d.function = PackedConv2d;
+  kernels.coded_conv2d.function = CodedConv2d;
   kernels.pack_codes.function = PackCodes;
   kernels.unpack_codes.function = UnpackCodes;
   kernels.sign_gemm_f32.function = SignGemmF32;
