@@ -13,6 +13,7 @@ ExecContext::ExecContext(const Options& options)
       threads_(options.threads > 0
                    ? options.threads
                    : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))),
+      backward_precision_(options.backward),
       seed_(options.seed) {
   std::unique_ptr<DeviceStream> stream;
   if (device_ != Device::kCpu) {

@@ -23,12 +23,17 @@
 
 namespace bitgrad {
 
+// How exactly a GPU's tensor cores multiply the gradients that enter a binary layer's backward products (ops/kernels/sign_gemm.h):
+// as sums of this many bf16, 8 bits of mantissa each. The other operand is +-1 and the sums are float32's. The CPU does not round.
+enum class BackwardPrecision : int { kBf16 = 1, kBf16x2 = 2, kFloat32 = 3 };
+
 class ExecContext {
  public:
   struct Options {
     Device device = Device::kCpu;
     int threads = 0;  // 0: one per hardware thread
     uint64_t seed = 1;
+    BackwardPrecision backward = BackwardPrecision::kBf16;
   };
 
   ExecContext() : ExecContext(Options{}) {}
@@ -39,6 +44,7 @@ class ExecContext {
 
   Device device() const { return device_; }
   int threads() const { return threads_; }
+  BackwardPrecision backward_precision() const { return backward_precision_; }
 
   // Memory of the device, for values of a step and for scratch.
   PoolAllocator& allocator() { return *allocator_; }
@@ -75,6 +81,7 @@ class ExecContext {
  private:
   Device device_;
   int threads_;
+  BackwardPrecision backward_precision_;
   uint64_t seed_;
   uint32_t step_ = 0;
   absl::Status status_;

@@ -148,7 +148,7 @@ def cuda_kernels(name, srcs, hdrs, deps):
         srcs = [":%s_emulated" % src[:-len(".cu")] for src in srcs],
         hdrs = hdrs,
         textual_hdrs = srcs,
-        # #pragma unroll is nvcc's.
+        # nvcc's pragmas.
         copts = ["-Wno-unknown-pragmas"],
         defines = ["BITGRAD_CUDA_EMULATED"],
         deps = deps + ["//ops/cuda/emulator"],

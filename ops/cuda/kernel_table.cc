@@ -7,6 +7,11 @@ namespace {
 
 Kernels MakeKernels() {
   Kernels kernels;
+  kernels.packed_gemm_i32.function = PackedGemmI32;
+  kernels.packed_gemm_f32.function = PackedGemmF32;
+  kernels.packed_gemm_threshold.function = PackedGemmThreshold;
+  kernels.sign_gemm_f32.function = SignGemmF32;
+  kernels.sign_gemm_s8.function = SignGemmS8;
   kernels.unary_forward.function = UnaryForward;
   kernels.unary_backward.function = UnaryBackward;
   kernels.binary_forward.function = BinaryForward;

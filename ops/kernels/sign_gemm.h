@@ -8,7 +8,7 @@
 // b [K, n] bits is read in the layout in which forward packed it: rows are the inner dimension. A mask without words is no
 // mask. c [m, n] float32 is written, not read. K = 0 gives zeros.
 //
-// Where squares is not null (and mask is), *squares = the sum of c[i, j]^2, to a relative error of about 1e-6: gathered in
+// Where squares is not null (and mask is; on the CPU only), *squares = the sum of c[i, j]^2, to a relative error of about 1e-6: gathered in
 // float while c is in registers. It is the same at any number of threads, not on every instruction set; elements below 1e-19
 // may count as 0; it is not finite where an element is not, or is beyond 1e18.
 
@@ -23,8 +23,9 @@
 
 namespace bitgrad {
 
-// a = op(A) [m, K] float32, op(A) = A, or A^T with transpose_a; scale is one number. Each sum is rounded K times, in the
-// order of k: the result depends neither on the instruction set nor on the number of threads.
+// a = op(A) [m, K] float32, op(A) = A, or A^T with transpose_a; scale is one number. On the CPU each sum is rounded K times, in
+// the order of k: the result depends neither on the instruction set nor on the number of threads. On a GPU a is rounded as
+// ExecContext::backward_precision() says, and the order of a sum is the tensor cores', the same on every call.
 using SignGemmF32 = void(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
                          ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares);
 

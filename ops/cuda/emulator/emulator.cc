@@ -1,18 +1,16 @@
-// glibc's checked longjmp() takes a jump to another stack for an error.
-#undef _FORTIFY_SOURCE
-
 #include "ops/cuda/emulator/emulator.h"
 
-#include <setjmp.h>
-#include <sys/mman.h>
-#include <ucontext.h>
-
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "boost/context/fiber.hpp"
+#include "boost/context/fixedsize_stack.hpp"
 #include "core/check.h"
 
 namespace bitgrad::cuda_emulator {
@@ -27,13 +25,9 @@ constexpr int kMostThreads = 1024;
 
 enum class State { kNotStarted, kReady, kAtBlockBarrier, kAtWarpBarrier, kDone };
 
-// A stack on which threads run, one after another as long as they do not wait. makecontext() makes it; from then on jumps go
-// to and fro, which, unlike swapcontext(), do not call the system each time.
+// A stack on which threads run, one after another as long as they do not wait.
 struct Fiber {
-  ucontext_t start;
-  bool started;
-  jmp_buf place;
-  void* stack;
+  boost::context::fiber context;
 };
 
 struct Thread {
@@ -45,6 +39,7 @@ struct Thread {
 struct Block {
   const char* kernel;
   const std::function<void()>* thread;
+  size_t shared_bytes;
   std::vector<Thread> threads;
   std::vector<uint64_t> warp_slots;
   bool descending;
@@ -54,7 +49,7 @@ struct Block {
 };
 
 Block block;
-jmp_buf scheduler;
+boost::context::fiber scheduler;  // where the running fiber goes back to
 std::vector<Fiber*> idle_fibers;
 alignas(1024) unsigned char shared_memory[kMostSharedBytes];
 
@@ -64,27 +59,19 @@ void SetCurrent(int index) {
   threadIdx = dim3(t % blockDim.x, t / blockDim.x % blockDim.y, t / blockDim.x / blockDim.y);
 }
 
-// From the scheduler to a fiber, until it comes back.
-void Enter(Fiber* fiber) {
-  if (_setjmp(scheduler) != 0) return;
-  if (fiber->started) _longjmp(fiber->place, 1);
-  fiber->started = true;
-  setcontext(&fiber->start);
-}
-
-// From a fiber to the scheduler, until that enters it again.
-void Leave(Fiber* fiber) {
-  if (_setjmp(fiber->place) == 0) _longjmp(scheduler, 1);
-}
-
 int NextToStart() {
   if (block.next_to_start == block.count()) return -1;
   const int order = block.next_to_start++;
   return block.descending ? block.count() - 1 - order : order;
 }
 
+void BackToScheduler() { scheduler = std::move(scheduler).resume(); }
+
+void Continue(Fiber* fiber) { fiber->context = std::move(fiber->context).resume(); }
+
 // What a fiber does for ever: start threads that have not started yet; when there are none, rest.
-void FiberMain() {
+boost::context::fiber FiberMain(boost::context::fiber&& caller) {
+  scheduler = std::move(caller);
   for (;;) {
     for (int index = NextToStart(); index >= 0; index = NextToStart()) {
       SetCurrent(index);
@@ -96,19 +83,15 @@ void FiberMain() {
       block.threads[index].state = State::kDone;
       idle_fibers.push_back(self);
     }
-    Leave(idle_fibers.back());
+    BackToScheduler();
   }
 }
 
+// Fibers are kept for ever: ending one would unwind its stack.
 Fiber* NewFiber() {
-  auto* fiber = new Fiber();
-  fiber->stack = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  BITGRAD_CHECK(fiber->stack != MAP_FAILED);
-  getcontext(&fiber->start);
-  fiber->start.uc_stack.ss_sp = fiber->stack;
-  fiber->start.uc_stack.ss_size = kStackBytes;
-  fiber->start.uc_link = nullptr;
-  makecontext(&fiber->start, FiberMain, 0);
+  auto* fiber = new Fiber;
+  fiber->context =
+      boost::context::fiber(std::allocator_arg, boost::context::fixedsize_stack(kStackBytes), FiberMain);
   return fiber;
 }
 
@@ -117,7 +100,7 @@ void Wait(State state, unsigned mask) {
   Thread& self = block.threads[block.current];
   self.state = state;
   self.mask = mask;
-  Leave(self.fiber);
+  BackToScheduler();
 }
 
 [[noreturn]] void Deadlock() {
@@ -173,11 +156,11 @@ bool OpenBarriers() {
 void RunBlock() {
   block.next_to_start = 0;
   for (Thread& thread : block.threads) thread = {State::kNotStarted, 0, nullptr};
-  std::memset(shared_memory, 0xcd, kMostSharedBytes);
+  std::memset(shared_memory, 0xcd, block.shared_bytes);
   for (int64_t rounds = 0;; ++rounds) {
     while (block.next_to_start < block.count()) {
       if (idle_fibers.empty()) idle_fibers.push_back(NewFiber());
-      Enter(idle_fibers.back());
+      Continue(idle_fibers.back());
     }
     bool ran = false;
     for (int order = 0; order < block.count(); ++order) {
@@ -185,7 +168,7 @@ void RunBlock() {
       if (block.threads[index].state != State::kReady) continue;
       ran = true;
       SetCurrent(index);
-      Enter(block.threads[index].fiber);
+      Continue(block.threads[index].fiber);
     }
     if (ran && rounds < int64_t{10} * 1000 * 1000) continue;
     if (OpenBarriers()) continue;
@@ -208,6 +191,7 @@ void Run(const char* kernel, dim3 grid, dim3 threads, size_t shared_bytes, const
   blockDim = threads;
   block.kernel = kernel;
   block.thread = &thread;
+  block.shared_bytes = shared_bytes;
   block.threads.resize(count);
   block.warp_slots.assign((count + warpSize - 1) / warpSize * warpSize, 0);
   for (unsigned z = 0; z < grid.z; ++z) {

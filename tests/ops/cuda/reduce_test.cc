@@ -40,7 +40,7 @@ TEST_F(CudaReduceTest, SumRows) {
 TEST_F(CudaReduceTest, SumsOfAll) {
   TestRandom random(2);
   std::vector<int64_t> counts = Counts();
-  counts.insert(counts.end(), {2047, 2048, 2 * 2048 - 1, 2 * 2048 + 3, 100003});
+  counts.insert(counts.end(), {2047, 2048, 2 * 2048 - 1, 2 * 2048 + 3, 100003, 600001});
   for (const int64_t n : counts) {
     for (const int64_t offset : {0, 1}) {  // aligned to 16 bytes, and not
       SCOPED_TRACE(testing::Message() << n << " from " << offset);

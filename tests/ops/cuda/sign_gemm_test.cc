@@ -1,0 +1,89 @@
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "tests/ops/cuda/both.h"
+
+namespace bitgrad {
+namespace {
+
+using CudaSignGemmTest = CudaTest;
+
+struct Extents3 {
+  int64_t m, n, k;
+};
+
+std::vector<Extents3> Shapes3() {
+  return {{0, 5, 3},   {3, 0, 4},   {5, 7, 0},     {1, 1, 1},     {7, 31, 15},   {10, 33, 31},   {33, 64, 32},
+          {64, 65, 33}, {65, 127, 63}, {63, 129, 64}, {100, 130, 65}, {17, 300, 129}, {1410, 1500, 40}};
+}
+
+double Sign(ConstBitMatrixView bits, int64_t i, int64_t j) { return bits.bit(i, j) ? 1 : -1; }
+
+TEST_F(CudaSignGemmTest, Floats) {
+  TestRandom random(1);
+  for (const BackwardPrecision precision : {BackwardPrecision::kBf16, BackwardPrecision::kBf16x2, BackwardPrecision::kFloat32}) {
+    ExecContext gpu({.device = Device::kCuda, .backward = precision});
+    // What is left of a number when so many bf16 are taken from it.
+    const double kept = std::ldexp(1.0, -8 * static_cast<int>(precision));
+    for (const auto& [m, n, k] : Shapes3()) {
+      for (const bool transpose : {false, true}) {
+        for (const bool masked : {false, true}) {
+          if (m > 1000 && masked != transpose) continue;
+          SCOPED_TRACE(testing::Message() << m << " x " << n << " x " << k << (transpose ? " transposed" : "")
+                                          << (masked ? " masked" : "") << ", pieces " << static_cast<int>(precision));
+          const int64_t a_rows = transpose ? k : m, a_cols = transpose ? m : k;
+          Both<float> a = Uniform(random, a_rows * (a_cols + 3)), c(gpu_, m * (n + 1));
+          BothBits b = Bits(random, k, n), mask = Bits(random, m, n);
+          KernelsFor(Device::kCuda)
+              .sign_gemm_f32(gpu, transpose, 0.75f, a.matrix(gpu, a_rows, a_cols, a_cols + 3), b.on(gpu),
+                             masked ? ConstBitMatrixView(mask.on(gpu)) : ConstBitMatrixView{}, c.matrix(gpu, m, n, n + 1), nullptr);
+          ASSERT_TRUE(gpu.Synchronize().ok()) << gpu.status();
+          const std::vector<float> result = c.of_device();
+          for (int64_t i = 0; i < m; ++i) {
+            for (int64_t j = 0; j < n; ++j) {
+              double sum = 0, magnitude = 0;
+              for (int64_t l = 0; l < k; ++l) {
+                const double x = a.of_host()[transpose ? l * (a_cols + 3) + i : i * (a_cols + 3) + l];
+                sum += x * Sign(b.on(cpu_), l, j);
+                magnitude += std::fabs(x);
+              }
+              if (masked && !ConstBitMatrixView(mask.on(cpu_)).bit(i, j)) {
+                ASSERT_EQ(result[i * (n + 1) + j], 0.0f) << "cell " << i << ", " << j;
+                continue;
+              }
+              // The operand's pieces, and as many roundings (or truncations, twice as large) as there are terms.
+              const double tolerance = 0.75 * magnitude * (kept + 2 * kRounding * (3 * k + 2));
+              ASSERT_NEAR(result[i * (n + 1) + j], 0.75 * sum, tolerance) << "cell " << i << ", " << j;
+            }
+            if (i + 1 < m) {
+              ASSERT_EQ(std::memcmp(&result[i * (n + 1) + n], "\xa5\xa5\xa5\xa5", 4), 0) << "gap of row " << i;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(CudaSignGemmTest, Bytes) {
+  TestRandom random(2);
+  for (const auto& [m, n, k] : Shapes3()) {
+    for (const bool masked : {false, true}) {
+      SCOPED_TRACE(testing::Message() << m << " x " << n << " x " << k << (masked ? " masked" : ""));
+      std::vector<int8_t> codes(m * (k + 1));
+      for (int8_t& code : codes) code = static_cast<int8_t>(static_cast<int>(random.Below(255)) - 127);
+      Both<int8_t> a(gpu_, codes);
+      Both<float> scale = Uniform(random, m, 0.1f, 2), c(gpu_, m * (n + 1));
+      BothBits b = Bits(random, k, n), mask = Bits(random, m, n);
+      OnBoth([&, m = m, n = n, k = k](ExecContext& x, const Kernels& kernels) {
+        kernels.sign_gemm_s8(x, scale.on(x), a.matrix(x, m, k, k + 1), b.on(x),
+                             masked ? ConstBitMatrixView(mask.on(x)) : ConstBitMatrixView{}, c.matrix(x, m, n, n + 1), nullptr);
+      });
+      ExpectSame(c);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bitgrad
