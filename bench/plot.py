@@ -1,14 +1,21 @@
-"""Plots for docs/images/ from the JSON files of the suites.
+"""Plots for docs/images/ from the JSON files of the suites, and from the metrics of trainings.
 
   bazel-bin/bench/packed_gemm --benchmark_filter=square --benchmark_repetitions=5 --benchmark_out=gemm.json
   bazel-bin/bench/training_step --sweep --benchmark_repetitions=5 --benchmark_out=steps.json
   python3 bench/plot.py --packed_gemm=gemm.json --training_step=steps.json
 
+  for net in bnn float; do
+    bazel-bin/models/train --recipe=cifar10_${net}_vgg_tiny --data_dir=DIR --metrics=curves/bitgrad_$net.jsonl
+  done
+  python3 bench/peers/cifar10.py --data_dir=DIR --metrics=curves/pytorch
+  python3 bench/plot.py --curves=curves
+
 packed_gemm.png     rate of square products against their size, with what limits it
 training_step.png   time of a step against width and batch size
 training_memory.png bytes kept for the backward pass against width and batch size
+cifar10_curves.png  test error by epoch, of each metrics file in the directory
 
-A point is the median of the repetitions.
+A point is the median of the repetitions; of a curve it is one run's.
 """
 
 import argparse
@@ -32,6 +39,11 @@ GEMM_SERIES = {"PackedToBits": ("packed, into bits", "#08519c"),
                "Sgemm": ("oneDNN sgemm", "#636363")}
 MODE_SERIES = {"Float": ("float", "#636363"), "Binary": ("binary, exact gradients", "#2171b5"),
                "Binary8": ("binary, 8-bit gradients", "#d95f0e")}
+# Metrics files without .jsonl.
+CURVES = {"pytorch_binary": ("PyTorch, binary (simulated)", "#2171b5", "--"),
+          "bitgrad_bnn": ("bitgrad, binary", "#2171b5", "-"),
+          "pytorch_float": ("PyTorch, float", "#636363", "--"),
+          "bitgrad_float": ("bitgrad, float", "#636363", "-")}
 
 
 def read(path):
@@ -152,10 +164,29 @@ def plot_training_step(path, directory, counter, scale, label, file_name, title)
   save(figure, directory, file_name)
 
 
+def plot_curves(metrics, directory):
+  """`metrics` is a directory with a file of JSON lines, one per epoch, for each of CURVES."""
+  figure, axes = plt.subplots(figsize=(6.4, 4.6))
+  for name, (label, color, style) in CURVES.items():
+    with open(os.path.join(metrics, name + ".jsonl")) as file:
+      epochs = [json.loads(line) for line in file]
+    errors = [100 * e["test_error"] for e in epochs]
+    axes.plot([e["epoch"] for e in epochs], errors, marker="o", markersize=4, color=color, linestyle=style,
+              label=f"{label}: {errors[-1]:.1f} %")
+  axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+  axes.set_xlabel("epoch")
+  axes.set_ylabel("test error, %")
+  finish(axes)
+  axes.legend(frameon=False)
+  figure.suptitle("CIFAR-10 (JPEG), (2x32C3)-MP2-(2x64C3)-MP2-(2x128C3)-MP2-256FC-10")
+  save(figure, directory, "cifar10_curves.png")
+
+
 def main():
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument("--packed_gemm", metavar="JSON")
   parser.add_argument("--training_step", metavar="JSON")
+  parser.add_argument("--curves", metavar="DIRECTORY")
   parser.add_argument("--images", metavar="DIRECTORY", default=IMAGES)
   args = parser.parse_args()
   if args.packed_gemm:
@@ -165,6 +196,8 @@ def main():
                        "A training step")
     plot_training_step(args.training_step, args.images, "held_bytes", 1e-6, "MB", "training_memory.png",
                        "Kept for the backward pass")
+  if args.curves:
+    plot_curves(args.curves, args.images)
 
 
 if __name__ == "__main__":

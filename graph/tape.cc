@@ -167,6 +167,8 @@ bool Tape::CheckDevice(absl::string_view what, const Tensor& value) {
 
 void Tape::set_check_finite(bool check) { core_->check_finite = check; }
 
+void Tape::set_op_listener(absl::AnyInvocable<void()> listener) { core_->op_listener = std::move(listener); }
+
 Var Tape::Failed() { return Var(core_, -1, core_->generation); }
 
 Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value,
@@ -213,6 +215,7 @@ Var Tape::Append(Node node, absl::Span<const Var> inputs, BackwardFunction backw
   }
   if (arithmetic != nullptr) core_->gradient_arithmetic = arithmetic;
   core_->nodes.push_back(std::move(node));
+  if (core_->op_listener != nullptr) core_->op_listener();
   return Var(core_, static_cast<int32_t>(core_->nodes.size()) - 1, core_->generation);
 }
 

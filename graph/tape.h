@@ -89,6 +89,10 @@ class Tape {
   // over each value, on the host: for finding where a diverged training broke. To be set before anything is recorded.
   void set_check_finite(bool check);
 
+  // Calls `listener` after each op that is recorded and after each backward function that has run: from one call to the
+  // next a single op has worked. For measuring; it must not use the tape.
+  void set_op_listener(absl::AnyInvocable<void()> listener);
+
   // Forgets all nodes, Vars and errors, keeps capacity, and, in training, takes the next random step.
   void Reset();
 

@@ -32,6 +32,7 @@ struct Tape::Core {
   absl::Status status;
   bool backward_done = false;
   bool check_finite = false;
+  absl::AnyInvocable<void()> op_listener;
   uint32_t random_streams = 0;
   ArithmeticCounts arithmetic;
   const GradientArithmetic* gradient_arithmetic = nullptr;

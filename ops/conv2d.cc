@@ -167,32 +167,10 @@ ConvGeometry GeometryOf(const Shape& x, const Shape& w, const ConvOptions& optio
           .padding = options.padding};
 }
 
-// What is wrong with the operands, or nothing.
 std::string Misfit(const Shape& x, const Shape& w, const ConvOptions& options) {
-  if (x.rank() != 4 || w.rank() != 4 || options.groups < 1 || x.dim(3) != w.dim(3) * options.groups ||
-      w.dim(0) % options.groups != 0) {
-    return absl::StrCat("input ", x.ToString(), " and weight ", w.ToString(), " in ", options.groups,
-                        " groups do not match; they have to be [batch, height, width, channels] and [filters, height, "
-                        "width, channels / groups], and groups has to divide filters");
-  }
-  constexpr int64_t kMost = 1 << 20;  // of what CheckConvLimits takes
-  const auto positive = [](const Extent2d& e) {
-    return e.height > 0 && e.width > 0 && e.height <= kMost && e.width <= kMost;
-  };
-  if (!positive(options.stride) || !positive(options.dilation) || options.pad.height < 0 || options.pad.width < 0 ||
-      options.pad.height > kMost || options.pad.width > kMost || w.dim(1) < 1 || w.dim(2) < 1 || w.dim(3) < 1 || x.dim(0) < 1) {
-    return absl::StrCat("batch ", x.dim(0), ", weight ", w.ToString(), ", stride [", options.stride.height, ", ", options.stride.width,
-                        "] and dilation [", options.dilation.height, ", ", options.dilation.width,
-                        "] have to be positive, pad [", options.pad.height, ", ", options.pad.width,
-                        "] not negative, none above ", kMost);
-  }
-  const int64_t span_height = options.dilation.height * (w.dim(1) - 1) + 1;
-  const int64_t span_width = options.dilation.width * (w.dim(2) - 1) + 1;
-  if (x.dim(1) + 2 * options.pad.height < span_height || x.dim(2) + 2 * options.pad.width < span_width) {
-    return absl::StrCat("input ", x.ToString(), " with pad [", options.pad.height, ", ", options.pad.width,
-                        "] is smaller than the kernel, which spans [", span_height, ", ", span_width, "]");
-  }
-  return "";
+  return absl::StrCat("input ", x.ToString(), " and weight ", w.ToString(), " in ", options.groups,
+                      " groups do not match; they have to be [batch, height, width, channels] and [filters, height, "
+                      "width, channels / groups]");
 }
 
 }  // namespace
@@ -201,7 +179,10 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
   OpRecorder op("conv2d", {x, w});
   if (!op.ok()) return op.Failed();
   const Shape x_shape = x.shape(), w_shape = w.shape();
-  if (const std::string misfit = Misfit(x_shape, w_shape, options); !misfit.empty()) return op.Fail(misfit);
+  if (x_shape.rank() != 4 || w_shape.rank() != 4) return op.Fail(Misfit(x_shape, w_shape, options));
+  const ConvGeometry geometry = GeometryOf(x_shape, w_shape, options);
+  if (const absl::Status status = CheckConvGeometry(geometry); !status.ok()) return op.Fail(status.message());
+  if (w_shape.dim(3) != geometry.group_channels()) return op.Fail(Misfit(x_shape, w_shape, options));
   for (const Quantizer* q : {&quantizers.input, &quantizers.weight}) {
     if (q->statistic() == Statistic::kRowMaxAbs) {
       return op.Fail("quantizer '", q->ToString(), "' has a scale for each row; it is for gradients");
@@ -216,8 +197,6 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
   const Quantizer input = training ? quantizers.input : quantizers.input.AtEvaluation(QuantizerRole::kActivation);
   const Quantizer weight = training ? quantizers.weight : quantizers.weight.AtEvaluation(QuantizerRole::kWeight);
 
-  const ConvGeometry geometry = GeometryOf(x_shape, w_shape, options);
-  if (const absl::Status limits = CheckConvLimits(geometry); !limits.ok()) return op.Fail(limits.message());
   const auto shared = std::make_shared<Saved>(Saved{
       .geometry = geometry,
       .x_shape = x_shape,

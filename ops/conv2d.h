@@ -17,7 +17,7 @@
 //
 // Errors: shapes that do not match, or an image smaller than the kernel; groups that do not divide the channels; a border that
 // is no multiple of the input's scale; a quantizer with a scale per row for input or weight; stochastic_round for gradients,
-// which makes int8 products in linear layers only; more than CheckConvLimits (ops/conv_kernel.h) allows.
+// which makes int8 products in linear layers only; what CheckConvGeometry (ops/conv_kernel.h) rejects.
 
 #ifndef BITGRAD_OPS_CONV2D_H_
 #define BITGRAD_OPS_CONV2D_H_

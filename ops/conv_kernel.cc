@@ -39,9 +39,29 @@ std::string DescribeConvKernel(const Encoding& x, const Encoding& w, const ConvG
   return absl::StrCat("float convolution (", WhyFloat(x, w, geometry, threshold), ")");
 }
 
-absl::Status CheckConvLimits(const ConvGeometry& g) {
+absl::Status CheckConvGeometry(const ConvGeometry& g) {
   constexpr double kLimit = kMaxExactFloatInteger;
   const auto error = [](const auto&... parts) { return absl::InvalidArgumentError(absl::StrCat(parts...)); };
+  if (std::min({g.batch, g.height, g.width, g.channels, g.filters}) < 1) {
+    return error("images [", g.batch, ", ", g.height, ", ", g.width, ", ", g.channels, "] or ", g.filters,
+                 " filters are empty");
+  }
+  const struct {
+    const char* name;
+    int64_t value, least;
+  } fields[] = {{"kernel_height", g.kernel_height, 1},     {"kernel_width", g.kernel_width, 1},
+                {"stride_height", g.stride_height, 1},     {"stride_width", g.stride_width, 1},
+                {"pad_height", g.pad_height, 0},           {"pad_width", g.pad_width, 0},
+                {"dilation_height", g.dilation_height, 1}, {"dilation_width", g.dilation_width, 1},
+                {"groups", g.groups, 1}};
+  for (const auto& [name, value, least] : fields) {
+    if (value < least || value > kMaxWindowExtent) {
+      return error(name, ": ", value, " is not in [", least, ", ", kMaxWindowExtent, "]");
+    }
+  }
+  if (g.channels % g.groups != 0 || g.filters % g.groups != 0) {
+    return error(g.groups, " groups do not divide ", g.channels, " channels and ", g.filters, " filters");
+  }
   // In double: the products of absurd extents have no int64.
   const double taps = static_cast<double>(g.kernel_height) * static_cast<double>(g.kernel_width);
   if (!(taps * static_cast<double>(g.group_channels()) < kLimit)) {
@@ -50,12 +70,17 @@ absl::Status CheckConvLimits(const ConvGeometry& g) {
   }
   const int64_t span_height = g.dilation_height * (g.kernel_height - 1) + 1;
   const int64_t span_width = g.dilation_width * (g.kernel_width - 1) + 1;
+  const int64_t padded_height = g.height + 2 * g.pad_height, padded_width = g.width + 2 * g.pad_width;
+  if (padded_height < span_height || padded_width < span_width) {
+    return error("the kernel spans [", span_height, ", ", span_width, "], more than the padded image [", padded_height,
+                 ", ", padded_width, "]");
+  }
   if (g.pad_height >= span_height || g.pad_width >= span_width) {
     return error("pad [", g.pad_height, ", ", g.pad_width, "] has to be smaller than what the kernel spans, [", span_height,
                  ", ", span_width, "]");
   }
-  const double image = static_cast<double>(g.height + 2 * g.pad_height) * static_cast<double>(g.width + 2 * g.pad_width) *
-                       static_cast<double>(g.channels);
+  const double image =
+      static_cast<double>(padded_height) * static_cast<double>(padded_width) * static_cast<double>(g.channels);
   if (!(image < kLimit)) return error("an image with its border has 2^24 elements or more");
   const double outputs = static_cast<double>(g.out_height()) * static_cast<double>(g.out_width());
   if (!(outputs * static_cast<double>(g.filters) < kLimit)) return error("the result has 2^24 elements per image or more");

@@ -38,11 +38,15 @@ bool BorderCode(const Encoding& x, float scale, Padding padding, int32_t* code);
 void FloatConvolution(ExecContext& context, const ConvGeometry& geometry, float border, const float* x, const float* w,
                       float* y);
 
-// InvalidArgument where kernels would need more than any real convolution does: more than 2^24 - 1 terms in a sum or elements in
-// an image with its border; a border that is as wide as the kernel, so that some windows see nothing of the image; sums at
-// the border (windows that differ in what they see x filters, or x taps) beyond 2^24. REQUIRES: all extents are positive, pads
-// not negative, none above 2^20, and the kernel is not larger than the padded image.
-absl::Status CheckConvLimits(const ConvGeometry& geometry);
+// Of kernels, strides, pads and dilations: more than any image has; the product of two and an image's extent has an int64.
+inline constexpr int64_t kMaxWindowExtent = int64_t{1} << 19;
+
+// InvalidArgument for what is no convolution: extents that are not positive, pads that are negative, groups that do not
+// divide channels and filters, a kernel larger than the padded image. And where kernels would need more than any real
+// convolution does: extents above kMaxWindowExtent; more than 2^24 - 1 terms in a sum or elements in an image with its
+// border; a border that is as wide as the kernel, so that some windows see nothing of the image; sums at the border (windows
+// that differ in what they see x filters, or x taps) beyond 2^24. REQUIRES: the image's extents are below 2^31.
+absl::Status CheckConvGeometry(const ConvGeometry& geometry);
 
 // The geometry of an image that has its border already.
 ConvGeometry WithBorderInImage(const ConvGeometry& geometry);

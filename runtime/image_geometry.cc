@@ -10,9 +10,6 @@
 namespace bitgrad {
 namespace {
 
-// More than any image has; the product of three, an image's channels among them, has an int64.
-constexpr int32_t kMaxExtent = 1 << 19;
-
 template <typename... Args>
 absl::Status Error(const Args&... args) {
   return absl::InvalidArgumentError(absl::StrCat(args...));
@@ -20,8 +17,8 @@ absl::Status Error(const Args&... args) {
 
 absl::Status CheckExtents(std::initializer_list<std::pair<const char*, int32_t>> extents, int32_t least) {
   for (const auto& [name, extent] : extents) {
-    if (extent < least || extent > kMaxExtent) {
-      return Error(name, ": ", extent, " is not in [", least, ", ", kMaxExtent, "]");
+    if (extent < least || extent > kMaxWindowExtent) {
+      return Error(name, ": ", extent, " is not in [", least, ", ", kMaxWindowExtent, "]");
     }
   }
   return absl::OkStatus();
@@ -32,26 +29,10 @@ absl::Status CheckImage(const Shape& example) {
   return Error("operands: shape ", example.ToString(), " is no image [height, width, channels]");
 }
 
-absl::Status CheckFits(int64_t height, int64_t width, int64_t span_height, int64_t span_width) {
-  if (height >= span_height && width >= span_width) return absl::OkStatus();
-  return Error("the kernel spans [", span_height, ", ", span_width, "], more than the padded image [", height, ", ", width,
-               "]");
-}
-
 }  // namespace
 
 absl::StatusOr<ConvGeometry> GeometryOf(const packed::Conv2d& conv, const Shape& example, const Shape& weight) {
   BITGRAD_RETURN_IF_ERROR(CheckImage(example));
-  BITGRAD_RETURN_IF_ERROR(CheckExtents({{"conv2d.kernel_height", conv.kernel_height()},
-                                        {"conv2d.kernel_width", conv.kernel_width()},
-                                        {"conv2d.stride_height", conv.stride_height()},
-                                        {"conv2d.stride_width", conv.stride_width()},
-                                        {"conv2d.dilation_height", conv.dilation_height()},
-                                        {"conv2d.dilation_width", conv.dilation_width()},
-                                        {"conv2d.groups", conv.groups()}},
-                                       1));
-  BITGRAD_RETURN_IF_ERROR(
-      CheckExtents({{"conv2d.pad_height", conv.pad_height()}, {"conv2d.pad_width", conv.pad_width()}}, 0));
   if (!packed::Conv2d::Padding_IsValid(conv.padding())) {
     return Error("conv2d.padding: ", static_cast<int>(conv.padding()), " is unknown");
   }
@@ -70,15 +51,12 @@ absl::StatusOr<ConvGeometry> GeometryOf(const packed::Conv2d& conv, const Shape&
                                  .dilation_width = conv.dilation_width(),
                                  .groups = conv.groups(),
                                  .padding = static_cast<Padding>(conv.padding())};
-  if (weight.rank() != 2 || geometry.channels % geometry.groups != 0 || geometry.filters % geometry.groups != 0 ||
-      weight.cols() != geometry.patch_size()) {
+  const absl::Status status = CheckConvGeometry(geometry);
+  if (!status.ok()) return Error("conv2d: ", status.message());
+  if (weight.rank() != 2 || weight.cols() != geometry.patch_size()) {
     return Error("conv2d.weight: its shape ", weight.ToString(), " does not go with images of shape ", example.ToString(),
                  ", a kernel of [", conv.kernel_height(), ", ", conv.kernel_width(), "] and ", conv.groups(), " groups");
   }
-  BITGRAD_RETURN_IF_ERROR(CheckFits(geometry.height + 2 * geometry.pad_height, geometry.width + 2 * geometry.pad_width,
-                                    geometry.dilation_height * (geometry.kernel_height - 1) + 1,
-                                    geometry.dilation_width * (geometry.kernel_width - 1) + 1));
-  BITGRAD_RETURN_IF_ERROR(CheckConvLimits(geometry));
   return geometry;
 }
 
@@ -104,8 +82,12 @@ absl::StatusOr<PoolGeometry> GeometryOf(const packed::Pool& pool, const Shape& e
                                  .stride_width = pool.stride_width(),
                                  .pad_height = pool.pad_height(),
                                  .pad_width = pool.pad_width()};
-  BITGRAD_RETURN_IF_ERROR(CheckFits(geometry.height + 2 * geometry.pad_height, geometry.width + 2 * geometry.pad_width,
-                                    geometry.kernel_height, geometry.kernel_width));
+  const int64_t padded_height = geometry.height + 2 * geometry.pad_height;
+  const int64_t padded_width = geometry.width + 2 * geometry.pad_width;
+  if (padded_height < geometry.kernel_height || padded_width < geometry.kernel_width) {
+    return Error("the kernel spans [", geometry.kernel_height, ", ", geometry.kernel_width,
+                 "], more than the padded image [", padded_height, ", ", padded_width, "]");
+  }
   return geometry;
 }
 

@@ -27,6 +27,9 @@ def _cuda_object_impl(ctx):
     # The CPU's bits: no fused multiply-add unless written so.
     args.add("--fmad=false")
 
+    # A test reads the machine code (tests/ops/cuda/opcode_test.cc).
+    args.add("--compress-mode=none")
+
     # Architectures are independent: compile them at once.
     args.add("--threads=0")
     args.add_all(["-Xcompiler", "-fopenmp,-fPIC,-ffp-contract=off,-Wall"])
@@ -148,8 +151,11 @@ def cuda_kernels(name, srcs, hdrs, deps):
         srcs = [":%s_emulated" % src[:-len(".cu")] for src in srcs],
         hdrs = hdrs,
         textual_hdrs = srcs,
-        # nvcc's pragmas.
-        copts = ["-Wno-unknown-pragmas"],
+        # nvcc's pragmas; templates that take gcc long to optimize, for tests that hardly gain from it.
+        copts = [
+            "-Wno-unknown-pragmas",
+            "-O1",
+        ],
         defines = ["BITGRAD_CUDA_EMULATED"],
         deps = deps + ["//ops/cuda/emulator"],
     )

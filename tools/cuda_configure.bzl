@@ -3,7 +3,7 @@
 Makes a repository (usually @local_cuda) with
   :cuda_found  for select(): true when a toolkit was found and --define=cuda=off was not given;
   :cudart      the CUDA runtime, headers and static library; empty when absent;
-  :cublas      cuBLAS and cuBLASLt (shared libraries of the toolkit); empty when absent;
+  :cublas_path where the toolkit's cuBLASLt is found by dlopen(); empty when absent;
   config.bzl   CUDA_FOUND, CUDA_PATH, NVCC, CUDA_VERSION, for tools/cuda.bzl.
 """
 
@@ -49,7 +49,7 @@ cc_library(
 {cudart})
 
 cc_library(
-    name = "cublas",
+    name = "cublas_path",
 {cublas})
 """
 
@@ -107,14 +107,12 @@ def _cuda_configure_impl(repository_ctx):
     deps = [":headers"],
 """
         if library_dir.get_child("libcublasLt.so").exists:
-            # Linked where they lie, as one always does with the toolkit: they are too large to copy.
+            # Loaded when it is needed: half a gigabyte, which a run on the CPU does not touch.
             cublas = """    linkopts = [
-        "-L{0}",
         "-Wl,-rpath,{0}",
-        "-lcublas",
-        "-lcublasLt",
+        "-ldl",
     ],
-    deps = [":cudart"],
+    deps = [":headers"],
 """.format(library_dir.realpath)
     repository_ctx.file("BUILD.bazel", _BUILD.format(
         state = "present" if cuda else "absent",

@@ -4,11 +4,13 @@
   python3 bench/peers/cifar10.py --data_dir=DIR --steps=50  # only the time of a step
 
 DIR holds data_batch_1.bin .. data_batch_5.bin and test_batch.bin. Prints a line per epoch and the test error of the epoch with
-the best validation error. The binary net is simulated as usual: signs in float, straight-through estimators, clipped latent
-weights, Glorot's learning-rate scale as in BinaryConnect's code.
+the best validation error; --metrics=PREFIX writes the epochs to PREFIX_binary.jsonl and PREFIX_float.jsonl as well, with the
+names that //models:train --metrics gives them. The binary net is simulated as usual: signs in float, straight-through
+estimators, clipped latent weights, Glorot's learning-rate scale as in BinaryConnect's code.
 """
 
 import argparse
+import json
 import math
 import os
 import time
@@ -134,6 +136,7 @@ def train(name, args, train_set, valid_set, test_set):
   optimizer = net.optimizer(rate)
   images, labels = train_set
   best = (100.0, 100.0, 0)
+  metrics = open(f"{args.metrics}_{name}.jsonl", "w") if args.metrics else None
   for epoch in range(args.epochs):
     now = rate * (3e-5 / rate) ** (epoch / args.epochs)
     for group in optimizer.param_groups:
@@ -160,6 +163,9 @@ def train(name, args, train_set, valid_set, test_set):
       best = (valid, test, epoch + 1)
     print(f"{name} epoch {epoch + 1}: {seconds:.1f} s, {1e3 * sorted(times)[len(times) // 2]:.2f} ms/step, "
           f"valid {valid:.2f} %, test {test:.2f} %", flush=True)
+    if metrics:
+      line = {"epoch": epoch + 1, "valid_error": valid / 100, "test_error": test / 100, "seconds": seconds}
+      print(json.dumps(line), file=metrics, flush=True)
   print(f"{name}: test error {best[1]:.2f} % at epoch {best[2]}, the best on validation ({best[0]:.2f} %)", flush=True)
 
 
@@ -171,6 +177,7 @@ def main():
   parser.add_argument("--threads", type=int, default=2)
   parser.add_argument("--seed", type=int, default=1)
   parser.add_argument("--steps", type=int, default=0, help="only time so many steps")
+  parser.add_argument("--metrics", metavar="PREFIX", help="files for the epochs' metrics, JSON lines")
   parser.add_argument("--nets", nargs="+", default=["binary", "float"], choices=["binary", "float"])
   parser.add_argument("--filters", type=int, nargs="+", default=[32, 32, 64, 64, 128, 128])
   parser.add_argument("--hidden", type=int, nargs="*", default=[256])

@@ -9,6 +9,7 @@
 #include "core/transfer.h"
 #include "models/training/evaluate.h"
 #include "models/training/loss.h"
+#include "models/training/step_memory.h"
 
 namespace bitgrad {
 namespace {
@@ -16,6 +17,8 @@ namespace {
 double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+std::string Megabytes(int64_t bytes) { return absl::StrFormat("%.2f MB", 1e-6 * static_cast<double>(bytes)); }
 
 }  // namespace
 
@@ -53,6 +56,32 @@ absl::Status Trainer::Step(const Batch& batch, int epoch) {
   return absl::OkStatus();
 }
 
+absl::Status Trainer::PredictMemory() {
+  BITGRAD_ASSIGN_OR_RETURN(
+      predicted_step_bytes_,
+      PredictStepMemory({.device = context_.device(), .threads = context_.threads(), .seed = context_.seed()},
+                        *bundle_.model, *bundle_.store, recipe_.loss(), train_.features(), recipe_.batch_size()));
+  int64_t parameters = 0;
+  for (const Parameter* parameter : bundle_.store->parameters()) {
+    parameters += static_cast<int64_t>(parameter->value.byte_size());
+  }
+  absl::FPrintF(options_.log, "memory: parameters %s, a step %s (predicted)\n", Megabytes(parameters),
+                Megabytes(predicted_step_bytes_));
+  std::fflush(options_.log);
+  return absl::OkStatus();
+}
+
+// Evaluation, whose batches are larger, uses the same pool: this has to be called before.
+void Trainer::ReportMemory() {
+  memory_reported_ = true;
+  int64_t state = 0;
+  for (const NamedTensor& tensor : optimizer_->state()) state += static_cast<int64_t>(tensor.tensor->byte_size());
+  absl::FPrintF(options_.log, "memory of a step: predicted %s, measured %s; optimizer's state %s\n",
+                Megabytes(predicted_step_bytes_), Megabytes(static_cast<int64_t>(context_.allocator().peak_bytes())),
+                Megabytes(state));
+  std::fflush(options_.log);
+}
+
 absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
   checkpoint::Progress& progress = *state_.mutable_progress();
   checkpoint::PartialSums& sums = *progress.mutable_partial();
@@ -63,6 +92,7 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
   EpochBatches batches = loader_->Epoch(epoch, progress.batches_done());
   for (const Batch& batch : batches) {
     BITGRAD_RETURN_IF_ERROR(Step(batch, epoch));
+    if (!memory_reported_) ReportMemory();
     progress.set_batches_done(batch.index + 1);
     sums.set_seconds(Seconds() - start);
 
@@ -118,6 +148,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
 absl::StatusOr<TrainResult> Trainer::Run() {
   const InterruptGuard interrupt;
   BITGRAD_RETURN_IF_ERROR(metrics_.Begin(state_.epochs()));
+  if (state_.progress().epoch() < recipe_.epochs()) BITGRAD_RETURN_IF_ERROR(PredictMemory());
   for (int epoch = state_.progress().epoch(); epoch < recipe_.epochs(); ++epoch) {
     BITGRAD_RETURN_IF_ERROR(RunEpoch(epoch, interrupt));
     BITGRAD_RETURN_IF_ERROR(FinishEpoch(epoch));

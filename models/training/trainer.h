@@ -3,6 +3,9 @@
 //   BITGRAD_ASSIGN_OR_RETURN(auto trainer, Trainer::Create(recipe, {.data_dir = dir, .out_dir = "run1"}));
 //   BITGRAD_ASSIGN_OR_RETURN(TrainResult result, trainer->Run());
 //
+// Before the first step it tells how much memory a step will take, after it how much it took: the peak of the context's
+// pool, that is values, what is held for the backward pass, gradients and scratch.
+//
 // After each epoch it writes out_dir/checkpoint.bgc, from which a run resumes bit for bit, and, when the validation
 // error is the best so far (ties: the later epoch), out_dir/best.bgc, the model that counts. The test error reported in
 // the end is that of the best epoch; test examples choose nothing.
@@ -69,6 +72,8 @@ class Trainer {
   absl::Status RunEpoch(int epoch, const InterruptGuard& interrupt);
   absl::Status FinishEpoch(int epoch);
   absl::Status Step(const Batch& batch, int epoch);
+  absl::Status PredictMemory();
+  void ReportMemory();
   double LearningRate(int epoch, int64_t batch) const;
   absl::Status ExplainDivergence(const Batch& batch, const absl::Status& error);
   absl::Status SaveLatest();
@@ -86,6 +91,8 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Schedule> schedule_;
   checkpoint::Header state_;  // recipe, progress, metrics of done epochs
+  int64_t predicted_step_bytes_ = 0;
+  bool memory_reported_ = false;
   MetricsFile metrics_;
   ProgressBar bar_;
 };

@@ -3,7 +3,7 @@
 //   dot(i, j) = 4 popcount(a_i & b_j) - 2 popcount(a_i) - 2 popcount(b_j) + K
 //
 // AND, because that is the one product of bits that tensor cores have on every GPU from sm_80 to sm_90. Up to kFewRows rows go
-// to few_rows_gemm.cu.
+// to few_rows_gemm.cu, large products on Hopper to wgmma_gemm.h, the rest to tensor_gemm.h.
 
 #include "core/check.h"
 #include "ops/cuda/bit_operand.h"
@@ -14,6 +14,7 @@
 #include "ops/cuda/row_sums.h"
 #include "ops/cuda/scratch.h"
 #include "ops/cuda/tensor_gemm.h"
+#include "ops/cuda/wgmma_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
@@ -36,6 +37,15 @@ void WithTerms(ExecContext& context, const ConstBitMatrixView& a, const ConstBit
   multiply(problem, terms);
 }
 
+template <typename Epilogue>
+void Multiply(ExecContext& context, const char* name, const TensorProblem& problem, int64_t cols, const Epilogue& epilogue) {
+  if (UsesWgmma(problem, cols)) {
+    WgmmaGemm(context, name, problem, cols, epilogue);
+  } else {
+    TensorGemm<BitProducts>(context, name, problem, cols, epilogue);
+  }
+}
+
 }  // namespace
 
 void PackedGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, int shift, bool accumulate,
@@ -43,7 +53,7 @@ void PackedGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixVie
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
   if (a.rows <= kFewRows) return FewRowsGemmI32(context, a, b, shift, accumulate, c);
   WithTerms(context, a, b, [&](const TensorProblem& problem, const DotTerms& terms) {
-    TensorGemm<BitProducts>(context, "packed_gemm_i32", problem, c.cols, ToInt32{terms, c, shift, accumulate});
+    Multiply(context, "packed_gemm_i32", problem, c.cols, ToInt32{terms, c, shift, accumulate});
   });
 }
 
@@ -51,7 +61,7 @@ void PackedGemmF32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixVie
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
   if (a.rows <= kFewRows) return FewRowsGemmF32(context, a, b, scale, c);
   WithTerms(context, a, b, [&](const TensorProblem& problem, const DotTerms& terms) {
-    TensorGemm<BitProducts>(context, "packed_gemm_f32", problem, c.cols, ToFloat{terms, c, scale});
+    Multiply(context, "packed_gemm_f32", problem, c.cols, ToFloat{terms, c, scale});
   });
 }
 
@@ -60,7 +70,7 @@ void PackedGemmThreshold(ExecContext& context, ConstBitMatrixView a, ConstBitMat
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
   if (a.rows <= kFewRows) return FewRowsGemmThreshold(context, a, b, threshold, flip, c);
   WithTerms(context, a, b, [&](const TensorProblem& problem, const DotTerms& terms) {
-    TensorGemm<BitProducts>(context, "packed_gemm_threshold", problem, ToBits::Columns(c), ToBits{terms, c, threshold, flip});
+    Multiply(context, "packed_gemm_threshold", problem, ToBits::Columns(c), ToBits{terms, c, threshold, flip});
   });
 }
 

@@ -1,10 +1,9 @@
-// Memory of the context's pool for the scope of one function: kernels that are enqueued later may have it, since the queue is in
-// order.
+// Scratch: device memory that a kernel needs while it runs, from the context's pool.
 
 #ifndef BITGRAD_OPS_CUDA_SCRATCH_H_
 #define BITGRAD_OPS_CUDA_SCRATCH_H_
 
-#include <cstddef>
+#include <algorithm>
 #include <cstdint>
 
 #include "core/exec_context.h"
@@ -12,22 +11,24 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
+// `count` uninitialized elements, given back at the end of the scope: what was enqueued in it has them for itself, because whoever
+// gets them next is behind it in the queue.
 template <typename T>
 class Scratch {
  public:
   Scratch(ExecContext& context, int64_t count)
-      : context_(context),
-        bytes_(static_cast<size_t>(count) * sizeof(T)),
-        data_(static_cast<T*>(context.allocator().Allocate(bytes_))) {}
-  ~Scratch() { context_.allocator().Deallocate(data_, bytes_); }
+      : allocator_(context.allocator()),
+        bytes_(static_cast<size_t>(std::max<int64_t>(1, count)) * sizeof(T)),
+        data_(static_cast<T*>(allocator_.Allocate(bytes_))) {}
+  ~Scratch() { allocator_.Deallocate(data_, bytes_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   T* data() const { return data_; }
 
  private:
-  ExecContext& context_;
-  size_t bytes_;
-  T* data_;
+  Allocator& allocator_;
+  const size_t bytes_;
+  T* const data_;
 };
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

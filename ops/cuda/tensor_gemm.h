@@ -18,20 +18,13 @@
 
 #include <cstdint>
 
+#include "core/check.h"
 #include "core/exec_context.h"
 #include "ops/cuda/launch.h"
 #include "ops/cuda/mma.h"
+#include "ops/cuda/tensor_operand.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
-
-inline constexpr int kMostPlanes = 8;
-
-// Rows of bytes; of several planes, where they are bits.
-struct TensorOperand {
-  const unsigned char* planes[kMostPlanes];
-  int64_t stride;  // bytes from one row to the next; a multiple of 16
-  int64_t rows;
-};
 
 struct TensorProblem {
   TensorOperand a;
@@ -143,20 +136,36 @@ __device__ __forceinline__ void MultiplySlice(const unsigned char* stage, int wa
   }
 }
 
+// The order in which tiles are made: groups of kGroup rows of tiles, column by column, so that those made at the same time share
+// operands in the L2 cache. (32-bit numbers: the division of 64-bit ones is a function call.)
+struct TileOrder {
+  static constexpr int kGroup = 8;
+  int row_tiles, col_tiles;
+
+  TileOrder(int64_t rows, int64_t cols, int tile_rows, int tile_cols)
+      : row_tiles(static_cast<int>((rows + tile_rows - 1) / tile_rows)),
+        col_tiles(static_cast<int>((cols + tile_cols - 1) / tile_cols)) {
+    BITGRAD_CHECK(int64_t{row_tiles} * col_tiles < int64_t{1} << 31);
+  }
+  constexpr int count() const { return row_tiles * col_tiles; }
+  __device__ __forceinline__ void Find(int tile, int& row, int& col) const {
+    const int group = tile / (kGroup * col_tiles);
+    const int rows = min(kGroup, row_tiles - group * kGroup);
+    const int within = tile - group * kGroup * col_tiles;
+    row = group * kGroup + within % rows;
+    col = within / rows;
+  }
+};
+
 // A tile of S, then epilogue.Store(its first row and column, of the warp; sums).
-//
-// Blocks take tiles in groups of kGroup rows of tiles, column by column, so that those that run at the same time share
-// operands in the L2 cache.
 template <typename Tile, typename Products, typename Epilogue>
 __global__ void __launch_bounds__(Tile::kThreads)
-    TensorGemmKernel(TensorProblem problem, int64_t row_tiles, int64_t col_tiles, Epilogue epilogue) {
+    TensorGemmKernel(TensorProblem problem, TileOrder order, Epilogue epilogue) {
   BITGRAD_DYNAMIC_SHARED(shared);
-  constexpr int64_t kGroup = 8;
-  const int64_t group = blockIdx.x / (kGroup * col_tiles);
-  const int64_t group_rows = min(kGroup, row_tiles - group * kGroup);
-  const int64_t within = blockIdx.x - group * kGroup * col_tiles;
-  const int64_t row0 = (group * kGroup + within % group_rows) * Tile::kBlockRows;
-  const int64_t col0 = within / group_rows * Tile::kBlockCols;
+  int row_tile, col_tile;
+  order.Find(static_cast<int>(blockIdx.x), row_tile, col_tile);
+  const int64_t row0 = static_cast<int64_t>(row_tile) * Tile::kBlockRows;
+  const int64_t col0 = static_cast<int64_t>(col_tile) * Tile::kBlockCols;
 
   const int warp = static_cast<int>(threadIdx.x) / 32;
   constexpr int kWarpColumns = Tile::kBlockCols / Tile::kWarpCols;
@@ -214,12 +223,10 @@ __global__ void __launch_bounds__(Tile::kThreads)
 template <typename Tile, typename Products, typename Epilogue>
 void LaunchTensorGemm(ExecContext& context, const char* name, const TensorProblem& problem, int64_t cols,
                       const Epilogue& epilogue) {
-  const int64_t row_tiles = (problem.a.rows + Tile::kBlockRows - 1) / Tile::kBlockRows;
-  const int64_t col_tiles = (cols + Tile::kBlockCols - 1) / Tile::kBlockCols;
-  if (row_tiles * col_tiles == 0) return;
-  const LaunchShape shape = {dim3(static_cast<unsigned>(row_tiles * col_tiles)), dim3(Tile::kThreads),
-                             Tile::kStages * Tile::kStageBytes};
-  Launch(context, name, TensorGemmKernel<Tile, Products, Epilogue>, shape, problem, row_tiles, col_tiles, epilogue);
+  const TileOrder order(problem.a.rows, cols, Tile::kBlockRows, Tile::kBlockCols);
+  if (order.count() == 0) return;
+  const LaunchShape shape = {dim3(static_cast<unsigned>(order.count())), dim3(Tile::kThreads), Tile::kStages * Tile::kStageBytes};
+  Launch(context, name, TensorGemmKernel<Tile, Products, Epilogue>, shape, problem, order, epilogue);
 }
 
 // The large tile where it gives every multiprocessor of a large GPU work, else the small one.

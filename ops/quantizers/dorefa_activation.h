@@ -22,7 +22,7 @@ struct DorefaActivationQuantizer : QuantizerBase {
   static Encoding EncodingOf(const QuantizerArgs& args) {
     return {EncodingKind::kUnsigned, args.bits};
   }
-  static float Scale(const QuantizerArgs& args, float) { return 1.0f / LargestCode(args.bits); }
+  static constexpr float Scale(const QuantizerArgs& args, float) { return 1.0f / LargestCode(args.bits); }
   static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/,
                               float /*uniform*/) {
     const float clipped = !(x > 0.0f) ? 0.0f : x < 1.0f ? x : 1.0f;

@@ -25,7 +25,7 @@ struct DorefaGradientQuantizer : QuantizerBase {
   static Encoding EncodingOf(const QuantizerArgs& args) {
     return {EncodingKind::kSymmetric, args.bits};
   }
-  static float Scale(const QuantizerArgs& args, float statistic) {
+  static constexpr float Scale(const QuantizerArgs& args, float statistic) {
     return statistic / LargestCode(args.bits);
   }
   static constexpr float Code(float x, const QuantizerArgs& args, float statistic, float uniform) {

@@ -28,7 +28,7 @@ struct DorefaWeightQuantizer : QuantizerBase {
     return args.bits == 1 ? Encoding{EncodingKind::kBinary, 1}
                           : Encoding{EncodingKind::kSymmetric, args.bits};
   }
-  static float Scale(const QuantizerArgs& args, float statistic) {
+  static constexpr float Scale(const QuantizerArgs& args, float statistic) {
     return args.bits == 1 ? statistic : 1.0f / LargestCode(args.bits);
   }
   static constexpr float Code(float x, const QuantizerArgs& args, float statistic, float /*uniform*/) {

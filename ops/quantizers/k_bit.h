@@ -27,7 +27,7 @@ struct KBitQuantizer : QuantizerBase {
     return args.bits == 1 ? Encoding{EncodingKind::kBinary, 1}
                           : Encoding{EncodingKind::kSymmetric, args.bits};
   }
-  static float Scale(const QuantizerArgs& args, float) { return 1.0f / LargestCode(args.bits); }
+  static constexpr float Scale(const QuantizerArgs& args, float) { return 1.0f / LargestCode(args.bits); }
   static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/,
                               float /*uniform*/) {
     // One bit apart: x + 1 rounds to 1 for tiny negative x, and q_1 has to be sign exactly.

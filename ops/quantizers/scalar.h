@@ -38,7 +38,7 @@ struct QuantizerBase {
   static constexpr bool kWeightPassThrough = false;
   static constexpr Quantizer (*kAtEvaluation)(QuantizerRole) = nullptr;
   static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kNone; }
-  static float Scale(const QuantizerArgs&, float) { return 1.0f; }
+  static constexpr float Scale(const QuantizerArgs&, float) { return 1.0f; }
 };
 
 }  // namespace bitgrad

@@ -27,7 +27,7 @@ struct StochasticRoundQuantizer : QuantizerBase {
   static constexpr bool kStochastic = true;
   static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kRowMaxAbs; }
   static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kSigned, args.bits}; }
-  static float Scale(const QuantizerArgs& args, float statistic) {
+  static constexpr float Scale(const QuantizerArgs& args, float statistic) {
     return statistic / LargestCode(args.bits - 1);
   }
   static constexpr float Code(float x, const QuantizerArgs& args, float statistic, float uniform) {

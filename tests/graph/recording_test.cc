@@ -87,6 +87,20 @@ TEST_F(RecordingTest, DropoutBackwardRepeatsTheMask) {
 
 // ---- Layers and observations --------------------------------------------------------------------------
 
+TEST_F(RecordingTest, TheListenerHearsOfEveryOpAndEveryBackwardFunction) {
+  Tape tape(context_);
+  std::vector<int64_t> live;
+  tape.set_op_listener([&] { live.push_back(static_cast<int64_t>(context_.allocator().live_bytes())); });
+  const Tensor x = Filled({1024}, 1);
+  const Var h = Relu(tape.Differentiable(x));
+  const Var loss = Sum(h);
+  EXPECT_EQ(live, (std::vector<int64_t>{0, 4096, 4096 + 64})) << "the input, relu, the sum";
+  live.clear();
+  ASSERT_TRUE(tape.Backward(loss).ok());
+  // The gradient of relu's output, then that of the input instead.
+  EXPECT_EQ(live, (std::vector<int64_t>{2 * 4096 + 64, 2 * 4096 + 64}));
+}
+
 TEST_F(RecordingTest, NodesKnowTheirLayer) {
   Tape tape(context_);
   Var x = tape.Input(Filled({2}, 1));

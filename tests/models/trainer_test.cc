@@ -304,6 +304,34 @@ TEST(TrainerTest, WritesALineAndALayerTableForEachEpochAndTheSameAsJson) {
   EXPECT_EQ(begin, text.size());
 }
 
+// Said before and after the first step, of each run once. Evaluation takes several times as much and does not count.
+TEST(TrainerTest, TellsTheMemoryOfAStep) {
+  const std::string directory = NewDirectory();
+  for (const bool resume : {false, true}) {
+    Log log(/*interrupt_at_line=*/resume ? 0 : 1);
+    const auto result = Train(TinyRecipe(), {.out_dir = directory, .resume = resume}, log);
+    ASSERT_EQ(result.ok(), resume) << result.status();
+    const size_t before = log.text().find("memory: parameters ");
+    const size_t after = log.text().find("memory of a step: ");
+    const size_t epoch = log.text().find("epoch ");
+    ASSERT_LT(before, after);
+    ASSERT_LT(after, epoch);
+    EXPECT_EQ(log.text().find("memory", after + 1), std::string::npos);
+    double parameters = 0, said = 0, predicted = 0, measured = 0, state = 0;
+    ASSERT_EQ(std::sscanf(log.text().c_str() + before, "memory: parameters %lf MB, a step %lf MB (predicted)",
+                          &parameters, &said), 2);
+    ASSERT_EQ(std::sscanf(log.text().c_str() + after,
+                          "memory of a step: predicted %lf MB, measured %lf MB; optimizer's state %lf MB", &predicted,
+                          &measured, &state), 3);
+    // 784-16-16-10, with four vectors of each batch norm, two of them learned; Adam has two tensors for each that is.
+    constexpr double kWeights = 784 * 16 + 16 * 16 + 16 * 10, kUnits = 16 + 16 + 10;
+    EXPECT_NEAR(parameters, 4e-6 * (kWeights + 4 * kUnits), 0.006);
+    EXPECT_NEAR(state, 8e-6 * (kWeights + 2 * kUnits), 0.006);
+    EXPECT_EQ(said, predicted);
+    EXPECT_NEAR(predicted, measured, 0.1 * measured);
+  }
+}
+
 // Dropout puts a layer's quantizer in front of the drop; its window is observed all the same.
 TEST(TrainerTest, TheWindowIsObservedWithDropoutToo) {
   const std::string directory = NewDirectory();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -239,16 +240,33 @@ class ConvolutionMisuseTest : public testing::Test {
 TEST_F(ConvolutionMisuseTest, Messages) {
   EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 4}),
             "layer 'conv': conv2d: input [2, 4, 4, 3] and weight [8, 3, 3, 4] in 1 groups do not match; they have to be "
-            "[batch, height, width, channels] and [filters, height, width, channels / groups], and groups has to divide "
-            "filters");
+            "[batch, height, width, channels] and [filters, height, width, channels / groups]");
   EXPECT_EQ(Error({2, 48}, {8, 3, 3, 3}).substr(0, 43), "layer 'conv': conv2d: input [2, 48] and wei");
-  EXPECT_EQ(Error({2, 4, 4, 4}, {3, 3, 3, 2}, {.groups = 2}).substr(0, 60),
-            "layer 'conv': conv2d: input [2, 4, 4, 4] and weight [3, 3, 3");
+  EXPECT_EQ(Error({2, 4, 4, 4}, {3, 3, 3, 2}, {.groups = 2}),
+            "layer 'conv': conv2d: 2 groups do not divide 4 channels and 3 filters");
+  EXPECT_EQ(Error({2, 4, 4, 3}, {4, 3, 3, 1}, {.groups = 2}),
+            "layer 'conv': conv2d: 2 groups do not divide 3 channels and 4 filters");
   EXPECT_EQ(Error({2, 2, 4, 3}, {8, 3, 3, 3}),
-            "layer 'conv': conv2d: input [2, 2, 4, 3] with pad [0, 0] is smaller than the kernel, which spans [3, 3]");
-  EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 3}, {.stride = 0}),
-            "layer 'conv': conv2d: batch 2, weight [8, 3, 3, 3], stride [0, 0] and dilation [1, 1] have to be positive, pad "
-            "[0, 0] not negative, none above 1048576");
+            "layer 'conv': conv2d: the kernel spans [3, 3], more than the padded image [2, 4]");
+  for (const auto& [x, w] : {std::pair<Shape, Shape>{{0, 4, 4, 3}, {8, 3, 3, 3}},
+                             {{2, 0, 4, 3}, {8, 3, 3, 3}},
+                             {{2, 4, 4, 0}, {8, 3, 3, 0}},
+                             {{2, 4, 4, 3}, {0, 3, 3, 3}}}) {
+    EXPECT_EQ(Error(x, w, {.pad = 2}),
+              absl::StrCat("layer 'conv': conv2d: images ", x.ToString(), " or ", w.dim(0), " filters are empty"));
+  }
+  EXPECT_EQ(Error({2, 4, 4, 3}, {8, 0, 3, 3}), "layer 'conv': conv2d: kernel_height: 0 is not in [1, 524288]");
+  const struct {
+    ConvOptions options;
+    const char* error;
+  } fields[] = {{{.stride = {0, 1}}, "stride_height: 0 is not in [1, 524288]"},
+                {{.stride = {1, 1 << 20}}, "stride_width: 1048576 is not in [1, 524288]"},
+                {{.pad = {1, -1}}, "pad_width: -1 is not in [0, 524288]"},
+                {{.dilation = {-1, 1}}, "dilation_height: -1 is not in [1, 524288]"},
+                {{.groups = 0}, "groups: 0 is not in [1, 524288]"}};
+  for (const auto& field : fields) {
+    EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 3}, field.options), absl::StrCat("layer 'conv': conv2d: ", field.error));
+  }
   EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 3}, {.pad = 3}),
             "layer 'conv': conv2d: pad [3, 3] has to be smaller than what the kernel spans, [3, 3]");
   EXPECT_EQ(Error({1, 4, 4, 3}, {1, 1 << 10, 1 << 10, 3}, {.pad = 1 << 10}).substr(0, 60),

@@ -22,6 +22,8 @@ namespace {
 constexpr size_t kStackBytes = size_t{256} << 10;
 constexpr size_t kMostSharedBytes = size_t{227} << 10;  // of sm_90
 constexpr int kMostThreads = 1024;
+// Of a block: who polls for longer polls for ever.
+constexpr int64_t kMostRounds = 10 * 1000 * 1000;
 
 enum class State { kNotStarted, kReady, kAtBlockBarrier, kAtWarpBarrier, kDone };
 
@@ -170,8 +172,8 @@ void RunBlock() {
       SetCurrent(index);
       Continue(block.threads[index].fiber);
     }
-    if (ran && rounds < int64_t{10} * 1000 * 1000) continue;
-    if (OpenBarriers()) continue;
+    // Threads that poll for something (Yield) run in every round: it may be what others wait for at a barrier.
+    if (OpenBarriers() || (ran && rounds < kMostRounds)) continue;
     for (const Thread& thread : block.threads) {
       if (thread.state != State::kDone) Deadlock();
     }

@@ -27,7 +27,9 @@ std::vector<GemmShape> GemmShapes() {
   for (const int64_t m : {0, 1, 2, 4, 5, 8, 9, 63, 64, 65, 127, 129}) {
     for (const int64_t n : {0, 1, 31, 64, 65, 129, 513}) shapes.push_back({m, n, 130});
   }
-  shapes.push_back({1500, 1411, 700});  // The large tile, in several groups.
+  shapes.push_back({140, 8500, 129});    // The large tile.
+  for (const int64_t k : {1025, 5 * 1024 + 7}) shapes.push_back({255, 8389, k});  // Warpgroups.
+  shapes.push_back({2500, 900, 1024});  // Several groups of tiles.
   shapes.push_back({10, 7, 30001});
   return shapes;
 }

@@ -1,0 +1,151 @@
+#include "models/training/step_memory.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+#include "core/status_macros.h"
+#include "core/tensor.h"
+#include "graph/tape.h"
+#include "models/training/loss.h"
+
+namespace bitgrad {
+namespace {
+
+// The peak of a pool between two moments. The pool knows only the peak since its beginning; so the room below that is
+// filled with ballast, which nobody writes to: it takes addresses, not memory. Its blocks' sizes are powers of two,
+// which the pool does not round.
+class PeakMeter {
+ public:
+  explicit PeakMeter(PoolAllocator& pool) : pool_(pool) { Begin(); }
+  ~PeakMeter() { DropBallast(); }
+  PeakMeter(const PeakMeter&) = delete;
+  PeakMeter& operator=(const PeakMeter&) = delete;
+
+  // The most handed out since the last call, or since the beginning.
+  int64_t Next() {
+    const size_t most = pool_.peak_bytes() - ballast_bytes_;
+    Begin();
+    return static_cast<int64_t>(most);
+  }
+
+ private:
+  void Begin() {
+    DropBallast();
+    const size_t room = pool_.peak_bytes() - pool_.live_bytes();
+    for (size_t bytes = kAlignment; bytes <= room; bytes *= 2) {
+      if ((room & bytes) != 0) ballast_.push_back({pool_.Allocate(bytes), bytes});
+    }
+    ballast_bytes_ = room;
+    BITGRAD_DCHECK(pool_.live_bytes() == pool_.peak_bytes());
+  }
+  void DropBallast() {
+    for (const auto& [block, bytes] : ballast_) pool_.Deallocate(block, bytes);
+    ballast_.clear();
+  }
+
+  PoolAllocator& pool_;
+  std::vector<std::pair<void*, size_t>> ballast_;
+  size_t ballast_bytes_ = 0;
+};
+
+// Puts back in the end what forward and backward passes change in parameters: running statistics, gradients, the signs
+// that a weight carries. Weights themselves only an optimizer changes.
+class Unchanged {
+ public:
+  explicit Unchanged(absl::Span<Parameter* const> parameters) : parameters_(parameters) {
+    for (Parameter* parameter : parameters) {
+      Tensor& value = parameter->value;
+      before_.push_back({value.Alias(), std::move(parameter->gradient), value.signs()});
+      if (!parameter->trainable) value = value.Clone();
+    }
+  }
+  Unchanged(const Unchanged&) = delete;
+  Unchanged& operator=(const Unchanged&) = delete;
+  ~Unchanged() {
+    for (size_t i = 0; i < before_.size(); ++i) {
+      Before& before = before_[i];
+      before.value.set_signs(std::move(before.signs));
+      parameters_[i]->value = std::move(before.value);
+      parameters_[i]->gradient = std::move(before.gradient);
+    }
+  }
+
+ private:
+  struct Before {
+    Tensor value, gradient;
+    std::shared_ptr<const BitMatrix> signs;
+  };
+  const absl::Span<Parameter* const> parameters_;
+  std::vector<Before> before_;
+};
+
+struct Probe {
+  std::vector<int64_t> peaks;     // while each op worked
+  std::vector<int64_t> elements;  // of each node's value
+};
+
+// A step but for the optimizer's part, which needs less. The values of the images do not matter.
+absl::StatusOr<Probe> ProbeStep(ExecContext& context, Model& model, recipe::Loss loss_kind, int64_t features,
+                                int64_t batch) {
+  const Tensor images = Tensor::Zeros({batch, features}), labels = Tensor::Zeros({batch}, DType::kInt32);
+  PeakMeter meter(context.allocator());
+  Probe probe;
+  Tape tape(context);
+  tape.set_op_listener([&] { probe.peaks.push_back(meter.Next()); });
+  const Var logits = model.Forward(tape.Input(images));
+  const Var loss = ApplyLoss(loss_kind, logits, labels);
+  BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
+  for (const Tape::Node& node : tape.nodes()) probe.elements.push_back(node.shape.num_elements());
+  return probe;
+}
+
+// What the pool makes of a request.
+int64_t Rounded(PoolAllocator& pool, int64_t bytes) {
+  const size_t before = pool.live_bytes();
+  void* const block = pool.Allocate(static_cast<size_t>(bytes));
+  const size_t rounded = pool.live_bytes() - before;
+  pool.Deallocate(block, static_cast<size_t>(bytes));
+  return static_cast<int64_t>(rounded);
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, Model& model, ParameterStore& parameters,
+                                          recipe::Loss loss, int64_t features, int64_t batch_size) {
+  const Unchanged unchanged(parameters.parameters());
+  ExecContext context(options);
+  // An example for each thread: scratch that threads have for themselves is there already.
+  const int64_t few_examples = context.threads(), more_examples = 2 * few_examples;
+  const auto probe = [&](int64_t batch) {
+    auto result = ProbeStep(context, model, loss, features, batch);
+    for (Parameter* parameter : parameters.parameters()) parameter->gradient = Tensor();
+    return result;
+  };
+  BITGRAD_ASSIGN_OR_RETURN(const Probe few, probe(few_examples));
+  BITGRAD_ASSIGN_OR_RETURN(const Probe more, probe(more_examples));
+  BITGRAD_CHECK(few.peaks.size() == more.peaks.size() && few.elements.size() == more.elements.size());
+
+  // R(b)
+  const auto activations = [&](int64_t batch) {
+    double bytes = 0;
+    for (size_t i = 0; i < few.elements.size(); ++i) {
+      const int64_t an_example = (more.elements[i] - few.elements[i]) / few_examples;
+      if (an_example == 0) continue;  // a parameter
+      bytes += static_cast<double>(Rounded(context.allocator(), batch * an_example * int64_t{sizeof(float)}));
+    }
+    return bytes;
+  };
+  const double growth = (activations(batch_size) - activations(few_examples)) /
+                        (activations(more_examples) - activations(few_examples));
+  double peak = 0;
+  for (size_t i = 0; i < few.peaks.size(); ++i) {
+    const double from = static_cast<double>(few.peaks[i]), to = static_cast<double>(more.peaks[i]);
+    peak = std::max(peak, from + growth * (to - from));
+  }
+  return static_cast<int64_t>(peak);
+}
+
+}  // namespace bitgrad

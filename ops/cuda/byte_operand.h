@@ -1,0 +1,30 @@
+// Bytes, and codes in bit planes, as byte operands of tensor_gemm.h: rows aligned to 16 bytes that end in zeros.
+
+#ifndef BITGRAD_OPS_CUDA_BYTE_OPERAND_H_
+#define BITGRAD_OPS_CUDA_BYTE_OPERAND_H_
+
+#include <cstdint>
+
+#include "core/exec_context.h"
+#include "core/view.h"
+#include "ops/cuda/device.h"
+#include "ops/cuda/tensor_gemm.h"
+#include "ops/kernels/coded_gemm.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+
+constexpr int64_t ByteRowBytes(int64_t cols) { return (cols + 15) / 16 * 16; }
+
+// bytes [rows, ByteRowBytes(cols)] = codes, zeros behind them.
+void CopyToBytes(ExecContext& context, ConstMatrixView<uint8_t> codes, uint8_t* bytes);
+
+// bytes [rows, ByteRowBytes(cols)] = the codes whose bits the planes hold.
+void ExpandPlanes(ExecContext& context, const ConstPlanesView& x, uint8_t* bytes);
+
+inline TensorOperand ByteOperand(const uint8_t* bytes, int64_t rows, int64_t cols) {
+  return {.planes = {bytes}, .stride = ByteRowBytes(cols), .rows = rows};
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
+
+#endif  // BITGRAD_OPS_CUDA_BYTE_OPERAND_H_

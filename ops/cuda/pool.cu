@@ -1,0 +1,238 @@
+// Pooling of floats. A thread per element that is written, or per four channels of it: neighbours have neighbouring channels, so
+// that whole sectors are read. Limited by memory: what is read once or, where windows overlap, comes from a cache the next times,
+// and what is written.
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/check.h"
+#include "ops/cuda/device.h"
+#include "ops/cuda/divisor.h"
+#include "ops/cuda/functions.h"
+#include "ops/cuda/launch.h"
+#include "ops/cuda/windows.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+namespace {
+
+// Neighbouring channels.
+template <typename T, int kChannels>
+struct alignas(kChannels * sizeof(T)) ChannelsOf {
+  T value[kChannels];
+};
+
+template <int kChannels, typename T>
+__device__ ChannelsOf<T, kChannels> Load(const T* p) {
+  return *reinterpret_cast<const ChannelsOf<T, kChannels>*>(p);
+}
+template <int kChannels, typename T>
+__device__ void Store(const ChannelsOf<T, kChannels>& channels, T* p) {
+  *reinterpret_cast<ChannelsOf<T, kChannels>*>(p) = channels;
+}
+
+// Images [N, extents, C] of which threads take elements by number.
+struct Places {
+  Divisor rows, cols, groups;  // of kChannels channels
+
+  struct Place {
+    int image, row, col, group;
+  };
+  __device__ Place At(uint32_t k) const {
+    const uint32_t image_row_col = groups.Divide(&k), group = k;
+    uint32_t col = image_row_col;
+    uint32_t row = cols.Divide(&col);
+    const uint32_t image = rows.Divide(&row);
+    return {static_cast<int>(image), static_cast<int>(row), static_cast<int>(col), static_cast<int>(group)};
+  }
+};
+
+struct Pooling {
+  WindowAxis height, width;
+  int64_t channels;
+  Places places;  // of what is written
+
+  // Of images of x, or of y.
+  __device__ int64_t InputAt(int image, int h, int w) const {
+    return ((static_cast<int64_t>(image) * height.extent + h) * width.extent + w) * channels;
+  }
+  __device__ int64_t OutputAt(int image, int p, int q) const {
+    return ((static_cast<int64_t>(image) * height.windows + p) * width.windows + q) * channels;
+  }
+};
+
+// The first of equal ones, and the first NaN, stay.
+template <int kChannels, bool kWithArgmax>
+__global__ void MaxPoolKernel(Pooling pooling, const float* x, int64_t count, float* y, uint8_t* argmax) {
+  ForEachElement(count, [&](int64_t k) {
+    const auto [image, p, q, group] = pooling.places.At(static_cast<uint32_t>(k));
+    const Interval rows = pooling.height.Elements(p), cols = pooling.width.Elements(q);
+    const int c = group * kChannels;
+    ChannelsOf<float, kChannels> best = Load<kChannels>(x + pooling.InputAt(image, rows.begin, cols.begin) + c);
+    int where[kChannels];
+    const int first = pooling.height.Offset(p, rows.begin) * pooling.width.kernel + pooling.width.Offset(q, cols.begin);
+    for (int k = 0; k < kChannels; ++k) where[k] = first;
+    for (int h = rows.begin; h < rows.end; ++h) {
+      for (int w = cols.begin; w < cols.end; ++w) {
+        const ChannelsOf<float, kChannels> v = Load<kChannels>(x + pooling.InputAt(image, h, w) + c);
+        const int index = pooling.height.Offset(p, h) * pooling.width.kernel + pooling.width.Offset(q, w);
+#pragma unroll
+        for (int k = 0; k < kChannels; ++k) {
+          if (!(v.value[k] <= best.value[k]) && best.value[k] == best.value[k]) {
+            best.value[k] = v.value[k];
+            where[k] = index;
+          }
+        }
+      }
+    }
+    const int64_t at = pooling.OutputAt(image, p, q) + c;
+    Store<kChannels>(best, y + at);
+    if constexpr (kWithArgmax) {
+      ChannelsOf<uint8_t, kChannels> indices;
+      for (int k = 0; k < kChannels; ++k) indices.value[k] = static_cast<uint8_t>(where[k]);
+      Store<kChannels>(indices, argmax + at);
+    }
+  });
+}
+
+// Each element looks at the windows that it is in: sums have one order.
+template <int kChannels>
+__global__ void MaxPoolBackwardKernel(Pooling pooling, const uint8_t* argmax, const float* dy, int64_t count, float* dx) {
+  ForEachElement(count, [&](int64_t k) {
+    const auto [image, h, w, group] = pooling.places.At(static_cast<uint32_t>(k));
+    const Interval ps = pooling.height.WindowsOf(h), qs = pooling.width.WindowsOf(w);
+    const int c = group * kChannels;
+    ChannelsOf<float, kChannels> sum = {};
+    for (int p = ps.begin; p < ps.end; ++p) {
+      for (int q = qs.begin; q < qs.end; ++q) {
+        const int64_t at = pooling.OutputAt(image, p, q) + c;
+        const ChannelsOf<uint8_t, kChannels> indices = Load<kChannels>(argmax + at);
+        const ChannelsOf<float, kChannels> gradient = Load<kChannels>(dy + at);
+        const int index = pooling.height.Offset(p, h) * pooling.width.kernel + pooling.width.Offset(q, w);
+#pragma unroll
+        for (int k = 0; k < kChannels; ++k) sum.value[k] += indices.value[k] == index ? gradient.value[k] : 0.0f;
+      }
+    }
+    Store<kChannels>(sum, dx + pooling.InputAt(image, h, w) + c);
+  });
+}
+
+__device__ float Reciprocal(const Interval& rows, const Interval& cols) {
+  return 1.0f / static_cast<float>(static_cast<int64_t>(rows.size()) * cols.size());
+}
+
+template <int kChannels>
+__global__ void AveragePoolKernel(Pooling pooling, const float* x, int64_t count, float* y) {
+  ForEachElement(count, [&](int64_t k) {
+    const auto [image, p, q, group] = pooling.places.At(static_cast<uint32_t>(k));
+    const Interval rows = pooling.height.Elements(p), cols = pooling.width.Elements(q);
+    const int c = group * kChannels;
+    ChannelsOf<float, kChannels> sum = {};
+    for (int h = rows.begin; h < rows.end; ++h) {
+      for (int w = cols.begin; w < cols.end; ++w) {
+        const ChannelsOf<float, kChannels> v = Load<kChannels>(x + pooling.InputAt(image, h, w) + c);
+#pragma unroll
+        for (int k = 0; k < kChannels; ++k) sum.value[k] += v.value[k];
+      }
+    }
+    const float scale = Reciprocal(rows, cols);
+#pragma unroll
+    for (int k = 0; k < kChannels; ++k) sum.value[k] *= scale;
+    Store<kChannels>(sum, y + pooling.OutputAt(image, p, q) + c);
+  });
+}
+
+template <int kChannels>
+__global__ void AveragePoolBackwardKernel(Pooling pooling, const float* dy, int64_t count, float* dx) {
+  ForEachElement(count, [&](int64_t k) {
+    const auto [image, h, w, group] = pooling.places.At(static_cast<uint32_t>(k));
+    const Interval ps = pooling.height.WindowsOf(h), qs = pooling.width.WindowsOf(w);
+    const int c = group * kChannels;
+    ChannelsOf<float, kChannels> sum = {};
+    for (int p = ps.begin; p < ps.end; ++p) {
+      const Interval rows = pooling.height.Elements(p);
+      for (int q = qs.begin; q < qs.end; ++q) {
+        const float scale = Reciprocal(rows, pooling.width.Elements(q));
+        const ChannelsOf<float, kChannels> gradient = Load<kChannels>(dy + pooling.OutputAt(image, p, q) + c);
+#pragma unroll
+        for (int k = 0; k < kChannels; ++k) sum.value[k] += gradient.value[k] * scale;
+      }
+    }
+    Store<kChannels>(sum, dx + pooling.InputAt(image, h, w) + c);
+  });
+}
+
+bool Aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
+// Loads of four indices.
+bool AlignedIndices(const uint8_t* p) { return reinterpret_cast<uintptr_t>(p) % 4 == 0; }
+
+// Calls launch.operator()<kChannels>(pooling, first image, threads) for ranges of images in which elements can be numbered.
+// `whole`: whether arrays are aligned for four channels at a time. Elements are those of x or of y.
+template <typename F>
+void ForImages(const PoolGeometry& g, bool of_x, bool whole, const F& launch) {
+  CheckPoolGeometry(g);
+  const int64_t rows = of_x ? g.height : g.out_height(), cols = of_x ? g.width : g.out_width();
+  if (g.batch * g.channels == 0) return;
+  const auto run = [&]<int kChannels>() {
+    const int64_t groups = g.channels / kChannels, image = rows * cols * groups;
+    BITGRAD_CHECK(image < kMostDividends);
+    const Pooling pooling = {HeightAxis(g), WidthAxis(g), g.channels, {Divisor(rows), Divisor(cols), Divisor(groups)}};
+    const int64_t images = std::min(g.batch, (kMostDividends - 1) / image);
+    for (int64_t n = 0; n < g.batch; n += images) {
+      launch.template operator()<kChannels>(pooling, n, std::min(images, g.batch - n) * image);
+    }
+  };
+  if (whole && g.channels % 4 == 0) {
+    run.template operator()<4>();
+  } else {
+    run.template operator()<1>();
+  }
+}
+
+int64_t InputImage(const PoolGeometry& g) { return g.height * g.width * g.channels; }
+int64_t OutputImage(const PoolGeometry& g) { return g.out_height() * g.out_width() * g.channels; }
+
+}  // namespace
+
+void MaxPoolForward(ExecContext& context, const PoolGeometry& geometry, const float* x, float* y, uint8_t* argmax) {
+  BITGRAD_DCHECK(argmax == nullptr || geometry.kernel_height * geometry.kernel_width <= 256);
+  const int64_t from = InputImage(geometry), to = OutputImage(geometry);
+  ForImages(geometry, /*of_x=*/false, Aligned(x) && Aligned(y) && AlignedIndices(argmax),
+            [&]<int kChannels>(const Pooling& pooling, int64_t n, int64_t count) {
+              if (argmax == nullptr) {
+                Launch(context, "max_pool_forward", MaxPoolKernel<kChannels, false>, OverElements(count), pooling, x + n * from,
+                       count, y + n * to, nullptr);
+              } else {
+                Launch(context, "max_pool_forward", MaxPoolKernel<kChannels, true>, OverElements(count), pooling, x + n * from,
+                       count, y + n * to, argmax + n * to);
+              }
+            });
+}
+
+void MaxPoolBackward(ExecContext& context, const PoolGeometry& geometry, const uint8_t* argmax, const float* dy, float* dx) {
+  const int64_t from = OutputImage(geometry), to = InputImage(geometry);
+  ForImages(geometry, /*of_x=*/true, Aligned(dy) && Aligned(dx) && AlignedIndices(argmax),
+            [&]<int kChannels>(const Pooling& pooling, int64_t n, int64_t count) {
+              Launch(context, "max_pool_backward", MaxPoolBackwardKernel<kChannels>, OverElements(count), pooling,
+                     argmax + n * from, dy + n * from, count, dx + n * to);
+            });
+}
+
+void AveragePoolForward(ExecContext& context, const PoolGeometry& geometry, const float* x, float* y) {
+  const int64_t from = InputImage(geometry), to = OutputImage(geometry);
+  ForImages(geometry, /*of_x=*/false, Aligned(x) && Aligned(y),
+            [&]<int kChannels>(const Pooling& pooling, int64_t n, int64_t count) {
+              Launch(context, "average_pool_forward", AveragePoolKernel<kChannels>, OverElements(count), pooling, x + n * from,
+                     count, y + n * to);
+            });
+}
+
+void AveragePoolBackward(ExecContext& context, const PoolGeometry& geometry, const float* dy, float* dx) {
+  const int64_t from = OutputImage(geometry), to = InputImage(geometry);
+  ForImages(geometry, /*of_x=*/true, Aligned(dy) && Aligned(dx),
+            [&]<int kChannels>(const Pooling& pooling, int64_t n, int64_t count) {
+              Launch(context, "average_pool_backward", AveragePoolBackwardKernel<kChannels>, OverElements(count), pooling,
+                     dy + n * from, count, dx + n * to);
+            });
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

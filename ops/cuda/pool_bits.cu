@@ -1,0 +1,71 @@
+// Max pooling of bit images. An image is a row of bits without gaps, so a pixel's channels may begin anywhere in a word: a thread
+// puts a word of the output together from the pixels that have a part in it. Limited by memory where channels are whole words:
+// each bit of x once, or from a cache, and each of y.
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/check.h"
+#include "ops/cuda/bit_rows.h"
+#include "ops/cuda/device.h"
+#include "ops/cuda/functions.h"
+#include "ops/cuda/launch.h"
+#include "ops/cuda/scratch.h"
+#include "ops/cuda/windows.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+namespace {
+
+// flip: a row of bits; null for none.
+__global__ void MaxPoolBitsKernel(WindowAxis height, WindowAxis width, int channels, ConstBitMatrixView x, const uint64_t* flip,
+                                  BitMatrixView y) {
+  const int64_t words = (y.cols + kLineBits - 1) / kLineBits * (kLineBits / 64);
+  ForEachCell(y.rows, words, [&](int64_t n, int64_t word) {
+    const uint64_t* const image = x.row(n);
+    const int64_t begin = word * 64;
+    uint64_t bits = 0;
+    if (begin < y.cols) {
+      const int64_t first = begin / channels;
+      int c = static_cast<int>(begin - first * channels);
+      int p = static_cast<int>(first / width.windows), q = static_cast<int>(first - int64_t{p} * width.windows);
+      for (int bit = 0; bit < 64 && p < height.windows; c = 0) {
+        const int count = min(channels - c, 64 - bit);
+        const Interval rows = height.Elements(p), cols = width.Elements(q);
+        uint64_t any = 0;
+        for (int h = rows.begin; h < rows.end; ++h) {
+          for (int w = cols.begin; w < cols.end; ++w) {
+            any |= BitsAt(image, (static_cast<int64_t>(h) * width.extent + w) * channels + c, count);
+          }
+        }
+        if (flip != nullptr) any ^= BitsAt(flip, c, count);
+        bits |= any << bit;
+        bit += count;
+        if (++q == width.windows) {
+          q = 0;
+          ++p;
+        }
+      }
+    }
+    y.row(n)[word] = bits;
+  });
+}
+
+}  // namespace
+
+void MaxPoolBits(ExecContext& context, const PoolGeometry& geometry, ConstBitMatrixView x, const uint8_t* flip, BitMatrixView y) {
+  CheckPoolGeometry(geometry);
+  const int64_t channels = geometry.channels;
+  BITGRAD_DCHECK(x.rows == geometry.batch && x.cols == geometry.height * geometry.width * channels);
+  BITGRAD_DCHECK(y.rows == geometry.batch && y.cols == geometry.out_height() * geometry.out_width() * channels);
+  if (y.rows * y.cols == 0) return;
+  const int64_t flip_words = BitMatrix::WordsPerRow(channels);
+  const Scratch<uint64_t> flips(context, flip == nullptr ? 0 : flip_words);
+  if (flip != nullptr) {
+    PackBits<1>(context, "max_pool_bits", 1, channels, [=] __device__(int64_t, int64_t c) { return flip[c] & 1; },
+                {BitMatrixView{flips.data(), 1, channels, flip_words}});
+  }
+  Launch(context, "max_pool_bits", MaxPoolBitsKernel, OverElements(y.rows * BitMatrix::WordsPerRow(y.cols)), HeightAxis(geometry),
+         WidthAxis(geometry), static_cast<int>(channels), x, flip == nullptr ? nullptr : flips.data(), y);
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

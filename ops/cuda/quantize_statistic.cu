@@ -1,0 +1,124 @@
+// What quantizers need to know of a whole operand, or of each row. Limited by reading it once, 4 bytes per element.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "ops/cuda/bit_rows.h"
+#include "ops/cuda/device.h"
+#include "ops/cuda/functions.h"
+#include "ops/cuda/launch.h"
+#include "ops/cuda/quads.h"
+#include "ops/cuda/scratch.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+namespace {
+
+// Of the floats that are not negative, the bits are in the same order as the numbers: their maximum is one of integers, in any
+// order. NaN is passed over.
+__device__ int LargerMagnitude(int best, float x) { return fabsf(x) <= INFINITY ? max(best, __float_as_int(fabsf(x))) : best; }
+
+__device__ int LargestOfWarp(int best) {
+  for (int delta = 16; delta > 0; delta /= 2) best = max(best, __shfl_xor_sync(0xffffffffu, best, delta));
+  return best;
+}
+
+// largest[0], or largest[i] of each row, becomes the largest |x|. They are 0 beforehand.
+template <bool kPerRow>
+__global__ void LargestMagnitudeKernel(ConstMatrixView<float> x, int* largest) {
+  __shared__ int block_best;
+  const int lane = threadIdx.x % 32;
+  int best = 0;
+  ForEachLine(x.rows, x.cols, [&](int64_t i, int64_t begin) {
+    if (kPerRow) best = 0;
+#pragma unroll 4
+    for (int group = 0; group < kLineBits / 32; ++group) {
+      const int64_t j = begin + group * 32 + lane;
+      if (j < x.cols) best = LargerMagnitude(best, x.at(i, j));
+    }
+    if (kPerRow) {
+      best = LargestOfWarp(best);
+      if (lane == 0) atomicMax(&largest[i], best);
+    }
+  });
+  if (kPerRow) return;
+  if (threadIdx.x == 0) block_best = 0;
+  __syncthreads();
+  best = LargestOfWarp(best);
+  if (lane == 0) atomicMax(&block_best, best);
+  __syncthreads();
+  if (threadIdx.x == 0) atomicMax(largest, block_best);
+}
+
+__global__ void TanhKernel(float* x) { *x = tanhf(*x); }
+
+// The sum of all threads' values, in one order; thread 0 gets it. `warps`: shared memory for a number per warp.
+__device__ double SumOfBlock(double sum, double* warps) {
+  for (int delta = 16; delta > 0; delta /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, delta);
+  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sum;
+  __syncthreads();
+  sum = 0;
+  if (threadIdx.x == 0) {
+    for (unsigned w = 0; w < blockDim.x / 32; ++w) sum += warps[w];
+  }
+  return sum;
+}
+
+// sums[b] = what block b adds up. Which elements that are, and their order, depend on the extents alone.
+__global__ void SumMagnitudesKernel(ConstMatrixView<float> x, bool whole, double* sums) {
+  __shared__ double warps[kThreads / 32];
+  double sum = 0;
+  ForEachQuad(x.rows, x.cols, [&](const Quad& quad) {
+    const FourOf<float> four = LoadQuad(x, quad, whole);
+    sum += (static_cast<double>(fabsf(four.value[0])) + static_cast<double>(fabsf(four.value[1]))) +
+           (static_cast<double>(fabsf(four.value[2])) + static_cast<double>(fabsf(four.value[3])));
+  });
+  sum = SumOfBlock(sum, warps);
+  if (threadIdx.x == 0) sums[blockIdx.x] = sum;
+}
+
+// *mean = the sum of `count` sums / size. One block.
+__global__ void MeanKernel(const double* sums, int64_t count, double size, float* mean) {
+  __shared__ double warps[kThreads / 32];
+  double sum = 0;
+  ForEachElement(count, [&](int64_t i) { sum += sums[i]; });
+  sum = SumOfBlock(sum, warps);
+  if (threadIdx.x == 0) *mean = static_cast<float>(sum / size);
+}
+
+void MeanMagnitude(ExecContext& context, ConstMatrixView<float> x, float* mean) {
+  LaunchShape shape = OverQuads(x.rows, x.cols);
+  shape.blocks.x = std::min(shape.blocks.x, 1024u);
+  const Scratch<double> sums(context, shape.blocks.x);
+  Launch(context, "quantize_statistic", SumMagnitudesKernel, shape, x, HasWholeQuads(x), sums.data());
+  Launch(context, "quantize_statistic", MeanKernel, LaunchShape{dim3(1), dim3(kThreads)}, sums.data(),
+         static_cast<int64_t>(shape.blocks.x), static_cast<double>(x.size()), mean);
+}
+
+template <bool kPerRow>
+void LargestMagnitude(ExecContext& context, ConstMatrixView<float> x, float* largest) {
+  context.allocator().Zero(largest, (kPerRow ? x.rows : 1) * sizeof(float));
+  // Rows without gaps between them are as good as one.
+  if (!kPerRow && x.contiguous()) x = {x.data, 1, x.size()};
+  if (x.size() == 0) return;
+  Launch(context, "quantize_statistic", LargestMagnitudeKernel<kPerRow>, OverLines(x.rows, x.cols), x,
+         reinterpret_cast<int*>(largest));
+}
+
+}  // namespace
+
+void QuantizeStatistic(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, float* statistic) {
+  switch (quantizer.statistic()) {
+    case Statistic::kNone: return;
+    case Statistic::kMeanAbs:
+      if (x.size() == 0) return context.allocator().Zero(statistic, sizeof(float));
+      return MeanMagnitude(context, x, statistic);
+    case Statistic::kMaxAbsTanh:
+      // tanh is monotone and odd: the largest |tanh x| is that of the largest |x|.
+      LargestMagnitude<false>(context, x, statistic);
+      return Launch(context, "quantize_statistic", TanhKernel, LaunchShape{dim3(1), dim3(1)}, statistic);
+    case Statistic::kRowMaxAbs: return LargestMagnitude<true>(context, x, statistic);
+  }
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -1,0 +1,78 @@
+// What nvcc has made of the hot kernels: tensor-core instructions, no emulation of them, no registers spilled.
+//
+// From sm_90 on a product of bits by XOR is a call of a function that makes it from two ANDs: right answers, several times
+// slower. Only the machine code shows it.
+
+#include <fstream>
+#include <iterator>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/ops/cuda/cubins.h"
+
+namespace bitgrad {
+namespace {
+
+// Of kernels whose mangled names have all of `words`, for the architectures from `since` to `until`.
+struct Expectation {
+  const char* object;
+  std::vector<std::string> words;
+  Opcode opcode;
+  int since, until;
+  friend std::ostream& operator<<(std::ostream& out, const Expectation& e) {
+    out << e.object;
+    for (const std::string& word : e.words) out << " " << word;
+    return out;
+  }
+};
+
+class OpcodeTest : public testing::TestWithParam<Expectation> {};
+
+std::string ContentsOf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file.good()) << path;
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+bool HasAll(const std::string& name, const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (name.find(word) == std::string::npos) return false;
+  }
+  return true;
+}
+
+TEST_P(OpcodeTest, UsesTensorCoresAndSpillsNothing) {
+  const Expectation& expected = GetParam();
+  const std::string object = ContentsOf(std::string("ops/cuda/") + expected.object + "_cu.o");
+  int found[2] = {};
+  for (const KernelCode& kernel : KernelsIn(object)) {
+    if (!HasAll(kernel.name, expected.words)) continue;
+    if (kernel.architecture < expected.since || kernel.architecture > expected.until) continue;
+    SCOPED_TRACE(testing::Message() << kernel.name << " for sm_" << kernel.architecture);
+    ++found[kernel.architecture >= 90];
+    EXPECT_GT(kernel.count(expected.opcode), 0);
+    EXPECT_EQ(kernel.count(Opcode::kCall), 0) << "an emulated instruction, or a division of 64-bit numbers";
+    EXPECT_EQ(kernel.count(Opcode::kLoadLocal), 0) << "registers spilled";
+    EXPECT_EQ(kernel.count(Opcode::kStoreLocal), 0) << "registers spilled";
+  }
+  if (expected.since < 90) EXPECT_GE(found[0], 2) << "sm_80 and sm_89";
+  EXPECT_GE(found[1], 1) << "sm_90a";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    HotKernels, OpcodeTest,
+    testing::Values(Expectation{"packed_gemm", {"TensorGemmKernel", "BitProducts", "ToInt32"}, Opcode::kBmma, 80, 90},
+                    Expectation{"packed_gemm", {"TensorGemmKernel", "BitProducts", "ToFloat"}, Opcode::kBmma, 80, 90},
+                    Expectation{"packed_gemm", {"TensorGemmKernel", "BitProducts", "ToBits"}, Opcode::kBmma, 80, 90},
+                    Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToInt32"}, Opcode::kBgmma, 90, 90},
+                    Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToFloat"}, Opcode::kBgmma, 90, 90},
+                    Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToBits"}, Opcode::kBgmma, 90, 90},
+                    Expectation{"coded_gemm", {"TensorGemmKernel", "BitProducts"}, Opcode::kBmma, 80, 90},
+                    Expectation{"coded_gemm", {"TensorGemmKernel", "ByteProducts"}, Opcode::kImma, 80, 90},
+                    Expectation{"sign_gemm", {"SignGemmKernel", "FloatRows"}, Opcode::kHmma, 80, 90},
+                    Expectation{"sign_gemm", {"SignGemmKernel", "ByteRows"}, Opcode::kImma, 80, 90}));
+
+}  // namespace
+}  // namespace bitgrad
