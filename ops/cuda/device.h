@@ -14,4 +14,17 @@
 #define BITGRAD_DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 #endif
 
+#include <cstdint>
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+
+// About what kernels that work in chunks may take of memory at a time. Little for the emulator, so that tests see several chunks.
+#ifdef BITGRAD_CUDA_EMULATED
+inline constexpr int64_t kMostChunkBytes = 64 << 10;
+#else
+inline constexpr int64_t kMostChunkBytes = 64 << 20;
+#endif
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
+
 #endif  // BITGRAD_OPS_CUDA_DEVICE_H_

@@ -35,6 +35,8 @@ class Divisor {
     return quotient;
   }
 
+  __device__ uint32_t divisor() const { return divisor_; }
+
  private:
   uint32_t divisor_;
   uint32_t multiplier_;

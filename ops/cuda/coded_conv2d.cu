@@ -1,0 +1,39 @@
+// Convolution of few-bit codes: patches gathered as rows of bytes (gather_patches.h), then the product of bytes.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+#include "core/check.h"
+#include "ops/cuda/conv_dots.h"
+#include "ops/cuda/device.h"
+#include "ops/cuda/functions.h"
+#include "ops/cuda/gather_patches.h"
+#include "ops/cuda/scratch.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+
+void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x, const ConstPlanesView& w,
+                 int32_t padding_code, const DotOutput& out) {
+  const ConvGeometry& g = geometry;
+  BITGRAD_DCHECK(x.codes.rows == g.batch && x.codes.cols == g.height * g.width * g.channels);
+  BITGRAD_DCHECK(w.rows() == g.filters && w.cols() == g.patch_size());
+  BITGRAD_DCHECK(DotIsExact(x.encoding, w.encoding, g.patch_size()));
+  BITGRAD_DCHECK(std::abs(padding_code) <= x.encoding.max_code());
+  // The stored code nearest to the border's value; where two are equally near, the lower one.
+  const int32_t least = static_cast<int32_t>(x.encoding.least_code()), step = static_cast<int32_t>(x.encoding.code_step());
+  const int32_t border_code = std::max(0, padding_code - least) / step;
+  const int32_t missing = padding_code - (least + step * border_code);
+  const int64_t stride = (g.patch_size() + 15) / 16 * 16;
+  ConvolveChunks(context, "coded_conv2d", g, w, missing, stride, out,
+                 [&](const PixelChunk& chunk, int64_t group, const DotOutput& sums) {
+                   const Scratch<uint8_t> scratch(context, chunk.rows * stride);
+                   const MatrixView<uint8_t> patches = {scratch.data(), chunk.rows, g.patch_size(), stride};
+                   GatherPatches(context, "coded_conv2d", g, chunk, group, x.codes, static_cast<uint8_t>(border_code), patches);
+                   ConstPlanesView filters = {w.encoding, {}};
+                   for (int q = 0; q < w.encoding.bits; ++q) filters.planes[q] = GroupFilters(g, w.planes[q], group);
+                   Int8Gemm(context, {x.encoding, patches}, filters, sums);
+                 });
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
