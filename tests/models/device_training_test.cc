@@ -60,7 +60,7 @@ struct Side {
     int64_t errors;
     Tensor logits;
     std::vector<Tensor> gradients;  // null where there is none
-    std::vector<int64_t> counts;    // inside windows; flips and weights at the clip
+    std::vector<int64_t> counts;    // inside windows; flips and weights at the clip of quantized weights
     double norm;
   };
   Outcome Step(const Examples& examples) {
@@ -84,7 +84,9 @@ struct Side {
     EXPECT_TRUE(stepped.ok()) << stepped;
     outcome.norm = optimizer->gradient_norm();
     for (const WindowObservation& seen : tape.observations()) outcome.counts.push_back(seen.inside);
+    // Not of those that begin at zero, whose sign is that of a gradient that may be nothing but roundings.
     for (const Parameter* parameter : store.parameters()) {
+      if (!parameter->is_quantized()) continue;
       outcome.counts.push_back(parameter->sign_flips);
       outcome.counts.push_back(parameter->at_clip);
     }
