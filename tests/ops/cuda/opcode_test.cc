@@ -57,7 +57,9 @@ TEST_P(OpcodeTest, UsesTensorCoresAndSpillsNothing) {
     EXPECT_EQ(kernel.count(Opcode::kLoadLocal), 0) << "registers spilled";
     EXPECT_EQ(kernel.count(Opcode::kStoreLocal), 0) << "registers spilled";
   }
-  if (expected.since < 90) EXPECT_GE(found[0], 2) << "sm_80 and sm_89";
+  if (expected.since < 90) {
+    EXPECT_GE(found[0], 2) << "sm_80 and sm_89";
+  }
   EXPECT_GE(found[1], 1) << "sm_90a";
 }
 
