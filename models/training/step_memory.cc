@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/status_macros.h"
 #include "core/tensor.h"
+#include "core/transfer.h"
 #include "graph/tape.h"
 #include "models/training/loss.h"
 
@@ -55,16 +56,18 @@ class PeakMeter {
 // that a weight carries. Weights themselves only an optimizer changes.
 class Unchanged {
  public:
-  explicit Unchanged(absl::Span<Parameter* const> parameters) : parameters_(parameters) {
+  Unchanged(ExecContext& context, absl::Span<Parameter* const> parameters)
+      : context_(context), parameters_(parameters) {
     for (Parameter* parameter : parameters) {
       Tensor& value = parameter->value;
       before_.push_back({value.Alias(), std::move(parameter->gradient), value.signs()});
-      if (!parameter->trainable) value = value.Clone();
+      if (!parameter->trainable) value = value.Clone(context.lasting_allocator());
     }
   }
   Unchanged(const Unchanged&) = delete;
   Unchanged& operator=(const Unchanged&) = delete;
   ~Unchanged() {
+    context_.Synchronize();
     for (size_t i = 0; i < before_.size(); ++i) {
       Before& before = before_[i];
       before.value.set_signs(std::move(before.signs));
@@ -78,6 +81,7 @@ class Unchanged {
     Tensor value, gradient;
     std::shared_ptr<const BitMatrix> signs;
   };
+  ExecContext& context_;
   const absl::Span<Parameter* const> parameters_;
   std::vector<Before> before_;
 };
@@ -95,7 +99,7 @@ absl::StatusOr<Probe> ProbeStep(ExecContext& context, Model& model, recipe::Loss
   Probe probe;
   Tape tape(context);
   tape.set_op_listener([&] { probe.peaks.push_back(meter.Next()); });
-  const Var logits = model.Forward(tape.Input(images));
+  const Var logits = model.Forward(tape.Input(ToDevice(context, images)));
   const Var loss = ApplyLoss(loss_kind, logits, labels);
   BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
   for (const Tape::Node& node : tape.nodes()) probe.elements.push_back(node.shape.num_elements());
@@ -115,8 +119,9 @@ int64_t Rounded(PoolAllocator& pool, int64_t bytes) {
 
 absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, Model& model, ParameterStore& parameters,
                                           recipe::Loss loss, int64_t features, int64_t batch_size) {
-  const Unchanged unchanged(parameters.parameters());
   ExecContext context(options);
+  BITGRAD_RETURN_IF_ERROR(context.status());
+  const Unchanged unchanged(context, parameters.parameters());
   // An example for each thread: scratch that threads have for themselves is there already.
   const int64_t few_examples = context.threads(), more_examples = 2 * few_examples;
   const auto probe = [&](int64_t batch) {

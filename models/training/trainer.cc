@@ -42,6 +42,9 @@ absl::Status Trainer::Step(const Batch& batch, int epoch) {
   BITGRAD_ASSIGN_OR_RETURN(const Tensor* logits_value, tape.Value(logits));
   // Read before anything is updated, but not before the backward pass is enqueued: reading waits.
   BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
+  const bool first = measured_step_bytes_ == 0;
+  // Now: what the optimizer makes to keep, and evaluation with its larger batches, may be in the same pool.
+  if (first) measured_step_bytes_ = static_cast<int64_t>(context_.allocator().peak_bytes()) - lasting_bytes_;
   const float loss_of_batch = ToHost(context_, *loss_value).data<float>()[0];
   if (!std::isfinite(loss_of_batch)) {
     return ExplainDivergence(batch, absl::OutOfRangeError("the loss is not finite"));
@@ -50,6 +53,7 @@ absl::Status Trainer::Step(const Batch& batch, int epoch) {
   if (absl::Status error = optimizer_->Step(bundle_.store->parameters()); !error.ok()) {
     return ExplainDivergence(batch, error);
   }
+  if (first) ReportMemory();
   BITGRAD_ASSIGN_OR_RETURN(const int64_t errors, CountWrong(context_, *logits_value, batch.labels));
   AddStep(loss_of_batch, errors, batch.size(), tape, *bundle_.store,
           *state_.mutable_progress()->mutable_partial());
@@ -57,14 +61,14 @@ absl::Status Trainer::Step(const Batch& batch, int epoch) {
 }
 
 absl::Status Trainer::PredictMemory() {
-  // A GPU's pool has parameters and the optimizer's state too, and probing would fill its memory with ballast.
-  if (context_.device() != Device::kCpu) {
-    memory_reported_ = true;
-    return absl::OkStatus();
-  }
+  BITGRAD_RETURN_IF_ERROR(context_.Synchronize());
+  lasting_bytes_ = static_cast<int64_t>(context_.allocator().live_bytes());
   BITGRAD_ASSIGN_OR_RETURN(
       predicted_step_bytes_,
-      PredictStepMemory({.device = context_.device(), .threads = context_.threads(), .seed = context_.seed()},
+      PredictStepMemory({.device = context_.device(),
+                         .threads = context_.threads(),
+                         .seed = context_.seed(),
+                         .backward = context_.backward_precision()},
                         *bundle_.model, *bundle_.store, recipe_.loss(), train_.features(), recipe_.batch_size()));
   int64_t parameters = 0;
   for (const Parameter* parameter : bundle_.store->parameters()) {
@@ -76,14 +80,11 @@ absl::Status Trainer::PredictMemory() {
   return absl::OkStatus();
 }
 
-// Evaluation, whose batches are larger, uses the same pool: this has to be called before.
 void Trainer::ReportMemory() {
-  memory_reported_ = true;
   int64_t state = 0;
   for (const NamedTensor& tensor : optimizer_->state()) state += static_cast<int64_t>(tensor.tensor->byte_size());
   absl::FPrintF(options_.log, "memory of a step: predicted %s, measured %s; optimizer's state %s\n",
-                Megabytes(predicted_step_bytes_), Megabytes(static_cast<int64_t>(context_.allocator().peak_bytes())),
-                Megabytes(state));
+                Megabytes(predicted_step_bytes_), Megabytes(measured_step_bytes_), Megabytes(state));
   std::fflush(options_.log);
 }
 
@@ -97,7 +98,6 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
   EpochBatches batches = loader_->Epoch(epoch, progress.batches_done());
   for (const Batch& batch : batches) {
     BITGRAD_RETURN_IF_ERROR(Step(batch, epoch));
-    if (!memory_reported_) ReportMemory();
     progress.set_batches_done(batch.index + 1);
     sums.set_seconds(Seconds() - start);
 

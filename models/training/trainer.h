@@ -91,8 +91,10 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Schedule> schedule_;
   checkpoint::Header state_;  // recipe, progress, metrics of done epochs
+  // Of the pool: what is handed out before the first step (on a GPU parameters, on the CPU nothing), then a step's own.
+  int64_t lasting_bytes_ = 0;
   int64_t predicted_step_bytes_ = 0;
-  bool memory_reported_ = false;
+  int64_t measured_step_bytes_ = 0;  // 0: not yet
   MetricsFile metrics_;
   ProgressBar bar_;
 };
