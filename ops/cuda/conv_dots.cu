@@ -9,14 +9,15 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Of patches, and of sums behind them: a chunk stays in the L2 cache from kernel to kernel, and its product still has rows
-// for a whole GPU.
+// Of patches, and of sums behind them: a chunk stays in the L2 cache from kernel to kernel, and its product still has
+// rows for a whole GPU.
 constexpr int64_t kChunkBytes = kMostChunkBytes / 2;
 
 // sums[tap * O + o] = the sum of the codes of filter o under the tap. A thread each: little, next to the products.
 void SumTaps(ExecContext& context, const char* name, const ConvGeometry& g, const ConstPlanesView& w, int32_t* sums) {
   const int bits = w.encoding.bits, channels = static_cast<int>(g.group_channels());
-  const int32_t least = static_cast<int32_t>(w.encoding.least_code()), step = static_cast<int32_t>(w.encoding.code_step());
+  const int32_t least = static_cast<int32_t>(w.encoding.least_code()),
+                step = static_cast<int32_t>(w.encoding.code_step());
   const int64_t filters = g.filters;
   ForCells(context, name, g.kernel_height * g.kernel_width, filters, [=] __device__(int64_t tap, int64_t o) {
     int32_t stored = 0;
@@ -51,8 +52,8 @@ struct BorderTerms {
   }
 };
 
-// y = float(sum) * scale, of sums as floats in y. Pixels without a border are done where the scale is 1. Limited by memory,
-// 8 bytes per element of y that is done.
+// y = float(sum) * scale, of sums as floats in y. Pixels without a border are done where the scale is 1. Limited by
+// memory, 8 bytes per element of y that is done.
 void FinishFloats(ExecContext& context, const char* name, const BorderTerms& border, float scale, MatrixView<float> y) {
   ForCells(context, name, y.rows, y.cols, [=] __device__(int64_t i, int64_t o) {
     const ConvPixels::Patch patch = border.pixels.At(static_cast<uint32_t>(i));
@@ -88,10 +89,10 @@ void FinishBits(ExecContext& context, const char* name, const ConvGeometry& g, c
       {BitMatrixView{out.bits.row(chunk.image), images, image, out.bits.stride}});
 }
 
-// A bit image from rows of bits: groups matrices [chunk.rows, O/G] one after the other. A thread puts a word together from the
-// pixels, and the groups, that have a part in it.
-__global__ void JoinRowsKernel(const uint64_t* rows, int64_t row_words, int64_t group_words, int64_t pixels, int filters,
-                               int group_filters, BitMatrixView image) {
+// A bit image from rows of bits: groups matrices [chunk.rows, O/G] one after the other. A thread puts a word together
+// from the pixels, and the groups, that have a part in it.
+__global__ void JoinRowsKernel(const uint64_t* rows, int64_t row_words, int64_t group_words, int64_t pixels,
+                               int filters, int group_filters, BitMatrixView image) {
   const int64_t words = (image.cols + kLineBits - 1) / kLineBits * (kLineBits / 64);
   ForEachCell(image.rows, words, [&](int64_t n, int64_t word) {
     uint64_t bits = 0;
@@ -116,8 +117,8 @@ __global__ void JoinRowsKernel(const uint64_t* rows, int64_t row_words, int64_t 
 
 }  // namespace
 
-void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& g, const ConstPlanesView& w, int32_t missing,
-                    int64_t patch_bytes, const DotOutput& out, const MultiplyPatches& multiply) {
+void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& g, const ConstPlanesView& w,
+                    int32_t missing, int64_t patch_bytes, const DotOutput& out, const MultiplyPatches& multiply) {
   if (g.pixels() == 0 || g.filters == 0) return;
   const bool corrects = missing != 0 && g.has_border(), to_bits = out.floats.data == nullptr;
   const int64_t filters = g.group_filters();
@@ -125,14 +126,15 @@ void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& 
   if (corrects) SumTaps(context, name, g, w, taps.data());
 
   const int64_t row_words = BitMatrix::WordsPerRow(filters);
-  const int64_t dot_bytes = !to_bits ? 0 : corrects ? g.filters * sizeof(float) : g.groups * row_words * sizeof(uint64_t);
+  const int64_t dot_bytes = corrects ? g.filters * 4 : to_bits ? g.groups * row_words * 8 : 0;
   ForEachChunk(g, kChunkBytes, patch_bytes + dot_bytes, /*whole_images=*/to_bits, [&](const PixelChunk& chunk) {
     const BorderTerms border = {ConvPixels(g, chunk), g.filters, missing, corrects ? taps.data() : nullptr};
     if (!to_bits) {
       const MatrixView<float> y = {out.floats.row(chunk.begin(g)), chunk.rows, g.filters, out.floats.stride};
       for (int64_t group = 0; group < g.groups; ++group) {
         multiply(chunk, group,
-                 {.floats = {y.data + group * filters, chunk.rows, filters, y.stride}, .scale = corrects ? 1.0f : out.scale});
+                 {.floats = {y.data + group * filters, chunk.rows, filters, y.stride},
+                  .scale = corrects ? 1.0f : out.scale});
       }
       if (corrects) FinishFloats(context, name, border, out.scale, y);
     } else if (corrects) {
@@ -151,8 +153,8 @@ void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& 
       }
       const int64_t pixels = g.out_height() * g.out_width(), images = chunk.rows / pixels;
       const BitMatrixView image = {out.bits.row(chunk.image), images, pixels * g.filters, out.bits.stride};
-      Launch(context, name, JoinRowsKernel, OverElements(images * BitMatrix::WordsPerRow(image.cols)), rows.data(), row_words,
-             chunk.rows * row_words, pixels, static_cast<int>(g.filters), static_cast<int>(filters), image);
+      Launch(context, name, JoinRowsKernel, OverElements(images * BitMatrix::WordsPerRow(image.cols)), rows.data(),
+             row_words, chunk.rows * row_words, pixels, static_cast<int>(g.filters), static_cast<int>(filters), image);
     }
   });
 }

@@ -1,6 +1,6 @@
-// Convolution of +-1 images with +-1 filters: patches gathered as rows of bits, then the packed product. Gathering writes R S bits
-// per bit of the image, in a few percent of the product's time with some hundred filters: as bytes (gather_patches.h) where
-// channels are whole bytes four at a time, word by word otherwise.
+// Convolution of +-1 images with +-1 filters: patches gathered as rows of bits, then the packed product. They are
+// gathered as bytes (gather_patches.h) where channels are whole bytes, four at a time, word by word otherwise. By an
+// H200's limits (4.8 TB/s, 15.8 POPS; not measured) writing a patch takes as long as its product with 200 filters.
 
 #include <cstdint>
 
@@ -17,8 +17,8 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// A thread makes a word of a patch, from the taps that have a part in it. `first_channel` is the group's. Images are counted from
-// the chunk's first one.
+// A thread makes a word of a patch, from the taps that have a part in it. `first_channel` is the group's. Images are
+// counted from the chunk's first one.
 __global__ void GatherBitsKernel(ConvPixels pixels, int channels, int64_t first_channel, bool border_bit,
                                  ConstBitMatrixView images, BitMatrixView patches) {
   ForEachCell(patches.rows, patches.stride, [&](int64_t row, int64_t word) {
@@ -47,8 +47,8 @@ __global__ void GatherBitsKernel(ConvPixels pixels, int channels, int64_t first_
 }
 
 // The patches of a chunk: all words of the rows of `patches`.
-void GatherBits(ExecContext& context, const ConvGeometry& g, const PixelChunk& chunk, int64_t group, ConstBitMatrixView x,
-                const BitMatrixView& patches) {
+void GatherBits(ExecContext& context, const ConvGeometry& g, const PixelChunk& chunk, int64_t group,
+                ConstBitMatrixView x, const BitMatrixView& patches) {
   const bool border_bit = g.padding == Padding::kPlusOne;
   if (g.group_channels() % 32 == 0) {
     ConvGeometry bytes = g;
