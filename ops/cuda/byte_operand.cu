@@ -5,6 +5,11 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
+// (Not in an anonymous namespace or a function: types there cannot be captured by a lambda for the device.)
+struct PlaneWords {
+  const uint64_t* words[kMaxCodeBits];
+};
+
 void CopyToBytes(ExecContext& context, ConstMatrixView<uint8_t> codes, uint8_t* bytes) {
   const int64_t stride = ByteRowBytes(codes.cols);
   ForCells(context, "copy_to_bytes", codes.rows, stride, [=] __device__(int64_t i, int64_t j) {
@@ -13,9 +18,7 @@ void CopyToBytes(ExecContext& context, ConstMatrixView<uint8_t> codes, uint8_t* 
 }
 
 void ExpandPlanes(ExecContext& context, const ConstPlanesView& x, uint8_t* bytes) {
-  struct Planes {
-    const uint64_t* words[kMaxCodeBits];
-  } planes = {};
+  PlaneWords planes = {};
   const int count = x.encoding.bits;
   for (int p = 0; p < count; ++p) planes.words[p] = x.planes[p].words;
   const int64_t words_of_row = x.planes[0].stride;

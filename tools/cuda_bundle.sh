@@ -1,0 +1,36 @@
+#!/bin/bash
+# Builds the CUDA tests and benchmarks and puts them, with all libraries that they need but CUDA's and the C library, into one
+# folder, for a machine that has a GPU but no Bazel.
+#
+#   tools/cuda_bundle.sh DIRECTORY       then, there:       DIRECTORY/run_all [--tests] [--benches] [--quick]
+set -euo pipefail
+
+[[ $# == 1 && $1 != -* ]] || { echo "usage: tools/cuda_bundle.sh DIRECTORY" >&2; exit 2; }
+out=$(readlink -m -- "$1")
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
+[[ ! -e $out || -d $out ]] || { echo "cuda_bundle: '$out' is not a folder" >&2; exit 1; }
+
+tests=(//tests/ops/cuda:all_tests)
+benches=(//bench:cuda_gemm //bench:cuda_packed_mlp)
+programs=(//models:train //models:evaluate)
+./bazelw build "${tests[@]}" "${benches[@]}" "${programs[@]}"
+
+rm -rf -- "$out/tests" "$out/benches" "$out/bin" "$out/lib"
+mkdir -p -- "$out"/{tests,benches,bin,lib}
+# Copies //a/b:c to a folder.
+copy() {
+  local label path
+  for label in "${@:2}"; do
+    path=${label#//}
+    install -m 755 -- "bazel-bin/${path/://}" "$out/$1/"
+  done
+}
+copy tests "${tests[@]}"
+copy benches "${benches[@]}"
+copy bin "${programs[@]}"
+strip -- "$out"/{tests,benches,bin}/*
+# The C library has to be the machine's own; everything else comes along.
+ldd "$out"/{tests,benches,bin}/* | awk '/=> \// { print $3 }' | sort -u |
+  grep -Ev '/(libc|libm|libpthread|libdl|librt|ld-linux[^/]*)\.so' | xargs -I{} cp -L -- {} "$out/lib/"
+install -m 755 tools/cuda_bundle_run_all.sh "$out/run_all"
+du -sh -- "$out"
