@@ -26,8 +26,8 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   const int32_t border_code = std::max(0, padding_code - least) / step;
   const int32_t missing = padding_code - (least + step * border_code);
   const int64_t stride = (g.patch_size() + 15) / 16 * 16;
-  ConvolveChunks(context, "coded_conv2d", g, w, missing, stride, out,
-                 [&](const PixelChunk& chunk, int64_t group, const DotOutput& sums) {
+  ConvolveChunks(context, "coded_conv2d", g, w, missing, /*product_corrects=*/false, stride, out,
+                 [&](const PixelChunk& chunk, int64_t group, const BorderTerms&, const DotOutput& sums) {
                    const Scratch<uint8_t> scratch(context, chunk.rows * stride);
                    const MatrixView<uint8_t> patches = {scratch.data(), chunk.rows, g.patch_size(), stride};
                    GatherPatches(context, "coded_conv2d", g, chunk, group, x.codes, static_cast<uint8_t>(border_code),

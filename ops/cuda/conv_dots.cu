@@ -31,27 +31,6 @@ void SumTaps(ExecContext& context, const char* name, const ConvGeometry& g, cons
   });
 }
 
-// What the border has taken from a chunk's sums.
-struct BorderTerms {
-  ConvPixels pixels;
-  int64_t filters;
-  int32_t missing;
-  const int32_t* taps;  // null where there is no border to correct
-
-  __device__ bool IsZero(const ConvPixels::Patch& patch) const { return taps == nullptr || pixels.IsFull(patch); }
-  __device__ int32_t Of(const ConvPixels::Patch& patch, int64_t o) const {
-    int32_t sum = 0;
-    const int32_t* tap = taps + o;
-    for (int r = 0; r < pixels.kernel_height; ++r) {
-      for (int s = 0; s < pixels.kernel_width; ++s, tap += filters) {
-        const int h = patch.h + r * pixels.dilation_height, w = patch.w + s * pixels.dilation_width;
-        if (!pixels.Inside(h, w)) sum += *tap;
-      }
-    }
-    return missing * sum;
-  }
-};
-
 // y = float(sum) * scale, of sums as floats in y. Pixels without a border are done where the scale is 1. Limited by
 // memory, 8 bytes per element of y that is done.
 void FinishFloats(ExecContext& context, const char* name, const BorderTerms& border, float scale, MatrixView<float> y) {
@@ -118,39 +97,46 @@ __global__ void JoinRowsKernel(const uint64_t* rows, int64_t row_words, int64_t 
 }  // namespace
 
 void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& g, const ConstPlanesView& w,
-                    int32_t missing, int64_t patch_bytes, const DotOutput& out, const MultiplyPatches& multiply) {
+                    int32_t missing, bool product_corrects, int64_t patch_bytes, const DotOutput& out,
+                    const MultiplyPatches& multiply) {
   if (g.pixels() == 0 || g.filters == 0) return;
-  const bool corrects = missing != 0 && g.has_border(), to_bits = out.floats.data == nullptr;
+  const bool has_terms = missing != 0 && g.has_border(), to_bits = out.floats.data == nullptr;
+  const bool corrects = has_terms && !product_corrects;  // here, behind the product
   const int64_t filters = g.group_filters();
-  const Scratch<int32_t> taps(context, corrects ? g.kernel_height * g.kernel_width * g.filters : 0);
-  if (corrects) SumTaps(context, name, g, w, taps.data());
+  const Scratch<int32_t> taps(context, has_terms ? g.kernel_height * g.kernel_width * g.filters : 0);
+  if (has_terms) SumTaps(context, name, g, w, taps.data());
 
   const int64_t row_words = BitMatrix::WordsPerRow(filters);
   const int64_t dot_bytes = corrects ? g.filters * 4 : to_bits ? g.groups * row_words * 8 : 0;
   ForEachChunk(g, kChunkBytes, patch_bytes + dot_bytes, /*whole_images=*/to_bits, [&](const PixelChunk& chunk) {
-    const BorderTerms border = {ConvPixels(g, chunk), g.filters, missing, corrects ? taps.data() : nullptr};
+    const BorderTerms border = {ConvPixels(g, chunk), g.filters, missing, has_terms ? taps.data() : nullptr};
+    const auto multiply_groups = [&](const auto& output_of) {
+      for (int64_t group = 0; group < g.groups; ++group) {
+        BorderTerms of_product = border;
+        of_product.taps = has_terms && product_corrects ? taps.data() + group * filters : nullptr;
+        multiply(chunk, group, of_product, output_of(group));
+      }
+    };
     if (!to_bits) {
       const MatrixView<float> y = {out.floats.row(chunk.begin(g)), chunk.rows, g.filters, out.floats.stride};
-      for (int64_t group = 0; group < g.groups; ++group) {
-        multiply(chunk, group,
-                 {.floats = {y.data + group * filters, chunk.rows, filters, y.stride},
-                  .scale = corrects ? 1.0f : out.scale});
-      }
+      multiply_groups([&](int64_t group) -> DotOutput {
+        return {.floats = {y.data + group * filters, chunk.rows, filters, y.stride},
+                .scale = corrects ? 1.0f : out.scale};
+      });
       if (corrects) FinishFloats(context, name, border, out.scale, y);
     } else if (corrects) {
       const Scratch<float> dots(context, chunk.rows * g.filters);
-      for (int64_t group = 0; group < g.groups; ++group) {
-        multiply(chunk, group, {.floats = {dots.data() + group * filters, chunk.rows, filters, g.filters}});
-      }
+      multiply_groups([&](int64_t group) -> DotOutput {
+        return {.floats = {dots.data() + group * filters, chunk.rows, filters, g.filters}};
+      });
       FinishBits(context, name, g, chunk, border, dots.data(), out);
     } else {
       const Scratch<uint64_t> rows(context, g.groups * chunk.rows * row_words);
-      for (int64_t group = 0; group < g.groups; ++group) {
-        multiply(chunk, group,
-                 {.bits = {rows.data() + group * chunk.rows * row_words, chunk.rows, filters, row_words},
-                  .threshold = out.threshold + group * filters,
-                  .flip = out.flip + group * filters});
-      }
+      multiply_groups([&](int64_t group) -> DotOutput {
+        return {.bits = {rows.data() + group * chunk.rows * row_words, chunk.rows, filters, row_words},
+                .threshold = out.threshold + group * filters,
+                .flip = out.flip + group * filters};
+      });
       const int64_t pixels = g.out_height() * g.out_width(), images = chunk.rows / pixels;
       const BitMatrixView image = {out.bits.row(chunk.image), images, pixels * g.filters, out.bits.stride};
       Launch(context, name, JoinRowsKernel, OverElements(images * BitMatrix::WordsPerRow(image.cols)), rows.data(),

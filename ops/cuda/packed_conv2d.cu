@@ -12,6 +12,7 @@
 #include "ops/cuda/functions.h"
 #include "ops/cuda/gather_patches.h"
 #include "ops/cuda/launch.h"
+#include "ops/cuda/packed_border_gemm.h"
 #include "ops/cuda/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
@@ -76,13 +77,16 @@ void PackedConv2d(ExecContext& context, const ConvGeometry& geometry, ConstBitMa
   // The products read 16 bytes at a time.
   const int64_t words = (g.patch_size() + 127) / 128 * 2;
   ConvolveChunks(
-      context, "packed_conv2d", g, {{EncodingKind::kBinary, 1}, {w}}, missing, words * 8, out,
-      [&](const PixelChunk& chunk, int64_t group, const DotOutput& sums) {
+      context, "packed_conv2d", g, {{EncodingKind::kBinary, 1}, {w}}, missing, /*product_corrects=*/true, words * 8,
+      out,
+      [&](const PixelChunk& chunk, int64_t group, const BorderTerms& border, const DotOutput& sums) {
         const Scratch<uint64_t> scratch(context, chunk.rows * words);
         const BitMatrixView patches = {scratch.data(), chunk.rows, g.patch_size(), words};
         GatherBits(context, g, chunk, group, x, patches);
         const ConstBitMatrixView filters = GroupFilters(g, w, group);
-        if (sums.floats.data != nullptr) {
+        if (border.taps != nullptr) {
+          PackedGemmWithBorder(context, patches, filters, border, sums);
+        } else if (sums.floats.data != nullptr) {
           PackedGemmF32(context, patches, filters, sums.scale, sums.floats);
         } else {
           PackedGemmThreshold(context, patches, filters, sums.threshold, sums.flip, sums.bits);
