@@ -27,8 +27,6 @@
 #include "benchmark/benchmark.h"
 #include "core/bit_matrix.h"
 #include "core/exec_context.h"
-#include "core/status_macros.h"
-#include "core/tensor.h"
 #include "ops/cuda/cublas_lt.h"
 #include "ops/cuda/naive_gemm.h"
 #include "ops/dispatch.h"

@@ -1,5 +1,5 @@
-// DeviceArray: a few numbers that kernels leave on a context's device (sums, counts) and that the host reads all at once: each
-// read of a device waits for all its work.
+// DeviceArray: a few numbers that kernels leave on a context's device (sums, counts) and that the host reads all at
+// once: each read of a device waits for all its work.
 //
 //   DeviceArray<int64_t> errors(context, 1);
 //   kernels.count_errors(context, logits, labels, errors.data());
@@ -23,12 +23,13 @@ class DeviceArray {
  public:
   static_assert(std::is_trivially_copyable_v<T>);
 
-  // Zeros. The context outlives the array.
+  // Zeros. On the CPU no memory of the context's pool, so that a step's memory is that of its values. The context
+  // outlives the array.
   DeviceArray(ExecContext& context, int64_t count)
-      : context_(context), count_(count), data_(static_cast<T*>(context.allocator().Allocate(allocated()))) {
-    context.allocator().Zero(data_, allocated());
+      : context_(context), count_(count), data_(static_cast<T*>(context.lasting_allocator().Allocate(allocated()))) {
+    context.lasting_allocator().Zero(data_, allocated());
   }
-  ~DeviceArray() { context_.allocator().Deallocate(data_, allocated()); }
+  ~DeviceArray() { context_.lasting_allocator().Deallocate(data_, allocated()); }
   DeviceArray(const DeviceArray&) = delete;
   DeviceArray& operator=(const DeviceArray&) = delete;
 
@@ -36,7 +37,8 @@ class DeviceArray {
   // On the device.
   T* data() { return data_; }
 
-  // The numbers, when all work that the context was given before is done. Where that failed (context.status()) they mean nothing.
+  // The numbers, when all work that the context was given before is done. Where that failed (context.status()) they
+  // mean nothing.
   std::vector<T> Download() const {
     std::vector<T> values(count_);
     context_.Download(values.data(), data_, values.size() * sizeof(T));

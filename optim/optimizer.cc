@@ -85,7 +85,8 @@ absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
       parameter.value.set_signs(nullptr);
       // In the same memory, unless a tape still holds the old ones.
       signs = old.use_count() == 1 ? std::const_pointer_cast<BitMatrix>(std::move(old))
-                                   : std::make_shared<BitMatrix>(old->rows(), old->cols(), context_.lasting_allocator());
+                                   : std::make_shared<BitMatrix>(old->rows(), old->cols(),
+                                                                 context_.lasting_allocator());
       args.signs = signs->mutable_view();
     }
     StepParameter(context_, kernels, args, step_count_, absl::MakeSpan(bound_[i].slots), parameter, counts.data() + i);
@@ -186,8 +187,9 @@ absl::StatusOr<double> Optimizer::GradientNorm(absl::Span<Parameter* const> para
     return absl::FailedPreconditionError(
         "no trainable parameter has a gradient; call Tape::Backward() before each step");
   }
-  // What the op that made the gradient has noted is exact enough to tell that all elements are finite, not to clip by. The
-  // others are summed up: squares of floats do not overflow a double, so that a sum that is not finite has such an element.
+  // What the op that made the gradient has noted is exact enough to tell that all elements are finite, not to clip by.
+  // The others are summed up: squares of floats do not overflow a double, so that a sum that is not finite has such an
+  // element.
   const int64_t count = static_cast<int64_t>(with_gradient.size());
   DeviceArray<double> sums(context_, count);
   std::vector<double> squares(count);

@@ -101,10 +101,14 @@ absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, chec
     tensors.push_back(ToHost(context, tensor));
     AddEntry(name, tensors.back(), offset, *entries);
   };
-  for (const Parameter* parameter : store.parameters()) add(parameter->name, parameter->value, header.mutable_parameters());
+  for (const Parameter* parameter : store.parameters()) {
+    add(parameter->name, parameter->value, header.mutable_parameters());
+  }
   if (optimizer != nullptr) {
     header.set_optimizer_steps(optimizer->step_count());
-    for (const NamedTensor& state : optimizer->state()) add(state.name, *state.tensor, header.mutable_optimizer_state());
+    for (const NamedTensor& state : optimizer->state()) {
+      add(state.name, *state.tensor, header.mutable_optimizer_state());
+    }
   }
   for (const LearnedTensor& learned : preprocessing.learned()) {
     add(learned.name, *learned.tensor, header.mutable_preprocessing());

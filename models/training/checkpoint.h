@@ -40,8 +40,8 @@ class Checkpoint {
 
   const checkpoint::Header& header() const { return header_; }
 
-  // Gives the store's parameters their values, on the host. A parameter that is missing, too many or of another shape (the
-  // checkpoint of another model) is an error; nothing was changed then.
+  // Gives the store's parameters their values, on the host. A parameter that is missing, too many or of another shape
+  // (the checkpoint of another model) is an error; nothing was changed then.
   absl::Status RestoreParameters(ParameterStore& store) const;
   // FailedPrecondition where the file holds no optimizer state (a "best" checkpoint).
   absl::Status RestoreOptimizer(const ParameterStore& store, Optimizer& optimizer) const;

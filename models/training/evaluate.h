@@ -13,8 +13,8 @@
 
 namespace bitgrad {
 
-// Logits of a batch, by an evaluation tape, on the context's device. Images, and labels below, are given on the host or on the
-// device; the model's parameters are on the device.
+// Logits of a batch, by an evaluation tape, on the context's device. Images, and labels below, are given on the host or
+// on the device; the model's parameters are on the device.
 absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& images);
 
 // Rows of `logits` whose largest value is not at the label.

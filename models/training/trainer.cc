@@ -57,6 +57,11 @@ absl::Status Trainer::Step(const Batch& batch, int epoch) {
 }
 
 absl::Status Trainer::PredictMemory() {
+  // A GPU's pool has parameters and the optimizer's state too, and probing would fill its memory with ballast.
+  if (context_.device() != Device::kCpu) {
+    memory_reported_ = true;
+    return absl::OkStatus();
+  }
   BITGRAD_ASSIGN_OR_RETURN(
       predicted_step_bytes_,
       PredictStepMemory({.device = context_.device(), .threads = context_.threads(), .seed = context_.seed()},

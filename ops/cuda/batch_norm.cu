@@ -24,7 +24,8 @@ namespace {
 constexpr int kBatch = 4;
 constexpr int64_t kRowsPerVisit = kTileRows * kBatch;
 
-// Tiles over [rows, cols], enough to fill every GPU: each goes down its strip in steps of gridDim.y * kRowsPerVisit rows.
+// Tiles over [rows, cols], enough to fill every GPU: each goes down its strip in steps of gridDim.y * kRowsPerVisit
+// rows.
 LaunchShape OverTiles(int64_t rows, int64_t cols) {
   constexpr int64_t kBlocks = 132 * 16;
   const int64_t strips = Strips(cols);
@@ -34,7 +35,8 @@ LaunchShape OverTiles(int64_t rows, int64_t cols) {
           dim3(kTileCols, kTileRows)};
 }
 
-// Calls visit(rows) for this thread's rows of a tile's strip, where rows[k] = first + k kTileRows; the caller guards the end.
+// Calls visit(rows) for this thread's rows of a tile's strip, where rows[k] = first + k kTileRows; the caller guards
+// the end.
 template <typename Visit>
 __device__ void ForEachVisit(int64_t rows, const Visit& visit) {
   const int64_t step = gridDim.y * kRowsPerVisit;
@@ -64,8 +66,9 @@ __global__ void NormalizeKernel(ConstMatrixView<float> x, const float* mean, con
 }
 
 // Strips over the padding too: there all bits are 0. A half word of 32 bits is a warp's ballot.
-__global__ void NormalizedSignsKernel(ConstMatrixView<float> x, const float* mean, const float* inv_std, const float* gamma,
-                                      const float* beta, BitMatrixView bits, BitMatrixView window) {
+__global__ void NormalizedSignsKernel(ConstMatrixView<float> x, const float* mean, const float* inv_std,
+                                      const float* gamma, const float* beta, BitMatrixView bits,
+                                      BitMatrixView window) {
   const int64_t j = TileColumn();
   const bool inside = j < x.cols;
   const float m = inside ? mean[j] : 0.0f, s = inside ? inv_std[j] : 0.0f;
@@ -144,9 +147,9 @@ void BatchNormStatistics(ExecContext& context, ConstMatrixView<float> x, float e
       });
 }
 
-void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* gamma,
-                            const float* mean, const float* variance, const float* inv_std, EpsilonPlacement placement,
-                            MatrixView<float> dx, float* dgamma, float* dbeta) {
+void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x, ConstMatrixView<float> dy,
+                            const float* gamma, const float* mean, const float* variance, const float* inv_std,
+                            EpsilonPlacement placement, MatrixView<float> dx, float* dgamma, float* dbeta) {
   BITGRAD_DCHECK(x.rows > 0 && x.rows == dy.rows && x.cols == dy.cols);
   if (x.cols == 0) return;
   const double rows = static_cast<double>(x.rows);
@@ -171,7 +174,8 @@ void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x, Cons
         of.mean_dy[j] = static_cast<float>(sums[0] / rows);
         of.slope[j] = static_cast<float>(kappa * sums[1] / rows);
       });
-  Launch(context, "batch_norm_train_backward", InputGradientKernel, OverTiles(x.rows, x.cols), x, dy, mean, inv_std, of, dx);
+  Launch(context, "batch_norm_train_backward", InputGradientKernel, OverTiles(x.rows, x.cols), x, dy, mean, inv_std, of,
+         dx);
 }
 
 void BatchNormEval(ExecContext& context, ConstMatrixView<float> x, const float* mean, const float* inv_std,
@@ -185,8 +189,8 @@ void BatchNormSigns(ExecContext& context, ConstMatrixView<float> x, const float*
                     const float* gamma, const float* beta, BitMatrixView bits, BitMatrixView window) {
   BITGRAD_DCHECK(x.rows == bits.rows && x.cols == bits.cols);
   if (x.size() == 0) return;
-  Launch(context, "batch_norm_signs", NormalizedSignsKernel, OverTiles(x.rows, 64 * BitMatrix::WordsPerRow(x.cols)), x, mean,
-         inv_std, gamma, beta, bits, window);
+  Launch(context, "batch_norm_signs", NormalizedSignsKernel, OverTiles(x.rows, 64 * BitMatrix::WordsPerRow(x.cols)), x,
+         mean, inv_std, gamma, beta, bits, window);
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

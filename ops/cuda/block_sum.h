@@ -1,5 +1,5 @@
-// Sums over the threads of a warp, of a block, and of a whole grid, always added in the same order: the grid depends on the
-// problem's size alone, each block adds up a fixed part, and a second kernel adds the blocks' sums.
+// Sums over the threads of a warp, of a block, and of a whole grid, always added in the same order: the grid depends on
+// the problem's size alone, each block adds up a fixed part, and a second kernel adds the blocks' sums.
 //
 //   SumOverGrid(context, "sum_all", SumBlocks(count),
 //               [=] __device__() { return SumOfElements(x, count, [](float v) { return double{v}; }); },
@@ -27,7 +27,8 @@ __device__ T WarpSum(T x) {
   return x;
 }
 
-// The sum over the block's threads, in thread 0 (elsewhere garbage). REQUIRES: dim3(kThreads) threads, all of which call.
+// The sum over the block's threads, in thread 0 (elsewhere garbage). REQUIRES: dim3(kThreads) threads, all of which
+// call.
 template <typename T>
 __device__ T BlockSum(T x) {
   __shared__ T warps[kWarpsPerBlock];
@@ -84,7 +85,8 @@ __global__ void TotalSumKernel(const double* partials, int count, Finish finish)
   if (threadIdx.x == 0) finish(sum);
 }
 
-// Enqueues finish(sum of part() over all threads of a grid of `blocks` blocks of dim3(kThreads)), on one thread of the device.
+// Enqueues finish(sum of part() over all threads of a grid of `blocks` blocks of dim3(kThreads)), on one thread of the
+// device.
 template <typename Part, typename Finish>
 void SumOverGrid(ExecContext& context, const char* name, int blocks, const Part& part, const Finish& finish) {
   const Scratch<double> partials(context, blocks);

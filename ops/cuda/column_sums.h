@@ -1,8 +1,8 @@
 // Sums down the columns of a matrix, in double and always in the same order.
 //
-// A block takes a strip of 32 columns, which its 8 warps read row by row, 128 bytes a row. Where the strips alone do not fill
-// the GPU (a tall matrix of few columns), the rows are split over blocks too; the blocks' sums go through scratch memory
-// to a second kernel. So a matrix of any shape is read once, at the memory's speed.
+// A block takes a strip of 32 columns, which its 8 warps read row by row, 128 bytes a row. Where the strips alone do
+// not fill the GPU (a tall matrix of few columns), the rows are split over blocks too; the blocks' sums go through
+// scratch memory to a second kernel. So a matrix of any shape is read once, at the memory's speed.
 
 #ifndef BITGRAD_OPS_CUDA_COLUMN_SUMS_H_
 #define BITGRAD_OPS_CUDA_COLUMN_SUMS_H_
@@ -73,22 +73,24 @@ __global__ void ColumnTotalsKernel(int64_t splits, int64_t cols, Finish finish, 
 //   add      void(int64_t i, int64_t j, double* sums): only reads memory
 //   finish   void(int64_t j, const double* sums)
 template <int kSums, typename Add, typename Finish>
-void SumColumns(ExecContext& context, const char* name, int64_t rows, int64_t cols, const Add& add, const Finish& finish) {
+void SumColumns(ExecContext& context, const char* name, int64_t rows, int64_t cols, const Add& add,
+                const Finish& finish) {
   if (cols == 0) return;
   // A second kernel costs as much as 128 rows do. Beyond 256 pieces it would take longer than it saves.
   constexpr int64_t kBlocks = 132 * 4, kMostSplits = 256, kFewestRows = 128;
   const int64_t strips = Strips(cols);
-  const int64_t wanted = std::clamp<int64_t>(std::min((kBlocks + strips - 1) / strips, rows / kFewestRows), 1, kMostSplits);
+  const int64_t wanted = std::clamp<int64_t>(std::min((kBlocks + strips - 1) / strips, rows / kFewestRows), 1,
+                                             kMostSplits);
   const int64_t rows_per_block = std::max<int64_t>(1, (rows + wanted - 1) / wanted);
   const int64_t splits = std::max<int64_t>(1, (rows + rows_per_block - 1) / rows_per_block);
   const dim3 tile(kTileCols, kTileRows);
   const Scratch<double> partials(context, splits > 1 ? splits * kSums * cols : 0);
   Launch(context, name, ColumnPartialsKernel<kSums, Add, Finish>,
-         {dim3(static_cast<unsigned>(strips), static_cast<unsigned>(splits)), tile}, rows, cols, rows_per_block, add, finish,
-         partials.data());
+         {dim3(static_cast<unsigned>(strips), static_cast<unsigned>(splits)), tile}, rows, cols, rows_per_block, add,
+         finish, partials.data());
   if (splits > 1) {
-    Launch(context, name, ColumnTotalsKernel<kSums, Finish>, {dim3(static_cast<unsigned>(strips)), tile}, splits, cols, finish,
-           partials.data());
+    Launch(context, name, ColumnTotalsKernel<kSums, Finish>, {dim3(static_cast<unsigned>(strips)), tile}, splits, cols,
+           finish, partials.data());
   }
 }
 

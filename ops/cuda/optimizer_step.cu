@@ -1,7 +1,8 @@
-// One pass over a parameter: 12 (SGD) to 28 (Adam) bytes per element, which memory limits, and an eighth of a byte of signs.
+// One pass over a parameter: 12 (SGD) to 28 (Adam) bytes per element, which memory limits, and an eighth of a byte of
+// signs.
 //
-// A warp takes 128 neighbours of a row, a lane every 32nd of them: four loads of each array are in flight per thread, and four
-// ballots are the 16 bytes of their signs, at any number of columns. Without signs the parameter is one row.
+// A warp takes 128 neighbours of a row, a lane every 32nd of them: four loads of each array are in flight per thread,
+// and four ballots are the 16 bytes of their signs, at any number of columns. Without signs the parameter is one row.
 
 #include <algorithm>
 #include <cmath>
@@ -87,8 +88,8 @@ __global__ void StepKernel(StepArgs args, Optimizer optimizer, const float* grad
   int64_t flips = 0;
   int64_t at_clip = 0;
   const int64_t warps = static_cast<int64_t>(gridDim.x) * kWarpsPerBlock;
-  for (int64_t unit = static_cast<int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / 32; unit < rows * pieces_per_row;
-       unit += warps) {
+  const int64_t first_unit = static_cast<int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / 32;
+  for (int64_t unit = first_unit; unit < rows * pieces_per_row; unit += warps) {
     const int64_t row = unit / pieces_per_row;
     const int64_t first = (unit - row * pieces_per_row) * kPiece + lane;
     float w[kWords], g[kWords];
@@ -119,7 +120,8 @@ __global__ void StepKernel(StepArgs args, Optimizer optimizer, const float* grad
       signs[k] = __ballot_sync(0xffffffffu, positive);
     }
     if (args.signs.words != nullptr && lane == 0) {
-      reinterpret_cast<uint4*>(args.signs.row(row))[first / kPiece] = make_uint4(signs[0], signs[1], signs[2], signs[3]);
+      reinterpret_cast<uint4*>(args.signs.row(row))[first / kPiece] =
+          make_uint4(signs[0], signs[1], signs[2], signs[3]);
     }
   }
   flips = BlockSum(flips);
@@ -141,8 +143,8 @@ void LaunchStep(ExecContext& context, const char* name, const StepArgs& args, co
   const int64_t cols = with_signs ? args.signs.cols : count;
   const int64_t pieces = with_signs ? BitMatrix::WordsPerRow(cols) * 64 / kPiece : (cols + kPiece - 1) / kPiece;
   if (rows * pieces == 0) return;
-  Launch(context, name, StepKernel<Optimizer>, OverElements(rows * pieces * 32), args, optimizer, gradient, weight, rows, cols,
-         pieces, reinterpret_cast<unsigned long long*>(counts));
+  Launch(context, name, StepKernel<Optimizer>, OverElements(rows * pieces * 32), args, optimizer, gradient, weight,
+         rows, cols, pieces, reinterpret_cast<unsigned long long*>(counts));
 }
 
 }  // namespace
@@ -153,28 +155,28 @@ void SgdStep(ExecContext& context, const StepArgs& args, float momentum, bool ne
   if (velocity == nullptr) {
     LaunchStep(context, "sgd_step", args, PlainSgd{args.learning_rate}, gradient, weight, count, counts);
   } else {
-    LaunchStep(context, "sgd_step", args, MomentumSgd{args.learning_rate, momentum, nesterov, velocity}, gradient, weight,
-               count, counts);
+    LaunchStep(context, "sgd_step", args, MomentumSgd{args.learning_rate, momentum, nesterov, velocity}, gradient,
+               weight, count, counts);
   }
 }
 
-void AdamStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam, const float* gradient, float* m, float* v,
-              float* weight, int64_t count, StepCounts* counts) {
+void AdamStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam, const float* gradient, float* m,
+              float* v, float* weight, int64_t count, StepCounts* counts) {
   BITGRAD_DCHECK(adam.t >= 1);
   const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
   const double correction2 = 1.0 - std::pow(static_cast<double>(adam.beta2), adam.t);
   const float rate = static_cast<float>(args.learning_rate * std::sqrt(correction2) / correction1);
-  LaunchStep(context, "adam_step", args, Adam{adam.beta1, adam.beta2, adam.epsilon, rate, m, v}, gradient, weight, count,
-             counts);
+  LaunchStep(context, "adam_step", args, Adam{adam.beta1, adam.beta2, adam.epsilon, rate, m, v}, gradient, weight,
+             count, counts);
 }
 
-void AdaMaxStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam, const float* gradient, float* m, float* v,
-                float* weight, int64_t count, StepCounts* counts) {
+void AdaMaxStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam, const float* gradient, float* m,
+                float* v, float* weight, int64_t count, StepCounts* counts) {
   BITGRAD_DCHECK(adam.t >= 1);
   const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
   const float rate = static_cast<float>(args.learning_rate / correction1);
-  LaunchStep(context, "adamax_step", args, AdaMax{adam.beta1, adam.beta2, adam.epsilon, rate, m, v}, gradient, weight, count,
-             counts);
+  LaunchStep(context, "adamax_step", args, AdaMax{adam.beta1, adam.beta2, adam.epsilon, rate, m, v}, gradient, weight,
+             count, counts);
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

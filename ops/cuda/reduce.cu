@@ -1,4 +1,5 @@
-// Sums and means of magnitudes. All read each element once: 4 bytes per element, and no more memory traffic worth counting.
+// Sums and means of magnitudes. All read each element once: 4 bytes per element, and no more memory traffic worth
+// counting.
 
 #include <cmath>
 #include <cstdint>
@@ -46,7 +47,9 @@ void SumRows(ExecContext& context, ConstMatrixView<float> x, bool accumulate, fl
   SumColumns<1>(
       context, "sum_rows", x.rows, x.cols,
       [=] __device__(int64_t i, int64_t j, double* sums) { sums[0] += x.at(i, j); },
-      [=] __device__(int64_t j, const double* sums) { y[j] = static_cast<float>(accumulate ? y[j] + sums[0] : sums[0]); });
+      [=] __device__(int64_t j, const double* sums) {
+        y[j] = static_cast<float>(accumulate ? y[j] + sums[0] : sums[0]);
+      });
 }
 
 void SumAll(ExecContext& context, const float* x, int64_t count, float scale, float* y) {

@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "core/exec_context.h"
+#include "core/transfer.h"
 #include "graph/tape.h"
 #include "gtest/gtest.h"
 #include "ops/batch_norm.h"
 #include "ops/reduce.h"
 #include "tests/testing/tensors.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
@@ -20,7 +22,7 @@ constexpr int64_t kBatch = 9, kFeatures = 5;
 constexpr float kEpsilon = 0.01f;
 
 class BatchNormRunningTest
-    : public testing::TestWithParam<std::tuple<RunningStatistic, EpsilonPlacement>> {
+    : public OnTestDevice<testing::TestWithParam<std::tuple<RunningStatistic, EpsilonPlacement>>> {
  protected:
   RunningStatistic statistic() const { return std::get<0>(GetParam()); }
   EpsilonPlacement placement() const { return std::get<1>(GetParam()); }
@@ -52,17 +54,20 @@ class BatchNormRunningTest
     return 0;
   }
 
+  Tensor OnDevice(const Tensor& host) { return ToDevice(context_, host); }
+  std::vector<float> OnHost(const Tensor& tensor) { return ValuesOf(ToHost(context_, tensor)); }
+
   Var Apply(Tape& tape, const Tensor& x, float momentum) {
-    return ApplyBatchNorm(tape.Input(x), tape.Use(gamma_), tape.Use(beta_), mean_, running_,
+    return ApplyBatchNorm(tape.Input(OnDevice(x)), tape.Use(gamma_), tape.Use(beta_), mean_, running_,
                           Options(momentum));
   }
 
   TestRandom random_{71};
-  ExecContext context_{{.threads = 1}};
-  Parameter gamma_ = MakeParameter("bn/gamma", random_.UniformTensor({kFeatures}));
-  Parameter beta_ = MakeParameter("bn/beta", random_.UniformTensor({kFeatures}));
-  Parameter mean_ = MakeParameter("bn/mean", random_.UniformTensor({kFeatures}));
-  Parameter running_ = MakeParameter("bn/statistic", random_.UniformTensor({kFeatures}, 0.5f, 2));
+  ExecContext context_{{.device = TestDevice(), .threads = 1}};
+  Parameter gamma_ = MakeParameter("bn/gamma", OnDevice(random_.UniformTensor({kFeatures})));
+  Parameter beta_ = MakeParameter("bn/beta", OnDevice(random_.UniformTensor({kFeatures})));
+  Parameter mean_ = MakeParameter("bn/mean", OnDevice(random_.UniformTensor({kFeatures})));
+  Parameter running_ = MakeParameter("bn/statistic", OnDevice(random_.UniformTensor({kFeatures}, 0.5f, 2)));
 };
 
 TEST_P(BatchNormRunningTest, TrainingAveragesWithTheMomentum) {
@@ -70,11 +75,12 @@ TEST_P(BatchNormRunningTest, TrainingAveragesWithTheMomentum) {
   for (const float momentum : {0.0f, 0.1f, 0.15f, 1.0f}) {
     SCOPED_TRACE(momentum);
     for (int step = 0; step < 3; ++step) {
-      const std::vector<float> mean_before = ValuesOf(mean_.value), before = ValuesOf(running_.value);
+      const std::vector<float> mean_before = OnHost(mean_.value), before = OnHost(running_.value);
       const Tensor x = random_.UniformTensor({kBatch, kFeatures});
       Tape tape(context_);
       Apply(tape, x, momentum);
       ASSERT_TRUE(tape.status().ok()) << tape.status();
+      const std::vector<float> mean_after = OnHost(mean_.value), after = OnHost(running_.value);
       for (int64_t j = 0; j < kFeatures; ++j) {
         double mean = 0, variance = 0;
         for (int64_t i = 0; i < kBatch; ++i) mean += x.data<float>()[i * kFeatures + j] / double{kBatch};
@@ -82,12 +88,12 @@ TEST_P(BatchNormRunningTest, TrainingAveragesWithTheMomentum) {
           variance += std::pow(x.data<float>()[i * kFeatures + j] - mean, 2) / double{kBatch};
         }
         const double p = momentum;
-        EXPECT_NEAR(mean_.value.data<float>()[j], (1 - p) * mean_before[j] + p * mean, 8 * kRounding * 2);
+        EXPECT_NEAR(mean_after[j], (1 - p) * mean_before[j] + p * mean, 8 * kRounding * 2);
         const double expected = (1 - p) * before[j] + p * StatisticOf(variance);
-        EXPECT_NEAR(running_.value.data<float>()[j], expected, 16 * kRounding * std::fabs(expected));
+        EXPECT_NEAR(after[j], expected, 16 * kRounding * std::fabs(expected));
         if (momentum == 0) {
-          EXPECT_EQ(mean_.value.data<float>()[j], mean_before[j]);
-          EXPECT_EQ(running_.value.data<float>()[j], before[j]);
+          EXPECT_EQ(mean_after[j], mean_before[j]);
+          EXPECT_EQ(after[j], before[j]);
         }
       }
     }
@@ -97,28 +103,29 @@ TEST_P(BatchNormRunningTest, TrainingAveragesWithTheMomentum) {
 TEST_P(BatchNormRunningTest, EvaluationUsesThemAndLeavesThemAlone) {
   BITGRAD_TRACE(random_);
   const Tensor x = random_.UniformTensor({kBatch, kFeatures});
-  const std::vector<float> mean_before = ValuesOf(mean_.value), before = ValuesOf(running_.value);
+  const std::vector<float> mean_before = OnHost(mean_.value), before = OnHost(running_.value);
   Tape tape(context_, Mode::kEval);
   const Var y = Apply(tape, x, 0.5f);
   ASSERT_TRUE(tape.status().ok()) << tape.status();
-  const Tensor& value = **tape.Value(y);
+  const std::vector<float> value = OnHost(**tape.Value(y)), gamma = OnHost(gamma_.value), beta = OnHost(beta_.value);
   // The operands that an exporter finds on the tape: x, mean, inv_std, gamma, beta.
   const Tape::Node& node = tape.nodes()[y.index()];
   ASSERT_EQ(node.inputs.size(), 5u);
-  const auto operand = [&](int k) { return tape.nodes()[node.inputs[k]].value.data<float>(); };
+  std::vector<float> operands[5];
+  for (int k = 0; k < 5; ++k) operands[k] = OnHost(tape.nodes()[node.inputs[k]].value);
   for (int64_t j = 0; j < kFeatures; ++j) {
     const double inverse = InverseFromStatistic(before[j]);
-    EXPECT_NEAR(operand(2)[j], inverse, 8 * kRounding * inverse);
-    EXPECT_EQ(operand(1)[j], mean_before[j]);
+    EXPECT_NEAR(operands[2][j], inverse, 8 * kRounding * inverse);
+    EXPECT_EQ(operands[1][j], mean_before[j]);
     for (int64_t i = 0; i < kBatch; ++i) {
       // The graph's expression, to the last bit.
-      EXPECT_EQ(value.data<float>()[i * kFeatures + j],
-                NormalizedValue(x.data<float>()[i * kFeatures + j], mean_before[j], operand(2)[j],
-                                gamma_.value.data<float>()[j], beta_.value.data<float>()[j]));
+      EXPECT_EQ(value[i * kFeatures + j],
+                NormalizedValue(x.data<float>()[i * kFeatures + j], mean_before[j], operands[2][j],
+                                gamma[j], beta[j]));
     }
   }
-  EXPECT_EQ(ValuesOf(mean_.value), mean_before);
-  EXPECT_EQ(ValuesOf(running_.value), before);
+  EXPECT_EQ(OnHost(mean_.value), mean_before);
+  EXPECT_EQ(OnHost(running_.value), before);
 }
 
 // With momentum 1 the running statistics are the batch's: evaluation repeats the training output.
@@ -126,9 +133,9 @@ TEST_P(BatchNormRunningTest, EvaluationRepeatsATrainingStepOfMomentumOne) {
   BITGRAD_TRACE(random_);
   const Tensor x = random_.UniformTensor({kBatch, kFeatures});
   Tape training(context_);
-  const std::vector<float> trained = ValuesOf(**training.Value(Apply(training, x, 1)));
+  const std::vector<float> trained = OnHost(**training.Value(Apply(training, x, 1)));
   Tape evaluation(context_, Mode::kEval);
-  const std::vector<float> evaluated = ValuesOf(**evaluation.Value(Apply(evaluation, x, 1)));
+  const std::vector<float> evaluated = OnHost(**evaluation.Value(Apply(evaluation, x, 1)));
   for (size_t i = 0; i < trained.size(); ++i) {
     EXPECT_NEAR(trained[i], evaluated[i], 64 * kRounding * (1 + std::fabs(trained[i])));
   }

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/exec_context.h"
+#include "core/transfer.h"
 #include "graph/tape.h"
 #include "gtest/gtest.h"
 #include "ops/arithmetic.h"
@@ -20,6 +21,7 @@
 #include "ops/reduce.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/tensors.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
@@ -88,7 +90,9 @@ std::vector<double> Definition(const Case& c, const std::vector<double>& x, cons
   return y;
 }
 
-TEST(ConvolutionTest, GradientsOfFloats) {
+using ConvolutionOnDeviceTest = OnTestDevice<testing::Test>;
+
+TEST_F(ConvolutionOnDeviceTest, GradientsOfFloats) {
   uint64_t seed = 1;
   for (const Case& c : Cases()) {
     if (c.channels > 6) continue;  // Central differences take a run per element.
@@ -108,18 +112,18 @@ struct Result {
 
 // y and the gradients of sum(y * r).
 Result Compute(const std::function<Var(const Var&, const Var&)>& op, const Tensor& x, const Tensor& w, uint64_t seed) {
-  ExecContext context({.threads = 1 + static_cast<int>(seed % 2), .seed = 3});
+  ExecContext context({.device = TestDevice(), .threads = 1 + static_cast<int>(seed % 2), .seed = 3});
   Tape tape(context);
-  const Var vx = tape.Differentiable(x), vw = tape.Differentiable(w);
+  const Var vx = tape.Differentiable(ToDevice(context, x)), vw = tape.Differentiable(ToDevice(context, w));
   const Var y = op(vx, vw);
   TestRandom random(seed);
-  const Var loss = Sum(Mul(y, tape.Input(random.UniformTensor(y.shape()))));
+  const Var loss = Sum(Mul(y, tape.Input(ToDevice(context, random.UniformTensor(y.shape())))));
   EXPECT_TRUE(tape.status().ok()) << tape.status();
   Result result;
-  result.y = (*tape.Value(y))->Clone();
+  result.y = ToHost(context, **tape.Value(y)).Clone();
   EXPECT_TRUE(tape.Backward(loss).ok()) << tape.status();
-  result.dx = (*tape.Gradient(vx))->Clone();
-  result.dw = (*tape.Gradient(vw))->Clone();
+  result.dx = ToHost(context, **tape.Gradient(vx)).Clone();
+  result.dw = ToHost(context, **tape.Gradient(vw)).Clone();
   return result;
 }
 
@@ -134,7 +138,7 @@ void ExpectNear(const Tensor& a, const Tensor& b, double terms) {
 
 // A quantized convolution is the convolution of the quantized operands, forward and backward: the quantize op has the
 // surrogates, and the latent weight of a pass-through quantizer gets the quantized weight's gradient.
-TEST(ConvolutionTest, QuantizedIsConvolutionOfQuantized) {
+TEST_F(ConvolutionOnDeviceTest, QuantizedIsConvolutionOfQuantized) {
   const char* const inputs[] = {"sign", "k_bit(2)", "k_bit(8)", "ternary(0.5)", "identity", "swish_sign(5)"};
   const char* const weights[] = {"sign", "ternary(0.5)", "k_bit(3)", "identity"};
   uint64_t seed = 1;

@@ -11,6 +11,7 @@
 #include "core/encoding.h"
 #include "core/exec_context.h"
 #include "core/rng.h"
+#include "core/transfer.h"
 #include "graph/tape.h"
 #include "gtest/gtest.h"
 #include "ops/arithmetic.h"
@@ -20,6 +21,7 @@
 #include "ops/reduce.h"
 #include "tests/reference/quantizers.h"
 #include "tests/testing/tensors.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
@@ -108,6 +110,9 @@ std::vector<float> Draw(const Quantizer& q, int64_t count, uint32_t operand, Tes
   return values;
 }
 
+using LinearSteTest = OnTestDevice<testing::Test>;
+using LinearGradientQuantizerTest = OnTestDevice<testing::Test>;
+
 // The library's result for dy = r.
 struct Outcome {
   Tensor y, dx, dw;
@@ -115,15 +120,15 @@ struct Outcome {
 };
 
 Outcome RunLinear(const LinearQuantizers& quantizers, const Tensor& x, const Tensor& w, const Tensor& r) {
-  ExecContext context({.threads = 1, .seed = kSeed});
+  ExecContext context({.device = TestDevice(), .threads = 1, .seed = kSeed, .backward = BackwardPrecision::kFloat32});
   Tape tape(context);
-  const Var vx = tape.Differentiable(x), vw = tape.Differentiable(w);
+  const Var vx = tape.Differentiable(ToDevice(context, x)), vw = tape.Differentiable(ToDevice(context, w));
   const Var y = Linear(vx, vw, quantizers);
-  const absl::Status status = tape.Backward(Sum(Mul(y, tape.Input(r))));
+  const absl::Status status = tape.Backward(Sum(Mul(y, tape.Input(ToDevice(context, r)))));
   EXPECT_TRUE(status.ok()) << status;
   if (!status.ok()) return {};
-  return {(*tape.Value(y))->Clone(), (*tape.Gradient(vx))->Clone(), (*tape.Gradient(vw))->Clone(),
-          tape.observations()};
+  const auto on_host = [&](const absl::StatusOr<const Tensor*>& tensor) { return ToHost(context, **tensor).Clone(); };
+  return {on_host(tape.Value(y)), on_host(tape.Gradient(vx)), on_host(tape.Gradient(vw)), tape.observations()};
 }
 
 struct Size {
@@ -187,7 +192,7 @@ void CheckPair(const Quantizer& input, const Quantizer& weight, const Size& size
       [&](int64_t l, int64_t b) { return l * k + b; });
 }
 
-class LinearQuantizersTest : public testing::TestWithParam<std::string> {};
+class LinearQuantizersTest : public OnTestDevice<testing::TestWithParam<std::string>> {};
 
 TEST_P(LinearQuantizersTest, EveryWeightQuantizer) {
   uint64_t seed = 100;
@@ -207,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(Inputs, LinearQuantizersTest, testing::ValuesIn(Operand
                          });
 
 // Edges of the window, zeros of both signs, NaN and infinities.
-TEST(LinearSteTest, EdgesOfTheWindow) {
+TEST_F(LinearSteTest, EdgesOfTheWindow) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();
   const std::vector<float> x = {1, -1, std::nextafter(1.0f, 2.0f), std::nextafter(-1.0f, -2.0f),
@@ -238,7 +243,7 @@ TEST(LinearSteTest, EdgesOfTheWindow) {
 }
 
 // The packed product is the float product of the signs.
-TEST(LinearSteTest, BinaryProductIsTheFloatProductOfSigns) {
+TEST_F(LinearSteTest, BinaryProductIsTheFloatProductOfSigns) {
   TestRandom random(31);
   BITGRAD_TRACE(random);
   for (const Size& size : {Size{1, 1, 1}, Size{2, 63, 3}, Size{5, 64, 65}, Size{33, 1000, 17}, Size{7, 0, 3},
@@ -254,11 +259,12 @@ TEST(LinearSteTest, BinaryProductIsTheFloatProductOfSigns) {
     const Outcome packed = RunLinear({.input = Make("sign"), .weight = Make("sign")}, x, w, r);
     const Outcome floats = RunLinear({}, signs(x), signs(w), r);
     ExpectSameBits(packed.y, floats.y);
-    ExpectSameBits(packed.dw, floats.dw);
+    // A GPU's two products add in another order; EveryWeightQuantizer bounds their difference.
+    if (TestDevice() == Device::kCpu) ExpectSameBits(packed.dw, floats.dw);
   }
 }
 
-TEST(LinearSteTest, WeightGradientIsNotMasked) {
+TEST_F(LinearSteTest, WeightGradientIsNotMasked) {
   TestRandom random(32);
   BITGRAD_TRACE(random);
   const Tensor x = random.UniformTensor({4, 20});
@@ -273,7 +279,7 @@ TEST(LinearSteTest, WeightGradientIsNotMasked) {
 
 // ---- Gradient quantizers ------------------------------------------------------------------------------
 
-TEST(LinearGradientQuantizerTest, ReplacesTheGradientByItsQuantizedValue) {
+TEST_F(LinearGradientQuantizerTest, ReplacesTheGradientByItsQuantizedValue) {
   for (const char* name : {"dorefa_gradient(2)", "dorefa_gradient(6)", "k_bit(3)", "sign"}) {
     TestRandom random(33);
     SCOPED_TRACE(name + (", " + random.ToString()));
@@ -325,7 +331,7 @@ TEST(LinearGradientQuantizerTest, ReplacesTheGradientByItsQuantizedValue) {
 }
 
 // Each product rounds its own left operand: examples are rows for dx, outputs for dw.
-TEST(LinearGradientQuantizerTest, Int8ProductsRoundTheirRows) {
+TEST_F(LinearGradientQuantizerTest, Int8ProductsRoundTheirRows) {
   for (const char* name : {"stochastic_round(2)", "stochastic_round(8)"}) {
     TestRandom random(35);
     SCOPED_TRACE(name + (", " + random.ToString()));

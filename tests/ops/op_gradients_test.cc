@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/rng.h"
+#include "core/transfer.h"
 #include "gtest/gtest.h"
 #include "graph/parameter.h"
 #include "graph/tape.h"
@@ -26,6 +27,7 @@
 #include "ops/reshape.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/tensors.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
@@ -264,8 +266,9 @@ OpCase BatchNormCase(const char* name, EpsilonPlacement placement) {
                 .op =
                     [=](Vars v) {
                       static Parameter running_mean, running_variance;
-                      running_mean = MakeParameter("mean", Filled({n}, 0));
-                      running_variance = MakeParameter("variance", Filled({n}, 1));
+                      ExecContext& context = v[0].tape()->context();
+                      running_mean = MakeParameter("mean", ToDevice(context, Filled({n}, 0)));
+                      running_variance = MakeParameter("variance", ToDevice(context, Filled({n}, 1)));
                       return ApplyBatchNorm(v[0], v[1], v[2], running_mean, running_variance,
                                             {.epsilon = kEpsilon, .placement = placement});
                     },
@@ -449,7 +452,7 @@ std::vector<OpCase> AllCases() {
   };
 }
 
-class OpGradientsTest : public testing::TestWithParam<OpCase> {};
+class OpGradientsTest : public OnTestDevice<testing::TestWithParam<OpCase>> {};
 
 TEST_P(OpGradientsTest, AgreeWithDoublePrecision) {
   constexpr int64_t kShapes[][2] = {{1, 1}, {1, 7}, {3, 5}, {2, 65}, {33, 17}};

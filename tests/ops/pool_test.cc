@@ -18,6 +18,7 @@
 #include "tests/reference/pool.h"
 #include "tests/testing/gradient_check.h"
 #include "tests/testing/tensors.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
@@ -74,7 +75,9 @@ std::vector<double> MeanOf(const PoolGeometry& g, const std::vector<double>& x) 
 // No two are near each other, for images of less than 1009 elements: at ties the largest has no derivative.
 float Distinct(TestRandom&, int64_t i) { return 0.01f * static_cast<float>(i * 37 % 1009) - 5; }
 
-TEST(PoolOpTest, MaxAgreesWithDoublePrecision) {
+using PoolOnDeviceTest = OnTestDevice<testing::Test>;
+
+TEST_F(PoolOnDeviceTest, MaxAgreesWithDoublePrecision) {
   for (const PoolCase& c : Cases()) {
     CheckGradients({.name = "max_pool of " + c.x.ToString(),
                     .operands = {{.shape = c.x, .draw = Distinct}},
@@ -86,7 +89,7 @@ TEST(PoolOpTest, MaxAgreesWithDoublePrecision) {
   }
 }
 
-TEST(PoolOpTest, AverageAgreesWithDoublePrecision) {
+TEST_F(PoolOnDeviceTest, AverageAgreesWithDoublePrecision) {
   for (const PoolCase& c : Cases()) {
     CheckGradients({.name = "average_pool of " + c.x.ToString(),
                     .operands = {{.shape = c.x}},

@@ -9,6 +9,7 @@
 
 #include "core/exec_context.h"
 #include "core/rng.h"
+#include "core/transfer.h"
 #include "graph/tape.h"
 #include "gtest/gtest.h"
 #include "ops/arithmetic.h"
@@ -17,6 +18,7 @@
 #include "ops/reduce.h"
 #include "tests/reference/quantizers.h"
 #include "tests/testing/tensors.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
@@ -53,9 +55,12 @@ double StatisticAt(const Quantizer& q, const Tensor& x, int64_t i) {
   return 0;
 }
 
-class QuantizeTest : public testing::TestWithParam<std::string> {
+class QuantizeTest : public OnTestDevice<testing::TestWithParam<std::string>> {
  protected:
-  ExecContext context_{{.threads = 1, .seed = kSeed}};
+  Tensor OnDevice(const Tensor& host) { return ToDevice(context_, host); }
+  Tensor OnHost(const absl::StatusOr<const Tensor*>& tensor) { return ToHost(context_, **tensor); }
+
+  ExecContext context_{{.device = TestDevice(), .threads = 1, .seed = kSeed}};
   TestRandom random_{81};
   const Tensor x_ = random_.UniformTensor({kRows, kCols});
   const Tensor r_ = random_.UniformTensor({kRows, kCols});
@@ -65,10 +70,10 @@ TEST_P(QuantizeTest, ValuesAndSurrogate) {
   BITGRAD_TRACE(random_);
   const Quantizer q = Make(GetParam());
   Tape tape(context_);
-  const Var x = tape.Differentiable(x_);
+  const Var x = tape.Differentiable(OnDevice(x_));
   const Var y = Quantize(x, q);
-  ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(r_)))).ok()) << tape.status();
-  const Tensor &value = **tape.Value(y), &gradient = **tape.Gradient(x);
+  ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(OnDevice(r_))))).ok()) << tape.status();
+  const Tensor value = OnHost(tape.Value(y)), gradient = OnHost(tape.Gradient(x));
   const RngStream rng{.seed = kSeed, .purpose = RngPurpose::kQuantizer, .step = 1};
   int64_t compared = 0;
   for (int64_t i = 0; i < kRows * kCols; ++i) {
@@ -90,9 +95,9 @@ TEST_P(QuantizeTest, EvaluationDrawsNothing) {
   const Quantizer q = Make(GetParam()), deterministic = q.AtEvaluation(QuantizerRole::kActivation);
   if (q.statistic() == Statistic::kRowMaxAbs) return;  // for backward passes only: it has no form for evaluation
   Tape tape(context_, Mode::kEval);
-  const Var x = tape.Input(x_);
+  const Var x = tape.Input(OnDevice(x_));
   const Var y = Quantize(x, q);
-  ExpectSameBits(**tape.Value(y), **tape.Value(Quantize(x, deterministic)));
+  ExpectSameBits(OnHost(tape.Value(y)), OnHost(tape.Value(Quantize(x, deterministic))));
   EXPECT_EQ(y.index() == x.index(), q.is_identity());
 }
 

@@ -4,10 +4,12 @@
 #include <utility>
 
 #include "core/exec_context.h"
+#include "core/transfer.h"
 #include "graph/tape.h"
 #include "gtest/gtest.h"
 #include "ops/arithmetic.h"
 #include "ops/reduce.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
@@ -41,26 +43,28 @@ struct Computed {
 // Operand `only` alone is differentiable, or all of them where it is -1. A null r is drawn first, in the shape of y.
 Computed Compute(const GradientCase& c, const std::vector<Tensor>& operands, int only, Tensor& r,
                  TestRandom& random) {
-  ExecContext context({.threads = 1, .seed = kGradientCheckSeed});
+  ExecContext context(
+      {.device = TestDevice(), .threads = 1, .seed = kGradientCheckSeed, .backward = BackwardPrecision::kFloat32});
   Tape tape(context);
   std::vector<Var> vars;
   for (size_t k = 0; k < operands.size(); ++k) {
     const bool differentiable = only < 0 || only == static_cast<int>(k);
-    vars.push_back(differentiable ? tape.Differentiable(operands[k]) : tape.Input(operands[k]));
+    const Tensor operand = ToDevice(context, operands[k]);
+    vars.push_back(differentiable ? tape.Differentiable(operand) : tape.Input(operand));
   }
   const Var y = c.op(vars);
   EXPECT_TRUE(tape.status().ok()) << tape.status();
   if (!tape.status().ok()) return {};
   if (r.is_null()) r = random.UniformTensor(y.shape(), 0.5f, 2);
-  const absl::Status status = tape.Backward(Sum(Mul(y, tape.Input(r))));
+  const absl::Status status = tape.Backward(Sum(Mul(y, tape.Input(ToDevice(context, r)))));
   EXPECT_TRUE(status.ok()) << status;
   if (!status.ok()) return {};
   Computed computed;
-  computed.y = (*tape.Value(y))->Clone();
+  computed.y = ToHost(context, **tape.Value(y)).Clone();
   for (size_t k = 0; k < operands.size(); ++k) {
     const absl::StatusOr<const Tensor*> gradient = tape.Gradient(vars[k]);
     EXPECT_EQ(gradient.ok(), only < 0 || only == static_cast<int>(k)) << gradient.status();
-    computed.gradients.push_back(gradient.ok() ? (*gradient)->Clone() : Tensor());
+    computed.gradients.push_back(gradient.ok() ? ToHost(context, **gradient).Clone() : Tensor());
   }
   return computed;
 }

@@ -57,7 +57,7 @@ struct GradientCase {
 inline constexpr uint64_t kGradientCheckSeed = 11;
 inline constexpr uint32_t kGradientCheckStep = 1;
 
-// Values and gradients, then each gradient again with all other operands constant: it has to be the same bits.
+// On TestDevice() (test_device.h): values and gradients, then each gradient again with all other operands constant: it has to be the same bits.
 void CheckGradients(const GradientCase& gradient_case, uint64_t seed);
 
 }  // namespace bitgrad

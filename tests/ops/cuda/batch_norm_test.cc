@@ -29,14 +29,17 @@ TEST_F(CudaBatchNormTest, Statistics) {
         Both<float> x = Uniform(random, m * (n + 3), mean_of_x - 1, mean_of_x + 1);
         Both<float> mean(gpu_, n), variance(gpu_, n), inv_std(gpu_, n);
         OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
-          k.batch_norm_statistics(c, x.matrix(c, m, n, n + 3), 1e-4f, placement, mean.on(c), variance.on(c), inv_std.on(c));
+          k.batch_norm_statistics(c, x.matrix(c, m, n, n + 3), 1e-4f, placement, mean.on(c), variance.on(c),
+                                  inv_std.on(c));
         });
-        // The sums, in double, are of d = x - x[0], |d| <= 2: mean d is off by m 2^-53 2 at most, mean d^2 and (mean d)^2 by
-        // m 2^-53 4. What is left is one rounding to float, which may go to either neighbour; with |d'| as large as a rounding
-        // of the variance, inv_std moves by half as much relatively (less with epsilon), and rounds thrice itself.
+        // The sums, in double, are of d = x - x[0], |d| <= 2: mean d is off by m 2^-53 2 at most, mean d^2 and (mean
+        // d)^2 by m 2^-53 4. What is left is one rounding to float, which may go to either neighbour; with |d'| as
+        // large as a rounding of the variance, inv_std moves by half as much relatively (less with epsilon), and rounds
+        // thrice itself.
         ExpectClose(mean, 2 * kRounding, 2 * m * 0x1p-53);
         ExpectClose(variance, 2 * kRounding, 8 * m * 0x1p-53);
-        // Where the variance is tiny beside epsilon its absolute error counts against 1e-4, outside the root against 1e-4^2.
+        // Where the variance is tiny beside epsilon its absolute error counts against 1e-4, outside the root against
+        // 1e-4^2.
         ExpectClose(inv_std, 8 * kRounding, 8 * m * 0x1p-53 * 1e8);
       }
     }
@@ -78,12 +81,13 @@ TEST_F(CudaBatchNormTest, TrainBackward) {
         Both<float> variance(gpu_, variances), dx(gpu_, m * (n + 2)), dgamma(gpu_, n), dbeta(gpu_, n);
         OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
           const MatrixView<float> g = dy.matrix(c, m, n, n + 1);
-          k.batch_norm_train_backward(c, x.matrix(c, m, n, n + 3), g, gamma.on(c), mean.on(c), variance.on(c), inv_std.on(c),
-                                      placement, in_place ? g : dx.matrix(c, m, n, n + 2), dgamma.on(c), dbeta.on(c));
+          k.batch_norm_train_backward(c, x.matrix(c, m, n, n + 3), g, gamma.on(c), mean.on(c), variance.on(c),
+                                      inv_std.on(c), placement, in_place ? g : dx.matrix(c, m, n, n + 2), dgamma.on(c), dbeta.on(c));
         });
         // |x - mean| <= 4, |xhat| <= 8, |dy| <= 2. The column sums in double round to one of two neighbours; dx is then
-        // scale (dy - mean_dy - xhat slope), where the neighbours of mean_dy (<= 2) and of slope (<= 16 kappa, kappa <= 7)
-        // come in: |scale| <= 4 times 2 2^-23 + 8 times 112 2^-23, and the roundings of three operations more on such values.
+        // scale (dy - mean_dy - xhat slope), where the neighbours of mean_dy (<= 2) and of slope (<= 16 kappa, kappa <=
+        // 7) come in: |scale| <= 4 times 2 2^-23 + 8 times 112 2^-23, and the roundings of three operations more on
+        // such values.
         ExpectClose(dbeta, 2 * kRounding, 2 * m * m * 0x1p-53);
         ExpectClose(dgamma, 2 * kRounding, 16 * m * m * 0x1p-53);
         const double off = 4 * (2 + 8 * 112) * 2 * kRounding;
@@ -112,11 +116,13 @@ TEST_F(CudaBatchNormTest, TrainBackwardOfOneRow) {
 
 TEST_F(CudaBatchNormTest, RunningStatistics) {
   TestRandom random(3);
-  for (const RunningStatistic kind : {RunningStatistic::kVariance, RunningStatistic::kStd, RunningStatistic::kInverseStd}) {
+  for (const RunningStatistic kind : {RunningStatistic::kVariance, RunningStatistic::kStd,
+                                      RunningStatistic::kInverseStd}) {
     for (const EpsilonPlacement placement : kPlacements) {
       for (const int64_t n : Counts()) {
         SCOPED_TRACE(testing::Message() << "kind " << static_cast<int>(kind) << ", " << n);
-        Both<float> mean = Uniform(random, n), variance = Uniform(random, n, 0, 2), inv_std = Uniform(random, n, 0.1f, 9);
+        Both<float> mean = Uniform(random, n), variance = Uniform(random, n, 0, 2);
+        Both<float> inv_std = Uniform(random, n, 0.1f, 9);
         Both<float> running_mean = Uniform(random, n), running = Uniform(random, n, 0, 2), used(gpu_, n);
         OnBoth([&](ExecContext& c, const Kernels& k) {
           k.batch_norm_update_running(c, kind, 0.1f, mean.on(c), variance.on(c), inv_std.on(c), running_mean.on(c),
@@ -161,13 +167,15 @@ TEST_F(CudaBatchNormTest, EvalAndSigns) {
 // Zero, minus zero and the ends of the window, which random numbers do not meet.
 TEST_F(CudaBatchNormTest, SignsAtTheEdges) {
   const float below_one = std::nextafter(1.0f, 0.0f), above_one = std::nextafter(1.0f, 2.0f);
-  const std::vector<float> edges = {0.0f, -0.0f, 1.0f, -1.0f, above_one, -above_one, below_one, NAN, INFINITY, -INFINITY, -1e-45f};
+  const std::vector<float> edges = {0.0f, -0.0f, 1.0f, -1.0f, above_one, -above_one, below_one, NAN, INFINITY,
+                                    -INFINITY, -1e-45f};
   const int64_t n = static_cast<int64_t>(edges.size());
   Both<float> x(gpu_, edges), zero(gpu_, std::vector<float>(n, 0.0f)), one(gpu_, std::vector<float>(n, 1.0f));
   Both<float> minus_zero(gpu_, std::vector<float>(n, -0.0f));
   BothBits bits(gpu_, 1, n), window(gpu_, 1, n);
   OnBoth([&](ExecContext& c, const Kernels& k) {
-    k.batch_norm_signs(c, x.matrix(c, 1, n), zero.on(c), one.on(c), one.on(c), minus_zero.on(c), bits.on(c), window.on(c));
+    k.batch_norm_signs(c, x.matrix(c, 1, n), zero.on(c), one.on(c), one.on(c), minus_zero.on(c), bits.on(c),
+                       window.on(c));
   });
   ExpectSame(bits);
   ExpectSame(window);

@@ -32,15 +32,17 @@ TEST_F(CudaLossesTest, SoftmaxCrossEntropy) {
     OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
       k.softmax_cross_entropy_forward(c, x.matrix(c, m, n, n + 3), labels.on(c), p.matrix(c, m, n, n + 1), loss.on(c));
     });
-    // exp of another mathematics library may be 2 ulp off here and there, so each exponential and their sum may be 4 2^-23
-    // relatively; two more roundings each. The loss is log(sum) - x, of which the logarithm moves by as much absolutely.
+    // exp of another mathematics library may be 2 ulp off here and there, so each exponential and their sum may be 4
+    // 2^-23 relatively; two more roundings each. The loss is log(sum) - x, of which the logarithm moves by as much
+    // absolutely.
     ExpectClose(p, 20 * kRounding);
     ExpectClose(loss, 2 * kRounding, 16 * kRounding);
 
     // The same probabilities on both sides from here on.
     Both<float> q(gpu_, p.of_host()), dloss(gpu_, std::vector<float>{0.7f}), dx(gpu_, m * (n + 2));
     OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
-      k.softmax_cross_entropy_backward(c, q.matrix(c, m, n, n + 1), labels.on(c), dloss.on(c), dx.matrix(c, m, n, n + 2));
+      k.softmax_cross_entropy_backward(c, q.matrix(c, m, n, n + 1), labels.on(c), dloss.on(c),
+                                       dx.matrix(c, m, n, n + 2));
     });
     ExpectSame(dx);
   }
@@ -59,7 +61,8 @@ TEST_F(CudaLossesTest, SoftmaxOfExtremes) {
   for (int64_t i = 0; i < 7; ++i) {
     for (const int32_t label : {0, 35}) {
       SCOPED_TRACE(testing::Message() << "row " << i << ", label " << label);
-      Both<float> x(gpu_, std::vector<float>(values.begin() + i * n, values.begin() + (i + 1) * n)), p(gpu_, n), loss(gpu_, 1);
+      Both<float> x(gpu_, std::vector<float>(values.begin() + i * n, values.begin() + (i + 1) * n));
+      Both<float> p(gpu_, n), loss(gpu_, 1);
       Both<int32_t> labels(gpu_, std::vector<int32_t>{label});
       OnBoth([&](ExecContext& c, const Kernels& k) {
         k.softmax_cross_entropy_forward(c, x.matrix(c, 1, n), labels.on(c), p.matrix(c, 1, n), loss.on(c));
@@ -83,7 +86,8 @@ TEST_F(CudaLossesTest, SquaredHinge) {
       k.squared_hinge_forward(c, logits, labels.on(c), 0.01f, loss.on(c));
       k.squared_hinge_backward(c, logits, labels.on(c), 0.01f, dloss.on(c), dx.matrix(c, m, n, n + 2));
     });
-    // Squares do not cancel: their sum in double loses nothing that its rounding to float shows, which may go either way.
+    // Squares do not cancel: their sum in double loses nothing that its rounding to float shows, which may go either
+    // way.
     ExpectClose(loss, 2 * kRounding);
     ExpectSame(dx);
   }
@@ -104,7 +108,8 @@ TEST_F(CudaLossesTest, SquaredError) {
   TestRandom random(3);
   for (const int64_t n : Counts()) {
     SCOPED_TRACE(n);
-    Both<float> y = Uniform(random, n), target = Uniform(random, n), loss(gpu_, 1), dloss(gpu_, std::vector<float>{0.7f}), dy(gpu_, n);
+    Both<float> y = Uniform(random, n), target = Uniform(random, n), loss(gpu_, 1), dy(gpu_, n);
+    Both<float> dloss(gpu_, std::vector<float>{0.7f});
     OnBoth([&](ExecContext& c, const Kernels& k) {
       k.squared_error_forward(c, y.on(c), target.on(c), n, 0.3f, loss.on(c));
       k.squared_error_backward(c, y.on(c), target.on(c), n, 0.3f, dloss.on(c), dy.on(c));
@@ -145,7 +150,9 @@ TEST_F(CudaLossesTest, TheFirstOfEqualMaxima) {
     for (int32_t label = 0; label < n; ++label) {
       Both<int32_t> labels(gpu_, std::vector<int32_t>{label});
       Both<int64_t> errors(gpu_, 1);
-      OnBoth([&](ExecContext& c, const Kernels& k) { k.count_errors(c, x.matrix(c, 1, n), labels.on(c), errors.on(c)); });
+      OnBoth([&](ExecContext& c, const Kernels& k) {
+        k.count_errors(c, x.matrix(c, 1, n), labels.on(c), errors.on(c));
+      });
       ExpectSame(errors);
     }
   }

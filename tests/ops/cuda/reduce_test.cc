@@ -11,10 +11,13 @@ namespace {
 
 using CudaReduceTest = CudaTest;
 
-// Sums in double in another order differ by at most count 2^-53 of the sum of magnitudes, which cannot be seen beside the one
-// rounding to float at the end: that may go to either neighbour. Numbers that cancel leave `magnitude` 2^-53 count.
+// Sums in double in another order differ by at most count 2^-53 of the sum of magnitudes, which cannot be seen beside
+// the one rounding to float at the end: that may go to either neighbour. Numbers that cancel leave `magnitude` 2^-53
+// count.
 constexpr double kOneRounding = 2 * kRounding;
-double LostInDouble(int64_t count, double magnitude) { return 2 * static_cast<double>(count) * magnitude * count * 0x1p-53; }
+double LostInDouble(int64_t count, double magnitude) {
+  return 2 * static_cast<double>(count) * magnitude * count * 0x1p-53;
+}
 
 // Taller than what one block adds up, and than 256 pieces of 128 rows.
 std::vector<std::pair<int64_t, int64_t>> TallShapes() {
@@ -40,7 +43,7 @@ TEST_F(CudaReduceTest, SumRows) {
 TEST_F(CudaReduceTest, SumsOfAll) {
   TestRandom random(2);
   std::vector<int64_t> counts = Counts();
-  counts.insert(counts.end(), {2047, 2048, 2 * 2048 - 1, 2 * 2048 + 3, 100003});
+  counts.insert(counts.end(), {2047, 2048, 2 * 2048 - 1, 2 * 2048 + 3, 100003, 600001});
   for (const int64_t n : counts) {
     for (const int64_t offset : {0, 1}) {  // aligned to 16 bytes, and not
       SCOPED_TRACE(testing::Message() << n << " from " << offset);
@@ -92,7 +95,8 @@ TEST_F(CudaReduceTest, MeansOfMagnitudes) {
 
 TEST_F(CudaReduceTest, SignsOfZerosAndNaNs) {
   const float infinity = std::numeric_limits<float>::infinity();
-  Both<float> x(gpu_, {0.0f, -0.0f, NAN, infinity, -infinity, -1e-45f}), dy(gpu_, std::vector<float>{3.0f}), dx(gpu_, 6), y(gpu_, 1);
+  Both<float> x(gpu_, {0.0f, -0.0f, NAN, infinity, -infinity, -1e-45f}), dy(gpu_, std::vector<float>{3.0f});
+  Both<float> dx(gpu_, 6), y(gpu_, 1);
   OnBoth([&](ExecContext& c, const Kernels& k) {
     k.mean_abs_rows_backward(c, x.matrix(c, 1, 6), dy.on(c), dx.matrix(c, 1, 6));
     k.mean_abs_rows(c, x.matrix(c, 1, 6), y.on(c));
