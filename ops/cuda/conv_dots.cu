@@ -48,7 +48,7 @@ void FinishFloats(ExecContext& context, const char* name, const BorderTerms& bor
 void FinishBits(ExecContext& context, const char* name, const ConvGeometry& g, const PixelChunk& chunk,
                 const BorderTerms& border, const float* dots, const DotOutput& out) {
   const int64_t image = g.out_height() * g.out_width() * g.filters;
-  const int64_t images = chunk.rows * g.filters / image, image_pixels = image / g.filters;
+  const int64_t images = chunk.rows * g.filters / image;
   BITGRAD_CHECK(image < kMostDividends);
   const Divisor by_filters(g.filters);
   const int32_t* const threshold = out.threshold;
@@ -60,7 +60,7 @@ void FinishBits(ExecContext& context, const char* name, const ConvGeometry& g, c
         const uint32_t pixel = by_filters.Divide(&o);
         int32_t dot = static_cast<int32_t>(dots[n * image + bit]);
         if (border.taps != nullptr) {
-          const ConvPixels::Patch patch = border.pixels.At(static_cast<uint32_t>(n * image_pixels) + pixel);
+          const ConvPixels::Patch patch = border.pixels.At(pixel);
           if (!border.IsZero(patch)) dot += border.Of(patch, o);
         }
         return (dot >= threshold[o] ? 1 : 0) ^ (flip[o] & 1);
