@@ -1,5 +1,6 @@
-// Rows of bits (core/bit_matrix.h): a warp goes over a row a line at a time, 512 columns, whose bits are a cache line. Its lanes
-// take neighbouring columns, so that rows of numbers are read and written in whole sectors, and several of them at once.
+// Rows of bits (core/bit_matrix.h): a warp goes over a row a line at a time, 512 columns, whose bits are a cache line.
+// Its lanes take neighbouring columns, so that rows of numbers are read and written in whole sectors, and several of
+// them at once.
 
 #ifndef BITGRAD_OPS_CUDA_BIT_ROWS_H_
 #define BITGRAD_OPS_CUDA_BIT_ROWS_H_
@@ -20,7 +21,8 @@ inline int64_t LinesPerRow(int64_t cols) { return (cols + kLineBits - 1) / kLine
 // A warp per line, of a bounded number of blocks.
 inline LaunchShape OverLines(int64_t rows, int64_t cols) { return OverElements(rows * LinesPerRow(cols) * 32); }
 
-// Calls f(i, begin) for this warp's share of the lines, columns [begin, begin + kLineBits) of row i. All lanes take part.
+// Calls f(i, begin) for this warp's share of the lines, columns [begin, begin + kLineBits) of row i. All lanes take
+// part.
 template <typename F>
 __device__ void ForEachLine(int64_t rows, int64_t cols, const F& f) {
   const uint32_t lines = static_cast<uint32_t>((cols + kLineBits - 1) / kLineBits);
@@ -31,7 +33,8 @@ __device__ void ForEachLine(int64_t rows, int64_t cols, const F& f) {
   }
 }
 
-// Adds the 32 bits of group `group` of a line, which all lanes know, to what this lane keeps of the line: lane l < 8 has word l.
+// Adds the 32 bits of group `group` of a line, which all lanes know, to what this lane keeps of the line: lane l < 8
+// has word l.
 __device__ inline void KeepGroup(int group, uint32_t bits, uint64_t* word) {
   if (static_cast<int>(threadIdx.x % 32) == group / 2) *word |= static_cast<uint64_t>(bits) << 32 * (group % 2);
 }
@@ -70,7 +73,8 @@ __global__ void PackKernel(int64_t rows, int64_t cols, F f, std::array<BitMatrix
 
 // outputs[o] bit (i, j) = bit o of f(i, j), [rows, cols] each, padding written; outputs without words are left out.
 //
-//   PackBits<1>(context, "pack_signs", m, n, [=] __device__(int64_t i, int64_t j) { return x.at(i, j) >= 0.0f; }, {bits});
+//   PackBits<1>(context, "pack_signs", m, n,
+//               [=] __device__(int64_t i, int64_t j) { return x.at(i, j) >= 0.0f; }, {bits});
 template <int kOutputs, typename F>
 void PackBits(ExecContext& context, const char* name, int64_t rows, int64_t cols, const F& f,
               const std::array<BitMatrixView, kOutputs>& outputs) {

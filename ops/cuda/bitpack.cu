@@ -1,5 +1,5 @@
-// Between bits and numbers. All are limited by the numbers that they read or write, 4 bytes per element (1 for codes), which pass
-// once, in whole sectors; bits are an eighth of a byte.
+// Between bits and numbers. All are limited by the numbers that they read or write, 4 bytes per element (1 for codes),
+// which pass once, in whole sectors; bits are an eighth of a byte.
 
 #include <array>
 #include <cstdint>

@@ -21,15 +21,17 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   BITGRAD_DCHECK(DotIsExact(x.encoding, w.encoding, g.patch_size()));
   BITGRAD_DCHECK(std::abs(padding_code) <= x.encoding.max_code());
   // The stored code nearest to the border's value; where two are equally near, the lower one.
-  const int32_t least = static_cast<int32_t>(x.encoding.least_code()), step = static_cast<int32_t>(x.encoding.code_step());
+  const int32_t least = static_cast<int32_t>(x.encoding.least_code()),
+                step = static_cast<int32_t>(x.encoding.code_step());
   const int32_t border_code = std::max(0, padding_code - least) / step;
   const int32_t missing = padding_code - (least + step * border_code);
   const int64_t stride = (g.patch_size() + 15) / 16 * 16;
-  ConvolveChunks(context, "coded_conv2d", g, w, missing, stride, out,
-                 [&](const PixelChunk& chunk, int64_t group, const DotOutput& sums) {
+  ConvolveChunks(context, "coded_conv2d", g, w, missing, /*product_corrects=*/false, stride, out,
+                 [&](const PixelChunk& chunk, int64_t group, const BorderTerms&, const DotOutput& sums) {
                    const Scratch<uint8_t> scratch(context, chunk.rows * stride);
                    const MatrixView<uint8_t> patches = {scratch.data(), chunk.rows, g.patch_size(), stride};
-                   GatherPatches(context, "coded_conv2d", g, chunk, group, x.codes, static_cast<uint8_t>(border_code), patches);
+                   GatherPatches(context, "coded_conv2d", g, chunk, group, x.codes, static_cast<uint8_t>(border_code),
+                                 patches);
                    ConstPlanesView filters = {w.encoding, {}};
                    for (int q = 0; q < w.encoding.bits; ++q) filters.planes[q] = GroupFilters(g, w.planes[q], group);
                    Int8Gemm(context, {x.encoding, patches}, filters, sums);

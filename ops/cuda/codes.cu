@@ -1,5 +1,5 @@
-// Codes between floats and the bytes that products of codes take (core/encoding.h). Limited by memory, 5 bytes per element: four
-// elements a thread make accesses of 16 and of 4 bytes.
+// Codes between floats and the bytes that products of codes take (core/encoding.h). Limited by memory, 5 bytes per
+// element: four elements a thread make accesses of 16 and of 4 bytes.
 
 #include <cstdint>
 
@@ -28,7 +28,8 @@ template <typename T, typename U, typename F>
 void MapQuads(ExecContext& context, const char* name, MatrixView<const T> x, MatrixView<U> y, const F& f) {
   BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
   if (x.size() == 0) return;
-  Launch(context, name, MapQuadsKernel<T, U, F>, OverQuads(x.rows, x.cols), x, HasWholeQuads(x), y, HasWholeQuads(y), f);
+  Launch(context, name, MapQuadsKernel<T, U, F>, OverQuads(x.rows, x.cols), x, HasWholeQuads(x), y, HasWholeQuads(y),
+         f);
 }
 
 }  // namespace

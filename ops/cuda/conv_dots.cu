@@ -9,14 +9,15 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Of patches, and of sums behind them: a chunk stays in the L2 cache from kernel to kernel, and its product still has rows
-// for a whole GPU.
+// Of patches, and of sums behind them: a chunk stays in the L2 cache from kernel to kernel, and its product still has
+// rows for a whole GPU.
 constexpr int64_t kChunkBytes = kMostChunkBytes / 2;
 
 // sums[tap * O + o] = the sum of the codes of filter o under the tap. A thread each: little, next to the products.
 void SumTaps(ExecContext& context, const char* name, const ConvGeometry& g, const ConstPlanesView& w, int32_t* sums) {
   const int bits = w.encoding.bits, channels = static_cast<int>(g.group_channels());
-  const int32_t least = static_cast<int32_t>(w.encoding.least_code()), step = static_cast<int32_t>(w.encoding.code_step());
+  const int32_t least = static_cast<int32_t>(w.encoding.least_code()),
+                step = static_cast<int32_t>(w.encoding.code_step());
   const int64_t filters = g.filters;
   ForCells(context, name, g.kernel_height * g.kernel_width, filters, [=] __device__(int64_t tap, int64_t o) {
     int32_t stored = 0;
@@ -30,29 +31,8 @@ void SumTaps(ExecContext& context, const char* name, const ConvGeometry& g, cons
   });
 }
 
-// What the border has taken from a chunk's sums.
-struct BorderTerms {
-  ConvPixels pixels;
-  int64_t filters;
-  int32_t missing;
-  const int32_t* taps;  // null where there is no border to correct
-
-  __device__ bool IsZero(const ConvPixels::Patch& patch) const { return taps == nullptr || pixels.IsFull(patch); }
-  __device__ int32_t Of(const ConvPixels::Patch& patch, int64_t o) const {
-    int32_t sum = 0;
-    const int32_t* tap = taps + o;
-    for (int r = 0; r < pixels.kernel_height; ++r) {
-      for (int s = 0; s < pixels.kernel_width; ++s, tap += filters) {
-        const int h = patch.h + r * pixels.dilation_height, w = patch.w + s * pixels.dilation_width;
-        if (!pixels.Inside(h, w)) sum += *tap;
-      }
-    }
-    return missing * sum;
-  }
-};
-
-// y = float(sum) * scale, of sums as floats in y. Pixels without a border are done where the scale is 1. Limited by memory,
-// 8 bytes per element of y that is done.
+// y = float(sum) * scale, of sums as floats in y. Pixels without a border are done where the scale is 1. Limited by
+// memory, 8 bytes per element of y that is done.
 void FinishFloats(ExecContext& context, const char* name, const BorderTerms& border, float scale, MatrixView<float> y) {
   ForCells(context, name, y.rows, y.cols, [=] __device__(int64_t i, int64_t o) {
     const ConvPixels::Patch patch = border.pixels.At(static_cast<uint32_t>(i));
@@ -68,7 +48,7 @@ void FinishFloats(ExecContext& context, const char* name, const BorderTerms& bor
 void FinishBits(ExecContext& context, const char* name, const ConvGeometry& g, const PixelChunk& chunk,
                 const BorderTerms& border, const float* dots, const DotOutput& out) {
   const int64_t image = g.out_height() * g.out_width() * g.filters;
-  const int64_t images = chunk.rows * g.filters / image, image_pixels = image / g.filters;
+  const int64_t images = chunk.rows * g.filters / image;
   BITGRAD_CHECK(image < kMostDividends);
   const Divisor by_filters(g.filters);
   const int32_t* const threshold = out.threshold;
@@ -80,7 +60,7 @@ void FinishBits(ExecContext& context, const char* name, const ConvGeometry& g, c
         const uint32_t pixel = by_filters.Divide(&o);
         int32_t dot = static_cast<int32_t>(dots[n * image + bit]);
         if (border.taps != nullptr) {
-          const ConvPixels::Patch patch = border.pixels.At(static_cast<uint32_t>(n * image_pixels) + pixel);
+          const ConvPixels::Patch patch = border.pixels.At(pixel);
           if (!border.IsZero(patch)) dot += border.Of(patch, o);
         }
         return (dot >= threshold[o] ? 1 : 0) ^ (flip[o] & 1);
@@ -88,10 +68,10 @@ void FinishBits(ExecContext& context, const char* name, const ConvGeometry& g, c
       {BitMatrixView{out.bits.row(chunk.image), images, image, out.bits.stride}});
 }
 
-// A bit image from rows of bits: groups matrices [chunk.rows, O/G] one after the other. A thread puts a word together from the
-// pixels, and the groups, that have a part in it.
-__global__ void JoinRowsKernel(const uint64_t* rows, int64_t row_words, int64_t group_words, int64_t pixels, int filters,
-                               int group_filters, BitMatrixView image) {
+// A bit image from rows of bits: groups matrices [chunk.rows, O/G] one after the other. A thread puts a word together
+// from the pixels, and the groups, that have a part in it.
+__global__ void JoinRowsKernel(const uint64_t* rows, int64_t row_words, int64_t group_words, int64_t pixels,
+                               int filters, int group_filters, BitMatrixView image) {
   const int64_t words = (image.cols + kLineBits - 1) / kLineBits * (kLineBits / 64);
   ForEachCell(image.rows, words, [&](int64_t n, int64_t word) {
     uint64_t bits = 0;
@@ -116,43 +96,51 @@ __global__ void JoinRowsKernel(const uint64_t* rows, int64_t row_words, int64_t 
 
 }  // namespace
 
-void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& g, const ConstPlanesView& w, int32_t missing,
-                    int64_t patch_bytes, const DotOutput& out, const MultiplyPatches& multiply) {
+void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& g, const ConstPlanesView& w,
+                    int32_t missing, bool product_corrects, int64_t patch_bytes, const DotOutput& out,
+                    const MultiplyPatches& multiply) {
   if (g.pixels() == 0 || g.filters == 0) return;
-  const bool corrects = missing != 0 && g.has_border(), to_bits = out.floats.data == nullptr;
+  const bool has_terms = missing != 0 && g.has_border(), to_bits = out.floats.data == nullptr;
+  const bool corrects = has_terms && !product_corrects;  // here, behind the product
   const int64_t filters = g.group_filters();
-  const Scratch<int32_t> taps(context, corrects ? g.kernel_height * g.kernel_width * g.filters : 0);
-  if (corrects) SumTaps(context, name, g, w, taps.data());
+  const Scratch<int32_t> taps(context, has_terms ? g.kernel_height * g.kernel_width * g.filters : 0);
+  if (has_terms) SumTaps(context, name, g, w, taps.data());
 
   const int64_t row_words = BitMatrix::WordsPerRow(filters);
-  const int64_t dot_bytes = !to_bits ? 0 : corrects ? g.filters * sizeof(float) : g.groups * row_words * sizeof(uint64_t);
+  const int64_t dot_bytes = corrects ? g.filters * 4 : to_bits ? g.groups * row_words * 8 : 0;
   ForEachChunk(g, kChunkBytes, patch_bytes + dot_bytes, /*whole_images=*/to_bits, [&](const PixelChunk& chunk) {
-    const BorderTerms border = {ConvPixels(g, chunk), g.filters, missing, corrects ? taps.data() : nullptr};
+    const BorderTerms border = {ConvPixels(g, chunk), g.filters, missing, has_terms ? taps.data() : nullptr};
+    const auto multiply_groups = [&](const auto& output_of) {
+      for (int64_t group = 0; group < g.groups; ++group) {
+        BorderTerms of_product = border;
+        of_product.taps = has_terms && product_corrects ? taps.data() + group * filters : nullptr;
+        multiply(chunk, group, of_product, output_of(group));
+      }
+    };
     if (!to_bits) {
       const MatrixView<float> y = {out.floats.row(chunk.begin(g)), chunk.rows, g.filters, out.floats.stride};
-      for (int64_t group = 0; group < g.groups; ++group) {
-        multiply(chunk, group,
-                 {.floats = {y.data + group * filters, chunk.rows, filters, y.stride}, .scale = corrects ? 1.0f : out.scale});
-      }
+      multiply_groups([&](int64_t group) -> DotOutput {
+        return {.floats = {y.data + group * filters, chunk.rows, filters, y.stride},
+                .scale = corrects ? 1.0f : out.scale};
+      });
       if (corrects) FinishFloats(context, name, border, out.scale, y);
     } else if (corrects) {
       const Scratch<float> dots(context, chunk.rows * g.filters);
-      for (int64_t group = 0; group < g.groups; ++group) {
-        multiply(chunk, group, {.floats = {dots.data() + group * filters, chunk.rows, filters, g.filters}});
-      }
+      multiply_groups([&](int64_t group) -> DotOutput {
+        return {.floats = {dots.data() + group * filters, chunk.rows, filters, g.filters}};
+      });
       FinishBits(context, name, g, chunk, border, dots.data(), out);
     } else {
       const Scratch<uint64_t> rows(context, g.groups * chunk.rows * row_words);
-      for (int64_t group = 0; group < g.groups; ++group) {
-        multiply(chunk, group,
-                 {.bits = {rows.data() + group * chunk.rows * row_words, chunk.rows, filters, row_words},
-                  .threshold = out.threshold + group * filters,
-                  .flip = out.flip + group * filters});
-      }
+      multiply_groups([&](int64_t group) -> DotOutput {
+        return {.bits = {rows.data() + group * chunk.rows * row_words, chunk.rows, filters, row_words},
+                .threshold = out.threshold + group * filters,
+                .flip = out.flip + group * filters};
+      });
       const int64_t pixels = g.out_height() * g.out_width(), images = chunk.rows / pixels;
       const BitMatrixView image = {out.bits.row(chunk.image), images, pixels * g.filters, out.bits.stride};
-      Launch(context, name, JoinRowsKernel, OverElements(images * BitMatrix::WordsPerRow(image.cols)), rows.data(), row_words,
-             chunk.rows * row_words, pixels, static_cast<int>(g.filters), static_cast<int>(filters), image);
+      Launch(context, name, JoinRowsKernel, OverElements(images * BitMatrix::WordsPerRow(image.cols)), rows.data(),
+             row_words, chunk.rows * row_words, pixels, static_cast<int>(g.filters), static_cast<int>(filters), image);
     }
   });
 }

@@ -1,4 +1,5 @@
-// Where the patches of a convolution lie, for kernels; and its output pixels in chunks, so that patches take bounded memory.
+// Where the patches of a convolution lie, for kernels; and its output pixels in chunks, so that patches take bounded
+// memory.
 
 #ifndef BITGRAD_OPS_CUDA_CONV_PIXELS_H_
 #define BITGRAD_OPS_CUDA_CONV_PIXELS_H_
@@ -12,7 +13,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// Output pixels first .. first + rows - 1, counted from the first one of image `image` on; first is a pixel of that image.
+// Output pixels first .. first + rows - 1, counted from the first one of image `image` on; first is a pixel of that
+// image.
 struct PixelChunk {
   int64_t image;
   int64_t first;
@@ -21,8 +23,8 @@ struct PixelChunk {
   int64_t begin(const ConvGeometry& g) const { return image * g.out_height() * g.out_width() + first; }
 };
 
-// Calls f(chunk) for chunks of all output pixels, each of as many as have `bytes` memory at `pixel_bytes` each; but one at
-// least or, where `whole_images`, one image at least.
+// Calls f(chunk) for chunks of all output pixels, each of as many as have `bytes` memory at `pixel_bytes` each; but one
+// at least or, where `whole_images`, one image at least.
 template <typename F>
 void ForEachChunk(const ConvGeometry& g, int64_t bytes, int64_t pixel_bytes, bool whole_images, const F& f) {
   const int64_t image = g.out_height() * g.out_width(), pixels = g.batch * image;

@@ -1,5 +1,5 @@
-// Division by a number that the host knows: a multiplication and a shift, where the GPU's own division takes some twenty
-// instructions. Kernels that find their place in an image divide several times per element.
+// Division by a number that the host knows: a multiplication and a shift, where the GPU's own division takes some
+// twenty instructions. Kernels that find their place in an image divide several times per element.
 
 #ifndef BITGRAD_OPS_CUDA_DIVISOR_H_
 #define BITGRAD_OPS_CUDA_DIVISOR_H_
@@ -12,9 +12,9 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// With s the least for which 2^s >= d, and m = floor(2^32 (2^s - d) / d) + 1, 2^32 + m is 2^(32 + s) / d rounded up, by less than
-// 1: floor(n / d) = (n + floor(n m / 2^32)) >> s for all n < 2^32 (Granlund & Montgomery, "Division by invariant integers using
-// multiplication", PLDI 1994); below 2^31 the sum has 32 bits.
+// With s the least for which 2^s >= d, and m = floor(2^32 (2^s - d) / d) + 1, 2^32 + m is 2^(32 + s) / d rounded up, by
+// less than 1: floor(n / d) = (n + floor(n m / 2^32)) >> s for all n < 2^32 (Granlund & Montgomery, "Division by
+// invariant integers using multiplication", PLDI 1994); below 2^31 the sum has 32 bits.
 class Divisor {
  public:
   // REQUIRES: 0 < d < 2^31.

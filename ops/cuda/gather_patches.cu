@@ -1,6 +1,6 @@
-// Limited by writing the patches, R S times the bytes of the image, which are read from a cache but for the first time. A thread
-// copies the most bytes that channels and alignment allow, up to 16; it finds its place by multiplications (divisor.h), some 60
-// instructions.
+// Limited by writing the patches, R S times the bytes of the image, which are read from a cache but for the first time.
+// A thread copies the most bytes that channels and alignment allow, up to 16; it finds its place by multiplications
+// (divisor.h), some 60 instructions.
 
 #include "ops/cuda/gather_patches.h"
 
@@ -15,10 +15,12 @@ struct alignas(kBytes) Bytes {
   uint8_t value[kBytes];
 };
 
-// Steps are of kBytes: `steps` in a row of patches, `tap_steps` in a tap. Images are counted from the chunk's first one.
+// Steps are of kBytes: `steps` in a row of patches, `tap_steps` in a tap. Images are counted from the chunk's first
+// one.
 template <int kBytes>
-__global__ void GatherPatchesKernel(ConvPixels pixels, Divisor steps, Divisor tap_steps, Divisor kernel_width, int first_channel,
-                                    uint8_t border, ConstMatrixView<uint8_t> images, MatrixView<uint8_t> patches) {
+__global__ void GatherPatchesKernel(ConvPixels pixels, Divisor steps, Divisor tap_steps, Divisor kernel_width,
+                                    int first_channel, uint8_t border, ConstMatrixView<uint8_t> images,
+                                    MatrixView<uint8_t> patches) {
   ForEachElement(patches.rows * steps.divisor(), [&](int64_t k) {
     uint32_t step = static_cast<uint32_t>(k);
     const uint32_t row = steps.Divide(&step);
@@ -48,22 +50,27 @@ void GatherBy(ExecContext& context, const char* name, const ConvGeometry& g, con
               ConstMatrixView<uint8_t> images, uint8_t border, MatrixView<uint8_t> patches) {
   const int64_t steps = patches.stride / kBytes;
   BITGRAD_CHECK(chunk.rows * steps < kMostDividends);
-  const ConstMatrixView<uint8_t> from = {images.row(chunk.image), images.rows - chunk.image, images.cols, images.stride};
-  Launch(context, name, GatherPatchesKernel<kBytes>, OverElements(chunk.rows * steps), ConvPixels(g, chunk), Divisor(steps),
-         Divisor(g.group_channels() / kBytes), Divisor(g.kernel_width), static_cast<int>(group * g.group_channels()), border,
-         from, patches);
+  const ConstMatrixView<uint8_t> from = {images.row(chunk.image), images.rows - chunk.image, images.cols,
+                                         images.stride};
+  Launch(context, name, GatherPatchesKernel<kBytes>, OverElements(chunk.rows * steps), ConvPixels(g, chunk),
+         Divisor(steps), Divisor(g.group_channels() / kBytes), Divisor(g.kernel_width),
+         static_cast<int>(group * g.group_channels()), border, from, patches);
 }
 
 }  // namespace
 
-void GatherPatches(ExecContext& context, const char* name, const ConvGeometry& g, const PixelChunk& chunk, int64_t group,
-                   ConstMatrixView<uint8_t> images, uint8_t border, MatrixView<uint8_t> patches) {
+void GatherPatches(ExecContext& context, const char* name, const ConvGeometry& g, const PixelChunk& chunk,
+                   int64_t group, ConstMatrixView<uint8_t> images, uint8_t border, MatrixView<uint8_t> patches) {
   BITGRAD_DCHECK(patches.rows == chunk.rows && patches.cols == g.patch_size());
   const auto in_steps = [&](int64_t bytes) {
     return g.group_channels() % bytes == 0 && images.stride % bytes == 0 && patches.stride % bytes == 0 &&
-           reinterpret_cast<uintptr_t>(images.data) % bytes == 0 && reinterpret_cast<uintptr_t>(patches.data) % bytes == 0;
+           reinterpret_cast<uintptr_t>(images.data) % bytes == 0 &&
+           reinterpret_cast<uintptr_t>(patches.data) % bytes == 0;
   };
-  const auto gather_by = in_steps(16) ? GatherBy<16> : in_steps(8) ? GatherBy<8> : in_steps(4) ? GatherBy<4> : GatherBy<1>;
+  const auto gather_by = in_steps(16)  ? GatherBy<16>
+                         : in_steps(8) ? GatherBy<8>
+                         : in_steps(4) ? GatherBy<4>
+                                       : GatherBy<1>;
   gather_by(context, name, g, chunk, group, images, border, patches);
 }
 

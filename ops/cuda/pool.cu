@@ -1,6 +1,6 @@
-// Pooling of floats. A thread per element that is written, or per four channels of it: neighbours have neighbouring channels, so
-// that whole sectors are read. Limited by memory: what is read once or, where windows overlap, comes from a cache the next times,
-// and what is written.
+// Pooling of floats. A thread per element that is written, or per four channels of it: neighbours have neighbouring
+// channels, so that whole sectors are read. Limited by memory: what is read once or, where windows overlap, comes from
+// a cache the next times, and what is written.
 
 #include <algorithm>
 #include <cstdint>
@@ -96,7 +96,8 @@ __global__ void MaxPoolKernel(Pooling pooling, const float* x, int64_t count, fl
 
 // Each element looks at the windows that it is in: sums have one order.
 template <int kChannels>
-__global__ void MaxPoolBackwardKernel(Pooling pooling, const uint8_t* argmax, const float* dy, int64_t count, float* dx) {
+__global__ void MaxPoolBackwardKernel(Pooling pooling, const uint8_t* argmax, const float* dy, int64_t count,
+                                      float* dx) {
   ForEachElement(count, [&](int64_t k) {
     const auto [image, h, w, group] = pooling.places.At(static_cast<uint32_t>(k));
     const Interval ps = pooling.height.WindowsOf(h), qs = pooling.width.WindowsOf(w);
@@ -165,8 +166,8 @@ bool Aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 // Loads of four indices.
 bool AlignedIndices(const uint8_t* p) { return reinterpret_cast<uintptr_t>(p) % 4 == 0; }
 
-// Calls launch.operator()<kChannels>(pooling, first image, threads) for ranges of images in which elements can be numbered.
-// `whole`: whether arrays are aligned for four channels at a time. Elements are those of x or of y.
+// Calls launch.operator()<kChannels>(pooling, first image, threads) for ranges of images in which elements can be
+// numbered. `whole`: whether arrays are aligned for four channels at a time. Elements are those of x or of y.
 template <typename F>
 void ForImages(const PoolGeometry& g, bool of_x, bool whole, const F& launch) {
   CheckPoolGeometry(g);
@@ -199,16 +200,17 @@ void MaxPoolForward(ExecContext& context, const PoolGeometry& geometry, const fl
   ForImages(geometry, /*of_x=*/false, Aligned(x) && Aligned(y) && AlignedIndices(argmax),
             [&]<int kChannels>(const Pooling& pooling, int64_t n, int64_t count) {
               if (argmax == nullptr) {
-                Launch(context, "max_pool_forward", MaxPoolKernel<kChannels, false>, OverElements(count), pooling, x + n * from,
-                       count, y + n * to, nullptr);
+                Launch(context, "max_pool_forward", MaxPoolKernel<kChannels, false>, OverElements(count), pooling,
+                       x + n * from, count, y + n * to, nullptr);
               } else {
-                Launch(context, "max_pool_forward", MaxPoolKernel<kChannels, true>, OverElements(count), pooling, x + n * from,
-                       count, y + n * to, argmax + n * to);
+                Launch(context, "max_pool_forward", MaxPoolKernel<kChannels, true>, OverElements(count), pooling,
+                       x + n * from, count, y + n * to, argmax + n * to);
               }
             });
 }
 
-void MaxPoolBackward(ExecContext& context, const PoolGeometry& geometry, const uint8_t* argmax, const float* dy, float* dx) {
+void MaxPoolBackward(ExecContext& context, const PoolGeometry& geometry, const uint8_t* argmax, const float* dy,
+                     float* dx) {
   const int64_t from = OutputImage(geometry), to = InputImage(geometry);
   ForImages(geometry, /*of_x=*/true, Aligned(dy) && Aligned(dx) && AlignedIndices(argmax),
             [&]<int kChannels>(const Pooling& pooling, int64_t n, int64_t count) {
@@ -221,8 +223,8 @@ void AveragePoolForward(ExecContext& context, const PoolGeometry& geometry, cons
   const int64_t from = InputImage(geometry), to = OutputImage(geometry);
   ForImages(geometry, /*of_x=*/false, Aligned(x) && Aligned(y),
             [&]<int kChannels>(const Pooling& pooling, int64_t n, int64_t count) {
-              Launch(context, "average_pool_forward", AveragePoolKernel<kChannels>, OverElements(count), pooling, x + n * from,
-                     count, y + n * to);
+              Launch(context, "average_pool_forward", AveragePoolKernel<kChannels>, OverElements(count), pooling,
+                     x + n * from, count, y + n * to);
             });
 }
 
@@ -230,8 +232,8 @@ void AveragePoolBackward(ExecContext& context, const PoolGeometry& geometry, con
   const int64_t from = OutputImage(geometry), to = InputImage(geometry);
   ForImages(geometry, /*of_x=*/true, Aligned(dy) && Aligned(dx),
             [&]<int kChannels>(const Pooling& pooling, int64_t n, int64_t count) {
-              Launch(context, "average_pool_backward", AveragePoolBackwardKernel<kChannels>, OverElements(count), pooling,
-                     dy + n * from, count, dx + n * to);
+              Launch(context, "average_pool_backward", AveragePoolBackwardKernel<kChannels>, OverElements(count),
+                     pooling, dy + n * from, count, dx + n * to);
             });
 }
 

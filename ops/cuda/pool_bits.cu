@@ -1,6 +1,6 @@
-// Max pooling of bit images. An image is a row of bits without gaps, so a pixel's channels may begin anywhere in a word: a thread
-// puts a word of the output together from the pixels that have a part in it. Limited by memory where channels are whole words:
-// each bit of x once, or from a cache, and each of y.
+// Max pooling of bit images. An image is a row of bits without gaps, so a pixel's channels may begin anywhere in a
+// word: a thread puts a word of the output together from the pixels that have a part in it. Limited by memory where
+// channels are whole words: each bit of x once, or from a cache, and each of y.
 
 #include <algorithm>
 #include <cstdint>
@@ -17,8 +17,8 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
 // flip: a row of bits; null for none.
-__global__ void MaxPoolBitsKernel(WindowAxis height, WindowAxis width, int channels, ConstBitMatrixView x, const uint64_t* flip,
-                                  BitMatrixView y) {
+__global__ void MaxPoolBitsKernel(WindowAxis height, WindowAxis width, int channels, ConstBitMatrixView x,
+                                  const uint64_t* flip, BitMatrixView y) {
   const int64_t words = (y.cols + kLineBits - 1) / kLineBits * (kLineBits / 64);
   ForEachCell(y.rows, words, [&](int64_t n, int64_t word) {
     const uint64_t* const image = x.row(n);
@@ -52,7 +52,8 @@ __global__ void MaxPoolBitsKernel(WindowAxis height, WindowAxis width, int chann
 
 }  // namespace
 
-void MaxPoolBits(ExecContext& context, const PoolGeometry& geometry, ConstBitMatrixView x, const uint8_t* flip, BitMatrixView y) {
+void MaxPoolBits(ExecContext& context, const PoolGeometry& geometry, ConstBitMatrixView x, const uint8_t* flip,
+                 BitMatrixView y) {
   CheckPoolGeometry(geometry);
   const int64_t channels = geometry.channels;
   BITGRAD_DCHECK(x.rows == geometry.batch && x.cols == geometry.height * geometry.width * channels);
@@ -64,8 +65,9 @@ void MaxPoolBits(ExecContext& context, const PoolGeometry& geometry, ConstBitMat
     PackBits<1>(context, "max_pool_bits", 1, channels, [=] __device__(int64_t, int64_t c) { return flip[c] & 1; },
                 {BitMatrixView{flips.data(), 1, channels, flip_words}});
   }
-  Launch(context, "max_pool_bits", MaxPoolBitsKernel, OverElements(y.rows * BitMatrix::WordsPerRow(y.cols)), HeightAxis(geometry),
-         WidthAxis(geometry), static_cast<int>(channels), x, flip == nullptr ? nullptr : flips.data(), y);
+  Launch(context, "max_pool_bits", MaxPoolBitsKernel, OverElements(y.rows * BitMatrix::WordsPerRow(y.cols)),
+         HeightAxis(geometry), WidthAxis(geometry), static_cast<int>(channels), x,
+         flip == nullptr ? nullptr : flips.data(), y);
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

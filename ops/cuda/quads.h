@@ -1,5 +1,6 @@
-// Four elements at a time: of the numbers i * cols + j of a matrix's elements a thread takes 4q .. 4q + 3. One access of 16 bytes
-// where rows follow each other without gaps, one block of random numbers (core/rng.h), one division to find (i, j).
+// Four elements at a time: of the numbers i * cols + j of a matrix's elements a thread takes 4q .. 4q + 3. One access
+// of 16 bytes where rows follow each other without gaps, one block of random numbers (core/rng.h), one division to find
+// (i, j).
 
 #ifndef BITGRAD_OPS_CUDA_QUADS_H_
 #define BITGRAD_OPS_CUDA_QUADS_H_
@@ -36,7 +37,8 @@ __device__ void ForEachQuad(int64_t rows, int64_t cols, const F& f) {
   const int64_t count = rows * cols;
   ForEachElement((count + 3) / 4, [&](int64_t q) {
     const int64_t first = 4 * q;
-    const int64_t i = count < (int64_t{1} << 31) ? static_cast<uint32_t>(first) / static_cast<uint32_t>(cols) : first / cols;
+    const int64_t i =
+        count < (int64_t{1} << 31) ? static_cast<uint32_t>(first) / static_cast<uint32_t>(cols) : first / cols;
     f(Quad{first, i, first - i * cols, count - first < 4 ? static_cast<int>(count - first) : 4});
   });
 }

@@ -1,6 +1,6 @@
-// Quantizers over matrices: the scalar functions of ops/quantizers/, a kernel for each. Limited by memory: 8 bytes per element (12
-// in the backward pass). Random numbers come in blocks of four elements, so a thread takes four: one block, and accesses of 16
-// bytes where rows follow each other without gaps.
+// Quantizers over matrices: the scalar functions of ops/quantizers/, a kernel for each. Limited by memory: 8 bytes per
+// element (12 in the backward pass). Random numbers come in blocks of four elements, so a thread takes four: one block,
+// and accesses of 16 bytes where rows follow each other without gaps.
 
 #include <cstdint>
 
@@ -18,8 +18,8 @@ namespace {
 
 // y[i, j] = Code(x[i, j]), times the scale where kScaled. y may be x.
 template <typename Q, bool kScaled>
-__global__ void QuantizeKernel(QuantizerArgs args, ConstMatrixView<float> x, bool whole_x, RowStatistic statistic, RngStream rng,
-                               MatrixView<float> y, bool whole_y) {
+__global__ void QuantizeKernel(QuantizerArgs args, ConstMatrixView<float> x, bool whole_x, RowStatistic statistic,
+                               RngStream rng, MatrixView<float> y, bool whole_y) {
   ForEachQuad(x.rows, x.cols, [&](const Quad& quad) {
     FourOf<float> four = LoadQuad(x, quad, whole_x);
     RngBlock random = {};
@@ -50,8 +50,9 @@ void LaunchQuantize(ExecContext& context, const Quantizer& quantizer, ConstMatri
 
 // dx may be dq.
 template <typename Q>
-__global__ void QuantizeBackwardKernel(QuantizerArgs args, ConstMatrixView<float> x, bool whole_x, RowStatistic statistic,
-                                       ConstMatrixView<float> dq, bool whole_dq, MatrixView<float> dx, bool whole_dx) {
+__global__ void QuantizeBackwardKernel(QuantizerArgs args, ConstMatrixView<float> x, bool whole_x,
+                                       RowStatistic statistic, ConstMatrixView<float> dq, bool whole_dq,
+                                       MatrixView<float> dx, bool whole_dx) {
   ForEachQuad(x.rows, x.cols, [&](const Quad& quad) {
     const FourOf<float> in = LoadQuad(x, quad, whole_x);
     FourOf<float> gradient = LoadQuad(dq, quad, whole_dq);
@@ -63,8 +64,8 @@ __global__ void QuantizeBackwardKernel(QuantizerArgs args, ConstMatrixView<float
 }
 
 template <typename Q>
-void LaunchQuantizeBackward(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
-                            ConstMatrixView<float> dq, MatrixView<float> dx) {
+void LaunchQuantizeBackward(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                            const float* statistic, ConstMatrixView<float> dq, MatrixView<float> dx) {
   Launch(context, "quantize_backward", QuantizeBackwardKernel<Q>, OverQuads(x.rows, x.cols), quantizer.args(), x,
          HasWholeQuads(x), RowStatisticOf(quantizer, statistic), dq, HasWholeQuads(dq), dx, HasWholeQuads(dx));
 }
@@ -83,8 +84,8 @@ void QuantizeValues(ExecContext& context, const Quantizer& quantizer, ConstMatri
                     [&]<typename Q>() { LaunchQuantize<Q, true>(context, quantizer, x, statistic, rng, values); });
 }
 
-void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
-                      ConstMatrixView<float> dq, MatrixView<float> dx) {
+void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                      const float* statistic, ConstMatrixView<float> dq, MatrixView<float> dx) {
   BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols && x.rows == dx.rows && x.cols == dx.cols);
   if (x.size() == 0) return;
   DispatchQuantizer(quantizer.info(),

@@ -1,5 +1,5 @@
-// Quantizers to bits. Limited by the 4 bytes per element that are read; where the quantizer is stochastic also by the random
-// numbers, some 80 instructions for a block of four: a warp draws those of 128 neighbouring elements together.
+// Quantizers to bits. Limited by the 4 bytes per element that are read; where the quantizer is stochastic also by the
+// random numbers, some 80 instructions for a block of four: a warp draws those of 128 neighbouring elements together.
 
 #include <cstdint>
 
@@ -69,8 +69,8 @@ __global__ void QuantizeBitsKernel(QuantizerArgs args, ConstMatrixView<float> x,
 }
 
 template <typename Q>
-void LaunchQuantizeBits(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
-                        const RngStream& rng, BitMatrixView bits, BitMatrixView window) {
+void LaunchQuantizeBits(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                        const float* statistic, const RngStream& rng, BitMatrixView bits, BitMatrixView window) {
   Launch(context, "quantize_bits", QuantizeBitsKernel<Q>, OverLines(x.rows, x.cols), quantizer.args(), x,
          RowStatisticOf(quantizer, statistic), rng, bits, window);
 }

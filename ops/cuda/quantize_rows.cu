@@ -1,6 +1,6 @@
-// Gradients to int8, for the integer products of the backward pass. A row is read for its largest magnitude and again for its
-// codes: 5 bytes per element from memory where the second time finds it in a cache, which a block per row sees to; 9 where columns
-// become rows. The random numbers, one block per four elements, take about as long.
+// Gradients to int8, for the integer products of the backward pass. A row is read for its largest magnitude and again
+// for its codes: 5 bytes per element from memory where the second time finds it in a cache, which a block per row sees
+// to; 9 where columns become rows. The random numbers, one block per four elements, take about as long.
 
 #include <algorithm>
 #include <cmath>
@@ -47,47 +47,48 @@ __device__ bool IsAligned(const void* p, uintptr_t bytes) { return reinterpret_c
 
 // A block per row.
 template <typename Q>
-__global__ void QuantizeRowsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream rng, MatrixView<int8_t> codes,
-                                   float* scale) {
+__global__ void QuantizeRowsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream rng,
+                                   MatrixView<int8_t> codes, float* scale) {
   __shared__ int largest;
-  for (int64_t i = blockIdx.x; i < x.rows; i += gridDim.x) {
-    const float* const row = x.row(i);
-    RowMagnitude mine;
+  const int64_t i = blockIdx.x;
+  const float* const row = x.row(i);
+  RowMagnitude mine;
 #pragma unroll 4
-    for (int64_t j = threadIdx.x; j < x.cols; j += blockDim.x) mine.Add(row[j]);
-    if (threadIdx.x == 0) largest = 0;
-    const int has_nan = __syncthreads_or(mine.has_nan);
-    for (int delta = 16; delta > 0; delta /= 2) mine.largest = max(mine.largest, __shfl_xor_sync(0xffffffffu, mine.largest, delta));
-    if (threadIdx.x % 32 == 0) atomicMax(&largest, mine.largest);
-    __syncthreads();
-    const RowMagnitude all = {largest, has_nan};
-    if (threadIdx.x == 0) scale[i] = ScaleOf<Q>(args, all);
-    const float statistic = __int_as_float(all.largest);
+  for (int64_t j = threadIdx.x; j < x.cols; j += blockDim.x) mine.Add(row[j]);
+  if (threadIdx.x == 0) largest = 0;
+  const int has_nan = __syncthreads_or(mine.has_nan);
+  for (int delta = 16; delta > 0; delta /= 2) {
+    mine.largest = max(mine.largest, __shfl_xor_sync(0xffffffffu, mine.largest, delta));
+  }
+  if (threadIdx.x % 32 == 0) atomicMax(&largest, mine.largest);
+  __syncthreads();
+  const RowMagnitude all = {largest, has_nan};
+  if (threadIdx.x == 0) scale[i] = ScaleOf<Q>(args, all);
+  const float statistic = __int_as_float(all.largest);
 
-    // Blocks of random numbers belong to the elements' numbers, which rows may begin at any of.
-    const int64_t first = i * x.cols;
-    for (int64_t block = first / 4 + threadIdx.x; block * 4 < first + x.cols; block += blockDim.x) {
-      const RngBlock random = RandomBlock(rng, static_cast<uint64_t>(block));
-      const int64_t j = block * 4 - first;
-      int8_t* const out = codes.row(i) + j;
-      if (j >= 0 && j + 4 <= x.cols && IsAligned(row + j, 16) && IsAligned(out, 4)) {
-        const FourOf<float> in = *reinterpret_cast<const FourOf<float>*>(row + j);
-        FourOf<int8_t> four;
+  // Blocks of random numbers belong to the elements' numbers, which rows may begin at any of.
+  const int64_t first = i * x.cols;
+  for (int64_t block = first / 4 + threadIdx.x; block * 4 < first + x.cols; block += blockDim.x) {
+    const RngBlock random = RandomBlock(rng, static_cast<uint64_t>(block));
+    const int64_t j = block * 4 - first;
+    int8_t* const out = codes.row(i) + j;
+    if (j >= 0 && j + 4 <= x.cols && IsAligned(row + j, 16) && IsAligned(out, 4)) {
+      const FourOf<float> in = *reinterpret_cast<const FourOf<float>*>(row + j);
+      FourOf<int8_t> four;
 #pragma unroll
-        for (int k = 0; k < 4; ++k) four.value[k] = CodeOf<Q>(in.value[k], args, statistic, random.word[k]);
-        *reinterpret_cast<FourOf<int8_t>*>(out) = four;
-      } else {
+      for (int k = 0; k < 4; ++k) four.value[k] = CodeOf<Q>(in.value[k], args, statistic, random.word[k]);
+      *reinterpret_cast<FourOf<int8_t>*>(out) = four;
+    } else {
 #pragma unroll
-        for (int k = 0; k < 4; ++k) {
-          if (j + k >= 0 && j + k < x.cols) out[k] = CodeOf<Q>(row[j + k], args, statistic, random.word[k]);
-        }
+      for (int k = 0; k < 4; ++k) {
+        if (j + k >= 0 && j + k < x.cols) out[k] = CodeOf<Q>(row[j + k], args, statistic, random.word[k]);
       }
     }
-    __syncthreads();  // before `largest` is that of the next row
   }
 }
 
-// Columns that become rows: each warp looks at 32 columns of kStrip rows, then each block transposes tiles of kTileRows rows.
+// Columns that become rows: each warp looks at 32 columns of kStrip rows, then each block transposes tiles of kTileRows
+// rows.
 constexpr int kStrip = 64;
 constexpr int kTileCols = 32;
 constexpr int kTileRows = 128;
@@ -95,7 +96,8 @@ constexpr int kTileRows = 128;
 __global__ void ColumnMagnitudesKernel(ConstMatrixView<float> x, RowMagnitude* columns) {
   const int64_t strips = (x.rows + kStrip - 1) / kStrip, groups = (x.cols + 31) / 32;
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x / 32;
-  for (int64_t unit = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32; unit < strips * groups; unit += step) {
+  for (int64_t unit = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / 32; unit < strips * groups;
+       unit += step) {
     const int64_t begin = unit / groups * kStrip, end = begin + kStrip < x.rows ? begin + kStrip : x.rows;
     const int64_t j = unit % groups * 32 + threadIdx.x % 32;
     if (j >= x.cols) continue;
@@ -108,8 +110,8 @@ __global__ void ColumnMagnitudesKernel(ConstMatrixView<float> x, RowMagnitude* c
 }
 
 template <typename Q>
-__global__ void QuantizeColumnsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream rng, const RowMagnitude* columns,
-                                      MatrixView<int8_t> codes, float* scale) {
+__global__ void QuantizeColumnsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream rng,
+                                      const RowMagnitude* columns, MatrixView<int8_t> codes, float* scale) {
   __shared__ float tile[kTileCols][kTileRows + 1];  // A row is a column of x. One more: lanes write to different banks.
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const int64_t groups = (x.cols + kTileCols - 1) / kTileCols;
@@ -126,14 +128,17 @@ __global__ void QuantizeColumnsKernel(QuantizerArgs args, ConstMatrixView<float>
       if (i == 0) scale[j] = ScaleOf<Q>(args, column);
       if (i >= x.rows) continue;
       const uint64_t first = static_cast<uint64_t>(j * x.rows + i);
-      const RngBlock random = RandomBlock(rng, first / 4), next = first % 4 == 0 ? random : RandomBlock(rng, first / 4 + 1);
+      const RngBlock random = RandomBlock(rng, first / 4),
+                     next = first % 4 == 0 ? random : RandomBlock(rng, first / 4 + 1);
       FourOf<int8_t> four;
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
         const int at = static_cast<int>(first % 4) + k;
         uint32_t word = 0;
 #pragma unroll
-        for (int w = 0; w < 7; ++w) word = at == w ? (w < 4 ? random : next).word[w % 4] : word;  // No indexed registers.
+        for (int w = 0; w < 7; ++w) {
+          word = at == w ? (w < 4 ? random : next).word[w % 4] : word;  // Registers are not indexed.
+        }
         four.value[k] = CodeOf<Q>(tile[c][4 * lane + k], args, __int_as_float(column.largest), word);
       }
       int8_t* const out = codes.row(j) + i;
@@ -154,11 +159,10 @@ template <typename Q>
 void LaunchRows(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const RngStream& rng,
                 MatrixView<int8_t> codes, float* scale) {
   if (x.rows == 0) return;
-  const int64_t blocks = std::min<int64_t>(x.rows, 132 * 64);
   const int64_t threads = std::clamp<int64_t>((x.cols / 4 + 31) / 32 * 32, 32, kThreads);
   Launch(context, "quantize_rows_s8", QuantizeRowsKernel<Q>,
-         LaunchShape{dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads))}, quantizer.args(), x, rng, codes,
-         scale);
+         LaunchShape{dim3(static_cast<unsigned>(x.rows)), dim3(static_cast<unsigned>(threads))}, quantizer.args(), x,
+         rng, codes, scale);
 }
 
 template <typename Q>
@@ -170,8 +174,8 @@ void LaunchColumns(ExecContext& context, const Quantizer& quantizer, ConstMatrix
   const int64_t strips = (x.rows + kStrip - 1) / kStrip * ((x.cols + 31) / 32);
   Launch(context, "quantize_rows_s8", ColumnMagnitudesKernel, OverElements(strips * 32), x, columns.data());
   const int64_t tiles = (x.rows + kTileRows - 1) / kTileRows * ((x.cols + kTileCols - 1) / kTileCols);
-  Launch(context, "quantize_rows_s8", QuantizeColumnsKernel<Q>, OverElements(tiles * kThreads), quantizer.args(), x, rng,
-         columns.data(), codes, scale);
+  Launch(context, "quantize_rows_s8", QuantizeColumnsKernel<Q>, OverElements(tiles * kThreads), quantizer.args(), x,
+         rng, columns.data(), codes, scale);
 }
 
 }  // namespace

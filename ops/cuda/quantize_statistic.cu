@@ -14,9 +14,11 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Of the floats that are not negative, the bits are in the same order as the numbers: their maximum is one of integers, in any
-// order. NaN is passed over.
-__device__ int LargerMagnitude(int best, float x) { return fabsf(x) <= INFINITY ? max(best, __float_as_int(fabsf(x))) : best; }
+// Of the floats that are not negative, the bits are in the same order as the numbers: their maximum is one of integers,
+// in any order. NaN is passed over.
+__device__ int LargerMagnitude(int best, float x) {
+  return fabsf(x) <= INFINITY ? max(best, __float_as_int(fabsf(x))) : best;
+}
 
 __device__ int LargestOfWarp(int best) {
   for (int delta = 16; delta > 0; delta /= 2) best = max(best, __shfl_xor_sync(0xffffffffu, best, delta));

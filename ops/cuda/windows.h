@@ -1,5 +1,5 @@
-// Pooling's windows along one dimension of an image, of `extent` elements: window p has the elements p stride - pad + r,
-// r < kernel, that lie inside.
+// Pooling's windows along one dimension of an image, of `extent` elements: window p has the elements p stride - pad +
+// r, r < kernel, that lie inside.
 
 #ifndef BITGRAD_OPS_CUDA_WINDOWS_H_
 #define BITGRAD_OPS_CUDA_WINDOWS_H_

@@ -60,7 +60,8 @@ TEST_F(CudaCodedConv2dTest, FloatsAndBits) {
       const ConstCodesView images = {x_encoding, x.matrix(c, g.batch, row)};
       ConstPlanesView filters = {w_encoding, {}};
       for (int q = 0; q < w_encoding.bits; ++q) filters.planes[q] = {w[q].on(c), g.filters, g.patch_size(), words};
-      k.coded_conv2d(c, g, images, filters, padding_code, {.floats = y.matrix(c, g.pixels(), g.filters), .scale = 0.3f});
+      k.coded_conv2d(c, g, images, filters, padding_code,
+                     {.floats = y.matrix(c, g.pixels(), g.filters), .scale = 0.3f});
       k.coded_conv2d(c, g, images, filters, padding_code, {.floats = unscaled.matrix(c, g.pixels(), g.filters)});
       k.coded_conv2d(c, g, images, filters, padding_code,
                      {.bits = bits.on(c), .threshold = threshold.on(c), .flip = flip.on(c)});

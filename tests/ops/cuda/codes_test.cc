@@ -9,8 +9,9 @@ namespace {
 
 using CudaCodesTest = CudaTest;
 
-constexpr Encoding kEncodings[] = {{EncodingKind::kBinary, 1},    {EncodingKind::kTernary, 2},  {EncodingKind::kSymmetric, 2},
-                                   {EncodingKind::kSymmetric, 8}, {EncodingKind::kUnsigned, 1}, {EncodingKind::kUnsigned, 8},
+constexpr Encoding kEncodings[] = {{EncodingKind::kBinary, 1},    {EncodingKind::kTernary, 2},
+                                   {EncodingKind::kSymmetric, 2}, {EncodingKind::kSymmetric, 8},
+                                   {EncodingKind::kUnsigned, 1},  {EncodingKind::kUnsigned, 8},
                                    {EncodingKind::kSigned, 8}};
 
 TEST_F(CudaCodesTest, PacksAndUnpacks) {
@@ -20,8 +21,8 @@ TEST_F(CudaCodesTest, PacksAndUnpacks) {
     for (const auto& [m, n] : Shapes()) {
       // From one row to the next: without gaps, and with.
       for (const int64_t gap : {0, 1, 4}) {
-        SCOPED_TRACE(testing::Message() << Name(encoding.kind) << " of " << encoding.bits << " bits, " << m << " x " << n
-                                        << ", gap " << gap);
+        SCOPED_TRACE(testing::Message() << Name(encoding.kind) << " of " << encoding.bits << " bits, " << m << " x "
+                                        << n << ", gap " << gap);
         std::vector<float> values(m * (n + gap));
         for (float& value : values) {
           value = static_cast<float>(encoding.least_code() + encoding.code_step() * random.Below(codes));

@@ -12,14 +12,16 @@
 namespace bitgrad {
 
 inline std::ostream& operator<<(std::ostream& out, const ConvGeometry& g) {
-  return out << "x [" << g.batch << ", " << g.height << ", " << g.width << ", " << g.channels << "], filters " << g.filters
-             << ", kernel " << g.kernel_height << " x " << g.kernel_width << ", stride " << g.stride_height << " x "
-             << g.stride_width << ", pad " << g.pad_height << " x " << g.pad_width << ", dilation " << g.dilation_height
-             << " x " << g.dilation_width << ", groups " << g.groups << ", padding " << static_cast<int>(g.padding);
+  return out << "x [" << g.batch << ", " << g.height << ", " << g.width << ", " << g.channels << "], filters "
+             << g.filters << ", kernel " << g.kernel_height << " x " << g.kernel_width << ", stride " << g.stride_height
+             << " x " << g.stride_width << ", pad " << g.pad_height << " x " << g.pad_width << ", dilation "
+             << g.dilation_height << " x " << g.dilation_width << ", groups " << g.groups << ", padding "
+             << static_cast<int>(g.padding);
 }
 
-// Kernels with strides and borders, with channels and filters taking turns; then dilation, groups, axes of their own, a border
-// wider than the kernel, a kernel larger than the image, many small images. Paddings take turns where there are borders.
+// Kernels with strides and borders, with channels and filters taking turns; then dilation, groups, axes of their own, a
+// border wider than the kernel, a kernel larger than the image, many small images. Paddings take turns where there are
+// borders.
 inline std::vector<ConvGeometry> ConvGeometries() {
   constexpr int64_t kChannels[] = {1, 3, 31, 32, 33, 64, 65, 130, 4, 16};
   constexpr int64_t kFilters[] = {1, 7, 64, 65, 32};

@@ -71,6 +71,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToInt32"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToFloat"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToBits"}, Opcode::kBgmma, 90, 90},
+                    // On sm_80 and sm_89 the main loop has a call that brings the lanes together.
+                    Expectation{"packed_border_gemm", {"TensorGemmKernel"}, Opcode::kBmma, 90, 90},
+                    Expectation{"packed_border_gemm", {"WgmmaGemmKernel"}, Opcode::kBgmma, 90, 90},
                     Expectation{"coded_gemm", {"TensorGemmKernel", "BitProducts"}, Opcode::kBmma, 80, 90},
                     Expectation{"coded_gemm", {"TensorGemmKernel", "ByteProducts"}, Opcode::kImma, 80, 90},
                     Expectation{"sign_gemm", {"SignGemmKernel", "FloatRows"}, Opcode::kHmma, 80, 90},

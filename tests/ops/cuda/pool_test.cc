@@ -10,9 +10,9 @@
 namespace bitgrad {
 
 static std::ostream& operator<<(std::ostream& out, const PoolGeometry& g) {
-  return out << "x [" << g.batch << ", " << g.height << ", " << g.width << ", " << g.channels << "], kernel " << g.kernel_height
-             << " x " << g.kernel_width << ", stride " << g.stride_height << " x " << g.stride_width << ", pad " << g.pad_height
-             << " x " << g.pad_width;
+  return out << "x [" << g.batch << ", " << g.height << ", " << g.width << ", " << g.channels << "], kernel "
+             << g.kernel_height << " x " << g.kernel_width << ", stride " << g.stride_height << " x " << g.stride_width
+             << ", pad " << g.pad_height << " x " << g.pad_width;
 }
 
 namespace {

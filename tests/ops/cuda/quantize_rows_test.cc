@@ -23,14 +23,14 @@ TEST_F(CudaQuantizeRowsTest, RowsAndColumns) {
       for (const bool transpose : {false, true}) {
         for (const int64_t gap : {0, 3}) {
           for (const bool with_nan : {false, true}) {
-            SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n << ", gap " << gap << ", transpose "
-                                            << transpose << ", NaN " << with_nan);
+            SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n << ", gap " << gap
+                                            << ", transpose " << transpose << ", NaN " << with_nan);
             const int64_t rows = transpose ? n : m, cols = transpose ? m : n;
             Both<float> x(gpu_, ValuesWithEdges(random, m * (n + gap), with_nan)), scale(gpu_, rows);
             Both<int8_t> codes(gpu_, rows * (cols + gap));
             OnBoth([&, m = m, n = n, gap = gap](ExecContext& c, const Kernels& k) {
-              k.quantize_rows_s8(c, q, transpose, x.matrix(c, m, n, n + gap), kRng, codes.matrix(c, rows, cols, cols + gap),
-                                 scale.on(c));
+              k.quantize_rows_s8(c, q, transpose, x.matrix(c, m, n, n + gap), kRng,
+                                 codes.matrix(c, rows, cols, cols + gap), scale.on(c));
             });
             ExpectSame(codes);
             ExpectClose(scale, 0);  // NaNs may differ in their bits.

@@ -27,8 +27,8 @@ bool UsesTanhOrExp(const Quantizer& q) {
   return q.statistic() == Statistic::kMaxAbsTanh || q.info().name == "swish_sign";
 }
 
-// Codes of a quantizer that rounds a tanh. An error of tanh moves the value to round by less than 2^k kTranscendental, so it
-// changes the code, by one step, of so many elements of uniform values; three more allow for chance.
+// Codes of a quantizer that rounds a tanh. An error of tanh moves the value to round by less than 2^k kTranscendental,
+// so it changes the code, by one step, of so many elements of uniform values; three more allow for chance.
 void ExpectSameButForTies(const Both<float>& codes, double step, double levels) {
   const std::vector<float> device = codes.of_device();
   int64_t differ = 0;
@@ -102,8 +102,9 @@ TEST_F(CudaQuantizeTest, CodesValuesAndGradients) {
           ExpectSameButForTies(codes, 2, levels);
           ExpectSameButForTies(values, 2 * scale, levels);
           ExpectSameButForTies(in_place, 2 * scale, levels);
-          // 1 - tanh^2, and swish_sign's polynomial in e = exp(-|b x|), are differences of numbers of order 1 or 2 (b): what
-          // the functions' errors do to them is absolute, a few times over (products of up to five such factors), of |dq| <= 2.
+          // 1 - tanh^2, and swish_sign's polynomial in e = exp(-|b x|), are differences of numbers of order 1 or 2 (b):
+          // what the functions' errors do to them is absolute, a few times over (products of up to five such factors),
+          // of |dq| <= 2.
           const double slope = q.info().name == "swish_sign" ? q.args().parameter : 2;
           ExpectClose(dx, 8 * kTranscendental, 8 * slope * 2 * kTranscendental);
           ExpectClose(gradient_in_place, 8 * kTranscendental, 8 * slope * 2 * kTranscendental);

@@ -1,0 +1,95 @@
+#include "ops/cuda/packed_border_gemm.h"
+
+#include "core/check.h"
+#include "ops/cuda/bit_operand.h"
+#include "ops/cuda/gemm_epilogues.h"
+#include "ops/cuda/row_sums.h"
+#include "ops/cuda/scratch.h"
+#include "ops/cuda/tensor_gemm.h"
+#include "ops/cuda/wgmma_gemm.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+namespace {
+
+// Cells of one row come one after the other: where its patch lies is found once.
+__device__ __forceinline__ int32_t WithBorder(const BorderTerms& border, int64_t i, int64_t j, int32_t dot) {
+  const ConvPixels::Patch patch = border.pixels.At(static_cast<uint32_t>(i));
+  return border.pixels.IsFull(patch) ? dot : dot + border.Of(patch, j);
+}
+
+// As ToFloat and ToBits of gemm_epilogues.h.
+struct BorderToFloat {
+  DotTerms terms;
+  BorderTerms border;
+  MatrixView<float> c;
+  float scale;
+
+  template <typename Tile>
+  __device__ __forceinline__ void Store(int64_t row0, int64_t col0, const WarpSums<Tile>& sums) const {
+    ForEachDot(terms, row0, col0, c.rows, c.cols, sums, [&](int64_t i, int64_t j, int32_t dot) {
+      c.at(i, j) = static_cast<float>(WithBorder(border, i, j, dot)) * scale;
+    });
+  }
+};
+
+struct BorderToBits {
+  DotTerms terms;
+  BorderTerms border;
+  BitMatrixView c;
+  const int32_t* threshold;
+  const uint8_t* flip;
+
+  template <typename Tile>
+  __device__ __forceinline__ void Store(int64_t row0, int64_t col0, const WarpSums<Tile>& sums) const {
+    if (col0 >= BitMatrix::WordsPerRow(c.cols) * 64) return;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    uint32_t words[Tile::kWarpRows / 8] = {};  // of row 8 * index + lane / 4: this lane's eight bits of it
+    ForEachDot(terms, row0, col0, c.rows, c.cols, sums, [&](int64_t i, int64_t j, int32_t dot) {
+      const bool bit = (WithBorder(border, i, j, dot) >= threshold[j]) != (flip[j] != 0);
+      words[(i - row0 - lane / 4) / 8] |= static_cast<uint32_t>(bit) << (j - col0);
+    });
+#pragma unroll
+    for (int half_tile = 0; half_tile < Tile::kWarpRows / 8; ++half_tile) {
+      uint32_t word = words[half_tile];
+      word |= __shfl_xor_sync(0xffffffffu, word, 1);
+      word |= __shfl_xor_sync(0xffffffffu, word, 2);
+      const int64_t i = row0 + 8 * half_tile + lane / 4;
+      if (lane % 4 == 0 && i < c.rows) reinterpret_cast<uint32_t*>(c.row(i))[col0 / 32] = word;
+    }
+  }
+};
+
+template <typename Epilogue>
+void Multiply(ExecContext& context, const TensorProblem& problem, int64_t cols, const Epilogue& epilogue) {
+  if (UsesWgmma(problem, cols)) {
+    WgmmaGemm(context, "packed_border_gemm", problem, cols, epilogue);
+  } else {
+    TensorGemm<BitProducts>(context, "packed_border_gemm", problem, cols, epilogue);
+  }
+}
+
+}  // namespace
+
+void PackedGemmWithBorder(ExecContext& context, ConstBitMatrixView patches, ConstBitMatrixView filters,
+                          const BorderTerms& border, const DotOutput& out) {
+  BITGRAD_DCHECK(patches.cols == filters.cols && border.taps != nullptr);
+  TensorProblem problem = {.a = BitOperand(patches), .b = BitOperand(filters), .row_bytes = BitRowBytes(patches.cols)};
+  SetPairs(1, 1, problem);
+  const Scratch<int32_t> ones(context, patches.rows + filters.rows);
+  SumBitRows(context, problem.a, 1, problem.row_bytes, ones.data());
+  SumBitRows(context, problem.b, 1, problem.row_bytes, ones.data() + patches.rows);
+  const DotTerms terms = {.scale = 4,
+                          .row_factor = -2,
+                          .column_factor = -2,
+                          .constant = static_cast<int32_t>(patches.cols),
+                          .row_sums = ones.data(),
+                          .column_sums = ones.data() + patches.rows};
+  if (out.floats.data != nullptr) {
+    Multiply(context, problem, out.floats.cols, BorderToFloat{terms, border, out.floats, out.scale});
+  } else {
+    Multiply(context, problem, ToBits::Columns(out.bits),
+             BorderToBits{terms, border, out.bits, out.threshold, out.flip});
+  }
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -1,0 +1,20 @@
+// The packed product of patches and filters that adds what a border has taken to each sum, while it is in registers.
+
+#ifndef BITGRAD_OPS_CUDA_PACKED_BORDER_GEMM_H_
+#define BITGRAD_OPS_CUDA_PACKED_BORDER_GEMM_H_
+
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "ops/cuda/conv_dots.h"
+#include "ops/cuda/device.h"
+#include "ops/kernels/coded_gemm.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+
+// out of dot(i, j) + border.Of(the patch of row i, j). REQUIRES: border.taps is not null.
+void PackedGemmWithBorder(ExecContext& context, ConstBitMatrixView patches, ConstBitMatrixView filters,
+                          const BorderTerms& border, const DotOutput& out);
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
+
+#endif  // BITGRAD_OPS_CUDA_PACKED_BORDER_GEMM_H_
