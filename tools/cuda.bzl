@@ -63,7 +63,9 @@ def _cuda_object_impl(ctx):
         mnemonic = "CudaCompile",
         progress_message = "Compiling %s" % ctx.file.src.short_path,
     )
-    return [DefaultInfo(files = depset([output]))]
+
+    # As data of a test the object is a file to read.
+    return [DefaultInfo(files = depset([output]), data_runfiles = ctx.runfiles(files = [output]))]
 
 _cuda_object = rule(
     implementation = _cuda_object_impl,

@@ -52,8 +52,11 @@ TEST_P(OpcodeTest, UsesTensorCoresAndSpillsNothing) {
     if (kernel.architecture < expected.since || kernel.architecture > expected.until) continue;
     SCOPED_TRACE(testing::Message() << kernel.name << " for sm_" << kernel.architecture);
     ++found[kernel.architecture >= 90];
-    EXPECT_GT(kernel.count(expected.opcode), 0);
-    EXPECT_EQ(kernel.count(Opcode::kCall), 0) << "an emulated instruction, or a division of 64-bit numbers";
+    // An emulated product is a call where the instruction would stand; a loop's body has eight products and more. (For sm_80 and
+    // sm_89 ptxas also leaves a loop by a call of what follows it, one in each kernel.)
+    EXPECT_GE(kernel.count(expected.opcode), 8);
+    EXPECT_LE(kernel.count(Opcode::kCall), kernel.architecture < 90 ? 1 : 0)
+        << "an emulated instruction, or a division of 64-bit numbers";
     EXPECT_EQ(kernel.count(Opcode::kLoadLocal), 0) << "registers spilled";
     EXPECT_EQ(kernel.count(Opcode::kStoreLocal), 0) << "registers spilled";
   }
@@ -71,8 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToInt32"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToFloat"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToBits"}, Opcode::kBgmma, 90, 90},
-                    // On sm_80 and sm_89 the main loop has a call that brings the lanes together.
-                    Expectation{"packed_border_gemm", {"TensorGemmKernel"}, Opcode::kBmma, 90, 90},
+                    Expectation{"packed_border_gemm", {"TensorGemmKernel"}, Opcode::kBmma, 80, 90},
                     Expectation{"packed_border_gemm", {"WgmmaGemmKernel"}, Opcode::kBgmma, 90, 90},
                     Expectation{"coded_gemm", {"TensorGemmKernel", "BitProducts"}, Opcode::kBmma, 80, 90},
                     Expectation{"coded_gemm", {"TensorGemmKernel", "ByteProducts"}, Opcode::kImma, 80, 90},
