@@ -1,6 +1,7 @@
 // A training step of 784-W-W-W-10: forward, backward and update, binarized against the same net in float.
 //
 //   ./bazelw run //bench:training_step -- --benchmark_repetitions=5
+//   ./bazelw run //bench:cuda_training_step             the same with --device=cuda
 //
 // Names: MODE/width:W/batch:B/threads:T. The modes are the rows of kModes; Float is the baseline. Widths 1024 and 4096,
 // batch 100, one thread and two; with --sweep widths 256..4096 at batch 100 and batches 10..1000 at width 1024.
@@ -9,6 +10,9 @@
 // clip of latent weights; data are random, so reading a data set is not in it. Before anything is timed ten steps on
 // one batch have to lower its loss.
 //
+// On a GPU a step includes the upload of its batch and the download of its loss; a part ends where the host has enqueued it, so
+// only steps/s means the GPU's time. Without a GPU it prints why and ends with status 0.
+//
 // Counters: steps/s, and the milliseconds of a step's parts, forward_ms, backward_ms and update_ms; held_bytes, what
 // the context's memory holds between forward and backward more than before the step (values kept for the backward pass, no
 // weights in float); peak_bytes, the most that it holds during a step (gradients of weights among it).
@@ -16,6 +20,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,11 +34,15 @@
 #include "benchmark/benchmark.h"
 #include "core/exec_context.h"
 #include "core/status_macros.h"
+#include "core/transfer.h"
 #include "models/mlp.h"
+#include "models/training/model_bundle.h"
+#include "ops/dispatch.h"
 #include "ops/losses.h"
 #include "optim/adam.h"
 
 ABSL_FLAG(bool, sweep, false, "Times more widths and batch sizes, for plots.");
+ABSL_FLAG(std::string, device, "cpu", "cpu or cuda.");
 
 namespace bitgrad {
 namespace {
@@ -54,12 +63,13 @@ struct Size {
   int64_t width;
   int64_t batch;
   int threads;
+  Device device;
 };
 
 class Training {
  public:
   Training(const Mode& mode, const Size& size)
-      : context_({.threads = size.threads}),
+      : context_({.device = size.device, .threads = size.threads}),
         images_(std::move(RandomImages(size.batch, kFeatures).images)),
         labels_({size.batch}, DType::kInt32),
         model_(store_.Root(), mode.net(size.width)) {
@@ -88,9 +98,9 @@ class Training {
     const int64_t before = LiveBytes();
     const auto start = Clock::now();
     Tape tape(context_);
-    const Var loss = SquaredHinge(model_.Forward(tape.Input(images_)), labels_);
+    const Var loss = SquaredHinge(model_.Forward(tape.Input(ToDevice(context_, images_))), labels_);
     BITGRAD_ASSIGN_OR_RETURN(const Tensor* value, tape.Value(loss));
-    const float result = value->data<float>()[0];
+    const float result = ToHost(context_, *value).data<float>()[0];
     const auto forward = Clock::now();
     held_bytes_ = LiveBytes() - before;
     BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
@@ -111,6 +121,7 @@ class Training {
   // The optimizer, and ten steps that have to lower the loss.
   absl::Status Prepare(const Mode& mode) {
     BITGRAD_RETURN_IF_ERROR(store_.status());
+    MoveToDevice(context_, store_);
     BITGRAD_ASSIGN_OR_RETURN(
         optimizer_, MakeAdam(context_, {.common = {.learning_rate = mode.learning_rate, .glorot_scale = true}}));
     std::vector<float> losses;
@@ -156,21 +167,27 @@ void Run(benchmark::State& state, const std::string& name, const Mode& mode, con
   state.counters["peak_bytes"] = static_cast<double>(training.peak_bytes());
 }
 
-std::vector<Size> Sizes(bool sweep) {
+std::vector<Size> Sizes(Device device, bool sweep) {
   std::vector<Size> sizes;
   for (const int threads : {1, 2}) {
+    if (device != Device::kCpu && threads > 1) continue;
     if (sweep) {
-      for (const int64_t width : {256, 512, 1024, 2048, 4096}) sizes.push_back({width, 100, threads});
-      for (const int64_t batch : {10, 30, 300, 1000}) sizes.push_back({1024, batch, threads});
+      for (const int64_t width : {256, 512, 1024, 2048, 4096}) sizes.push_back({width, 100, threads, device});
+      for (const int64_t batch : {10, 30, 300, 1000}) sizes.push_back({1024, batch, threads, device});
     } else {
-      for (const int64_t width : {1024, 4096}) sizes.push_back({width, 100, threads});
+      for (const int64_t width : {1024, 4096}) sizes.push_back({width, 100, threads, device});
     }
   }
   return sizes;
 }
 
 absl::Status Register() {
-  for (const Size& size : Sizes(absl::GetFlag(FLAGS_sweep))) {
+  BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
+  if (const absl::Status status = DeviceStatus(device); !status.ok()) {
+    std::fprintf(stderr, "nothing to measure: %s\n", std::string(status.message()).c_str());
+    return absl::OkStatus();
+  }
+  for (const Size& size : Sizes(device, absl::GetFlag(FLAGS_sweep))) {
     for (const Mode& mode : kModes) {
       const std::string name =
           absl::StrCat(mode.name, "/width:", size.width, "/batch:", size.batch, "/threads:", size.threads);

@@ -11,7 +11,7 @@ cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 [[ ! -e $out || -d $out ]] || { echo "cuda_bundle: '$out' is not a folder" >&2; exit 1; }
 
 tests=(//tests/ops/cuda:all_tests)
-benches=(//bench:cuda_gemm //bench:cuda_packed_mlp)
+benches=(//bench:cuda_gemm //bench:cuda_packed_mlp //bench:cuda_training_step)
 programs=(//models:train //models:evaluate)
 ./bazelw build "${tests[@]}" "${benches[@]}" "${programs[@]}"
 

@@ -48,7 +48,9 @@ if ((benches)); then
   for program in benches/*; do
     name=$(basename "$program")
     echo "== $name"
-    "$program" "${bench_flags[@]}" --benchmark_out="logs/$name.json" 2>"logs/$name.err" || { status=1; tail -n 5 "logs/$name.err"; }
+    flags=("${bench_flags[@]}")
+    [[ $name != cuda_training_step ]] || flags+=(--device=cuda)
+    "$program" "${flags[@]}" --benchmark_out="logs/$name.json" 2>"logs/$name.err" || { status=1; tail -n 5 "logs/$name.err"; }
   done
 fi
 exit $status
