@@ -1,12 +1,8 @@
 #include "ops/cuda/packed_border_gemm.h"
 
 #include "core/check.h"
-#include "ops/cuda/bit_operand.h"
 #include "ops/cuda/gemm_epilogues.h"
-#include "ops/cuda/row_sums.h"
-#include "ops/cuda/scratch.h"
-#include "ops/cuda/tensor_gemm.h"
-#include "ops/cuda/wgmma_gemm.h"
+#include "ops/cuda/packed_product.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
@@ -59,36 +55,19 @@ struct BorderToBits {
   }
 };
 
-template <typename Epilogue>
-void Multiply(ExecContext& context, const TensorProblem& problem, int64_t cols, const Epilogue& epilogue) {
-  if (UsesWgmma(problem, cols)) {
-    WgmmaGemm(context, "packed_border_gemm", problem, cols, epilogue);
-  } else {
-    TensorGemm<BitProducts>(context, "packed_border_gemm", problem, cols, epilogue);
-  }
-}
-
 }  // namespace
 
 void PackedGemmWithBorder(ExecContext& context, ConstBitMatrixView patches, ConstBitMatrixView filters,
                           const BorderTerms& border, const DotOutput& out) {
-  BITGRAD_DCHECK(patches.cols == filters.cols && border.taps != nullptr);
-  TensorProblem problem = {.a = BitOperand(patches), .b = BitOperand(filters), .row_bytes = BitRowBytes(patches.cols)};
-  SetPairs(1, 1, problem);
-  const Scratch<int32_t> ones(context, patches.rows + filters.rows);
-  SumBitRows(context, problem.a, 1, problem.row_bytes, ones.data());
-  SumBitRows(context, problem.b, 1, problem.row_bytes, ones.data() + patches.rows);
-  const DotTerms terms = {.scale = 4,
-                          .row_factor = -2,
-                          .column_factor = -2,
-                          .constant = static_cast<int32_t>(patches.cols),
-                          .row_sums = ones.data(),
-                          .column_sums = ones.data() + patches.rows};
+  BITGRAD_DCHECK(border.taps != nullptr);
+  constexpr char kName[] = "packed_border_gemm";
   if (out.floats.data != nullptr) {
-    Multiply(context, problem, out.floats.cols, BorderToFloat{terms, border, out.floats, out.scale});
+    PackedProduct(context, kName, patches, filters, out.floats.cols,
+                  [&](const DotTerms& terms) { return BorderToFloat{terms, border, out.floats, out.scale}; });
   } else {
-    Multiply(context, problem, ToBits::Columns(out.bits),
-             BorderToBits{terms, border, out.bits, out.threshold, out.flip});
+    PackedProduct(context, kName, patches, filters, ToBits::Columns(out.bits), [&](const DotTerms& terms) {
+      return BorderToBits{terms, border, out.bits, out.threshold, out.flip};
+    });
   }
 }
 

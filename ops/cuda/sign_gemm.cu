@@ -73,12 +73,12 @@ struct FloatRows {
   }
 };
 
-// ---- Signed bytes; 64 of K in a slice.
+// ---- Signed bytes; 32 of K in a slice.
 
 struct ByteRows {
   static constexpr int kPieces = 1;
   static constexpr bool kTransposed = false;
-  static constexpr int kSlice = 64;
+  static constexpr int kSlice = 32;
   static constexpr int kStep = 32;
   using Element = uint8_t;
   using Sum = int32_t;
@@ -215,7 +215,7 @@ __global__ void __launch_bounds__(Tile::kThreads) SignGemmKernel(SignOperands x,
     if (slice + 1 < slices) next.Load(x, rows, row0, col0, static_cast<int64_t>(slice + 1) * Rows::kSlice);
     const typename Shared::Stage& stage = shared.stages[slice % 2];
 #pragma unroll
-    for (int step = 0; step < 2; ++step) {
+    for (int step = 0; step < Rows::kSlice / Rows::kStep; ++step) {
       uint32_t words[Rows::kWords];
 #pragma unroll
       for (int w = 0; w < Rows::kWords; ++w) {
@@ -279,12 +279,11 @@ void LaunchTile(ExecContext& context, const char* name, const SignOperands& x, c
 template <typename Rows>
 void Multiply(ExecContext& context, const char* name, const SignOperands& x, const Rows& rows) {
   if (x.c.rows == 0 || x.c.cols == 0) return;
-  // The large tile where it gives every multiprocessor of a large GPU work.
-  if (((x.c.rows + 127) / 128) * ((x.c.cols + 127) / 128) >= 132) {
-    LaunchTile<LargeSignTile>(context, name, x, rows);
-  } else {
-    LaunchTile<SmallSignTile>(context, name, x, rows);
+  // The large tile where it gives every multiprocessor of a large GPU work; three pieces are too many registers for it.
+  if constexpr (Rows::kPieces < 3) {
+    if (((x.c.rows + 127) / 128) * ((x.c.cols + 127) / 128) >= 132) return LaunchTile<LargeSignTile>(context, name, x, rows);
   }
+  LaunchTile<SmallSignTile>(context, name, x, rows);
 }
 
 template <int kPieces>

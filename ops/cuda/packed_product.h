@@ -1,0 +1,50 @@
+// The packed product with any epilogue: the counts that it needs and the kernel that makes it.
+//
+//   dot(i, j) = 4 popcount(a_i & b_j) - 2 popcount(a_i) - 2 popcount(b_j) + K
+//
+// AND, because that is the one product of bits that tensor cores have on every GPU from sm_80 to sm_90. Large products on Hopper
+// go to wgmma_gemm.h, the rest to tensor_gemm.h.
+
+#ifndef BITGRAD_OPS_CUDA_PACKED_PRODUCT_H_
+#define BITGRAD_OPS_CUDA_PACKED_PRODUCT_H_
+
+#include <cstdint>
+
+#include "core/bit_matrix.h"
+#include "core/check.h"
+#include "core/exec_context.h"
+#include "ops/cuda/bit_operand.h"
+#include "ops/cuda/gemm_epilogues.h"
+#include "ops/cuda/row_sums.h"
+#include "ops/cuda/scratch.h"
+#include "ops/cuda/tensor_gemm.h"
+#include "ops/cuda/wgmma_gemm.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+
+// a [m, K], b [n, K]; at least n columns, more where the epilogue pads. epilogue_of(terms) makes the epilogue.
+template <typename MakeEpilogue>
+void PackedProduct(ExecContext& context, const char* name, const ConstBitMatrixView& a, const ConstBitMatrixView& b,
+                   int64_t cols, const MakeEpilogue& epilogue_of) {
+  BITGRAD_DCHECK(a.cols == b.cols && a.cols < (1 << 24));
+  TensorProblem problem = {.a = BitOperand(a), .b = BitOperand(b), .row_bytes = BitRowBytes(a.cols)};
+  SetPairs(1, 1, problem);
+  const Scratch<int32_t> ones(context, a.rows + b.rows);
+  SumBitRows(context, problem.a, 1, problem.row_bytes, ones.data());
+  SumBitRows(context, problem.b, 1, problem.row_bytes, ones.data() + a.rows);
+  const auto epilogue = epilogue_of(DotTerms{.scale = 4,
+                                             .row_factor = -2,
+                                             .column_factor = -2,
+                                             .constant = static_cast<int32_t>(a.cols),
+                                             .row_sums = ones.data(),
+                                             .column_sums = ones.data() + a.rows});
+  if (UsesWgmma(problem, cols)) {
+    WgmmaGemm(context, name, problem, cols, epilogue);
+  } else {
+    TensorGemm<BitProducts>(context, name, problem, cols, epilogue);
+  }
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
+
+#endif  // BITGRAD_OPS_CUDA_PACKED_PRODUCT_H_
