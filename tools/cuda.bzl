@@ -18,17 +18,14 @@ def _cuda_object_impl(ctx):
     args.add_all(["-std=c++20", "-O3", "-c", "-ccbin=/usr/bin/g++"])
     args.add_all(["-gencode=" + arch for arch in CUDA_ARCHITECTURES])
 
-    # Lines of the source for profilers and compute-sanitizer; costs no speed.
-    args.add("-lineinfo")
-
     # constexpr functions are for both sides; lambdas may be kernels' arguments.
     args.add_all(["--expt-relaxed-constexpr", "--extended-lambda"])
 
     # The CPU's bits: no fused multiply-add unless written so.
     args.add("--fmad=false")
 
-    # A test reads the machine code (tests/ops/cuda/opcode_test.cc).
-    args.add("--compress-mode=none")
+    # Every program and test has all kernels linked in: compressed they are a sixth.
+    args.add("--compress-mode=" + ("size" if ctx.attr.compressed else "none"))
 
     # Architectures are independent: compile them at once.
     args.add("--threads=0")
@@ -70,6 +67,7 @@ def _cuda_object_impl(ctx):
 _cuda_object = rule(
     implementation = _cuda_object_impl,
     attrs = {
+        "compressed": attr.bool(default = True),
         "copts": attr.string_list(),
         "deps": attr.label_list(providers = [CcInfo]),
         "hdrs": attr.label_list(allow_files = True),
@@ -77,7 +75,7 @@ _cuda_object = rule(
     },
 )
 
-def cuda_object(name, src, hdrs = [], deps = [], copts = [], **kwargs):
+def cuda_object(name, src, hdrs = [], deps = [], copts = [], compressed = True, **kwargs):
     """Compiles one .cu file with nvcc into NAME.o, for a cc_library to list in srcs.
 
         cuda_object(name = "gemm_cu", src = "gemm.cu", hdrs = ["gemm.h"], deps = ["//core:bit_matrix"])
@@ -98,7 +96,8 @@ def cuda_object(name, src, hdrs = [], deps = [], copts = [], **kwargs):
       src: the .cu file.
       hdrs: headers it includes that no cc_library in deps has.
       deps: cc_library targets whose headers it includes; they do not become part of the object.
-      copts: more options for nvcc.
+      copts: more options for nvcc (-lineinfo for profilers, say).
+      compressed: whether the machine code is; a test can only read it where it is not.
       **kwargs: passed to the rule.
     """
     _cuda_object(
@@ -106,6 +105,7 @@ def cuda_object(name, src, hdrs = [], deps = [], copts = [], **kwargs):
         src = src,
         hdrs = hdrs,
         copts = copts,
+        compressed = compressed,
         deps = deps + ["@local_cuda//:headers"],
         target_compatible_with = select({
             "@local_cuda//:cuda_found": [],

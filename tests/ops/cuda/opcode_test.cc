@@ -45,7 +45,7 @@ bool HasAll(const std::string& name, const std::vector<std::string>& words) {
 
 TEST_P(OpcodeTest, UsesTensorCoresAndSpillsNothing) {
   const Expectation& expected = GetParam();
-  const std::string object = ContentsOf(std::string("ops/cuda/") + expected.object + "_cu.o");
+  const std::string object = ContentsOf(std::string("ops/cuda/") + expected.object + "_readable.o");
   int found[2] = {};
   for (const KernelCode& kernel : KernelsIn(object)) {
     if (!HasAll(kernel.name, expected.words)) continue;
