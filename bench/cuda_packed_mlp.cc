@@ -8,10 +8,9 @@
 //   Bf16     cuBLASLt in bf16; a kernel turns the sums into +-1 between the layers (cuda_baselines.h)
 // Before anything is timed the three nets' outputs are compared: all sums are integers below 2^24, so they have to be equal.
 //
-// Counter: images/s. Names: NET/batch:B. Without a GPU it prints why and ends with status 0.
+// Counter: images/s. Names: NET/batch:B. Without a GPU it says why and fails.
 
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -25,6 +24,7 @@
 #include "benchmark/benchmark.h"
 #include "core/bit_matrix.h"
 #include "core/exec_context.h"
+#include "core/status_macros.h"
 #include "ops/cuda/cublas_lt.h"
 #include "ops/cuda/naive_gemm.h"
 #include "ops/dispatch.h"
@@ -211,10 +211,7 @@ void Run(benchmark::State& state, int64_t batch, Net net) {
 }
 
 absl::Status Register() {
-  if (const absl::Status status = DeviceStatus(Device::kCuda); !status.ok()) {
-    std::fprintf(stderr, "nothing to measure: %s\n", std::string(status.message()).c_str());
-    return absl::OkStatus();
-  }
+  BITGRAD_RETURN_IF_ERROR(DeviceStatus(Device::kCuda));
   for (const int64_t batch : {1, 100, 1000, 10000}) {
     const auto add = [&](const char* name, Net net) {
       benchmark::RegisterBenchmark(absl::StrCat(name, "/batch:", batch).c_str(),

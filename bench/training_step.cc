@@ -11,7 +11,7 @@
 // one batch have to lower its loss.
 //
 // On a GPU a step includes the upload of its batch and the download of its loss; a part ends where the host has enqueued it, so
-// only steps/s means the GPU's time. Without a GPU it prints why and ends with status 0.
+// only steps/s means the GPU's time.
 //
 // Counters: steps/s, and the milliseconds of a step's parts, forward_ms, backward_ms and update_ms; held_bytes, what
 // the context's memory holds between forward and backward more than before the step (values kept for the backward pass, no
@@ -20,7 +20,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -183,10 +182,7 @@ std::vector<Size> Sizes(Device device, bool sweep) {
 
 absl::Status Register() {
   BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
-  if (const absl::Status status = DeviceStatus(device); !status.ok()) {
-    std::fprintf(stderr, "nothing to measure: %s\n", std::string(status.message()).c_str());
-    return absl::OkStatus();
-  }
+  BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
   for (const Size& size : Sizes(device, absl::GetFlag(FLAGS_sweep))) {
     for (const Mode& mode : kModes) {
       const std::string name =
