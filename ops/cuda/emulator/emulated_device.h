@@ -14,7 +14,6 @@
 #define __global__
 #define __device__
 #define __host__
-#define __constant__ static const
 #define __forceinline__ inline __attribute__((always_inline))
 #define __restrict__ __restrict
 // One block runs at a time: a static variable is its block's.
@@ -32,40 +31,19 @@ using cuda_emulator::gridDim;
 using cuda_emulator::threadIdx;
 using cuda_emulator::warpSize;
 
-struct alignas(8) uint2 { uint32_t x, y; };
 struct alignas(16) uint4 { uint32_t x, y, z, w; };
-struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(8) int2 { int x, y; };
-struct alignas(16) int4 { int x, y, z, w; };
 struct alignas(16) ulonglong2 { unsigned long long x, y; };
-inline uint2 make_uint2(uint32_t x, uint32_t y) { return {x, y}; }
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
-inline float2 make_float2(float x, float y) { return {x, y}; }
-inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 inline void __syncthreads() { cuda_emulator::SyncBlock(); }
 inline void __syncwarp(unsigned mask = 0xffffffffu) { cuda_emulator::SyncWarp(mask); }
-inline void __threadfence() {}
-inline void __threadfence_block() {}
-inline void __nanosleep(unsigned) { cuda_emulator::Yield(); }
 
 inline int __popc(unsigned x) { return std::popcount(x); }
 inline int __popcll(unsigned long long x) { return std::popcount(x); }
-inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1; }
-inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
-inline unsigned __brev(unsigned x) {
-  unsigned y = 0;
-  for (int i = 0; i < 32; ++i) y |= (x >> i & 1u) << (31 - i);
-  return y;
-}
 inline float __int_as_float(int x) { return std::bit_cast<float>(x); }
 inline int __float_as_int(float x) { return std::bit_cast<int>(x); }
 inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
-inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
-inline int __float2int_rn(float x) { return static_cast<int>(std::nearbyintf(x)); }
-template <typename T>
-T __ldg(const T* p) { return *p; }
 
 inline int __dp4a(int a, int b, int c) {
   for (int i = 0; i < 4; ++i) c += static_cast<int8_t>(a >> 8 * i) * static_cast<int8_t>(b >> 8 * i);
@@ -74,17 +52,6 @@ inline int __dp4a(int a, int b, int c) {
 inline unsigned __dp4a(unsigned a, unsigned b, unsigned c) {
   for (int i = 0; i < 4; ++i) c += (a >> 8 * i & 0xff) * (b >> 8 * i & 0xff);
   return c;
-}
-inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
-  const uint64_t bytes = static_cast<uint64_t>(b) << 32 | a;
-  unsigned result = 0;
-  for (int i = 0; i < 4; ++i) {
-    const unsigned s = selector >> 4 * i & 0xf;
-    unsigned byte = bytes >> 8 * (s & 7) & 0xff;
-    if ((s & 8) != 0) byte = (byte & 0x80) != 0 ? 0xff : 0;
-    result |= byte << 8 * i;
-  }
-  return result;
 }
 
 // Every lane of `mask` gives a value; then each looks at all of them.
@@ -104,26 +71,9 @@ auto __exchange(unsigned mask, T value, const F& look) {
   return result;
 }
 template <typename T>
-T __shfl_sync(unsigned mask, T value, int source, int width = 32) {
-  return __exchange(mask, value,
-                    [&](int lane, const auto& of) { return of((lane & ~(width - 1)) | (source & (width - 1))); });
-}
-template <typename T>
 T __shfl_xor_sync(unsigned mask, T value, int flip, int width = 32) {
   return __exchange(mask, value, [&](int lane, const auto& of) {
     return ((lane ^ flip) & ~(width - 1)) == (lane & ~(width - 1)) ? of(lane ^ flip) : of(lane);
-  });
-}
-template <typename T>
-T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32) {
-  return __exchange(mask, value, [&](int lane, const auto& of) {
-    return (lane & (width - 1)) + static_cast<int>(delta) < width ? of(lane + delta) : of(lane);
-  });
-}
-template <typename T>
-T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32) {
-  return __exchange(mask, value, [&](int lane, const auto& of) {
-    return (lane & (width - 1)) >= static_cast<int>(delta) ? of(lane - delta) : of(lane);
   });
 }
 inline unsigned __ballot_sync(unsigned mask, int predicate) {
@@ -136,7 +86,6 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
   });
 }
 inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
-inline int __all_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) == mask; }
 inline int __syncthreads_or(int predicate) {
   static int any;
   cuda_emulator::SyncBlock();
@@ -164,12 +113,6 @@ template <typename T>
 T atomicOr(T* p, std::type_identity_t<T> x) {
   const T old = *p;
   *p = old | x;
-  return old;
-}
-template <typename T>
-T atomicXor(T* p, std::type_identity_t<T> x) {
-  const T old = *p;
-  *p = old ^ x;
   return old;
 }
 
