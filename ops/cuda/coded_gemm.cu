@@ -1,9 +1,11 @@
-// Products of few-bit codes: pairs of bit planes, or bytes, on tensor cores. Both sum S = sum_k c_a c_b exactly.
+// Products of few-bit codes: pairs of bit planes, or bytes, on tensor cores. Both sum S = sum_k c_a c_b exactly. Where the GPU has no
+// products of bits, planes become bytes as well.
 
 #include "core/check.h"
 #include "ops/cuda/bit_operand.h"
 #include "ops/cuda/byte_operand.h"
 #include "ops/cuda/device.h"
+#include "ops/cuda/expanded_product.h"
 #include "ops/cuda/functions.h"
 #include "ops/cuda/gemm_epilogues.h"
 #include "ops/cuda/row_sums.h"
@@ -25,13 +27,13 @@ DotTerms TermsOf(const Encoding& a, const Encoding& b, int64_t k, const int32_t*
           .column_sums = column_sums};
 }
 
-template <typename Products>
-void Multiply(ExecContext& context, const char* name, const TensorProblem& problem, const DotTerms& terms,
-              const DotOutput& out) {
+// Calls multiply(columns, epilogue) for what becomes of the sums.
+template <typename Multiply>
+void MultiplyTo(const DotOutput& out, const DotTerms& terms, const Multiply& multiply) {
   if (out.bits.words != nullptr) {
-    TensorGemm<Products>(context, name, problem, ToBits::Columns(out.bits), ToBits{terms, out.bits, out.threshold, out.flip});
+    multiply(ToBits::Columns(out.bits), ToBits{terms, out.bits, out.threshold, out.flip});
   } else {
-    TensorGemm<Products>(context, name, problem, out.floats.cols, ToFloat{terms, out.floats, out.scale});
+    multiply(out.floats.cols, ToFloat{terms, out.floats, out.scale});
   }
 }
 
@@ -46,8 +48,14 @@ void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanes
   const Scratch<int32_t> sums(context, a.rows() + b.rows());
   SumBitRows(context, problem.a, a.encoding.bits, problem.row_bytes, sums.data());
   SumBitRows(context, problem.b, b.encoding.bits, problem.row_bytes, sums.data() + a.rows());
-  Multiply<BitProducts>(context, "plane_gemm", problem,
-                        TermsOf(a.encoding, b.encoding, a.cols(), sums.data(), sums.data() + a.rows()), out);
+  const DotTerms terms = TermsOf(a.encoding, b.encoding, a.cols(), sums.data(), sums.data() + a.rows());
+  MultiplyTo(out, terms, [&](int64_t cols, const auto& epilogue) {
+    if (HasBitProducts()) {
+      TensorGemm<BitProducts>(context, "plane_gemm", problem, cols, epilogue);
+    } else {
+      ExpandedProduct(context, "plane_gemm", a, b, cols, epilogue);
+    }
+  });
 }
 
 void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out) {
@@ -62,7 +70,10 @@ void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesVi
   const Scratch<int32_t> sums(context, m + n);
   SumByteRows(context, problem.a, stride, sums.data());
   SumByteRows(context, problem.b, stride, sums.data() + m);
-  Multiply<ByteProducts>(context, "int8_gemm", problem, TermsOf(a.encoding, b.encoding, k, sums.data(), sums.data() + m), out);
+  const DotTerms terms = TermsOf(a.encoding, b.encoding, k, sums.data(), sums.data() + m);
+  MultiplyTo(out, terms, [&](int64_t cols, const auto& epilogue) {
+    TensorGemm<ByteProducts>(context, "int8_gemm", problem, cols, epilogue);
+  });
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

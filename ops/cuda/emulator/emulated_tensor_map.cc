@@ -1,3 +1,4 @@
+#include "ops/cuda/emulator/emulator.h"
 #include "ops/cuda/tensor_map.h"
 
 namespace bitgrad::cuda_emulated {
@@ -8,6 +9,6 @@ TensorMap MakeTensorMap(ExecContext&, const TensorOperand& operand, int64_t row_
 
 // Few, so that the blocks of a persistent grid take several tiles each in a test.
 int Multiprocessors() { return 3; }
-int ComputeCapability() { return 90; }
+int ComputeCapability() { return cuda_emulator::ComputeCapability(); }
 
 }  // namespace bitgrad::cuda_emulated

@@ -1,7 +1,14 @@
 """Tests of the GPU's kernels."""
 
-def cuda_test(name, deps, **kwargs):
-    """NAME, which runs on a GPU and skips with the reason where there is none, and NAME_emulated, on the emulator."""
+def cuda_test(name, deps, multiplies_bits = False, **kwargs):
+    """NAME, which runs on a GPU and skips with the reason where there is none, and NAME_emulated, on the emulator.
+
+    Args:
+      name: the test's name.
+      deps: as cc_test's.
+      multiplies_bits: also NAME_emulated_100, on the emulator of a GPU that has no products of bits.
+      **kwargs: passed to cc_test.
+    """
     native.cc_test(
         name = name,
         deps = deps,
@@ -12,3 +19,10 @@ def cuda_test(name, deps, **kwargs):
         deps = deps + ["//ops/cuda:emulated_backend"],
         **kwargs
     )
+    if multiplies_bits:
+        native.cc_test(
+            name = name + "_emulated_100",
+            env = {"BITGRAD_EMULATED_CAPABILITY": "100"},
+            deps = deps + ["//ops/cuda:emulated_backend"],
+            **kwargs
+        )
