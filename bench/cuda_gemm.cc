@@ -4,6 +4,7 @@
 //
 // Shapes: square 1024 to 32768, and the layers of bench/shapes/*.txt at their batches. Names: WORKLOAD/SHAPE/MxNxK. Workloads:
 //   Packed           +-1 x +-1 from packed operands to int32 (counts of the operands' ones included)
+//   PackedToInt16    the same to int16, half of the result's memory; where K <= 32767
 //   PackedToBits     the same to threshold bits
 //   PackAndMultiply  float activations packed, then multiplied, to float
 //   Bf16, Tf32, Fp32, Int8, Fp8   cuBLASLt; to float (Int8: int32; Fp8: bf16)
@@ -29,6 +30,7 @@
 #include "core/status_macros.h"
 #include "ops/cuda/cublas_lt.h"
 #include "ops/cuda/naive_gemm.h"
+#include "ops/cuda/packed_gemm_i16.h"
 #include "ops/dispatch.h"
 
 namespace bitgrad {
@@ -105,12 +107,13 @@ class Problem {
     return {c_[i % copies_]->as<uint64_t>(), shape_.m, shape_.n, BitMatrix::WordsPerRow(shape_.n)};
   }
 
-  // Cells of c(0) against the host's sums.
+  // Cells of c<T>(0) against the host's sums.
+  template <typename T>
   absl::Status Check() const {
-    std::vector<int32_t> row(shape_.n);
+    std::vector<T> row(shape_.n);
     const int64_t stride = BitMatrix::WordsPerRow(shape_.k);
     for (int64_t i = 0; i < shape_.m; i += std::max<int64_t>(1, shape_.m / 37)) {
-      context_.Download(row.data(), c<int32_t>(0).row(i), row.size() * 4);
+      context_.Download(row.data(), c<T>(0).row(i), row.size() * sizeof(T));
       for (int64_t j = i % 11; j < shape_.n; j += std::max<int64_t>(1, shape_.n / 101)) {
         int64_t differing = 0;
         for (int64_t w = 0; w < stride; ++w) differing += std::popcount(a_words_[i * stride + w] ^ b_words_[j * stride + w]);
@@ -141,9 +144,19 @@ void Packed(benchmark::State& state, const Shape3& shape) {
   ExecContext context({.device = Device::kCuda});
   const Problem problem(context, shape);
   Gpu().packed_gemm_i32(context, problem.a(0), problem.b(0), 0, false, problem.c<int32_t>(0));
-  if (const absl::Status error = problem.Check(); !error.ok()) return state.SkipWithError(std::string(error.message()).c_str());
+  if (const absl::Status error = problem.Check<int32_t>(); !error.ok()) return state.SkipWithError(std::string(error.message()).c_str());
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
           Gpu().packed_gemm_i32(context, problem.a(i), problem.b(i), 0, false, problem.c<int32_t>(i));
+        }));
+}
+
+void PackedToInt16(benchmark::State& state, const Shape3& shape) {
+  ExecContext context({.device = Device::kCuda});
+  const Problem problem(context, shape);
+  cuda::PackedGemmI16(context, problem.a(0), problem.b(0), problem.c<int16_t>(0));
+  if (const absl::Status error = problem.Check<int16_t>(); !error.ok()) return state.SkipWithError(std::string(error.message()).c_str());
+  Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
+          cuda::PackedGemmI16(context, problem.a(i), problem.b(i), problem.c<int16_t>(i));
         }));
 }
 
@@ -258,6 +271,7 @@ absl::Status Register() {
       benchmark::RegisterBenchmark(name.c_str(), run)->UseManualTime()->Unit(benchmark::kMicrosecond);
     };
     add("Packed", [shape](benchmark::State& state) { Packed(state, shape); });
+    if (shape.k <= cuda::kMostInnerOfI16) add("PackedToInt16", [shape](benchmark::State& state) { PackedToInt16(state, shape); });
     add("PackedToBits", [shape](benchmark::State& state) { PackedToBits(state, shape); });
     add("PackAndMultiply", [shape](benchmark::State& state) { PackAndMultiply(state, shape); });
     add("Bf16", [=](benchmark::State& state) { Cublas(state, shape, bf16, 2, 4); });

@@ -75,6 +75,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToFloat"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToBits"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_gemm", {"TensorGemmKernel", "ByteProducts"}, Opcode::kImma, 80, 90},
+                    Expectation{"packed_gemm_i16", {"TensorGemmKernel", "BitProducts"}, Opcode::kBmma, 80, 90},
+                    Expectation{"packed_gemm_i16", {"WgmmaGemmKernel"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_border_gemm", {"TensorGemmKernel", "BitProducts"}, Opcode::kBmma, 80, 90},
                     Expectation{"packed_border_gemm", {"TensorGemmKernel", "ByteProducts"}, Opcode::kImma, 80, 90},
                     Expectation{"packed_border_gemm", {"WgmmaGemmKernel"}, Opcode::kBgmma, 90, 90},
