@@ -9,8 +9,8 @@
 //   PackAndMultiply  float activations packed, then multiplied, to float
 //   Bf16, Tf32, Fp32, Int8, Fp8   cuBLASLt; to float (Int8: int32; Fp8: bf16)
 //   Naive            one thread per cell in float: what the papers compare with; up to 8192
-// Operands are random signs; operands and results lie beyond the L2 cache (cuda_timer.h). Before a shape is timed, cells of the packed
-// result are compared with sums made on the host.
+// Operands are random signs; operands and results lie beyond the L2 cache (cuda_timer.h). Before a shape is timed,
+// cells of the packed result are compared with sums made on the host.
 //
 // Counter: TOPS, 2 m n k operations, whatever their type. Without a GPU it says why and fails.
 
@@ -86,7 +86,8 @@ class Problem {
     for (int64_t i = 0; i < copies_; ++i) {
       a_.push_back(std::make_unique<Block>(context, a_words_.size() * 8));
       b_.push_back(std::make_unique<Block>(context, b_words_.size() * 8));
-      c_.push_back(std::make_unique<Block>(context, std::max<size_t>(shape.m * shape.n * 4, BitMatrix::BytesFor(shape.m, shape.n))));
+      c_.push_back(std::make_unique<Block>(
+          context, std::max<size_t>(shape.m * shape.n * 4, BitMatrix::BytesFor(shape.m, shape.n))));
       context.Upload(a_[i]->as<void>(), a_words_.data(), a_words_.size() * 8);
       context.Upload(b_[i]->as<void>(), b_words_.data(), b_words_.size() * 8);
     }
@@ -136,15 +137,22 @@ class Problem {
 
 void Count(benchmark::State& state, const Shape3& shape, double seconds) {
   if (seconds > 0) {
-    state.counters["TOPS"] = 2e-12 * static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(shape.k) / seconds;
+    state.counters["TOPS"] = 2e-12 * static_cast<double>(shape.m) * static_cast<double>(shape.n) *
+                             static_cast<double>(shape.k) / seconds;
   }
+}
+
+// Whether the benchmark can go on.
+bool IsRight(benchmark::State& state, const absl::Status& check) {
+  if (!check.ok()) state.SkipWithError(std::string(check.message()).c_str());
+  return check.ok();
 }
 
 void Packed(benchmark::State& state, const Shape3& shape) {
   ExecContext context({.device = Device::kCuda});
   const Problem problem(context, shape);
   Gpu().packed_gemm_i32(context, problem.a(0), problem.b(0), 0, false, problem.c<int32_t>(0));
-  if (const absl::Status error = problem.Check<int32_t>(); !error.ok()) return state.SkipWithError(std::string(error.message()).c_str());
+  if (!IsRight(state, problem.Check<int32_t>())) return;
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
           Gpu().packed_gemm_i32(context, problem.a(i), problem.b(i), 0, false, problem.c<int32_t>(i));
         }));
@@ -154,7 +162,7 @@ void PackedToInt16(benchmark::State& state, const Shape3& shape) {
   ExecContext context({.device = Device::kCuda});
   const Problem problem(context, shape);
   cuda::PackedGemmI16(context, problem.a(0), problem.b(0), problem.c<int16_t>(0));
-  if (const absl::Status error = problem.Check<int16_t>(); !error.ok()) return state.SkipWithError(std::string(error.message()).c_str());
+  if (!IsRight(state, problem.Check<int16_t>())) return;
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
           cuda::PackedGemmI16(context, problem.a(i), problem.b(i), problem.c<int16_t>(i));
         }));
@@ -179,7 +187,8 @@ void PackAndMultiply(benchmark::State& state, const Shape3& shape) {
   std::vector<std::unique_ptr<Block>> floats;
   for (int64_t i = 0; i < copies; ++i) {
     floats.push_back(std::make_unique<Block>(context, shape.m * shape.k * 4));
-    Gpu().fill_uniform(context, {.seed = 3, .stream = static_cast<uint32_t>(i)}, -1, 1, floats[i]->as<float>(), shape.m * shape.k);
+    Gpu().fill_uniform(context, {.seed = 3, .stream = static_cast<uint32_t>(i)}, -1, 1, floats[i]->as<float>(),
+                       shape.m * shape.k);
   }
   const Block bits(context, BitMatrix::BytesFor(shape.m, shape.k));
   const BitMatrixView packed = {bits.as<uint64_t>(), shape.m, shape.k, BitMatrix::WordsPerRow(shape.k)};
@@ -253,7 +262,9 @@ void Naive(benchmark::State& state, const Shape3& shape) {
 absl::Status Register() {
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(Device::kCuda));
   std::vector<Shape3> shapes;
-  for (const int64_t size : {1024, 2048, 4096, 8192, 16384, 32768}) shapes.push_back({absl::StrCat("square/", size), size, size, size});
+  for (const int64_t size : {1024, 2048, 4096, 8192, 16384, 32768}) {
+    shapes.push_back({absl::StrCat("square/", size), size, size, size});
+  }
   for (const int64_t batch : {1, 100, 1000, 10000}) {
     shapes.push_back({absl::StrCat("mlp_first/", batch), batch, 4096, 784});
     shapes.push_back({absl::StrCat("mlp_inner/", batch), batch, 4096, 4096});

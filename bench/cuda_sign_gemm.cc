@@ -2,11 +2,11 @@
 //
 //   ./bazelw run //bench:cuda_sign_gemm -- --benchmark_filter=square --benchmark_repetitions=5
 //
-// Names: WAY/PRODUCT/SHAPE/MxNxK/pieces:P, P the bf16 that a float is held by; with "/masked" where c is masked. Ways: InRegisters,
-// InMemory (expansion, cuBLASLt and mask together). Products: dx = dy w, and dw = dy^T x, whose operand is transposed.
-// Shapes: square 1024 to 8192, and a layer 4096 x 4096 at batches of 100 to 10000. Gradients are integers that P pieces hold and
-// whose sums a float holds, so before a shape is timed, cells are compared with sums made on the host: none may differ.
-// Operands and results lie beyond the L2 cache (cuda_timer.h).
+// Names: WAY/PRODUCT/SHAPE/MxNxK/pieces:P, P the bf16 that a float is held by; with "/masked" where c is masked. Ways:
+// InRegisters, InMemory (expansion, cuBLASLt and mask together). Products: dx = dy w, and dw = dy^T x, whose operand is
+// transposed. Shapes: square 1024 to 8192, and a layer 4096 x 4096 at batches of 100 to 10000. Gradients are integers
+// that P pieces hold and whose sums a float holds, so before a shape is timed, cells are compared with sums made on the
+// host: none may differ. Operands and results lie beyond the L2 cache (cuda_timer.h).
 //
 // Counter: TFLOPS, 2 m n k operations, whatever the number of pieces. The name of what SignGemmF32 would choose ends in "*".
 // Without a GPU it says why and fails.

@@ -1,10 +1,12 @@
-// Products of bits where the GPU has none: from compute capability 10 on tensor cores do not multiply bits, and the instruction is a
-// call of a function that takes them apart, product by product. Here each operand's bits become bytes once, in memory, and the
-// bytes are multiplied (tensor_gemm.h): S = sum_k c_a c_b is the same number, so epilogues and their terms are those of the bits.
+// Products of bits where the GPU has none: from compute capability 10 on tensor cores do not multiply bits, and the
+// instruction is a call of a function that takes them apart, product by product. Here each operand's bits become bytes
+// once, in memory, and the bytes are multiplied (tensor_gemm.h): S = sum_k c_a c_b is the same number, so epilogues and
+// their terms are those of the bits.
 //
-// Limits: a byte costs eight times the traffic of a bit and the rate of mma.sync on bytes, for every size: what remains of bits is that
-// they take less memory between the layers. Operands are expanded in chunks of rows that stay under kMostChunkBytes
-// together (or of 128 rows); a chunk of a is expanded again for each chunk of b, which costs 1 byte written for 2 n products.
+// Limits: a byte costs eight times the traffic of a bit and the rate of mma.sync on bytes, for every size: what remains
+// of bits is that they take less memory between the layers. Operands are expanded in chunks of rows that stay under
+// kMostChunkBytes together (or of 128 rows); a chunk of a is expanded again for each chunk of b, which costs 1 byte
+// written for 2 n products.
 
 #ifndef BITGRAD_OPS_CUDA_EXPANDED_PRODUCT_H_
 #define BITGRAD_OPS_CUDA_EXPANDED_PRODUCT_H_

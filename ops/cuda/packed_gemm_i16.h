@@ -1,5 +1,5 @@
-// The packed product to int16: half the memory of PackedGemmI32's result, for kernels of one's own that go on from it. No contract of
-// the table: only the GPU has it.
+// The packed product to int16: half the memory of PackedGemmI32's result, for kernels of one's own that go on from it.
+// No contract of the table: only the GPU has it.
 
 #ifndef BITGRAD_OPS_CUDA_PACKED_GEMM_I16_H_
 #define BITGRAD_OPS_CUDA_PACKED_GEMM_I16_H_

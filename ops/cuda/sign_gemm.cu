@@ -8,8 +8,8 @@
 // their bits. Expanding them in memory first would write and read 16 times what is read here; for a 4096 x 4096 layer at
 // batch 100 that alone costs more than the product.
 //
-// a is read with ordinary loads, as its rows need not be aligned, split into pieces and put into shared memory while the slice before
-// is multiplied. a^T keeps its layout there and is transposed by the matrix loads.
+// a is read with ordinary loads, as its rows need not be aligned, split into pieces and put into shared memory while
+// the slice before is multiplied. a^T keeps its layout there and is transposed by the matrix loads.
 //
 // Limits (H200): dx at batch 100 and dw are latency and the 64 MB of dw; in large products mma.sync reaches about 0.6 of the bf16
 // peak, and a warp tile of 64 x 32 makes 8 registers of signs (40 instructions) for 16 products per piece. Where all extents are

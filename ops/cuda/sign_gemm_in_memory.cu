@@ -5,8 +5,8 @@
 // The smallest piece comes first, so that what it adds is not rounded to the largest's sums. A mask is a pass of its own over c:
 // cuBLASLt has none to offer, and 8 bytes a cell are little where K is large (IsFasterInMemory counts them).
 //
-// Limits: 2 1/8 bytes a sign and 4 + 2 pieces bytes a float at the speed of memory, then the product at the rate of the bf16 tensor
-// cores.
+// Limits: 2 1/8 bytes a sign and 4 + 2 pieces bytes a float at the speed of memory, then the product at the rate of the
+// bf16 tensor cores.
 
 #include <cstdint>
 
@@ -23,10 +23,10 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// How many products of bf16 cost as much time as they save per byte of memory traffic spent on them. The kernel in registers is
-// expected to reach 0.6 of an H200's 989 TFLOPS, cuBLASLt 0.8: a product (2 operations) saves 2 (1/0.6 - 1/0.8) / 989e12 =
-// 0.84e-15 s; a byte at 4.8 TB/s takes 208e-15 s. Estimates: bench/cuda_sign_gemm.cc measures where the ways cross. Little for the
-// emulator, so that tests come here.
+// How many products of bf16 cost as much time as they save per byte of memory traffic spent on them. The kernel in
+// registers is expected to reach 0.6 of an H200's 989 TFLOPS, cuBLASLt 0.8: a product (2 operations) saves 2 (1/0.6 -
+// 1/0.8) / 989e12 = 0.84e-15 s; a byte at 4.8 TB/s takes 208e-15 s. Estimates: bench/cuda_sign_gemm.cc measures where
+// the ways cross. Little for the emulator, so that tests come here.
 #ifdef BITGRAD_CUDA_EMULATED
 constexpr double kProductsPerByte = 10;
 #else

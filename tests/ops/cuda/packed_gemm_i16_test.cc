@@ -29,7 +29,9 @@ class CudaPackedGemmI16Test : public CudaTest {
       for (int64_t j = 0; j < n; ++j) expected[i * (n + gap) + j] = static_cast<int16_t>(sums[i * n + j]);
     }
     const std::vector<int16_t> result = c.of_device();
-    for (size_t i = 0; i < result.size(); ++i) ASSERT_EQ(result[i], expected[i]) << "cell " << i / (n + gap) << ", " << i % (n + gap);
+    for (size_t i = 0; i < result.size(); ++i) {
+      ASSERT_EQ(result[i], expected[i]) << "cell " << i / (n + gap) << ", " << i % (n + gap);
+    }
   }
 };
 
@@ -37,11 +39,12 @@ struct Extents3 {
   int64_t m, n, k;
 };
 
-// Rows and columns around tiles and groups of eight cells; the small tile, the large one, warpgroups. Rows of c on 16 bytes or not.
+// Rows and columns around tiles and groups of eight cells; the small tile, the large one, warpgroups. Rows of c on 16
+// bytes or not.
 TEST_F(CudaPackedGemmI16Test, IsTheInt32Product) {
   TestRandom random(1);
-  const std::vector<Extents3> shapes = {{0, 3, 5},     {3, 0, 5},      {2, 9, 0},        {1, 1, 1},        {7, 31, 129}, {16, 32, 64},
-                                        {65, 40, 1030}, {63, 136, 257}, {140, 8500, 129}, {255, 8392, 1025}};
+  const std::vector<Extents3> shapes = {{0, 3, 5},    {3, 0, 5},      {2, 9, 0},      {1, 1, 1},        {7, 31, 129},
+                                        {16, 32, 64}, {65, 40, 1030}, {63, 136, 257}, {140, 8500, 129}, {255, 8392, 1025}};
   for (const auto& [m, n, k] : shapes) {
     for (const int64_t gap : {0, 1, 8}) {
       if (m * n > 100000 && gap == 1) continue;

@@ -62,8 +62,9 @@ TEST_F(CudaSignGemmTest, Floats) {
               ASSERT_EQ(result[i * stride + j], 0.0f) << "cell " << i << ", " << j;
               continue;
             }
-            // The operand's pieces, and as many roundings (or truncations, twice as large) as there are terms. In memory each piece has
-            // a sum of its own; scaling it and adding it to the others are two roundings more, the largest of all sums' size.
+            // The operand's pieces, and as many roundings (or truncations, twice as large) as there are terms. In
+            // memory each piece has a sum of its own; scaling it and adding it to the others are two roundings more,
+            // the largest of all sums' size.
             const double tolerance = 0.75 * magnitude * (kept + 2 * kRounding * (3 * k + 2 + 2));
             ASSERT_NEAR(result[i * stride + j], 0.75 * sum, tolerance) << "cell " << i << ", " << j;
           }
