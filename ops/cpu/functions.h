@@ -67,7 +67,7 @@ bitgrad::SumRows SumRows;
 bitgrad::SumAll SumAll;
 bitgrad::MeanAbsRows MeanAbsRows;
 bitgrad::MeanAbsRowsBackward MeanAbsRowsBackward;
-bitgrad::AddSumOfSquares AddSumOfSquares;
+bitgrad::SumsOfSquares SumsOfSquares;
 
 bitgrad::BatchNormStatistics BatchNormStatistics;
 bitgrad::BatchNormTrainBackward BatchNormTrainBackward;
@@ -84,6 +84,7 @@ bitgrad::SquaredErrorForward SquaredErrorForward;
 bitgrad::SquaredErrorBackward SquaredErrorBackward;
 bitgrad::CountErrors CountErrors;
 
+bitgrad::PrepareStep PrepareStep;
 bitgrad::SgdStep SgdStep;
 bitgrad::AdamStep AdamStep;
 bitgrad::AdaMaxStep AdaMaxStep;
