@@ -1,8 +1,9 @@
 #!/bin/bash
 # Builds the CUDA tests and benchmarks and puts them, with all libraries that they need but CUDA's and the C library, into one
-# folder, for a machine that has a GPU but no Bazel.
+# folder, for a machine that has a GPU but no Bazel. Libraries that Debian has as archives are in the programs; those that it has
+# only as shared objects (oneDNN, Google Benchmark, Highway), and the C++ runtime and OpenMP, which these need too, lie in lib/.
 #
-#   tools/cuda_bundle.sh DIRECTORY       then, there:       DIRECTORY/run_all [--tests] [--benches] [--quick]
+#   tools/cuda_bundle.sh DIRECTORY       then, there:       DIRECTORY/run_all [--tests] [--sanitize] [--benches] [--quick]
 set -euo pipefail
 
 [[ $# == 1 && $1 != -* ]] || { echo "usage: tools/cuda_bundle.sh DIRECTORY" >&2; exit 2; }
@@ -11,9 +12,9 @@ cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 [[ ! -e $out || -d $out ]] || { echo "cuda_bundle: '$out' is not a folder" >&2; exit 1; }
 
 tests=(//tests/ops/cuda:all_tests)
-benches=(//bench:cuda_gemm //bench:cuda_packed_mlp //bench:cuda_training_step)
+benches=(//bench:cuda_gemm //bench:cuda_sign_gemm //bench:cuda_packed_mlp //bench:cuda_training_step)
 programs=(//models:train //models:evaluate)
-./bazelw build "${tests[@]}" "${benches[@]}" "${programs[@]}"
+./bazelw build --define=bundle=static "${tests[@]}" "${benches[@]}" "${programs[@]}"
 
 rm -rf -- "$out"/{tests,benches,bin,lib,payload.tar.gz}
 mkdir -p -- "$out"/{tests,benches,bin,lib}

@@ -1,21 +1,24 @@
 #!/bin/bash
-# Runs the tests and benchmarks of a bundle (tools/cuda_bundle.sh) and prints a table of each. Exits non-zero if a test failed.
+# Runs the tests and benchmarks of a bundle (tools/cuda_bundle.sh) and prints a table of each. Exits non-zero if one failed.
 #
-#   run_all [--tests] [--benches] [--quick]     neither: both; --quick: each benchmark once and briefly
+#   run_all [--tests] [--sanitize] [--benches] [--quick]     none of the first three: tests and benchmarks
+#     --sanitize   the tests of packed kernels under compute-sanitizer's memcheck and racecheck (CUDA's toolkit has it)
+#     --quick      each benchmark once and briefly
 # CUDA's cuBLASLt is looked for in LD_LIBRARY_PATH, in CUDA_PATH, /usr/local/cuda and python3's nvidia packages. Logs: ./logs.
 set -uo pipefail
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" || exit 1
 
-tests=0 benches=0 bench_flags=(--benchmark_repetitions=5 --benchmark_report_aggregates_only=true)
+tests=0 sanitize=0 benches=0 bench_flags=(--benchmark_repetitions=5 --benchmark_report_aggregates_only=true)
 for argument in "$@"; do
   case $argument in
     --tests) tests=1 ;;
+    --sanitize) sanitize=1 ;;
     --benches) benches=1 ;;
     --quick) bench_flags=(--benchmark_min_time=0.05) ;;
-    *) sed -n '2,5p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,7p' "$0" >&2; exit 2 ;;
   esac
 done
-((tests || benches)) || tests=1 benches=1
+((tests || sanitize || benches)) || tests=1 benches=1
 
 [[ -d lib ]] || tar -xzf payload.tar.gz || exit 1
 folders=("$PWD/lib")
@@ -28,21 +31,43 @@ export LD_LIBRARY_PATH
 mkdir -p logs
 status=0
 
+row() { printf '%-28s %8s %8s %8s %9s\n' "$@"; }
+
+# run_tests NAME COMMAND...: a program of tests, a row of the table.
+run_tests() {
+  local name=$1 log=logs/$1.log start=$SECONDS code passed failed skipped
+  "${@:2}" >"$log" 2>&1
+  code=$?
+  passed=$(grep -c '^\[       OK \]' "$log")
+  failed=$(grep -cE '^\[  FAILED  \] .*\([0-9]+ ms\)$' "$log")
+  skipped=$(grep -cE '^\[  SKIPPED \] .*\([0-9]+ ms\)$' "$log")
+  # A crash, or what a sanitizer has found, is a failure though no test says so.
+  if ((code != 0 && failed == 0)); then
+    failed=$(sed -nE 's/.*ERROR SUMMARY: ([1-9][0-9]*) error.*/\1 errors/p
+                      s/.*RACECHECK SUMMARY: ([1-9][0-9]*) hazard.*/\1 hazards/p' "$log" | tail -n 1)
+    failed=${failed:-crash}
+  fi
+  row "$name" "$passed" "$failed" "$skipped" $((SECONDS - start))
+  [[ $failed == 0 ]] && return
+  status=1
+  grep -E '^\[  FAILED|Failure|[Ee]rror|Race|element|cell' "$log" | head -n 40
+}
+
+if ((tests || sanitize)); then row test passed failed skipped seconds; fi
 if ((tests)); then
-  printf '%-28s %8s %8s %8s %9s\n' test passed failed skipped seconds
-  for program in tests/*; do
-    name=$(basename "$program")
-    start=$SECONDS
-    "$program" >"logs/$name.log" 2>&1
-    code=$?
-    passed=$(grep -c '^\[       OK \]' "logs/$name.log")
-    failed=$(grep -cE '^\[  FAILED  \] .*\([0-9]+ ms\)$' "logs/$name.log")
-    skipped=$(grep -cE '^\[  SKIPPED \] .*\([0-9]+ ms\)$' "logs/$name.log")
-    # A crash is a failure though no test says so.
-    ((code == 0 || failed > 0)) || failed=crash
-    [[ $failed == 0 ]] || status=1
-    printf '%-28s %8s %8s %8s %9s\n' "$name" "$passed" "$failed" "$skipped" $((SECONDS - start))
-    [[ $failed == 0 ]] || grep -E '^\[  FAILED|Failure|error|element|cell' "logs/$name.log" | head -n 40
+  for program in tests/*; do run_tests "$(basename "$program")" "$program"; done
+fi
+if ((sanitize)); then
+  sanitizer=$(command -v compute-sanitizer ||
+    ls -d "${CUDA_PATH:-/usr/local/cuda}"/bin/compute-sanitizer /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)
+  for tool in memcheck racecheck; do
+    if [[ -x $sanitizer ]]; then
+      run_tests "$tool" "$sanitizer" --tool "$tool" --error-exitcode 99 tests/all_tests \
+        --gtest_filter='*PackedGemm*:*CodedGemm*:*PackedConv2d*:*CodedConv2d*:*SignGemm*'
+    else
+      row "$tool" - - - -
+      echo "  not run: there is no compute-sanitizer in PATH, CUDA_PATH/bin or /usr/local/cuda*/bin"
+    fi
   done
 fi
 if ((benches)); then
