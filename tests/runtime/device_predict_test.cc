@@ -122,7 +122,7 @@ TEST_F(DevicePredictTest, AnswersDiffer) {
       different += differs;
     }
     // Some thresholds are beyond all sums.
-    EXPECT_GE(4 * different, out) << "outputs of " << out << " that depend on the input";
+    EXPECT_GE(5 * different, out) << "outputs of " << out << " that depend on the input";
   }
 }
 
