@@ -95,11 +95,14 @@ void* PoolAllocator::Allocate(size_t bytes) {
   if (!list.empty()) {
     void* block = list.back();
     list.pop_back();
+    if (reserving_) handed_out_.insert(block);
     return block;
   }
   reserved_bytes_ += size.bytes;
   ++system_allocations_;
-  return source_.Allocate(size.bytes);
+  void* const block = source_.Allocate(size.bytes);
+  if (reserving_) handed_out_.insert(block);
+  return block;
 }
 
 void PoolAllocator::Deallocate(void* block, size_t bytes) {
@@ -107,6 +110,26 @@ void PoolAllocator::Deallocate(void* block, size_t bytes) {
   live_bytes_ -= size.bytes;
   free_[size.index].push_back(block);
   if (--live_blocks_ == 0 && abandoned_) delete this;
+}
+
+PoolAllocator::Reserved PoolAllocator::EndReserving() {
+  Reserved reserved;
+  for (int index = 0; index < kClasses; ++index) {
+    std::erase_if(free_[index], [&](void* block) {
+      const bool mine = handed_out_.contains(block);
+      if (mine) reserved.emplace_back(index, block);
+      return mine;
+    });
+  }
+  reserving_ = false;
+  handed_out_.clear();
+  live_blocks_ += static_cast<int64_t>(reserved.size());
+  for (const auto& [index, block] : reserved) live_bytes_ += BytesOfClass(index);
+  return reserved;
+}
+
+void PoolAllocator::Release(const Reserved& blocks) {
+  for (const auto& [index, block] : blocks) Deallocate(block, BytesOfClass(index));
 }
 
 }  // namespace bitgrad

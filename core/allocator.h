@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,14 @@ class PoolAllocator final : public Allocator {
   PoolAllocator& operator=(const PoolAllocator&) = delete;
   void Abandon();
 
+  // For work that is recorded now and runs again later (core/recorded_work.h): from BeginReserving() on, the pool remembers
+  // which blocks it hands out; EndReserving() keeps those of them that are free again from everybody else, until they are
+  // given back with Release(). Free blocks from before may be among them.
+  using Reserved = std::vector<std::pair<int, void*>>;  // size class, block
+  void BeginReserving() { reserving_ = true; }
+  Reserved EndReserving();
+  void Release(const Reserved& blocks);
+
   void* Allocate(size_t bytes) override;
   void Deallocate(void* block, size_t bytes) override;
   void Zero(void* block, size_t bytes) override { source_.Zero(block, bytes); }
@@ -81,6 +90,8 @@ class PoolAllocator final : public Allocator {
   int64_t system_allocations_ = 0;
   int64_t live_blocks_ = 0;
   bool abandoned_ = false;
+  bool reserving_ = false;
+  std::set<void*> handed_out_;  // while reserving
 };
 
 }  // namespace bitgrad

@@ -23,6 +23,7 @@ struct ConstBitMatrixView {
   int64_t rows = 0;
   int64_t cols = 0;
   int64_t stride = 0;  // words from one row to the next
+  const int32_t* ones = nullptr;  // of each row, where somebody has counted them
 
   constexpr const uint64_t* row(int64_t i) const { return words + i * stride; }
   constexpr bool bit(int64_t i, int64_t j) const { return row(i)[j / 64] >> (j % 64) & 1; }
@@ -33,9 +34,10 @@ struct BitMatrixView {
   int64_t rows = 0;
   int64_t cols = 0;
   int64_t stride = 0;
+  int32_t* ones = nullptr;  // who writes bits through a view that has them writes them too
 
   constexpr uint64_t* row(int64_t i) const { return words + i * stride; }
-  constexpr operator ConstBitMatrixView() const { return {words, rows, cols, stride}; }  // NOLINT
+  constexpr operator ConstBitMatrixView() const { return {words, rows, cols, stride, ones}; }  // NOLINT
 };
 
 class BitMatrix {
@@ -55,19 +57,25 @@ class BitMatrix {
   BitMatrix& operator=(BitMatrix&& other) noexcept;
   ~BitMatrix();
 
+  // With room for the number of ones in each row. Uninitialized as well.
+  static BitMatrix WithOnes(int64_t rows, int64_t cols, Allocator& allocator);
   static BitMatrix Zeros(int64_t rows, int64_t cols, Allocator& allocator = HeapAllocator());
 
   bool is_null() const { return words_ == nullptr; }
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
-  size_t byte_size() const { return BytesFor(rows_, cols_); }
+  bool has_ones() const { return ones_ != nullptr; }
+  size_t byte_size() const {
+    return BytesFor(rows_, cols_) + (has_ones() ? static_cast<size_t>(rows_) * sizeof(int32_t) : 0);
+  }
 
-  ConstBitMatrixView view() const { return {words_, rows_, cols_, WordsPerRow(cols_)}; }
-  BitMatrixView mutable_view() { return {words_, rows_, cols_, WordsPerRow(cols_)}; }
+  ConstBitMatrixView view() const { return {words_, rows_, cols_, WordsPerRow(cols_), ones_}; }
+  BitMatrixView mutable_view() { return {words_, rows_, cols_, WordsPerRow(cols_), ones_}; }
 
  private:
   Allocator* allocator_ = nullptr;
   uint64_t* words_ = nullptr;
+  int32_t* ones_ = nullptr;  // in the same block
   int64_t rows_ = 0;
   int64_t cols_ = 0;
 };

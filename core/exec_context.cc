@@ -29,6 +29,7 @@ ExecContext::ExecContext(const Options& options)
 }
 
 void ExecContext::Upload(void* device, const void* host, size_t bytes) {
+  ++transfers_;
   if (stream_ != nullptr) {
     stream_->Upload(device, host, bytes);
   } else {
@@ -37,6 +38,7 @@ void ExecContext::Upload(void* device, const void* host, size_t bytes) {
 }
 
 void ExecContext::Download(void* host, const void* device, size_t bytes) {
+  ++transfers_;
   if (stream_ != nullptr) {
     stream_->Download(host, device, bytes);
     Synchronize();
@@ -46,6 +48,7 @@ void ExecContext::Download(void* host, const void* device, size_t bytes) {
 }
 
 const absl::Status& ExecContext::Synchronize() {
+  ++transfers_;
   if (stream_ != nullptr) {
     if (absl::Status error = stream_->Synchronize(); !error.ok()) ReportError(std::move(error));
   }

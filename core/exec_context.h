@@ -61,6 +61,10 @@ class ExecContext {
   void Upload(void* device, const void* host, size_t bytes);
   void Download(void* host, const void* device, size_t bytes);
 
+  // How often the host has copied to or from the device, or waited for it. Work during which this stays as it is can be
+  // recorded (core/recorded_work.h).
+  int64_t transfers() const { return transfers_; }
+
   // Waits for all enqueued work; then status() tells of its errors too. Nothing to wait for on the CPU.
   const absl::Status& Synchronize();
 
@@ -70,6 +74,9 @@ class ExecContext {
   uint32_t step() const { return step_; }
   void set_step(uint32_t step) { step_ = step; }
   void AdvanceStep() { ++step_; }
+  // While work is recorded: where the device will find the step of each run (RngStream::device_step). Else null.
+  const uint32_t* device_step() const { return device_step_; }
+  void set_device_step(const uint32_t* step) { device_step_ = step; }
 
   // Kernels report failures here rather than by return value, because on a GPU they surface later than
   // the call. The first one is kept.
@@ -84,6 +91,8 @@ class ExecContext {
   BackwardPrecision backward_precision_;
   uint64_t seed_;
   uint32_t step_ = 0;
+  const uint32_t* device_step_ = nullptr;
+  int64_t transfers_ = 0;
   absl::Status status_;
   DeviceStream* stream_ = nullptr;  // owned by allocator_
   PoolAllocator* allocator_;

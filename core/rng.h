@@ -33,7 +33,17 @@ struct RngStream {
   RngPurpose purpose = RngPurpose::kTest;
   uint32_t step = 0;
   uint32_t stream = 0;
+  // Where the device has the step, for work that is recorded once and runs at many steps (core/recorded_work.h). Null: it is
+  // `step`. Kernels of devices that record start with StepOnDevice().
+  const uint32_t* device_step = nullptr;
 };
+
+// The stream as a kernel uses it.
+BITGRAD_HOST_DEVICE inline RngStream StepOnDevice(RngStream rng) {
+  if (rng.device_step != nullptr) rng.step = *rng.device_step;
+  rng.device_step = nullptr;
+  return rng;
+}
 
 struct RngBlock {
   uint32_t word[4];

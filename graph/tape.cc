@@ -1,5 +1,6 @@
 #include "graph/tape.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -112,6 +113,20 @@ const std::vector<WindowObservation>& Tape::observations() const {
   return core_->observations;
 }
 
+absl::Span<const WindowObservation> Tape::unread_observations() const {
+  return absl::MakeConstSpan(core_->observations).last(static_cast<size_t>(core_->unread));
+}
+
+void Tape::CopyObservations(int64_t* inside) const {
+  int64_t left = core_->unread;
+  for (const auto& counters : core_->counters) {
+    const int64_t count = std::min(left, Core::kCounters);
+    context().allocator().Copy(inside, counters->data(), static_cast<size_t>(count) * sizeof(int64_t));
+    inside += count;
+    left -= count;
+  }
+}
+
 void Tape::Reset() {
   ++core_->generation;  // First: a Var inside a dying backward function must not touch the dying nodes.
   core_->nodes.clear();
@@ -128,7 +143,7 @@ void Tape::Reset() {
 }
 
 RngStream Tape::NextRandomStream(RngPurpose purpose) {
-  return {context().seed(), purpose, context().step(), core_->random_streams++};
+  return {context().seed(), purpose, context().step(), core_->random_streams++, context().device_step()};
 }
 
 absl::Status Tape::status() const {

@@ -180,6 +180,10 @@ class Tape {
   // numbers of a recording at once.
   int64_t* Observe(int64_t total);
   const std::vector<WindowObservation>& observations() const;
+  // The same without waiting for the device: those whose numbers nobody has read yet (`inside` is 0), and the copying of their
+  // numbers to `inside` on the device, in that order. REQUIRES: room for all.
+  absl::Span<const WindowObservation> unread_observations() const;
+  void CopyObservations(int64_t* inside) const;
   // Forward and, after Backward(), backward arithmetic.
   void Count(const ArithmeticCounts& counts);
   const ArithmeticCounts& arithmetic() const;

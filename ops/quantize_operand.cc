@@ -30,7 +30,7 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
   // A weight's scale is one number for the tensor (rows have scales of their own only in gradients).
   // It goes into kernels' arguments and into the choice of kernels, so the host has to know it.
   float statistic = 0;
-  if (!operand.statistic.is_null()) context.Download(&statistic, operand.statistic.raw_data(), sizeof(statistic));
+  if (!quantizer.scale_is_fixed()) context.Download(&statistic, operand.statistic.raw_data(), sizeof(statistic));
   operand.scale = quantizer.scale(statistic);
 
   BitMatrix window;

@@ -1,5 +1,7 @@
 #include "optim/adamax.h"
 
+#include <cmath>
+
 #include "core/status_macros.h"
 
 namespace bitgrad {
@@ -11,9 +13,7 @@ class AdaMax final : public Optimizer {
  public:
   AdaMax(ExecContext& context, const AdaMaxOptions& options)
       : Optimizer(context, options.common, {kName, {"m", "v"}, /*glorot_power=*/1}),
-        beta1_(static_cast<float>(options.beta1)),
-        beta2_(static_cast<float>(options.beta2)),
-        epsilon_(static_cast<float>(options.epsilon)) {}
+        args_{static_cast<float>(options.beta1), static_cast<float>(options.beta2), static_cast<float>(options.epsilon)} {}
 
   static absl::Status Check(const AdaMaxOptions& options) {
     BITGRAD_RETURN_IF_ERROR(CheckOptions(kName, options.common));
@@ -23,17 +23,15 @@ class AdaMax final : public Optimizer {
   }
 
  private:
-  void StepParameter(ExecContext& context, const Kernels& kernels, const StepArgs& args, int64_t t,
-                     absl::Span<Tensor> slots, Parameter& parameter, StepCounts* counts) override {
-    kernels.adamax_step(context, args, {beta1_, beta2_, epsilon_, t},
-                        parameter.gradient.data<float>(), slots[0].mutable_data<float>(),
-                        slots[1].mutable_data<float>(), parameter.value.mutable_data<float>(),
-                        parameter.value.num_elements(), counts);
+  double Rate(double learning_rate, int64_t t) const override {
+    return learning_rate / (1.0 - std::pow(static_cast<double>(args_.beta1), t));
+  }
+  void UpdateTensors(ExecContext& context, const Kernels& kernels, const StepScalars* scalars,
+                     absl::Span<const StepTensor> tensors, StepCounts* counts) override {
+    kernels.adamax_step(context, args_, scalars, tensors, counts);
   }
 
-  const float beta1_;
-  const float beta2_;
-  const float epsilon_;
+  const AdamArgs args_;
 };
 
 }  // namespace

@@ -36,6 +36,20 @@ absl::Status CheckTensor(const Parameter& parameter, const char* role, const Ten
   return absl::OkStatus();
 }
 
+// Where the step writes the signs that the forward pass has left with the weight, for the next one: in the same memory, unless
+// a tape still holds them. Null where there are none.
+std::shared_ptr<BitMatrix> TakeSigns(ExecContext& context, const Tensor& value) {
+  std::shared_ptr<const BitMatrix> old = value.signs();
+  if (old == nullptr) return nullptr;
+  value.set_signs(nullptr);
+  // Products on GPUs need the ones of each row.
+  const bool with_ones = context.device() != Device::kCpu;
+  if (old.use_count() == 1 && old->has_ones() == with_ones) return std::const_pointer_cast<BitMatrix>(std::move(old));
+  Allocator& allocator = context.lasting_allocator();
+  return std::make_shared<BitMatrix>(with_ones ? BitMatrix::WithOnes(old->rows(), old->cols(), allocator)
+                                               : BitMatrix(old->rows(), old->cols(), allocator));
+}
+
 }  // namespace
 
 double GlorotScale(int64_t fan_in, int64_t fan_out) {
@@ -52,55 +66,111 @@ absl::Status Optimizer::CheckOptions(const char* optimizer, const OptimizerOptio
 }
 
 absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
+  BITGRAD_RETURN_IF_ERROR(Begin(parameters));
+  if (absl::Status error = Enqueue(parameters); !error.ok()) {
+    begun_ = step_count_;
+    return error;
+  }
+  std::vector<char> report(report_bytes());
+  context_.Download(report.data(), report_->block(), report.size());
+  BITGRAD_RETURN_IF_ERROR(context_.status());
+  BITGRAD_RETURN_IF_ERROR(Finish(parameters, report.data()));
+  for (const int i : stepped_) parameters[i]->gradient = Tensor();
+  return absl::OkStatus();
+}
+
+absl::Status Optimizer::Begin(absl::Span<Parameter* const> parameters) {
   BITGRAD_RETURN_IF_ERROR(context_.status());
   BITGRAD_RETURN_IF_ERROR(CheckPositive(name(), "learning_rate", options_.learning_rate));
   BITGRAD_RETURN_IF_ERROR(CheckParameters(parameters));
-  std::vector<Bound> fresh;
   if (bound_.empty()) {
-    BITGRAD_ASSIGN_OR_RETURN(fresh, Bind(parameters));
+    BITGRAD_ASSIGN_OR_RETURN(bound_, Bind(parameters));
   } else {
     BITGRAD_RETURN_IF_ERROR(CheckUnchanged(parameters));
   }
-  BITGRAD_ASSIGN_OR_RETURN(const double norm, GradientNorm(parameters));
+  if (report_ == nullptr) report_ = std::make_unique<StepReport>(context_, static_cast<int64_t>(parameters.size()));
+  if (failed_) {
+    failed_ = false;
+    begun_ = step_count_;
+    const StepScalars fresh = {};
+    context_.Upload(report_->scalars(), &fresh, sizeof(fresh));
+  }
+  const auto rate = static_cast<float>(Rate(static_cast<float>(options_.learning_rate), ++begun_));
+  context_.Upload(&report_->scalars()->rate, &rate, sizeof(rate));
+  return absl::OkStatus();
+}
 
-  // From here on nothing fails but a kernel.
-  if (bound_.empty()) bound_ = std::move(fresh);
-  gradient_norm_ = norm;
-  ++step_count_;
-  const double limit = options_.max_gradient_norm;
-  const double gradient_scale = limit > 0 && norm > limit ? limit / norm : 1;
+absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const float* loss) {
   const Kernels& kernels = KernelsFor(context_.device());
-  DeviceArray<StepCounts> counts(context_, static_cast<int64_t>(parameters.size()));
-  std::vector<bool> stepped(parameters.size());
+  stepped_.clear();
+  std::vector<StepTensor> tensors;
+  std::vector<std::shared_ptr<BitMatrix>> signs;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    Parameter& parameter = *parameters[i];
-    if (!HasGradient(parameter)) {
-      parameter.sign_flips = 0;
-      continue;
-    }
-    StepArgs args = ArgsFor(parameter, gradient_scale);
-    // Signs that the forward pass has left with the weight are made anew in the same pass over memory.
-    std::shared_ptr<BitMatrix> signs;
-    if (std::shared_ptr<const BitMatrix> old = parameter.value.signs(); old != nullptr) {
-      parameter.value.set_signs(nullptr);
-      // In the same memory, unless a tape still holds the old ones.
-      signs = old.use_count() == 1 ? std::const_pointer_cast<BitMatrix>(std::move(old))
-                                   : std::make_shared<BitMatrix>(old->rows(), old->cols(),
-                                                                 context_.lasting_allocator());
-      args.signs = signs->mutable_view();
-    }
-    StepParameter(context_, kernels, args, step_count_, absl::MakeSpan(bound_[i].slots), parameter, counts.data() + i);
-    parameter.value.set_signs(std::move(signs));
-    parameter.gradient = Tensor();
-    stepped[i] = true;
+    if (!HasGradient(*parameters[i])) continue;
+    stepped_.push_back(static_cast<int>(i));
+    signs.push_back(TakeSigns(context_, parameters[i]->value));
+    tensors.push_back(TensorOf(*parameters[i], bound_[i]));
+    if (signs.back() != nullptr) tensors.back().signs = signs.back()->mutable_view();
   }
-  const std::vector<StepCounts> counted = counts.Download();
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!stepped[i]) continue;
-    parameters[i]->sign_flips = counted[i].sign_flips;
-    parameters[i]->at_clip = counted[i].at_clip;
+  if (tensors.empty()) {
+    return absl::FailedPreconditionError(
+        "no trainable parameter has a gradient; call Tape::Backward() before each step");
   }
+  SumSquares(parameters);
+  kernels.prepare_step(context_, report_->squares(), loss, options_.max_gradient_norm, tensors, report_->scalars(),
+                       report_->counts());
+  UpdateTensors(context_, kernels, report_->scalars(), tensors, report_->counts());
+  for (size_t k = 0; k < stepped_.size(); ++k) parameters[stepped_[k]]->value.set_signs(std::move(signs[k]));
   return context_.status();
+}
+
+// What the op that made a gradient has noted is exact enough to tell that all elements are finite, not to clip by. The others
+// are summed up: squares of floats do not overflow a double, so that a sum that is not finite has such an element.
+void Optimizer::SumSquares(absl::Span<Parameter* const> parameters) {
+  const Kernels& kernels = KernelsFor(context_.device());
+  double* const squares = report_->squares();
+  std::vector<absl::Span<const float>> arrays;  // neighbours without a note: one call
+  const auto sum_up_to = [&](size_t end) {
+    if (!arrays.empty()) kernels.sums_of_squares(context_, arrays, squares + (end - arrays.size()));
+    arrays.clear();
+  };
+  for (size_t k = 0; k < stepped_.size(); ++k) {
+    const Tensor& gradient = parameters[stepped_[k]]->gradient;
+    const double noted = options_.max_gradient_norm > 0 ? -1 : gradient.sum_of_squares();
+    if (noted >= 1e-30 * static_cast<double>(gradient.num_elements()) && std::isfinite(noted)) {
+      sum_up_to(k);
+      squares[k] = noted;  // On the CPU: only its kernels take notes.
+    } else {
+      arrays.push_back(gradient.span<float>());
+    }
+  }
+  sum_up_to(stepped_.size());
+}
+
+absl::Status Optimizer::Finish(absl::Span<Parameter* const> parameters, const void* report) {
+  const StepReport::Host host = report_->Read(report);
+  if (host.scalars->failed != 0) {
+    failed_ = true;
+    if (step_count_ == 0) bound_.clear();  // As before the first step.
+    for (const int i : stepped_) parameters[i]->value.set_signs(nullptr);  // Some may have been made anew for this step.
+    for (size_t k = 0; k < stepped_.size(); ++k) {
+      if (std::isfinite(host.squares[k])) continue;
+      return absl::OutOfRangeError(absl::StrCat(
+          "parameter '", parameters[stepped_[k]]->name, "': its gradient has a NaN or an infinity at step ",
+          step_count_ + 1, "; nothing was updated. Try a lower learning rate than ", options_.learning_rate));
+    }
+    return absl::OutOfRangeError(absl::StrCat("the loss is not finite at step ", step_count_ + 1, "; nothing was updated"));
+  }
+  ++step_count_;
+  for (Parameter* parameter : parameters) parameter->sign_flips = 0;
+  double sum = 0;
+  for (size_t k = 0; k < stepped_.size(); ++k) {
+    sum += host.squares[k];
+    parameters[stepped_[k]]->sign_flips = host.counts[k].sign_flips;
+    parameters[stepped_[k]]->at_clip = host.counts[k].at_clip;
+  }
+  gradient_norm_ = std::sqrt(sum);
+  return absl::OkStatus();
 }
 
 absl::Status Optimizer::CheckParameters(absl::Span<Parameter* const> parameters) const {
@@ -177,62 +247,22 @@ absl::StatusOr<std::vector<Optimizer::Bound>> Optimizer::Bind(
   return result;
 }
 
-absl::StatusOr<double> Optimizer::GradientNorm(absl::Span<Parameter* const> parameters) const {
-  const Kernels& kernels = KernelsFor(context_.device());
-  std::vector<const Parameter*> with_gradient;
-  for (const Parameter* parameter : parameters) {
-    if (HasGradient(*parameter)) with_gradient.push_back(parameter);
-  }
-  if (with_gradient.empty()) {
-    return absl::FailedPreconditionError(
-        "no trainable parameter has a gradient; call Tape::Backward() before each step");
-  }
-  // What the op that made the gradient has noted is exact enough to tell that all elements are finite, not to clip by.
-  // The others are summed up: squares of floats do not overflow a double, so that a sum that is not finite has such an
-  // element.
-  const int64_t count = static_cast<int64_t>(with_gradient.size());
-  DeviceArray<double> sums(context_, count);
-  std::vector<double> squares(count);
-  bool summed = false;
-  for (int64_t i = 0; i < count; ++i) {
-    const Tensor& gradient = with_gradient[i]->gradient;
-    squares[i] = options_.max_gradient_norm > 0 ? -1 : gradient.sum_of_squares();
-    if (squares[i] >= 1e-30 * static_cast<double>(gradient.num_elements()) && std::isfinite(squares[i])) continue;
-    kernels.add_sum_of_squares(context_, gradient.data<float>(), gradient.num_elements(), sums.data() + i);
-    squares[i] = -1;
-    summed = true;
-  }
-  if (summed) {
-    const std::vector<double> downloaded = sums.Download();
-    BITGRAD_RETURN_IF_ERROR(context_.status());
-    for (int64_t i = 0; i < count; ++i) {
-      if (squares[i] == -1) squares[i] = downloaded[i];
-    }
-  }
-  double sum = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    if (!std::isfinite(squares[i])) {
-      return absl::OutOfRangeError(absl::StrCat(
-          "parameter '", with_gradient[i]->name, "': its gradient has a NaN or an infinity at step ",
-          step_count_ + 1, "; nothing was updated. Try a lower learning rate than ",
-          options_.learning_rate));
-    }
-    sum += squares[i];
-  }
-  return std::sqrt(sum);
+double Optimizer::WeightScale(const Parameter& parameter) const {
+  const bool scales =
+      options_.glorot_scale && parameter.is_quantized() && parameter.fan_in > 0 && parameter.fan_out > 0;
+  return scales ? std::pow(GlorotScale(parameter.fan_in, parameter.fan_out), traits_.glorot_power) : 1;
 }
 
-StepArgs Optimizer::ArgsFor(const Parameter& parameter, double gradient_scale) const {
-  double weight_scale = 1;
-  if (options_.glorot_scale && parameter.is_quantized() && parameter.fan_in > 0 &&
-      parameter.fan_out > 0) {
-    weight_scale = std::pow(GlorotScale(parameter.fan_in, parameter.fan_out), traits_.glorot_power);
-  }
-  return {.learning_rate = static_cast<float>(options_.learning_rate),
-          .gradient_scale = static_cast<float>(gradient_scale),
-          .weight_decay = parameter.decays ? static_cast<float>(options_.weight_decay) : 0.0f,
-          .weight_scale = static_cast<float>(weight_scale),
-          .clip = parameter.clip};
+StepTensor Optimizer::TensorOf(Parameter& parameter, Bound& bound) const {
+  StepTensor tensor = {.gradient = parameter.gradient.data<float>(),
+                       .weight = parameter.value.mutable_data<float>(),
+                       .slots = {nullptr, nullptr},
+                       .count = parameter.value.num_elements(),
+                       .weight_decay = parameter.decays ? static_cast<float>(options_.weight_decay) : 0.0f,
+                       .weight_scale = static_cast<float>(WeightScale(parameter)),
+                       .clip = parameter.clip};
+  for (size_t slot = 0; slot < bound.slots.size(); ++slot) tensor.slots[slot] = bound.slots[slot].mutable_data<float>();
+  return tensor;
 }
 
 std::string Optimizer::StateName(int slot, const std::string& parameter) const {
@@ -257,7 +287,7 @@ absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters,
   }
   if (step_count == 0 && state.empty()) {  // As before the first step.
     bound_.clear();
-    step_count_ = 0;
+    step_count_ = begun_ = 0;
     gradient_norm_ = 0;
     return absl::OkStatus();
   }
@@ -303,7 +333,7 @@ absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters,
                                                    given.begin()->first, "' for this model"));
   }
   bound_ = std::move(restored);
-  step_count_ = step_count;
+  step_count_ = begun_ = step_count;
   gradient_norm_ = 0;
   return absl::OkStatus();
 }

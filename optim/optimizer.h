@@ -29,7 +29,9 @@
 #ifndef BITGRAD_OPTIM_OPTIMIZER_H_
 #define BITGRAD_OPTIM_OPTIMIZER_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,7 @@
 #include "core/tensor.h"
 #include "graph/parameter.h"
 #include "ops/kernels/kernels.h"
+#include "optim/step_report.h"
 
 namespace bitgrad {
 
@@ -84,6 +87,24 @@ class Optimizer {
   // A kernel that the device lacks, or that fails, is an error too.
   absl::Status Step(absl::Span<Parameter* const> parameters);
 
+  // Step() in three parts, for steps that are recorded once and run many times, or whose results are read later
+  // (models/training/training_step.h):
+  //
+  //   Begin    on the host: checks what Step() checks but the gradients' values, tells the device learning rate and t
+  //   Enqueue  the device's work, which can be recorded (core/recorded_work.h). Gradients stay, for the caller to drop. A step
+  //            with a gradient that is not finite, or whose `loss` (on the device; null: none) is not, changes nothing, nor
+  //            do those after it until a Begin() that follows a failed Finish()
+  //   Finish   from the report of the step, copied to the host: sign_flips, at_clip and gradient_norm(), or the error; then
+  //            the signs kept with the values are dropped, so that no recording of the step may run any more
+  //
+  // Several steps may begin before the first is finished; each is finished once, in order.
+  absl::Status Begin(absl::Span<Parameter* const> parameters);
+  absl::Status Enqueue(absl::Span<Parameter* const> parameters, const float* loss = nullptr);
+  absl::Status Finish(absl::Span<Parameter* const> parameters, const void* report);
+  // The last step's report on the device, aligned for doubles. REQUIRES: Begin() came before.
+  const void* report() { return report_->block(); }
+  size_t report_bytes() const { return report_->bytes(); }
+
   const char* name() const { return traits_.name; }
   const OptimizerOptions& options() const { return options_; }
   double learning_rate() const { return options_.learning_rate; }
@@ -118,10 +139,11 @@ class Optimizer {
 
   static absl::Status CheckOptions(const char* optimizer, const OptimizerOptions& options);
 
-  // Calls the optimizer's kernel; t = 1, 2, ... is the step. slots[i] is state traits.slots[i]. `counts` is the device's.
-  virtual void StepParameter(ExecContext& context, const Kernels& kernels, const StepArgs& args,
-                             int64_t t, absl::Span<Tensor> slots, Parameter& parameter,
-                             StepCounts* counts) = 0;
+  // StepScalars::rate of step t = 1, 2, ... The learning rate has been rounded to float.
+  virtual double Rate(double learning_rate, int64_t t) const = 0;
+  // Calls the optimizer's kernel. slots[i] of a tensor is state traits.slots[i]. `scalars` and `counts` are the device's.
+  virtual void UpdateTensors(ExecContext& context, const Kernels& kernels, const StepScalars* scalars,
+                             absl::Span<const StepTensor> tensors, StepCounts* counts) = 0;
 
  private:
   // A parameter as it was at the first step, and its state.
@@ -135,8 +157,9 @@ class Optimizer {
   absl::StatusOr<std::vector<Bound>> Bind(absl::Span<Parameter* const> parameters) const;
   absl::Status CheckParameters(absl::Span<Parameter* const> parameters) const;
   absl::Status CheckUnchanged(absl::Span<Parameter* const> parameters) const;
-  absl::StatusOr<double> GradientNorm(absl::Span<Parameter* const> parameters) const;
-  StepArgs ArgsFor(const Parameter& parameter, double gradient_scale) const;
+  void SumSquares(absl::Span<Parameter* const> parameters);
+  StepTensor TensorOf(Parameter& parameter, Bound& bound) const;
+  double WeightScale(const Parameter& parameter) const;
   std::string StateName(int slot, const std::string& parameter) const;
 
   ExecContext& context_;
@@ -145,6 +168,10 @@ class Optimizer {
   int64_t step_count_ = 0;
   double gradient_norm_ = 0;
   std::vector<Bound> bound_;  // empty before the first step
+  std::unique_ptr<StepReport> report_;
+  std::vector<int> stepped_;  // the parameters of the report, in order: those that had a gradient at the last Enqueue()
+  int64_t begun_ = 0;  // steps begun; step_count_ are finished
+  bool failed_ = false;  // the last step that was finished
 };
 
 }  // namespace bitgrad

@@ -34,12 +34,10 @@ class Sgd final : public Optimizer {
   }
 
  private:
-  void StepParameter(ExecContext& context, const Kernels& kernels, const StepArgs& args,
-                     int64_t /*t*/, absl::Span<Tensor> slots, Parameter& parameter,
-                     StepCounts* counts) override {
-    kernels.sgd_step(context, args, momentum_, nesterov_, parameter.gradient.data<float>(),
-                     slots.empty() ? nullptr : slots[0].mutable_data<float>(),
-                     parameter.value.mutable_data<float>(), parameter.value.num_elements(), counts);
+  double Rate(double learning_rate, int64_t /*t*/) const override { return learning_rate; }
+  void UpdateTensors(ExecContext& context, const Kernels& kernels, const StepScalars* scalars,
+                     absl::Span<const StepTensor> tensors, StepCounts* counts) override {
+    kernels.sgd_step(context, momentum_, nesterov_, scalars, tensors, counts);
   }
 
   const float momentum_;

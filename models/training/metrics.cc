@@ -33,8 +33,8 @@ absl::StatusOr<std::string> JsonLine(const checkpoint::EpochMetrics& metrics) {
 
 }  // namespace
 
-void AddStep(double loss, int64_t errors, int64_t examples, const Tape& tape, const ParameterStore& store,
-             checkpoint::PartialSums& sums) {
+void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const WindowObservation> observations,
+             const ParameterStore& store, checkpoint::PartialSums& sums) {
   sums.set_loss_sum(sums.loss_sum() + loss * static_cast<double>(examples));
   sums.set_errors(sums.errors() + errors);
   sums.set_examples(sums.examples() + examples);
@@ -49,7 +49,7 @@ void AddStep(double loss, int64_t errors, int64_t examples, const Tape& tape, co
     layer_sums.set_at_clip(parameter->at_clip);
     layer_sums.set_weight_count(parameter->value.num_elements());
   }
-  for (const WindowObservation& seen : tape.observations()) {
+  for (const WindowObservation& seen : observations) {
     checkpoint::LayerSums& layer_sums = SumsOf(seen.layer, sums);
     layer_sums.set_inside_window(layer_sums.inside_window() + seen.inside);
     layer_sums.set_activations(layer_sums.activations() + seen.total);

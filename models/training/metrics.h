@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "graph/tape.h"
 #include "models/scope.h"
 #include "proto/checkpoint.pb.h"
@@ -15,8 +16,8 @@ namespace bitgrad {
 
 // Adds one step: its loss (mean of the batch), errors, and per quantized layer the sign flips, latent weights at the
 // clip (the optimizer's counts) and activations inside the window (the tape's).
-void AddStep(double loss, int64_t errors, int64_t examples, const Tape& tape, const ParameterStore& store,
-             checkpoint::PartialSums& sums);
+void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const WindowObservation> observations,
+             const ParameterStore& store, checkpoint::PartialSums& sums);
 
 // The epoch's metrics so far: shares, in [0, 1]. Validation and test errors are the caller's.
 checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums);

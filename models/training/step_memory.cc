@@ -97,10 +97,12 @@ absl::StatusOr<Probe> ProbeStep(ExecContext& context, Model& model, recipe::Loss
   const Tensor images = Tensor::Zeros({batch, features}), labels = Tensor::Zeros({batch}, DType::kInt32);
   PeakMeter meter(context.allocator());
   Probe probe;
+  // As in training, where a batch stays on the device until the next one comes.
+  const Tensor device_images = ToDevice(context, images), device_labels = ToDevice(context, labels);
   Tape tape(context);
   tape.set_op_listener([&] { probe.peaks.push_back(meter.Next()); });
-  const Var logits = model.Forward(tape.Input(ToDevice(context, images)));
-  const Var loss = ApplyLoss(loss_kind, logits, labels);
+  const Var logits = model.Forward(tape.Input(device_images));
+  const Var loss = ApplyLoss(loss_kind, logits, device_labels);
   BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
   for (const Tape::Node& node : tape.nodes()) probe.elements.push_back(node.shape.num_elements());
   return probe;

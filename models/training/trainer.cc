@@ -33,30 +33,18 @@ double Trainer::LearningRate(int epoch, int64_t batch) const {
   return schedule_->At(epoch, static_cast<double>(batch) / static_cast<double>(loader_->batches_per_epoch()));
 }
 
-// One step: forward, loss, backward, update.
-absl::Status Trainer::Step(const Batch& batch, int epoch) {
-  Tape tape(context_);
-  const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, batch.images)));
-  const Var loss = ApplyLoss(recipe_.loss(), logits, batch.labels);
-  BITGRAD_ASSIGN_OR_RETURN(const Tensor* loss_value, tape.Value(loss));
-  BITGRAD_ASSIGN_OR_RETURN(const Tensor* logits_value, tape.Value(logits));
-  // Read before anything is updated, but not before the backward pass is enqueued: reading waits.
-  BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
-  const bool first = measured_step_bytes_ == 0;
-  // Now: what the optimizer makes to keep, and evaluation with its larger batches, may be in the same pool.
-  if (first) measured_step_bytes_ = static_cast<int64_t>(context_.allocator().peak_bytes()) - lasting_bytes_;
-  const float loss_of_batch = ToHost(context_, *loss_value).data<float>()[0];
-  if (!std::isfinite(loss_of_batch)) {
-    return ExplainDivergence(batch, absl::OutOfRangeError("the loss is not finite"));
+// Takes in what the earliest unfinished step, the next batch of the progress, has measured.
+absl::Status Trainer::FinishStep(int epoch) {
+  checkpoint::Progress& progress = *state_.mutable_progress();
+  const absl::StatusOr<StepResult> result = step_->Finish();
+  if (!result.ok()) {
+    return absl::IsOutOfRange(result.status()) ? ExplainDivergence(epoch, progress.batches_done(), result.status())
+                                               : result.status();
   }
-  optimizer_->set_learning_rate(LearningRate(epoch, batch.index));
-  if (absl::Status error = optimizer_->Step(bundle_.store->parameters()); !error.ok()) {
-    return ExplainDivergence(batch, error);
-  }
-  if (first) ReportMemory();
-  BITGRAD_ASSIGN_OR_RETURN(const int64_t errors, CountWrong(context_, *logits_value, batch.labels));
-  AddStep(loss_of_batch, errors, batch.size(), tape, *bundle_.store,
-          *state_.mutable_progress()->mutable_partial());
+  if (!memory_reported_) ReportMemory();
+  AddStep(result->loss, result->errors, recipe_.batch_size(), result->observations, *bundle_.store,
+          *progress.mutable_partial());
+  progress.set_batches_done(progress.batches_done() + 1);
   return absl::OkStatus();
 }
 
@@ -84,8 +72,10 @@ void Trainer::ReportMemory() {
   int64_t state = 0;
   for (const NamedTensor& tensor : optimizer_->state()) state += static_cast<int64_t>(tensor.tensor->byte_size());
   absl::FPrintF(options_.log, "memory of a step: predicted %s, measured %s; optimizer's state %s\n",
-                Megabytes(predicted_step_bytes_), Megabytes(measured_step_bytes_), Megabytes(state));
+                Megabytes(predicted_step_bytes_),
+                Megabytes(static_cast<int64_t>(step_->peak_bytes()) - lasting_bytes_), Megabytes(state));
   std::fflush(options_.log);
+  memory_reported_ = true;
 }
 
 absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
@@ -96,10 +86,17 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
 
   const double begin = Seconds();
   EpochBatches batches = loader_->Epoch(epoch, progress.batches_done());
+  // On a GPU the next step is enqueued before the last one is waited for.
+  const int ahead = context_.device() == Device::kCpu ? 0 : 1;
   for (const Batch& batch : batches) {
-    BITGRAD_RETURN_IF_ERROR(Step(batch, epoch));
-    progress.set_batches_done(batch.index + 1);
+    BITGRAD_RETURN_IF_ERROR(step_->Enqueue(batch.images, batch.labels, LearningRate(epoch, batch.index)));
+    while (step_->unfinished() > ahead) BITGRAD_RETURN_IF_ERROR(FinishStep(epoch));
+    const bool interrupted = interrupt.interrupted();
+    if (interrupted || batch.index + 1 == loader_->batches_per_epoch()) {
+      while (step_->unfinished() > 0) BITGRAD_RETURN_IF_ERROR(FinishStep(epoch));
+    }
     sums.set_seconds(Seconds() - start);
+    if (sums.examples() == 0) continue;
 
     const double rate = static_cast<double>(sums.examples()) / sums.seconds();
     const double left = static_cast<double>(loader_->examples_per_epoch()) *
@@ -108,7 +105,7 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
     bar_.Update(label, progress.batches_done(), loader_->batches_per_epoch(),
                 sums.loss_sum() / static_cast<double>(sums.examples()), rate,
                 batches.seconds_waited() / (Seconds() - begin), left);
-    if (interrupt.interrupted()) {
+    if (interrupted) {
       bar_.Clear();
       BITGRAD_RETURN_IF_ERROR(SaveLatest());
       return absl::CancelledError(absl::StrCat(
@@ -171,18 +168,19 @@ absl::Status Trainer::SaveLatest() {
 }
 
 // Runs the batch forward once more and looks at every value, to name the first layer that is not finite.
-absl::Status Trainer::ExplainDivergence(const Batch& batch, const absl::Status& error) {
+absl::Status Trainer::ExplainDivergence(int epoch, int64_t batch, const absl::Status& error) {
   bar_.Clear();
   Tape tape(context_);
   tape.set_check_finite(true);
-  const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, batch.images)));
-  ApplyLoss(recipe_.loss(), logits, batch.labels);
-  const int done = state_.progress().epoch();
+  EpochBatches again = loader_->Epoch(epoch, batch);
+  const Batch& diverged = *again.Next();
+  const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, diverged.images)));
+  ApplyLoss(recipe_.loss(), logits, diverged.labels);
   return absl::OutOfRangeError(absl::StrCat(
-      "training stopped in epoch ", done + 1, ", batch ", batch.index + 1, ": ", error.message(),
+      "training stopped in epoch ", epoch + 1, ", batch ", batch + 1, ": ", error.message(),
       tape.status().ok() ? "" : absl::StrCat(" (", tape.status().message(), ")"), "; ",
-      done == 0 ? "no checkpoint was written yet"
-                : absl::StrCat("the last good checkpoint, of epoch ", done, ", is '", LatestPath(), "'"),
+      epoch == 0 ? "no checkpoint was written yet"
+                 : absl::StrCat("the last good checkpoint, of epoch ", epoch, ", is '", LatestPath(), "'"),
       "; lower optimizer.learning_rate or set optimizer.max_gradient_norm"));
 }
 

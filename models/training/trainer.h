@@ -30,6 +30,7 @@
 #include "models/training/model_bundle.h"
 #include "models/training/metrics.h"
 #include "models/training/progress.h"
+#include "models/training/training_step.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
 #include "proto/checkpoint.pb.h"
@@ -71,11 +72,11 @@ class Trainer {
   absl::Status Resume();
   absl::Status RunEpoch(int epoch, const InterruptGuard& interrupt);
   absl::Status FinishEpoch(int epoch);
-  absl::Status Step(const Batch& batch, int epoch);
+  absl::Status FinishStep(int epoch);
   absl::Status PredictMemory();
   void ReportMemory();
   double LearningRate(int epoch, int64_t batch) const;
-  absl::Status ExplainDivergence(const Batch& batch, const absl::Status& error);
+  absl::Status ExplainDivergence(int epoch, int64_t batch, const absl::Status& error);
   absl::Status SaveLatest();
   std::string LatestPath() const { return options_.out_dir + "/checkpoint.bgc"; }
   std::string BestPath() const { return options_.out_dir + "/best.bgc"; }
@@ -90,11 +91,12 @@ class Trainer {
   ModelBundle bundle_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Schedule> schedule_;
+  std::unique_ptr<TrainingStep> step_;
   checkpoint::Header state_;  // recipe, progress, metrics of done epochs
   // Of the pool: what is handed out before the first step (on a GPU parameters, on the CPU nothing), then a step's own.
   int64_t lasting_bytes_ = 0;
   int64_t predicted_step_bytes_ = 0;
-  int64_t measured_step_bytes_ = 0;  // 0: not yet
+  bool memory_reported_ = false;
   MetricsFile metrics_;
   ProgressBar bar_;
 };

@@ -17,6 +17,7 @@
 #include "data/preprocessings.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "models/recipe.h"
+#include "models/training/loss.h"
 #include "models/training/trainer.h"
 #include "ops/dispatch.h"
 #include "optim/optimizers.h"
@@ -113,9 +114,15 @@ absl::Status Trainer::Load() {
   for (const int64_t extent : {image.height, image.width, image.channels}) {
     state_.add_image_shape(extent);
   }
-  if (options_.resume) return Resume();
-  MoveToDevice(context_, *bundle_.store);
-  FitPreprocessing();
+  if (options_.resume) {
+    BITGRAD_RETURN_IF_ERROR(Resume());
+  } else {
+    MoveToDevice(context_, *bundle_.store);
+    FitPreprocessing();
+  }
+  step_ = std::make_unique<TrainingStep>(
+      context_, *bundle_.model, bundle_.store->parameters(), *optimizer_,
+      [this](const Var& logits, const Tensor& labels) { return ApplyLoss(recipe_.loss(), logits, labels); });
   return absl::OkStatus();
 }
 

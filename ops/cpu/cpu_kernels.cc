@@ -54,7 +54,7 @@ Kernels MakeCpuKernels() {
   kernels.sum_all.function = cpu::SumAll;
   kernels.mean_abs_rows.function = cpu::MeanAbsRows;
   kernels.mean_abs_rows_backward.function = cpu::MeanAbsRowsBackward;
-  kernels.add_sum_of_squares.function = cpu::AddSumOfSquares;
+  kernels.sums_of_squares.function = cpu::SumsOfSquares;
   kernels.batch_norm_statistics.function = cpu::BatchNormStatistics;
   kernels.batch_norm_train_backward.function = cpu::BatchNormTrainBackward;
   kernels.batch_norm_update_running.function = cpu::BatchNormUpdateRunning;
@@ -68,6 +68,7 @@ Kernels MakeCpuKernels() {
   kernels.squared_error_forward.function = cpu::SquaredErrorForward;
   kernels.squared_error_backward.function = cpu::SquaredErrorBackward;
   kernels.count_errors.function = cpu::CountErrors;
+  kernels.prepare_step.function = cpu::PrepareStep;
   kernels.sgd_step.function = cpu::SgdStep;
   kernels.adam_step.function = cpu::AdamStep;
   kernels.adamax_step.function = cpu::AdaMaxStep;

@@ -69,7 +69,7 @@ bitgrad::SumRows SumRows;
 bitgrad::SumAll SumAll;
 bitgrad::MeanAbsRows MeanAbsRows;
 bitgrad::MeanAbsRowsBackward MeanAbsRowsBackward;
-bitgrad::AddSumOfSquares AddSumOfSquares;
+bitgrad::SumsOfSquares SumsOfSquares;
 
 bitgrad::BatchNormStatistics BatchNormStatistics;
 bitgrad::BatchNormTrainBackward BatchNormTrainBackward;
@@ -86,6 +86,7 @@ bitgrad::SquaredErrorForward SquaredErrorForward;
 bitgrad::SquaredErrorBackward SquaredErrorBackward;
 bitgrad::CountErrors CountErrors;
 
+bitgrad::PrepareStep PrepareStep;
 bitgrad::SgdStep SgdStep;
 bitgrad::AdamStep AdamStep;
 bitgrad::AdaMaxStep AdaMaxStep;

@@ -20,12 +20,12 @@ namespace HWY_NAMESPACE {
 
 // What all optimizers share: step_of(i, g') is the optimizer's own part. Branch-free, so that it vectorizes.
 template <typename StepOf>
-HWY_INLINE StepCounts Step(const StepArgs& args, const float* gradient, float* weight, int64_t begin,
-                           int64_t end, const StepOf& step_of) {
-  const float gradient_scale = args.gradient_scale;
-  const float weight_decay = args.weight_decay;
-  const float weight_scale = args.weight_scale;
-  const float clip = args.clip;
+HWY_INLINE StepCounts Step(const StepTensor& tensor, float gradient_scale, int64_t begin, int64_t end, const StepOf& step_of) {
+  const float* const gradient = tensor.gradient;
+  float* const weight = tensor.weight;
+  const float weight_decay = tensor.weight_decay;
+  const float weight_scale = tensor.weight_scale;
+  const float clip = tensor.clip;
   constexpr int64_t kBlock = 1 << 20;  // Counts of a block fit an int32: as wide as the floats beside them.
   StepCounts counts = {0, 0};
   for (int64_t block = begin; block < end; block += kBlock) {
@@ -49,30 +49,33 @@ HWY_INLINE StepCounts Step(const StepArgs& args, const float* gradient, float* w
   return counts;
 }
 
-StepCounts Sgd(const StepArgs& args, float momentum, bool nesterov, const float* gradient,
-               float* velocity, float* weight, int64_t begin, int64_t end) {
-  const float lr = args.learning_rate;
+StepCounts Sgd(const StepTensor& tensor, const StepScalars& scalars, float momentum, bool nesterov, int64_t begin,
+               int64_t end) {
+  const float rate = scalars.rate;
+  float* const velocity = tensor.slots[0];
   if (velocity == nullptr) {
-    return Step(args, gradient, weight, begin, end, [=](int64_t, float g) { return -lr * g; });
+    return Step(tensor, scalars.gradient_scale, begin, end, [=](int64_t, float g) { return -rate * g; });
   }
   if (nesterov) {
-    return Step(args, gradient, weight, begin, end, [=](int64_t i, float g) {
-      const float v = momentum * velocity[i] - lr * g;
+    return Step(tensor, scalars.gradient_scale, begin, end, [=](int64_t i, float g) {
+      const float v = momentum * velocity[i] - rate * g;
       velocity[i] = v;
-      return momentum * v - lr * g;
+      return momentum * v - rate * g;
     });
   }
-  return Step(args, gradient, weight, begin, end, [=](int64_t i, float g) {
-    return velocity[i] = momentum * velocity[i] - lr * g;
+  return Step(tensor, scalars.gradient_scale, begin, end, [=](int64_t i, float g) {
+    return velocity[i] = momentum * velocity[i] - rate * g;
   });
 }
 
-StepCounts Adam(const StepArgs& args, const AdamArgs& adam, float rate, const float* gradient, float* m, float* v,
-                float* weight, int64_t begin, int64_t end) {
+StepCounts Adam(const StepTensor& tensor, const StepScalars& scalars, const AdamArgs& adam, int64_t begin, int64_t end) {
+  const float rate = scalars.rate;
   const float beta1 = adam.beta1;
   const float beta2 = adam.beta2;
   const float epsilon = adam.epsilon;
-  return Step(args, gradient, weight, begin, end, [=](int64_t i, float g) {
+  float* const m = tensor.slots[0];
+  float* const v = tensor.slots[1];
+  return Step(tensor, scalars.gradient_scale, begin, end, [=](int64_t i, float g) {
     const float m_new = beta1 * m[i] + (1.0f - beta1) * g;
     const float v_new = beta2 * v[i] + (1.0f - beta2) * (g * g);
     m[i] = m_new;
@@ -81,12 +84,14 @@ StepCounts Adam(const StepArgs& args, const AdamArgs& adam, float rate, const fl
   });
 }
 
-StepCounts AdaMax(const StepArgs& args, const AdamArgs& adam, float rate, const float* gradient, float* m,
-                  float* v, float* weight, int64_t begin, int64_t end) {
+StepCounts AdaMax(const StepTensor& tensor, const StepScalars& scalars, const AdamArgs& adam, int64_t begin, int64_t end) {
+  const float rate = scalars.rate;
   const float beta1 = adam.beta1;
   const float beta2 = adam.beta2;
   const float epsilon = adam.epsilon;
-  return Step(args, gradient, weight, begin, end, [=](int64_t i, float g) {
+  float* const m = tensor.slots[0];
+  float* const v = tensor.slots[1];
+  return Step(tensor, scalars.gradient_scale, begin, end, [=](int64_t i, float g) {
     const float m_new = beta1 * m[i] + (1.0f - beta1) * g;
     const float decayed = beta2 * v[i];
     const float size = std::fabs(g);
@@ -115,63 +120,70 @@ HWY_EXPORT(Adam);
 HWY_EXPORT(AdaMax);
 HWY_EXPORT(Signs);
 
-// Calls range(begin, end) on pieces of the weight, each followed by its signs while it is in the cache. The counts are
-// sums of integers: in any order.
+// Calls range(tensor, begin, end) on pieces of the weights, each followed by its signs while it is in the cache. The counts
+// are sums of integers: in any order.
 template <typename Range>
-void StepInParallel(ExecContext& context, const StepArgs& args, const float* weight, int64_t count, StepCounts* counts,
-                    const Range& range) {
-  std::atomic<int64_t> sign_flips = 0;
-  std::atomic<int64_t> at_clip = 0;
-  const auto step = [&](int64_t begin, int64_t end) {
-    const StepCounts part = range(begin, end);
-    sign_flips += part.sign_flips;
-    at_clip += part.at_clip;
-  };
-  const BitMatrixView& signs = args.signs;
-  if (signs.words == nullptr) {
-    ParallelFor(context.threads(), count, kGrain, step);
-  } else {
-    BITGRAD_DCHECK(signs.rows * signs.cols == count);
-    ForEachBitSegment(context.threads(), signs.rows, signs.cols, [&](const BitSegment& s) {
-      const int64_t first = s.row * signs.cols;
-      step(first + s.begin, first + s.end);
-      HWY_DYNAMIC_DISPATCH(Signs)(weight + first + s.begin, s.size(), s.words, signs.row(s.row) + s.word());
-    });
+void StepInParallel(ExecContext& context, const StepScalars& scalars, absl::Span<const StepTensor> tensors,
+                    StepCounts* counts, const Range& range) {
+  if (scalars.failed != 0) return;
+  for (const StepTensor& tensor : tensors) {
+    std::atomic<int64_t> sign_flips = 0;
+    std::atomic<int64_t> at_clip = 0;
+    const auto step = [&](int64_t begin, int64_t end) {
+      const StepCounts part = range(tensor, begin, end);
+      sign_flips += part.sign_flips;
+      at_clip += part.at_clip;
+    };
+    const BitMatrixView& signs = tensor.signs;
+    if (signs.words == nullptr) {
+      ParallelFor(context.threads(), tensor.count, kGrain, step);
+    } else {
+      BITGRAD_DCHECK(signs.rows * signs.cols == tensor.count && signs.ones == nullptr);
+      ForEachBitSegment(context.threads(), signs.rows, signs.cols, [&](const BitSegment& s) {
+        const int64_t first = s.row * signs.cols;
+        step(first + s.begin, first + s.end);
+        HWY_DYNAMIC_DISPATCH(Signs)(tensor.weight + first + s.begin, s.size(), s.words, signs.row(s.row) + s.word());
+      });
+    }
+    *counts++ = {sign_flips, at_clip};
   }
-  *counts = {sign_flips, at_clip};
 }
 
 }  // namespace
 
-void SgdStep(ExecContext& context, const StepArgs& args, float momentum, bool nesterov,
-             const float* gradient, float* velocity, float* weight, int64_t count,
-             StepCounts* counts) {
-  BITGRAD_DCHECK(velocity != nullptr || momentum == 0.0f || count == 0);
-  StepInParallel(context, args, weight, count, counts, [&](int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(Sgd)(args, momentum, nesterov, gradient, velocity, weight, begin, end);
+void PrepareStep(ExecContext& /*context*/, const double* squares, const float* loss, double max_norm,
+                 absl::Span<const StepTensor> tensors, StepScalars* scalars, StepCounts* counts) {
+  double sum = 0;
+  bool finite = loss == nullptr || std::isfinite(*loss);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    sum += squares[i];
+    finite &= std::isfinite(squares[i]);
+    counts[i] = {0, 0};
+  }
+  const double norm = std::sqrt(sum);
+  scalars->gradient_scale = max_norm > 0 && norm > max_norm ? static_cast<float>(max_norm / norm) : 1.0f;
+  if (!finite) scalars->failed = 1;
+}
+
+void SgdStep(ExecContext& context, float momentum, bool nesterov, const StepScalars* scalars,
+             absl::Span<const StepTensor> tensors, StepCounts* counts) {
+  StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
+    BITGRAD_DCHECK(tensor.slots[0] != nullptr || momentum == 0.0f);
+    return HWY_DYNAMIC_DISPATCH(Sgd)(tensor, *scalars, momentum, nesterov, begin, end);
   });
 }
 
-void AdamStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam,
-              const float* gradient, float* m, float* v, float* weight, int64_t count,
+void AdamStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
               StepCounts* counts) {
-  BITGRAD_DCHECK(adam.t >= 1);
-  const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
-  const double correction2 = 1.0 - std::pow(static_cast<double>(adam.beta2), adam.t);
-  const float rate = static_cast<float>(args.learning_rate * std::sqrt(correction2) / correction1);
-  StepInParallel(context, args, weight, count, counts, [&](int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(Adam)(args, adam, rate, gradient, m, v, weight, begin, end);
+  StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
+    return HWY_DYNAMIC_DISPATCH(Adam)(tensor, *scalars, adam, begin, end);
   });
 }
 
-void AdaMaxStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam,
-                const float* gradient, float* m, float* v, float* weight, int64_t count,
-                StepCounts* counts) {
-  BITGRAD_DCHECK(adam.t >= 1);
-  const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
-  const float rate = static_cast<float>(args.learning_rate / correction1);
-  StepInParallel(context, args, weight, count, counts, [&](int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(AdaMax)(args, adam, rate, gradient, m, v, weight, begin, end);
+void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+                absl::Span<const StepTensor> tensors, StepCounts* counts) {
+  StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
+    return HWY_DYNAMIC_DISPATCH(AdaMax)(tensor, *scalars, adam, begin, end);
   });
 }
 

@@ -77,10 +77,12 @@ void SumAll(ExecContext& context, const float* x, int64_t count, float scale, fl
       }));
 }
 
-void AddSumOfSquares(ExecContext& context, const float* x, int64_t count, double* y) {
-  *y += SumOverBlocks(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(SumOfSquares)(x + begin, end - begin);
-  });
+void SumsOfSquares(ExecContext& context, absl::Span<const absl::Span<const float>> arrays, double* y) {
+  for (const absl::Span<const float> x : arrays) {
+    *y++ = SumOverBlocks(context.threads(), static_cast<int64_t>(x.size()), kGrain, [&](int64_t begin, int64_t end) {
+      return HWY_DYNAMIC_DISPATCH(SumOfSquares)(x.data() + begin, end - begin);
+    });
+  }
 }
 
 }  // namespace bitgrad::cpu

@@ -3,7 +3,9 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "ops/cuda/cuda_graph.h"
 #include "ops/cuda/cuda_status.h"
+#include "ops/cuda/cuda_transfers.h"
 
 namespace bitgrad {
 
@@ -44,22 +46,47 @@ void CudaStream::Copy(void* to, const void* from, size_t bytes) {
   Keep(CudaStatus(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "cudaMemcpyAsync"));
 }
 
+bool CudaStream::MayTransfer() {
+  if (recording_) Keep(absl::InternalError("device 'cuda': work that is recorded copies to or from the host, or waits"));
+  return !recording_;
+}
+
 // Callers give pageable memory, which cudaMemcpyAsync has read when it returns.
 void CudaStream::Upload(void* device, const void* host, size_t bytes) {
-  if (bytes == 0) return;
+  if (bytes == 0 || !MayTransfer()) return;
   Keep(CudaStatus(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync to the GPU"));
 }
 
 void CudaStream::Download(void* host, const void* device, size_t bytes) {
-  if (bytes > 0) {
+  if (bytes > 0 && MayTransfer()) {
     Keep(CudaStatus(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync from the GPU"));
   }
   Synchronize().IgnoreError();
 }
 
 absl::Status CudaStream::Synchronize() {
-  Keep(CudaStatus(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"));
+  if (MayTransfer()) Keep(CudaStatus(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"));
   return status_;
+}
+
+absl::Status CudaStream::BeginRecording() {
+  // Relaxed: the pool may have to ask for memory.
+  BITGRAD_RETURN_IF_CUDA_ERROR(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed));
+  recording_ = true;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<DeviceStream::Recording>> CudaStream::EndRecording() {
+  recording_ = false;
+  return EndCapture(*this, stream_);
+}
+
+absl::StatusOr<std::unique_ptr<DeviceStream::Feed>> CudaStream::NewFeed(void* block, size_t bytes) {
+  return NewCudaFeed(*this, stream_, block, bytes);
+}
+
+absl::StatusOr<std::unique_ptr<DeviceStream::Readback>> CudaStream::NewReadback(const void* block, size_t bytes) {
+  return NewCudaReadback(*this, stream_, block, bytes);
 }
 
 }  // namespace bitgrad

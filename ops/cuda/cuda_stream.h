@@ -30,14 +30,23 @@ class CudaStream final : public DeviceStream {
   void Download(void* host, const void* device, size_t bytes) override;
   absl::Status Synchronize() override;
   void* handle() override { return stream_; }
+  absl::Status BeginRecording() override;
+  absl::StatusOr<std::unique_ptr<Recording>> EndRecording() override;
+  absl::StatusOr<std::unique_ptr<Feed>> NewFeed(void* block, size_t bytes) override;
+  absl::StatusOr<std::unique_ptr<Readback>> NewReadback(const void* block, size_t bytes) override;
 
- private:
-  explicit CudaStream(cudaStream_t stream) : stream_(stream) {}
+  // Keeps the first error, for Synchronize().
   void Keep(absl::Status status) {
     if (status_.ok()) status_ = status;
   }
 
+ private:
+  explicit CudaStream(cudaStream_t stream) : stream_(stream) {}
+  // Whether the host may copy or wait now; keeps an error where it may not.
+  bool MayTransfer();
+
   cudaStream_t stream_;
+  bool recording_ = false;
   absl::Status status_;
 };
 

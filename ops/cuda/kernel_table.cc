@@ -54,7 +54,7 @@ Kernels MakeKernels() {
   kernels.sum_all.function = SumAll;
   kernels.mean_abs_rows.function = MeanAbsRows;
   kernels.mean_abs_rows_backward.function = MeanAbsRowsBackward;
-  kernels.add_sum_of_squares.function = AddSumOfSquares;
+  kernels.sums_of_squares.function = SumsOfSquares;
   kernels.batch_norm_statistics.function = BatchNormStatistics;
   kernels.batch_norm_train_backward.function = BatchNormTrainBackward;
   kernels.batch_norm_update_running.function = BatchNormUpdateRunning;
@@ -68,6 +68,7 @@ Kernels MakeKernels() {
   kernels.squared_error_forward.function = SquaredErrorForward;
   kernels.squared_error_backward.function = SquaredErrorBackward;
   kernels.count_errors.function = CountErrors;
+  kernels.prepare_step.function = PrepareStep;
   kernels.sgd_step.function = SgdStep;
   kernels.adam_step.function = AdamStep;
   kernels.adamax_step.function = AdaMaxStep;

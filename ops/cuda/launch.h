@@ -40,8 +40,9 @@ inline LaunchShape OverElements(int64_t count) {
 
 template <typename... P, typename... A>
 void Launch(ExecContext&, const char* name, void (*kernel)(P...), const LaunchShape& shape, A&&... args) {
-  cuda_emulator::Run(name, shape.blocks, shape.threads, shape.shared_bytes,
-                     [kernel, ... copies = static_cast<P>(args)] { kernel(copies...); });
+  cuda_emulator::Enqueue([=, ... copies = static_cast<P>(args)] {
+    cuda_emulator::Run(name, shape.blocks, shape.threads, shape.shared_bytes, [&] { kernel(copies...); });
+  });
 }
 
 #else

@@ -1,8 +1,9 @@
-// One pass over a parameter: 12 (SGD) to 28 (Adam) bytes per element, which memory limits, and an eighth of a byte of
-// signs.
+// One pass over all parameters: 12 (SGD) to 28 (Adam) bytes per element, which memory limits, and an eighth of a byte of signs.
 //
-// A warp takes 128 neighbours of a row, a lane every 32nd of them: four loads of each array are in flight per thread,
-// and four ballots are the 16 bytes of their signs, at any number of columns. Without signs the parameter is one row.
+// All parameters are one launch: their table travels as the kernel's argument, and a block finds its parameter in it. A block takes
+// kUnitsPerBlock pieces of 128 elements of a row, a warp one after another, a lane every 32nd element: four loads of each
+// array are in flight per thread, and four ballots are the 16 bytes of a piece's signs, at any number of columns. Without signs
+// a parameter is one row.
 
 #include <algorithm>
 #include <cmath>
@@ -20,163 +21,243 @@ namespace {
 
 constexpr int kWords = 4;  // of 32 elements
 constexpr int64_t kPiece = 32 * kWords;
+constexpr int64_t kUnitsPerBlock = 8 * kWarpsPerBlock;
+
+// A parameter as kernels see it.
+struct Entry {
+  const float* gradient;
+  float* weight;
+  float* slots[2];
+  int64_t rows, cols;
+  BitMatrixView signs;
+  float weight_decay, weight_scale, clip;
+  int32_t first_block;
+
+  int64_t pieces_per_row() const {
+    return signs.words != nullptr ? BitMatrix::WordsPerRow(cols) * 64 / kPiece : (cols + kPiece - 1) / kPiece;
+  }
+};
+
+// As many as the 4 KiB of a kernel's arguments hold; a model with more parameters takes more launches.
+constexpr int kMostEntries = 32;
+struct Table {
+  Entry entries[kMostEntries];
+  int32_t count = 0;
+  int32_t blocks = 0;
+};
+static_assert(sizeof(Table) <= 4096 - 64);
 
 // The optimizers' own parts. Each loads what it keeps of an element, and turns the gradient into a step.
 struct PlainSgd {
-  float lr;
   struct State {};
-  __device__ State Load(int64_t) const { return {}; }
-  __device__ float Step(int64_t, float g, State) const { return -lr * g; }
+  __device__ State Load(const Entry&, int64_t) const { return {}; }
+  __device__ float Step(const Entry&, int64_t, float rate, float g, State) const { return -rate * g; }
 };
 
 struct MomentumSgd {
-  float lr, momentum;
+  float momentum;
   bool nesterov;
-  float* velocity;
   struct State {
     float v;
   };
-  __device__ State Load(int64_t i) const { return {velocity[i]}; }
-  __device__ float Step(int64_t i, float g, State old) const {
-    const float v = momentum * old.v - lr * g;
-    velocity[i] = v;
-    return nesterov ? momentum * v - lr * g : v;
+  __device__ State Load(const Entry& entry, int64_t i) const { return {entry.slots[0][i]}; }
+  __device__ float Step(const Entry& entry, int64_t i, float rate, float g, State old) const {
+    const float v = momentum * old.v - rate * g;
+    entry.slots[0][i] = v;
+    return nesterov ? momentum * v - rate * g : v;
   }
 };
 
-struct Adam {
-  float beta1, beta2, epsilon, rate;
-  float* m;
-  float* v;
+struct TwoSlots {
   struct State {
     float m, v;
   };
-  __device__ State Load(int64_t i) const { return {m[i], v[i]}; }
-  __device__ float Step(int64_t i, float g, State old) const {
-    const float m_new = beta1 * old.m + (1.0f - beta1) * g;
-    const float v_new = beta2 * old.v + (1.0f - beta2) * (g * g);
-    m[i] = m_new;
-    v[i] = v_new;
-    return -rate * m_new / (sqrtf(v_new) + epsilon);
+  __device__ State Load(const Entry& entry, int64_t i) const { return {entry.slots[0][i], entry.slots[1][i]}; }
+  __device__ static void Keep(const Entry& entry, int64_t i, float m, float v) {
+    entry.slots[0][i] = m;
+    entry.slots[1][i] = v;
   }
 };
 
-struct AdaMax {
-  float beta1, beta2, epsilon, rate;
-  float* m;
-  float* v;
-  struct State {
-    float m, v;
-  };
-  __device__ State Load(int64_t i) const { return {m[i], v[i]}; }
-  __device__ float Step(int64_t i, float g, State old) const {
-    const float m_new = beta1 * old.m + (1.0f - beta1) * g;
-    const float decayed = beta2 * old.v;
+struct Adam : TwoSlots {
+  AdamArgs args;
+  explicit Adam(const AdamArgs& args) : args(args) {}
+  __device__ float Step(const Entry& entry, int64_t i, float rate, float g, State old) const {
+    const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
+    const float v = args.beta2 * old.v + (1.0f - args.beta2) * (g * g);
+    Keep(entry, i, m, v);
+    return -rate * m / (sqrtf(v) + args.epsilon);
+  }
+};
+
+struct AdaMax : TwoSlots {
+  AdamArgs args;
+  explicit AdaMax(const AdamArgs& args) : args(args) {}
+  __device__ float Step(const Entry& entry, int64_t i, float rate, float g, State old) const {
+    const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
+    const float decayed = args.beta2 * old.v;
     const float size = fabsf(g);
-    const float v_new = size <= decayed ? decayed : size;  // NaN in g stays visible.
-    m[i] = m_new;
-    v[i] = v_new;
-    return -rate * m_new / (v_new + epsilon);
+    const float v = size <= decayed ? decayed : size;  // NaN in g stays visible.
+    Keep(entry, i, m, v);
+    return -rate * m / (v + args.epsilon);
   }
 };
 
 template <typename Optimizer>
-__global__ void StepKernel(StepArgs args, Optimizer optimizer, const float* gradient, float* weight, int64_t rows,
-                           int64_t cols, int64_t pieces_per_row, unsigned long long* counts) {
+__global__ void StepKernel(const __grid_constant__ Table table, Optimizer optimizer, const StepScalars* scalars,
+                           unsigned long long* counts) {
+  const StepScalars shared = *scalars;
+  if (shared.failed != 0) return;
+  int index = 0;
+  while (index + 1 < table.count && static_cast<int32_t>(blockIdx.x) >= table.entries[index + 1].first_block) ++index;
+  const Entry& entry = table.entries[index];
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const bool clips = args.clip != std::numeric_limits<float>::infinity();
+  const bool clips = entry.clip != std::numeric_limits<float>::infinity();
+  const int64_t pieces = entry.pieces_per_row(), units = entry.rows * pieces;
+  const int64_t first_unit = (static_cast<int64_t>(blockIdx.x) - entry.first_block) * kUnitsPerBlock;
   int64_t flips = 0;
   int64_t at_clip = 0;
-  const int64_t warps = static_cast<int64_t>(gridDim.x) * kWarpsPerBlock;
-  const int64_t first_unit = static_cast<int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / 32;
-  for (int64_t unit = first_unit; unit < rows * pieces_per_row; unit += warps) {
-    const int64_t row = unit / pieces_per_row;
-    const int64_t first = (unit - row * pieces_per_row) * kPiece + lane;
+  for (int64_t unit = first_unit + threadIdx.x / 32; unit < min(first_unit + kUnitsPerBlock, units); unit += kWarpsPerBlock) {
+    const int64_t row = unit / pieces;
+    const int64_t first = (unit - row * pieces) * kPiece + lane;
     float w[kWords], g[kWords];
     typename Optimizer::State state[kWords];
 #pragma unroll
     for (int k = 0; k < kWords; ++k) {
-      const int64_t i = row * cols + first + 32 * k;
-      if (first + 32 * k < cols) {
-        w[k] = weight[i];
-        g[k] = gradient[i];
-        state[k] = optimizer.Load(i);
+      const int64_t i = row * entry.cols + first + 32 * k;
+      if (first + 32 * k < entry.cols) {
+        w[k] = entry.weight[i];
+        g[k] = entry.gradient[i];
+        state[k] = optimizer.Load(entry, i);
       }
     }
     unsigned signs[kWords];
 #pragma unroll
     for (int k = 0; k < kWords; ++k) {
-      const int64_t i = row * cols + first + 32 * k;
+      const int64_t i = row * entry.cols + first + 32 * k;
       bool positive = false;
-      if (first + 32 * k < cols) {
-        const float scaled = args.gradient_scale * g[k] + args.weight_decay * w[k];
-        const float moved = w[k] + args.weight_scale * optimizer.Step(i, scaled, state[k]);
-        const float clipped = moved < -args.clip ? -args.clip : moved > args.clip ? args.clip : moved;
-        weight[i] = clipped;
+      if (first + 32 * k < entry.cols) {
+        const float scaled = shared.gradient_scale * g[k] + entry.weight_decay * w[k];
+        const float moved = w[k] + entry.weight_scale * optimizer.Step(entry, i, shared.rate, scaled, state[k]);
+        const float clipped = moved < -entry.clip ? -entry.clip : moved > entry.clip ? entry.clip : moved;
+        entry.weight[i] = clipped;
         positive = clipped >= 0.0f;
         flips += positive != (w[k] >= 0.0f);
-        at_clip += clips && fabsf(clipped) >= args.clip;
+        at_clip += clips && fabsf(clipped) >= entry.clip;
       }
       signs[k] = __ballot_sync(0xffffffffu, positive);
     }
-    if (args.signs.words != nullptr && lane == 0) {
-      reinterpret_cast<uint4*>(args.signs.row(row))[first / kPiece] =
-          make_uint4(signs[0], signs[1], signs[2], signs[3]);
+    if (entry.signs.words != nullptr && lane == 0) {
+      reinterpret_cast<uint4*>(entry.signs.row(row))[first / kPiece] = make_uint4(signs[0], signs[1], signs[2], signs[3]);
+      if (entry.signs.ones != nullptr) {
+        atomicAdd(&entry.signs.ones[row], __popc(signs[0]) + __popc(signs[1]) + __popc(signs[2]) + __popc(signs[3]));
+      }
     }
   }
   flips = BlockSum(flips);
   at_clip = BlockSum(at_clip);
   if (threadIdx.x == 0) {
-    atomicAdd(&counts[0], static_cast<unsigned long long>(flips));
-    atomicAdd(&counts[1], static_cast<unsigned long long>(at_clip));
+    atomicAdd(&counts[2 * index], static_cast<unsigned long long>(flips));
+    atomicAdd(&counts[2 * index + 1], static_cast<unsigned long long>(at_clip));
+  }
+}
+
+Entry EntryOf(const StepTensor& tensor) {
+  const bool with_signs = tensor.signs.words != nullptr;
+  BITGRAD_DCHECK(!with_signs || tensor.signs.rows * tensor.signs.cols == tensor.count);
+  return {.gradient = tensor.gradient,
+          .weight = tensor.weight,
+          .slots = {tensor.slots[0], tensor.slots[1]},
+          .rows = with_signs ? tensor.signs.rows : 1,
+          .cols = with_signs ? tensor.signs.cols : tensor.count,
+          .signs = tensor.signs,
+          .weight_decay = tensor.weight_decay,
+          .weight_scale = tensor.weight_scale,
+          .clip = tensor.clip,
+          .first_block = 0};
+}
+
+// Calls launch(table, number of its first tensor) for tables of up to kMostEntries tensors.
+template <typename F>
+void ForEachTable(absl::Span<const StepTensor> tensors, const F& launch) {
+  for (size_t first = 0; first < tensors.size(); first += kMostEntries) {
+    Table table;
+    for (const StepTensor& tensor : tensors.subspan(first, kMostEntries)) {
+      Entry& entry = table.entries[table.count++] = EntryOf(tensor);
+      entry.first_block = table.blocks;
+      const int64_t units = entry.rows * entry.pieces_per_row();
+      // An empty one too: a block looks for the last entry that begins at or before it.
+      table.blocks += static_cast<int32_t>(std::max<int64_t>(1, (units + kUnitsPerBlock - 1) / kUnitsPerBlock));
+    }
+    launch(table, static_cast<int64_t>(first));
   }
 }
 
 template <typename Optimizer>
-void LaunchStep(ExecContext& context, const char* name, const StepArgs& args, const Optimizer& optimizer,
-                const float* gradient, float* weight, int64_t count, StepCounts* counts) {
+void LaunchStep(ExecContext& context, const char* name, const Optimizer& optimizer, const StepScalars* scalars,
+                absl::Span<const StepTensor> tensors, StepCounts* counts) {
   static_assert(sizeof(StepCounts) == 2 * sizeof(unsigned long long));
-  const bool with_signs = args.signs.words != nullptr;
-  BITGRAD_DCHECK(!with_signs || args.signs.rows * args.signs.cols == count);
-  context.allocator().Zero(counts, sizeof(*counts));
-  const int64_t rows = with_signs ? args.signs.rows : 1;
-  const int64_t cols = with_signs ? args.signs.cols : count;
-  const int64_t pieces = with_signs ? BitMatrix::WordsPerRow(cols) * 64 / kPiece : (cols + kPiece - 1) / kPiece;
-  if (rows * pieces == 0) return;
-  Launch(context, name, StepKernel<Optimizer>, OverElements(rows * pieces * 32), args, optimizer, gradient, weight,
-         rows, cols, pieces, reinterpret_cast<unsigned long long*>(counts));
+  ForEachTable(tensors, [&](const Table& table, int64_t first) {
+    Launch(context, name, StepKernel<Optimizer>, {dim3(static_cast<unsigned>(table.blocks)), dim3(kThreads)}, table, optimizer,
+           scalars, reinterpret_cast<unsigned long long*>(counts + first));
+  });
+}
+
+// One block; little to do.
+__global__ void PrepareKernel(const double* squares, int64_t count, const float* loss, double max_norm, StepScalars* scalars,
+                              StepCounts* counts) {
+  for (int64_t i = threadIdx.x; i < count; i += kThreads) counts[i] = {0, 0};
+  if (threadIdx.x != 0) return;
+  double sum = 0;
+  bool finite = loss == nullptr || fabsf(*loss) <= std::numeric_limits<float>::max();
+  for (int64_t i = 0; i < count; ++i) {
+    sum += squares[i];
+    finite &= squares[i] <= std::numeric_limits<double>::max();
+  }
+  const double norm = sqrt(sum);
+  scalars->gradient_scale = max_norm > 0 && norm > max_norm ? static_cast<float>(max_norm / norm) : 1.0f;
+  if (!finite) scalars->failed = 1;
+}
+
+// A block per parameter. In a step that fails signs stay, and so do their ones.
+__global__ void ZeroOnesKernel(const __grid_constant__ Table table, const StepScalars* scalars) {
+  const BitMatrixView& signs = table.entries[blockIdx.x].signs;
+  if (signs.ones == nullptr || scalars->failed != 0) return;
+  for (int64_t i = threadIdx.x; i < signs.rows; i += kThreads) signs.ones[i] = 0;
 }
 
 }  // namespace
 
-void SgdStep(ExecContext& context, const StepArgs& args, float momentum, bool nesterov, const float* gradient,
-             float* velocity, float* weight, int64_t count, StepCounts* counts) {
-  BITGRAD_DCHECK(velocity != nullptr || momentum == 0.0f || count == 0);
-  if (velocity == nullptr) {
-    LaunchStep(context, "sgd_step", args, PlainSgd{args.learning_rate}, gradient, weight, count, counts);
+void PrepareStep(ExecContext& context, const double* squares, const float* loss, double max_norm,
+                 absl::Span<const StepTensor> tensors, StepScalars* scalars, StepCounts* counts) {
+  Launch(context, "prepare_step", PrepareKernel, {dim3(1), dim3(kThreads)}, squares, static_cast<int64_t>(tensors.size()), loss,
+         max_norm, scalars, counts);
+  ForEachTable(tensors, [&](const Table& table, int64_t) {
+    const bool any = std::any_of(table.entries, table.entries + table.count,
+                                 [](const Entry& entry) { return entry.signs.ones != nullptr; });
+    if (!any) return;
+    Launch(context, "prepare_step", ZeroOnesKernel, {dim3(static_cast<unsigned>(table.count)), dim3(kThreads)}, table,
+           static_cast<const StepScalars*>(scalars));
+  });
+}
+
+void SgdStep(ExecContext& context, float momentum, bool nesterov, const StepScalars* scalars,
+             absl::Span<const StepTensor> tensors, StepCounts* counts) {
+  if (momentum == 0.0f) {
+    LaunchStep(context, "sgd_step", PlainSgd(), scalars, tensors, counts);
   } else {
-    LaunchStep(context, "sgd_step", args, MomentumSgd{args.learning_rate, momentum, nesterov, velocity}, gradient,
-               weight, count, counts);
+    LaunchStep(context, "sgd_step", MomentumSgd{momentum, nesterov}, scalars, tensors, counts);
   }
 }
 
-void AdamStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam, const float* gradient, float* m,
-              float* v, float* weight, int64_t count, StepCounts* counts) {
-  BITGRAD_DCHECK(adam.t >= 1);
-  const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
-  const double correction2 = 1.0 - std::pow(static_cast<double>(adam.beta2), adam.t);
-  const float rate = static_cast<float>(args.learning_rate * std::sqrt(correction2) / correction1);
-  LaunchStep(context, "adam_step", args, Adam{adam.beta1, adam.beta2, adam.epsilon, rate, m, v}, gradient, weight,
-             count, counts);
+void AdamStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
+              StepCounts* counts) {
+  LaunchStep(context, "adam_step", Adam(adam), scalars, tensors, counts);
 }
 
-void AdaMaxStep(ExecContext& context, const StepArgs& args, const AdamArgs& adam, const float* gradient, float* m,
-                float* v, float* weight, int64_t count, StepCounts* counts) {
-  BITGRAD_DCHECK(adam.t >= 1);
-  const double correction1 = 1.0 - std::pow(static_cast<double>(adam.beta1), adam.t);
-  const float rate = static_cast<float>(args.learning_rate / correction1);
-  LaunchStep(context, "adamax_step", args, AdaMax{adam.beta1, adam.beta2, adam.epsilon, rate, m, v}, gradient, weight,
-             count, counts);
+void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+                absl::Span<const StepTensor> tensors, StepCounts* counts) {
+  LaunchStep(context, "adamax_step", AdaMax(adam), scalars, tensors, counts);
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

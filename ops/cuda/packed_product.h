@@ -31,13 +31,15 @@ void PackedProduct(ExecContext& context, const char* name, const ConstBitMatrixV
   SetPairs(1, 1, problem);
   const Scratch<int32_t> ones(context, a.rows + b.rows);
   SumBitRows(context, problem.a, 1, problem.row_bytes, ones.data());
-  SumBitRows(context, problem.b, 1, problem.row_bytes, ones.data() + a.rows);
+  // The optimizer counts those of weights while it makes them.
+  const int32_t* const ones_of_b = b.ones != nullptr ? b.ones : ones.data() + a.rows;
+  if (b.ones == nullptr) SumBitRows(context, problem.b, 1, problem.row_bytes, ones.data() + a.rows);
   const auto epilogue = epilogue_of(DotTerms{.scale = 4,
                                              .row_factor = -2,
                                              .column_factor = -2,
                                              .constant = static_cast<int32_t>(a.cols),
                                              .row_sums = ones.data(),
-                                             .column_sums = ones.data() + a.rows});
+                                             .column_sums = ones_of_b});
   if (UsesWgmma(problem, cols)) {
     WgmmaGemm(context, name, problem, cols, epilogue);
   } else {

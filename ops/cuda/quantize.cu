@@ -19,7 +19,8 @@ namespace {
 // y[i, j] = Code(x[i, j]), times the scale where kScaled. y may be x.
 template <typename Q, bool kScaled>
 __global__ void QuantizeKernel(QuantizerArgs args, ConstMatrixView<float> x, bool whole_x, RowStatistic statistic,
-                               RngStream rng, MatrixView<float> y, bool whole_y) {
+                               RngStream given_rng, MatrixView<float> y, bool whole_y) {
+  const RngStream rng = StepOnDevice(given_rng);
   ForEachQuad(x.rows, x.cols, [&](const Quad& quad) {
     FourOf<float> four = LoadQuad(x, quad, whole_x);
     RngBlock random = {};

@@ -33,8 +33,9 @@ __device__ void DrawPiece(const RngStream& rng, uint64_t first, float* u) {
 
 // window: no words for none.
 template <typename Q>
-__global__ void QuantizeBitsKernel(QuantizerArgs args, ConstMatrixView<float> x, RowStatistic statistic, RngStream rng,
-                                   BitMatrixView bits, BitMatrixView window) {
+__global__ void QuantizeBitsKernel(QuantizerArgs args, ConstMatrixView<float> x, RowStatistic statistic,
+                                   RngStream given_rng, BitMatrixView bits, BitMatrixView window) {
+  const RngStream rng = StepOnDevice(given_rng);
   __shared__ float uniforms[kThreads / 32][kPiece + 4];
   const int lane = threadIdx.x % 32;
   [[maybe_unused]] float* const u = uniforms[threadIdx.x / 32];

@@ -47,8 +47,9 @@ __device__ bool IsAligned(const void* p, uintptr_t bytes) { return reinterpret_c
 
 // A block per row.
 template <typename Q>
-__global__ void QuantizeRowsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream rng,
+__global__ void QuantizeRowsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream given_rng,
                                    MatrixView<int8_t> codes, float* scale) {
+  const RngStream rng = StepOnDevice(given_rng);
   __shared__ int largest;
   const int64_t i = blockIdx.x;
   const float* const row = x.row(i);
@@ -110,8 +111,9 @@ __global__ void ColumnMagnitudesKernel(ConstMatrixView<float> x, RowMagnitude* c
 }
 
 template <typename Q>
-__global__ void QuantizeColumnsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream rng,
+__global__ void QuantizeColumnsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream given_rng,
                                       const RowMagnitude* columns, MatrixView<int8_t> codes, float* scale) {
+  const RngStream rng = StepOnDevice(given_rng);
   __shared__ float tile[kTileCols][kTileRows + 1];  // A row is a column of x. One more: lanes write to different banks.
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const int64_t groups = (x.cols + kTileCols - 1) / kTileCols;

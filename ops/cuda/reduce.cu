@@ -41,6 +41,49 @@ __global__ void MeanAbsRowsKernel(ConstMatrixView<float> x, float* y) {
   }
 }
 
+// ---- Sums of squares of several arrays: chunks of them over the grid, then the chunks' sums array by array.
+
+constexpr int64_t kSquaresChunk = 32 * kThreads;
+constexpr int kMostArrays = 64;
+struct ArrayTable {
+  const float* data[kMostArrays];
+  int64_t counts[kMostArrays];
+  int32_t first_chunks[kMostArrays + 1];  // the last one: of all
+  int32_t count = 0;
+};
+static_assert(sizeof(ArrayTable) <= 4096 - 64);
+
+__global__ void SquaresOfChunksKernel(const __grid_constant__ ArrayTable table, double* partials) {
+  const auto chunk = static_cast<int32_t>(blockIdx.x);
+  int array = 0;
+  while (chunk >= table.first_chunks[array + 1]) ++array;
+  const int64_t begin = (chunk - table.first_chunks[array]) * kSquaresChunk;
+  const int64_t size = min(kSquaresChunk, table.counts[array] - begin);
+  const float* const x = table.data[array] + begin;
+  const int64_t fours = reinterpret_cast<uintptr_t>(x) % sizeof(float4) == 0 ? size / 4 : 0;
+  const auto square = [](float v) { return static_cast<double>(v) * v; };
+  double sum = 0;
+#pragma unroll 4
+  for (int64_t i = threadIdx.x; i < fours; i += kThreads) {
+    const float4 v = reinterpret_cast<const float4*>(x)[i];
+    sum += (square(v.x) + square(v.y)) + (square(v.z) + square(v.w));
+  }
+  for (int64_t i = 4 * fours + threadIdx.x; i < size; i += kThreads) sum += square(x[i]);
+  sum = BlockSum(sum);
+  if (threadIdx.x == 0) partials[chunk] = sum;
+}
+
+// A block per array.
+__global__ void SumsOfChunksKernel(const __grid_constant__ ArrayTable table, const double* partials, double* y) {
+  double sum = 0;
+  for (int32_t chunk = table.first_chunks[blockIdx.x] + static_cast<int32_t>(threadIdx.x);
+       chunk < table.first_chunks[blockIdx.x + 1]; chunk += kThreads) {
+    sum += partials[chunk];
+  }
+  sum = BlockSum(sum);
+  if (threadIdx.x == 0) y[blockIdx.x] = sum;
+}
+
 }  // namespace
 
 void SumRows(ExecContext& context, ConstMatrixView<float> x, bool accumulate, float* y) {
@@ -78,11 +121,26 @@ void MeanAbsRowsBackward(ExecContext& context, ConstMatrixView<float> x, const f
   });
 }
 
-void AddSumOfSquares(ExecContext& context, const float* x, int64_t count, double* y) {
-  SumOverGrid(
-      context, "add_sum_of_squares", SumBlocks(count),
-      [=] __device__() { return SumOfElements(x, count, [](float v) { return static_cast<double>(v) * v; }); },
-      [=] __device__(double sum) { *y += sum; });
+void SumsOfSquares(ExecContext& context, absl::Span<const absl::Span<const float>> arrays, double* y) {
+  for (size_t first = 0; first < arrays.size(); first += kMostArrays) {
+    ArrayTable table;
+    int64_t chunks = 0;
+    for (const absl::Span<const float> array : arrays.subspan(first, kMostArrays)) {
+      const auto size = static_cast<int64_t>(array.size());
+      table.data[table.count] = array.data();
+      table.counts[table.count] = size;
+      table.first_chunks[table.count++] = static_cast<int32_t>(chunks);
+      chunks += (size + kSquaresChunk - 1) / kSquaresChunk;
+    }
+    table.first_chunks[table.count] = static_cast<int32_t>(chunks);
+    const Scratch<double> partials(context, chunks);
+    if (chunks > 0) {
+      Launch(context, "sums_of_squares", SquaresOfChunksKernel, {dim3(static_cast<unsigned>(chunks)), dim3(kThreads)}, table,
+             partials.data());
+    }
+    Launch(context, "sums_of_squares", SumsOfChunksKernel, {dim3(static_cast<unsigned>(table.count)), dim3(kThreads)}, table,
+           static_cast<const double*>(partials.data()), y + first);
+  }
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -77,7 +77,7 @@ struct Kernels {
   Kernel<SumAll> sum_all{"sum_all"};
   Kernel<MeanAbsRows> mean_abs_rows{"mean_abs_rows"};
   Kernel<MeanAbsRowsBackward> mean_abs_rows_backward{"mean_abs_rows_backward"};
-  Kernel<AddSumOfSquares> add_sum_of_squares{"add_sum_of_squares"};
+  Kernel<SumsOfSquares> sums_of_squares{"sums_of_squares"};
 
   Kernel<BatchNormStatistics> batch_norm_statistics{"batch_norm_statistics"};
   Kernel<BatchNormTrainBackward> batch_norm_train_backward{"batch_norm_train_backward"};
@@ -96,6 +96,7 @@ struct Kernels {
   Kernel<SquaredErrorBackward> squared_error_backward{"squared_error_backward"};
   Kernel<CountErrors> count_errors{"count_errors"};
 
+  Kernel<PrepareStep> prepare_step{"prepare_step"};
   Kernel<SgdStep> sgd_step{"sgd_step"};
   Kernel<AdamStep> adam_step{"adam_step"};
   Kernel<AdaMaxStep> adamax_step{"adamax_step"};

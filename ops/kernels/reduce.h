@@ -3,6 +3,7 @@
 #ifndef BITGRAD_OPS_KERNELS_REDUCE_H_
 #define BITGRAD_OPS_KERNELS_REDUCE_H_
 
+#include "absl/types/span.h"
 #include "core/exec_context.h"
 #include "core/view.h"
 
@@ -19,8 +20,8 @@ using MeanAbsRows = void(ExecContext& context, ConstMatrixView<float> x, float* 
 // dx[i, j] = x[i, j] >= 0 ? dy[i] / n : -dy[i] / n.   x, dx [m, n], dy [m]. REQUIRES: n > 0.
 using MeanAbsRowsBackward = void(ExecContext& context, ConstMatrixView<float> x, const float* dy, MatrixView<float> dx);
 
-// *y += sum_i x[i]^2, y a double on the device: the global gradient norm is its root over all parameters.
-using AddSumOfSquares = void(ExecContext& context, const float* x, int64_t count, double* y);
+// y[i] = sum of the squares of arrays[i], doubles on the device: the global gradient norm is the root of their sum.
+using SumsOfSquares = void(ExecContext& context, absl::Span<const absl::Span<const float>> arrays, double* y);
 
 }  // namespace bitgrad
 

@@ -5,10 +5,31 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "ops/kernels/optimizer_step.h"
 
 namespace bitgrad::reference {
+
+// What is in StepScalars and StepTensor.
+struct StepArgs {
+  float rate = 0.1f;
+  float gradient_scale = 1;
+  float weight_decay = 0;
+  float weight_scale = 1;
+  float clip = std::numeric_limits<float>::infinity();
+
+  StepScalars scalars() const { return {.rate = rate, .gradient_scale = gradient_scale, .failed = 0}; }
+  StepTensor Tensor(const float* gradient, float* weight, float* slot0, float* slot1, int64_t count) const {
+    return {.gradient = gradient,
+            .weight = weight,
+            .slots = {slot0, slot1},
+            .count = count,
+            .weight_decay = weight_decay,
+            .weight_scale = weight_scale,
+            .clip = clip};
+  }
+};
 
 struct StepElement {
   double weight;
@@ -27,7 +48,7 @@ inline double Moved(const StepArgs& args, double w, double step) {
 
 inline StepElement Sgd(const StepArgs& args, double momentum, bool nesterov, double g, double velocity,
                        double w) {
-  const double scaled = args.learning_rate * ScaledGradient(args, g, w);
+  const double scaled = args.rate * ScaledGradient(args, g, w);
   const double v = momentum * velocity - scaled;
   return {Moved(args, w, nesterov ? momentum * v - scaled : v), v};
 }
@@ -37,8 +58,7 @@ inline StepElement Adam(const StepArgs& args, const AdamArgs& adam, double g, do
   const double b1 = adam.beta1, b2 = adam.beta2;
   const double m_new = b1 * m + (1 - b1) * gradient;
   const double v_new = b2 * v + (1 - b2) * gradient * gradient;
-  const double rate = args.learning_rate * std::sqrt(1 - std::pow(b2, adam.t)) / (1 - std::pow(b1, adam.t));
-  return {Moved(args, w, -rate * m_new / (std::sqrt(v_new) + adam.epsilon)), m_new, v_new};
+  return {Moved(args, w, -double{args.rate} * m_new / (std::sqrt(v_new) + adam.epsilon)), m_new, v_new};
 }
 
 inline StepElement AdaMax(const StepArgs& args, const AdamArgs& adam, double g, double m, double v, double w) {
@@ -46,8 +66,7 @@ inline StepElement AdaMax(const StepArgs& args, const AdamArgs& adam, double g, 
   const double b1 = adam.beta1, b2 = adam.beta2;
   const double m_new = b1 * m + (1 - b1) * gradient;
   const double v_new = std::max(b2 * v, std::fabs(gradient));
-  const double rate = args.learning_rate / (1 - std::pow(b1, adam.t));
-  return {Moved(args, w, -rate * m_new / (v_new + adam.epsilon)), m_new, v_new};
+  return {Moved(args, w, -double{args.rate} * m_new / (v_new + adam.epsilon)), m_new, v_new};
 }
 
 }  // namespace bitgrad::reference

@@ -207,6 +207,28 @@ void Run(const char* kernel, dim3 grid, dim3 threads, size_t shared_bytes, const
   }
 }
 
+namespace {
+Recording recording;
+bool is_recording = false;
+}  // namespace
+
+void Enqueue(std::function<void()> work) {
+  if (is_recording) {
+    recording.push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+void BeginRecording() {
+  BITGRAD_CHECK(!is_recording);
+  is_recording = true;
+}
+Recording EndRecording() {
+  is_recording = false;
+  return std::exchange(recording, {});
+}
+bool IsRecording() { return is_recording; }
+
 unsigned char* DynamicShared() { return shared_memory; }
 int ThreadInBlock() { return block.current; }
 uint64_t* WarpSlots() { return block.warp_slots.data() + block.current / warpSize * warpSize; }

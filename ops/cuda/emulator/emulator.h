@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace bitgrad::cuda_emulator {
 
@@ -24,6 +25,13 @@ struct dim3 {
 // Of the thread that runs now.
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 inline constexpr int warpSize = 32;
+
+// The device's queue: runs `work` now; while a recording is made, keeps it instead.
+void Enqueue(std::function<void()> work);
+using Recording = std::vector<std::function<void()>>;
+void BeginRecording();
+Recording EndRecording();
+bool IsRecording();
 
 // Calls `thread` once per thread of the grid. Ends the process where threads wait for each other for ever.
 void Run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& thread);

@@ -14,9 +14,11 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-constexpr StepArgs kSteps[] = {
-    {.learning_rate = 0.1f, .gradient_scale = 1, .weight_decay = 0, .weight_scale = 1, .clip = kInfinity},
-    {.learning_rate = 0.5f, .gradient_scale = 0.5f, .weight_decay = 0.01f, .weight_scale = 3, .clip = 1},
+using reference::StepArgs;
+
+const StepArgs kSteps[] = {
+    {.rate = 0.1f},
+    {.rate = 0.5f, .gradient_scale = 0.5f, .weight_decay = 0.01f, .weight_scale = 3, .clip = 1},
 };
 
 // All that a step reads and writes.
@@ -36,9 +38,9 @@ struct State {
 
 class OptimizerStepTest : public CpuKernelTest {
  protected:
-  // Runs step(context, gradient, state, count) and compares with reference(g, first, second, w) of each element.
+  // Runs step(context, scalars, tensor, counts), with as many slots as it takes, and compares with reference(g, first, second, w) of each element.
   template <typename Step, typename Reference>
-  void Check(uint64_t seed, const StepArgs& args, const Step& step, const Reference& reference) {
+  void Check(uint64_t seed, const StepArgs& args, int slots, const Step& step, const Reference& reference) {
     Random random(seed);
     BITGRAD_TRACE_SEED(random);
     for (int64_t count : VectorSizes()) {
@@ -49,7 +51,10 @@ class OptimizerStepTest : public CpuKernelTest {
       State after;
       OnOneAndTwoThreads([&](ExecContext& context) {
         after = before;
-        step(context, gradient.data(), after, count);
+        const StepScalars scalars = args.scalars();
+        const StepTensor tensor = args.Tensor(gradient.data(), after.weight.data(), slots > 0 ? after.first.data() : nullptr,
+                                              slots > 1 ? after.second.data() : nullptr, count);
+        step(context, &scalars, absl::MakeConstSpan(&tensor, 1), &after.counts);
         return after.All();
       });
       StepCounts counts = {0, 0};
@@ -77,19 +82,18 @@ class OptimizerStepTest : public CpuKernelTest {
 TEST_P(OptimizerStepTest, Sgd) {
   for (const StepArgs& args : kSteps) {
     Check(
-        1, args,
-        [&](ExecContext& context, const float* g, State& s, int64_t count) {
-          kernels_.sgd_step(context, args, 0.0f, false, g, nullptr, s.weight.data(), count, &s.counts);
+        1, args, 0,
+        [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
+          kernels_.sgd_step(context, 0.0f, false, scalars, tensors, counts);
         },
         [&](double g, double first, double second, double w) {
           return reference::StepElement{reference::Sgd(args, 0, false, g, 0, w).weight, first, second};
         });
     for (bool nesterov : {false, true}) {
       Check(
-          2, args,
-          [&](ExecContext& context, const float* g, State& s, int64_t count) {
-            kernels_.sgd_step(context, args, 0.9f, nesterov, g, s.first.data(), s.weight.data(), count,
-                              &s.counts);
+          2, args, 1,
+          [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
+            kernels_.sgd_step(context, 0.9f, nesterov, scalars, tensors, counts);
           },
           [&](double g, double first, double second, double w) {
             auto expected = reference::Sgd(args, 0.9f, nesterov, g, first, w);
@@ -100,61 +104,111 @@ TEST_P(OptimizerStepTest, Sgd) {
   }
 }
 
+constexpr AdamArgs kAdam = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f};
+
 TEST_P(OptimizerStepTest, Adam) {
   for (const StepArgs& args : kSteps) {
-    for (int64_t t : {1, 2, 1000, 10'000'000}) {
-      const AdamArgs adam = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .t = t};
-      SCOPED_TRACE(testing::Message() << "t " << t);
-      Check(
-          3, args,
-          [&](ExecContext& context, const float* g, State& s, int64_t count) {
-            kernels_.adam_step(context, args, adam, g, s.first.data(), s.second.data(),
-                               s.weight.data(), count, &s.counts);
-          },
-          [&](double g, double first, double second, double w) {
-            return reference::Adam(args, adam, g, first, second, w);
-          });
-    }
+    Check(
+        3, args, 2,
+        [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
+          kernels_.adam_step(context, kAdam, scalars, tensors, counts);
+        },
+        [&](double g, double first, double second, double w) {
+          return reference::Adam(args, kAdam, g, first, second, w);
+        });
   }
 }
 
 TEST_P(OptimizerStepTest, AdaMax) {
   for (const StepArgs& args : kSteps) {
-    const AdamArgs adam = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .t = 1000};
     Check(
-        4, args,
-        [&](ExecContext& context, const float* g, State& s, int64_t count) {
-          kernels_.adamax_step(context, args, adam, g, s.first.data(), s.second.data(),
-                               s.weight.data(), count, &s.counts);
+        4, args, 2,
+        [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
+          kernels_.adamax_step(context, kAdam, scalars, tensors, counts);
         },
         [&](double g, double first, double second, double w) {
-          return reference::AdaMax(args, adam, g, first, second, w);
+          return reference::AdaMax(args, kAdam, g, first, second, w);
         });
   }
 }
 
 TEST_P(OptimizerStepTest, NanIsKept) {
-  const StepArgs args = {.learning_rate = 1, .gradient_scale = 1, .weight_decay = 0, .weight_scale = 1, .clip = 1};
+  const StepArgs args = {.rate = 1, .clip = 1};
+  const StepScalars scalars = args.scalars();
   const std::vector<float> g(20, std::numeric_limits<float>::quiet_NaN());
   std::vector<float> w(20, 0.5f), m(20), v(20);
   StepCounts counts;
-  kernels_.sgd_step(one_, args, 0.0f, false, g.data(), nullptr, w.data(), 20, &counts);
+  kernels_.sgd_step(one_, 0.0f, false, &scalars, {args.Tensor(g.data(), w.data(), nullptr, nullptr, 20)}, &counts);
   for (float value : w) EXPECT_TRUE(std::isnan(value));
   w.assign(20, 0.5f);
-  kernels_.adamax_step(one_, args, {.beta1 = 0.9f, .beta2 = 0.9f, .epsilon = 1e-8f, .t = 1}, g.data(),
-                       m.data(), v.data(), w.data(), 20, &counts);
+  kernels_.adamax_step(one_, kAdam, &scalars, {args.Tensor(g.data(), w.data(), m.data(), v.data(), 20)}, &counts);
   for (float value : w) EXPECT_TRUE(std::isnan(value));
   for (float value : v) EXPECT_TRUE(std::isnan(value));
 }
 
 TEST_P(OptimizerStepTest, AnInfiniteClipIsNeverReached) {
-  const StepArgs args = {.learning_rate = 1, .gradient_scale = 1, .weight_decay = 0, .weight_scale = 1, .clip = kInfinity};
+  const StepArgs args = {.rate = 1};
+  const StepScalars scalars = args.scalars();
   const std::vector<float> g(20, -kInfinity);
   std::vector<float> w(20, 0.5f);
   StepCounts counts;
-  kernels_.sgd_step(one_, args, 0.0f, false, g.data(), nullptr, w.data(), 20, &counts);
+  kernels_.sgd_step(one_, 0.0f, false, &scalars, {args.Tensor(g.data(), w.data(), nullptr, nullptr, 20)}, &counts);
   EXPECT_EQ(w, std::vector<float>(20, kInfinity));
   EXPECT_EQ(counts.at_clip, 0);
+}
+
+// Each tensor with its own numbers.
+TEST_P(OptimizerStepTest, SeveralTensors) {
+  const StepArgs slow = {.rate = 1, .weight_scale = 0.25f}, fast = {.rate = 1, .weight_scale = 2, .clip = 1};
+  const StepScalars scalars = slow.scalars();
+  const std::vector<float> g(30, -1);
+  std::vector<float> a(20), b(30);
+  StepCounts counts[2];
+  kernels_.sgd_step(one_, 0.0f, false, &scalars,
+                    {slow.Tensor(g.data(), a.data(), nullptr, nullptr, 20), fast.Tensor(g.data(), b.data(), nullptr, nullptr, 30)},
+                    counts);
+  EXPECT_EQ(a, std::vector<float>(20, 0.25f));
+  EXPECT_EQ(b, std::vector<float>(30, 1.0f));
+  EXPECT_EQ(counts[0].at_clip, 0);
+  EXPECT_EQ(counts[1].at_clip, 30);
+}
+
+TEST_P(OptimizerStepTest, AFailedStepChangesNothing) {
+  const StepArgs args = {.rate = 1};
+  StepScalars scalars = args.scalars();
+  scalars.failed = 1;
+  const std::vector<float> g(20, 1);
+  std::vector<float> w(20, 0.5f), m(20, 0.25f), v(20, 0.125f);
+  StepCounts counts = {0, 0};
+  const StepTensor tensor = args.Tensor(g.data(), w.data(), m.data(), v.data(), 20);
+  kernels_.sgd_step(one_, 0.9f, false, &scalars, {tensor}, &counts);
+  kernels_.adam_step(one_, kAdam, &scalars, {tensor}, &counts);
+  kernels_.adamax_step(one_, kAdam, &scalars, {tensor}, &counts);
+  EXPECT_EQ(w, std::vector<float>(20, 0.5f));
+  EXPECT_EQ(m, std::vector<float>(20, 0.25f));
+  EXPECT_EQ(v, std::vector<float>(20, 0.125f));
+  EXPECT_EQ(counts.sign_flips, 0);
+}
+
+TEST_P(OptimizerStepTest, PreparesAStep) {
+  const std::vector<StepTensor> tensors(2, StepArgs().Tensor(nullptr, nullptr, nullptr, nullptr, 0));
+  const auto prepare = [&](std::vector<double> squares, double max_norm, float loss, int32_t failed = 0) {
+    StepScalars scalars = {.rate = 7, .gradient_scale = -1, .failed = failed};
+    StepCounts counts[2] = {{5, 6}, {7, 8}};
+    kernels_.prepare_step(one_, squares.data(), &loss, max_norm, tensors, &scalars, counts);
+    for (const StepCounts& count : counts) EXPECT_TRUE(count.sign_flips == 0 && count.at_clip == 0);
+    EXPECT_EQ(scalars.rate, 7);
+    return scalars;
+  };
+  EXPECT_EQ(prepare({9, 16}, 0, 1).gradient_scale, 1);
+  EXPECT_EQ(prepare({9, 16}, 2, 1).gradient_scale, 0.4f);
+  EXPECT_EQ(prepare({9, 16}, 5, 1).gradient_scale, 1);
+  EXPECT_EQ(prepare({9, 16}, 2, 1).failed, 0);
+  EXPECT_EQ(prepare({9, 16}, 2, 1, 1).failed, 1);  // It stays.
+  for (const float bad : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+    EXPECT_EQ(prepare({9, 16}, 0, bad).failed, 1);
+    EXPECT_EQ(prepare({9, bad}, 0, 1).failed, 1);
+  }
 }
 
 BITGRAD_INSTANTIATE_FOR_TARGETS(OptimizerStepTest);
@@ -166,15 +220,18 @@ TEST_P(OptimizerStepTest, SignsAreThoseOfTheNewWeight) {
   for (const auto& [rows, cols] : MatrixShapes()) {
     SCOPED_TRACE(testing::Message() << rows << " x " << cols);
     const auto g = RandomVector(random, rows * cols), w = RandomVector(random, rows * cols, -0.5f, 0.5f);
-    StepArgs args = {.learning_rate = 0.2f, .gradient_scale = 1, .weight_decay = 0, .weight_scale = 1, .clip = 0.6f};
+    const StepArgs args = {.rate = 0.2f, .clip = 0.6f};
+    const StepScalars scalars = args.scalars();
     std::vector<float> plain = w;
     StepCounts plain_counts, counts;
-    kernels_.sgd_step(one_, args, 0.0f, false, g.data(), nullptr, plain.data(), rows * cols, &plain_counts);
+    kernels_.sgd_step(one_, 0.0f, false, &scalars, {args.Tensor(g.data(), plain.data(), nullptr, nullptr, rows * cols)},
+                      &plain_counts);
     const auto stepped = OnOneAndTwoThreads([&](ExecContext& context) {
       std::vector<float> weight = w;
       BitMatrix signs = GarbageBits(rows, cols);
-      args.signs = signs.mutable_view();
-      kernels_.sgd_step(context, args, 0.0f, false, g.data(), nullptr, weight.data(), rows * cols, &counts);
+      StepTensor tensor = args.Tensor(g.data(), weight.data(), nullptr, nullptr, rows * cols);
+      tensor.signs = signs.mutable_view();
+      kernels_.sgd_step(context, 0.0f, false, &scalars, {tensor}, &counts);
       ExpectBits(signs, [&](int64_t i, int64_t j) { return weight[i * cols + j] >= 0; });
       return weight;
     });

@@ -96,20 +96,21 @@ TEST_P(ReduceTest, MeansOfMagnitudesBackward) {
   }
 }
 
-TEST_P(ReduceTest, AddsSumOfSquares) {
+TEST_P(ReduceTest, SumsOfSquares) {
   Random random(3);
   BITGRAD_TRACE_SEED(random);
   for (int64_t count : VectorSizes()) {
     SCOPED_TRACE(count);
     const auto x = RandomVector(random, count);
     const auto y = OnOneAndTwoThreads([&](ExecContext& context) {
-      double y = 3.5;
-      kernels_.add_sum_of_squares(context, x.data(), count, &y);
-      return std::vector<double>{y};
+      std::vector<double> y(2, 3.5);
+      const std::vector<float> three = {3.0f};
+      kernels_.sums_of_squares(context, {absl::MakeConstSpan(three), absl::MakeConstSpan(x)}, y.data());
+      return y;
     });
-    auto sum = reference::SumOf(count, [&](int64_t i) { return static_cast<double>(x[i]) * x[i]; });
-    sum.Add(3.5);
-    EXPECT_NEAR(y[0], sum.value, (count + 1) * 0x1p-53 * sum.magnitude);
+    const auto sum = reference::SumOf(count, [&](int64_t i) { return static_cast<double>(x[i]) * x[i]; });
+    EXPECT_EQ(y[0], 9);
+    EXPECT_NEAR(y[1], sum.value, (count + 1) * 0x1p-53 * sum.magnitude);
   }
 }
 
@@ -123,7 +124,7 @@ TEST(ReduceTargetsTest, AllInstructionSetsGiveTheSameBits) {
   for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
     hwy::SetSupportedTargetsForTest(target);
     double sum = 0;
-    CpuKernels().add_sum_of_squares(context, x.data(), 40001, &sum);
+    CpuKernels().sums_of_squares(context, {absl::MakeConstSpan(x)}, &sum);
     sums.push_back(sum);
   }
   hwy::SetSupportedTargetsForTest(0);

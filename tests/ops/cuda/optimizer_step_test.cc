@@ -1,3 +1,4 @@
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -6,44 +7,63 @@
 #include <vector>
 
 #include "tests/ops/cuda/both.h"
+#include "tests/reference/optimizer_step.h"
 
 namespace bitgrad {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+using reference::StepArgs;
+
+constexpr AdamArgs kAdam = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f};
+
 // Weights, gradients and two slots on both sides, for some steps of an optimizer.
 class CudaOptimizerStepTest : public CudaTest {
  protected:
-  struct State {
-    Both<float> gradient, first, second, weight;
-    Both<int64_t> counts;
-    StepCounts* counts_on(const ExecContext& c) { return reinterpret_cast<StepCounts*>(counts.on(c)); }
+  using Step =
+      std::function<void(ExecContext&, const Kernels&, const StepScalars*, absl::Span<const StepTensor>, StepCounts*)>;
+
+  struct Scalars {
+    Both<float> values;  // as StepScalars lies in memory
+    StepScalars* on(const ExecContext& c) { return reinterpret_cast<StepScalars*>(values.on(c)); }
   };
-  using Step = std::function<void(ExecContext&, const Kernels&, const StepArgs&, State&, int64_t count, int64_t t)>;
+  Scalars ScalarsOf(const StepArgs& args, int32_t failed = 0) {
+    static_assert(sizeof(StepScalars) == 3 * sizeof(float));
+    return {Both<float>(gpu_, std::vector<float>{args.rate, args.gradient_scale, std::bit_cast<float>(failed)})};
+  }
+  static StepCounts* CountsOn(Both<int64_t>& counts, const ExecContext& c) {
+    return reinterpret_cast<StepCounts*>(counts.on(c));
+  }
 
   // Two steps over [rows, cols], with and without signs and a clip: everything to the last bit.
-  void Check(int64_t rows, int64_t cols, const Step& step) {
+  void Check(int64_t rows, int64_t cols, int slots, const Step& step) {
     TestRandom random(1);
     for (const bool with_signs : {false, true}) {
       for (const float clip : {kInfinity, 0.5f}) {
         SCOPED_TRACE(testing::Message() << rows << " x " << cols << (with_signs ? " with signs" : "") << ", clip "
                                         << clip);
         const int64_t n = rows * cols;
-        State state = {Uniform(random, n), Uniform(random, n), Uniform(random, n, 0, 1),
-                       Uniform(random, n, -0.6f, 0.6f), Both<int64_t>(gpu_, 2)};
+        const StepArgs args = {.rate = 0.1f, .gradient_scale = 0.9f, .weight_decay = 0.01f, .weight_scale = 1.5f, .clip = clip};
+        Scalars scalars = ScalarsOf(args);
+        Both<float> gradient = Uniform(random, n), first = Uniform(random, n), second = Uniform(random, n, 0, 1),
+                    weight = Uniform(random, n, -0.6f, 0.6f);
+        Both<double> squares(gpu_, std::vector<double>{1.0});
+        Both<int64_t> counts(gpu_, 2);
         BothBits signs(gpu_, rows, cols);
-        for (int64_t t = 1; t <= 2; ++t) {
+        for (int t = 0; t < 2; ++t) {
           OnBoth([&](ExecContext& c, const Kernels& k) {
-            StepArgs args = {.learning_rate = 0.1f, .gradient_scale = 0.9f, .weight_decay = 0.01f, .weight_scale = 1.5f,
-                             .clip = clip};
-            if (with_signs) args.signs = signs.on(c);
-            step(c, k, args, state, n, t);
+            StepTensor tensor = args.Tensor(gradient.on(c), weight.on(c), slots > 0 ? first.on(c) : nullptr,
+                                            slots > 1 ? second.on(c) : nullptr, n);
+            if (with_signs) tensor.signs = signs.on(c);
+            k.prepare_step(c, squares.on(c), nullptr, 0.9, {tensor}, scalars.on(c), CountsOn(counts, c));
+            step(c, k, scalars.on(c), {tensor}, CountsOn(counts, c));
           });
-          ExpectSame(state.weight);
-          ExpectSame(state.first);
-          ExpectSame(state.second);
-          ExpectSame(state.counts);
+          ExpectSame(weight);
+          ExpectSame(first);
+          ExpectSame(second);
+          ExpectSame(counts);
+          ExpectSame(scalars.values);
           ExpectSame(signs);
         }
       }
@@ -51,40 +71,119 @@ class CudaOptimizerStepTest : public CudaTest {
   }
 
   // Around pieces of 128 elements, words, padding, and what one block does.
-  void CheckAll(const Step& step) {
-    for (const int64_t n : Counts()) Check(1, n, step);
-    for (const auto& [m, n] : Shapes()) Check(m, n, step);
-    const std::vector<std::pair<int64_t, int64_t>> more = {{2, 511}, {2, 512}, {3, 513}, {9, 128}, {5, 0}};
-    for (const auto& [m, n] : more) Check(m, n, step);
+  void CheckAll(int slots, const Step& step) {
+    for (const int64_t n : Counts()) Check(1, n, slots, step);
+    for (const auto& [m, n] : Shapes()) Check(m, n, slots, step);
+    const std::vector<std::pair<int64_t, int64_t>> more = {{2, 511}, {2, 512}, {3, 513}, {9, 128}, {5, 0}, {70, 130}};
+    for (const auto& [m, n] : more) Check(m, n, slots, step);
   }
 };
 
 TEST_F(CudaOptimizerStepTest, Sgd) {
-  CheckAll([](ExecContext& c, const Kernels& k, const StepArgs& args, State& s, int64_t n, int64_t) {
-    k.sgd_step(c, args, 0.0f, false, s.gradient.on(c), nullptr, s.weight.on(c), n, s.counts_on(c));
-  });
+  CheckAll(0, [](ExecContext& c, const Kernels& k, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
+                 StepCounts* counts) { k.sgd_step(c, 0.0f, false, scalars, tensors, counts); });
 }
 
 TEST_F(CudaOptimizerStepTest, Momentum) {
   for (const bool nesterov : {false, true}) {
-    CheckAll([&](ExecContext& c, const Kernels& k, const StepArgs& args, State& s, int64_t n, int64_t) {
-      k.sgd_step(c, args, 0.9f, nesterov, s.gradient.on(c), s.first.on(c), s.weight.on(c), n, s.counts_on(c));
-    });
+    CheckAll(1, [&](ExecContext& c, const Kernels& k, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
+                    StepCounts* counts) { k.sgd_step(c, 0.9f, nesterov, scalars, tensors, counts); });
   }
 }
 
 TEST_F(CudaOptimizerStepTest, Adam) {
-  CheckAll([](ExecContext& c, const Kernels& k, const StepArgs& args, State& s, int64_t n, int64_t t) {
-    const AdamArgs adam = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .t = t};
-    k.adam_step(c, args, adam, s.gradient.on(c), s.first.on(c), s.second.on(c), s.weight.on(c), n, s.counts_on(c));
-  });
+  CheckAll(2, [](ExecContext& c, const Kernels& k, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
+                 StepCounts* counts) { k.adam_step(c, kAdam, scalars, tensors, counts); });
 }
 
 TEST_F(CudaOptimizerStepTest, AdaMax) {
-  CheckAll([](ExecContext& c, const Kernels& k, const StepArgs& args, State& s, int64_t n, int64_t t) {
-    const AdamArgs adam = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .t = t};
-    k.adamax_step(c, args, adam, s.gradient.on(c), s.first.on(c), s.second.on(c), s.weight.on(c), n, s.counts_on(c));
+  CheckAll(2, [](ExecContext& c, const Kernels& k, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
+                 StepCounts* counts) { k.adamax_step(c, kAdam, scalars, tensors, counts); });
+}
+
+// More than one launch takes, of sizes below and above a block's, some empty, each with a factor of its own.
+TEST_F(CudaOptimizerStepTest, ManyTensors) {
+  constexpr int64_t kTensors = 75;
+  TestRandom random(3);
+  const auto size = [](int64_t i) { return i % 7 == 3 ? 0 : i % 5 == 0 ? 9000 + i : 10 * i + 1; };
+  int64_t all = 0;
+  for (int64_t i = 0; i < kTensors; ++i) all += size(i);
+  Both<float> weight = Uniform(random, all), gradient = Uniform(random, all);
+  Both<int64_t> counts(gpu_, 2 * kTensors);
+  Both<double> squares(gpu_, std::vector<double>(kTensors, 1.0));
+  Scalars scalars = ScalarsOf({});
+  OnBoth([&](ExecContext& c, const Kernels& k) {
+    std::vector<StepTensor> tensors;
+    int64_t first = 0;
+    for (int64_t i = 0; i < kTensors; ++i) {
+      const StepArgs args = {.weight_scale = 1 + 0.25f * static_cast<float>(i), .clip = i % 2 == 0 ? 1.0f : kInfinity};
+      tensors.push_back(args.Tensor(gradient.on(c) + first, weight.on(c) + first, nullptr, nullptr, size(i)));
+      first += size(i);
+    }
+    k.prepare_step(c, squares.on(c), nullptr, 2, tensors, scalars.on(c), CountsOn(counts, c));
+    k.sgd_step(c, 0.0f, false, scalars.on(c), tensors, CountsOn(counts, c));
   });
+  ExpectSame(weight);
+  ExpectSame(counts);
+  ExpectSame(scalars.values);
+}
+
+// The ones of each row, for products. The CPU's do not need them.
+TEST_F(CudaOptimizerStepTest, CountsTheOnesOfSigns) {
+  TestRandom random(4);
+  for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 700}, {70, 130}, {300, 5}}) {
+    for (const int32_t failed : {0, 1}) {
+      SCOPED_TRACE(testing::Message() << rows << " x " << cols << ", failed " << failed);
+      Both<float> weight = Uniform(random, rows * cols), gradient(gpu_, std::vector<float>(rows * cols, 0.0f));
+      BitMatrix signs = BitMatrix::WithOnes(rows, cols, gpu_.allocator());
+      const std::vector<int32_t> before(rows, 7);
+      gpu_.Upload(signs.mutable_view().ones, before.data(), before.size() * sizeof(int32_t));
+      Scalars scalars = ScalarsOf({}, failed);
+      Both<int64_t> counts(gpu_, 2);
+      Both<double> squares(gpu_, std::vector<double>{1.0});
+      StepTensor tensor =
+          StepArgs().Tensor(gradient.on(gpu_), weight.on(gpu_), nullptr, nullptr, rows * cols);
+      tensor.signs = signs.mutable_view();
+      const Kernels& k = KernelsFor(Device::kCuda);
+      for (int step = 0; step < 2; ++step) {
+        k.prepare_step(gpu_, squares.on(gpu_), nullptr, 0, {tensor}, scalars.on(gpu_), CountsOn(counts, gpu_));
+        k.sgd_step(gpu_, 0.0f, false, scalars.on(gpu_), {tensor}, CountsOn(counts, gpu_));
+      }
+      std::vector<int32_t> ones(rows);
+      gpu_.Download(ones.data(), signs.view().ones, ones.size() * sizeof(int32_t));
+      for (int64_t i = 0; i < rows; ++i) {
+        int32_t expected = 0;
+        for (int64_t j = 0; j < cols; ++j) expected += weight.of_host()[i * cols + j] >= 0;
+        ASSERT_EQ(ones[i], failed ? 7 : expected) << "row " << i;
+      }
+    }
+  }
+}
+
+// One that is not finite, or a loss, stops this and all later updates.
+TEST_F(CudaOptimizerStepTest, FailedStepsChangeNothing) {
+  TestRandom random(5);
+  for (const bool bad_loss : {false, true}) {
+    Both<float> weight = Uniform(random, 100), m = Uniform(random, 100), v = Uniform(random, 100), gradient = Uniform(random, 100);
+    const std::vector<float> before = weight.of_host(), m_before = m.of_host();
+    Both<double> squares(gpu_, std::vector<double>{2.0, bad_loss ? 3.0 : static_cast<double>(NAN)});
+    Both<float> loss(gpu_, std::vector<float>{bad_loss ? kInfinity : 1.0f});
+    Both<int64_t> counts(gpu_, std::vector<int64_t>{9, 9, 9, 9});
+    Scalars scalars = ScalarsOf({});
+    OnBoth([&](ExecContext& c, const Kernels& k) {
+      const StepTensor tensor = StepArgs().Tensor(gradient.on(c), weight.on(c), m.on(c), v.on(c), 100);
+      const std::vector<StepTensor> tensors = {tensor, tensor};
+      k.prepare_step(c, squares.on(c), loss.on(c), 0, tensors, scalars.on(c), CountsOn(counts, c));
+      k.sgd_step(c, 0.9f, true, scalars.on(c), tensors, CountsOn(counts, c));
+      k.adam_step(c, kAdam, scalars.on(c), tensors, CountsOn(counts, c));
+      k.adamax_step(c, kAdam, scalars.on(c), tensors, CountsOn(counts, c));
+    });
+    EXPECT_EQ(std::bit_cast<int32_t>(scalars.values.of_device()[2]), 1);
+    EXPECT_EQ(weight.of_device(), before);
+    EXPECT_EQ(m.of_device(), m_before);
+    EXPECT_EQ(counts.of_device(), std::vector<int64_t>(4, 0));
+    ExpectSame(counts);
+  }
 }
 
 // Weights at zero, minus zero, the clip and beyond; gradients that are no numbers.
@@ -95,27 +194,27 @@ TEST_F(CudaOptimizerStepTest, Edges) {
     const int64_t n = static_cast<int64_t>(weights.size());
     Both<float> weight(gpu_, weights), gradient(gpu_, gradients);
     Both<float> m(gpu_, std::vector<float>(n, 0.0f)), v(gpu_, m.of_host());
-    Both<int64_t> counts(gpu_, 2);
+    Both<int64_t> counts(gpu_, std::vector<int64_t>{0, 0});
     BothBits signs(gpu_, 1, n);
+    const StepArgs args = {.rate = 1, .clip = clip};
+    Scalars scalars = ScalarsOf(args);
+    Both<int64_t> more_counts(gpu_, std::vector<int64_t>{0, 0});
     OnBoth([&](ExecContext& c, const Kernels& k) {
-      const StepArgs args = {.learning_rate = 1, .gradient_scale = 1, .weight_decay = 0, .weight_scale = 1,
-                             .clip = clip, .signs = signs.on(c)};
-      StepCounts* const step_counts = reinterpret_cast<StepCounts*>(counts.on(c));
-      k.sgd_step(c, args, 0, false, gradient.on(c), nullptr, weight.on(c), n, step_counts);
+      StepTensor tensor = args.Tensor(gradient.on(c), weight.on(c), nullptr, nullptr, n);
+      tensor.signs = signs.on(c);
+      k.sgd_step(c, 0, false, scalars.on(c), {tensor}, CountsOn(counts, c));
     });
     ExpectClose(weight, 0);
     ExpectSame(counts);
     OnBoth([&](ExecContext& c, const Kernels& k) {
-      const StepArgs args = {.learning_rate = 1, .gradient_scale = 1, .weight_decay = 0, .weight_scale = 1,
-                             .clip = clip, .signs = signs.on(c)};
-      StepCounts* const step_counts = reinterpret_cast<StepCounts*>(counts.on(c));
-      k.adamax_step(c, args, {.beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-8f, .t = 1}, gradient.on(c), m.on(c),
-                    v.on(c), weight.on(c), n, step_counts);
+      StepTensor tensor = args.Tensor(gradient.on(c), weight.on(c), m.on(c), v.on(c), n);
+      tensor.signs = signs.on(c);
+      k.adamax_step(c, {.beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-8f}, scalars.on(c), {tensor}, CountsOn(more_counts, c));
     });
     ExpectClose(weight, 0);  // NaNs may differ in their bits.
     ExpectClose(v, 0);
     ExpectSame(signs);
-    ExpectSame(counts);
+    ExpectSame(more_counts);
   }
 }
 

@@ -48,14 +48,17 @@ TEST_F(CudaReduceTest, SumsOfAll) {
     for (const int64_t offset : {0, 1}) {  // aligned to 16 bytes, and not
       SCOPED_TRACE(testing::Message() << n << " from " << offset);
       Both<float> x = Uniform(random, n + offset), y(gpu_, 1);
-      Both<double> squares(gpu_, std::vector<double>{0.25});
+      Both<double> squares(gpu_, std::vector<double>{0.25, 0.5, 0.75});
       OnBoth([&](ExecContext& c, const Kernels& k) {
         k.sum_all(c, x.on(c) + offset, n, 0.3f, y.on(c));
-        k.add_sum_of_squares(c, x.on(c) + offset, n, squares.on(c));
+        const absl::Span<const float> all(x.on(c) + offset, static_cast<size_t>(n));
+        k.sums_of_squares(c, {all, all.first(0), all.first(static_cast<size_t>(n / 2))}, squares.on(c));
       });
       ExpectClose(y, kOneRounding, LostInDouble(n, 2));
-      const double cpu = squares.of_host()[0];
-      EXPECT_NEAR(squares.of_device()[0], cpu, 2 * (n + 1.0) * 0x1p-53 * cpu);
+      for (int i = 0; i < 3; ++i) {
+        const double cpu = squares.of_host()[i];
+        EXPECT_NEAR(squares.of_device()[i], cpu, 2 * (n + 1.0) * 0x1p-53 * cpu);
+      }
     }
   }
 }
@@ -69,12 +72,26 @@ TEST_F(CudaReduceTest, SumsSayNaN) {
       Both<double> squares(gpu_, std::vector<double>{0});
       OnBoth([&](ExecContext& c, const Kernels& k) {
         k.sum_all(c, x.on(c), n, 1.0f, y.on(c));
-        k.add_sum_of_squares(c, x.on(c), n, squares.on(c));
+        k.sums_of_squares(c, {absl::Span<const float>(x.on(c), static_cast<size_t>(n))}, squares.on(c));
       });
       ExpectClose(y, 0);
       EXPECT_TRUE(std::isnan(squares.of_device()[0]));
     }
   }
+}
+
+// More than one launch takes.
+TEST_F(CudaReduceTest, SquaresOfManyArrays) {
+  constexpr int kArrays = 150;
+  TestRandom random(9);
+  Both<float> x = Uniform(random, kArrays);
+  Both<double> squares(gpu_, kArrays);
+  OnBoth([&](ExecContext& c, const Kernels& k) {
+    std::vector<absl::Span<const float>> arrays;
+    for (int i = 0; i < kArrays; ++i) arrays.emplace_back(x.on(c) + i, 1);
+    k.sums_of_squares(c, arrays, squares.on(c));
+  });
+  ExpectSame(squares);
 }
 
 TEST_F(CudaReduceTest, MeansOfMagnitudes) {

@@ -1,0 +1,20 @@
+// Recorded work as a CUDA graph.
+
+#ifndef BITGRAD_OPS_CUDA_CUDA_GRAPH_H_
+#define BITGRAD_OPS_CUDA_CUDA_GRAPH_H_
+
+#include <cuda_runtime.h>
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "ops/cuda/cuda_stream.h"
+
+namespace bitgrad {
+
+// Ends the capture of `stream`, which is the owner's handle.
+absl::StatusOr<std::unique_ptr<DeviceStream::Recording>> EndCapture(CudaStream& owner, cudaStream_t stream);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPS_CUDA_CUDA_GRAPH_H_

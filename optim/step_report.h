@@ -1,0 +1,53 @@
+// StepReport: what an optimizer's step needs and leaves in the memory of the device, in one block, so that the host reads all of it
+// at once.
+
+#ifndef BITGRAD_OPTIM_STEP_REPORT_H_
+#define BITGRAD_OPTIM_STEP_REPORT_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/device_array.h"
+#include "ops/kernels/optimizer_step.h"
+
+namespace bitgrad {
+
+// [StepScalars, to 16 bytes][sums of squared gradients, doubles][StepCounts], the last two for each parameter.
+class StepReport {
+ public:
+  StepReport(ExecContext& context, int64_t parameters)
+      : parameters_(parameters), block_(context, static_cast<int64_t>(BytesFor(parameters))) {}
+
+  static size_t BytesFor(int64_t parameters) {
+    return kHeader + static_cast<size_t>(parameters) * (sizeof(double) + sizeof(StepCounts));
+  }
+  size_t bytes() const { return BytesFor(parameters_); }
+
+  // On the device.
+  void* block() { return block_.data(); }
+  StepScalars* scalars() { return reinterpret_cast<StepScalars*>(block_.data()); }
+  double* squares() { return reinterpret_cast<double*>(block_.data() + kHeader); }
+  StepCounts* counts() { return reinterpret_cast<StepCounts*>(squares() + parameters_); }
+
+  // The same in a copy of the block that the host can read.
+  struct Host {
+    const StepScalars* scalars;
+    const double* squares;
+    const StepCounts* counts;
+  };
+  Host Read(const void* copy) const {
+    const char* const bytes = static_cast<const char*>(copy);
+    const auto* const squares = reinterpret_cast<const double*>(bytes + kHeader);
+    return {reinterpret_cast<const StepScalars*>(bytes), squares, reinterpret_cast<const StepCounts*>(squares + parameters_)};
+  }
+
+ private:
+  static constexpr size_t kHeader = 16;
+  static_assert(sizeof(StepScalars) <= kHeader);
+  const int64_t parameters_;
+  DeviceArray<char> block_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPTIM_STEP_REPORT_H_

@@ -1,0 +1,265 @@
+// TrainingStep against the same steps written out, on the same device: not a bit may differ, recorded or not.
+
+#include "models/training/training_step.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/transfer.h"
+#include "gmock/gmock.h"
+#include "models/conv_net.h"
+#include "models/mlp.h"
+#include "models/training/evaluate.h"
+#include "models/training/model_bundle.h"
+#include "ops/losses.h"
+#include "ops/quantizers/list.h"
+#include "optim/optimizers.h"
+#include "tests/models/models_testing.h"
+#include "tests/testing/tensors.h"
+#include "tests/testing/test_device.h"
+
+namespace bitgrad {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int64_t kFeatures = 70;
+constexpr int32_t kClasses = 4;
+constexpr int kSteps = 8;  // three before a step is recorded
+
+struct NetCase {
+  const char* name;
+  std::vector<std::string> quantizers;  // input, activation, weight, gradient
+  float keep = 1.0f;
+  const char* optimizer = "adam";
+  double max_gradient_norm = 0;
+  bool records = true;
+};
+
+// A net and its optimizer.
+struct Net {
+  explicit Net(const NetCase& c)
+      : context({.device = TestDevice(), .threads = 1, .seed = 7}),
+        store(3),
+        model(store.Root(), {.features = kFeatures,
+                             .hidden = {33, 20},
+                             .classes = kClasses,
+                             .input = *ParseQuantizer(c.quantizers[0]),
+                             .activation_quantizer = *ParseQuantizer(c.quantizers[1]),
+                             .weight = *ParseQuantizer(c.quantizers[2]),
+                             .gradient = *ParseQuantizer(c.quantizers[3]),
+                             .input_keep = c.keep,
+                             .hidden_keep = c.keep}) {
+    EXPECT_TRUE(store.status().ok()) << store.status();
+    MoveToDevice(context, store);
+    optimizer = *MakeOptimizer(context, c.optimizer,
+                               {.weight_decay = 1e-4, .glorot_scale = true, .max_gradient_norm = c.max_gradient_norm});
+  }
+
+  std::unique_ptr<TrainingStep> MakeStep() {
+    return std::make_unique<TrainingStep>(context, model, store.parameters(), *optimizer,
+                                          [](const Var& logits, const Tensor& labels) { return SquaredHinge(logits, labels); });
+  }
+
+  ExecContext context;
+  ParameterStore store;
+  Mlp model;
+  std::unique_ptr<Optimizer> optimizer;
+};
+
+Examples BatchOf(int step, int64_t size = 20) { return RandomExamples(size, kFeatures, kClasses, 5 + step); }
+double RateOf(int step) { return 0.01 / (1 + step); }
+
+// What a step leaves for the host.
+struct Seen {
+  float loss;
+  int64_t errors;
+  std::vector<int64_t> counts;
+  double norm;
+  bool operator==(const Seen&) const = default;
+};
+
+Seen SeenOf(const StepResult& result, const Net& net) {
+  Seen seen = {result.loss, result.errors, {}, net.optimizer->gradient_norm()};
+  for (const WindowObservation& observation : result.observations) {
+    seen.counts.push_back(observation.inside);
+    seen.counts.push_back(observation.total);
+  }
+  for (const Parameter* parameter : net.store.parameters()) {
+    seen.counts.push_back(parameter->sign_flips);
+    seen.counts.push_back(parameter->at_clip);
+  }
+  return seen;
+}
+
+Seen WrittenOut(Net& net, const Examples& batch, double rate) {
+  Tape tape(net.context);
+  const Var logits = net.model.Forward(tape.Input(ToDevice(net.context, batch.x)));
+  const Var loss = SquaredHinge(logits, batch.labels);
+  StepResult result;
+  result.loss = ToHost(net.context, **tape.Value(loss)).data<float>()[0];
+  result.errors = *CountWrong(net.context, **tape.Value(logits), batch.labels);
+  EXPECT_TRUE(tape.Backward(loss).ok());
+  net.optimizer->set_learning_rate(rate);
+  const absl::Status stepped = net.optimizer->Step(net.store.parameters());
+  EXPECT_TRUE(stepped.ok()) << stepped;
+  result.observations = tape.observations();
+  return SeenOf(result, net);
+}
+
+void ExpectSameNets(Net& a, Net& b) {
+  for (size_t i = 0; i < a.store.parameters().size(); ++i) {
+    SCOPED_TRACE(a.store.parameters()[i]->name);
+    ExpectSameBits(ToHost(a.context, a.store.parameters()[i]->value), ToHost(b.context, b.store.parameters()[i]->value));
+  }
+  const auto state_a = a.optimizer->state(), state_b = b.optimizer->state();
+  ASSERT_EQ(state_a.size(), state_b.size());
+  for (size_t i = 0; i < state_a.size(); ++i) {
+    SCOPED_TRACE(state_a[i].name);
+    ExpectSameBits(ToHost(a.context, *state_a[i].tensor), ToHost(b.context, *state_b[i].tensor));
+  }
+  EXPECT_EQ(a.optimizer->step_count(), b.optimizer->step_count());
+  EXPECT_EQ(a.context.step(), b.context.step());
+}
+
+class TrainingStepTest : public OnTestDevice<testing::Test> {};
+class TrainingStepNetsTest : public OnTestDevice<testing::TestWithParam<NetCase>> {};
+
+TEST_P(TrainingStepNetsTest, IsTheStepWrittenOut) {
+  const NetCase& c = GetParam();
+  for (const int ahead : {0, 1}) {
+    SCOPED_TRACE(testing::Message() << ahead << " steps ahead");
+    Net expected(c), net(c);
+    const auto step = net.MakeStep();
+    std::vector<Seen> reference, seen;
+    const auto finish = [&] {
+      const auto result = step->Finish();
+      ASSERT_TRUE(result.ok()) << result.status();
+      seen.push_back(SeenOf(*result, net));
+    };
+    for (int i = 0; i < kSteps; ++i) {
+      const Examples batch = BatchOf(i);
+      reference.push_back(WrittenOut(expected, batch, RateOf(i)));
+      const absl::Status enqueued = step->Enqueue(batch.x, batch.labels, RateOf(i));
+      ASSERT_TRUE(enqueued.ok()) << enqueued;
+      while (step->unfinished() > ahead) finish();
+      if (i == 5) {  // Other work in between, which takes memory from the same pool.
+        Tensor held = ToDevice(net.context, Filled({33, kFeatures}, 1));
+        EXPECT_TRUE(Logits(net.context, net.model, batch.x).ok());
+      }
+    }
+    while (step->unfinished() > 0) finish();
+    EXPECT_EQ(step->recorded(), c.records && TestDevice() == Device::kCuda);
+    for (int i = 0; i < kSteps; ++i) {
+      EXPECT_EQ(seen[i].loss, reference[i].loss) << "step " << i;
+      EXPECT_EQ(seen[i].errors, reference[i].errors) << "step " << i;
+      EXPECT_EQ(seen[i].counts, reference[i].counts) << "step " << i;
+      EXPECT_EQ(seen[i].norm, reference[i].norm) << "step " << i;
+    }
+    ExpectSameNets(expected, net);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Nets, TrainingStepNetsTest,
+    testing::Values(NetCase{"bnn", {"identity", "sign", "sign", "identity"}},
+                    NetCase{"bnn_codes", {"k_bit(8)", "sign", "sign", "identity"}, 1.0f, "adamax"},
+                    // What draws random numbers: quantizers in both passes, dropout.
+                    NetCase{"random", {"identity", "stochastic_sign", "stochastic_sign", "identity"}, 0.8f, "sgd"},
+                    NetCase{"int8_gradients", {"identity", "sign", "sign", "stochastic_round(8)"}},
+                    NetCase{"clipped", {"identity", "sign", "sign", "identity"}, 1.0f, "adam", 0.01},
+                    NetCase{"floats", {"identity", "identity", "identity", "identity"}, 1.0f, "sgd"},
+                    NetCase{"dorefa", {"identity", "dorefa_activation(2)", "dorefa_weight(2)", "dorefa_gradient(6)"}},
+                    // The host reads its weights' scale in each step.
+                    NetCase{"scaled_signs", {"identity", "sign", "dorefa_weight(1)", "identity"}, 1.0f, "adam", 0, false}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+NetCase BnnCase() { return {"bnn", {"identity", "sign", "sign", "identity"}}; }
+
+TEST_F(TrainingStepTest, BatchesMayChangeTheirShape) {
+  Net expected(BnnCase()), net(BnnCase());
+  const auto step = net.MakeStep();
+  for (int i = 0; i < 12; ++i) {
+    const Examples batch = BatchOf(i, i == 5 ? 7 : 20);
+    const Seen reference = WrittenOut(expected, batch, RateOf(i));
+    ASSERT_TRUE(step->Enqueue(batch.x, batch.labels, RateOf(i)).ok());
+    const auto result = step->Finish();
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(SeenOf(*result, net), reference) << "step " << i;
+  }
+  EXPECT_EQ(step->recorded(), TestDevice() == Device::kCuda);
+  ExpectSameNets(expected, net);
+}
+
+// A number in the images, before and after steps are recorded; and with a second step on its way.
+TEST_F(TrainingStepTest, AStepThatIsNotFiniteChangesNothing) {
+  for (const int good : {1, 6}) {
+    for (const bool another : {false, true}) {
+      SCOPED_TRACE(testing::Message() << "after " << good << (another ? ", with another" : ""));
+      Net net(BnnCase());
+      const auto step = net.MakeStep();
+      for (int i = 0; i < good; ++i) {
+        const Examples batch = BatchOf(i);
+        ASSERT_TRUE(step->Enqueue(batch.x, batch.labels, 0.01).ok());
+        ASSERT_TRUE(step->Finish().ok());
+      }
+      std::vector<Tensor> before;
+      for (const Parameter* p : net.store.parameters()) {
+        if (p->trainable) before.push_back(ToHost(net.context, p->value).Clone());
+      }
+      Examples bad = BatchOf(good);
+      bad.x.mutable_data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+      ASSERT_TRUE(step->Enqueue(bad.x, bad.labels, 0.01).ok());
+      if (another) {
+        const Examples batch = BatchOf(good + 1);
+        ASSERT_TRUE(step->Enqueue(batch.x, batch.labels, 0.01).ok());
+      }
+      const auto result = step->Finish();
+      ASSERT_EQ(result.status().code(), absl::StatusCode::kOutOfRange) << result.status();
+      EXPECT_THAT(std::string(result.status().message()), HasSubstr("nothing was updated"));
+      EXPECT_EQ(net.optimizer->step_count(), good);
+      size_t k = 0;
+      for (const Parameter* p : net.store.parameters()) {
+        if (p->trainable) ExpectSameBits(ToHost(net.context, p->value), before[k++]);
+      }
+      // The net itself is whole: signs are made anew from the weights.
+      const Examples batch = BatchOf(0);
+      Net fresh(BnnCase());
+      for (size_t i = 0; i < net.store.parameters().size(); ++i) {
+        fresh.store.parameters()[i]->value =
+            ToDevice(fresh.context, ToHost(net.context, net.store.parameters()[i]->value).Clone());
+      }
+      ExpectSameBits(ToHost(net.context, *Logits(net.context, net.model, batch.x)),
+                     ToHost(fresh.context, *Logits(fresh.context, fresh.model, batch.x)));
+    }
+  }
+}
+
+TEST_F(TrainingStepTest, WhatIsWrongIsNamed) {
+  Net net(BnnCase());
+  const auto step = net.MakeStep();
+  const Examples batch = BatchOf(0);
+  EXPECT_THAT(std::string(step->Enqueue(batch.x, Tensor(), 0.01).message()), HasSubstr("labels that are int32"));
+  EXPECT_THAT(std::string(step->Enqueue(batch.x, batch.labels, 0).message()), HasSubstr("learning_rate"));
+  EXPECT_EQ(step->unfinished(), 0);
+  for (int i = 0; i < 5; ++i) {
+    Tensor labels = batch.labels.Clone();
+    labels.mutable_data<int32_t>()[4] = i % 2 == 0 ? -1 : 99;
+    const absl::Status bad = step->Enqueue(batch.x, labels, 0.01);
+    // On a GPU the number of classes is known from the first step on.
+    if (i > 0 || TestDevice() == Device::kCpu) {
+      EXPECT_EQ(bad.code(), absl::StatusCode::kInvalidArgument) << bad;
+      EXPECT_THAT(std::string(bad.message()), HasSubstr(i % 2 == 0 ? "label -1 is not in [0, " : "label 99 is not in [0, 4)"));
+    }
+    ASSERT_TRUE(step->Enqueue(batch.x, batch.labels, 0.01).ok());
+    ASSERT_TRUE(step->Finish().ok());
+  }
+}
+
+}  // namespace
+}  // namespace bitgrad
