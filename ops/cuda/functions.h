@@ -40,6 +40,8 @@ bitgrad::CodedConv2d CodedConv2d;
 
 bitgrad::PackCodes PackCodes;
 bitgrad::UnpackCodes UnpackCodes;
+bitgrad::LookUpF32 LookUpF32;
+bitgrad::LookUpU8 LookUpU8;
 bitgrad::PackSigns PackSigns;
 bitgrad::UnpackSigns UnpackSigns;
 bitgrad::MaskByBits MaskByBits;

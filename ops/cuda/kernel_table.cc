@@ -26,6 +26,8 @@ Kernels MakeKernels() {
   kernels.coded_conv2d.function = CodedConv2d;
   kernels.pack_codes.function = PackCodes;
   kernels.unpack_codes.function = UnpackCodes;
+  kernels.look_up_f32.function = LookUpF32;
+  kernels.look_up_u8.function = LookUpU8;
   kernels.sign_gemm_f32.function = SignGemmF32;
   kernels.sign_gemm_s8.function = SignGemmS8;
   kernels.pack_signs.function = PackSigns;
