@@ -4,12 +4,13 @@
 //
 // Shapes: square 1024 to 32768, and the layers of bench/shapes/*.txt at their batches. Names: WORKLOAD/SHAPE/MxNxK. Workloads:
 //   Packed           +-1 x +-1 from packed operands to int32 (counts of the operands' ones included)
+//   PackedToInt16    the same to int16, half of the result's memory; where K <= 32767
 //   PackedToBits     the same to threshold bits
 //   PackAndMultiply  float activations packed, then multiplied, to float
 //   Bf16, Tf32, Fp32, Int8, Fp8   cuBLASLt; to float (Int8: int32; Fp8: bf16)
 //   Naive            one thread per cell in float: what the papers compare with; up to 8192
-// Operands are random signs; operands and results lie beyond the L2 cache (cuda_timer.h). Before a shape is timed, cells of the packed
-// result are compared with sums made on the host.
+// Operands are random signs; operands and results lie beyond the L2 cache (cuda_timer.h). Before a shape is timed,
+// cells of the packed result are compared with sums made on the host.
 //
 // Counter: TOPS, 2 m n k operations, whatever their type. Without a GPU it says why and fails.
 
@@ -29,6 +30,7 @@
 #include "core/status_macros.h"
 #include "ops/cuda/cublas_lt.h"
 #include "ops/cuda/naive_gemm.h"
+#include "ops/cuda/packed_gemm_i16.h"
 #include "ops/dispatch.h"
 
 namespace bitgrad {
@@ -84,7 +86,8 @@ class Problem {
     for (int64_t i = 0; i < copies_; ++i) {
       a_.push_back(std::make_unique<Block>(context, a_words_.size() * 8));
       b_.push_back(std::make_unique<Block>(context, b_words_.size() * 8));
-      c_.push_back(std::make_unique<Block>(context, std::max<size_t>(shape.m * shape.n * 4, BitMatrix::BytesFor(shape.m, shape.n))));
+      c_.push_back(std::make_unique<Block>(
+          context, std::max<size_t>(shape.m * shape.n * 4, BitMatrix::BytesFor(shape.m, shape.n))));
       context.Upload(a_[i]->as<void>(), a_words_.data(), a_words_.size() * 8);
       context.Upload(b_[i]->as<void>(), b_words_.data(), b_words_.size() * 8);
     }
@@ -105,12 +108,13 @@ class Problem {
     return {c_[i % copies_]->as<uint64_t>(), shape_.m, shape_.n, BitMatrix::WordsPerRow(shape_.n)};
   }
 
-  // Cells of c(0) against the host's sums.
+  // Cells of c<T>(0) against the host's sums.
+  template <typename T>
   absl::Status Check() const {
-    std::vector<int32_t> row(shape_.n);
+    std::vector<T> row(shape_.n);
     const int64_t stride = BitMatrix::WordsPerRow(shape_.k);
     for (int64_t i = 0; i < shape_.m; i += std::max<int64_t>(1, shape_.m / 37)) {
-      context_.Download(row.data(), c<int32_t>(0).row(i), row.size() * 4);
+      context_.Download(row.data(), c<T>(0).row(i), row.size() * sizeof(T));
       for (int64_t j = i % 11; j < shape_.n; j += std::max<int64_t>(1, shape_.n / 101)) {
         int64_t differing = 0;
         for (int64_t w = 0; w < stride; ++w) differing += std::popcount(a_words_[i * stride + w] ^ b_words_[j * stride + w]);
@@ -133,17 +137,34 @@ class Problem {
 
 void Count(benchmark::State& state, const Shape3& shape, double seconds) {
   if (seconds > 0) {
-    state.counters["TOPS"] = 2e-12 * static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(shape.k) / seconds;
+    state.counters["TOPS"] = 2e-12 * static_cast<double>(shape.m) * static_cast<double>(shape.n) *
+                             static_cast<double>(shape.k) / seconds;
   }
+}
+
+// Whether the benchmark can go on.
+bool IsRight(benchmark::State& state, const absl::Status& check) {
+  if (!check.ok()) state.SkipWithError(std::string(check.message()).c_str());
+  return check.ok();
 }
 
 void Packed(benchmark::State& state, const Shape3& shape) {
   ExecContext context({.device = Device::kCuda});
   const Problem problem(context, shape);
   Gpu().packed_gemm_i32(context, problem.a(0), problem.b(0), 0, false, problem.c<int32_t>(0));
-  if (const absl::Status error = problem.Check(); !error.ok()) return state.SkipWithError(std::string(error.message()).c_str());
+  if (!IsRight(state, problem.Check<int32_t>())) return;
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
           Gpu().packed_gemm_i32(context, problem.a(i), problem.b(i), 0, false, problem.c<int32_t>(i));
+        }));
+}
+
+void PackedToInt16(benchmark::State& state, const Shape3& shape) {
+  ExecContext context({.device = Device::kCuda});
+  const Problem problem(context, shape);
+  cuda::PackedGemmI16(context, problem.a(0), problem.b(0), problem.c<int16_t>(0));
+  if (!IsRight(state, problem.Check<int16_t>())) return;
+  Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
+          cuda::PackedGemmI16(context, problem.a(i), problem.b(i), problem.c<int16_t>(i));
         }));
 }
 
@@ -166,7 +187,8 @@ void PackAndMultiply(benchmark::State& state, const Shape3& shape) {
   std::vector<std::unique_ptr<Block>> floats;
   for (int64_t i = 0; i < copies; ++i) {
     floats.push_back(std::make_unique<Block>(context, shape.m * shape.k * 4));
-    Gpu().fill_uniform(context, {.seed = 3, .stream = static_cast<uint32_t>(i)}, -1, 1, floats[i]->as<float>(), shape.m * shape.k);
+    Gpu().fill_uniform(context, {.seed = 3, .stream = static_cast<uint32_t>(i)}, -1, 1, floats[i]->as<float>(),
+                       shape.m * shape.k);
   }
   const Block bits(context, BitMatrix::BytesFor(shape.m, shape.k));
   const BitMatrixView packed = {bits.as<uint64_t>(), shape.m, shape.k, BitMatrix::WordsPerRow(shape.k)};
@@ -240,7 +262,9 @@ void Naive(benchmark::State& state, const Shape3& shape) {
 absl::Status Register() {
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(Device::kCuda));
   std::vector<Shape3> shapes;
-  for (const int64_t size : {1024, 2048, 4096, 8192, 16384, 32768}) shapes.push_back({absl::StrCat("square/", size), size, size, size});
+  for (const int64_t size : {1024, 2048, 4096, 8192, 16384, 32768}) {
+    shapes.push_back({absl::StrCat("square/", size), size, size, size});
+  }
   for (const int64_t batch : {1, 100, 1000, 10000}) {
     shapes.push_back({absl::StrCat("mlp_first/", batch), batch, 4096, 784});
     shapes.push_back({absl::StrCat("mlp_inner/", batch), batch, 4096, 4096});
@@ -258,6 +282,7 @@ absl::Status Register() {
       benchmark::RegisterBenchmark(name.c_str(), run)->UseManualTime()->Unit(benchmark::kMicrosecond);
     };
     add("Packed", [shape](benchmark::State& state) { Packed(state, shape); });
+    if (shape.k <= cuda::kMostInnerOfI16) add("PackedToInt16", [shape](benchmark::State& state) { PackedToInt16(state, shape); });
     add("PackedToBits", [shape](benchmark::State& state) { PackedToBits(state, shape); });
     add("PackAndMultiply", [shape](benchmark::State& state) { PackAndMultiply(state, shape); });
     add("Bf16", [=](benchmark::State& state) { Cublas(state, shape, bf16, 2, 4); });

@@ -43,7 +43,8 @@ constexpr Encoding kBinaryCodes = {EncodingKind::kBinary, 1};
 template <typename T>
 class OnDevice {
  public:
-  OnDevice(ExecContext& context, int64_t count) : context_(context), bytes_(count * sizeof(T)), data_(context.allocator().Allocate(bytes_)) {}
+  OnDevice(ExecContext& context, int64_t count)
+      : context_(context), bytes_(count * sizeof(T)), data_(context.allocator().Allocate(bytes_)) {}
   OnDevice(ExecContext& context, const std::vector<T>& values) : OnDevice(context, static_cast<int64_t>(values.size())) {
     context.Upload(data_, values.data(), bytes_);
   }
@@ -204,7 +205,8 @@ void Run(benchmark::State& state, int64_t batch, Net net) {
   const std::vector<float> expected = nets.Logits();
   (nets.*net)();
   if (nets.Logits() != expected || !nets.context().status().ok()) {
-    return state.SkipWithError(nets.context().status().ok() ? "the nets disagree" : std::string(nets.context().status().message()).c_str());
+    const absl::Status& status = nets.context().status();
+    return state.SkipWithError(status.ok() ? "the nets disagree" : std::string(status.message()).c_str());
   }
   const double seconds = SecondsPerCall(state, nets.context(), [&](int64_t) { (nets.*net)(); });
   if (seconds > 0) state.counters["images/s"] = static_cast<double>(batch) / seconds;

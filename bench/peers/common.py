@@ -87,12 +87,12 @@ def bitgrad_seconds(command, size, seconds):
   return {run["name"].split("/")[0]: run["real_time"] * scale[run["time_unit"]] for run in runs}
 
 
-def take_turns(figures, size, runs, command, args):
+def take_turns(figures, size, runs, command, args, timer=seconds_per_call):
   """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds. A variant that is
   far behind the best one of its row is not run again: it would only take time."""
   for _ in range(args.rounds):
     for (row, variant), run in runs.items():
-      figures.add(size, row, variant, seconds_per_call(run, args.seconds))
+      figures.add(size, row, variant, timer(run, args.seconds))
     for net, seconds in bitgrad_seconds(command, size, args.seconds).items():
       figures.add(size, "bitgrad " + net, "", seconds)
     runs = {(row, variant): run for (row, variant), run in runs.items()

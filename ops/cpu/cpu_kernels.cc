@@ -46,6 +46,7 @@ Kernels MakeCpuKernels() {
   kernels.unary_backward.function = cpu::UnaryBackward;
   kernels.binary_forward.function = cpu::BinaryForward;
   kernels.scale_f32.function = cpu::ScaleF32;
+  kernels.scale_by_f32.function = cpu::ScaleByF32;
   kernels.fill_f32.function = cpu::FillF32;
   kernels.fill_uniform.function = cpu::FillUniform;
   kernels.copy_matrix.function = cpu::CopyMatrix;

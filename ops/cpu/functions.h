@@ -60,6 +60,7 @@ bitgrad::UnaryForward UnaryForward;
 bitgrad::UnaryBackward UnaryBackward;
 bitgrad::BinaryForward BinaryForward;
 bitgrad::ScaleF32 ScaleF32;
+bitgrad::ScaleByF32 ScaleByF32;
 bitgrad::FillF32 FillF32;
 bitgrad::FillUniform FillUniform;
 bitgrad::CopyMatrix CopyMatrix;

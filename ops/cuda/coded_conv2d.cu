@@ -5,8 +5,12 @@
 #include <cstdlib>
 
 #include "core/check.h"
+#include "ops/cuda/byte_gemm.h"
+#include "ops/cuda/byte_operand.h"
 #include "ops/cuda/conv_dots.h"
 #include "ops/cuda/device.h"
+#include "ops/cuda/direct_conv2d.h"
+#include "ops/cuda/direct_dots.h"
 #include "ops/cuda/functions.h"
 #include "ops/cuda/gather_patches.h"
 #include "ops/cuda/scratch.h"
@@ -20,12 +24,13 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   BITGRAD_DCHECK(w.rows() == g.filters && w.cols() == g.patch_size());
   BITGRAD_DCHECK(DotIsExact(x.encoding, w.encoding, g.patch_size()));
   BITGRAD_DCHECK(std::abs(padding_code) <= x.encoding.max_code());
+  if (ConvolvesDirectly(g)) return DirectCodeDots(context, g, x, w, padding_code, out);
   // The stored code nearest to the border's value; where two are equally near, the lower one.
   const int32_t least = static_cast<int32_t>(x.encoding.least_code()),
                 step = static_cast<int32_t>(x.encoding.code_step());
   const int32_t border_code = std::max(0, padding_code - least) / step;
   const int32_t missing = padding_code - (least + step * border_code);
-  const int64_t stride = (g.patch_size() + 15) / 16 * 16;
+  const int64_t stride = ByteRowBytes(g.patch_size());
   ConvolveChunks(context, "coded_conv2d", g, w, missing, /*product_corrects=*/false, stride, out,
                  [&](const PixelChunk& chunk, int64_t group, const BorderTerms&, const DotOutput& sums) {
                    const Scratch<uint8_t> scratch(context, chunk.rows * stride);
@@ -34,7 +39,8 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
                                  patches);
                    ConstPlanesView filters = {w.encoding, {}};
                    for (int q = 0; q < w.encoding.bits; ++q) filters.planes[q] = GroupFilters(g, w.planes[q], group);
-                   Int8Gemm(context, {x.encoding, patches}, filters, sums);
+                   // Patches end in zeros.
+                   ByteGemm(context, x.encoding, ByteOperand(scratch.data(), chunk.rows, g.patch_size()), filters, sums);
                  });
 }
 

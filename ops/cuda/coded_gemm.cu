@@ -1,9 +1,12 @@
-// Products of few-bit codes: pairs of bit planes, or bytes, on tensor cores. Both sum S = sum_k c_a c_b exactly.
+// Products of few-bit codes: pairs of bit planes, or bytes, on tensor cores. Both sum S = sum_k c_a c_b exactly. Where
+// the GPU has no products of bits, planes become bytes as well.
 
 #include "core/check.h"
 #include "ops/cuda/bit_operand.h"
+#include "ops/cuda/byte_gemm.h"
 #include "ops/cuda/byte_operand.h"
 #include "ops/cuda/device.h"
+#include "ops/cuda/expanded_product.h"
 #include "ops/cuda/functions.h"
 #include "ops/cuda/gemm_epilogues.h"
 #include "ops/cuda/row_sums.h"
@@ -25,13 +28,13 @@ DotTerms TermsOf(const Encoding& a, const Encoding& b, int64_t k, const int32_t*
           .column_sums = column_sums};
 }
 
-template <typename Products>
-void Multiply(ExecContext& context, const char* name, const TensorProblem& problem, const DotTerms& terms,
-              const DotOutput& out) {
+// Calls multiply(columns, epilogue) for what becomes of the sums.
+template <typename Multiply>
+void MultiplyTo(const DotOutput& out, const DotTerms& terms, const Multiply& multiply) {
   if (out.bits.words != nullptr) {
-    TensorGemm<Products>(context, name, problem, ToBits::Columns(out.bits), ToBits{terms, out.bits, out.threshold, out.flip});
+    multiply(ToBits::Columns(out.bits), ToBits{terms, out.bits, out.threshold, out.flip});
   } else {
-    TensorGemm<Products>(context, name, problem, out.floats.cols, ToFloat{terms, out.floats, out.scale});
+    multiply(out.floats.cols, ToFloat{terms, out.floats, out.scale});
   }
 }
 
@@ -46,23 +49,45 @@ void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanes
   const Scratch<int32_t> sums(context, a.rows() + b.rows());
   SumBitRows(context, problem.a, a.encoding.bits, problem.row_bytes, sums.data());
   SumBitRows(context, problem.b, b.encoding.bits, problem.row_bytes, sums.data() + a.rows());
-  Multiply<BitProducts>(context, "plane_gemm", problem,
-                        TermsOf(a.encoding, b.encoding, a.cols(), sums.data(), sums.data() + a.rows()), out);
+  const DotTerms terms = TermsOf(a.encoding, b.encoding, a.cols(), sums.data(), sums.data() + a.rows());
+  MultiplyTo(out, terms, [&](int64_t cols, const auto& epilogue) {
+    if (HasBitProducts()) {
+      TensorGemm<BitProducts>(context, "plane_gemm", problem, cols, epilogue);
+    } else {
+      ExpandedProduct(context, "plane_gemm", a, b, cols, epilogue);
+    }
+  });
+}
+
+void ByteGemm(ExecContext& context, const Encoding& encoding, const TensorOperand& codes, const ConstPlanesView& b,
+              const DotOutput& out) {
+  const int64_t m = codes.rows, n = b.rows(), k = b.cols();
+  BITGRAD_DCHECK(DotIsExact(encoding, b.encoding, k));
+  BITGRAD_DCHECK(reinterpret_cast<uintptr_t>(codes.planes[0]) % 16 == 0 && codes.stride % 16 == 0);
+  const int64_t row_bytes = ByteRowBytes(k);
+  const Scratch<uint8_t> b_bytes(context, n * row_bytes);
+  ExpandPlanes(context, b, b_bytes.data());
+  TensorProblem problem = {.a = codes, .b = ByteOperand(b_bytes.data(), n, k), .row_bytes = row_bytes};
+  SetPairs(1, 1, problem);
+  const Scratch<int32_t> sums(context, m + n);
+  SumByteRows(context, problem.a, row_bytes, sums.data());
+  SumByteRows(context, problem.b, row_bytes, sums.data() + m);
+  const DotTerms terms = TermsOf(encoding, b.encoding, k, sums.data(), sums.data() + m);
+  MultiplyTo(out, terms, [&](int64_t cols, const auto& epilogue) {
+    TensorGemm<ByteProducts>(context, "int8_gemm", problem, cols, epilogue);
+  });
 }
 
 void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out) {
-  const int64_t m = a.codes.rows, n = b.rows(), k = a.codes.cols;
-  BITGRAD_DCHECK(k == b.cols() && DotIsExact(a.encoding, b.encoding, k));
-  const int64_t stride = ByteRowBytes(k);
-  const Scratch<uint8_t> a_bytes(context, m * stride), b_bytes(context, n * stride);
-  CopyToBytes(context, a.codes, a_bytes.data());
-  ExpandPlanes(context, b, b_bytes.data());
-  TensorProblem problem = {.a = ByteOperand(a_bytes.data(), m, k), .b = ByteOperand(b_bytes.data(), n, k), .row_bytes = stride};
-  SetPairs(1, 1, problem);
-  const Scratch<int32_t> sums(context, m + n);
-  SumByteRows(context, problem.a, stride, sums.data());
-  SumByteRows(context, problem.b, stride, sums.data() + m);
-  Multiply<ByteProducts>(context, "int8_gemm", problem, TermsOf(a.encoding, b.encoding, k, sums.data(), sums.data() + m), out);
+  const ConstMatrixView<uint8_t>& codes = a.codes;
+  BITGRAD_DCHECK(codes.cols == b.cols());
+  // Rows without an end that needs zeros, and on 16 bytes.
+  if (codes.cols % 16 == 0 && codes.stride % 16 == 0 && reinterpret_cast<uintptr_t>(codes.data) % 16 == 0) {
+    return ByteGemm(context, a.encoding, {.planes = {codes.data}, .stride = codes.stride, .rows = codes.rows}, b, out);
+  }
+  const Scratch<uint8_t> bytes(context, codes.rows * ByteRowBytes(codes.cols));
+  CopyToBytes(context, codes, bytes.data());
+  ByteGemm(context, a.encoding, ByteOperand(bytes.data(), codes.rows, codes.cols), b, out);
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -4,13 +4,14 @@
 //
 // Kernels of 1 x 1 without stride and border need no copies. By an H200's limits (4.8 TB/s, 67 TFLOPS; not measured)
 // writing and reading a patch takes as long as its product with 60 filters; with 512 it is a tenth. Groups are
-// convolved one after the other: many small ones (depthwise) are launches more than work.
+// convolved one after the other, many small ones (depthwise) at once in another way (direct_conv2d.h).
 
 #include <cstdint>
 
 #include "core/check.h"
 #include "ops/cuda/conv_pixels.h"
 #include "ops/cuda/device.h"
+#include "ops/cuda/direct_conv2d.h"
 #include "ops/cuda/functions.h"
 #include "ops/cuda/gather_patches.h"
 #include "ops/cuda/launch.h"
@@ -148,6 +149,7 @@ void CheckFloatGeometry([[maybe_unused]] const ConvGeometry& g) {
 
 void Conv2dF32(ExecContext& context, const ConvGeometry& geometry, const float* x, const float* w, float* y) {
   CheckFloatGeometry(geometry);
+  if (ConvolvesDirectly(geometry)) return DirectConv2dF32(context, geometry, x, w, y);
   const FloatConv conv = {context, geometry};
   conv.ForEachChunkOfPatches(/*whole_images=*/false, [&](const PixelChunk& chunk, float* scratch) {
     for (int64_t group = 0; group < geometry.groups; ++group) {
@@ -160,6 +162,7 @@ void Conv2dF32(ExecContext& context, const ConvGeometry& geometry, const float* 
 void Conv2dBackwardInputF32(ExecContext& context, const ConvGeometry& geometry, const float* dy, const float* w,
                             float* dx) {
   CheckFloatGeometry(geometry);
+  if (ConvolvesDirectly(geometry)) return DirectConv2dBackwardInputF32(context, geometry, dy, w, dx);
   const FloatConv conv = {context, geometry};
   conv.ForEachChunkOfPatches(/*whole_images=*/true, [&](const PixelChunk& chunk, float* scratch) {
     for (int64_t group = 0; group < geometry.groups; ++group) {
@@ -174,6 +177,7 @@ void Conv2dBackwardInputF32(ExecContext& context, const ConvGeometry& geometry, 
 void Conv2dBackwardWeightF32(ExecContext& context, const ConvGeometry& geometry, const float* x, const float* dy,
                              float* dw) {
   CheckFloatGeometry(geometry);
+  if (ConvolvesDirectly(geometry)) return DirectConv2dBackwardWeightF32(context, geometry, x, dy, dw);
   const FloatConv conv = {context, geometry};
   conv.ForEachChunkOfPatches(/*whole_images=*/false, [&](const PixelChunk& chunk, float* scratch) {
     const float beta = chunk.begin(geometry) == 0 ? 0.0f : 1.0f;

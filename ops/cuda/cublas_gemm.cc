@@ -1,34 +1,60 @@
-// The float product, by cuBLASLt in float32: exact for integers below 2^24, as its contract asks.
+// The products that cuBLASLt makes. That of floats is float32's: exact for integers below 2^24, as its contract asks.
 
+#include "ops/cuda/bf16_gemm.h"
 #include "ops/cuda/cublas_lt.h"
 #include "ops/cuda/functions.h"
 #include "ops/cuda/naive_gemm.h"
 #include "ops/cuda/scratch.h"
 
 namespace bitgrad::cuda {
+namespace {
+
+void Enqueue(ExecContext& context, const MatrixProduct& product) {
+  const Scratch<char> workspace(context, kCublasWorkspaceBytes);
+  const auto stream = static_cast<cudaStream_t>(context.stream()->handle());
+  if (absl::Status error = Multiply(product, workspace.data(), stream); !error.ok()) context.ReportError(error);
+}
+
+}  // namespace
 
 void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alpha, ConstMatrixView<float> a,
              ConstMatrixView<float> b, float beta, MatrixView<float> c) {
   if (c.rows == 0 || c.cols == 0 || !context.status().ok()) return;
-  MatrixProduct product = {.transpose_a = transpose_a,
-                           .transpose_b = transpose_b,
-                           .m = c.rows,
-                           .n = c.cols,
-                           .k = transpose_a ? a.rows : a.cols,
-                           .a = a.data,
-                           .b = b.data,
-                           .c = c.data,
-                           .stride_a = a.stride,
-                           .stride_b = b.stride,
-                           .stride_c = c.stride,
-                           .alpha = alpha,
-                           .beta = beta};
+  const MatrixProduct product = {.transpose_a = transpose_a,
+                                 .transpose_b = transpose_b,
+                                 .m = c.rows,
+                                 .n = c.cols,
+                                 .k = transpose_a ? a.rows : a.cols,
+                                 .a = a.data,
+                                 .b = b.data,
+                                 .c = c.data,
+                                 .stride_a = a.stride,
+                                 .stride_b = b.stride,
+                                 .stride_c = c.stride,
+                                 .alpha = alpha,
+                                 .beta = beta};
   if (product.k == 0) {  // cuBLASLt knows no empty sums.
     return NaiveGemmF32(context, transpose_a, transpose_b, alpha, a, b, beta, c);
   }
-  const Scratch<char> workspace(context, kCublasWorkspaceBytes);
-  const auto stream = static_cast<cudaStream_t>(context.stream()->handle());
-  if (absl::Status error = Multiply(product, workspace.data(), stream); !error.ok()) context.ReportError(error);
+  Enqueue(context, product);
+}
+
+void Bf16Gemm(ExecContext& context, bool transpose_a, float alpha, ConstMatrixView<uint16_t> a, ConstMatrixView<uint16_t> b,
+              float beta, MatrixView<float> c) {
+  if (!context.status().ok()) return;
+  Enqueue(context, {.transpose_a = transpose_a,
+                    .m = c.rows,
+                    .n = c.cols,
+                    .k = b.rows,
+                    .a = a.data,
+                    .b = b.data,
+                    .c = c.data,
+                    .stride_a = a.stride,
+                    .stride_b = b.stride,
+                    .stride_c = c.stride,
+                    .type_ab = CUDA_R_16BF,
+                    .alpha = alpha,
+                    .beta = beta});
 }
 
 }  // namespace bitgrad::cuda

@@ -68,8 +68,8 @@ const absl::StatusOr<Library>& TheLibrary() {
   return *kLibrary;
 }
 
-// cuBLAS thinks in columns: a row-major matrix is the transpose of a column-major one, and C^T = op(B)^T op(A)^T. So B comes first,
-// and what is not transposed in rows is not in columns.
+// cuBLAS thinks in columns: a row-major matrix is the transpose of a column-major one, and C^T = op(B)^T op(A)^T. So B
+// comes first, and what is not transposed in rows is not in columns.
 struct Descriptors {
   cublasLtMatmulDesc_t desc = nullptr;
   cublasLtMatrixLayout_t first = nullptr, second = nullptr, result = nullptr;
@@ -78,7 +78,9 @@ struct Descriptors {
 
 // Of all rows of all three matrices, in bytes.
 uint32_t Alignment(const MatrixProduct& x) {
-  const auto element = [](cudaDataType_t type) { return type == CUDA_R_32F || type == CUDA_R_32I ? 4 : type == CUDA_R_16BF ? 2 : 1; };
+  const auto element = [](cudaDataType_t type) {
+    return type == CUDA_R_32F || type == CUDA_R_32I ? 4 : type == CUDA_R_16BF ? 2 : 1;
+  };
   const uint64_t all = reinterpret_cast<uintptr_t>(x.a) | reinterpret_cast<uintptr_t>(x.b) | reinterpret_cast<uintptr_t>(x.c) |
                        static_cast<uint64_t>(x.stride_a * element(x.type_ab)) |
                        static_cast<uint64_t>(x.stride_b * element(x.type_ab)) |

@@ -27,7 +27,8 @@ struct MatrixProduct {
   float alpha = 1, beta = 0;
 };
 
-// Enqueues the product. The workspace is the caller's until the stream has gone past it. An algorithm is looked up once per shape.
+// Enqueues the product. The workspace is the caller's until the stream has gone past it. An algorithm is looked up once
+// per shape.
 inline constexpr size_t kCublasWorkspaceBytes = size_t{32} << 20;
 absl::Status Multiply(const MatrixProduct& product, void* workspace, cudaStream_t stream);
 

@@ -1,10 +1,11 @@
 // XOR and population count on the ordinary cores, for a few rows of a.
 //
-// A block makes 32 columns of all rows of c: its warps share the rows of b, each lane counts 16 bytes of K at a time against every
-// row of a, and shuffles add up the lanes. Then a warp per row of c stores 32 results, or one word of bits.
+// A block makes 32 columns of all rows of c: its warps share the rows of b, each lane counts 16 bytes of K at a time
+// against every row of a, and shuffles add up the lanes. Then a warp per row of c stores 32 results, or one word of
+// bits.
 //
-// Limit: reading b. 4096 x 4096 bits are 2 MB, which the L2 cache holds from call to call, so a layer at batch 1 is the latency of
-// a launch and a few loads: 128 blocks of 8 warps, four rows of 512 bytes each.
+// Limit: reading b. 4096 x 4096 bits are 2 MB, which the L2 cache holds from call to call, so a layer at batch 1 is the
+// latency of a launch and a few loads: 128 blocks of 8 warps, four rows of 512 bytes each.
 
 #include "ops/cuda/few_rows_gemm.h"
 

@@ -1,10 +1,10 @@
 // The GPU's kernels, declared with the types of their contracts (ops/kernels/), one definition per name in the .cu files of this
 // folder. kernel_table.cc puts them into the table.
 //
-// How a file here looks: __global__ functions in an anonymous namespace, below them the functions of the contracts, which choose a
-// launch shape and Launch(). Each file is compiled twice, by nvcc and for the tests' emulator (device.h).
-// Products and sums are not contracted (--fmad=false) and division and roots are IEEE's: where the CPU evaluates the same
-// expression, both get the same bits.
+// How a file here looks: __global__ functions in an anonymous namespace, below them the functions of the contracts,
+// which choose a launch shape and Launch(). Each file is compiled twice, by nvcc and for the tests' emulator
+// (device.h). Products and sums are not contracted (--fmad=false) and division and roots are IEEE's: where the CPU
+// evaluates the same expression, both get the same bits.
 
 #ifndef BITGRAD_OPS_CUDA_FUNCTIONS_H_
 #define BITGRAD_OPS_CUDA_FUNCTIONS_H_
@@ -60,6 +60,7 @@ bitgrad::UnaryForward UnaryForward;
 bitgrad::UnaryBackward UnaryBackward;
 bitgrad::BinaryForward BinaryForward;
 bitgrad::ScaleF32 ScaleF32;
+bitgrad::ScaleByF32 ScaleByF32;
 bitgrad::FillF32 FillF32;
 bitgrad::FillUniform FillUniform;
 bitgrad::CopyMatrix CopyMatrix;

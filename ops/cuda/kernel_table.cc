@@ -46,6 +46,7 @@ Kernels MakeKernels() {
   kernels.unary_backward.function = UnaryBackward;
   kernels.binary_forward.function = BinaryForward;
   kernels.scale_f32.function = ScaleF32;
+  kernels.scale_by_f32.function = ScaleByF32;
   kernels.fill_f32.function = FillF32;
   kernels.fill_uniform.function = FillUniform;
   kernels.copy_matrix.function = CopyMatrix;

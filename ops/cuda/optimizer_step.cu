@@ -28,14 +28,10 @@ struct Entry {
   const float* gradient;
   float* weight;
   float* slots[2];
-  int64_t rows, cols;
+  int64_t rows, cols, pieces_per_row;
   BitMatrixView signs;
   float weight_decay, weight_scale, clip;
   int32_t first_block;
-
-  int64_t pieces_per_row() const {
-    return signs.words != nullptr ? BitMatrix::WordsPerRow(cols) * 64 / kPiece : (cols + kPiece - 1) / kPiece;
-  }
 };
 
 // As many as the 4 KiB of a kernel's arguments hold; a model with more parameters takes more launches.
@@ -113,7 +109,7 @@ __global__ void StepKernel(const __grid_constant__ Table table, Optimizer optimi
   const Entry& entry = table.entries[index];
   const int lane = static_cast<int>(threadIdx.x % 32);
   const bool clips = entry.clip != std::numeric_limits<float>::infinity();
-  const int64_t pieces = entry.pieces_per_row(), units = entry.rows * pieces;
+  const int64_t pieces = entry.pieces_per_row, units = entry.rows * pieces;
   const int64_t first_unit = (static_cast<int64_t>(blockIdx.x) - entry.first_block) * kUnitsPerBlock;
   int64_t flips = 0;
   int64_t at_clip = 0;
@@ -165,11 +161,13 @@ __global__ void StepKernel(const __grid_constant__ Table table, Optimizer optimi
 Entry EntryOf(const StepTensor& tensor) {
   const bool with_signs = tensor.signs.words != nullptr;
   BITGRAD_DCHECK(!with_signs || tensor.signs.rows * tensor.signs.cols == tensor.count);
+  const int64_t cols = with_signs ? tensor.signs.cols : tensor.count;
   return {.gradient = tensor.gradient,
           .weight = tensor.weight,
           .slots = {tensor.slots[0], tensor.slots[1]},
           .rows = with_signs ? tensor.signs.rows : 1,
-          .cols = with_signs ? tensor.signs.cols : tensor.count,
+          .cols = cols,
+          .pieces_per_row = with_signs ? BitMatrix::WordsPerRow(cols) * 64 / kPiece : (cols + kPiece - 1) / kPiece,
           .signs = tensor.signs,
           .weight_decay = tensor.weight_decay,
           .weight_scale = tensor.weight_scale,
@@ -185,7 +183,7 @@ void ForEachTable(absl::Span<const StepTensor> tensors, const F& launch) {
     for (const StepTensor& tensor : tensors.subspan(first, kMostEntries)) {
       Entry& entry = table.entries[table.count++] = EntryOf(tensor);
       entry.first_block = table.blocks;
-      const int64_t units = entry.rows * entry.pieces_per_row();
+      const int64_t units = entry.rows * entry.pieces_per_row;
       // An empty one too: a block looks for the last entry that begins at or before it.
       table.blocks += static_cast<int32_t>(std::max<int64_t>(1, (units + kUnitsPerBlock - 1) / kUnitsPerBlock));
     }

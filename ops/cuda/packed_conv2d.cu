@@ -9,6 +9,8 @@
 #include "ops/cuda/conv_dots.h"
 #include "ops/cuda/conv_pixels.h"
 #include "ops/cuda/device.h"
+#include "ops/cuda/direct_conv2d.h"
+#include "ops/cuda/direct_dots.h"
 #include "ops/cuda/functions.h"
 #include "ops/cuda/gather_patches.h"
 #include "ops/cuda/launch.h"
@@ -72,6 +74,10 @@ void PackedConv2d(ExecContext& context, const ConvGeometry& geometry, ConstBitMa
   BITGRAD_DCHECK(x.rows == g.batch && x.cols == g.height * g.width * g.channels);
   BITGRAD_DCHECK(w.rows == g.filters && w.cols == g.patch_size() && g.patch_size() < (1 << 24));
   BITGRAD_DCHECK(g.channels % g.groups == 0 && g.filters % g.groups == 0);
+  if (ConvolvesDirectly(g)) {
+    const int32_t border = g.padding == Padding::kZero ? 0 : g.padding == Padding::kPlusOne ? 1 : -1;
+    return DirectBitDots(context, g, x, w, border, out);
+  }
   // A border of zeros has no bit: gathered as bit 0, which counts as -1.
   const int32_t missing = g.padding == Padding::kZero ? 1 : 0;
   // The products read 16 bytes at a time.

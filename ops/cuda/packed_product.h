@@ -3,7 +3,7 @@
 //   dot(i, j) = 4 popcount(a_i & b_j) - 2 popcount(a_i) - 2 popcount(b_j) + K
 //
 // AND, because that is the one product of bits that tensor cores have on every GPU from sm_80 to sm_90. Large products on Hopper
-// go to wgmma_gemm.h, the rest to tensor_gemm.h.
+// go to wgmma_gemm.h, the rest to tensor_gemm.h; where there are none, bits become bytes (expanded_product.h).
 
 #ifndef BITGRAD_OPS_CUDA_PACKED_PRODUCT_H_
 #define BITGRAD_OPS_CUDA_PACKED_PRODUCT_H_
@@ -12,8 +12,10 @@
 
 #include "core/bit_matrix.h"
 #include "core/check.h"
+#include "core/encoding.h"
 #include "core/exec_context.h"
 #include "ops/cuda/bit_operand.h"
+#include "ops/cuda/expanded_product.h"
 #include "ops/cuda/gemm_epilogues.h"
 #include "ops/cuda/row_sums.h"
 #include "ops/cuda/scratch.h"
@@ -40,7 +42,10 @@ void PackedProduct(ExecContext& context, const char* name, const ConstBitMatrixV
                                              .constant = static_cast<int32_t>(a.cols),
                                              .row_sums = ones.data(),
                                              .column_sums = ones_of_b});
-  if (UsesWgmma(problem, cols)) {
+  if (!HasBitProducts()) {
+    const Encoding binary{EncodingKind::kBinary, 1};
+    ExpandedProduct(context, name, {binary, {a}}, {binary, {b}}, cols, epilogue);
+  } else if (UsesWgmma(problem, cols)) {
     WgmmaGemm(context, name, problem, cols, epilogue);
   } else {
     TensorGemm<BitProducts>(context, name, problem, cols, epilogue);

@@ -11,8 +11,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// `count` uninitialized elements, given back at the end of the scope: what was enqueued in it has them for itself, because whoever
-// gets them next is behind it in the queue.
+// `count` uninitialized elements, given back at the end of the scope: what was enqueued in it has them for itself,
+// because whoever gets them next is behind it in the queue.
 template <typename T>
 class Scratch {
  public:

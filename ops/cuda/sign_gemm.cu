@@ -8,11 +8,12 @@
 // their bits. Expanding them in memory first would write and read 16 times what is read here; for a 4096 x 4096 layer at
 // batch 100 that alone costs more than the product.
 //
-// a is read with ordinary loads, as its rows need not be aligned, split into pieces and put into shared memory while the slice before
-// is multiplied. a^T keeps its layout there and is transposed by the matrix loads.
+// a is read with ordinary loads, as its rows need not be aligned, split into pieces and put into shared memory while
+// the slice before is multiplied. a^T keeps its layout there and is transposed by the matrix loads.
 //
 // Limits (H200): dx at batch 100 and dw are latency and the 64 MB of dw; in large products mma.sync reaches about 0.6 of the bf16
-// peak, and a warp tile of 64 x 32 makes 8 registers of signs (40 instructions) for 16 products per piece.
+// peak, and a warp tile of 64 x 32 makes 8 registers of signs (40 instructions) for 16 products per piece. Where all extents are
+// large enough, floats go another way (sign_gemm_in_memory.cu).
 
 #include <cstdint>
 
@@ -21,6 +22,7 @@
 #include "ops/cuda/functions.h"
 #include "ops/cuda/launch.h"
 #include "ops/cuda/mma.h"
+#include "ops/cuda/sign_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
@@ -297,15 +299,24 @@ void MultiplyFloats(ExecContext& context, bool transpose_a, float scale, ConstMa
 
 }  // namespace
 
-void SignGemmF32(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
-                 ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
-  BITGRAD_DCHECK(squares == nullptr);
-  BITGRAD_DCHECK(c.cols == b.cols && c.rows == (transpose_a ? a.cols : a.rows) && b.rows == (transpose_a ? a.rows : a.cols));
+void SignGemmInRegisters(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
+                         ConstBitMatrixView mask, MatrixView<float> c) {
   const SignOperands x = {b, mask, c, b.rows};
   switch (context.backward_precision()) {
     case BackwardPrecision::kBf16: return MultiplyFloats<1>(context, transpose_a, scale, a, x);
     case BackwardPrecision::kBf16x2: return MultiplyFloats<2>(context, transpose_a, scale, a, x);
     case BackwardPrecision::kFloat32: return MultiplyFloats<3>(context, transpose_a, scale, a, x);
+  }
+}
+
+void SignGemmF32(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
+                 ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
+  BITGRAD_DCHECK(squares == nullptr);
+  BITGRAD_DCHECK(c.cols == b.cols && c.rows == (transpose_a ? a.cols : a.rows) && b.rows == (transpose_a ? a.rows : a.cols));
+  if (IsFasterInMemory(context.backward_precision(), b.rows, mask, c)) {
+    SignGemmInMemory(context, transpose_a, scale, a, b, mask, c);
+  } else {
+    SignGemmInRegisters(context, transpose_a, scale, a, b, mask, c);
   }
 }
 

@@ -1,10 +1,11 @@
-// The main loop of the exact matrix products on tensor cores: S(i, j) = sum_k a[i, k] b[j, k] of bits (AND, population count) or of
-// unsigned bytes, and what becomes of S.
+// The main loop of the exact matrix products on tensor cores: S(i, j) = sum_k a[i, k] b[j, k] of bits (AND, population
+// count) or of unsigned bytes, and what becomes of S.
 //
-// Both operands are rows of bytes with K contiguous, aligned to 16 bytes, and end in zeros: what lies behind K adds nothing.
-// A block of threads makes a tile of C. Its slices of the operands, 128 bytes of K at a time (1,024 bits, or 128 bytes), go through
-// kStages buffers in shared memory, filled by asynchronous copies while earlier ones are multiplied. The 16-byte pieces of a
-// row are permuted by the row's number (piece ^ row % 8), so that the eight rows of a matrix load lie in different banks.
+// Both operands are rows of bytes with K contiguous, aligned to 16 bytes, and end in zeros: what lies behind K adds
+// nothing. A block of threads makes a tile of C. Its slices of the operands, 128 bytes of K at a time (1,024 bits, or
+// 128 bytes), go through kStages buffers in shared memory, filled by asynchronous copies while earlier ones are
+// multiplied. The 16-byte pieces of a row are permuted by the row's number (piece ^ row % 8), so that the eight rows of
+// a matrix load lie in different banks.
 //
 // Operands of several bit planes are products of pairs of planes: S = sum over p, q of 2^(p + q) popcount(a_p & b_q). The pairs
 // follow each other in the loop by falling p + q, and where it falls by one the sums are doubled (Horner), so they stay in

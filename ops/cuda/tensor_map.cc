@@ -46,8 +46,8 @@ CUtensorMap MakeTensorMap(ExecContext& context, const TensorOperand& operand, in
                                  strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                                  CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
-    context.ReportError(absl::InternalError(absl::StrCat("cuda: cuTensorMapEncodeTiled: error ", static_cast<int>(result), " for ",
-                                                         operand.rows, " rows of ", row_bytes, " bytes")));
+    context.ReportError(absl::InternalError(absl::StrCat("cuda: cuTensorMapEncodeTiled: error ", static_cast<int>(result),
+                                                         " for ", operand.rows, " rows of ", row_bytes, " bytes")));
   }
   return map;
 }

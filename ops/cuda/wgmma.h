@@ -1,8 +1,8 @@
 // Instructions of sm_90a: products of a warpgroup (four warps) that read shared memory by themselves, bulk copies of tiles (TMA),
 // and the barriers that they signal.
 //
-// A tile in shared memory is rows of 128 bytes, at a multiple of 1,024 bytes; bits 4 to 6 of an address are XORed with bits 7 to 9
-// (the 128-byte swizzle), by the copy that writes it and by the product that reads it.
+// A tile in shared memory is rows of 128 bytes, at a multiple of 1,024 bytes; bits 4 to 6 of an address are XORed with
+// bits 7 to 9 (the 128-byte swizzle), by the copy that writes it and by the product that reads it.
 
 #ifndef BITGRAD_OPS_CUDA_WGMMA_H_
 #define BITGRAD_OPS_CUDA_WGMMA_H_
@@ -67,9 +67,11 @@ __device__ __forceinline__ void CopyTile(void* shared, const TensorMap* map, int
 
 // ---- Products
 
-// The descriptor of rows from `shared` on: address and strides in units of 16 bytes (eight rows are 1,024 bytes), 128-byte swizzle.
+// The descriptor of rows from `shared` on: address and strides in units of 16 bytes (eight rows are 1,024 bytes),
+// 128-byte swizzle.
 __device__ __forceinline__ uint64_t TileDescriptor(const void* shared) {
-  return static_cast<uint64_t>(SharedAddress(shared) >> 4 & 0x3fff) | uint64_t{1} << 16 | uint64_t{1024 >> 4} << 32 | uint64_t{1} << 62;
+  return static_cast<uint64_t>(SharedAddress(shared) >> 4 & 0x3fff) | uint64_t{1} << 16 | uint64_t{1024 >> 4} << 32 |
+         uint64_t{1} << 62;
 }
 __device__ __forceinline__ void FenceProducts() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void CommitProducts() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }

@@ -1,13 +1,13 @@
 // The main loop of the packed product on Hopper's warpgroup instructions: S(i, j) = popcount(a_i & b_j).
 //
-// A block has 256 x 128 cells of S. A producer warpgroup asks the copy engine for slices of 1,024 bits of K, into a ring of four
-// stages of 48 KiB; two consumer warpgroups multiply them, each 128 rows in two strips of 64. Two rings of barriers say which
-// stages are full and which are free. Blocks stay on their multiprocessor and take tile after tile, so that the producer fetches the
-// next tile's slices while the consumers store.
+// A block has 256 x 128 cells of S. A producer warpgroup asks the copy engine for slices of 1,024 bits of K, into a
+// ring of four stages of 48 KiB; two consumer warpgroups multiply them, each 128 rows in two strips of 64. Two rings of
+// barriers say which stages are full and which are free. Blocks stay on their multiprocessor and take tile after tile,
+// so that the producer fetches the next tile's slices while the consumers store.
 //
-// Limits (H200): 32,768 bit products a cycle and multiprocessor, 15.8 POPS at 1.83 GHz. A stage is 48 KiB for 256 x 128 x 1,024
-// products, 1,024 cycles: 48 bytes a cycle and multiprocessor from the L2 cache, about 11.4 TB/s over the GPU at that rate, which is
-// more than the 8 TB/s that others have measured: the copies are expected to limit it.
+// Limits (H200): 32,768 bit products a cycle and multiprocessor, 15.8 POPS at 1.83 GHz. A stage is 48 KiB for 256 x 128
+// x 1,024 products, 1,024 cycles: 48 bytes a cycle and multiprocessor from the L2 cache, about 11.4 TB/s over the GPU
+// at that rate, which is more than the 8 TB/s that others have measured: the copies are expected to limit it.
 
 #ifndef BITGRAD_OPS_CUDA_WGMMA_GEMM_H_
 #define BITGRAD_OPS_CUDA_WGMMA_GEMM_H_

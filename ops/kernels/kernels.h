@@ -68,6 +68,7 @@ struct Kernels {
   Kernel<UnaryBackward> unary_backward{"unary_backward"};
   Kernel<BinaryForward> binary_forward{"binary_forward"};
   Kernel<ScaleF32> scale_f32{"scale_f32"};
+  Kernel<ScaleByF32> scale_by_f32{"scale_by_f32"};
   Kernel<FillF32> fill_f32{"fill_f32"};
   Kernel<FillUniform> fill_uniform{"fill_uniform"};
   Kernel<CopyMatrix> copy_matrix{"copy_matrix"};

@@ -49,6 +49,7 @@ void EmulatedMma(C (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], cons
 }
 
 inline void MmaB1(int32_t (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  BITGRAD_CHECK(cuda_emulator::ComputeCapability() < 100);  // On a real one it would be slow and silent.
   EmulatedMma(c, a, b, [](uint32_t x, uint32_t y) { return std::popcount(x & y); });
 }
 template <typename Byte>

@@ -236,4 +236,9 @@ void SyncBlock() { Wait(State::kAtBlockBarrier, 0); }
 void SyncWarp(unsigned mask) { Wait(State::kAtWarpBarrier, mask); }
 void Yield() { Wait(State::kReady, 0); }
 
+int ComputeCapability() {
+  static const char* const given = std::getenv("BITGRAD_EMULATED_CAPABILITY");
+  return given != nullptr ? std::atoi(given) : 90;
+}
+
 }  // namespace bitgrad::cuda_emulator

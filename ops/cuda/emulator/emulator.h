@@ -50,6 +50,9 @@ void SyncWarp(unsigned mask);
 // Lets the other threads run: for loops that wait for something to change.
 void Yield();
 
+// What the emulated GPU says it is: BITGRAD_EMULATED_CAPABILITY of the environment (100 for 10.0), else 90.
+int ComputeCapability();
+
 // The memory of the emulated device. Host code that follows a pointer into it crashes, as on a real one: its pages can be read
 // and written only while a kernel or a copy runs.
 void* AllocateDeviceMemory(size_t bytes);

@@ -78,7 +78,9 @@ class Both {
 class BothBits {
  public:
   BothBits(ExecContext& gpu, int64_t rows, int64_t cols)
-      : rows_(rows), cols_(cols), words_(gpu, std::vector<uint64_t>(rows * BitMatrix::WordsPerRow(cols), ~uint64_t{0})) {}
+      : BothBits(gpu, rows, cols, std::vector<uint64_t>(rows * BitMatrix::WordsPerRow(cols), ~uint64_t{0})) {}
+  BothBits(ExecContext& gpu, int64_t rows, int64_t cols, std::vector<uint64_t> words)
+      : rows_(rows), cols_(cols), words_(gpu, std::move(words)) {}
   static BothBits Random(ExecContext& gpu, TestRandom& random, int64_t rows, int64_t cols) {
     std::vector<uint64_t> words(rows * BitMatrix::WordsPerRow(cols), 0);
     for (int64_t i = 0; i < rows; ++i) {
@@ -86,7 +88,7 @@ class BothBits {
         words[i * BitMatrix::WordsPerRow(cols) + j / 64] |= uint64_t{random.Below(2)} << (j % 64);
       }
     }
-    return BothBits(rows, cols, Both<uint64_t>(gpu, std::move(words)));
+    return BothBits(gpu, rows, cols, std::move(words));
   }
 
   BitMatrixView on(const ExecContext& context) {
@@ -95,7 +97,6 @@ class BothBits {
   Both<uint64_t>& words() { return words_; }
 
  private:
-  BothBits(int64_t rows, int64_t cols, Both<uint64_t> words) : rows_(rows), cols_(cols), words_(std::move(words)) {}
   int64_t rows_, cols_;
   Both<uint64_t> words_;
 };

@@ -104,5 +104,24 @@ TEST_F(CudaCodedGemmTest, BothKernelsGiveTheSameAsTheCpu) {
   }
 }
 
+// Codes on 16 bytes are used as they lie where their rows end on 16 bytes, too; not where something else is behind their ends.
+TEST_F(CudaCodedGemmTest, AlignedCodes) {
+  TestRandom random(2);
+  const Encoding unsigned8{EncodingKind::kUnsigned, 8}, binary{EncodingKind::kBinary, 1};
+  const int64_t m = 70, n = 33;
+  for (const int64_t k : {16, 40, 144}) {
+    for (const int64_t stride : {k + 8, k + 16}) {
+      SCOPED_TRACE(testing::Message() << "K " << k << ", from row to row " << stride);
+      Both<uint8_t> codes(gpu_, Codes(random, unsigned8, m * stride));
+      BothPlanes b(gpu_, binary, Codes(random, binary, n * k), n, k);
+      Both<float> c(gpu_, m * n);
+      OnBoth([&](ExecContext& x, const Kernels& kernels) {
+        kernels.int8_gemm(x, {unsigned8, codes.matrix(x, m, k, stride)}, b.on(x), {.floats = c.matrix(x, m, n)});
+      });
+      ExpectSame(c);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bitgrad

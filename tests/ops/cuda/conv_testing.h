@@ -65,6 +65,11 @@ inline std::vector<ConvGeometry> ConvGeometries() {
   }
   add({.height = 6, .width = 5, .channels = 8, .filters = 8, .kernel_height = 3, .kernel_width = 3, .pad_height = 1,
        .pad_width = 1, .groups = 8});
+  // Small groups, several filters each, in strides.
+  add({.batch = 3, .height = 9, .width = 8, .channels = 12, .filters = 18, .kernel_height = 3, .kernel_width = 2,
+       .stride_height = 2, .stride_width = 3, .pad_height = 2, .pad_width = 1, .dilation_height = 2, .groups = 6});
+  add({.batch = 40, .height = 5, .width = 6, .channels = 33, .filters = 33, .kernel_height = 3, .kernel_width = 3,
+       .pad_height = 1, .pad_width = 1, .groups = 33});
   add({.height = 4, .width = 11, .channels = 20, .filters = 9, .kernel_height = 1, .kernel_width = 5,
        .stride_height = 2, .stride_width = 3, .pad_height = 0, .pad_width = 2, .dilation_width = 2});
   add({.height = 11, .width = 3, .channels = 64, .filters = 33, .kernel_height = 4, .kernel_width = 2, .pad_height = 3,

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/cuda/sign_gemm.h"
 #include "tests/ops/cuda/both.h"
 
 namespace bitgrad {
@@ -15,7 +16,7 @@ struct Extents3 {
 
 std::vector<Extents3> Shapes3() {
   return {{0, 5, 3},   {3, 0, 4},   {5, 7, 0},     {1, 1, 1},     {7, 31, 15},   {10, 33, 31},   {33, 64, 32},
-          {64, 65, 33}, {65, 127, 63}, {63, 129, 64}, {100, 130, 65}, {17, 300, 129}, {1410, 1500, 40}};
+          {64, 65, 33}, {65, 127, 63}, {63, 129, 64}, {100, 130, 65}, {17, 300, 129}, {150, 261, 205}, {1410, 1500, 40}};
 }
 
 double Sign(ConstBitMatrixView bits, int64_t i, int64_t j) { return bits.bit(i, j) ? 1 : -1; }
@@ -27,43 +28,64 @@ TEST_F(CudaSignGemmTest, Floats) {
     // What is left of a number when so many bf16 are taken from it.
     const double kept = std::ldexp(1.0, -8 * static_cast<int>(precision));
     for (const auto& [m, n, k] : Shapes3()) {
-      for (const bool transpose : {false, true}) {
-        for (const bool masked : {false, true}) {
-          if (m > 1000 && masked != transpose) continue;
-          SCOPED_TRACE(testing::Message() << m << " x " << n << " x " << k << (transpose ? " transposed" : "")
-                                          << (masked ? " masked" : "") << ", pieces " << static_cast<int>(precision));
-          const int64_t a_rows = transpose ? k : m, a_cols = transpose ? m : k;
-          Both<float> a = Uniform(random, a_rows * (a_cols + 3)), c(gpu_, m * (n + 1));
-          BothBits b = Bits(random, k, n), mask = Bits(random, m, n);
-          KernelsFor(Device::kCuda)
-              .sign_gemm_f32(gpu, transpose, 0.75f, a.matrix(gpu, a_rows, a_cols, a_cols + 3), b.on(gpu),
-                             masked ? ConstBitMatrixView(mask.on(gpu)) : ConstBitMatrixView{}, c.matrix(gpu, m, n, n + 1), nullptr);
-          ASSERT_TRUE(gpu.Synchronize().ok()) << gpu.status();
-          const std::vector<float> result = c.of_device();
-          for (int64_t i = 0; i < m; ++i) {
-            for (int64_t j = 0; j < n; ++j) {
-              double sum = 0, magnitude = 0;
-              for (int64_t l = 0; l < k; ++l) {
-                const double x = a.of_host()[transpose ? l * (a_cols + 3) + i : i * (a_cols + 3) + l];
-                sum += x * Sign(b.on(cpu_), l, j);
-                magnitude += std::fabs(x);
-              }
-              if (masked && !ConstBitMatrixView(mask.on(cpu_)).bit(i, j)) {
-                ASSERT_EQ(result[i * (n + 1) + j], 0.0f) << "cell " << i << ", " << j;
-                continue;
-              }
-              // The operand's pieces, and as many roundings (or truncations, twice as large) as there are terms.
-              const double tolerance = 0.75 * magnitude * (kept + 2 * kRounding * (3 * k + 2));
-              ASSERT_NEAR(result[i * (n + 1) + j], 0.75 * sum, tolerance) << "cell " << i << ", " << j;
+      for (const int variant : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}) {
+        const bool transpose = variant % 2 != 0, masked = variant / 2 % 2 != 0;
+        // By the table, which may choose the way through memory where rows of c are aligned; that way.
+        const bool aligned = variant >= 4, in_memory = variant >= 8;
+        if ((m > 1000 && variant % 5 != 0) || (in_memory && m * n * k == 0)) continue;
+        const int64_t stride = aligned ? n / 4 * 4 + 4 : n + 1;
+        SCOPED_TRACE(testing::Message() << m << " x " << n << " x " << k << (transpose ? " transposed" : "")
+                                        << (masked ? " masked" : "") << ", pieces " << static_cast<int>(precision)
+                                        << ", from row to row " << stride << (in_memory ? ", in memory" : ""));
+        const int64_t a_rows = transpose ? k : m, a_cols = transpose ? m : k;
+        Both<float> a = Uniform(random, a_rows * (a_cols + 3)), c(gpu_, m * stride);
+        BothBits b = Bits(random, k, n), mask = Bits(random, m, n);
+        const ConstMatrixView<float> a_view = a.matrix(gpu, a_rows, a_cols, a_cols + 3);
+        const ConstBitMatrixView mask_view = masked ? ConstBitMatrixView(mask.on(gpu)) : ConstBitMatrixView{};
+        const MatrixView<float> c_view = c.matrix(gpu, m, n, stride);
+        if (in_memory) {
+          BITGRAD_CUDA_NAMESPACE::SignGemmInMemory(gpu, transpose, 0.75f, a_view, b.on(gpu), mask_view, c_view);
+        } else {
+          KernelsFor(Device::kCuda).sign_gemm_f32(gpu, transpose, 0.75f, a_view, b.on(gpu), mask_view, c_view, nullptr);
+        }
+        ASSERT_TRUE(gpu.Synchronize().ok()) << gpu.status();
+        const std::vector<float> result = c.of_device();
+        for (int64_t i = 0; i < m; ++i) {
+          for (int64_t j = 0; j < n; ++j) {
+            double sum = 0, magnitude = 0;
+            for (int64_t l = 0; l < k; ++l) {
+              const double x = a.of_host()[transpose ? l * (a_cols + 3) + i : i * (a_cols + 3) + l];
+              sum += x * Sign(b.on(cpu_), l, j);
+              magnitude += std::fabs(x);
             }
-            if (i + 1 < m) {
-              ASSERT_EQ(std::memcmp(&result[i * (n + 1) + n], "\xa5\xa5\xa5\xa5", 4), 0) << "gap of row " << i;
+            if (masked && !ConstBitMatrixView(mask.on(cpu_)).bit(i, j)) {
+              ASSERT_EQ(result[i * stride + j], 0.0f) << "cell " << i << ", " << j;
+              continue;
             }
+            // The operand's pieces, and as many roundings (or truncations, twice as large) as there are terms. In
+            // memory each piece has a sum of its own; scaling it and adding it to the others are two roundings more,
+            // the largest of all sums' size.
+            const double tolerance = 0.75 * magnitude * (kept + 2 * kRounding * (3 * k + 2 + 2));
+            ASSERT_NEAR(result[i * stride + j], 0.75 * sum, tolerance) << "cell " << i << ", " << j;
+          }
+          if (i + 1 < m) {
+            ASSERT_EQ(std::memcmp(&result[i * stride + n], "\xa5\xa5\xa5\xa5", 4), 0) << "gap of row " << i;
           }
         }
       }
     }
   }
+}
+
+// cuBLASLt is asked only where it can be fast.
+TEST_F(CudaSignGemmTest, NeedsAlignedRowsAndLargeProductsForMemory) {
+  using BITGRAD_CUDA_NAMESPACE::IsFasterInMemory;
+  float* const aligned = reinterpret_cast<float*>(uintptr_t{1} << 20);  // Not followed.
+  for (const int64_t size : {0, 1, 10}) {
+    EXPECT_FALSE(IsFasterInMemory(BackwardPrecision::kBf16, size, {}, {aligned, size, size, 12}));
+  }
+  EXPECT_FALSE(IsFasterInMemory(BackwardPrecision::kBf16, 8192, {}, {aligned + 1, 8192, 8192}));
+  EXPECT_FALSE(IsFasterInMemory(BackwardPrecision::kBf16, 8192, {}, {aligned, 8192, 8192, 8193}));
 }
 
 TEST_F(CudaSignGemmTest, Bytes) {

@@ -1,0 +1,181 @@
+// The two ways of a binary layer's backward products on a GPU (ops/cuda/sign_gemm.h), to find where they cross.
+//
+//   ./bazelw run //bench:cuda_sign_gemm -- --benchmark_filter=square --benchmark_repetitions=5
+//
+// Names: WAY/PRODUCT/SHAPE/MxNxK/pieces:P, P the bf16 that a float is held by; with "/masked" where c is masked. Ways:
+// InRegisters, InMemory (expansion, cuBLASLt and mask together). Products: dx = dy w, and dw = dy^T x, whose operand is
+// transposed. Shapes: square 1024 to 8192, and a layer 4096 x 4096 at batches of 100 to 10000. Gradients are integers
+// that P pieces hold and whose sums a float holds, so before a shape is timed, cells are compared with sums made on the
+// host: none may differ. Operands and results lie beyond the L2 cache (cuda_timer.h).
+//
+// Counter: TFLOPS, 2 m n k operations, whatever the number of pieces. The name of what SignGemmF32 would choose ends in "*".
+// Without a GPU it says why and fails.
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "bench/bench_main.h"
+#include "bench/cuda_timer.h"
+#include "benchmark/benchmark.h"
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/status_macros.h"
+#include "ops/cuda/scratch.h"
+#include "ops/cuda/sign_gemm.h"
+#include "ops/dispatch.h"
+
+namespace bitgrad {
+namespace {
+
+// c [m, n], K = k.
+struct Product {
+  std::string name;
+  int64_t m, n, k;
+  bool transpose_a;
+  BackwardPrecision precision;
+  bool masked;
+};
+
+template <typename T>
+using Blocks = std::vector<std::unique_ptr<cuda::Scratch<T>>>;
+
+class Problem {
+ public:
+  Problem(ExecContext& context, const Product& product)
+      : context_(context),
+        product_(product),
+        copies_(CopiesBeyondL2((product.m * product.k + product.m * product.n) * 4)),
+        values_(product.m * product.k),
+        signs_(RandomWords(1, product.k, product.n)),
+        mask_words_(RandomWords(2, product.m, product.n)),
+        b_(context, static_cast<int64_t>(signs_.size())),
+        mask_(context, static_cast<int64_t>(mask_words_.size())) {
+    std::mt19937 random(3);
+    // K such numbers stay below 2^24.
+    std::uniform_int_distribution<int> integer(-limit(), limit());
+    for (float& value : values_) value = static_cast<float>(integer(random));
+    context.Upload(b_.data(), signs_.data(), signs_.size() * 8);
+    context.Upload(mask_.data(), mask_words_.data(), mask_words_.size() * 8);
+    for (int64_t i = 0; i < copies_; ++i) {
+      a_.push_back(std::make_unique<cuda::Scratch<float>>(context, product.m * product.k));
+      c_.push_back(std::make_unique<cuda::Scratch<float>>(context, product.m * product.n));
+      context.Upload(a_[i]->data(), values_.data(), values_.size() * 4);
+    }
+  }
+
+  template <typename Way>
+  void Run(const Way& way, int64_t i) const {
+    const Product& p = product_;
+    const ConstMatrixView<float> a = p.transpose_a ? ConstMatrixView<float>{a_[i % copies_]->data(), p.k, p.m}
+                                                   : ConstMatrixView<float>{a_[i % copies_]->data(), p.m, p.k};
+    way(context_, p.transpose_a, 1.0f, a, {b_.data(), p.k, p.n, BitMatrix::WordsPerRow(p.n)}, mask(), c(i));
+  }
+  ConstBitMatrixView mask() const {
+    if (!product_.masked) return {};
+    return {mask_.data(), product_.m, product_.n, BitMatrix::WordsPerRow(product_.n)};
+  }
+  MatrixView<float> c(int64_t i) const { return {c_[i % copies_]->data(), product_.m, product_.n}; }
+
+  // Cells of c(0) against the host's sums.
+  absl::Status Check() const {
+    const Product& p = product_;
+    std::vector<float> row(p.n);
+    const auto bit = [](const std::vector<uint64_t>& words, int64_t cols, int64_t i, int64_t j) {
+      return (words[i * BitMatrix::WordsPerRow(cols) + j / 64] >> (j % 64) & 1) != 0;
+    };
+    for (int64_t i = 0; i < p.m; i += std::max<int64_t>(1, p.m / 17)) {
+      context_.Download(row.data(), c(0).row(i), row.size() * 4);
+      for (int64_t j = i % 11; j < p.n; j += std::max<int64_t>(1, p.n / 29)) {
+        double sum = 0;
+        for (int64_t k = 0; k < p.k; ++k) {
+          const double a = values_[p.transpose_a ? k * p.m + i : i * p.k + k];
+          sum += bit(signs_, p.n, k, j) ? a : -a;
+        }
+        if (p.masked && !bit(mask_words_, p.n, i, j)) sum = 0;
+        if (row[j] != sum) {
+          return absl::InternalError(absl::StrCat(p.name, ": cell ", i, ", ", j, " is ", row[j], ", must be ", sum));
+        }
+      }
+    }
+    return context_.status();
+  }
+
+ private:
+  int limit() const { return product_.precision == BackwardPrecision::kBf16 ? 127 : 1000; }
+  static std::vector<uint64_t> RandomWords(uint64_t seed, int64_t rows, int64_t cols) {
+    std::mt19937_64 random(seed);
+    std::vector<uint64_t> words(rows * BitMatrix::WordsPerRow(cols));
+    for (uint64_t& word : words) word = random();
+    return words;
+  }
+
+  ExecContext& context_;
+  Product product_;
+  int64_t copies_;
+  std::vector<float> values_;
+  std::vector<uint64_t> signs_, mask_words_;
+  cuda::Scratch<uint64_t> b_, mask_;
+  Blocks<float> a_, c_;
+};
+
+template <typename Way>
+void Time(benchmark::State& state, const Product& product, const Way& way) {
+  ExecContext context({.device = Device::kCuda, .backward = product.precision});
+  const Problem problem(context, product);
+  problem.Run(way, 0);
+  if (const absl::Status error = problem.Check(); !error.ok()) return state.SkipWithError(std::string(error.message()).c_str());
+  const double seconds = SecondsPerCall(state, context, [&](int64_t i) { problem.Run(way, i); });
+  if (seconds > 0) {
+    state.counters["TFLOPS"] = 2e-12 * static_cast<double>(product.m) * static_cast<double>(product.n) *
+                               static_cast<double>(product.k) / seconds;
+  }
+}
+
+void Register(Product product, const std::string& shape) {
+  // Rows of c will be aligned, whatever the address.
+  float* const aligned = reinterpret_cast<float*>(uintptr_t{1} << 20);
+  uint64_t word = 0;
+  const ConstBitMatrixView mask = product.masked ? ConstBitMatrixView{&word, product.m, product.n, 0} : ConstBitMatrixView{};
+  const bool in_memory = cuda::IsFasterInMemory(product.precision, product.k, mask, {aligned, product.m, product.n});
+  product.name = absl::StrCat(product.transpose_a ? "dw/" : "dx/", shape, "/", product.m, "x", product.n, "x", product.k,
+                              "/pieces:", static_cast<int>(product.precision), product.masked ? "/masked" : "");
+  const auto add = [&](const char* way_name, bool chosen, auto way) {
+    const std::string name = absl::StrCat(way_name, "/", product.name, chosen ? "*" : "");
+    benchmark::RegisterBenchmark(name.c_str(), [product, way](benchmark::State& state) { Time(state, product, way); })
+        ->UseManualTime()
+        ->Unit(benchmark::kMicrosecond);
+  };
+  add("InRegisters", !in_memory, cuda::SignGemmInRegisters);
+  add("InMemory", in_memory, cuda::SignGemmInMemory);
+}
+
+absl::Status RegisterAll() {
+  BITGRAD_RETURN_IF_ERROR(DeviceStatus(Device::kCuda));
+  for (const BackwardPrecision precision : {BackwardPrecision::kBf16, BackwardPrecision::kBf16x2, BackwardPrecision::kFloat32}) {
+    for (const bool masked : {false, true}) {
+      const auto add = [&](const std::string& shape, int64_t m, int64_t n, int64_t k, bool transpose_a) {
+        Register({{}, m, n, k, transpose_a, precision, masked}, shape);
+      };
+      for (const int64_t size : {1024, 1536, 2048, 3072, 4096, 8192}) {
+        add("square", size, size, size, false);
+        if (!masked) add("square", size, size, size, true);
+      }
+      for (const int64_t batch : {100, 1000, 10000}) {
+        const std::string shape = absl::StrCat("mlp_inner/", batch);
+        add(shape, batch, 4096, 4096, false);
+        if (!masked) add(shape, 4096, 4096, batch, true);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace bitgrad
+
+int main(int argc, char** argv) { return bitgrad::BenchMain(argc, argv, bitgrad::RegisterAll); }

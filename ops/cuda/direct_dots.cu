@@ -1,0 +1,125 @@
+// A thread makes one sum, of a few dozen products of single codes: limited by instructions (some ten per product and
+// bit of w), as the images are read from memory once and then from caches. Neighbours have neighbouring filters.
+
+#include "ops/cuda/direct_dots.h"
+
+#include <cstdint>
+
+#include "core/check.h"
+#include "ops/cuda/bit_rows.h"
+#include "ops/cuda/conv_pixels.h"
+#include "ops/cuda/launch.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+
+// (Not in an anonymous namespace: these types are captured by lambdas for the device.)
+struct BitImages {
+  ConstBitMatrixView x;
+  __device__ __forceinline__ int32_t At(int64_t image, int64_t index) const {
+    return static_cast<int32_t>(x.row(image)[index / 64] >> index % 64 & 1) * 2 - 1;
+  }
+};
+struct CodeImages {
+  ConstMatrixView<uint8_t> x;
+  int32_t least, step;
+  __device__ __forceinline__ int32_t At(int64_t image, int64_t index) const { return least + step * x.at(image, index); }
+};
+
+// The codes of filters, in planes.
+struct FilterCodes {
+  const uint64_t* planes[kMaxCodeBits];
+  int64_t stride;
+  int bits;
+  int32_t least, step;
+
+  explicit FilterCodes(const ConstPlanesView& w)
+      : planes{},
+        stride(w.planes[0].stride),
+        bits(w.encoding.bits),
+        least(static_cast<int32_t>(w.encoding.least_code())),
+        step(static_cast<int32_t>(w.encoding.code_step())) {
+    for (int q = 0; q < bits; ++q) planes[q] = w.planes[q].words;
+  }
+  __device__ __forceinline__ int32_t At(int64_t o, int index) const {
+    int32_t stored = 0;
+    for (int q = 0; q < bits; ++q) {
+      stored |= static_cast<int32_t>(planes[q][o * stride + index / 64] >> index % 64 & 1) << q;
+    }
+    return least + step * stored;
+  }
+};
+
+template <typename Images>
+struct DirectDots {
+  ConvPixels pixels;
+  Images x;
+  FilterCodes w;
+  Divisor group_filters;
+  int channels;  // of a group
+  int32_t border;
+
+  __device__ __forceinline__ int32_t At(uint32_t pixel, uint32_t o) const {
+    const ConvPixels::Patch patch = pixels.At(pixel);
+    const int64_t first_channel = static_cast<int64_t>(group_filters.Quotient(o)) * channels;
+    int32_t sum = 0;
+    int index = 0;
+    for (int r = 0; r < pixels.kernel_height; ++r) {
+      for (int s = 0; s < pixels.kernel_width; ++s) {
+        const int h = patch.h + r * pixels.dilation_height, v = patch.w + s * pixels.dilation_width;
+        const bool inside = pixels.Inside(h, v);
+        const int64_t from = inside ? pixels.Channel(h, v) + first_channel : 0;
+        for (int c = 0; c < channels; ++c, ++index) sum += (inside ? x.At(patch.image, from + c) : border) * w.At(o, index);
+      }
+    }
+    return sum;
+  }
+};
+
+template <typename Images>
+void MakeDirectDots(ExecContext& context, const ConvGeometry& g, const Images& x, const ConstPlanesView& w, int32_t border,
+                    const DotOutput& out) {
+  if (g.pixels() == 0 || g.filters == 0) return;
+  constexpr char kName[] = "direct_dots";
+  BITGRAD_CHECK(g.pixels() < kMostDividends);
+  const DirectDots<Images> dots = {ConvPixels(g, PixelChunk{.image = 0, .first = 0, .rows = g.pixels()}),
+                                   x,
+                                   FilterCodes(w),
+                                   Divisor(g.group_filters()),
+                                   static_cast<int>(g.group_channels()),
+                                   border};
+  if (out.floats.data != nullptr) {
+    const MatrixView<float> y = out.floats;
+    const float scale = out.scale;
+    ForCells(context, kName, y.rows, y.cols, [=] __device__(int64_t row, int64_t o) {
+      y.at(row, o) = static_cast<float>(dots.At(static_cast<uint32_t>(row), static_cast<uint32_t>(o))) * scale;
+    });
+    return;
+  }
+  const int64_t pixels = g.out_height() * g.out_width(), image = pixels * g.filters;
+  BITGRAD_CHECK(image < kMostDividends);
+  const Divisor by_filters(g.filters);
+  const int32_t* const threshold = out.threshold;
+  const uint8_t* const flip = out.flip;
+  PackBits<1>(
+      context, kName, g.batch, image,
+      [=] __device__(int64_t n, int64_t bit) {
+        uint32_t o = static_cast<uint32_t>(bit);
+        const uint32_t pixel = by_filters.Divide(&o);
+        return (dots.At(static_cast<uint32_t>(n * pixels) + pixel, o) >= threshold[o] ? 1 : 0) ^ (flip[o] & 1);
+      },
+      {out.bits});
+}
+
+void DirectBitDots(ExecContext& context, const ConvGeometry& geometry, ConstBitMatrixView x, ConstBitMatrixView w,
+                   int32_t border, const DotOutput& out) {
+  MakeDirectDots(context, geometry, BitImages{x}, {{EncodingKind::kBinary, 1}, {w}}, border, out);
+}
+
+void DirectCodeDots(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x, const ConstPlanesView& w,
+                    int32_t border, const DotOutput& out) {
+  const CodeImages images = {x.codes, static_cast<int32_t>(x.encoding.least_code()),
+                             static_cast<int32_t>(x.encoding.code_step())};
+  MakeDirectDots(context, geometry, images, w, border, out);
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

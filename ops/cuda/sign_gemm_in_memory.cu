@@ -1,0 +1,94 @@
+// Large products of floats with packed signs: both operands as bf16 in memory, multiplied by cuBLASLt.
+//
+//   c = scale sum over pieces p of a_p b        a = a_0 + a_1 + ..., of as many bf16 as ExecContext::backward_precision() says
+//
+// The smallest piece comes first, so that what it adds is not rounded to the largest's sums. A mask is a pass of its own over c:
+// cuBLASLt has none to offer, and 8 bytes a cell are little where K is large (IsFasterInMemory counts them).
+//
+// Limits: 2 1/8 bytes a sign and 4 + 2 pieces bytes a float at the speed of memory, then the product at the rate of the
+// bf16 tensor cores.
+
+#include <cstdint>
+
+#include "core/check.h"
+#include "ops/cuda/bf16_gemm.h"
+#include "ops/cuda/device.h"
+#include "ops/cuda/functions.h"
+#include "ops/cuda/launch.h"
+#include "ops/cuda/mma.h"
+#include "ops/cuda/scratch.h"
+#include "ops/cuda/sign_gemm.h"
+#include "ops/cuda/tensor_map.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+namespace {
+
+// How many products of bf16 cost as much time as they save per byte of memory traffic spent on them. The kernel in
+// registers is expected to reach 0.6 of an H200's 989 TFLOPS, cuBLASLt 0.8: a product (2 operations) saves 2 (1/0.6 -
+// 1/0.8) / 989e12 = 0.84e-15 s; a byte at 4.8 TB/s takes 208e-15 s. Estimates: bench/cuda_sign_gemm.cc measures where
+// the ways cross. Little for the emulator, so that tests come here.
+#ifdef BITGRAD_CUDA_EMULATED
+constexpr double kProductsPerByte = 10;
+#else
+constexpr double kProductsPerByte = 250;
+#endif
+
+// From one row of bf16 to the next: on 16 bytes.
+constexpr int64_t Bf16Stride(int64_t cols) { return (cols + 7) / 8 * 8; }
+
+// The bits of a row up to its stride, eight to 16 bytes: +1 or -1. (Behind the last column are values that nobody reads.)
+void ExpandSigns(ExecContext& context, ConstBitMatrixView signs, uint16_t* values) {
+  const int64_t stride = Bf16Stride(signs.cols);
+  ForCells(context, "expand_signs", signs.rows, stride / 8, [=] __device__(int64_t i, int64_t eight) {
+    const uint32_t bits = reinterpret_cast<const uint8_t*>(signs.row(i))[eight];
+    uint32_t pairs[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) pairs[k] = 0xbf80bf80u ^ ((bits >> 2 * k & 1) << 15 | (bits >> (2 * k + 1) & 1) << 31);
+    *reinterpret_cast<uint4*>(values + i * stride + eight * 8) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+  });
+}
+
+// pieces[p] [x.rows, x.cols], one matrix after the other: x - pieces[0] - ... - pieces[p - 1], rounded. Pairs of neighbours.
+void SplitFloats(ExecContext& context, ConstMatrixView<float> x, int count, uint16_t* pieces) {
+  const int64_t stride = Bf16Stride(x.cols), matrix = x.rows * stride;
+  ForCells(context, "split_floats", x.rows, (x.cols + 1) / 2, [=] __device__(int64_t i, int64_t pair) {
+    const int64_t j = pair * 2;
+    float low = x.at(i, j), high = j + 1 < x.cols ? x.at(i, j + 1) : 0.0f;
+    for (int p = 0; p < count; ++p) {
+      const uint32_t low_bits = ToBf16(low), high_bits = ToBf16(high);
+      *reinterpret_cast<uint32_t*>(pieces + p * matrix + i * stride + j) = low_bits | high_bits << 16;
+      low -= __uint_as_float(low_bits << 16);
+      high -= __uint_as_float(high_bits << 16);
+    }
+  });
+}
+
+}  // namespace
+
+bool IsFasterInMemory(BackwardPrecision precision, int64_t inner, ConstBitMatrixView mask, MatrixView<float> c) {
+  // Before Hopper cuBLASLt has no other instructions than the kernel in registers.
+  if (ComputeCapability() < 90) return false;
+  if (reinterpret_cast<uintptr_t>(c.data) % 16 != 0 || c.stride % 4 != 0) return false;
+  const double m = static_cast<double>(c.rows), n = static_cast<double>(c.cols), k = static_cast<double>(inner);
+  const double pieces = static_cast<double>(precision);
+  const double passes_over_c = pieces - 1 + (mask.words != nullptr ? 1 : 0);
+  const double bytes = 2.125 * k * n + (4 + 2 * pieces) * m * k + 8 * passes_over_c * m * n;
+  return pieces * m * n * k > kProductsPerByte * bytes;
+}
+
+void SignGemmInMemory(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
+                      ConstBitMatrixView mask, MatrixView<float> c) {
+  BITGRAD_DCHECK(a.rows > 0 && a.cols > 0 && b.cols > 0);
+  const int pieces = static_cast<int>(context.backward_precision());
+  const int64_t a_stride = Bf16Stride(a.cols), b_stride = Bf16Stride(b.cols);
+  const Scratch<uint16_t> signs(context, b.rows * b_stride), floats(context, pieces * a.rows * a_stride);
+  ExpandSigns(context, b, signs.data());
+  SplitFloats(context, a, pieces, floats.data());
+  for (int p = pieces - 1; p >= 0; --p) {
+    Bf16Gemm(context, transpose_a, scale, {floats.data() + p * a.rows * a_stride, a.rows, a.cols, a_stride},
+             {signs.data(), b.rows, b.cols, b_stride}, p == pieces - 1 ? 0.0f : 1.0f, c);
+  }
+  if (mask.words != nullptr) MaskByBits(context, mask, c, c);
+}
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -1,0 +1,15 @@
+"""How libraries of the bundle for other machines are linked."""
+
+def static_in_bundle(linkopts, needs = []):
+    """Link options: as they are, or of archives with --define=bundle=static (tools/cuda_bundle.sh).
+
+    Only for libraries that Debian has as archives and that no shared library of the bundle needs as well.
+
+    Args:
+      linkopts: the library's.
+      needs: what its archives need besides, which a shared library names itself.
+    """
+    return select({
+        "@bitgrad//third_party:static_bundle": ["-Wl,-Bstatic"] + linkopts + needs + ["-Wl,-Bdynamic"],
+        "//conditions:default": linkopts,
+    })
