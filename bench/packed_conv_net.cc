@@ -7,7 +7,8 @@
 // cifar10_bnn_vgg, 8-bit pixels in and packed bits inside. Both are run by the interpreter from 8-bit pixels. Counters: images/s;
 // model_bytes, the size of the model file. Logits are compared with the graph's before anything is timed.
 //
-// On a GPU pixels are uploaded and logits come back within the time; larger batches; the float net's products are cuBLASLt's float32.
+// On a GPU pixels are uploaded and logits come back within the time; larger batches; the float net's products are cuBLASLt's
+// float32, not TF32.
 
 #include <cstdint>
 #include <memory>
