@@ -1,8 +1,9 @@
-// FrozenNet: a net frozen and ready to be timed, its answers checked.
+// FrozenNet: a net frozen and ready to be timed on a device, its answers checked against the graph's on the CPU.
 
 #ifndef BITGRAD_BENCH_FROZEN_NET_H_
 #define BITGRAD_BENCH_FROZEN_NET_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -29,13 +30,13 @@ class FrozenNet {
   using Make = std::function<absl::StatusOr<std::unique_ptr<Model>>(ParameterStore& store)>;
 
   // exact: the frozen net's logits have to be the graph's to the last bit; else near them (their products may be summed in
-  // another order for another number of rows).
-  FrozenNet(const Make& make, int64_t features, int64_t batch, int threads, bool exact)
-      : context_({.threads = threads}), input_(batch, features) {
+  // another order for another number of rows, or on another device).
+  FrozenNet(const Make& make, int64_t features, int64_t batch, Device device, int threads, bool exact)
+      : graph_context_({.threads = threads}), context_({.device = device, .threads = threads}), input_(batch, features) {
     status_ = Prepare(make, exact);
   }
 
-  // Times Run(), with the counters images/s and model_bytes.
+  // Times Run(), from pixels in the host's memory to logits there, with the counters images/s and model_bytes.
   void Time(benchmark::State& state) {
     if (!status_.ok()) {
       state.SkipWithError(std::string(status_.message()).c_str());
@@ -54,22 +55,37 @@ class FrozenNet {
 
   // Float rounding of logits, which batch norm leaves near 1.
   static constexpr float kNear = 1e-3f;
+  // The first and the last images of large batches.
+  static constexpr int64_t kChecked = 500;
 
   absl::Status Prepare(const Make& make, bool exact) {
     ParameterStore store(/*seed=*/1);
     BITGRAD_ASSIGN_OR_RETURN(const std::unique_ptr<Model> net, make(store));
     BITGRAD_RETURN_IF_ERROR(store.status());
-    BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, Freeze(context_, *net, input_.images, {.name = "net"}));
+    BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, Freeze(graph_context_, *net, Images(0, 1), {.name = "net"}));
     BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, writer.Serialize());
     BITGRAD_ASSIGN_OR_RETURN(model_, PackedModel::FromBytes("net", bytes));
     BITGRAD_ASSIGN_OR_RETURN(interpreter_, Interpreter::Create(*model_, context_));
 
-    BITGRAD_ASSIGN_OR_RETURN(const Tensor graph, Logits(context_, *net, input_.images));
     BITGRAD_ASSIGN_OR_RETURN(const Tensor frozen, Run());
+    const int64_t batch = frozen.shape().dim(0), count = std::min(batch, kChecked);
+    BITGRAD_RETURN_IF_ERROR(Check(*net, frozen, 0, count, exact));
+    return Check(*net, frozen, batch - count, count, exact);
+  }
+
+  // Some of the images as the graph takes them.
+  Tensor Images(int64_t begin, int64_t count) const {
+    const int64_t features = input_.images.shape().dim(1);
+    return Tensor::Of<float>({count, features}, input_.images.span<float>().subspan(begin * features, count * features));
+  }
+
+  absl::Status Check(Model& net, const Tensor& frozen, int64_t begin, int64_t count, bool exact) {
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor graph, Logits(graph_context_, net, Images(begin, count)));
+    const float* const logits = frozen.data<float>() + begin * frozen.shape().dim(1);
     float difference = 0;
     for (int64_t i = 0; i < graph.num_elements(); ++i) {
       // Not std::max(difference, ..), which would pass by a NaN.
-      const float d = std::fabs(graph.data<float>()[i] - frozen.data<float>()[i]);
+      const float d = std::fabs(graph.data<float>()[i] - logits[i]);
       if (!(d <= difference)) difference = d;
     }
     if (!(difference <= (exact ? 0.0f : kNear))) {
@@ -78,6 +94,7 @@ class FrozenNet {
     return absl::OkStatus();
   }
 
+  ExecContext graph_context_;  // of the CPU
   ExecContext context_;
   RandomImages input_;
   std::unique_ptr<PackedModel> model_;

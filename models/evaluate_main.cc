@@ -26,7 +26,7 @@ ABSL_FLAG(std::string, checkpoint, "", "Checkpoint of //models:train.");
 ABSL_FLAG(std::string, packed, "", "Packed model to compare with. Default: the checkpoint, frozen in memory.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
 ABSL_FLAG(int, threads, 0, "Threads; 0: one per core.");
-ABSL_FLAG(std::string, device, "cpu", "Where the graph runs: cpu or cuda. The packed model runs on the CPU.");
+ABSL_FLAG(std::string, device, "cpu", "Where the graph and the packed model run: cpu or cuda.");
 
 namespace bitgrad {
 namespace {
@@ -57,9 +57,9 @@ absl::Status Evaluate() {
   ExecContext context({.threads = absl::GetFlag(FLAGS_threads)});
   BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
-  ExecContext graph_context({.device = device, .threads = absl::GetFlag(FLAGS_threads)});
+  ExecContext device_context({.device = device, .threads = absl::GetFlag(FLAGS_threads)});
   BITGRAD_ASSIGN_OR_RETURN(const auto packed, OpenPacked(checkpoint, context));
-  BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*packed, context));
+  BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*packed, device_context));
   BITGRAD_ASSIGN_OR_RETURN(
       const Dataset test,
       LoadDataset(recipe.data().name(), {.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)),
@@ -68,7 +68,7 @@ absl::Status Evaluate() {
                                          .limit = recipe.data().limit(),
                                          .image_size = recipe.data().image_size()}));
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
-  MoveToDevice(graph_context, *bundle.store);
+  MoveToDevice(device_context, *bundle.store);
   BITGRAD_ASSIGN_OR_RETURN(auto preprocessing, LoadPreprocessing(checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(
       const BatchLoader loader,
@@ -78,9 +78,9 @@ absl::Status Evaluate() {
   int64_t graph_errors = 0, packed_errors = 0, disagreements = 0;
   double max_difference = 0;
   for (const Batch& batch : loader.Epoch(0)) {
-    BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, Logits(graph_context, *bundle.model, batch.images));
-    const Tensor graph = ToHost(graph_context, logits);
-    BITGRAD_RETURN_IF_ERROR(graph_context.status());
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, Logits(device_context, *bundle.model, batch.images));
+    const Tensor graph = ToHost(device_context, logits);
+    BITGRAD_RETURN_IF_ERROR(device_context.status());
     const int64_t features = test.features();
     const int64_t first = batch.index * 500;
     // A model that takes no pixels takes what the graph takes.

@@ -47,11 +47,12 @@ Tensor Product(ExecContext& context, const Saved& saved) {
   const QuantizedOperand &x = saved.x, &w = saved.w;
   const Kernels& kernels = KernelsFor(context.device());
   Tensor y(saved.y_shape, DType::kFloat32, context.allocator());
-  const float scale = x.scale * w.scale;
-  const DotOutput out = {.floats = y.mutable_matrix<float>(), .scale = scale};
+  const ProductScale scale(x, w);
+  const DotOutput out = {.floats = y.mutable_matrix<float>(), .scale = scale.for_kernel()};
   switch (saved.kernel()) {
     case ConvKernel::kXnorPopcount:
       kernels.packed_conv2d(context, saved.geometry, x.bits->view(), w.bits->view(), out);
+      scale.Finish(context, y);
       break;
     case ConvKernel::kCodes: {
       const Tensor codes = StoredCodes(context, x, saved.image_rows);
@@ -59,24 +60,19 @@ Tensor Product(ExecContext& context, const Saved& saved) {
       if (w.bits == nullptr) packed.emplace(context, ConstCodesView{w.encoding, w.codes.matrix<uint8_t>()});
       kernels.coded_conv2d(context, saved.geometry, {x.encoding, codes.matrix<uint8_t>()},
                            packed ? packed->view() : BinaryPlanes(w.bits->view()), saved.border_code, out);
+      scale.Finish(context, y);
       break;
     }
     case ConvKernel::kFloat: {
       const Tensor x_codes = FloatCodes(context, x, saved.image_rows);
       const Tensor w_codes = FloatCodes(context, w, saved.filter_rows);
-      float* const data = y.mutable_data<float>();
-      FloatConvolution(context, saved.geometry, saved.border(), x_codes.data<float>(), w_codes.data<float>(), data);
-      if (scale != 1.0f) kernels.scale_f32(context, scale, data, /*accumulate=*/false, data, y.num_elements());
+      FloatConvolution(context, saved.geometry, saved.border(), x_codes.data<float>(), w_codes.data<float>(),
+                       y.mutable_data<float>());
+      scale.Apply(context, y);
       break;
     }
   }
   return y;
-}
-
-void ScaleInPlace(Tape::GradientSink& sink, float scale, Tensor& y) {
-  if (scale == 1.0f) return;
-  float* const data = y.mutable_data<float>();
-  KernelsOf(sink).scale_f32(sink.context(), scale, data, /*accumulate=*/false, data, y.num_elements());
 }
 
 // The gradient of the operand, as the matrix that was quantized, through the surrogate and in the operand's shape.
@@ -97,7 +93,7 @@ Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor&
   geometry.padding = Padding::kZero;
   KernelsOf(sink).conv2d_backward_input_f32(context, geometry, dy.data<float>(), codes.data<float>(),
                                             dx.mutable_data<float>());
-  ScaleInPlace(sink, saved.w.scale, dx);
+  ProductScale(saved.w).Apply(context, dx);
   return ThroughSurrogate(sink, saved.x_surrogate, std::move(dx), saved.image_rows, saved.x_shape);
 }
 
@@ -116,7 +112,7 @@ Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor
     kernels.pad_image_f32(context, geometry, saved.border(), codes.data<float>(), image.mutable_data<float>());
     kernels.conv2d_backward_weight_f32(context, padded, image.data<float>(), dy.data<float>(), dw.mutable_data<float>());
   }
-  ScaleInPlace(sink, saved.x.scale, dw);
+  ProductScale(saved.x).Apply(context, dw);
   return ThroughSurrogate(sink, saved.w_surrogate, std::move(dw), saved.filter_rows, saved.w_shape);
 }
 

@@ -14,16 +14,9 @@
 namespace bitgrad {
 namespace {
 
-void ScaleInPlace(ExecContext& context, float scale, Tensor& y) {
-  if (scale == 1.0f) return;
-  float* data = y.mutable_data<float>();
-  KernelsFor(context.device())
-      .scale_f32(context, scale, data, /*accumulate=*/false, data, y.num_elements());
-}
-
 // y = (c_x c_w^T) * scale in integers, for operands that are not both binary.
-void IntegerProduct(ExecContext& context, const QuantizedOperand& x, const QuantizedOperand& w, Tensor& y) {
-  const DotOutput out = {.floats = y.mutable_matrix<float>(), .scale = x.scale * w.scale};
+void IntegerProduct(ExecContext& context, const QuantizedOperand& x, const QuantizedOperand& w, float scale, Tensor& y) {
+  const DotOutput out = {.floats = y.mutable_matrix<float>(), .scale = scale};
   std::optional<CodePlanes> packed;
   if (w.bits == nullptr) packed.emplace(context, ConstCodesView{w.encoding, w.codes.matrix<uint8_t>()});
   const ConstPlanesView weights = packed ? packed->view() : BinaryPlanes(w.bits->view());
@@ -57,22 +50,24 @@ struct Saved {
 Tensor Product(ExecContext& context, const Saved& saved) {
   const QuantizedOperand &x = saved.x, &w = saved.w;
   const Kernels& kernels = KernelsFor(context.device());
-  const float scale = x.scale * w.scale;
+  const ProductScale scale(x, w);
   Tensor y(saved.y_shape, DType::kFloat32, context.allocator());
   switch (saved.KernelOn(context.device())) {
     case DotKernel::kXnorPopcount:
-      kernels.packed_gemm_f32(context, x.bits->view(), w.bits->view(), scale, y.mutable_matrix<float>());
+      kernels.packed_gemm_f32(context, x.bits->view(), w.bits->view(), scale.for_kernel(), y.mutable_matrix<float>());
+      scale.Finish(context, y);
       break;
     case DotKernel::kBitPlanes:
     case DotKernel::kInt8:
-      IntegerProduct(context, x, w, y);
+      IntegerProduct(context, x, w, scale.for_kernel(), y);
+      scale.Finish(context, y);
       break;
     case DotKernel::kFloatGemm: {
       const Tensor x_codes = FloatCodes(context, x, saved.x_shape);
       const Tensor w_codes = FloatCodes(context, w, saved.w_shape);
       kernels.gemm_f32(context, false, true, 1.0f, x_codes.matrix<float>(), w_codes.matrix<float>(), 0.0f,
                        y.mutable_matrix<float>());
-      ScaleInPlace(context, scale, y);
+      scale.Apply(context, y);
       break;
     }
   }
@@ -96,13 +91,15 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
   ExecContext& context = sink.context();
   const Kernels& kernels = KernelsOf(sink);
   const ConstBitMatrixView mask_view = mask == nullptr ? ConstBitMatrixView{} : mask->view();
+  const ProductScale scale_of_signs(signs);
   Tensor product = NewTensor(sink, shape);
   // For the optimizer, where the host has it as soon as the kernel returns.
   double squares = 0;
   double* const wanted = transpose && context.device() == Device::kCpu ? &squares : nullptr;
   if (!saved.gradient_in_int8()) {
-    kernels.sign_gemm_f32(context, transpose, signs.scale, dy.matrix<float>(), signs.bits->view(), mask_view,
+    kernels.sign_gemm_f32(context, transpose, scale_of_signs.for_kernel(), dy.matrix<float>(), signs.bits->view(), mask_view,
                           product.mutable_matrix<float>(), wanted);
+    scale_of_signs.Finish(context, product);
     if (wanted != nullptr) product.set_sum_of_squares(squares);
     return product;
   }
@@ -113,10 +110,7 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
   kernels.quantize_rows_s8(context, saved.gradient_quantizer, transpose, g,
                            transpose ? saved.weight_gradient_rng : saved.gradient_rng,
                            codes.mutable_matrix<int8_t>(), scale.mutable_data<float>());
-  if (signs.scale != 1.0f) {
-    kernels.scale_f32(context, signs.scale, scale.data<float>(), /*accumulate=*/false,
-                      scale.mutable_data<float>(), rows);
-  }
+  scale_of_signs.Apply(context, scale);
   kernels.sign_gemm_s8(context, scale.data<float>(), codes.matrix<int8_t>(), signs.bits->view(), mask_view,
                        product.mutable_matrix<float>(), wanted);
   if (wanted != nullptr) product.set_sum_of_squares(squares);
@@ -133,9 +127,11 @@ Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor&
                                    SignProduct(sink, saved, false, dy, saved.w, nullptr, saved.x_shape));
   }
   const Tensor codes = FloatCodes(context, saved.w, saved.w_shape);
+  const ProductScale scale(saved.w);
   Tensor dx = NewTensor(sink, saved.x_shape);
-  KernelsOf(sink).gemm_f32(context, false, false, saved.w.scale, dy.matrix<float>(), codes.matrix<float>(), 0.0f,
+  KernelsOf(sink).gemm_f32(context, false, false, scale.for_kernel(), dy.matrix<float>(), codes.matrix<float>(), 0.0f,
                            dx.mutable_matrix<float>());
+  scale.Finish(context, dx);
   return saved.x_surrogate.Apply(context, std::move(dx));
 }
 
@@ -147,9 +143,11 @@ Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor
                                    SignProduct(sink, saved, true, dy, saved.x, nullptr, saved.w_shape));
   }
   const Tensor codes = FloatCodes(context, saved.x, saved.x_shape);
+  const ProductScale scale(saved.x);
   Tensor dw = NewTensor(sink, saved.w_shape);
-  KernelsOf(sink).gemm_f32(context, true, false, saved.x.scale, dy.matrix<float>(), codes.matrix<float>(), 0.0f,
+  KernelsOf(sink).gemm_f32(context, true, false, scale.for_kernel(), dy.matrix<float>(), codes.matrix<float>(), 0.0f,
                            dw.mutable_matrix<float>());
+  scale.Finish(context, dw);
   return saved.w_surrogate.Apply(context, std::move(dw));
 }
 

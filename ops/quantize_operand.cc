@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/check.h"
 #include "ops/dispatch.h"
 
 namespace bitgrad {
@@ -27,11 +28,15 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
     return operand;
   }
   operand.statistic = ComputeStatistic(context, quantizer, x);
-  // A weight's scale is one number for the tensor (rows have scales of their own only in gradients).
-  // It goes into kernels' arguments and into the choice of kernels, so the host has to know it.
-  float statistic = 0;
-  if (!quantizer.scale_is_fixed()) context.Download(&statistic, operand.statistic.raw_data(), sizeof(statistic));
-  operand.scale = quantizer.scale(statistic);
+  // A weight's scale is one number for the tensor (rows have scales of their own only in gradients). An activation's decides which
+  // borders a convolution can have, so the host has to know it.
+  operand.scale_on_device =
+      context.device() != Device::kCpu && role == QuantizerRole::kWeight && quantizer.scale_is_statistic();
+  if (!operand.scale_on_device) {
+    float statistic = 0;
+    if (!quantizer.scale_is_fixed()) context.Download(&statistic, operand.statistic.raw_data(), sizeof(statistic));
+    operand.scale = quantizer.scale(statistic);
+  }
 
   BitMatrix window;
   const bool pass = role == QuantizerRole::kWeight && quantizer.info().weight_pass_through;
@@ -77,6 +82,28 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
     }
   }
   return operand;
+}
+
+ProductScale::ProductScale(const QuantizedOperand& a, const QuantizedOperand& b)
+    : scale_(a.scale * b.scale),
+      on_device_(a.scale_on_device   ? a.statistic.data<float>()
+                 : b.scale_on_device ? b.statistic.data<float>()
+                                     : nullptr) {
+  BITGRAD_DCHECK(!a.scale_on_device || !b.scale_on_device);
+}
+
+void ProductScale::Finish(ExecContext& context, Tensor& y) const {
+  if (on_device_ != nullptr) Apply(context, y);
+}
+
+void ProductScale::Apply(ExecContext& context, Tensor& y) const {
+  const Kernels& kernels = KernelsFor(context.device());
+  float* const data = y.mutable_data<float>();
+  if (on_device_ != nullptr) {
+    kernels.scale_by_f32(context, scale_, on_device_, data, y.num_elements());
+  } else if (scale_ != 1.0f) {
+    kernels.scale_f32(context, scale_, data, /*accumulate=*/false, data, y.num_elements());
+  }
 }
 
 bool TakesSigns(const Quantizer& quantizer) {

@@ -22,13 +22,33 @@ inline const float* StatisticData(const Tensor& statistic) {
   return statistic.is_null() ? nullptr : statistic.data<float>();
 }
 
-// value = codes * scale. One of `bits` (binary codes) and `codes` is filled.
+// value = codes * scale, and * statistic where `scale_on_device`. One of `bits` (binary codes) and `codes` is filled.
 struct QuantizedOperand {
   Encoding encoding;
   float scale = 1.0f;
+  bool scale_on_device = false;  // the host does not wait to learn it
   Tensor statistic;
   Tensor codes;  // uint8, stored codes (ops/kernels/coded_gemm.h); float32, the values, where the encoding is float
   std::shared_ptr<const BitMatrix> bits;
+};
+
+// The scale of a product of codes: what of it the product's kernel is given, and the rest, for afterwards. As codes are integers,
+// or their products rounded once before, it does not matter which.
+class ProductScale {
+ public:
+  explicit ProductScale(const QuantizedOperand& a) : ProductScale(a, QuantizedOperand()) {}
+  // REQUIRES: one of the scales at most is on the device.
+  ProductScale(const QuantizedOperand& a, const QuantizedOperand& b);
+
+  float for_kernel() const { return on_device_ == nullptr ? scale_ : 1.0f; }
+  // After a kernel that was given for_kernel().
+  void Finish(ExecContext& context, Tensor& y) const;
+  // For numbers that no kernel has scaled.
+  void Apply(ExecContext& context, Tensor& y) const;
+
+ private:
+  float scale_;
+  const float* on_device_;
 };
 
 // What the gradient of a quantized operand is multiplied with on its way to the real one.

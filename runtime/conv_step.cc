@@ -13,8 +13,8 @@ ConvStep::ConvStep(const PackedModel& model, int i, Frame& frame)
       result_(i + 1),
       scale_(ConvOf(model, i).scale()),
       input_(model, i, geometry_.height * geometry_.width * geometry_.channels, frame),
-      weights_(model, ConvOf(model, i).weight(), /*as_floats=*/choice_.kernel == ConvKernel::kFloat),
-      threshold_(model, ConvOf(model, i).has_threshold(), ConvOf(model, i).threshold(), geometry_.filters) {
+      weights_(model, ConvOf(model, i).weight(), /*as_floats=*/choice_.kernel == ConvKernel::kFloat, frame),
+      threshold_(model, ConvOf(model, i).has_threshold(), ConvOf(model, i).threshold(), geometry_.filters, frame) {
   const Quantizer& quantizer = input_.quantizer();
   if (quantizer.encoding().is_integer()) {
     BorderCode(quantizer.encoding(), quantizer.scale(0), geometry_.padding, &border_code_);

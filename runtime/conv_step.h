@@ -14,7 +14,7 @@ namespace bitgrad {
 
 class ConvStep final : public Step {
  public:
-  // REQUIRES: instruction `i` is conv2d; the model outlives the step.
+  // REQUIRES: instruction `i` is conv2d; the model and the frame outlive the step.
   ConvStep(const PackedModel& model, int i, Frame& frame);
 
   void Run(Frame& frame) override;

@@ -1,20 +1,19 @@
 #include "runtime/elementwise_step.h"
 
 #include "core/rng.h"
+#include "runtime/blob_layout.h"
 
 namespace bitgrad {
 namespace {
 
 using packed::Instruction;
 
-void RunBatchNorm(const PackedModel& model, const Instruction& instruction, int result,
-                  Frame& frame) {
+void RunBatchNorm(const Instruction& instruction, int result, Frame& frame) {
   const packed::BatchNorm& batch_norm = instruction.batch_norm();
-  frame.kernels().batch_norm_eval(frame.context(), frame.floats(instruction.operands(0)),
-                                  model.floats(batch_norm.mean()).data(),
-                                  model.floats(batch_norm.inv_std()).data(),
-                                  model.floats(batch_norm.gamma()).data(),
-                                  model.floats(batch_norm.beta()).data(), frame.NewFloats(result));
+  const ModelBlobs& blobs = frame.blobs();
+  frame.kernels().batch_norm_eval(frame.context(), frame.floats(instruction.operands(0)), blobs.floats(batch_norm.mean()),
+                                  blobs.floats(batch_norm.inv_std()), blobs.floats(batch_norm.gamma()),
+                                  blobs.floats(batch_norm.beta()), frame.NewFloats(result));
 }
 
 void RunUnary(const Instruction& instruction, int result, Frame& frame) {
@@ -35,11 +34,10 @@ void RunBinary(const PackedModel& model, const Instruction& instruction, int res
     return;
   }
   // What the constant is the same for is one row here: an example, or a position in it.
-  const absl::Span<const float> constant = model.floats(binary.constant());
-  const int64_t cols = static_cast<int64_t>(constant.size());
+  const int64_t cols = ShapeOf(model.blob(binary.constant())).num_elements();
   const int64_t rows = a.size() / cols;
-  frame.kernels().binary_forward(frame.context(), op, {a.data, rows, cols}, {constant.data(), rows, cols, 0},
-                                 {y.data, rows, cols});
+  frame.kernels().binary_forward(frame.context(), op, {a.data, rows, cols},
+                                 {frame.blobs().floats(binary.constant()), rows, cols, 0}, {y.data, rows, cols});
 }
 
 void RunConcat(const Instruction& instruction, int result, Frame& frame) {
@@ -59,7 +57,7 @@ void RunElementwiseStep(const PackedModel& model, int i, Frame& frame) {
   const int result = i + 1;
   switch (instruction.kind_case()) {
     case Instruction::kBatchNorm:
-      return RunBatchNorm(model, instruction, result, frame);
+      return RunBatchNorm(instruction, result, frame);
     case Instruction::kUnary:
       return RunUnary(instruction, result, frame);
     case Instruction::kBinary:

@@ -3,9 +3,25 @@
 #include <algorithm>
 
 #include "core/parallel_for.h"
+#include "core/transfer.h"
 #include "ops/dispatch.h"
 
 namespace bitgrad {
+namespace {
+
+// What pixels are as floats; zeros where the model takes none.
+Tensor PixelValues(const PackedModel& model) {
+  Tensor values = Tensor::Zeros({1, 256});
+  if (!model.header().input().has_pixels()) return values;
+  const packed::PixelMapping& mapping = model.header().input().pixels();
+  for (int p = 0; p < 256; ++p) {
+    values.mutable_data<float>()[p] =
+        (mapping.multiplier() * static_cast<float>(p) + mapping.offset()) / mapping.divisor();
+  }
+  return values;
+}
+
+}  // namespace
 
 BitMatrixView GrowBits(BitMatrix& buffer, int64_t rows, int64_t cols, ExecContext& context) {
   if (buffer.is_null() || buffer.rows() < rows || buffer.cols() != cols) {
@@ -20,14 +36,9 @@ Frame::Frame(const PackedModel& model, ExecContext& context)
     : model_(model),
       context_(context),
       kernels_(KernelsFor(context.device())),
-      values_(static_cast<size_t>(model.header().instructions_size()) + 1) {
-  if (!model.header().input().has_pixels()) return;
-  const packed::PixelMapping& mapping = model.header().input().pixels();
-  for (int p = 0; p < 256; ++p) {
-    pixel_values_[p] =
-        (mapping.multiplier() * static_cast<float>(p) + mapping.offset()) / mapping.divisor();
-  }
-}
+      blobs_(model, context),
+      pixel_values_(ToDevice(context, PixelValues(model))),
+      values_(static_cast<size_t>(model.header().instructions_size()) + 1) {}
 
 void Frame::Begin(int64_t batch) {
   batch_ = batch;
@@ -37,28 +48,31 @@ void Frame::Begin(int64_t batch) {
   }
 }
 
+template <typename T>
+const T* Frame::Load(ConstMatrixView<T> x, Input& input) {
+  const T* data = x.data;
+  if (!x.contiguous()) {
+    T* const copy = GrowBuffer<T>(input.gathered, x.size(), HeapAllocator());
+    ParallelFor(context_.threads(), x.rows, std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(1, x.cols)),
+                [&](int64_t begin, int64_t end) {
+                  for (int64_t i = begin; i < end; ++i) std::copy_n(x.row(i), x.cols, copy + i * x.cols);
+                });
+    data = copy;
+  }
+  if (context_.device() == Device::kCpu) return data;
+  T* const uploaded = GrowBuffer<T>(input.uploaded, x.size(), context_);
+  context_.Upload(uploaded, data, static_cast<size_t>(x.size()) * sizeof(T));
+  return uploaded;
+}
+
 void Frame::Begin(ConstMatrixView<float> x) {
   Begin(x.rows);
-  if (x.contiguous()) {
-    values_[0].floats = x.data;
-  } else {
-    float* copy = GrowBuffer<float>(values_[0].float_buffer, x.size(), context_);
-    kernels_.copy_matrix(context_, x, {copy, x.rows, x.cols});
-    values_[0].floats = copy;
-  }
+  values_[0].floats = Load(x, float_input_);
 }
 
 void Frame::Begin(ConstMatrixView<uint8_t> pixels) {
   Begin(pixels.rows);
-  if (pixels.contiguous()) {
-    values_[0].pixels = pixels.data;
-  } else {
-    uint8_t* copy = GrowBuffer<uint8_t>(pixel_buffer_, pixels.size(), context_);
-    for (int64_t i = 0; i < pixels.rows; ++i) {
-      std::copy_n(pixels.row(i), pixels.cols, copy + i * pixels.cols);
-    }
-    values_[0].pixels = copy;
-  }
+  values_[0].pixels = Load(pixels, pixel_input_);
 }
 
 ConstMatrixView<float> Frame::floats(int id) {
@@ -66,9 +80,7 @@ ConstMatrixView<float> Frame::floats(int id) {
   if (value.floats == nullptr) {
     const int64_t count = rows(id) * cols(id);
     float* y = GrowBuffer<float>(value.float_buffer, count, context_);
-    ParallelFor(context_.threads(), count, 1 << 14, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) y[i] = pixel_values_[value.pixels[i]];
-    });
+    kernels_.look_up_f32(context_, pixel_values_.data<float>(), value.pixels, y, count);
     value.floats = y;
   }
   return {value.floats, rows(id), cols(id)};

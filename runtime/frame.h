@@ -1,10 +1,9 @@
-// Frame: the values of a program while it runs over one piece of a batch. Buffers stay between
-// runs.
+// Frame: the values of a program while it runs over one piece of a batch, and what they are made from, all in memory of the
+// context's device. Buffers stay between runs.
 
 #ifndef BITGRAD_RUNTIME_FRAME_H_
 #define BITGRAD_RUNTIME_FRAME_H_
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -13,17 +12,20 @@
 #include "core/tensor.h"
 #include "core/view.h"
 #include "ops/kernels/kernels.h"
+#include "runtime/model_blobs.h"
 #include "runtime/packed_model.h"
 
 namespace bitgrad {
 
 // A buffer of at least `count` elements, kept where the one at hand is large enough.
 template <typename T>
-T* GrowBuffer(Tensor& buffer, int64_t count, ExecContext& context) {
-  if (buffer.is_null() || buffer.num_elements() < count) {
-    buffer = Tensor({count}, DTypeOf<T>::kValue, context.allocator());
-  }
+T* GrowBuffer(Tensor& buffer, int64_t count, Allocator& allocator) {
+  if (buffer.is_null() || buffer.num_elements() < count) buffer = Tensor({count}, DTypeOf<T>::kValue, allocator);
   return buffer.mutable_data<T>();
+}
+template <typename T>
+T* GrowBuffer(Tensor& buffer, int64_t count, ExecContext& context) {
+  return GrowBuffer<T>(buffer, count, context.allocator());
 }
 
 // The first `rows` rows of a bit matrix with `cols` columns, grown likewise.
@@ -39,7 +41,12 @@ class Frame {
   // Examples of the piece.
   int64_t batch() const { return batch_; }
 
-  // Starts a run over the rows of x [batch, features], which has to stay while it lasts.
+  // The model's blobs.
+  const ModelBlobs& blobs() const { return blobs_; }
+  // What each pixel is as a float, by the model's mapping: [1, 256].
+  ConstMatrixView<float> pixel_values() const { return pixel_values_.matrix<float>(); }
+
+  // Starts a run over the rows of x [batch, features] of the host, which has to stay while it lasts.
   void Begin(ConstMatrixView<float> x);
   void Begin(ConstMatrixView<uint8_t> pixels);
 
@@ -58,9 +65,6 @@ class Frame {
   // Value `id` is the elements of value `of` in another shape.
   void Alias(int id, int of);
 
-  // What pixel p is as a float, by the model's mapping.
-  const std::array<float, 256>& pixel_values() const { return pixel_values_; }
-
  private:
   struct Value {
     const float* floats = nullptr;
@@ -69,6 +73,14 @@ class Frame {
     Tensor float_buffer;
     BitMatrix bit_buffer;
   };
+  // Memory for what is not used in place.
+  struct Input {
+    Tensor gathered;  // of the host
+    Tensor uploaded;
+  };
+  // The elements of x without gaps between rows, where kernels read them.
+  template <typename T>
+  const T* Load(ConstMatrixView<T> x, Input& input);
   void Begin(int64_t batch);
   int64_t bit_rows(int id) const { return model_.value(id).rows_are_examples ? batch_ : rows(id); }
   int64_t bit_cols(int id) const { return model_.value(id).rows_are_examples ? model_.value(id).features() : cols(id); }
@@ -78,10 +90,11 @@ class Frame {
   const PackedModel& model_;
   ExecContext& context_;
   const Kernels& kernels_;
-  std::array<float, 256> pixel_values_ = {};
+  const ModelBlobs blobs_;
+  Tensor pixel_values_;
   int64_t batch_ = 0;
   std::vector<Value> values_;
-  Tensor pixel_buffer_;
+  Input float_input_, pixel_input_;
 };
 
 }  // namespace bitgrad

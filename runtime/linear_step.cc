@@ -19,9 +19,9 @@ LinearStep::LinearStep(const PackedModel& model, int i, Frame& frame)
       result_(i + 1),
       scale_(LinearOf(model, i).scale()),
       input_(model, i, WeightShape(model, i).cols(), frame),
-      weights_(model, LinearOf(model, i).weight(), /*as_floats=*/!in_integers_),
+      weights_(model, LinearOf(model, i).weight(), /*as_floats=*/!in_integers_, frame),
       threshold_(model, LinearOf(model, i).has_threshold(), LinearOf(model, i).threshold(),
-                 WeightShape(model, i).rows()) {}
+                 WeightShape(model, i).rows(), frame) {}
 
 void LinearStep::Run(Frame& frame) {
   if (in_integers_) {

@@ -14,7 +14,7 @@ namespace bitgrad {
 
 class LinearStep final : public Step {
  public:
-  // REQUIRES: instruction `i` is linear; the model outlives the step.
+  // REQUIRES: instruction `i` is linear; the model and the frame outlive the step.
   LinearStep(const PackedModel& model, int i, Frame& frame);
 
   void Run(Frame& frame) override;

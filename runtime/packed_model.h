@@ -48,6 +48,7 @@ class PackedModel {
 
   // Contents of a blob; the views live as long as the model.
   const packed::Blob& blob(int id) const { return header_.blobs(id); }
+  absl::Span<const uint8_t> bytes(int id) const { return {blob_data_[id], static_cast<size_t>(blob(id).byte_size())}; }
   // REQUIRES: the blob is FLOAT32.
   absl::Span<const float> floats(int id) const;
   // REQUIRES: the blob is INT32.

@@ -1,8 +1,6 @@
 #include "runtime/packed_weights.h"
 
-#include <algorithm>
-
-#include "ops/dispatch.h"
+#include "core/transfer.h"
 #include "runtime/blob_layout.h"
 
 namespace bitgrad {
@@ -27,32 +25,32 @@ Tensor ExpandCodes(const PackedModel& model, int blob) {
 
 }  // namespace
 
-PackedWeights::PackedWeights(const PackedModel& model, int blob, bool as_floats) {
+PackedWeights::PackedWeights(const PackedModel& model, int blob, bool as_floats, Frame& frame) {
   const packed::Blob& weight = model.blob(blob);
   if (!as_floats) {
     planes_.encoding = EncodingOf(weight);
-    for (int p = 0; p < PlaneCount(weight); ++p) planes_.planes[p] = model.plane(blob, p);
+    for (int p = 0; p < PlaneCount(weight); ++p) planes_.planes[p] = frame.blobs().plane(blob, p);
   } else if (weight.kind() == packed::Blob::FLOAT32) {
     const Shape shape = ShapeOf(weight);
-    floats_ = {model.floats(blob).data(), shape.rows(), shape.cols()};
+    floats_ = {frame.blobs().floats(blob), shape.rows(), shape.cols()};
   } else {
-    expanded_ = ExpandCodes(model, blob);
+    expanded_ = ToDevice(frame.context(), ExpandCodes(model, blob));
     floats_ = expanded_.matrix<float>();
   }
 }
 
-PackedThreshold::PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold,
-                                 int64_t count) {
+PackedThreshold::PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold, int64_t count,
+                                 Frame& frame) {
   if (!present) return;
-  thresholds_ = model.ints(threshold.thresholds());
-  flips_ = Flags(model, threshold.flips(), count);
+  thresholds_ = frame.blobs().ints(threshold.thresholds());
+  flips_ = Flags(model, threshold.flips(), count, frame.context());
 }
 
-std::vector<uint8_t> Flags(const PackedModel& model, int blob, int64_t count) {
+Tensor Flags(const PackedModel& model, int blob, int64_t count, ExecContext& context) {
   const ConstBitMatrixView row = model.plane(blob, 0);
-  std::vector<uint8_t> flags(static_cast<size_t>(count));
-  for (int64_t j = 0; j < count; ++j) flags[j] = row.bit(0, j) ? 1 : 0;
-  return flags;
+  Tensor flags({count}, DType::kUint8);
+  for (int64_t j = 0; j < count; ++j) flags.mutable_data<uint8_t>()[j] = row.bit(0, j) ? 1 : 0;
+  return ToDevice(context, flags);
 }
 
 }  // namespace bitgrad

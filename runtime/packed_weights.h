@@ -1,12 +1,11 @@
-// PackedWeights: the weights of a linear or a convolution in the form that its kernels take: the file's own bits or floats, or,
-// for a product of floats, the codes expanded once.
+// PackedWeights: the weights of a linear or a convolution in the form that its kernels take: the file's own bits or floats
+// (runtime/model_blobs.h), or, for a product of floats, the codes expanded once.
 
 #ifndef BITGRAD_RUNTIME_PACKED_WEIGHTS_H_
 #define BITGRAD_RUNTIME_PACKED_WEIGHTS_H_
 
-#include <vector>
+#include <cstdint>
 
-#include "absl/types/span.h"
 #include "core/tensor.h"
 #include "core/view.h"
 #include "ops/kernels/coded_gemm.h"
@@ -18,8 +17,8 @@ namespace bitgrad {
 
 class PackedWeights {
  public:
-  // REQUIRES: the model outlives this.
-  PackedWeights(const PackedModel& model, int blob, bool as_floats);
+  // REQUIRES: the model and the frame outlive this.
+  PackedWeights(const PackedModel& model, int blob, bool as_floats, Frame& frame);
 
   const ConstPlanesView& planes() const { return planes_; }        // unless as_floats
   const ConstMatrixView<float>& floats() const { return floats_; }  // where as_floats
@@ -33,20 +32,21 @@ class PackedWeights {
 // Integer thresholds behind exact sums, ready for kernels; empty where there are none.
 class PackedThreshold {
  public:
-  PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold, int64_t count);
+  // REQUIRES: the frame outlives this.
+  PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold, int64_t count, Frame& frame);
 
-  bool present() const { return thresholds_.data() != nullptr; }
+  bool present() const { return thresholds_ != nullptr; }
   DotOutput Output(BitMatrixView bits) const {
-    return {.bits = bits, .threshold = thresholds_.data(), .flip = flips_.data()};
+    return {.bits = bits, .threshold = thresholds_, .flip = flips_.data<uint8_t>()};
   }
 
  private:
-  absl::Span<const int32_t> thresholds_;
-  std::vector<uint8_t> flips_;
+  const int32_t* thresholds_ = nullptr;
+  Tensor flips_;
 };
 
-// A row of flags as bytes.
-std::vector<uint8_t> Flags(const PackedModel& model, int blob, int64_t count);
+// A row of flags as bytes on the context's device.
+Tensor Flags(const PackedModel& model, int blob, int64_t count, ExecContext& context);
 
 }  // namespace bitgrad
 

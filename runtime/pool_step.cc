@@ -5,7 +5,7 @@
 
 namespace bitgrad {
 
-PoolStep::PoolStep(const PackedModel& model, int i)
+PoolStep::PoolStep(const PackedModel& model, int i, Frame& frame)
     : is_max_(model.header().instructions(i).has_max_pool()),
       is_bits_(model.value(i + 1).is_bits),
       operand_(model.header().instructions(i).operands(0)),
@@ -13,7 +13,7 @@ PoolStep::PoolStep(const PackedModel& model, int i)
   const packed::Instruction& instruction = model.header().instructions(i);
   const packed::Pool& pool = is_max_ ? instruction.max_pool() : instruction.average_pool();
   geometry_ = *GeometryOf(pool, model.value(operand_).example);  // The program is checked.
-  if (pool.has_flips()) flips_ = Flags(model, pool.flips(), geometry_.channels);
+  if (pool.has_flips()) flips_ = Flags(model, pool.flips(), geometry_.channels, frame.context());
 }
 
 void PoolStep::Run(Frame& frame) {
@@ -21,7 +21,7 @@ void PoolStep::Run(Frame& frame) {
   geometry_.batch = frame.batch();
   if (is_bits_) {
     const ConstBitMatrixView x = frame.bits(operand_);
-    kernels.max_pool_bits(frame.context(), geometry_, x, flips_.empty() ? nullptr : flips_.data(),
+    kernels.max_pool_bits(frame.context(), geometry_, x, flips_.is_null() ? nullptr : flips_.data<uint8_t>(),
                           frame.NewBits(result_));
     return;
   }

@@ -3,9 +3,7 @@
 #ifndef BITGRAD_RUNTIME_POOL_STEP_H_
 #define BITGRAD_RUNTIME_POOL_STEP_H_
 
-#include <cstdint>
-#include <vector>
-
+#include "core/tensor.h"
 #include "ops/kernels/pool.h"
 #include "runtime/frame.h"
 #include "runtime/packed_model.h"
@@ -15,8 +13,8 @@ namespace bitgrad {
 
 class PoolStep final : public Step {
  public:
-  // REQUIRES: instruction `i` is max_pool or average_pool; the model outlives the step.
-  PoolStep(const PackedModel& model, int i);
+  // REQUIRES: instruction `i` is max_pool or average_pool; the frame outlives the step.
+  PoolStep(const PackedModel& model, int i, Frame& frame);
 
   void Run(Frame& frame) override;
 
@@ -26,7 +24,7 @@ class PoolStep final : public Step {
   const int operand_;
   const int result_;
   PoolGeometry geometry_;
-  std::vector<uint8_t> flips_;  // empty: none
+  Tensor flips_;  // null: none
 };
 
 }  // namespace bitgrad

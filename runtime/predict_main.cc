@@ -14,6 +14,7 @@
 #include "core/status_macros.h"
 #include "core/working_directory.h"
 #include "data/datasets.h"
+#include "ops/dispatch.h"
 #include "runtime/interpreter.h"
 #include "runtime/packed_model.h"
 
@@ -21,7 +22,8 @@ ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
 ABSL_FLAG(std::string, data_dir, "",
           "Where the data set's files lie. The built-in digits need none.");
 ABSL_FLAG(int, threads, 0, "Threads; 0 means one per hardware thread.");
-ABSL_FLAG(int, batch, 100, "Images per batch.");
+ABSL_FLAG(int, batch, 100, "Images per batch. A GPU needs thousands to be busy.");
+ABSL_FLAG(std::string, device, "cpu", "Where the model runs: cpu or cuda.");
 
 namespace bitgrad {
 namespace {
@@ -98,6 +100,8 @@ absl::Status Predict() {
   if (batch < 1) {
     return absl::InvalidArgumentError(absl::StrCat("--batch=", batch, " is not positive; try 100"));
   }
+  BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
+  BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
   BITGRAD_ASSIGN_OR_RETURN(const auto model, PackedModel::Open(ResolvePath(path)));
   const packed::Header& header = model->header();
   if (header.data_set().empty()) {
@@ -105,7 +109,7 @@ absl::Status Predict() {
         absl::StrCat("packed model '", path, "' names no data set to predict; ",
                      "run it through runtime/interpreter.h, or freeze a model trained on one"));
   }
-  ExecContext context({.threads = threads});
+  ExecContext context({.device = device, .threads = threads});
   LoadOptions options{.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)),
                       .split = Split::kTest,
                       .threads = context.threads()};

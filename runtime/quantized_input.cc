@@ -1,16 +1,11 @@
 #include "runtime/quantized_input.h"
 
 #include "core/encoding.h"
-#include "core/parallel_for.h"
 #include "core/rng.h"
+#include "core/transfer.h"
 #include "ops/kernels/coded_gemm.h"
 
 namespace bitgrad {
-namespace {
-
-constexpr int64_t kMinChunk = 1 << 14;  // elements that are worth another thread
-
-}  // namespace
 
 QuantizedInput::QuantizedInput(const PackedModel& model, int i, int64_t cols, Frame& frame)
     : operand_(model.header().instructions(i).operands(0)),
@@ -20,11 +15,15 @@ QuantizedInput::QuantizedInput(const PackedModel& model, int i, int64_t cols, Fr
   const Encoding encoding = quantizer_.encoding();
   if (!encoding.is_integer() || encoding.bits > kMaxCodeBits) return;
   // What the kernel makes of the 256 pixels is what it would make of each in place.
-  std::array<float, 256> codes;
-  frame.kernels().quantize_codes(frame.context(), quantizer_, {frame.pixel_values().data(), 1, 256}, nullptr, RngStream{},
-                                 {codes.data(), 1, 256});
-  frame.kernels().pack_codes(frame.context(), encoding, {codes.data(), 1, 256}, {pixel_codes_.data(), 1, 256});
-  for (int p = 0; p < 256; ++p) pixels_are_codes_ &= pixel_codes_[p] == p;
+  ExecContext& context = frame.context();
+  Tensor codes({1, 256}, DType::kFloat32, context.allocator());
+  pixel_codes_ = Tensor({1, 256}, DType::kUint8, context.allocator());
+  frame.kernels().quantize_codes(context, quantizer_, frame.pixel_values(), nullptr, RngStream{},
+                                 codes.mutable_matrix<float>());
+  frame.kernels().pack_codes(context, encoding, codes.matrix<float>(), pixel_codes_.mutable_matrix<uint8_t>());
+  const Tensor on_host = ToHost(context, pixel_codes_);
+  pixels_are_codes_ = true;
+  for (int p = 0; p < 256; ++p) pixels_are_codes_ &= on_host.data<uint8_t>()[p] == p;
 }
 
 ConstMatrixView<float> QuantizedInput::Floats(Frame& frame) const {
@@ -37,9 +36,7 @@ ConstMatrixView<uint8_t> QuantizedInput::Codes(Frame& frame) {
     const int64_t rows = pixels.size() / cols_;
     if (pixels_are_codes_) return {pixels.data, rows, cols_};
     const MatrixView<uint8_t> codes(GrowBuffer<uint8_t>(codes_, pixels.size(), frame.context()), rows, cols_);
-    ParallelFor(frame.context().threads(), pixels.size(), kMinChunk, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) codes.data[i] = pixel_codes_[pixels.data[i]];
-    });
+    frame.kernels().look_up_u8(frame.context(), pixel_codes_.data<uint8_t>(), pixels.data, codes.data, pixels.size());
     return codes;
   }
   const ConstMatrixView<float> terms = Terms(frame);

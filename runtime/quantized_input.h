@@ -4,7 +4,6 @@
 #ifndef BITGRAD_RUNTIME_QUANTIZED_INPUT_H_
 #define BITGRAD_RUNTIME_QUANTIZED_INPUT_H_
 
-#include <array>
 #include <cstdint>
 
 #include "core/bit_matrix.h"
@@ -36,8 +35,8 @@ class QuantizedInput {
   bool is_bits_;
   int64_t cols_;
   Quantizer quantizer_;
-  std::array<uint8_t, 256> pixel_codes_ = {};  // pixel -> c
-  bool pixels_are_codes_ = true;               // pixel_codes_[p] == p
+  Tensor pixel_codes_;             // pixel -> c, on the device; null where there are no codes
+  bool pixels_are_codes_ = false;  // the c of pixel p is p
   Tensor codes_;
   Tensor terms_;
   BitMatrix bits_;

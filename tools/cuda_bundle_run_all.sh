@@ -75,7 +75,7 @@ if ((benches)); then
     name=$(basename "$program")
     echo "== $name"
     flags=("${bench_flags[@]}")
-    [[ $name != cuda_training_step ]] || flags+=(--device=cuda)
+    case $name in cuda_training_step | cuda_frozen_*) flags+=(--device=cuda) ;; esac
     "$program" "${flags[@]}" --benchmark_out="logs/$name.json" 2>"logs/$name.err" || { status=1; tail -n 5 "logs/$name.err"; }
   done
 fi

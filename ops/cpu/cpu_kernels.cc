@@ -26,6 +26,8 @@ Kernels MakeCpuKernels() {
   kernels.coded_conv2d.function = cpu::CodedConv2d;
   kernels.pack_codes.function = cpu::PackCodes;
   kernels.unpack_codes.function = cpu::UnpackCodes;
+  kernels.look_up_f32.function = cpu::LookUpF32;
+  kernels.look_up_u8.function = cpu::LookUpU8;
   kernels.sign_gemm_f32.function = cpu::SignGemmF32;
   kernels.sign_gemm_s8.function = cpu::SignGemmS8;
   kernels.pack_signs.function = cpu::PackSigns;
@@ -44,6 +46,7 @@ Kernels MakeCpuKernels() {
   kernels.unary_backward.function = cpu::UnaryBackward;
   kernels.binary_forward.function = cpu::BinaryForward;
   kernels.scale_f32.function = cpu::ScaleF32;
+  kernels.scale_by_f32.function = cpu::ScaleByF32;
   kernels.fill_f32.function = cpu::FillF32;
   kernels.fill_uniform.function = cpu::FillUniform;
   kernels.copy_matrix.function = cpu::CopyMatrix;

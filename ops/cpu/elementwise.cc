@@ -77,6 +77,10 @@ void ScaleF32(ExecContext& context, float scale, const float* x, bool accumulate
   });
 }
 
+void ScaleByF32(ExecContext& context, float scale, const float* factor, float* y, int64_t count) {
+  ScaleF32(context, scale * *factor, y, /*accumulate=*/false, y, count);
+}
+
 void FillF32(ExecContext& context, float value, float* y, int64_t count) {
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(FillF32)(value, y + begin, end - begin);

@@ -52,6 +52,10 @@ void ScaleF32(ExecContext& context, float scale, const float* x, bool accumulate
               [=] __device__(int64_t i) { y[i] = accumulate ? scale * x[i] + y[i] : scale * x[i]; });
 }
 
+void ScaleByF32(ExecContext& context, float scale, const float* factor, float* y, int64_t count) {
+  ForElements(context, "scale_by_f32", count, [=] __device__(int64_t i) { y[i] = (scale * *factor) * y[i]; });
+}
+
 void FillF32(ExecContext& context, float value, float* y, int64_t count) {
   ForElements(context, "fill_f32", count, [=] __device__(int64_t i) { y[i] = value; });
 }

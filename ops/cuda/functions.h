@@ -40,6 +40,8 @@ bitgrad::CodedConv2d CodedConv2d;
 
 bitgrad::PackCodes PackCodes;
 bitgrad::UnpackCodes UnpackCodes;
+bitgrad::LookUpF32 LookUpF32;
+bitgrad::LookUpU8 LookUpU8;
 bitgrad::PackSigns PackSigns;
 bitgrad::UnpackSigns UnpackSigns;
 bitgrad::MaskByBits MaskByBits;
@@ -58,6 +60,7 @@ bitgrad::UnaryForward UnaryForward;
 bitgrad::UnaryBackward UnaryBackward;
 bitgrad::BinaryForward BinaryForward;
 bitgrad::ScaleF32 ScaleF32;
+bitgrad::ScaleByF32 ScaleByF32;
 bitgrad::FillF32 FillF32;
 bitgrad::FillUniform FillUniform;
 bitgrad::CopyMatrix CopyMatrix;

@@ -26,6 +26,8 @@ Kernels MakeKernels() {
   kernels.coded_conv2d.function = CodedConv2d;
   kernels.pack_codes.function = PackCodes;
   kernels.unpack_codes.function = UnpackCodes;
+  kernels.look_up_f32.function = LookUpF32;
+  kernels.look_up_u8.function = LookUpU8;
   kernels.sign_gemm_f32.function = SignGemmF32;
   kernels.sign_gemm_s8.function = SignGemmS8;
   kernels.pack_signs.function = PackSigns;
@@ -44,6 +46,7 @@ Kernels MakeKernels() {
   kernels.unary_backward.function = UnaryBackward;
   kernels.binary_forward.function = BinaryForward;
   kernels.scale_f32.function = ScaleF32;
+  kernels.scale_by_f32.function = ScaleByF32;
   kernels.fill_f32.function = FillF32;
   kernels.fill_uniform.function = FillUniform;
   kernels.copy_matrix.function = CopyMatrix;

@@ -36,6 +36,9 @@ using BinaryForward = void(ExecContext& context, Binary op, ConstMatrixView<floa
 using ScaleF32 = void(ExecContext& context, float scale, const float* x, bool accumulate, float* y,
                       int64_t count);
 
+// y[i] = (scale * *factor) y[i].   factor: a number on the device
+using ScaleByF32 = void(ExecContext& context, float scale, const float* factor, float* y, int64_t count);
+
 // y[i] = value, i < count.
 using FillF32 = void(ExecContext& context, float value, float* y, int64_t count);
 

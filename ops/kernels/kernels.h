@@ -10,6 +10,7 @@
 #include "ops/kernels/elementwise.h"
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/kernel.h"
+#include "ops/kernels/lookup.h"
 #include "ops/kernels/losses.h"
 #include "ops/kernels/optimizer_step.h"
 #include "ops/kernels/packed_gemm.h"
@@ -47,6 +48,8 @@ struct Kernels {
 
   Kernel<PackCodes> pack_codes{"pack_codes"};
   Kernel<UnpackCodes> unpack_codes{"unpack_codes"};
+  Kernel<LookUpF32> look_up_f32{"look_up_f32"};
+  Kernel<LookUpU8> look_up_u8{"look_up_u8"};
   Kernel<PackSigns> pack_signs{"pack_signs"};
   Kernel<UnpackSigns> unpack_signs{"unpack_signs"};
   Kernel<MaskByBits> mask_by_bits{"mask_by_bits"};
@@ -65,6 +68,7 @@ struct Kernels {
   Kernel<UnaryBackward> unary_backward{"unary_backward"};
   Kernel<BinaryForward> binary_forward{"binary_forward"};
   Kernel<ScaleF32> scale_f32{"scale_f32"};
+  Kernel<ScaleByF32> scale_by_f32{"scale_by_f32"};
   Kernel<FillF32> fill_f32{"fill_f32"};
   Kernel<FillUniform> fill_uniform{"fill_uniform"};
   Kernel<CopyMatrix> copy_matrix{"copy_matrix"};

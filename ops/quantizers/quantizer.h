@@ -82,8 +82,9 @@ class Quantizer {
   Statistic statistic() const { return info_->statistic(args_); }
   Encoding encoding() const { return info_->encoding(args_); }
   float scale(float statistic) const { return info_->scale(args_, statistic); }
-  // Whether the scale is the same for every statistic.
+  // Whether the scale is the same for every statistic; whether it is the statistic.
   bool scale_is_fixed() const { return scale(1.0f) == scale(2.0f); }
+  bool scale_is_statistic() const { return scale(1.0f) == 1.0f && scale(3.0f) == 3.0f; }
   Quantizer AtEvaluation(QuantizerRole role) const {
     return info_->at_evaluation == nullptr ? *this : info_->at_evaluation(role);
   }

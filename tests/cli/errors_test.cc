@@ -139,8 +139,13 @@ TEST_F(ErrorsTest, SizesAndRates) {
 TEST_F(ErrorsTest, Devices) {
   ExpectTrainError({"--device=tpu"}, "--device=tpu");
   ExpectTrainError({"--device="}, "--device=");
+  ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--device=tpu"}, "--device=tpu");
+  ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--device=tpu"}, "--device=tpu");
   if (DeviceStatus(Device::kCuda).ok()) GTEST_SKIP() << "this build runs on CUDA";
-  ExpectTrainError({"--device=cuda"}, std::string(DeviceStatus(Device::kCuda).message()));
+  const std::string why(DeviceStatus(Device::kCuda).message());
+  ExpectTrainError({"--device=cuda"}, why);
+  ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--data_dir=" + world.data, "--device=cuda"}, why);
+  ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + world.data, "--device=cuda"}, why);
 }
 
 // ---- Data --------------------------------------------------------------------------------------

@@ -21,9 +21,12 @@
 #include "ops/quantizers/list.h"
 #include "runtime/cost.h"
 #include "tests/export/freeze_testing.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
+
+using FreezeConvTest = OnTestDevice<testing::Test>;
 
 Quantizer Q(const std::string& text) { return *ParseQuantizer(text); }
 
@@ -36,7 +39,7 @@ int CountOps(const FrozenModel& frozen, const std::string& op) {
   return count;
 }
 
-TEST(FreezeConvTest, RandomBinaryConvNets) {
+TEST_F(FreezeConvTest, RandomBinaryConvNets) {
   const int64_t widths[] = {1, 3, 31, 33, 64, 65, 100};
   for (uint32_t seed = 1; seed <= 30; ++seed) {
     std::mt19937 random(seed);
@@ -111,7 +114,7 @@ class TwoConvs final : public Model {
   Sequential layers_;
 };
 
-TEST(FreezeConvTest, WhatStandsBetween) {
+TEST_F(FreezeConvTest, WhatStandsBetween) {
   uint32_t seed = 100;
   for (const auto between :
        {TwoConvs::Between::kPoolLast, TwoConvs::Between::kPoolBetweenNorms, TwoConvs::Between::kNothing}) {
@@ -137,7 +140,7 @@ TEST(FreezeConvTest, WhatStandsBetween) {
   }
 }
 
-TEST(FreezeConvTest, AModelOfOnesOwn) {
+TEST_F(FreezeConvTest, AModelOfOnesOwn) {
   std::mt19937 random(5);
   ParameterStore store(5);
   TinyVgg net(store.Root());
@@ -151,7 +154,7 @@ TEST(FreezeConvTest, AModelOfOnesOwn) {
   EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), 1);
 }
 
-TEST(FreezeConvTest, ResidualNets) {
+TEST_F(FreezeConvTest, ResidualNets) {
   for (uint32_t seed = 1; seed <= 6; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     std::mt19937 random(seed);

@@ -25,9 +25,12 @@
 #include "ops/reshape.h"
 #include "runtime/cost.h"
 #include "tests/export/freeze_testing.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
+
+using FreezeParityTest = OnTestDevice<testing::Test>;
 
 Quantizer Q(const std::string& text) { return *ParseQuantizer(text); }
 
@@ -94,7 +97,7 @@ void ExpectNetBitEqual(const Net::Options& options, uint32_t seed, int expected_
   EXPECT_EQ(frozen->thresholds(), expected_thresholds);
 }
 
-TEST(FreezeParityTest, RandomBinaryNets) {
+TEST_F(FreezeParityTest, RandomBinaryNets) {
   for (uint32_t seed = 1; seed <= 60; ++seed) {
     std::mt19937 random(seed);
     const auto width = [&] { return kWidths[random() % std::size(kWidths)]; };
@@ -110,7 +113,7 @@ TEST(FreezeParityTest, RandomBinaryNets) {
 }
 
 // Each deterministic quantizer with a fixed scale as that of all activations.
-TEST(FreezeParityTest, EveryActivationQuantizer) {
+TEST_F(FreezeParityTest, EveryActivationQuantizer) {
   uint32_t seed = 100;
   std::vector<std::string> texts = {"ternary(0.3)",
                                     "k_bit(1)",
@@ -145,7 +148,7 @@ TEST(FreezeParityTest, EveryActivationQuantizer) {
 }
 
 // Each quantizer whose values in evaluation are integer codes as that of all weights.
-TEST(FreezeParityTest, EveryWeightQuantizer) {
+TEST_F(FreezeParityTest, EveryWeightQuantizer) {
   uint32_t seed = 1000;
   std::vector<std::string> texts = {"ternary(0.2)"};
   for (int bits = 1; bits <= 8; ++bits) {
@@ -166,7 +169,7 @@ TEST(FreezeParityTest, EveryWeightQuantizer) {
 }
 
 // A sum of one input that takes all values from -k to k, through every gamma, mean and activation.
-TEST(FreezeParityTest, EverySumOfEveryOutput) {
+TEST_F(FreezeParityTest, EverySumOfEveryOutput) {
   for (const int64_t k : kWidths) {
     for (const char* activation : kActivations) {
       for (const bool bias : {false, true}) {
@@ -197,7 +200,7 @@ TEST(FreezeParityTest, EverySumOfEveryOutput) {
 }
 
 // The same with 8-bit inputs and weights: sums of 255 x 255 steps.
-TEST(FreezeParityTest, EverySumOfOneByteInput) {
+TEST_F(FreezeParityTest, EverySumOfOneByteInput) {
   for (const char* activation : kActivations) {
     for (const char* weight : {"sign", "k_bit(8)", "dorefa_weight(3)", "ternary"}) {
       SCOPED_TRACE(absl::StrCat(activation, " ", weight));
@@ -223,7 +226,7 @@ TEST(FreezeParityTest, EverySumOfOneByteInput) {
   }
 }
 
-TEST(FreezeParityTest, PixelsOfTheBuiltInNets) {
+TEST_F(FreezeParityTest, PixelsOfTheBuiltInNets) {
   std::mt19937 random(4);
   ParameterStore store(4);
   Mlp net(store.Root(), {.features = 784,
@@ -407,35 +410,35 @@ std::unique_ptr<FrozenModel> ExpectUserModelBitEqual(const Shape& example) {
   return frozen;
 }
 
-TEST(FreezeParityTest, Concat) {
+TEST_F(FreezeParityTest, Concat) {
   const auto frozen = ExpectUserModelBitEqual<ConcatModel>({1, 33});
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(frozen->thresholds(), 1);  // joined -> out
 }
 
-TEST(FreezeParityTest, Residual) {
+TEST_F(FreezeParityTest, Residual) {
   const auto frozen = ExpectUserModelBitEqual<ResidualModel>({1, 31});
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(frozen->thresholds(), 0);
 }
 
-TEST(FreezeParityTest, SignInputOfTwoLayers) {
+TEST_F(FreezeParityTest, SignInputOfTwoLayers) {
   const auto frozen = ExpectUserModelBitEqual<SharedSignModel>({1, 33});
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(frozen->thresholds(), 1);
 }
 
-TEST(FreezeParityTest, ValueAlsoReadAsFloat) {
+TEST_F(FreezeParityTest, ValueAlsoReadAsFloat) {
   const auto frozen = ExpectUserModelBitEqual<ReadTwiceModel>({1, 33});
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(frozen->thresholds(), 0);
 }
 
-TEST(FreezeParityTest, Reshape) {
+TEST_F(FreezeParityTest, Reshape) {
   EXPECT_NE(ExpectUserModelBitEqual<ReshapeModel>({1, 2, 6}), nullptr);
 }
 
-TEST(FreezeParityTest, ConstantsOfBothSigns) {
+TEST_F(FreezeParityTest, ConstantsOfBothSigns) {
   const auto frozen = ExpectUserModelBitEqual<ScaledModel>({1, 12});
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(frozen->thresholds(), 2);

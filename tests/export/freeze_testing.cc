@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "models/training/evaluate.h"
 #include "runtime/cost.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 
@@ -27,7 +28,11 @@ absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context
                            Freeze(context, model, Tensor::Zeros(example), options));
   BITGRAD_ASSIGN_OR_RETURN(frozen->bytes, writer.Serialize());
   BITGRAD_ASSIGN_OR_RETURN(frozen->packed, PackedModel::FromBytes("frozen", frozen->bytes));
-  BITGRAD_ASSIGN_OR_RETURN(frozen->interpreter, Interpreter::Create(*frozen->packed, context));
+  if (TestDevice() != context.device()) {
+    frozen->device = std::make_unique<ExecContext>(ExecContext::Options{.device = TestDevice()});
+  }
+  BITGRAD_ASSIGN_OR_RETURN(
+      frozen->interpreter, Interpreter::Create(*frozen->packed, frozen->device == nullptr ? context : *frozen->device));
   return frozen;
 }
 

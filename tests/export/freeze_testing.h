@@ -1,4 +1,4 @@
-// Freezes models and compares the packed answers with the graph's.
+// Freezes models and compares the packed answers, on the device of tests/testing/test_device.h, with the graph's on the CPU.
 
 #ifndef BITGRAD_TESTS_EXPORT_FREEZE_TESTING_H_
 #define BITGRAD_TESTS_EXPORT_FREEZE_TESTING_H_
@@ -26,6 +26,7 @@ struct FrozenModel {
   FrozenModel(const FrozenModel&) = delete;
   std::string bytes;
   std::unique_ptr<PackedModel> packed;
+  std::unique_ptr<ExecContext> device;  // null: it runs on the context that it was frozen on
   std::unique_ptr<Interpreter> interpreter;
 
   // Instructions that end in bits.

@@ -175,8 +175,12 @@ INSTANTIATE_TEST_SUITE_P(
                     NetCase{"clipped", {"identity", "sign", "sign", "identity"}, 1.0f, "adam", 0.01},
                     NetCase{"floats", {"identity", "identity", "identity", "identity"}, 1.0f, "sgd"},
                     NetCase{"dorefa", {"identity", "dorefa_activation(2)", "dorefa_weight(2)", "dorefa_gradient(6)"}},
-                    // The host reads its weights' scale in each step.
-                    NetCase{"scaled_signs", {"identity", "sign", "dorefa_weight(1)", "identity"}, 1.0f, "adam", 0, false}),
+                    // Scales that stay on the device, with each kind of activation and of gradient.
+                    NetCase{"scaled_signs", {"k_bit(8)", "sign", "dorefa_weight(1)", "identity"}},
+                    NetCase{"scaled_codes", {"identity", "dorefa_activation(2)", "dorefa_weight(1)", "dorefa_gradient(6)"}},
+                    NetCase{"scaled_int8", {"identity", "sign", "dorefa_weight(1)", "stochastic_round(8)"}},
+                    // The host reads an activation's scale in each step.
+                    NetCase{"scaled_activations", {"identity", "dorefa_weight(1)", "sign", "identity"}, 1.0f, "adam", 0, false}),
     [](const auto& info) { return std::string(info.param.name); });
 
 NetCase BnnCase() { return {"bnn", {"identity", "sign", "sign", "identity"}}; }

@@ -1,4 +1,4 @@
-// The interpreter against a scalar evaluation, for each instruction, blob kind and kernel.
+// The interpreter against a scalar evaluation, for each instruction, blob kind and kernel; on every device.
 
 #include "runtime/interpreter.h"
 
@@ -7,13 +7,17 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ops/dispatch.h"
 #include "runtime/kernel_choice.h"
 #include "runtime/packed_model.h"
 #include "tests/runtime/reference_interpreter.h"
 #include "tests/runtime/sample_models.h"
+#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {
+
+using InterpreterTest = OnTestDevice<testing::Test>;
 
 std::unique_ptr<PackedModel> Pack(const SampleModel& sample) {
   absl::StatusOr<std::string> bytes = sample.writer.Serialize();
@@ -38,12 +42,12 @@ void ExpectReference(const PackedModel& model, const Tensor& x, const Tensor& y)
   }
 }
 
-TEST(InterpreterTest, EveryModelGivesTheScalarAnswers) {
+TEST_F(InterpreterTest, EveryModelGivesTheScalarAnswers) {
   for (const SampleModel& sample : AllSampleModels()) {
     const auto model = Pack(sample);
     ASSERT_NE(model, nullptr);
     for (const int threads : {1, 2}) {
-      ExecContext context({.threads = threads});
+      ExecContext context({.device = TestDevice(), .threads = threads});
       auto interpreter = Interpreter::Create(*model, context);
       ASSERT_TRUE(interpreter.ok()) << interpreter.status();
       // Buffers are kept: sizes go up and down.
@@ -58,11 +62,11 @@ TEST(InterpreterTest, EveryModelGivesTheScalarAnswers) {
   }
 }
 
-TEST(InterpreterTest, PixelsGiveTheBitsOfTheirFloats) {
+TEST_F(InterpreterTest, PixelsGiveTheBitsOfTheirFloats) {
   for (const SampleModel& sample : AllSampleModels()) {
     const auto model = Pack(sample);
     ASSERT_NE(model, nullptr);
-    ExecContext context({.threads = 2});
+    ExecContext context({.device = TestDevice(), .threads = 2});
     auto interpreter = Interpreter::Create(*model, context);
     ASSERT_TRUE(interpreter.ok()) << interpreter.status();
     const int64_t in = model->value(0).features();
@@ -81,9 +85,9 @@ TEST(InterpreterTest, PixelsGiveTheBitsOfTheirFloats) {
   }
 }
 
-TEST(InterpreterTest, RowsOfAWiderMatrixAreEnough) {
+TEST_F(InterpreterTest, RowsOfAWiderMatrixAreEnough) {
   const auto model = Pack(BnnModel());
-  ExecContext context;
+  ExecContext context({.device = TestDevice()});
   auto interpreter = Interpreter::Create(*model, context);
   ASSERT_TRUE(interpreter.ok());
   const Tensor wide = RandomInput(5, 90, 3);
@@ -106,13 +110,14 @@ TEST(InterpreterTest, RowsOfAWiderMatrixAreEnough) {
   EXPECT_EQ(c->span<float>(), d->span<float>());
 }
 
-TEST(InterpreterTest, ABatchLargerThanAPieceGivesTheSameAnswers) {
-  // 2 values of 60,000 features: 32 MiB hold about 35 examples.
+TEST_F(InterpreterTest, ABatchLargerThanAPieceGivesTheSameAnswers) {
+  // 2 values of 60,000 features: 32 MiB, the CPU's piece, hold about 70 examples.
   const SampleModel sample =
       LinearModel("sign", {EncodingKind::kBinary, 1}, 60000, 60000 / 1000, false);
   const auto model = Pack(sample);
-  ExecContext context({.threads = 2});
-  auto interpreter = Interpreter::Create(*model, context);
+  ExecContext context({.device = TestDevice(), .threads = 2});
+  auto interpreter = Interpreter::Create(
+      *model, context, {.piece_bytes = TestDevice() == Device::kCpu ? int64_t{0} : int64_t{32} << 20});
   ASSERT_TRUE(interpreter.ok());
   const Tensor x = RandomInput(150, 60000, 3);
   const auto all = (*interpreter)->Run(x.matrix<float>());
@@ -125,7 +130,7 @@ TEST(InterpreterTest, ABatchLargerThanAPieceGivesTheSameAnswers) {
   EXPECT_LT(context.allocator().peak_bytes(), size_t{64} << 20);
 }
 
-TEST(InterpreterTest, KernelsFollowFromTheEncodings) {
+TEST_F(InterpreterTest, KernelsFollowFromTheEncodings) {
   const auto kernel_of = [](const std::string& input, const Encoding& weights, int64_t in) {
     return ChooseKernel(*Pack(LinearModel(input, weights, in, 3, false)), 0).kernel;
   };
@@ -145,10 +150,10 @@ TEST(InterpreterTest, KernelsFollowFromTheEncodings) {
   EXPECT_EQ(kernel_of("k_bit(8)", symmetric, 259), DotKernel::kFloatGemm);
 }
 
-TEST(InterpreterTest, WrongInputsAreErrors) {
+TEST_F(InterpreterTest, WrongInputsAreErrors) {
   SampleModel sample = BnnModel();
   const auto model = Pack(sample);
-  ExecContext context;
+  ExecContext context({.device = TestDevice()});
   auto interpreter = Interpreter::Create(*model, context);
   ASSERT_TRUE(interpreter.ok());
   const Tensor x = RandomInput(2, 71, 3);
@@ -165,13 +170,14 @@ TEST(InterpreterTest, WrongInputsAreErrors) {
   EXPECT_THAT(std::string(z.status().message()),
               testing::HasSubstr("takes floats, not 8-bit pixels"));
 
+  if (DeviceStatus(Device::kCuda).ok()) return;
   ExecContext cuda({.device = Device::kCuda});
-  EXPECT_FALSE(Interpreter::Create(*model, cuda).ok());
+  EXPECT_EQ(Interpreter::Create(*model, cuda).status(), DeviceStatus(Device::kCuda));
 }
 
-TEST(InterpreterTest, BuffersAreKeptBetweenRuns) {
+TEST_F(InterpreterTest, BuffersAreKeptBetweenRuns) {
   const auto model = Pack(BnnModel());
-  ExecContext context({.threads = 1});
+  ExecContext context({.device = TestDevice(), .threads = 1});
   auto interpreter = Interpreter::Create(*model, context);
   ASSERT_TRUE(interpreter.ok());
   const Tensor x = RandomInput(100, 70, 3);

@@ -1,5 +1,6 @@
 #include "tests/runtime/sample_models.h"
 
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,22 @@ int AddWeight(PackedModelWriter& writer, const std::string& name, const Encoding
   const Tensor codes = RandomCodes(encoding, out, in, seed);
   return encoding.is_integer() ? writer.AddCodes(name, encoding, codes.matrix<float>())
                                : writer.AddFloats(name, {out, in}, codes.span<float>());
+}
+
+// Float weights of whole sixteenths in [-1, 1].
+int AddSixteenths(PackedModelWriter& writer, const std::string& name, int64_t out, int64_t in, uint64_t seed) {
+  Tensor weight = RandomCodes({EncodingKind::kFloat, 32}, out, in, seed);
+  for (float& w : weight.mutable_span<float>()) w = std::round(16 * w) / 16;
+  return writer.AddFloats(name, {out, in}, weight.span<float>());
+}
+
+// With random statistics, scales of both signs.
+int AddRandomBatchNorm(PackedModelWriter& writer, const std::string& name, int x, int64_t features, uint64_t seed) {
+  const int mean = AddVector(writer, name + "/mean", features, seed);
+  const int inv_std = AddVector(writer, name + "/inv_std", features, seed + 1);
+  const int gamma = AddVector(writer, name + "/gamma", features, seed + 2);
+  const int beta = AddVector(writer, name + "/beta", features, seed + 3);
+  return writer.AddBatchNorm(name, x, mean, inv_std, gamma, beta);
 }
 
 // Thresholds near the middle of the sums' range, and at its ends and beyond.
@@ -208,6 +225,92 @@ SampleModel ImageModel() {
   value = writer.AddAveragePool("mean", value, {.kernel_height = 3, .kernel_width = 2});
   value = writer.AddReshape("flat", value, {7});
   writer.AddLinear("fc", value, {.weight = AddWeight(writer, "fc/weight", {EncodingKind::kFloat, 32}, 4, 7, 4)});
+  return model;
+}
+
+SampleModel ResidualModel() {
+  SampleModel model{.name = "residual"};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {8, 8, 3});
+  packed::PixelMapping& pixels = *writer.header().mutable_input()->mutable_pixels();
+  pixels.set_multiplier(1);
+  pixels.set_offset(-128);
+  pixels.set_divisor(1);
+  const Encoding binary{EncodingKind::kBinary, 1};
+  const ConvGeometry same = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1};
+
+  const ConvSpec stem{.product = {.weight = AddSixteenths(writer, "stem/weight", 12, 27, 1)}, .geometry = same};
+  int x = writer.AddConv2d("stem", kInputValue, stem);  // [8, 8, 12]
+  x = AddRandomBatchNorm(writer, "stem/bn", x, 12, 10);
+  x = writer.AddUnary("relu", x, Unary::kRelu);
+  const PoolGeometry window = {.kernel_height = 3, .kernel_width = 3, .stride_height = 2, .stride_width = 2, .pad_height = 1,
+                               .pad_width = 1};
+  x = writer.AddMaxPool("pool", x, window);
+  const ConvSpec conv1{.product = {.weight = AddWeight(writer, "conv1/weight", binary, 12, 9 * 12, 2),
+                                   .input_quantizer = "sign",
+                                   .scale = 0.37f},
+                       .geometry = same};
+  int y = writer.AddConv2d("conv1", x, conv1);  // [4, 4, 12]
+  y = AddRandomBatchNorm(writer, "bn1", y, 12, 20);
+  x = writer.AddBinary("add1", y, Binary::kAdd, x);
+
+  ConvSpec conv2{.product = {.weight = AddWeight(writer, "conv2/weight", binary, 16, 9 * 12, 3),
+                             .input_quantizer = "sign",
+                             .scale = 0.2f},
+                 .geometry = same};
+  conv2.geometry.stride_height = conv2.geometry.stride_width = 2;
+  conv2.geometry.padding = Padding::kMinusOne;
+  y = writer.AddConv2d("conv2", x, conv2);  // [2, 2, 16]
+  y = AddRandomBatchNorm(writer, "bn2", y, 16, 30);
+  const PoolGeometry halves = {.kernel_height = 2, .kernel_width = 2, .stride_height = 2, .stride_width = 2};
+  int shortcut = writer.AddAveragePool("mean", x, halves);
+  const ConvSpec conv3{.product = {.weight = AddSixteenths(writer, "shortcut/weight", 16, 12, 4),
+                                   .input_quantizer = "k_bit(8)",
+                                   .scale = 0.01f},
+                       .geometry = {.kernel_height = 1, .kernel_width = 1}};
+  shortcut = writer.AddConv2d("shortcut", shortcut, conv3);
+  x = writer.AddBinary("add2", y, Binary::kAdd, shortcut);
+
+  x = writer.AddAveragePool("global", x, {.kernel_height = 2, .kernel_width = 2});
+  x = writer.AddReshape("flat", x, {16});
+  writer.AddLinear(
+      "fc", x,
+      {.weight = AddSixteenths(writer, "fc/weight", 10, 16, 5), .input_quantizer = "k_bit(8)", .scale = 0.3f});
+  return model;
+}
+
+SampleModel CodedConvModel() {
+  SampleModel model{.name = "coded_conv"};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {6, 5, 4});
+  const Encoding binary{EncodingKind::kBinary, 1};
+  const ConvSpec codes{.product = {.weight = AddWeight(writer, "codes/weight", {EncodingKind::kTernary, 2}, 8, 36, 1),
+                             .input_quantizer = "dorefa_activation(2)",
+                             .scale = 1.5f},
+                 .geometry = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1}};
+  int x = writer.AddConv2d("codes", kInputValue, codes);  // [6, 5, 8]
+  x = AddRandomBatchNorm(writer, "bn1", x, 8, 10);
+  x = writer.AddUnary("hardtanh", x, Unary::kHardtanh);
+  // Groups of 4 channels: in float.
+  ConvSpec groups{.product = {.weight = AddWeight(writer, "groups/weight", binary, 6, 36, 2),
+                              .input_quantizer = "sign",
+                              .scale = 1.1f},
+                  .geometry = codes.geometry};
+  groups.geometry.groups = 2;
+  groups.geometry.padding = Padding::kPlusOne;
+  x = writer.AddConv2d("groups", x, groups);  // [6, 5, 6]
+  x = AddRandomBatchNorm(writer, "bn2", x, 6, 20);
+  ConvSpec dilated{.product = {.weight = AddWeight(writer, "dilated/weight", {EncodingKind::kSymmetric, 3}, 5, 24, 3),
+                               .input_quantizer = "k_bit(2)",
+                               .scale = 0.05f},
+                   .geometry = {.kernel_height = 2, .kernel_width = 2, .pad_height = 1, .pad_width = 1}};
+  dilated.geometry.dilation_height = dilated.geometry.dilation_width = 2;
+  dilated.geometry.padding = Padding::kPlusOne;
+  x = writer.AddConv2d("dilated", x, dilated);  // [6, 5, 5]
+  ConvSpec last{.product = {.weight = AddWeight(writer, "last/weight", binary, 40, 45, 4), .input_quantizer = "sign"},
+                .geometry = {.kernel_height = 3, .kernel_width = 3, .stride_height = 2, .stride_width = 2}};
+  AddThreshold(writer, "last", 40, 45, 5, last.product);
+  writer.AddConv2d("last", x, last);  // [2, 2, 40]
   return model;
 }
 

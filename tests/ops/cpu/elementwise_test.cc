@@ -136,6 +136,14 @@ TEST_P(ElementwiseTest, ScaleFillCopy) {
       ExpectSame(1, count, [&](int64_t, int64_t i) { return y[i]; }, expected);
       ExpectSame(1, count, [&](int64_t, int64_t i) { return in_place[i]; }, expected_in_place);
     }
+    const auto scaled = OnOneAndTwoThreads([&](ExecContext& context) {
+      auto y = x;
+      const float factor = -1.7f;
+      kernels_.scale_by_f32(context, 0.3f, &factor, y.data(), count);
+      return y;
+    });
+    ExpectSame(1, count, [&](int64_t, int64_t i) { return scaled[i]; },
+               [&](int64_t, int64_t i) { return (0.3f * -1.7f) * x[i]; });
     const auto filled = OnOneAndTwoThreads([&](ExecContext& context) {
       std::vector<float> y(count, NAN);
       kernels_.fill_f32(context, 7.5f, y.data(), count);

@@ -61,14 +61,17 @@ TEST_F(CudaElementwiseTest, ScalesFillsAndCopies) {
   for (const int64_t n : Counts()) {
     SCOPED_TRACE(n);
     Both<float> x = Uniform(random, n), y = Uniform(random, n), z(gpu_, n), filled(gpu_, n);
+    Both<float> factor = Uniform(random, 1), scaled = Uniform(random, n);
     OnBoth([&](ExecContext& c, const Kernels& k) {
       k.scale_f32(c, 0.3f, x.on(c), /*accumulate=*/true, y.on(c), n);
       k.scale_f32(c, 0.3f, x.on(c), /*accumulate=*/false, z.on(c), n);
       k.fill_f32(c, 0.7f, filled.on(c), n);
+      k.scale_by_f32(c, 0.3f, factor.on(c), scaled.on(c), n);
     });
     ExpectSame(y);
     ExpectSame(z);
     ExpectSame(filled);
+    ExpectSame(scaled);
   }
   for (const auto& [m, n] : Shapes()) {
     Both<float> x = Uniform(random, m * (n + 2)), y(gpu_, m * (n + 5));

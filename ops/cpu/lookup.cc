@@ -1,0 +1,28 @@
+#include <cstdint>
+
+#include "core/parallel_for.h"
+#include "ops/cpu/functions.h"
+
+namespace bitgrad::cpu {
+namespace {
+
+constexpr int64_t kMinChunk = 1 << 14;  // elements that are worth another thread
+
+template <typename T>
+void LookUp(ExecContext& context, const T* table, const uint8_t* x, T* y, int64_t count) {
+  ParallelFor(context.threads(), count, kMinChunk, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) y[i] = table[x[i]];
+  });
+}
+
+}  // namespace
+
+void LookUpF32(ExecContext& context, const float* table, const uint8_t* x, float* y, int64_t count) {
+  LookUp(context, table, x, y, count);
+}
+
+void LookUpU8(ExecContext& context, const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t count) {
+  LookUp(context, table, x, y, count);
+}
+
+}  // namespace bitgrad::cpu

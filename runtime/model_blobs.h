@@ -1,0 +1,36 @@
+// ModelBlobs: the contents of a packed model's blobs where a context's kernels read them. On the CPU that is where the file is
+// mapped, without a copy; on another device a copy, made once, with each blob aligned as it is in the file.
+
+#ifndef BITGRAD_RUNTIME_MODEL_BLOBS_H_
+#define BITGRAD_RUNTIME_MODEL_BLOBS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/tensor.h"
+#include "runtime/blob_layout.h"
+#include "runtime/packed_model.h"
+
+namespace bitgrad {
+
+class ModelBlobs {
+ public:
+  // REQUIRES: model and context outlive this.
+  ModelBlobs(const PackedModel& model, ExecContext& context);
+
+  // As PackedModel's, but the kind of a blob is not asked for, and pointers are the device's.
+  const float* floats(int id) const { return reinterpret_cast<const float*>(data_[id]); }
+  const int32_t* ints(int id) const { return reinterpret_cast<const int32_t*>(data_[id]); }
+  ConstBitMatrixView plane(int id, int plane) const { return PlaneOf(model_.blob(id), data_[id], plane); }
+
+ private:
+  const PackedModel& model_;
+  Tensor copy_;  // null on the CPU
+  std::vector<const uint8_t*> data_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_MODEL_BLOBS_H_
