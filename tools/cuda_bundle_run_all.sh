@@ -20,7 +20,7 @@ for argument in "$@"; do
 done
 ((tests || sanitize || benches)) || tests=1 benches=1
 
-[[ -d lib ]] || tar -xzf payload.tar.gz || exit 1
+[[ -d lib ]] || tar -xJf payload.tar.xz || python3 -c 'import tarfile; tarfile.open("payload.tar.xz").extractall()' || exit 1
 folders=("$PWD/lib")
 for folder in "${CUDA_PATH:-/usr/local/cuda}"/{lib64,lib,targets/x86_64-linux/lib} \
   $(python3 -c 'import nvidia, glob, os; print(*(os.path.dirname(f) for p in nvidia.__path__ for f in glob.glob(p + "/**/libcublasLt.so*", recursive=True)))' 2>/dev/null); do
