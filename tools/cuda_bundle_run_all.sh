@@ -28,6 +28,7 @@ for folder in "${CUDA_PATH:-/usr/local/cuda}"/{lib64,lib,targets/x86_64-linux/li
 done
 LD_LIBRARY_PATH=$(IFS=:; echo "${folders[*]}")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
+export BITGRAD_TEST_DEVICE=cuda  # of the tests that run on any
 mkdir -p logs
 status=0
 

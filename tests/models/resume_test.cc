@@ -23,6 +23,7 @@ struct ResumeCase {
 };
 
 class ResumeTest : public OnTestDevice<testing::TestWithParam<ResumeCase>> {};
+class ResumeErrorsTest : public OnTestDevice<testing::Test> {};
 class DivergenceTest : public OnTestDevice<testing::Test> {};
 
 TEST_P(ResumeTest, ContinuesBitForBit) {
@@ -83,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
                     ResumeCase{"whole_epochs", {"batch_size=500"}}),
     [](const auto& info) { return std::string(info.param.name); });
 
-TEST(ResumeErrorsTest, EachSaysWhatIsWrong) {
+TEST_F(ResumeErrorsTest, EachSaysWhatIsWrong) {
   const recipe::Recipe recipe = TinyRecipe({"epochs=1", "data.limit=200"});
   const std::string directory = NewDirectory();
   const TrainOptions resume{.out_dir = directory, .resume = true};
