@@ -101,6 +101,26 @@ TEST_F(RecordingTest, TheListenerHearsOfEveryOpAndEveryBackwardFunction) {
   EXPECT_EQ(live, (std::vector<int64_t>{2 * 4096 + 64, 2 * 4096 + 64}));
 }
 
+// Copied where they are, or read: the same numbers, which lie in several arrays.
+TEST_F(RecordingTest, ObservationsCanBeCopied) {
+  constexpr int64_t kMany = 150;
+  Tape tape(context_);
+  for (int64_t i = 0; i < kMany; ++i) {
+    const Tape::Layer layer(tape, std::string(1, static_cast<char>('a' + i % 26)));
+    *tape.Observe(1000 + i) = 7 * i;
+  }
+  const auto unread = tape.unread_observations();
+  ASSERT_EQ(unread.size(), kMany);
+  EXPECT_EQ(unread[27].layer, "b");
+  EXPECT_EQ(unread[27].total, 1027);
+  std::vector<int64_t> copies(kMany + 1, -1);
+  tape.CopyObservations(copies.data());
+  for (int64_t i = 0; i < kMany; ++i) EXPECT_EQ(copies[i], 7 * i);
+  EXPECT_EQ(copies[kMany], -1);
+  EXPECT_EQ(tape.observations()[149].inside, 7 * 149);
+  EXPECT_TRUE(tape.unread_observations().empty());
+}
+
 TEST_F(RecordingTest, NodesKnowTheirLayer) {
   Tape tape(context_);
   Var x = tape.Input(Filled({2}, 1));

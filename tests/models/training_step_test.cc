@@ -200,9 +200,9 @@ TEST_F(TrainingStepTest, BatchesMayChangeTheirShape) {
   ExpectSameNets(expected, net);
 }
 
-// A number in the images, before and after steps are recorded; and with a second step on its way.
+// A number in the images: in the very first step, before and after steps are recorded; and with a second step on its way.
 TEST_F(TrainingStepTest, AStepThatIsNotFiniteChangesNothing) {
-  for (const int good : {1, 6}) {
+  for (const int good : {0, 1, 6}) {
     for (const bool another : {false, true}) {
       SCOPED_TRACE(testing::Message() << "after " << good << (another ? ", with another" : ""));
       Net net(BnnCase());
