@@ -9,8 +9,9 @@
 //   PackAndMultiply  float activations packed, then multiplied, to float
 //   Bf16, Tf32, Fp32, Int8, Fp8   cuBLASLt; to float (Int8: int32; Fp8: bf16)
 //   Naive            one thread per cell in float: what the papers compare with; up to 8192
+//   Popcount         one thread per cell, XOR and population count: their binary kernel, without tiles; up to 8192
 // Operands are random signs; operands and results lie beyond the L2 cache (cuda_timer.h). Before a shape is timed,
-// cells of the packed result are compared with sums made on the host.
+// cells of the packed result, of integers and of bits, are compared with sums made on the host.
 //
 // Counter: TOPS, 2 m n k operations, whatever their type. Without a GPU it says why and fails.
 
@@ -31,6 +32,7 @@
 #include "ops/cuda/cublas_lt.h"
 #include "ops/cuda/naive_gemm.h"
 #include "ops/cuda/packed_gemm_i16.h"
+#include "ops/cuda/popcount_gemm.h"
 #include "ops/dispatch.h"
 
 namespace bitgrad {
@@ -112,22 +114,35 @@ class Problem {
   template <typename T>
   absl::Status Check() const {
     std::vector<T> row(shape_.n);
+    return CheckRows([&](int64_t i) { context_.Download(row.data(), c<T>(0).row(i), row.size() * sizeof(T)); },
+                     [&](int64_t j, int64_t sum) { return row[j] == sum; });
+  }
+  // The bits of bits(0), with thresholds of 0.
+  absl::Status CheckBits() const {
+    std::vector<uint64_t> row(BitMatrix::WordsPerRow(shape_.n));
+    return CheckRows([&](int64_t i) { context_.Download(row.data(), bits(0).row(i), row.size() * 8); },
+                     [&](int64_t j, int64_t sum) { return (row[j / 64] >> j % 64 & 1) == (sum >= 0); });
+  }
+
+ private:
+  // Of some rows, which load(i) gets, some columns: is_right(j, sum).
+  template <typename Load, typename IsRight>
+  absl::Status CheckRows(const Load& load, const IsRight& is_right) const {
     const int64_t stride = BitMatrix::WordsPerRow(shape_.k);
     for (int64_t i = 0; i < shape_.m; i += std::max<int64_t>(1, shape_.m / 37)) {
-      context_.Download(row.data(), c<T>(0).row(i), row.size() * sizeof(T));
+      load(i);
       for (int64_t j = i % 11; j < shape_.n; j += std::max<int64_t>(1, shape_.n / 101)) {
         int64_t differing = 0;
         for (int64_t w = 0; w < stride; ++w) differing += std::popcount(a_words_[i * stride + w] ^ b_words_[j * stride + w]);
-        const int64_t expected = shape_.k - 2 * differing;
-        if (row[j] != expected) {
-          return absl::InternalError(absl::StrCat(shape_.name, ": cell ", i, ", ", j, " is ", row[j], ", must be ", expected));
+        const int64_t sum = shape_.k - 2 * differing;
+        if (!is_right(j, sum)) {
+          return absl::InternalError(absl::StrCat(shape_.name, ": cell ", i, ", ", j, " is wrong; its sum is ", sum));
         }
       }
     }
     return context_.status();
   }
 
- private:
   ExecContext& context_;
   Shape3 shape_;
   std::vector<uint64_t> a_words_, b_words_;
@@ -174,9 +189,21 @@ void PackedToBits(benchmark::State& state, const Shape3& shape) {
   const Block threshold(context, shape.n * 4), flip(context, shape.n);
   context.allocator().Zero(threshold.as<void>(), shape.n * 4);
   context.allocator().Zero(flip.as<void>(), shape.n);
+  Gpu().packed_gemm_threshold(context, problem.a(0), problem.b(0), threshold.as<int32_t>(), flip.as<uint8_t>(), problem.bits(0));
+  if (!IsRight(state, problem.CheckBits())) return;
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
           Gpu().packed_gemm_threshold(context, problem.a(i), problem.b(i), threshold.as<int32_t>(), flip.as<uint8_t>(),
                                       problem.bits(i));
+        }));
+}
+
+void Popcount(benchmark::State& state, const Shape3& shape) {
+  ExecContext context({.device = Device::kCuda});
+  const Problem problem(context, shape);
+  cuda::PopcountGemmI32(context, problem.a(0), problem.b(0), problem.c<int32_t>(0));
+  if (!IsRight(state, problem.Check<int32_t>())) return;
+  Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
+          cuda::PopcountGemmI32(context, problem.a(i), problem.b(i), problem.c<int32_t>(i));
         }));
 }
 
@@ -290,7 +317,10 @@ absl::Status Register() {
     add("Fp32", [=](benchmark::State& state) { Cublas(state, shape, fp32, 4, 4); });
     add("Int8", [=](benchmark::State& state) { Cublas(state, shape, int8, 1, 4); });
     add("Fp8", [=](benchmark::State& state) { Cublas(state, shape, fp8, 1, 2); });
-    if (shape.m <= 8192) add("Naive", [shape](benchmark::State& state) { Naive(state, shape); });
+    if (shape.m <= 8192) {
+      add("Naive", [shape](benchmark::State& state) { Naive(state, shape); });
+      add("Popcount", [shape](benchmark::State& state) { Popcount(state, shape); });
+    }
   }
   return absl::OkStatus();
 }

@@ -79,8 +79,8 @@ class Tape {
   // Keeps the error unless there is one already, prefixed by the current layer.
   void ReportError(const absl::Status& error);
 
-  // A Var's value, computed now if nobody has read it yet. The pointer holds while the Var lives, until the next op is recorded or the tape is reset:
-  // Alias() the tensor to keep it longer.
+  // A Var's value, computed now if nobody has read it yet. The pointer holds while the Var lives, until the next op is recorded or
+  // the tape is reset: Alias() the tensor to keep it longer.
   absl::StatusOr<const Tensor*> Value(const Var& var) const;
   // The gradient of a Differentiable() leaf after Backward(); NotFound if none arrived.
   absl::StatusOr<const Tensor*> Gradient(const Var& var) const;

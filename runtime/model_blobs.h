@@ -23,11 +23,17 @@ class ModelBlobs {
   // As PackedModel's, but the kind of a blob is not asked for, and pointers are the device's.
   const float* floats(int id) const { return reinterpret_cast<const float*>(data_[id]); }
   const int32_t* ints(int id) const { return reinterpret_cast<const int32_t*>(data_[id]); }
-  ConstBitMatrixView plane(int id, int plane) const { return PlaneOf(model_.blob(id), data_[id], plane); }
+  // With the ones of each row where the device's products need them and the blob is binary weights.
+  ConstBitMatrixView plane(int id, int plane) const {
+    ConstBitMatrixView view = PlaneOf(model_.blob(id), data_[id], plane);
+    if (!ones_[id].is_null()) view.ones = ones_[id].data<int32_t>();
+    return view;
+  }
 
  private:
   const PackedModel& model_;
-  Tensor copy_;  // null on the CPU
+  Tensor copy_;               // null on the CPU
+  std::vector<Tensor> ones_;  // by blob; null: not counted
   std::vector<const uint8_t*> data_;
 };
 

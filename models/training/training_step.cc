@@ -80,10 +80,15 @@ absl::Status TrainingStep::SetBatch(const Tensor& images, const Tensor& labels) 
   if (images_.is_null() || images.shape() != images_.shape() || labels.shape() != labels_.shape()) {
     recorded_ = nullptr;
     eager_steps_ = 0;
-    images_ = Tensor(images.shape(), images.dtype(), context_.lasting_allocator());
-    labels_ = Tensor(labels.shape(), labels.dtype(), context_.lasting_allocator());
-    BITGRAD_ASSIGN_OR_RETURN(image_feed_, context_.stream()->NewFeed(images_.mutable_raw_data(), images_.byte_size()));
-    BITGRAD_ASSIGN_OR_RETURN(label_feed_, context_.stream()->NewFeed(labels_.mutable_raw_data(), labels_.byte_size()));
+    Tensor device_images(images.shape(), images.dtype(), context_.lasting_allocator());
+    Tensor device_labels(labels.shape(), labels.dtype(), context_.lasting_allocator());
+    DeviceStream& stream = *context_.stream();
+    BITGRAD_ASSIGN_OR_RETURN(auto image_feed, stream.NewFeed(device_images.mutable_raw_data(), images.byte_size()));
+    BITGRAD_ASSIGN_OR_RETURN(auto label_feed, stream.NewFeed(device_labels.mutable_raw_data(), labels.byte_size()));
+    images_ = std::move(device_images);
+    labels_ = std::move(device_labels);
+    image_feed_ = std::move(image_feed);
+    label_feed_ = std::move(label_feed);
   }
   image_feed_->Send(images.raw_data());
   label_feed_->Send(labels.raw_data());

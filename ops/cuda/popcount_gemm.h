@@ -1,0 +1,21 @@
+// The packed product as the papers' GPU kernels make it: XOR and population count on the ordinary cores, one thread per cell, no
+// tiles. The simple reference of tests at sizes that take the CPU long, and a baseline of benchmarks.
+
+#ifndef BITGRAD_OPS_CUDA_POPCOUNT_GEMM_H_
+#define BITGRAD_OPS_CUDA_POPCOUNT_GEMM_H_
+
+#include <cstdint>
+
+#include "core/bit_matrix.h"
+#include "core/exec_context.h"
+#include "core/view.h"
+#include "ops/cuda/device.h"
+
+namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+
+// c[i, j] = K - 2 popcount(a_i ^ b_j).   a [m, K], b [n, K], c [m, n]
+void PopcountGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, MatrixView<int32_t> c);
+
+}  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
+
+#endif  // BITGRAD_OPS_CUDA_POPCOUNT_GEMM_H_
