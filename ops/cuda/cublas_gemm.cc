@@ -9,6 +9,26 @@
 namespace bitgrad::cuda {
 namespace {
 
+// c = alpha op(a) b + beta c, b transposed or not.
+template <typename T>
+MatrixProduct ProductOf(cudaDataType_t type, bool transpose_a, bool transpose_b, float alpha, ConstMatrixView<T> a,
+                        ConstMatrixView<T> b, float beta, MatrixView<float> c) {
+  return {.transpose_a = transpose_a,
+          .transpose_b = transpose_b,
+          .m = c.rows,
+          .n = c.cols,
+          .k = transpose_a ? a.rows : a.cols,
+          .a = a.data,
+          .b = b.data,
+          .c = c.data,
+          .stride_a = a.stride,
+          .stride_b = b.stride,
+          .stride_c = c.stride,
+          .type_ab = type,
+          .alpha = alpha,
+          .beta = beta};
+}
+
 void Enqueue(ExecContext& context, const MatrixProduct& product) {
   const Scratch<char> workspace(context, kCublasWorkspaceBytes);
   const auto stream = static_cast<cudaStream_t>(context.stream()->handle());
@@ -20,19 +40,7 @@ void Enqueue(ExecContext& context, const MatrixProduct& product) {
 void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alpha, ConstMatrixView<float> a,
              ConstMatrixView<float> b, float beta, MatrixView<float> c) {
   if (c.rows == 0 || c.cols == 0 || !context.status().ok()) return;
-  const MatrixProduct product = {.transpose_a = transpose_a,
-                                 .transpose_b = transpose_b,
-                                 .m = c.rows,
-                                 .n = c.cols,
-                                 .k = transpose_a ? a.rows : a.cols,
-                                 .a = a.data,
-                                 .b = b.data,
-                                 .c = c.data,
-                                 .stride_a = a.stride,
-                                 .stride_b = b.stride,
-                                 .stride_c = c.stride,
-                                 .alpha = alpha,
-                                 .beta = beta};
+  const MatrixProduct product = ProductOf(CUDA_R_32F, transpose_a, transpose_b, alpha, a, b, beta, c);
   if (product.k == 0) {  // cuBLASLt knows no empty sums.
     return NaiveGemmF32(context, transpose_a, transpose_b, alpha, a, b, beta, c);
   }
@@ -42,19 +50,7 @@ void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alp
 void Bf16Gemm(ExecContext& context, bool transpose_a, float alpha, ConstMatrixView<uint16_t> a, ConstMatrixView<uint16_t> b,
               float beta, MatrixView<float> c) {
   if (!context.status().ok()) return;
-  Enqueue(context, {.transpose_a = transpose_a,
-                    .m = c.rows,
-                    .n = c.cols,
-                    .k = b.rows,
-                    .a = a.data,
-                    .b = b.data,
-                    .c = c.data,
-                    .stride_a = a.stride,
-                    .stride_b = b.stride,
-                    .stride_c = c.stride,
-                    .type_ab = CUDA_R_16BF,
-                    .alpha = alpha,
-                    .beta = beta});
+  Enqueue(context, ProductOf(CUDA_R_16BF, transpose_a, /*transpose_b=*/false, alpha, a, b, beta, c));
 }
 
 }  // namespace bitgrad::cuda
