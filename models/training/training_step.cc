@@ -11,8 +11,8 @@
 namespace bitgrad {
 namespace {
 
-// Before a step is recorded: by then optimizer and layers have made what they keep.
-constexpr int kEagerSteps = 3;
+// Before a step is recorded, beside the very first, which uploads its labels: by then optimizer and layers have made what they keep.
+constexpr int kEagerSteps = 2;
 // A step that keeps making new memory for what it keeps cannot be recorded.
 constexpr int kMostFailedRecords = 3;
 
@@ -49,7 +49,7 @@ absl::Status TrainingStep::Enqueue(const Tensor& images, const Tensor& labels, d
     context_.Upload(device_step_.data(), &step, sizeof(step));
     recorded_->Enqueue();
   } else {
-    BITGRAD_RETURN_IF_ERROR(RunEagerly());
+    BITGRAD_RETURN_IF_ERROR(RunEagerly(labels));
   }
   if (readback_ != nullptr) {
     readback_->Enqueue();
@@ -73,8 +73,8 @@ absl::Status TrainingStep::SetBatch(const Tensor& images, const Tensor& labels) 
     return absl::OkStatus();
   }
   for (const int32_t label : labels.span<int32_t>()) {
-    // Ops check labels of the host only.
-    if (label >= 0 && (classes_ == 0 || label < classes_)) continue;
+    // Ops check labels of the host only: those of the first step, when nobody knows the classes yet.
+    if (classes_ == 0 || (label >= 0 && label < classes_)) continue;
     return absl::InvalidArgumentError(absl::StrCat("training step: label ", label, " is not in [0, ", classes_, ")"));
   }
   if (images_.is_null() || images.shape() != images_.shape() || labels.shape() != labels_.shape()) {
@@ -95,10 +95,10 @@ absl::Status TrainingStep::SetBatch(const Tensor& images, const Tensor& labels) 
   return absl::OkStatus();
 }
 
-absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward() {
+absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward(const Tensor& labels) {
   Forward forward = {.tape = std::make_unique<Tape>(context_)};
   forward.logits = model_.Forward(forward.tape->Input(images_));
-  forward.loss = loss_(forward.logits, labels_);
+  forward.loss = loss_(forward.logits, labels);
   BITGRAD_RETURN_IF_ERROR(forward.tape->Backward(forward.loss));
   return forward;
 }
@@ -133,9 +133,9 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
   return context_.status();
 }
 
-absl::Status TrainingStep::RunEagerly() {
+absl::Status TrainingStep::RunEagerly(const Tensor& host_labels) {
   int64_t transfers = context_.transfers();
-  BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward());
+  BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward(classes_ == 0 ? host_labels : labels_));
   if (peak_bytes_ == 0) peak_bytes_ = context_.allocator().peak_bytes();
   const int64_t before_begin = context_.transfers();
   if (absl::Status error = optimizer_.Begin(parameters_); !error.ok()) {
@@ -167,7 +167,7 @@ absl::Status TrainingStep::Record() {
   const uint32_t step = context_.step();
   context_.set_device_step(device_step_.data());
   auto recorded = RecordedWork::Record(context_, [&]() -> absl::Status {
-    BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward());
+    BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward(labels_));
     return UpdateAndMeasure(forward);
   });
   context_.set_device_step(nullptr);

@@ -73,9 +73,9 @@ class TrainingStep {
  private:
   struct Forward;
   absl::Status SetBatch(const Tensor& images, const Tensor& labels);
-  absl::Status RunEagerly();
+  absl::Status RunEagerly(const Tensor& host_labels);
   absl::Status Record();
-  absl::StatusOr<Forward> ForwardAndBackward();
+  absl::StatusOr<Forward> ForwardAndBackward(const Tensor& labels);
   absl::Status UpdateAndMeasure(const Forward& forward);
   std::vector<const void*> Addresses() const;
 
