@@ -30,8 +30,7 @@ absl::Status TakeFlags(int argc, char** argv, std::vector<char*>& rest) {
       value = name.substr(equals + 1);
       name = name.substr(0, equals);
     }
-    absl::CommandLineFlag* flag =
-        i > 0 && absl::ConsumePrefix(&name, "--") ? absl::FindCommandLineFlag(name) : nullptr;
+    absl::CommandLineFlag* flag = i > 0 && absl::ConsumePrefix(&name, "--") ? absl::FindCommandLineFlag(name) : nullptr;
     if (flag == nullptr) {
       rest.push_back(argv[i]);
       continue;

@@ -22,8 +22,8 @@
 namespace bitgrad {
 
 // `setup` registers benchmarks and adds to the header (benchmark::AddCustomContext), after the flags were read. An
-// error of a flag or of `setup` is a line on stderr and exit status 1, and so is a benchmark that reported an error: a suite
-// that is run as a test fails where its results are wrong.
+// error of a flag or of `setup` is a line on stderr and exit status 1, and so is a benchmark that reported an error: a
+// suite that is run as a test fails where its results are wrong.
 int BenchMain(int argc, char** argv, absl::FunctionRef<absl::Status()> setup);
 
 // Runs body() for all iterations; the wall seconds of one. What counters are computed from: Google Benchmark's own

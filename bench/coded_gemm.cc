@@ -72,9 +72,7 @@ struct Problem {
     return {.bits = bits.mutable_view(), .threshold = threshold.data(), .flip = flip.data()};
   }
   void Planes() { kernels.plane_gemm(context, a.view, b.view, Into(plane_bits)); }
-  void Int8() {
-    kernels.int8_gemm(context, {a.encoding, a.codes.matrix<uint8_t>()}, b.view, Into(int8_bits));
-  }
+  void Int8() { kernels.int8_gemm(context, {a.encoding, a.codes.matrix<uint8_t>()}, b.view, Into(int8_bits)); }
   void Sgemm() {
     kernels.gemm_f32(context, false, true, 1.0f, a.floats.matrix<float>(), b.floats.matrix<float>(), 0.0f,
                      c.mutable_matrix<float>());
@@ -127,12 +125,10 @@ void Run(benchmark::State& state, const Workload& workload, void (Problem::*body
 void RegisterAll() {
   for (const Workload& workload : kWorkloads) {
     for (int64_t m : {1, 4, 8, 16, 32, 64, 100, 1000}) {
-      for (const auto& [kernel, body] : {std::pair{"Sgemm", &Problem::Sgemm},
-                                         {"Planes", &Problem::Planes},
-                                         {"Int8", &Problem::Int8}}) {
-        benchmark::RegisterBenchmark(
-            (std::string(kernel) + "/" + workload.name).c_str(),
-            [&workload, body = body](benchmark::State& state) { Run(state, workload, body); })
+      for (const auto& [kernel, body] :
+           {std::pair{"Sgemm", &Problem::Sgemm}, {"Planes", &Problem::Planes}, {"Int8", &Problem::Int8}}) {
+        benchmark::RegisterBenchmark((std::string(kernel) + "/" + workload.name).c_str(),
+                                     [&workload, body = body](benchmark::State& state) { Run(state, workload, body); })
             ->Arg(m)
             ->Unit(benchmark::kMicrosecond);
       }

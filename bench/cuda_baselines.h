@@ -11,7 +11,8 @@ namespace bitgrad {
 
 // signs[i, j] = sums[i, j] >= threshold[j] ? +1 : -1, as float (may be `sums`) or as bf16.   [m, n]
 void SignsOfSums(ExecContext& context, const float* sums, const int32_t* threshold, int64_t m, int64_t n, float* signs);
-void SignsOfSums(ExecContext& context, const float* sums, const int32_t* threshold, int64_t m, int64_t n, uint16_t* signs);
+void SignsOfSums(ExecContext& context, const float* sums, const int32_t* threshold, int64_t m, int64_t n,
+                 uint16_t* signs);
 
 }  // namespace bitgrad
 

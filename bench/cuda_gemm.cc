@@ -2,7 +2,8 @@
 //
 //   ./bazelw run //bench:cuda_gemm -- --benchmark_filter=square --benchmark_repetitions=5
 //
-// Shapes: square 1024 to 32768, and the layers of bench/shapes/*.txt at their batches. Names: WORKLOAD/SHAPE/MxNxK. Workloads:
+// Shapes: square 1024 to 32768, and the layers of bench/shapes/*.txt at their batches. Names: WORKLOAD/SHAPE/MxNxK.
+// Workloads:
 //   Packed           +-1 x +-1 from packed operands to int32 (counts of the operands' ones included)
 //   PackedToInt16    the same to int16, half of the result's memory; where K <= 32767
 //   PackedToBits     the same to threshold bits
@@ -46,7 +47,8 @@ struct Shape3 {
 // Device memory of the context's pool.
 class Block {
  public:
-  Block(ExecContext& context, size_t bytes) : context_(context), bytes_(bytes), data_(context.allocator().Allocate(bytes)) {}
+  Block(ExecContext& context, size_t bytes)
+      : context_(context), bytes_(bytes), data_(context.allocator().Allocate(bytes)) {}
   ~Block() { context_.allocator().Deallocate(data_, bytes_); }
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
@@ -133,7 +135,8 @@ class Problem {
       load(i);
       for (int64_t j = i % 11; j < shape_.n; j += std::max<int64_t>(1, shape_.n / 101)) {
         int64_t differing = 0;
-        for (int64_t w = 0; w < stride; ++w) differing += std::popcount(a_words_[i * stride + w] ^ b_words_[j * stride + w]);
+        for (int64_t w = 0; w < stride; ++w)
+          differing += std::popcount(a_words_[i * stride + w] ^ b_words_[j * stride + w]);
         const int64_t sum = shape_.k - 2 * differing;
         if (!is_right(j, sum)) {
           return absl::InternalError(absl::StrCat(shape_.name, ": cell ", i, ", ", j, " is wrong; its sum is ", sum));
@@ -152,8 +155,8 @@ class Problem {
 
 void Count(benchmark::State& state, const Shape3& shape, double seconds) {
   if (seconds > 0) {
-    state.counters["TOPS"] = 2e-12 * static_cast<double>(shape.m) * static_cast<double>(shape.n) *
-                             static_cast<double>(shape.k) / seconds;
+    state.counters["TOPS"] =
+        2e-12 * static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(shape.k) / seconds;
   }
 }
 
@@ -189,7 +192,8 @@ void PackedToBits(benchmark::State& state, const Shape3& shape) {
   const Block threshold(context, shape.n * 4), flip(context, shape.n);
   context.allocator().Zero(threshold.as<void>(), shape.n * 4);
   context.allocator().Zero(flip.as<void>(), shape.n);
-  Gpu().packed_gemm_threshold(context, problem.a(0), problem.b(0), threshold.as<int32_t>(), flip.as<uint8_t>(), problem.bits(0));
+  Gpu().packed_gemm_threshold(context, problem.a(0), problem.b(0), threshold.as<int32_t>(), flip.as<uint8_t>(),
+                              problem.bits(0));
   if (!IsRight(state, problem.CheckBits())) return;
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
           Gpu().packed_gemm_threshold(context, problem.a(i), problem.b(i), threshold.as<int32_t>(), flip.as<uint8_t>(),
@@ -281,8 +285,8 @@ void Naive(benchmark::State& state, const Shape3& shape) {
   Gpu().fill_uniform(context, {.seed = 1}, -1, 1, a.as<float>(), shape.m * shape.k);
   Gpu().fill_uniform(context, {.seed = 2}, -1, 1, b.as<float>(), shape.n * shape.k);
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t) {
-          cuda::NaiveGemmF32(context, false, true, 1, {a.as<float>(), shape.m, shape.k}, {b.as<float>(), shape.n, shape.k}, 0,
-                             {c.as<float>(), shape.m, shape.n});
+          cuda::NaiveGemmF32(context, false, true, 1, {a.as<float>(), shape.m, shape.k},
+                             {b.as<float>(), shape.n, shape.k}, 0, {c.as<float>(), shape.m, shape.n});
         }));
 }
 
@@ -309,7 +313,8 @@ absl::Status Register() {
       benchmark::RegisterBenchmark(name.c_str(), run)->UseManualTime()->Unit(benchmark::kMicrosecond);
     };
     add("Packed", [shape](benchmark::State& state) { Packed(state, shape); });
-    if (shape.k <= cuda::kMostInnerOfI16) add("PackedToInt16", [shape](benchmark::State& state) { PackedToInt16(state, shape); });
+    if (shape.k <= cuda::kMostInnerOfI16)
+      add("PackedToInt16", [shape](benchmark::State& state) { PackedToInt16(state, shape); });
     add("PackedToBits", [shape](benchmark::State& state) { PackedToBits(state, shape); });
     add("PackAndMultiply", [shape](benchmark::State& state) { PackAndMultiply(state, shape); });
     add("Bf16", [=](benchmark::State& state) { Cublas(state, shape, bf16, 2, 4); });

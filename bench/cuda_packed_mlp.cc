@@ -1,4 +1,5 @@
-// The MNIST test set's size, 10,000 images, through 784-4096-4096-4096-10 on a GPU: the packed net against the same net in float.
+// The MNIST test set's size, 10,000 images, through 784-4096-4096-4096-10 on a GPU: the packed net against the same net
+// in float.
 //
 //   ./bazelw run //bench:cuda_packed_mlp -- --benchmark_repetitions=5
 //
@@ -6,7 +7,8 @@
 //   Packed   8-bit pixels times signs to bits, two packed layers to bits, one to floats
 //   Naive    floats, one thread per cell: what the papers compare with
 //   Bf16     cuBLASLt in bf16; a kernel turns the sums into +-1 between the layers (cuda_baselines.h)
-// Before anything is timed the three nets' outputs are compared: all sums are integers below 2^24, so they have to be equal.
+// Before anything is timed the three nets' outputs are compared: all sums are integers below 2^24, so they have to be
+// equal.
 //
 // Counter: images/s. Names: NET/batch:B. Without a GPU it says why and fails.
 
@@ -45,7 +47,8 @@ class OnDevice {
  public:
   OnDevice(ExecContext& context, int64_t count)
       : context_(context), bytes_(count * sizeof(T)), data_(context.allocator().Allocate(bytes_)) {}
-  OnDevice(ExecContext& context, const std::vector<T>& values) : OnDevice(context, static_cast<int64_t>(values.size())) {
+  OnDevice(ExecContext& context, const std::vector<T>& values)
+      : OnDevice(context, static_cast<int64_t>(values.size())) {
     context.Upload(data_, values.data(), bytes_);
   }
   ~OnDevice() { context_.allocator().Deallocate(data_, bytes_); }
@@ -142,7 +145,8 @@ class Nets {
       kernels.packed_gemm_threshold(context_, Bits(l - 1), layers_[l]->bits(), layers_[l]->threshold->get(),
                                     layers_[l]->flip->get(), Bits(l));
     }
-    kernels.packed_gemm_f32(context_, Bits(kLayers - 2), layers_.back()->bits(), 1.0f, {logits_.get(), batch_, kClasses});
+    kernels.packed_gemm_f32(context_, Bits(kLayers - 2), layers_.back()->bits(), 1.0f,
+                            {logits_.get(), batch_, kClasses});
   }
 
   void Naive() {
@@ -150,8 +154,8 @@ class Nets {
     for (int l = 0; l < kLayers; ++l) {
       const Layer& layer = *layers_[l];
       float* const output = l + 1 < kLayers ? floats_[l % 2].get() : logits_.get();
-      cuda::NaiveGemmF32(context_, false, true, 1, {input, batch_, layer.in}, {layer.weights->get(), layer.out, layer.in}, 0,
-                         {output, batch_, layer.out});
+      cuda::NaiveGemmF32(context_, false, true, 1, {input, batch_, layer.in},
+                         {layer.weights->get(), layer.out, layer.in}, 0, {output, batch_, layer.out});
       if (l + 1 < kLayers) SignsOfSums(context_, output, layer.threshold->get(), batch_, layer.out, output);
       input = output;
     }

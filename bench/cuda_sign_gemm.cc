@@ -8,8 +8,8 @@
 // that P pieces hold and whose sums a float holds, so before a shape is timed, cells are compared with sums made on the
 // host: none may differ. Operands and results lie beyond the L2 cache (cuda_timer.h).
 //
-// Counter: TFLOPS, 2 m n k operations, whatever the number of pieces. The name of what SignGemmF32 would choose ends in "*".
-// Without a GPU it says why and fails.
+// Counter: TFLOPS, 2 m n k operations, whatever the number of pieces. The name of what SignGemmF32 would choose ends in
+// "*". Without a GPU it says why and fails.
 
 #include <algorithm>
 #include <cstdint>
@@ -128,7 +128,8 @@ void Time(benchmark::State& state, const Product& product, const Way& way) {
   ExecContext context({.device = Device::kCuda, .backward = product.precision});
   const Problem problem(context, product);
   problem.Run(way, 0);
-  if (const absl::Status error = problem.Check(); !error.ok()) return state.SkipWithError(std::string(error.message()).c_str());
+  if (const absl::Status error = problem.Check(); !error.ok())
+    return state.SkipWithError(std::string(error.message()).c_str());
   const double seconds = SecondsPerCall(state, context, [&](int64_t i) { problem.Run(way, i); });
   if (seconds > 0) {
     state.counters["TFLOPS"] = 2e-12 * static_cast<double>(product.m) * static_cast<double>(product.n) *
@@ -140,10 +141,12 @@ void Register(Product product, const std::string& shape) {
   // Rows of c will be aligned, whatever the address.
   float* const aligned = reinterpret_cast<float*>(uintptr_t{1} << 20);
   uint64_t word = 0;
-  const ConstBitMatrixView mask = product.masked ? ConstBitMatrixView{&word, product.m, product.n, 0} : ConstBitMatrixView{};
+  const ConstBitMatrixView mask =
+      product.masked ? ConstBitMatrixView{&word, product.m, product.n, 0} : ConstBitMatrixView{};
   const bool in_memory = cuda::IsFasterInMemory(product.precision, product.k, mask, {aligned, product.m, product.n});
-  product.name = absl::StrCat(product.transpose_a ? "dw/" : "dx/", shape, "/", product.m, "x", product.n, "x", product.k,
-                              "/pieces:", static_cast<int>(product.precision), product.masked ? "/masked" : "");
+  product.name =
+      absl::StrCat(product.transpose_a ? "dw/" : "dx/", shape, "/", product.m, "x", product.n, "x", product.k,
+                   "/pieces:", static_cast<int>(product.precision), product.masked ? "/masked" : "");
   const auto add = [&](const char* way_name, bool chosen, auto way) {
     const std::string name = absl::StrCat(way_name, "/", product.name, chosen ? "*" : "");
     benchmark::RegisterBenchmark(name.c_str(), [product, way](benchmark::State& state) { Time(state, product, way); })
@@ -156,7 +159,8 @@ void Register(Product product, const std::string& shape) {
 
 absl::Status RegisterAll() {
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(Device::kCuda));
-  for (const BackwardPrecision precision : {BackwardPrecision::kBf16, BackwardPrecision::kBf16x2, BackwardPrecision::kFloat32}) {
+  for (const BackwardPrecision precision :
+       {BackwardPrecision::kBf16, BackwardPrecision::kBf16x2, BackwardPrecision::kFloat32}) {
     for (const bool masked : {false, true}) {
       const auto add = [&](const std::string& shape, int64_t m, int64_t n, int64_t k, bool transpose_a) {
         Register({{}, m, n, k, transpose_a, precision, masked}, shape);

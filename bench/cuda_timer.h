@@ -25,8 +25,9 @@ inline int64_t CopiesBeyondL2(int64_t bytes) {
   return std::clamp<int64_t>(kBeyondL2Bytes / std::max<int64_t>(1, bytes) + 1, 1, 64);
 }
 
-// Runs enqueue(i), i = 0, 1, ..., for all iterations; each iteration is a batch of calls long enough for the events' clock (half
-// a microsecond). Returns the seconds of one call; zero, with the benchmark's error set, where the GPU reports one.
+// Runs enqueue(i), i = 0, 1, ..., for all iterations; each iteration is a batch of calls long enough for the events'
+// clock (half a microsecond). Returns the seconds of one call; zero, with the benchmark's error set, where the GPU
+// reports one.
 inline double SecondsPerCall(benchmark::State& state, ExecContext& context, absl::FunctionRef<void(int64_t)> enqueue) {
   const auto stream = static_cast<cudaStream_t>(context.stream()->handle());
   cudaEvent_t start, stop;

@@ -79,8 +79,7 @@ FittedPreprocessing Fit(const Workload& workload) {
 
 const FittedPreprocessing& Fitted(const Workload& workload) {
   static Last<FittedPreprocessing> last;
-  return last.Get(workload.name,
-                  [&] { return std::make_unique<FittedPreprocessing>(Fit(workload)); });
+  return last.Get(workload.name, [&] { return std::make_unique<FittedPreprocessing>(Fit(workload)); });
 }
 
 absl::StatusOr<BatchLoader> MakeLoader(const Workload& workload, int workers) {
@@ -102,8 +101,7 @@ bool SameBatches(const Workload& workload, const BatchLoader& loader) {
   for (int i = 0; i < 4; ++i) {
     const Batch* x = a.Next();
     const Batch* y = b.Next();
-    if (std::memcmp(x->images.raw_data(), y->images.raw_data(), x->images.byte_size()) != 0)
-      return false;
+    if (std::memcmp(x->images.raw_data(), y->images.raw_data(), x->images.byte_size()) != 0) return false;
   }
   return true;
 }
@@ -134,15 +132,12 @@ void RunMemcpy(benchmark::State& state) {
 }
 
 absl::Status Register() {
-  benchmark::RegisterBenchmark("Memcpy/workers:1", RunMemcpy)
-      ->UseRealTime()
-      ->Unit(benchmark::kMillisecond);
+  benchmark::RegisterBenchmark("Memcpy/workers:1", RunMemcpy)->UseRealTime()->Unit(benchmark::kMillisecond);
   for (const Workload& workload : Workloads()) {
     for (const int workers : {1, 2}) {
       const std::string name = absl::StrCat(workload.name, "/workers:", workers);
-      benchmark::RegisterBenchmark(
-          name.c_str(),
-          [&workload, workers](benchmark::State& state) { Run(state, workload, workers); })
+      benchmark::RegisterBenchmark(name.c_str(),
+                                   [&workload, workers](benchmark::State& state) { Run(state, workload, workers); })
           ->UseRealTime()
           ->Unit(benchmark::kMillisecond);
     }

@@ -29,10 +29,12 @@ class FrozenNet {
  public:
   using Make = std::function<absl::StatusOr<std::unique_ptr<Model>>(ParameterStore& store)>;
 
-  // exact: the frozen net's logits have to be the graph's to the last bit; else near them (their products may be summed in
-  // another order for another number of rows, or on another device).
+  // exact: the frozen net's logits have to be the graph's to the last bit; else near them (their products may be summed
+  // in another order for another number of rows, or on another device).
   FrozenNet(const Make& make, int64_t features, int64_t batch, Device device, int threads, bool exact)
-      : graph_context_({.threads = threads}), context_({.device = device, .threads = threads}), input_(batch, features) {
+      : graph_context_({.threads = threads}),
+        context_({.device = device, .threads = threads}),
+        input_(batch, features) {
     status_ = Prepare(make, exact);
   }
 
@@ -62,7 +64,8 @@ class FrozenNet {
     ParameterStore store(/*seed=*/1);
     BITGRAD_ASSIGN_OR_RETURN(const std::unique_ptr<Model> net, make(store));
     BITGRAD_RETURN_IF_ERROR(store.status());
-    BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, Freeze(graph_context_, *net, Images(0, 1), {.name = "net"}));
+    BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer,
+                             Freeze(graph_context_, *net, Images(0, 1), {.name = "net"}));
     BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, writer.Serialize());
     BITGRAD_ASSIGN_OR_RETURN(model_, PackedModel::FromBytes("net", bytes));
     BITGRAD_ASSIGN_OR_RETURN(interpreter_, Interpreter::Create(*model_, context_));
@@ -76,7 +79,8 @@ class FrozenNet {
   // Some of the images as the graph takes them.
   Tensor Images(int64_t begin, int64_t count) const {
     const int64_t features = input_.images.shape().dim(1);
-    return Tensor::Of<float>({count, features}, input_.images.span<float>().subspan(begin * features, count * features));
+    return Tensor::Of<float>({count, features},
+                             input_.images.span<float>().subspan(begin * features, count * features));
   }
 
   absl::Status Check(Model& net, const Tensor& frozen, int64_t begin, int64_t count, bool exact) {

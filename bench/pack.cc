@@ -132,8 +132,7 @@ class ThresholdToBits final : public Workload {
     });
   }
   void Run(ExecContext& context) override {
-    kernels_.threshold_to_bits(context, sums_.matrix<int32_t>(), threshold_.data(), flip_.data(),
-                               bits_.mutable_view());
+    kernels_.threshold_to_bits(context, sums_.matrix<int32_t>(), threshold_.data(), flip_.data(), bits_.mutable_view());
   }
   bool Right(int64_t i, int64_t j) const override {
     return bits_.view().bit(i, j) == ((sums_.matrix<int32_t>().at(i, j) >= threshold_[j]) != (flip_[j] != 0));
@@ -151,8 +150,7 @@ class PackPlanes final : public Workload {
  public:
   explicit PackPlanes(int64_t rows) : codes_({rows, kCols}, DType::kUint8) {
     uint8_t* codes = codes_.mutable_data<uint8_t>();
-    ForRandomWords(1, codes_.num_elements(),
-                   [&](int64_t i, uint32_t word) { codes[i] = static_cast<uint8_t>(word); });
+    ForRandomWords(1, codes_.num_elements(), [&](int64_t i, uint32_t word) { codes[i] = static_cast<uint8_t>(word); });
     for (int b = 0; b < kPlanes; ++b) planes_.emplace_back(rows, kCols);
     for (BitMatrix& plane : planes_) views_.push_back(plane.mutable_view());
   }
@@ -197,9 +195,7 @@ class PackCodes final : public Workload {
 class UnpackSigns final : public Workload {
  public:
   explicit UnpackSigns(int64_t rows) : bits_(RandomBits(rows)), y_({rows, kCols}, DType::kFloat32) {}
-  void Run(ExecContext& context) override {
-    kernels_.unpack_signs(context, bits_.view(), y_.mutable_matrix<float>());
-  }
+  void Run(ExecContext& context) override { kernels_.unpack_signs(context, bits_.view(), y_.mutable_matrix<float>()); }
   bool Right(int64_t i, int64_t j) const override {
     return y_.matrix<float>().at(i, j) == (bits_.view().bit(i, j) ? 1.0f : -1.0f);
   }
@@ -282,10 +278,8 @@ absl::Status Register() {
     for (const Entry& entry : kEntries) {
       for (const int threads : {1, 2}) {
         const std::string name = absl::StrCat(entry.name, "/", place.name, "/threads:", threads);
-        benchmark::RegisterBenchmark(name.c_str(),
-                                     [&entry, &place, threads](benchmark::State& state) {
-                                       Run(state, entry, place, threads);
-                                     })
+        benchmark::RegisterBenchmark(
+            name.c_str(), [&entry, &place, threads](benchmark::State& state) { Run(state, entry, place, threads); })
             ->UseRealTime()
             ->Unit(benchmark::kMicrosecond);
       }

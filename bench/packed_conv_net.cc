@@ -4,11 +4,11 @@
 //   ./bazelw run //bench:cuda_frozen_conv_net        the same with --device=cuda
 //
 // Names: NET/batch:B/threads:T. Nets are recipes with their initial weights: cifar10_float_vgg, the baseline, and
-// cifar10_bnn_vgg, 8-bit pixels in and packed bits inside. Both are run by the interpreter from 8-bit pixels. Counters: images/s;
-// model_bytes, the size of the model file. Logits are compared with the graph's before anything is timed.
+// cifar10_bnn_vgg, 8-bit pixels in and packed bits inside. Both are run by the interpreter from 8-bit pixels. Counters:
+// images/s; model_bytes, the size of the model file. Logits are compared with the graph's before anything is timed.
 //
-// On a GPU pixels are uploaded and logits come back within the time; larger batches; the float net's products are cuBLASLt's
-// float32, not TF32.
+// On a GPU pixels are uploaded and logits come back within the time; larger batches; the float net's products are
+// cuBLASLt's float32, not TF32.
 
 #include <cstdint>
 #include <memory>
@@ -43,8 +43,8 @@ void Run(benchmark::State& state, const std::string& name, const std::string& re
     return MakeNetwork(recipe.model(), kImage, kClasses, store);
   };
   const bool exact = recipe_name == "cifar10_bnn_vgg";
-  FrozenNet& net =
-      last.Get(name, [&] { return std::make_unique<FrozenNet>(make, kImage.features(), batch, device, threads, exact); });
+  FrozenNet& net = last.Get(
+      name, [&] { return std::make_unique<FrozenNet>(make, kImage.features(), batch, device, threads, exact); });
   net.Time(state);
 }
 
@@ -56,8 +56,8 @@ absl::Status Register() {
     for (const int threads : cpu ? std::vector<int>{1, 2} : std::vector<int>{1}) {
       for (const char* recipe : {"cifar10_float_vgg", "cifar10_bnn_vgg"}) {
         const std::string name = absl::StrCat(recipe, "/batch:", batch, "/threads:", threads);
-        benchmark::RegisterBenchmark(
-            name.c_str(), [=](benchmark::State& state) { Run(state, name, recipe, batch, device, threads); })
+        benchmark::RegisterBenchmark(name.c_str(),
+                                     [=](benchmark::State& state) { Run(state, name, recipe, batch, device, threads); })
             ->UseRealTime()
             ->Unit(benchmark::kMicrosecond);
       }

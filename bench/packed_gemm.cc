@@ -128,9 +128,7 @@ class Problem {
       }
       if (!same && wrong_.empty()) wrong_ = workload;
     };
-    const auto same_dot = [&](int64_t i, int64_t j, int32_t dot) {
-      return dots_.data<int32_t>()[i * n_ + j] == dot;
-    };
+    const auto same_dot = [&](int64_t i, int64_t j, int32_t dot) { return dots_.data<int32_t>()[i * n_ + j] == dot; };
     Int8(context);
     check("Int8", same_dot);
     Packed(context);
@@ -167,8 +165,8 @@ constexpr Workload kWorkloads[] = {{"Sgemm", &Problem::Sgemm},
 void Run(benchmark::State& state, const GemmShape& shape, const Workload& workload, int threads, double limit) {
   // The benchmarks of a shape follow each other; its operands take seconds to make where it is large.
   static Last<Problem> last;
-  Problem& problem = last.Get(absl::StrCat(shape.m, "x", shape.n, "x", shape.k),
-                              [&] { return std::make_unique<Problem>(shape); });
+  Problem& problem =
+      last.Get(absl::StrCat(shape.m, "x", shape.n, "x", shape.k), [&] { return std::make_unique<Problem>(shape); });
   if (!problem.wrong().empty()) {
     state.SkipWithError((problem.wrong() + " differs from the float product").c_str());
     return;

@@ -5,10 +5,11 @@
 //
 // Names: NET/width:W/batch:B/threads:T. Nets: Float, the frozen float net (oneDNN), the baseline; Packed, 8-bit pixels
 // in and packed bits inside. Both are run by the interpreter from 8-bit pixels. Counters: images/s; model_bytes, the
-// size of the model file. Before timing, the packed net's logits are compared with the graph's and have to be equal to the last
-// bit, the float net's to be near (their products may be summed in another order for another number of rows).
+// size of the model file. Before timing, the packed net's logits are compared with the graph's and have to be equal to
+// the last bit, the float net's to be near (their products may be summed in another order for another number of rows).
 //
-// On a GPU pixels are uploaded and logits come back within the time; larger batches; Float is cuBLASLt's float32, not TF32.
+// On a GPU pixels are uploaded and logits come back within the time; larger batches; Float is cuBLASLt's float32, not
+// TF32.
 
 #include <cstdint>
 #include <memory>
@@ -37,8 +38,8 @@ void Run(benchmark::State& state, const std::string& name, bool packed, int64_t 
   const auto make = [&](ParameterStore& store) -> absl::StatusOr<std::unique_ptr<Model>> {
     return std::make_unique<Mlp>(store.Root(), packed ? BinaryMlp(width) : FloatMlp(width));
   };
-  FrozenNet& net =
-      last.Get(name, [&] { return std::make_unique<FrozenNet>(make, kFeatures, batch, device, threads, /*exact=*/packed); });
+  FrozenNet& net = last.Get(
+      name, [&] { return std::make_unique<FrozenNet>(make, kFeatures, batch, device, threads, /*exact=*/packed); });
   net.Time(state);
 }
 
@@ -47,15 +48,14 @@ absl::Status Register() {
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
   const bool cpu = device == Device::kCpu;
   for (const int64_t width : {1024, 4096}) {
-    for (const int64_t batch : cpu ? std::vector<int64_t>{1, 10, 100, 1000} : std::vector<int64_t>{1, 100, 10000, 100000}) {
+    for (const int64_t batch :
+         cpu ? std::vector<int64_t>{1, 10, 100, 1000} : std::vector<int64_t>{1, 100, 10000, 100000}) {
       for (const int threads : cpu ? std::vector<int>{1, 2} : std::vector<int>{1}) {
         for (const bool packed : {false, true}) {
-          const std::string name = absl::StrCat(packed ? "Packed" : "Float", "/width:", width, "/batch:", batch,
-                                                "/threads:", threads);
-          benchmark::RegisterBenchmark(name.c_str(),
-                                       [=](benchmark::State& state) {
-                                         Run(state, name, packed, width, batch, device, threads);
-                                       })
+          const std::string name =
+              absl::StrCat(packed ? "Packed" : "Float", "/width:", width, "/batch:", batch, "/threads:", threads);
+          benchmark::RegisterBenchmark(
+              name.c_str(), [=](benchmark::State& state) { Run(state, name, packed, width, batch, device, threads); })
               ->UseRealTime()
               ->Unit(benchmark::kMicrosecond);
         }

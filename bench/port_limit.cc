@@ -102,12 +102,11 @@ void AddToContext(const PortLimit& limit) {
       "two_port_limit_gmacs",
       absl::StrFormat("%.0f per core (the clock x %.0f bit-MAC/cycle: xor, popcnt, add on two 512-bit ports)",
                       limit.clock_ghz * kTwoPortBitMacsPerCycle, kTwoPortBitMacsPerCycle));
-  benchmark::AddCustomContext(
-      "loop_limit_gmacs",
-      limit.loop_gmacs == 0
-          ? "n/a (no vector population count)"
-          : absl::StrFormat("%.0f per core (xor, popcnt, add in registers: %.0f bit-MAC/cycle)", limit.loop_gmacs,
-                            limit.loop_gmacs / limit.clock_ghz));
+  benchmark::AddCustomContext("loop_limit_gmacs",
+                              limit.loop_gmacs == 0
+                                  ? "n/a (no vector population count)"
+                                  : absl::StrFormat("%.0f per core (xor, popcnt, add in registers: %.0f bit-MAC/cycle)",
+                                                    limit.loop_gmacs, limit.loop_gmacs / limit.clock_ghz));
 }
 
 }  // namespace bitgrad

@@ -1,5 +1,5 @@
-// The products of a binary layer's backward pass, in which one operand is packed signs, against oneDNN's sgemm on the same
-// values as floats.
+// The products of a binary layer's backward pass, in which one operand is packed signs, against oneDNN's sgemm on the
+// same values as floats.
 //
 //   ./bazelw run //bench:sign_gemm -- --benchmark_repetitions=5
 //
@@ -94,10 +94,12 @@ class Problem {
                       dw_.mutable_matrix<float>());
   }
   void FloatDx(ExecContext& context) {
-    kernels_.sign_gemm_f32(context, false, 1.0f, dy_.matrix<float>(), w_.bits.view(), {}, dx_.mutable_matrix<float>(), nullptr);
+    kernels_.sign_gemm_f32(context, false, 1.0f, dy_.matrix<float>(), w_.bits.view(), {}, dx_.mutable_matrix<float>(),
+                           nullptr);
   }
   void FloatDw(ExecContext& context) {
-    kernels_.sign_gemm_f32(context, true, 1.0f, dy_.matrix<float>(), x_.bits.view(), {}, dw_.mutable_matrix<float>(), nullptr);
+    kernels_.sign_gemm_f32(context, true, 1.0f, dy_.matrix<float>(), x_.bits.view(), {}, dw_.mutable_matrix<float>(),
+                           nullptr);
   }
   void Int8Dx(ExecContext& context) {
     kernels_.sign_gemm_s8(context, ones_.data(), dy_int8_.matrix<int8_t>(), w_.bits.view(), {},
@@ -147,10 +149,9 @@ absl::Status Register() {
       for (const Workload& workload : kWorkloads) {
         const std::string name =
             absl::StrCat(workload.name, "/", layer.batch, "x", layer.out, "x", layer.in, "/threads:", threads);
-        benchmark::RegisterBenchmark(name.c_str(),
-                                     [&layer, &workload, threads](benchmark::State& state) {
-                                       Run(state, layer, workload, threads);
-                                     })
+        benchmark::RegisterBenchmark(
+            name.c_str(),
+            [&layer, &workload, threads](benchmark::State& state) { Run(state, layer, workload, threads); })
             ->UseRealTime()
             ->Unit(benchmark::kMicrosecond);
       }

@@ -10,13 +10,13 @@
 // clip of latent weights; data are random, so reading a data set is not in it. Before anything is timed nine steps on
 // one batch have to lower its loss.
 //
-// On a GPU steps run as the trainer's do (models/training/training_step.h): recorded, one ahead of the host, each with the upload
-// of its batch and the download of what it measured. With --eager they are enqueued kernel by kernel and waited for; a part
-// ends where the host has enqueued it, so only steps/s means the GPU's time.
+// On a GPU steps run as the trainer's do (models/training/training_step.h): recorded, one ahead of the host, each with
+// the upload of its batch and the download of what it measured. With --eager they are enqueued kernel by kernel and
+// waited for; a part ends where the host has enqueued it, so only steps/s means the GPU's time.
 //
 // Counters: steps/s, and the milliseconds of a step's parts, forward_ms, backward_ms and update_ms; held_bytes, what
-// the context's memory holds between forward and backward more than before the step (values kept for the backward pass, no
-// weights in float); peak_bytes, the most that it holds during a step (gradients of weights among it).
+// the context's memory holds between forward and backward more than before the step (values kept for the backward pass,
+// no weights in float); peak_bytes, the most that it holds during a step (gradients of weights among it).
 
 #include <chrono>
 #include <cmath>
@@ -204,8 +204,8 @@ absl::Status Register() {
     for (const Mode& mode : kModes) {
       const std::string name =
           absl::StrCat(mode.name, "/width:", size.width, "/batch:", size.batch, "/threads:", size.threads);
-      benchmark::RegisterBenchmark(
-          name.c_str(), [name, &mode, size](benchmark::State& state) { Run(state, name, mode, size); })
+      benchmark::RegisterBenchmark(name.c_str(),
+                                   [name, &mode, size](benchmark::State& state) { Run(state, name, mode, size); })
           ->UseRealTime()
           ->Unit(benchmark::kMillisecond);
     }

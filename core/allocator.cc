@@ -13,12 +13,10 @@
 namespace bitgrad {
 namespace {
 
-size_t RoundUp(size_t bytes) {
-  return std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-}
+size_t RoundUp(size_t bytes) { return std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment); }
 
-// Of a huge page on Linux (x86-64 and most of arm64). Large blocks are asked for in such pages: one entry of the TLB instead
-// of 512, one page fault instead of 512, and prefetchers that do not stop every 4 KiB.
+// Of a huge page on Linux (x86-64 and most of arm64). Large blocks are asked for in such pages: one entry of the TLB
+// instead of 512, one page fault instead of 512, and prefetchers that do not stop every 4 KiB.
 constexpr size_t kHugePage = size_t{2} << 20;
 
 void* SystemAllocate(size_t bytes) {

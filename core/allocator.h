@@ -50,14 +50,16 @@ Allocator& HeapAllocator();
 class PoolAllocator final : public Allocator {
  public:
   // Of the heap; or of `source`, which lives as long as the pool.
-  static PoolAllocator* New(std::unique_ptr<Allocator> source = nullptr) { return new PoolAllocator(std::move(source)); }
+  static PoolAllocator* New(std::unique_ptr<Allocator> source = nullptr) {
+    return new PoolAllocator(std::move(source));
+  }
   PoolAllocator(const PoolAllocator&) = delete;
   PoolAllocator& operator=(const PoolAllocator&) = delete;
   void Abandon();
 
-  // For work that is recorded now and runs again later (core/recorded_work.h): from BeginReserving() on, the pool remembers
-  // which blocks it hands out; EndReserving() keeps those of them that are free again from everybody else, until they are
-  // given back with Release(). Free blocks from before may be among them.
+  // For work that is recorded now and runs again later (core/recorded_work.h): from BeginReserving() on, the pool
+  // remembers which blocks it hands out; EndReserving() keeps those of them that are free again from everybody else,
+  // until they are given back with Release(). Free blocks from before may be among them.
   using Reserved = std::vector<std::pair<int, void*>>;  // size class, block
   void BeginReserving() { reserving_ = true; }
   Reserved EndReserving();

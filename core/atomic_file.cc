@@ -15,8 +15,8 @@ namespace bitgrad {
 namespace {
 
 absl::Status BusyError(const std::string& path) {
-  return absl::FailedPreconditionError(absl::StrCat(
-      "cannot write '", path, "': another process is writing it; wait for it or write elsewhere"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("cannot write '", path, "': another process is writing it; wait for it or write elsewhere"));
 }
 
 std::string DirectoryOf(const std::string& path) {
@@ -27,13 +27,12 @@ std::string DirectoryOf(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
-  if (path.empty())
-    return absl::InvalidArgumentError("cannot write a file without a name; give a path");
+  if (path.empty()) return absl::InvalidArgumentError("cannot write a file without a name; give a path");
   struct stat info;
   if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot write '", path, "': it is ",
-                     S_ISDIR(info.st_mode) ? "a directory" : "no regular file", "; name a file"));
+    return absl::InvalidArgumentError(absl::StrCat("cannot write '", path, "': it is ",
+                                                   S_ISDIR(info.st_mode) ? "a directory" : "no regular file",
+                                                   "; name a file"));
   }
   // Truncated only below, once it is known to be nobody else's.
   const std::string temporary = path + ".tmp";
@@ -42,8 +41,7 @@ absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
   struct stat named;
   if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 || fstat(descriptor, &info) != 0 ||
       // Its owner may have renamed or removed it between our open() and our flock().
-      stat(temporary.c_str(), &named) != 0 || named.st_ino != info.st_ino ||
-      named.st_dev != info.st_dev) {
+      stat(temporary.c_str(), &named) != 0 || named.st_ino != info.st_ino || named.st_dev != info.st_dev) {
     close(descriptor);
     return BusyError(path);
   }

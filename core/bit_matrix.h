@@ -22,7 +22,7 @@ struct ConstBitMatrixView {
   const uint64_t* words = nullptr;
   int64_t rows = 0;
   int64_t cols = 0;
-  int64_t stride = 0;  // words from one row to the next
+  int64_t stride = 0;             // words from one row to the next
   const int32_t* ones = nullptr;  // of each row, where somebody has counted them
 
   constexpr const uint64_t* row(int64_t i) const { return words + i * stride; }

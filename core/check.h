@@ -6,12 +6,12 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define BITGRAD_CHECK(condition)                                                              \
-  do {                                                                                        \
-    if (!(condition)) {                                                                       \
-      std::fprintf(stderr, "%s:%d: internal error: %s\n", __FILE__, __LINE__, #condition);    \
-      std::abort();                                                                           \
-    }                                                                                         \
+#define BITGRAD_CHECK(condition)                                                           \
+  do {                                                                                     \
+    if (!(condition)) {                                                                    \
+      std::fprintf(stderr, "%s:%d: internal error: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                        \
+    }                                                                                      \
   } while (false)
 
 // BITGRAD_DCHECK is for kernels' REQUIRES; it costs nothing in optimized builds.

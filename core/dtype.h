@@ -35,11 +35,26 @@ constexpr const char* Name(DType dtype) {
 
 template <typename T>
 struct DTypeOf;
-template <> struct DTypeOf<float> { static constexpr DType kValue = DType::kFloat32; };
-template <> struct DTypeOf<int32_t> { static constexpr DType kValue = DType::kInt32; };
-template <> struct DTypeOf<uint8_t> { static constexpr DType kValue = DType::kUint8; };
-template <> struct DTypeOf<int8_t> { static constexpr DType kValue = DType::kInt8; };
-template <> struct DTypeOf<int64_t> { static constexpr DType kValue = DType::kInt64; };
+template <>
+struct DTypeOf<float> {
+  static constexpr DType kValue = DType::kFloat32;
+};
+template <>
+struct DTypeOf<int32_t> {
+  static constexpr DType kValue = DType::kInt32;
+};
+template <>
+struct DTypeOf<uint8_t> {
+  static constexpr DType kValue = DType::kUint8;
+};
+template <>
+struct DTypeOf<int8_t> {
+  static constexpr DType kValue = DType::kInt8;
+};
+template <>
+struct DTypeOf<int64_t> {
+  static constexpr DType kValue = DType::kInt64;
+};
 
 }  // namespace bitgrad
 

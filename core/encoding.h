@@ -34,9 +34,7 @@ struct Encoding {
   }
   // Memory and files hold a code as an unsigned integer c of `bits` bits, plane b its bit b:
   // code = least_code() + code_step() * c. REQUIRES: is_integer().
-  int64_t code_step() const {
-    return kind == EncodingKind::kBinary || kind == EncodingKind::kSymmetric ? 2 : 1;
-  }
+  int64_t code_step() const { return kind == EncodingKind::kBinary || kind == EncodingKind::kSymmetric ? 2 : 1; }
   int64_t least_code() const { return kind == EncodingKind::kUnsigned ? 0 : -max_code(); }
   friend bool operator==(const Encoding&, const Encoding&) = default;
 };

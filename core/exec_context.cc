@@ -10,9 +10,8 @@ namespace bitgrad {
 
 ExecContext::ExecContext(const Options& options)
     : device_(options.device),
-      threads_(options.threads > 0
-                   ? options.threads
-                   : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))),
+      threads_(options.threads > 0 ? options.threads
+                                   : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))),
       backward_precision_(options.backward),
       seed_(options.seed) {
   std::unique_ptr<DeviceStream> stream;

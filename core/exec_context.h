@@ -6,8 +6,8 @@
 //   ExecContext context({.threads = 2, .seed = 1});
 //   Tape tape(context);
 //
-// On a device other than the CPU it owns a stream: kernels return when their work is enqueued. Where the device cannot be
-// used, status() says why, from the start.
+// On a device other than the CPU it owns a stream: kernels return when their work is enqueued. Where the device cannot
+// be used, status() says why, from the start.
 
 #ifndef BITGRAD_CORE_EXEC_CONTEXT_H_
 #define BITGRAD_CORE_EXEC_CONTEXT_H_
@@ -23,8 +23,9 @@
 
 namespace bitgrad {
 
-// How exactly a GPU's tensor cores multiply the gradients that enter a binary layer's backward products (ops/kernels/sign_gemm.h):
-// as sums of this many bf16, 8 bits of mantissa each. The other operand is +-1 and the sums are float32's. The CPU does not round.
+// How exactly a GPU's tensor cores multiply the gradients that enter a binary layer's backward products
+// (ops/kernels/sign_gemm.h): as sums of this many bf16, 8 bits of mantissa each. The other operand is +-1 and the sums
+// are float32's. The CPU does not round.
 enum class BackwardPrecision : int { kBf16 = 1, kBf16x2 = 2, kFloat32 = 3 };
 
 class ExecContext {
@@ -48,7 +49,8 @@ class ExecContext {
 
   // Memory of the device, for values of a step and for scratch.
   PoolAllocator& allocator() { return *allocator_; }
-  // Memory of the device for what stays from step to step (parameters, what optimizers keep) and may outlive the context.
+  // Memory of the device for what stays from step to step (parameters, what optimizers keep) and may outlive the
+  // context.
   Allocator& lasting_allocator() {
     return allocator_->device() == Device::kCpu ? HeapAllocator() : static_cast<Allocator&>(*allocator_);
   }
@@ -56,8 +58,8 @@ class ExecContext {
   // The device's queue of work; null on the CPU.
   DeviceStream* stream() { return stream_; }
 
-  // Copies between the host's memory and the device's (on the CPU both are the same). Upload has read `host` when it returns;
-  // Download returns when the bytes are there.
+  // Copies between the host's memory and the device's (on the CPU both are the same). Upload has read `host` when it
+  // returns; Download returns when the bytes are there.
   void Upload(void* device, const void* host, size_t bytes);
   void Download(void* host, const void* device, size_t bytes);
 

@@ -19,29 +19,17 @@ inline absl::Status FileError(absl::string_view what, absl::string_view path, in
   absl::string_view advice;
   switch (error) {
     case ENOENT:
-    case ENOTDIR:
-      advice = "; check the path";
-      break;
+    case ENOTDIR: advice = "; check the path"; break;
     case EACCES:
-    case EPERM:
-      advice = "; check its permissions";
-      break;
-    case EROFS:
-      advice = "; choose a directory that can be written";
-      break;
+    case EPERM: advice = "; check its permissions"; break;
+    case EROFS: advice = "; choose a directory that can be written"; break;
     case ENOSPC:
-    case EDQUOT:
-      advice = "; free some space or write elsewhere";
-      break;
-    case EFBIG:
-      advice = "; raise the limit (ulimit -f) or write elsewhere";
-      break;
-    default:
-      break;
+    case EDQUOT: advice = "; free some space or write elsewhere"; break;
+    case EFBIG: advice = "; raise the limit (ulimit -f) or write elsewhere"; break;
+    default: break;
   }
-  return absl::Status(
-      absl::ErrnoToStatusCode(error),
-      absl::StrCat("cannot ", what, " '", path, "': ", std::strerror(error), advice));
+  return absl::Status(absl::ErrnoToStatusCode(error),
+                      absl::StrCat("cannot ", what, " '", path, "': ", std::strerror(error), advice));
 }
 
 }  // namespace bitgrad

@@ -22,8 +22,8 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   if (fstat(descriptor, &info) != 0) {
     status = FileError("read", path, errno);
   } else if (!S_ISREG(info.st_mode)) {
-    status = absl::InvalidArgumentError(
-        absl::StrCat("cannot read '", path, "': it is not a regular file; name a file"));
+    status =
+        absl::InvalidArgumentError(absl::StrCat("cannot read '", path, "': it is not a regular file; name a file"));
   } else if (info.st_size > 0) {
     block = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (block == MAP_FAILED) status = FileError("map", path, errno);
@@ -31,8 +31,7 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   close(descriptor);
   if (!status.ok()) return status;
   if (block == nullptr) return MappedFile();
-  return MappedFile(absl::Span<const uint8_t>(static_cast<const uint8_t*>(block),
-                                              static_cast<size_t>(info.st_size)));
+  return MappedFile(absl::Span<const uint8_t>(static_cast<const uint8_t*>(block), static_cast<size_t>(info.st_size)));
 }
 
 MappedFile::~MappedFile() {

@@ -21,7 +21,8 @@ void ParallelFor(int threads, int64_t count, int64_t min_chunk, const Body& body
     if (count > 0) body(int64_t{0}, count);
     return;
   }
-#pragma omp parallel for num_threads(static_cast<int>(chunks)) schedule(static, 1)
+  const int team = static_cast<int>(chunks);
+#pragma omp parallel for num_threads(team) schedule(static, 1)
   for (int64_t c = 0; c < chunks; ++c) {
     body(count * c / chunks, count * (c + 1) / chunks);
   }

@@ -19,12 +19,12 @@ namespace bitgrad {
 
 // Keeps streams of different use apart. Part of the reproducibility contract: never renumber.
 enum class RngPurpose : uint32_t {
-  kInit = 0,      // initial values of parameters; stream: index of the parameter
-  kQuantizer = 1, // stochastic quantizers; step: training step, stream: op within the step
+  kInit = 0,       // initial values of parameters; stream: index of the parameter
+  kQuantizer = 1,  // stochastic quantizers; step: training step, stream: op within the step
   kDropout = 2,
-  kShuffle = 3,   // order of examples; step: epoch
+  kShuffle = 3,  // order of examples; step: epoch
   kAugment = 4,
-  kSynthesis = 5, // built-in data sets
+  kSynthesis = 5,  // built-in data sets
   kTest = 6,
 };
 
@@ -33,8 +33,8 @@ struct RngStream {
   RngPurpose purpose = RngPurpose::kTest;
   uint32_t step = 0;
   uint32_t stream = 0;
-  // Where the device has the step, for work that is recorded once and runs at many steps (core/recorded_work.h). Null: it is
-  // `step`. Kernels of devices that record start with StepOnDevice().
+  // Where the device has the step, for work that is recorded once and runs at many steps (core/recorded_work.h). Null:
+  // it is `step`. Kernels of devices that record start with StepOnDevice().
   const uint32_t* device_step = nullptr;
 };
 
@@ -51,10 +51,9 @@ struct RngBlock {
 
 // Four words: elements 4 * block .. 4 * block + 3 of the stream. REQUIRES: block < 2^32.
 BITGRAD_HOST_DEVICE inline RngBlock RandomBlock(const RngStream& rng, uint64_t block) {
-  const r123::Philox4x32::ctr_type counter = {{static_cast<uint32_t>(block), rng.step, rng.stream,
-                                               static_cast<uint32_t>(rng.purpose)}};
-  const r123::Philox4x32::key_type key = {
-      {static_cast<uint32_t>(rng.seed), static_cast<uint32_t>(rng.seed >> 32)}};
+  const r123::Philox4x32::ctr_type counter = {
+      {static_cast<uint32_t>(block), rng.step, rng.stream, static_cast<uint32_t>(rng.purpose)}};
+  const r123::Philox4x32::key_type key = {{static_cast<uint32_t>(rng.seed), static_cast<uint32_t>(rng.seed >> 32)}};
   const r123::Philox4x32::ctr_type words = r123::Philox4x32()(counter, key);
   return {{words[0], words[1], words[2], words[3]}};
 }

@@ -34,25 +34,22 @@ void PrintHelp(absl::string_view program, const MainOptions& options) {
     if (!absl::StrContains(flag->Filename(), "absl/")) sorted[std::string(name)] = flag;
   }
   for (const auto& [name, flag] : sorted) {
-    const bool repeatable =
-        std::count(options.repeatable.begin(), options.repeatable.end(), name) > 0;
+    const bool repeatable = std::count(options.repeatable.begin(), options.repeatable.end(), name) > 0;
     const std::string value = flag->DefaultValue();
-    std::printf("  --%-12s %s%s%s\n", name.c_str(), flag->Help().c_str(),
-                repeatable ? " May be repeated." : "",
+    std::printf("  --%-12s %s%s%s\n", name.c_str(), flag->Help().c_str(), repeatable ? " May be repeated." : "",
                 value.empty() ? "" : absl::StrCat(" Default: ", value, ".").c_str());
   }
 }
 
 // Sets the flags. *help: whether --help was among them.
-absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions& options,
-                            bool* help) {
+absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions& options, bool* help) {
   std::map<std::string, std::string> repeated;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const absl::string_view argument = arguments[i];
     absl::string_view name = argument;
     if (!absl::ConsumePrefix(&name, "--") || name.empty()) {
-      return UsageError(absl::StrCat("unexpected argument ", Quoted(std::string(argument)),
-                                     ": everything is a flag, --name=value"));
+      return UsageError(
+          absl::StrCat("unexpected argument ", Quoted(std::string(argument)), ": everything is a flag, --name=value"));
     }
     std::string value;
     bool has_value = false;
@@ -105,10 +102,10 @@ std::string OneLine(const absl::Status& status) {
 
 // Starts the program once more with OMP_WAIT_POLICY=passive, unless the user has said how threads should wait.
 //
-// By default GNU's OpenMP lets a thread that waits at the end of a parallel loop spin for milliseconds. As soon as another
-// process wants a core, that spinning keeps the thread that is waited for from running: a training step of two threads
-// then took 20 times as long as with threads that sleep (docs/performance.md). libgomp reads the variable before main(),
-// hence the new start, which costs a few milliseconds.
+// By default GNU's OpenMP lets a thread that waits at the end of a parallel loop spin for milliseconds. As soon as
+// another process wants a core, that spinning keeps the thread that is waited for from running: a training step of two
+// threads then took 20 times as long as with threads that sleep (docs/performance.md). libgomp reads the variable
+// before main(), hence the new start, which costs a few milliseconds.
 static void WaitWithoutSpinning(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   if (setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1) != 0) return;
@@ -116,8 +113,7 @@ static void WaitWithoutSpinning(char** argv) {
   // Still here: it could not be started again, so it goes on as it is.
 }
 
-int RunMain(int argc, char** argv, const MainOptions& options,
-            absl::FunctionRef<absl::Status()> body) {
+int RunMain(int argc, char** argv, const MainOptions& options, absl::FunctionRef<absl::Status()> body) {
   WaitWithoutSpinning(argv);
   absl::string_view program = argc > 0 ? argv[0] : "bitgrad";
   if (const size_t slash = program.rfind('/'); slash != absl::string_view::npos) {
@@ -125,8 +121,7 @@ int RunMain(int argc, char** argv, const MainOptions& options,
   }
   bool help = false;
   absl::Status status =
-      ParseArguments(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0),
-                     options, &help);
+      ParseArguments(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0), options, &help);
   if (status.ok()) {
     if (help) {
       PrintHelp(program, options);

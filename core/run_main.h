@@ -32,8 +32,7 @@ struct MainOptions {
 };
 
 // REQUIRES: the flags of the program are defined before the call (ABSL_FLAG at namespace scope).
-int RunMain(int argc, char** argv, const MainOptions& options,
-            absl::FunctionRef<absl::Status()> body);
+int RunMain(int argc, char** argv, const MainOptions& options, absl::FunctionRef<absl::Status()> body);
 
 // "message" with line breaks made spaces: what RunMain prints behind the program's name.
 std::string OneLine(const absl::Status& status);

@@ -25,8 +25,7 @@ absl::Status Shape::Validate() const {
       return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(), " has a negative extent"));
     }
     if (dim != 0 && count > kMaxElements / dim) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("shape ", ToString(), " has more than 2^40 elements"));
+      return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(), " has more than 2^40 elements"));
     }
     count *= dim;
   }

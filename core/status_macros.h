@@ -14,11 +14,11 @@
 #define BITGRAD_CONCAT_INNER(a, b) a##b
 #define BITGRAD_CONCAT(a, b) BITGRAD_CONCAT_INNER(a, b)
 
-#define BITGRAD_RETURN_IF_ERROR(expr)                  \
-  do {                                                 \
+#define BITGRAD_RETURN_IF_ERROR(expr)                                 \
+  do {                                                                \
     if (absl::Status bitgrad_status = (expr); !bitgrad_status.ok()) { \
-      return bitgrad_status;                           \
-    }                                                  \
+      return bitgrad_status;                                          \
+    }                                                                 \
   } while (false)
 
 #define BITGRAD_ASSIGN_OR_RETURN_IMPL(result, lhs, expr) \

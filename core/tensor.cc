@@ -4,8 +4,7 @@
 
 namespace bitgrad {
 
-Tensor::Tensor(Shape shape, DType dtype, Allocator& allocator)
-    : shape_(std::move(shape)), dtype_(dtype) {
+Tensor::Tensor(Shape shape, DType dtype, Allocator& allocator) : shape_(std::move(shape)), dtype_(dtype) {
   BITGRAD_DCHECK(shape_.Validate().ok());
   buffer_ = std::make_shared<Buffer>(byte_size(), allocator);
 }

@@ -34,8 +34,7 @@ class Tensor {
   Tensor(Tensor&&) = default;
   Tensor& operator=(Tensor&&) = default;
 
-  static Tensor Zeros(Shape shape, DType dtype = DType::kFloat32,
-                      Allocator& allocator = HeapAllocator());
+  static Tensor Zeros(Shape shape, DType dtype = DType::kFloat32, Allocator& allocator = HeapAllocator());
   // Copies `values`. REQUIRES: values.size() == shape.num_elements(); the allocator is of the CPU.
   template <typename T>
   static Tensor Of(Shape shape, absl::Span<const T> values, Allocator& allocator = HeapAllocator());
@@ -91,7 +90,8 @@ class Tensor {
   // What somebody has computed from the contents, kept with them for whoever needs it next. Every access for writing
   // (mutable_..) drops it: get the pointer anew for each change of a tensor. Setting it counts as writing for threads.
   //
-  // The signs of a [rows, cols] matrix, or null: how the optimizer hands a binary weight's bits to the next forward pass.
+  // The signs of a [rows, cols] matrix, or null: how the optimizer hands a binary weight's bits to the next forward
+  // pass.
   const std::shared_ptr<const BitMatrix>& signs() const { return buffer_->derived.signs; }
   void set_signs(std::shared_ptr<const BitMatrix> signs) const { buffer_->derived.signs = std::move(signs); }
   // The sum of the squares of all elements, to about 1e-6 of it (elements below 1e-19 may count as 0),

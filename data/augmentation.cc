@@ -29,12 +29,9 @@ const std::vector<CallForm>& Forms() {
 std::shared_ptr<const ImageTransform> Make(const Call& call) {
   const std::vector<float>& a = call.arguments;
   switch (call.form) {
-    case 0:
-      return std::make_shared<RandomCrop>(static_cast<int>(a[0]));
-    case 1:
-      return std::make_shared<RandomFlip>();
-    default:
-      return std::make_shared<ColorJitter>(a[0], a[1], a[2]);
+    case 0: return std::make_shared<RandomCrop>(static_cast<int>(a[0]));
+    case 1: return std::make_shared<RandomFlip>();
+    default: return std::make_shared<ColorJitter>(a[0], a[1], a[2]);
   }
 }
 

@@ -26,34 +26,29 @@ struct LazyOrder {
   std::vector<int64_t> order;
 };
 
-absl::Status CheckOptions(const Dataset& dataset, const ExampleRange& range,
-                          const BatchOptions& options) {
+absl::Status CheckOptions(const Dataset& dataset, const ExampleRange& range, const BatchOptions& options) {
   BITGRAD_RETURN_IF_ERROR(dataset.Validate());
   if (range.begin < 0 || range.end > dataset.size() || range.begin >= range.end ||
       range.size() > std::numeric_limits<int32_t>::max()) {
-    return absl::InvalidArgumentError(absl::StrCat("the range of examples [", range.begin, ", ",
-                                                   range.end, ") is empty or outside of data set '",
-                                                   dataset.name, "', which has ", dataset.size(),
-                                                   " examples"));
+    return absl::InvalidArgumentError(absl::StrCat("the range of examples [", range.begin, ", ", range.end,
+                                                   ") is empty or outside of data set '", dataset.name, "', which has ",
+                                                   dataset.size(), " examples"));
   }
   if (options.batch_size <= 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the batch size is ", options.batch_size, "; it must be positive"));
+    return absl::InvalidArgumentError(absl::StrCat("the batch size is ", options.batch_size, "; it must be positive"));
   }
   if (options.drop_last && options.batch_size > range.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the batch size ", options.batch_size, " is larger than the ", range.size(),
-                     " examples, so an epoch would have no batch; make it smaller"));
+    return absl::InvalidArgumentError(absl::StrCat("the batch size ", options.batch_size, " is larger than the ",
+                                                   range.size(),
+                                                   " examples, so an epoch would have no batch; make it smaller"));
   }
   if (options.prefetch < 1 || options.prefetch > kMaxPrefetch) {
-    return absl::InvalidArgumentError(absl::StrCat("the number of batches to prefetch is ",
-                                                   options.prefetch, "; it must be 1 to ",
-                                                   kMaxPrefetch));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the number of batches to prefetch is ", options.prefetch, "; it must be 1 to ", kMaxPrefetch));
   }
   if (options.workers < 1 || options.workers > kMaxWorkers) {
-    return absl::InvalidArgumentError(absl::StrCat("the number of threads that prepare batches is ",
-                                                   options.workers, "; it must be 1 to ",
-                                                   kMaxWorkers));
+    return absl::InvalidArgumentError(absl::StrCat("the number of threads that prepare batches is ", options.workers,
+                                                   "; it must be 1 to ", kMaxWorkers));
   }
   for (const auto& transform : options.augmentation) {
     BITGRAD_RETURN_IF_ERROR(transform->Check(dataset.image_shape()));
@@ -69,8 +64,7 @@ absl::StatusOr<BatchLoader> BatchLoader::Create(const Dataset& dataset, const Ex
   return BatchLoader(dataset, range, options);
 }
 
-BatchLoader::BatchLoader(const Dataset& dataset, const ExampleRange& range,
-                         const BatchOptions& options)
+BatchLoader::BatchLoader(const Dataset& dataset, const ExampleRange& range, const BatchOptions& options)
     : images_(dataset.images.Alias(Shape({dataset.size(), dataset.features()}))),
       shape_(dataset.image_shape()),
       labels_(dataset.labels.Alias()),
@@ -94,8 +88,7 @@ std::vector<int64_t> BatchLoader::Order(int64_t epoch) const {
   return order;
 }
 
-void BatchLoader::Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t index,
-                       Batch* batch) const {
+void BatchLoader::Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t index, Batch* batch) const {
   const int64_t begin = index * options_.batch_size;
   // In terms of what is left: begin + batch_size could overflow for an absurd batch size.
   const int64_t size = std::min(options_.batch_size, range_.size() - begin);
@@ -129,8 +122,8 @@ void BatchLoader::Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t
 
 EpochBatches::EpochBatches(const BatchLoader& loader, int64_t epoch, int64_t first_batch)
     : queue_(loader.options_.prefetch, loader.options_.workers,
-             [&loader, epoch, first_batch = std::max<int64_t>(first_batch, 0),
-              lazy = std::make_shared<LazyOrder>()](int64_t i, Batch* batch) {
+             [&loader, epoch, first_batch = std::max<int64_t>(first_batch, 0), lazy = std::make_shared<LazyOrder>()](
+                 int64_t i, Batch* batch) {
                const int64_t index = first_batch + i;
                if (index >= loader.batches_per_epoch()) return false;
                std::call_once(lazy->made, [&] { lazy->order = loader.Order(epoch); });
@@ -143,8 +136,7 @@ EpochBatches::EpochBatches(const BatchLoader& loader, int64_t epoch, int64_t fir
 const Batch* EpochBatches::Next() {
   const auto start = std::chrono::steady_clock::now();
   const Batch* batch = queue_.Next();
-  seconds_waited_ +=
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  seconds_waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return batch;
 }
 

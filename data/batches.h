@@ -111,9 +111,7 @@ class BatchLoader {
 
   // Batches first_batch, first_batch + 1, ... of an epoch; none where first_batch >=
   // batches_per_epoch(). REQUIRES: epoch >= 0, first_batch >= 0; the loader outlives the result.
-  EpochBatches Epoch(int64_t epoch, int64_t first_batch = 0) const {
-    return EpochBatches(*this, epoch, first_batch);
-  }
+  EpochBatches Epoch(int64_t epoch, int64_t first_batch = 0) const { return EpochBatches(*this, epoch, first_batch); }
 
  private:
   friend class EpochBatches;

@@ -34,8 +34,7 @@ absl::StatusOr<int64_t> ByteStream::Read(uint8_t* bytes, int64_t count) {
   if (code == Z_ERRNO) {
     return absl::ErrnoToStatus(system_error, absl::StrCat("cannot read ", path_));
   }
-  return absl::DataLossError(
-      absl::StrCat(path_, ": damaged gzip data (", message, "); get the file again"));
+  return absl::DataLossError(absl::StrCat(path_, ": damaged gzip data (", message, "); get the file again"));
 }
 
 absl::Status ByteStream::ReadUpTo(int64_t count, std::vector<uint8_t>& data) {
@@ -58,8 +57,7 @@ absl::StatusOr<bool> ByteStream::HasMore() {
   int code = Z_OK;
   gzerror(file_.get(), &code);
   if (code == Z_BUF_ERROR) {
-    return absl::DataLossError(
-        absl::StrCat(path_, ": truncated: the gzip data have no end; get the file again"));
+    return absl::DataLossError(absl::StrCat(path_, ": truncated: the gzip data have no end; get the file again"));
   }
   return more != 0;
 }

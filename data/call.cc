@@ -23,11 +23,10 @@ std::string Example(const CallForm& form) {
 
 absl::StatusOr<std::vector<float>> ParseArguments(const CallForm& form, absl::string_view text) {
   const absl::Status wrong = absl::InvalidArgumentError(
-      form.defaults.empty()
-          ? absl::StrCat("'", form.name, "' takes no arguments")
-          : absl::StrCat("'", form.name, "' takes ", form.defaults.size(),
-                         form.whole ? " whole number(s)" : " number(s)", " from ", form.least,
-                         " to ", form.most, "; for example ", Example(form)));
+      form.defaults.empty() ? absl::StrCat("'", form.name, "' takes no arguments")
+                            : absl::StrCat("'", form.name, "' takes ", form.defaults.size(),
+                                           form.whole ? " whole number(s)" : " number(s)", " from ", form.least, " to ",
+                                           form.most, "; for example ", Example(form)));
   std::vector<float> arguments;
   for (absl::string_view item : absl::StrSplit(text, ',')) {
     float value = 0;
@@ -43,8 +42,7 @@ absl::StatusOr<std::vector<float>> ParseArguments(const CallForm& form, absl::st
 
 }  // namespace
 
-absl::StatusOr<Call> ParseCall(absl::string_view what, absl::string_view text,
-                               absl::Span<const CallForm> forms) {
+absl::StatusOr<Call> ParseCall(absl::string_view what, absl::string_view text, absl::Span<const CallForm> forms) {
   const auto error = [&](const auto&... parts) {
     return absl::InvalidArgumentError(absl::StrCat(what, " '", text, "': ", parts...));
   };
@@ -67,8 +65,7 @@ absl::StatusOr<Call> ParseCall(absl::string_view what, absl::string_view text,
     }
     return call;
   }
-  return error("unknown; known: ",
-               absl::StrJoin(forms, ", ", [](std::string* out, const CallForm& form) {
+  return error("unknown; known: ", absl::StrJoin(forms, ", ", [](std::string* out, const CallForm& form) {
                  absl::StrAppend(out, form.name);
                }));
 }

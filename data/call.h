@@ -29,8 +29,7 @@ struct Call {
 
 // InvalidArgument, with `what` ("augmentation"), the text, and what is known or allowed, for an unknown name, a wrong
 // number of arguments, an argument that is no number or out of range, or bad brackets.
-absl::StatusOr<Call> ParseCall(absl::string_view what, absl::string_view text,
-                               absl::Span<const CallForm> forms);
+absl::StatusOr<Call> ParseCall(absl::string_view what, absl::string_view text, absl::Span<const CallForm> forms);
 
 // A line per form, for --help.
 std::string CallsHelp(absl::Span<const CallForm> forms);

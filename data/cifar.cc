@@ -40,8 +40,7 @@ Format Cifar10() {
           10000,
           "cifar-10-batches-bin",
           "cifar-10-binary.tar.gz (md5 c32a1d4ab5d03f1284b67883e8d87530)",
-          {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-           "data_batch_5.bin"},
+          {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
           "test_batch.bin"};
 }
 
@@ -57,8 +56,8 @@ Format Cifar100() {
 }
 
 std::string HowToGetTheFiles(const Format& format) {
-  return absl::StrCat("the data are ", absl::StrJoin(format.train_files, ", "), " and ",
-                      format.test_file, " of the binary version, ", format.archive,
+  return absl::StrCat("the data are ", absl::StrJoin(format.train_files, ", "), " and ", format.test_file,
+                      " of the binary version, ", format.archive,
                       " of www.cs.toronto.edu/~kriz/cifar.html; unpack it in DIR and pass "
                       "--data_dir=DIR");
 }
@@ -72,16 +71,15 @@ absl::StatusOr<std::vector<uint8_t>> ReadRecords(const std::string& path, const 
   BITGRAD_RETURN_IF_ERROR(stream.ReadUpTo(most, bytes));
   BITGRAD_ASSIGN_OR_RETURN(const bool has_more, stream.HasMore());
   if (has_more) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": has more than ", most, " bytes, ",
-                                                   format.max_records, " records of ", record,
+    return absl::InvalidArgumentError(absl::StrCat(path, ": has more than ", most, " bytes, ", format.max_records,
+                                                   " records of ", record,
                                                    "; check that the file is what its name says"));
   }
   const int64_t size = bytes.size();
   if (size == 0 || size % record != 0) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": ", most, " bytes expected as ", format.max_records, " records of ",
-                     record, ", has ", size, size == 0 ? "" : ", no multiple of a record",
-                     "; the file is truncated or of another format, get it again"));
+    return absl::DataLossError(absl::StrCat(path, ": ", most, " bytes expected as ", format.max_records, " records of ",
+                                            record, ", has ", size, size == 0 ? "" : ", no multiple of a record",
+                                            "; the file is truncated or of another format, get it again"));
   }
   return bytes;
 }
@@ -96,18 +94,15 @@ void Interleave(const uint8_t* planes, uint8_t* image) {
 absl::StatusOr<Dataset> Load(const Format& format, const LoadOptions& options) {
   const std::string& dir = options.data_dir;
   if (dir.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat(format.name, ": no data directory given: ", HowToGetTheFiles(format)));
+    return absl::NotFoundError(absl::StrCat(format.name, ": no data directory given: ", HowToGetTheFiles(format)));
   }
-  const std::vector<std::string> names = options.split == Split::kTrain
-                                             ? format.train_files
-                                             : std::vector<std::string>{format.test_file};
+  const std::vector<std::string> names =
+      options.split == Split::kTrain ? format.train_files : std::vector<std::string>{format.test_file};
   // Whole files are read and checked, also where only a part of them is asked for.
   std::vector<std::vector<uint8_t>> files;
   int64_t count = 0;
   for (const std::string& name : names) {
-    const absl::StatusOr<std::string> path =
-        FindDataFile({dir, absl::StrCat(dir, "/", format.folder)}, name);
+    const absl::StatusOr<std::string> path = FindDataFile({dir, absl::StrCat(dir, "/", format.folder)}, name);
     if (absl::IsNotFound(path.status())) {
       return absl::NotFoundError(
           absl::StrCat(format.name, ": ", path.status().message(), ": ", HowToGetTheFiles(format)));
@@ -117,9 +112,9 @@ absl::StatusOr<Dataset> Load(const Format& format, const LoadOptions& options) {
     for (int64_t i = 0; i * format.record_bytes() < static_cast<int64_t>(bytes.size()); ++i) {
       const int label = bytes[i * format.record_bytes() + format.label_bytes - 1];
       if (label < format.classes) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          *path, ": label ", label, " of record ", i, " is outside [0, ", format.classes,
-          "); the file is damaged or of another format, get it again"));
+      return absl::InvalidArgumentError(absl::StrCat(*path, ": label ", label, " of record ", i, " is outside [0, ",
+                                                     format.classes,
+                                                     "); the file is damaged or of another format, get it again"));
     }
     count += static_cast<int64_t>(bytes.size()) / format.record_bytes();
     files.push_back(std::move(bytes));
@@ -145,8 +140,6 @@ absl::StatusOr<Dataset> Load(const Format& format, const LoadOptions& options) {
 
 absl::StatusOr<Dataset> LoadCifar10(const LoadOptions& options) { return Load(Cifar10(), options); }
 
-absl::StatusOr<Dataset> LoadCifar100(const LoadOptions& options) {
-  return Load(Cifar100(), options);
-}
+absl::StatusOr<Dataset> LoadCifar100(const LoadOptions& options) { return Load(Cifar100(), options); }
 
 }  // namespace bitgrad

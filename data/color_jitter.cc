@@ -21,8 +21,8 @@ uint8_t ToPixel(float x) { return static_cast<uint8_t>(std::clamp(x + 0.5f, 0.0f
 
 absl::Status ColorJitter::Check(const ImageShape& shape) const {
   if (shape.channels == 3) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("jitter of images of ", shape.ToString(),
-                                                 ": it needs 3 channels, red, green and blue"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("jitter of images of ", shape.ToString(), ": it needs 3 channels, red, green and blue"));
 }
 
 void ColorJitter::Apply(const ImageShape& shape, uint8_t* pixels, RandomDraws& draws) const {
@@ -32,9 +32,8 @@ void ColorJitter::Apply(const ImageShape& shape, uint8_t* pixels, RandomDraws& d
   uint8_t* const end = pixels + shape.features();
   int64_t luma_sum = 0;
   for (const uint8_t* rgb = pixels; rgb != end; rgb += 3) luma_sum += LumaTimes1000(rgb);
-  const float mean_luma =
-      b * static_cast<float>(static_cast<double>(luma_sum) /
-                             (1000.0 * static_cast<double>(shape.height * shape.width)));
+  const float mean_luma = b * static_cast<float>(static_cast<double>(luma_sum) /
+                                                 (1000.0 * static_cast<double>(shape.height * shape.width)));
   // Contrast is linear and keeps the mean, so a pixel's luma changes as its channels do.
   const float gain = c * b;
   const float shift = mean_luma - c * mean_luma;

@@ -10,8 +10,7 @@
 
 namespace bitgrad {
 
-absl::StatusOr<std::string> FindDataFile(absl::Span<const std::string> directories,
-                                         const std::string& name) {
+absl::StatusOr<std::string> FindDataFile(absl::Span<const std::string> directories, const std::string& name) {
   for (const std::string& directory : directories) {
     const std::string plain = absl::StrCat(directory, "/", name);
     for (const std::string& path : {plain, absl::StrCat(plain, ".gz")}) {
@@ -22,8 +21,7 @@ absl::StatusOr<std::string> FindDataFile(absl::Span<const std::string> directori
       }
     }
   }
-  return absl::NotFoundError(absl::StrCat("found neither ", name, " nor ", name,
-                                          ".gz in directory '",
+  return absl::NotFoundError(absl::StrCat("found neither ", name, " nor ", name, ".gz in directory '",
                                           absl::StrJoin(directories, "' or '"), "'"));
 }
 

@@ -12,8 +12,7 @@ namespace bitgrad {
 
 // The path of `name` or of `name`.gz in the first directory that has one. NotFound, "found neither NAME nor NAME.gz in
 // directory 'A' or 'B'", where there is none; what the system says where it does not let us look.
-absl::StatusOr<std::string> FindDataFile(absl::Span<const std::string> directories,
-                                         const std::string& name);
+absl::StatusOr<std::string> FindDataFile(absl::Span<const std::string> directories, const std::string& name);
 
 }  // namespace bitgrad
 

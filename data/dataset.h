@@ -32,9 +32,7 @@ struct Dataset {
 
   int64_t size() const { return labels.is_null() ? 0 : labels.num_elements(); }
   // REQUIRES of both: Validate().ok().
-  ImageShape image_shape() const {
-    return {images.shape().dim(1), images.shape().dim(2), images.shape().dim(3)};
-  }
+  ImageShape image_shape() const { return {images.shape().dim(1), images.shape().dim(2), images.shape().dim(3)}; }
   // Values per example: height * width * channels.
   int64_t features() const { return image_shape().features(); }
 
@@ -50,9 +48,7 @@ struct ExampleRange {
   int64_t end = 0;
 
   int64_t size() const { return end - begin; }
-  friend bool operator==(const ExampleRange& a, const ExampleRange& b) {
-    return a.begin == b.begin && a.end == b.end;
-  }
+  friend bool operator==(const ExampleRange& a, const ExampleRange& b) { return a.begin == b.begin && a.end == b.end; }
 };
 
 inline ExampleRange AllExamples(const Dataset& dataset) { return {0, dataset.size()}; }

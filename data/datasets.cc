@@ -17,12 +17,10 @@ constexpr DatasetEntry kDatasets[] = {
     {"digits", LoadDigits, "built in: 28x28 digits drawn from a seed, 60,000 train, 10,000 test"},
     {"mnist", LoadMnist, "the MNIST database, or any data in its four idx files; needs --data_dir"},
     {"cifar10", LoadCifar10, "CIFAR-10's binary files: 32x32 RGB, 10 classes; needs --data_dir"},
-    {"cifar100", LoadCifar100,
-     "CIFAR-100's binary files, fine labels: 32x32 RGB; needs --data_dir"},
+    {"cifar100", LoadCifar100, "CIFAR-100's binary files, fine labels: 32x32 RGB; needs --data_dir"},
     {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir"},
     {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir"},
-    {"image_folder", LoadImageFolder,
-     "DIR/{train,val}/CLASS/*.jpg, cut to squares; needs --data_dir"},
+    {"image_folder", LoadImageFolder, "DIR/{train,val}/CLASS/*.jpg, cut to squares; needs --data_dir"},
 };
 
 }  // namespace
@@ -40,12 +38,9 @@ absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& 
     BITGRAD_RETURN_IF_ERROR(dataset.Validate());
     return dataset;
   }
-  const auto append_name = [](std::string* out, const DatasetEntry& entry) {
-    absl::StrAppend(out, entry.name);
-  };
+  const auto append_name = [](std::string* out, const DatasetEntry& entry) { absl::StrAppend(out, entry.name); };
   return absl::InvalidArgumentError(
-      absl::StrCat("there is no data set '", name,
-                   "'; choose one of: ", absl::StrJoin(Datasets(), ", ", append_name)));
+      absl::StrCat("there is no data set '", name, "'; choose one of: ", absl::StrJoin(Datasets(), ", ", append_name)));
 }
 
 }  // namespace bitgrad

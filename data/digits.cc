@@ -25,7 +25,7 @@ constexpr float kAspect[2] = {0.5f, 0.95f};    // width / height
 constexpr float kHalfAngleTangent = 0.16f;     // rotation up to +-2 atan(this), 18 degrees
 constexpr float kSlant[2] = {-0.2f, 0.4f};     // horizontal shift per unit of height
 constexpr float kShift = 1.75f;                // pixels, each direction
-constexpr float kWarp = 1.0f;  // pixels, standard deviation of the grid's displacements
+constexpr float kWarp = 1.0f;                  // pixels, standard deviation of the grid's displacements
 constexpr float kPenRadius[2] = {0.6f, 1.7f};  // pixels
 constexpr float kSoftness[2] = {0.8f, 1.6f};   // pixels
 constexpr float kBrightness[2] = {170.0f, 255.0f};
@@ -50,8 +50,7 @@ class Dice {
   // logarithm or cosine, whose last bits differ between math libraries.
   float Bell() {
     const uint32_t word = Word();
-    const int sum =
-        static_cast<int>((word & 255) + (word >> 8 & 255) + (word >> 16 & 255) + (word >> 24));
+    const int sum = static_cast<int>((word & 255) + (word >> 8 & 255) + (word >> 16 & 255) + (word >> 24));
     return static_cast<float>(sum - 510) * (1.0f / 147.8f);  // 147.8 = sqrt(4 (256^2 - 1) / 12)
   }
 

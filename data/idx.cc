@@ -17,18 +17,17 @@ namespace {
 
 constexpr uint8_t kUint8Code = 0x08;
 
-absl::Status Truncated(const std::string& path, const std::string& what, int64_t expected,
-                       int64_t found) {
-  return absl::DataLossError(absl::StrCat(path, ": truncated: expected ", expected, " bytes of ",
-                                          what, ", found ", found, "; get the file again"));
+absl::Status Truncated(const std::string& path, const std::string& what, int64_t expected, int64_t found) {
+  return absl::DataLossError(absl::StrCat(path, ": truncated: expected ", expected, " bytes of ", what, ", found ",
+                                          found, "; get the file again"));
 }
 
 absl::Status CheckMagic(const std::string& path, const uint8_t* magic, int rank) {
   if (magic[0] != 0 || magic[1] != 0) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: not an idx file: expected the first bytes 00 00 08 %02x, found %02x %02x %02x %02x; "
-        "check that the file is what its name says",
-        path, rank, magic[0], magic[1], magic[2], magic[3]));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: not an idx file: expected the first bytes 00 00 08 %02x, found %02x %02x %02x %02x; "
+                        "check that the file is what its name says",
+                        path, rank, magic[0], magic[1], magic[2], magic[3]));
   }
   if (magic[2] != kUint8Code) {
     return absl::InvalidArgumentError(
@@ -62,8 +61,8 @@ absl::StatusOr<Shape> ReadShape(const std::string& path, ByteStream& stream, int
   }
   Shape shape(dims);
   if (std::count(dims.begin(), dims.end(), 0) > 0) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": the header says ", shape.ToString(),
-                                                   ": nothing in it; get the file again"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": the header says ", shape.ToString(), ": nothing in it; get the file again"));
   }
   if (const absl::Status size = shape.Validate(); !size.ok()) {
     return absl::InvalidArgumentError(
@@ -86,9 +85,9 @@ absl::StatusOr<Tensor> ReadIdx(const std::string& path, int rank) {
   }
   BITGRAD_ASSIGN_OR_RETURN(const bool trailing, stream.HasMore());
   if (trailing) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": there are bytes after the ", expected, " bytes of data that the header ",
-        shape.ToString(), " announces; get the file again"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": there are bytes after the ", expected,
+                                                   " bytes of data that the header ", shape.ToString(),
+                                                   " announces; get the file again"));
   }
   return Tensor::Of<uint8_t>(std::move(shape), data);
 }

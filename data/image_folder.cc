@@ -32,8 +32,7 @@ namespace fs = std::filesystem;
 constexpr int64_t kDefaultSize = 64;
 constexpr int64_t kMaxSize = 4096;
 constexpr int64_t kChannels = 3;
-constexpr uint64_t kOrderSeed =
-    0;  // Another one is another order, and so another split for validation.
+constexpr uint64_t kOrderSeed = 0;  // Another one is another order, and so another split for validation.
 
 constexpr char kHowToLayThemOut[] =
     "the data are JPEG files in a folder per class, DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg; "
@@ -49,8 +48,7 @@ absl::StatusOr<std::vector<std::string>> List(const std::string& directory, bool
   std::error_code error;
   std::vector<std::string> names;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    if (it->is_directory(error) == folders && !error)
-      names.push_back(it->path().filename().string());
+    if (it->is_directory(error) == folders && !error) names.push_back(it->path().filename().string());
   }
   if (error) return FileError("list directory", directory, error.value());
   std::sort(names.begin(), names.end());
@@ -65,12 +63,11 @@ bool IsJpegName(const std::string& name) {
 absl::StatusOr<std::vector<std::string>> ListClasses(const std::string& directory) {
   absl::StatusOr<std::vector<std::string>> classes = List(directory, /*folders=*/true);
   if (absl::IsNotFound(classes.status())) {
-    return absl::NotFoundError(
-        absl::StrCat("image_folder: ", classes.status().message(), ": ", kHowToLayThemOut));
+    return absl::NotFoundError(absl::StrCat("image_folder: ", classes.status().message(), ": ", kHowToLayThemOut));
   }
   if (classes.ok() && classes->empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "image_folder: '", directory, "' has no folders of classes: ", kHowToLayThemOut));
+    return absl::InvalidArgumentError(
+        absl::StrCat("image_folder: '", directory, "' has no folders of classes: ", kHowToLayThemOut));
   }
   return classes;
 }
@@ -87,9 +84,8 @@ absl::StatusOr<std::vector<Example>> ListExamples(const std::string& directory,
       examples.push_back({absl::StrCat(folder, "/", file), static_cast<int32_t>(label)});
     }
     if (examples.size() == before) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("image_folder: there are no .jpg or .jpeg files in '", folder,
-                       "'; add some or remove the folder"));
+      return absl::InvalidArgumentError(absl::StrCat("image_folder: there are no .jpg or .jpeg files in '", folder,
+                                                     "'; add some or remove the folder"));
     }
   }
   return examples;
@@ -97,21 +93,19 @@ absl::StatusOr<std::vector<Example>> ListExamples(const std::string& directory,
 
 absl::Status CheckMemory(int64_t count, int64_t size) {
   const double needed = static_cast<double>(count) * static_cast<double>(size * size * kChannels);
-  const double memory =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   if (needed <= memory) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(
-      "image_folder: ", count, " images of ", size, "x", size, " take ",
-      static_cast<int64_t>(needed / (1 << 20)), " MiB of memory, this machine has ",
-      static_cast<int64_t>(memory / (1 << 20)), "; lower data.image_size or data.limit"));
+  return absl::ResourceExhaustedError(
+      absl::StrCat("image_folder: ", count, " images of ", size, "x", size, " take ",
+                   static_cast<int64_t>(needed / (1 << 20)), " MiB of memory, this machine has ",
+                   static_cast<int64_t>(memory / (1 << 20)), "; lower data.image_size or data.limit"));
 }
 
 absl::Status ReadImage(const std::string& path, int64_t size, uint8_t* pixels) {
   BITGRAD_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
   const absl::StatusOr<Image> image = DecodeJpeg(file.bytes());
   if (!image.ok()) {
-    return absl::Status(image.status().code(),
-                        absl::StrCat("image_folder: '", path, "': ", image.status().message()));
+    return absl::Status(image.status().code(), absl::StrCat("image_folder: '", path, "': ", image.status().message()));
   }
   const Image square = ResizeAndCrop(*image, size);
   std::copy(square.pixels.begin(), square.pixels.end(), pixels);
@@ -127,17 +121,16 @@ absl::StatusOr<Dataset> LoadImageFolder(const LoadOptions& options) {
         absl::StrCat("image_folder: data.image_size is ", size, "; it has to be 1 to ", kMaxSize));
   }
   if (options.data_dir.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("image_folder: no data directory given: ", kHowToLayThemOut));
+    return absl::NotFoundError(absl::StrCat("image_folder: no data directory given: ", kHowToLayThemOut));
   }
   const std::string train = options.data_dir + "/train";
   const std::string directory = options.split == Split::kTrain ? train : options.data_dir + "/val";
   BITGRAD_ASSIGN_OR_RETURN(const std::vector<std::string> classes, ListClasses(train));
   BITGRAD_ASSIGN_OR_RETURN(const std::vector<std::string> found, ListClasses(directory));
   if (found != classes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "image_folder: '", directory, "' has the classes ", absl::StrJoin(found, ", "), " and '",
-        train, "' has ", absl::StrJoin(classes, ", "), "; they must have the same folders"));
+    return absl::InvalidArgumentError(absl::StrCat("image_folder: '", directory, "' has the classes ",
+                                                   absl::StrJoin(found, ", "), " and '", train, "' has ",
+                                                   absl::StrJoin(classes, ", "), "; they must have the same folders"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const std::vector<Example> examples, ListExamples(directory, classes));
   const int64_t all = examples.size();

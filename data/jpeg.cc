@@ -70,8 +70,8 @@ bool Decode(absl::Span<const uint8_t> bytes, Decoder& decoder) {
   decoder.image.shape = {codec.output_height, codec.output_width, codec.output_components};
   decoder.image.pixels.resize(decoder.image.shape.features());
   while (codec.output_scanline < codec.output_height) {
-    JSAMPROW row = decoder.image.pixels.data() +
-                   int64_t{codec.output_scanline} * codec.output_width * codec.output_components;
+    JSAMPROW row =
+        decoder.image.pixels.data() + int64_t{codec.output_scanline} * codec.output_width * codec.output_components;
     jpeg_read_scanlines(&codec, &row, 1);
   }
   jpeg_finish_decompress(&codec);
@@ -86,8 +86,7 @@ absl::StatusOr<Image> DecodeJpeg(absl::Span<const uint8_t> bytes) {
   }
   Decoder decoder;
   const bool decoded = Decode(bytes, decoder);
-  const bool no_rgb =
-      decoder.codec.jpeg_color_space == JCS_CMYK || decoder.codec.jpeg_color_space == JCS_YCCK;
+  const bool no_rgb = decoder.codec.jpeg_color_space == JCS_CMYK || decoder.codec.jpeg_color_space == JCS_YCCK;
   jpeg_destroy_decompress(&decoder.codec);
   if (decoded) return std::move(decoder.image);
   if (decoder.too_large) {

@@ -13,11 +13,10 @@ namespace bitgrad {
 struct LoadOptions {
   std::string data_dir;  // where the files lie, for data sets that are read from files
   Split split = Split::kTrain;
-  uint64_t seed = 1;  // for synthetic data sets: another seed is another data set
-  int threads = 1;    // for work that can be shared; the result does not depend on it
-  int64_t limit = 0;  // only the first `limit` examples; 0, or more than there are: all
-  int64_t image_size =
-      0;  // side of the images, for data sets of files of any size; 0: their default
+  uint64_t seed = 1;       // for synthetic data sets: another seed is another data set
+  int threads = 1;         // for work that can be shared; the result does not depend on it
+  int64_t limit = 0;       // only the first `limit` examples; 0, or more than there are: all
+  int64_t image_size = 0;  // side of the images, for data sets of files of any size; 0: their default
 };
 
 }  // namespace bitgrad

@@ -46,11 +46,10 @@ absl::Status CheckMatFile(const std::string& path) {
   const absl::Span<const uint8_t> bytes = file.bytes();
   const absl::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!absl::StartsWith(text, "MATLAB 5.0")) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": not a MATLAB 5 file; check that the file is what its name says, or get it again"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": not a MATLAB 5 file; check that the file is what its name says, or get it again"));
   }
-  const absl::Status damaged =
-      absl::DataLossError(absl::StrCat(path, ": truncated or damaged; get the file again"));
+  const absl::Status damaged = absl::DataLossError(absl::StrCat(path, ": truncated or damaged; get the file again"));
   if (bytes.size() <= kHeaderBytes || text.substr(kHeaderBytes - 2, 2) != "IM") return damaged;
   for (size_t at = kHeaderBytes; at != bytes.size();) {
     uint32_t tag[2];

@@ -52,8 +52,7 @@ std::string HowToGetTheFiles() {
 absl::StatusOr<std::string> Find(const std::string& data_dir, const File& file) {
   const absl::StatusOr<std::string> path = FindDataFile({data_dir}, file.name);
   if (!absl::IsNotFound(path.status())) return path;
-  return absl::NotFoundError(
-      absl::StrCat("mnist: ", path.status().message(), ": ", HowToGetTheFiles()));
+  return absl::NotFoundError(absl::StrCat("mnist: ", path.status().message(), ": ", HowToGetTheFiles()));
 }
 
 // [count, height, width] as [limit, height, width, 1 channel].
@@ -74,8 +73,7 @@ Tensor FirstLabels(const Tensor& bytes, int64_t limit) {
 
 absl::StatusOr<Dataset> LoadMnist(const LoadOptions& options) {
   if (options.data_dir.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("mnist: no data directory given: ", HowToGetTheFiles()));
+    return absl::NotFoundError(absl::StrCat("mnist: no data directory given: ", HowToGetTheFiles()));
   }
   const SplitFiles& files = options.split == Split::kTrain ? kTrainFiles : kTestFiles;
   BITGRAD_ASSIGN_OR_RETURN(const std::string images_path, Find(options.data_dir, files.images));
@@ -83,14 +81,12 @@ absl::StatusOr<Dataset> LoadMnist(const LoadOptions& options) {
   BITGRAD_ASSIGN_OR_RETURN(const Tensor images, ReadIdx(images_path, /*rank=*/3));
   BITGRAD_ASSIGN_OR_RETURN(const Tensor labels, ReadIdx(labels_path, /*rank=*/1));
 
-  Dataset dataset{"mnist", FirstImages(images, images.shape().dim(0)),
-                  FirstLabels(labels, labels.num_elements()), kClasses};
+  Dataset dataset{"mnist", FirstImages(images, images.shape().dim(0)), FirstLabels(labels, labels.num_elements()),
+                  kClasses};
   // The whole files are checked, also where only a part of them is asked for.
   if (const absl::Status valid = dataset.Validate(); !valid.ok()) {
-    return absl::Status(
-        valid.code(),
-        absl::StrCat(images_path, " and ", labels_path, ": ", valid.message(),
-                     "; the two files must be a pair of 10-class data, get them again"));
+    return absl::Status(valid.code(), absl::StrCat(images_path, " and ", labels_path, ": ", valid.message(),
+                                                   "; the two files must be a pair of 10-class data, get them again"));
   }
   if (options.limit > 0) {
     dataset.images = FirstImages(images, options.limit);

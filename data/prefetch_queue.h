@@ -74,8 +74,7 @@ class PrefetchQueue {
     std::unique_lock<std::mutex> lock(mutex_);
     while (true) {
       slot_free_.wait(lock, [this] {
-        return stopped_ || claimed_ >= end_ ||
-               claimed_ - released_ < static_cast<int64_t>(slots_.size());
+        return stopped_ || claimed_ >= end_ || claimed_ - released_ < static_cast<int64_t>(slots_.size());
       });
       if (stopped_ || claimed_ >= end_) return;
       const int64_t index = claimed_++;
@@ -98,10 +97,9 @@ class PrefetchQueue {
   std::mutex mutex_;
   std::condition_variable slot_ready_;
   std::condition_variable slot_free_;
-  int64_t claimed_ = 0;   // values made or in the making
-  int64_t released_ = 0;  // values given back; the next one to hand out
-  int64_t end_ =
-      std::numeric_limits<int64_t>::max();  // the first index without a value, once known
+  int64_t claimed_ = 0;                                // values made or in the making
+  int64_t released_ = 0;                               // values given back; the next one to hand out
+  int64_t end_ = std::numeric_limits<int64_t>::max();  // the first index without a value, once known
   bool in_use_ = false;
   bool stopped_ = false;              // the queue is being destroyed
   std::vector<std::thread> threads_;  // last: they use all of the above

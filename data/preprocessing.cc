@@ -15,8 +15,7 @@ constexpr int64_t kBlockRows = 1024;
 
 absl::Status Preprocessing::SetShape(const ImageShape& shape) {
   if (std::min({shape.height, shape.width, shape.channels}) <= 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("preprocessing: there are no images of ", shape.ToString()));
+    return absl::InvalidArgumentError(absl::StrCat("preprocessing: there are no images of ", shape.ToString()));
   }
   for (const auto& step : steps_) BITGRAD_RETURN_IF_ERROR(step->SetShape(shape));
   return absl::OkStatus();
@@ -29,8 +28,7 @@ void Preprocessing::Fit(const Dataset& dataset, const ExampleRange& range, int t
     if (steps_[i]->learned().empty()) continue;
     const auto images = [&](PreprocessingStep::Visitor visit) {
       for (int64_t begin = range.begin; begin < range.end; begin += kBlockRows) {
-        const MatrixView<float> rows(block.mutable_data<float>(),
-                                     std::min(kBlockRows, range.end - begin), features);
+        const MatrixView<float> rows(block.mutable_data<float>(), std::min(kBlockRows, range.end - begin), features);
         const uint8_t* pixels = dataset.images.data<uint8_t>() + begin * features;
         std::transform(pixels, pixels + rows.size(), rows.data, NormalizePixel);
         for (size_t before = 0; before < i; ++before) steps_[before]->Apply(rows);

@@ -54,8 +54,7 @@ class PreprocessingStep {
 class Preprocessing {
  public:
   Preprocessing() = default;  // None.
-  explicit Preprocessing(std::vector<std::unique_ptr<PreprocessingStep>> steps)
-      : steps_(std::move(steps)) {}
+  explicit Preprocessing(std::vector<std::unique_ptr<PreprocessingStep>> steps) : steps_(std::move(steps)) {}
 
   bool empty() const { return steps_.empty(); }
 

@@ -23,12 +23,9 @@ const std::vector<CallForm>& Forms() {
 
 std::unique_ptr<PreprocessingStep> Make(const Call& call) {
   switch (call.form) {
-    case 0:
-      return std::make_unique<Standardization>();
-    case 1:
-      return std::make_unique<ContrastNormalization>(call.arguments[0]);
-    default:
-      return std::make_unique<ZcaWhitening>(call.arguments[0]);
+    case 0: return std::make_unique<Standardization>();
+    case 1: return std::make_unique<ContrastNormalization>(call.arguments[0]);
+    default: return std::make_unique<ZcaWhitening>(call.arguments[0]);
   }
 }
 

@@ -9,8 +9,7 @@ namespace bitgrad {
 
 absl::Status RandomCrop::Check(const ImageShape& shape) const {
   if (padding_ < std::min(shape.height, shape.width)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("crop(", padding_, ") of images of ",
-                                                 shape.ToString(),
+  return absl::InvalidArgumentError(absl::StrCat("crop(", padding_, ") of images of ", shape.ToString(),
                                                  ": the padding has to be smaller than the image"));
 }
 

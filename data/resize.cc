@@ -71,8 +71,7 @@ Image ResizeAndCrop(const Image& image, int64_t size) {
       for (int64_t j = 0; j < row_values; ++j) sums[j] += weight * in[j];
     }
     for (int64_t j = 0; j < row_values; ++j) {
-      result.pixels[r * row_values + j] =
-          static_cast<uint8_t>(std::clamp(std::floor(sums[j] + 0.5f), 0.0f, 255.0f));
+      result.pixels[r * row_values + j] = static_cast<uint8_t>(std::clamp(std::floor(sums[j] + 0.5f), 0.0f, 255.0f));
     }
   }
   return result;

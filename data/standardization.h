@@ -18,9 +18,7 @@ class Standardization final : public PreprocessingStep {
  public:
   absl::Status SetShape(const ImageShape& shape) override;
   void Fit(Images images, int threads) override;
-  std::vector<LearnedTensor> learned() override {
-    return {{"mean", &mean_}, {"inv_std", &inv_std_}};
-  }
+  std::vector<LearnedTensor> learned() override { return {{"mean", &mean_}, {"inv_std", &inv_std_}}; }
   void Apply(MatrixView<float> images) const override;
 
  private:

@@ -47,21 +47,20 @@ absl::StatusOr<Variable> ReadVariable(const std::string& path, mat_t* file, cons
                                       absl::Span<const int64_t> dims) {
   Variable variable(Mat_VarReadInfo(file, name));
   if (variable == nullptr) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": there is no variable ", name, "; get the file again"));
+    return absl::DataLossError(absl::StrCat(path, ": there is no variable ", name, "; get the file again"));
   }
   const std::vector<int64_t> found(variable->dims, variable->dims + variable->rank);
   bool fits = found.size() == dims.size() && variable->isComplex == 0;
   for (size_t i = 0; fits && i < dims.size(); ++i) {
     fits = dims[i] == 0 ? found[i] > 0 && found[i] <= kMaxImages : found[i] == dims[i];
   }
-  const bool right_class = variable->class_type == MAT_C_UINT8 ||
-                           (dims.size() == 2 && variable->class_type == MAT_C_DOUBLE);
+  const bool right_class =
+      variable->class_type == MAT_C_UINT8 || (dims.size() == 2 && variable->class_type == MAT_C_DOUBLE);
   if (!fits || !right_class) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": expected ", dims.size() == 2 ? "y [N, 1]" : "X [32, 32, 3, N] uint8", ", found ",
-        name, " [", absl::StrJoin(found, ", "), "]", right_class ? "" : " of another type",
-        "; check that the file is what its name says"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": expected ", dims.size() == 2 ? "y [N, 1]" : "X [32, 32, 3, N] uint8", ", found ", name,
+                     " [", absl::StrJoin(found, ", "), "]", right_class ? "" : " of another type",
+                     "; check that the file is what its name says"));
   }
   if (Mat_VarReadDataAll(file, variable.get()) != 0 || variable->data == nullptr ||
       Mat_VarGetSize(variable.get()) < variable->nbytes) {
@@ -76,24 +75,22 @@ double NumberAt(const matvar_t& variable, int64_t i) {
 }
 
 // Appends the file's images and labels, as they are in a Dataset.
-absl::Status Append(const std::string& path, std::vector<uint8_t>& pixels,
-                    std::vector<int32_t>& labels) {
+absl::Status Append(const std::string& path, std::vector<uint8_t>& pixels, std::vector<int32_t>& labels) {
   BITGRAD_RETURN_IF_ERROR(CheckMatFile(path));
   const File file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
   if (file == nullptr) return Damaged(path);
-  BITGRAD_ASSIGN_OR_RETURN(const Variable x,
-                           ReadVariable(path, file.get(), "X", {kSide, kSide, kChannels, 0}));
+  BITGRAD_ASSIGN_OR_RETURN(const Variable x, ReadVariable(path, file.get(), "X", {kSide, kSide, kChannels, 0}));
   BITGRAD_ASSIGN_OR_RETURN(const Variable y, ReadVariable(path, file.get(), "y", {0, 1}));
   const int64_t count = x->dims[3];
   if (static_cast<int64_t>(y->dims[0]) != count) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": there are ", count, " images but ",
-                                                   y->dims[0], " labels; get the file again"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": there are ", count, " images but ", y->dims[0], " labels; get the file again"));
   }
   for (int64_t i = 0; i < count; ++i) {
     const double label = NumberAt(*y, i);
     if (!(label >= 1 && label <= 10) || label != static_cast<int>(label)) {
-      return absl::InvalidArgumentError(absl::StrCat(path, ": label ", label, " of image ", i,
-                                                     " is none of 1 to 10; get the file again"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": label ", label, " of image ", i, " is none of 1 to 10; get the file again"));
     }
     labels.push_back(static_cast<int32_t>(label) % kClasses);
   }
@@ -111,11 +108,9 @@ absl::Status Append(const std::string& path, std::vector<uint8_t>& pixels,
   return absl::OkStatus();
 }
 
-absl::StatusOr<Dataset> Load(const char* name, const LoadOptions& options,
-                             absl::Span<const char* const> files) {
+absl::StatusOr<Dataset> Load(const char* name, const LoadOptions& options, absl::Span<const char* const> files) {
   if (options.data_dir.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat(name, ": no data directory given: ", kHowToGetTheFiles));
+    return absl::NotFoundError(absl::StrCat(name, ": no data directory given: ", kHowToGetTheFiles));
   }
   std::vector<uint8_t> pixels;
   std::vector<int32_t> labels;
@@ -123,25 +118,21 @@ absl::StatusOr<Dataset> Load(const char* name, const LoadOptions& options,
     const std::string path = absl::StrCat(options.data_dir, "/", file);
     const absl::Status status = Append(path, pixels, labels);
     if (absl::IsNotFound(status)) {
-      return absl::NotFoundError(
-          absl::StrCat(name, ": ", status.message(), ": ", kHowToGetTheFiles));
+      return absl::NotFoundError(absl::StrCat(name, ": ", status.message(), ": ", kHowToGetTheFiles));
     }
     BITGRAD_RETURN_IF_ERROR(status);
   }
   int64_t count = labels.size();
   if (options.limit > 0) count = std::min(count, options.limit);
-  return Dataset{name,
-                 Tensor::Of<uint8_t>({count, kSide, kSide, kChannels},
-                                     absl::MakeConstSpan(pixels).first(count * kPixels)),
-                 Tensor::Of<int32_t>(Shape({count}), absl::MakeConstSpan(labels).first(count)),
-                 kClasses};
+  return Dataset{
+      name, Tensor::Of<uint8_t>({count, kSide, kSide, kChannels}, absl::MakeConstSpan(pixels).first(count * kPixels)),
+      Tensor::Of<int32_t>(Shape({count}), absl::MakeConstSpan(labels).first(count)), kClasses};
 }
 
 }  // namespace
 
 absl::StatusOr<Dataset> LoadSvhn(const LoadOptions& options) {
-  return Load("svhn", options,
-              {options.split == Split::kTrain ? "train_32x32.mat" : "test_32x32.mat"});
+  return Load("svhn", options, {options.split == Split::kTrain ? "train_32x32.mat" : "test_32x32.mat"});
 }
 
 absl::StatusOr<Dataset> LoadSvhnExtra(const LoadOptions& options) {

@@ -14,13 +14,12 @@ namespace {
 
 // c = op(a) op(b), row-major, c [m, n], inner dimension k. oneDNN takes its number of threads from the calling thread's
 // OpenMP setting.
-void Multiply(int threads, char transpose_a, char transpose_b, int64_t m, int64_t n, int64_t k,
-              const float* a, const float* b, float* c) {
+void Multiply(int threads, char transpose_a, char transpose_b, int64_t m, int64_t n, int64_t k, const float* a,
+              const float* b, float* c) {
   const int before = omp_get_max_threads();
   omp_set_num_threads(threads);
-  const dnnl_status_t status =
-      dnnl_sgemm(transpose_a, transpose_b, m, n, k, 1.0f, a, transpose_a == 'T' ? m : k, b,
-                 transpose_b == 'T' ? k : n, 0.0f, c, n);
+  const dnnl_status_t status = dnnl_sgemm(transpose_a, transpose_b, m, n, k, 1.0f, a, transpose_a == 'T' ? m : k, b,
+                                          transpose_b == 'T' ? k : n, 0.0f, c, n);
   omp_set_num_threads(before);
   BITGRAD_CHECK(status == dnnl_success);
 }
@@ -52,9 +51,9 @@ void ContrastNormalization::Apply(MatrixView<float> images) const {
 absl::Status ZcaWhitening::SetShape(const ImageShape& shape) {
   const int64_t features = shape.features();
   if (features > kMaxFeatures) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("preprocessing 'zca': images of ", shape.ToString(), " have ", features,
-                     " values; it can whiten up to ", kMaxFeatures, ", make the images smaller"));
+    return absl::InvalidArgumentError(absl::StrCat("preprocessing 'zca': images of ", shape.ToString(), " have ",
+                                                   features, " values; it can whiten up to ", kMaxFeatures,
+                                                   ", make the images smaller"));
   }
   mean_ = Tensor::Zeros(Shape({features}));
   matrix_ = Tensor::Zeros({features, features});
@@ -80,8 +79,7 @@ void ZcaWhitening::Fit(Images images, int threads) {
   Eigen::MatrixXf product(features, features);
   images([&](MatrixView<float> block) {
     Subtract(mean_.data<float>(), block);
-    Multiply(threads, 'T', 'N', features, features, block.rows, block.data, block.data,
-             product.data());
+    Multiply(threads, 'T', 'N', features, features, block.rows, block.data, block.data, product.data());
     covariance += product.cast<double>();
   });
   covariance /= count;
@@ -101,8 +99,8 @@ void ZcaWhitening::Apply(MatrixView<float> images) const {
   Subtract(mean_.data<float>(), images);
   const std::vector<float> centred(images.data, images.data + images.size());
   // On one thread: batches are prepared on threads of their own.
-  Multiply(/*threads=*/1, 'N', 'N', images.rows, features, features, centred.data(),
-           matrix_.data<float>(), images.data);
+  Multiply(/*threads=*/1, 'N', 'N', images.rows, features, features, centred.data(), matrix_.data<float>(),
+           images.data);
 }
 
 }  // namespace bitgrad

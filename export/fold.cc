@@ -13,8 +13,7 @@ namespace bitgrad {
 namespace {
 
 Quantizer InputQuantizer(const Tape::Node& node) {
-  const auto parsed =
-      ParseQuantizer(node.descriptor.Get<std::string>("input_quantizer", "identity"));
+  const auto parsed = ParseQuantizer(node.descriptor.Get<std::string>("input_quantizer", "identity"));
   return parsed.ok() ? *parsed : Quantizer();
 }
 
@@ -24,8 +23,8 @@ bool IsProduct(const Tape::Node& node) { return node.descriptor.op == "linear" |
 bool BinarizesInput(const Tape::Node& node, int value, Quantizer* quantizer) {
   if (!IsProduct(node) || node.inputs[0] != value || node.inputs[1] == value) return false;
   *quantizer = InputQuantizer(node);
-  return quantizer->encoding().kind == EncodingKind::kBinary &&
-         quantizer->statistic() == Statistic::kNone && !quantizer->info().stochastic;
+  return quantizer->encoding().kind == EncodingKind::kBinary && quantizer->statistic() == Statistic::kNone &&
+         !quantizer->info().stochastic;
 }
 
 bool IsUnary(const Tape::Node& node) { return node.descriptor.Get<int64_t>("unary", 0) != 0; }
@@ -36,9 +35,7 @@ bool IsArithmetic(const Tape::Node& node) {
 }
 
 Binary ArithmeticOf(const Tape::Node& node) {
-  return node.descriptor.op == "add" ? Binary::kAdd
-         : node.descriptor.op == "sub" ? Binary::kSub
-                                       : Binary::kMul;
+  return node.descriptor.op == "add" ? Binary::kAdd : node.descriptor.op == "sub" ? Binary::kSub : Binary::kMul;
 }
 
 // Whether the op maps each element of `value` monotonely, by constants of its column.
@@ -59,20 +56,18 @@ bool IsMonotone(const Recording& recording, const Tape::Node& node, int value) {
 // Runs one op of the chain on a row x [1, n], in place.
 void Apply(ExecContext& context, const Recording& recording, const Tape::Node& node, Tensor& x) {
   const Kernels& kernels = KernelsFor(context.device());
-  const auto constant = [&](int i) {
-    return recording.node(node.inputs[i]).value.data<float>();
-  };
+  const auto constant = [&](int i) { return recording.node(node.inputs[i]).value.data<float>(); };
   const int64_t n = x.num_elements();
   if (node.descriptor.op == "batch_norm") {
-    kernels.batch_norm_eval(context, x.matrix<float>(), constant(1), constant(2), constant(3),
-                            constant(4), x.mutable_matrix<float>());
+    kernels.batch_norm_eval(context, x.matrix<float>(), constant(1), constant(2), constant(3), constant(4),
+                            x.mutable_matrix<float>());
   } else if (IsArithmetic(node)) {
     kernels.binary_forward(context, ArithmeticOf(node), x.matrix<float>(), {constant(1), 1, n},
                            x.mutable_matrix<float>());
   } else {
     kernels.unary_forward(context, static_cast<Unary>(node.descriptor.Get<int64_t>("unary", 0)),
-                          static_cast<float>(node.descriptor.Get<double>("parameter", 0)),
-                          x.data<float>(), x.mutable_data<float>(), n);
+                          static_cast<float>(node.descriptor.Get<double>("parameter", 0)), x.data<float>(),
+                          x.mutable_data<float>(), n);
   }
 }
 
@@ -116,8 +111,7 @@ absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording&
   const Kernels& kernels = KernelsFor(context.device());
   Tensor x({1, n}, DType::kFloat32);
   BitMatrix bits(1, n);
-  const auto bits_of_sums = [&](absl::Span<const int32_t> sums,
-                                absl::Span<uint8_t> out) -> absl::Status {
+  const auto bits_of_sums = [&](absl::Span<const int32_t> sums, absl::Span<uint8_t> out) -> absl::Status {
     std::copy(sums.begin(), sums.end(), x.mutable_data<float>());
     kernels.scale_f32(context, scale, x.data<float>(), /*accumulate=*/false, x.mutable_data<float>(), n);
     for (int node : chain.nodes) {
@@ -125,14 +119,14 @@ absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording&
       Apply(context, recording, recording.node(node), x);
       for (float value : x.span<float>()) {
         if (!std::isfinite(value)) {
-          return absl::InvalidArgumentError(absl::StrCat(
-              "freeze: layer '", recording.node(node).layer, "': ", recording.node(node).descriptor.op,
-              " gives a NaN or an infinity; the parameters are damaged or training diverged"));
+          return absl::InvalidArgumentError(
+              absl::StrCat("freeze: layer '", recording.node(node).layer, "': ", recording.node(node).descriptor.op,
+                           " gives a NaN or an infinity; the parameters are damaged or training diverged"));
         }
       }
     }
-    kernels.quantize_bits(context, chain.quantizer, x.matrix<float>(), nullptr, RngStream(),
-                          bits.mutable_view(), BitMatrixView());
+    kernels.quantize_bits(context, chain.quantizer, x.matrix<float>(), nullptr, RngStream(), bits.mutable_view(),
+                          BitMatrixView());
     for (int64_t j = 0; j < n; ++j) out[j] = bits.view().bit(0, j);
     return context.status();
   };

@@ -13,8 +13,8 @@
 
 namespace bitgrad {
 
-// The nodes between a linear or conv2d node and the binary inputs that take its result, in order; the last one is what the
-// consumers read. Empty, with `folds` false, where something else needs the value or an op is not monotone.
+// The nodes between a linear or conv2d node and the binary inputs that take its result, in order; the last one is what
+// the consumers read. Empty, with `folds` false, where something else needs the value or an op is not monotone.
 //
 // Behind a conv2d there may be a max_pool, as the first node or behind all monotone ones, and a reshape as the last:
 //
@@ -26,12 +26,12 @@ struct FoldChain {
   Quantizer quantizer;  // of the consumers
   int pool = -1;        // the max_pool among the nodes
   bool pool_is_first = false;
-  int reshape = -1;     // the reshape among the nodes
+  int reshape = -1;  // the reshape among the nodes
 };
 FoldChain FindFoldChain(const Recording& recording, int product);
 
-// The thresholds of `product`, whose sums are integers in [-limit, limit], scaled by `scale`. Runs the graph's kernels on
-// candidate sums.
+// The thresholds of `product`, whose sums are integers in [-limit, limit], scaled by `scale`. Runs the graph's kernels
+// on candidate sums.
 absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording& recording, int product,
                                           const FoldChain& chain, float scale, int32_t limit);
 

@@ -21,10 +21,7 @@ namespace {
 class Freezer {
  public:
   Freezer(ExecContext& context, const Recording& recording, int64_t batch)
-      : context_(context),
-        recording_(recording),
-        batch_(batch),
-        values_(recording.size(), kNoValue) {}
+      : context_(context), recording_(recording), batch_(batch), values_(recording.size(), kNoValue) {}
 
   absl::StatusOr<PackedModelWriter> Run() {
     values_[recording_.input()] = kInputValue;
@@ -39,8 +36,7 @@ class Freezer {
   static constexpr int kNoValue = -1;
 
   absl::Status Error(const Tape::Node& node, absl::string_view what) const {
-    return absl::UnimplementedError(
-        absl::StrCat("freeze: layer '", node.layer, "': ", node.descriptor.op, " ", what));
+    return absl::UnimplementedError(absl::StrCat("freeze: layer '", node.layer, "': ", node.descriptor.op, " ", what));
   }
 
   absl::Status Emit(int i);
@@ -58,7 +54,7 @@ class Freezer {
   ExecContext& context_;
   const Recording& recording_;
   const int64_t batch_;
-  std::vector<int> values_;  // of each node: its value id in the packed model
+  std::vector<int> values_;       // of each node: its value id in the packed model
   std::map<int, int> constants_;  // of each constant node: its blob
   PackedModelWriter writer_;
 };
@@ -90,25 +86,22 @@ absl::StatusOr<int> Freezer::Constant(int i, const Shape& shape) {
 }
 
 // The part that linear and conv2d share: weight and scale of `spec`, and the encodings of both operands.
-absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_rows, LinearSpec& spec, Encoding& input_encoding,
-                                 Encoding& weight_encoding) {
+absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_rows, LinearSpec& spec,
+                                 Encoding& input_encoding, Encoding& weight_encoding) {
   const int w = node.inputs[1];
   if (!recording_.is_constant(w)) return Error(node, "has a weight that is computed");
-  BITGRAD_ASSIGN_OR_RETURN(
-      const Quantizer input,
-      ParseQuantizer(node.descriptor.Get<std::string>("input_quantizer", "identity")));
-  BITGRAD_ASSIGN_OR_RETURN(
-      const Quantizer weight,
-      ParseQuantizer(node.descriptor.Get<std::string>("weight_quantizer", "identity")));
+  BITGRAD_ASSIGN_OR_RETURN(const Quantizer input,
+                           ParseQuantizer(node.descriptor.Get<std::string>("input_quantizer", "identity")));
+  BITGRAD_ASSIGN_OR_RETURN(const Quantizer weight,
+                           ParseQuantizer(node.descriptor.Get<std::string>("weight_quantizer", "identity")));
   if (input.statistic() != Statistic::kNone) {
-    return Error(node, absl::StrCat("has input quantizer '", input.ToString(),
-                                    "', whose scale depends on each batch"));
+    return Error(node, absl::StrCat("has input quantizer '", input.ToString(), "', whose scale depends on each batch"));
   }
   const Tape::Node& latent = recording_.node(w);
   BITGRAD_RETURN_IF_ERROR(CheckFinite(w));
   spec.input_quantizer = input.ToString();
-  const QuantizedOperand codes = QuantizeOperand(context_, weight, QuantizerRole::kWeight, latent.value.Alias(weight_rows),
-                                                 RngStream(), /*surrogate=*/nullptr);
+  const QuantizedOperand codes = QuantizeOperand(context_, weight, QuantizerRole::kWeight,
+                                                 latent.value.Alias(weight_rows), RngStream(), /*surrogate=*/nullptr);
   spec.scale = input.scale(0) * codes.scale;
   const std::string name = NameOf(latent, w);
   if (!codes.encoding.is_integer()) {
@@ -125,12 +118,12 @@ absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_row
 }
 
 // Adds the thresholds that the chain behind node i, whose sums have k terms, folds into.
-absl::Status Freezer::AddThresholds(int i, const FoldChain& chain, const Encoding& input, const Encoding& weight, int64_t k,
-                                    LinearSpec& spec, int& pool_flips) {
+absl::Status Freezer::AddThresholds(int i, const FoldChain& chain, const Encoding& input, const Encoding& weight,
+                                    int64_t k, LinearSpec& spec, int& pool_flips) {
   const Tape::Node& node = recording_.node(i);
   const int64_t limit = k * input.max_code() * weight.max_code();
-  BITGRAD_ASSIGN_OR_RETURN(Thresholds thresholds, FoldThresholds(context_, recording_, i, chain, spec.scale,
-                                                                 static_cast<int32_t>(limit)));
+  BITGRAD_ASSIGN_OR_RETURN(Thresholds thresholds,
+                           FoldThresholds(context_, recording_, i, chain, spec.scale, static_cast<int32_t>(limit)));
   spec.thresholds = writer_.AddInts(absl::StrCat(node.layer, "/thresholds"), thresholds.threshold);
   if (chain.pool >= 0 && chain.pool_is_first) {
     pool_flips = writer_.AddFlags(absl::StrCat(node.layer, "/pool_flips"), thresholds.flip);
@@ -273,8 +266,7 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   if (output.tape() != &tape || output.index() == input.index()) return not_computed;
   const Recording recording(tape, input, output);
   if (!recording.is_used(input.index())) return not_computed;
-  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer,
-                           Freezer(context, recording, example.shape().dim(0)).Run());
+  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freezer(context, recording, example.shape().dim(0)).Run());
 
   packed::Header& header = writer.header();
   header.set_producer("bitgrad freeze");

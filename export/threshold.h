@@ -20,8 +20,7 @@ struct Thresholds {
 
 // bits(sums, out): for each output j, out[j] = the bit that the graph computes for the integer sum sums[j]. It has to
 // be monotone in each sum (rising or falling), as roundings, batch norm and the usual activations are.
-using BitsOfSums =
-    absl::FunctionRef<absl::Status(absl::Span<const int32_t> sums, absl::Span<uint8_t> bits)>;
+using BitsOfSums = absl::FunctionRef<absl::Status(absl::Span<const int32_t> sums, absl::Span<uint8_t> bits)>;
 
 // Finds, for all `outputs` at once, by bisection over sums in [-limit, limit], where the bit changes. Outputs whose bit
 // never changes (gamma = 0) get a threshold that says so.

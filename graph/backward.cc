@@ -17,17 +17,16 @@ absl::Status Tape::Backward(const Var& loss) {
     return status();
   };
   if (!training()) {
-    return fail(absl::FailedPreconditionError(
-        "backward: the tape records an evaluation; use Mode::kTrain"));
+    return fail(absl::FailedPreconditionError("backward: the tape records an evaluation; use Mode::kTrain"));
   }
   if (core_->backward_done) {
-    return fail(absl::FailedPreconditionError(
-        "backward: already run on this recording; Reset() the tape or record again"));
+    return fail(
+        absl::FailedPreconditionError("backward: already run on this recording; Reset() the tape or record again"));
   }
   const Node& last = core_->nodes[loss.index_];
   if (last.shape.num_elements() != 1) {
-    return fail(absl::InvalidArgumentError(absl::StrCat(
-        "backward: the loss has shape ", last.shape.ToString(), "; it has to be one number")));
+    return fail(absl::InvalidArgumentError(
+        absl::StrCat("backward: the loss has shape ", last.shape.ToString(), "; it has to be one number")));
   }
   if (!last.requires_gradient) {
     return fail(absl::FailedPreconditionError("backward: the loss depends on no parameter"));

@@ -25,15 +25,12 @@ bool AllFinite(ExecContext& context, const Tensor& value) {
 
 // ---- Var ----------------------------------------------------------------------------------------------
 
-Var::Var(void* core, int32_t index, uint32_t generation)
-    : core_(core), index_(index), generation_(generation) {
+Var::Var(void* core, int32_t index, uint32_t generation) : core_(core), index_(index), generation_(generation) {
   Tape::Retain(static_cast<Tape::Core*>(core_), index_, generation_);
 }
 Var::Var(const Var& other) : Var(other.core_, other.index_, other.generation_) {}
 Var::Var(Var&& other) noexcept
-    : core_(std::exchange(other.core_, nullptr)),
-      index_(other.index_),
-      generation_(other.generation_) {}
+    : core_(std::exchange(other.core_, nullptr)), index_(other.index_), generation_(other.generation_) {}
 Var& Var::operator=(Var other) noexcept {
   std::swap(core_, other.core_);
   std::swap(index_, other.index_);
@@ -42,9 +39,7 @@ Var& Var::operator=(Var other) noexcept {
 }
 Var::~Var() { Tape::Release(static_cast<Tape::Core*>(core_), index_, generation_); }
 
-Tape* Var::tape() const {
-  return core_ == nullptr ? nullptr : static_cast<Tape::Core*>(core_)->tape;
-}
+Tape* Var::tape() const { return core_ == nullptr ? nullptr : static_cast<Tape::Core*>(core_)->tape; }
 
 const Shape& Var::shape() const {
   static const Shape kNone({0});
@@ -146,16 +141,13 @@ RngStream Tape::NextRandomStream(RngPurpose purpose) {
   return {context().seed(), purpose, context().step(), core_->random_streams++, context().device_step()};
 }
 
-absl::Status Tape::status() const {
-  return core_->status.ok() ? context().status() : core_->status;
-}
+absl::Status Tape::status() const { return core_->status.ok() ? context().status() : core_->status; }
 
 void Tape::ReportError(const absl::Status& error) {
   if (error.ok() || !core_->status.ok()) return;
   core_->status = core_->layer.empty()
                       ? error
-                      : absl::Status(error.code(),
-                                     absl::StrCat("layer '", core_->layer, "': ", error.message()));
+                      : absl::Status(error.code(), absl::StrCat("layer '", core_->layer, "': ", error.message()));
 }
 
 Tape::Layer::Layer(Tape& tape, absl::string_view path)
@@ -175,8 +167,9 @@ bool Tape::Check(const Var& var, absl::string_view op) {
 bool Tape::CheckDevice(absl::string_view what, const Tensor& value) {
   const Device device = context().allocator().device();
   if (value.device() == device) return true;
-  ReportError(absl::InvalidArgumentError(absl::StrCat(what, ": the tensor is on ", Name(value.device()), ", the context on ",
-                                                      Name(device), "; move it with ToDevice (core/transfer.h)")));
+  ReportError(
+      absl::InvalidArgumentError(absl::StrCat(what, ": the tensor is on ", Name(value.device()), ", the context on ",
+                                              Name(device), "; move it with ToDevice (core/transfer.h)")));
   return false;
 }
 
@@ -186,9 +179,8 @@ void Tape::set_op_listener(absl::AnyInvocable<void()> listener) { core_->op_list
 
 Var Tape::Failed() { return Var(core_, -1, core_->generation); }
 
-Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value,
-                 BackwardFunction backward, const GradientArithmetic* arithmetic,
-                 std::shared_ptr<const RecomputeFunction> recompute) {
+Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value, BackwardFunction backward,
+                 const GradientArithmetic* arithmetic, std::shared_ptr<const RecomputeFunction> recompute) {
   Node node;
   node.shape = value.shape();
   node.value = std::move(value);
@@ -224,8 +216,7 @@ Var Tape::Append(Node node, absl::Span<const Var> inputs, BackwardFunction backw
     node.recompute = std::move(recompute);
   }
   if (core_->check_finite && !AllFinite(context(), node.value)) {
-    ReportError(absl::OutOfRangeError(
-        absl::StrCat(node.descriptor.op, ": the value has a NaN or an infinity")));
+    ReportError(absl::OutOfRangeError(absl::StrCat(node.descriptor.op, ": the value has a NaN or an infinity")));
     return Failed();
   }
   if (arithmetic != nullptr) core_->gradient_arithmetic = arithmetic;
@@ -266,14 +257,12 @@ Var Tape::Use(Parameter& parameter) {
     return Var(core_, it->second, core_->generation);
   }
   if (parameter.value.is_null()) {
-    ReportError(absl::FailedPreconditionError(
-        absl::StrCat("parameter '", parameter.name, "' has no value")));
+    ReportError(absl::FailedPreconditionError(absl::StrCat("parameter '", parameter.name, "' has no value")));
     return Failed();
   }
   if (!CheckDevice(absl::StrCat("parameter '", parameter.name, "'"), parameter.value)) return Failed();
   if (core_->check_finite && !AllFinite(context(), parameter.value)) {
-    ReportError(absl::OutOfRangeError(
-        absl::StrCat("parameter '", parameter.name, "' has a NaN or an infinity")));
+    ReportError(absl::OutOfRangeError(absl::StrCat("parameter '", parameter.name, "' has a NaN or an infinity")));
     return Failed();
   }
   Var var = Record({.op = "parameter"}, {}, parameter.value.Alias(), nullptr, nullptr);

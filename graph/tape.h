@@ -79,8 +79,8 @@ class Tape {
   // Keeps the error unless there is one already, prefixed by the current layer.
   void ReportError(const absl::Status& error);
 
-  // A Var's value, computed now if nobody has read it yet. The pointer holds while the Var lives, until the next op is recorded or
-  // the tape is reset: Alias() the tensor to keep it longer.
+  // A Var's value, computed now if nobody has read it yet. The pointer holds while the Var lives, until the next op is
+  // recorded or the tape is reset: Alias() the tensor to keep it longer.
   absl::StatusOr<const Tensor*> Value(const Var& var) const;
   // The gradient of a Differentiable() leaf after Backward(); NotFound if none arrived.
   absl::StatusOr<const Tensor*> Gradient(const Var& var) const;
@@ -160,9 +160,8 @@ class Tape {
 
   // Appends a node. `backward` and `recompute` are kept only in training and if some input requires a gradient, until
   // Backward() has passed the node.
-  Var Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value,
-             BackwardFunction backward, const GradientArithmetic* arithmetic,
-             std::shared_ptr<const RecomputeFunction> recompute = nullptr);
+  Var Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value, BackwardFunction backward,
+             const GradientArithmetic* arithmetic, std::shared_ptr<const RecomputeFunction> recompute = nullptr);
   // The same for a value that is computed when it is read first.
   Var RecordPending(OpDescriptor descriptor, absl::Span<const Var> inputs, const Shape& shape,
                     std::shared_ptr<const PendingValue> pending, BackwardFunction backward,
@@ -176,12 +175,12 @@ class Tape {
 
   // The stream of the next random op of this step.
   RngStream NextRandomStream(RngPurpose purpose);
-  // Of the current layer: the caller's kernel counts into the number returned, on the context's device. observations() reads all
-  // numbers of a recording at once.
+  // Of the current layer: the caller's kernel counts into the number returned, on the context's device. observations()
+  // reads all numbers of a recording at once.
   int64_t* Observe(int64_t total);
   const std::vector<WindowObservation>& observations() const;
-  // The same without waiting for the device: those whose numbers nobody has read yet (`inside` is 0), and the copying of their
-  // numbers to `inside` on the device, in that order. REQUIRES: room for all.
+  // The same without waiting for the device: those whose numbers nobody has read yet (`inside` is 0), and the copying
+  // of their numbers to `inside` on the device, in that order. REQUIRES: room for all.
   absl::Span<const WindowObservation> unread_observations() const;
   void CopyObservations(int64_t* inside) const;
   // Forward and, after Backward(), backward arithmetic.

@@ -17,11 +17,10 @@ struct Tape::Core {
   Core(Tape* tape, ExecContext& context, Mode mode) : tape(tape), context(context), mode(mode) {}
 
   bool valid(int32_t index, uint32_t g) const {
-    return tape != nullptr && g == generation && index >= 0 &&
-           index < static_cast<int32_t>(nodes.size());
+    return tape != nullptr && g == generation && index >= 0 && index < static_cast<int32_t>(nodes.size());
   }
 
-  Tape* tape;  // null once the Tape is gone
+  Tape* tape;              // null once the Tape is gone
   int64_t references = 1;  // the Tape and every living Var
   ExecContext& context;
   const Mode mode;

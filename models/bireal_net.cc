@@ -33,7 +33,8 @@ std::unique_ptr<Layer> BinaryBody(const Scope& scope, const BiRealNetOptions& op
 std::unique_ptr<Layer> FloatShortcut(const Scope& scope, const BiRealNetOptions& options, int64_t in, int64_t out,
                                      int64_t stride) {
   auto shortcut = std::make_unique<Sequential>();
-  // The paper's window is 2x2. One of odd size has the extents of the strided convolution for odd images and all strides.
+  // The paper's window is 2x2. One of odd size has the extents of the strided convolution for odd images and all
+  // strides.
   if (stride > 1) {
     const int64_t window = stride | 1;
     shortcut->Add<AvgPool2d>(scope / "pool", PoolOptions{.kernel = window, .stride = stride, .pad = window / 2});
@@ -47,7 +48,8 @@ std::unique_ptr<Layer> FloatShortcut(const Scope& scope, const BiRealNetOptions&
 
 BiRealNet::BiRealNet(const Scope& scope, const BiRealNetOptions& options) {
   if (options.image.rank() != 3) {
-    scope.ReportError(absl::StrCat("bireal_net: image ", options.image.ToString(), " is not [height, width, channels]"));
+    scope.ReportError(
+        absl::StrCat("bireal_net: image ", options.image.ToString(), " is not [height, width, channels]"));
     return;
   }
   const Scope stem = scope / "stem";
@@ -57,7 +59,8 @@ BiRealNet::BiRealNet(const Scope& scope, const BiRealNetOptions& options) {
                                                    .kernel = options.stem_kernel,
                                                    .stride = options.stem_stride,
                                                    .pad = options.stem_kernel / 2});
-  layers_.Add<BatchNorm2d>(stem / "norm", BatchNormLayerOptions{.features = options.stem_filters, .norm = options.norm});
+  layers_.Add<BatchNorm2d>(stem / "norm",
+                           BatchNormLayerOptions{.features = options.stem_filters, .norm = options.norm});
   if (options.stem_pool > 0) {
     layers_.Add<MaxPool2d>(stem / "pool", PoolOptions{.kernel = 3, .stride = options.stem_pool, .pad = 1});
   }
@@ -68,8 +71,9 @@ BiRealNet::BiRealNet(const Scope& scope, const BiRealNetOptions& options) {
       const Scope block = scope / absl::StrCat("stage", s + 1) / absl::StrCat("block", b + 1);
       const int64_t stride = b == 0 ? stage.stride : 1;
       const bool changes = stride > 1 || channels != stage.filters;
-      layers_.Add<Residual>(block, BinaryBody(block, options, channels, stage.filters, stride),
-                            changes ? FloatShortcut(block / "shortcut", options, channels, stage.filters, stride) : nullptr);
+      layers_.Add<Residual>(
+          block, BinaryBody(block, options, channels, stage.filters, stride),
+          changes ? FloatShortcut(block / "shortcut", options, channels, stage.filters, stride) : nullptr);
       channels = stage.filters;
     }
   }

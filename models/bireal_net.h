@@ -1,10 +1,10 @@
-// BiRealNet: a residual net of one binary convolution per block, so that every sum meets the real-valued shortcut before it is
-// binarized again (Liu et al., Bi-Real net, arXiv 1808.00278).
+// BiRealNet: a residual net of one binary convolution per block, so that every sum meets the real-valued shortcut
+// before it is binarized again (Liu et al., Bi-Real net, arXiv 1808.00278).
 //
 //   stem    Conv2d -> BatchNorm [-> MaxPool 3x3]                                   float
 //   block   x + BatchNorm(Conv2d 3x3(q(x)))
-//           where stride or channels change the shortcut is BatchNorm(Conv2d 1x1(AvgPool(x))), float; the window is as wide
-//           as the stride, or one wider to be odd
+//           where stride or channels change the shortcut is BatchNorm(Conv2d 1x1(AvgPool(x))), float; the window is as
+//           wide as the stride, or one wider to be odd
 //   head    global average pool -> Dense with bias                                 float
 //
 // Layers are named stem/.., stage1/block1/.., output/...

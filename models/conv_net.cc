@@ -57,17 +57,18 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
                                      block.kernel, ", pad ", block.pad, ", and pooling over ", block.pool));
       return;
     }
-    layers_.Add<Conv2d>(layer, Conv2dOptions{.in = channels,
-                                             .out = block.filters,
-                                             .kernel = block.kernel,
-                                             .stride = block.stride,
-                                             .pad = block.pad,
-                                             .groups = block.groups,
-                                             .padding = quantizers.input.is_identity() ? Padding::kZero : options.padding,
-                                             .input = quantizers.input,
-                                             .weight = quantizers.weight,
-                                             .gradient = quantizers.gradient,
-                                             .clip = options.clip});
+    layers_.Add<Conv2d>(layer,
+                        Conv2dOptions{.in = channels,
+                                      .out = block.filters,
+                                      .kernel = block.kernel,
+                                      .stride = block.stride,
+                                      .pad = block.pad,
+                                      .groups = block.groups,
+                                      .padding = quantizers.input.is_identity() ? Padding::kZero : options.padding,
+                                      .input = quantizers.input,
+                                      .weight = quantizers.weight,
+                                      .gradient = quantizers.gradient,
+                                      .clip = options.clip});
     if (block.pool > 0) {
       layers_.Add<MaxPool2d>(layer / "pool", PoolOptions{.kernel = block.pool, .stride = block.pool_stride});
     }

@@ -46,8 +46,8 @@ absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model
     options.hidden.push_back(width);
   }
   BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.input_quantizer", net.input_quantizer(), options.input));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.activation_quantizer", net.activation_quantizer(),
-                                        options.activation_quantizer));
+  BITGRAD_RETURN_IF_ERROR(
+      ReadQuantizer("model.conv_net.activation_quantizer", net.activation_quantizer(), options.activation_quantizer));
   BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.weight_quantizer", net.weight_quantizer(), options.weight));
   BITGRAD_RETURN_IF_ERROR(
       ReadQuantizer("model.conv_net.gradient_quantizer", net.gradient_quantizer(), options.gradient));

@@ -31,12 +31,9 @@ ABSL_FLAG(std::string, device, "cpu", "Where the graph and the packed model run:
 namespace bitgrad {
 namespace {
 
-int64_t ArgMax(absl::Span<const float> row) {
-  return std::max_element(row.begin(), row.end()) - row.begin();
-}
+int64_t ArgMax(absl::Span<const float> row) { return std::max_element(row.begin(), row.end()) - row.begin(); }
 
-absl::StatusOr<std::unique_ptr<PackedModel>> OpenPacked(const Checkpoint& checkpoint,
-                                                        ExecContext& context) {
+absl::StatusOr<std::unique_ptr<PackedModel>> OpenPacked(const Checkpoint& checkpoint, ExecContext& context) {
   if (const std::string path = absl::GetFlag(FLAGS_packed); !path.empty()) {
     return PackedModel::Open(ResolvePath(path));
   }
@@ -60,20 +57,18 @@ absl::Status Evaluate() {
   ExecContext device_context({.device = device, .threads = absl::GetFlag(FLAGS_threads)});
   BITGRAD_ASSIGN_OR_RETURN(const auto packed, OpenPacked(checkpoint, context));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*packed, device_context));
-  BITGRAD_ASSIGN_OR_RETURN(
-      const Dataset test,
-      LoadDataset(recipe.data().name(), {.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)),
-                                         .split = Split::kTest,
-                                         .threads = context.threads(),
-                                         .limit = recipe.data().limit(),
-                                         .image_size = recipe.data().image_size()}));
+  BITGRAD_ASSIGN_OR_RETURN(const Dataset test,
+                           LoadDataset(recipe.data().name(), {.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)),
+                                                              .split = Split::kTest,
+                                                              .threads = context.threads(),
+                                                              .limit = recipe.data().limit(),
+                                                              .image_size = recipe.data().image_size()}));
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   MoveToDevice(device_context, *bundle.store);
   BITGRAD_ASSIGN_OR_RETURN(auto preprocessing, LoadPreprocessing(checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(
       const BatchLoader loader,
-      BatchLoader::Create(test, AllExamples(test),
-                          {.batch_size = 500, .preprocessing = std::move(preprocessing)}));
+      BatchLoader::Create(test, AllExamples(test), {.batch_size = 500, .preprocessing = std::move(preprocessing)}));
 
   int64_t graph_errors = 0, packed_errors = 0, disagreements = 0;
   double max_difference = 0;
@@ -87,14 +82,12 @@ absl::Status Evaluate() {
     BITGRAD_ASSIGN_OR_RETURN(
         const Tensor frozen,
         packed->header().input().has_pixels()
-            ? interpreter->RunPixels(
-                  {test.images.data<uint8_t>() + first * features, batch.size(), features})
+            ? interpreter->RunPixels({test.images.data<uint8_t>() + first * features, batch.size(), features})
             : interpreter->Run(batch.images.matrix<float>()));
     if (frozen.shape() != graph.shape()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("packed model '", packed->name(), "' gives ", frozen.shape().ToString(),
-                       " where the checkpoint's gives ", graph.shape().ToString(),
-                       "; freeze this checkpoint again"));
+      return absl::FailedPreconditionError(absl::StrCat("packed model '", packed->name(), "' gives ",
+                                                        frozen.shape().ToString(), " where the checkpoint's gives ",
+                                                        graph.shape().ToString(), "; freeze this checkpoint again"));
     }
     BITGRAD_ASSIGN_OR_RETURN(const int64_t graph_wrong, CountWrong(context, graph, batch.labels));
     BITGRAD_ASSIGN_OR_RETURN(const int64_t packed_wrong, CountWrong(context, frozen, batch.labels));
@@ -114,8 +107,7 @@ absl::Status Evaluate() {
   absl::PrintF(
       "evaluate: images=%d graph_error=%.2f%% packed_error=%.2f%% disagreements=%d "
       "max_logit_difference=%g\n",
-      test.size(), 100.0 * graph_errors / images, 100.0 * packed_errors / images, disagreements,
-      max_difference);
+      test.size(), 100.0 * graph_errors / images, 100.0 * packed_errors / images, disagreements, max_difference);
   return absl::OkStatus();
 }
 
@@ -123,8 +115,7 @@ absl::Status Evaluate() {
 }  // namespace bitgrad
 
 int main(int argc, char** argv) {
-  return bitgrad::RunMain(
-      argc, argv,
-      {.usage = "Evaluates a checkpoint on its test set, by the graph and by its packed model."},
-      [] { return bitgrad::Evaluate(); });
+  return bitgrad::RunMain(argc, argv,
+                          {.usage = "Evaluates a checkpoint on its test set, by the graph and by its packed model."},
+                          [] { return bitgrad::Evaluate(); });
 }

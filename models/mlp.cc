@@ -24,10 +24,8 @@ Mlp::Mlp(const Scope& scope, const MlpOptions& options) {
                                            .weight = options.weight,
                                            .gradient = options.gradient,
                                            .clip = options.clip,
-                                           .input_keep = first ? options.input_keep
-                                                               : options.hidden_keep});
-    layers_.Add<BatchNorm>(layer / "norm",
-                           BatchNormLayerOptions{.features = out, .norm = options.norm});
+                                           .input_keep = first ? options.input_keep : options.hidden_keep});
+    layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
     if (!last) layers_.Add<Activation>(*activation);
     in = out;
   }

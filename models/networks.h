@@ -20,8 +20,8 @@ namespace bitgrad {
 struct NetworkInfo {
   recipe::Model::KindCase kind;
   const char* name;
-  absl::StatusOr<std::unique_ptr<Model>> (*make)(const recipe::Model& recipe, const ImageShape& image,
-                                                 int64_t classes, ParameterStore& store);
+  absl::StatusOr<std::unique_ptr<Model>> (*make)(const recipe::Model& recipe, const ImageShape& image, int64_t classes,
+                                                 ParameterStore& store);
   const char* help;
 };
 

@@ -33,16 +33,15 @@ absl::StatusOr<recipe::Recipe> ParseRecipe(absl::string_view where, const std::s
   parser.RecordErrorsTo(&error);
   recipe::Recipe recipe;
   if (!parser.ParseFromString(text, &recipe)) {
-    return absl::InvalidArgumentError(absl::StrCat("recipe '", where, "', ", error.text(),
-                                                   "; see proto/recipe.proto for the fields"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("recipe '", where, "', ", error.text(), "; see proto/recipe.proto for the fields"));
   }
   return recipe;
 }
 
 absl::Status Positive(absl::string_view field, double value) {
   if (value > 0 && std::isfinite(value)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("recipe: ", field, " is ", value, "; it has to be positive"));
+  return absl::InvalidArgumentError(absl::StrCat("recipe: ", field, " is ", value, "; it has to be positive"));
 }
 
 }  // namespace
@@ -54,15 +53,13 @@ absl::StatusOr<recipe::Recipe> LoadRecipe(const std::string& name_or_path) {
   const absl::StatusOr<MappedFile> file = MappedFile::Open(ResolvePath(name_or_path));
   if (!file.ok()) {
     return absl::NotFoundError(absl::StrCat(
-        "recipe '", name_or_path, "' is neither built in nor a readable file (",
-        file.status().message(), "); built in: ",
-        absl::StrJoin(BuiltInRecipes(), ", ", [](std::string* out, const BuiltInRecipe& recipe) {
+        "recipe '", name_or_path, "' is neither built in nor a readable file (", file.status().message(),
+        "); built in: ", absl::StrJoin(BuiltInRecipes(), ", ", [](std::string* out, const BuiltInRecipe& recipe) {
           absl::StrAppend(out, recipe.name);
         })));
   }
   const auto bytes = file->bytes();
-  return ParseRecipe(name_or_path,
-                     std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  return ParseRecipe(name_or_path, std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
 absl::Status ValidateRecipe(const recipe::Recipe& recipe) {
@@ -70,10 +67,9 @@ absl::Status ValidateRecipe(const recipe::Recipe& recipe) {
   BITGRAD_RETURN_IF_ERROR(Positive("batch_size", recipe.batch_size()));
   BITGRAD_RETURN_IF_ERROR(Positive("optimizer.learning_rate", recipe.optimizer().learning_rate()));
   if (recipe.data().validation_examples() < 0 || recipe.data().limit() < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("recipe: data.validation_examples and data.limit are ",
-                     recipe.data().validation_examples(), " and ", recipe.data().limit(),
-                     "; they cannot be negative"));
+    return absl::InvalidArgumentError(absl::StrCat("recipe: data.validation_examples and data.limit are ",
+                                                   recipe.data().validation_examples(), " and ", recipe.data().limit(),
+                                                   "; they cannot be negative"));
   }
   if (!recipe.has_model() || recipe.model().kind_case() == recipe::Model::KIND_NOT_SET) {
     return absl::InvalidArgumentError("recipe: there is no model; write model { mlp { ... } }");

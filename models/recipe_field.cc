@@ -27,8 +27,7 @@ std::string FieldNames(const Descriptor& descriptor) {
 }
 
 absl::Status WrongType(absl::string_view path, absl::string_view value, absl::string_view expected) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("--set=", path, "=", value, ": '", value, "' is not ", expected));
+  return absl::InvalidArgumentError(absl::StrCat("--set=", path, "=", value, ": '", value, "' is not ", expected));
 }
 
 // For absl::StrSplit: commas that are not within brackets, as they are in "crop(4),jitter(0.4,0.4,0.4)".
@@ -45,9 +44,8 @@ struct OuterComma {
 
 // Reads `value` as T with `parse` and stores it with one of the two setters.
 template <typename T>
-absl::Status Store(Message& message, const FieldDescriptor* field, absl::string_view path,
-                   absl::string_view value, bool (*parse)(absl::string_view, T*),
-                   absl::string_view expected,
+absl::Status Store(Message& message, const FieldDescriptor* field, absl::string_view path, absl::string_view value,
+                   bool (*parse)(absl::string_view, T*), absl::string_view expected,
                    void (Reflection::*set)(Message*, const FieldDescriptor*, T) const,
                    void (Reflection::*add)(Message*, const FieldDescriptor*, T) const) {
   T number{};
@@ -68,14 +66,14 @@ absl::Status StoreValue(Message& message, const FieldDescriptor* field, absl::st
       return Store<uint64_t>(message, field, path, value, absl::SimpleAtoi, "a whole number >= 0",
                              &Reflection::SetUInt64, &Reflection::AddUInt64);
     case FieldDescriptor::CPPTYPE_FLOAT:
-      return Store<float>(message, field, path, value, absl::SimpleAtof, "a number",
-                          &Reflection::SetFloat, &Reflection::AddFloat);
+      return Store<float>(message, field, path, value, absl::SimpleAtof, "a number", &Reflection::SetFloat,
+                          &Reflection::AddFloat);
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      return Store<double>(message, field, path, value, absl::SimpleAtod, "a number",
-                           &Reflection::SetDouble, &Reflection::AddDouble);
+      return Store<double>(message, field, path, value, absl::SimpleAtod, "a number", &Reflection::SetDouble,
+                           &Reflection::AddDouble);
     case FieldDescriptor::CPPTYPE_BOOL:
-      return Store<bool>(message, field, path, value, absl::SimpleAtob, "true or false",
-                         &Reflection::SetBool, &Reflection::AddBool);
+      return Store<bool>(message, field, path, value, absl::SimpleAtob, "true or false", &Reflection::SetBool,
+                         &Reflection::AddBool);
     case FieldDescriptor::CPPTYPE_ENUM: {
       const auto* known = field->enum_type()->FindValueByName(std::string(value));
       if (known == nullptr) {
@@ -105,12 +103,10 @@ absl::Status StoreValue(Message& message, const FieldDescriptor* field, absl::st
 }  // namespace
 
 absl::Status SetField(absl::string_view assignment, recipe::Recipe& recipe) {
-  const std::pair<absl::string_view, absl::string_view> parts =
-      absl::StrSplit(assignment, absl::MaxSplits('=', 1));
+  const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(assignment, absl::MaxSplits('=', 1));
   const auto [path, value] = parts;
   if (path.size() == assignment.size() || path.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--set=", assignment, ": write --set=field.path=value"));
+    return absl::InvalidArgumentError(absl::StrCat("--set=", assignment, ": write --set=field.path=value"));
   }
   // Changes go to a copy, so that an error leaves the recipe as it was.
   recipe::Recipe changed = recipe;
@@ -120,15 +116,13 @@ absl::Status SetField(absl::string_view assignment, recipe::Recipe& recipe) {
     const Descriptor& descriptor = *message->GetDescriptor();
     const FieldDescriptor* field = descriptor.FindFieldByName(names[i]);
     if (field == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("--set=", assignment, ": there is no field '",
-                                                     names[i], "' in ", descriptor.name(), "; it has: ",
-                                                     FieldNames(descriptor)));
+      return absl::InvalidArgumentError(absl::StrCat("--set=", assignment, ": there is no field '", names[i], "' in ",
+                                                     descriptor.name(), "; it has: ", FieldNames(descriptor)));
     }
     const Reflection* reflection = message->GetReflection();
     if (i + 1 < names.size()) {
       if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("--set=", assignment, ": '", names[i], "' has no fields"));
+        return absl::InvalidArgumentError(absl::StrCat("--set=", assignment, ": '", names[i], "' has no fields"));
       }
       message = reflection->MutableMessage(message, field);
     } else if (field->is_repeated()) {

@@ -37,9 +37,8 @@ BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm) {
   BatchNormOptions options;
   if (norm.has_epsilon()) options.epsilon = norm.epsilon();
   if (norm.has_momentum()) options.momentum = norm.momentum();
-  options.placement = norm.epsilon_placement() == recipe::BatchNorm::OUTSIDE_ROOT
-                          ? EpsilonPlacement::kOutsideRoot
-                          : EpsilonPlacement::kInsideRoot;
+  options.placement = norm.epsilon_placement() == recipe::BatchNorm::OUTSIDE_ROOT ? EpsilonPlacement::kOutsideRoot
+                                                                                  : EpsilonPlacement::kInsideRoot;
   switch (norm.running_statistic()) {
     case recipe::BatchNorm::STD: options.statistic = RunningStatistic::kStd; break;
     case recipe::BatchNorm::INVERSE_STD: options.statistic = RunningStatistic::kInverseStd; break;

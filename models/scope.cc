@@ -58,8 +58,7 @@ void Scope::ReportError(absl::string_view message) const {
   store_->ReportError(absl::InvalidArgumentError(absl::StrCat("layer '", path_, "': ", message)));
 }
 
-Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape,
-                               const Initializer& init) const {
+Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape, const Initializer& init) const {
   auto parameter = std::make_unique<Parameter>();
   parameter->name = (*this / name).path_;
   if (store_->Find(parameter->name) != nullptr) {

@@ -68,15 +68,13 @@ absl::StatusOr<recipe::Recipe> RecipeFromFlags() {
     if (absl::GetFlag(FLAGS_out).empty()) {
       return absl::InvalidArgumentError("--resume needs --out=DIR, the directory of the run to continue");
     }
-    BITGRAD_ASSIGN_OR_RETURN(
-        const Checkpoint checkpoint,
-        Checkpoint::Open(ResolvePath(absl::GetFlag(FLAGS_out)) + "/checkpoint.bgc"));
+    BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
+                             Checkpoint::Open(ResolvePath(absl::GetFlag(FLAGS_out)) + "/checkpoint.bgc"));
     recipe = checkpoint.header().recipe();
   } else {
     BITGRAD_ASSIGN_OR_RETURN(recipe, LoadRecipe(name.empty() ? "digits_bnn_mlp" : name));
   }
-  for (absl::string_view assignment :
-       absl::StrSplit(absl::GetFlag(FLAGS_set), '\n', absl::SkipEmpty())) {
+  for (absl::string_view assignment : absl::StrSplit(absl::GetFlag(FLAGS_set), '\n', absl::SkipEmpty())) {
     BITGRAD_RETURN_IF_ERROR(SetField(assignment, recipe));
   }
   if (const absl::optional<int> epochs = absl::GetFlag(FLAGS_epochs); epochs.has_value()) {
@@ -111,8 +109,7 @@ absl::Status Train() {
   BITGRAD_ASSIGN_OR_RETURN(const TrainResult result, trainer->Run());
 
   const std::string packed = options.out_dir + "/model.bgm";
-  const std::string data =
-      options.data_dir.empty() ? "" : absl::StrCat(" --data_dir=", options.data_dir);
+  const std::string data = options.data_dir.empty() ? "" : absl::StrCat(" --data_dir=", options.data_dir);
   absl::PrintF("best epoch: %d\nnext:\n", result.best.epoch());
   absl::PrintF("  ./bazelw run //export:freeze -- --checkpoint=%s --out=%s\n", result.checkpoint, packed);
   absl::PrintF("  ./bazelw run //runtime:predict -- --model=%s%s\n", packed, data);
@@ -126,9 +123,8 @@ absl::Status Train() {
 }  // namespace bitgrad
 
 int main(int argc, char** argv) {
-  return bitgrad::RunMain(argc, argv,
-                          {.usage = "Trains a binary or few-bit net from a recipe.",
-                           .more_help = bitgrad::MoreHelp,
-                           .repeatable = {"set"}},
-                          [] { return bitgrad::Train(); });
+  return bitgrad::RunMain(
+      argc, argv,
+      {.usage = "Trains a binary or few-bit net from a recipe.", .more_help = bitgrad::MoreHelp, .repeatable = {"set"}},
+      [] { return bitgrad::Train(); });
 }

@@ -14,8 +14,7 @@ Var Activation(const char* name, Unary kind, float parameter, const Var& x) {
   if (!std::isfinite(parameter)) return op.Fail("slope ", parameter, " is not finite");
   const int64_t count = x.shape().num_elements();
   Tensor y = op.NewTensor(x.shape());
-  op.kernels().unary_forward(op.context(), kind, parameter, op.value(0).data<float>(),
-                             y.mutable_data<float>(), count);
+  op.kernels().unary_forward(op.context(), kind, parameter, op.value(0).data<float>(), y.mutable_data<float>(), count);
 
   // The gradients of sigmoid and tanh are functions of their outputs.
   const bool saves_output = kind == Unary::kSigmoid || kind == Unary::kTanh;
@@ -24,9 +23,8 @@ Var Activation(const char* name, Unary kind, float parameter, const Var& x) {
                    [kind, parameter, saved = std::move(saved)](Tape::GradientSink& sink) {
                      const Tensor& dy = sink.output_gradient();
                      Tensor dx = NewTensor(sink, dy.shape());
-                     KernelsOf(sink).unary_backward(sink.context(), kind, parameter,
-                                                    saved.data<float>(), dy.data<float>(),
-                                                    dx.mutable_data<float>(), dy.num_elements());
+                     KernelsOf(sink).unary_backward(sink.context(), kind, parameter, saved.data<float>(),
+                                                    dy.data<float>(), dx.mutable_data<float>(), dy.num_elements());
                      sink.Add(0, std::move(dx));
                    });
 }
@@ -34,9 +32,7 @@ Var Activation(const char* name, Unary kind, float parameter, const Var& x) {
 }  // namespace
 
 Var Relu(const Var& x) { return Activation("relu", Unary::kRelu, 0, x); }
-Var LeakyRelu(const Var& x, float slope) {
-  return Activation("leaky_relu", Unary::kLeakyRelu, slope, x);
-}
+Var LeakyRelu(const Var& x, float slope) { return Activation("leaky_relu", Unary::kLeakyRelu, slope, x); }
 Var Hardtanh(const Var& x) { return Activation("hardtanh", Unary::kHardtanh, 0, x); }
 Var Sigmoid(const Var& x) { return Activation("sigmoid", Unary::kSigmoid, 0, x); }
 Var Tanh(const Var& x) { return Activation("tanh", Unary::kTanh, 0, x); }

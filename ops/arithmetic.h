@@ -1,7 +1,8 @@
 // a + b, a - b, a * b (elementwise), float32.
 //
-// The shapes are equal, or b has the shape of a without its first (batch) dimension, or of its last, and is broadcast over
-// the others: a bias is Add(x, b) with x [batch, n], b [n], a scale per channel Mul(x, b) with x [batch, height, width, n].
+// The shapes are equal, or b has the shape of a without its first (batch) dimension, or of its last, and is broadcast
+// over the others: a bias is Add(x, b) with x [batch, n], b [n], a scale per channel Mul(x, b) with x [batch, height,
+// width, n].
 //
 //   Add: da = dg, db = dg     Sub: da = dg, db = -dg     Mul: da = dg b, db = dg a
 // where b was broadcast, db is summed over what it was repeated for.

@@ -11,9 +11,7 @@ namespace {
 
 // Per unit and example: x - mean, square, times inv_std, gamma, and sums; see docs/conventions.md.
 ArithmeticCounts ForwardCounts(int64_t elements, int64_t n) {
-  return {.float_multiplications = 3 * elements + 2 * n,
-          .float_additions = 4 * elements,
-          .square_roots = n};
+  return {.float_multiplications = 3 * elements + 2 * n, .float_additions = 4 * elements, .square_roots = n};
 }
 
 Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter& running_statistic,
@@ -24,10 +22,10 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
   op.kernels().batch_norm_statistics(op.context(), op.value(0).matrix<float>(), options.epsilon, options.placement,
                                      mean.mutable_data<float>(), variance.mutable_data<float>(),
                                      inv_std.mutable_data<float>());
-  op.kernels().batch_norm_update_running(
-      op.context(), options.statistic, options.momentum, mean.data<float>(), variance.data<float>(),
-      inv_std.data<float>(), running_mean.value.mutable_data<float>(),
-      running_statistic.value.mutable_data<float>(), n);
+  op.kernels().batch_norm_update_running(op.context(), options.statistic, options.momentum, mean.data<float>(),
+                                         variance.data<float>(), inv_std.data<float>(),
+                                         running_mean.value.mutable_data<float>(),
+                                         running_statistic.value.mutable_data<float>(), n);
   op.tape().Count(ForwardCounts(shape.num_elements(), n));
 
   // Copies of gamma and beta: the value may be read after the optimizer's step.
@@ -36,20 +34,18 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
                                               op.value(2).Clone(op.context().allocator()));
   return op.RecordPending(
       shape, std::move(y),
-      [saved_x = op.Save(0), gamma = op.value(1).Alias(), mean = std::move(mean),
-       variance = std::move(variance), inv_std = std::move(inv_std),
-       placement = options.placement](Tape::GradientSink& sink) {
+      [saved_x = op.Save(0), gamma = op.value(1).Alias(), mean = std::move(mean), variance = std::move(variance),
+       inv_std = std::move(inv_std), placement = options.placement](Tape::GradientSink& sink) {
         const Tensor& dy = sink.output_gradient();
         const Tensor x = saved_x.Get(sink.context());
         Tensor dx = NewTensor(sink, dy.shape());
         Tensor dgamma = NewTensor(sink, gamma.shape());
         Tensor dbeta = NewTensor(sink, gamma.shape());
-        KernelsOf(sink).batch_norm_train_backward(
-            sink.context(), x.matrix<float>(), dy.matrix<float>(), gamma.data<float>(),
-            mean.data<float>(), variance.data<float>(), inv_std.data<float>(), placement,
-            dx.mutable_matrix<float>(), dgamma.mutable_data<float>(), dbeta.mutable_data<float>());
-        sink.Count({.float_multiplications = 6 * dy.num_elements(),
-                    .float_additions = 4 * dy.num_elements()});
+        KernelsOf(sink).batch_norm_train_backward(sink.context(), x.matrix<float>(), dy.matrix<float>(),
+                                                  gamma.data<float>(), mean.data<float>(), variance.data<float>(),
+                                                  inv_std.data<float>(), placement, dx.mutable_matrix<float>(),
+                                                  dgamma.mutable_data<float>(), dbeta.mutable_data<float>());
+        sink.Count({.float_multiplications = 6 * dy.num_elements(), .float_additions = 4 * dy.num_elements()});
         if (sink.wants(0)) sink.Add(0, std::move(dx));
         if (sink.wants(1)) sink.Add(1, std::move(dgamma));
         if (sink.wants(2)) sink.Add(2, std::move(dbeta));
@@ -65,18 +61,17 @@ Var Evaluate(const Var& x, const Var& gamma, const Var& beta, Parameter& running
   Tensor inverse(running_statistic.value.shape(), DType::kFloat32, context.allocator());
   KernelsFor(context.device())
       .batch_norm_running_inverse_std(context, options.statistic, options.epsilon, options.placement,
-                                      running_statistic.value.data<float>(),
-                                      inverse.mutable_data<float>(), inverse.num_elements());
+                                      running_statistic.value.data<float>(), inverse.mutable_data<float>(),
+                                      inverse.num_elements());
   const Var inv_std = tape.Input(inverse);
   OpRecorder op("batch_norm", {x, mean, inv_std, gamma, beta});
   if (!op.ok()) return op.Failed();
   const Shape shape = x.shape();
   Tensor y = op.NewTensor(shape);
   op.kernels().batch_norm_eval(op.context(), op.value(0).matrix<float>(), op.value(1).data<float>(),
-                               op.value(2).data<float>(), op.value(3).data<float>(),
-                               op.value(4).data<float>(), y.mutable_matrix<float>());
-  op.tape().Count({.float_multiplications = 2 * shape.num_elements(),
-                   .float_additions = 2 * shape.num_elements()});
+                               op.value(2).data<float>(), op.value(3).data<float>(), op.value(4).data<float>(),
+                               y.mutable_matrix<float>());
+  op.tape().Count({.float_multiplications = 2 * shape.num_elements(), .float_additions = 2 * shape.num_elements()});
   return op.Record(std::move(y), {}, nullptr);
 }
 
@@ -88,17 +83,14 @@ Var ApplyBatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& r
   if (!op.ok()) return op.Failed();
   const Shape shape = x.shape();
   const Shape vector({shape.cols()});
-  if (shape.rank() < 1 || gamma.shape() != vector || beta.shape() != vector ||
-      running_mean.value.shape() != vector || running_statistic.value.shape() != vector) {
-    return op.Fail("input ", shape.ToString(), ", gamma ", gamma.shape().ToString(), ", beta ",
-                   beta.shape().ToString(), " and running statistics ",
-                   running_mean.value.shape().ToString(), ", ",
-                   running_statistic.value.shape().ToString(),
-                   " do not match; they have to be [batch, n] and [n]");
+  if (shape.rank() < 1 || gamma.shape() != vector || beta.shape() != vector || running_mean.value.shape() != vector ||
+      running_statistic.value.shape() != vector) {
+    return op.Fail("input ", shape.ToString(), ", gamma ", gamma.shape().ToString(), ", beta ", beta.shape().ToString(),
+                   " and running statistics ", running_mean.value.shape().ToString(), ", ",
+                   running_statistic.value.shape().ToString(), " do not match; they have to be [batch, n] and [n]");
   }
   if (!(options.epsilon >= 0) || !(options.momentum >= 0) || options.momentum > 1) {
-    return op.Fail("epsilon ", options.epsilon, " and momentum ", options.momentum,
-                   " have to be >= 0 and in [0, 1]");
+    return op.Fail("epsilon ", options.epsilon, " and momentum ", options.momentum, " have to be >= 0 and in [0, 1]");
   }
   if (!op.training()) return Evaluate(x, gamma, beta, running_mean, running_statistic, options);
   if (shape.rows() == 0) return op.Fail("the batch is empty");

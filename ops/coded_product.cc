@@ -19,7 +19,8 @@ CodePlanes::CodePlanes(ExecContext& context, const ConstCodesView& c) {
 
 void CodedProduct(ExecContext& context, const ConstCodesView& x, const ConstPlanesView& w, const DotOutput& out) {
   const Kernels& kernels = KernelsFor(context.device());
-  const DotKernel kernel = ChooseDotKernel(x.encoding, w.encoding, w.cols(), x.codes.rows, CountsWords(context.device()));
+  const DotKernel kernel =
+      ChooseDotKernel(x.encoding, w.encoding, w.cols(), x.codes.rows, CountsWords(context.device()));
   BITGRAD_DCHECK(kernel == DotKernel::kBitPlanes || kernel == DotKernel::kInt8);
   if (kernel == DotKernel::kInt8) {
     kernels.int8_gemm(context, x, w, out);

@@ -16,10 +16,8 @@ Var Concat(absl::Span<const Var> inputs) {
   int64_t cols = 0;
   for (const Var& input : inputs) {
     const Shape& shape = input.shape();
-    if (shape.rank() != first.rank() ||
-        shape.dims().first(first.rank() - 1) != first.dims().first(first.rank() - 1)) {
-      return op.Fail("shapes ", first.ToString(), " and ", shape.ToString(),
-                     " differ before the last dimension");
+    if (shape.rank() != first.rank() || shape.dims().first(first.rank() - 1) != first.dims().first(first.rank() - 1)) {
+      return op.Fail("shapes ", first.ToString(), " and ", shape.ToString(), " differ before the last dimension");
     }
     shapes.push_back(shape);
     cols += shape.cols();
@@ -39,10 +37,9 @@ Var Concat(absl::Span<const Var> inputs) {
     for (size_t i = 0; i < shapes.size(); ++i) {
       if (sink.wants(i)) {
         Tensor dx = NewTensor(sink, shapes[i]);
-        KernelsOf(sink).copy_matrix(
-            sink.context(),
-            {sink.output_gradient().data<float>() + begin, rows, shapes[i].cols(), cols},
-            dx.mutable_matrix<float>());
+        KernelsOf(sink).copy_matrix(sink.context(),
+                                    {sink.output_gradient().data<float>() + begin, rows, shapes[i].cols(), cols},
+                                    dx.mutable_matrix<float>());
         sink.Add(i, std::move(dx));
       }
       begin += shapes[i].cols();

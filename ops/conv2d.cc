@@ -110,7 +110,8 @@ Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor
     const ConvGeometry padded = WithBorderInImage(geometry);
     Tensor image = NewTensor(sink, {padded.batch, padded.height, padded.width, padded.channels});
     kernels.pad_image_f32(context, geometry, saved.border(), codes.data<float>(), image.mutable_data<float>());
-    kernels.conv2d_backward_weight_f32(context, padded, image.data<float>(), dy.data<float>(), dw.mutable_data<float>());
+    kernels.conv2d_backward_weight_f32(context, padded, image.data<float>(), dy.data<float>(),
+                                       dw.mutable_data<float>());
   }
   ProductScale(saved.x).Apply(context, dw);
   return ThroughSurrogate(sink, saved.w_surrogate, std::move(dw), saved.filter_rows, saved.w_shape);
@@ -211,15 +212,16 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
     saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0).Alias(saved.image_rows), x_rng,
                               x_surrogate);
   }
-  saved.w = QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1).Alias(saved.filter_rows),
-                            op.tape().NextRandomStream(RngPurpose::kQuantizer),
-                            op.wants(1) ? &saved.w_surrogate : nullptr);
+  saved.w =
+      QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1).Alias(saved.filter_rows),
+                      op.tape().NextRandomStream(RngPurpose::kQuantizer), op.wants(1) ? &saved.w_surrogate : nullptr);
   saved.gradient_quantizer = quantizers.gradient;
   saved.gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   if (saved.x.encoding.is_integer() && geometry.has_border() &&
       !BorderCode(saved.x.encoding, saved.x.scale, options.padding, &saved.border_code)) {
-    return op.Fail("a border of ", options.padding == Padding::kPlusOne ? "+1" : "-1", " is no value of input quantizer '",
-                   input.ToString(), "', whose values are multiples of ", saved.x.scale, "; pad with zero");
+    return op.Fail("a border of ", options.padding == Padding::kPlusOne ? "+1" : "-1",
+                   " is no value of input quantizer '", input.ToString(), "', whose values are multiples of ",
+                   saved.x.scale, "; pad with zero");
   }
 
   if (const BitMatrix& window = saved.x_surrogate.window(); !window.is_null()) {
@@ -231,18 +233,19 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
   if (training && saved.kernel() != ConvKernel::kFloat) {
     recompute = std::make_shared<const RecomputeFunction>([shared](ExecContext& c) { return Product(c, *shared); });
   }
-  return op.Record(std::move(y),
-                   {{"input_quantizer", input.ToString()},
-                    {"weight_quantizer", weight.ToString()},
-                    {"stride_height", geometry.stride_height},
-                    {"stride_width", geometry.stride_width},
-                    {"pad_height", geometry.pad_height},
-                    {"pad_width", geometry.pad_width},
-                    {"dilation_height", geometry.dilation_height},
-                    {"dilation_width", geometry.dilation_width},
-                    {"groups", geometry.groups},
-                    {"padding", static_cast<int64_t>(geometry.padding)}},
-                   [shared](Tape::GradientSink& sink) { Backward(*shared, sink); }, std::move(recompute));
+  return op.Record(
+      std::move(y),
+      {{"input_quantizer", input.ToString()},
+       {"weight_quantizer", weight.ToString()},
+       {"stride_height", geometry.stride_height},
+       {"stride_width", geometry.stride_width},
+       {"pad_height", geometry.pad_height},
+       {"pad_width", geometry.pad_width},
+       {"dilation_height", geometry.dilation_height},
+       {"dilation_width", geometry.dilation_width},
+       {"groups", geometry.groups},
+       {"padding", static_cast<int64_t>(geometry.padding)}},
+      [shared](Tape::GradientSink& sink) { Backward(*shared, sink); }, std::move(recompute));
 }
 
 }  // namespace bitgrad

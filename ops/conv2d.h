@@ -11,13 +11,15 @@
 //
 // The border has the values 0, +1 or -1, not quantized: zero stays zero among +-1 activations, exactly.
 //
-// Which kernel computes the sums follows from the encodings (ConvKernel below), and is the one that the frozen model runs. The
-// backward pass keeps binary activations as bits, and the window of the straight-through estimator too (quantizers with another
-// surrogate keep their input as floats); its products are float convolutions with the codes, expanded for the time of one layer.
+// Which kernel computes the sums follows from the encodings (ConvKernel below), and is the one that the frozen model
+// runs. The backward pass keeps binary activations as bits, and the window of the straight-through estimator too
+// (quantizers with another surrogate keep their input as floats); its products are float convolutions with the codes,
+// expanded for the time of one layer.
 //
-// Errors: shapes that do not match, or an image smaller than the kernel; groups that do not divide the channels; a border that
-// is no multiple of the input's scale; a quantizer with a scale per row for input or weight; stochastic_round for gradients,
-// which makes int8 products in linear layers only; what CheckConvGeometry (ops/conv_kernel.h) rejects.
+// Errors: shapes that do not match, or an image smaller than the kernel; groups that do not divide the channels; a
+// border that is no multiple of the input's scale; a quantizer with a scale per row for input or weight;
+// stochastic_round for gradients, which makes int8 products in linear layers only; what CheckConvGeometry
+// (ops/conv_kernel.h) rejects.
 
 #ifndef BITGRAD_OPS_CONV2D_H_
 #define BITGRAD_OPS_CONV2D_H_

@@ -18,7 +18,8 @@ const char* WhyFloat(const Encoding& x, const Encoding& w, const ConvGeometry& g
   if (!w.is_integer()) return "float weights";
   if (!DotIsExact(x, w, geometry.patch_size())) return "sums may exceed 2^24";
   if (x.bits > kMaxCodeBits || w.bits > kMaxCodeBits) return "codes of more than 8 bits";
-  if (!threshold && geometry.groups > 1 && geometry.group_channels() < kMinGroupChannels) return "groups of less than 32 channels";
+  if (!threshold && geometry.groups > 1 && geometry.group_channels() < kMinGroupChannels)
+    return "groups of less than 32 channels";
   return nullptr;
 }
 
@@ -49,10 +50,14 @@ absl::Status CheckConvGeometry(const ConvGeometry& g) {
   const struct {
     const char* name;
     int64_t value, least;
-  } fields[] = {{"kernel_height", g.kernel_height, 1},     {"kernel_width", g.kernel_width, 1},
-                {"stride_height", g.stride_height, 1},     {"stride_width", g.stride_width, 1},
-                {"pad_height", g.pad_height, 0},           {"pad_width", g.pad_width, 0},
-                {"dilation_height", g.dilation_height, 1}, {"dilation_width", g.dilation_width, 1},
+  } fields[] = {{"kernel_height", g.kernel_height, 1},
+                {"kernel_width", g.kernel_width, 1},
+                {"stride_height", g.stride_height, 1},
+                {"stride_width", g.stride_width, 1},
+                {"pad_height", g.pad_height, 0},
+                {"pad_width", g.pad_width, 0},
+                {"dilation_height", g.dilation_height, 1},
+                {"dilation_width", g.dilation_width, 1},
                 {"groups", g.groups, 1}};
   for (const auto& [name, value, least] : fields) {
     if (value < least || value > kMaxWindowExtent) {
@@ -76,14 +81,15 @@ absl::Status CheckConvGeometry(const ConvGeometry& g) {
                  ", ", padded_width, "]");
   }
   if (g.pad_height >= span_height || g.pad_width >= span_width) {
-    return error("pad [", g.pad_height, ", ", g.pad_width, "] has to be smaller than what the kernel spans, [", span_height,
-                 ", ", span_width, "]");
+    return error("pad [", g.pad_height, ", ", g.pad_width, "] has to be smaller than what the kernel spans, [",
+                 span_height, ", ", span_width, "]");
   }
   const double image =
       static_cast<double>(padded_height) * static_cast<double>(padded_width) * static_cast<double>(g.channels);
   if (!(image < kLimit)) return error("an image with its border has 2^24 elements or more");
   const double outputs = static_cast<double>(g.out_height()) * static_cast<double>(g.out_width());
-  if (!(outputs * static_cast<double>(g.filters) < kLimit)) return error("the result has 2^24 elements per image or more");
+  if (!(outputs * static_cast<double>(g.filters) < kLimit))
+    return error("the result has 2^24 elements per image or more");
   if (!g.has_border()) return absl::OkStatus();
   // Rows, and columns, of outputs that differ in which taps lie at the border.
   const auto classes = [](int64_t out, int64_t pad) { return static_cast<double>(std::min(out, 2 * pad + 1)); };
@@ -91,8 +97,8 @@ absl::Status CheckConvGeometry(const ConvGeometry& g) {
   constexpr int64_t kGroup = 64;  // filters, that kernels compute together
   const double filters = static_cast<double>(g.groups * ((g.group_filters() + kGroup - 1) / kGroup) * kGroup);
   if (!(kinds * std::max(taps, filters) < kLimit)) {
-    return error("a kernel of [", g.kernel_height, ", ", g.kernel_width, "] with pad [", g.pad_height, ", ", g.pad_width,
-                 "] and ", g.filters, " filters has 2^24 sums at the border or more");
+    return error("a kernel of [", g.kernel_height, ", ", g.kernel_width, "] with pad [", g.pad_height, ", ",
+                 g.pad_width, "] and ", g.filters, " filters has 2^24 sums at the border or more");
   }
   return absl::OkStatus();
 }

@@ -6,9 +6,7 @@
 
 namespace bitgrad {
 
-const Kernels& KernelsFor(Device device) {
-  return device == Device::kCpu ? CpuKernels() : TheCudaBackend().kernels();
-}
+const Kernels& KernelsFor(Device device) { return device == Device::kCpu ? CpuKernels() : TheCudaBackend().kernels(); }
 
 absl::StatusOr<Device> ParseDevice(absl::string_view name) {
   for (const Device device : {Device::kCpu, Device::kCuda}) {

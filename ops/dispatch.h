@@ -13,7 +13,8 @@ namespace bitgrad {
 
 const Kernels& KernelsFor(Device device);
 
-// Whether the device counts the ones of a vector's words in one instruction, so that bit planes are fast (ops/dot_kernel.h).
+// Whether the device counts the ones of a vector's words in one instruction, so that bit planes are fast
+// (ops/dot_kernel.h).
 bool CountsWords(Device device);
 
 // Of "cpu" and "cuda", as programs' flag --device says it.

@@ -11,8 +11,9 @@ namespace {
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 constexpr int kMaxPlanes = 8;  // what the kernels take (ops/kernels/coded_gemm.h)
 
-// From how many rows on the int8 GEMM is the faster one. Bit planes cost some passes over K, the int8 GEMM the same for all
-// encodings, plus the expansion of the weights. Measured with bench/coded_gemm.cc, n = 1024 to 4096: docs/performance.md.
+// From how many rows on the int8 GEMM is the faster one. Bit planes cost some passes over K, the int8 GEMM the same for
+// all encodings, plus the expansion of the weights. Measured with bench/coded_gemm.cc, n = 1024 to 4096:
+// docs/performance.md.
 struct Row {
   int max_passes;
   int64_t min_int8_rows;

@@ -15,7 +15,8 @@ namespace bitgrad {
 namespace {
 
 // y = (c_x c_w^T) * scale in integers, for operands that are not both binary.
-void IntegerProduct(ExecContext& context, const QuantizedOperand& x, const QuantizedOperand& w, float scale, Tensor& y) {
+void IntegerProduct(ExecContext& context, const QuantizedOperand& x, const QuantizedOperand& w, float scale,
+                    Tensor& y) {
   const DotOutput out = {.floats = y.mutable_matrix<float>(), .scale = scale};
   std::optional<CodePlanes> packed;
   if (w.bits == nullptr) packed.emplace(context, ConstCodesView{w.encoding, w.codes.matrix<uint8_t>()});
@@ -74,8 +75,7 @@ Tensor Product(ExecContext& context, const Saved& saved) {
   return y;
 }
 
-Tensor QuantizeGradient(ExecContext& context, const Quantizer& quantizer, const RngStream& rng,
-                        const Tensor& dy) {
+Tensor QuantizeGradient(ExecContext& context, const Quantizer& quantizer, const RngStream& rng, const Tensor& dy) {
   const Tensor statistic = ComputeStatistic(context, quantizer, dy);
   Tensor quantized(dy.shape(), DType::kFloat32, context.allocator());
   KernelsFor(context.device())
@@ -84,8 +84,8 @@ Tensor QuantizeGradient(ExecContext& context, const Quantizer& quantizer, const 
   return quantized;
 }
 
-// scale * op(dy) s with s the signs of a binary operand, op(dy) = dy, or dy^T where `transpose`. Zero where a mask is given
-// and has no bit.
+// scale * op(dy) s with s the signs of a binary operand, op(dy) = dy, or dy^T where `transpose`. Zero where a mask is
+// given and has no bit.
 Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose, const Tensor& dy,
                    const QuantizedOperand& signs, const BitMatrix* mask, const Shape& shape) {
   ExecContext& context = sink.context();
@@ -97,8 +97,8 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
   double squares = 0;
   double* const wanted = transpose && context.device() == Device::kCpu ? &squares : nullptr;
   if (!saved.gradient_in_int8()) {
-    kernels.sign_gemm_f32(context, transpose, scale_of_signs.for_kernel(), dy.matrix<float>(), signs.bits->view(), mask_view,
-                          product.mutable_matrix<float>(), wanted);
+    kernels.sign_gemm_f32(context, transpose, scale_of_signs.for_kernel(), dy.matrix<float>(), signs.bits->view(),
+                          mask_view, product.mutable_matrix<float>(), wanted);
     scale_of_signs.Finish(context, product);
     if (wanted != nullptr) product.set_sum_of_squares(squares);
     return product;
@@ -108,8 +108,8 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
   Tensor codes({rows, transpose ? g.rows : g.cols}, DType::kInt8, context.allocator());
   Tensor scale = NewTensor(sink, Shape({rows}));
   kernels.quantize_rows_s8(context, saved.gradient_quantizer, transpose, g,
-                           transpose ? saved.weight_gradient_rng : saved.gradient_rng,
-                           codes.mutable_matrix<int8_t>(), scale.mutable_data<float>());
+                           transpose ? saved.weight_gradient_rng : saved.gradient_rng, codes.mutable_matrix<int8_t>(),
+                           scale.mutable_data<float>());
   scale_of_signs.Apply(context, scale);
   kernels.sign_gemm_s8(context, scale.data<float>(), codes.matrix<int8_t>(), signs.bits->view(), mask_view,
                        product.mutable_matrix<float>(), wanted);
@@ -123,8 +123,7 @@ Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor&
   if (saved.w.bits != nullptr) {
     const BitMatrix& window = saved.x_surrogate.window();
     if (!window.is_null()) return SignProduct(sink, saved, false, dy, saved.w, &window, saved.x_shape);
-    return saved.x_surrogate.Apply(context,
-                                   SignProduct(sink, saved, false, dy, saved.w, nullptr, saved.x_shape));
+    return saved.x_surrogate.Apply(context, SignProduct(sink, saved, false, dy, saved.w, nullptr, saved.x_shape));
   }
   const Tensor codes = FloatCodes(context, saved.w, saved.w_shape);
   const ProductScale scale(saved.w);
@@ -139,8 +138,7 @@ Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor&
 Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   if (saved.x.bits != nullptr) {
-    return saved.w_surrogate.Apply(context,
-                                   SignProduct(sink, saved, true, dy, saved.x, nullptr, saved.w_shape));
+    return saved.w_surrogate.Apply(context, SignProduct(sink, saved, true, dy, saved.x, nullptr, saved.w_shape));
   }
   const Tensor codes = FloatCodes(context, saved.x, saved.x_shape);
   const ProductScale scale(saved.x);
@@ -153,9 +151,9 @@ Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor
 
 void Backward(const Saved& saved, Tape::GradientSink& sink) {
   const bool quantizes = !saved.gradient_quantizer.is_identity() && !saved.gradient_in_int8();
-  const Tensor dy = quantizes ? QuantizeGradient(sink.context(), saved.gradient_quantizer, saved.gradient_rng,
-                                                 sink.output_gradient())
-                              : sink.output_gradient().Alias();
+  const Tensor dy =
+      quantizes ? QuantizeGradient(sink.context(), saved.gradient_quantizer, saved.gradient_rng, sink.output_gradient())
+                : sink.output_gradient().Alias();
   const int64_t macs = dy.num_elements() * saved.w_shape.cols();
   if (sink.wants(0)) {
     sink.Add(0, InputGradient(sink, saved, dy));
@@ -184,13 +182,11 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
   }
   ExecContext& context = op.context();
   const bool training = op.training();
-  const Quantizer input =
-      training ? quantizers.input : quantizers.input.AtEvaluation(QuantizerRole::kActivation);
-  const Quantizer weight =
-      training ? quantizers.weight : quantizers.weight.AtEvaluation(QuantizerRole::kWeight);
+  const Quantizer input = training ? quantizers.input : quantizers.input.AtEvaluation(QuantizerRole::kActivation);
+  const Quantizer weight = training ? quantizers.weight : quantizers.weight.AtEvaluation(QuantizerRole::kWeight);
   const int64_t k = w_shape.cols();
-  if (input.encoding().kind == EncodingKind::kBinary &&
-      weight.encoding().kind == EncodingKind::kBinary && k >= kMaxExactFloatInteger) {
+  if (input.encoding().kind == EncodingKind::kBinary && weight.encoding().kind == EncodingKind::kBinary &&
+      k >= kMaxExactFloatInteger) {
     return op.Fail("inner dimension ", k, " is not below 2^24");
   }
   std::vector<int64_t> y_dims(x_shape.dims().begin(), x_shape.dims().end());
@@ -206,9 +202,9 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
   } else {
     saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0), x_rng, x_surrogate);
   }
-  saved.w = QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1),
-                            op.tape().NextRandomStream(RngPurpose::kQuantizer),
-                            op.wants(1) ? &saved.w_surrogate : nullptr);
+  saved.w =
+      QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1),
+                      op.tape().NextRandomStream(RngPurpose::kQuantizer), op.wants(1) ? &saved.w_surrogate : nullptr);
   saved.gradient_quantizer = quantizers.gradient;
   saved.gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   if (saved.gradient_in_int8()) saved.weight_gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);

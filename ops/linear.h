@@ -19,13 +19,13 @@
 // The backward pass keeps binary operands as bits, and the window of the straight-through estimator too. A product with
 // a binary operand reads the bits as they are (ops/kernels/sign_gemm.h).
 //
-// The gradient quantizer stochastic_round(k) makes those products int8: it rounds the left operand of each to integers with a
-// scale per row, dy for dx (rows are examples) and dy^T for dw (rows are outputs). Both are unbiased. Products with an operand
-// that is not binary keep the exact dy.
+// The gradient quantizer stochastic_round(k) makes those products int8: it rounds the left operand of each to integers
+// with a scale per row, dy for dx (rows are examples) and dy^T for dw (rows are outputs). Both are unbiased. Products
+// with an operand that is not binary keep the exact dy.
 //
-// In evaluation stochastic quantizers are replaced: see Quantizer::AtEvaluation.
-// Errors: shapes that do not multiply; an inner dimension of 2^24 or more for binary x binary; a quantizer with a scale per row
-// for input or weight; more than 2^17 examples or outputs to sum int8 gradients over.
+// In evaluation stochastic quantizers are replaced: see Quantizer::AtEvaluation. Errors: shapes that do not multiply;
+// an inner dimension of 2^24 or more for binary x binary; a quantizer with a scale per row for input or weight; more
+// than 2^17 examples or outputs to sum int8 gradients over.
 
 #ifndef BITGRAD_OPS_LINEAR_H_
 #define BITGRAD_OPS_LINEAR_H_

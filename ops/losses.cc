@@ -15,9 +15,7 @@ std::string CheckLabels(const Shape& logits, const Tensor& labels) {
   }
   if (labels.is_null() || labels.dtype() != DType::kInt32 || labels.shape() != Shape({logits.dim(0)})) {
     return absl::StrCat("labels are ",
-                        labels.is_null() ? "null"
-                                         : absl::StrCat(Name(labels.dtype()), " ",
-                                                        labels.shape().ToString()),
+                        labels.is_null() ? "null" : absl::StrCat(Name(labels.dtype()), " ", labels.shape().ToString()),
                         "; they have to be int32 [", logits.dim(0), "]");
   }
   if (labels.device() == Device::kCpu) {
@@ -39,36 +37,32 @@ Var SoftmaxCrossEntropy(const Var& logits, const Tensor& labels) {
   Tensor device_labels = ToDevice(op.context(), labels);
   Tensor probabilities = op.NewTensor(logits.shape());
   Tensor loss = op.NewTensor({});
-  op.kernels().softmax_cross_entropy_forward(op.context(), op.value(0).matrix<float>(),
-                                             device_labels.data<int32_t>(),
-                                             probabilities.mutable_matrix<float>(),
-                                             loss.mutable_data<float>());
-  return op.Record(std::move(loss), {},
-                   [probabilities = std::move(probabilities),
-                    labels = std::move(device_labels)](Tape::GradientSink& sink) {
-                     Tensor dlogits = NewTensor(sink, probabilities.shape());
-                     KernelsOf(sink).softmax_cross_entropy_backward(
-                         sink.context(), probabilities.matrix<float>(), labels.data<int32_t>(),
-                         sink.output_gradient().data<float>(), dlogits.mutable_matrix<float>());
-                     sink.Add(0, std::move(dlogits));
-                   });
+  op.kernels().softmax_cross_entropy_forward(op.context(), op.value(0).matrix<float>(), device_labels.data<int32_t>(),
+                                             probabilities.mutable_matrix<float>(), loss.mutable_data<float>());
+  return op.Record(
+      std::move(loss), {},
+      [probabilities = std::move(probabilities), labels = std::move(device_labels)](Tape::GradientSink& sink) {
+        Tensor dlogits = NewTensor(sink, probabilities.shape());
+        KernelsOf(sink).softmax_cross_entropy_backward(sink.context(), probabilities.matrix<float>(),
+                                                       labels.data<int32_t>(), sink.output_gradient().data<float>(),
+                                                       dlogits.mutable_matrix<float>());
+        sink.Add(0, std::move(dlogits));
+      });
 }
 
 Var SquaredHinge(const Var& logits, const Tensor& labels, HingeReduction reduction) {
   OpRecorder op("squared_hinge", {logits});
   if (!op.ok()) return op.Failed();
   if (std::string error = CheckLabels(logits.shape(), labels); !error.empty()) return op.Fail(error);
-  const int64_t terms = reduction == HingeReduction::kMeanOverBatchAndClasses
-                            ? logits.shape().num_elements()
-                            : logits.shape().dim(0);
+  const int64_t terms =
+      reduction == HingeReduction::kMeanOverBatchAndClasses ? logits.shape().num_elements() : logits.shape().dim(0);
   const float scale = 1.0f / static_cast<float>(terms);
   Tensor loss = op.NewTensor({});
   Tensor device_labels = ToDevice(op.context(), labels);
   op.kernels().squared_hinge_forward(op.context(), op.value(0).matrix<float>(), device_labels.data<int32_t>(), scale,
                                      loss.mutable_data<float>());
   return op.Record(std::move(loss), {},
-                   [scale, logits = op.value(0).Alias(),
-                    labels = std::move(device_labels)](Tape::GradientSink& sink) {
+                   [scale, logits = op.value(0).Alias(), labels = std::move(device_labels)](Tape::GradientSink& sink) {
                      Tensor dlogits = NewTensor(sink, logits.shape());
                      KernelsOf(sink).squared_hinge_backward(
                          sink.context(), logits.matrix<float>(), labels.data<int32_t>(), scale,
@@ -90,17 +84,16 @@ Var MeanSquaredError(const Var& y, const Tensor& target) {
   const float scale = 1.0f / static_cast<float>(count);
   Tensor loss = op.NewTensor({});
   Tensor device_target = ToDevice(op.context(), target);
-  op.kernels().squared_error_forward(op.context(), op.value(0).data<float>(), device_target.data<float>(),
-                                     count, scale, loss.mutable_data<float>());
-  return op.Record(std::move(loss), {},
-                   [scale, count, y = op.value(0).Alias(),
-                    target = std::move(device_target)](Tape::GradientSink& sink) {
-                     Tensor dy = NewTensor(sink, y.shape());
-                     KernelsOf(sink).squared_error_backward(
-                         sink.context(), y.data<float>(), target.data<float>(), count, scale,
-                         sink.output_gradient().data<float>(), dy.mutable_data<float>());
-                     sink.Add(0, std::move(dy));
-                   });
+  op.kernels().squared_error_forward(op.context(), op.value(0).data<float>(), device_target.data<float>(), count, scale,
+                                     loss.mutable_data<float>());
+  return op.Record(
+      std::move(loss), {},
+      [scale, count, y = op.value(0).Alias(), target = std::move(device_target)](Tape::GradientSink& sink) {
+        Tensor dy = NewTensor(sink, y.shape());
+        KernelsOf(sink).squared_error_backward(sink.context(), y.data<float>(), target.data<float>(), count, scale,
+                                               sink.output_gradient().data<float>(), dy.mutable_data<float>());
+        sink.Add(0, std::move(dy));
+      });
 }
 
 }  // namespace bitgrad

@@ -12,8 +12,7 @@ constexpr Tape::GradientArithmetic kGradientArithmetic = {
         },
     .fill =
         [](ExecContext& context, float value, Tensor& y) {
-          KernelsFor(context.device())
-              .fill_f32(context, value, y.mutable_data<float>(), y.num_elements());
+          KernelsFor(context.device()).fill_f32(context, value, y.mutable_data<float>(), y.num_elements());
         },
 };
 
@@ -27,11 +26,9 @@ OpRecorder::OpRecorder(absl::string_view op, absl::Span<const Var> inputs)
   if (tape_ == nullptr) return;  // Nowhere to report: the result is an empty Var.
   for (const Var& input : inputs_) {
     if (!tape_->Check(input, op_)) return;
-    if (const Tensor& value = tape_->nodes()[input.index()].value;
-        value.dtype() != DType::kFloat32) {
+    if (const Tensor& value = tape_->nodes()[input.index()].value; value.dtype() != DType::kFloat32) {
       tape_->ReportError(absl::InvalidArgumentError(absl::StrCat(
-          op_, ": an operand is ", Name(value.dtype()), " ", input.shape().ToString(),
-          "; ops compute in float32")));
+          op_, ": an operand is ", Name(value.dtype()), " ", input.shape().ToString(), "; ops compute in float32")));
       return;
     }
   }
@@ -41,8 +38,8 @@ OpRecorder::OpRecorder(absl::string_view op, absl::Span<const Var> inputs)
 
 Var OpRecorder::Failed() { return tape_ == nullptr ? Var() : tape_->Failed(); }
 
-Var OpRecorder::Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes,
-                       Tape::BackwardFunction backward, std::shared_ptr<const RecomputeFunction> recompute) {
+Var OpRecorder::Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes, Tape::BackwardFunction backward,
+                       std::shared_ptr<const RecomputeFunction> recompute) {
   return tape_->Record({op_, std::move(attributes)}, inputs_, std::move(value), std::move(backward),
                        &kGradientArithmetic, std::move(recompute));
 }

@@ -50,9 +50,7 @@ class OpRecorder {
     return tape_->nodes()[inputs_[input].index()].pending;
   }
   // Whether a gradient will be wanted for the input: if not, backward needs nothing saved for it.
-  bool wants(int input) const {
-    return training() && tape_->nodes()[inputs_[input].index()].requires_gradient;
-  }
+  bool wants(int input) const { return training() && tape_->nodes()[inputs_[input].index()].requires_gradient; }
 
   // Whether Save() keeps less than the value itself.
   bool IsRecomputable(int input) const { return tape_->nodes()[inputs_[input].index()].recompute != nullptr; }
@@ -66,8 +64,8 @@ class OpRecorder {
     return Tensor(shape, dtype, context().allocator());
   }
 
-  Var Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes,
-             Tape::BackwardFunction backward, std::shared_ptr<const RecomputeFunction> recompute = nullptr);
+  Var Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes, Tape::BackwardFunction backward,
+             std::shared_ptr<const RecomputeFunction> recompute = nullptr);
 
   Var RecordPending(const Shape& shape, std::shared_ptr<const PendingValue> pending, Tape::BackwardFunction backward);
 
@@ -84,9 +82,7 @@ inline Tensor NewTensor(Tape::GradientSink& sink, const Shape& shape) {
   return Tensor(shape, DType::kFloat32, sink.context().allocator());
 }
 
-inline const Kernels& KernelsOf(Tape::GradientSink& sink) {
-  return KernelsFor(sink.context().device());
-}
+inline const Kernels& KernelsOf(Tape::GradientSink& sink) { return KernelsFor(sink.context().device()); }
 
 }  // namespace bitgrad
 

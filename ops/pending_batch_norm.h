@@ -1,5 +1,5 @@
-// The output of batch norm in training, pending: made of batch norm's input when somebody reads it, or never, where a binary
-// layer takes its signs. Internal to ops/.
+// The output of batch norm in training, pending: made of batch norm's input when somebody reads it, or never, where a
+// binary layer takes its signs. Internal to ops/.
 
 #ifndef BITGRAD_OPS_PENDING_BATCH_NORM_H_
 #define BITGRAD_OPS_PENDING_BATCH_NORM_H_
@@ -26,13 +26,13 @@ class PendingBatchNorm final : public PendingValue {
   Tensor Compute(ExecContext& context) const override {
     Tensor y(x_.shape(), DType::kFloat32, context.allocator());
     KernelsFor(context.device())
-        .batch_norm_eval(context, x_.matrix<float>(), mean_.data<float>(), inv_std_.data<float>(),
-                         gamma_.data<float>(), beta_.data<float>(), y.mutable_matrix<float>());
+        .batch_norm_eval(context, x_.matrix<float>(), mean_.data<float>(), inv_std_.data<float>(), gamma_.data<float>(),
+                         beta_.data<float>(), y.mutable_matrix<float>());
     return y;
   }
 
-  // The signs of the value and, where window.words is not null, whether it lies in [-1, 1]. As [.., n], or as a bit image:
-  // bits [N, H*W*n] of x [N, H, W, n].
+  // The signs of the value and, where window.words is not null, whether it lies in [-1, 1]. As [.., n], or as a bit
+  // image: bits [N, H*W*n] of x [N, H, W, n].
   void Signs(ExecContext& context, BitMatrixView bits, BitMatrixView window) const;
 
  private:
@@ -43,12 +43,12 @@ inline void PendingBatchNorm::Signs(ExecContext& context, BitMatrixView bits, Bi
   const Kernels& kernels = KernelsFor(context.device());
   const int64_t n = x_.shape().cols();
   if (bits.cols == n) {
-    kernels.batch_norm_signs(context, x_.matrix<float>(), mean_.data<float>(), inv_std_.data<float>(), gamma_.data<float>(),
-                             beta_.data<float>(), bits, window);
+    kernels.batch_norm_signs(context, x_.matrix<float>(), mean_.data<float>(), inv_std_.data<float>(),
+                             gamma_.data<float>(), beta_.data<float>(), bits, window);
     return;
   }
-  // Lines of an image follow each other without gaps where they are whole cache lines; then a line is a row, and the vectors
-  // that meet it stay in the cache. Otherwise a row is an image.
+  // Lines of an image follow each other without gaps where they are whole cache lines; then a line is a row, and the
+  // vectors that meet it stay in the cache. Otherwise a row is an image.
   int64_t cols = bits.cols;
   if (x_.shape().rank() == 4) {
     const int64_t line = x_.shape().dim(2) * n;

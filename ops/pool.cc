@@ -84,14 +84,15 @@ Var MaxPool(const Var& x, const PoolOptions& options) {
       return again;
     });
   }
-  return op.Record(std::move(y), Attributes(geometry),
-                   [geometry, argmax = std::move(argmax)](Tape::GradientSink& sink) {
-                     Tensor dx = NewTensor(sink, InputShape(geometry));
-                     KernelsOf(sink).max_pool_backward(sink.context(), geometry, argmax.data<uint8_t>(),
-                                                       sink.output_gradient().data<float>(), dx.mutable_data<float>());
-                     sink.Add(0, std::move(dx));
-                   },
-                   std::move(recompute));
+  return op.Record(
+      std::move(y), Attributes(geometry),
+      [geometry, argmax = std::move(argmax)](Tape::GradientSink& sink) {
+        Tensor dx = NewTensor(sink, InputShape(geometry));
+        KernelsOf(sink).max_pool_backward(sink.context(), geometry, argmax.data<uint8_t>(),
+                                          sink.output_gradient().data<float>(), dx.mutable_data<float>());
+        sink.Add(0, std::move(dx));
+      },
+      std::move(recompute));
 }
 
 Var AveragePool(const Var& x, const PoolOptions& options) {

@@ -17,8 +17,8 @@ Tensor ComputeStatistic(ExecContext& context, const Quantizer& quantizer, const 
   return statistic;
 }
 
-QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role,
-                                 const Tensor& x, const RngStream& rng, Surrogate* surrogate) {
+QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role, const Tensor& x,
+                                 const RngStream& rng, Surrogate* surrogate) {
   const Kernels& kernels = KernelsFor(context.device());
   const ConstMatrixView<float> matrix = x.matrix<float>();
   QuantizedOperand operand;
@@ -28,8 +28,8 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
     return operand;
   }
   operand.statistic = ComputeStatistic(context, quantizer, x);
-  // A weight's scale is one number for the tensor (rows have scales of their own only in gradients). An activation's decides which
-  // borders a convolution can have, so the host has to know it.
+  // A weight's scale is one number for the tensor (rows have scales of their own only in gradients). An activation's
+  // decides which borders a convolution can have, so the host has to know it.
   operand.scale_on_device =
       context.device() != Device::kCpu && role == QuantizerRole::kWeight && quantizer.scale_is_statistic();
   if (!operand.scale_on_device) {
@@ -112,7 +112,7 @@ bool TakesSigns(const Quantizer& quantizer) {
 }
 
 QuantizedOperand QuantizePending(ExecContext& context, const Quantizer& quantizer, const PendingBatchNorm& x,
-                                    const Shape& shape, Surrogate* surrogate) {
+                                 const Shape& shape, Surrogate* surrogate) {
   QuantizedOperand operand;
   operand.encoding = quantizer.encoding();
   operand.scale = quantizer.scale(0.0f);
@@ -133,8 +133,8 @@ Tensor Surrogate::Apply(ExecContext& context, Tensor dq) const {
   if (!window_.is_null()) {
     kernels.mask_by_bits(context, window_.view(), dq.matrix<float>(), dx.mutable_matrix<float>());
   } else {
-    kernels.quantize_backward(context, quantizer_, x_.matrix<float>(), StatisticData(statistic_),
-                              dq.matrix<float>(), dx.mutable_matrix<float>());
+    kernels.quantize_backward(context, quantizer_, x_.matrix<float>(), StatisticData(statistic_), dq.matrix<float>(),
+                              dx.mutable_matrix<float>());
   }
   return dx;
 }

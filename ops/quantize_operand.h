@@ -32,8 +32,8 @@ struct QuantizedOperand {
   std::shared_ptr<const BitMatrix> bits;
 };
 
-// The scale of a product of codes: what of it the product's kernel is given, and the rest, for afterwards. As codes are integers,
-// or their products rounded once before, it does not matter which.
+// The scale of a product of codes: what of it the product's kernel is given, and the rest, for afterwards. As codes are
+// integers, or their products rounded once before, it does not matter which.
 class ProductScale {
  public:
   explicit ProductScale(const QuantizedOperand& a) : ProductScale(a, QuantizedOperand()) {}
@@ -66,7 +66,7 @@ class Surrogate {
   friend QuantizedOperand QuantizeOperand(ExecContext&, const Quantizer&, QuantizerRole, const Tensor&,
                                           const RngStream&, Surrogate*);
   friend QuantizedOperand QuantizePending(ExecContext&, const Quantizer&, const PendingBatchNorm&, const Shape&,
-                                             Surrogate*);
+                                          Surrogate*);
   Quantizer quantizer_;
   BitMatrix window_;
   Tensor x_;
@@ -74,15 +74,15 @@ class Surrogate {
 };
 
 // Quantizes x, seen as [rows, cols]. With `surrogate` also keeps what backward needs: nothing for a weight whose
-// gradient passes, a mask of bits for a window, x itself (aliased) otherwise. Signs that x carries (Tensor::signs) are used;
-// a training pass leaves those of a weight with it, so that the optimizer keeps them up to date.
-QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role,
-                                 const Tensor& x, const RngStream& rng, Surrogate* surrogate);
+// gradient passes, a mask of bits for a window, x itself (aliased) otherwise. Signs that x carries (Tensor::signs) are
+// used; a training pass leaves those of a weight with it, so that the optimizer keeps them up to date.
+QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role, const Tensor& x,
+                                 const RngStream& rng, Surrogate* surrogate);
 
 // The same for an activation that is batch norm's output and not computed yet, without computing it. REQUIRES:
 // TakesSigns(quantizer).
 QuantizedOperand QuantizePending(ExecContext& context, const Quantizer& quantizer, const PendingBatchNorm& x,
-                                    const Shape& shape, Surrogate* surrogate);
+                                 const Shape& shape, Surrogate* surrogate);
 // Whether all that forward and backward need of an activation are its signs and its window.
 bool TakesSigns(const Quantizer& quantizer);
 

@@ -27,12 +27,10 @@ Var Reshape(const Var& x, Shape shape) {
   }
   const Shape target{absl::MakeConstSpan(dims)};
   if (!target.Validate().ok() || target.num_elements() != count) {
-    return op.Fail("shape ", x.shape().ToString(), " of ", count, " elements does not fit into ",
-                   shape.ToString());
+    return op.Fail("shape ", x.shape().ToString(), " of ", count, " elements does not fit into ", shape.ToString());
   }
-  return op.Record(op.value(0).Alias(target), {}, [from = x.shape()](Tape::GradientSink& sink) {
-    sink.Add(0, sink.output_gradient().Alias(from));
-  });
+  return op.Record(op.value(0).Alias(target), {},
+                   [from = x.shape()](Tape::GradientSink& sink) { sink.Add(0, sink.output_gradient().Alias(from)); });
 }
 
 Var Flatten(const Var& x) {

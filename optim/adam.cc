@@ -13,7 +13,8 @@ class Adam final : public Optimizer {
  public:
   Adam(ExecContext& context, const AdamOptions& options)
       : Optimizer(context, options.common, {kName, {"m", "v"}, /*glorot_power=*/1}),
-        args_{static_cast<float>(options.beta1), static_cast<float>(options.beta2), static_cast<float>(options.epsilon)} {}
+        args_{static_cast<float>(options.beta1), static_cast<float>(options.beta2),
+              static_cast<float>(options.epsilon)} {}
 
   static absl::Status Check(const AdamOptions& options) {
     BITGRAD_RETURN_IF_ERROR(CheckOptions(kName, options.common));
@@ -38,19 +39,16 @@ class Adam final : public Optimizer {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdam(ExecContext& context,
-                                                    const AdamOptions& options) {
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdam(ExecContext& context, const AdamOptions& options) {
   BITGRAD_RETURN_IF_ERROR(Adam::Check(options));
   return std::make_unique<Adam>(context, options);
 }
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdamFrom(ExecContext& context,
-                                                        const OptimizerOptions& common,
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdamFrom(ExecContext& context, const OptimizerOptions& common,
                                                         const Hyperparameters& hyperparameters) {
   AdamOptions options{.common = common};
   BITGRAD_RETURN_IF_ERROR(ReadHyperparameters(
-      kName, hyperparameters,
-      {{"beta1", &options.beta1}, {"beta2", &options.beta2}, {"epsilon", &options.epsilon}}));
+      kName, hyperparameters, {{"beta1", &options.beta1}, {"beta2", &options.beta2}, {"epsilon", &options.epsilon}}));
   return MakeAdam(context, options);
 }
 

@@ -24,12 +24,10 @@ struct AdamOptions {
 
 // InvalidArgument, naming the option, when one is out of its range. The context outlives the
 // optimizer.
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdam(ExecContext& context,
-                                                    const AdamOptions& options);
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdam(ExecContext& context, const AdamOptions& options);
 
 // For the table in optimizers.h: beta1, beta2, epsilon.
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdamFrom(ExecContext& context,
-                                                        const OptimizerOptions& common,
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdamFrom(ExecContext& context, const OptimizerOptions& common,
                                                         const Hyperparameters& hyperparameters);
 
 }  // namespace bitgrad

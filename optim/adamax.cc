@@ -13,7 +13,8 @@ class AdaMax final : public Optimizer {
  public:
   AdaMax(ExecContext& context, const AdaMaxOptions& options)
       : Optimizer(context, options.common, {kName, {"m", "v"}, /*glorot_power=*/1}),
-        args_{static_cast<float>(options.beta1), static_cast<float>(options.beta2), static_cast<float>(options.epsilon)} {}
+        args_{static_cast<float>(options.beta1), static_cast<float>(options.beta2),
+              static_cast<float>(options.epsilon)} {}
 
   static absl::Status Check(const AdaMaxOptions& options) {
     BITGRAD_RETURN_IF_ERROR(CheckOptions(kName, options.common));
@@ -36,19 +37,16 @@ class AdaMax final : public Optimizer {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMax(ExecContext& context,
-                                                      const AdaMaxOptions& options) {
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMax(ExecContext& context, const AdaMaxOptions& options) {
   BITGRAD_RETURN_IF_ERROR(AdaMax::Check(options));
   return std::make_unique<AdaMax>(context, options);
 }
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMaxFrom(ExecContext& context,
-                                                          const OptimizerOptions& common,
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMaxFrom(ExecContext& context, const OptimizerOptions& common,
                                                           const Hyperparameters& hyperparameters) {
   AdaMaxOptions options{.common = common};
   BITGRAD_RETURN_IF_ERROR(ReadHyperparameters(
-      kName, hyperparameters,
-      {{"beta1", &options.beta1}, {"beta2", &options.beta2}, {"epsilon", &options.epsilon}}));
+      kName, hyperparameters, {{"beta1", &options.beta1}, {"beta2", &options.beta2}, {"epsilon", &options.epsilon}}));
   return MakeAdaMax(context, options);
 }
 

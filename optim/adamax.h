@@ -26,12 +26,10 @@ struct AdaMaxOptions {
 
 // InvalidArgument, naming the option, when one is out of its range. The context outlives the
 // optimizer.
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMax(ExecContext& context,
-                                                      const AdaMaxOptions& options);
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMax(ExecContext& context, const AdaMaxOptions& options);
 
 // For the table in optimizers.h: beta1, beta2, epsilon.
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMaxFrom(ExecContext& context,
-                                                          const OptimizerOptions& common,
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMaxFrom(ExecContext& context, const OptimizerOptions& common,
                                                           const Hyperparameters& hyperparameters);
 
 }  // namespace bitgrad

@@ -26,8 +26,7 @@ absl::Status ReadHyperparameters(const char* optimizer, const Hyperparameters& v
       if (name == field.name) target = field.value;
     }
     if (target == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat("optimizer '", optimizer,
-                                                     "' has no hyperparameter '", name,
+      return absl::InvalidArgumentError(absl::StrCat("optimizer '", optimizer, "' has no hyperparameter '", name,
                                                      "'; it has: ", absl::StrJoin(names, ", ")));
     }
     *target = value;

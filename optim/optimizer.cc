@@ -15,29 +15,26 @@
 namespace bitgrad {
 namespace {
 
-bool HasGradient(const Parameter& parameter) {
-  return parameter.trainable && !parameter.gradient.is_null();
-}
+bool HasGradient(const Parameter& parameter) { return parameter.trainable && !parameter.gradient.is_null(); }
 
 absl::Status ParameterError(const Parameter& parameter, const std::string& what) {
   return absl::InvalidArgumentError(absl::StrCat("parameter '", parameter.name, "': ", what));
 }
 
-absl::Status CheckTensor(const Parameter& parameter, const char* role, const Tensor& tensor,
-                         Device device) {
+absl::Status CheckTensor(const Parameter& parameter, const char* role, const Tensor& tensor, Device device) {
   if (tensor.dtype() != DType::kFloat32) {
-    return ParameterError(parameter, absl::StrCat("its ", role, " is ", Name(tensor.dtype()),
-                                                  ", optimizers take float32"));
+    return ParameterError(parameter,
+                          absl::StrCat("its ", role, " is ", Name(tensor.dtype()), ", optimizers take float32"));
   }
   if (tensor.device() != device) {
-    return ParameterError(parameter, absl::StrCat("its ", role, " is on ", Name(tensor.device()),
-                                                  ", the optimizer on ", Name(device)));
+    return ParameterError(
+        parameter, absl::StrCat("its ", role, " is on ", Name(tensor.device()), ", the optimizer on ", Name(device)));
   }
   return absl::OkStatus();
 }
 
-// Where the step writes the signs that the forward pass has left with the weight, for the next one: in the same memory, unless
-// a tape still holds them. Null where there are none.
+// Where the step writes the signs that the forward pass has left with the weight, for the next one: in the same memory,
+// unless a tape still holds them. Null where there are none.
 std::shared_ptr<BitMatrix> TakeSigns(ExecContext& context, const Tensor& value) {
   std::shared_ptr<const BitMatrix> old = value.signs();
   if (old == nullptr) return nullptr;
@@ -124,8 +121,9 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   return context_.status();
 }
 
-// What the op that made a gradient has noted is exact enough to tell that all elements are finite, not to clip by. The others
-// are summed up: squares of floats do not overflow a double, so that a sum that is not finite has such an element.
+// What the op that made a gradient has noted is exact enough to tell that all elements are finite, not to clip by. The
+// others are summed up: squares of floats do not overflow a double, so that a sum that is not finite has such an
+// element.
 void Optimizer::SumSquares(absl::Span<Parameter* const> parameters) {
   const Kernels& kernels = KernelsFor(context_.device());
   double* const squares = report_->squares();
@@ -152,14 +150,16 @@ absl::Status Optimizer::Finish(absl::Span<Parameter* const> parameters, const vo
   if (host.scalars->failed != 0) {
     failed_ = true;
     if (step_count_ == 0) bound_.clear();  // As before the first step.
-    for (const int i : stepped_) parameters[i]->value.set_signs(nullptr);  // Some may have been made anew for this step.
+    for (const int i : stepped_)
+      parameters[i]->value.set_signs(nullptr);  // Some may have been made anew for this step.
     for (size_t k = 0; k < stepped_.size(); ++k) {
       if (std::isfinite(host.squares[k])) continue;
       return absl::OutOfRangeError(absl::StrCat(
           "parameter '", parameters[stepped_[k]]->name, "': its gradient has a NaN or an infinity at step ",
           step_count_ + 1, "; nothing was updated. Try a lower learning rate than ", options_.learning_rate));
     }
-    return absl::OutOfRangeError(absl::StrCat("the loss is not finite at step ", step_count_ + 1, "; nothing was updated"));
+    return absl::OutOfRangeError(
+        absl::StrCat("the loss is not finite at step ", step_count_ + 1, "; nothing was updated"));
   }
   ++step_count_;
   for (Parameter* parameter : parameters) parameter->sign_flips = 0;
@@ -183,16 +183,13 @@ absl::Status Optimizer::CheckParameters(absl::Span<Parameter* const> parameters)
     if (parameter.value.is_null()) return ParameterError(parameter, "it has no value");
     BITGRAD_RETURN_IF_ERROR(CheckTensor(parameter, "value", parameter.value, context_.device()));
     if (!(parameter.clip > 0)) {
-      return ParameterError(parameter,
-                            absl::StrCat("its clip is ", parameter.clip, ", must be positive"));
+      return ParameterError(parameter, absl::StrCat("its clip is ", parameter.clip, ", must be positive"));
     }
     if (parameter.gradient.is_null()) continue;
-    BITGRAD_RETURN_IF_ERROR(
-        CheckTensor(parameter, "gradient", parameter.gradient, context_.device()));
+    BITGRAD_RETURN_IF_ERROR(CheckTensor(parameter, "gradient", parameter.gradient, context_.device()));
     if (parameter.gradient.shape() != parameter.value.shape()) {
-      return ParameterError(
-          parameter, absl::StrCat("its gradient has shape ", parameter.gradient.shape().ToString(),
-                                  ", its value ", parameter.value.shape().ToString()));
+      return ParameterError(parameter, absl::StrCat("its gradient has shape ", parameter.gradient.shape().ToString(),
+                                                    ", its value ", parameter.value.shape().ToString()));
     }
   }
   return absl::OkStatus();
@@ -201,36 +198,31 @@ absl::Status Optimizer::CheckParameters(absl::Span<Parameter* const> parameters)
 absl::Status Optimizer::CheckUnchanged(absl::Span<Parameter* const> parameters) const {
   constexpr char kHint[] = "; make a new optimizer for another set of parameters";
   if (parameters.size() != bound_.size()) {
-    return absl::FailedPreconditionError(absl::StrCat("optimizer '", name(), "' began with ",
-                                                      bound_.size(), " parameters, now there are ",
-                                                      parameters.size(), kHint));
+    return absl::FailedPreconditionError(absl::StrCat("optimizer '", name(), "' began with ", bound_.size(),
+                                                      " parameters, now there are ", parameters.size(), kHint));
   }
   for (size_t i = 0; i < parameters.size(); ++i) {
     const Parameter& parameter = *parameters[i];
     const Bound& bound = bound_[i];
     if (parameter.name != bound.name) {
-      return absl::FailedPreconditionError(absl::StrCat("optimizer '", name(), "': parameter ", i,
-                                                        " was '", bound.name, "', now '",
-                                                        parameter.name, "'", kHint));
+      return absl::FailedPreconditionError(absl::StrCat("optimizer '", name(), "': parameter ", i, " was '", bound.name,
+                                                        "', now '", parameter.name, "'", kHint));
     }
     if (parameter.trainable != bound.trainable) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("parameter '", parameter.name, "' was ", bound.trainable ? "" : "not ",
-                       "trainable when the optimizer '", name(), "' began, now it is",
-                       bound.trainable ? " not" : "", kHint));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "parameter '", parameter.name, "' was ", bound.trainable ? "" : "not ", "trainable when the optimizer '",
+          name(), "' began, now it is", bound.trainable ? " not" : "", kHint));
     }
     if (parameter.trainable && parameter.value.shape() != bound.shape) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("parameter '", parameter.name, "' had shape ", bound.shape.ToString(),
-                       " when the optimizer '", name(), "' began, now ",
-                       parameter.value.shape().ToString(), kHint));
+      return absl::FailedPreconditionError(absl::StrCat("parameter '", parameter.name, "' had shape ",
+                                                        bound.shape.ToString(), " when the optimizer '", name(),
+                                                        "' began, now ", parameter.value.shape().ToString(), kHint));
     }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Optimizer::Bound>> Optimizer::Bind(
-    absl::Span<Parameter* const> parameters) const {
+absl::StatusOr<std::vector<Optimizer::Bound>> Optimizer::Bind(absl::Span<Parameter* const> parameters) const {
   std::set<std::string> names;
   std::vector<Bound> result;
   result.reserve(parameters.size());
@@ -279,8 +271,8 @@ std::vector<NamedTensor> Optimizer::state() const {
   return result;
 }
 
-absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters,
-                                absl::Span<const NamedTensor> state, int64_t step_count) {
+absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters, absl::Span<const NamedTensor> state,
+                                int64_t step_count) {
   if (step_count < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("optimizer '", name(), "': step count ", step_count, " is negative"));
@@ -295,8 +287,7 @@ absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters,
   std::map<std::string, const Tensor*> given;
   for (const NamedTensor& named : state) {
     if (!given.emplace(named.name, named.tensor).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("optimizer state '", named.name, "' is given twice"));
+      return absl::InvalidArgumentError(absl::StrCat("optimizer state '", named.name, "' is given twice"));
     }
   }
   BITGRAD_ASSIGN_OR_RETURN(std::vector<Bound> restored, Bind(parameters));
@@ -314,11 +305,10 @@ absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters,
         const std::string what =
             tensor == nullptr || tensor->is_null()
                 ? "null"
-                : absl::StrCat(Name(tensor->dtype()), " ", tensor->shape().ToString(), " on ",
-                               Name(tensor->device()));
-        return absl::InvalidArgumentError(absl::StrCat("optimizer state '", key, "' is ", what,
-                                                       ", must be float32 ", bound.shape.ToString(),
-                                                       " on cpu", context_.device() == Device::kCpu ? "" : " or cuda"));
+                : absl::StrCat(Name(tensor->dtype()), " ", tensor->shape().ToString(), " on ", Name(tensor->device()));
+        return absl::InvalidArgumentError(absl::StrCat("optimizer state '", key, "' is ", what, ", must be float32 ",
+                                                       bound.shape.ToString(), " on cpu",
+                                                       context_.device() == Device::kCpu ? "" : " or cuda"));
       }
       if (tensor->device() == Device::kCpu) {
         context_.Upload(bound.slots[i].mutable_raw_data(), tensor->raw_data(), tensor->byte_size());
@@ -329,8 +319,8 @@ absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters,
     }
   }
   if (!given.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("optimizer '", name(), "' has no state '",
-                                                   given.begin()->first, "' for this model"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("optimizer '", name(), "' has no state '", given.begin()->first, "' for this model"));
   }
   bound_ = std::move(restored);
   step_count_ = begun_ = step_count;

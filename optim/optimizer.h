@@ -91,10 +91,12 @@ class Optimizer {
   // (models/training/training_step.h):
   //
   //   Begin    on the host: checks what Step() checks but the gradients' values, tells the device learning rate and t
-  //   Enqueue  the device's work, which can be recorded (core/recorded_work.h). Gradients stay, for the caller to drop. A step
-  //            with a gradient that is not finite, or whose `loss` (on the device; null: none) is not, changes nothing, nor
-  //            do those after it until a Begin() that follows a failed Finish()
-  //   Finish   from the report of the step, copied to the host: sign_flips, at_clip and gradient_norm(), or the error; then
+  //   Enqueue  the device's work, which can be recorded (core/recorded_work.h). Gradients stay, for the caller to drop.
+  //   A step
+  //            with a gradient that is not finite, or whose `loss` (on the device; null: none) is not, changes nothing,
+  //            nor do those after it until a Begin() that follows a failed Finish()
+  //   Finish   from the report of the step, copied to the host: sign_flips, at_clip and gradient_norm(), or the error;
+  //   then
   //            the signs kept with the values are dropped, so that no recording of the step may run any more
   //
   // Several steps may begin before the first is finished; each is finished once, in order.
@@ -113,7 +115,8 @@ class Optimizer {
 
   // Steps done: t of the formulas is this plus one, for all parameters alike.
   int64_t step_count() const { return step_count_; }
-  // N of the last step, before clipping; 0 before the first. Without max_gradient_norm to a relative error of about 1e-6.
+  // N of the last step, before clipping; 0 before the first. Without max_gradient_norm to a relative error of about
+  // 1e-6.
   double gradient_norm() const { return gradient_norm_; }
 
   // What a checkpoint must keep beside parameters and step_count(): a tensor per slot and trainable
@@ -121,9 +124,9 @@ class Optimizer {
   // pointers are good until the next Step() or Restore().
   std::vector<NamedTensor> state() const;
 
-  // Continues from a checkpoint, bit for bit: copies `state`, as state() listed it (in any order), from the host or the device.
-  // `parameters` are those that Step() will be given. A state that is missing, of another shape or
-  // type, or that this optimizer does not have is an error that names it; nothing was changed then.
+  // Continues from a checkpoint, bit for bit: copies `state`, as state() listed it (in any order), from the host or the
+  // device. `parameters` are those that Step() will be given. A state that is missing, of another shape or type, or
+  // that this optimizer does not have is an error that names it; nothing was changed then.
   absl::Status Restore(absl::Span<Parameter* const> parameters, absl::Span<const NamedTensor> state,
                        int64_t step_count);
 
@@ -141,7 +144,8 @@ class Optimizer {
 
   // StepScalars::rate of step t = 1, 2, ... The learning rate has been rounded to float.
   virtual double Rate(double learning_rate, int64_t t) const = 0;
-  // Calls the optimizer's kernel. slots[i] of a tensor is state traits.slots[i]. `scalars` and `counts` are the device's.
+  // Calls the optimizer's kernel. slots[i] of a tensor is state traits.slots[i]. `scalars` and `counts` are the
+  // device's.
   virtual void UpdateTensors(ExecContext& context, const Kernels& kernels, const StepScalars* scalars,
                              absl::Span<const StepTensor> tensors, StepCounts* counts) = 0;
 
@@ -170,8 +174,8 @@ class Optimizer {
   std::vector<Bound> bound_;  // empty before the first step
   std::unique_ptr<StepReport> report_;
   std::vector<int> stepped_;  // the parameters of the report, in order: those that had a gradient at the last Enqueue()
-  int64_t begun_ = 0;  // steps begun; step_count_ are finished
-  bool failed_ = false;  // the last step that was finished
+  int64_t begun_ = 0;         // steps begun; step_count_ are finished
+  bool failed_ = false;       // the last step that was finished
 };
 
 }  // namespace bitgrad

@@ -21,8 +21,7 @@ absl::Span<const OptimizerInfo> AllOptimizers() {
   return kOptimizers;
 }
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(ExecContext& context,
-                                                         absl::string_view name,
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(ExecContext& context, absl::string_view name,
                                                          const OptimizerOptions& common,
                                                          const Hyperparameters& hyperparameters) {
   std::vector<std::string> names;
@@ -30,8 +29,7 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(ExecContext& context,
     if (name == info.name) return info.make(context, common, hyperparameters);
     names.push_back(info.name);
   }
-  return absl::NotFoundError(
-      absl::StrCat("no optimizer '", name, "'; there are: ", absl::StrJoin(names, ", ")));
+  return absl::NotFoundError(absl::StrCat("no optimizer '", name, "'; there are: ", absl::StrJoin(names, ", ")));
 }
 
 }  // namespace bitgrad

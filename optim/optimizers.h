@@ -20,8 +20,7 @@ namespace bitgrad {
 
 struct OptimizerInfo {
   const char* name;
-  absl::StatusOr<std::unique_ptr<Optimizer>> (*make)(ExecContext& context,
-                                                     const OptimizerOptions& common,
+  absl::StatusOr<std::unique_ptr<Optimizer>> (*make)(ExecContext& context, const OptimizerOptions& common,
                                                      const Hyperparameters& hyperparameters);
   const char* help;  // one line: what it is and its hyperparameters with their defaults
 };
@@ -30,9 +29,9 @@ absl::Span<const OptimizerInfo> AllOptimizers();
 
 // NotFound for an unknown name, with the names there are; InvalidArgument for options out of range
 // and for hyperparameters that the optimizer does not have. The context outlives the optimizer.
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(
-    ExecContext& context, absl::string_view name, const OptimizerOptions& common,
-    const Hyperparameters& hyperparameters = {});
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(ExecContext& context, absl::string_view name,
+                                                         const OptimizerOptions& common,
+                                                         const Hyperparameters& hyperparameters = {});
 
 }  // namespace bitgrad
 

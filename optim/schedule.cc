@@ -13,8 +13,7 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 
-absl::Status OutOfRange(const ScheduleOptions& options, const char* field, double value,
-                        const char* range) {
+absl::Status OutOfRange(const ScheduleOptions& options, const char* field, double value, const char* range) {
   return absl::InvalidArgumentError(
       absl::StrCat("schedule '", options.name, "': ", field, " is ", value, ", must be ", range));
 }
@@ -27,20 +26,16 @@ bool IsRate(double value) {
 
 absl::Status CheckNothing(const ScheduleOptions&) { return absl::OkStatus(); }
 
-double Constant(const ScheduleOptions& options, const ScheduleTime&) {
-  return options.learning_rate;
-}
+double Constant(const ScheduleOptions& options, const ScheduleTime&) { return options.learning_rate; }
 
 absl::Status CheckExponential(const ScheduleOptions& options) {
   if (IsRate(options.final_learning_rate)) return absl::OkStatus();
-  return OutOfRange(options, "final_learning_rate", options.final_learning_rate,
-                    "a positive finite number");
+  return OutOfRange(options, "final_learning_rate", options.final_learning_rate, "a positive finite number");
 }
 
 double Exponential(const ScheduleOptions& options, const ScheduleTime& time) {
-  return options.learning_rate *
-         std::pow(options.final_learning_rate / options.learning_rate,
-                  static_cast<double>(time.epoch) / static_cast<double>(time.epochs));
+  return options.learning_rate * std::pow(options.final_learning_rate / options.learning_rate,
+                                          static_cast<double>(time.epoch) / static_cast<double>(time.epochs));
 }
 
 absl::Status CheckStep(const ScheduleOptions& options) {
@@ -48,32 +43,27 @@ absl::Status CheckStep(const ScheduleOptions& options) {
     return OutOfRange(options, "step_factor", options.step_factor, "above 0 and at most 1");
   }
   if (options.step_epochs <= 0) {
-    return OutOfRange(options, "step_epochs", static_cast<double>(options.step_epochs),
-                      "at least 1");
+    return OutOfRange(options, "step_epochs", static_cast<double>(options.step_epochs), "at least 1");
   }
   return absl::OkStatus();
 }
 
 double Step(const ScheduleOptions& options, const ScheduleTime& time) {
-  return options.learning_rate *
-         std::pow(options.step_factor, static_cast<double>(time.epoch / options.step_epochs));
+  return options.learning_rate * std::pow(options.step_factor, static_cast<double>(time.epoch / options.step_epochs));
 }
 
 absl::Status CheckCosine(const ScheduleOptions& options) {
   if (options.final_learning_rate == 0 || IsRate(options.final_learning_rate)) {
     return absl::OkStatus();
   }
-  return OutOfRange(options, "final_learning_rate", options.final_learning_rate,
-                    "0 or a positive finite number");
+  return OutOfRange(options, "final_learning_rate", options.final_learning_rate, "0 or a positive finite number");
 }
 
 double Cosine(const ScheduleOptions& options, const ScheduleTime& time) {
-  const double done =
-      (static_cast<double>(time.epoch) + time.fraction) / static_cast<double>(time.epochs);
+  const double done = (static_cast<double>(time.epoch) + time.fraction) / static_cast<double>(time.epochs);
   // cos^2(x / 2) = (1 + cos x) / 2, without the cancellation near the end.
   const double root = std::cos(kPi / 2 * done);
-  return options.final_learning_rate +
-         (options.learning_rate - options.final_learning_rate) * root * root;
+  return options.final_learning_rate + (options.learning_rate - options.final_learning_rate) * root * root;
 }
 
 }  // namespace
@@ -84,8 +74,7 @@ absl::Span<const ScheduleInfo> AllSchedules() {
       {"exponential", Exponential, CheckExponential,
        "by the same factor every epoch, from learning_rate towards final_learning_rate"},
       {"step", Step, CheckStep, "times step_factor every step_epochs epochs"},
-      {"cosine", Cosine, CheckCosine,
-       "half a cosine, step by step, from learning_rate to final_learning_rate"},
+      {"cosine", Cosine, CheckCosine, "half a cosine, step by step, from learning_rate to final_learning_rate"},
   };
   return kSchedules;
 }
@@ -122,13 +111,12 @@ absl::StatusOr<Schedule> MakeSchedule(const ScheduleOptions& options, int64_t ep
     return OutOfRange(options, "learning_rate", options.learning_rate, "a positive finite number");
   }
   if (options.warmup_epochs < 0 || options.warmup_epochs >= epochs) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("schedule '", options.name, "': warmup_epochs is ", options.warmup_epochs,
-                     ", must be at least 0 and less than the ", epochs, " epochs of training"));
+    return absl::InvalidArgumentError(absl::StrCat("schedule '", options.name, "': warmup_epochs is ",
+                                                   options.warmup_epochs, ", must be at least 0 and less than the ",
+                                                   epochs, " epochs of training"));
   }
   if (!(options.warmup_start_factor > 0 && options.warmup_start_factor <= 1)) {
-    return OutOfRange(options, "warmup_start_factor", options.warmup_start_factor,
-                      "above 0 and at most 1");
+    return OutOfRange(options, "warmup_start_factor", options.warmup_start_factor, "above 0 and at most 1");
   }
   BITGRAD_RETURN_IF_ERROR(info->check(options));
   return Schedule(options, epochs, info);

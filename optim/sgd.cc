@@ -17,9 +17,7 @@ class Sgd final : public Optimizer {
  public:
   Sgd(ExecContext& context, const SgdOptions& options)
       : Optimizer(context, options.common,
-                  {kName,
-                   HasMomentum(options) ? std::vector<const char*>{"velocity"}
-                                        : std::vector<const char*>{},
+                  {kName, HasMomentum(options) ? std::vector<const char*>{"velocity"} : std::vector<const char*>{},
                    /*glorot_power=*/2}),
         momentum_(static_cast<float>(options.momentum)),
         nesterov_(options.nesterov) {}
@@ -46,22 +44,19 @@ class Sgd final : public Optimizer {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgd(ExecContext& context,
-                                                   const SgdOptions& options) {
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgd(ExecContext& context, const SgdOptions& options) {
   BITGRAD_RETURN_IF_ERROR(Sgd::Check(options));
   return std::make_unique<Sgd>(context, options);
 }
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgdFrom(ExecContext& context,
-                                                       const OptimizerOptions& common,
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgdFrom(ExecContext& context, const OptimizerOptions& common,
                                                        const Hyperparameters& hyperparameters) {
   SgdOptions options{.common = common};
   double nesterov = 0;
-  BITGRAD_RETURN_IF_ERROR(ReadHyperparameters(
-      kName, hyperparameters, {{"momentum", &options.momentum}, {"nesterov", &nesterov}}));
+  BITGRAD_RETURN_IF_ERROR(
+      ReadHyperparameters(kName, hyperparameters, {{"momentum", &options.momentum}, {"nesterov", &nesterov}}));
   if (nesterov != 0 && nesterov != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("optimizer 'sgd': nesterov is ", nesterov, ", must be 0 or 1"));
+    return absl::InvalidArgumentError(absl::StrCat("optimizer 'sgd': nesterov is ", nesterov, ", must be 0 or 1"));
   }
   options.nesterov = nesterov == 1;
   return MakeSgd(context, options);

@@ -29,8 +29,7 @@ struct SgdOptions {
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgd(ExecContext& context, const SgdOptions& options);
 
 // For the table in optimizers.h: momentum, nesterov (0 or 1).
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgdFrom(ExecContext& context,
-                                                       const OptimizerOptions& common,
+absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgdFrom(ExecContext& context, const OptimizerOptions& common,
                                                        const Hyperparameters& hyperparameters);
 
 }  // namespace bitgrad

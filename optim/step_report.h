@@ -1,5 +1,5 @@
-// StepReport: what an optimizer's step needs and leaves in the memory of the device, in one block, so that the host reads all of it
-// at once.
+// StepReport: what an optimizer's step needs and leaves in the memory of the device, in one block, so that the host
+// reads all of it at once.
 
 #ifndef BITGRAD_OPTIM_STEP_REPORT_H_
 #define BITGRAD_OPTIM_STEP_REPORT_H_
@@ -38,7 +38,8 @@ class StepReport {
   Host Read(const void* copy) const {
     const char* const bytes = static_cast<const char*>(copy);
     const auto* const squares = reinterpret_cast<const double*>(bytes + kHeader);
-    return {reinterpret_cast<const StepScalars*>(bytes), squares, reinterpret_cast<const StepCounts*>(squares + parameters_)};
+    return {reinterpret_cast<const StepScalars*>(bytes), squares,
+            reinterpret_cast<const StepCounts*>(squares + parameters_)};
   }
 
  private:

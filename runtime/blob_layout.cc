@@ -16,43 +16,31 @@ static_assert(std::numeric_limits<float>::is_iec559 && sizeof(float) == 4);
 using packed::Blob;
 
 bool IsCodes(Blob::Kind kind) {
-  return kind == Blob::BINARY || kind == Blob::TERNARY || kind == Blob::SYMMETRIC ||
-         kind == Blob::UNSIGNED;
+  return kind == Blob::BINARY || kind == Blob::TERNARY || kind == Blob::SYMMETRIC || kind == Blob::UNSIGNED;
 }
 
 int PlaneCount(const Blob& blob) {
   switch (blob.kind()) {
     case Blob::FLAGS:
-    case Blob::BINARY:
-      return 1;
-    case Blob::TERNARY:
-      return 2;
+    case Blob::BINARY: return 1;
+    case Blob::TERNARY: return 2;
     case Blob::SYMMETRIC:
-    case Blob::UNSIGNED:
-      return blob.bits();
-    default:
-      return 0;
+    case Blob::UNSIGNED: return blob.bits();
+    default: return 0;
   }
 }
 
 Encoding EncodingOf(const Blob& blob) {
   switch (blob.kind()) {
-    case Blob::BINARY:
-      return {EncodingKind::kBinary, 1};
-    case Blob::TERNARY:
-      return {EncodingKind::kTernary, 2};
-    case Blob::SYMMETRIC:
-      return {EncodingKind::kSymmetric, blob.bits()};
-    case Blob::UNSIGNED:
-      return {EncodingKind::kUnsigned, blob.bits()};
-    default:
-      return {EncodingKind::kFloat, 32};
+    case Blob::BINARY: return {EncodingKind::kBinary, 1};
+    case Blob::TERNARY: return {EncodingKind::kTernary, 2};
+    case Blob::SYMMETRIC: return {EncodingKind::kSymmetric, blob.bits()};
+    case Blob::UNSIGNED: return {EncodingKind::kUnsigned, blob.bits()};
+    default: return {EncodingKind::kFloat, 32};
   }
 }
 
-int64_t CodeOf(const Encoding& encoding, int64_t c) {
-  return encoding.least_code() + encoding.code_step() * c;
-}
+int64_t CodeOf(const Encoding& encoding, int64_t c) { return encoding.least_code() + encoding.code_step() * c; }
 
 int64_t PlaneBitsOf(const Encoding& encoding, int64_t code) {
   return (code - encoding.least_code()) / encoding.code_step();
@@ -62,8 +50,8 @@ ConstBitMatrixView PlaneOf(const Blob& blob, const uint8_t* bytes, int plane) {
   const Shape shape = ShapeOf(blob);
   const int64_t rows = shape.rows();
   const int64_t cols = shape.cols();
-  return {reinterpret_cast<const uint64_t*>(bytes + plane * BitMatrix::BytesFor(rows, cols)), rows,
-          cols, BitMatrix::WordsPerRow(cols)};
+  return {reinterpret_cast<const uint64_t*>(bytes + plane * BitMatrix::BytesFor(rows, cols)), rows, cols,
+          BitMatrix::WordsPerRow(cols)};
 }
 
 absl::Status CheckBlobDescriptor(const Blob& blob) {
@@ -71,13 +59,12 @@ absl::Status CheckBlobDescriptor(const Blob& blob) {
   // from overflow.
   constexpr int64_t kMaxExtent = int64_t{1} << 31;
   if (!Blob::Kind_IsValid(blob.kind()) || blob.kind() == Blob::UNSPECIFIED) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("kind ", static_cast<int>(blob.kind()), " is unknown"));
+    return absl::InvalidArgumentError(absl::StrCat("kind ", static_cast<int>(blob.kind()), " is unknown"));
   }
   const bool has_bits = blob.kind() == Blob::SYMMETRIC || blob.kind() == Blob::UNSIGNED;
   if (has_bits ? blob.bits() < 1 || blob.bits() > 8 : blob.bits() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("bits ", blob.bits(), " does not go with kind ",
-                                                   Blob::Kind_Name(blob.kind())));
+    return absl::InvalidArgumentError(
+        absl::StrCat("bits ", blob.bits(), " does not go with kind ", Blob::Kind_Name(blob.kind())));
   }
   const int rank = blob.shape_size();
   const bool rank_fits = IsCodes(blob.kind())           ? rank == 2
@@ -90,18 +77,16 @@ absl::Status CheckBlobDescriptor(const Blob& blob) {
   const Shape shape = ShapeOf(blob);
   for (const int64_t extent : shape.dims()) {
     if (extent < 1 || extent >= kMaxExtent) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("extent ", extent, " of its shape is not in [1, 2^31)"));
+      return absl::InvalidArgumentError(absl::StrCat("extent ", extent, " of its shape is not in [1, 2^31)"));
     }
   }
   BITGRAD_RETURN_IF_ERROR(shape.Validate());
   const int planes = PlaneCount(blob);
-  const int64_t expected =
-      planes > 0 ? planes * static_cast<int64_t>(BitMatrix::BytesFor(shape.rows(), shape.cols()))
-                 : shape.num_elements() * 4;
+  const int64_t expected = planes > 0 ? planes * static_cast<int64_t>(BitMatrix::BytesFor(shape.rows(), shape.cols()))
+                                      : shape.num_elements() * 4;
   if (blob.byte_size() != expected) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "byte_size is ", blob.byte_size(), ", its shape ", shape.ToString(), " takes ", expected));
+    return absl::InvalidArgumentError(
+        absl::StrCat("byte_size is ", blob.byte_size(), ", its shape ", shape.ToString(), " takes ", expected));
   }
   return absl::OkStatus();
 }
@@ -119,8 +104,7 @@ absl::Status CheckBlobBytes(const Blob& blob, absl::Span<const uint8_t> bytes) {
       uint64_t padding = full < plane.stride ? row[full] & ~used : 0;
       for (int64_t w = full + 1; w < plane.stride; ++w) padding |= row[w];
       if (padding != 0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("the padding bits of row ", i, " are not zero"));
+        return absl::InvalidArgumentError(absl::StrCat("the padding bits of row ", i, " are not zero"));
       }
     }
   }

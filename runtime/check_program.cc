@@ -23,19 +23,16 @@ absl::Status Error(const Args&... args) {
 }
 
 absl::StatusOr<Shape> CheckExampleShape(absl::Span<const int64_t> dims) {
-  if (dims.empty() || dims.size() > 8)
-    return Error("shape has ", dims.size(), " dimensions, not 1 to 8");
+  if (dims.empty() || dims.size() > 8) return Error("shape has ", dims.size(), " dimensions, not 1 to 8");
   const Shape shape(dims);
   for (const int64_t extent : dims) {
     if (extent < 1 || extent > kMaxFeatures) {
-      return Error("shape ", shape.ToString(), " has an extent that is not in [1, ", kMaxFeatures,
-                   "]");
+      return Error("shape ", shape.ToString(), " has an extent that is not in [1, ", kMaxFeatures, "]");
     }
   }
   BITGRAD_RETURN_IF_ERROR(shape.Validate());
   if (shape.num_elements() > kMaxFeatures) {
-    return Error("shape ", shape.ToString(), " has more than ", kMaxFeatures,
-                 " elements per example");
+    return Error("shape ", shape.ToString(), " has more than ", kMaxFeatures, " elements per example");
   }
   return shape;
 }
@@ -63,8 +60,7 @@ absl::Span<const int64_t> Dims(const Repeated& field) {
 // checked.
 class Checker {
  public:
-  explicit Checker(const Header& header)
-      : header_(header), blob_is_used_(static_cast<size_t>(header.blobs_size())) {}
+  explicit Checker(const Header& header) : header_(header), blob_is_used_(static_cast<size_t>(header.blobs_size())) {}
 
   absl::StatusOr<CheckedProgram> Run();
 
@@ -80,8 +76,8 @@ class Checker {
   absl::StatusOr<PackedValue> CheckConcat();
   absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
 
-  // What linear and conv2d have in common: the operand, its quantizer and the weight, of which the shape is returned; and what
-  // becomes of the sums. `threshold` is null where there is none.
+  // What linear and conv2d have in common: the operand, its quantizer and the weight, of which the shape is returned;
+  // and what becomes of the sums. `threshold` is null where there is none.
   absl::StatusOr<Shape> CheckProduct(const std::string& kind, const std::string& input_quantizer, int weight_id);
   absl::Status CheckOutput(const std::string& kind, int weight_id, float scale, const packed::Threshold* threshold);
 
@@ -111,9 +107,8 @@ absl::StatusOr<const Blob*> Checker::UseBlob(const char* field, int id) {
 absl::Status Checker::UseBlob(const char* field, int id, Blob::Kind kind, const Shape& shape) {
   BITGRAD_ASSIGN_OR_RETURN(const Blob* blob, UseBlob(field, id));
   if (blob->kind() != kind || ShapeOf(*blob) != shape) {
-    return Error(field, ": blob ", id, " (", blob->name(), ") is ", Blob::Kind_Name(blob->kind()),
-                 " ", ShapeOf(*blob).ToString(), ", not ", Blob::Kind_Name(kind), " ",
-                 shape.ToString());
+    return Error(field, ": blob ", id, " (", blob->name(), ") is ", Blob::Kind_Name(blob->kind()), " ",
+                 ShapeOf(*blob).ToString(), ", not ", Blob::Kind_Name(kind), " ", shape.ToString());
   }
   return absl::OkStatus();
 }
@@ -126,7 +121,8 @@ absl::Status Checker::CheckOperands(const Instruction& instruction) {
     }
     const PackedValue& value = program_.values[id];
     if (value.is_bits && !ReadsBits(instruction, value)) {
-      return Error("operands: value ", id, " is bits, which only linear, conv2d, max_pool and reshape can read, and a linear "
+      return Error("operands: value ", id,
+                   " is bits, which only linear, conv2d, max_pool and reshape can read, and a linear "
                    "no images");
     }
   }
@@ -149,7 +145,8 @@ absl::Status Checker::CheckQuantizer(const std::string& field, const std::string
   return absl::OkStatus();
 }
 
-absl::StatusOr<Shape> Checker::CheckProduct(const std::string& kind, const std::string& input_quantizer, int weight_id) {
+absl::StatusOr<Shape> Checker::CheckProduct(const std::string& kind, const std::string& input_quantizer,
+                                            int weight_id) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   BITGRAD_RETURN_IF_ERROR(CheckQuantizer(kind + ".input_quantizer", input_quantizer));
   if (operand(0).is_bits && quantizer_.encoding().kind != EncodingKind::kBinary) {
@@ -164,7 +161,8 @@ absl::StatusOr<Shape> Checker::CheckProduct(const std::string& kind, const std::
   return shape;
 }
 
-absl::Status Checker::CheckOutput(const std::string& kind, int weight_id, float scale, const packed::Threshold* threshold) {
+absl::Status Checker::CheckOutput(const std::string& kind, int weight_id, float scale,
+                                  const packed::Threshold* threshold) {
   if (!std::isfinite(scale)) return Error(kind, ".scale is not finite");
   if (threshold == nullptr) return absl::OkStatus();
   const Blob& weight = header_.blobs(weight_id);
@@ -201,8 +199,8 @@ absl::StatusOr<PackedValue> Checker::CheckConv2d(const packed::Conv2d& conv) {
     return Error("conv2d.padding: ", packed::Conv2d::Padding_Name(conv.padding()), " is no value of '",
                  conv.input_quantizer(), "'");
   }
-  BITGRAD_ASSIGN_OR_RETURN(
-      const Shape y, CheckExampleShape({geometry.out_height(), geometry.out_width(), geometry.filters}));
+  BITGRAD_ASSIGN_OR_RETURN(const Shape y,
+                           CheckExampleShape({geometry.out_height(), geometry.out_width(), geometry.filters}));
   const packed::Threshold* threshold = conv.has_threshold() ? &conv.threshold() : nullptr;
   BITGRAD_RETURN_IF_ERROR(CheckOutput("conv2d", conv.weight(), conv.scale(), threshold));
   return PackedValue{.example = y, .is_bits = threshold != nullptr, .rows_are_examples = threshold != nullptr};
@@ -213,8 +211,8 @@ absl::StatusOr<PackedValue> Checker::CheckPool(const char* kind, const packed::P
   const PackedValue& x = operand(0);
   absl::StatusOr<PoolGeometry> geometry = GeometryOf(pool, x.example);
   if (!geometry.ok()) return Error(kind, ": ", geometry.status().message());
-  BITGRAD_ASSIGN_OR_RETURN(
-      const Shape y, CheckExampleShape({geometry->out_height(), geometry->out_width(), geometry->channels}));
+  BITGRAD_ASSIGN_OR_RETURN(const Shape y,
+                           CheckExampleShape({geometry->out_height(), geometry->out_width(), geometry->channels}));
   if (pool.has_flips()) {
     if (!x.is_bits) return Error(kind, ".flips: the operand is no bits");
     BITGRAD_RETURN_IF_ERROR(UseBlob("max_pool.flips", pool.flips(), Blob::FLAGS, {geometry->channels}));
@@ -227,8 +225,7 @@ absl::StatusOr<PackedValue> Checker::CheckBatchNorm(const packed::BatchNorm& bat
   const PackedValue& x = operand(0);
   const Shape features({x.example.cols()});
   BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.mean", batch_norm.mean(), Blob::FLOAT32, features));
-  BITGRAD_RETURN_IF_ERROR(
-      UseBlob("batch_norm.inv_std", batch_norm.inv_std(), Blob::FLOAT32, features));
+  BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.inv_std", batch_norm.inv_std(), Blob::FLOAT32, features));
   BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.gamma", batch_norm.gamma(), Blob::FLOAT32, features));
   BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.beta", batch_norm.beta(), Blob::FLOAT32, features));
   return x;
@@ -251,8 +248,7 @@ absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
   const PackedValue& a = operand(0);
   if (!binary.has_constant()) {
     if (a.example != operand(1).example) {
-      return Error("operands: shapes ", a.example.ToString(), " and ",
-                   operand(1).example.ToString(), " differ");
+      return Error("operands: shapes ", a.example.ToString(), " and ", operand(1).example.ToString(), " differ");
     }
     return a;
   }
@@ -271,14 +267,12 @@ absl::StatusOr<PackedValue> Checker::CheckConcat() {
   int64_t cols = 0;
   for (size_t i = 0; i < operands_.size(); ++i) {
     const Shape& shape = operand(static_cast<int>(i)).example;
-    if (shape.rank() != first.rank() ||
-        shape.dims().first(shape.rank() - 1) != first.dims().first(first.rank() - 1)) {
+    if (shape.rank() != first.rank() || shape.dims().first(shape.rank() - 1) != first.dims().first(first.rank() - 1)) {
       return Error("operands: shapes ", first.ToString(), " and ", shape.ToString(),
                    " differ before the last dimension");
     }
     cols += shape.cols();
-    if (cols > kMaxFeatures)
-      return Error("operands: together more than ", kMaxFeatures, " columns");
+    if (cols > kMaxFeatures) return Error("operands: together more than ", kMaxFeatures, " columns");
   }
   std::vector<int64_t> dims(first.dims().begin(), first.dims().end());
   dims.back() = cols;
@@ -291,8 +285,7 @@ absl::StatusOr<PackedValue> Checker::CheckReshape(const packed::Reshape& reshape
   absl::StatusOr<Shape> shape = CheckExampleShape(Dims(reshape.shape()));
   if (!shape.ok()) return Error("reshape.shape: ", shape.status().message());
   if (shape->num_elements() != operand(0).features()) {
-    return Error("reshape.shape: ", shape->ToString(), " has not the elements of ",
-                 operand(0).example.ToString());
+    return Error("reshape.shape: ", shape->ToString(), " has not the elements of ", operand(0).example.ToString());
   }
   const PackedValue& x = operand(0);
   return PackedValue{.example = *std::move(shape), .is_bits = x.is_bits, .rows_are_examples = x.is_bits};
@@ -302,31 +295,20 @@ absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruc
   quantizer_ = Quantizer();
   BITGRAD_RETURN_IF_ERROR(CheckOperands(instruction));
   switch (instruction.kind_case()) {
-    case Instruction::kLinear:
-      return CheckLinear(instruction.linear());
-    case Instruction::kConv2D:
-      return CheckConv2d(instruction.conv2d());
-    case Instruction::kMaxPool:
-      return CheckPool("max_pool", instruction.max_pool());
-    case Instruction::kAveragePool:
-      return CheckPool("average_pool", instruction.average_pool());
-    case Instruction::kBatchNorm:
-      return CheckBatchNorm(instruction.batch_norm());
-    case Instruction::kUnary:
-      return CheckUnary(instruction.unary());
-    case Instruction::kBinary:
-      return CheckBinary(instruction.binary());
+    case Instruction::kLinear: return CheckLinear(instruction.linear());
+    case Instruction::kConv2D: return CheckConv2d(instruction.conv2d());
+    case Instruction::kMaxPool: return CheckPool("max_pool", instruction.max_pool());
+    case Instruction::kAveragePool: return CheckPool("average_pool", instruction.average_pool());
+    case Instruction::kBatchNorm: return CheckBatchNorm(instruction.batch_norm());
+    case Instruction::kUnary: return CheckUnary(instruction.unary());
+    case Instruction::kBinary: return CheckBinary(instruction.binary());
     case Instruction::kQuantize:
       BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
-      BITGRAD_RETURN_IF_ERROR(
-          CheckQuantizer("quantize.quantizer", instruction.quantize().quantizer()));
+      BITGRAD_RETURN_IF_ERROR(CheckQuantizer("quantize.quantizer", instruction.quantize().quantizer()));
       return operand(0);
-    case Instruction::kConcat:
-      return CheckConcat();
-    case Instruction::kReshape:
-      return CheckReshape(instruction.reshape());
-    case Instruction::KIND_NOT_SET:
-      break;
+    case Instruction::kConcat: return CheckConcat();
+    case Instruction::kReshape: return CheckReshape(instruction.reshape());
+    case Instruction::KIND_NOT_SET: break;
   }
   return Error("its kind is unknown");
 }
@@ -338,8 +320,8 @@ absl::Status Checker::CheckHead() {
   if (header_.input().has_pixels()) {
     const packed::PixelMapping& pixels = header_.input().pixels();
     // The smallest and the largest pixel bound the rest.
-    if (!std::isfinite(pixels.multiplier()) || !std::isfinite(pixels.offset()) ||
-        !std::isfinite(pixels.divisor()) || !std::isfinite(pixels.offset() / pixels.divisor()) ||
+    if (!std::isfinite(pixels.multiplier()) || !std::isfinite(pixels.offset()) || !std::isfinite(pixels.divisor()) ||
+        !std::isfinite(pixels.offset() / pixels.divisor()) ||
         !std::isfinite((pixels.multiplier() * 255.0f + pixels.offset()) / pixels.divisor())) {
       return Error("input.pixels: the value of a pixel is not finite");
     }
@@ -349,8 +331,7 @@ absl::Status Checker::CheckHead() {
   if (header_.instructions_size() == 0) return Error("instructions: there are none");
   for (int i = 0; i < header_.blobs_size(); ++i) {
     const absl::Status status = CheckBlobDescriptor(header_.blobs(i));
-    if (!status.ok())
-      return Error("blob ", i, " (", header_.blobs(i).name(), "): ", status.message());
+    if (!status.ok()) return Error("blob ", i, " (", header_.blobs(i).name(), "): ", status.message());
   }
   return absl::OkStatus();
 }
@@ -364,8 +345,7 @@ absl::StatusOr<CheckedProgram> Checker::Run() {
     if (value.ok()) {
       example_bytes += value->features() * 4;
       if (example_bytes > kMaxExampleBytes) {
-        value =
-            Error("its value brings the memory of one example over ", kMaxExampleBytes, " bytes");
+        value = Error("its value brings the memory of one example over ", kMaxExampleBytes, " bytes");
       }
     }
     if (!value.ok()) {
@@ -375,14 +355,11 @@ absl::StatusOr<CheckedProgram> Checker::Run() {
     program_.quantizers.push_back(quantizer_);
   }
   for (int i = 0; i < header_.blobs_size(); ++i) {
-    if (!blob_is_used_[i])
-      return Error("blob ", i, " (", header_.blobs(i).name(), ") is used by no instruction");
+    if (!blob_is_used_[i]) return Error("blob ", i, " (", header_.blobs(i).name(), ") is used by no instruction");
   }
   const int64_t features = program_.values.back().features();
-  if (header_.class_count() < 0 ||
-      (header_.class_count() > 0 && header_.class_count() != features)) {
-    return Error("class_count is ", header_.class_count(), ", the last value has ", features,
-                 " features");
+  if (header_.class_count() < 0 || (header_.class_count() > 0 && header_.class_count() != features)) {
+    return Error("class_count is ", header_.class_count(), ", the last value has ", features, " features");
   }
   return std::move(program_);
 }

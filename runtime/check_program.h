@@ -26,8 +26,9 @@ inline constexpr int64_t kMaxExampleBytes = int64_t{256} << 20;
 
 // What the checker found out about a value.
 struct PackedValue {
-  Shape example;         // without the batch
-  bool is_bits = false;  // {-1, +1} as packed bits, of a linear or conv2d with a threshold, or a max_pool of such; else float
+  Shape example;  // without the batch
+  bool is_bits =
+      false;  // {-1, +1} as packed bits, of a linear or conv2d with a threshold, or a max_pool of such; else float
   // Bits: whether a row holds an example (of conv2d and max_pool), not what lies along the last dimension (of linear).
   bool rows_are_examples = false;
   int64_t features() const { return example.num_elements(); }

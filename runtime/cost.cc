@@ -15,10 +15,8 @@ namespace {
 using packed::Instruction;
 
 std::string NameOf(const Encoding& encoding) {
-  const bool has_bits =
-      encoding.kind == EncodingKind::kSymmetric || encoding.kind == EncodingKind::kUnsigned;
-  return has_bits ? absl::StrCat(Name(encoding.kind), "(", encoding.bits, ")")
-                  : std::string(Name(encoding.kind));
+  const bool has_bits = encoding.kind == EncodingKind::kSymmetric || encoding.kind == EncodingKind::kUnsigned;
+  return has_bits ? absl::StrCat(Name(encoding.kind), "(", encoding.bits, ")") : std::string(Name(encoding.kind));
 }
 
 // Bytes of a [rows, cols] matrix of bits: rows of whole 64-byte lines.
@@ -31,8 +29,7 @@ class CostCounter {
   ModelCost Run() {
     ModelCost cost;
     for (int i = 0; i < model_.header().instructions_size(); ++i) cost.layers.push_back(Layer(i));
-    cost.head_bytes =
-        AlignUp(kPreambleBytes + static_cast<int64_t>(model_.header().ByteSizeLong()));
+    cost.head_bytes = AlignUp(kPreambleBytes + static_cast<int64_t>(model_.header().ByteSizeLong()));
     cost.predicted_bytes = cost.head_bytes;
     for (const LayerCost& layer : cost.layers) cost.predicted_bytes += layer.bytes;
     return cost;
@@ -61,9 +58,7 @@ class CostCounter {
           cost.bytes += BitBytes(1, value.example.cols());
         }
         break;
-      case Instruction::kAveragePool:
-        cost.op = "average_pool";
-        break;
+      case Instruction::kAveragePool: cost.op = "average_pool"; break;
       case Instruction::kBatchNorm: {
         cost.op = "batch_norm";
         const packed::BatchNorm& b = instruction.batch_norm();
@@ -72,9 +67,7 @@ class CostCounter {
         }
         break;
       }
-      case Instruction::kUnary:
-        cost.op = "unary";
-        break;
+      case Instruction::kUnary: cost.op = "unary"; break;
       case Instruction::kBinary:
         cost.op = "binary";
         if (instruction.binary().has_constant()) {
@@ -82,17 +75,10 @@ class CostCounter {
           AddFloats(constant, ShapeOf(model_.blob(constant)).num_elements(), cost);
         }
         break;
-      case Instruction::kQuantize:
-        cost.op = absl::StrCat("quantize ", instruction.quantize().quantizer());
-        break;
-      case Instruction::kConcat:
-        cost.op = "concat";
-        break;
-      case Instruction::kReshape:
-        cost.op = "reshape";
-        break;
-      case Instruction::KIND_NOT_SET:
-        break;
+      case Instruction::kQuantize: cost.op = absl::StrCat("quantize ", instruction.quantize().quantizer()); break;
+      case Instruction::kConcat: cost.op = "concat"; break;
+      case Instruction::kReshape: cost.op = "reshape"; break;
+      case Instruction::KIND_NOT_SET: break;
     }
     return cost;
   }
@@ -109,18 +95,10 @@ class CostCounter {
     cost.kernel = choice.description;
     const int64_t macs = y.num_elements() * in;
     switch (choice.kernel) {
-      case DotKernel::kXnorPopcount:
-        cost.bit_macs = macs;
-        break;
-      case DotKernel::kBitPlanes:
-        cost.bit_macs = macs * x.bits * w.bits;
-        break;
-      case DotKernel::kInt8:
-        cost.integer_macs = macs;
-        break;
-      case DotKernel::kFloatGemm:
-        cost.float_macs = macs;
-        break;
+      case DotKernel::kXnorPopcount: cost.bit_macs = macs; break;
+      case DotKernel::kBitPlanes: cost.bit_macs = macs * x.bits * w.bits; break;
+      case DotKernel::kInt8: cost.integer_macs = macs; break;
+      case DotKernel::kFloatGemm: cost.float_macs = macs; break;
     }
     AddWeights(linear, out, in, w, cost);
   }
@@ -135,15 +113,9 @@ class CostCounter {
     const ConvChoice choice = ChooseConvKernel(model_, i);
     cost.kernel = choice.description;
     switch (choice.kernel) {
-      case ConvKernel::kXnorPopcount:
-        cost.bit_macs = choice.geometry.macs();
-        break;
-      case ConvKernel::kCodes:
-        cost.integer_macs = choice.geometry.macs();
-        break;
-      case ConvKernel::kFloat:
-        cost.float_macs = choice.geometry.macs();
-        break;
+      case ConvKernel::kXnorPopcount: cost.bit_macs = choice.geometry.macs(); break;
+      case ConvKernel::kCodes: cost.integer_macs = choice.geometry.macs(); break;
+      case ConvKernel::kFloat: cost.float_macs = choice.geometry.macs(); break;
     }
     AddWeights(conv, choice.geometry.filters, choice.geometry.patch_size(), w, cost);
   }

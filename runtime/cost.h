@@ -19,10 +19,10 @@ namespace bitgrad {
 
 struct LayerCost {
   std::string layer;
-  std::string op;       // "linear", "linear + threshold", "batch_norm", ...
-  Shape example;        // of its value
-  std::string input;    // encoding of what a linear multiplies, "symmetric(8)"; empty for others
-  std::string weights;  // encoding of the weights; empty where there are none
+  std::string op;           // "linear", "linear + threshold", "batch_norm", ...
+  Shape example;            // of its value
+  std::string input;        // encoding of what a linear multiplies, "symmetric(8)"; empty for others
+  std::string weights;      // encoding of the weights; empty where there are none
   int64_t weight_bits = 0;  // per weight, without padding; 0 where there are none
   int64_t parameters = 0;
   int64_t bytes = 0;  // in the file, padding included

@@ -12,8 +12,7 @@ constexpr int kColumns = 12;
 using Row = std::array<std::string, kColumns>;
 
 // Layer, op, shape, input, weights and kernel are text, the rest numbers.
-constexpr bool kIsNumber[kColumns] = {false, false, false, false, false, true,
-                                      true,  true,  true,  true,  true,  false};
+constexpr bool kIsNumber[kColumns] = {false, false, false, false, false, true, true, true, true, true, true, false};
 
 std::string Count(int64_t value) { return value == 0 ? "-" : absl::StrCat(value); }
 std::string Text(const std::string& value) { return value.empty() ? "-" : value; }
@@ -28,8 +27,8 @@ Row RowOf(const LayerCost& layer) {
 }  // namespace
 
 std::string CostTable(const PackedModel& model, const ModelCost& cost) {
-  std::vector<Row> rows = {{"layer", "op", "value", "input", "weights", "bits", "parameters",
-                            "bytes", "bit MACs", "integer MACs", "float MACs", "kernel"}};
+  std::vector<Row> rows = {{"layer", "op", "value", "input", "weights", "bits", "parameters", "bytes", "bit MACs",
+                            "integer MACs", "float MACs", "kernel"}};
   LayerCost total{.layer = "total", .example = model.result().example};
   for (const LayerCost& layer : cost.layers) {
     rows.push_back(RowOf(layer));

@@ -11,16 +11,16 @@ using packed::Instruction;
 void RunBatchNorm(const Instruction& instruction, int result, Frame& frame) {
   const packed::BatchNorm& batch_norm = instruction.batch_norm();
   const ModelBlobs& blobs = frame.blobs();
-  frame.kernels().batch_norm_eval(frame.context(), frame.floats(instruction.operands(0)), blobs.floats(batch_norm.mean()),
-                                  blobs.floats(batch_norm.inv_std()), blobs.floats(batch_norm.gamma()),
-                                  blobs.floats(batch_norm.beta()), frame.NewFloats(result));
+  frame.kernels().batch_norm_eval(frame.context(), frame.floats(instruction.operands(0)),
+                                  blobs.floats(batch_norm.mean()), blobs.floats(batch_norm.inv_std()),
+                                  blobs.floats(batch_norm.gamma()), blobs.floats(batch_norm.beta()),
+                                  frame.NewFloats(result));
 }
 
 void RunUnary(const Instruction& instruction, int result, Frame& frame) {
   const ConstMatrixView<float> x = frame.floats(instruction.operands(0));
   frame.kernels().unary_forward(frame.context(), static_cast<Unary>(instruction.unary().op()),
-                                instruction.unary().parameter(), x.data,
-                                frame.NewFloats(result).data, x.size());
+                                instruction.unary().parameter(), x.data, frame.NewFloats(result).data, x.size());
 }
 
 void RunBinary(const PackedModel& model, const Instruction& instruction, int result, Frame& frame) {
@@ -29,8 +29,7 @@ void RunBinary(const PackedModel& model, const Instruction& instruction, int res
   const ConstMatrixView<float> a = frame.floats(instruction.operands(0));
   const MatrixView<float> y = frame.NewFloats(result);
   if (!binary.has_constant()) {
-    frame.kernels().binary_forward(frame.context(), op, a, frame.floats(instruction.operands(1)),
-                                   y);
+    frame.kernels().binary_forward(frame.context(), op, a, frame.floats(instruction.operands(1)), y);
     return;
   }
   // What the constant is the same for is one row here: an example, or a position in it.
@@ -56,27 +55,20 @@ void RunElementwiseStep(const PackedModel& model, int i, Frame& frame) {
   const Instruction& instruction = model.header().instructions(i);
   const int result = i + 1;
   switch (instruction.kind_case()) {
-    case Instruction::kBatchNorm:
-      return RunBatchNorm(instruction, result, frame);
-    case Instruction::kUnary:
-      return RunUnary(instruction, result, frame);
-    case Instruction::kBinary:
-      return RunBinary(model, instruction, result, frame);
+    case Instruction::kBatchNorm: return RunBatchNorm(instruction, result, frame);
+    case Instruction::kUnary: return RunUnary(instruction, result, frame);
+    case Instruction::kBinary: return RunBinary(model, instruction, result, frame);
     case Instruction::kQuantize:
-      frame.kernels().quantize_values(frame.context(), model.quantizer(i),
-                                      frame.floats(instruction.operands(0)), nullptr, RngStream{},
-                                      frame.NewFloats(result));
+      frame.kernels().quantize_values(frame.context(), model.quantizer(i), frame.floats(instruction.operands(0)),
+                                      nullptr, RngStream{}, frame.NewFloats(result));
       return;
-    case Instruction::kConcat:
-      return RunConcat(instruction, result, frame);
-    case Instruction::kReshape:
-      return frame.Alias(result, instruction.operands(0));
+    case Instruction::kConcat: return RunConcat(instruction, result, frame);
+    case Instruction::kReshape: return frame.Alias(result, instruction.operands(0));
     case Instruction::kLinear:
     case Instruction::kConv2D:
     case Instruction::kMaxPool:
     case Instruction::kAveragePool:
-    case Instruction::KIND_NOT_SET:
-      break;
+    case Instruction::KIND_NOT_SET: break;
   }
 }
 

@@ -86,9 +86,7 @@ ConstMatrixView<float> Frame::floats(int id) {
   return {value.floats, rows(id), cols(id)};
 }
 
-ConstMatrixView<uint8_t> Frame::pixels(int id) const {
-  return {values_[id].pixels, rows(id), cols(id)};
-}
+ConstMatrixView<uint8_t> Frame::pixels(int id) const { return {values_[id].pixels, rows(id), cols(id)}; }
 
 MatrixView<float> Frame::NewFloats(int id) {
   Value& value = values_[id];

@@ -1,5 +1,5 @@
-// Frame: the values of a program while it runs over one piece of a batch, and what they are made from, all in memory of the
-// context's device. Buffers stay between runs.
+// Frame: the values of a program while it runs over one piece of a batch, and what they are made from, all in memory of
+// the context's device. Buffers stay between runs.
 
 #ifndef BITGRAD_RUNTIME_FRAME_H_
 #define BITGRAD_RUNTIME_FRAME_H_

@@ -54,8 +54,9 @@ absl::StatusOr<ConvGeometry> GeometryOf(const packed::Conv2d& conv, const Shape&
   const absl::Status status = CheckConvGeometry(geometry);
   if (!status.ok()) return Error("conv2d: ", status.message());
   if (weight.rank() != 2 || weight.cols() != geometry.patch_size()) {
-    return Error("conv2d.weight: its shape ", weight.ToString(), " does not go with images of shape ", example.ToString(),
-                 ", a kernel of [", conv.kernel_height(), ", ", conv.kernel_width(), "] and ", conv.groups(), " groups");
+    return Error("conv2d.weight: its shape ", weight.ToString(), " does not go with images of shape ",
+                 example.ToString(), ", a kernel of [", conv.kernel_height(), ", ", conv.kernel_width(), "] and ",
+                 conv.groups(), " groups");
   }
   return geometry;
 }

@@ -11,8 +11,8 @@
 
 namespace bitgrad {
 
-// For a batch of one example of shape [height, width, channels] and a weight [filters, patch]. InvalidArgument where sizes make
-// no sense, the kernel is larger than the padded image, or shapes do not go together.
+// For a batch of one example of shape [height, width, channels] and a weight [filters, patch]. InvalidArgument where
+// sizes make no sense, the kernel is larger than the padded image, or shapes do not go together.
 absl::StatusOr<ConvGeometry> GeometryOf(const packed::Conv2d& conv, const Shape& example, const Shape& weight);
 absl::StatusOr<PoolGeometry> GeometryOf(const packed::Pool& pool, const Shape& example);
 

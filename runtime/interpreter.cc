@@ -20,10 +20,10 @@ namespace {
 int64_t PieceBytes(Device device) {
   // Enough rows to keep the cores busy; what is larger leaves the caches.
   if (device == Device::kCpu) return int64_t{32} << 20;
-  // A piece costs two copies that the host waits for and the start of some dozen kernels, about 0.1 ms (not measured), in which a
-  // GPU does the work of several of a CPU's pieces. These are some 300,000 images through a net for MNIST, 20,000 through one
-  // for CIFAR-10 and 40 through a residual net for 224 x 224 pixels, whose last layers, of 7 x 7, need as many to fill a GPU;
-  // and there is room on one of 8 GB. Of it only what a batch needs is allocated.
+  // A piece costs two copies that the host waits for and the start of some dozen kernels, about 0.1 ms (not measured),
+  // in which a GPU does the work of several of a CPU's pieces. These are some 300,000 images through a net for MNIST,
+  // 20,000 through one for CIFAR-10 and 40 through a residual net for 224 x 224 pixels, whose last layers, of 7 x 7,
+  // need as many to fill a GPU; and there is room on one of 8 GB. Of it only what a batch needs is allocated.
   return int64_t{2} << 30;
 }
 
@@ -72,8 +72,8 @@ class ProgramInterpreter final : public Interpreter {
   absl::StatusOr<Tensor> RunBatch(ConstMatrixView<T> x) {
     const int64_t in = model_.value(0).features();
     if (x.cols != in) {
-      return absl::InvalidArgumentError(absl::StrCat("packed model '", model_.name(), "' takes ",
-                                                     in, " numbers per example, not ", x.cols,
+      return absl::InvalidArgumentError(absl::StrCat("packed model '", model_.name(), "' takes ", in,
+                                                     " numbers per example, not ", x.cols,
                                                      "; give it the data it was made for"));
     }
     const int64_t out = model_.result().features();

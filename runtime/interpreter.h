@@ -7,8 +7,8 @@
 // The answers are the graph's: the same kernels or, for integer sums, exact ones. Buffers are kept
 // between calls. A batch is taken in pieces, so working memory stays bounded however large it is.
 //
-// On a GPU the model's weights are copied there once, in Create; the images of a piece go up and their answers come down in one
-// copy each. The answers are the CPU's, to the last bit wherever sums are integers (docs/cuda.md).
+// On a GPU the model's weights are copied there once, in Create; the images of a piece go up and their answers come
+// down in one copy each. The answers are the CPU's, to the last bit wherever sums are integers (docs/cuda.md).
 
 #ifndef BITGRAD_RUNTIME_INTERPRETER_H_
 #define BITGRAD_RUNTIME_INTERPRETER_H_

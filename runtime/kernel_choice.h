@@ -1,6 +1,6 @@
-// Which kernel computes the sums of an instruction: ops/dot_kernel.h and ops/conv_kernel.h, asked about a packed model on this
-// machine's CPU, so that `inspect` prints what `predict` runs there. Whether sums are integers or floats does not depend on the
-// device.
+// Which kernel computes the sums of an instruction: ops/dot_kernel.h and ops/conv_kernel.h, asked about a packed model
+// on this machine's CPU, so that `inspect` prints what `predict` runs there. Whether sums are integers or floats does
+// not depend on the device.
 
 #ifndef BITGRAD_RUNTIME_KERNEL_CHOICE_H_
 #define BITGRAD_RUNTIME_KERNEL_CHOICE_H_

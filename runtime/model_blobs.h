@@ -1,5 +1,5 @@
-// ModelBlobs: the contents of a packed model's blobs where a context's kernels read them. On the CPU that is where the file is
-// mapped, without a copy; on another device a copy, made once, with each blob aligned as it is in the file.
+// ModelBlobs: the contents of a packed model's blobs where a context's kernels read them. On the CPU that is where the
+// file is mapped, without a copy; on another device a copy, made once, with each blob aligned as it is in the file.
 
 #ifndef BITGRAD_RUNTIME_MODEL_BLOBS_H_
 #define BITGRAD_RUNTIME_MODEL_BLOBS_H_

@@ -12,8 +12,7 @@ namespace {
 
 absl::Status CheckZeros(absl::Span<const uint8_t> bytes, absl::string_view where) {
   for (const uint8_t byte : bytes) {
-    if (byte != 0)
-      return absl::InvalidArgumentError(absl::StrCat("the padding behind ", where, " is not zero"));
+    if (byte != 0) return absl::InvalidArgumentError(absl::StrCat("the padding behind ", where, " is not zero"));
   }
   return absl::OkStatus();
 }
@@ -23,18 +22,13 @@ absl::Status Annotate(const std::string& name, const absl::Status& status) {
   if (status.ok()) return status;
   absl::string_view advice;
   switch (status.code()) {
-    case absl::StatusCode::kDataLoss:
-      advice = "; the file is damaged: copy it again or freeze the model again";
-      break;
+    case absl::StatusCode::kDataLoss: advice = "; the file is damaged: copy it again or freeze the model again"; break;
     case absl::StatusCode::kUnimplemented:
       advice = "; freeze the model again with this bitgrad, or use a newer one";
       break;
-    default:
-      advice = "; freeze the model again";
-      break;
+    default: advice = "; freeze the model again"; break;
   }
-  return absl::Status(status.code(),
-                      absl::StrCat("packed model '", name, "': ", status.message(), advice));
+  return absl::Status(status.code(), absl::StrCat("packed model '", name, "': ", status.message(), advice));
 }
 
 }  // namespace
@@ -48,8 +42,7 @@ absl::StatusOr<std::unique_ptr<PackedModel>> PackedModel::Open(const std::string
   return model;
 }
 
-absl::StatusOr<std::unique_ptr<PackedModel>> PackedModel::FromBytes(std::string name,
-                                                                    absl::string_view bytes) {
+absl::StatusOr<std::unique_ptr<PackedModel>> PackedModel::FromBytes(std::string name, absl::string_view bytes) {
   std::unique_ptr<PackedModel> model(new PackedModel);
   model->name_ = std::move(name);
   // A tensor's buffer is aligned as a mapped file is.
@@ -69,10 +62,8 @@ absl::Status PackedModel::Load(absl::Span<const uint8_t> bytes) {
   BITGRAD_RETURN_IF_ERROR(LoadHeader(header));
   const int64_t header_end = kPreambleBytes + preamble.header_bytes;
   const int64_t blobs_begin = AlignUp(header_end);
-  if (blobs_begin > byte_size_)
-    return absl::DataLossError("the file ends inside the padding behind the header");
-  BITGRAD_RETURN_IF_ERROR(
-      CheckZeros(bytes.subspan(header_end, blobs_begin - header_end), "the header"));
+  if (blobs_begin > byte_size_) return absl::DataLossError("the file ends inside the padding behind the header");
+  BITGRAD_RETURN_IF_ERROR(CheckZeros(bytes.subspan(header_end, blobs_begin - header_end), "the header"));
   return LoadBlobs(bytes, blobs_begin);
 }
 
@@ -97,13 +88,11 @@ absl::Status PackedModel::LoadBlobs(absl::Span<const uint8_t> bytes, int64_t beg
   for (int i = 0; i < header_.blobs_size(); ++i) {
     const packed::Blob& descriptor = blob(i);
     const std::string what = absl::StrCat("blob ", i, " (", descriptor.name(), ")");
-    const int64_t end =
-        begin + descriptor.byte_size();  // No overflow: CheckBlobDescriptor bounds sizes.
+    const int64_t end = begin + descriptor.byte_size();  // No overflow: CheckBlobDescriptor bounds sizes.
     const int64_t next = AlignUp(end);
     if (next > byte_size_) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(what, ": its ", descriptor.byte_size(), " bytes at ", begin,
-                       " do not lie in the file of ", byte_size_, " bytes"));
+      return absl::InvalidArgumentError(absl::StrCat(what, ": its ", descriptor.byte_size(), " bytes at ", begin,
+                                                     " do not lie in the file of ", byte_size_, " bytes"));
     }
     const absl::Span<const uint8_t> contents = bytes.subspan(begin, descriptor.byte_size());
     if (const absl::Status status = CheckBlobBytes(descriptor, contents); !status.ok()) {
@@ -114,20 +103,18 @@ absl::Status PackedModel::LoadBlobs(absl::Span<const uint8_t> bytes, int64_t beg
     begin = next;
   }
   if (begin != byte_size_) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the file's ", byte_size_, " bytes go beyond its last blob, which ends at ", begin));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the file's ", byte_size_, " bytes go beyond its last blob, which ends at ", begin));
   }
   return absl::OkStatus();
 }
 
 absl::Span<const float> PackedModel::floats(int id) const {
-  return {reinterpret_cast<const float*>(blob_data_[id]),
-          static_cast<size_t>(ShapeOf(blob(id)).num_elements())};
+  return {reinterpret_cast<const float*>(blob_data_[id]), static_cast<size_t>(ShapeOf(blob(id)).num_elements())};
 }
 
 absl::Span<const int32_t> PackedModel::ints(int id) const {
-  return {reinterpret_cast<const int32_t*>(blob_data_[id]),
-          static_cast<size_t>(ShapeOf(blob(id)).num_elements())};
+  return {reinterpret_cast<const int32_t*>(blob_data_[id]), static_cast<size_t>(ShapeOf(blob(id)).num_elements())};
 }
 
 }  // namespace bitgrad

@@ -33,8 +33,7 @@ class PackedModel {
  public:
   static absl::StatusOr<std::unique_ptr<PackedModel>> Open(const std::string& path);
   // The same from a copy of the file's bytes. `name` stands for the path in errors.
-  static absl::StatusOr<std::unique_ptr<PackedModel>> FromBytes(std::string name,
-                                                                absl::string_view bytes);
+  static absl::StatusOr<std::unique_ptr<PackedModel>> FromBytes(std::string name, absl::string_view bytes);
 
   const std::string& name() const { return name_; }
   const packed::Header& header() const { return header_; }
@@ -54,9 +53,7 @@ class PackedModel {
   // REQUIRES: the blob is INT32.
   absl::Span<const int32_t> ints(int id) const;
   // REQUIRES: the blob is FLAGS (one plane with one row) or codes, and plane < PlaneCount(blob).
-  ConstBitMatrixView plane(int id, int plane) const {
-    return PlaneOf(blob(id), blob_data_[id], plane);
-  }
+  ConstBitMatrixView plane(int id, int plane) const { return PlaneOf(blob(id), blob_data_[id], plane); }
 
  private:
   PackedModel() = default;

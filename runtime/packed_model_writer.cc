@@ -27,17 +27,12 @@ std::string BytesOf(absl::Span<const T> values) {
 
 Blob::Kind KindOf(EncodingKind kind) {
   switch (kind) {
-    case EncodingKind::kBinary:
-      return Blob::BINARY;
-    case EncodingKind::kTernary:
-      return Blob::TERNARY;
-    case EncodingKind::kSymmetric:
-      return Blob::SYMMETRIC;
-    case EncodingKind::kUnsigned:
-      return Blob::UNSIGNED;
+    case EncodingKind::kBinary: return Blob::BINARY;
+    case EncodingKind::kTernary: return Blob::TERNARY;
+    case EncodingKind::kSymmetric: return Blob::SYMMETRIC;
+    case EncodingKind::kUnsigned: return Blob::UNSIGNED;
     case EncodingKind::kFloat:
-    case EncodingKind::kSigned:
-      break;
+    case EncodingKind::kSigned: break;
   }
   return Blob::UNSPECIFIED;
 }
@@ -101,8 +96,7 @@ int PackedModelWriter::FinishBlob(std::string bytes) {
   return header_.blobs_size() - 1;
 }
 
-int PackedModelWriter::AddFloats(absl::string_view name, const Shape& shape,
-                                 absl::Span<const float> values) {
+int PackedModelWriter::AddFloats(absl::string_view name, const Shape& shape, absl::Span<const float> values) {
   NewBlob(name, Blob::FLOAT32, shape);
   return FinishBlob(BytesOf(values));
 }
@@ -118,8 +112,7 @@ int PackedModelWriter::AddFlags(absl::string_view name, absl::Span<const uint8_t
   Planes planes(1, 1, count);
   for (int64_t j = 0; j < count; ++j) {
     if (flags[j] > 1)
-      ReportError(
-          absl::InvalidArgumentError(absl::StrCat("blob ", name, ": ", flags[j], " is no flag")));
+      ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": ", flags[j], " is no flag")));
     if (flags[j] != 0) planes.Set(0, 0, j);
   }
   return FinishBlob(planes.Take());
@@ -136,31 +129,25 @@ int PackedModelWriter::AddBits(absl::string_view name, ConstBitMatrixView bits) 
   return FinishBlob(planes.Take());
 }
 
-int PackedModelWriter::AddCodes(absl::string_view name, const Encoding& encoding,
-                                ConstMatrixView<float> codes) {
+int PackedModelWriter::AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes) {
   Blob& blob = NewBlob(name, KindOf(encoding.kind), {codes.rows, codes.cols});
   if (blob.kind() == Blob::UNSPECIFIED || encoding.bits < 1 || encoding.bits > 8) {
-    ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": a ", Name(encoding.kind),
-                                                        " encoding of ", encoding.bits,
-                                                        " bits has no packed form")));
+    ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": a ", Name(encoding.kind), " encoding of ",
+                                                        encoding.bits, " bits has no packed form")));
     return FinishBlob("");
   }
-  const bool has_bits =
-      encoding.kind == EncodingKind::kSymmetric || encoding.kind == EncodingKind::kUnsigned;
+  const bool has_bits = encoding.kind == EncodingKind::kSymmetric || encoding.kind == EncodingKind::kUnsigned;
   if (has_bits) blob.set_bits(encoding.bits);
-  const int64_t patterns =
-      encoding.kind == EncodingKind::kTernary ? 3 : int64_t{1} << encoding.bits;
+  const int64_t patterns = encoding.kind == EncodingKind::kTernary ? 3 : int64_t{1} << encoding.bits;
   Planes planes(PlaneCount(blob), codes.rows, codes.cols);
   for (int64_t i = 0; i < codes.rows; ++i) {
     for (int64_t j = 0; j < codes.cols; ++j) {
       const float code = codes.at(i, j);
       // Compared as a float first: a NaN or a huge number has no integer.
-      const int64_t c =
-          std::fabs(code) <= 255.0f ? PlaneBitsOf(encoding, static_cast<int64_t>(code)) : -1;
+      const int64_t c = std::fabs(code) <= 255.0f ? PlaneBitsOf(encoding, static_cast<int64_t>(code)) : -1;
       if (c < 0 || c >= patterns || static_cast<float>(CodeOf(encoding, c)) != code) {
-        ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": element [", i, ", ",
-                                                            j, "] = ", code, " is no ",
-                                                            Name(encoding.kind), " code")));
+        ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": element [", i, ", ", j, "] = ", code,
+                                                            " is no ", Name(encoding.kind), " code")));
         return FinishBlob(planes.Take());
       }
       for (int p = 0; p < PlaneCount(blob); ++p) {
@@ -171,8 +158,7 @@ int PackedModelWriter::AddCodes(absl::string_view name, const Encoding& encoding
   return FinishBlob(planes.Take());
 }
 
-packed::Instruction& PackedModelWriter::NewInstruction(absl::string_view layer,
-                                                       absl::Span<const int> operands) {
+packed::Instruction& PackedModelWriter::NewInstruction(absl::string_view layer, absl::Span<const int> operands) {
   packed::Instruction& instruction = *header_.add_instructions();
   instruction.set_layer(std::string(layer));
   for (const int id : operands) instruction.add_operands(id);
@@ -213,8 +199,7 @@ int PackedModelWriter::AddAveragePool(absl::string_view layer, int x, const Pool
   return ValueOfLast();
 }
 
-int PackedModelWriter::AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std,
-                                    int gamma, int beta) {
+int PackedModelWriter::AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std, int gamma, int beta) {
   packed::BatchNorm& batch_norm = *NewInstruction(layer, {x}).mutable_batch_norm();
   batch_norm.set_mean(mean);
   batch_norm.set_inv_std(inv_std);
@@ -261,16 +246,14 @@ int PackedModelWriter::AddReshape(absl::string_view layer, int x, const Shape& s
 absl::StatusOr<std::string> PackedModelWriter::Serialize() const {
   if (!status_.ok()) return status_;
   if (absl::StatusOr<CheckedProgram> program = CheckProgram(header_); !program.ok()) {
-    return absl::Status(program.status().code(),
-                        absl::StrCat("cannot pack the model: ", program.status().message()));
+    return absl::Status(program.status().code(), absl::StrCat("cannot pack the model: ", program.status().message()));
   }
   std::string header;
   if (!header_.SerializeToString(&header)) {
     return absl::InvalidArgumentError("cannot pack the model: its header cannot be serialized");
   }
   int64_t file_bytes = AlignUp(kPreambleBytes + static_cast<int64_t>(header.size()));
-  for (const std::string& blob : blob_bytes_)
-    file_bytes += AlignUp(static_cast<int64_t>(blob.size()));
+  for (const std::string& blob : blob_bytes_) file_bytes += AlignUp(static_cast<int64_t>(blob.size()));
   std::string file = EncodePreamble({.header_bytes = static_cast<uint32_t>(header.size()),
                                      .file_bytes = static_cast<uint64_t>(file_bytes),
                                      .header_crc32 = Crc32(Bytes(header))});

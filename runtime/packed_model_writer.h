@@ -41,7 +41,7 @@ inline constexpr int kInputValue = 0;
 struct LinearSpec {
   int weight = -1;  // blob of AddCodes, AddBits or AddFloats, [out, in]
   std::string input_quantizer = "identity";
-  float scale = 1.0f;  // of the input quantizer times that of the weights; not used with thresholds
+  float scale = 1.0f;   // of the input quantizer times that of the weights; not used with thresholds
   int thresholds = -1;  // blob of AddInts, [out]; -1: the value is float
   int flips = -1;       // blob of AddFlags, [out]
 };

@@ -39,8 +39,8 @@ PackedWeights::PackedWeights(const PackedModel& model, int blob, bool as_floats,
   }
 }
 
-PackedThreshold::PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold, int64_t count,
-                                 Frame& frame) {
+PackedThreshold::PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold,
+                                 int64_t count, Frame& frame) {
   if (!present) return;
   thresholds_ = frame.blobs().ints(threshold.thresholds());
   flips_ = Flags(model, threshold.flips(), count, frame.context());

@@ -1,5 +1,5 @@
-// PackedWeights: the weights of a linear or a convolution in the form that its kernels take: the file's own bits or floats
-// (runtime/model_blobs.h), or, for a product of floats, the codes expanded once.
+// PackedWeights: the weights of a linear or a convolution in the form that its kernels take: the file's own bits or
+// floats (runtime/model_blobs.h), or, for a product of floats, the codes expanded once.
 
 #ifndef BITGRAD_RUNTIME_PACKED_WEIGHTS_H_
 #define BITGRAD_RUNTIME_PACKED_WEIGHTS_H_
@@ -20,7 +20,7 @@ class PackedWeights {
   // REQUIRES: the model and the frame outlive this.
   PackedWeights(const PackedModel& model, int blob, bool as_floats, Frame& frame);
 
-  const ConstPlanesView& planes() const { return planes_; }        // unless as_floats
+  const ConstPlanesView& planes() const { return planes_; }         // unless as_floats
   const ConstMatrixView<float>& floats() const { return floats_; }  // where as_floats
 
  private:
@@ -33,7 +33,8 @@ class PackedWeights {
 class PackedThreshold {
  public:
   // REQUIRES: the frame outlives this.
-  PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold, int64_t count, Frame& frame);
+  PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold, int64_t count,
+                  Frame& frame);
 
   bool present() const { return thresholds_ != nullptr; }
   DotOutput Output(BitMatrixView bits) const {

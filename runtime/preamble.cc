@@ -54,32 +54,30 @@ absl::StatusOr<Preamble> DecodePreamble(absl::Span<const uint8_t> bytes) {
     return absl::InvalidArgumentError("the magic number is not that of a packed model");
   }
   if (bytes.size() < static_cast<size_t>(kPreambleBytes)) {
-    return absl::DataLossError(absl::StrCat("the file is cut off: it has ", bytes.size(),
-                                            " bytes, its preamble alone ", kPreambleBytes));
+    return absl::DataLossError(
+        absl::StrCat("the file is cut off: it has ", bytes.size(), " bytes, its preamble alone ", kPreambleBytes));
   }
   if (Get(bytes, kPreambleCrcAt, 4) != Crc32(bytes.first(kPreambleCrcAt))) {
     return absl::DataLossError("the preamble's CRC-32 does not match its bytes");
   }
   if (const uint64_t version = Get(bytes, kVersionAt, 4); version != kPackedFormatVersion) {
-    return absl::UnimplementedError(absl::StrCat("format version ", version,
-                                                 " is unknown to this program, ",
+    return absl::UnimplementedError(absl::StrCat("format version ", version, " is unknown to this program, ",
                                                  "which reads version ", kPackedFormatVersion));
   }
   for (int i = kReservedAt; i < kPreambleCrcAt; ++i) {
-    if (bytes[i] != 0)
-      return absl::InvalidArgumentError("the preamble's reserved bytes are not zero");
+    if (bytes[i] != 0) return absl::InvalidArgumentError("the preamble's reserved bytes are not zero");
   }
   const Preamble preamble = {.header_bytes = static_cast<uint32_t>(Get(bytes, kHeaderBytesAt, 4)),
                              .file_bytes = Get(bytes, kFileBytesAt, 8),
                              .header_crc32 = static_cast<uint32_t>(Get(bytes, kHeaderCrcAt, 4))};
   if (preamble.file_bytes != bytes.size()) {
-    return absl::DataLossError(
-        absl::StrCat("the file is ", preamble.file_bytes > bytes.size() ? "cut off" : "too long",
-                     ": it has ", bytes.size(), " bytes, its preamble says ", preamble.file_bytes));
+    return absl::DataLossError(absl::StrCat("the file is ", preamble.file_bytes > bytes.size() ? "cut off" : "too long",
+                                            ": it has ", bytes.size(), " bytes, its preamble says ",
+                                            preamble.file_bytes));
   }
   if (preamble.header_bytes > bytes.size() - kPreambleBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the preamble's header size, ", preamble.header_bytes, " bytes, is larger than the file"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the preamble's header size, ", preamble.header_bytes, " bytes, is larger than the file"));
   }
   return preamble;
 }

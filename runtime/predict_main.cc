@@ -19,8 +19,7 @@
 #include "runtime/packed_model.h"
 
 ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
-ABSL_FLAG(std::string, data_dir, "",
-          "Where the data set's files lie. The built-in digits need none.");
+ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie. The built-in digits need none.");
 ABSL_FLAG(int, threads, 0, "Threads; 0 means one per hardware thread.");
 ABSL_FLAG(int, batch, 100, "Images per batch. A GPU needs thousands to be busy.");
 ABSL_FLAG(std::string, device, "cpu", "Where the model runs: cpu or cuda.");
@@ -49,11 +48,9 @@ absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, i
   const auto start = std::chrono::steady_clock::now();
   for (int64_t begin = 0; begin < data.size(); begin += batch) {
     const int64_t rows = std::min(batch, data.size() - begin);
-    BITGRAD_ASSIGN_OR_RETURN(const Tensor logits,
-                             interpreter.RunPixels({images + begin * features, rows, features}));
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, interpreter.RunPixels({images + begin * features, rows, features}));
     for (int64_t i = 0; i < rows; ++i) {
-      const auto row =
-          logits.span<float>().subspan(i * logits.shape().cols(), logits.shape().cols());
+      const auto row = logits.span<float>().subspan(i * logits.shape().cols(), logits.shape().cols());
       result.errors += ClassOf(row) != labels[begin + i];
     }
   }
@@ -72,16 +69,15 @@ absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
   const int64_t features = model.value(0).features();
   const int64_t classes = model.header().class_count();
   if (!model.header().input().has_pixels()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "packed model '", model.name(),
-        "' takes preprocessed images, not pixels: what its recipe's ",
-        "data.preprocessing learned is in the checkpoint; run //models:evaluate on that"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("packed model '", model.name(), "' takes preprocessed images, not pixels: what its recipe's ",
+                     "data.preprocessing learned is in the checkpoint; run //models:evaluate on that"));
   }
   if (classes != data.num_classes || features != data.features()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "packed model '", model.name(), "' takes ", features, " pixels and tells ", classes,
-        " classes apart, data set '", data.name, "' has images of ", data.features(), " in ",
-        data.num_classes, " classes; use the model with the data it was trained on"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("packed model '", model.name(), "' takes ", features, " pixels and tells ", classes,
+                     " classes apart, data set '", data.name, "' has images of ", data.features(), " in ",
+                     data.num_classes, " classes; use the model with the data it was trained on"));
   }
   return absl::OkStatus();
 }
@@ -94,8 +90,8 @@ absl::Status Predict() {
     return absl::InvalidArgumentError("no model given; name a packed model: --model=FILE");
   }
   if (threads < 0 || threads > 1024) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--threads=", threads, " is not in [0, 1024]; 0 means one per hardware thread"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--threads=", threads, " is not in [0, 1024]; 0 means one per hardware thread"));
   }
   if (batch < 1) {
     return absl::InvalidArgumentError(absl::StrCat("--batch=", batch, " is not positive; try 100"));
@@ -110,9 +106,8 @@ absl::Status Predict() {
                      "run it through runtime/interpreter.h, or freeze a model trained on one"));
   }
   ExecContext context({.device = device, .threads = threads});
-  LoadOptions options{.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)),
-                      .split = Split::kTest,
-                      .threads = context.threads()};
+  LoadOptions options{
+      .data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)), .split = Split::kTest, .threads = context.threads()};
   if (header.data_seed() != 0) options.seed = header.data_seed();
   options.image_size = SideOf(model->value(0).features());
   BITGRAD_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(header.data_set(), options));
@@ -120,10 +115,8 @@ absl::Status Predict() {
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*model, context));
   BITGRAD_ASSIGN_OR_RETURN(const Result result, Evaluate(*interpreter, data, batch));
   const double images = static_cast<double>(data.size());
-  std::printf("predict: images=%lld error=%.2f%% images_per_second=%.0f\n",
-              static_cast<long long>(data.size()),
-              100.0 * static_cast<double>(result.errors) / images,
-              images / std::max(result.seconds, 1e-9));
+  std::printf("predict: images=%lld error=%.2f%% images_per_second=%.0f\n", static_cast<long long>(data.size()),
+              100.0 * static_cast<double>(result.errors) / images, images / std::max(result.seconds, 1e-9));
   return absl::OkStatus();
 }
 
@@ -131,7 +124,6 @@ absl::Status Predict() {
 }  // namespace bitgrad
 
 int main(int argc, char** argv) {
-  return bitgrad::RunMain(argc, argv,
-                          {.usage = "runs a packed model over the test images of its data set"},
+  return bitgrad::RunMain(argc, argv, {.usage = "runs a packed model over the test images of its data set"},
                           [] { return bitgrad::Predict(); });
 }

@@ -62,7 +62,8 @@ ConstBitMatrixView QuantizedInput::Bits(Frame& frame) {
 ConstMatrixView<float> QuantizedInput::Terms(Frame& frame) {
   if (is_bits_) {
     const ConstBitMatrixView bits = frame.bits(operand_);
-    const MatrixView<float> terms(GrowBuffer<float>(terms_, bits.rows * bits.cols, frame.context()), bits.rows, bits.cols);
+    const MatrixView<float> terms(GrowBuffer<float>(terms_, bits.rows * bits.cols, frame.context()), bits.rows,
+                                  bits.cols);
     frame.kernels().unpack_signs(frame.context(), bits, terms);
     return terms;
   }

@@ -1,5 +1,6 @@
-// QuantizedInput: what a linear or a convolution multiplies its weights with: the value of another instruction through the
-// input quantizer, as bits, as stored codes or as floats, whichever the kernel takes. Pixels become codes by a table.
+// QuantizedInput: what a linear or a convolution multiplies its weights with: the value of another instruction through
+// the input quantizer, as bits, as stored codes or as floats, whichever the kernel takes. Pixels become codes by a
+// table.
 
 #ifndef BITGRAD_RUNTIME_QUANTIZED_INPUT_H_
 #define BITGRAD_RUNTIME_QUANTIZED_INPUT_H_

@@ -20,9 +20,7 @@ class TinyBnn final : public Model {
         fc3_(scope / "fc3", {.in = 256, .out = 10, .input = Sign(), .weight = Sign()}),
         bn3_(scope / "bn3", {.features = 10}) {}
 
-  Var Forward(const Var& x) override {
-    return bn3_(fc3_(bn2_(fc2_(bn1_(fc1_(x))))));
-  }
+  Var Forward(const Var& x) override { return bn3_(fc3_(bn2_(fc2_(bn1_(fc1_(x)))))); }
 
  private:
   Dense fc1_;

@@ -23,18 +23,15 @@ namespace {
 absl::Status Run() {
   ExecContext context({.seed = 1});
   BITGRAD_ASSIGN_OR_RETURN(const Dataset train, LoadDataset("digits", {.limit = 20000}));
-  BITGRAD_ASSIGN_OR_RETURN(const Dataset test,
-                           LoadDataset("digits", {.split = Split::kTest, .limit = 2000}));
-  BITGRAD_ASSIGN_OR_RETURN(
-      const BatchLoader loader,
-      BatchLoader::Create(train, AllExamples(train), {.shuffle = true, .drop_last = true}));
+  BITGRAD_ASSIGN_OR_RETURN(const Dataset test, LoadDataset("digits", {.split = Split::kTest, .limit = 2000}));
+  BITGRAD_ASSIGN_OR_RETURN(const BatchLoader loader,
+                           BatchLoader::Create(train, AllExamples(train), {.shuffle = true, .drop_last = true}));
 
   ParameterStore store(/*seed=*/1);
   TinyBnn model(store.Root());
   BITGRAD_RETURN_IF_ERROR(store.status());
-  BITGRAD_ASSIGN_OR_RETURN(
-      const auto optimizer,
-      MakeAdam(context, {.common = {.learning_rate = 3e-3, .glorot_scale = true}}));
+  BITGRAD_ASSIGN_OR_RETURN(const auto optimizer,
+                           MakeAdam(context, {.common = {.learning_rate = 3e-3, .glorot_scale = true}}));
   for (int epoch = 0; epoch < 3; ++epoch) {
     for (const Batch& batch : loader.Epoch(epoch)) {
       Tape tape(context);
@@ -48,8 +45,7 @@ absl::Status Run() {
   }
 
   const Tensor example = Tensor::Zeros({1, 784});
-  BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer,
-                           Freeze(context, model, example, {.name = "tiny_bnn"}));
+  BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, Freeze(context, model, example, {.name = "tiny_bnn"}));
   BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, writer.Serialize());
   BITGRAD_ASSIGN_OR_RETURN(const auto packed, PackedModel::FromBytes("tiny_bnn", bytes));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*packed, context));

@@ -26,11 +26,11 @@ absl::StatusOr<Activation> Activation::Named(absl::string_view name) {
   for (const ActivationInfo& info : kActivations) {
     if (name == info.name) return Activation(info.apply);
   }
-  return absl::NotFoundError(absl::StrCat(
-      "unknown activation '", name, "'; known: ",
-      absl::StrJoin(kActivations, ", ", [](std::string* out, const ActivationInfo& info) {
-        absl::StrAppend(out, info.name);
-      })));
+  return absl::NotFoundError(
+      absl::StrCat("unknown activation '", name,
+                   "'; known: ", absl::StrJoin(kActivations, ", ", [](std::string* out, const ActivationInfo& info) {
+                     absl::StrAppend(out, info.name);
+                   })));
 }
 
 }  // namespace bitgrad

@@ -10,13 +10,11 @@ BatchNorm::BatchNorm(const Scope& scope, const BatchNormLayerOptions& options)
       gamma_(scope.NewParameter("gamma", {options.features}, Initializer::Constant(1))),
       beta_(scope.NewParameter("beta", {options.features}, Initializer::Constant(0))),
       running_mean_(scope.NewParameter("running_mean", {options.features}, Initializer::Constant(0))),
-      running_statistic_(
-          scope.NewParameter("running_statistic", {options.features}, Initializer::Constant(1))) {
+      running_statistic_(scope.NewParameter("running_statistic", {options.features}, Initializer::Constant(1))) {
   running_mean_.trainable = false;
   running_statistic_.trainable = false;
   if (options.features <= 0) {
-    scope.ReportError(
-        absl::StrCat("batch_norm: features = ", options.features, " has to be positive"));
+    scope.ReportError(absl::StrCat("batch_norm: features = ", options.features, " has to be positive"));
   }
 }
 
@@ -24,8 +22,7 @@ Var BatchNorm::operator()(const Var& x) {
   Tape* tape = x.tape();
   if (tape == nullptr) return Var();
   Tape::Layer layer(*tape, path_);
-  return ApplyBatchNorm(x, tape->Use(gamma_), tape->Use(beta_), running_mean_, running_statistic_,
-                        options_);
+  return ApplyBatchNorm(x, tape->Use(gamma_), tape->Use(beta_), running_mean_, running_statistic_, options_);
 }
 
 }  // namespace bitgrad

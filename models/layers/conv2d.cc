@@ -46,9 +46,9 @@ Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& options)
       weight_(scope.NewParameter("weight", WeightShape(options), WeightInitializer(options))) {
   if (options.in <= 0 || options.out <= 0 || options.kernel.height <= 0 || options.kernel.width <= 0 ||
       options.groups <= 0 || options.in % GroupsOf(options) != 0 || options.out % GroupsOf(options) != 0) {
-    scope.ReportError(absl::StrCat("conv2d: in = ", options.in, ", out = ", options.out, " and kernel = [",
-                                   options.kernel.height, ", ", options.kernel.width,
-                                   "] have to be positive, and groups = ", options.groups, " has to divide in and out"));
+    scope.ReportError(absl::StrCat(
+        "conv2d: in = ", options.in, ", out = ", options.out, " and kernel = [", options.kernel.height, ", ",
+        options.kernel.width, "] have to be positive, and groups = ", options.groups, " has to divide in and out"));
   }
   if (!(options.clip > 0)) {
     scope.ReportError(absl::StrCat("conv2d: clip = ", options.clip, " has to be positive"));

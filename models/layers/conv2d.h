@@ -1,5 +1,5 @@
-// Conv2d: y = conv(q_input(x), q_weight(W)) (* alpha) (+ b). x [N, H, W, in] -> y [N, P, Q, out]; W [out, kernel, kernel,
-// in / groups], alpha and b [out].
+// Conv2d: y = conv(q_input(x), q_weight(W)) (* alpha) (+ b). x [N, H, W, in] -> y [N, P, Q, out]; W [out, kernel,
+// kernel, in / groups], alpha and b [out].
 //
 // Quantizers plug in as in Dense; the arithmetic, the border and how binary operands stay packed are ops/conv2d.h.
 //

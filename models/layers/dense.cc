@@ -12,10 +12,9 @@ namespace bitgrad {
 namespace {
 
 Initializer WeightInitializer(const DenseOptions& options) {
-  return Initializer::Uniform(
-      options.weight.is_identity()
-          ? static_cast<float>(std::sqrt(6.0 / static_cast<double>(options.in + options.out)))
-          : options.clip);
+  return Initializer::Uniform(options.weight.is_identity()
+                                  ? static_cast<float>(std::sqrt(6.0 / static_cast<double>(options.in + options.out)))
+                                  : options.clip);
 }
 
 }  // namespace
@@ -25,8 +24,7 @@ Dense::Dense(const Scope& scope, const DenseOptions& options)
       options_(options),
       weight_(scope.NewParameter("weight", {options.out, options.in}, WeightInitializer(options))) {
   if (options.in <= 0 || options.out <= 0) {
-    scope.ReportError(absl::StrCat("dense: in = ", options.in, " and out = ", options.out,
-                                   " have to be positive"));
+    scope.ReportError(absl::StrCat("dense: in = ", options.in, " and out = ", options.out, " have to be positive"));
   }
   if (!(options.clip > 0)) {
     scope.ReportError(absl::StrCat("dense: clip = ", options.clip, " has to be positive"));

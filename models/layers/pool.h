@@ -1,4 +1,5 @@
-// Pooling and flattening as layers, for Sequential. A model that has its own Forward() calls the ops (ops/pool.h, ops/reshape.h).
+// Pooling and flattening as layers, for Sequential. A model that has its own Forward() calls the ops (ops/pool.h,
+// ops/reshape.h).
 //
 //   net.Add<MaxPool2d>(scope / "pool1", PoolOptions{.kernel = 2, .stride = 2});
 

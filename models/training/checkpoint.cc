@@ -66,8 +66,8 @@ std::string CheckEntry(const checkpoint::TensorEntry& entry, absl::Span<const ui
   if (static_cast<uint64_t>(entry.byte_size()) != bytes) {
     return absl::StrCat("has ", entry.byte_size(), " bytes where shape ", shape.ToString(), " needs ", bytes);
   }
-  if (entry.offset() < 0 || entry.offset() % kUnit != 0 ||
-      static_cast<uint64_t>(entry.offset()) > data.size() || bytes > data.size() - entry.offset()) {
+  if (entry.offset() < 0 || entry.offset() % kUnit != 0 || static_cast<uint64_t>(entry.offset()) > data.size() ||
+      bytes > data.size() - entry.offset()) {
     return absl::StrCat("lies outside of the file (offset ", entry.offset(), ")");
   }
   if (Crc32(data.data() + entry.offset(), bytes) != entry.crc32()) return "has a wrong checksum";
@@ -137,20 +137,18 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
   BITGRAD_ASSIGN_OR_RETURN(checkpoint.file_, MappedFile::Open(path));
   const absl::Span<const uint8_t> bytes = checkpoint.file_.bytes();
   const auto damaged = [&](const auto&... what) {
-    return absl::DataLossError(absl::StrCat("checkpoint '", path, "' ", what...,
-                                            "; use another checkpoint or train again"));
+    return absl::DataLossError(
+        absl::StrCat("checkpoint '", path, "' ", what..., "; use another checkpoint or train again"));
   };
   Preamble preamble;
   if (bytes.size() < sizeof(preamble)) return damaged("is cut off: it has ", bytes.size(), " bytes");
   std::memcpy(&preamble, bytes.data(), sizeof(preamble));
   if (std::memcmp(preamble.magic, kMagic, sizeof(kMagic)) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", path, "' is not a checkpoint of bitgrad (wrong magic bytes)"));
+    return absl::InvalidArgumentError(absl::StrCat("'", path, "' is not a checkpoint of bitgrad (wrong magic bytes)"));
   }
   if (preamble.version != kVersion) {
-    return absl::InvalidArgumentError(absl::StrCat("checkpoint '", path, "' has format version ",
-                                                   preamble.version, "; this build reads version ",
-                                                   kVersion));
+    return absl::InvalidArgumentError(absl::StrCat("checkpoint '", path, "' has format version ", preamble.version,
+                                                   "; this build reads version ", kVersion));
   }
   if (preamble.file_bytes != bytes.size()) {
     return damaged("has ", bytes.size(), " bytes where it should have ", preamble.file_bytes);
@@ -158,8 +156,7 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
   if (std::any_of(std::begin(preamble.zeros), std::end(preamble.zeros), [](uint8_t b) { return b; })) {
     return damaged("has a damaged preamble");
   }
-  if (preamble.header_bytes > bytes.size() - kUnit ||
-      RoundUp(preamble.header_bytes) > bytes.size() - kUnit) {
+  if (preamble.header_bytes > bytes.size() - kUnit || RoundUp(preamble.header_bytes) > bytes.size() - kUnit) {
     return damaged("has a header of ", preamble.header_bytes, " bytes, more than the file");
   }
   const uint8_t* header = bytes.data() + kUnit;
@@ -170,8 +167,7 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
   }
   checkpoint.data_ = bytes.subspan(kUnit + RoundUp(preamble.header_bytes));
   for (const auto* entries :
-       {&checkpoint.header_.parameters(), &checkpoint.header_.optimizer_state(),
-        &checkpoint.header_.preprocessing()}) {
+       {&checkpoint.header_.parameters(), &checkpoint.header_.optimizer_state(), &checkpoint.header_.preprocessing()}) {
     for (const checkpoint::TensorEntry& entry : *entries) {
       if (std::string error = CheckEntry(entry, checkpoint.data_); !error.empty()) {
         return damaged("is damaged: tensor '", entry.name(), "' ", error);
@@ -196,16 +192,14 @@ absl::StatusOr<Tensor> Checkpoint::Get(absl::string_view name) const {
 
 absl::Status Checkpoint::RestoreParameters(ParameterStore& store) const {
   const auto other_model = [&](const auto&... what) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("checkpoint '", path_, "' is of another model: ", what...));
+    return absl::FailedPreconditionError(absl::StrCat("checkpoint '", path_, "' is of another model: ", what...));
   };
   for (const checkpoint::TensorEntry& entry : header_.parameters()) {
     const Parameter* parameter = store.Find(entry.name());
     if (parameter == nullptr) return other_model("the model has no parameter '", entry.name(), "'");
-    if (parameter->value.shape() != ShapeOf(entry) ||
-        static_cast<int>(parameter->value.dtype()) != entry.dtype()) {
-      return other_model("parameter '", entry.name(), "' is ", ShapeOf(entry).ToString(),
-                         " there and ", parameter->value.shape().ToString(), " in the model");
+    if (parameter->value.shape() != ShapeOf(entry) || static_cast<int>(parameter->value.dtype()) != entry.dtype()) {
+      return other_model("parameter '", entry.name(), "' is ", ShapeOf(entry).ToString(), " there and ",
+                         parameter->value.shape().ToString(), " in the model");
     }
   }
   if (header_.parameters_size() != static_cast<int>(store.parameters().size())) {
@@ -233,8 +227,7 @@ absl::Status Checkpoint::RestoreOptimizer(const ParameterStore& store, Optimizer
   for (size_t i = 0; i < tensors.size(); ++i) {
     state.push_back({header_.optimizer_state(static_cast<int>(i)).name(), &tensors[i]});
   }
-  const absl::Status restored =
-      optimizer.Restore(store.parameters(), state, header_.optimizer_steps());
+  const absl::Status restored = optimizer.Restore(store.parameters(), state, header_.optimizer_steps());
   if (restored.ok()) return restored;
   return absl::Status(restored.code(), absl::StrCat("checkpoint '", path_, "': ", restored.message()));
 }
@@ -248,9 +241,9 @@ absl::Status Checkpoint::RestorePreprocessing(Preprocessing& preprocessing) cons
            entries[i].dtype() == static_cast<int>(learned[i].tensor->dtype());
   }
   if (!same) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "checkpoint '", path_, "' does not hold what its recipe's data.preprocessing learns from the ",
-        "training images; train again"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("checkpoint '", path_, "' does not hold what its recipe's data.preprocessing learns from the ",
+                     "training images; train again"));
   }
   for (int i = 0; i < entries.size(); ++i) *learned[i].tensor = Read(entries[i]);
   return absl::OkStatus();

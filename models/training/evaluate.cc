@@ -20,9 +20,8 @@ absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& 
 
 absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels) {
   if (logits.shape().rank() != 2 || labels.shape() != Shape({logits.shape().dim(0)})) {
-    return absl::InvalidArgumentError(absl::StrCat("count errors: logits ", logits.shape().ToString(),
-                                                   " and labels ", labels.shape().ToString(),
-                                                   " do not match"));
+    return absl::InvalidArgumentError(absl::StrCat("count errors: logits ", logits.shape().ToString(), " and labels ",
+                                                   labels.shape().ToString(), " do not match"));
   }
   DeviceArray<int64_t> errors(context, 1);
   KernelsFor(context.device())
@@ -32,14 +31,12 @@ absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, c
   return count;
 }
 
-absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset,
-                                 const ExampleRange& range,
+absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset, const ExampleRange& range,
                                  std::shared_ptr<const Preprocessing> preprocessing) {
   if (range.size() == 0) return std::numeric_limits<double>::quiet_NaN();
   BITGRAD_ASSIGN_OR_RETURN(
       const BatchLoader loader,
-      BatchLoader::Create(dataset, range,
-                          {.batch_size = 500, .preprocessing = std::move(preprocessing)}));
+      BatchLoader::Create(dataset, range, {.batch_size = 500, .preprocessing = std::move(preprocessing)}));
   int64_t errors = 0;
   for (const Batch& batch : loader.Epoch(0)) {
     BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, Logits(context, model, batch.images));

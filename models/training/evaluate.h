@@ -22,8 +22,7 @@ absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, c
 
 // The share of wrong examples in the range; NaN for an empty one. The model sees images after `preprocessing`, null:
 // none.
-absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset,
-                                 const ExampleRange& range,
+absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset, const ExampleRange& range,
                                  std::shared_ptr<const Preprocessing> preprocessing = nullptr);
 
 }  // namespace bitgrad

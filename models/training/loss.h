@@ -10,8 +10,7 @@ namespace bitgrad {
 
 inline Var ApplyLoss(recipe::Loss loss, const Var& logits, const Tensor& labels) {
   switch (loss) {
-    case recipe::SQUARED_HINGE_SUM:
-      return SquaredHinge(logits, labels, HingeReduction::kSumOverClassesMeanOverBatch);
+    case recipe::SQUARED_HINGE_SUM: return SquaredHinge(logits, labels, HingeReduction::kSumOverClassesMeanOverBatch);
     case recipe::SOFTMAX_CROSS_ENTROPY: return SoftmaxCrossEntropy(logits, labels);
     default: return SquaredHinge(logits, labels);
   }

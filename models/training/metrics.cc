@@ -71,8 +71,7 @@ checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums) {
       out.set_at_clip(static_cast<double>(layer.at_clip()) / static_cast<double>(layer.weight_count()));
     }
     if (layer.activations() > 0) {
-      out.set_inside_window(static_cast<double>(layer.inside_window()) /
-                            static_cast<double>(layer.activations()));
+      out.set_inside_window(static_cast<double>(layer.inside_window()) / static_cast<double>(layer.activations()));
     }
   }
   return metrics;
@@ -82,8 +81,7 @@ std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs) {
   std::string text = absl::StrFormat(
       "epoch %d/%d  loss %.5f  lr %.3g  error: train %.2f%% valid %.2f%% test %.2f%%  %.1f s, %.0f examples/s\n",
       metrics.epoch(), epochs, metrics.loss(), metrics.learning_rate(), 100 * metrics.train_error(),
-      100 * metrics.valid_error(), 100 * metrics.test_error(), metrics.seconds(),
-      metrics.examples_per_second());
+      100 * metrics.valid_error(), 100 * metrics.test_error(), metrics.seconds(), metrics.examples_per_second());
   for (const checkpoint::LayerMetrics& layer : metrics.layers()) {
     absl::StrAppendFormat(&text, "    %-10s", layer.layer());
     if (layer.has_sign_flips()) {
@@ -107,8 +105,7 @@ absl::Status MetricsFile::Write(const char* mode, absl::string_view text) {
   return error == 0 ? absl::OkStatus() : FileError("write metrics to", path_, error);
 }
 
-absl::Status MetricsFile::Begin(
-    const google::protobuf::RepeatedPtrField<checkpoint::EpochMetrics>& epochs) {
+absl::Status MetricsFile::Begin(const google::protobuf::RepeatedPtrField<checkpoint::EpochMetrics>& epochs) {
   if (path_.empty()) return absl::OkStatus();
   std::string text;
   for (const checkpoint::EpochMetrics& metrics : epochs) {

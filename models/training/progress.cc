@@ -10,17 +10,17 @@ namespace bitgrad {
 
 ProgressBar::ProgressBar(std::FILE* out) : out_(out), terminal_(isatty(fileno(out)) != 0) {}
 
-void ProgressBar::Update(absl::string_view label, int64_t done, int64_t total, double loss,
-                         double examples_per_second, double data_wait, double seconds_left) {
+void ProgressBar::Update(absl::string_view label, int64_t done, int64_t total, double loss, double examples_per_second,
+                         double data_wait, double seconds_left) {
   if (!terminal_) return;
   const auto now = std::chrono::steady_clock::now();
   if (drawn_ && now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
   drawn_ = true;
   // \r to the line's beginning, ESC[K clears what an earlier, longer line left.
-  absl::FPrintF(out_, "\r%s %s %3d%%  loss %.4f  %.0f examples/s  data wait %.0f%%  %s left\x1b[K",
-                label, Bar(done, total, 24), total > 0 ? static_cast<int>(100 * done / total) : 100,
-                loss, examples_per_second, 100 * data_wait, FormatSeconds(seconds_left));
+  absl::FPrintF(out_, "\r%s %s %3d%%  loss %.4f  %.0f examples/s  data wait %.0f%%  %s left\x1b[K", label,
+                Bar(done, total, 24), total > 0 ? static_cast<int>(100 * done / total) : 100, loss, examples_per_second,
+                100 * data_wait, FormatSeconds(seconds_left));
   std::fflush(out_);
 }
 
@@ -31,8 +31,7 @@ void ProgressBar::Clear() {
 }
 
 std::string Bar(int64_t done, int64_t total, int width) {
-  const int filled =
-      total > 0 ? static_cast<int>(std::clamp<int64_t>(width * done / total, 0, width)) : width;
+  const int filled = total > 0 ? static_cast<int>(std::clamp<int64_t>(width * done / total, 0, width)) : width;
   std::string bar(filled, '=');
   if (filled < width) bar += '>';
   bar.resize(width, ' ');

@@ -18,8 +18,8 @@ class ProgressBar {
 
   // Draws at most ten times a second. `label`: "epoch 3/20"; `data_wait`: the share of the time, in [0, 1], that steps
   // waited for their batches.
-  void Update(absl::string_view label, int64_t done, int64_t total, double loss,
-              double examples_per_second, double data_wait, double seconds_left);
+  void Update(absl::string_view label, int64_t done, int64_t total, double loss, double examples_per_second,
+              double data_wait, double seconds_left);
   // Removes the bar, so that a whole line can be printed.
   void Clear();
 

@@ -145,8 +145,8 @@ absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, M
     }
     return bytes;
   };
-  const double growth = (activations(batch_size) - activations(few_examples)) /
-                        (activations(more_examples) - activations(few_examples));
+  const double growth =
+      (activations(batch_size) - activations(few_examples)) / (activations(more_examples) - activations(few_examples));
   double peak = 0;
   for (size_t i = 0; i < few.peaks.size(); ++i) {
     const double from = static_cast<double>(few.peaks[i]), to = static_cast<double>(more.peaks[i]);

@@ -1,6 +1,6 @@
 // The memory of a training step, told before the first one: values, what is held for the backward pass, gradients and
-// the kernels' scratch, as PoolAllocator::peak_bytes() will count them; on a GPU the batch's images, too. Parameters and
-// the optimizer's state are not among them.
+// the kernels' scratch, as PoolAllocator::peak_bytes() will count them; on a GPU the batch's images, too. Parameters
+// and the optimizer's state are not among them.
 //
 // A step's peak is no linear function of the batch size: weights' gradients, whose sizes do not depend on it, pile up
 // while activations go, and which moment is the worst depends on the batch. But the memory of one moment is linear,
@@ -31,8 +31,8 @@ namespace bitgrad {
 
 // The peak in bytes of a step with `batch_size` examples of `features` numbers, in a context of these options.
 // `parameters` are all that the model uses; whatever the result, they are afterwards what they were before, gradients
-// and running statistics included. Errors are those of the model's ops. REQUIRES: other contexts have done their work on the
-// parameters (ExecContext::Synchronize).
+// and running statistics included. Errors are those of the model's ops. REQUIRES: other contexts have done their work
+// on the parameters (ExecContext::Synchronize).
 absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, Model& model, ParameterStore& parameters,
                                           recipe::Loss loss, int64_t features, int64_t batch_size);
 

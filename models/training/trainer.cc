@@ -14,9 +14,7 @@
 namespace bitgrad {
 namespace {
 
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double Seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string Megabytes(int64_t bytes) { return absl::StrFormat("%.2f MB", 1e-6 * static_cast<double>(bytes)); }
 
@@ -51,13 +49,12 @@ absl::Status Trainer::FinishStep(int epoch) {
 absl::Status Trainer::PredictMemory() {
   BITGRAD_RETURN_IF_ERROR(context_.Synchronize());
   lasting_bytes_ = static_cast<int64_t>(context_.allocator().live_bytes());
-  BITGRAD_ASSIGN_OR_RETURN(
-      predicted_step_bytes_,
-      PredictStepMemory({.device = context_.device(),
-                         .threads = context_.threads(),
-                         .seed = context_.seed(),
-                         .backward = context_.backward_precision()},
-                        *bundle_.model, *bundle_.store, recipe_.loss(), train_.features(), recipe_.batch_size()));
+  BITGRAD_ASSIGN_OR_RETURN(predicted_step_bytes_, PredictStepMemory({.device = context_.device(),
+                                                                     .threads = context_.threads(),
+                                                                     .seed = context_.seed(),
+                                                                     .backward = context_.backward_precision()},
+                                                                    *bundle_.model, *bundle_.store, recipe_.loss(),
+                                                                    train_.features(), recipe_.batch_size()));
   int64_t parameters = 0;
   for (const Parameter* parameter : bundle_.store->parameters()) {
     parameters += static_cast<int64_t>(parameter->value.byte_size());
@@ -72,8 +69,8 @@ void Trainer::ReportMemory() {
   int64_t state = 0;
   for (const NamedTensor& tensor : optimizer_->state()) state += static_cast<int64_t>(tensor.tensor->byte_size());
   absl::FPrintF(options_.log, "memory of a step: predicted %s, measured %s; optimizer's state %s\n",
-                Megabytes(predicted_step_bytes_),
-                Megabytes(static_cast<int64_t>(step_->peak_bytes()) - lasting_bytes_), Megabytes(state));
+                Megabytes(predicted_step_bytes_), Megabytes(static_cast<int64_t>(step_->peak_bytes()) - lasting_bytes_),
+                Megabytes(state));
   std::fflush(options_.log);
   memory_reported_ = true;
 }
@@ -99,18 +96,18 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
     if (sums.examples() == 0) continue;
 
     const double rate = static_cast<double>(sums.examples()) / sums.seconds();
-    const double left = static_cast<double>(loader_->examples_per_epoch()) *
-                            static_cast<double>(recipe_.epochs() - epoch) / rate -
-                        sums.seconds();
+    const double left =
+        static_cast<double>(loader_->examples_per_epoch()) * static_cast<double>(recipe_.epochs() - epoch) / rate -
+        sums.seconds();
     bar_.Update(label, progress.batches_done(), loader_->batches_per_epoch(),
                 sums.loss_sum() / static_cast<double>(sums.examples()), rate,
                 batches.seconds_waited() / (Seconds() - begin), left);
     if (interrupted) {
       bar_.Clear();
       BITGRAD_RETURN_IF_ERROR(SaveLatest());
-      return absl::CancelledError(absl::StrCat(
-          "interrupted in epoch ", epoch + 1, " after ", progress.batches_done(),
-          " batches; the state is in '", LatestPath(), "'; continue with --resume --out=", options_.out_dir));
+      return absl::CancelledError(absl::StrCat("interrupted in epoch ", epoch + 1, " after ", progress.batches_done(),
+                                               " batches; the state is in '", LatestPath(),
+                                               "'; continue with --resume --out=", options_.out_dir));
     }
   }
   bar_.Clear();
@@ -176,12 +173,12 @@ absl::Status Trainer::ExplainDivergence(int epoch, int64_t batch, const absl::St
   const Batch& diverged = *again.Next();
   const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, diverged.images)));
   ApplyLoss(recipe_.loss(), logits, diverged.labels);
-  return absl::OutOfRangeError(absl::StrCat(
-      "training stopped in epoch ", epoch + 1, ", batch ", batch + 1, ": ", error.message(),
-      tape.status().ok() ? "" : absl::StrCat(" (", tape.status().message(), ")"), "; ",
-      epoch == 0 ? "no checkpoint was written yet"
-                 : absl::StrCat("the last good checkpoint, of epoch ", epoch, ", is '", LatestPath(), "'"),
-      "; lower optimizer.learning_rate or set optimizer.max_gradient_norm"));
+  return absl::OutOfRangeError(
+      absl::StrCat("training stopped in epoch ", epoch + 1, ", batch ", batch + 1, ": ", error.message(),
+                   tape.status().ok() ? "" : absl::StrCat(" (", tape.status().message(), ")"), "; ",
+                   epoch == 0 ? "no checkpoint was written yet"
+                              : absl::StrCat("the last good checkpoint, of epoch ", epoch, ", is '", LatestPath(), "'"),
+                   "; lower optimizer.learning_rate or set optimizer.max_gradient_norm"));
 }
 
 }  // namespace bitgrad

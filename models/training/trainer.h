@@ -27,8 +27,8 @@
 #include "models/scope.h"
 #include "models/training/checkpoint.h"
 #include "models/training/interrupt.h"
-#include "models/training/model_bundle.h"
 #include "models/training/metrics.h"
+#include "models/training/model_bundle.h"
 #include "models/training/progress.h"
 #include "models/training/training_step.h"
 #include "optim/optimizer.h"
@@ -43,9 +43,9 @@ struct TrainOptions {
   std::string out_dir;
   std::string metrics_file;  // JSON lines; empty: none
   Device device = Device::kCpu;
-  int threads = 0;  // 0: all
+  int threads = 0;       // 0: all
   int data_workers = 1;  // threads that prepare batches, beside those
-  bool resume = false;  // continue out_dir/checkpoint.bgc
+  bool resume = false;   // continue out_dir/checkpoint.bgc
   std::FILE* log = stdout;
 };
 
@@ -58,8 +58,7 @@ struct TrainResult {
 class Trainer {
  public:
   // Loads the data, builds the model, and with options.resume restores where the run stood.
-  static absl::StatusOr<std::unique_ptr<Trainer>> Create(const recipe::Recipe& recipe,
-                                                         const TrainOptions& options);
+  static absl::StatusOr<std::unique_ptr<Trainer>> Create(const recipe::Recipe& recipe, const TrainOptions& options);
 
   // To the end. Cancelled, with a checkpoint written and how to resume in the message, on Ctrl-C; OutOfRange when the
   // loss or a gradient is not finite, with the layer and the last good checkpoint.

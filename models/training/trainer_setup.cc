@@ -29,8 +29,7 @@ std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::s
   return {texts.begin(), texts.end()};
 }
 
-absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& recipe,
-                                                       ExecContext& context) {
+absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& recipe, ExecContext& context) {
   Hyperparameters own;
   if (recipe.has_momentum()) own["momentum"] = recipe.momentum();
   if (recipe.has_nesterov()) own["nesterov"] = recipe.nesterov();
@@ -60,8 +59,7 @@ absl::StatusOr<Schedule> ScheduleOf(const recipe::Recipe& recipe) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& recipe,
-                                                         const TrainOptions& options) {
+absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& recipe, const TrainOptions& options) {
   BITGRAD_RETURN_IF_ERROR(ValidateRecipe(recipe));
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(options.device));
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, options));
@@ -74,10 +72,8 @@ absl::Status Trainer::Load() {
   BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(recipe_.optimizer(), context_));
   BITGRAD_ASSIGN_OR_RETURN(Schedule schedule, ScheduleOf(recipe_));
   schedule_ = std::make_unique<Schedule>(schedule);
-  BITGRAD_ASSIGN_OR_RETURN(Augmentation augmentation,
-                           ParseAugmentation(Strings(recipe_.data().augmentation())));
-  BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing,
-                           ParsePreprocessing(Strings(recipe_.data().preprocessing())));
+  BITGRAD_ASSIGN_OR_RETURN(Augmentation augmentation, ParseAugmentation(Strings(recipe_.data().augmentation())));
+  BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing(Strings(recipe_.data().preprocessing())));
   preprocessing_ = std::make_shared<Preprocessing>(std::move(preprocessing));
 
   LoadOptions load{.data_dir = options_.data_dir,
@@ -89,15 +85,14 @@ absl::Status Trainer::Load() {
   load.split = Split::kTest;
   BITGRAD_ASSIGN_OR_RETURN(test_, LoadDataset(recipe_.data().name(), load));
   BITGRAD_ASSIGN_OR_RETURN(parts_, SplitLast(train_, recipe_.data().validation_examples()));
-  BITGRAD_ASSIGN_OR_RETURN(BatchLoader loader,
-                           BatchLoader::Create(train_, parts_.train,
-                                               {.batch_size = recipe_.batch_size(),
-                                                .shuffle = true,
-                                                .drop_last = true,
-                                                .seed = recipe_.seed(),
-                                                .workers = options_.data_workers,
-                                                .augmentation = std::move(augmentation),
-                                                .preprocessing = preprocessing_}));
+  BITGRAD_ASSIGN_OR_RETURN(BatchLoader loader, BatchLoader::Create(train_, parts_.train,
+                                                                   {.batch_size = recipe_.batch_size(),
+                                                                    .shuffle = true,
+                                                                    .drop_last = true,
+                                                                    .seed = recipe_.seed(),
+                                                                    .workers = options_.data_workers,
+                                                                    .augmentation = std::move(augmentation),
+                                                                    .preprocessing = preprocessing_}));
   loader_ = std::make_unique<BatchLoader>(std::move(loader));
   BITGRAD_RETURN_IF_ERROR(preprocessing_->SetShape(train_.image_shape()));
   BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
@@ -132,8 +127,7 @@ void Trainer::FitPreprocessing() {
   preprocessing_->Fit(train_, parts_.train, context_.threads());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   absl::FPrintF(options_.log, "preprocessing (%s) fitted to %d images in %.1f s\n",
-                absl::StrJoin(recipe_.data().preprocessing(), ", "), parts_.train.size(),
-                seconds.count());
+                absl::StrJoin(recipe_.data().preprocessing(), ", "), parts_.train.size(), seconds.count());
   std::fflush(options_.log);
 }
 

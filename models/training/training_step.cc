@@ -11,7 +11,8 @@
 namespace bitgrad {
 namespace {
 
-// Before a step is recorded, beside the very first, which uploads its labels: by then optimizer and layers have made what they keep.
+// Before a step is recorded, beside the very first, which uploads its labels: by then optimizer and layers have made
+// what they keep.
 constexpr int kEagerSteps = 2;
 // A step that keeps making new memory for what it keeps cannot be recorded.
 constexpr int kMostFailedRecords = 3;
@@ -27,8 +28,8 @@ struct TrainingStep::Forward {
   Var logits, loss;
 };
 
-TrainingStep::TrainingStep(ExecContext& context, Model& model, absl::Span<Parameter* const> parameters, Optimizer& optimizer,
-                           Loss loss)
+TrainingStep::TrainingStep(ExecContext& context, Model& model, absl::Span<Parameter* const> parameters,
+                           Optimizer& optimizer, Loss loss)
     : context_(context),
       model_(model),
       parameters_(parameters.begin(), parameters.end()),
@@ -117,7 +118,8 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
     readback_ = nullptr;
     results_ = std::make_unique<DeviceArray<int64_t>>(context_, size);
     if (context_.stream() != nullptr) {
-      BITGRAD_ASSIGN_OR_RETURN(readback_, context_.stream()->NewReadback(results_->data(), static_cast<size_t>(size) * 8));
+      BITGRAD_ASSIGN_OR_RETURN(readback_,
+                               context_.stream()->NewReadback(results_->data(), static_cast<size_t>(size) * 8));
     }
   }
   observed_.assign(observed.begin(), observed.end());
@@ -177,8 +179,8 @@ absl::Status TrainingStep::Record() {
     recorded_ = *std::move(recorded);
     return absl::OkStatus();
   }
-  // A step makes new memory for something that it keeps, so that the recording would work on what is old in the next step. What it
-  // was to write was never written.
+  // A step makes new memory for something that it keeps, so that the recording would work on what is old in the next
+  // step. What it was to write was never written.
   ++failed_records_;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     parameters_[i]->value = std::move(values[i]);

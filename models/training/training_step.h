@@ -8,12 +8,13 @@
 //     if (step.unfinished() > 1) BITGRAD_ASSIGN_OR_RETURN(const StepResult result, step.Finish());
 //   }
 //
-// On the CPU Enqueue() has done the step when it returns. On a GPU it returns at once: the batch travels while the step before
-// runs, and the host reads what a step has measured while the next one runs. After a few steps the whole of it, hundreds of
-// kernels, is recorded (core/recorded_work.h) and from then on enqueued by one call. The numbers are the same as without.
+// On the CPU Enqueue() has done the step when it returns. On a GPU it returns at once: the batch travels while the step
+// before runs, and the host reads what a step has measured while the next one runs. After a few steps the whole of it,
+// hundreds of kernels, is recorded (core/recorded_work.h) and from then on enqueued by one call. The numbers are the
+// same as without.
 //
-// What must not change once a step has been recorded: the model's structure, anything that its Forward() decides on the host, and
-// the batch's shape (batches of another shape run unrecorded).
+// What must not change once a step has been recorded: the model's structure, anything that its Forward() decides on the
+// host, and the batch's shape (batches of another shape run unrecorded).
 
 #ifndef BITGRAD_MODELS_TRAINING_TRAINING_STEP_H_
 #define BITGRAD_MODELS_TRAINING_TRAINING_STEP_H_
@@ -49,20 +50,21 @@ class TrainingStep {
   using Loss = absl::AnyInvocable<Var(const Var& logits, const Tensor& labels)>;
 
   // REQUIRES: all but the loss outlive the step; the parameters are on the context's device.
-  TrainingStep(ExecContext& context, Model& model, absl::Span<Parameter* const> parameters, Optimizer& optimizer, Loss loss);
+  TrainingStep(ExecContext& context, Model& model, absl::Span<Parameter* const> parameters, Optimizer& optimizer,
+               Loss loss);
   ~TrainingStep();
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  // images [batch, features] float32 and labels [batch] int32 of the host, which have been read when it returns. Where the loss
-  // or a gradient is not finite nothing is updated, then or in later steps, and Finish() says so.
-  // REQUIRES: unfinished() < 2, and no Finish() has failed.
+  // images [batch, features] float32 and labels [batch] int32 of the host, which have been read when it returns. Where
+  // the loss or a gradient is not finite nothing is updated, then or in later steps, and Finish() says so. REQUIRES:
+  // unfinished() < 2, and no Finish() has failed.
   absl::Status Enqueue(const Tensor& images, const Tensor& labels, double learning_rate);
 
   // Steps that were enqueued and whose results were not asked for.
   int unfinished() const { return unfinished_; }
-  // What the earliest of them measured; the parameters' sign_flips and at_clip are then its too. OutOfRange where its loss or a
-  // gradient was not finite; then the training cannot go on with this object. REQUIRES: unfinished() > 0.
+  // What the earliest of them measured; the parameters' sign_flips and at_clip are then its too. OutOfRange where its
+  // loss or a gradient was not finite; then the training cannot go on with this object. REQUIRES: unfinished() > 0.
   absl::StatusOr<StepResult> Finish();
 
   // Whether steps are recorded by now.
@@ -92,12 +94,12 @@ class TrainingStep {
 
   // What a step leaves for the host: [loss, to 8 bytes][errors][observations][the optimizer's report].
   std::unique_ptr<DeviceArray<int64_t>> results_;
-  std::vector<WindowObservation> observed_;  // without numbers
-  std::unique_ptr<DeviceStream::Readback> readback_;     // on a GPU
-  std::deque<std::vector<int64_t>> host_results_;        // on the CPU
+  std::vector<WindowObservation> observed_;           // without numbers
+  std::unique_ptr<DeviceStream::Readback> readback_;  // on a GPU
+  std::deque<std::vector<int64_t>> host_results_;     // on the CPU
   int unfinished_ = 0;
 
-  int eager_steps_ = 0;      // with the present batch's shape, that could have been recorded
+  int eager_steps_ = 0;  // with the present batch's shape, that could have been recorded
   int failed_records_ = 0;
   DeviceArray<uint32_t> device_step_;
   std::unique_ptr<RecordedWork> recorded_;

@@ -1,5 +1,5 @@
-// Threads share the columns, so no column's sum is cut and nothing is combined. A thread walks down strips of columns: as
-// wide as a page, so that memory streams, and not wider than what lets their sums stay in the first-level cache.
+// Threads share the columns, so no column's sum is cut and nothing is combined. A thread walks down strips of columns:
+// as wide as a page, so that memory streams, and not wider than what lets their sums stay in the first-level cache.
 
 #include <algorithm>
 #include <cmath>
@@ -24,8 +24,8 @@ constexpr int64_t kRows = 4;  // per visit of the sums, which are loaded and sto
 
 // sum += d, square += d^2 with d = x - shift, over `rows` rows of a strip.
 template <int64_t rows>
-HWY_INLINE void AddMoments(const float* x, int64_t stride, const float* shift, int64_t size,
-                           double* sum, double* square) {
+HWY_INLINE void AddMoments(const float* x, int64_t stride, const float* shift, int64_t size, double* sum,
+                           double* square) {
   for (int64_t j = 0; j < size; ++j) {
     double s = sum[j];
     double q = square[j];
@@ -41,9 +41,8 @@ HWY_INLINE void AddMoments(const float* x, int64_t stride, const float* shift, i
 
 // sum += dy, product += dy xhat, over `rows` rows of a strip.
 template <int64_t rows>
-HWY_INLINE void AddGradients(const float* x, int64_t x_stride, const float* dy, int64_t dy_stride,
-                             const float* mean, const float* inv_std, int64_t size, double* sum,
-                             double* product) {
+HWY_INLINE void AddGradients(const float* x, int64_t x_stride, const float* dy, int64_t dy_stride, const float* mean,
+                             const float* inv_std, int64_t size, double* sum, double* product) {
   for (int64_t j = 0; j < size; ++j) {
     double s = sum[j];
     double p = product[j];
@@ -82,8 +81,8 @@ void Moments(ConstMatrixView<float> x, int64_t begin, int64_t end, float* mean, 
   }
 }
 
-void Normalize(const float* x, const float* mean, const float* inv_std, const float* gamma,
-               const float* beta, int64_t count, float* y) {
+void Normalize(const float* x, const float* mean, const float* inv_std, const float* gamma, const float* beta,
+               int64_t count, float* y) {
 #pragma omp simd
   for (int64_t j = 0; j < count; ++j) {
     y[j] = NormalizedValue(x[j], mean[j], inv_std[j], gamma[j], beta[j]);
@@ -91,8 +90,8 @@ void Normalize(const float* x, const float* mean, const float* inv_std, const fl
 }
 
 // A cache's worth at a time, so that the values go from one loop to the next without memory.
-void NormalizedSigns(const float* x, const float* mean, const float* inv_std, const float* gamma,
-                     const float* beta, int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
+void NormalizedSigns(const float* x, const float* mean, const float* inv_std, const float* gamma, const float* beta,
+                     int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
   constexpr int64_t kPiece = 1024;
   float y[kPiece];
   int64_t j = 0;
@@ -106,22 +105,20 @@ void NormalizedSigns(const float* x, const float* mean, const float* inv_std, co
   } while (j < count);
 }
 
-void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* gamma,
-              const float* mean, const float* variance, const float* inv_std,
-              EpsilonPlacement placement, int64_t begin, int64_t end, MatrixView<float> dx,
-              float* dgamma, float* dbeta) {
+void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* gamma, const float* mean,
+              const float* variance, const float* inv_std, EpsilonPlacement placement, int64_t begin, int64_t end,
+              MatrixView<float> dx, float* dgamma, float* dbeta) {
   for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
     const int64_t size = std::min(kStrip, end - j0);
     double sum[kStrip] = {};
     double product[kStrip] = {};
     int64_t i = 0;
     for (; i + kRows <= x.rows; i += kRows) {
-      AddGradients<kRows>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0,
-                          inv_std + j0, size, sum, product);
+      AddGradients<kRows>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0, inv_std + j0, size, sum,
+                          product);
     }
     for (; i < x.rows; ++i) {
-      AddGradients<1>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0, inv_std + j0,
-                      size, sum, product);
+      AddGradients<1>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0, inv_std + j0, size, sum, product);
     }
     // dx = scale (dy - mean_dy - xhat slope)
     float scale[kStrip], mean_dy[kStrip], slope[kStrip];
@@ -129,8 +126,7 @@ void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* 
       const int64_t c = j0 + j;
       double kappa = 1.0;
       if (placement == EpsilonPlacement::kOutsideRoot) {
-        kappa = variance[c] == 0.0f ? 0.0
-                                    : 1.0 / (std::sqrt(static_cast<double>(variance[c])) * inv_std[c]);
+        kappa = variance[c] == 0.0f ? 0.0 : 1.0 / (std::sqrt(static_cast<double>(variance[c])) * inv_std[c]);
       }
       dbeta[c] = static_cast<float>(sum[j]);
       dgamma[c] = static_cast<float>(product[j]);
@@ -169,20 +165,17 @@ int64_t ColumnGrain(int64_t rows) { return std::max<int64_t>(16, RowGrain(rows))
 
 }  // namespace
 
-void BatchNormEval(ExecContext& context, ConstMatrixView<float> x, const float* mean,
-                   const float* inv_std, const float* gamma, const float* beta,
-                   MatrixView<float> y) {
+void BatchNormEval(ExecContext& context, ConstMatrixView<float> x, const float* mean, const float* inv_std,
+                   const float* gamma, const float* beta, MatrixView<float> y) {
   BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
-  ForEachSegment(context.threads(), x.rows, x.cols, /*flat=*/false,
-                 [&](int64_t i, int64_t begin, int64_t end) {
-                   HWY_DYNAMIC_DISPATCH(Normalize)
-                   (x.row(i) + begin, mean, inv_std, gamma, beta, end - begin, y.row(i) + begin);
-                 });
+  ForEachSegment(context.threads(), x.rows, x.cols, /*flat=*/false, [&](int64_t i, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(Normalize)
+    (x.row(i) + begin, mean, inv_std, gamma, beta, end - begin, y.row(i) + begin);
+  });
 }
 
-void BatchNormSigns(ExecContext& context, ConstMatrixView<float> x, const float* mean,
-                    const float* inv_std, const float* gamma, const float* beta, BitMatrixView bits,
-                    BitMatrixView window) {
+void BatchNormSigns(ExecContext& context, ConstMatrixView<float> x, const float* mean, const float* inv_std,
+                    const float* gamma, const float* beta, BitMatrixView bits, BitMatrixView window) {
   BITGRAD_DCHECK(x.rows == bits.rows && x.cols == bits.cols);
   ForEachBitSegment(context.threads(), x.rows, x.cols, [&](const BitSegment& s) {
     HWY_DYNAMIC_DISPATCH(NormalizedSigns)
@@ -191,9 +184,8 @@ void BatchNormSigns(ExecContext& context, ConstMatrixView<float> x, const float*
   });
 }
 
-void BatchNormStatistics(ExecContext& context, ConstMatrixView<float> x, float epsilon,
-                         EpsilonPlacement placement, float* mean, float* variance,
-                         float* inv_std) {
+void BatchNormStatistics(ExecContext& context, ConstMatrixView<float> x, float epsilon, EpsilonPlacement placement,
+                         float* mean, float* variance, float* inv_std) {
   BITGRAD_DCHECK(x.rows > 0);
   ParallelFor(context.threads(), x.cols, ColumnGrain(x.rows), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Moments)(x, begin, end, mean, variance);
@@ -201,11 +193,9 @@ void BatchNormStatistics(ExecContext& context, ConstMatrixView<float> x, float e
   });
 }
 
-void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x,
-                            ConstMatrixView<float> dy, const float* gamma, const float* mean,
-                            const float* variance, const float* inv_std,
-                            EpsilonPlacement placement, MatrixView<float> dx, float* dgamma,
-                            float* dbeta) {
+void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x, ConstMatrixView<float> dy,
+                            const float* gamma, const float* mean, const float* variance, const float* inv_std,
+                            EpsilonPlacement placement, MatrixView<float> dx, float* dgamma, float* dbeta) {
   BITGRAD_DCHECK(x.rows > 0 && x.rows == dy.rows && x.cols == dy.cols);
   ParallelFor(context.threads(), x.cols, ColumnGrain(x.rows), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Backward)

@@ -7,8 +7,8 @@
 namespace bitgrad::cpu {
 
 void BatchNormUpdateRunning(ExecContext&, RunningStatistic kind, float momentum, const float* mean,
-                            const float* variance, const float* inv_std, float* running_mean,
-                            float* running_statistic, int64_t n) {
+                            const float* variance, const float* inv_std, float* running_mean, float* running_statistic,
+                            int64_t n) {
   const float keep = 1.0f - momentum;
   for (int64_t j = 0; j < n; ++j) {
     const float statistic = kind == RunningStatistic::kVariance ? variance[j]
@@ -19,9 +19,8 @@ void BatchNormUpdateRunning(ExecContext&, RunningStatistic kind, float momentum,
   }
 }
 
-void BatchNormRunningInverseStd(ExecContext&, RunningStatistic kind, float epsilon,
-                                EpsilonPlacement placement, const float* running_statistic,
-                                float* inv_std, int64_t n) {
+void BatchNormRunningInverseStd(ExecContext&, RunningStatistic kind, float epsilon, EpsilonPlacement placement,
+                                const float* running_statistic, float* inv_std, int64_t n) {
   for (int64_t j = 0; j < n; ++j) {
     const float r = running_statistic[j];
     inv_std[j] = kind == RunningStatistic::kVariance ? InverseStd(r, epsilon, placement)

@@ -65,8 +65,8 @@ void PackPlane(const uint8_t* codes, int64_t count, int bit, int64_t words, uint
   std::fill(plane + w, plane + words, uint64_t{0});
 }
 
-void ThresholdToBits(const int32_t* x, const int32_t* threshold, const uint8_t* flip, int64_t count,
-                     int64_t words, uint64_t* bits) {
+void ThresholdToBits(const int32_t* x, const int32_t* threshold, const uint8_t* flip, int64_t count, int64_t words,
+                     uint64_t* bits) {
   int64_t w = 0;
   for (; w * 64 < count; ++w) {
     uint8_t bytes[64] = {};
@@ -113,8 +113,7 @@ HWY_EXPORT(CountOnes);
 
 }  // namespace
 
-void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<float> codes,
-               MatrixView<uint8_t> c) {
+void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<float> codes, MatrixView<uint8_t> c) {
   BITGRAD_DCHECK(codes.rows == c.rows && codes.cols == c.cols && encoding.bits <= kMaxCodeBits);
   const int32_t least = static_cast<int32_t>(encoding.least_code());
   const int32_t shift = encoding.code_step() == 2 ? 1 : 0;
@@ -125,8 +124,7 @@ void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<f
   });
 }
 
-void UnpackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<uint8_t> c,
-                 MatrixView<float> codes) {
+void UnpackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<uint8_t> c, MatrixView<float> codes) {
   BITGRAD_DCHECK(codes.rows == c.rows && codes.cols == c.cols && encoding.bits <= kMaxCodeBits);
   const int32_t least = static_cast<int32_t>(encoding.least_code());
   const int32_t step = static_cast<int32_t>(encoding.code_step());
@@ -136,8 +134,7 @@ void UnpackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView
   });
 }
 
-void PackSigns(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits,
-               BitMatrixView window) {
+void PackSigns(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits, BitMatrixView window) {
   BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
   ForEachBitSegment(context.threads(), x.rows, x.cols, [&](const BitSegment& s) {
     HWY_DYNAMIC_DISPATCH(PackSigns)
@@ -153,8 +150,7 @@ void UnpackSigns(ExecContext& context, ConstBitMatrixView bits, MatrixView<float
   });
 }
 
-void MaskByBits(ExecContext& context, ConstBitMatrixView mask, ConstMatrixView<float> dy,
-                MatrixView<float> dx) {
+void MaskByBits(ExecContext& context, ConstBitMatrixView mask, ConstMatrixView<float> dy, MatrixView<float> dx) {
   BITGRAD_DCHECK(mask.rows == dy.rows && mask.cols == dy.cols);
   ForEachBitSegment(context.threads(), dy.rows, dy.cols, [&](const BitSegment& s) {
     HWY_DYNAMIC_DISPATCH(MaskByBits)
@@ -162,8 +158,7 @@ void MaskByBits(ExecContext& context, ConstBitMatrixView mask, ConstMatrixView<f
   });
 }
 
-void PackPlanes(ExecContext& context, ConstMatrixView<uint8_t> codes, int count,
-                const BitMatrixView* planes) {
+void PackPlanes(ExecContext& context, ConstMatrixView<uint8_t> codes, int count, const BitMatrixView* planes) {
   ForEachBitSegment(context.threads(), codes.rows, codes.cols, [&](const BitSegment& s) {
     for (int b = 0; b < count; ++b) {
       HWY_DYNAMIC_DISPATCH(PackPlane)
@@ -172,13 +167,12 @@ void PackPlanes(ExecContext& context, ConstMatrixView<uint8_t> codes, int count,
   });
 }
 
-void ThresholdToBits(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold,
-                     const uint8_t* flip, BitMatrixView bits) {
+void ThresholdToBits(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold, const uint8_t* flip,
+                     BitMatrixView bits) {
   BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
   ForEachBitSegment(context.threads(), x.rows, x.cols, [&](const BitSegment& s) {
     HWY_DYNAMIC_DISPATCH(ThresholdToBits)
-    (x.row(s.row) + s.begin, threshold + s.begin, flip + s.begin, s.size(), s.words,
-     bits.row(s.row) + s.word());
+    (x.row(s.row) + s.begin, threshold + s.begin, flip + s.begin, s.size(), s.words, bits.row(s.row) + s.word());
   });
 }
 

@@ -71,16 +71,13 @@ HWY_INLINE void MaskWord(uint64_t word, const float* dy, float* dx) {
 
 // bits of x[0, 64): x >= 0
 HWY_INLINE void PackSignWord(const float* x, uint64_t* bits) {
-  StoreMaskWord(FloatTag(), bits, [x](auto d, size_t k) HWY_ATTR {
-    return hn::Ge(hn::LoadU(d, x + k), hn::Zero(d));
-  });
+  StoreMaskWord(FloatTag(), bits, [x](auto d, size_t k) HWY_ATTR { return hn::Ge(hn::LoadU(d, x + k), hn::Zero(d)); });
 }
 
 // bits of x[0, 64): |x| <= 1
 HWY_INLINE void PackWindowWord(const float* x, uint64_t* window) {
-  StoreMaskWord(FloatTag(), window, [x](auto d, size_t k) HWY_ATTR {
-    return hn::Le(hn::Abs(hn::LoadU(d, x + k)), hn::Set(d, 1.0f));
-  });
+  StoreMaskWord(FloatTag(), window,
+                [x](auto d, size_t k) HWY_ATTR { return hn::Le(hn::Abs(hn::LoadU(d, x + k)), hn::Set(d, 1.0f)); });
 }
 
 // Bit j = bit `bit` of bytes[j], j < 64.
@@ -107,13 +104,11 @@ HWY_INLINE void PackSegment(const float* x, int64_t count, int64_t words, float 
 }
 
 HWY_INLINE void PackSignSegment(const float* x, int64_t count, int64_t words, uint64_t* bits) {
-  PackSegment(x, count, words, -1.0f, bits,
-              [](const float* v, uint64_t* word) HWY_ATTR { PackSignWord(v, word); });
+  PackSegment(x, count, words, -1.0f, bits, [](const float* v, uint64_t* word) HWY_ATTR { PackSignWord(v, word); });
 }
 
 HWY_INLINE void PackWindowSegment(const float* x, int64_t count, int64_t words, uint64_t* window) {
-  PackSegment(x, count, words, 2.0f, window,
-              [](const float* v, uint64_t* word) HWY_ATTR { PackWindowWord(v, word); });
+  PackSegment(x, count, words, 2.0f, window, [](const float* v, uint64_t* word) HWY_ATTR { PackWindowWord(v, word); });
 }
 
 }  // namespace HWY_NAMESPACE

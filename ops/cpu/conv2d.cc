@@ -74,9 +74,7 @@ Plan MakePlan(Pass pass, const ConvGeometry& g) {
     plan.inner_w = inner_w;
   };
   switch (pass) {
-    case Pass::kForward:
-      use(forward, forward.weights_desc());
-      break;
+    case Pass::kForward: use(forward, forward.weights_desc()); break;
     case Pass::kBackwardInput: {
       const dnnl::convolution_backward_data::primitive_desc backward(
           {kDirect, plan.x, any_w, plan.y, strides, dilation, pad, pad}, attributes, engine, forward);

@@ -14,8 +14,8 @@
 
 #include "core/bit_matrix.h"
 #include "hwy/highway.h"
-#include "ops/cpu/bits-inl.h"
 #include "ops/cpu/coded_gemm.h"
+#include "ops/cpu/bits-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

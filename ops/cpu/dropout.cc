@@ -51,15 +51,13 @@ HWY_EXPORT(Dropout);
 
 }  // namespace
 
-void FillUniform(ExecContext& context, const RngStream& rng, float low, float high, float* y,
-                 int64_t count) {
+void FillUniform(ExecContext& context, const RngStream& rng, float low, float high, float* y, int64_t count) {
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(FillUniform)(rng, low, high, begin, end, y);
   });
 }
 
-void Dropout(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y,
-             int64_t count) {
+void Dropout(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y, int64_t count) {
   BITGRAD_DCHECK(keep > 0.0f && keep <= 1.0f);
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Dropout)(keep, rng, x, begin, end, y);

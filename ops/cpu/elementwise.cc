@@ -60,8 +60,8 @@ HWY_EXPORT(FillF32);
 
 }  // namespace
 
-void BinaryForward(ExecContext& context, Binary op, ConstMatrixView<float> a,
-                   ConstMatrixView<float> b, MatrixView<float> y) {
+void BinaryForward(ExecContext& context, Binary op, ConstMatrixView<float> a, ConstMatrixView<float> b,
+                   MatrixView<float> y) {
   BITGRAD_DCHECK(a.rows == y.rows && a.cols == y.cols && b.rows == y.rows && b.cols == y.cols);
   const bool flat = a.contiguous() && b.contiguous() && y.contiguous();
   ForEachSegment(context.threads(), y.rows, y.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
@@ -70,8 +70,7 @@ void BinaryForward(ExecContext& context, Binary op, ConstMatrixView<float> a,
   });
 }
 
-void ScaleF32(ExecContext& context, float scale, const float* x, bool accumulate, float* y,
-              int64_t count) {
+void ScaleF32(ExecContext& context, float scale, const float* x, bool accumulate, float* y, int64_t count) {
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(ScaleF32)(scale, x + begin, accumulate, y + begin, end - begin);
   });

@@ -1,11 +1,11 @@
-// The CPU's kernels, declared with the types of their contracts (ops/kernels/), one definition per name in the .cc files
-// of this folder. cpu_kernels.cc puts them into the table.
+// The CPU's kernels, declared with the types of their contracts (ops/kernels/), one definition per name in the .cc
+// files of this folder. cpu_kernels.cc puts them into the table.
 //
-// How a file here looks: inner loops stand in a namespace that Highway's foreach_target.h compiles once per
-// instruction set (plain loops too: the compiler vectorizes them for each); below, under HWY_ONCE, stands the
-// kernel: it splits the work over threads and calls the best version for the machine. No loop of ours depends on the
-// instruction set or the thread count for its result; oneDNN's float GEMM (gemm.cc) and convolution (conv2d.cc) may round
-// differently for another number of threads.
+// How a file here looks: inner loops stand in a namespace that Highway's foreach_target.h compiles once per instruction
+// set (plain loops too: the compiler vectorizes them for each); below, under HWY_ONCE, stands the kernel: it splits the
+// work over threads and calls the best version for the machine. No loop of ours depends on the instruction set or the
+// thread count for its result; oneDNN's float GEMM (gemm.cc) and convolution (conv2d.cc) may round differently for
+// another number of threads.
 
 #ifndef BITGRAD_OPS_CPU_FUNCTIONS_H_
 #define BITGRAD_OPS_CPU_FUNCTIONS_H_

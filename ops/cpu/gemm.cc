@@ -4,8 +4,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "core/check.h"
-#include "ops/cpu/functions.h"
 #include "oneapi/dnnl/dnnl.hpp"
+#include "ops/cpu/functions.h"
 #include "ops/cpu/onednn.h"
 
 namespace bitgrad::cpu {
@@ -54,17 +54,17 @@ void ScaleRows(float beta, MatrixView<float> c) {
 // Up to this many rows oneDNN's matmul beat its sgemm (docs/performance.md).
 constexpr int64_t kMatmulRows = 512;
 
-// c = a b^T, rows of c at least its width apart. Neither dnnl_sgemm nor this is best everywhere: with few rows the former
-// copies b before it multiplies, and does not share that work between threads.
-dnnl_status_t MultiplyByTransposed(const Operand& a, const Operand& b, int64_t k, MatrixView<float> c, int64_t c_stride) {
+// c = a b^T, rows of c at least its width apart. Neither dnnl_sgemm nor this is best everywhere: with few rows the
+// former copies b before it multiplies, and does not share that work between threads.
+dnnl_status_t MultiplyByTransposed(const Operand& a, const Operand& b, int64_t k, MatrixView<float> c,
+                                   int64_t c_stride) {
   using dnnl::memory;
   const dnnl::engine& engine = OneDnnEngine();
   const memory::desc a_desc({c.rows, k}, memory::data_type::f32, {a.stride(), 1});
   const memory::desc b_desc({k, c.cols}, memory::data_type::f32, {1, b.stride()});
   const memory::desc c_desc({c.rows, c.cols}, memory::data_type::f32, {c_stride, 1});
   try {
-    const dnnl::matmul product(
-        dnnl::matmul::primitive_desc(dnnl::matmul::desc(a_desc, b_desc, c_desc), engine));
+    const dnnl::matmul product(dnnl::matmul::primitive_desc(dnnl::matmul::desc(a_desc, b_desc, c_desc), engine));
     dnnl::stream stream(engine);
     product.execute(stream, {{DNNL_ARG_SRC, memory(a_desc, engine, const_cast<float*>(a.data()))},
                              {DNNL_ARG_WEIGHTS, memory(b_desc, engine, const_cast<float*>(b.data()))},
@@ -78,8 +78,8 @@ dnnl_status_t MultiplyByTransposed(const Operand& a, const Operand& b, int64_t k
 
 }  // namespace
 
-void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alpha,
-             ConstMatrixView<float> a, ConstMatrixView<float> b, float beta, MatrixView<float> c) {
+void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alpha, ConstMatrixView<float> a,
+             ConstMatrixView<float> b, float beta, MatrixView<float> c) {
   const int64_t k = transpose_a ? a.rows : a.cols;
   BITGRAD_DCHECK((transpose_a ? a.cols : a.rows) == c.rows);
   BITGRAD_DCHECK((transpose_b ? b.cols : b.rows) == k);
@@ -99,9 +99,9 @@ void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alp
           : dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', c.rows, c.cols, k, alpha, left.data(),
                        left.stride(), right.data(), right.stride(), beta, c.data, c_stride);
   if (status != dnnl_success) {
-    context.ReportError(absl::InternalError(
-        absl::StrCat("gemm_f32: oneDNN failed with status ", static_cast<int>(status), " for [", c.rows,
-                     ", ", k, "] x [", k, ", ", c.cols, "]")));
+    context.ReportError(
+        absl::InternalError(absl::StrCat("gemm_f32: oneDNN failed with status ", static_cast<int>(status), " for [",
+                                         c.rows, ", ", k, "] x [", k, ", ", c.cols, "]")));
   }
 }
 

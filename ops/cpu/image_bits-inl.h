@@ -13,8 +13,8 @@
 
 #include "core/bit_matrix.h"
 #include "hwy/highway.h"
-#include "ops/cpu/bit_runs-inl.h"
 #include "ops/cpu/conv_axis.h"
+#include "ops/cpu/bit_runs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

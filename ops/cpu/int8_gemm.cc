@@ -1,13 +1,13 @@
 // Product of bytes: a as bytes, b expanded from its bit planes.
 //
-// Columns of c lie in the 32-bit lanes of vectors. One step multiplies four bytes of a row of `a`, broadcast, with the four
-// bytes of each column and adds the four products to its lane: VPDPBUSD where the machine has it. A tile is 6 rows x 64
-// columns on AVX-512.
+// Columns of c lie in the 32-bit lanes of vectors. One step multiplies four bytes of a row of `a`, broadcast, with the
+// four bytes of each column and adds the four products to its lane: VPDPBUSD where the machine has it. A tile is 6 rows
+// x 64 columns on AVX-512.
 //
 // b stays bits in memory: a group of 64 columns becomes bytes just before it is used, in the second-level cache, one
 // shift and one AND per vector: a lane that holds bits 0 .. 31 of its column gives, shifted right by s and masked with
-// 0x01010101, the bytes of k = s, 8 + s, 16 + s, 24 + s. So step s of a block of 32 takes these four, and `a` is brought
-// into the same order first (ArrangeRow).
+// 0x01010101, the bytes of k = s, 8 + s, 16 + s, 24 + s. So step s of a block of 32 takes these four, and `a` is
+// brought into the same order first (ArrangeRow).
 //
 // Every way below is exact: bytes of b are c for up to 7 planes and c - 128 for 8, products are added in int32, and the
 // saturating VPMADDUBSW is not used.
@@ -136,8 +136,7 @@ void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* 
 
 // sums[r * kGroupCols + c] = S of row r and column c of the panel, r < kRows.
 template <int kRows>
-HWY_NOINLINE void Int8Tile(const uint8_t* a, int64_t a_stride, const int32_t* panel, int64_t steps,
-                           int32_t* sums) {
+HWY_NOINLINE void Int8Tile(const uint8_t* a, int64_t a_stride, const int32_t* panel, int64_t steps, int32_t* sums) {
   const LaneTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   LaneVec sum[kRows][kTileVectors];
@@ -171,8 +170,7 @@ constexpr Int8TileFunction* kInt8Tiles[kTileRows] = {Int8Tile<1>, Int8Tile<2>, I
                                                      Int8Tile<4>, Int8Tile<5>, Int8Tile<6>};
 
 // Row tiles [tile_begin, tile_end) of one group. `scratch` has room for the group as bytes and as words.
-void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end,
-                       uint8_t* scratch) {
+void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint8_t* scratch) {
   int32_t* block = reinterpret_cast<int32_t*>(scratch);
   ExpandGroup(p, group, reinterpret_cast<uint64_t*>(scratch + p.block()), block);
   int32_t column_terms[kGroupCols] = {};
@@ -190,8 +188,7 @@ void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, 
     const int64_t row = tile * kTileRows;
     const int64_t rows = std::min(kTileRows, p.m - row);
     for (int64_t col = 0; col < kGroupCols; col += width) {
-      kInt8Tiles[rows - 1](p.a + row * 4 * p.steps, 4 * p.steps, block + 16 * p.words() * col, p.steps,
-                           sums + col);
+      kInt8Tiles[rows - 1](p.a + row * 4 * p.steps, 4 * p.steps, block + 16 * p.words() * col, p.steps, sums + col);
     }
     for (int64_t r = 0; r < rows; ++r) output.Write(row + r, sums + r * kGroupCols);
   }
@@ -231,8 +228,7 @@ void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesVi
   const Scratch<int32_t> row_terms(context, m);
   ParallelFor(context.threads(), m, std::max<int64_t>(1, (1 << 16) / (k + 1)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      row_terms.data()[i] =
-          p.terms.RowTerm(ArrangeInt8Row(p, a.codes.row(i), k, arranged.data() + i * p.row_bytes()));
+      row_terms.data()[i] = p.terms.RowTerm(ArrangeInt8Row(p, a.codes.row(i), k, arranged.data() + i * p.row_bytes()));
     }
   });
   p.a = arranged.data();

@@ -32,9 +32,8 @@ HWY_INLINE double LaneSum(int64_t count, const F& f) {
 template <typename BlockSum>
 double SumOverBlocks(int threads, int64_t count, int64_t block_size, const BlockSum& block_sum) {
   std::vector<double> sums((count + block_size - 1) / block_size);
-  ParallelForBlocks(threads, count, block_size, [&](int64_t block, int64_t begin, int64_t end) {
-    sums[block] = block_sum(begin, end);
-  });
+  ParallelForBlocks(threads, count, block_size,
+                    [&](int64_t block, int64_t begin, int64_t end) { sums[block] = block_sum(begin, end); });
   double total = 0;
   for (double sum : sums) total += sum;
   return total;

@@ -82,9 +82,9 @@ struct LookupTiles {
   static constexpr int kLanes = static_cast<int>(hn::MaxLanes(ByteTag()));
   static constexpr int kVectors = kLanes == 64 ? 1 : 2;
   static constexpr int64_t kPanelCols = kLanes * kVectors;
-  static constexpr int64_t kPerStep = 3;                   // lookups that a half byte holds the counts of
-  static constexpr int64_t kPerByte = 63;                  // and a byte
-  static constexpr int64_t kPerShort = 252 * kPerByte;     // and 16 bits
+  static constexpr int64_t kPerStep = 3;                // lookups that a half byte holds the counts of
+  static constexpr int64_t kPerByte = 63;               // and a byte
+  static constexpr int64_t kPerShort = 252 * kPerByte;  // and 16 bits
   static_assert(4 * kPerStep < 16 && 4 * kPerByte < 256 && 4 * kPerShort < 65536 && kPerByte % kPerStep == 0);
 
   // Four bits each, of 16 bytes at a time; the rest of the last step looks up 0 against 0.
@@ -129,8 +129,8 @@ struct LookupTiles {
     hn::Vec<Bytes16> x[16], y[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) x[i] = LoadBits(p.b, row + i, word);
-    // Interleaving the first half of the rows with the second moves the index's highest bit to the lowest; four times,
-    // and the row has changed places with the byte.
+      // Interleaving the first half of the rows with the second moves the index's highest bit to the lowest; four
+      // times, and the row has changed places with the byte.
 #pragma GCC unroll 4
     for (int pass = 0; pass < 4; ++pass) {
 #pragma GCC unroll 8

@@ -43,9 +43,8 @@ float Hinge(float target, float y) {
 
 }  // namespace
 
-void SoftmaxCrossEntropyForward(ExecContext& context, ConstMatrixView<float> logits,
-                                const int32_t* labels, MatrixView<float> probabilities,
-                                float* loss) {
+void SoftmaxCrossEntropyForward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
+                                MatrixView<float> probabilities, float* loss) {
   const double sum = SumOverRows(context, logits.rows, [&](int64_t i) {
     const float* x = logits.row(i);
     float* p = probabilities.row(i);
@@ -66,9 +65,8 @@ void SoftmaxCrossEntropyForward(ExecContext& context, ConstMatrixView<float> log
   *loss = logits.rows == 0 ? 0.0f : static_cast<float>(sum / static_cast<double>(logits.rows));
 }
 
-void SoftmaxCrossEntropyBackward(ExecContext& context, ConstMatrixView<float> probabilities,
-                                 const int32_t* labels, const float* dloss,
-                                 MatrixView<float> dlogits) {
+void SoftmaxCrossEntropyBackward(ExecContext& context, ConstMatrixView<float> probabilities, const int32_t* labels,
+                                 const float* dloss, MatrixView<float> dlogits) {
   const float scale = *dloss / static_cast<float>(std::max<int64_t>(1, probabilities.rows));
   ForEachRow(context, probabilities, [&](int64_t i) {
     const float* p = probabilities.row(i);
@@ -79,8 +77,8 @@ void SoftmaxCrossEntropyBackward(ExecContext& context, ConstMatrixView<float> pr
   });
 }
 
-void SquaredHingeForward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
-                         float scale, float* loss) {
+void SquaredHingeForward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels, float scale,
+                         float* loss) {
   const double sum = SumOverRows(context, logits.rows, [&](int64_t i) {
     double row = 0;
     for (int64_t j = 0; j < logits.cols; ++j) {
@@ -92,8 +90,8 @@ void SquaredHingeForward(ExecContext& context, ConstMatrixView<float> logits, co
   *loss = static_cast<float>(scale * sum);
 }
 
-void SquaredHingeBackward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
-                          float scale, const float* dloss, MatrixView<float> dlogits) {
+void SquaredHingeBackward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels, float scale,
+                          const float* dloss, MatrixView<float> dlogits) {
   const float factor = *dloss * scale * -2.0f;
   ForEachRow(context, logits, [&](int64_t i) {
     for (int64_t j = 0; j < logits.cols; ++j) {
@@ -103,27 +101,25 @@ void SquaredHingeBackward(ExecContext& context, ConstMatrixView<float> logits, c
   });
 }
 
-void SquaredErrorForward(ExecContext& context, const float* y, const float* target, int64_t count,
-                         float scale, float* loss) {
-  *loss = static_cast<float>(
-      scale * SumOverBlocks(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
-        return LaneSum(end - begin, [&](int64_t i) {
-          const double d = static_cast<double>(y[begin + i]) - target[begin + i];
-          return d * d;
-        });
-      }));
+void SquaredErrorForward(ExecContext& context, const float* y, const float* target, int64_t count, float scale,
+                         float* loss) {
+  *loss = static_cast<float>(scale * SumOverBlocks(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
+                               return LaneSum(end - begin, [&](int64_t i) {
+                                 const double d = static_cast<double>(y[begin + i]) - target[begin + i];
+                                 return d * d;
+                               });
+                             }));
 }
 
-void SquaredErrorBackward(ExecContext& context, const float* y, const float* target, int64_t count,
-                          float scale, const float* dloss, float* dy) {
+void SquaredErrorBackward(ExecContext& context, const float* y, const float* target, int64_t count, float scale,
+                          const float* dloss, float* dy) {
   const float factor = *dloss * scale * 2.0f;
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) dy[i] = factor * (y[i] - target[i]);
   });
 }
 
-void CountErrors(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
-                 int64_t* errors) {
+void CountErrors(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels, int64_t* errors) {
   std::atomic<int64_t> total = 0;
   ParallelFor(context.threads(), logits.rows, RowGrain(logits.cols), [&](int64_t begin, int64_t end) {
     int64_t wrong = 0;

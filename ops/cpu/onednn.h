@@ -3,8 +3,8 @@
 #ifndef BITGRAD_OPS_CPU_ONEDNN_H_
 #define BITGRAD_OPS_CPU_ONEDNN_H_
 
-#include "oneapi/dnnl/dnnl.hpp"
 #include "omp.h"
+#include "oneapi/dnnl/dnnl.hpp"
 
 namespace bitgrad::cpu {
 

@@ -20,7 +20,8 @@ namespace HWY_NAMESPACE {
 
 // What all optimizers share: step_of(i, g') is the optimizer's own part. Branch-free, so that it vectorizes.
 template <typename StepOf>
-HWY_INLINE StepCounts Step(const StepTensor& tensor, float gradient_scale, int64_t begin, int64_t end, const StepOf& step_of) {
+HWY_INLINE StepCounts Step(const StepTensor& tensor, float gradient_scale, int64_t begin, int64_t end,
+                           const StepOf& step_of) {
   const float* const gradient = tensor.gradient;
   float* const weight = tensor.weight;
   const float weight_decay = tensor.weight_decay;
@@ -63,12 +64,12 @@ StepCounts Sgd(const StepTensor& tensor, const StepScalars& scalars, float momen
       return momentum * v - rate * g;
     });
   }
-  return Step(tensor, scalars.gradient_scale, begin, end, [=](int64_t i, float g) {
-    return velocity[i] = momentum * velocity[i] - rate * g;
-  });
+  return Step(tensor, scalars.gradient_scale, begin, end,
+              [=](int64_t i, float g) { return velocity[i] = momentum * velocity[i] - rate * g; });
 }
 
-StepCounts Adam(const StepTensor& tensor, const StepScalars& scalars, const AdamArgs& adam, int64_t begin, int64_t end) {
+StepCounts Adam(const StepTensor& tensor, const StepScalars& scalars, const AdamArgs& adam, int64_t begin,
+                int64_t end) {
   const float rate = scalars.rate;
   const float beta1 = adam.beta1;
   const float beta2 = adam.beta2;
@@ -84,7 +85,8 @@ StepCounts Adam(const StepTensor& tensor, const StepScalars& scalars, const Adam
   });
 }
 
-StepCounts AdaMax(const StepTensor& tensor, const StepScalars& scalars, const AdamArgs& adam, int64_t begin, int64_t end) {
+StepCounts AdaMax(const StepTensor& tensor, const StepScalars& scalars, const AdamArgs& adam, int64_t begin,
+                  int64_t end) {
   const float rate = scalars.rate;
   const float beta1 = adam.beta1;
   const float beta2 = adam.beta2;
@@ -120,8 +122,8 @@ HWY_EXPORT(Adam);
 HWY_EXPORT(AdaMax);
 HWY_EXPORT(Signs);
 
-// Calls range(tensor, begin, end) on pieces of the weights, each followed by its signs while it is in the cache. The counts
-// are sums of integers: in any order.
+// Calls range(tensor, begin, end) on pieces of the weights, each followed by its signs while it is in the cache. The
+// counts are sums of integers: in any order.
 template <typename Range>
 void StepInParallel(ExecContext& context, const StepScalars& scalars, absl::Span<const StepTensor> tensors,
                     StepCounts* counts, const Range& range) {
@@ -173,8 +175,8 @@ void SgdStep(ExecContext& context, float momentum, bool nesterov, const StepScal
   });
 }
 
-void AdamStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
-              StepCounts* counts) {
+void AdamStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+              absl::Span<const StepTensor> tensors, StepCounts* counts) {
   StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
     return HWY_DYNAMIC_DISPATCH(Adam)(tensor, *scalars, adam, begin, end);
   });

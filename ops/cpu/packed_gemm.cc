@@ -95,7 +95,10 @@ void PackedGemm(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b
   const PackedSizes sizes = HWY_DYNAMIC_DISPATCH(Sizes)(p);
   if (a.rows < sizes.min_rows) {
     ParallelFor(context.threads(), p.groups(), std::max<int64_t>(1, p.groups() / ranges),
-                [&](int64_t begin, int64_t end) { HWY_DYNAMIC_DISPATCH(MultiplyUnpacked)(p, begin, end); });
+                [&](int64_t begin, int64_t end) {
+                  HWY_DYNAMIC_DISPATCH(MultiplyUnpacked)
+                  (p, begin, end);
+                });
     return;
   }
   const int64_t tiles = p.row_tiles();
@@ -121,24 +124,21 @@ void PackedGemm(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b
 
 }  // namespace
 
-void PackedGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, int shift,
-                   bool accumulate, MatrixView<int32_t> c) {
+void PackedGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, int shift, bool accumulate,
+                   MatrixView<int32_t> c) {
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
-  PackedGemm(context, a, b,
-             {.kind = PackedOutput::Kind::kI32, .i32 = c, .shift = shift, .accumulate = accumulate});
+  PackedGemm(context, a, b, {.kind = PackedOutput::Kind::kI32, .i32 = c, .shift = shift, .accumulate = accumulate});
 }
 
-void PackedGemmF32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, float scale,
-                   MatrixView<float> c) {
+void PackedGemmF32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, float scale, MatrixView<float> c) {
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
   PackedGemm(context, a, b, {.kind = PackedOutput::Kind::kF32, .f32 = c, .scale = scale});
 }
 
-void PackedGemmThreshold(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b,
-                         const int32_t* threshold, const uint8_t* flip, BitMatrixView c) {
+void PackedGemmThreshold(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, const int32_t* threshold,
+                         const uint8_t* flip, BitMatrixView c) {
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
-  PackedGemm(context, a, b,
-             {.kind = PackedOutput::Kind::kThreshold, .bits = c, .threshold = threshold, .flip = flip});
+  PackedGemm(context, a, b, {.kind = PackedOutput::Kind::kThreshold, .bits = c, .threshold = threshold, .flip = flip});
 }
 
 }  // namespace bitgrad::cpu

@@ -12,8 +12,8 @@
 
 #include "core/bit_matrix.h"
 #include "hwy/highway.h"
-#include "ops/cpu/bits-inl.h"
 #include "ops/cpu/packed_problem.h"
+#include "ops/cpu/bits-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
@@ -51,20 +51,17 @@ class ToI32 {
   HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
 
   // (K - 2 count) * 2^shift = K * 2^shift - count * 2^(shift + 1)
-  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms,
-                             const int32_t* counts) const {
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms, const int32_t* counts) const {
     int32_t* out = c_.row(row) + group * kGroup;
     const auto k = hn::Set(CountTag(), terms << shift_);
     const int shift = shift_ + 1;
-    const auto value = [k, shift, counts](auto d, int64_t j) HWY_ATTR {
-      return hn::Sub(k, hn::ShiftLeftSame(hn::Load(d, counts + j), shift));
-    };
+    const auto value = [k, shift, counts](auto d, int64_t j)
+                           HWY_ATTR { return hn::Sub(k, hn::ShiftLeftSame(hn::Load(d, counts + j), shift)); };
     if (cols < kGroup) {
       for (int64_t j = 0; j < cols; ++j) out[j] = (accumulate_ ? out[j] : 0) + ((terms - 2 * counts[j]) << shift_);
     } else if (accumulate_) {
-      ForEachCount([&](auto d, int64_t j) HWY_ATTR {
-        hn::StoreU(hn::Add(hn::LoadU(d, out + j), value(d, j)), d, out + j);
-      });
+      ForEachCount([&](auto d, int64_t j)
+                       HWY_ATTR { hn::StoreU(hn::Add(hn::LoadU(d, out + j), value(d, j)), d, out + j); });
     } else {
       ForEachCount([&](auto d, int64_t j) HWY_ATTR { hn::StoreU(value(d, j), d, out + j); });
     }
@@ -83,8 +80,7 @@ class ToF32 {
   void BeginGroup(int64_t, int64_t) {}
   HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
 
-  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms,
-                             const int32_t* counts) const {
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms, const int32_t* counts) const {
     float* out = c_.row(row) + group * kGroup;
     if (cols < kGroup) {
       for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<float>(terms - 2 * counts[j]) * scale_;
@@ -123,8 +119,7 @@ class ToBits {
   }
   HWY_INLINE void Prefetch(int64_t, int64_t) const {}
 
-  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms,
-                             const int32_t* counts) const {
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms, const int32_t* counts) const {
     const CountTag d;
     const auto k = hn::Set(d, terms);
     const int32_t* thresholds = group_threshold_;

@@ -28,8 +28,8 @@ HWY_INLINE int64_t PanelVectors(int64_t cols) {
   return cols > 2 * lanes ? 4 : cols > lanes ? 2 : 1;
 }
 
-// out[w][c] = in[c][w] for a square of words, as wide as a vector: rows of b become columns of a panel. Blocks are 128 bits:
-// two rows are interleaved within blocks, then the blocks themselves change places.
+// out[w][c] = in[c][w] for a square of words, as wide as a vector: rows of b become columns of a panel. Blocks are 128
+// bits: two rows are interleaved within blocks, then the blocks themselves change places.
 template <int kLanes>
 struct Transpose {
   // Other vector lengths: word by word.
@@ -62,8 +62,7 @@ template <>
 struct Transpose<8> {
   // `pairs` are the interleaved rows (0, 1), (2, 3), (4, 5), (6, 7): their block k belongs to word `word` + 2k.
   template <class D, class V>
-  static HWY_INLINE void StoreWords(D d, V p01, V p23, V p45, V p67, int word, uint64_t* out,
-                                    int64_t out_stride) {
+  static HWY_INLINE void StoreWords(D d, V p01, V p23, V p45, V p67, int word, uint64_t* out, int64_t out_stride) {
     // Blocks {0, 2} and {1, 3} of two pairs side by side.
     const auto even03 = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(p23), p01);
     const auto odd03 = hn::OddEvenBlocks(p23, hn::SwapAdjacentBlocks(p01));
@@ -81,18 +80,17 @@ struct Transpose<8> {
     const auto r2 = hn::LoadU(d, in + 2 * in_stride), r3 = hn::LoadU(d, in + 3 * in_stride);
     const auto r4 = hn::LoadU(d, in + 4 * in_stride), r5 = hn::LoadU(d, in + 5 * in_stride);
     const auto r6 = hn::LoadU(d, in + 6 * in_stride), r7 = hn::LoadU(d, in + 7 * in_stride);
-    StoreWords(d, hn::InterleaveLower(d, r0, r1), hn::InterleaveLower(d, r2, r3),
-               hn::InterleaveLower(d, r4, r5), hn::InterleaveLower(d, r6, r7), 0, out, out_stride);
-    StoreWords(d, hn::InterleaveUpper(d, r0, r1), hn::InterleaveUpper(d, r2, r3),
-               hn::InterleaveUpper(d, r4, r5), hn::InterleaveUpper(d, r6, r7), 1, out, out_stride);
+    StoreWords(d, hn::InterleaveLower(d, r0, r1), hn::InterleaveLower(d, r2, r3), hn::InterleaveLower(d, r4, r5),
+               hn::InterleaveLower(d, r6, r7), 0, out, out_stride);
+    StoreWords(d, hn::InterleaveUpper(d, r0, r1), hn::InterleaveUpper(d, r2, r3), hn::InterleaveUpper(d, r4, r5),
+               hn::InterleaveUpper(d, r6, r7), 1, out, out_stride);
   }
 };
 
 #endif  // HWY_TARGET != HWY_SCALAR
 
 // panel[w * width + c] = word w of row `row + c` of b, for c < width; zero past the last row.
-HWY_INLINE void PackPanel(const ConstBitMatrixView& b, int64_t words, int64_t row, int64_t width,
-                          uint64_t* panel) {
+HWY_INLINE void PackPanel(const ConstBitMatrixView& b, int64_t words, int64_t row, int64_t width, uint64_t* panel) {
   constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(WordTag()));
   for (int64_t c = 0; c < width; c += kLanes) {
     int64_t w = 0;

@@ -1,8 +1,8 @@
 // Product of operands in bit planes.
 //
-// In general S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q). The pairs are taken by falling p + q, and between
-// two values of it the sums of the tile are doubled (Horner), so they stay in registers from the first pair to the last and
-// a pair costs an AND, a population count and an addition per vector, as one XNOR product does.
+// In general S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q). The pairs are taken by falling p + q, and
+// between two values of it the sums of the tile are doubled (Horner), so they stay in registers from the first pair to
+// the last and a pair costs an AND, a population count and an addition per vector, as one XNOR product does.
 //
 // Ternary codes need fewer counts. Plane 0 says where a code is 0, plane 1 where it is +1, so products are -1 where
 // neither is 0 and plane 1 differs. With K the number of products and Z the number of zeros
@@ -10,8 +10,8 @@
 //   ternary x ternary   dot = K - popcount(a_0 | b_0) - 2 popcount(~(a_0 | b_0) & (a_1 ^ b_1))
 // one count instead of two, two instead of four. Zero padding adds nothing in any of them.
 //
-// Panels and tiles are as in packed_gemm.cc, one panel per plane of b. b is packed for one row, too: reading its rows as
-// they lie was slower for every pair of encodings, since each column's lanes had to be summed.
+// Panels and tiles are as in packed_gemm.cc, one panel per plane of b. b is packed for one row, too: reading its rows
+// as they lie was slower for every pair of encodings, since each column's lanes had to be summed.
 //
 // Measured: docs/performance.md.
 
@@ -141,12 +141,8 @@ HWY_NOINLINE void PlaneTile(const PlaneProblem& p, const PlaneRows& a, const uin
         }
       }
       break;
-    case PlaneForm::kTernaryBinary:
-      AddPass<Meet::kSignsDifferTernaryA, kRows>(x, a.stride, y, words, sum);
-      break;
-    case PlaneForm::kBinaryTernary:
-      AddPass<Meet::kSignsDifferTernaryB, kRows>(x, a.stride, y, words, sum);
-      break;
+    case PlaneForm::kTernaryBinary: AddPass<Meet::kSignsDifferTernaryA, kRows>(x, a.stride, y, words, sum); break;
+    case PlaneForm::kBinaryTernary: AddPass<Meet::kSignsDifferTernaryB, kRows>(x, a.stride, y, words, sum); break;
     case PlaneForm::kTernaryTernary:
       AddPass<Meet::kSignsDifferTernaryBoth, kRows>(x, a.stride, y, words, sum);
       Double<kRows>(sum);
@@ -190,8 +186,7 @@ HWY_INLINE int32_t ColumnTerm(const PlaneProblem& p, int64_t j) {
 }
 
 // Row tiles [tile_begin, tile_end) of one group. `panels` has room for the group's planes.
-void MultiplyPlaneGroup(const PlaneProblem& p, int64_t group, int64_t tile_begin, int64_t tile_end,
-                        uint64_t* panels) {
+void MultiplyPlaneGroup(const PlaneProblem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint64_t* panels) {
   const int64_t width = kPanelVectors * static_cast<int64_t>(hn::Lanes(WordTag()));
   const int64_t first = group * kGroupCols;
   const int64_t cols = std::min(kGroupCols, p.b.rows() - first);
@@ -263,8 +258,8 @@ void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanes
 
 namespace bitgrad {
 
-// By dispatch, which remembers the machine: asking Highway for its targets asks the processor each time, and on a virtual
-// machine that takes microseconds.
+// By dispatch, which remembers the machine: asking Highway for its targets asks the processor each time, and on a
+// virtual machine that takes microseconds.
 bool CpuCountsWords() {
   using namespace cpu;  // NOLINT: where the table is
   return HWY_DYNAMIC_DISPATCH(CountsWords)();

@@ -17,8 +17,8 @@
 #include <cstdint>
 
 #include "hwy/highway.h"
-#include "ops/cpu/packed_panels-inl.h"
 #include "ops/cpu/packed_problem.h"
+#include "ops/cpu/packed_panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
@@ -26,9 +26,7 @@ namespace HWY_NAMESPACE {
 
 // The low halves of the lanes, which is all there is: counts are below 2^24.
 #if HWY_TARGET == HWY_SCALAR
-HWY_INLINE void StoreCounts(WordVec sum, int32_t* counts) {
-  counts[0] = static_cast<int32_t>(hn::GetLane(sum));
-}
+HWY_INLINE void StoreCounts(WordVec sum, int32_t* counts) { counts[0] = static_cast<int32_t>(hn::GetLane(sum)); }
 HWY_INLINE void StoreCounts(WordVec sum0, WordVec sum1, int32_t* counts) {
   StoreCounts(sum0, counts);
   StoreCounts(sum1, counts + 1);

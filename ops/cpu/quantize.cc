@@ -44,8 +44,7 @@ namespace HWY_NAMESPACE {
 
 // y[j] = Code(x[offset + j]) * scale, j < count. y may be x + offset. REQUIRES: count <= Uniforms::kCount.
 template <typename Q>
-HWY_INLINE void Codes(const QuantizePiece& piece, int64_t offset, int64_t count, float scale,
-                      float* y) {
+HWY_INLINE void Codes(const QuantizePiece& piece, int64_t offset, int64_t count, float scale, float* y) {
   const QuantizerArgs args = piece.quantizer->args();
   const float statistic = piece.statistic;
   const float* x = piece.x + offset;
@@ -90,8 +89,8 @@ void QuantizeBits(const QuantizePiece& piece, int64_t words, uint64_t* bits, uin
   });
 }
 
-void QuantizeBackward(const Quantizer& quantizer, const float* x, float statistic, const float* dq,
-                      int64_t count, float* dx) {
+void QuantizeBackward(const Quantizer& quantizer, const float* x, float statistic, const float* dq, int64_t count,
+                      float* dx) {
   DispatchQuantizer(quantizer.info(), [&]<typename Q>() {
     const QuantizerArgs args = quantizer.args();
 #pragma omp simd
@@ -154,31 +153,27 @@ float MaxAbsOfMatrix(ExecContext& context, ConstMatrixView<float> x) {
   return rows.empty() ? 0.0f : *std::max_element(rows.begin(), rows.end());
 }
 
-void Quantize(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
-              const float* statistic, const RngStream& rng, bool scaled, MatrixView<float> y) {
+void Quantize(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
+              const RngStream& rng, bool scaled, MatrixView<float> y) {
   BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
   const Statistic kind = quantizer.statistic();
   const bool flat = x.contiguous() && y.contiguous() && kind != Statistic::kRowMaxAbs;
-  ForEachSegment(
-      context.threads(), x.rows, x.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
-        const float row_statistic = StatisticOfRow(kind, statistic, i);
-        const QuantizePiece piece = {&quantizer, x.row(i) + begin, end - begin,
-                                     row_statistic, &rng, i * x.cols + begin};
-        const float scale = scaled ? quantizer.scale(row_statistic) : 1.0f;
-        HWY_DYNAMIC_DISPATCH(QuantizeScaled)(piece, scale, y.row(i) + begin);
-      });
+  ForEachSegment(context.threads(), x.rows, x.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
+    const float row_statistic = StatisticOfRow(kind, statistic, i);
+    const QuantizePiece piece = {&quantizer, x.row(i) + begin, end - begin, row_statistic, &rng, i * x.cols + begin};
+    const float scale = scaled ? quantizer.scale(row_statistic) : 1.0f;
+    HWY_DYNAMIC_DISPATCH(QuantizeScaled)(piece, scale, y.row(i) + begin);
+  });
 }
 
 }  // namespace
 
-void QuantizeStatistic(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
-                       float* statistic) {
+void QuantizeStatistic(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, float* statistic) {
   switch (quantizer.statistic()) {
     case Statistic::kNone: return;
     case Statistic::kMeanAbs:
-      *statistic = x.size() == 0 ? 0.0f
-                                 : static_cast<float>(SumAbsOfMatrix(context, x) /
-                                                      static_cast<double>(x.size()));
+      *statistic =
+          x.size() == 0 ? 0.0f : static_cast<float>(SumAbsOfMatrix(context, x) / static_cast<double>(x.size()));
       return;
     case Statistic::kMaxAbsTanh:
       // tanh is monotone and odd: the largest |tanh x| is that of the largest |x|.
@@ -188,33 +183,27 @@ void QuantizeStatistic(ExecContext& context, const Quantizer& quantizer, ConstMa
   }
 }
 
-void QuantizeCodes(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
-                   const float* statistic, const RngStream& rng, MatrixView<float> codes) {
+void QuantizeCodes(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
+                   const RngStream& rng, MatrixView<float> codes) {
   Quantize(context, quantizer, x, statistic, rng, /*scaled=*/false, codes);
 }
 
-void QuantizeValues(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
-                    const float* statistic, const RngStream& rng, MatrixView<float> values) {
+void QuantizeValues(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
+                    const RngStream& rng, MatrixView<float> values) {
   Quantize(context, quantizer, x, statistic, rng, /*scaled=*/true, values);
 }
 
-void QuantizeBits(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
-                  const float* statistic, const RngStream& rng, BitMatrixView bits,
-                  BitMatrixView window) {
+void QuantizeBits(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
+                  const RngStream& rng, BitMatrixView bits, BitMatrixView window) {
   BITGRAD_DCHECK(quantizer.encoding().kind == EncodingKind::kBinary);
   BITGRAD_DCHECK(window.words == nullptr || quantizer.info().surrogate_is_window);
   BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
   const Statistic kind = quantizer.statistic();
   ForEachBitSegment(context.threads(), x.rows, x.cols, [&](const BitSegment& s) {
-    const QuantizePiece piece = {&quantizer,
-                                 x.row(s.row) + s.begin,
-                                 s.size(),
-                                 StatisticOfRow(kind, statistic, s.row),
-                                 &rng,
-                                 s.row * x.cols + s.begin};
+    const QuantizePiece piece = {&quantizer, x.row(s.row) + s.begin,  s.size(), StatisticOfRow(kind, statistic, s.row),
+                                 &rng,       s.row * x.cols + s.begin};
     HWY_DYNAMIC_DISPATCH(QuantizeBits)
-    (piece, s.words, bits.row(s.row) + s.word(),
-     window.words == nullptr ? nullptr : window.row(s.row) + s.word());
+    (piece, s.words, bits.row(s.row) + s.word(), window.words == nullptr ? nullptr : window.row(s.row) + s.word());
   });
 }
 
@@ -222,14 +211,12 @@ void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, ConstMat
                       const float* statistic, ConstMatrixView<float> dq, MatrixView<float> dx) {
   BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols);
   const Statistic kind = quantizer.statistic();
-  const bool flat =
-      x.contiguous() && dq.contiguous() && dx.contiguous() && kind != Statistic::kRowMaxAbs;
-  ForEachSegment(
-      context.threads(), x.rows, x.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
-        HWY_DYNAMIC_DISPATCH(QuantizeBackward)
-        (quantizer, x.row(i) + begin, StatisticOfRow(kind, statistic, i), dq.row(i) + begin,
-         end - begin, dx.row(i) + begin);
-      });
+  const bool flat = x.contiguous() && dq.contiguous() && dx.contiguous() && kind != Statistic::kRowMaxAbs;
+  ForEachSegment(context.threads(), x.rows, x.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(QuantizeBackward)
+    (quantizer, x.row(i) + begin, StatisticOfRow(kind, statistic, i), dq.row(i) + begin, end - begin,
+     dx.row(i) + begin);
+  });
 }
 
 }  // namespace bitgrad::cpu

@@ -32,7 +32,8 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// codes[j] = Code(x[j]), j < count <= Uniforms::kCount. In two loops, which the compiler vectorizes where it does not one.
+// codes[j] = Code(x[j]), j < count <= Uniforms::kCount. In two loops, which the compiler vectorizes where it does not
+// one.
 template <typename Q>
 void QuantizePiece(const QuantizerArgs args, const float* x, float statistic, const float* u, int64_t count,
                    int8_t* codes) {
@@ -50,8 +51,8 @@ bool HasNan(const float* x, int64_t count) {
   return nans != 0;
 }
 
-// One row, with the random numbers from `first` on. Returns the scale: NaN where there is one in the row, whose code would
-// hide it.
+// One row, with the random numbers from `first` on. Returns the scale: NaN where there is one in the row, whose code
+// would hide it.
 float QuantizeRow(const Quantizer& quantizer, const float* x, int64_t count, const RngStream& rng, uint64_t first,
                   int8_t* codes) {
   const float statistic = LargestMagnitude(x, count);
@@ -108,8 +109,8 @@ void QuantizeRowsS8(ExecContext& context, const Quantizer& quantizer, bool trans
     ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
       for (int64_t r = first; r < last; ++r) {
         HWY_DYNAMIC_DISPATCH(QuantizeColumns)
-        (quantizer, x, rng, x.cols * r / ranges, x.cols * (r + 1) / ranges, transposed.data() + r * kTransposed * x.rows, codes,
-         scale);
+        (quantizer, x, rng, x.cols * r / ranges, x.cols * (r + 1) / ranges,
+         transposed.data() + r * kTransposed * x.rows, codes, scale);
       }
     });
     return;

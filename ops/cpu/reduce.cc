@@ -64,17 +64,15 @@ HWY_EXPORT(SumOfSquares);
 
 // Threads share the columns, so no sum is cut.
 void SumRows(ExecContext& context, ConstMatrixView<float> x, bool accumulate, float* y) {
-  ParallelFor(context.threads(), x.cols, std::max<int64_t>(16, RowGrain(x.rows)),
-              [&](int64_t begin, int64_t end) {
-                HWY_DYNAMIC_DISPATCH(SumRows)(x, accumulate, begin, end, y);
-              });
+  ParallelFor(context.threads(), x.cols, std::max<int64_t>(16, RowGrain(x.rows)), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(SumRows)(x, accumulate, begin, end, y);
+  });
 }
 
 void SumAll(ExecContext& context, const float* x, int64_t count, float scale, float* y) {
-  *y = static_cast<float>(
-      scale * SumOverBlocks(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
-        return HWY_DYNAMIC_DISPATCH(Sum)(x + begin, end - begin);
-      }));
+  *y = static_cast<float>(scale * SumOverBlocks(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
+                            return HWY_DYNAMIC_DISPATCH(Sum)(x + begin, end - begin);
+                          }));
 }
 
 void SumsOfSquares(ExecContext& context, absl::Span<const absl::Span<const float>> arrays, double* y) {

@@ -22,8 +22,7 @@ inline int64_t RowGrain(int64_t cols) { return std::max<int64_t>(1, kGrain / std
 template <typename Body>
 void ForEachSegment(int threads, int64_t rows, int64_t cols, bool flat, const Body& body) {
   if (flat) {
-    ParallelFor(threads, rows * cols, kGrain,
-                [&](int64_t begin, int64_t end) { body(int64_t{0}, begin, end); });
+    ParallelFor(threads, rows * cols, kGrain, [&](int64_t begin, int64_t end) { body(int64_t{0}, begin, end); });
     return;
   }
   if (cols == 0) return;

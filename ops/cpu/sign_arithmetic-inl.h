@@ -1,5 +1,5 @@
-// The arithmetics of products with packed signs, floats and int8: how elements lie in tiles and panels, and how they are
-// multiplied. Included through foreach_target.h only, by sign_gemm.cc, whose head tells the whole.
+// The arithmetics of products with packed signs, floats and int8: how elements lie in tiles and panels, and how they
+// are multiplied. Included through foreach_target.h only, by sign_gemm.cc, whose head tells the whole.
 
 #if defined(BITGRAD_OPS_CPU_SIGN_ARITHMETIC_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_SIGN_ARITHMETIC_INL_H_
@@ -13,8 +13,8 @@
 #include <cstring>
 
 #include "hwy/highway.h"
-#include "ops/cpu/bits-inl.h"
 #include "ops/cpu/sign_problem.h"
+#include "ops/cpu/bits-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
@@ -135,12 +135,8 @@ struct Int8Arithmetic {
   static HWY_INLINE Ints MultiplyAdd(Ints a, Ints b, Ints sum) {
     return Ints{_mm512_dpbusd_epi32(sum.raw, b.raw, a.raw)};
   }
-  static HWY_INLINE Ints LoadPartial(const float* c) {
-    return hn::BitCast(IntTag(), hn::LoadU(FloatTag(), c));
-  }
-  static HWY_INLINE void StorePartial(Ints sum, float* c) {
-    hn::StoreU(hn::BitCast(FloatTag(), sum), FloatTag(), c);
-  }
+  static HWY_INLINE Ints LoadPartial(const float* c) { return hn::BitCast(IntTag(), hn::LoadU(FloatTag(), c)); }
+  static HWY_INLINE void StorePartial(Ints sum, float* c) { hn::StoreU(hn::BitCast(FloatTag(), sum), FloatTag(), c); }
   HWY_INLINE Floats Result(int64_t row, Ints sum) const {
     const Ints dot = hn::Sub(hn::Add(sum, sum), hn::Set(IntTag(), p.row_sums[row]));
     return hn::Mul(hn::ConvertTo(FloatTag(), dot), hn::Set(FloatTag(), p.scales[row]));

@@ -1,14 +1,14 @@
 // Products of floats or int8 with packed signs.
 //
 // Threads share groups of 64 columns of c (one word of each row of b) and blocks of rows. For a group, the bits of some
-// rows of b are expanded into a panel that stays in the first-level cache, and tiles of 6 rows of `a` (packed once, k by k) pass
-// over it. With AVX-512 a tile is 6 x 4 vectors: 24 accumulators, 4 vectors of the panel and a broadcast element of `a` fill
-// the registers.
+// rows of b are expanded into a panel that stays in the first-level cache, and tiles of 6 rows of `a` (packed once, k
+// by k) pass over it. With AVX-512 a tile is 6 x 4 vectors: 24 accumulators, 4 vectors of the panel and a broadcast
+// element of `a` fill the registers.
 //
 //   float   the panel holds -1.0 and +1.0: a product is exact, so a fused multiply-add is an add.
 //   int8    with b = {0, 1}:  sum a s = 2 sum a b - sum a. The panel holds four k of a column side by side, as VPDPBUSD
-//           takes them: 64 multiply-accumulates an instruction. Targets without it multiply the integers as floats, which
-//           is exact below 2^24, and no faster than floats.
+//           takes them: 64 multiply-accumulates an instruction. Targets without it multiply the integers as floats,
+//           which is exact below 2^24, and no faster than floats.
 //
 // Limits per cycle and core: two fused multiply-adds or two VPDPBUSD, that is 32 float or 128 int8 MACs (AVX-512).
 // Between blocks of k the partial sums wait in c: as floats, or as the bits of int32.
@@ -71,11 +71,11 @@ void PackTiles(const SignProblem& p, int64_t begin, int64_t end) {
   });
 }
 
-// Adds `steps` steps of k to the sums of kRows rows and kWidth columns: those at `c`, or zero at the `first` steps. What is
-// stored is the result at the `last` ones, `past_cache` or not; then the sum of its squares is returned.
+// Adds `steps` steps of k to the sums of kRows rows and kWidth columns: those at `c`, or zero at the `first` steps.
+// What is stored is the result at the `last` ones, `past_cache` or not; then the sum of its squares is returned.
 template <typename T, int kRows>
 HWY_NOINLINE float Tile(const T& t, const typename T::A* a, const typename T::B* panel, int64_t steps, int64_t row,
-                       bool first, bool last, bool past_cache, float* c, int64_t stride) {
+                        bool first, bool last, bool past_cache, float* c, int64_t stride) {
   typename T::Sum sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -144,9 +144,9 @@ double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, i
       const int64_t rows = std::min(kSignTileRows, row_end - row);
       const auto* a = TileOf<T>(p, row / kSignTileRows) + k * rows;
       for (int64_t part = 0; part < kSignGroup / kWidth && part * kWidth < columns; ++part) {
-        const float tile_squares = kTiles[rows - 1](
-            arithmetic, a, panel + part * steps * T::kStep * kWidth, steps, row, k == 0, k + count == p.k(),
-            direct && p.past_cache, out + (row - row_begin) * stride + part * kWidth, stride);
+        const float tile_squares = kTiles[rows - 1](arithmetic, a, panel + part * steps * T::kStep * kWidth, steps, row,
+                                                    k == 0, k + count == p.k(), direct && p.past_cache,
+                                                    out + (row - row_begin) * stride + part * kWidth, stride);
         if (direct) squares += tile_squares;
       }
     }
@@ -211,7 +211,10 @@ void SignGemm(ExecContext& context, SignProblem p, double* squares) {
   p.past_cache = p.mask.words == nullptr && p.c.stride % 16 == 0 && reinterpret_cast<uintptr_t>(p.c.data) % 64 == 0 &&
                  p.c.size() * static_cast<int64_t>(sizeof(float)) >= kPastCacheBytes;
   ParallelFor(context.threads(), p.tile_count(), std::max<int64_t>(1, RowGrain(p.k()) / kSignTileRows),
-              [&](int64_t begin, int64_t end) { HWY_DYNAMIC_DISPATCH(PackTiles)(p, begin, end); });
+              [&](int64_t begin, int64_t end) {
+                HWY_DYNAMIC_DISPATCH(PackTiles)
+                (p, begin, end);
+              });
   const int64_t units = p.groups() * p.blocks();
   const int64_t ranges =
       std::clamp<int64_t>(p.m() * p.c.cols * std::max<int64_t>(1, p.k()) / kMacGrain, 1, context.threads());

@@ -28,8 +28,8 @@ struct SignProblem {
   void* tiles;          // of a, packed: room for m * k elements, k rounded up to 4
   int32_t* row_sums;    // of a
   bool wants_squares;
-  double* squares;      // of each unit
-  bool past_cache;      // c is written once, is larger than the cache and allows aligned stores
+  double* squares;  // of each unit
+  bool past_cache;  // c is written once, is larger than the cache and allows aligned stores
 
   int64_t m() const { return c.rows; }
   int64_t k() const { return b.rows; }

@@ -30,31 +30,22 @@ HWY_INLINE void Map(const float* x, const float* dy, float* dx, int64_t count, c
 void UnaryForward(Unary op, float parameter, const float* x, float* y, int64_t count) {
   switch (op) {
     case Unary::kRelu: return Map(x, y, count, [](float v) { return v <= 0.0f ? 0.0f : v; });
-    case Unary::kLeakyRelu:
-      return Map(x, y, count, [parameter](float v) { return v > 0.0f ? v : parameter * v; });
-    case Unary::kHardtanh:
-      return Map(x, y, count, [](float v) { return v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v; });
-    case Unary::kSigmoid:
-      return Map(x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
+    case Unary::kLeakyRelu: return Map(x, y, count, [parameter](float v) { return v > 0.0f ? v : parameter * v; });
+    case Unary::kHardtanh: return Map(x, y, count, [](float v) { return v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v; });
+    case Unary::kSigmoid: return Map(x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
     case Unary::kTanh: return Map(x, y, count, [](float v) { return std::tanh(v); });
   }
 }
 
-void UnaryBackward(Unary op, float parameter, const float* saved, const float* dy, float* dx,
-                   int64_t count) {
+void UnaryBackward(Unary op, float parameter, const float* saved, const float* dy, float* dx, int64_t count) {
   switch (op) {
-    case Unary::kRelu:
-      return Map(saved, dy, dx, count, [](float x, float g) { return x > 0.0f ? g : 0.0f; });
+    case Unary::kRelu: return Map(saved, dy, dx, count, [](float x, float g) { return x > 0.0f ? g : 0.0f; });
     case Unary::kLeakyRelu:
-      return Map(saved, dy, dx, count,
-                 [parameter](float x, float g) { return g * (x > 0.0f ? 1.0f : parameter); });
+      return Map(saved, dy, dx, count, [parameter](float x, float g) { return g * (x > 0.0f ? 1.0f : parameter); });
     case Unary::kHardtanh:
-      return Map(saved, dy, dx, count,
-                 [](float x, float g) { return std::fabs(x) <= 1.0f ? g : 0.0f; });
-    case Unary::kSigmoid:
-      return Map(saved, dy, dx, count, [](float y, float g) { return g * y * (1.0f - y); });
-    case Unary::kTanh:
-      return Map(saved, dy, dx, count, [](float y, float g) { return g * (1.0f - y * y); });
+      return Map(saved, dy, dx, count, [](float x, float g) { return std::fabs(x) <= 1.0f ? g : 0.0f; });
+    case Unary::kSigmoid: return Map(saved, dy, dx, count, [](float y, float g) { return g * y * (1.0f - y); });
+    case Unary::kTanh: return Map(saved, dy, dx, count, [](float y, float g) { return g * (1.0f - y * y); });
   }
 }
 
@@ -72,15 +63,14 @@ HWY_EXPORT(UnaryBackward);
 
 }  // namespace
 
-void UnaryForward(ExecContext& context, Unary op, float parameter, const float* x, float* y,
-                  int64_t count) {
+void UnaryForward(ExecContext& context, Unary op, float parameter, const float* x, float* y, int64_t count) {
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(UnaryForward)(op, parameter, x + begin, y + begin, end - begin);
   });
 }
 
-void UnaryBackward(ExecContext& context, Unary op, float parameter, const float* saved,
-                   const float* dy, float* dx, int64_t count) {
+void UnaryBackward(ExecContext& context, Unary op, float parameter, const float* saved, const float* dy, float* dx,
+                   int64_t count) {
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(UnaryBackward)
     (op, parameter, saved + begin, dy + begin, dx + begin, end - begin);

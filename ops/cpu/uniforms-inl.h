@@ -23,8 +23,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using BlockTag = hn::CappedTag<uint64_t, 8>;  // one Philox block per lane
 
-// u[4 l .. 4 l + 3] = the uniforms of block `block` + l, for all lanes l: Philox4x32-10 with its four words in the low halves of
-// 64-bit lanes. Whatever is in the high halves is not read.
+// u[4 l .. 4 l + 3] = the uniforms of block `block` + l, for all lanes l: Philox4x32-10 with its four words in the low
+// halves of 64-bit lanes. Whatever is in the high halves is not read.
 HWY_INLINE void UniformBlocks(const RngStream& rng, uint64_t block, float* u) {
   const BlockTag d;
   const hn::Repartition<uint32_t, BlockTag> d32;

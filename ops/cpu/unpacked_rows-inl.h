@@ -12,16 +12,14 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
-#include "ops/cpu/packed_panels-inl.h"
 #include "ops/cpu/packed_problem.h"
+#include "ops/cpu/packed_panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-HWY_INLINE int32_t SumLanes(WordVec sum) {
-  return static_cast<int32_t>(hn::GetLane(hn::SumOfLanes(WordTag(), sum)));
-}
+HWY_INLINE int32_t SumLanes(WordVec sum) { return static_cast<int32_t>(hn::GetLane(hn::SumOfLanes(WordTag(), sum))); }
 
 // out[c] = the sum of the lanes of sum[c], c < 8.
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
@@ -29,17 +27,15 @@ HWY_INLINE int32_t SumLanes(WordVec sum) {
 // of eight sums over lanes.
 HWY_INLINE void StoreLaneSums(const WordVec (&sum)[8], int32_t* out) {
   const WordTag d;
-  const auto pair = [d](WordVec x, WordVec y) HWY_ATTR {
-    return hn::Add(hn::InterleaveLower(d, x, y), hn::InterleaveUpper(d, x, y));
-  };
-  const auto four = [d](WordVec x, WordVec y) HWY_ATTR {
-    return hn::Add(hn::ConcatLowerLower(d, y, x), hn::ConcatUpperUpper(d, y, x));
-  };
+  const auto pair = [d](WordVec x, WordVec y)
+                        HWY_ATTR { return hn::Add(hn::InterleaveLower(d, x, y), hn::InterleaveUpper(d, x, y)); };
+  const auto four = [d](WordVec x, WordVec y)
+                        HWY_ATTR { return hn::Add(hn::ConcatLowerLower(d, y, x), hn::ConcatUpperUpper(d, y, x)); };
   // Blocks: two parts of rows 0, 1, then two of rows 4, 5; and of rows 2, 3 and 6, 7.
   const WordVec x = four(pair(sum[0], sum[1]), pair(sum[4], sum[5]));
   const WordVec y = four(pair(sum[2], sum[3]), pair(sum[6], sum[7]));
-  const WordVec sums = hn::Add(hn::OddEvenBlocks(hn::SwapAdjacentBlocks(y), x),
-                               hn::OddEvenBlocks(y, hn::SwapAdjacentBlocks(x)));
+  const WordVec sums =
+      hn::Add(hn::OddEvenBlocks(hn::SwapAdjacentBlocks(y), x), hn::OddEvenBlocks(y, hn::SwapAdjacentBlocks(x)));
   const hn::Repartition<int32_t, WordTag> d32;
   const hn::Half<decltype(d32)> half;
   const auto low = hn::BitCast(d32, sums);

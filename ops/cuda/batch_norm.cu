@@ -67,8 +67,7 @@ __global__ void NormalizeKernel(ConstMatrixView<float> x, const float* mean, con
 
 // Strips over the padding too: there all bits are 0. A half word of 32 bits is a warp's ballot.
 __global__ void NormalizedSignsKernel(ConstMatrixView<float> x, const float* mean, const float* inv_std,
-                                      const float* gamma, const float* beta, BitMatrixView bits,
-                                      BitMatrixView window) {
+                                      const float* gamma, const float* beta, BitMatrixView bits, BitMatrixView window) {
   const int64_t j = TileColumn();
   const bool inside = j < x.cols;
   const float m = inside ? mean[j] : 0.0f, s = inside ? inv_std[j] : 0.0f;

@@ -13,8 +13,8 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 // c = alpha op(a) b + beta c, summed in float32.   op(a) [m, k], b [k, n] bf16; c [m, n] float32
 // REQUIRES: no extent is zero; rows of all three lie on 16 bytes.
-void Bf16Gemm(ExecContext& context, bool transpose_a, float alpha, ConstMatrixView<uint16_t> a, ConstMatrixView<uint16_t> b,
-              float beta, MatrixView<float> c);
+void Bf16Gemm(ExecContext& context, bool transpose_a, float alpha, ConstMatrixView<uint16_t> a,
+              ConstMatrixView<uint16_t> b, float beta, MatrixView<float> c);
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
 

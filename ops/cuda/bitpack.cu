@@ -67,13 +67,12 @@ void PackSigns(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bit
     return;
   }
   BITGRAD_DCHECK(window.rows == x.rows && window.cols == x.cols);
-  PackBits<2>(
-      context, "pack_signs", x.rows, x.cols,
-      [=] __device__(int64_t i, int64_t j) {
-        const float v = x.at(i, j);
-        return (v >= 0.0f ? 1 : 0) | (fabsf(v) <= 1.0f ? 2 : 0);
-      },
-      {bits, window});
+  PackBits<2>(context, "pack_signs", x.rows, x.cols,
+              [=] __device__(int64_t i, int64_t j) {
+                const float v = x.at(i, j);
+                return (v >= 0.0f ? 1 : 0) | (fabsf(v) <= 1.0f ? 2 : 0);
+              },
+              {bits, window});
 }
 
 void UnpackSigns(ExecContext& context, ConstBitMatrixView bits, MatrixView<float> y) {
@@ -104,9 +103,9 @@ void PackPlanes(ExecContext& context, ConstMatrixView<uint8_t> codes, int count,
 void ThresholdToBits(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold, const uint8_t* flip,
                      BitMatrixView bits) {
   BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
-  PackBits<1>(
-      context, "threshold_to_bits", x.rows, x.cols,
-      [=] __device__(int64_t i, int64_t j) { return (x.at(i, j) >= threshold[j] ? 1 : 0) ^ (flip[j] & 1); }, {bits});
+  PackBits<1>(context, "threshold_to_bits", x.rows, x.cols,
+              [=] __device__(int64_t i, int64_t j) { return (x.at(i, j) >= threshold[j] ? 1 : 0) ^ (flip[j] & 1); },
+              {bits});
 }
 
 void CountOnes(ExecContext& context, ConstBitMatrixView bits, int64_t* count) {

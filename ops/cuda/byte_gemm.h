@@ -12,7 +12,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// As Int8Gemm, of codes that lie on 16 bytes and whose rows end in zeros up to a whole 16 bytes: they are used as they lie.
+// As Int8Gemm, of codes that lie on 16 bytes and whose rows end in zeros up to a whole 16 bytes: they are used as they
+// lie.
 void ByteGemm(ExecContext& context, const Encoding& encoding, const TensorOperand& codes, const ConstPlanesView& b,
               const DotOutput& out);
 

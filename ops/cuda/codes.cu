@@ -38,9 +38,8 @@ void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<f
   BITGRAD_DCHECK(encoding.is_integer() && encoding.bits <= kMaxCodeBits);
   const int32_t least = static_cast<int32_t>(encoding.least_code());
   const int shift = encoding.code_step() == 2 ? 1 : 0;
-  MapQuads(context, "pack_codes", codes, c, [=] __device__(float code) {
-    return static_cast<uint8_t>((static_cast<int32_t>(code) - least) >> shift);
-  });
+  MapQuads(context, "pack_codes", codes, c,
+           [=] __device__(float code) { return static_cast<uint8_t>((static_cast<int32_t>(code) - least) >> shift); });
 }
 
 void UnpackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<uint8_t> c, MatrixView<float> codes) {

@@ -79,8 +79,8 @@ void SumColumns(ExecContext& context, const char* name, int64_t rows, int64_t co
   // A second kernel costs as much as 128 rows do. Beyond 256 pieces it would take longer than it saves.
   constexpr int64_t kBlocks = 132 * 4, kMostSplits = 256, kFewestRows = 128;
   const int64_t strips = Strips(cols);
-  const int64_t wanted = std::clamp<int64_t>(std::min((kBlocks + strips - 1) / strips, rows / kFewestRows), 1,
-                                             kMostSplits);
+  const int64_t wanted =
+      std::clamp<int64_t>(std::min((kBlocks + strips - 1) / strips, rows / kFewestRows), 1, kMostSplits);
   const int64_t rows_per_block = std::max<int64_t>(1, (rows + wanted - 1) / wanted);
   const int64_t splits = std::max<int64_t>(1, (rows + rows_per_block - 1) / rows_per_block);
   const dim3 tile(kTileCols, kTileRows);

@@ -53,19 +53,18 @@ void FinishBits(ExecContext& context, const char* name, const ConvGeometry& g, c
   const Divisor by_filters(g.filters);
   const int32_t* const threshold = out.threshold;
   const uint8_t* const flip = out.flip;
-  PackBits<1>(
-      context, name, images, image,
-      [=] __device__(int64_t n, int64_t bit) {
-        uint32_t o = static_cast<uint32_t>(bit);
-        const uint32_t pixel = by_filters.Divide(&o);
-        int32_t dot = static_cast<int32_t>(dots[n * image + bit]);
-        if (border.taps != nullptr) {
-          const ConvPixels::Patch patch = border.pixels.At(pixel);
-          if (!border.IsZero(patch)) dot += border.Of(patch, o);
-        }
-        return (dot >= threshold[o] ? 1 : 0) ^ (flip[o] & 1);
-      },
-      {BitMatrixView{out.bits.row(chunk.image), images, image, out.bits.stride}});
+  PackBits<1>(context, name, images, image,
+              [=] __device__(int64_t n, int64_t bit) {
+                uint32_t o = static_cast<uint32_t>(bit);
+                const uint32_t pixel = by_filters.Divide(&o);
+                int32_t dot = static_cast<int32_t>(dots[n * image + bit]);
+                if (border.taps != nullptr) {
+                  const ConvPixels::Patch patch = border.pixels.At(pixel);
+                  if (!border.IsZero(patch)) dot += border.Of(patch, o);
+                }
+                return (dot >= threshold[o] ? 1 : 0) ^ (flip[o] & 1);
+              },
+              {BitMatrixView{out.bits.row(chunk.image), images, image, out.bits.stride}});
 }
 
 // A bit image from rows of bits: groups matrices [chunk.rows, O/G] one after the other. A thread puts a word together

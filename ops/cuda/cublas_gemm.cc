@@ -47,8 +47,8 @@ void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alp
   Enqueue(context, product);
 }
 
-void Bf16Gemm(ExecContext& context, bool transpose_a, float alpha, ConstMatrixView<uint16_t> a, ConstMatrixView<uint16_t> b,
-              float beta, MatrixView<float> c) {
+void Bf16Gemm(ExecContext& context, bool transpose_a, float alpha, ConstMatrixView<uint16_t> a,
+              ConstMatrixView<uint16_t> b, float beta, MatrixView<float> c) {
   if (!context.status().ok()) return;
   Enqueue(context, ProductOf(CUDA_R_16BF, transpose_a, /*transpose_b=*/false, alpha, a, b, beta, c));
 }

@@ -35,8 +35,8 @@ absl::StatusOr<Library> Load() {
   constexpr char kName[] = "libcublasLt.so.13";
   void* const opened = dlopen(kName, RTLD_LAZY | RTLD_LOCAL);
   if (opened == nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat("cuda: cannot load ", kName, ": ", dlerror(),
-                                                      "; put its folder into LD_LIBRARY_PATH"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("cuda: cannot load ", kName, ": ", dlerror(), "; put its folder into LD_LIBRARY_PATH"));
   }
   Library library = {};
   absl::Status error;
@@ -81,8 +81,8 @@ uint32_t Alignment(const MatrixProduct& x) {
   const auto element = [](cudaDataType_t type) {
     return type == CUDA_R_32F || type == CUDA_R_32I ? 4 : type == CUDA_R_16BF ? 2 : 1;
   };
-  const uint64_t all = reinterpret_cast<uintptr_t>(x.a) | reinterpret_cast<uintptr_t>(x.b) | reinterpret_cast<uintptr_t>(x.c) |
-                       static_cast<uint64_t>(x.stride_a * element(x.type_ab)) |
+  const uint64_t all = reinterpret_cast<uintptr_t>(x.a) | reinterpret_cast<uintptr_t>(x.b) |
+                       reinterpret_cast<uintptr_t>(x.c) | static_cast<uint64_t>(x.stride_a * element(x.type_ab)) |
                        static_cast<uint64_t>(x.stride_b * element(x.type_ab)) |
                        static_cast<uint64_t>(x.stride_c * element(x.type_c)) | 16;
   return static_cast<uint32_t>(all & (~all + 1));  // the lowest bit that is set
@@ -114,22 +114,23 @@ absl::StatusOr<const Descriptors*> Find(const Library& library, const MatrixProd
                          sizeof(kCublasWorkspaceBytes));
   // Rows of tensors may be aligned to their elements only.
   const uint32_t alignment = Alignment(x);
-  for (const auto attribute : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
+  for (const auto attribute :
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
     library.preference_set(preference, attribute, &alignment, sizeof(alignment));
   }
   cublasLtMatmulHeuristicResult_t best;
   int count = 0;
-  const cublasStatus_t status = library.heuristic(library.handle, d.desc, d.first, d.second, d.result, d.result, preference, 1,
-                                                  &best, &count);
+  const cublasStatus_t status =
+      library.heuristic(library.handle, d.desc, d.first, d.second, d.result, d.result, preference, 1, &best, &count);
   library.preference_destroy(preference);
   if (status != CUBLAS_STATUS_SUCCESS || count == 0) {
     library.layout_destroy(d.first);
     library.layout_destroy(d.second);
     library.layout_destroy(d.result);
     library.desc_destroy(d.desc);
-    return absl::InternalError(absl::StrCat("cuda: cuBLASLt has no algorithm for a product ", x.m, " x ", x.n, " x ", x.k, ": ",
-                                            library.text(status)));
+    return absl::InternalError(absl::StrCat("cuda: cuBLASLt has no algorithm for a product ", x.m, " x ", x.n, " x ",
+                                            x.k, ": ", library.text(status)));
   }
   d.algo = best.algo;
   return &known->emplace(key, d).first->second;
@@ -145,8 +146,9 @@ absl::Status Multiply(const MatrixProduct& x, void* workspace, cudaStream_t stre
   const bool integers = x.type_scale == CUDA_R_32I;
   const void* const alpha = integers ? static_cast<const void*>(&integer_alpha) : &x.alpha;
   const void* const beta = integers ? static_cast<const void*>(&integer_beta) : &x.beta;
-  const cublasStatus_t status = library->matmul(library->handle, d->desc, alpha, x.b, d->first, x.a, d->second, beta, x.c,
-                                                d->result, x.c, d->result, &d->algo, workspace, kCublasWorkspaceBytes, stream);
+  const cublasStatus_t status =
+      library->matmul(library->handle, d->desc, alpha, x.b, d->first, x.a, d->second, beta, x.c, d->result, x.c,
+                      d->result, &d->algo, workspace, kCublasWorkspaceBytes, stream);
   if (status == CUBLAS_STATUS_SUCCESS) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat("cuda: cublasLtMatmul ", x.m, " x ", x.n, " x ", x.k, ": ", library->text(status)));

@@ -1,7 +1,9 @@
-// What ops/ knows of the GPU: its table of kernels, whether they can run here, and the streams that contexts run them on.
+// What ops/ knows of the GPU: its table of kernels, whether they can run here, and the streams that contexts run them
+// on.
 //
-// A build links either the kernels (linked_backend.cc) or a stub that says that there are none (linked_backend_stub.cc); which,
-// is one select() in BUILD.bazel. Tests put an emulator in their place (emulator/emulated_backend.cc).
+// A build links either the kernels (linked_backend.cc) or a stub that says that there are none
+// (linked_backend_stub.cc); which, is one select() in BUILD.bazel. Tests put an emulator in their place
+// (emulator/emulated_backend.cc).
 
 #ifndef BITGRAD_OPS_CUDA_CUDA_BACKEND_H_
 #define BITGRAD_OPS_CUDA_CUDA_BACKEND_H_

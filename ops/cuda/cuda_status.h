@@ -18,11 +18,11 @@ std::string CudaText(cudaError_t error);
 // OK, or an error that names what was called.
 absl::Status CudaStatus(cudaError_t error, absl::string_view call);
 
-#define BITGRAD_RETURN_IF_CUDA_ERROR(call)                                                           \
-  do {                                                                                               \
-    if (const cudaError_t bitgrad_cuda_error = (call); bitgrad_cuda_error != cudaSuccess) {          \
-      return ::bitgrad::CudaStatus(bitgrad_cuda_error, #call);                                       \
-    }                                                                                                \
+#define BITGRAD_RETURN_IF_CUDA_ERROR(call)                                                  \
+  do {                                                                                      \
+    if (const cudaError_t bitgrad_cuda_error = (call); bitgrad_cuda_error != cudaSuccess) { \
+      return ::bitgrad::CudaStatus(bitgrad_cuda_error, #call);                              \
+    }                                                                                       \
   } while (false)
 
 }  // namespace bitgrad

@@ -28,8 +28,8 @@ void* CudaStream::Allocate(size_t bytes) {
     // As on the host: nobody could go on without the block.
     size_t free = 0, total = 0;
     cudaMemGetInfo(&free, &total);
-    std::fprintf(stderr, "bitgrad: out of GPU memory: %zu bytes asked for, %zu of %zu are free (%s)\n", bytes, free, total,
-                 CudaText(error).c_str());
+    std::fprintf(stderr, "bitgrad: out of GPU memory: %zu bytes asked for, %zu of %zu are free (%s)\n", bytes, free,
+                 total, CudaText(error).c_str());
     std::abort();
   }
   return block;
@@ -47,7 +47,8 @@ void CudaStream::Copy(void* to, const void* from, size_t bytes) {
 }
 
 bool CudaStream::MayTransfer() {
-  if (recording_) Keep(absl::InternalError("device 'cuda': work that is recorded copies to or from the host, or waits"));
+  if (recording_)
+    Keep(absl::InternalError("device 'cuda': work that is recorded copies to or from the host, or waits"));
   return !recording_;
 }
 
@@ -59,7 +60,8 @@ void CudaStream::Upload(void* device, const void* host, size_t bytes) {
 
 void CudaStream::Download(void* host, const void* device, size_t bytes) {
   if (bytes > 0 && MayTransfer()) {
-    Keep(CudaStatus(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync from the GPU"));
+    Keep(CudaStatus(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_),
+                    "cudaMemcpyAsync from the GPU"));
   }
   Synchronize().IgnoreError();
 }

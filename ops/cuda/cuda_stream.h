@@ -13,8 +13,8 @@
 
 namespace bitgrad {
 
-// Blocks come from cudaMalloc, which is slow and waits for the GPU: the pool of the ExecContext lies on top, so that this happens
-// in the first step only.
+// Blocks come from cudaMalloc, which is slow and waits for the GPU: the pool of the ExecContext lies on top, so that
+// this happens in the first step only.
 class CudaStream final : public DeviceStream {
  public:
   static absl::StatusOr<std::unique_ptr<DeviceStream>> New();

@@ -14,9 +14,7 @@ class PinnedBuffer {
   ~PinnedBuffer() { cudaFreeHost(data_); }
   PinnedBuffer(const PinnedBuffer&) = delete;
   PinnedBuffer& operator=(const PinnedBuffer&) = delete;
-  absl::Status Allocate(size_t bytes) {
-    return CudaStatus(cudaMallocHost(&data_, bytes), "cudaMallocHost");
-  }
+  absl::Status Allocate(size_t bytes) { return CudaStatus(cudaMallocHost(&data_, bytes), "cudaMallocHost"); }
   void* data() const { return data_; }
 
  private:
@@ -41,8 +39,8 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
-// host -> pinned -> (copy stream) staging -> (owner's stream) block. The block itself may still be read by the work before; the
-// staging copy is what travels beside it, and one pass over it on the GPU is next to nothing.
+// host -> pinned -> (copy stream) staging -> (owner's stream) block. The block itself may still be read by the work
+// before; the staging copy is what travels beside it, and one pass over it on the GPU is next to nothing.
 class CudaFeed final : public DeviceStream::Feed {
  public:
   CudaFeed(CudaStream& owner, cudaStream_t stream, void* block, size_t bytes)
@@ -69,7 +67,8 @@ class CudaFeed final : public DeviceStream::Feed {
     Keep(cudaEventSynchronize(uploaded_.get()), "cudaEventSynchronize");  // The pinned buffer was read.
     std::memcpy(pinned_.data(), host, bytes_);
     Keep(cudaStreamWaitEvent(copies_, consumed_.get()), "cudaStreamWaitEvent");  // The staging block was read.
-    Keep(cudaMemcpyAsync(staging_, pinned_.data(), bytes_, cudaMemcpyHostToDevice, copies_), "cudaMemcpyAsync to the GPU");
+    Keep(cudaMemcpyAsync(staging_, pinned_.data(), bytes_, cudaMemcpyHostToDevice, copies_),
+         "cudaMemcpyAsync to the GPU");
     Keep(cudaEventRecord(uploaded_.get(), copies_), "cudaEventRecord");
     Keep(cudaStreamWaitEvent(stream_, uploaded_.get()), "cudaStreamWaitEvent");
     Keep(cudaMemcpyAsync(block_, staging_, bytes_, cudaMemcpyDeviceToDevice, stream_), "cudaMemcpyAsync");
@@ -105,7 +104,8 @@ class CudaReadback final : public DeviceStream::Readback {
 
   void Enqueue() override {
     const int i = enqueued_++ % kBuffers;
-    Keep(cudaMemcpyAsync(buffers_[i].data(), block_, bytes_, cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync from the GPU");
+    Keep(cudaMemcpyAsync(buffers_[i].data(), block_, bytes_, cudaMemcpyDeviceToHost, stream_),
+         "cudaMemcpyAsync from the GPU");
     Keep(cudaEventRecord(arrived_[i].get(), stream_), "cudaEventRecord");
   }
 

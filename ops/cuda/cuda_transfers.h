@@ -1,5 +1,5 @@
-// Copies between the host and the GPU that nobody waits for: from and to page-locked memory, which alone the copy engines can
-// reach while kernels run.
+// Copies between the host and the GPU that nobody waits for: from and to page-locked memory, which alone the copy
+// engines can reach while kernels run.
 
 #ifndef BITGRAD_OPS_CUDA_CUDA_TRANSFERS_H_
 #define BITGRAD_OPS_CUDA_CUDA_TRANSFERS_H_

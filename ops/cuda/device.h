@@ -1,5 +1,5 @@
-// What a .cu file includes first: CUDA's runtime, or, where the same file is compiled for the tests' emulator, the emulator's
-// stand-ins for it (emulator/emulated_device.h). Nothing else in a .cu file knows of the emulator.
+// What a .cu file includes first: CUDA's runtime, or, where the same file is compiled for the tests' emulator, the
+// emulator's stand-ins for it (emulator/emulated_device.h). Nothing else in a .cu file knows of the emulator.
 
 #ifndef BITGRAD_OPS_CUDA_DEVICE_H_
 #define BITGRAD_OPS_CUDA_DEVICE_H_
@@ -18,7 +18,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// About what kernels that work in chunks may take of memory at a time. Little for the emulator, so that tests see several chunks.
+// About what kernels that work in chunks may take of memory at a time. Little for the emulator, so that tests see
+// several chunks.
 #ifdef BITGRAD_CUDA_EMULATED
 inline constexpr int64_t kMostChunkBytes = 64 << 10;
 #else

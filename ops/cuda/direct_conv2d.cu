@@ -1,5 +1,6 @@
-// A thread makes an element of y or of dx; neighbours have neighbouring channels, so that all of a tap's accesses to images are
-// next to each other. Limited by memory where x and y are: each element of x is read R S times, all but once from a cache.
+// A thread makes an element of y or of dx; neighbours have neighbouring channels, so that all of a tap's accesses to
+// images are next to each other. Limited by memory where x and y are: each element of x is read R S times, all but once
+// from a cache.
 
 #include "ops/cuda/direct_conv2d.h"
 

@@ -22,7 +22,9 @@ struct BitImages {
 struct CodeImages {
   ConstMatrixView<uint8_t> x;
   int32_t least, step;
-  __device__ __forceinline__ int32_t At(int64_t image, int64_t index) const { return least + step * x.at(image, index); }
+  __device__ __forceinline__ int32_t At(int64_t image, int64_t index) const {
+    return least + step * x.at(image, index);
+  }
 };
 
 // The codes of filters, in planes.
@@ -68,7 +70,8 @@ struct DirectDots {
         const int h = patch.h + r * pixels.dilation_height, v = patch.w + s * pixels.dilation_width;
         const bool inside = pixels.Inside(h, v);
         const int64_t from = inside ? pixels.Channel(h, v) + first_channel : 0;
-        for (int c = 0; c < channels; ++c, ++index) sum += (inside ? x.At(patch.image, from + c) : border) * w.At(o, index);
+        for (int c = 0; c < channels; ++c, ++index)
+          sum += (inside ? x.At(patch.image, from + c) : border) * w.At(o, index);
       }
     }
     return sum;
@@ -76,8 +79,8 @@ struct DirectDots {
 };
 
 template <typename Images>
-void MakeDirectDots(ExecContext& context, const ConvGeometry& g, const Images& x, const ConstPlanesView& w, int32_t border,
-                    const DotOutput& out) {
+void MakeDirectDots(ExecContext& context, const ConvGeometry& g, const Images& x, const ConstPlanesView& w,
+                    int32_t border, const DotOutput& out) {
   if (g.pixels() == 0 || g.filters == 0) return;
   constexpr char kName[] = "direct_dots";
   BITGRAD_CHECK(g.pixels() < kMostDividends);
@@ -100,14 +103,13 @@ void MakeDirectDots(ExecContext& context, const ConvGeometry& g, const Images& x
   const Divisor by_filters(g.filters);
   const int32_t* const threshold = out.threshold;
   const uint8_t* const flip = out.flip;
-  PackBits<1>(
-      context, kName, g.batch, image,
-      [=] __device__(int64_t n, int64_t bit) {
-        uint32_t o = static_cast<uint32_t>(bit);
-        const uint32_t pixel = by_filters.Divide(&o);
-        return (dots.At(static_cast<uint32_t>(n * pixels) + pixel, o) >= threshold[o] ? 1 : 0) ^ (flip[o] & 1);
-      },
-      {out.bits});
+  PackBits<1>(context, kName, g.batch, image,
+              [=] __device__(int64_t n, int64_t bit) {
+                uint32_t o = static_cast<uint32_t>(bit);
+                const uint32_t pixel = by_filters.Divide(&o);
+                return (dots.At(static_cast<uint32_t>(n * pixels) + pixel, o) >= threshold[o] ? 1 : 0) ^ (flip[o] & 1);
+              },
+              {out.bits});
 }
 
 void DirectBitDots(ExecContext& context, const ConvGeometry& geometry, ConstBitMatrixView x, ConstBitMatrixView w,
@@ -115,8 +117,8 @@ void DirectBitDots(ExecContext& context, const ConvGeometry& geometry, ConstBitM
   MakeDirectDots(context, geometry, BitImages{x}, {{EncodingKind::kBinary, 1}, {w}}, border, out);
 }
 
-void DirectCodeDots(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x, const ConstPlanesView& w,
-                    int32_t border, const DotOutput& out) {
+void DirectCodeDots(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x,
+                    const ConstPlanesView& w, int32_t border, const DotOutput& out) {
   const CodeImages images = {x.codes, static_cast<int32_t>(x.encoding.least_code()),
                              static_cast<int32_t>(x.encoding.code_step())};
   MakeDirectDots(context, geometry, images, w, border, out);

@@ -1,5 +1,5 @@
-// Convolutions of few bits of many small groups (depthwise ones), sum by sum: all groups at once, where products of patches would
-// be a few launches per group.
+// Convolutions of few bits of many small groups (depthwise ones), sum by sum: all groups at once, where products of
+// patches would be a few launches per group.
 
 #ifndef BITGRAD_OPS_CUDA_DIRECT_DOTS_H_
 #define BITGRAD_OPS_CUDA_DIRECT_DOTS_H_
@@ -17,8 +17,8 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 // ConvolvesDirectly() (direct_conv2d.h).
 void DirectBitDots(ExecContext& context, const ConvGeometry& geometry, ConstBitMatrixView x, ConstBitMatrixView w,
                    int32_t border, const DotOutput& out);
-void DirectCodeDots(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x, const ConstPlanesView& w,
-                    int32_t border, const DotOutput& out);
+void DirectCodeDots(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x,
+                    const ConstPlanesView& w, int32_t border, const DotOutput& out);
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
 

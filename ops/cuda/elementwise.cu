@@ -39,7 +39,8 @@ void UnaryBackward(ExecContext& context, Unary op, float parameter, const float*
   });
 }
 
-void BinaryForward(ExecContext& context, Binary op, ConstMatrixView<float> a, ConstMatrixView<float> b, MatrixView<float> y) {
+void BinaryForward(ExecContext& context, Binary op, ConstMatrixView<float> a, ConstMatrixView<float> b,
+                   MatrixView<float> y) {
   ForCells(context, "binary_forward", y.rows, y.cols, [=] __device__(int64_t i, int64_t j) {
     const float u = a.at(i, j);
     const float v = b.at(i, j);

@@ -49,8 +49,8 @@ inline ConstPlanesView RowsOf(const ConstPlanesView& x, int64_t first, int64_t c
 
 // S of all rows of a and `cols` columns, as TensorGemm<BitProducts>() of the same planes.
 template <typename Epilogue>
-void ExpandedProduct(ExecContext& context, const char* name, const ConstPlanesView& a, const ConstPlanesView& b, int64_t cols,
-                     const Epilogue& epilogue) {
+void ExpandedProduct(ExecContext& context, const char* name, const ConstPlanesView& a, const ConstPlanesView& b,
+                     int64_t cols, const Epilogue& epilogue) {
   const int64_t row_bytes = ByteRowBytes(a.cols());
   // Whole tiles: one that reached into the next chunk would store sums of nothing there.
   constexpr int64_t kTile = LargeTile::kBlockRows;
@@ -68,7 +68,8 @@ void ExpandedProduct(ExecContext& context, const char* name, const ConstPlanesVi
                                .b = ByteOperand(b_bytes.data(), b_rows, a.cols()),
                                .row_bytes = row_bytes};
       SetPairs(1, 1, problem);
-      TensorGemm<ByteProducts>(context, name, problem, std::min(cols - col, most), PartOf<Epilogue>{epilogue, row, col});
+      TensorGemm<ByteProducts>(context, name, problem, std::min(cols - col, most),
+                               PartOf<Epilogue>{epilogue, row, col});
     }
   }
 }

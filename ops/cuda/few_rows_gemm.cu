@@ -102,7 +102,8 @@ void FewRowsGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixVi
   Multiply(context, a, b, c.cols, StoreInt32{c, shift, accumulate});
 }
 
-void FewRowsGemmF32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, float scale, MatrixView<float> c) {
+void FewRowsGemmF32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, float scale,
+                    MatrixView<float> c) {
   Multiply(context, a, b, c.cols, StoreFloat{c, scale});
 }
 

@@ -1,4 +1,5 @@
-// Products of a few rows of bits with many: a batch of one to kFewRows examples. Contracts as in ops/kernels/packed_gemm.h.
+// Products of a few rows of bits with many: a batch of one to kFewRows examples. Contracts as in
+// ops/kernels/packed_gemm.h.
 
 #ifndef BITGRAD_OPS_CUDA_FEW_ROWS_GEMM_H_
 #define BITGRAD_OPS_CUDA_FEW_ROWS_GEMM_H_

@@ -1,5 +1,5 @@
-// The GPU's kernels, declared with the types of their contracts (ops/kernels/), one definition per name in the .cu files of this
-// folder. kernel_table.cc puts them into the table.
+// The GPU's kernels, declared with the types of their contracts (ops/kernels/), one definition per name in the .cu
+// files of this folder. kernel_table.cc puts them into the table.
 //
 // How a file here looks: __global__ functions in an anonymous namespace, below them the functions of the contracts,
 // which choose a launch shape and Launch(). Each file is compiled twice, by nvcc and for the tests' emulator

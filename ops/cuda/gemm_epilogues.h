@@ -28,10 +28,11 @@ struct DotTerms {
   __device__ __forceinline__ int32_t ColumnTerm(int64_t j) const { return column_factor * column_sums[j]; }
 };
 
-// Calls f(i, j, dot) for this lane's cells inside [rows, cols]; j is even, and (i, j) and (i, j + 1) come one after the other.
+// Calls f(i, j, dot) for this lane's cells inside [rows, cols]; j is even, and (i, j) and (i, j + 1) come one after the
+// other.
 template <typename Tile, typename F>
-__device__ __forceinline__ void ForEachDot(const DotTerms& terms, int64_t row0, int64_t col0, int64_t rows, int64_t cols,
-                                           const WarpSums<Tile>& sums, const F& f) {
+__device__ __forceinline__ void ForEachDot(const DotTerms& terms, int64_t row0, int64_t col0, int64_t rows,
+                                           int64_t cols, const WarpSums<Tile>& sums, const F& f) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
   for (int half_tile = 0; half_tile < Tile::kWarpRows / 8; ++half_tile) {
@@ -43,7 +44,8 @@ __device__ __forceinline__ void ForEachDot(const DotTerms& terms, int64_t row0, 
 #pragma unroll
       for (int k = 0; k < 2; ++k) {
         const int64_t j = col0 + 8 * t + lane % 4 * 2 + k;
-        if (j < cols) f(i, j, terms.scale * sums.s[half_tile / 2][t][half_tile % 2 * 2 + k] + row_term + terms.ColumnTerm(j));
+        if (j < cols)
+          f(i, j, terms.scale * sums.s[half_tile / 2][t][half_tile % 2 * 2 + k] + row_term + terms.ColumnTerm(j));
       }
     }
   }

@@ -2,8 +2,8 @@
 //
 //   Launch(context, "fill_f32", Fill, OverElements(count), value, y, count);
 //
-// A launch that fails is reported to the context with the kernel's name; what fails while the kernel runs surfaces at the next
-// ExecContext::Synchronize() or Download().
+// A launch that fails is reported to the context with the kernel's name; what fails while the kernel runs surfaces at
+// the next ExecContext::Synchronize() or Download().
 
 #ifndef BITGRAD_OPS_CUDA_LAUNCH_H_
 #define BITGRAD_OPS_CUDA_LAUNCH_H_
@@ -29,11 +29,12 @@ struct LaunchShape {
 
 inline constexpr int kThreads = 256;
 
-// Blocks of kThreads threads, enough for one thread per element but at most as many as keep every GPU busy: kernels go over
-// the rest with ForEachElement().
+// Blocks of kThreads threads, enough for one thread per element but at most as many as keep every GPU busy: kernels go
+// over the rest with ForEachElement().
 inline LaunchShape OverElements(int64_t count) {
   constexpr int64_t kMostBlocks = 132 * 16;
-  return {dim3(static_cast<unsigned>(std::clamp<int64_t>((count + kThreads - 1) / kThreads, 1, kMostBlocks))), dim3(kThreads)};
+  return {dim3(static_cast<unsigned>(std::clamp<int64_t>((count + kThreads - 1) / kThreads, 1, kMostBlocks))),
+          dim3(kThreads)};
 }
 
 #ifdef BITGRAD_CUDA_EMULATED
@@ -56,7 +57,7 @@ void Launch(ExecContext& context, const char* name, void (*kernel)(P...), const 
     // Beyond what every GPU gives without being asked.
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
   }
-  kernel<<<shape.blocks, shape.threads, shape.shared_bytes, StreamOf(context)>>>(std::forward<A>(args)...);
+  kernel<<<shape.blocks, shape.threads, shape.shared_bytes, StreamOf(context)> > >(std::forward<A>(args)...);
   if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) ReportLaunchError(context, name, error);
 }
 

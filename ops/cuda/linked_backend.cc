@@ -1,5 +1,5 @@
-// Linked where the CUDA kernels are part of the build. Nothing here touches the driver before a context on the GPU is made or
-// CudaStatus is asked for: programs on the CPU start as fast as those of a build without CUDA.
+// Linked where the CUDA kernels are part of the build. Nothing here touches the driver before a context on the GPU is
+// made or CudaStatus is asked for: programs on the CPU start as fast as those of a build without CUDA.
 
 #include <cuda_runtime.h>
 
@@ -22,9 +22,9 @@ absl::Status Probe() {
   cudaDeviceProp properties;
   BITGRAD_RETURN_IF_CUDA_ERROR(cudaGetDeviceProperties(&properties, 0));
   if (properties.major < 8) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("device 'cuda': ", properties.name, " has compute capability ", properties.major, ".", properties.minor,
-                     ", bitgrad needs 8.0 or later; use --device=cpu or choose another GPU with CUDA_VISIBLE_DEVICES"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "device 'cuda': ", properties.name, " has compute capability ", properties.major, ".", properties.minor,
+        ", bitgrad needs 8.0 or later; use --device=cpu or choose another GPU with CUDA_VISIBLE_DEVICES"));
   }
   return absl::OkStatus();
 }

@@ -7,7 +7,8 @@ namespace {
 
 absl::Status NoKernels() {
   return absl::UnimplementedError(
-      "device 'cuda': this build of bitgrad has no CUDA kernels (no CUDA toolkit was found, or --define=cuda=off was given); use "
+      "device 'cuda': this build of bitgrad has no CUDA kernels (no CUDA toolkit was found, or --define=cuda=off was "
+      "given); use "
       "--device=cpu");
 }
 
@@ -19,8 +20,8 @@ const Kernels& EmptyTable() {
 }  // namespace
 
 const CudaBackend& LinkedCudaBackend() {
-  static const CudaBackend kStub = {
-      EmptyTable, NoKernels, []() -> absl::StatusOr<std::unique_ptr<DeviceStream>> { return NoKernels(); }};
+  static const CudaBackend kStub = {EmptyTable, NoKernels,
+                                    []() -> absl::StatusOr<std::unique_ptr<DeviceStream>> { return NoKernels(); }};
   return kStub;
 }
 

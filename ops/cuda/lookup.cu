@@ -1,5 +1,6 @@
-// Bytes through a table of 256 entries. Limited by memory, 5 bytes per element for floats and 2 for bytes, once the table is in
-// shared memory: lanes that meet in a bank, 3 or 4 of 32 at random, take about as long as memory does. A thread writes 16 bytes.
+// Bytes through a table of 256 entries. Limited by memory, 5 bytes per element for floats and 2 for bytes, once the
+// table is in shared memory: lanes that meet in a bank, 3 or 4 of 32 at random, take about as long as memory does. A
+// thread writes 16 bytes.
 
 #include <cstdint>
 
@@ -22,7 +23,8 @@ struct alignas(kSize) Bytes {
 
 // `whole`: whether x and y are aligned for vectors.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) LookUpKernel(const T* table, const uint8_t* x, T* y, int64_t count, bool whole) {
+__global__ void __launch_bounds__(kThreads)
+    LookUpKernel(const T* table, const uint8_t* x, T* y, int64_t count, bool whole) {
   constexpr int kSize = Vector<T>::kSize;
   static_assert(kThreads == 256, "each thread has an entry of the table");
   __shared__ T entries[256];

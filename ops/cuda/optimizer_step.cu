@@ -1,9 +1,10 @@
-// One pass over all parameters: 12 (SGD) to 28 (Adam) bytes per element, which memory limits, and an eighth of a byte of signs.
+// One pass over all parameters: 12 (SGD) to 28 (Adam) bytes per element, which memory limits, and an eighth of a byte
+// of signs.
 //
-// All parameters are one launch: their table travels as the kernel's argument, and a block finds its parameter in it. A block takes
-// kUnitsPerBlock pieces of 128 elements of a row, a warp one after another, a lane every 32nd element: four loads of each
-// array are in flight per thread, and four ballots are the 16 bytes of a piece's signs, at any number of columns. Without signs
-// a parameter is one row.
+// All parameters are one launch: their table travels as the kernel's argument, and a block finds its parameter in it. A
+// block takes kUnitsPerBlock pieces of 128 elements of a row, a warp one after another, a lane every 32nd element: four
+// loads of each array are in flight per thread, and four ballots are the 16 bytes of a piece's signs, at any number of
+// columns. Without signs a parameter is one row.
 
 #include <algorithm>
 #include <cmath>
@@ -113,7 +114,8 @@ __global__ void StepKernel(const __grid_constant__ Table table, Optimizer optimi
   const int64_t first_unit = (static_cast<int64_t>(blockIdx.x) - entry.first_block) * kUnitsPerBlock;
   int64_t flips = 0;
   int64_t at_clip = 0;
-  for (int64_t unit = first_unit + threadIdx.x / 32; unit < min(first_unit + kUnitsPerBlock, units); unit += kWarpsPerBlock) {
+  for (int64_t unit = first_unit + threadIdx.x / 32; unit < min(first_unit + kUnitsPerBlock, units);
+       unit += kWarpsPerBlock) {
     const int64_t row = unit / pieces;
     const int64_t first = (unit - row * pieces) * kPiece + lane;
     float w[kWords], g[kWords];
@@ -144,7 +146,8 @@ __global__ void StepKernel(const __grid_constant__ Table table, Optimizer optimi
       signs[k] = __ballot_sync(0xffffffffu, positive);
     }
     if (entry.signs.words != nullptr && lane == 0) {
-      reinterpret_cast<uint4*>(entry.signs.row(row))[first / kPiece] = make_uint4(signs[0], signs[1], signs[2], signs[3]);
+      reinterpret_cast<uint4*>(entry.signs.row(row))[first / kPiece] =
+          make_uint4(signs[0], signs[1], signs[2], signs[3]);
       if (entry.signs.ones != nullptr) {
         atomicAdd(&entry.signs.ones[row], __popc(signs[0]) + __popc(signs[1]) + __popc(signs[2]) + __popc(signs[3]));
       }
@@ -196,14 +199,14 @@ void LaunchStep(ExecContext& context, const char* name, const Optimizer& optimiz
                 absl::Span<const StepTensor> tensors, StepCounts* counts) {
   static_assert(sizeof(StepCounts) == 2 * sizeof(unsigned long long));
   ForEachTable(tensors, [&](const Table& table, int64_t first) {
-    Launch(context, name, StepKernel<Optimizer>, {dim3(static_cast<unsigned>(table.blocks)), dim3(kThreads)}, table, optimizer,
-           scalars, reinterpret_cast<unsigned long long*>(counts + first));
+    Launch(context, name, StepKernel<Optimizer>, {dim3(static_cast<unsigned>(table.blocks)), dim3(kThreads)}, table,
+           optimizer, scalars, reinterpret_cast<unsigned long long*>(counts + first));
   });
 }
 
 // One block; little to do.
-__global__ void PrepareKernel(const double* squares, int64_t count, const float* loss, double max_norm, StepScalars* scalars,
-                              StepCounts* counts) {
+__global__ void PrepareKernel(const double* squares, int64_t count, const float* loss, double max_norm,
+                              StepScalars* scalars, StepCounts* counts) {
   for (int64_t i = threadIdx.x; i < count; i += kThreads) counts[i] = {0, 0};
   if (threadIdx.x != 0) return;
   double sum = 0;
@@ -228,8 +231,8 @@ __global__ void ZeroOnesKernel(const __grid_constant__ Table table, const StepSc
 
 void PrepareStep(ExecContext& context, const double* squares, const float* loss, double max_norm,
                  absl::Span<const StepTensor> tensors, StepScalars* scalars, StepCounts* counts) {
-  Launch(context, "prepare_step", PrepareKernel, {dim3(1), dim3(kThreads)}, squares, static_cast<int64_t>(tensors.size()), loss,
-         max_norm, scalars, counts);
+  Launch(context, "prepare_step", PrepareKernel, {dim3(1), dim3(kThreads)}, squares,
+         static_cast<int64_t>(tensors.size()), loss, max_norm, scalars, counts);
   ForEachTable(tensors, [&](const Table& table, int64_t) {
     const bool any = std::any_of(table.entries, table.entries + table.count,
                                  [](const Entry& entry) { return entry.signs.ones != nullptr; });
@@ -248,8 +251,8 @@ void SgdStep(ExecContext& context, float momentum, bool nesterov, const StepScal
   }
 }
 
-void AdamStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
-              StepCounts* counts) {
+void AdamStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+              absl::Span<const StepTensor> tensors, StepCounts* counts) {
   LaunchStep(context, "adam_step", Adam(adam), scalars, tensors, counts);
 }
 

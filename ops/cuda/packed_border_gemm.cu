@@ -62,8 +62,9 @@ void PackedGemmWithBorder(ExecContext& context, ConstBitMatrixView patches, Cons
   BITGRAD_DCHECK(border.taps != nullptr);
   constexpr char kName[] = "packed_border_gemm";
   if (out.floats.data != nullptr) {
-    PackedProduct(context, kName, patches, filters, out.floats.cols,
-                  [&](const DotTerms& terms) { return BorderToFloat{terms, border, out.floats, out.scale}; });
+    PackedProduct(context, kName, patches, filters, out.floats.cols, [&](const DotTerms& terms) {
+      return BorderToFloat{terms, border, out.floats, out.scale};
+    });
   } else {
     PackedProduct(context, kName, patches, filters, ToBits::Columns(out.bits), [&](const DotTerms& terms) {
       return BorderToBits{terms, border, out.bits, out.threshold, out.flip};

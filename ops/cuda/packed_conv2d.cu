@@ -82,22 +82,21 @@ void PackedConv2d(ExecContext& context, const ConvGeometry& geometry, ConstBitMa
   const int32_t missing = g.padding == Padding::kZero ? 1 : 0;
   // The products read 16 bytes at a time.
   const int64_t words = (g.patch_size() + 127) / 128 * 2;
-  ConvolveChunks(
-      context, "packed_conv2d", g, {{EncodingKind::kBinary, 1}, {w}}, missing, /*product_corrects=*/true, words * 8,
-      out,
-      [&](const PixelChunk& chunk, int64_t group, const BorderTerms& border, const DotOutput& sums) {
-        const Scratch<uint64_t> scratch(context, chunk.rows * words);
-        const BitMatrixView patches = {scratch.data(), chunk.rows, g.patch_size(), words};
-        GatherBits(context, g, chunk, group, x, patches);
-        const ConstBitMatrixView filters = GroupFilters(g, w, group);
-        if (border.taps != nullptr) {
-          PackedGemmWithBorder(context, patches, filters, border, sums);
-        } else if (sums.floats.data != nullptr) {
-          PackedGemmF32(context, patches, filters, sums.scale, sums.floats);
-        } else {
-          PackedGemmThreshold(context, patches, filters, sums.threshold, sums.flip, sums.bits);
-        }
-      });
+  ConvolveChunks(context, "packed_conv2d", g, {{EncodingKind::kBinary, 1}, {w}}, missing, /*product_corrects=*/true,
+                 words * 8, out,
+                 [&](const PixelChunk& chunk, int64_t group, const BorderTerms& border, const DotOutput& sums) {
+                   const Scratch<uint64_t> scratch(context, chunk.rows * words);
+                   const BitMatrixView patches = {scratch.data(), chunk.rows, g.patch_size(), words};
+                   GatherBits(context, g, chunk, group, x, patches);
+                   const ConstBitMatrixView filters = GroupFilters(g, w, group);
+                   if (border.taps != nullptr) {
+                     PackedGemmWithBorder(context, patches, filters, border, sums);
+                   } else if (sums.floats.data != nullptr) {
+                     PackedGemmF32(context, patches, filters, sums.scale, sums.floats);
+                   } else {
+                     PackedGemmThreshold(context, patches, filters, sums.threshold, sums.flip, sums.bits);
+                   }
+                 });
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -1,4 +1,5 @@
-// Product of packed +-1 matrices. Up to kFewRows rows go to few_rows_gemm.cu, others to tensor cores (packed_product.h).
+// Product of packed +-1 matrices. Up to kFewRows rows go to few_rows_gemm.cu, others to tensor cores
+// (packed_product.h).
 
 #include "core/check.h"
 #include "ops/cuda/device.h"
@@ -12,22 +13,26 @@ void PackedGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixVie
                    MatrixView<int32_t> c) {
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
   if (a.rows <= kFewRows) return FewRowsGemmI32(context, a, b, shift, accumulate, c);
-  PackedProduct(context, "packed_gemm_i32", a, b, c.cols,
-                [&](const DotTerms& terms) { return ToInt32{terms, c, shift, accumulate}; });
+  PackedProduct(context, "packed_gemm_i32", a, b, c.cols, [&](const DotTerms& terms) {
+    return ToInt32{terms, c, shift, accumulate};
+  });
 }
 
 void PackedGemmF32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, float scale, MatrixView<float> c) {
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
   if (a.rows <= kFewRows) return FewRowsGemmF32(context, a, b, scale, c);
-  PackedProduct(context, "packed_gemm_f32", a, b, c.cols, [&](const DotTerms& terms) { return ToFloat{terms, c, scale}; });
+  PackedProduct(context, "packed_gemm_f32", a, b, c.cols, [&](const DotTerms& terms) {
+    return ToFloat{terms, c, scale};
+  });
 }
 
 void PackedGemmThreshold(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, const int32_t* threshold,
                          const uint8_t* flip, BitMatrixView c) {
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
   if (a.rows <= kFewRows) return FewRowsGemmThreshold(context, a, b, threshold, flip, c);
-  PackedProduct(context, "packed_gemm_threshold", a, b, ToBits::Columns(c),
-                [&](const DotTerms& terms) { return ToBits{terms, c, threshold, flip}; });
+  PackedProduct(context, "packed_gemm_threshold", a, b, ToBits::Columns(c), [&](const DotTerms& terms) {
+    return ToBits{terms, c, threshold, flip};
+  });
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

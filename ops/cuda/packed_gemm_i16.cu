@@ -14,7 +14,8 @@ struct ToInt16 {
   MatrixView<int16_t> c;
   bool aligned;  // rows begin on 16 bytes
 
-  // pairs[t] of lane q becomes pairs[q] of lane t, of a quad: first halves of it, then neighbours, swap what the other needs.
+  // pairs[t] of lane q becomes pairs[q] of lane t, of a quad: first halves of it, then neighbours, swap what the other
+  // needs.
   static __device__ __forceinline__ void Transpose(uint32_t (&pairs)[4]) {
     const bool upper = (threadIdx.x & 2) != 0, odd = (threadIdx.x & 1) != 0;
 #pragma unroll
@@ -74,7 +75,9 @@ struct ToInt16 {
 void PackedGemmI16(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, MatrixView<int16_t> c) {
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows && a.cols <= kMostInnerOfI16);
   const bool aligned = reinterpret_cast<uintptr_t>(c.data) % 16 == 0 && c.stride % 8 == 0;
-  PackedProduct(context, "packed_gemm_i16", a, b, c.cols, [&](const DotTerms& terms) { return ToInt16{terms, c, aligned}; });
+  PackedProduct(context, "packed_gemm_i16", a, b, c.cols, [&](const DotTerms& terms) {
+    return ToInt16{terms, c, aligned};
+  });
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

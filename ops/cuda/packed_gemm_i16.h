@@ -16,8 +16,8 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 // dot(i, j) lies in [-K, K].
 inline constexpr int64_t kMostInnerOfI16 = 32767;
 
-// c[i, j] = dot(i, j) of ops/kernels/packed_gemm.h.   a [m, K], b [n, K] bits; c [m, n] int16. REQUIRES: K <= kMostInnerOfI16.
-// Always on tensor cores: a few rows have a result too small to matter.
+// c[i, j] = dot(i, j) of ops/kernels/packed_gemm.h.   a [m, K], b [n, K] bits; c [m, n] int16. REQUIRES: K <=
+// kMostInnerOfI16. Always on tensor cores: a few rows have a result too small to matter.
 void PackedGemmI16(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, MatrixView<int16_t> c);
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -2,8 +2,9 @@
 //
 //   dot(i, j) = 4 popcount(a_i & b_j) - 2 popcount(a_i) - 2 popcount(b_j) + K
 //
-// AND, because that is the one product of bits that tensor cores have on every GPU from sm_80 to sm_90. Large products on Hopper
-// go to wgmma_gemm.h, the rest to tensor_gemm.h; where there are none, bits become bytes (expanded_product.h).
+// AND, because that is the one product of bits that tensor cores have on every GPU from sm_80 to sm_90. Large products
+// on Hopper go to wgmma_gemm.h, the rest to tensor_gemm.h; where there are none, bits become bytes
+// (expanded_product.h).
 
 #ifndef BITGRAD_OPS_CUDA_PACKED_PRODUCT_H_
 #define BITGRAD_OPS_CUDA_PACKED_PRODUCT_H_

@@ -1,5 +1,5 @@
-// The packed product as the papers' GPU kernels make it: XOR and population count on the ordinary cores, one thread per cell, no
-// tiles. The simple reference of tests at sizes that take the CPU long, and a baseline of benchmarks.
+// The packed product as the papers' GPU kernels make it: XOR and population count on the ordinary cores, one thread per
+// cell, no tiles. The simple reference of tests at sizes that take the CPU long, and a baseline of benchmarks.
 
 #ifndef BITGRAD_OPS_CUDA_POPCOUNT_GEMM_H_
 #define BITGRAD_OPS_CUDA_POPCOUNT_GEMM_H_

@@ -84,9 +84,8 @@ void QuantizeBits(ExecContext& context, const Quantizer& quantizer, ConstMatrixV
   BITGRAD_DCHECK(window.words == nullptr || quantizer.info().surrogate_is_window);
   BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
   if (x.size() == 0) return;
-  DispatchQuantizer(quantizer.info(), [&]<typename Q>() {
-    LaunchQuantizeBits<Q>(context, quantizer, x, statistic, rng, bits, window);
-  });
+  DispatchQuantizer(quantizer.info(),
+                    [&]<typename Q>() { LaunchQuantizeBits<Q>(context, quantizer, x, statistic, rng, bits, window); });
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

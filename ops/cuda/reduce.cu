@@ -135,11 +135,11 @@ void SumsOfSquares(ExecContext& context, absl::Span<const absl::Span<const float
     table.first_chunks[table.count] = static_cast<int32_t>(chunks);
     const Scratch<double> partials(context, chunks);
     if (chunks > 0) {
-      Launch(context, "sums_of_squares", SquaresOfChunksKernel, {dim3(static_cast<unsigned>(chunks)), dim3(kThreads)}, table,
-             partials.data());
+      Launch(context, "sums_of_squares", SquaresOfChunksKernel, {dim3(static_cast<unsigned>(chunks)), dim3(kThreads)},
+             table, partials.data());
     }
-    Launch(context, "sums_of_squares", SumsOfChunksKernel, {dim3(static_cast<unsigned>(table.count)), dim3(kThreads)}, table,
-           static_cast<const double*>(partials.data()), y + first);
+    Launch(context, "sums_of_squares", SumsOfChunksKernel, {dim3(static_cast<unsigned>(table.count)), dim3(kThreads)},
+           table, static_cast<const double*>(partials.data()), y + first);
   }
 }
 

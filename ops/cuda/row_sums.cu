@@ -6,8 +6,8 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// A warp per row, 16 bytes a lane at a time: limited by the operand's bytes, which the product reads next and so finds in the L2
-// cache.
+// A warp per row, 16 bytes a lane at a time: limited by the operand's bytes, which the product reads next and so finds
+// in the L2 cache.
 template <bool kBits>
 __global__ void SumRowsKernel(TensorOperand operand, int planes, int64_t row_bytes, int32_t* sums) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * (blockDim.x / 32) + threadIdx.x / 32;
@@ -23,7 +23,8 @@ __global__ void SumRowsKernel(TensorOperand operand, int planes, int64_t row_byt
         of_plane += __popc(x.x) + __popc(x.y) + __popc(x.z) + __popc(x.w);
       } else {
         constexpr unsigned kOnes = 0x01010101u;
-        of_plane += static_cast<int32_t>(__dp4a(x.x, kOnes, __dp4a(x.y, kOnes, __dp4a(x.z, kOnes, __dp4a(x.w, kOnes, 0u)))));
+        of_plane +=
+            static_cast<int32_t>(__dp4a(x.x, kOnes, __dp4a(x.y, kOnes, __dp4a(x.z, kOnes, __dp4a(x.w, kOnes, 0u)))));
       }
     }
     sum += of_plane * (1 << p);

@@ -11,7 +11,6 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-
 // sums[i] = sum over planes p of 2^p * the ones of row i of plane p.
 void SumBitRows(ExecContext& context, const TensorOperand& operand, int planes, int64_t row_bytes, int32_t* sums);
 

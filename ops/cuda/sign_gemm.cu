@@ -1,19 +1,19 @@
 // Products of floats, or of bytes, with packed signs, on tensor cores: the backward pass of a binary layer.
 //
-// +-1 is exact in bf16 and in a byte, so nothing is lost on that side. A float is the sum of up to three bf16 (8 bits of mantissa
-// each, 24 together): with one piece a product has the operand's rounding to bf16, with three none; sums are float32's
-// (ExecContext::Options::backward).
+// +-1 is exact in bf16 and in a byte, so nothing is lost on that side. A float is the sum of up to three bf16 (8 bits
+// of mantissa each, 24 together): with one piece a product has the operand's rounding to bf16, with three none; sums
+// are float32's (ExecContext::Options::backward).
 //
-// The signs stay packed until they are in registers: a lane reads the words of its rows of b and makes its fragments of +-1 from
-// their bits. Expanding them in memory first would write and read 16 times what is read here; for a 4096 x 4096 layer at
-// batch 100 that alone costs more than the product.
+// The signs stay packed until they are in registers: a lane reads the words of its rows of b and makes its fragments of
+// +-1 from their bits. Expanding them in memory first would write and read 16 times what is read here; for a 4096 x
+// 4096 layer at batch 100 that alone costs more than the product.
 //
 // a is read with ordinary loads, as its rows need not be aligned, split into pieces and put into shared memory while
 // the slice before is multiplied. a^T keeps its layout there and is transposed by the matrix loads.
 //
-// Limits (H200): dx at batch 100 and dw are latency and the 64 MB of dw; in large products mma.sync reaches about 0.6 of the bf16
-// peak, and a warp tile of 64 x 32 makes 8 registers of signs (40 instructions) for 16 products per piece. Where all extents are
-// large enough, floats go another way (sign_gemm_in_memory.cu).
+// Limits (H200): dx at batch 100 and dw are latency and the 64 MB of dw; in large products mma.sync reaches about 0.6
+// of the bf16 peak, and a warp tile of 64 x 32 makes 8 registers of signs (40 instructions) for 16 products per piece.
+// Where all extents are large enough, floats go another way (sign_gemm_in_memory.cu).
 
 #include <cstdint>
 
@@ -49,7 +49,9 @@ struct FloatRows {
   ConstMatrixView<float> a;  // [m, K], or [K, m]
   float scale;
 
-  __device__ __forceinline__ float Load(int64_t row, int64_t k) const { return kTransposed ? a.at(k, row) : a.at(row, k); }
+  __device__ __forceinline__ float Load(int64_t row, int64_t k) const {
+    return kTransposed ? a.at(k, row) : a.at(row, k);
+  }
   static __device__ __forceinline__ void Split(float x, Element (&pieces)[kPieces]) {
 #pragma unroll
     for (int p = 0; p < kPieces; ++p) {
@@ -152,7 +154,8 @@ struct InFlight {
                              : (i * Tile::kThreads + static_cast<int>(threadIdx.x)) % Rows::kSlice;
   }
 
-  __device__ __forceinline__ void Load(const SignOperands& x, const Rows& rows, int64_t row0, int64_t col0, int64_t k0) {
+  __device__ __forceinline__ void Load(const SignOperands& x, const Rows& rows, int64_t row0, int64_t col0,
+                                       int64_t k0) {
 #pragma unroll
     for (int i = 0; i < kLoads; ++i) {
       const int64_t row = row0 + RowOf(i);
@@ -186,7 +189,8 @@ struct InFlight {
 #pragma unroll
     for (int i = 0; i < kWords; ++i) {
       const int word = i * Tile::kThreads + static_cast<int>(threadIdx.x);
-      if (word < Rows::kSlice * (Tile::kCols / 32)) stage.signs[word / (Tile::kCols / 32)][word % (Tile::kCols / 32)] = signs[i];
+      if (word < Rows::kSlice * (Tile::kCols / 32))
+        stage.signs[word / (Tile::kCols / 32)][word % (Tile::kCols / 32)] = signs[i];
     }
   }
 };
@@ -283,13 +287,15 @@ void Multiply(ExecContext& context, const char* name, const SignOperands& x, con
   if (x.c.rows == 0 || x.c.cols == 0) return;
   // The large tile where it gives every multiprocessor of a large GPU work; three pieces are too many registers for it.
   if constexpr (Rows::kPieces < 3) {
-    if (((x.c.rows + 127) / 128) * ((x.c.cols + 127) / 128) >= 132) return LaunchTile<LargeSignTile>(context, name, x, rows);
+    if (((x.c.rows + 127) / 128) * ((x.c.cols + 127) / 128) >= 132)
+      return LaunchTile<LargeSignTile>(context, name, x, rows);
   }
   LaunchTile<SmallSignTile>(context, name, x, rows);
 }
 
 template <int kPieces>
-void MultiplyFloats(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, const SignOperands& x) {
+void MultiplyFloats(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+                    const SignOperands& x) {
   if (transpose_a) {
     Multiply(context, "sign_gemm_f32", x, FloatRows<kPieces, true>{a, scale});
   } else {
@@ -299,8 +305,8 @@ void MultiplyFloats(ExecContext& context, bool transpose_a, float scale, ConstMa
 
 }  // namespace
 
-void SignGemmInRegisters(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
-                         ConstBitMatrixView mask, MatrixView<float> c) {
+void SignGemmInRegisters(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+                         ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c) {
   const SignOperands x = {b, mask, c, b.rows};
   switch (context.backward_precision()) {
     case BackwardPrecision::kBf16: return MultiplyFloats<1>(context, transpose_a, scale, a, x);
@@ -312,7 +318,8 @@ void SignGemmInRegisters(ExecContext& context, bool transpose_a, float scale, Co
 void SignGemmF32(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
                  ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
   BITGRAD_DCHECK(squares == nullptr);
-  BITGRAD_DCHECK(c.cols == b.cols && c.rows == (transpose_a ? a.cols : a.rows) && b.rows == (transpose_a ? a.rows : a.cols));
+  BITGRAD_DCHECK(c.cols == b.cols && c.rows == (transpose_a ? a.cols : a.rows) &&
+                 b.rows == (transpose_a ? a.rows : a.cols));
   if (IsFasterInMemory(context.backward_precision(), b.rows, mask, c)) {
     SignGemmInMemory(context, transpose_a, scale, a, b, mask, c);
   } else {

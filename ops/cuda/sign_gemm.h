@@ -13,13 +13,13 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 // The signs become +-1 in registers (sign_gemm.cu): no memory but the operands', and any alignment.
-void SignGemmInRegisters(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
-                         ConstBitMatrixView mask, MatrixView<float> c);
+void SignGemmInRegisters(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+                         ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c);
 
 // The signs become +-1 in memory, floats their pieces, and cuBLASLt multiplies (sign_gemm_in_memory.cu).
 // REQUIRES: no extent is zero; rows of c lie on 16 bytes.
-void SignGemmInMemory(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
-                      ConstBitMatrixView mask, MatrixView<float> c);
+void SignGemmInMemory(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+                      ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c);
 
 // Whether the second is expected to be faster here (and can be used). inner: K.
 bool IsFasterInMemory(BackwardPrecision precision, int64_t inner, ConstBitMatrixView mask, MatrixView<float> c);

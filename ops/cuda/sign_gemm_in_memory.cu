@@ -1,9 +1,11 @@
 // Large products of floats with packed signs: both operands as bf16 in memory, multiplied by cuBLASLt.
 //
-//   c = scale sum over pieces p of a_p b        a = a_0 + a_1 + ..., of as many bf16 as ExecContext::backward_precision() says
+//   c = scale sum over pieces p of a_p b        a = a_0 + a_1 + ..., of as many bf16 as
+//   ExecContext::backward_precision() says
 //
-// The smallest piece comes first, so that what it adds is not rounded to the largest's sums. A mask is a pass of its own over c:
-// cuBLASLt has none to offer, and 8 bytes a cell are little where K is large (IsFasterInMemory counts them).
+// The smallest piece comes first, so that what it adds is not rounded to the largest's sums. A mask is a pass of its
+// own over c: cuBLASLt has none to offer, and 8 bytes a cell are little where K is large (IsFasterInMemory counts
+// them).
 //
 // Limits: 2 1/8 bytes a sign and 4 + 2 pieces bytes a float at the speed of memory, then the product at the rate of the
 // bf16 tensor cores.
@@ -36,7 +38,8 @@ constexpr double kProductsPerByte = 250;
 // From one row of bf16 to the next: on 16 bytes.
 constexpr int64_t Bf16Stride(int64_t cols) { return (cols + 7) / 8 * 8; }
 
-// The bits of a row up to its stride, eight to 16 bytes: +1 or -1. (Behind the last column are values that nobody reads.)
+// The bits of a row up to its stride, eight to 16 bytes: +1 or -1. (Behind the last column are values that nobody
+// reads.)
 void ExpandSigns(ExecContext& context, ConstBitMatrixView signs, uint16_t* values) {
   const int64_t stride = Bf16Stride(signs.cols);
   ForCells(context, "expand_signs", signs.rows, stride / 8, [=] __device__(int64_t i, int64_t eight) {
@@ -48,7 +51,8 @@ void ExpandSigns(ExecContext& context, ConstBitMatrixView signs, uint16_t* value
   });
 }
 
-// pieces[p] [x.rows, x.cols], one matrix after the other: x - pieces[0] - ... - pieces[p - 1], rounded. Pairs of neighbours.
+// pieces[p] [x.rows, x.cols], one matrix after the other: x - pieces[0] - ... - pieces[p - 1], rounded. Pairs of
+// neighbours.
 void SplitFloats(ExecContext& context, ConstMatrixView<float> x, int count, uint16_t* pieces) {
   const int64_t stride = Bf16Stride(x.cols), matrix = x.rows * stride;
   ForCells(context, "split_floats", x.rows, (x.cols + 1) / 2, [=] __device__(int64_t i, int64_t pair) {
@@ -76,8 +80,8 @@ bool IsFasterInMemory(BackwardPrecision precision, int64_t inner, ConstBitMatrix
   return pieces * m * n * k > kProductsPerByte * bytes;
 }
 
-void SignGemmInMemory(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
-                      ConstBitMatrixView mask, MatrixView<float> c) {
+void SignGemmInMemory(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+                      ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c) {
   BITGRAD_DCHECK(a.rows > 0 && a.cols > 0 && b.cols > 0);
   const int pieces = static_cast<int>(context.backward_precision());
   const int64_t a_stride = Bf16Stride(a.cols), b_stride = Bf16Stride(b.cols);

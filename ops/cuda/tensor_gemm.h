@@ -7,9 +7,9 @@
 // multiplied. The 16-byte pieces of a row are permuted by the row's number (piece ^ row % 8), so that the eight rows of
 // a matrix load lie in different banks.
 //
-// Operands of several bit planes are products of pairs of planes: S = sum over p, q of 2^(p + q) popcount(a_p & b_q). The pairs
-// follow each other in the loop by falling p + q, and where it falls by one the sums are doubled (Horner), so they stay in
-// registers.
+// Operands of several bit planes are products of pairs of planes: S = sum over p, q of 2^(p + q) popcount(a_p & b_q).
+// The pairs follow each other in the loop by falling p + q, and where it falls by one the sums are doubled (Horner), so
+// they stay in registers.
 //
 // Limits (H200): mma.sync of bits starts 0.54 times a cycle and multiprocessor, about 9 POPS, half of what wgmma can
 // (wgmma_gemm.h). A 64 x 32 tile of a warp needs 6 matrix loads for 16 products.
@@ -83,8 +83,8 @@ struct WarpSums {
 
 // Copies one slice of K of a tile's operands into a stage.
 template <typename Tile>
-__device__ __forceinline__ void CopySlice(const TensorProblem& problem, int64_t row0, int64_t col0, int pair, int64_t byte0,
-                                          unsigned char* stage) {
+__device__ __forceinline__ void CopySlice(const TensorProblem& problem, int64_t row0, int64_t col0, int pair,
+                                          int64_t byte0, unsigned char* stage) {
   constexpr int kPieces = Tile::kSliceBytes / 16;
   const unsigned char* const a = problem.a.planes[problem.plane_a[pair]];
   const unsigned char* const b = problem.b.planes[problem.plane_b[pair]];
@@ -100,12 +100,14 @@ __device__ __forceinline__ void CopySlice(const TensorProblem& problem, int64_t 
     const int64_t row = of_a ? row0 + r : col0 + r - Tile::kBlockRows;
     const bool valid = row < operand.rows && byte < problem.row_bytes;
     const unsigned char* const from = of_a ? a : b;
-    CopyAsync16(stage + r * Tile::kSliceBytes + (piece ^ (r & 7)) * 16, valid ? from + row * operand.stride + byte : from, valid);
+    CopyAsync16(stage + r * Tile::kSliceBytes + (piece ^ (r & 7)) * 16,
+                valid ? from + row * operand.stride + byte : from, valid);
   }
 }
 
 template <typename Tile, typename Products>
-__device__ __forceinline__ void MultiplySlice(const unsigned char* stage, int warp_row, int warp_col, WarpSums<Tile>& sums) {
+__device__ __forceinline__ void MultiplySlice(const unsigned char* stage, int warp_row, int warp_col,
+                                              WarpSums<Tile>& sums) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   constexpr int kRowTiles = Tile::kWarpRows / 16, kColTiles = Tile::kWarpCols / 8;
 #pragma unroll
@@ -137,8 +139,8 @@ __device__ __forceinline__ void MultiplySlice(const unsigned char* stage, int wa
   }
 }
 
-// The order in which tiles are made: groups of kGroup rows of tiles, column by column, so that those made at the same time share
-// operands in the L2 cache. (32-bit numbers: the division of 64-bit ones is a function call.)
+// The order in which tiles are made: groups of kGroup rows of tiles, column by column, so that those made at the same
+// time share operands in the L2 cache. (32-bit numbers: the division of 64-bit ones is a function call.)
 struct TileOrder {
   static constexpr int kGroup = 8;
   int row_tiles, col_tiles;
@@ -226,13 +228,15 @@ void LaunchTensorGemm(ExecContext& context, const char* name, const TensorProble
                       const Epilogue& epilogue) {
   const TileOrder order(problem.a.rows, cols, Tile::kBlockRows, Tile::kBlockCols);
   if (order.count() == 0) return;
-  const LaunchShape shape = {dim3(static_cast<unsigned>(order.count())), dim3(Tile::kThreads), Tile::kStages * Tile::kStageBytes};
+  const LaunchShape shape = {dim3(static_cast<unsigned>(order.count())), dim3(Tile::kThreads),
+                             Tile::kStages * Tile::kStageBytes};
   Launch(context, name, TensorGemmKernel<Tile, Products, Epilogue>, shape, problem, order, epilogue);
 }
 
 // The large tile where it gives every multiprocessor of a large GPU work, else the small one.
 template <typename Products, typename Epilogue>
-void TensorGemm(ExecContext& context, const char* name, const TensorProblem& problem, int64_t cols, const Epilogue& epilogue) {
+void TensorGemm(ExecContext& context, const char* name, const TensorProblem& problem, int64_t cols,
+                const Epilogue& epilogue) {
   const int64_t large_tiles = ((problem.a.rows + 127) / 128) * ((cols + 127) / 128);
   if (large_tiles >= 132) {
     LaunchTensorGemm<LargeTile, Products>(context, name, problem, cols, epilogue);

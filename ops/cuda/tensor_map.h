@@ -20,8 +20,8 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 using TensorMap = CUtensorMap;
 #endif
 
-// Boxes of `box_rows` rows of 128 bytes of the operand's first plane, with the 128-byte swizzle and zeros outside of [rows,
-// row_bytes]. REQUIRES: rows > 0, row_bytes > 0; box_rows <= 256.
+// Boxes of `box_rows` rows of 128 bytes of the operand's first plane, with the 128-byte swizzle and zeros outside of
+// [rows, row_bytes]. REQUIRES: rows > 0, row_bytes > 0; box_rows <= 256.
 TensorMap MakeTensorMap(ExecContext& context, const TensorOperand& operand, int64_t row_bytes, int box_rows);
 
 // Of the current GPU.

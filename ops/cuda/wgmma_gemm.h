@@ -41,8 +41,8 @@ struct WgmmaPart {
 
 template <typename Epilogue>
 __global__ void __launch_bounds__(WgmmaTile::kThreads, 1)
-    WgmmaGemmKernel(const __grid_constant__ TensorMap map_a, const __grid_constant__ TensorMap map_b, TileOrder order, int slices,
-                    Epilogue epilogue) {
+    WgmmaGemmKernel(const __grid_constant__ TensorMap map_a, const __grid_constant__ TensorMap map_b, TileOrder order,
+                    int slices, Epilogue epilogue) {
 #if BITGRAD_HAS_WGMMA
   using Tile = WgmmaTile;
   BITGRAD_DYNAMIC_SHARED(shared);
@@ -148,12 +148,13 @@ bool UsesWgmma(const TensorProblem& problem, int64_t cols);
 
 // S of all rows of a and `cols` columns, as TensorGemm(). REQUIRES: UsesWgmma(); one pair of planes.
 template <typename Epilogue>
-void WgmmaGemm(ExecContext& context, const char* name, const TensorProblem& problem, int64_t cols, const Epilogue& epilogue) {
+void WgmmaGemm(ExecContext& context, const char* name, const TensorProblem& problem, int64_t cols,
+               const Epilogue& epilogue) {
   const TileOrder order(problem.a.rows, cols, WgmmaTile::kRows, WgmmaTile::kCols);
   const TensorMap a = MakeTensorMap(context, problem.a, problem.row_bytes, WgmmaTile::kRows);
   const TensorMap b = MakeTensorMap(context, problem.b, problem.row_bytes, WgmmaTile::kCols);
-  const LaunchShape shape = {dim3(static_cast<unsigned>(std::min(order.count(), Multiprocessors()))), dim3(WgmmaTile::kThreads),
-                             WgmmaTile::kSharedBytes};
+  const LaunchShape shape = {dim3(static_cast<unsigned>(std::min(order.count(), Multiprocessors()))),
+                             dim3(WgmmaTile::kThreads), WgmmaTile::kSharedBytes};
   const int slices = static_cast<int>((problem.row_bytes + WgmmaTile::kSliceBytes - 1) / WgmmaTile::kSliceBytes);
   Launch(context, name, WgmmaGemmKernel<Epilogue>, shape, a, b, order, slices, epilogue);
 }

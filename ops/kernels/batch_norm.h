@@ -35,42 +35,37 @@ constexpr float NormalizedValue(float x, float mean, float inv_std, float gamma,
 // mean[j], variance[j] of the columns (double accumulation, fixed blocks), inv_std[j] = InverseStd(variance[j]).
 // x [m, n]; the vectors [n]. REQUIRES: m > 0.
 using BatchNormStatistics = void(ExecContext& context, ConstMatrixView<float> x, float epsilon,
-                                 EpsilonPlacement placement, float* mean, float* variance,
-                                 float* inv_std);
+                                 EpsilonPlacement placement, float* mean, float* variance, float* inv_std);
 
 // With xhat = (x - mean) inv_std, means over the batch, and
 // kappa = 1 (kInsideRoot), 1 / (sqrt(variance) inv_std), or 0 where the variance is 0 (kOutsideRoot):
 //   dx     = gamma inv_std (dy - mean(dy) - kappa xhat mean(dy xhat))
 //   dgamma = sum(dy xhat), dbeta = sum(dy)
 // dx may be dy.
-using BatchNormTrainBackward = void(ExecContext& context, ConstMatrixView<float> x,
-                                    ConstMatrixView<float> dy, const float* gamma, const float* mean,
-                                    const float* variance, const float* inv_std,
-                                    EpsilonPlacement placement, MatrixView<float> dx, float* dgamma,
-                                    float* dbeta);
+using BatchNormTrainBackward = void(ExecContext& context, ConstMatrixView<float> x, ConstMatrixView<float> dy,
+                                    const float* gamma, const float* mean, const float* variance, const float* inv_std,
+                                    EpsilonPlacement placement, MatrixView<float> dx, float* dgamma, float* dbeta);
 
 // The moving averages, from the batch's statistics, all [n]:
 //   running_mean      = (1 - momentum) running_mean + momentum mean
 //   running_statistic = (1 - momentum) running_statistic + momentum {variance, sqrt(variance), inv_std}
-using BatchNormUpdateRunning = void(ExecContext& context, RunningStatistic kind, float momentum,
-                                    const float* mean, const float* variance, const float* inv_std,
-                                    float* running_mean, float* running_statistic, int64_t n);
+using BatchNormUpdateRunning = void(ExecContext& context, RunningStatistic kind, float momentum, const float* mean,
+                                    const float* variance, const float* inv_std, float* running_mean,
+                                    float* running_statistic, int64_t n);
 
 // inv_std for evaluation: InverseStd of the variance that `running_statistic` stands for, or itself.   [n]
 using BatchNormRunningInverseStd = void(ExecContext& context, RunningStatistic kind, float epsilon,
-                                        EpsilonPlacement placement, const float* running_statistic,
-                                        float* inv_std, int64_t n);
+                                        EpsilonPlacement placement, const float* running_statistic, float* inv_std,
+                                        int64_t n);
 
 // y = NormalizedValue(x, mean, inv_std, gamma, beta) with given statistics.   y may be x.
-using BatchNormEval = void(ExecContext& context, ConstMatrixView<float> x, const float* mean,
-                           const float* inv_std, const float* gamma, const float* beta,
-                           MatrixView<float> y);
+using BatchNormEval = void(ExecContext& context, ConstMatrixView<float> x, const float* mean, const float* inv_std,
+                           const float* gamma, const float* beta, MatrixView<float> y);
 
-// The signs of y and, where window.words is not null, its window, without y: bit = y >= 0, window = |y| <= 1; NaN gives 0 in
-// both.   x, bits, window [m, n]
-using BatchNormSigns = void(ExecContext& context, ConstMatrixView<float> x, const float* mean,
-                            const float* inv_std, const float* gamma, const float* beta,
-                            BitMatrixView bits, BitMatrixView window);
+// The signs of y and, where window.words is not null, its window, without y: bit = y >= 0, window = |y| <= 1; NaN gives
+// 0 in both.   x, bits, window [m, n]
+using BatchNormSigns = void(ExecContext& context, ConstMatrixView<float> x, const float* mean, const float* inv_std,
+                            const float* gamma, const float* beta, BitMatrixView bits, BitMatrixView window);
 
 }  // namespace bitgrad
 

@@ -12,19 +12,16 @@ namespace bitgrad {
 
 // bits[i, j] = x[i, j] >= 0, and, where window.words is not null, window[i, j] = |x[i, j]| <= 1 (the STE mask).
 // NaN gives 0 in both.   x [m, n] float32; bits, window [m, n]
-using PackSigns = void(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits,
-                       BitMatrixView window);
+using PackSigns = void(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits, BitMatrixView window);
 
 // y[i, j] = bit ? +1 : -1.   y [m, n] float32
 using UnpackSigns = void(ExecContext& context, ConstBitMatrixView bits, MatrixView<float> y);
 
 // dx[i, j] = mask[i, j] ? dy[i, j] : 0.   dx may be dy.
-using MaskByBits = void(ExecContext& context, ConstBitMatrixView mask, ConstMatrixView<float> dy,
-                        MatrixView<float> dx);
+using MaskByBits = void(ExecContext& context, ConstBitMatrixView mask, ConstMatrixView<float> dy, MatrixView<float> dx);
 
 // planes[b] bit (i, j) = bit b of codes[i, j], b = 0 .. count-1.   codes [m, n] uint8, planes [m, n] each
-using PackPlanes = void(ExecContext& context, ConstMatrixView<uint8_t> codes, int count,
-                        const BitMatrixView* planes);
+using PackPlanes = void(ExecContext& context, ConstMatrixView<uint8_t> codes, int count, const BitMatrixView* planes);
 
 // bits[i, j] = (x[i, j] >= threshold[j]) != flip[j].   x [m, n] int32, threshold [n], flip [n] (0, 1)
 using ThresholdToBits = void(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold,

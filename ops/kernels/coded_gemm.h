@@ -1,5 +1,5 @@
-// Matrix products of few-bit codes. They take operands as core/encoding.h stores them, unsigned integers c of up to 8 bits
-// with code = least + step * c, and give
+// Matrix products of few-bit codes. They take operands as core/encoding.h stores them, unsigned integers c of up to 8
+// bits with code = least + step * c, and give
 //
 //   dot(i, j) = sum_k code_a[i, k] code_b[j, k]
 //             = step_a step_b S + step_a least_b sum_k c_a + least_a step_b sum_k c_b + least_a least_b K
@@ -51,12 +51,10 @@ struct DotOutput {
 };
 
 // S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q), or fewer counts to the same end.
-using PlaneGemm = void(ExecContext& context, const ConstPlanesView& a, const ConstPlanesView& b,
-                       const DotOutput& out);
+using PlaneGemm = void(ExecContext& context, const ConstPlanesView& a, const ConstPlanesView& b, const DotOutput& out);
 
 // S from products of bytes, four at a time into int32. The planes of b become bytes block by block in the cache.
-using Int8Gemm = void(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b,
-                      const DotOutput& out);
+using Int8Gemm = void(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out);
 
 // c[i, j] of codes[i, j] given as a float.   codes [m, n] float32, c [m, n] uint8.
 // REQUIRES: the values are codes of the encoding, of at most 8 bits.

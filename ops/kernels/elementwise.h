@@ -18,23 +18,21 @@ namespace bitgrad {
 enum class Unary : int { kRelu = 1, kLeakyRelu = 2, kHardtanh = 3, kSigmoid = 4, kTanh = 5 };
 
 // y = f(x).   x, y [count]; y may be x.
-using UnaryForward = void(ExecContext& context, Unary op, float parameter, const float* x, float* y,
-                          int64_t count);
+using UnaryForward = void(ExecContext& context, Unary op, float parameter, const float* x, float* y, int64_t count);
 
 // dx from dy and `saved`: the input x for kRelu, kLeakyRelu and kHardtanh, the output y for kSigmoid and kTanh.
 // dx may be dy.
-using UnaryBackward = void(ExecContext& context, Unary op, float parameter, const float* saved,
-                           const float* dy, float* dx, int64_t count);
+using UnaryBackward = void(ExecContext& context, Unary op, float parameter, const float* saved, const float* dy,
+                           float* dx, int64_t count);
 
 enum class Binary : int { kAdd = 1, kSub = 2, kMul = 3 };
 
 // y[i, j] = a[i, j] op b[i, j].   [m, n] all; b.stride = 0 broadcasts one row over the batch; y may be a.
-using BinaryForward = void(ExecContext& context, Binary op, ConstMatrixView<float> a,
-                           ConstMatrixView<float> b, MatrixView<float> y);
+using BinaryForward = void(ExecContext& context, Binary op, ConstMatrixView<float> a, ConstMatrixView<float> b,
+                           MatrixView<float> y);
 
 // y = scale * x + (accumulate ? y : 0).   y may be x.
-using ScaleF32 = void(ExecContext& context, float scale, const float* x, bool accumulate, float* y,
-                      int64_t count);
+using ScaleF32 = void(ExecContext& context, float scale, const float* x, bool accumulate, float* y, int64_t count);
 
 // y[i] = (scale * *factor) y[i].   factor: a number on the device
 using ScaleByF32 = void(ExecContext& context, float scale, const float* factor, float* y, int64_t count);
@@ -43,8 +41,7 @@ using ScaleByF32 = void(ExecContext& context, float scale, const float* factor, 
 using FillF32 = void(ExecContext& context, float value, float* y, int64_t count);
 
 // y[i] = low + (high - low) * Uniform(rng, i).
-using FillUniform = void(ExecContext& context, const RngStream& rng, float low, float high, float* y,
-                         int64_t count);
+using FillUniform = void(ExecContext& context, const RngStream& rng, float low, float high, float* y, int64_t count);
 
 // y[i, j] = x[i, j].   Copies between strides: concat and its backward.
 using CopyMatrix = void(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y);
@@ -52,7 +49,7 @@ using CopyMatrix = void(ExecContext& context, ConstMatrixView<float> x, MatrixVi
 // Inverted dropout: y[i] = Uniform(rng, i) < keep ? x[i] / keep : 0. The backward pass is the same call on dy,
 // with the same rng: no mask is stored. y may be x. REQUIRES: 0 < keep <= 1.
 using DropoutApply = void(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y,
-                     int64_t count);
+                          int64_t count);
 
 }  // namespace bitgrad
 

@@ -12,9 +12,8 @@ namespace bitgrad {
 //
 // op(A) is [m, k], op(B) [k, n], C [m, n], float32. With beta = 0, C is not read. k = 0 gives beta * C.
 // Where all products and partial sums are integers below 2^24, and alpha = 1, the result is exact.
-using GemmF32 = void(ExecContext& context, bool transpose_a, bool transpose_b, float alpha,
-                     ConstMatrixView<float> a, ConstMatrixView<float> b, float beta,
-                     MatrixView<float> c);
+using GemmF32 = void(ExecContext& context, bool transpose_a, bool transpose_b, float alpha, ConstMatrixView<float> a,
+                     ConstMatrixView<float> b, float beta, MatrixView<float> c);
 
 }  // namespace bitgrad
 

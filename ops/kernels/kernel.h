@@ -24,8 +24,8 @@ struct Kernel<void(ExecContext&, Args...)> {
   // A kernel that the device lacks is an error, never a detour over another device.
   void operator()(ExecContext& context, Args... args) const {
     if (function == nullptr) {
-      context.ReportError(absl::UnimplementedError(
-          absl::StrCat("kernel '", name, "' does not exist on ", Name(context.device()))));
+      context.ReportError(
+          absl::UnimplementedError(absl::StrCat("kernel '", name, "' does not exist on ", Name(context.device()))));
       return;
     }
     function(context, args...);

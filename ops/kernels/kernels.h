@@ -83,14 +83,12 @@ struct Kernels {
   Kernel<BatchNormStatistics> batch_norm_statistics{"batch_norm_statistics"};
   Kernel<BatchNormTrainBackward> batch_norm_train_backward{"batch_norm_train_backward"};
   Kernel<BatchNormUpdateRunning> batch_norm_update_running{"batch_norm_update_running"};
-  Kernel<BatchNormRunningInverseStd> batch_norm_running_inverse_std{
-      "batch_norm_running_inverse_std"};
+  Kernel<BatchNormRunningInverseStd> batch_norm_running_inverse_std{"batch_norm_running_inverse_std"};
   Kernel<BatchNormEval> batch_norm_eval{"batch_norm_eval"};
   Kernel<BatchNormSigns> batch_norm_signs{"batch_norm_signs"};
 
   Kernel<SoftmaxCrossEntropyForward> softmax_cross_entropy_forward{"softmax_cross_entropy_forward"};
-  Kernel<SoftmaxCrossEntropyBackward> softmax_cross_entropy_backward{
-      "softmax_cross_entropy_backward"};
+  Kernel<SoftmaxCrossEntropyBackward> softmax_cross_entropy_backward{"softmax_cross_entropy_backward"};
   Kernel<SquaredHingeForward> squared_hinge_forward{"squared_hinge_forward"};
   Kernel<SquaredHingeBackward> squared_hinge_backward{"squared_hinge_backward"};
   Kernel<SquaredErrorForward> squared_error_forward{"squared_error_forward"};

@@ -1,4 +1,5 @@
-// Bytes to what a table has for them: pixels to floats or to stored codes (core/encoding.h), without arithmetic per element.
+// Bytes to what a table has for them: pixels to floats or to stored codes (core/encoding.h), without arithmetic per
+// element.
 
 #ifndef BITGRAD_OPS_KERNELS_LOOKUP_H_
 #define BITGRAD_OPS_KERNELS_LOOKUP_H_

@@ -12,36 +12,32 @@ namespace bitgrad {
 
 // probabilities[i, j] = softmax(logits[i])[j] (shifted by the row's maximum);
 // *loss = mean_i -log softmax(logits[i])[labels[i]]
-using SoftmaxCrossEntropyForward = void(ExecContext& context, ConstMatrixView<float> logits,
-                                        const int32_t* labels, MatrixView<float> probabilities,
-                                        float* loss);
+using SoftmaxCrossEntropyForward = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
+                                        MatrixView<float> probabilities, float* loss);
 
 // dlogits[i, j] = *dloss / m * (probabilities[i, j] - 1{j = labels[i]})
 using SoftmaxCrossEntropyBackward = void(ExecContext& context, ConstMatrixView<float> probabilities,
-                                         const int32_t* labels, const float* dloss,
-                                         MatrixView<float> dlogits);
+                                         const int32_t* labels, const float* dloss, MatrixView<float> dlogits);
 
 // With t[i, j] = +1 where j = labels[i], else -1:  *loss = scale * sum_ij max(0, 1 - t[i, j] logits[i, j])^2
-using SquaredHingeForward = void(ExecContext& context, ConstMatrixView<float> logits,
-                                 const int32_t* labels, float scale, float* loss);
+using SquaredHingeForward = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
+                                 float scale, float* loss);
 
 // dlogits[i, j] = *dloss * scale * -2 t[i, j] max(0, 1 - t[i, j] logits[i, j])
-using SquaredHingeBackward = void(ExecContext& context, ConstMatrixView<float> logits,
-                                  const int32_t* labels, float scale, const float* dloss,
-                                  MatrixView<float> dlogits);
+using SquaredHingeBackward = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
+                                  float scale, const float* dloss, MatrixView<float> dlogits);
 
 // *loss = scale * sum (y - target)^2.   y, target [count]
-using SquaredErrorForward = void(ExecContext& context, const float* y, const float* target,
-                                 int64_t count, float scale, float* loss);
+using SquaredErrorForward = void(ExecContext& context, const float* y, const float* target, int64_t count, float scale,
+                                 float* loss);
 
 // dy = *dloss * scale * 2 (y - target)
-using SquaredErrorBackward = void(ExecContext& context, const float* y, const float* target,
-                                  int64_t count, float scale, const float* dloss, float* dy);
+using SquaredErrorBackward = void(ExecContext& context, const float* y, const float* target, int64_t count, float scale,
+                                  const float* dloss, float* dy);
 
-// *errors, on the device, = number of rows whose argmax (the first of equal maxima) is not the label; a row with NaN is an
-// error.
-using CountErrors = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
-                         int64_t* errors);
+// *errors, on the device, = number of rows whose argmax (the first of equal maxima) is not the label; a row with NaN is
+// an error.
+using CountErrors = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels, int64_t* errors);
 
 }  // namespace bitgrad
 

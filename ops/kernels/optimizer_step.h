@@ -1,5 +1,5 @@
-// A training step's update of all parameters: gradient scale, weight decay, optimizer, clip of the latent weights, their signs as
-// bits, and the counts that training shows, in one pass over memory. float32.
+// A training step's update of all parameters: gradient scale, weight decay, optimizer, clip of the latent weights,
+// their signs as bits, and the counts that training shows, in one pass over memory. float32.
 //
 //   g'      = gradient_scale * g + weight_decay * w
 //   w'      = w + weight_scale * (step of the optimizer on g')
@@ -30,8 +30,8 @@ struct StepTensor {
   float weight_decay;
   float weight_scale;
   float clip;
-  // Where words is not null: bit = w_new >= 0, for the next forward pass, and, where they are not null, the rows' ones (not on
-  // the CPU, whose products do not need them). Its elements, row by row, are those of the weight.
+  // Where words is not null: bit = w_new >= 0, for the next forward pass, and, where they are not null, the rows' ones
+  // (not on the CPU, whose products do not need them). Its elements, row by row, are those of the weight.
   BitMatrixView signs = {};
 };
 
@@ -48,9 +48,9 @@ struct StepCounts {
   int64_t at_clip;     // elements with |w_new| >= clip; 0 for an infinite clip
 };
 
-// Before the update. With N = sqrt(sum squares[i]), the norm of all gradients: gradient_scale = min(1, max_norm / N), 1 where
-// max_norm is 0; failed becomes 1 where a square or *loss (null: none) is not finite. Counts, and ones of signs, become 0.
-// squares, counts: one for each tensor.
+// Before the update. With N = sqrt(sum squares[i]), the norm of all gradients: gradient_scale = min(1, max_norm / N), 1
+// where max_norm is 0; failed becomes 1 where a square or *loss (null: none) is not finite. Counts, and ones of signs,
+// become 0. squares, counts: one for each tensor.
 using PrepareStep = void(ExecContext& context, const double* squares, const float* loss, double max_norm,
                          absl::Span<const StepTensor> tensors, StepScalars* scalars, StepCounts* counts);
 

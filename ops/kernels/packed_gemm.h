@@ -18,8 +18,8 @@ namespace bitgrad {
 //
 // With shift and accumulate a k-bit operand is a sum over its bit planes: for symmetric codes
 // 2c - (2^k - 1) = sum_b 2^b (2 c_b - 1), so each plane is a +-1 matrix. REQUIRES: no overflow of int32.
-using PackedGemmI32 = void(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, int shift,
-                           bool accumulate, MatrixView<int32_t> c);
+using PackedGemmI32 = void(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, int shift, bool accumulate,
+                           MatrixView<int32_t> c);
 
 // c[i, j] = float(dot(i, j)) * scale.   c [m, n] float32
 using PackedGemmF32 = void(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, float scale,

@@ -16,8 +16,8 @@
 namespace bitgrad {
 
 // statistic[0], or statistic[i] of each row.   x [m, n] float32. The same bits at any thread count.
-using QuantizeStatistic = void(ExecContext& context, const Quantizer& quantizer,
-                               ConstMatrixView<float> x, float* statistic);
+using QuantizeStatistic = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                               float* statistic);
 
 // codes[i, j] = Code(x[i, j]), integers as float32 (for an encoding of kFloat: the value).
 using QuantizeCodes = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
@@ -30,22 +30,19 @@ using QuantizeValues = void(ExecContext& context, const Quantizer& quantizer, Co
 // bits[i, j] = Code(x[i, j]) > 0. With window.words not null also window[i, j] = (Surrogate(x[i, j]) != 0).
 // REQUIRES: the encoding is kBinary; a window only where info().surrogate_is_window.
 using QuantizeBits = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
-                          const float* statistic, const RngStream& rng, BitMatrixView bits,
-                          BitMatrixView window);
+                          const float* statistic, const RngStream& rng, BitMatrixView bits, BitMatrixView window);
 
 // Int8 operands of integer products: with g = x, or x^T where `transpose`,
 //   codes[i, j] = Code(g[i, j]), scale[i] that of row i of g.   codes [rows, cols] of g, scale [rows]
 // The random number of codes[i, j] is Uniform(rng, i * codes.cols + j).
 // A row with a NaN gets the scale NaN, so that what it is multiplied into shows it.
 // REQUIRES: Statistic::kRowMaxAbs, an encoding of kSigned, stochastic.
-using QuantizeRowsS8 = void(ExecContext& context, const Quantizer& quantizer, bool transpose,
-                            ConstMatrixView<float> x, const RngStream& rng, MatrixView<int8_t> codes,
-                            float* scale);
+using QuantizeRowsS8 = void(ExecContext& context, const Quantizer& quantizer, bool transpose, ConstMatrixView<float> x,
+                            const RngStream& rng, MatrixView<int8_t> codes, float* scale);
 
 // dx[i, j] = dq[i, j] * Surrogate(x[i, j]).   dx may be dq.
-using QuantizeBackward = void(ExecContext& context, const Quantizer& quantizer,
-                              ConstMatrixView<float> x, const float* statistic,
-                              ConstMatrixView<float> dq, MatrixView<float> dx);
+using QuantizeBackward = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                              const float* statistic, ConstMatrixView<float> dq, MatrixView<float> dx);
 
 }  // namespace bitgrad
 

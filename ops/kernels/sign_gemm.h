@@ -5,12 +5,12 @@
 //   dx = dy w        a = dy [batch, out],     b = w [out, in], mask = the window of the straight-through estimator
 //   dw = dy^T x      a = dy^T [out, batch],   b = x [batch, in]
 //
-// b [K, n] bits is read in the layout in which forward packed it: rows are the inner dimension. A mask without words is no
-// mask. c [m, n] float32 is written, not read. K = 0 gives zeros.
+// b [K, n] bits is read in the layout in which forward packed it: rows are the inner dimension. A mask without words is
+// no mask. c [m, n] float32 is written, not read. K = 0 gives zeros.
 //
-// Where squares is not null (and mask is; on the CPU only), *squares = the sum of c[i, j]^2, to a relative error of about 1e-6: gathered in
-// float while c is in registers. It is the same at any number of threads, not on every instruction set; elements below 1e-19
-// may count as 0; it is not finite where an element is not, or is beyond 1e18.
+// Where squares is not null (and mask is; on the CPU only), *squares = the sum of c[i, j]^2, to a relative error of
+// about 1e-6: gathered in float while c is in registers. It is the same at any number of threads, not on every
+// instruction set; elements below 1e-19 may count as 0; it is not finite where an element is not, or is beyond 1e18.
 
 #ifndef BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
 #define BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
@@ -23,9 +23,10 @@
 
 namespace bitgrad {
 
-// a = op(A) [m, K] float32, op(A) = A, or A^T with transpose_a; scale is one number. On the CPU each sum is rounded K times, in
-// the order of k: the result depends neither on the instruction set nor on the number of threads. On a GPU a is rounded as
-// ExecContext::backward_precision() says, and the order of a sum is the tensor cores', the same on every call.
+// a = op(A) [m, K] float32, op(A) = A, or A^T with transpose_a; scale is one number. On the CPU each sum is rounded K
+// times, in the order of k: the result depends neither on the instruction set nor on the number of threads. On a GPU a
+// is rounded as ExecContext::backward_precision() says, and the order of a sum is the tensor cores', the same on every
+// call.
 using SignGemmF32 = void(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
                          ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares);
 
@@ -33,8 +34,8 @@ using SignGemmF32 = void(ExecContext& context, bool transpose_a, float scale, Co
 inline constexpr int64_t kMaxSignGemmS8Inner = int64_t{1} << 17;
 
 // a [m, K] int8; scale[i] is that of row i. The sum is exact, then scaled. REQUIRES: K <= kMaxSignGemmS8Inner.
-using SignGemmS8 = void(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a,
-                        ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares);
+using SignGemmS8 = void(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,
+                        ConstBitMatrixView mask, MatrixView<float> c, double* squares);
 
 }  // namespace bitgrad
 

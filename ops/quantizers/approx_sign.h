@@ -14,8 +14,7 @@ namespace bitgrad {
 
 struct ApproxSignQuantizer : QuantizerBase {
   static constexpr char kName[] = "approx_sign";
-  static constexpr char kHelp[] =
-      "+1 if x >= 0 else -1; surrogate max(0, 2 - 2|x|) (Bi-Real Net, arXiv 1808.00278)";
+  static constexpr char kHelp[] = "+1 if x >= 0 else -1; surrogate max(0, 2 - 2|x|) (Bi-Real Net, arXiv 1808.00278)";
   static Encoding EncodingOf(const QuantizerArgs&) { return {EncodingKind::kBinary, 1}; }
   static constexpr float Code(float x, const QuantizerArgs&, float /*statistic*/, float /*uniform*/) {
     return SignOf(x);

@@ -4,8 +4,6 @@
 
 namespace bitgrad {
 
-Quantizer DorefaActivation(int bits) {
-  return MakeQuantizer<DorefaActivationQuantizer>({.bits = bits});
-}
+Quantizer DorefaActivation(int bits) { return MakeQuantizer<DorefaActivationQuantizer>({.bits = bits}); }
 
 }  // namespace bitgrad

@@ -19,12 +19,9 @@ struct DorefaActivationQuantizer : QuantizerBase {
       "(DoReFa-Net, arXiv 1606.06160)";
   static constexpr QuantizerArgument kArgument = QuantizerArgument::kBits;
   static constexpr float kDefaultArgument = 2, kMinArgument = 1, kMaxArgument = 8;
-  static Encoding EncodingOf(const QuantizerArgs& args) {
-    return {EncodingKind::kUnsigned, args.bits};
-  }
+  static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kUnsigned, args.bits}; }
   static constexpr float Scale(const QuantizerArgs& args, float) { return 1.0f / LargestCode(args.bits); }
-  static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/,
-                              float /*uniform*/) {
+  static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/, float /*uniform*/) {
     const float clipped = !(x > 0.0f) ? 0.0f : x < 1.0f ? x : 1.0f;
     return RoundHalfUp(LargestCode(args.bits) * clipped);
   }

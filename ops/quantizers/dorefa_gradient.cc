@@ -4,8 +4,6 @@
 
 namespace bitgrad {
 
-Quantizer DorefaGradient(int bits) {
-  return MakeQuantizer<DorefaGradientQuantizer>({.bits = bits});
-}
+Quantizer DorefaGradient(int bits) { return MakeQuantizer<DorefaGradientQuantizer>({.bits = bits}); }
 
 }  // namespace bitgrad

@@ -22,9 +22,7 @@ struct DorefaGradientQuantizer : QuantizerBase {
   static constexpr float kDefaultArgument = 6, kMinArgument = 1, kMaxArgument = 8;
   static constexpr bool kStochastic = true;
   static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kRowMaxAbs; }
-  static Encoding EncodingOf(const QuantizerArgs& args) {
-    return {EncodingKind::kSymmetric, args.bits};
-  }
+  static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kSymmetric, args.bits}; }
   static constexpr float Scale(const QuantizerArgs& args, float statistic) {
     return statistic / LargestCode(args.bits);
   }

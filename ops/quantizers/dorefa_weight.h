@@ -25,8 +25,7 @@ struct DorefaWeightQuantizer : QuantizerBase {
     return args.bits == 1 ? Statistic::kMeanAbs : Statistic::kMaxAbsTanh;
   }
   static Encoding EncodingOf(const QuantizerArgs& args) {
-    return args.bits == 1 ? Encoding{EncodingKind::kBinary, 1}
-                          : Encoding{EncodingKind::kSymmetric, args.bits};
+    return args.bits == 1 ? Encoding{EncodingKind::kBinary, 1} : Encoding{EncodingKind::kSymmetric, args.bits};
   }
   static constexpr float Scale(const QuantizerArgs& args, float statistic) {
     return args.bits == 1 ? statistic : 1.0f / LargestCode(args.bits);

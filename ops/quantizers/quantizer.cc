@@ -81,25 +81,23 @@ absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text) {
     float value = info.default_argument;
     if (has_argument) {
       if (info.argument == QuantizerArgument::kNone) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("quantizer '", text, "': '", name, "' takes no argument"));
+        return absl::InvalidArgumentError(absl::StrCat("quantizer '", text, "': '", name, "' takes no argument"));
       }
       const bool real = info.argument != QuantizerArgument::kBits;
-      if (!absl::SimpleAtof(argument, &value) || !(value >= info.min_argument) ||
-          !(value <= info.max_argument) || (!real && value != std::floor(value))) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("quantizer '", text, "': the argument of '", name, "' is ",
-                         real ? "a number" : "a whole number of bits", " from ", info.min_argument,
-                         " to ", info.max_argument));
+      if (!absl::SimpleAtof(argument, &value) || !(value >= info.min_argument) || !(value <= info.max_argument) ||
+          (!real && value != std::floor(value))) {
+        return absl::InvalidArgumentError(absl::StrCat("quantizer '", text, "': the argument of '", name, "' is ",
+                                                       real ? "a number" : "a whole number of bits", " from ",
+                                                       info.min_argument, " to ", info.max_argument));
       }
     }
     return Quantizer(&info, ArgsOf(info, value));
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "unknown quantizer '", text, "'; known: ",
-      absl::StrJoin(AllQuantizers(), ", ", [](std::string* out, const QuantizerInfo& info) {
-        absl::StrAppend(out, info.name);
-      })));
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown quantizer '", text,
+                   "'; known: ", absl::StrJoin(AllQuantizers(), ", ", [](std::string* out, const QuantizerInfo& info) {
+                     absl::StrAppend(out, info.name);
+                   })));
 }
 
 std::string QuantizersHelp() {

@@ -21,9 +21,7 @@ struct SignQuantizer : QuantizerBase {
   static constexpr float Code(float x, const QuantizerArgs&, float /*statistic*/, float /*uniform*/) {
     return SignOf(x);
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) {
-    return HardtanhWindow(x);
-  }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
 };
 
 Quantizer Sign();

@@ -4,8 +4,6 @@
 
 namespace bitgrad {
 
-Quantizer StochasticRound(int bits) {
-  return MakeQuantizer<StochasticRoundQuantizer>({.bits = bits});
-}
+Quantizer StochasticRound(int bits) { return MakeQuantizer<StochasticRoundQuantizer>({.bits = bits}); }
 
 }  // namespace bitgrad

@@ -4,11 +4,11 @@
 //   u uniform in [0, 1)
 //   E[q(g)] = g;  q(0) = 0, so what a window has masked stays masked;  Surrogate(g) = 1
 //
-// As the gradient quantizer of a linear op it makes the left operand of each product int8, for the integer GEMM: rows are
-// examples in dx = dy w, and output features in dw = dy^T x (ops/linear.h).
+// As the gradient quantizer of a linear op it makes the left operand of each product int8, for the integer GEMM: rows
+// are examples in dx = dy w, and output features in dw = dy^T x (ops/linear.h).
 //
-// Source: Gupta et al., "Deep Learning with Limited Numerical Precision", arXiv 1502.02551, for stochastic rounding; scales
-// per row as in integer GEMM libraries.
+// Source: Gupta et al., "Deep Learning with Limited Numerical Precision", arXiv 1502.02551, for stochastic rounding;
+// scales per row as in integer GEMM libraries.
 
 #ifndef BITGRAD_OPS_QUANTIZERS_STOCHASTIC_ROUND_H_
 #define BITGRAD_OPS_QUANTIZERS_STOCHASTIC_ROUND_H_

@@ -29,9 +29,7 @@ struct StochasticSignQuantizer : QuantizerBase {
   static constexpr float Code(float x, const QuantizerArgs&, float /*statistic*/, float uniform) {
     return uniform < HardSigmoid(x) ? 1.0f : -1.0f;
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) {
-    return HardtanhWindow(x);
-  }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
 };
 
 Quantizer StochasticSign();

@@ -28,9 +28,7 @@ struct StochasticTernaryQuantizer : QuantizerBase {
   static constexpr float Code(float x, const QuantizerArgs&, float /*statistic*/, float uniform) {
     return uniform < x ? 1.0f : uniform < -x ? -1.0f : 0.0f;
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) {
-    return HardtanhWindow(x);
-  }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
 };
 
 Quantizer StochasticTernary();

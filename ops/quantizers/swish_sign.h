@@ -33,8 +33,7 @@ struct SwishSignQuantizer : QuantizerBase {
     const float z = std::fabs(beta * x);
     const float e = std::exp(-z);
     const float inverse = 1.0f / (1.0f + e);
-    return e == 0.0f ? 0.0f
-                     : beta * (2.0f - z * (1.0f - e) * inverse) * 2.0f * e * inverse * inverse;
+    return e == 0.0f ? 0.0f : beta * (2.0f - z * (1.0f - e) * inverse) * 2.0f * e * inverse * inverse;
   }
 };
 

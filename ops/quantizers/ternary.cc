@@ -4,8 +4,6 @@
 
 namespace bitgrad {
 
-Quantizer Ternary(float threshold) {
-  return MakeQuantizer<TernaryQuantizer>({.parameter = threshold});
-}
+Quantizer Ternary(float threshold) { return MakeQuantizer<TernaryQuantizer>({.parameter = threshold}); }
 
 }  // namespace bitgrad

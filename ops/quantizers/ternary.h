@@ -14,20 +14,16 @@ namespace bitgrad {
 
 struct TernaryQuantizer : QuantizerBase {
   static constexpr char kName[] = "ternary";
-  static constexpr char kHelp[] =
-      "sign(x) if |x| > t else 0, t = 0.5; surrogate 1{|x| <= 1} (arXiv 1510.03009)";
+  static constexpr char kHelp[] = "sign(x) if |x| > t else 0, t = 0.5; surrogate 1{|x| <= 1} (arXiv 1510.03009)";
   static constexpr QuantizerArgument kArgument = QuantizerArgument::kParameter;
   static constexpr float kDefaultArgument = 0.5f, kMinArgument = 0, kMaxArgument = 0.999f;
   static constexpr bool kSurrogateIsWindow = true;
   static constexpr bool kWeightPassThrough = true;
   static Encoding EncodingOf(const QuantizerArgs&) { return {EncodingKind::kTernary, 2}; }
-  static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/,
-                              float /*uniform*/) {
+  static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/, float /*uniform*/) {
     return x > args.parameter ? 1.0f : x < -args.parameter ? -1.0f : 0.0f;
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) {
-    return HardtanhWindow(x);
-  }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
 };
 
 // REQUIRES: threshold in [0, 1).

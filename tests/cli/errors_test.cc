@@ -37,8 +37,7 @@ struct World {
     best = run + "/best.bgc";
     latest = run + "/checkpoint.bgc";
     packed = run + "/model.bgm";
-    const ProgramResult frozen =
-        RunProgram("export/freeze", {"--checkpoint=" + best, "--out=" + packed});
+    const ProgramResult frozen = RunProgram("export/freeze", {"--checkpoint=" + best, "--out=" + packed});
     EXPECT_EQ(frozen.status, 0) << frozen.err;
     scratch = NewDirectory();
     WriteFile(scratch + "/text", "neither checkpoint nor model\n");
@@ -64,8 +63,7 @@ class ErrorsTest : public testing::Test {
 
   void ExpectTrainError(const std::vector<std::string>& more, const std::string& text) {
     SCOPED_TRACE(absl::StrJoin(more, " "));
-    ExpectError(RunProgram("models/train", TinyTrainArguments(world.data, NewDirectory(), more)),
-                text);
+    ExpectError(RunProgram("models/train", TinyTrainArguments(world.data, NewDirectory(), more)), text);
   }
   void ExpectProgramError(const std::string& program, const std::vector<std::string>& arguments,
                           const std::string& text) {
@@ -115,20 +113,18 @@ TEST_F(ErrorsTest, SizesAndRates) {
   ExpectTrainError({"--threads=-1"}, "--threads=-1");
   ExpectTrainError({"--threads=100000"}, "--threads=100000");
   for (const char* value : {"0", "-1"}) {
-    ExpectTrainError({absl::StrCat("--set=batch_size=", value)},
-                     absl::StrCat("batch_size is ", value));
+    ExpectTrainError({absl::StrCat("--set=batch_size=", value)}, absl::StrCat("batch_size is ", value));
     ExpectTrainError({absl::StrCat("--set=optimizer.learning_rate=", value)},
                      absl::StrCat("optimizer.learning_rate is ", value));
     ExpectTrainError({absl::StrCat("--set=model.mlp.hidden=8,", value)}, "model.mlp.hidden");
     ExpectTrainError({absl::StrCat("--set=model.mlp.clip=", value)}, "clip");
     ExpectTrainError({absl::StrCat("--set=model.mlp.hidden_keep=", value)}, "hidden_keep");
-    ExpectTrainError({absl::StrCat("--set=schedule.final_learning_rate=", value)},
-                     "final_learning_rate");
+    ExpectTrainError({absl::StrCat("--set=schedule.final_learning_rate=", value)}, "final_learning_rate");
   }
-  ExpectProgramError("models/train",
-                     {"--recipe=mnist_bnn_mlp_small", "--data_dir=" + world.data,
-                      "--out=" + NewDirectory(), "--set=epochs=0"},
-                     "epochs is 0");
+  ExpectProgramError(
+      "models/train",
+      {"--recipe=mnist_bnn_mlp_small", "--data_dir=" + world.data, "--out=" + NewDirectory(), "--set=epochs=0"},
+      "epochs is 0");
   ExpectTrainError({"--set=data.validation_examples=-1"}, "data.validation_examples");
   ExpectTrainError({"--set=data.validation_examples=60"}, "60");
   ExpectTrainError({"--set=batch_size=51"}, "51");
@@ -145,14 +141,14 @@ TEST_F(ErrorsTest, Devices) {
   const std::string why(DeviceStatus(Device::kCuda).message());
   ExpectTrainError({"--device=cuda"}, why);
   ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--data_dir=" + world.data, "--device=cuda"}, why);
-  ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + world.data, "--device=cuda"}, why);
+  ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + world.data, "--device=cuda"},
+                     why);
 }
 
 // ---- Data --------------------------------------------------------------------------------------
 
 TEST_F(ErrorsTest, DataDirectories) {
-  ExpectProgramError("models/train", {"--recipe=mnist_bnn_mlp_small", "--out=" + NewDirectory()},
-                     "--data_dir=DIR");
+  ExpectProgramError("models/train", {"--recipe=mnist_bnn_mlp_small", "--out=" + NewDirectory()}, "--data_dir=DIR");
   ExpectTrainError({"--data_dir=" + world.scratch}, "found neither train-images-idx3-ubyte");
   ExpectTrainError({"--data_dir=/nowhere/at/all"}, "/nowhere/at/all");
   ExpectTrainError({"--set=data.name=fashion"}, "no data set 'fashion'");
@@ -168,8 +164,7 @@ std::function<std::string(std::string)> Byte(size_t place, char value) {
 TEST_F(ErrorsTest, DamagedData) {
   const std::string images = "train-images-idx3-ubyte", labels = "train-labels-idx1-ubyte",
                     test_labels = "t10k-labels-idx1-ubyte";
-  const auto expect = [&](const std::string& file,
-                          const std::function<std::string(std::string)>& damage,
+  const auto expect = [&](const std::string& file, const std::function<std::string(std::string)>& damage,
                           const std::string& text) {
     const std::string data = MakeTinyMnist(60, 20);
     WriteFile(data + "/" + file, damage(ReadFile(data + "/" + file)));
@@ -201,14 +196,12 @@ TEST_F(ErrorsTest, Outputs) {
   ExpectTrainError({"--out=" + world.scratch + "/text"}, world.scratch + "/text");
   ExpectTrainError({"--out=" + world.scratch + "/text/below"}, world.scratch + "/text/below");
   ExpectTrainError({"--out=/proc/bitgrad"}, "/proc/bitgrad");
-  ExpectTrainError({"--metrics=" + world.scratch + "/missing/m.jsonl"},
-                   world.scratch + "/missing/m.jsonl");
+  ExpectTrainError({"--metrics=" + world.scratch + "/missing/m.jsonl"}, world.scratch + "/missing/m.jsonl");
   ExpectTrainError({"--metrics=" + world.scratch}, world.scratch);
   const std::string checkpoint = "--checkpoint=" + world.best;
   ExpectProgramError("export/freeze", {checkpoint}, "--out=FILE is missing");
   ExpectProgramError("export/freeze", {checkpoint, "--out=" + world.scratch}, "it is a directory");
-  ExpectProgramError("export/freeze", {checkpoint, "--out=" + world.scratch + "/missing/m.bgm"},
-                     "/missing/m.bgm");
+  ExpectProgramError("export/freeze", {checkpoint, "--out=" + world.scratch + "/missing/m.bgm"}, "/missing/m.bgm");
 }
 
 // A checkpoint has more than this many bytes, text files have less.
@@ -223,8 +216,7 @@ bool LimitFiles() {
 TEST_F(ErrorsTest, ACheckpointThatCannotBeWrittenIsFoundBeforeTraining) {
   const std::string directory = NewDirectory();
   ASSERT_TRUE(std::filesystem::create_directory(directory + "/checkpoint.bgc"));
-  const ProgramResult result =
-      RunProgram("models/train", TinyTrainArguments(world.data, directory));
+  const ProgramResult result = RunProgram("models/train", TinyTrainArguments(world.data, directory));
   ExpectError(result, directory + "/checkpoint.bgc");
   // The first epoch would have ended with a best model.
   EXPECT_FALSE(std::filesystem::exists(directory + "/best.bgc"));
@@ -233,20 +225,17 @@ TEST_F(ErrorsTest, ACheckpointThatCannotBeWrittenIsFoundBeforeTraining) {
 TEST_F(ErrorsTest, FilesThatMayNotGrow) {
   const std::string out = NewDirectory();
   ExpectError(
-      RunProgram("models/train", TinyTrainArguments(world.data, out, {"--set=model.mlp.hidden=64"}),
-                 LimitFiles),
+      RunProgram("models/train", TinyTrainArguments(world.data, out, {"--set=model.mlp.hidden=64"}), LimitFiles),
       out + "/best.bgc");
   EXPECT_TRUE(std::filesystem::is_empty(out)) << "something half written was left";
   // The files that were there stay.
   const std::string wide = NewDirectory();
-  const std::vector<std::string> arguments =
-      TinyTrainArguments(world.data, wide, {"--set=model.mlp.hidden=64"});
+  const std::vector<std::string> arguments = TinyTrainArguments(world.data, wide, {"--set=model.mlp.hidden=64"});
   ASSERT_EQ(RunProgram("models/train", arguments).status, 0);
   const std::string before = ReadFile(wide + "/checkpoint.bgc");
   ExpectError(RunProgram("models/train", arguments, LimitFiles), wide + "/best.bgc");
   EXPECT_TRUE(ReadFile(wide + "/checkpoint.bgc") == before);
-  ExpectError(RunProgram("export/freeze",
-                         {"--checkpoint=" + wide + "/best.bgc", "--out=" + wide + "/model.bgm"},
+  ExpectError(RunProgram("export/freeze", {"--checkpoint=" + wide + "/best.bgc", "--out=" + wide + "/model.bgm"},
                          [] {
                            const rlimit limit = {1024, 1024};
                            signal(SIGXFSZ, SIG_IGN);
@@ -260,12 +249,10 @@ TEST_F(ErrorsTest, AFullDisk) {
   const std::string out = NewDirectory();
   // A file system of 16 KiB that only this child sees.
   const auto mount_small = [&] {
-    return unshare(CLONE_NEWNS) == 0 &&
-           mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
            mount("none", out.c_str(), "tmpfs", 0, "size=16k") == 0;
   };
-  const std::vector<std::string> arguments =
-      TinyTrainArguments(world.data, out, {"--set=model.mlp.hidden=64,64"});
+  const std::vector<std::string> arguments = TinyTrainArguments(world.data, out, {"--set=model.mlp.hidden=64,64"});
   const ProgramResult result = RunProgram("models/train", arguments, mount_small);
   if (result.status == 77) GTEST_SKIP() << "mounting a file system is not allowed here";
   ExpectError(result, "No space left on device");
@@ -276,8 +263,7 @@ TEST_F(ErrorsTest, AFullStandardOutput) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full here";
   const auto to_full = [] { return dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO) >= 0; };
   ExpectError(
-      RunProgram("export/freeze",
-                 {"--checkpoint=" + world.best, "--out=" + NewDirectory() + "/m.bgm"}, to_full),
+      RunProgram("export/freeze", {"--checkpoint=" + world.best, "--out=" + NewDirectory() + "/m.bgm"}, to_full),
       "cannot write the output");
 }
 
@@ -287,9 +273,8 @@ TEST_F(ErrorsTest, Checkpoints) {
   for (const char* program : {"models/evaluate", "export/freeze"}) {
     const auto expect = [&](const std::string& path, const std::string& text) {
       std::vector<std::string> arguments = {"--checkpoint=" + path};
-      arguments.push_back(std::string(program) == "export/freeze"
-                              ? "--out=" + NewDirectory() + "/m.bgm"
-                              : "--data_dir=" + world.data);
+      arguments.push_back(std::string(program) == "export/freeze" ? "--out=" + NewDirectory() + "/m.bgm"
+                                                                  : "--data_dir=" + world.data);
       ExpectProgramError(program, arguments, text);
     };
     expect("", "--checkpoint=FILE is missing");
@@ -314,8 +299,7 @@ TEST_F(ErrorsTest, Resume) {
   for (const char* file : {"/text", "/cut.bgc", "/flipped.bgc"}) {
     WriteFile(damaged + "/checkpoint.bgc", ReadFile(world.scratch + file));
     ExpectTrainError({"--out=" + damaged, "--resume"}, damaged + "/checkpoint.bgc");
-    ExpectProgramError("models/train", {"--out=" + damaged, "--resume"},
-                       damaged + "/checkpoint.bgc");
+    ExpectProgramError("models/train", {"--out=" + damaged, "--resume"}, damaged + "/checkpoint.bgc");
   }
   // best.bgc is for evaluation: it does not hold what a run needs to go on.
   WriteFile(damaged + "/checkpoint.bgc", ReadFile(world.best));
@@ -323,8 +307,7 @@ TEST_F(ErrorsTest, Resume) {
   // Other data than the run had: 5x5 images.
   const std::string data = NewDirectory();
   for (const char* prefix : {"/train", "/t10k"}) {
-    WriteFile(data + prefix + "-images-idx3-ubyte",
-              IdxFile({60, 5, 5}, std::string(60 * 25, '\7')));
+    WriteFile(data + prefix + "-images-idx3-ubyte", IdxFile({60, 5, 5}, std::string(60 * 25, '\7')));
     WriteFile(data + prefix + "-labels-idx1-ubyte", IdxFile({60}, std::string(60, '\7')));
   }
   ExpectTrainError({out, "--resume", "--data_dir=" + data}, "another model");
@@ -339,8 +322,7 @@ TEST_F(ErrorsTest, PackedModels) {
         arguments = {"--checkpoint=" + world.best, "--packed=" + path, "--data_dir=" + world.data};
       } else {
         arguments = {"--model=" + path};
-        if (std::string(program) == "runtime/predict")
-          arguments.push_back("--data_dir=" + world.data);
+        if (std::string(program) == "runtime/predict") arguments.push_back("--data_dir=" + world.data);
       }
       ExpectProgramError(program, arguments, text);
     };
@@ -351,8 +333,7 @@ TEST_F(ErrorsTest, PackedModels) {
     expect(world.scratch + "/cut.bgm", "cut off");
     expect(world.best, "magic");
     const std::string model = ReadFile(world.packed), bad = NewDirectory() + "/bad.bgm";
-    for (size_t size = 0; size < model.size();
-         size += 64 * (std::string(program) == "runtime/inspect" ? 2 : 9)) {
+    for (size_t size = 0; size < model.size(); size += 64 * (std::string(program) == "runtime/inspect" ? 2 : 9)) {
       WriteFile(bad, model.substr(0, size));
       expect(bad, bad);
     }
@@ -368,15 +349,11 @@ TEST_F(ErrorsTest, PackedModels) {
 
 TEST_F(ErrorsTest, NumbersOfEvaluateAndPredict) {
   for (const char* threads : {"--threads=-1", "--threads=100000"}) {
-    ExpectProgramError("models/evaluate",
-                       {"--checkpoint=" + world.best, "--data_dir=" + world.data, threads},
-                       threads);
-    ExpectProgramError("runtime/predict",
-                       {"--model=" + world.packed, "--data_dir=" + world.data, threads}, threads);
+    ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + world.data, threads}, threads);
+    ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--data_dir=" + world.data, threads}, threads);
   }
   for (const char* batch : {"--batch=0", "--batch=-1"}) {
-    ExpectProgramError("runtime/predict",
-                       {"--model=" + world.packed, "--data_dir=" + world.data, batch}, batch);
+    ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--data_dir=" + world.data, batch}, batch);
   }
 }
 
@@ -391,15 +368,12 @@ TEST_F(ErrorsTest, ALossThatIsNotANumberNamesLayerAndCheckpoint) {
   ExpectTrainError(at_once, "layer '");
   ExpectTrainError(at_once, "learning_rate");
   // A rate that becomes absurd in the third epoch: there is a checkpoint to name.
-  later.insert(later.end(),
-               {"--epochs=4", "--set=schedule.name=exponential",
-                "--set=optimizer.learning_rate=1e-3", "--set=schedule.final_learning_rate=1e37"});
+  later.insert(later.end(), {"--epochs=4", "--set=schedule.name=exponential", "--set=optimizer.learning_rate=1e-3",
+                             "--set=schedule.final_learning_rate=1e37"});
   const std::string out = NewDirectory();
-  const ProgramResult result =
-      RunProgram("models/train", TinyTrainArguments(world.data, out, later));
+  const ProgramResult result = RunProgram("models/train", TinyTrainArguments(world.data, out, later));
   ExpectError(result, "the last good checkpoint, of epoch ");
-  EXPECT_THAT(result.err, testing::AllOf(HasSubstr(out + "/checkpoint.bgc"),
-                                         HasSubstr("a NaN or an infinity")));
+  EXPECT_THAT(result.err, testing::AllOf(HasSubstr(out + "/checkpoint.bgc"), HasSubstr("a NaN or an infinity")));
   EXPECT_TRUE(Checkpoint::Open(out + "/checkpoint.bgc").ok());
 }
 

@@ -38,8 +38,7 @@ std::vector<std::string> NextCommand(const std::string& out, const std::string& 
 // The value of "name=VALUE" in a last line.
 std::string Field(const std::string& line, const std::string& name) {
   for (const absl::string_view part : absl::StrSplit(line, ' ')) {
-    if (part.substr(0, name.size() + 1) == name + "=")
-      return std::string(part.substr(name.size() + 1));
+    if (part.substr(0, name.size() + 1) == name + "=") return std::string(part.substr(name.size() + 1));
   }
   ADD_FAILURE() << "no " << name << " in " << line;
   return "";
@@ -54,38 +53,31 @@ void ExpectSuccess(const ProgramResult& result, const std::string& last_line) {
 
 TEST(HappyPathTest, DigitsFromTrainToInspect) {
   const std::string out = NewDirectory() + "/run";
-  const ProgramResult trained =
-      RunProgram("models/train", {"--out=" + out, "--epochs=2", "--set=data.limit=600",
-                                  "--set=data.validation_examples=100",
-                                  "--set=model.mlp.hidden=32,32", "--metrics=" + out + ".jsonl"});
-  ExpectSuccess(trained,
-                absl::StrCat("final: epochs=2 train_error=", kPercent, " valid_error=", kPercent,
-                             " test_error=", kPercent, " checkpoint=", out, "/best\\.bgc"));
+  const ProgramResult trained = RunProgram(
+      "models/train", {"--out=" + out, "--epochs=2", "--set=data.limit=600", "--set=data.validation_examples=100",
+                       "--set=model.mlp.hidden=32,32", "--metrics=" + out + ".jsonl"});
+  ExpectSuccess(trained, absl::StrCat("final: epochs=2 train_error=", kPercent, " valid_error=", kPercent,
+                                      " test_error=", kPercent, " checkpoint=", out, "/best\\.bgc"));
   EXPECT_THAT(trained.out, HasSubstr("epoch 2/2  loss "));
   EXPECT_THAT(trained.out, testing::Not(HasSubstr("\r"))) << "no bar in a file";
   const std::string json = ReadFile(out + ".jsonl");
   EXPECT_EQ(std::count(json.begin(), json.end(), '\n'), 2);
   checkpoint::EpochMetrics metrics;
-  EXPECT_TRUE(
-      google::protobuf::util::JsonStringToMessage(json.substr(0, json.find('\n')), &metrics).ok());
+  EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(json.substr(0, json.find('\n')), &metrics).ok());
   EXPECT_EQ(metrics.epoch(), 1);
 
-  const ProgramResult frozen =
-      RunProgram("export/freeze", NextCommand(trained.out, "//export:freeze"));
-  ExpectSuccess(frozen, absl::StrCat("freeze: bytes=[0-9]+ float_bytes=[0-9]+ ratio=[0-9.]+ model=",
-                                     out, "/model.bgm"));
+  const ProgramResult frozen = RunProgram("export/freeze", NextCommand(trained.out, "//export:freeze"));
+  ExpectSuccess(frozen,
+                absl::StrCat("freeze: bytes=[0-9]+ float_bytes=[0-9]+ ratio=[0-9.]+ model=", out, "/model.bgm"));
 
-  const ProgramResult predicted =
-      RunProgram("runtime/predict", NextCommand(trained.out, "//runtime:predict"));
-  ExpectSuccess(predicted, absl::StrCat("predict: images=10000 error=", kPercent,
-                                        " images_per_second=[0-9]+"));
+  const ProgramResult predicted = RunProgram("runtime/predict", NextCommand(trained.out, "//runtime:predict"));
+  ExpectSuccess(predicted, absl::StrCat("predict: images=10000 error=", kPercent, " images_per_second=[0-9]+"));
 
   const std::string model = out + "/model.bgm";
   const ProgramResult inspected = RunProgram("runtime/inspect", {"--model=" + model});
   const std::string bytes = absl::StrCat(std::filesystem::file_size(model));
-  ExpectSuccess(inspected,
-                absl::StrCat("inspect: parameters=[0-9]+ bytes_on_disk=", bytes,
-                             " predicted_bytes=", bytes, " float_bytes=[0-9]+ ratio=[0-9.]+"));
+  ExpectSuccess(inspected, absl::StrCat("inspect: parameters=[0-9]+ bytes_on_disk=", bytes, " predicted_bytes=", bytes,
+                                        " float_bytes=[0-9]+ ratio=[0-9.]+"));
   EXPECT_EQ(Field(inspected.last_line(), "parameters"),
             absl::StrCat(784 * 32 + 32 * 32 + 32 * 10 + 2 * (32 + 32 + 10)));
   EXPECT_EQ(Field(inspected.last_line(), "float_bytes"), Field(frozen.last_line(), "float_bytes"));
@@ -97,13 +89,10 @@ TEST(HappyPathTest, DigitsFromTrainToInspect) {
     std::vector<std::string> arguments = {"--checkpoint=" + out + "/best.bgc"};
     if (on_disk) arguments.push_back("--packed=" + model);
     const ProgramResult evaluated = RunProgram("models/evaluate", arguments);
-    ExpectSuccess(evaluated, absl::StrCat("evaluate: images=600 graph_error=", kPercent,
-                                          " packed_error=", kPercent,
+    ExpectSuccess(evaluated, absl::StrCat("evaluate: images=600 graph_error=", kPercent, " packed_error=", kPercent,
                                           " disagreements=0 max_logit_difference=0"));
-    EXPECT_EQ(Field(evaluated.last_line(), "graph_error"),
-              Field(trained.last_line(), "test_error"));
-    EXPECT_EQ(Field(evaluated.last_line(), "packed_error"),
-              Field(trained.last_line(), "test_error"));
+    EXPECT_EQ(Field(evaluated.last_line(), "graph_error"), Field(trained.last_line(), "test_error"));
+    EXPECT_EQ(Field(evaluated.last_line(), "packed_error"), Field(trained.last_line(), "test_error"));
   }
 }
 
@@ -111,33 +100,26 @@ TEST(HappyPathTest, DataFromFilesAndRelativePaths) {
   const std::string home = NewDirectory(), data = MakeTinyMnist(200, 50);
   std::filesystem::create_directory_symlink(data, home + "/data");
   setenv("BUILD_WORKING_DIRECTORY", home.c_str(), 1);
-  const ProgramResult trained =
-      RunProgram("models/train", TinyTrainArguments("data", "runs/first"));
-  ExpectSuccess(trained,
-                absl::StrCat("final: epochs=2 .* checkpoint=", home, "/runs/first/best\\.bgc"));
-  ExpectSuccess(
-      RunProgram("export/freeze", {"--checkpoint=runs/first/best.bgc", "--out=runs/first/m.bgm"}),
-      absl::StrCat("freeze: .* model=", home, "/runs/first/m\\.bgm"));
-  ExpectSuccess(RunProgram("models/evaluate",
-                           {"--checkpoint=runs/first/best.bgc", "--packed=runs/first/m.bgm",
-                            "--data_dir=data", "--threads=1"}),
+  const ProgramResult trained = RunProgram("models/train", TinyTrainArguments("data", "runs/first"));
+  ExpectSuccess(trained, absl::StrCat("final: epochs=2 .* checkpoint=", home, "/runs/first/best\\.bgc"));
+  ExpectSuccess(RunProgram("export/freeze", {"--checkpoint=runs/first/best.bgc", "--out=runs/first/m.bgm"}),
+                absl::StrCat("freeze: .* model=", home, "/runs/first/m\\.bgm"));
+  ExpectSuccess(RunProgram("models/evaluate", {"--checkpoint=runs/first/best.bgc", "--packed=runs/first/m.bgm",
+                                               "--data_dir=data", "--threads=1"}),
                 "evaluate: images=50 .* disagreements=0 max_logit_difference=0");
-  ExpectSuccess(
-      RunProgram("runtime/predict", {"--model=runs/first/m.bgm", "--data_dir=data", "--batch=7"}),
-      "predict: images=50 error=.*");
+  ExpectSuccess(RunProgram("runtime/predict", {"--model=runs/first/m.bgm", "--data_dir=data", "--batch=7"}),
+                "predict: images=50 error=.*");
   // Without --out the directory has the recipe's name.
   std::vector<std::string> arguments = TinyTrainArguments("data", "unused");
   arguments.erase(arguments.begin() + 2);
-  ExpectSuccess(
-      RunProgram("models/train", arguments),
-      absl::StrCat("final: .* checkpoint=", home, "/bitgrad_mnist_bnn_mlp_small/best\\.bgc"));
+  ExpectSuccess(RunProgram("models/train", arguments),
+                absl::StrCat("final: .* checkpoint=", home, "/bitgrad_mnist_bnn_mlp_small/best\\.bgc"));
   unsetenv("BUILD_WORKING_DIRECTORY");
 
   // What is printed as the next command has the data set's files in it.
   const std::vector<std::string> next = NextCommand(trained.out, "//runtime:predict");
   EXPECT_THAT(next, testing::Contains("--data_dir=" + home + "/data"));
-  ExpectSuccess(RunProgram("export/freeze", NextCommand(trained.out, "//export:freeze")),
-                "freeze: .*");
+  ExpectSuccess(RunProgram("export/freeze", NextCommand(trained.out, "//export:freeze")), "freeze: .*");
   ExpectSuccess(RunProgram("runtime/predict", next), "predict: images=50 .*");
 }
 
@@ -145,28 +127,23 @@ TEST(HappyPathTest, DataFromFilesAndRelativePaths) {
 // classes may not.
 TEST(HappyPathTest, BinaryConnectAgreesWithItsPackedModel) {
   const std::string data = MakeTinyMnist(500, 200), out = NewDirectory();
-  for (const char* recipe :
-       {"mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp", "mnist_float_mlp"}) {
-    ExpectSuccess(RunProgram("models/train", TinyTrainArguments(data, out,
-                                                                {absl::StrCat("--recipe=", recipe),
-                                                                 "--set=model.mlp.hidden=100,65"})),
-                  "final: .*");
+  for (const char* recipe : {"mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp", "mnist_float_mlp"}) {
+    ExpectSuccess(
+        RunProgram("models/train",
+                   TinyTrainArguments(data, out, {absl::StrCat("--recipe=", recipe), "--set=model.mlp.hidden=100,65"})),
+        "final: .*");
     const ProgramResult evaluated =
         RunProgram("models/evaluate", {"--checkpoint=" + out + "/best.bgc", "--data_dir=" + data});
-    ExpectSuccess(evaluated,
-                  "evaluate: images=200 .* disagreements=0 max_logit_difference=[0-9.e-]+");
+    ExpectSuccess(evaluated, "evaluate: images=200 .* disagreements=0 max_logit_difference=[0-9.e-]+");
     // Logits are of order 1: 100 terms of which each sum rounds, three layers.
-    EXPECT_LE(std::stod(Field(evaluated.last_line(), "max_logit_difference")),
-              3 * 100 * 0x1p-23 * 10)
-        << recipe;
+    EXPECT_LE(std::stod(Field(evaluated.last_line(), "max_logit_difference")), 3 * 100 * 0x1p-23 * 10) << recipe;
   }
 }
 
 TEST(HappyPathTest, HelpListsTheTables) {
   const ProgramResult help = RunProgram("models/train", {"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* text :
-       {"mnist_bnn_mlp_small", "digits ", "mlp ", "dorefa_weight", "adamax", "cosine", "--set"}) {
+  for (const char* text : {"mnist_bnn_mlp_small", "digits ", "mlp ", "dorefa_weight", "adamax", "cosine", "--set"}) {
     EXPECT_THAT(help.out, HasSubstr(text));
   }
 }

@@ -28,14 +28,12 @@ uint32_t Seed() {
                           : static_cast<uint32_t>(time(nullptr));
 }
 
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double Now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Runs to the end, killed up to `kills` times on the way, each time after a part of `seconds`, the
 // time that a whole run takes; returns how many kills met a running program.
-int TrainThroughKills(const std::string& out, std::vector<std::string> arguments, double seconds,
-                      int kills, std::mt19937& random) {
+int TrainThroughKills(const std::string& out, std::vector<std::string> arguments, double seconds, int kills,
+                      std::mt19937& random) {
   const std::string checkpoint = out + "/checkpoint.bgc";
   std::uniform_real_distribution<double> part(0.02, 0.35);
   int killed = 0;
@@ -74,8 +72,7 @@ void ExpectKillsLeaveNoTrace(const std::vector<std::string>& more, int kills) {
   const ProgramResult result = RunProgram("models/train", TinyTrainArguments(data, whole, more));
   ASSERT_EQ(result.status, 0) << result.err;
   const double seconds = Now() - start;
-  const int killed =
-      TrainThroughKills(parts, TinyTrainArguments(data, parts, more), seconds, kills, random);
+  const int killed = TrainThroughKills(parts, TinyTrainArguments(data, parts, more), seconds, kills, random);
   EXPECT_GT(killed, 0);
   std::printf("%d of %d kills met a running program\n", killed, kills);
   ExpectSameCheckpoints(whole + "/checkpoint.bgc", parts + "/checkpoint.bgc");
@@ -84,24 +81,20 @@ void ExpectKillsLeaveNoTrace(const std::vector<std::string>& more, int kills) {
 
 // Most of the time goes into steps; dropout and stochastic weights need their random streams back.
 TEST(KillTest, InTheMidstOfSteps) {
-  ExpectKillsLeaveNoTrace(
-      {"--epochs=6", "--set=batch_size=2", "--set=model.mlp.hidden=64,64",
-       "--set=model.mlp.weight_quantizer=stochastic_sign", "--set=model.mlp.hidden_keep=0.5"},
-      5);
+  ExpectKillsLeaveNoTrace({"--epochs=6", "--set=batch_size=2", "--set=model.mlp.hidden=64,64",
+                           "--set=model.mlp.weight_quantizer=stochastic_sign", "--set=model.mlp.hidden_keep=0.5"},
+                          5);
 }
 
 // Most of the time goes into writing checkpoints of several megabytes.
 TEST(KillTest, InTheMidstOfWriting) {
-  ExpectKillsLeaveNoTrace({"--epochs=8", "--set=model.mlp.hidden=512,512", "--set=batch_size=900"},
-                          6);
+  ExpectKillsLeaveNoTrace({"--epochs=8", "--set=model.mlp.hidden=512,512", "--set=batch_size=900"}, 6);
 }
 
 TEST(InterruptTest, SaysHowToResumeAndResumes) {
   for (const int signal : {SIGINT, SIGTERM}) {
-    const std::string data = MakeTinyMnist(1000, 100), whole = NewDirectory(),
-                      parts = NewDirectory();
-    const std::vector<std::string> more = {"--epochs=5", "--set=batch_size=2",
-                                           "--set=model.mlp.hidden=64,64"};
+    const std::string data = MakeTinyMnist(1000, 100), whole = NewDirectory(), parts = NewDirectory();
+    const std::vector<std::string> more = {"--epochs=5", "--set=batch_size=2", "--set=model.mlp.hidden=64,64"};
     const std::vector<std::string> arguments = TinyTrainArguments(data, parts, more);
     RunningProgram program("models/train", arguments);
     while (!std::filesystem::exists(parts + "/checkpoint.bgc") && program.IsRunning()) {
@@ -110,12 +103,11 @@ TEST(InterruptTest, SaysHowToResumeAndResumes) {
     program.Signal(signal);
     const ProgramResult stopped = program.Wait();
     ExpectError(stopped, "--resume --out=" + parts);
-    EXPECT_THAT(stopped.err, testing::AllOf(HasSubstr("interrupted in epoch "),
-                                            HasSubstr(parts + "/checkpoint.bgc")));
+    EXPECT_THAT(stopped.err, testing::AllOf(HasSubstr("interrupted in epoch "), HasSubstr(parts + "/checkpoint.bgc")));
     EXPECT_TRUE(Checkpoint::Open(parts + "/checkpoint.bgc").ok());
     // As it says: --resume and --out are enough, but for the data, the recipe is in the checkpoint.
-    const ProgramResult resumed = RunProgram(
-        "models/train", {"--resume", "--out=" + parts, "--data_dir=" + data, "--threads=1"});
+    const ProgramResult resumed =
+        RunProgram("models/train", {"--resume", "--out=" + parts, "--data_dir=" + data, "--threads=1"});
     EXPECT_EQ(resumed.status, 0) << resumed.err;
     ASSERT_EQ(RunProgram("models/train", TinyTrainArguments(data, whole, more)).status, 0);
     ExpectSameCheckpoints(whole + "/checkpoint.bgc", parts + "/checkpoint.bgc");

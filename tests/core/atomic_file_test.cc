@@ -77,11 +77,8 @@ TEST_F(AtomicFileTest, OnlyOneWriterAtATime) {
 }
 
 TEST_F(AtomicFileTest, ErrorsSayWhatWhereAndWhatToDo) {
-  const auto message = [](const std::string& path) {
-    return std::string(AtomicFile::Create(path).status().message());
-  };
-  EXPECT_EQ(message("/nonexistent/x"),
-            "cannot write '/nonexistent/x': No such file or directory; check the path");
+  const auto message = [](const std::string& path) { return std::string(AtomicFile::Create(path).status().message()); };
+  EXPECT_EQ(message("/nonexistent/x"), "cannot write '/nonexistent/x': No such file or directory; check the path");
   EXPECT_EQ(message("/tmp"), "cannot write '/tmp': it is a directory; name a file");
   EXPECT_EQ(message("/dev/null"), "cannot write '/dev/null': it is no regular file; name a file");
 }

@@ -19,9 +19,9 @@ TEST(BitMatrixTest, Layout) {
   BitMatrix bits = BitMatrix::Zeros(2, 600);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(bits.view().words) % 64, 0u);
   EXPECT_EQ(bits.view().stride, 16);
-  bits.mutable_view().words[0] = 1;                    // (0, 0): the least significant bit
-  bits.mutable_view().words[1] = uint64_t{1} << 63;    // (0, 127)
-  bits.mutable_view().row(1)[9] = uint64_t{1} << 5;    // (1, 9 * 64 + 5)
+  bits.mutable_view().words[0] = 1;                  // (0, 0): the least significant bit
+  bits.mutable_view().words[1] = uint64_t{1} << 63;  // (0, 127)
+  bits.mutable_view().row(1)[9] = uint64_t{1} << 5;  // (1, 9 * 64 + 5)
   for (int64_t i = 0; i < 2; ++i) {
     for (int64_t j = 0; j < 600; ++j) {
       const bool expected = (i == 0 && (j == 0 || j == 127)) || (i == 1 && j == 581);

@@ -16,12 +16,11 @@ TEST(RngTest, KnownAnswers) {
   const RngBlock zeros = RandomBlock({.seed = 0, .purpose = RngPurpose{0}, .step = 0, .stream = 0}, 0);
   const uint32_t zeros_expected[4] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
   const RngBlock ones = RandomBlock(
-      {.seed = ~uint64_t{0}, .purpose = RngPurpose{0xffffffff}, .step = 0xffffffff, .stream = 0xffffffff},
-      0xffffffff);
+      {.seed = ~uint64_t{0}, .purpose = RngPurpose{0xffffffff}, .step = 0xffffffff, .stream = 0xffffffff}, 0xffffffff);
   const uint32_t ones_expected[4] = {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd};
-  const RngBlock pi = RandomBlock({.seed = 0x299f31d0a4093822, .purpose = RngPurpose{0x03707344},
-                                   .step = 0x85a308d3, .stream = 0x13198a2e},
-                                  0x243f6a88);
+  const RngBlock pi = RandomBlock(
+      {.seed = 0x299f31d0a4093822, .purpose = RngPurpose{0x03707344}, .step = 0x85a308d3, .stream = 0x13198a2e},
+      0x243f6a88);
   const uint32_t pi_expected[4] = {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1};
   for (int k = 0; k < 4; ++k) {
     EXPECT_EQ(zeros.word[k], zeros_expected[k]);

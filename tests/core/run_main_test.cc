@@ -35,14 +35,12 @@ Outcome Call(std::vector<std::string> arguments, absl::Status result = absl::OkS
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
   Outcome outcome{};
-  outcome.status = RunMain(static_cast<int>(argv.size()), argv.data(),
-                           {.usage = "does things",
-                            .more_help = [] { return std::string("A table.\n"); },
-                            .repeatable = {"set"}},
-                           [&] {
-                             outcome.ran = true;
-                             return result;
-                           });
+  outcome.status = RunMain(
+      static_cast<int>(argv.size()), argv.data(),
+      {.usage = "does things", .more_help = [] { return std::string("A table.\n"); }, .repeatable = {"set"}}, [&] {
+        outcome.ran = true;
+        return result;
+      });
   outcome.out = testing::internal::GetCapturedStdout();
   outcome.err = testing::internal::GetCapturedStderr();
   return outcome;
@@ -79,11 +77,9 @@ TEST(RunMainTest, UsageErrorsAreOneLine) {
   ExpectUsageError({"--numbre=3"}, "unknown flag --numbre");
   ExpectUsageError({"--nonumber"}, "unknown flag --nonumber");
   ExpectUsageError({"file"}, "unexpected argument \"file\": everything is a flag, --name=value");
-  ExpectUsageError({"-number=3"},
-                   "unexpected argument \"-number=3\": everything is a flag, --name=value");
+  ExpectUsageError({"-number=3"}, "unexpected argument \"-number=3\": everything is a flag, --name=value");
   ExpectUsageError({"--"}, "unexpected argument \"--\": everything is a flag, --name=value");
-  ExpectUsageError({"--quick", "maybe"},
-                   "unexpected argument \"maybe\": everything is a flag, --name=value");
+  ExpectUsageError({"--quick", "maybe"}, "unexpected argument \"maybe\": everything is a flag, --name=value");
   ExpectUsageError({"--number"}, "flag --number has no value: write --number=VALUE");
   ExpectUsageError({"--number=3x"}, "Illegal value '3x' specified for flag 'number'");
   ExpectUsageError({"--number="}, "Illegal value '' specified for flag 'number'");

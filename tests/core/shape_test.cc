@@ -39,13 +39,11 @@ TEST(ShapeTest, ValidateNamesTheShape) {
   EXPECT_TRUE(Shape({0, 1'000'000'000}).Validate().ok());
   EXPECT_TRUE(Shape({int64_t{1} << 40}).Validate().ok());
   EXPECT_EQ(Shape({2, -1}).Validate().message(), "shape [2, -1] has a negative extent");
-  EXPECT_EQ(Shape({(int64_t{1} << 40) + 1}).Validate().message(),
-            "shape [1099511627777] has more than 2^40 elements");
+  EXPECT_EQ(Shape({(int64_t{1} << 40) + 1}).Validate().message(), "shape [1099511627777] has more than 2^40 elements");
   // Products beyond 64 bits must not wrap around to something small.
   EXPECT_FALSE(Shape({int64_t{1} << 32, int64_t{1} << 32}).Validate().ok());
   EXPECT_FALSE(Shape({INT64_MAX, INT64_MAX, INT64_MAX}).Validate().ok());
-  EXPECT_EQ(Shape({int64_t{1} << 32, int64_t{1} << 32}).Validate().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Shape({int64_t{1} << 32, int64_t{1} << 32}).Validate().code(), absl::StatusCode::kInvalidArgument);
   // An extent of zero makes the count zero from there on, yet a negative one behind it is still an error.
   EXPECT_FALSE(Shape({0, -5}).Validate().ok());
 }

@@ -30,24 +30,22 @@ std::vector<uint8_t> RandomImage(const ImageShape& shape, uint32_t stream) {
   return pixels;
 }
 
-std::vector<uint8_t> Applied(const ImageTransform& transform, const ImageShape& shape,
-                             std::vector<uint8_t> pixels, int64_t example) {
+std::vector<uint8_t> Applied(const ImageTransform& transform, const ImageShape& shape, std::vector<uint8_t> pixels,
+                             int64_t example) {
   RandomDraws draws(/*seed=*/1, /*epoch=*/2, example);
   transform.Apply(shape, pixels.data(), draws);
   return pixels;
 }
 
 // The image moved so that (dy, dx) becomes the first pixel, the header's formula.
-std::vector<uint8_t> Moved(const ImageShape& shape, const std::vector<uint8_t>& x, int64_t dy,
-                           int64_t dx) {
+std::vector<uint8_t> Moved(const ImageShape& shape, const std::vector<uint8_t>& x, int64_t dy, int64_t dx) {
   std::vector<uint8_t> y(x.size(), 0);
   for (int64_t r = 0; r < shape.height; ++r) {
     for (int64_t c = 0; c < shape.width; ++c) {
       const int64_t from_r = r + dy, from_c = c + dx;
       if (from_r < 0 || from_r >= shape.height || from_c < 0 || from_c >= shape.width) continue;
       for (int64_t k = 0; k < shape.channels; ++k) {
-        y[(r * shape.width + c) * shape.channels + k] =
-            x[(from_r * shape.width + from_c) * shape.channels + k];
+        y[(r * shape.width + c) * shape.channels + k] = x[(from_r * shape.width + from_c) * shape.channels + k];
       }
     }
   }
@@ -86,8 +84,7 @@ TEST(RandomFlipTest, MirrorsHalfOfTheImages) {
       for (int64_t i = 0; i < shape.height * shape.width; ++i) {
         const int64_t row = i / shape.width, column = i % shape.width;
         for (int64_t k = 0; k < shape.channels; ++k) {
-          mirrored[i * shape.channels + k] =
-              x[(row * shape.width + shape.width - 1 - column) * shape.channels + k];
+          mirrored[i * shape.channels + k] = x[(row * shape.width + shape.width - 1 - column) * shape.channels + k];
         }
       }
       const std::vector<uint8_t> y = Applied(RandomFlip(), shape, x, example);
@@ -103,14 +100,11 @@ TEST(RandomFlipTest, MirrorsHalfOfTheImages) {
 
 // The header's formulas in double, not yet rounded.
 std::vector<double> ReferenceJitter(const std::vector<uint8_t>& x, double b, double c, double s) {
-  const auto luma = [](const double* rgb) {
-    return 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
-  };
+  const auto luma = [](const double* rgb) { return 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]; };
   std::vector<double> y(x.begin(), x.end());
   double mean = 0;
   for (double& value : y) value *= b;
-  for (size_t i = 0; i < y.size(); i += 3)
-    mean += luma(&y[i]) / (static_cast<double>(y.size()) / 3);
+  for (size_t i = 0; i < y.size(); i += 3) mean += luma(&y[i]) / (static_cast<double>(y.size()) / 3);
   for (double& value : y) value = mean + c * (value - mean);
   for (size_t i = 0; i < y.size(); i += 3) {
     const double l = luma(&y[i]);
@@ -120,10 +114,8 @@ std::vector<double> ReferenceJitter(const std::vector<uint8_t>& x, double b, dou
 }
 
 TEST(ColorJitterTest, FollowsTheFormulas) {
-  const float strengths[][3] = {
-      {0, 0, 0}, {0.4f, 0, 0}, {0, 0.4f, 0}, {0, 0, 0.4f}, {0.8f, 1, 0.9f}};
-  for (const ImageShape& shape :
-       {ImageShape{1, 1, 3}, ImageShape{5, 4, 3}, ImageShape{32, 32, 3}}) {
+  const float strengths[][3] = {{0, 0, 0}, {0.4f, 0, 0}, {0, 0.4f, 0}, {0, 0, 0.4f}, {0.8f, 1, 0.9f}};
+  for (const ImageShape& shape : {ImageShape{1, 1, 3}, ImageShape{5, 4, 3}, ImageShape{32, 32, 3}}) {
     for (const auto& a : strengths) {
       const ColorJitter jitter(a[0], a[1], a[2]);
       for (uint32_t example = 0; example < 50; ++example) {
@@ -166,8 +158,7 @@ TEST(RandomDrawsTest, DifferBySeedEpochExampleAndPlace) {
 
 TEST(ParseAugmentationTest, MakesTheTransformsInOrder) {
   const ImageShape shape{8, 8, 3};
-  const absl::StatusOr<Augmentation> parsed =
-      ParseAugmentation({"flip", "crop(2)", "jitter(0.1,0.2,0.3)"});
+  const absl::StatusOr<Augmentation> parsed = ParseAugmentation({"flip", "crop(2)", "jitter(0.1,0.2,0.3)"});
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   const std::vector<uint8_t> x = RandomImage(shape, 0);
   for (int64_t example = 0; example < 20; ++example) {
@@ -186,8 +177,7 @@ TEST(ParseAugmentationTest, ErrorsNameTheTransform) {
   for (const char* text : {"rotate(10)", "crop(0)", "crop(2.5)", "flip(1)", "jitter(1,2,3)"}) {
     const absl::Status status = ParseAugmentation({"flip", text}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
-    EXPECT_THAT(std::string(status.message()),
-                HasSubstr("augmentation '" + std::string(text) + "': "));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("augmentation '" + std::string(text) + "': "));
   }
   EXPECT_THAT(AugmentationHelp(), HasSubstr("crop(4)"));
 }

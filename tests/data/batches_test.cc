@@ -22,8 +22,7 @@ using ::testing::HasSubstr;
 
 // Example i is 2 x 3 pixels i, i + 1, ..., i + 5 (mod 256), its label i.
 Dataset MakeDataset(int64_t count) {
-  Dataset dataset{"test", Tensor({count, 2, 3, 1}, DType::kUint8),
-                  Tensor(Shape({count}), DType::kInt32), count};
+  Dataset dataset{"test", Tensor({count, 2, 3, 1}, DType::kUint8), Tensor(Shape({count}), DType::kInt32), count};
   for (int64_t i = 0; i < count; ++i) {
     dataset.labels.mutable_data<int32_t>()[i] = static_cast<int32_t>(i);
     for (int64_t k = 0; k < 6; ++k) {
@@ -33,16 +32,14 @@ Dataset MakeDataset(int64_t count) {
   return dataset;
 }
 
-BatchLoader MakeLoader(const Dataset& dataset, const ExampleRange& range,
-                       const BatchOptions& options) {
+BatchLoader MakeLoader(const Dataset& dataset, const ExampleRange& range, const BatchOptions& options) {
   absl::StatusOr<BatchLoader> loader = BatchLoader::Create(dataset, range, options);
   EXPECT_TRUE(loader.ok()) << loader.status();
   return *std::move(loader);
 }
 
 // The labels of the batches, one vector each.
-std::vector<std::vector<int32_t>> Labels(const BatchLoader& loader, int64_t epoch,
-                                         int64_t first_batch = 0) {
+std::vector<std::vector<int32_t>> Labels(const BatchLoader& loader, int64_t epoch, int64_t first_batch = 0) {
   std::vector<std::vector<int32_t>> result;
   for (const Batch& batch : loader.Epoch(epoch, first_batch)) {
     EXPECT_EQ(batch.index, first_batch + static_cast<int64_t>(result.size()));
@@ -82,16 +79,14 @@ TEST(BatchLoaderTest, DropLastLeavesOutTheIncompleteBatch) {
 
 TEST(BatchLoaderTest, ImagesAreNormalizedAndFlat) {
   const Dataset dataset = MakeDataset(300);
-  const BatchLoader loader =
-      MakeLoader(dataset, AllExamples(dataset), {.batch_size = 7, .shuffle = true});
+  const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), {.batch_size = 7, .shuffle = true});
   for (const Batch& batch : loader.Epoch(3)) {
     ASSERT_EQ(batch.images.shape(), Shape({batch.size(), 6}));
     ASSERT_EQ(batch.images.dtype(), DType::kFloat32);
     for (int64_t i = 0; i < batch.size(); ++i) {
       const int32_t label = batch.labels.data<int32_t>()[i];
       for (int64_t k = 0; k < 6; ++k) {
-        EXPECT_EQ(batch.images.matrix<float>().at(i, k),
-                  NormalizePixel(static_cast<uint8_t>(label + k)));
+        EXPECT_EQ(batch.images.matrix<float>().at(i, k), NormalizePixel(static_cast<uint8_t>(label + k)));
       }
     }
   }
@@ -146,8 +141,7 @@ TEST(BatchLoaderTest, ResumingWithinAnEpochGivesTheSameBatches) {
 TEST(BatchLoaderTest, BatchLargerThanTheRangeIsOneSmallBatch) {
   const Dataset dataset = MakeDataset(5);
   for (const int64_t batch_size : {int64_t{6}, INT64_MAX}) {
-    const BatchLoader loader =
-        MakeLoader(dataset, AllExamples(dataset), {.batch_size = batch_size});
+    const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), {.batch_size = batch_size});
     EXPECT_EQ(loader.batches_per_epoch(), 1);
     EXPECT_EQ(Labels(loader, 0), (std::vector<std::vector<int32_t>>{{0, 1, 2, 3, 4}}));
   }
@@ -155,8 +149,7 @@ TEST(BatchLoaderTest, BatchLargerThanTheRangeIsOneSmallBatch) {
 
 TEST(BatchLoaderTest, EpochCanBeLeftAtAnyMoment) {
   const Dataset dataset = MakeDataset(400);
-  const BatchLoader loader =
-      MakeLoader(dataset, AllExamples(dataset), {.batch_size = 4, .shuffle = true});
+  const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), {.batch_size = 4, .shuffle = true});
   for (int repeat = 0; repeat < 20; ++repeat) {
     { const EpochBatches unused = loader.Epoch(repeat); }
     for (const Batch& batch : loader.Epoch(repeat)) {
@@ -185,21 +178,18 @@ TEST(BatchLoaderTest, OutlivesTheDataset) {
 
 // Images whose values are all different from each other and from black, 8 x 9 RGB.
 Dataset MakeColorDataset(int64_t count) {
-  Dataset dataset{"test", Tensor({count, 8, 9, 3}, DType::kUint8),
-                  Tensor(Shape({count}), DType::kInt32), count};
+  Dataset dataset{"test", Tensor({count, 8, 9, 3}, DType::kUint8), Tensor(Shape({count}), DType::kInt32), count};
   for (int64_t i = 0; i < count; ++i) {
     dataset.labels.mutable_data<int32_t>()[i] = static_cast<int32_t>(i);
     for (int64_t k = 0; k < 216; ++k) {
-      dataset.images.mutable_data<uint8_t>()[i * 216 + k] =
-          static_cast<uint8_t>(20 + (i + k) % 216);
+      dataset.images.mutable_data<uint8_t>()[i * 216 + k] = static_cast<uint8_t>(20 + (i + k) % 216);
     }
   }
   return dataset;
 }
 
 BatchOptions AugmentedOptions(int64_t batch_size = 8) {
-  const absl::StatusOr<Augmentation> augmentation =
-      ParseAugmentation({"crop(3)", "flip", "jitter(0.4,0.3,0.2)"});
+  const absl::StatusOr<Augmentation> augmentation = ParseAugmentation({"crop(3)", "flip", "jitter(0.4,0.3,0.2)"});
   EXPECT_TRUE(augmentation.ok()) << augmentation.status();
   return {.batch_size = batch_size, .shuffle = true, .seed = 4, .augmentation = *augmentation};
 }
@@ -279,8 +269,7 @@ TEST(BatchLoaderTest, WorkersPrepareBatchesAtTheSameTime) {
     mutable std::atomic<int> begun = 0;
   };
   const Dataset dataset = MakeDataset(2);
-  const BatchOptions options = {
-      .batch_size = 1, .workers = 2, .augmentation = {std::make_shared<Meeting>()}};
+  const BatchOptions options = {.batch_size = 1, .workers = 2, .augmentation = {std::make_shared<Meeting>()}};
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(Labels(MakeLoader(dataset, AllExamples(dataset), options), 0).size(), 2u);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
@@ -323,8 +312,7 @@ TEST(BatchLoaderTest, WrongOptionsAreErrors) {
   ExpectError(dataset, all, {.workers = 65}, "threads that prepare batches is 65");
   ExpectError(dataset, all, {.batch_size = 5, .augmentation = {std::make_shared<RandomCrop>(2)}},
               "crop(2) of images of 2x3x1");
-  ExpectError(dataset, all, {.batch_size = 21, .drop_last = true},
-              "batch size 21 is larger than the 20 examples");
+  ExpectError(dataset, all, {.batch_size = 21, .drop_last = true}, "batch size 21 is larger than the 20 examples");
 }
 
 TEST(BatchLoaderTest, WrongRangesAreErrors) {

@@ -67,14 +67,13 @@ TEST(ParseCallTest, ErrorsSayWhatIsKnownOrAllowed) {
     const absl::Status status = ParseCall("augmentation", c.text, Forms()).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.text;
     EXPECT_THAT(std::string(status.message()),
-                testing::AllOf(HasSubstr("augmentation '" + std::string(c.text) + "'"),
-                               HasSubstr(c.error)));
+                testing::AllOf(HasSubstr("augmentation '" + std::string(c.text) + "'"), HasSubstr(c.error)));
   }
 }
 
 TEST(ParseCallTest, HelpIsALinePerForm) {
-  EXPECT_THAT(CallsHelp(Forms()), testing::AllOf(HasSubstr("  crop(4) "), HasSubstr("  flip "),
-                                                 HasSubstr("  jitter(0.4,0.3) ")));
+  EXPECT_THAT(CallsHelp(Forms()),
+              testing::AllOf(HasSubstr("  crop(4) "), HasSubstr("  flip "), HasSubstr("  jitter(0.4,0.3) ")));
 }
 
 }  // namespace

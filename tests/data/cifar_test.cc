@@ -28,8 +28,7 @@ std::string Records(int64_t first, int64_t count, bool coarse) {
     if (coarse) bytes.push_back(static_cast<char>(i % 20));
     bytes.push_back(static_cast<char>(coarse ? (i * 11) % 100 : i % 10));
     for (int64_t c = 0; c < 3; ++c) {
-      for (int64_t p = 0; p < 1024; ++p)
-        bytes.push_back(static_cast<char>(Pixel(i, p / 32, p % 32, c)));
+      for (int64_t p = 0; p < 1024; ++p) bytes.push_back(static_cast<char>(Pixel(i, p / 32, p % 32, c)));
     }
   }
   return bytes;
@@ -132,8 +131,8 @@ TEST_F(CifarTest, MissingFilesAreNamedWithWhereTheyWereLookedFor) {
               testing::AllOf(HasSubstr("found neither data_batch_4.bin nor data_batch_4.bin.gz in "
                                        "directory '" +
                                        dir_ + "' or '" + dir_ + "/cifar-10-batches-bin'"),
-                             HasSubstr("data_batch_1.bin"), HasSubstr("test_batch.bin"),
-                             HasSubstr("--data_dir=DIR"), Not(HasSubstr("\n"))));
+                             HasSubstr("data_batch_1.bin"), HasSubstr("test_batch.bin"), HasSubstr("--data_dir=DIR"),
+                             Not(HasSubstr("\n"))));
   EXPECT_THAT(std::string(LoadCifar100({}).status().message()),
               testing::AllOf(HasSubstr("no data directory given"), HasSubstr("train.bin")));
 }
@@ -143,9 +142,8 @@ TEST_F(CifarTest, AnySizeButWholeRecordsIsAnError) {
   for (const size_t size : {size_t{0}, size_t{1}, size_t{3072}, size_t{3074}, size_t{6145}}) {
     const absl::Status status = TestError(bytes.substr(0, size));
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << size;
-    EXPECT_THAT(
-        std::string(status.message()),
-        HasSubstr(absl::StrCat("30730000 bytes expected as 10000 records of 3073, has ", size)));
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr(absl::StrCat("30730000 bytes expected as 10000 records of 3073, has ", size)));
   }
   EXPECT_EQ(TestError(bytes + "x").code(), absl::StatusCode::kDataLoss);
 }

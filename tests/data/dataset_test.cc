@@ -13,8 +13,7 @@ using ::testing::HasSubstr;
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
 
 Dataset MakeDataset(int64_t count) {
-  return {"test", Tensor::Zeros({count, 2, 3, 1}, DType::kUint8),
-          Tensor::Zeros(Shape({count}), DType::kInt32), 4};
+  return {"test", Tensor::Zeros({count, 2, 3, 1}, DType::kUint8), Tensor::Zeros(Shape({count}), DType::kInt32), 4};
 }
 
 TEST(DatasetTest, ValidPasses) {

@@ -25,12 +25,8 @@ class MnistTest : public testing::Test {
     Write("t10k-labels-idx1-ubyte", IdxLabels(20));
   }
 
-  std::string Write(const std::string& name, const std::string& bytes) {
-    return WriteFile(dir_, name, bytes);
-  }
-  void Remove(const std::string& name) {
-    ASSERT_EQ(std::remove((dir_ + "/" + name).c_str()), 0) << name;
-  }
+  std::string Write(const std::string& name, const std::string& bytes) { return WriteFile(dir_, name, bytes); }
+  void Remove(const std::string& name) { ASSERT_EQ(std::remove((dir_ + "/" + name).c_str()), 0) << name; }
   absl::StatusOr<Dataset> Load(Split split = Split::kTrain, int64_t limit = 0) {
     return LoadDataset("mnist", {.data_dir = dir_, .split = split, .limit = limit});
   }
@@ -65,11 +61,10 @@ TEST_F(MnistTest, LimitTakesTheFirstExamples) {
 // All that a user needs to know stands in the message.
 void ExpectSaysHowToGetTheFiles(const absl::Status& status) {
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
-  for (const char* part :
-       {"train-images-idx3-ubyte 6bbc9ace898e44ae57da46a324031adb",
-        "train-labels-idx1-ubyte a25bea736e30d166cdddb491f175f624",
-        "t10k-images-idx3-ubyte 2646ac647ad5339dbf082846283269ea",
-        "t10k-labels-idx1-ubyte 27ae3e4e09519cfbb04c329615203637", "md5", "--data_dir=DIR"}) {
+  for (const char* part : {"train-images-idx3-ubyte 6bbc9ace898e44ae57da46a324031adb",
+                           "train-labels-idx1-ubyte a25bea736e30d166cdddb491f175f624",
+                           "t10k-images-idx3-ubyte 2646ac647ad5339dbf082846283269ea",
+                           "t10k-labels-idx1-ubyte 27ae3e4e09519cfbb04c329615203637", "md5", "--data_dir=DIR"}) {
     EXPECT_THAT(Message(status), HasSubstr(part));
   }
   EXPECT_THAT(Message(status), Not(HasSubstr("\n")));
@@ -90,8 +85,7 @@ TEST_F(MnistTest, MissingFileIsNamed) {
                                          dir_ + "'"));
   EXPECT_TRUE(Load(Split::kTest).ok());
   Remove("t10k-images-idx3-ubyte.gz");
-  EXPECT_THAT(Message(Load(Split::kTest).status()),
-              HasSubstr("found neither t10k-images-idx3-ubyte nor"));
+  EXPECT_THAT(Message(Load(Split::kTest).status()), HasSubstr("found neither t10k-images-idx3-ubyte nor"));
 }
 
 TEST_F(MnistTest, MissingDirectoryIsNamed) {

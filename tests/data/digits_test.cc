@@ -76,8 +76,7 @@ TEST(DigitsTest, SeedAndSplitMatter) {
   EXPECT_FALSE(SameBytes(dataset.images, Load({.seed = 2, .limit = 20}).images));
   // The high half of the seed counts, too.
   EXPECT_FALSE(SameBytes(dataset.images, Load({.seed = 1 + (1ull << 32), .limit = 20}).images));
-  EXPECT_FALSE(
-      SameBytes(dataset.images, Load({.split = Split::kTest, .seed = 1, .limit = 20}).images));
+  EXPECT_FALSE(SameBytes(dataset.images, Load({.split = Split::kTest, .seed = 1, .limit = 20}).images));
 }
 
 TEST(DigitsTest, ExampleDoesNotDependOnHowManyAreDrawn) {
@@ -85,8 +84,7 @@ TEST(DigitsTest, ExampleDoesNotDependOnHowManyAreDrawn) {
   for (const int64_t index : {0, 1, 64, 257, 499}) {
     std::array<uint8_t, kPixels> image;
     DrawDigit(3, Split::kTrain, index, absl::MakeSpan(image));
-    EXPECT_EQ(0,
-              std::memcmp(image.data(), dataset.images.data<uint8_t>() + index * kPixels, kPixels));
+    EXPECT_EQ(0, std::memcmp(image.data(), dataset.images.data<uint8_t>() + index * kPixels, kPixels));
   }
 }
 

@@ -39,8 +39,7 @@ std::string IdxLabels(uint32_t count) {
 std::string Gzip(const std::string& bytes) {
   z_stream stream = {};
   // 16 added to the window size asks for a gzip header.
-  BITGRAD_CHECK(deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8,
-                             Z_DEFAULT_STRATEGY) == Z_OK);
+  BITGRAD_CHECK(deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
   std::string result(deflateBound(&stream, bytes.size()), '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   stream.avail_in = bytes.size();

@@ -93,8 +93,7 @@ TEST_F(IdxTest, FlippedBitsInGzipAreFoundWhereTheyChangeAnything) {
       // Some bits mean nothing (the date in the header, the padding of the last byte of data).
       if (labels.ok()) {
         const auto data = labels->span<uint8_t>();
-        EXPECT_EQ(std::string(data.begin(), data.end()), expected)
-            << "byte " << i << " bit " << bit;
+        EXPECT_EQ(std::string(data.begin(), data.end()), expected) << "byte " << i << " bit " << bit;
       }
     }
   }
@@ -112,8 +111,7 @@ TEST_F(IdxTest, WrongGzipChecksumIsDataLoss) {
 TEST_F(IdxTest, WrongMagicIsAnError) {
   const absl::Status status = Read("PNG nothing of the sort", 3);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(Message(status),
-              HasSubstr("expected the first bytes 00 00 08 03, found 50 4e 47 20"));
+  EXPECT_THAT(Message(status), HasSubstr("expected the first bytes 00 00 08 03, found 50 4e 47 20"));
 }
 
 TEST_F(IdxTest, WrongDtypeIsAnError) {

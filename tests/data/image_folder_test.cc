@@ -22,10 +22,8 @@ class ImageFolderTest : public testing::Test {
  protected:
   ImageFolderTest() { WriteShapeFolder(dir_, 6, 2); }
 
-  absl::StatusOr<Dataset> Load(Split split = Split::kTrain, int64_t size = 16, int64_t limit = 0,
-                               int threads = 1) {
-    return LoadImageFolder(
-        {.data_dir = dir_, .split = split, .threads = threads, .limit = limit, .image_size = size});
+  absl::StatusOr<Dataset> Load(Split split = Split::kTrain, int64_t size = 16, int64_t limit = 0, int threads = 1) {
+    return LoadImageFolder({.data_dir = dir_, .split = split, .threads = threads, .limit = limit, .image_size = size});
   }
   void ExpectError(absl::StatusCode code, const std::string& text, Split split = Split::kTrain) {
     for (const int threads : {1, 2}) {
@@ -87,19 +85,16 @@ TEST_F(ImageFolderTest, OtherFilesArePassedOver) {
 TEST_F(ImageFolderTest, EmptyClassesAndMissingFoldersAreErrors) {
   std::filesystem::create_directory(dir_ + "/train/triangle");
   std::filesystem::create_directory(dir_ + "/val/triangle");
-  ExpectError(absl::StatusCode::kInvalidArgument,
-              "no .jpg or .jpeg files in '" + dir_ + "/train/triangle'");
+  ExpectError(absl::StatusCode::kInvalidArgument, "no .jpg or .jpeg files in '" + dir_ + "/train/triangle'");
   std::filesystem::remove(dir_ + "/val/triangle");
   ExpectError(absl::StatusCode::kInvalidArgument, "disc, ring, square, triangle", Split::kTest);
   std::filesystem::remove_all(dir_ + "/val");
   ExpectError(absl::StatusCode::kNotFound, dir_ + "/val", Split::kTest);
   std::filesystem::create_directory(dir_ + "/val");
-  ExpectError(absl::StatusCode::kInvalidArgument, "'" + dir_ + "/val' has no folders of classes",
-              Split::kTest);
+  ExpectError(absl::StatusCode::kInvalidArgument, "'" + dir_ + "/val' has no folders of classes", Split::kTest);
   std::filesystem::remove_all(dir_ + "/train");
   ExpectError(absl::StatusCode::kNotFound, "DIR/train/CLASS/*.jpg");
-  EXPECT_THAT(std::string(LoadImageFolder({}).status().message()),
-              HasSubstr("no data directory given"));
+  EXPECT_THAT(std::string(LoadImageFolder({}).status().message()), HasSubstr("no data directory given"));
 }
 
 TEST_F(ImageFolderTest, BadFilesAreNamed) {
@@ -119,8 +114,7 @@ TEST_F(ImageFolderTest, BadFilesAreNamed) {
 TEST_F(ImageFolderTest, MoreThanTheMemoryIsAnError) {
   // Links to one file: 4096 x 4096 x 3 bytes each.
   for (int i = 0; i < 4000; ++i) {
-    std::filesystem::create_symlink(dir_ + "/train/disc/0.jpg",
-                                    dir_ + "/train/disc/link" + std::to_string(i) + ".jpg");
+    std::filesystem::create_symlink(dir_ + "/train/disc/0.jpg", dir_ + "/train/disc/link" + std::to_string(i) + ".jpg");
   }
   const absl::Status status = Load(Split::kTrain, 4096).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;

@@ -33,8 +33,7 @@ absl::StatusOr<Image> Decode(const std::string& bytes) {
 }
 
 TEST(JpegTest, GivesTheImageBack) {
-  for (const ImageShape& shape :
-       {ImageShape{1, 1, 3}, ImageShape{7, 19, 3}, ImageShape{48, 33, 3}}) {
+  for (const ImageShape& shape : {ImageShape{1, 1, 3}, ImageShape{7, 19, 3}, ImageShape{48, 33, 3}}) {
     const Image image = Gradient(shape);
     const absl::StatusOr<Image> decoded = Decode(EncodeJpeg(image, 95));
     ASSERT_TRUE(decoded.ok()) << decoded.status();

@@ -11,8 +11,7 @@ TEST(NormalizePixelTest, CoversMinusOneToOneSymmetrically) {
   EXPECT_EQ(NormalizePixel(0), -1.0f);
   EXPECT_EQ(NormalizePixel(255), 1.0f);
   for (int p = 0; p < 256; ++p) {
-    EXPECT_EQ(NormalizePixel(static_cast<uint8_t>(p)),
-              -NormalizePixel(static_cast<uint8_t>(255 - p)));
+    EXPECT_EQ(NormalizePixel(static_cast<uint8_t>(p)), -NormalizePixel(static_cast<uint8_t>(255 - p)));
   }
 }
 

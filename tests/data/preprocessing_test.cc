@@ -49,8 +49,7 @@ std::shared_ptr<Preprocessing> Fitted(const std::vector<std::string>& texts, con
 }
 
 // The range's images as floats, preprocessed.
-Tensor Images(const Dataset& dataset, const ExampleRange& range,
-              const Preprocessing& preprocessing) {
+Tensor Images(const Dataset& dataset, const ExampleRange& range, const Preprocessing& preprocessing) {
   Tensor images({range.size(), dataset.features()}, DType::kFloat32);
   for (int64_t i = 0; i < images.num_elements(); ++i) {
     images.mutable_data<float>()[i] =
@@ -125,8 +124,7 @@ TEST(ContrastNormalizationTest, FollowsTheFormula) {
     ContrastNormalization(scale).Apply(y.mutable_matrix<float>());
     for (int64_t i = 0; i < 20; ++i) {
       double mean = 0, variance = 0;
-      for (int64_t j = 0; j < kFeatures; ++j)
-        mean += x.matrix<float>().at(i, j) / double{kFeatures};
+      for (int64_t j = 0; j < kFeatures; ++j) mean += x.matrix<float>().at(i, j) / double{kFeatures};
       for (int64_t j = 0; j < kFeatures; ++j) {
         variance += std::pow(x.matrix<float>().at(i, j) - mean, 2) / double{kFeatures};
       }
@@ -177,8 +175,7 @@ TEST(ZcaWhiteningTest, TheMatrixIsTheInverseRoot) {
       for (int64_t b = 0; b < kFeatures; ++b) {
         EXPECT_NEAR(w.at(a, b), w.at(b, a), 1e-5);
         for (int64_t k = 0; k < kFeatures; ++k) {
-          product[a * kFeatures + b] +=
-              (c[a * kFeatures + k] + (a == k ? epsilon : 0)) * w.at(k, b);
+          product[a * kFeatures + b] += (c[a * kFeatures + k] + (a == k ? epsilon : 0)) * w.at(k, b);
         }
       }
     }
@@ -242,8 +239,7 @@ TEST(PreprocessingTest, LearnsFromTheRangeOnly) {
   const auto after = Fitted({"mean_std", "zca"}, dataset, {10, 390});
   ASSERT_EQ(before->learned().size(), 4u);
   for (size_t i = 0; i < 4; ++i) {
-    EXPECT_EQ(before->learned()[i].tensor->span<float>(),
-              after->learned()[i].tensor->span<float>());
+    EXPECT_EQ(before->learned()[i].tensor->span<float>(), after->learned()[i].tensor->span<float>());
   }
 }
 
@@ -253,8 +249,7 @@ TEST(PreprocessingTest, LoaderAppliesItWithAnyNumberOfWorkers) {
   const Tensor expected = Images(dataset, AllExamples(dataset), *preprocessing);
   std::vector<float> first;
   for (const int workers : {1, 2, 3}) {
-    const BatchOptions options = {
-        .batch_size = 16, .workers = workers, .preprocessing = preprocessing};
+    const BatchOptions options = {.batch_size = 16, .workers = workers, .preprocessing = preprocessing};
     const auto loader = BatchLoader::Create(dataset, AllExamples(dataset), options);
     ASSERT_TRUE(loader.ok()) << loader.status();
     std::vector<float> all;
@@ -278,8 +273,7 @@ TEST(ParsePreprocessingTest, ErrorsNameTheStep) {
   for (const char* text : {"whiten", "zca(0)", "zca(-1)", "gcn(0)", "mean_std(1)", "zca(0.1"}) {
     const absl::Status status = ParsePreprocessing({"gcn", text}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
-    EXPECT_THAT(std::string(status.message()),
-                HasSubstr("preprocessing '" + std::string(text) + "': "));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("preprocessing '" + std::string(text) + "': "));
   }
   EXPECT_TRUE(ParsePreprocessing({})->empty());
   EXPECT_THAT(PreprocessingHelp(), HasSubstr("zca(0.1)"));

@@ -27,9 +27,8 @@ double Weight(int64_t n, int64_t m, int64_t i, int64_t j) {
 }
 
 TEST(ResizeTest, FollowsTheFormula) {
-  for (const ImageShape& shape :
-       {ImageShape{1, 1, 3}, ImageShape{5, 5, 3}, ImageShape{7, 12, 3}, ImageShape{31, 9, 1},
-        ImageShape{64, 48, 3}, ImageShape{3, 200, 3}}) {
+  for (const ImageShape& shape : {ImageShape{1, 1, 3}, ImageShape{5, 5, 3}, ImageShape{7, 12, 3}, ImageShape{31, 9, 1},
+                                  ImageShape{64, 48, 3}, ImageShape{3, 200, 3}}) {
     for (const int64_t size : {1, 2, 5, 9, 16}) {
       const Image x = RandomImage(shape);
       const Image y = ResizeAndCrop(x, size);

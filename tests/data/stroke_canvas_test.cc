@@ -27,8 +27,7 @@ TEST(StrokeCanvasTest, InkFallsWithDistanceFromTheLine) {
 
 // Against the distance of every pixel to every line, computed without a bounding box.
 TEST(StrokeCanvasTest, EqualsTheDefinition) {
-  const std::vector<CanvasPoint> points = {
-      {-3.5f, 2}, {8.25f, 30}, {8.25f, 4}, {26.9f, 0.3f}, {40, 9}};
+  const std::vector<CanvasPoint> points = {{-3.5f, 2}, {8.25f, 30}, {8.25f, 4}, {26.9f, 0.3f}, {40, 9}};
   const float radius = 1.3f, softness = 0.9f;
   StrokeCanvas canvas(radius, softness);
   canvas.DrawPolyline(points);

@@ -31,9 +31,7 @@ struct MatFile {
   bool double_labels = false;
   bool double_pixels = false;
   bool compressed = true;
-  double label(int64_t i) const {
-    return i == odd_place ? odd_label : static_cast<double>(i % 10 + 1);
-  }
+  double label(int64_t i) const { return i == odd_place ? odd_label : static_cast<double>(i % 10 + 1); }
   int64_t odd_place = -1;
   double odd_label = 0;
 
@@ -54,21 +52,15 @@ struct MatFile {
     const std::vector<double> wide_x(x.begin(), x.end());
     mat_t* file = Mat_CreateVer(path.c_str(), nullptr, MAT_FT_MAT5);
     ASSERT_NE(file, nullptr);
-    const auto write = [&](const char* name, bool wide, const std::vector<size_t>& dims,
-                           const void* data) {
+    const auto write = [&](const char* name, bool wide, const std::vector<size_t>& dims, const void* data) {
       matvar_t* variable =
           Mat_VarCreate(name, wide ? MAT_C_DOUBLE : MAT_C_UINT8, wide ? MAT_T_DOUBLE : MAT_T_UINT8,
-                        static_cast<int>(dims.size()), const_cast<size_t*>(dims.data()),
-                        const_cast<void*>(data), 0);
-      EXPECT_EQ(
-          Mat_VarWrite(file, variable, compressed ? MAT_COMPRESSION_ZLIB : MAT_COMPRESSION_NONE),
-          0);
+                        static_cast<int>(dims.size()), const_cast<size_t*>(dims.data()), const_cast<void*>(data), 0);
+      EXPECT_EQ(Mat_VarWrite(file, variable, compressed ? MAT_COMPRESSION_ZLIB : MAT_COMPRESSION_NONE), 0);
       Mat_VarFree(variable);
     };
-    write(x_name, double_pixels, x_dims,
-          double_pixels ? static_cast<const void*>(wide_x.data()) : x.data());
-    write("y", double_labels, y_dims,
-          double_labels ? static_cast<const void*>(wide_y.data()) : y.data());
+    write(x_name, double_pixels, x_dims, double_pixels ? static_cast<const void*>(wide_x.data()) : x.data());
+    write("y", double_labels, y_dims, double_labels ? static_cast<const void*>(wide_y.data()) : y.data());
     Mat_Close(file);
   }
 };
@@ -128,8 +120,7 @@ TEST_F(SvhnTest, ExtraImagesFollowTheTrainingImages) {
 TEST_F(SvhnTest, MissingFilesAreNamed) {
   const absl::Status status = Error();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(status.message()),
-              testing::AllOf(HasSubstr("train_32x32.mat"), HasSubstr("--data_dir=DIR")));
+  EXPECT_THAT(std::string(status.message()), testing::AllOf(HasSubstr("train_32x32.mat"), HasSubstr("--data_dir=DIR")));
   EXPECT_THAT(std::string(LoadSvhnExtra({}).status().message()), HasSubstr("no data directory"));
 }
 
@@ -141,8 +132,7 @@ TEST_F(SvhnTest, TruncatedAnywhereIsAnError) {
     for (size_t size = 0; size < bytes.size(); size += size < 400 ? 1 : 37) {
       WriteFile(dir_, "test_32x32.mat", bytes.substr(0, size));
       const absl::StatusCode code = Error().code();
-      EXPECT_EQ(code, size < 10 ? absl::StatusCode::kInvalidArgument : absl::StatusCode::kDataLoss)
-          << size;
+      EXPECT_EQ(code, size < 10 ? absl::StatusCode::kInvalidArgument : absl::StatusCode::kDataLoss) << size;
     }
     WriteFile(dir_, "test_32x32.mat", bytes.substr(0, bytes.size() - 1));
     EXPECT_EQ(Error().code(), absl::StatusCode::kDataLoss);

@@ -30,8 +30,7 @@ class FreezeCheckpointTest : public testing::Test {
     const auto bundle = MakeModel(recipe, data_.image_shape(), data_.num_classes);
     ASSERT_TRUE(bundle.ok()) << bundle.status();
     const auto& texts = recipe.data().preprocessing();
-    Preprocessing fitted =
-        *ParsePreprocessing(std::vector<std::string>(texts.begin(), texts.end()));
+    Preprocessing fitted = *ParsePreprocessing(std::vector<std::string>(texts.begin(), texts.end()));
     ASSERT_TRUE(fitted.SetShape(data_.image_shape()).ok());
     fitted.Fit(data_, AllExamples(data_), 1);
     checkpoint::Header header;
@@ -55,8 +54,8 @@ class FreezeCheckpointTest : public testing::Test {
     const auto model = LoadModel(*checkpoint);
     const auto preprocessing_of_file = LoadPreprocessing(*checkpoint);
     ASSERT_TRUE(model.ok() && preprocessing_of_file.ok()) << preprocessing_of_file.status();
-    const auto loader = BatchLoader::Create(
-        data_, AllExamples(data_), {.batch_size = 100, .preprocessing = *preprocessing_of_file});
+    const auto loader =
+        BatchLoader::Create(data_, AllExamples(data_), {.batch_size = 100, .preprocessing = *preprocessing_of_file});
     EpochBatches batches = loader->Epoch(0);
     images_ = batches.Next()->images.Clone();
     logits_ = *Logits(context_, *model->model, images_);

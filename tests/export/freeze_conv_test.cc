@@ -1,5 +1,5 @@
-// Frozen convolutional nets give the graph's logits to the last bit: pooling before and behind batch norm, every border, groups,
-// few-bit operands, residual nets. Seeds are fixed and printed on failure.
+// Frozen convolutional nets give the graph's logits to the last bit: pooling before and behind batch norm, every
+// border, groups, few-bit operands, residual nets. Seeds are fixed and printed on failure.
 
 #include <cstdint>
 #include <memory>
@@ -87,12 +87,9 @@ class TwoConvs final : public Model {
   TwoConvs(const Scope& scope, Between between, const std::string& activation_quantizer, const std::string& weight,
            int64_t groups) {
     layers_.Add<Unflatten>(Shape({6, 7, 4}));
-    layers_.Add<Conv2d>(scope / "conv1", Conv2dOptions{.in = 4,
-                                                       .out = 64,
-                                                       .pad = 1,
-                                                       .groups = groups,
-                                                       .input = Q("k_bit(8)"),
-                                                       .weight = Q(weight)});
+    layers_.Add<Conv2d>(
+        scope / "conv1",
+        Conv2dOptions{.in = 4, .out = 64, .pad = 1, .groups = groups, .input = Q("k_bit(8)"), .weight = Q(weight)});
     layers_.Add<BatchNorm2d>(scope / "norm1", BatchNormLayerOptions{.features = 64});
     if (between != Between::kNothing) layers_.Add<MaxPool2d>(scope / "pool", PoolOptions{.kernel = 2, .stride = 2});
     if (between == Between::kPoolBetweenNorms) {
@@ -121,8 +118,8 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
     for (const char* activation : {"sign", "k_bit(2)", "ternary(0.5)", "dorefa_activation(2)"}) {
       for (const char* weight : {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)"}) {
         for (const int64_t groups : {1, 2}) {
-          SCOPED_TRACE(absl::StrCat("seed ", ++seed, " ", static_cast<int>(between), " ", activation, " ", weight, " groups ",
-                                    groups));
+          SCOPED_TRACE(absl::StrCat("seed ", ++seed, " ", static_cast<int>(between), " ", activation, " ", weight,
+                                    " groups ", groups));
           std::mt19937 random(seed);
           ParameterStore store(seed);
           TwoConvs net(store.Root(), between, activation, weight, groups);
@@ -131,8 +128,8 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
           ExecContext context({.threads = 2});
           const auto frozen = ExpectBitEqual(context, net, {1, 6 * 7 * 4}, 11, random, /*one_by_one=*/false);
           ASSERT_NE(frozen, nullptr);
-          const bool folds = activation == std::string("sign") && between != TwoConvs::Between::kPoolBetweenNorms &&
-                             groups == 1;
+          const bool folds =
+              activation == std::string("sign") && between != TwoConvs::Between::kPoolBetweenNorms && groups == 1;
           EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), folds ? 1 : 0);
         }
       }
@@ -158,20 +155,22 @@ TEST_F(FreezeConvTest, ResidualNets) {
   for (uint32_t seed = 1; seed <= 6; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     std::mt19937 random(seed);
-    const BiRealNetOptions options = {.image = {11, 10, 3},
-                                      .stem_filters = 8,
-                                      .stem_pool = seed % 2 == 0 ? 2 : 0,
-                                      .stages = {{.filters = 8, .blocks = 2}, {.filters = 33, .blocks = 2, .stride = 2}},
-                                      .classes = 4,
-                                      .activation_quantizer = ApproxSign(),
-                                      .weight = Sign(),
-                                      .padding = kPaddings[seed % 3]};
+    const BiRealNetOptions options = {
+        .image = {11, 10, 3},
+        .stem_filters = 8,
+        .stem_pool = seed % 2 == 0 ? 2 : 0,
+        .stages = {{.filters = 8, .blocks = 2}, {.filters = 33, .blocks = 2, .stride = 2}},
+        .classes = 4,
+        .activation_quantizer = ApproxSign(),
+        .weight = Sign(),
+        .padding = kPaddings[seed % 3]};
     ParameterStore store(seed);
     BiRealNet net(store.Root(), options);
     ASSERT_TRUE(store.status().ok()) << store.status();
     RandomizeBatchNorms(store, random);
     ExecContext context({.threads = 1});
-    const auto frozen = ExpectBitEqual(context, net, {1, options.image.num_elements()}, 9, random, /*one_by_one=*/false);
+    const auto frozen =
+        ExpectBitEqual(context, net, {1, options.image.num_elements()}, 9, random, /*one_by_one=*/false);
     ASSERT_NE(frozen, nullptr);
     EXPECT_EQ(CountOps(*frozen, "conv2d"), 1 + 4 + 1);
   }

@@ -44,12 +44,11 @@ std::string ErrorOf(std::function<Var(const Var&)> forward, const Shape& example
 }
 
 TEST(FreezeErrorsTest, UnknownOpsAreNamedWithTheirLayer) {
-  EXPECT_THAT(
-      ErrorOf([](const Var& x) {
-        Tape::Layer layer(*x.tape(), "attention");
-        return MatMul(x, x.tape()->Input(Tensor::Zeros({4, 3})));
-      }),
-      AllOf(HasSubstr("freeze: layer 'attention': matmul"), HasSubstr("not in the packed format")));
+  EXPECT_THAT(ErrorOf([](const Var& x) {
+                Tape::Layer layer(*x.tape(), "attention");
+                return MatMul(x, x.tape()->Input(Tensor::Zeros({4, 3})));
+              }),
+              AllOf(HasSubstr("freeze: layer 'attention': matmul"), HasSubstr("not in the packed format")));
   EXPECT_THAT(ErrorOf([](const Var& x) {
                 Tape::Layer layer(*x.tape(), "pool");
                 return Sum(x);
@@ -71,14 +70,13 @@ TEST(FreezeErrorsTest, AConstantMinusAValue) {
 }
 
 TEST(FreezeErrorsTest, AConstantOfTheBatchsShape) {
-  EXPECT_THAT(
-      ErrorOf(
-          [](const Var& x) {
-            Tape::Layer layer(*x.tape(), "offset");
-            return Add(x, x.tape()->Input(Tensor::Zeros({2, 4})));
-          },
-          {2, 4}),
-      AllOf(HasSubstr("layer 'offset': add"), HasSubstr("[2, 4]"), HasSubstr("one example")));
+  EXPECT_THAT(ErrorOf(
+                  [](const Var& x) {
+                    Tape::Layer layer(*x.tape(), "offset");
+                    return Add(x, x.tape()->Input(Tensor::Zeros({2, 4})));
+                  },
+                  {2, 4}),
+              AllOf(HasSubstr("layer 'offset': add"), HasSubstr("[2, 4]"), HasSubstr("one example")));
 }
 
 TEST(FreezeErrorsTest, AWeightThatIsComputed) {
@@ -92,11 +90,9 @@ TEST(FreezeErrorsTest, AWeightThatIsComputed) {
 TEST(FreezeErrorsTest, InputScalesThatDependOnTheData) {
   for (const char* quantizer : {"dorefa_weight(1)", "dorefa_weight(3)"}) {
     ParameterStore store(1);
-    Dense dense(store.Root() / "fc",
-                {.in = 4, .out = 2, .input = *ParseQuantizer(quantizer), .weight = Sign()});
+    Dense dense(store.Root() / "fc", {.in = 4, .out = 2, .input = *ParseQuantizer(quantizer), .weight = Sign()});
     EXPECT_THAT(ErrorOf([&](const Var& x) { return dense(x); }),
-                AllOf(HasSubstr("layer 'fc': linear"), HasSubstr(quantizer),
-                      HasSubstr("depends on each batch")));
+                AllOf(HasSubstr("layer 'fc': linear"), HasSubstr(quantizer), HasSubstr("depends on each batch")));
     EXPECT_THAT(ErrorOf([&](const Var& x) {
                   Tape::Layer layer(*x.tape(), "alone");
                   return Quantize(x, *ParseQuantizer(quantizer));
@@ -106,10 +102,8 @@ TEST(FreezeErrorsTest, InputScalesThatDependOnTheData) {
 }
 
 TEST(FreezeErrorsTest, AModelThatComputesNothing) {
-  EXPECT_THAT(ErrorOf([](const Var& x) { return x; }),
-              HasSubstr("does not return a value computed from its input"));
-  EXPECT_THAT(ErrorOf([](const Var&) { return Var(); }),
-              HasSubstr("does not return a value computed from its input"));
+  EXPECT_THAT(ErrorOf([](const Var& x) { return x; }), HasSubstr("does not return a value computed from its input"));
+  EXPECT_THAT(ErrorOf([](const Var&) { return Var(); }), HasSubstr("does not return a value computed from its input"));
   EXPECT_THAT(ErrorOf([](const Var& x) {
                 return x.tape()->Input(Tensor::Zeros({1, 3}));
               }),
@@ -124,8 +118,7 @@ TEST(FreezeErrorsTest, AModelThatComputesNothing) {
 TEST(FreezeErrorsTest, TheModelsOwnErrorComesThrough) {
   ParameterStore store(1);
   Dense dense(store.Root() / "fc", {.in = 5, .out = 2});
-  EXPECT_THAT(ErrorOf([&](const Var& x) { return dense(x); }),
-              AllOf(HasSubstr("fc"), HasSubstr("linear")));
+  EXPECT_THAT(ErrorOf([&](const Var& x) { return dense(x); }), AllOf(HasSubstr("fc"), HasSubstr("linear")));
 }
 
 TEST(FreezeErrorsTest, TheExampleNeedsABatch) {
@@ -133,8 +126,7 @@ TEST(FreezeErrorsTest, TheExampleNeedsABatch) {
   ExecContext context({.threads = 1});
   for (const Shape& shape : {Shape({4}), Shape({0, 4})}) {
     const auto frozen = Freeze(context, model, Tensor::Zeros(shape), {});
-    EXPECT_THAT(std::string(frozen.status().message()), HasSubstr("batch of at least 1"))
-        << shape.ToString();
+    EXPECT_THAT(std::string(frozen.status().message()), HasSubstr("batch of at least 1")) << shape.ToString();
   }
   EXPECT_FALSE(Freeze(context, model, Tensor(), {}).ok());
 }
@@ -143,8 +135,7 @@ TEST(FreezeErrorsTest, TheExampleNeedsABatch) {
 TEST(FreezeErrorsTest, BatchNormsThatAreNotFinite) {
   for (const char* path : {"hidden1", "output"}) {
     for (const char* name : {"gamma", "beta", "running_mean", "running_statistic"}) {
-      for (const float bad :
-           {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
         // An infinite variance is a scale of zero.
         if (std::string(name) == "running_statistic" && std::isinf(bad)) continue;
         ParameterStore store(1);
@@ -167,8 +158,7 @@ TEST(FreezeErrorsTest, BatchNormsThatAreNotFinite) {
 TEST(FreezeErrorsTest, WeightsThatAreNotFinite) {
   for (const char* quantizer : {"sign", "identity", "k_bit(3)", "dorefa_weight(1)"}) {
     ParameterStore store(1);
-    Mlp net(store.Root(),
-            {.features = 5, .hidden = {7}, .classes = 3, .weight = *ParseQuantizer(quantizer)});
+    Mlp net(store.Root(), {.features = 5, .hidden = {7}, .classes = 3, .weight = *ParseQuantizer(quantizer)});
     store.Find("hidden1/weight")->value.mutable_data<float>()[4] = std::nanf("");
     ExecContext context({.threads = 1});
     EXPECT_THAT(std::string(FreezeToMemory(context, net, {1, 5}).status().message()),

@@ -28,8 +28,7 @@ struct Bounded {
 // operations by eps of its result.
 class BoundedMlp {
  public:
-  BoundedMlp(const ParameterStore& store, const MlpOptions& options)
-      : store_(store), options_(options) {}
+  BoundedMlp(const ParameterStore& store, const MlpOptions& options) : store_(store), options_(options) {}
 
   std::vector<Bounded> Run(absl::Span<const float> x) const {
     std::vector<Bounded> values;
@@ -50,21 +49,18 @@ class BoundedMlp {
   }
 
  private:
-  absl::Span<const float> Get(const std::string& name) const {
-    return store_.Find(name)->value.span<float>();
-  }
+  absl::Span<const float> Get(const std::string& name) const { return store_.Find(name)->value.span<float>(); }
 
   std::vector<Bounded> Dense(const std::string& path, const std::vector<Bounded>& x) const {
     const auto latent = Get(path + "/weight");
     const size_t in = x.size(), out = latent.size() / in;
-    const bool binary = !options_.weight.is_identity() &&
-                        options_.weight.AtEvaluation(QuantizerRole::kWeight) == Sign();
+    const bool binary =
+        !options_.weight.is_identity() && options_.weight.AtEvaluation(QuantizerRole::kWeight) == Sign();
     std::vector<Bounded> y(out);
     for (size_t j = 0; j < out; ++j) {
       double magnitude = 0;
       for (size_t i = 0; i < in; ++i) {
-        const double w =
-            binary ? (latent[j * in + i] >= 0 ? 1.0 : -1.0) : double{latent[j * in + i]};
+        const double w = binary ? (latent[j * in + i] >= 0 ? 1.0 : -1.0) : double{latent[j * in + i]};
         y[j].value += w * x[i].value;
         y[j].error += std::abs(w) * x[i].error;
         magnitude += std::abs(w) * (std::abs(x[i].value) + x[i].error);
@@ -76,16 +72,13 @@ class BoundedMlp {
 
   std::vector<Bounded> Norm(const std::string& path, std::vector<Bounded> x) const {
     const auto gamma = Get(path + "/norm/gamma"), beta = Get(path + "/norm/beta"),
-               mean = Get(path + "/norm/running_mean"),
-               variance = Get(path + "/norm/running_statistic");
+               mean = Get(path + "/norm/running_mean"), variance = Get(path + "/norm/running_statistic");
     for (size_t j = 0; j < x.size(); ++j) {
-      const double scale =
-          gamma[j] / std::sqrt(double{variance[j]} + double{options_.norm.epsilon});
+      const double scale = gamma[j] / std::sqrt(double{variance[j]} + double{options_.norm.epsilon});
       const double centered = x[j].value - mean[j];
       const double scaled = centered * scale;
       // inv_std itself carries a few roundings: 8 eps cover them and the two products.
-      const double error =
-          std::abs(scale) * (x[j].error + kEps * std::abs(centered)) + 8 * kEps * std::abs(scaled);
+      const double error = std::abs(scale) * (x[j].error + kEps * std::abs(centered)) + 8 * kEps * std::abs(scaled);
       x[j].value = scaled + beta[j];
       x[j].error = error + kEps * (std::abs(x[j].value) + error);
     }
@@ -117,18 +110,15 @@ void ExpectWithinBounds(const MlpOptions& options, uint32_t seed) {
   const BoundedMlp exact(store, options);
   int disagreements = 0;
   for (int64_t i = 0; i < batch; ++i) {
-    const std::vector<Bounded> bounds =
-        exact.Run(x.span<float>().subspan(i * options.features, options.features));
+    const std::vector<Bounded> bounds = exact.Run(x.span<float>().subspan(i * options.features, options.features));
     const auto g = graph.span<float>().subspan(i * options.classes, options.classes);
     const auto p = packed->span<float>().subspan(i * options.classes, options.classes);
     for (int64_t j = 0; j < options.classes; ++j) {
-      ASSERT_NEAR(g[j], bounds[j].value, bounds[j].error)
-          << "graph, example " << i << " class " << j;
-      ASSERT_NEAR(p[j], bounds[j].value, bounds[j].error)
-          << "packed, example " << i << " class " << j;
+      ASSERT_NEAR(g[j], bounds[j].value, bounds[j].error) << "graph, example " << i << " class " << j;
+      ASSERT_NEAR(p[j], bounds[j].value, bounds[j].error) << "packed, example " << i << " class " << j;
     }
-    disagreements += std::max_element(g.begin(), g.end()) - g.begin() !=
-                     std::max_element(p.begin(), p.end()) - p.begin();
+    disagreements +=
+        std::max_element(g.begin(), g.end()) - g.begin() != std::max_element(p.begin(), p.end()) - p.begin();
   }
   EXPECT_EQ(disagreements, 0);
 }
@@ -151,9 +141,7 @@ TEST(FreezeFloatTest, StochasticBinaryConnect) {
   for (uint32_t seed = 1; seed <= 3; ++seed) ExpectWithinBounds(ReluNet("stochastic_sign"), seed);
 }
 
-TEST(FreezeFloatTest, StochasticTernaryWeights) {
-  ExpectWithinBounds(ReluNet("stochastic_ternary"), 1);
-}
+TEST(FreezeFloatTest, StochasticTernaryWeights) { ExpectWithinBounds(ReluNet("stochastic_ternary"), 1); }
 
 TEST(FreezeFloatTest, FloatNet) {
   for (uint32_t seed = 1; seed <= 3; ++seed) ExpectWithinBounds(ReluNet("identity"), seed);

@@ -45,24 +45,21 @@ class Net final : public Model {
     BatchNormOptions norm;
 
     std::string ToString() const {
-      return absl::StrCat(absl::StrJoin(widths, "-"), " ", input, " ", activation_quantizer, " ",
-                          weight, " ", activation, bias ? " bias" : "");
+      return absl::StrCat(absl::StrJoin(widths, "-"), " ", input, " ", activation_quantizer, " ", weight, " ",
+                          activation, bias ? " bias" : "");
     }
   };
   Net(const Scope& scope, const Options& options) {
     for (size_t i = 0; i + 1 < options.widths.size(); ++i) {
       const Scope layer = scope / absl::StrCat("layer", i);
-      layers_.Add<Dense>(
-          layer, DenseOptions{.in = options.widths[i],
-                              .out = options.widths[i + 1],
-                              .input = Q(i == 0 ? options.input : options.activation_quantizer),
-                              .weight = Q(options.weight),
-                              .bias = options.bias});
-      layers_.Add<BatchNorm>(
-          layer / "norm",
-          BatchNormLayerOptions{.features = options.widths[i + 1], .norm = options.norm});
-      if (i + 2 < options.widths.size())
-        layers_.Add<Activation>(*Activation::Named(options.activation));
+      layers_.Add<Dense>(layer, DenseOptions{.in = options.widths[i],
+                                             .out = options.widths[i + 1],
+                                             .input = Q(i == 0 ? options.input : options.activation_quantizer),
+                                             .weight = Q(options.weight),
+                                             .bias = options.bias});
+      layers_.Add<BatchNorm>(layer / "norm",
+                             BatchNormLayerOptions{.features = options.widths[i + 1], .norm = options.norm});
+      if (i + 2 < options.widths.size()) layers_.Add<Activation>(*Activation::Named(options.activation));
     }
   }
   Var Forward(const Var& x) override { return layers_(x); }
@@ -71,26 +68,23 @@ class Net final : public Model {
   Sequential layers_;
 };
 
-constexpr const char* kActivations[] = {"identity",   "hardtanh", "relu",
-                                        "leaky_relu", "tanh",     "sigmoid"};
+constexpr const char* kActivations[] = {"identity", "hardtanh", "relu", "leaky_relu", "tanh", "sigmoid"};
 constexpr int64_t kWidths[] = {1, 3, 31, 33, 65, 100};
 
 // What one count of a sum is worth in the layer behind these quantizers.
 float UnitOf(const std::string& input, const std::string& weight) {
-  return Q(input).scale(0) *
-         (Q(weight).statistic() == Statistic::kNone ? Q(weight).scale(0) : 1.0f);
+  return Q(input).scale(0) * (Q(weight).statistic() == Statistic::kNone ? Q(weight).scale(0) : 1.0f);
 }
 
-void ExpectNetBitEqual(const Net::Options& options, uint32_t seed, int expected_thresholds,
-                       int64_t batch) {
+void ExpectNetBitEqual(const Net::Options& options, uint32_t seed, int expected_thresholds, int64_t batch) {
   SCOPED_TRACE(absl::StrCat("seed ", seed, ": ", options.ToString()));
   std::mt19937 random(seed);
   ParameterStore store(seed);
   Net net(store.Root(), options);
   ASSERT_TRUE(store.status().ok()) << store.status();
-  RandomizeBatchNorms(store, random,
-                      seed % 2 == 0 ? UnitOf(options.input, options.weight)
-                                    : UnitOf(options.activation_quantizer, options.weight));
+  RandomizeBatchNorms(
+      store, random,
+      seed % 2 == 0 ? UnitOf(options.input, options.weight) : UnitOf(options.activation_quantizer, options.weight));
   ExecContext context({.threads = 1 + static_cast<int>(seed % 2)});
   const auto frozen = ExpectBitEqual(context, net, {1, options.widths.front()}, batch, random);
   ASSERT_NE(frozen, nullptr);
@@ -159,11 +153,9 @@ TEST_F(FreezeParityTest, EveryWeightQuantizer) {
   for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
   for (const std::string& text : texts) {
     const Quantizer quantizer = Q(text).AtEvaluation(QuantizerRole::kWeight);
-    if (!quantizer.encoding().is_integer() || quantizer.statistic() == Statistic::kRowMaxAbs)
-      continue;
+    if (!quantizer.encoding().is_integer() || quantizer.statistic() == Statistic::kRowMaxAbs) continue;
     for (const char* input : {"k_bit(8)", "sign", "dorefa_activation(2)"}) {
-      ExpectNetBitEqual({.widths = {65, 33, 31, 10}, .input = input, .weight = text}, seed++, 2,
-                        100);
+      ExpectNetBitEqual({.widths = {65, 33, 31, 10}, .input = input, .weight = text}, seed++, 2, 100);
     }
   }
 }
@@ -177,8 +169,7 @@ TEST_F(FreezeParityTest, EverySumOfEveryOutput) {
         std::mt19937 random(static_cast<uint32_t>(k));
         ParameterStore store(7);
         // A bit of the hidden layer that differs is seen: it moves each logit by 2.
-        Net net(store.Root(),
-                {.widths = {k, 200, 3}, .input = "sign", .activation = activation, .bias = bias});
+        Net net(store.Root(), {.widths = {k, 200, 3}, .input = "sign", .activation = activation, .bias = bias});
         RandomizeBatchNorms(store, random);
         for (float& w : store.Find("layer0/weight")->value.mutable_span<float>()) w = 0.5f;
         for (float& gamma : store.Find("layer1/norm/gamma")->value.mutable_span<float>()) gamma = 1;
@@ -260,8 +251,7 @@ class ConcatModel final : public Model {
   explicit ConcatModel(const Scope& scope)
       : a_(scope / "a", {.in = 33, .out = 31, .input = KBit(8), .weight = Sign()}),
         norm_a_(scope / "a", {.features = 31}),
-        b_(scope / "b",
-           {.in = 33, .out = 5, .input = Sign(), .weight = Ternary(0.5f), .bias = true}),
+        b_(scope / "b", {.in = 33, .out = 5, .input = Sign(), .weight = Ternary(0.5f), .bias = true}),
         joined_(scope / "joined", {.in = 36, .out = 9, .input = Sign(), .weight = Sign()}),
         norm_(scope / "joined", {.features = 9}),
         out_(scope / "out", {.in = 9, .out = 4, .input = Sign(), .weight = KBit(3)}) {}
@@ -309,8 +299,7 @@ class SharedSignModel final : public Model {
         norm_in_(scope / "in", {.features = 100}),
         left_(scope / "left", {.in = 100, .out = 7, .input = Sign(), .weight = Sign()}),
         norm_left_(scope / "left", {.features = 7}),
-        right_(scope / "right",
-               {.in = 100, .out = 7, .input = ApproxSign(), .weight = DorefaWeight(2)}) {}
+        right_(scope / "right", {.in = 100, .out = 7, .input = ApproxSign(), .weight = DorefaWeight(2)}) {}
   Var Forward(const Var& x) override {
     const Var h = Hardtanh(norm_in_(in_(x)));
     return Sub(norm_left_(left_(h)), Mul(left_(h), right_(h)));
@@ -382,8 +371,7 @@ class ScaledModel final : public Model {
   Var Forward(const Var& x) override {
     Tape& tape = *x.tape();
     // A constant in front of the value is no reason to fail.
-    return Mul(out_(LeakyRelu(Sub(Mul(in_(x), tape.Use(scale_)), tape.Use(shift_)), 0.0f)),
-               out_(in_(x)));
+    return Mul(out_(LeakyRelu(Sub(Mul(in_(x), tape.Use(scale_)), tape.Use(shift_)), 0.0f)), out_(in_(x)));
   }
 
  private:
@@ -434,9 +422,7 @@ TEST_F(FreezeParityTest, ValueAlsoReadAsFloat) {
   EXPECT_EQ(frozen->thresholds(), 0);
 }
 
-TEST_F(FreezeParityTest, Reshape) {
-  EXPECT_NE(ExpectUserModelBitEqual<ReshapeModel>({1, 2, 6}), nullptr);
-}
+TEST_F(FreezeParityTest, Reshape) { EXPECT_NE(ExpectUserModelBitEqual<ReshapeModel>({1, 2, 6}), nullptr); }
 
 TEST_F(FreezeParityTest, ConstantsOfBothSigns) {
   const auto frozen = ExpectUserModelBitEqual<ScaledModel>({1, 12});
@@ -464,8 +450,7 @@ TEST(FreezeSizeTest, ThreeTimes1024IsAtLeast25TimesSmaller) {
   int64_t numbers = 0;
   for (const Parameter* parameter : store.parameters()) numbers += parameter->value.num_elements();
   EXPECT_EQ(header.float_parameter_bytes(), 4 * numbers);
-  EXPECT_EQ(CostOf(*(*frozen)->packed).predicted_bytes,
-            static_cast<int64_t>((*frozen)->bytes.size()));
+  EXPECT_EQ(CostOf(*(*frozen)->packed).predicted_bytes, static_cast<int64_t>((*frozen)->bytes.size()));
   EXPECT_EQ((*frozen)->thresholds(), 3);
   EXPECT_EQ(header.name(), "small");
   EXPECT_EQ(header.class_count(), 10);

@@ -122,8 +122,8 @@ TEST_P(FreezeRecipesTest, GivesTheGraphsAnswers) {
   ExpectTheGraphsAnswers(*model_);
 }
 
-// The number of steps is the case's: enough to move running statistics, and signs in every layer, in a test's time. What
-// is frozen is another net with the same numbers, as from a checkpoint: nothing else that training left with the
+// The number of steps is the case's: enough to move running statistics, and signs in every layer, in a test's time.
+// What is frozen is another net with the same numbers, as from a checkpoint: nothing else that training left with the
 // parameters helps.
 TEST_P(FreezeRecipesTest, GivesTheGraphsAnswersAfterTraining) {
   ParameterStore copies(2);
@@ -138,18 +138,18 @@ TEST_P(FreezeRecipesTest, GivesTheGraphsAnswersAfterTraining) {
   EXPECT_GT(classes_.size(), 1u) << "all images are of one class: that says little";
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Recipes, FreezeRecipesTest,
-    testing::Values(RecipeCase{"cifar10_bnn_vgg", {32, 32, 3}, true},
-                    RecipeCase{"cifar10_bnn_vgg_tiny", {32, 32, 3}, true},
-                    RecipeCase{"svhn_bnn_vgg", {32, 32, 3}, true}, RecipeCase{"mnist_bnn_lenet", {28, 28, 1}, true},
-                    RecipeCase{"cifar10_float_vgg_tiny", {32, 32, 3}, false},
-                    RecipeCase{"cifar10_birealnet20", {32, 32, 3}, false},
-                    // Folders of images: 60 images, in 3 steps.
-                    RecipeCase{"imagenet_bnn_alexnet", {67, 67, 3}, false, 3},
-                    RecipeCase{"imagenet_dorefa_alexnet", {67, 67, 3}, false, 3},
-                    RecipeCase{"imagenet_birealnet18", {64, 64, 3}, false, 3}),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Recipes, FreezeRecipesTest,
+                         testing::Values(RecipeCase{"cifar10_bnn_vgg", {32, 32, 3}, true},
+                                         RecipeCase{"cifar10_bnn_vgg_tiny", {32, 32, 3}, true},
+                                         RecipeCase{"svhn_bnn_vgg", {32, 32, 3}, true},
+                                         RecipeCase{"mnist_bnn_lenet", {28, 28, 1}, true},
+                                         RecipeCase{"cifar10_float_vgg_tiny", {32, 32, 3}, false},
+                                         RecipeCase{"cifar10_birealnet20", {32, 32, 3}, false},
+                                         // Folders of images: 60 images, in 3 steps.
+                                         RecipeCase{"imagenet_bnn_alexnet", {67, 67, 3}, false, 3},
+                                         RecipeCase{"imagenet_dorefa_alexnet", {67, 67, 3}, false, 3},
+                                         RecipeCase{"imagenet_birealnet18", {64, 64, 3}, false, 3}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace bitgrad

@@ -20,19 +20,17 @@ int FrozenModel::thresholds() const {
   return count;
 }
 
-absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model,
-                                                            const Shape& example,
+absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model, const Shape& example,
                                                             const FreezeOptions& options) {
   auto frozen = std::make_unique<FrozenModel>();
-  BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer,
-                           Freeze(context, model, Tensor::Zeros(example), options));
+  BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, Freeze(context, model, Tensor::Zeros(example), options));
   BITGRAD_ASSIGN_OR_RETURN(frozen->bytes, writer.Serialize());
   BITGRAD_ASSIGN_OR_RETURN(frozen->packed, PackedModel::FromBytes("frozen", frozen->bytes));
   if (TestDevice() != context.device()) {
     frozen->device = std::make_unique<ExecContext>(ExecContext::Options{.device = TestDevice()});
   }
-  BITGRAD_ASSIGN_OR_RETURN(
-      frozen->interpreter, Interpreter::Create(*frozen->packed, frozen->device == nullptr ? context : *frozen->device));
+  BITGRAD_ASSIGN_OR_RETURN(frozen->interpreter,
+                           Interpreter::Create(*frozen->packed, frozen->device == nullptr ? context : *frozen->device));
   return frozen;
 }
 
@@ -48,8 +46,7 @@ void RandomizeBatchNorms(ParameterStore& store, std::mt19937& random, float unit
         value = kind < 3 ? 0.0f : uniform(random);
       } else if (absl::EndsWith(name, "/running_mean")) {
         // Whole counts: with beta = 0 the sum that equals the mean is an exact tie.
-        value = kind < 3 ? static_cast<float>(static_cast<int>(random() % 9) - 4) * unit
-                         : 4 * unit * uniform(random);
+        value = kind < 3 ? static_cast<float>(static_cast<int>(random() % 9) - 4) * unit : 4 * unit * uniform(random);
       } else if (absl::EndsWith(name, "/running_statistic")) {
         value = kind == 0 ? 1.0f : 0.05f + 10 * std::abs(uniform(random));
       }
@@ -63,27 +60,13 @@ Tensor RandomInputs(const Shape& shape, std::mt19937& random) {
   for (float& value : x.mutable_span<float>()) {
     const float p = static_cast<float>(random() % 256);
     switch (random() % 8) {
-      case 0:
-        value = 0.0f;
-        break;
-      case 1:
-        value = -0.0f;
-        break;
-      case 2:
-        value = random() % 2 == 0 ? 1.0f : -1.0f;
-        break;
-      case 3:
-        value = (2 * p - 254) / 255;
-        break;  // between two codes of k_bit(8)
-      case 4:
-        value = static_cast<float>(static_cast<int>(random() % 7) - 3) / 6;
-        break;
-      case 5:
-        value = uniform(random);
-        break;
-      default:
-        value = (2 * p - 255) / 255;
-        break;
+      case 0: value = 0.0f; break;
+      case 1: value = -0.0f; break;
+      case 2: value = random() % 2 == 0 ? 1.0f : -1.0f; break;
+      case 3: value = (2 * p - 254) / 255; break;  // between two codes of k_bit(8)
+      case 4: value = static_cast<float>(static_cast<int>(random() % 7) - 3) / 6; break;
+      case 5: value = uniform(random); break;
+      default: value = (2 * p - 255) / 255; break;
     }
   }
   return x;
@@ -95,14 +78,12 @@ Tensor GraphLogits(ExecContext& context, Model& model, const Tensor& x) {
   return logits.ok() ? *std::move(logits) : Tensor::Zeros({0, 0});
 }
 
-std::unique_ptr<FrozenModel> ExpectBitEqual(ExecContext& context, Model& model,
-                                            const Shape& example, int64_t batch,
+std::unique_ptr<FrozenModel> ExpectBitEqual(ExecContext& context, Model& model, const Shape& example, int64_t batch,
                                             std::mt19937& random, bool one_by_one) {
   auto frozen = FreezeToMemory(context, model, example);
   EXPECT_TRUE(frozen.ok()) << frozen.status();
   if (!frozen.ok()) return nullptr;
-  EXPECT_EQ(CostOf(*(*frozen)->packed).predicted_bytes,
-            static_cast<int64_t>((*frozen)->bytes.size()));
+  EXPECT_EQ(CostOf(*(*frozen)->packed).predicted_bytes, static_cast<int64_t>((*frozen)->bytes.size()));
 
   std::vector<int64_t> dims(example.dims().begin(), example.dims().end());
   dims[0] = batch;

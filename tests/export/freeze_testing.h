@@ -1,4 +1,5 @@
-// Freezes models and compares the packed answers, on the device of tests/testing/test_device.h, with the graph's on the CPU.
+// Freezes models and compares the packed answers, on the device of tests/testing/test_device.h, with the graph's on the
+// CPU.
 
 #ifndef BITGRAD_TESTS_EXPORT_FREEZE_TESTING_H_
 #define BITGRAD_TESTS_EXPORT_FREEZE_TESTING_H_
@@ -33,8 +34,7 @@ struct FrozenModel {
   int thresholds() const;
 };
 
-absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model,
-                                                            const Shape& example,
+absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model, const Shape& example,
                                                             const FreezeOptions& options = {});
 
 // Gives batch norms what training could give them: gammas of both signs and zero, betas, means and
@@ -49,11 +49,10 @@ Tensor RandomInputs(const Shape& shape, std::mt19937& random);
 // The graph's logits in evaluation.
 Tensor GraphLogits(ExecContext& context, Model& model, const Tensor& x);
 
-// Freezes the model and expects its logits to have the graph's bits on `batch` random inputs, as
-// one batch and, unless told otherwise, one by one (where a product of floats is in the net its rounding may depend on the
-// number of rows); that the file's size is as predicted. Returns the frozen model (null after a failure).
-std::unique_ptr<FrozenModel> ExpectBitEqual(ExecContext& context, Model& model,
-                                            const Shape& example, int64_t batch,
+// Freezes the model and expects its logits to have the graph's bits on `batch` random inputs, as one batch and, unless
+// told otherwise, one by one (where a product of floats is in the net its rounding may depend on the number of rows);
+// that the file's size is as predicted. Returns the frozen model (null after a failure).
+std::unique_ptr<FrozenModel> ExpectBitEqual(ExecContext& context, Model& model, const Shape& example, int64_t batch,
                                             std::mt19937& random, bool one_by_one = true);
 
 }  // namespace bitgrad

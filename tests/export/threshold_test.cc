@@ -73,14 +73,13 @@ TEST(FindThresholdsTest, OutputsDoNotDisturbEachOther) {
 TEST(FindThresholdsTest, TheLargestLimitTakesFewCalls) {
   const int32_t limit = 1 << 24;
   int calls = 0;
-  const auto found =
-      FindThresholds(3, limit, [&](absl::Span<const int32_t> sums, absl::Span<uint8_t> bits) {
-        ++calls;
-        bits[0] = sums[0] >= limit;
-        bits[1] = sums[1] < -limit + 1;
-        bits[2] = sums[2] >= 12345;
-        return absl::OkStatus();
-      });
+  const auto found = FindThresholds(3, limit, [&](absl::Span<const int32_t> sums, absl::Span<uint8_t> bits) {
+    ++calls;
+    bits[0] = sums[0] >= limit;
+    bits[1] = sums[1] < -limit + 1;
+    bits[2] = sums[2] >= 12345;
+    return absl::OkStatus();
+  });
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(found->threshold, (std::vector<int32_t>{limit, -limit + 1, 12345}));
   EXPECT_EQ(found->flip, (std::vector<uint8_t>{0, 1, 0}));
@@ -96,11 +95,10 @@ TEST(FindThresholdsTest, NoOutputs) {
 TEST(FindThresholdsTest, TheErrorOfTheBitsIsReturned) {
   for (const int bad_call : {1, 2, 3}) {
     int calls = 0;
-    const auto found =
-        FindThresholds(1, 100, [&](absl::Span<const int32_t> sums, absl::Span<uint8_t> bits) {
-          bits[0] = sums[0] >= 7;
-          return ++calls == bad_call ? absl::InternalError("no bits") : absl::OkStatus();
-        });
+    const auto found = FindThresholds(1, 100, [&](absl::Span<const int32_t> sums, absl::Span<uint8_t> bits) {
+      bits[0] = sums[0] >= 7;
+      return ++calls == bad_call ? absl::InternalError("no bits") : absl::OkStatus();
+    });
     EXPECT_EQ(found.status(), absl::InternalError("no bits")) << bad_call;
   }
 }

@@ -44,8 +44,7 @@ TEST_F(BackwardTest, FanOut) {
   EXPECT_EQ(GradientOf([](Var x) { return Add(x, Add(x, x)); }), Values({3, 3, 3}));
   EXPECT_EQ(GradientOf([](Var x) { return Concat({x, x, x}); }), Values({3, 3, 3}));
   EXPECT_EQ(GradientOf([](Var x) { return Mul(Mul(x, x), x); }), Values({3, 12, 27}));
-  EXPECT_EQ(GradientOf([](Var x) { return Add(Reshape(Reshape(x, {3, 1}), {3}), x); }),
-            Values({2, 2, 2}));
+  EXPECT_EQ(GradientOf([](Var x) { return Add(Reshape(Reshape(x, {3, 1}), {3}), x); }), Values({2, 2, 2}));
 }
 
 TEST_F(BackwardTest, Diamond) {

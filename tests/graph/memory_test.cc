@@ -103,7 +103,8 @@ int64_t HeldByLayers(ExecContext& context, const LinearQuantizers& first, const 
   Parameter w2 = MakeParameter("w2", random.UniformTensor({kWidth, kWidth}));
   Parameter w3 = MakeParameter("w3", random.UniformTensor({kWidth, kWidth}));
   Parameter gamma = MakeParameter("gamma", Filled({kWidth}, 1)), beta = MakeParameter("beta", Filled({kWidth}, 0));
-  Parameter mean = MakeParameter("mean", Filled({kWidth}, 0)), variance = MakeParameter("variance", Filled({kWidth}, 1));
+  Parameter mean = MakeParameter("mean", Filled({kWidth}, 0)),
+            variance = MakeParameter("variance", Filled({kWidth}, 1));
   Tape tape(context);
   const auto linear = [&](const Var& h, Parameter& w, const LinearQuantizers& q) {
     const Var y = ApplyBatchNorm(Linear(h, tape.Use(w), q), tape.Use(gamma), tape.Use(beta), mean, variance);
@@ -119,8 +120,8 @@ int64_t HeldByLayers(ExecContext& context, const LinearQuantizers& first, const 
 
 TEST_F(MemoryTest, BinaryLayersHoldATenthOfFloatLayers) {
   const int64_t held_float = HeldByLayers(context_, {}, {}, /*relu=*/true);
-  const int64_t held_binary = HeldByLayers(context_, {.input = KBit(8), .weight = Sign()},
-                                           {.input = Sign(), .weight = Sign()}, /*relu=*/false);
+  const int64_t held_binary =
+      HeldByLayers(context_, {.input = KBit(8), .weight = Sign()}, {.input = Sign(), .weight = Sign()}, /*relu=*/false);
   EXPECT_GE(held_float, 10 * held_binary) << held_binary;
   EXPECT_GT(held_binary, 0);
 }

@@ -12,11 +12,11 @@
 #include "ops/batch_norm.h"
 #include "ops/dropout.h"
 #include "ops/linear.h"
-#include "ops/reduce.h"
 #include "ops/quantizers/dorefa_gradient.h"
 #include "ops/quantizers/k_bit.h"
 #include "ops/quantizers/sign.h"
 #include "ops/quantizers/ternary.h"
+#include "ops/reduce.h"
 #include "tests/testing/tensors.h"
 
 namespace bitgrad {
@@ -29,9 +29,7 @@ class RecordingTest : public testing::Test {
 
 // ---- Random steps -------------------------------------------------------------------------------------
 
-std::vector<float> Mask(Tape& tape) {
-  return ValuesOf(**tape.Value(ApplyDropout(tape.Input(Filled({256}, 1)), 0.5f)));
-}
+std::vector<float> Mask(Tape& tape) { return ValuesOf(**tape.Value(ApplyDropout(tape.Input(Filled({256}, 1)), 0.5f))); }
 
 TEST_F(RecordingTest, EveryTrainingTapeDrawsAnew) {
   std::vector<std::vector<float>> masks;
@@ -150,8 +148,8 @@ TEST_F(RecordingTest, NodesKnowTheirLayer) {
 
 TEST_F(RecordingTest, QuantizersStandInTheDescriptor) {
   Tape tape(context_);
-  const Var y = Linear(tape.Input(Filled({2, 3}, 1)), tape.Input(Filled({2, 3}, 1)),
-                       {.input = KBit(2), .weight = Sign()});
+  const Var y =
+      Linear(tape.Input(Filled({2, 3}, 1)), tape.Input(Filled({2, 3}, 1)), {.input = KBit(2), .weight = Sign()});
   const OpDescriptor& descriptor = tape.nodes()[y.index()].descriptor;
   EXPECT_EQ(descriptor.Get<std::string>("input_quantizer", ""), "k_bit(2)");
   EXPECT_EQ(descriptor.Get<std::string>("weight_quantizer", ""), "sign");
@@ -197,8 +195,7 @@ constexpr int64_t m = 4, k = 10, n = 3, macs = m * k * n;
 
 class LinearCountsTest : public RecordingTest {
  protected:
-  void Check(const LinearQuantizers& quantizers, const ArithmeticCounts& forward,
-             const ArithmeticCounts& both) {
+  void Check(const LinearQuantizers& quantizers, const ArithmeticCounts& forward, const ArithmeticCounts& both) {
     Parameter w = MakeParameter("w", Filled({n, k}, 1));
     Tape tape(context_);
     const Var y = Linear(tape.Differentiable(Filled({m, k}, 1)), tape.Use(w), quantizers);
@@ -226,8 +223,7 @@ TEST_F(LinearCountsTest, Binary) {
 
 TEST_F(LinearCountsTest, BinaryWeightsOnly) {
   // dx is additions, dw = dy^T x a float product.
-  Check({.weight = Sign()}, {.float_additions = macs},
-        {.float_multiplications = macs, .float_additions = 3 * macs});
+  Check({.weight = Sign()}, {.float_additions = macs}, {.float_multiplications = macs, .float_additions = 3 * macs});
 }
 
 TEST_F(LinearCountsTest, FewBits) {
@@ -252,9 +248,8 @@ TEST_F(RecordingTest, CountsOfASmallNet) {
   Var h = Add(Linear(tape.Input(Filled({m, k}, 1)), tape.Use(w), {.weight = Sign()}), tape.Use(b));
   ExpectCounts(tape.arithmetic(), {.float_additions = macs + m * n});
   h = ApplyBatchNorm(h, tape.Use(gamma), tape.Use(beta), mean, variance);
-  ArithmeticCounts expected = {.float_multiplications = 3 * m * n + 2 * n,
-                               .float_additions = macs + 5 * m * n,
-                               .square_roots = n};
+  ArithmeticCounts expected = {
+      .float_multiplications = 3 * m * n + 2 * n, .float_additions = macs + 5 * m * n, .square_roots = n};
   ExpectCounts(tape.arithmetic(), expected);
   const Var loss = Sum(Mul(h, h));
   expected.float_multiplications += m * n;

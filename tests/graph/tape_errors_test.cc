@@ -120,8 +120,7 @@ TEST_F(TapeErrorsTest, BackwardTwice) {
   Tape tape(context_);
   const Var loss = Sum(Linear(tape.Input(Filled({2, 3}, 1)), tape.Use(weight_)));
   ASSERT_TRUE(tape.Backward(loss).ok());
-  const std::string expected =
-      "backward: already run on this recording; Reset() the tape or record again";
+  const std::string expected = "backward: already run on this recording; Reset() the tape or record again";
   EXPECT_EQ(tape.Backward(loss).message(), expected);
   EXPECT_EQ(tape.status().message(), expected);  // sticky as every error
   EXPECT_EQ(ValuesOf(weight_.gradient), std::vector<float>(12, 2)) << "added a second time";
@@ -137,22 +136,19 @@ TEST_F(TapeErrorsTest, LossIsNotOneNumber) {
 
 TEST_F(TapeErrorsTest, LossWithoutParameters) {
   Tape tape(context_);
-  EXPECT_EQ(tape.Backward(Sum(tape.Input(Filled({2}, 1)))).message(),
-            "backward: the loss depends on no parameter");
+  EXPECT_EQ(tape.Backward(Sum(tape.Input(Filled({2}, 1)))).message(), "backward: the loss depends on no parameter");
   EXPECT_FALSE(tape.status().ok());
   // State that is not learned is no parameter in this sense.
   tape.Reset();
   weight_.trainable = false;
-  EXPECT_EQ(tape.Backward(Sum(tape.Use(weight_))).message(),
-            "backward: the loss depends on no parameter");
+  EXPECT_EQ(tape.Backward(Sum(tape.Use(weight_))).message(), "backward: the loss depends on no parameter");
   EXPECT_TRUE(weight_.gradient.is_null());
 }
 
 TEST_F(TapeErrorsTest, BackwardOfAnEvaluation) {
   Tape tape(context_, Mode::kEval);
   const Var loss = Sum(tape.Use(weight_));
-  EXPECT_EQ(tape.Backward(loss).message(),
-            "backward: the tape records an evaluation; use Mode::kTrain");
+  EXPECT_EQ(tape.Backward(loss).message(), "backward: the tape records an evaluation; use Mode::kTrain");
   EXPECT_FALSE(tape.status().ok());
 }
 

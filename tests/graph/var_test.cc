@@ -177,9 +177,9 @@ TEST_F(VarTest, VarsInsideBackwardFunctions) {
   const auto record = [&](Tape& tape) {
     const Var x = tape.Differentiable(Filled({2}, 1));
     const Var h = Relu(x);
-    Var y = tape.Record({.op = "custom"}, {h}, Filled({2}, 1), [h, x](Tape::GradientSink& sink) {
-      sink.Add(0, sink.output_gradient().Alias());
-    }, nullptr);
+    Var y = tape.Record(
+        {.op = "custom"}, {h}, Filled({2}, 1),
+        [h, x](Tape::GradientSink& sink) { sink.Add(0, sink.output_gradient().Alias()); }, nullptr);
     return Sum(y);
   };
   {

@@ -27,16 +27,14 @@ MlpOptions TinyOptions() { return {.features = 5, .hidden = {7}, .classes = 3, .
 
 // A net after two steps of Adam.
 struct Trained {
-  explicit Trained(const MlpOptions& options = TinyOptions())
-      : store(1), net(store.Root(), options) {
+  explicit Trained(const MlpOptions& options = TinyOptions()) : store(1), net(store.Root(), options) {
     optimizer = *MakeOptimizer(context, "adam", {.learning_rate = 0.01});
     for (int i = 0; i < 2; ++i) Step();
   }
   void Step() {
     const Examples examples = RandomExamples(8, 5, 3, 4);
     Tape tape(context);
-    EXPECT_TRUE(
-        tape.Backward(SquaredHinge(net.Forward(tape.Input(examples.x)), examples.labels)).ok());
+    EXPECT_TRUE(tape.Backward(SquaredHinge(net.Forward(tape.Input(examples.x)), examples.labels)).ok());
     EXPECT_TRUE(optimizer->Step(store.parameters()).ok());
   }
   ExecContext context{{.threads = 1}};
@@ -64,8 +62,8 @@ checkpoint::Header SomeHeader() {
 
 std::string WriteSome(const Trained& trained, bool with_optimizer = true) {
   const std::string path = NewDirectory() + "/some.bgc";
-  const absl::Status written = WriteCheckpoint(Host(), path, SomeHeader(), trained.store,
-                                               with_optimizer ? trained.optimizer.get() : nullptr);
+  const absl::Status written =
+      WriteCheckpoint(Host(), path, SomeHeader(), trained.store, with_optimizer ? trained.optimizer.get() : nullptr);
   EXPECT_TRUE(written.ok()) << written;
   return path;
 }
@@ -94,10 +92,8 @@ TEST(CheckpointTest, RoundTripContinuesBitForBit) {
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   EXPECT_EQ(checkpoint->header().random_step(), 17u);
   EXPECT_EQ(checkpoint->header().optimizer_steps(), 2);
-  EXPECT_EQ(checkpoint->header().progress().SerializeAsString(),
-            SomeHeader().progress().SerializeAsString());
-  EXPECT_EQ(checkpoint->header().recipe().SerializeAsString(),
-            SomeHeader().recipe().SerializeAsString());
+  EXPECT_EQ(checkpoint->header().progress().SerializeAsString(), SomeHeader().progress().SerializeAsString());
+  EXPECT_EQ(checkpoint->header().recipe().SerializeAsString(), SomeHeader().recipe().SerializeAsString());
   EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
 
   Trained second;
@@ -120,8 +116,7 @@ TEST(CheckpointTest, GetGivesACopyOfOneTensor) {
   const auto weight = checkpoint->Get("hidden1/weight");
   ASSERT_TRUE(weight.ok());
   EXPECT_EQ(weight->span<float>(), trained.store.Find("hidden1/weight")->value.span<float>());
-  EXPECT_THAT(std::string(checkpoint->Get("hidden9/weight").status().message()),
-              HasSubstr("hidden9/weight"));
+  EXPECT_THAT(std::string(checkpoint->Get("hidden9/weight").status().message()), HasSubstr("hidden9/weight"));
 }
 
 TEST(CheckpointTest, WithoutOptimizerState) {
@@ -129,9 +124,8 @@ TEST(CheckpointTest, WithoutOptimizerState) {
   const auto checkpoint = Checkpoint::Open(WriteSome(trained, /*with_optimizer=*/false));
   ASSERT_TRUE(checkpoint.ok());
   EXPECT_TRUE(checkpoint->RestoreParameters(trained.store).ok());
-  EXPECT_THAT(
-      std::string(checkpoint->RestoreOptimizer(trained.store, *trained.optimizer).message()),
-      HasSubstr("holds no optimizer state"));
+  EXPECT_THAT(std::string(checkpoint->RestoreOptimizer(trained.store, *trained.optimizer).message()),
+              HasSubstr("holds no optimizer state"));
 }
 
 TEST(CheckpointTest, OfAnotherOptimizer) {
@@ -179,8 +173,7 @@ TEST(CheckpointTest, TruncatedAnywhereAndWithTooMuch) {
   const std::string path = WriteSome(trained);
   const std::string bytes = ReadFile(path);
   const std::string cut = NewDirectory() + "/cut.bgc";
-  for (size_t size = 0; size < bytes.size();
-       size += size < 200 || size > bytes.size() - 200 ? 1 : 37) {
+  for (size_t size = 0; size < bytes.size(); size += size < 200 || size > bytes.size() - 200 ? 1 : 37) {
     WriteFile(cut, bytes.substr(0, size));
     ASSERT_FALSE(Checkpoint::Open(cut).ok()) << size;
   }
@@ -233,8 +226,7 @@ TEST(CheckpointTest, HeadersThatLie) {
     ASSERT_TRUE(header.ParseFromString(bytes.substr(64, header_bytes)));
     change(header);
     std::string text = header.SerializeAsString();
-    const uint32_t crc =
-        static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()));
+    const uint32_t crc = static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()));
     header_bytes = text.size();
     text.resize((text.size() + 63) / 64 * 64);
     std::string file = bytes.substr(0, 64) + text;

@@ -75,8 +75,8 @@ TEST(ConvNetsTest, ResidualNetOverfits) {
   ExpectOverfits(net, store);
 }
 
-// Between forward and backward a binary net holds the bits of its activations, masks and the pools' choices: next to nothing of
-// what the float net holds.
+// Between forward and backward a binary net holds the bits of its activations, masks and the pools' choices: next to
+// nothing of what the float net holds.
 TEST(ConvNetsTest, HeldForBackward) {
   const auto held = [](const Quantizer& activation, const Quantizer& weight, const char* function) {
     ConvNetOptions options = ConvOf(activation, weight);

@@ -50,8 +50,8 @@ struct Side {
         model(make(store.Root())) {
     EXPECT_TRUE(store.status().ok()) << store.status();
     MoveToDevice(context, store);
-    optimizer = *MakeOptimizer(context, optimizer_name,
-                               {.learning_rate = 0.01, .weight_decay = 1e-4, .glorot_scale = true});
+    optimizer =
+        *MakeOptimizer(context, optimizer_name, {.learning_rate = 0.01, .weight_decay = 1e-4, .glorot_scale = true});
   }
 
   // What a step leaves behind, on the host.
@@ -77,8 +77,8 @@ struct Side {
     const absl::Status backward = tape.Backward(loss);
     EXPECT_TRUE(backward.ok()) << backward;
     for (const Parameter* parameter : store.parameters()) {
-      outcome.gradients.push_back(parameter->gradient.is_null() ? Tensor() : ToHost(context,
-                                                                                    parameter->gradient).Clone());
+      outcome.gradients.push_back(parameter->gradient.is_null() ? Tensor()
+                                                                : ToHost(context, parameter->gradient).Clone());
     }
     const absl::Status stepped = optimizer->Step(store.parameters());
     EXPECT_TRUE(stepped.ok()) << stepped;
@@ -277,8 +277,8 @@ TEST_F(DeviceTrainingTest, RunsRepeatBitForBit) {
 
 // What one device wrote, the other reads to the last bit, optimizer included, and goes on from there.
 TEST_F(DeviceTrainingTest, CheckpointsMoveBetweenDevices) {
-  const MlpOptions options = {.features = 70, .hidden = {33, 20}, .classes = 4, .activation_quantizer = Sign(),
-                              .weight = Sign()};
+  const MlpOptions options = {
+      .features = 70, .hidden = {33, 20}, .classes = 4, .activation_quantizer = Sign(), .weight = Sign()};
   const MakeModelFunction make = [&](const Scope& scope) { return std::make_unique<Mlp>(scope, options); };
   const Examples examples = RandomExamples(20, 70, 4, 5);
   for (const Device from : {Device::kCpu, Device::kCuda}) {

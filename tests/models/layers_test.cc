@@ -35,8 +35,7 @@ TEST(ScopeTest, NothingIsAllocatedAfterAnError) {
   const Scope root = store.Root();
   root.NewParameter("w", {int64_t{1} << 36, 16}, Initializer::Constant(1));
   EXPECT_THAT(Message(store), AllOf(HasSubstr("'w'"), HasSubstr("memory")));
-  EXPECT_EQ(
-      root.NewParameter("v", {int64_t{1} << 31}, Initializer::Constant(1)).value.num_elements(), 0);
+  EXPECT_EQ(root.NewParameter("v", {int64_t{1} << 31}, Initializer::Constant(1)).value.num_elements(), 0);
 }
 
 // Uniform in [-bound, bound): inside, centred, and near both ends.
@@ -117,8 +116,7 @@ TEST(DenseTest, SizesThatMakeNoSenseAreTheStoresError) {
   EXPECT_THAT(message({.in = 0, .out = 5}), AllOf(HasSubstr("'fc'"), HasSubstr("[5, 0]")));
   EXPECT_THAT(message({.in = 5, .out = 0}), AllOf(HasSubstr("'fc'"), HasSubstr("[0, 5]")));
   EXPECT_THAT(message({.in = -4, .out = 5}), AllOf(HasSubstr("'fc'"), HasSubstr("-4")));
-  EXPECT_THAT(message({.in = 4, .out = -5, .weight = Sign()}),
-              AllOf(HasSubstr("'fc'"), HasSubstr("-5")));
+  EXPECT_THAT(message({.in = 4, .out = -5, .weight = Sign()}), AllOf(HasSubstr("'fc'"), HasSubstr("-5")));
   EXPECT_THAT(message({.in = int64_t{1} << 40, .out = int64_t{1} << 40}), HasSubstr("'fc'"));
   EXPECT_THAT(message({.in = int64_t{1} << 32, .out = 1024}), HasSubstr("'fc'"));
 }
@@ -127,16 +125,14 @@ TEST(DenseTest, TheClipHasToBePositive) {
   for (const float clip : {0.0f, -1.0f, std::nanf("")}) {
     ParameterStore store(1);
     const Dense dense(store.Root() / "fc", {.in = 3, .out = 5, .weight = Sign(), .clip = clip});
-    EXPECT_THAT(Message(store),
-                AllOf(HasSubstr("layer 'fc'"), HasSubstr("clip"), HasSubstr("positive")));
+    EXPECT_THAT(Message(store), AllOf(HasSubstr("layer 'fc'"), HasSubstr("clip"), HasSubstr("positive")));
   }
 }
 
 TEST(BatchNormTest, Parameters) {
   ParameterStore store(1);
   const BatchNorm norm(store.Root() / "bn", {.features = 7});
-  EXPECT_THAT(Names(store),
-              ElementsAre("bn/gamma", "bn/beta", "bn/running_mean", "bn/running_statistic"));
+  EXPECT_THAT(Names(store), ElementsAre("bn/gamma", "bn/beta", "bn/running_mean", "bn/running_statistic"));
   const float initial[] = {1, 0, 0, 1};
   const bool trainable[] = {true, true, false, false};
   for (int i = 0; i < 4; ++i) {
@@ -191,12 +187,10 @@ TEST(ActivationTest, EveryNameAndAnUnknownOne) {
     EXPECT_EQ(y.shape(), Shape({5})) << info.name;
     const auto value = tape.Value(y);
     ASSERT_TRUE(value.ok()) << info.name;
-    for (int i = 1; i < 5; ++i)
-      EXPECT_GE((*value)->data<float>()[i], (*value)->data<float>()[i - 1]);
+    for (int i = 1; i < 5; ++i) EXPECT_GE((*value)->data<float>()[i], (*value)->data<float>()[i - 1]);
   }
   EXPECT_THAT(std::string(Activation::Named("softplus").status().message()),
-              AllOf(HasSubstr("'softplus'"),
-                    HasSubstr("identity, relu, leaky_relu, hardtanh, sigmoid, tanh")));
+              AllOf(HasSubstr("'softplus'"), HasSubstr("identity, relu, leaky_relu, hardtanh, sigmoid, tanh")));
 }
 
 TEST(MlpTest, ParametersInOrder) {
@@ -205,8 +199,7 @@ TEST(MlpTest, ParametersInOrder) {
   ASSERT_TRUE(store.status().ok());
   std::vector<std::string> expected;
   for (const char* layer : {"hidden1", "hidden2", "output"}) {
-    for (const char* name :
-         {"weight", "norm/gamma", "norm/beta", "norm/running_mean", "norm/running_statistic"}) {
+    for (const char* name : {"weight", "norm/gamma", "norm/beta", "norm/running_mean", "norm/running_statistic"}) {
       expected.push_back(std::string(layer) + "/" + name);
     }
   }
@@ -236,8 +229,7 @@ TEST(MlpTest, Errors) {
   EXPECT_THAT(message({.features = 6, .hidden = {5, 0}, .classes = 3}), HasSubstr("hidden2"));
   EXPECT_THAT(message({.features = 0, .hidden = {5}, .classes = 3}), HasSubstr("hidden1"));
   EXPECT_THAT(message({.features = 6, .hidden = {5}, .classes = -3}), HasSubstr("output"));
-  EXPECT_THAT(message({.features = 6, .hidden = {5}, .classes = 3, .activation = "softplus"}),
-              HasSubstr("softplus"));
+  EXPECT_THAT(message({.features = 6, .hidden = {5}, .classes = 3, .activation = "softplus"}), HasSubstr("softplus"));
 }
 
 TEST(MlpTest, AWrongInputIsTheTapesErrorAndNamesTheLayer) {
@@ -246,8 +238,7 @@ TEST(MlpTest, AWrongInputIsTheTapesErrorAndNamesTheLayer) {
   ExecContext context({.threads = 1});
   Tape tape(context);
   mlp.Forward(tape.Input(Tensor::Zeros({2, 7})));
-  EXPECT_THAT(std::string(tape.status().message()),
-              AllOf(HasSubstr("hidden1"), HasSubstr("[2, 7]")));
+  EXPECT_THAT(std::string(tape.status().message()), AllOf(HasSubstr("hidden1"), HasSubstr("[2, 7]")));
   // Of no tape at all: no crash.
   EXPECT_EQ(mlp.Forward(Var()).tape(), nullptr);
 }
@@ -255,8 +246,7 @@ TEST(MlpTest, AWrongInputIsTheTapesErrorAndNamesTheLayer) {
 // BNN drops after binarizing: training sees {-1/keep, 0, 1/keep} times signs.
 TEST(DenseTest, DropoutIsOnTheQuantizedInput) {
   ParameterStore store(1);
-  Dense dense(store.Root() / "fc",
-              {.in = 400, .out = 1, .input = Sign(), .weight = Sign(), .input_keep = 0.5f});
+  Dense dense(store.Root() / "fc", {.in = 400, .out = 1, .input = Sign(), .weight = Sign(), .input_keep = 0.5f});
   for (float& w : store.Find("fc/weight")->value.mutable_span<float>()) w = 0.3f;
   Tensor x({1, 400}, DType::kFloat32);
   for (float& v : x.mutable_span<float>()) v = 0.01f;

@@ -30,8 +30,7 @@ using testing::Not;
 TEST(MetricsTest, AStepCountedByHand) {
   ExecContext context({.threads = 1});
   ParameterStore store(1);
-  Dense dense(store.Root() / "block" / "fc",
-              {.in = 4, .out = 1, .input = Sign(), .weight = Sign()});
+  Dense dense(store.Root() / "block" / "fc", {.in = 4, .out = 1, .input = Sign(), .weight = Sign()});
   Parameter& weight = *store.Find("block/fc/weight");
   const auto optimizer = *MakeOptimizer(context, "sgd", {.learning_rate = 0.25});
   checkpoint::PartialSums sums;
@@ -103,13 +102,10 @@ checkpoint::EpochMetrics SomeMetrics(int epoch) {
 
 TEST(MetricsTest, TheEpochForPeople) {
   const std::string text = FormatEpoch(SomeMetrics(3), 20);
-  EXPECT_THAT(
-      text,
-      AllOf(HasSubstr("epoch 3/20  loss 0.12500  lr 0.003"), HasSubstr("train 5.12%"),
-            HasSubstr("test 0.00%"), HasSubstr("2.2 s, 22222 examples/s"),
-            HasSubstr(
-                "hidden1     signs flipped per step 0.123%  latent weights at the clip 50.0%\n"),
-            HasSubstr("hidden2     activations in the window 75.0%\n"), EndsWith("\n")));
+  EXPECT_THAT(text, AllOf(HasSubstr("epoch 3/20  loss 0.12500  lr 0.003"), HasSubstr("train 5.12%"),
+                          HasSubstr("test 0.00%"), HasSubstr("2.2 s, 22222 examples/s"),
+                          HasSubstr("hidden1     signs flipped per step 0.123%  latent weights at the clip 50.0%\n"),
+                          HasSubstr("hidden2     activations in the window 75.0%\n"), EndsWith("\n")));
 }
 
 TEST(MetricsFileTest, JsonLinesThatParse) {
@@ -128,11 +124,9 @@ TEST(MetricsFileTest, JsonLinesThatParse) {
   for (int i = 0; i < 3; ++i) {
     checkpoint::EpochMetrics parsed;
     ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(lines[i], &parsed).ok()) << lines[i];
-    EXPECT_EQ(parsed.DebugString(),
-              (i == 1 ? without_validation : SomeMetrics(i + 1)).DebugString());
-    EXPECT_THAT(lines[i],
-                AllOf(HasSubstr("\"train_error\":0.0512"), HasSubstr("\"learning_rate\":0.003"),
-                      HasSubstr("\"test_error\":0"), HasSubstr("\"sign_flips\":0.00123")));
+    EXPECT_EQ(parsed.DebugString(), (i == 1 ? without_validation : SomeMetrics(i + 1)).DebugString());
+    EXPECT_THAT(lines[i], AllOf(HasSubstr("\"train_error\":0.0512"), HasSubstr("\"learning_rate\":0.003"),
+                                HasSubstr("\"test_error\":0"), HasSubstr("\"sign_flips\":0.00123")));
   }
   // A new run begins the file anew.
   ASSERT_TRUE(file.Begin({}).ok());
@@ -190,8 +184,7 @@ TEST(ProgressTest, SilentWhereNobodyLooks) {
 
 TEST(ProgressTest, RedrawnInPlaceOnATerminal) {
   const int master = posix_openpt(O_RDWR | O_NOCTTY);
-  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
-    GTEST_SKIP() << "no pseudo-terminals here";
+  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) GTEST_SKIP() << "no pseudo-terminals here";
   std::FILE* terminal = std::fopen(ptsname(master), "w");
   if (terminal == nullptr) GTEST_SKIP() << "no pseudo-terminals here";
   const auto shown = [&] {

@@ -36,15 +36,14 @@ inline std::string ReadFile(const std::string& path) {
 }
 
 inline void WriteFile(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
 // 500 examples of the built-in digits in 10 batches, 100 to validate; 784-16-16-10; 3 epochs.
 inline recipe::Recipe TinyRecipe(const std::vector<std::string>& assignments = {}) {
   recipe::Recipe recipe = *LoadRecipe("digits_bnn_mlp");
-  std::vector<std::string> all = {"data.limit=600", "data.validation_examples=100",
-                                  "model.mlp.hidden=16,16", "epochs=3", "batch_size=50"};
+  std::vector<std::string> all = {"data.limit=600", "data.validation_examples=100", "model.mlp.hidden=16,16",
+                                  "epochs=3", "batch_size=50"};
   all.insert(all.end(), assignments.begin(), assignments.end());
   for (const std::string& assignment : all) {
     const absl::Status status = SetField(assignment, recipe);
@@ -104,11 +103,9 @@ inline void ExpectSameCheckpoints(const std::string& a_path, const std::string& 
   // The data stand behind the headers, whose lengths may differ by the times in them.
   const auto data_of = [](const std::string& path, const Checkpoint& checkpoint) {
     int64_t bytes = 0;
-    for (const auto* entries :
-         {&checkpoint.header().parameters(), &checkpoint.header().optimizer_state(),
-          &checkpoint.header().preprocessing()}) {
-      for (const auto& entry : *entries)
-        bytes = std::max(bytes, entry.offset() + (entry.byte_size() + 63) / 64 * 64);
+    for (const auto* entries : {&checkpoint.header().parameters(), &checkpoint.header().optimizer_state(),
+                                &checkpoint.header().preprocessing()}) {
+      for (const auto& entry : *entries) bytes = std::max(bytes, entry.offset() + (entry.byte_size() + 63) / 64 * 64);
     }
     const std::string file = ReadFile(path);
     return file.substr(file.size() - static_cast<size_t>(bytes));

@@ -78,11 +78,12 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
     ASSERT_TRUE(model.ok()) << model.status();
     EXPECT_TRUE(store.status().ok());
   }
-  EXPECT_THAT(names, ElementsAre("cifar10_binaryconnect_vgg", "cifar10_birealnet20", "cifar10_bnn_vgg",
-                                 "cifar10_bnn_vgg_tiny", "cifar10_float_vgg", "cifar10_float_vgg_tiny", "digits_bnn_mlp",
-                                 "imagenet_birealnet18", "imagenet_bnn_alexnet", "imagenet_dorefa_alexnet",
-                                 "mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp", "mnist_bnn_lenet",
-                                 "mnist_bnn_mlp", "mnist_bnn_mlp_small", "mnist_float_mlp", "svhn_bnn_vgg"));
+  EXPECT_THAT(names,
+              ElementsAre("cifar10_binaryconnect_vgg", "cifar10_birealnet20", "cifar10_bnn_vgg", "cifar10_bnn_vgg_tiny",
+                          "cifar10_float_vgg", "cifar10_float_vgg_tiny", "digits_bnn_mlp", "imagenet_birealnet18",
+                          "imagenet_bnn_alexnet", "imagenet_dorefa_alexnet", "mnist_binaryconnect_mlp",
+                          "mnist_binaryconnect_stochastic_mlp", "mnist_bnn_lenet", "mnist_bnn_mlp",
+                          "mnist_bnn_mlp_small", "mnist_float_mlp", "svhn_bnn_vgg"));
 }
 
 TEST(RecipeTest, AFileGivesWhatABuiltInOneDoes) {
@@ -96,8 +97,7 @@ TEST(RecipeTest, AFileGivesWhatABuiltInOneDoes) {
 TEST(RecipeTest, AnUnknownNameListsTheKnownOnes) {
   const std::string message = Message(LoadRecipe("mnist_bnn_mpl").status());
   EXPECT_THAT(message, HasSubstr("'mnist_bnn_mpl'"));
-  for (const BuiltInRecipe& built_in : BuiltInRecipes())
-    EXPECT_THAT(message, HasSubstr(built_in.name));
+  for (const BuiltInRecipe& built_in : BuiltInRecipes()) EXPECT_THAT(message, HasSubstr(built_in.name));
 }
 
 TEST(RecipeTest, UnreadableFiles) {
@@ -181,14 +181,12 @@ TEST_F(SetFieldTest, ARepeatedFieldTakesAListAndReplaces) {
   Set("model.mlp.hidden=");
   EXPECT_THAT(recipe_.model().mlp().hidden(), ElementsAre());
   Set("model.mlp.hidden=3");
-  EXPECT_THAT(Error("model.mlp.hidden=5,six"),
-              AllOf(HasSubstr("'six'"), HasSubstr("whole number")));
+  EXPECT_THAT(Error("model.mlp.hidden=5,six"), AllOf(HasSubstr("'six'"), HasSubstr("whole number")));
 }
 
 TEST_F(SetFieldTest, CommasWithinBracketsBelongToTheValue) {
   Set("data.augmentation=crop(4),jitter(0.4,0.4,0.4),flip");
-  EXPECT_THAT(recipe_.data().augmentation(),
-              ElementsAre("crop(4)", "jitter(0.4,0.4,0.4)", "flip"));
+  EXPECT_THAT(recipe_.data().augmentation(), ElementsAre("crop(4)", "jitter(0.4,0.4,0.4)", "flip"));
   Set("data.augmentation=flip");
   EXPECT_THAT(recipe_.data().augmentation(), ElementsAre("flip"));
   Set("data.augmentation=");
@@ -196,13 +194,10 @@ TEST_F(SetFieldTest, CommasWithinBracketsBelongToTheValue) {
 }
 
 TEST_F(SetFieldTest, UnknownFieldsListTheKnownOnes) {
-  EXPECT_THAT(Error("epoch=7"),
-              AllOf(HasSubstr("--set=epoch=7"), HasSubstr("no field 'epoch' in Recipe"),
-                    HasSubstr("epochs, batch_size, seed")));
-  EXPECT_THAT(Error("optimizer.lr=7"),
-              AllOf(HasSubstr("'lr' in Optimizer"), HasSubstr("learning_rate")));
-  EXPECT_THAT(Error("model.mlp.norm.foo=7"),
-              AllOf(HasSubstr("'foo' in BatchNorm"), HasSubstr("epsilon")));
+  EXPECT_THAT(Error("epoch=7"), AllOf(HasSubstr("--set=epoch=7"), HasSubstr("no field 'epoch' in Recipe"),
+                                      HasSubstr("epochs, batch_size, seed")));
+  EXPECT_THAT(Error("optimizer.lr=7"), AllOf(HasSubstr("'lr' in Optimizer"), HasSubstr("learning_rate")));
+  EXPECT_THAT(Error("model.mlp.norm.foo=7"), AllOf(HasSubstr("'foo' in BatchNorm"), HasSubstr("epsilon")));
   EXPECT_THAT(Error("model.cnn.hidden=7"), AllOf(HasSubstr("'cnn' in Model"), HasSubstr("mlp")));
   EXPECT_THAT(Error("optimizer.=7"), HasSubstr("no field ''"));
   EXPECT_THAT(Error(".epochs=7"), HasSubstr("no field ''"));
@@ -215,18 +210,15 @@ TEST_F(SetFieldTest, WrongTypesSayWhatIsExpected) {
   EXPECT_THAT(Error("epochs="), HasSubstr("whole number"));
   EXPECT_THAT(Error("epochs=2147483648"), HasSubstr("32 bits"));
   EXPECT_THAT(Error("seed=-1"), HasSubstr(">= 0"));
-  EXPECT_THAT(Error("optimizer.learning_rate=fast"),
-              AllOf(HasSubstr("'fast'"), HasSubstr("a number")));
+  EXPECT_THAT(Error("optimizer.learning_rate=fast"), AllOf(HasSubstr("'fast'"), HasSubstr("a number")));
   EXPECT_THAT(Error("model.mlp.clip=wide"), HasSubstr("a number"));
   EXPECT_THAT(Error("optimizer.glorot_scale=perhaps"), HasSubstr("true or false"));
   EXPECT_THAT(Error("loss=HINGE"),
-              AllOf(HasSubstr("'HINGE'"),
-                    HasSubstr("SQUARED_HINGE, SQUARED_HINGE_SUM, SOFTMAX_CROSS_ENTROPY")));
+              AllOf(HasSubstr("'HINGE'"), HasSubstr("SQUARED_HINGE, SQUARED_HINGE_SUM, SOFTMAX_CROSS_ENTROPY")));
 }
 
 TEST_F(SetFieldTest, GroupsAndPathsThroughValues) {
-  EXPECT_THAT(Error("optimizer=adam"),
-              AllOf(HasSubstr("group of fields"), HasSubstr("learning_rate")));
+  EXPECT_THAT(Error("optimizer=adam"), AllOf(HasSubstr("group of fields"), HasSubstr("learning_rate")));
   EXPECT_THAT(Error("epochs.more=3"), HasSubstr("'epochs' has no fields"));
   EXPECT_THAT(Error("model.mlp.hidden.first=3"), HasSubstr("'hidden' has no fields"));
 }
@@ -292,8 +284,7 @@ TEST_F(SetFieldTest, NetworkErrorsNameTheField) {
     ASSERT_TRUE(SetField(c.assignment, recipe).ok()) << c.assignment;
     ParameterStore store(1);
     const auto model = MakeNetwork(recipe.model(), kMnist, 10, store);
-    EXPECT_THAT(Message(model.status()), AllOf(HasSubstr(c.field), HasSubstr(c.reason)))
-        << c.assignment;
+    EXPECT_THAT(Message(model.status()), AllOf(HasSubstr(c.field), HasSubstr(c.reason))) << c.assignment;
   }
 }
 
@@ -373,11 +364,12 @@ TEST(NetworksTest, EveryFieldOfABiRealNetArrives) {
         stage { filters: 4 blocks: 1 } stage { filters: 6 blocks: 1 stride: 3 }
         activation_quantizer: "sign" weight_quantizer: "ternary(0.25)" padding: PLUS_ONE } }
       optimizer { name: "adam" learning_rate: 0.1 } schedule { name: "constant" } epochs: 1 batch_size: 10)text"));
-  EXPECT_THAT(NodesOf(recipe.model(), {28, 28, 3}),
-              ElementsAre("conv2d [1, 14, 14, 4] 2 2 1 0 identity identity", "max_pool [1, 7, 7, 4] 2 1 3",
-                          "conv2d [1, 7, 7, 4] 1 1 1 1 sign ternary(0.25)", "conv2d [1, 3, 3, 6] 3 1 1 1 sign ternary(0.25)",
-                          "average_pool [1, 3, 3, 4] 3 1 3", "conv2d [1, 3, 3, 6] 1 0 1 0 identity identity",
-                          "average_pool [1, 1, 1, 6] 1 0 3", "linear [1, 10] identity identity"));
+  EXPECT_THAT(
+      NodesOf(recipe.model(), {28, 28, 3}),
+      ElementsAre("conv2d [1, 14, 14, 4] 2 2 1 0 identity identity", "max_pool [1, 7, 7, 4] 2 1 3",
+                  "conv2d [1, 7, 7, 4] 1 1 1 1 sign ternary(0.25)", "conv2d [1, 3, 3, 6] 3 1 1 1 sign ternary(0.25)",
+                  "average_pool [1, 3, 3, 4] 3 1 3", "conv2d [1, 3, 3, 6] 1 0 1 0 identity identity",
+                  "average_pool [1, 1, 1, 6] 1 0 3", "linear [1, 10] identity identity"));
 }
 
 TEST(NetworksTest, AbsurdFieldsOfImageNetsAreNamed) {

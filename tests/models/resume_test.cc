@@ -34,8 +34,7 @@ TEST_P(ResumeTest, ContinuesBitForBit) {
   // Interrupted in each epoch but the first; with metrics, which must not matter.
   for (int run = 0; run < 2; ++run) {
     Log log(/*interrupt_at_line=*/1);
-    const auto stopped = Train(
-        recipe, {.out_dir = parts, .metrics_file = parts + "/m.jsonl", .resume = run > 0}, log);
+    const auto stopped = Train(recipe, {.out_dir = parts, .metrics_file = parts + "/m.jsonl", .resume = run > 0}, log);
     ASSERT_EQ(stopped.status().code(), absl::StatusCode::kCancelled) << stopped.status();
     EXPECT_THAT(std::string(stopped.status().message()),
                 AllOf(HasSubstr(absl::StrCat("interrupted in epoch ", run + 2, " after 1 batches")),
@@ -46,8 +45,7 @@ TEST_P(ResumeTest, ContinuesBitForBit) {
     WriteFile(parts + "/best.bgc.tmp", ReadFile(parts + "/best.bgc").substr(0, 1000));
   }
   Log log;
-  const auto result =
-      Train(recipe, {.out_dir = parts, .metrics_file = parts + "/m.jsonl", .resume = true}, log);
+  const auto result = Train(recipe, {.out_dir = parts, .metrics_file = parts + "/m.jsonl", .resume = true}, log);
   ASSERT_TRUE(result.ok()) << result.status();
   ExpectSameCheckpoints(whole + "/checkpoint.bgc", parts + "/checkpoint.bgc");
   ExpectSameCheckpoints(whole + "/best.bgc", parts + "/best.bgc");
@@ -63,34 +61,31 @@ TEST_P(ResumeTest, ContinuesBitForBit) {
   EXPECT_TRUE(before == ReadFile(parts + "/checkpoint.bgc"));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Recipes, ResumeTest,
-    testing::Values(ResumeCase{"bnn", {}},
-                    ResumeCase{"random",
-                               {"model.mlp.weight_quantizer=stochastic_sign",
-                                "model.mlp.input_keep=0.8", "model.mlp.hidden_keep=0.5",
-                                "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
-                    ResumeCase{"sgd",
-                               {"optimizer.name=sgd", "optimizer.momentum=0.9",
-                                "schedule.name=cosine", "schedule.warmup_epochs=1"}},
-                    ResumeCase{"adamax_float",
-                               {"optimizer.name=adamax", "optimizer.glorot_scale=false",
-                                "loss=SOFTMAX_CROSS_ENTROPY", "model.mlp.weight_quantizer=",
-                                "model.mlp.activation_quantizer=", "model.mlp.activation=relu"}},
-                    ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
-                    ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
-                    // One batch is an epoch: every interruption is between the last batch and the
-                    // epoch's end.
-                    ResumeCase{"whole_epochs", {"batch_size=500"}}),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Recipes, ResumeTest,
+                         testing::Values(ResumeCase{"bnn", {}},
+                                         ResumeCase{"random",
+                                                    {"model.mlp.weight_quantizer=stochastic_sign",
+                                                     "model.mlp.input_keep=0.8", "model.mlp.hidden_keep=0.5",
+                                                     "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
+                                         ResumeCase{"sgd",
+                                                    {"optimizer.name=sgd", "optimizer.momentum=0.9",
+                                                     "schedule.name=cosine", "schedule.warmup_epochs=1"}},
+                                         ResumeCase{"adamax_float",
+                                                    {"optimizer.name=adamax", "optimizer.glorot_scale=false",
+                                                     "loss=SOFTMAX_CROSS_ENTROPY", "model.mlp.weight_quantizer=",
+                                                     "model.mlp.activation_quantizer=", "model.mlp.activation=relu"}},
+                                         ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
+                                         ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
+                                         // One batch is an epoch: every interruption is between the last batch and the
+                                         // epoch's end.
+                                         ResumeCase{"whole_epochs", {"batch_size=500"}}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(ResumeErrorsTest, EachSaysWhatIsWrong) {
   const recipe::Recipe recipe = TinyRecipe({"epochs=1", "data.limit=200"});
   const std::string directory = NewDirectory();
   const TrainOptions resume{.out_dir = directory, .resume = true};
-  const auto error = [&](const recipe::Recipe& r) {
-    return std::string(Train(r, resume).status().message());
-  };
+  const auto error = [&](const recipe::Recipe& r) { return std::string(Train(r, resume).status().message()); };
   EXPECT_THAT(error(recipe), HasSubstr(directory + "/checkpoint.bgc"));
   ASSERT_TRUE(Train(recipe, {.out_dir = directory}).ok());
   const std::string good = ReadFile(directory + "/checkpoint.bgc");
@@ -106,15 +101,15 @@ TEST_F(ResumeErrorsTest, EachSaysWhatIsWrong) {
 }
 
 TEST_F(DivergenceTest, ADivergedRunNamesLayerAndCheckpoint) {
-  const std::vector<std::string> diverging = {
-      "optimizer.name=sgd",       "optimizer.glorot_scale=false", "optimizer.learning_rate=1e30",
-      "schedule.name=constant",   "model.mlp.weight_quantizer=",  "model.mlp.activation_quantizer=",
-      "model.mlp.activation=relu"};
+  const std::vector<std::string> diverging = {"optimizer.name=sgd",           "optimizer.glorot_scale=false",
+                                              "optimizer.learning_rate=1e30", "schedule.name=constant",
+                                              "model.mlp.weight_quantizer=",  "model.mlp.activation_quantizer=",
+                                              "model.mlp.activation=relu"};
   const auto result = Train(TinyRecipe(diverging), {.out_dir = NewDirectory()});
   EXPECT_EQ(result.status().code(), absl::StatusCode::kOutOfRange);
   EXPECT_THAT(std::string(result.status().message()),
-              AllOf(HasSubstr("epoch 1, batch "), HasSubstr("layer '"),
-                    HasSubstr("no checkpoint was written yet"), HasSubstr("learning_rate")));
+              AllOf(HasSubstr("epoch 1, batch "), HasSubstr("layer '"), HasSubstr("no checkpoint was written yet"),
+                    HasSubstr("learning_rate")));
 }
 
 }  // namespace

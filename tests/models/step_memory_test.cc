@@ -95,9 +95,9 @@ INSTANTIATE_TEST_SUITE_P(
                     MemoryCase{"mnist_bnn_mlp_small", kDigits, 100}, MemoryCase{"mnist_bnn_lenet", kDigits, 37},
                     MemoryCase{"cifar10_bnn_vgg_tiny", kCifar, 50}, MemoryCase{"cifar10_bnn_vgg_tiny", kCifar, 33, 2},
                     MemoryCase{"cifar10_float_vgg_tiny", kCifar, 50, 2},
-                    MemoryCase{"cifar10_float_vgg_tiny", kCifar, 33},
-                    MemoryCase{"cifar10_birealnet20", kCifar, 12}, MemoryCase{"imagenet_birealnet18", kSmall, 12, 2},
-                    MemoryCase{"imagenet_bnn_alexnet", kSmall, 12}, MemoryCase{"imagenet_dorefa_alexnet", kSmall, 12}),
+                    MemoryCase{"cifar10_float_vgg_tiny", kCifar, 33}, MemoryCase{"cifar10_birealnet20", kCifar, 12},
+                    MemoryCase{"imagenet_birealnet18", kSmall, 12, 2}, MemoryCase{"imagenet_bnn_alexnet", kSmall, 12},
+                    MemoryCase{"imagenet_dorefa_alexnet", kSmall, 12}),
     [](const auto& info) {
       return absl::StrCat(info.param.recipe, "_", info.param.batch, "_threads", info.param.threads);
     });
@@ -125,9 +125,9 @@ std::vector<std::string> BytesOf(const ParameterStore& store) {
 // Dropout, stochastic weights, running statistics, bits of weights: predicted before each step, after each backward
 // pass.
 TEST(StepMemoryTest, TrainingTakesTheSameBits) {
-  for (const auto& [recipe, image] :
-       {std::pair{"mnist_binaryconnect_stochastic_mlp", kDigits}, {"mnist_bnn_mlp_small", kDigits},
-        {"cifar10_bnn_vgg_tiny", kCifar}}) {
+  for (const auto& [recipe, image] : {std::pair{"mnist_binaryconnect_stochastic_mlp", kDigits},
+                                      {"mnist_bnn_mlp_small", kDigits},
+                                      {"cifar10_bnn_vgg_tiny", kCifar}}) {
     SCOPED_TRACE(recipe);
     Training without(recipe, image, 2), with(recipe, image, 2);
     for (uint64_t step = 1; step <= 3; ++step) {

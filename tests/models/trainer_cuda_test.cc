@@ -27,8 +27,9 @@ TEST(TrainerCudaTest, TrainsAndTellsTheMemoryOfAStep) {
   const size_t line = text.find("memory of a step: ");
   ASSERT_NE(line, std::string::npos) << text;
   double predicted = 0, measured = 0;
-  ASSERT_EQ(std::sscanf(text.c_str() + line, "memory of a step: predicted %lf MB, measured %lf MB", &predicted, &measured),
-            2);
+  ASSERT_EQ(
+      std::sscanf(text.c_str() + line, "memory of a step: predicted %lf MB, measured %lf MB", &predicted, &measured),
+      2);
   EXPECT_NEAR(predicted, measured, 0.1 * measured) << text;
 }
 

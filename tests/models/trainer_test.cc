@@ -49,8 +49,7 @@ TEST(TrainerDataTest, AugmentationChangesTrainingOnly) {
   ASSERT_TRUE(bundle.ok() && train.ok() && test.ok());
   ExecContext context({.threads = 1});
   EXPECT_EQ(*ErrorRate(context, *bundle->model, *train, {500, 600}), result->best.valid_error());
-  EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, AllExamples(*test)),
-            result->best.test_error());
+  EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, AllExamples(*test)), result->best.test_error());
 }
 
 // What was fitted is in the checkpoint, and evaluation with it gives the errors that training reported.
@@ -71,11 +70,9 @@ TEST(TrainerDataTest, ThePreprocessingOfACheckpointIsThatOfTheRun) {
   const auto test = LoadDataset("digits", {.split = Split::kTest, .limit = 600});
   ASSERT_TRUE(train.ok() && test.ok());
   ExecContext context({.threads = 1});
-  EXPECT_EQ(*ErrorRate(context, *bundle->model, *train, {500, 600}, *preprocessing),
-            result->best.valid_error());
+  EXPECT_EQ(*ErrorRate(context, *bundle->model, *train, {500, 600}, *preprocessing), result->best.valid_error());
   const ExampleRange all = AllExamples(*test);
-  EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, all, *preprocessing),
-            result->best.test_error());
+  EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, all, *preprocessing), result->best.test_error());
   EXPECT_NE(*ErrorRate(context, *bundle->model, *test, all), result->best.test_error());
 }
 
@@ -85,9 +82,8 @@ TEST(BestEpochTest, HasTheLeastValidationErrorAndTheLaterOneWinsATie) {
   int ties = 0;
   for (int seed = 1; seed <= 4; ++seed) {
     // Errors of 5 examples come in six values, so that many epochs tie.
-    const recipe::Recipe recipe =
-        TinyRecipe({"data.limit=205", "data.validation_examples=5", "epochs=6",
-                    "schedule.name=constant", absl::StrCat("seed=", seed)});
+    const recipe::Recipe recipe = TinyRecipe({"data.limit=205", "data.validation_examples=5", "epochs=6",
+                                              "schedule.name=constant", absl::StrCat("seed=", seed)});
     const std::string directory = NewDirectory();
     const auto result = Train(recipe, {.out_dir = directory});
     ASSERT_TRUE(result.ok()) << result.status();
@@ -119,16 +115,14 @@ TEST(BestEpochTest, HasTheLeastValidationErrorAndTheLaterOneWinsATie) {
     const auto test = LoadDataset("digits", {.split = Split::kTest, .limit = 205});
     ASSERT_TRUE(train.ok() && test.ok());
     EXPECT_EQ(*ErrorRate(context, *bundle->model, *train, {200, 205}), least);
-    EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, AllExamples(*test)),
-              result->best.test_error());
+    EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, AllExamples(*test)), result->best.test_error());
   }
   EXPECT_GT(ties, 0) << "no seed had a tie: choose others";
 }
 
 TEST(BestEpochTest, WithoutValidationExamplesItIsTheLast) {
   const std::string directory = NewDirectory();
-  const auto result =
-      Train(TinyRecipe({"data.limit=200", "data.validation_examples=0"}), {.out_dir = directory});
+  const auto result = Train(TinyRecipe({"data.limit=200", "data.validation_examples=0"}), {.out_dir = directory});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->best.epoch(), 3);
   EXPECT_TRUE(std::isnan(result->best.valid_error()));
@@ -139,11 +133,10 @@ TEST(BestEpochTest, WithoutValidationExamplesItIsTheLast) {
 TEST(TrainerTest, WritesALineAndALayerTableForEachEpochAndTheSameAsJson) {
   const std::string directory = NewDirectory() + "/made/on/the/way";
   Log log;
-  const auto result = Train(
-      TinyRecipe(), {.out_dir = directory, .metrics_file = testing::TempDir() + "/m.jsonl"}, log);
+  const auto result = Train(TinyRecipe(), {.out_dir = directory, .metrics_file = testing::TempDir() + "/m.jsonl"}, log);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_THAT(log.text(), AllOf(HasSubstr("epoch 1/3  loss "), HasSubstr("epoch 3/3  loss "),
-                                HasSubstr("    hidden1 "), HasSubstr("    output ")));
+  EXPECT_THAT(log.text(), AllOf(HasSubstr("epoch 1/3  loss "), HasSubstr("epoch 3/3  loss "), HasSubstr("    hidden1 "),
+                                HasSubstr("    output ")));
   EXPECT_THAT(log.text(), testing::Not(HasSubstr("\r"))) << "no bar where nobody looks";
   const std::string text = ReadFile(testing::TempDir() + "/m.jsonl");
   size_t begin = 0;
@@ -151,9 +144,7 @@ TEST(TrainerTest, WritesALineAndALayerTableForEachEpochAndTheSameAsJson) {
     const size_t end = text.find('\n', begin);
     ASSERT_NE(end, std::string::npos);
     checkpoint::EpochMetrics metrics;
-    ASSERT_TRUE(
-        google::protobuf::util::JsonStringToMessage(text.substr(begin, end - begin), &metrics)
-            .ok());
+    ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(text.substr(begin, end - begin), &metrics).ok());
     EXPECT_EQ(metrics.epoch(), epoch);
     EXPECT_GT(metrics.seconds(), 0);
     EXPECT_GT(metrics.learning_rate(), 0);
@@ -185,10 +176,12 @@ TEST(TrainerTest, TellsTheMemoryOfAStep) {
     EXPECT_EQ(log.text().find("memory", after + 1), std::string::npos);
     double parameters = 0, said = 0, predicted = 0, measured = 0, state = 0;
     ASSERT_EQ(std::sscanf(log.text().c_str() + before, "memory: parameters %lf MB, a step %lf MB (predicted)",
-                          &parameters, &said), 2);
+                          &parameters, &said),
+              2);
     ASSERT_EQ(std::sscanf(log.text().c_str() + after,
                           "memory of a step: predicted %lf MB, measured %lf MB; optimizer's state %lf MB", &predicted,
-                          &measured, &state), 3);
+                          &measured, &state),
+              3);
     // 784-16-16-10, with four vectors of each batch norm, two of them learned; Adam has two tensors for each that is.
     constexpr double kWeights = 784 * 16 + 16 * 16 + 16 * 10, kUnits = 16 + 16 + 10;
     EXPECT_NEAR(parameters, 4e-6 * (kWeights + 4 * kUnits), 0.006);
@@ -201,8 +194,8 @@ TEST(TrainerTest, TellsTheMemoryOfAStep) {
 // Dropout puts a layer's quantizer in front of the drop; its window is observed all the same.
 TEST(TrainerTest, TheWindowIsObservedWithDropoutToo) {
   const std::string directory = NewDirectory();
-  const auto result = Train(TinyRecipe({"epochs=1", "data.limit=200", "model.mlp.hidden_keep=0.5"}),
-                            {.out_dir = directory});
+  const auto result =
+      Train(TinyRecipe({"epochs=1", "data.limit=200", "model.mlp.hidden_keep=0.5"}), {.out_dir = directory});
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->best.layers_size(), 3);
   EXPECT_TRUE(result->best.layers(1).has_inside_window());
@@ -256,8 +249,7 @@ TEST(TrainerTest, AnOutputThatCannotBeMade) {
 
 TEST(TrainerTest, ADeviceThatIsNotThere) {
   if (DeviceStatus(Device::kCuda).ok()) GTEST_SKIP() << "this build runs on CUDA";
-  const auto result =
-      Trainer::Create(TinyRecipe(), {.out_dir = NewDirectory(), .device = Device::kCuda});
+  const auto result = Trainer::Create(TinyRecipe(), {.out_dir = NewDirectory(), .device = Device::kCuda});
   EXPECT_FALSE(result.ok());
 }
 

@@ -22,8 +22,7 @@ namespace bitgrad {
 class Log {
  public:
   explicit Log(int interrupt_at_line = 0) : interrupt_at_line_(interrupt_at_line) {
-    file_ = fopencookie(this, "w",
-                        {.write = [](void* self, const char* bytes, size_t count) -> ssize_t {
+    file_ = fopencookie(this, "w", {.write = [](void* self, const char* bytes, size_t count) -> ssize_t {
                           return static_cast<Log*>(self)->Write(bytes, count);
                         }});
     setvbuf(file_, nullptr, _IOLBF, 1 << 16);
@@ -35,8 +34,7 @@ class Log {
  private:
   ssize_t Write(const char* bytes, size_t count) {
     text_.append(bytes, count);
-    if (absl::string_view(bytes, count).substr(0, 6) == "epoch " &&
-        ++lines_ == interrupt_at_line_) {
+    if (absl::string_view(bytes, count).substr(0, 6) == "epoch " && ++lines_ == interrupt_at_line_) {
       kill(getpid(), SIGINT);
     }
     return static_cast<ssize_t>(count);

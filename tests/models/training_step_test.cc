@@ -59,8 +59,9 @@ struct Net {
   }
 
   std::unique_ptr<TrainingStep> MakeStep() {
-    return std::make_unique<TrainingStep>(context, model, store.parameters(), *optimizer,
-                                          [](const Var& logits, const Tensor& labels) { return SquaredHinge(logits, labels); });
+    return std::make_unique<TrainingStep>(
+        context, model, store.parameters(), *optimizer,
+        [](const Var& logits, const Tensor& labels) { return SquaredHinge(logits, labels); });
   }
 
   ExecContext context;
@@ -112,7 +113,8 @@ Seen WrittenOut(Net& net, const Examples& batch, double rate) {
 void ExpectSameNets(Net& a, Net& b) {
   for (size_t i = 0; i < a.store.parameters().size(); ++i) {
     SCOPED_TRACE(a.store.parameters()[i]->name);
-    ExpectSameBits(ToHost(a.context, a.store.parameters()[i]->value), ToHost(b.context, b.store.parameters()[i]->value));
+    ExpectSameBits(ToHost(a.context, a.store.parameters()[i]->value),
+                   ToHost(b.context, b.store.parameters()[i]->value));
   }
   const auto state_a = a.optimizer->state(), state_b = b.optimizer->state();
   ASSERT_EQ(state_a.size(), state_b.size());
@@ -164,20 +166,21 @@ TEST_P(TrainingStepNetsTest, IsTheStepWrittenOut) {
 
 INSTANTIATE_TEST_SUITE_P(
     Nets, TrainingStepNetsTest,
-    testing::Values(NetCase{"bnn", {"identity", "sign", "sign", "identity"}},
-                    NetCase{"bnn_codes", {"k_bit(8)", "sign", "sign", "identity"}, 1.0f, "adamax"},
-                    // What draws random numbers: quantizers in both passes, dropout.
-                    NetCase{"random", {"identity", "stochastic_sign", "stochastic_sign", "identity"}, 0.8f, "sgd"},
-                    NetCase{"int8_gradients", {"identity", "sign", "sign", "stochastic_round(8)"}},
-                    NetCase{"clipped", {"identity", "sign", "sign", "identity"}, 1.0f, "adam", 0.01},
-                    NetCase{"floats", {"identity", "identity", "identity", "identity"}, 1.0f, "sgd"},
-                    NetCase{"dorefa", {"identity", "dorefa_activation(2)", "dorefa_weight(2)", "dorefa_gradient(6)"}},
-                    // Scales that stay on the device, with each kind of activation and of gradient.
-                    NetCase{"scaled_signs", {"k_bit(8)", "sign", "dorefa_weight(1)", "identity"}},
-                    NetCase{"scaled_codes", {"identity", "dorefa_activation(2)", "dorefa_weight(1)", "dorefa_gradient(6)"}},
-                    NetCase{"scaled_int8", {"identity", "sign", "dorefa_weight(1)", "stochastic_round(8)"}},
-                    // The host reads an activation's scale in each step.
-                    NetCase{"scaled_activations", {"identity", "dorefa_weight(1)", "sign", "identity"}, 1.0f, "adam", 0, false}),
+    testing::Values(
+        NetCase{"bnn", {"identity", "sign", "sign", "identity"}},
+        NetCase{"bnn_codes", {"k_bit(8)", "sign", "sign", "identity"}, 1.0f, "adamax"},
+        // What draws random numbers: quantizers in both passes, dropout.
+        NetCase{"random", {"identity", "stochastic_sign", "stochastic_sign", "identity"}, 0.8f, "sgd"},
+        NetCase{"int8_gradients", {"identity", "sign", "sign", "stochastic_round(8)"}},
+        NetCase{"clipped", {"identity", "sign", "sign", "identity"}, 1.0f, "adam", 0.01},
+        NetCase{"floats", {"identity", "identity", "identity", "identity"}, 1.0f, "sgd"},
+        NetCase{"dorefa", {"identity", "dorefa_activation(2)", "dorefa_weight(2)", "dorefa_gradient(6)"}},
+        // Scales that stay on the device, with each kind of activation and of gradient.
+        NetCase{"scaled_signs", {"k_bit(8)", "sign", "dorefa_weight(1)", "identity"}},
+        NetCase{"scaled_codes", {"identity", "dorefa_activation(2)", "dorefa_weight(1)", "dorefa_gradient(6)"}},
+        NetCase{"scaled_int8", {"identity", "sign", "dorefa_weight(1)", "stochastic_round(8)"}},
+        // The host reads an activation's scale in each step.
+        NetCase{"scaled_activations", {"identity", "dorefa_weight(1)", "sign", "identity"}, 1.0f, "adam", 0, false}),
     [](const auto& info) { return std::string(info.param.name); });
 
 NetCase BnnCase() { return {"bnn", {"identity", "sign", "sign", "identity"}}; }
@@ -197,7 +200,8 @@ TEST_F(TrainingStepTest, BatchesMayChangeTheirShape) {
   ExpectSameNets(expected, net);
 }
 
-// A number in the images: in the very first step, before and after steps are recorded; and with a second step on its way.
+// A number in the images: in the very first step, before and after steps are recorded; and with a second step on its
+// way.
 TEST_F(TrainingStepTest, AStepThatIsNotFiniteChangesNothing) {
   for (const int good : {0, 1, 6}) {
     for (const bool another : {false, true}) {
@@ -253,7 +257,8 @@ TEST_F(TrainingStepTest, WhatIsWrongIsNamed) {
     labels.mutable_data<int32_t>()[4] = i % 2 == 0 ? -1 : 99;
     const absl::Status bad = step->Enqueue(batch.x, labels, 0.01);
     EXPECT_EQ(bad.code(), absl::StatusCode::kInvalidArgument) << bad;
-    EXPECT_THAT(std::string(bad.message()), HasSubstr(i % 2 == 0 ? "label -1 is not in [0, 4)" : "label 99 is not in [0, 4)"));
+    EXPECT_THAT(std::string(bad.message()),
+                HasSubstr(i % 2 == 0 ? "label -1 is not in [0, 4)" : "label 99 is not in [0, 4)"));
     ASSERT_TRUE(step->Enqueue(batch.x, batch.labels, 0.01).ok());
     ASSERT_TRUE(step->Finish().ok());
   }

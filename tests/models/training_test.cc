@@ -32,8 +32,7 @@ MlpOptions Options(const std::string& activation_quantizer, const std::string& w
 
 class Training {
  public:
-  Training(const MlpOptions& options, const OptimizerOptions& optimizer,
-           const std::string& name = "adam")
+  Training(const MlpOptions& options, const OptimizerOptions& optimizer, const std::string& name = "adam")
       : context_({.threads = 1}),
         store_(5),
         net_(store_.Root(), options),
@@ -90,21 +89,20 @@ void ExpectLosses(Training& training, const std::vector<float>& recorded) {
   }
   ASSERT_EQ(losses.size(), recorded.size()) << "losses: " << text;
   for (size_t i = 0; i < losses.size(); ++i) {
-    EXPECT_NEAR(losses[i], recorded[i], 2e-6 * std::abs(recorded[i]))
-        << "step " << i << ", losses: " << text;
+    EXPECT_NEAR(losses[i], recorded[i], 2e-6 * std::abs(recorded[i])) << "step " << i << ", losses: " << text;
   }
 }
 
 TEST(GoldenTrainingTest, BinaryNet) {
   Training training(Options("sign", "sign"), {.learning_rate = 0.01, .glorot_scale = true});
-  ExpectLosses(training, {1.86642969f, 1.48436844f, 1.23940516f, 1.06965387f, 0.939823925f,
-                          0.817583442f, 0.697935283f, 0.678282142f, 0.594407856f, 0.5641433f});
+  ExpectLosses(training, {1.86642969f, 1.48436844f, 1.23940516f, 1.06965387f, 0.939823925f, 0.817583442f, 0.697935283f,
+                          0.678282142f, 0.594407856f, 0.5641433f});
 }
 
 TEST(GoldenTrainingTest, FloatNet) {
   Training training(Options("identity", "identity", "relu"), {.learning_rate = 0.01});
-  ExpectLosses(training, {2.1034255f, 1.29687405f, 0.876526952f, 0.670705855f, 0.563352883f,
-                          0.498758942f, 0.453050971f, 0.413851857f, 0.380650789f, 0.350387931f});
+  ExpectLosses(training, {2.1034255f, 1.29687405f, 0.876526952f, 0.670705855f, 0.563352883f, 0.498758942f, 0.453050971f,
+                          0.413851857f, 0.380650789f, 0.350387931f});
 }
 
 // Dropout and stochastic weights: the random streams are part of what must not change.
@@ -113,8 +111,8 @@ TEST(GoldenTrainingTest, RandomNet) {
   options.input_keep = 0.8f;
   options.hidden_keep = 0.5f;
   Training training(options, {.learning_rate = 0.05}, "sgd");
-  ExpectLosses(training, {2.03567004f, 2.30939102f, 2.16634345f, 1.58221757f, 2.06458473f,
-                          1.83122659f, 1.4698621f, 1.51222336f, 1.56486869f, 1.62212026f});
+  ExpectLosses(training, {2.03567004f, 2.30939102f, 2.16634345f, 1.58221757f, 2.06458473f, 1.83122659f, 1.4698621f,
+                          1.51222336f, 1.56486869f, 1.62212026f});
 }
 
 // ---- Overfitting one batch ---------------------------------------------------------------------
@@ -159,15 +157,14 @@ INSTANTIATE_TEST_SUITE_P(
                     OverfitCase{"ternary(0.3)", "stochastic_ternary", "identity", "identity"},
                     OverfitCase{"k_bit(2)", "k_bit(2)", "identity", "identity"},
                     OverfitCase{"k_bit(4)", "k_bit(4)", "tanh", "identity"},
-                    OverfitCase{"dorefa_activation(2)", "dorefa_weight(1)", "identity",
-                                "dorefa_gradient(6)"},
+                    OverfitCase{"dorefa_activation(2)", "dorefa_weight(1)", "identity", "dorefa_gradient(6)"},
                     OverfitCase{"dorefa_activation(4)", "dorefa_weight(4)", "identity", "identity"},
                     OverfitCase{"identity", "identity", "relu", "identity"},
                     OverfitCase{"identity", "identity", "sigmoid", "identity"},
                     OverfitCase{"identity", "identity", "leaky_relu", "identity"}),
     [](const testing::TestParamInfo<OverfitCase>& info) {
-      std::string name = std::string(info.param.activation_quantizer) + "_" + info.param.weight +
-                         "_" + info.param.activation + "_" + info.param.gradient;
+      std::string name = std::string(info.param.activation_quantizer) + "_" + info.param.weight + "_" +
+                         info.param.activation + "_" + info.param.gradient;
       for (char& c : name) {
         if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
       }
@@ -231,21 +228,18 @@ TEST(LatentWeightsTest, TheirGradientIsThatOfTheBinarizedOnes) {
       Parameter& other = *store.Find(parameter->name);
       for (int64_t i = 0; i < parameter->value.num_elements(); ++i) {
         const float w = parameter->value.data<float>()[i];
-        other.value.mutable_data<float>()[i] = !parameter->is_quantized() ? w
-                                               : w >= 0                   ? 1.0f
-                                                                          : -1.0f;
+        other.value.mutable_data<float>()[i] = !parameter->is_quantized() ? w : w >= 0 ? 1.0f : -1.0f;
       }
     }
     {
       Tape tape(latent.context());
-      ASSERT_TRUE(tape.Backward(SquaredHinge(latent.net().Forward(tape.Input(latent.examples().x)),
-                                             latent.examples().labels))
-                      .ok());
+      ASSERT_TRUE(
+          tape.Backward(SquaredHinge(latent.net().Forward(tape.Input(latent.examples().x)), latent.examples().labels))
+              .ok());
     }
     Tape tape(latent.context());
-    ASSERT_TRUE(tape.Backward(SquaredHinge(binarized.Forward(tape.Input(latent.examples().x)),
-                                           latent.examples().labels))
-                    .ok());
+    ASSERT_TRUE(
+        tape.Backward(SquaredHinge(binarized.Forward(tape.Input(latent.examples().x)), latent.examples().labels)).ok());
     for (const Parameter* parameter : latent.store().parameters()) {
       if (!parameter->trainable) continue;
       const auto a = parameter->gradient.span<float>();
@@ -254,8 +248,7 @@ TEST(LatentWeightsTest, TheirGradientIsThatOfTheBinarizedOnes) {
       float largest = 0;
       for (const float g : b) largest = std::max(largest, std::abs(g));
       EXPECT_GT(largest, 0) << parameter->name;
-      for (size_t i = 0; i < a.size(); ++i)
-        ASSERT_NEAR(a[i], b[i], 2e-5 * largest) << parameter->name << " " << i;
+      for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 2e-5 * largest) << parameter->name << " " << i;
     }
     // Adds the same gradient once more: a step all the same.
     latent.Step();

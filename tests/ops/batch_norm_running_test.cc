@@ -120,8 +120,7 @@ TEST_P(BatchNormRunningTest, EvaluationUsesThemAndLeavesThemAlone) {
     for (int64_t i = 0; i < kBatch; ++i) {
       // The graph's expression, to the last bit.
       EXPECT_EQ(value[i * kFeatures + j],
-                NormalizedValue(x.data<float>()[i * kFeatures + j], mean_before[j], operands[2][j],
-                                gamma[j], beta[j]));
+                NormalizedValue(x.data<float>()[i * kFeatures + j], mean_before[j], operands[2][j], gamma[j], beta[j]));
     }
   }
   EXPECT_EQ(OnHost(mean_.value), mean_before);
@@ -150,8 +149,7 @@ TEST_P(BatchNormRunningTest, RunningStatisticsGetNoGradient) {
   EXPECT_TRUE(running_.gradient.is_null());
 }
 
-std::string VariantName(
-    const testing::TestParamInfo<std::tuple<RunningStatistic, EpsilonPlacement>>& info) {
+std::string VariantName(const testing::TestParamInfo<std::tuple<RunningStatistic, EpsilonPlacement>>& info) {
   const auto [statistic, placement] = info.param;
   const std::string name = statistic == RunningStatistic::kVariance ? "Variance"
                            : statistic == RunningStatistic::kStd    ? "Std"
@@ -159,12 +157,12 @@ std::string VariantName(
   return name + (placement == EpsilonPlacement::kInsideRoot ? "InsideRoot" : "OutsideRoot");
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Variants, BatchNormRunningTest,
-    testing::Combine(testing::Values(RunningStatistic::kVariance, RunningStatistic::kStd,
-                                     RunningStatistic::kInverseStd),
-                     testing::Values(EpsilonPlacement::kInsideRoot, EpsilonPlacement::kOutsideRoot)),
-    VariantName);
+INSTANTIATE_TEST_SUITE_P(Variants, BatchNormRunningTest,
+                         testing::Combine(testing::Values(RunningStatistic::kVariance, RunningStatistic::kStd,
+                                                          RunningStatistic::kInverseStd),
+                                          testing::Values(EpsilonPlacement::kInsideRoot,
+                                                          EpsilonPlacement::kOutsideRoot)),
+                         VariantName);
 
 }  // namespace
 }  // namespace bitgrad

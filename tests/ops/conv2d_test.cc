@@ -1,5 +1,5 @@
-// Convolution: its values and gradients against the definition, with every kind of operand, border and group; and what a user
-// can do wrong.
+// Convolution: its values and gradients against the definition, with every kind of operand, border and group; and what
+// a user can do wrong.
 
 #include <cmath>
 #include <cstdint>
@@ -36,9 +36,10 @@ struct Case {
   Shape x() const { return {kBatch, height, width, channels}; }
   Shape w() const { return {filters, kernel.height, kernel.width, channels / options.groups}; }
   std::string ToString() const {
-    return absl::StrCat(x().ToString(), " ", w().ToString(), " stride ", options.stride.height, ",", options.stride.width,
-                        " pad ", options.pad.height, ",", options.pad.width, " dilation ", options.dilation.height,
-                        " groups ", options.groups, " padding ", static_cast<int>(options.padding));
+    return absl::StrCat(x().ToString(), " ", w().ToString(), " stride ", options.stride.height, ",",
+                        options.stride.width, " pad ", options.pad.height, ",", options.pad.width, " dilation ",
+                        options.dilation.height, " groups ", options.groups, " padding ",
+                        static_cast<int>(options.padding));
   }
 };
 
@@ -149,17 +150,16 @@ TEST_F(ConvolutionOnDeviceTest, QuantizedIsConvolutionOfQuantized) {
         const Quantizer input = *ParseQuantizer(input_name), weight = *ParseQuantizer(weight_name);
         TestRandom random(++seed);
         const Tensor x = random.UniformTensor(c.x()), w = random.UniformTensor(c.w());
-        const Result packed = Compute(
-            [&](const Var& vx, const Var& vw) {
-              return Convolution(vx, vw, c.options, {.input = input, .weight = weight});
-            },
-            x, w, seed);
+        const Result packed =
+            Compute([&](const Var& vx,
+                        const Var& vw) { return Convolution(vx, vw, c.options, {.input = input, .weight = weight}); },
+                    x, w, seed);
         ExecContext context({.threads = 1});
         Tape tape(context);
         const Tensor quantized = (*tape.Value(Quantize(tape.Input(w), weight)))->Clone();
-        const Result simulated = Compute(
-            [&](const Var& vx, const Var& vw) { return Convolution(Quantize(vx, input), vw, c.options); }, x, quantized,
-            seed);
+        const Result simulated =
+            Compute([&](const Var& vx, const Var& vw) { return Convolution(Quantize(vx, input), vw, c.options); }, x,
+                    quantized, seed);
         const double terms = static_cast<double>(c.w().num_elements() + c.x().num_elements());
         ExpectNear(packed.y, simulated.y, std::sqrt(terms) * 8);
         ExpectNear(packed.dx, simulated.dx, std::sqrt(terms) * 8);
@@ -188,7 +188,8 @@ TEST(ConvolutionTest, SignsBehindBatchNorm) {
     const Tensor w = random.UniformTensor({5, 3, 3, n});
     const auto run = [&](bool read_first) {
       ExecContext context({.threads = 2});
-      Parameter gamma = MakeParameter("gamma", random.UniformTensor({n}, -1, 1)), beta = MakeParameter("beta", Filled({n}, 0.1f));
+      Parameter gamma = MakeParameter("gamma", random.UniformTensor({n}, -1, 1)),
+                beta = MakeParameter("beta", Filled({n}, 0.1f));
       gamma.value = Filled({n}, -0.5f);
       Parameter mean = MakeParameter("mean", Filled({n}, 0)), variance = MakeParameter("variance", Filled({n}, 1));
       Tape tape(context);
@@ -242,9 +243,10 @@ class ConvolutionMisuseTest : public testing::Test {
 };
 
 TEST_F(ConvolutionMisuseTest, Messages) {
-  EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 4}),
-            "layer 'conv': conv2d: input [2, 4, 4, 3] and weight [8, 3, 3, 4] in 1 groups do not match; they have to be "
-            "[batch, height, width, channels] and [filters, height, width, channels / groups]");
+  EXPECT_EQ(
+      Error({2, 4, 4, 3}, {8, 3, 3, 4}),
+      "layer 'conv': conv2d: input [2, 4, 4, 3] and weight [8, 3, 3, 4] in 1 groups do not match; they have to be "
+      "[batch, height, width, channels] and [filters, height, width, channels / groups]");
   EXPECT_EQ(Error({2, 48}, {8, 3, 3, 3}).substr(0, 43), "layer 'conv': conv2d: input [2, 48] and wei");
   EXPECT_EQ(Error({2, 4, 4, 4}, {3, 3, 3, 2}, {.groups = 2}),
             "layer 'conv': conv2d: 2 groups do not divide 4 channels and 3 filters");
@@ -276,7 +278,8 @@ TEST_F(ConvolutionMisuseTest, Messages) {
   EXPECT_EQ(Error({1, 4, 4, 3}, {1, 1 << 10, 1 << 10, 3}, {.pad = 1 << 10}).substr(0, 60),
             "layer 'conv': conv2d: pad [1024, 1024] has to be smaller tha");
   EXPECT_EQ(Error({1, 2, 2, 1}, {1, 1500, 1500, 1}, {.pad = 1499}),
-            "layer 'conv': conv2d: a kernel of [1500, 1500] with pad [1499, 1499] and 1 filters has 2^24 sums at the border or "
+            "layer 'conv': conv2d: a kernel of [1500, 1500] with pad [1499, 1499] and 1 filters has 2^24 sums at the "
+            "border or "
             "more");
   EXPECT_EQ(Error({1, 9, 9, 1}, {1, 3, 3, 1}, {.stride = 1 << 10, .pad = 1 << 14, .dilation = 1 << 14}),
             "layer 'conv': conv2d: an image with its border has 2^24 elements or more");
@@ -287,10 +290,11 @@ TEST_F(ConvolutionMisuseTest, Messages) {
 }
 
 TEST_F(ConvolutionMisuseTest, Int8Gradients) {
-  EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 3}, {},
-                  {.input = Sign(), .weight = Sign(), .gradient = *ParseQuantizer("stochastic_round(8)")}),
-            "layer 'conv': conv2d: gradient quantizer 'stochastic_round(8)' makes products of int8, which are for linear "
-            "layers only; use dorefa_gradient here");
+  EXPECT_EQ(
+      Error({2, 4, 4, 3}, {8, 3, 3, 3}, {},
+            {.input = Sign(), .weight = Sign(), .gradient = *ParseQuantizer("stochastic_round(8)")}),
+      "layer 'conv': conv2d: gradient quantizer 'stochastic_round(8)' makes products of int8, which are for linear "
+      "layers only; use dorefa_gradient here");
 }
 
 }  // namespace

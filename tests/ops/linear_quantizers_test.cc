@@ -36,8 +36,8 @@ std::vector<std::string> OperandQuantizers() {
   for (const QuantizerInfo& info : AllQuantizers()) {
     if (info.name != "dorefa_gradient" && info.name != "stochastic_round") result.push_back(std::string(info.name));
   }
-  for (const char* more : {"k_bit(1)", "k_bit(8)", "dorefa_activation(1)", "dorefa_activation(8)",
-                           "dorefa_weight(3)", "ternary(0.25)", "swish_sign(2)"}) {
+  for (const char* more : {"k_bit(1)", "k_bit(8)", "dorefa_activation(1)", "dorefa_activation(8)", "dorefa_weight(3)",
+                           "ternary(0.25)", "swish_sign(2)"}) {
     result.push_back(more);
   }
   return result;
@@ -215,8 +215,16 @@ INSTANTIATE_TEST_SUITE_P(Inputs, LinearQuantizersTest, testing::ValuesIn(Operand
 TEST_F(LinearSteTest, EdgesOfTheWindow) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();
-  const std::vector<float> x = {1, -1, std::nextafter(1.0f, 2.0f), std::nextafter(-1.0f, -2.0f),
-                                0, -0.0f, nan, inf, -inf, -std::numeric_limits<float>::denorm_min()};
+  const std::vector<float> x = {1,
+                                -1,
+                                std::nextafter(1.0f, 2.0f),
+                                std::nextafter(-1.0f, -2.0f),
+                                0,
+                                -0.0f,
+                                nan,
+                                inf,
+                                -inf,
+                                -std::numeric_limits<float>::denorm_min()};
   const std::vector<float> sign = {1, -1, 1, -1, 1, 1, -1, 1, -1, -1};
   const std::vector<float> window = {1, 1, 0, 0, 1, 1, 0, 0, 0, 1};
   const int64_t k = static_cast<int64_t>(x.size());
@@ -224,8 +232,8 @@ TEST_F(LinearSteTest, EdgesOfTheWindow) {
   for (int64_t i = 0; i < k; ++i) {
     SCOPED_TRACE("x = " + std::to_string(x[i]));
     const Outcome run = RunLinear({.input = Make("sign"), .weight = Make("sign")}, Floats({1, 1}, {x[i]}),
-                              Floats({1, 1}, {-0.0f}), Floats({1, 1}, {3}));
-    EXPECT_EQ(ValuesOf(run.y), std::vector<float>{sign[i]});       // sign(-0.0) = +1
+                                  Floats({1, 1}, {-0.0f}), Floats({1, 1}, {3}));
+    EXPECT_EQ(ValuesOf(run.y), std::vector<float>{sign[i]});  // sign(-0.0) = +1
     EXPECT_EQ(ValuesOf(run.dx), std::vector<float>{3 * window[i]});
     EXPECT_EQ(ValuesOf(run.dw), std::vector<float>{3 * sign[i]});
     ASSERT_EQ(run.observations.size(), 1u);
@@ -234,10 +242,10 @@ TEST_F(LinearSteTest, EdgesOfTheWindow) {
   }
   // The same in one row, and as a weight: not masked.
   const Outcome as_input = RunLinear({.input = Make("sign"), .weight = Make("sign")}, Floats({1, k}, x),
-                                 Filled({1, k}, 1), Filled({1, 1}, 1));
+                                     Filled({1, k}, 1), Filled({1, 1}, 1));
   EXPECT_EQ(ValuesOf(as_input.dx), window);
   const Outcome as_weight = RunLinear({.input = Make("sign"), .weight = Make("sign")}, Filled({1, k}, 1),
-                                  Floats({1, k}, x), Filled({1, 1}, 1));
+                                      Floats({1, k}, x), Filled({1, 1}, 1));
   EXPECT_EQ(ValuesOf(as_weight.dw), std::vector<float>(k, 1.0f));
   EXPECT_EQ(ValuesOf(as_weight.dx), sign);
 }
@@ -391,7 +399,8 @@ TEST(LinearAfterBatchNormTest, SameBitsWithAndWithoutTheValue) {
       ExecContext context({.threads = 1, .seed = kSeed});
       TestRandom values(38);
       Parameter w = MakeParameter("w", values.UniformTensor({5, 70}));
-      Parameter gamma = MakeParameter("gamma", values.UniformTensor({70})), beta = MakeParameter("beta", values.UniformTensor({70}));
+      Parameter gamma = MakeParameter("gamma", values.UniformTensor({70})),
+                beta = MakeParameter("beta", values.UniformTensor({70}));
       Parameter mean = MakeParameter("mean", Filled({70}, 0)), variance = MakeParameter("variance", Filled({70}, 1));
       Tape tape(context);
       const Var input = tape.Differentiable(x);

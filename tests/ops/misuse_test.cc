@@ -42,8 +42,8 @@ class MisuseTest : public testing::Test {
   }
 
   // The error of a unary or binary op on zeros of these shapes.
-  std::string Error(const std::vector<Shape>& shapes,
-                    const std::function<Var(const std::vector<Var>&)>& op, Mode mode = Mode::kTrain) {
+  std::string Error(const std::vector<Shape>& shapes, const std::function<Var(const std::vector<Var>&)>& op,
+                    Mode mode = Mode::kTrain) {
     return Error(
         [&](Tape& tape) {
           std::vector<Var> vars;
@@ -62,13 +62,10 @@ TEST_F(MisuseTest, Arithmetic) {
   const std::string expected =
       " do not match; they have to be equal, or the second that of one example or of the last "
       "dimension of the first";
-  EXPECT_EQ(Error({{2, 3}, {2}}, [](V v) { return Add(v[0], v[1]); }),
-            "add: shapes [2, 3] and [2]" + expected);
-  EXPECT_EQ(Error({{3}, {2, 3}}, [](V v) { return Sub(v[0], v[1]); }),
-            "sub: shapes [3] and [2, 3]" + expected);
+  EXPECT_EQ(Error({{2, 3}, {2}}, [](V v) { return Add(v[0], v[1]); }), "add: shapes [2, 3] and [2]" + expected);
+  EXPECT_EQ(Error({{3}, {2, 3}}, [](V v) { return Sub(v[0], v[1]); }), "sub: shapes [3] and [2, 3]" + expected);
   EXPECT_EQ(Error({{}, {1}}, [](V v) { return Mul(v[0], v[1]); }), "mul: shapes [] and [1]" + expected);
-  EXPECT_EQ(Error({{2, 3}, {1, 3}}, [](V v) { return Mul(v[0], v[1]); }),
-            "mul: shapes [2, 3] and [1, 3]" + expected);
+  EXPECT_EQ(Error({{2, 3}, {1, 3}}, [](V v) { return Mul(v[0], v[1]); }), "mul: shapes [2, 3] and [1, 3]" + expected);
   EXPECT_EQ(Error({{2, 4, 4, 3}, {4}}, [](V v) { return Mul(v[0], v[1]); }),
             "mul: shapes [2, 4, 4, 3] and [4]" + expected);
 }
@@ -96,14 +93,9 @@ TEST_F(MisuseTest, Products) {
 }
 
 TEST_F(MisuseTest, QuantizersOfLinear) {
-  const std::string expected =
-      "linear: quantizer 'dorefa_gradient(4)' has a scale for each row; it is for gradients";
-  EXPECT_EQ(Error({{2, 3}, {4, 3}},
-                  [](V v) { return Linear(v[0], v[1], {.input = DorefaGradient(4)}); }),
-            expected);
-  EXPECT_EQ(Error({{2, 3}, {4, 3}},
-                  [](V v) { return Linear(v[0], v[1], {.weight = DorefaGradient(4)}); }),
-            expected);
+  const std::string expected = "linear: quantizer 'dorefa_gradient(4)' has a scale for each row; it is for gradients";
+  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return Linear(v[0], v[1], {.input = DorefaGradient(4)}); }), expected);
+  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return Linear(v[0], v[1], {.weight = DorefaGradient(4)}); }), expected);
 }
 
 TEST_F(MisuseTest, InnerDimensionOfBinaryLinear) {
@@ -126,18 +118,22 @@ TEST_F(MisuseTest, LongestSumOfInt8Gradients) {
 }
 
 TEST_F(MisuseTest, Concat) {
-  EXPECT_EQ(Error({{2, 3}, {3, 3}}, [](V v) { return Concat({v[0], v[1]}); }),
+  EXPECT_EQ(Error({{2, 3}, {3, 3}},
+                  [](V v) {
+                    return Concat({v[0], v[1]});
+                  }),
             "concat: shapes [2, 3] and [3, 3] differ before the last dimension");
-  EXPECT_EQ(Error({{2, 3}, {2, 1, 3}}, [](V v) { return Concat({v[0], v[1]}); }),
+  EXPECT_EQ(Error({{2, 3}, {2, 1, 3}},
+                  [](V v) {
+                    return Concat({v[0], v[1]});
+                  }),
             "concat: shapes [2, 3] and [2, 1, 3] differ before the last dimension");
   EXPECT_EQ(Error({{}, {}}, [](V v) { return Concat({v[0], v[1]}); }), "concat: an operand is a scalar");
   EXPECT_EQ(Concat({}).tape(), nullptr);
 }
 
 TEST_F(MisuseTest, Reshape) {
-  const auto error = [&](const Shape& to) {
-    return Error({{2, 3}}, [&](V v) { return Reshape(v[0], to); });
-  };
+  const auto error = [&](const Shape& to) { return Error({{2, 3}}, [&](V v) { return Reshape(v[0], to); }); };
   const std::string prefix = "reshape: shape [2, 3] of 6 elements does not fit into ";
   EXPECT_EQ(error({4, 2}), prefix + "[4, 2]");
   EXPECT_EQ(error({}), prefix + "[]");
@@ -153,10 +149,8 @@ TEST_F(MisuseTest, Reshape) {
 }
 
 TEST_F(MisuseTest, Numbers) {
-  EXPECT_EQ(Error({{2}}, [](V v) { return ApplyDropout(v[0], 0); }),
-            "dropout: keep is 0; it has to be in (0, 1]");
-  EXPECT_EQ(Error({{2}}, [](V v) { return ApplyDropout(v[0], 1.5f); }),
-            "dropout: keep is 1.5; it has to be in (0, 1]");
+  EXPECT_EQ(Error({{2}}, [](V v) { return ApplyDropout(v[0], 0); }), "dropout: keep is 0; it has to be in (0, 1]");
+  EXPECT_EQ(Error({{2}}, [](V v) { return ApplyDropout(v[0], 1.5f); }), "dropout: keep is 1.5; it has to be in (0, 1]");
   EXPECT_EQ(Error({{2}}, [](V v) { return ApplyDropout(v[0], std::nanf("")); }),
             "dropout: keep is nan; it has to be in (0, 1]");
   EXPECT_EQ(Error({{2}}, [](V v) { return LeakyRelu(v[0], std::numeric_limits<float>::infinity()); }),
@@ -165,9 +159,7 @@ TEST_F(MisuseTest, Numbers) {
 }
 
 TEST_F(MisuseTest, LabelsAndTargets) {
-  const auto hinge = [](const Tensor& labels) {
-    return [&labels](V v) { return SquaredHinge(v[0], labels); };
-  };
+  const auto hinge = [](const Tensor& labels) { return [&labels](V v) { return SquaredHinge(v[0], labels); }; };
   const auto softmax = [](const Tensor& labels) {
     return [&labels](V v) { return SoftmaxCrossEntropy(v[0], labels); };
   };
@@ -178,29 +170,33 @@ TEST_F(MisuseTest, LabelsAndTargets) {
             "softmax_cross_entropy: labels are int32 [1]; they have to be int32 [2]");
   EXPECT_EQ(Error({{2, 3}}, softmax(Filled({2}, 0))),
             "softmax_cross_entropy: labels are float32 [2]; they have to be int32 [2]");
-  EXPECT_EQ(Error({{2, 3}}, hinge(Tensor())),
-            "squared_hinge: labels are null; they have to be int32 [2]");
-  EXPECT_EQ(Error({{6}}, hinge(Labels({0}))),
-            "squared_hinge: logits are [6]; they have to be [batch, classes]");
+  EXPECT_EQ(Error({{2, 3}}, hinge(Tensor())), "squared_hinge: labels are null; they have to be int32 [2]");
+  EXPECT_EQ(Error({{6}}, hinge(Labels({0}))), "squared_hinge: logits are [6]; they have to be [batch, classes]");
   EXPECT_EQ(Error({{0, 3}}, softmax(Labels({}))),
             "softmax_cross_entropy: logits are [0, 3]; they have to be [batch, classes]");
   EXPECT_EQ(Error({{2, 0}}, softmax(Labels({0, 0}))),
             "softmax_cross_entropy: logits are [2, 0]; they have to be [batch, classes]");
 
   const std::string expected = " do not match; both have to be float32 of one shape, not empty";
-  EXPECT_EQ(Error({{2, 3}}, [](V v) { return MeanSquaredError(v[0], Filled({3, 2}, 0)); }),
+  EXPECT_EQ(Error({{2, 3}},
+                  [](V v) {
+                    return MeanSquaredError(v[0], Filled({3, 2}, 0));
+                  }),
             "mean_squared_error: prediction [2, 3] and target [3, 2]" + expected);
   EXPECT_EQ(Error({{2}}, [](V v) { return MeanSquaredError(v[0], Tensor()); }),
             "mean_squared_error: prediction [2] and target null" + expected);
-  EXPECT_EQ(Error({{2}}, [](V v) { return MeanSquaredError(v[0], Labels({0, 1})); }),
+  EXPECT_EQ(Error({{2}},
+                  [](V v) {
+                    return MeanSquaredError(v[0], Labels({0, 1}));
+                  }),
             "mean_squared_error: prediction [2] and target [2]" + expected);
   EXPECT_EQ(Error({{0}}, [](V v) { return MeanSquaredError(v[0], Filled({0}, 0)); }),
             "mean_squared_error: prediction [0] and target [0]" + expected);
 }
 
 TEST_F(MisuseTest, OperandsThatAreNotFloat) {
-  for (const auto& op : std::vector<std::function<Var(const Var&)>>{
-           Relu, Sum, Flatten, [](const Var& x) { return Quantize(x, Sign()); }}) {
+  for (const auto& op : std::vector<std::function<Var(const Var&)>>{Relu, Sum, Flatten,
+                                                                    [](const Var& x) { return Quantize(x, Sign()); }}) {
     const std::string error = Error([&](Tape& tape) { return op(tape.Input(Labels({1, 2}))); });
     EXPECT_NE(error.find(": an operand is int32 [2]; ops compute in float32"), std::string::npos) << error;
   }
@@ -215,8 +211,7 @@ TEST_F(MisuseTest, BatchNorm) {
       Parameter running_statistic = MakeParameter("bn/statistic", std::move(statistic));
       Tape tape(context_, mode);
       const Var y = ApplyBatchNorm(tape.Input(Tensor::Zeros(x)), tape.Input(Tensor::Zeros(gamma)),
-                                   tape.Input(Tensor::Zeros(beta)), running_mean, running_statistic,
-                                   options);
+                                   tape.Input(Tensor::Zeros(beta)), running_mean, running_statistic, options);
       EXPECT_EQ(y.shape(), Shape({0}));
       return std::string(tape.status().message());
     };
@@ -242,8 +237,7 @@ TEST_F(MisuseTest, BatchNorm) {
   }
   Parameter mean = MakeParameter("bn/mean", Filled({3}, 0));
   Parameter variance = MakeParameter("bn/variance", Filled({3}, 1));
-  EXPECT_EQ(Error({{0, 3}, {3}, {3}},
-                  [&](V v) { return ApplyBatchNorm(v[0], v[1], v[2], mean, variance); }),
+  EXPECT_EQ(Error({{0, 3}, {3}, {3}}, [&](V v) { return ApplyBatchNorm(v[0], v[1], v[2], mean, variance); }),
             "batch_norm: the batch is empty");
   EXPECT_EQ(ValuesOf(mean.value), std::vector<float>(3, 0)) << "a failed op changed running statistics";
 }

@@ -11,9 +11,9 @@
 
 #include "core/rng.h"
 #include "core/transfer.h"
-#include "gtest/gtest.h"
 #include "graph/parameter.h"
 #include "graph/tape.h"
+#include "gtest/gtest.h"
 #include "ops/activations.h"
 #include "ops/arithmetic.h"
 #include "ops/batch_norm.h"
@@ -44,8 +44,8 @@ struct OpCase {
 
 // ---- Elementwise --------------------------------------------------------------------------------------
 
-OpCase Pointwise(const char* name, Var (*op)(const Var&), double (*f)(double),
-                 std::vector<float> kinks, double roundings) {
+OpCase Pointwise(const char* name, Var (*op)(const Var&), double (*f)(double), std::vector<float> kinks,
+                 double roundings) {
   return {name, [=](int64_t m, int64_t n) {
             return GradientCase{.operands = {{.shape = {m, n}, .kinks = kinks}},
                                 .op = [op](Vars v) { return op(v[0]); },
@@ -59,21 +59,19 @@ OpCase Pointwise(const char* name, Var (*op)(const Var&), double (*f)(double),
           }};
 }
 
-OpCase TwoOperands(const char* name, bool broadcast, Var (*op)(const Var&, const Var&),
-                   double (*f)(double, double)) {
+OpCase TwoOperands(const char* name, bool broadcast, Var (*op)(const Var&, const Var&), double (*f)(double, double)) {
   return {name, [=](int64_t m, int64_t n) {
-            return GradientCase{
-                .operands = {{.shape = {m, n}}, {.shape = broadcast ? Shape({n}) : Shape({m, n})}},
-                .op = [op](Vars v) { return op(v[0], v[1]); },
-                .value =
-                    [=](const Doubles& v) {
-                      Array y;
-                      for (size_t i = 0; i < v[0].size(); ++i) {
-                        y.push_back(f(v[0][i], v[1][i % v[1].size()]));
-                      }
-                      return y;
-                    },
-                .roundings = 4};
+            return GradientCase{.operands = {{.shape = {m, n}}, {.shape = broadcast ? Shape({n}) : Shape({m, n})}},
+                                .op = [op](Vars v) { return op(v[0], v[1]); },
+                                .value =
+                                    [=](const Doubles& v) {
+                                      Array y;
+                                      for (size_t i = 0; i < v[0].size(); ++i) {
+                                        y.push_back(f(v[0][i], v[1][i % v[1].size()]));
+                                      }
+                                      return y;
+                                    },
+                                .roundings = 4};
           }};
 }
 
@@ -82,21 +80,20 @@ constexpr float kKeep = 0.75f;
 
 OpCase DropoutCase() {
   return {"dropout", [](int64_t m, int64_t n) {
-            return GradientCase{
-                .operands = {{.shape = {m, n}}},
-                .op = [](Vars v) { return ApplyDropout(v[0], kKeep); },
-                .value =
-                    [](const Doubles& v) {
-                      const RngStream rng{.seed = kGradientCheckSeed,
-                                          .purpose = RngPurpose::kDropout,
-                                          .step = kGradientCheckStep};
-                      Array y;
-                      for (size_t i = 0; i < v[0].size(); ++i) {
-                        y.push_back(Uniform(rng, i) < kKeep ? v[0][i] / double{kKeep} : 0);
-                      }
-                      return y;
-                    },
-                .roundings = 4};
+            return GradientCase{.operands = {{.shape = {m, n}}},
+                                .op = [](Vars v) { return ApplyDropout(v[0], kKeep); },
+                                .value =
+                                    [](const Doubles& v) {
+                                      const RngStream rng{.seed = kGradientCheckSeed,
+                                                          .purpose = RngPurpose::kDropout,
+                                                          .step = kGradientCheckStep};
+                                      Array y;
+                                      for (size_t i = 0; i < v[0].size(); ++i) {
+                                        y.push_back(Uniform(rng, i) < kKeep ? v[0][i] / double{kKeep} : 0);
+                                      }
+                                      return y;
+                                    },
+                                .roundings = 4};
           }};
 }
 
@@ -138,21 +135,19 @@ OpCase LinearCase(const char* name, int64_t out, bool bias) {
 // All dimensions of x but the last are batch.
 OpCase LinearOfImages() {
   return {"linear_of_rank_3", [](int64_t m, int64_t n) {
-            return GradientCase{
-                .operands = {{.shape = {m, 2, n}}, {.shape = {3, n}}},
-                .op = [](Vars v) { return Linear(v[0], v[1]); },
-                .value = [=](const Doubles& v) { return Product(v[0], v[1], 2 * m, n, 3, true); },
-                .roundings = 4.0 + std::max<int64_t>(2 * m, n)};
+            return GradientCase{.operands = {{.shape = {m, 2, n}}, {.shape = {3, n}}},
+                                .op = [](Vars v) { return Linear(v[0], v[1]); },
+                                .value = [=](const Doubles& v) { return Product(v[0], v[1], 2 * m, n, 3, true); },
+                                .roundings = 4.0 + std::max<int64_t>(2 * m, n)};
           }};
 }
 
 OpCase MatMulCase() {
   return {"matmul", [](int64_t m, int64_t n) {
-            return GradientCase{
-                .operands = {{.shape = {m, n}}, {.shape = {n, 4}}},
-                .op = [](Vars v) { return MatMul(v[0], v[1]); },
-                .value = [=](const Doubles& v) { return Product(v[0], v[1], m, n, 4, false); },
-                .roundings = 4.0 + std::max(m, n)};
+            return GradientCase{.operands = {{.shape = {m, n}}, {.shape = {n, 4}}},
+                                .op = [](Vars v) { return MatMul(v[0], v[1]); },
+                                .value = [=](const Doubles& v) { return Product(v[0], v[1], m, n, 4, false); },
+                                .roundings = 4.0 + std::max(m, n)};
           }};
 }
 
@@ -249,9 +244,8 @@ Column StatisticsOf(const Array& x, int64_t m, int64_t n, int64_t j, EpsilonPlac
   for (int64_t i = 0; i < m; ++i) {
     c.variance += std::pow(x[i * n + j] - c.mean, 2) / static_cast<double>(m);
   }
-  c.inv_std = placement == EpsilonPlacement::kInsideRoot
-                  ? 1 / std::sqrt(c.variance + double{kEpsilon})
-                  : 1 / (std::sqrt(c.variance) + double{kEpsilon});
+  c.inv_std = placement == EpsilonPlacement::kInsideRoot ? 1 / std::sqrt(c.variance + double{kEpsilon})
+                                                         : 1 / (std::sqrt(c.variance) + double{kEpsilon});
   return c;
 }
 
@@ -291,9 +285,7 @@ OpCase BatchNormCase(const char* name, EpsilonPlacement placement) {
                       for (int64_t j = 0; j < n; ++j) {
                         const Column c = StatisticsOf(v[0], m, n, j, placement);
                         double sum = 0, product = 0;
-                        const auto xhat = [&](int64_t i) {
-                          return (v[0][i * n + j] - c.mean) * c.inv_std;
-                        };
+                        const auto xhat = [&](int64_t i) { return (v[0][i * n + j] - c.mean) * c.inv_std; };
                         for (int64_t i = 0; i < m; ++i) {
                           sum += std::fabs(r[i * n + j]);
                           product += std::fabs(r[i * n + j] * xhat(i));
@@ -303,9 +295,8 @@ OpCase BatchNormCase(const char* name, EpsilonPlacement placement) {
                           continue;
                         }
                         for (int64_t i = 0; i < m; ++i) {
-                          size[i * n + j] =
-                              std::fabs(v[1][j]) * c.inv_std *
-                              (std::fabs(r[i * n + j]) + (sum + std::fabs(xhat(i)) * product) / m);
+                          size[i * n + j] = std::fabs(v[1][j]) * c.inv_std *
+                                            (std::fabs(r[i * n + j]) + (sum + std::fabs(xhat(i)) * product) / m);
                         }
                       }
                       return size;
@@ -333,75 +324,72 @@ Array SoftmaxOf(const Array& logits, int64_t i, int64_t n) {
 
 OpCase SoftmaxCrossEntropyCase() {
   return {"softmax_cross_entropy", [](int64_t m, int64_t n) {
-            return GradientCase{
-                .operands = {{.shape = {m, n}}},
-                .op = [=](Vars v) { return SoftmaxCrossEntropy(v[0], LabelsFor(m, n)); },
-                .value =
-                    [=](const Doubles& v) {
-                      double loss = 0;
-                      for (int64_t i = 0; i < m; ++i) {
-                        loss -= std::log(SoftmaxOf(v[0], i, n)[LabelOf(i, n)]);
-                      }
-                      return Array{loss / static_cast<double>(m)};
-                    },
-                .roundings = 16,
-                .magnitude =
-                    [=](const Doubles& v, int, const Array& r) {
-                      Array size;
-                      for (int64_t i = 0; i < m; ++i) {
-                        const Array p = SoftmaxOf(v[0], i, n);
-                        for (int64_t j = 0; j < n; ++j) {
-                          size.push_back(std::fabs(r[0]) * (p[j] + (j == LabelOf(i, n))) / m);
-                        }
-                      }
-                      return size;
-                    }};
+            return GradientCase{.operands = {{.shape = {m, n}}},
+                                .op = [=](Vars v) { return SoftmaxCrossEntropy(v[0], LabelsFor(m, n)); },
+                                .value =
+                                    [=](const Doubles& v) {
+                                      double loss = 0;
+                                      for (int64_t i = 0; i < m; ++i) {
+                                        loss -= std::log(SoftmaxOf(v[0], i, n)[LabelOf(i, n)]);
+                                      }
+                                      return Array{loss / static_cast<double>(m)};
+                                    },
+                                .roundings = 16,
+                                .magnitude =
+                                    [=](const Doubles& v, int, const Array& r) {
+                                      Array size;
+                                      for (int64_t i = 0; i < m; ++i) {
+                                        const Array p = SoftmaxOf(v[0], i, n);
+                                        for (int64_t j = 0; j < n; ++j) {
+                                          size.push_back(std::fabs(r[0]) * (p[j] + (j == LabelOf(i, n))) / m);
+                                        }
+                                      }
+                                      return size;
+                                    }};
           }};
 }
 
 OpCase SquaredHingeCase(const char* name, HingeReduction reduction) {
   return {name, [=](int64_t m, int64_t n) {
-            return GradientCase{
-                // The second derivative jumps where t y = 1.
-                .operands = {{.shape = {m, n}, .kinks = {-1, 1}}},
-                .op = [=](Vars v) { return SquaredHinge(v[0], LabelsFor(m, n), reduction); },
-                .value =
-                    [=](const Doubles& v) {
-                      double loss = 0;
-                      for (int64_t i = 0; i < m; ++i) {
-                        for (int64_t j = 0; j < n; ++j) {
-                          const double t = j == LabelOf(i, n) ? 1 : -1;
-                          loss += std::pow(std::max(0.0, 1 - t * v[0][i * n + j]), 2);
-                        }
-                      }
-                      return Array{reduction == HingeReduction::kMeanOverBatchAndClasses
-                                       ? loss / static_cast<double>(m * n)
-                                       : loss / static_cast<double>(m)};
-                    },
-                .roundings = 8};
+            return GradientCase{// The second derivative jumps where t y = 1.
+                                .operands = {{.shape = {m, n}, .kinks = {-1, 1}}},
+                                .op = [=](Vars v) { return SquaredHinge(v[0], LabelsFor(m, n), reduction); },
+                                .value =
+                                    [=](const Doubles& v) {
+                                      double loss = 0;
+                                      for (int64_t i = 0; i < m; ++i) {
+                                        for (int64_t j = 0; j < n; ++j) {
+                                          const double t = j == LabelOf(i, n) ? 1 : -1;
+                                          loss += std::pow(std::max(0.0, 1 - t * v[0][i * n + j]), 2);
+                                        }
+                                      }
+                                      return Array{reduction == HingeReduction::kMeanOverBatchAndClasses
+                                                       ? loss / static_cast<double>(m * n)
+                                                       : loss / static_cast<double>(m)};
+                                    },
+                                .roundings = 8};
           }};
 }
 
 OpCase MeanSquaredErrorCase() {
   return {"mean_squared_error", [](int64_t m, int64_t n) {
             const auto target = [](size_t i) { return 0.25 * static_cast<double>(i % 7) - 0.5; };
-            return GradientCase{
-                .operands = {{.shape = {m, n}}},
-                .op =
-                    [=](Vars v) {
-                      std::vector<float> values;
-                      for (int64_t i = 0; i < m * n; ++i) {
-                        values.push_back(static_cast<float>(target(i)));
-                      }
-                      return MeanSquaredError(v[0], Floats({m, n}, values));
-                    },
-                .value =
-                    [=](const Doubles& v) {
-                      double sum = 0;
-                      for (size_t i = 0; i < v[0].size(); ++i) sum += std::pow(v[0][i] - target(i), 2);
-                      return Array{sum / static_cast<double>(m * n)};
-                    },
-                .roundings = 8};
+            return GradientCase{.operands = {{.shape = {m, n}}},
+                                .op =
+                                    [=](Vars v) {
+                                      std::vector<float> values;
+                                      for (int64_t i = 0; i < m * n; ++i) {
+                                        values.push_back(static_cast<float>(target(i)));
+                                      }
+                                      return MeanSquaredError(v[0], Floats({m, n}, values));
+                                    },
+                                .value =
+                                    [=](const Doubles& v) {
+                                      double sum = 0;
+                                      for (size_t i = 0; i < v[0].size(); ++i) sum += std::pow(v[0][i] - target(i), 2);
+                                      return Array{sum / static_cast<double>(m * n)};
+                                    },
+                                .roundings = 8};
           }};
 }
 
@@ -412,14 +400,18 @@ std::vector<OpCase> AllCases() {
   const auto sub = [](double a, double b) { return a - b; };
   const auto mul = [](double a, double b) { return a * b; };
   return {
-      Pointwise("relu", Relu, [](double x) { return x > 0 ? x : 0; }, {0}, 2),
+      Pointwise(
+          "relu", Relu, [](double x) { return x > 0 ? x : 0; }, {0}, 2),
       Pointwise(
           "leaky_relu", [](const Var& x) { return LeakyRelu(x, kSlope); },
           [](double x) { return x > 0 ? x : kSlope * x; }, {0}, 2),
-      Pointwise("hardtanh", Hardtanh, [](double x) { return std::clamp(x, -1.0, 1.0); }, {-1, 1}, 2),
-      Pointwise("sigmoid", Sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, {}, 32),
+      Pointwise(
+          "hardtanh", Hardtanh, [](double x) { return std::clamp(x, -1.0, 1.0); }, {-1, 1}, 2),
+      Pointwise(
+          "sigmoid", Sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, {}, 32),
       // At |x| = 2, 1 - y^2 is 0.07: it enlarges the error of y by 26.
-      Pointwise("tanh", Tanh, [](double x) { return std::tanh(x); }, {}, 64),
+      Pointwise(
+          "tanh", Tanh, [](double x) { return std::tanh(x); }, {}, 64),
       DropoutCase(),
       TwoOperands("add", false, Add, add),
       TwoOperands("sub", false, Sub, sub),
@@ -433,12 +425,27 @@ std::vector<OpCase> AllCases() {
       LinearOfImages(),
       MatMulCase(),
       Copying(
-          "reshape", [](int64_t m, int64_t n) { return Shape({m, n}); },
-          [](const Var& x) { return Reshape(x, {x.shape().dim(1), -1}); }),
+          "reshape",
+          [](int64_t m, int64_t n) {
+            return Shape({m, n});
+          },
+          [](const Var& x) {
+            return Reshape(x, {x.shape().dim(1), -1});
+          }),
       Copying(
-          "flatten", [](int64_t m, int64_t n) { return Shape({m, n, 2}); }, Flatten),
-      ConcatCase("concat_2", [](int64_t n) { return std::vector<int64_t>{n, n + 1}; }),
-      ConcatCase("concat_3", [](int64_t n) { return std::vector<int64_t>{2, n, 1}; }),
+          "flatten",
+          [](int64_t m, int64_t n) {
+            return Shape({m, n, 2});
+          },
+          Flatten),
+      ConcatCase("concat_2",
+                 [](int64_t n) {
+                   return std::vector<int64_t>{n, n + 1};
+                 }),
+      ConcatCase("concat_3",
+                 [](int64_t n) {
+                   return std::vector<int64_t>{2, n, 1};
+                 }),
       SumCase("sum", Sum, false),
       SumCase("mean", Mean, true),
       MulPerChannelCase(),
@@ -467,9 +474,7 @@ TEST_P(OpGradientsTest, AgreeWithDoublePrecision) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, OpGradientsTest, testing::ValuesIn(AllCases()),
-                         [](const testing::TestParamInfo<OpCase>& info) {
-                           return std::string(info.param.name);
-                         });
+                         [](const testing::TestParamInfo<OpCase>& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace bitgrad

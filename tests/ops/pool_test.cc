@@ -103,14 +103,15 @@ TEST_F(PoolOnDeviceTest, AverageAgreesWithDoublePrecision) {
 
 TEST(PoolOpTest, GlobalAverageIsAMatrix) {
   const Shape shape({2, 3, 5, 7});
-  CheckGradients(
-      {.name = "global average",
-       .operands = {{.shape = shape}},
-       .op = [](absl::Span<const Var> v) { return GlobalAveragePool(v[0]); },
-       .value =
-           [&](const Doubles& v) { return MeanOf(GeometryOf(shape, {.kernel = {3, 5}}), v[0]); },
-       .roundings = 18},
-      /*seed=*/3);
+  CheckGradients({.name = "global average",
+                  .operands = {{.shape = shape}},
+                  .op = [](absl::Span<const Var> v) { return GlobalAveragePool(v[0]); },
+                  .value =
+                      [&](const Doubles& v) {
+                        return MeanOf(GeometryOf(shape, {.kernel = {3, 5}}), v[0]);
+                      },
+                  .roundings = 18},
+                 /*seed=*/3);
   ExecContext context({.threads = 1});
   Tape tape(context);
   EXPECT_EQ(GlobalAveragePool(tape.Input(Tensor::Zeros(shape))).shape(), Shape({2, 7}));

@@ -74,9 +74,7 @@ struct OptimizerCase {
     for (const auto& [key, value] : hyperparameters) result += "_" + key;
     return result;
   }
-  friend std::ostream& operator<<(std::ostream& out, const OptimizerCase& value) {
-    return out << value.TestName();
-  }
+  friend std::ostream& operator<<(std::ostream& out, const OptimizerCase& value) { return out << value.TestName(); }
 };
 
 // Every entry of the table as it comes, and those whose formula has branches with each of them.

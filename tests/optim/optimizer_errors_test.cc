@@ -26,9 +26,7 @@ std::string ErrorOf(const absl::StatusOr<T>& result) {
   return result.ok() ? "ok" : std::string(result.status().message());
 }
 
-std::string ErrorOf(const absl::Status& status) {
-  return status.ok() ? "ok" : std::string(status.message());
-}
+std::string ErrorOf(const absl::Status& status) { return status.ok() ? "ok" : std::string(status.message()); }
 
 class OptimizerErrorsTest : public ::testing::Test {
  protected:
@@ -48,8 +46,7 @@ class OptimizerErrorsTest : public ::testing::Test {
   std::string StepError(Optimizer& optimizer) {
     std::vector<std::vector<float>> before;
     for (const Parameter* p : model_.parameters()) {
-      before.push_back(p == nullptr || p->value.is_null() ? std::vector<float>{}
-                                                          : Values(p->value));
+      before.push_back(p == nullptr || p->value.is_null() ? std::vector<float>{} : Values(p->value));
     }
     const int64_t steps = optimizer.step_count();
     const std::string error = ErrorOf(optimizer.Step(model_.parameters()));
@@ -68,21 +65,15 @@ class OptimizerErrorsTest : public ::testing::Test {
 TEST_F(OptimizerErrorsTest, CommonOptionsOutOfRange) {
   for (const OptimizerInfo& info : AllOptimizers()) {
     const std::string prefix = std::string("optimizer '") + info.name + "': ";
-    const auto error = [&](const OptimizerOptions& options) {
-      return ErrorOf(info.make(context_, options, {}));
-    };
-    EXPECT_EQ(error({.learning_rate = 0}),
-              prefix + "learning_rate is 0, must be a positive finite number");
-    EXPECT_EQ(error({.learning_rate = -0.5}),
-              prefix + "learning_rate is -0.5, must be a positive finite number");
+    const auto error = [&](const OptimizerOptions& options) { return ErrorOf(info.make(context_, options, {})); };
+    EXPECT_EQ(error({.learning_rate = 0}), prefix + "learning_rate is 0, must be a positive finite number");
+    EXPECT_EQ(error({.learning_rate = -0.5}), prefix + "learning_rate is -0.5, must be a positive finite number");
     EXPECT_EQ(error({.learning_rate = std::nan("")}),
               prefix + "learning_rate is nan, must be a positive finite number");
-    EXPECT_EQ(error({.learning_rate = kInfinity}),
-              prefix + "learning_rate is inf, must be a positive finite number");
+    EXPECT_EQ(error({.learning_rate = kInfinity}), prefix + "learning_rate is inf, must be a positive finite number");
     EXPECT_EQ(error({.learning_rate = 1e-60}),  // 0 as a float
               prefix + "learning_rate is 1e-60, must be a positive finite number");
-    EXPECT_EQ(error({.weight_decay = -1}),
-              prefix + "weight_decay is -1, must be 0 or a positive finite number");
+    EXPECT_EQ(error({.weight_decay = -1}), prefix + "weight_decay is -1, must be 0 or a positive finite number");
     EXPECT_EQ(error({.weight_decay = std::nan("")}),
               prefix + "weight_decay is nan, must be 0 or a positive finite number");
     EXPECT_EQ(error({.max_gradient_norm = -2}),
@@ -93,27 +84,20 @@ TEST_F(OptimizerErrorsTest, CommonOptionsOutOfRange) {
 
 TEST_F(OptimizerErrorsTest, HyperparametersOutOfRange) {
   const std::string fraction = ", must be at least 0 and less than 1";
-  EXPECT_EQ(ErrorOf(MakeSgd(context_, {.momentum = 1})),
-            "optimizer 'sgd': momentum is 1" + fraction);
-  EXPECT_EQ(ErrorOf(MakeSgd(context_, {.nesterov = true})),
-            "optimizer 'sgd': nesterov needs a momentum above 0");
-  EXPECT_EQ(ErrorOf(MakeAdam(context_, {.beta1 = -0.1})),
-            "optimizer 'adam': beta1 is -0.1" + fraction);
-  EXPECT_EQ(ErrorOf(MakeAdam(context_, {.beta2 = std::nan("")})),
-            "optimizer 'adam': beta2 is nan" + fraction);
+  EXPECT_EQ(ErrorOf(MakeSgd(context_, {.momentum = 1})), "optimizer 'sgd': momentum is 1" + fraction);
+  EXPECT_EQ(ErrorOf(MakeSgd(context_, {.nesterov = true})), "optimizer 'sgd': nesterov needs a momentum above 0");
+  EXPECT_EQ(ErrorOf(MakeAdam(context_, {.beta1 = -0.1})), "optimizer 'adam': beta1 is -0.1" + fraction);
+  EXPECT_EQ(ErrorOf(MakeAdam(context_, {.beta2 = std::nan("")})), "optimizer 'adam': beta2 is nan" + fraction);
   EXPECT_EQ(ErrorOf(MakeAdam(context_, {.epsilon = 0})),
             "optimizer 'adam': epsilon is 0, must be a positive finite number");
-  EXPECT_EQ(ErrorOf(MakeAdaMax(context_, {.beta1 = 1})),
-            "optimizer 'adamax': beta1 is 1" + fraction);
-  EXPECT_EQ(ErrorOf(MakeAdaMax(context_, {.beta2 = 1.5})),
-            "optimizer 'adamax': beta2 is 1.5" + fraction);
+  EXPECT_EQ(ErrorOf(MakeAdaMax(context_, {.beta1 = 1})), "optimizer 'adamax': beta1 is 1" + fraction);
+  EXPECT_EQ(ErrorOf(MakeAdaMax(context_, {.beta2 = 1.5})), "optimizer 'adamax': beta2 is 1.5" + fraction);
   EXPECT_EQ(ErrorOf(MakeAdaMax(context_, {.epsilon = -1})),
             "optimizer 'adamax': epsilon is -1, must be a positive finite number");
 }
 
 TEST_F(OptimizerErrorsTest, UnknownNames) {
-  EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "adagrad", {})),
-            "no optimizer 'adagrad'; there are: sgd, adam, adamax");
+  EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "adagrad", {})), "no optimizer 'adagrad'; there are: sgd, adam, adamax");
   EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "adam", {}, {{"momentum", 0.9}})),
             "optimizer 'adam' has no hyperparameter 'momentum'; it has: beta1, beta2, epsilon");
   EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "sgd", {}, {{"beta1", 0.9}})),
@@ -135,15 +119,12 @@ TEST_F(OptimizerErrorsTest, RateSetLater) {
 
 TEST_F(OptimizerErrorsTest, GradientsThatDoNotFit) {
   std::unique_ptr<Optimizer> optimizer = Adam();
-  EXPECT_EQ(StepError(*optimizer),
-            "no trainable parameter has a gradient; call Tape::Backward() before each step");
+  EXPECT_EQ(StepError(*optimizer), "no trainable parameter has a gradient; call Tape::Backward() before each step");
   SetGradients();
   model_[1].gradient = BareModel::Vector({1, 2, 3});
-  EXPECT_EQ(StepError(*optimizer),
-            "parameter 'b/weight': its gradient has shape [3], its value [1]");
+  EXPECT_EQ(StepError(*optimizer), "parameter 'b/weight': its gradient has shape [3], its value [1]");
   model_[1].gradient = Tensor::Zeros({1}, DType::kInt32);
-  EXPECT_EQ(StepError(*optimizer),
-            "parameter 'b/weight': its gradient is int32, optimizers take float32");
+  EXPECT_EQ(StepError(*optimizer), "parameter 'b/weight': its gradient is int32, optimizers take float32");
 }
 
 TEST_F(OptimizerErrorsTest, ParametersThatAreNone) {
@@ -156,8 +137,7 @@ TEST_F(OptimizerErrorsTest, ParametersThatAreNone) {
   EXPECT_EQ(StepError(*optimizer), "parameter 'b/weight': it has no value");
   model_[1].value = std::move(value);
   model_[1].name = "a/weight";
-  EXPECT_EQ(StepError(*optimizer),
-            "parameter 'a/weight': it occurs twice; every parameter needs its own name");
+  EXPECT_EQ(StepError(*optimizer), "parameter 'a/weight': it occurs twice; every parameter needs its own name");
   Parameter* const with_null[] = {&model_[0], nullptr};
   EXPECT_EQ(ErrorOf(optimizer->Step(with_null)), "optimizer: parameter 1 is null");
 }
@@ -171,13 +151,11 @@ TEST_F(OptimizerErrorsTest, ParametersThatChange) {
   EXPECT_EQ(ErrorOf(optimizer->Step(model_.parameters().subspan(1))),
             "optimizer 'adam' began with 2 parameters, now there are 1" + hint);
   model_[1].name = "c/weight";
-  EXPECT_EQ(StepError(*optimizer),
-            "optimizer 'adam': parameter 1 was 'b/weight', now 'c/weight'" + hint);
+  EXPECT_EQ(StepError(*optimizer), "optimizer 'adam': parameter 1 was 'b/weight', now 'c/weight'" + hint);
   model_[1].name = "b/weight";
   model_[1].trainable = false;
-  EXPECT_EQ(
-      StepError(*optimizer),
-      "parameter 'b/weight' was trainable when the optimizer 'adam' began, now it is not" + hint);
+  EXPECT_EQ(StepError(*optimizer),
+            "parameter 'b/weight' was trainable when the optimizer 'adam' began, now it is not" + hint);
   model_[1].trainable = true;
   model_[1].value = BareModel::Vector({1, 2});
   model_[1].gradient = BareModel::Vector({1, 2});
@@ -243,16 +221,13 @@ TEST_F(RestoreErrorsTest, Twice) {
 TEST_F(RestoreErrorsTest, OfAnotherShapeOrType) {
   const Tensor other = Tensor::Zeros({3});
   state_[3].tensor = &other;
-  EXPECT_EQ(RestoreError(),
-            "optimizer state 'adam/v/b/weight' is float32 [3] on cpu, must be float32 [1] on cpu");
+  EXPECT_EQ(RestoreError(), "optimizer state 'adam/v/b/weight' is float32 [3] on cpu, must be float32 [1] on cpu");
   const Tensor integers = Tensor::Zeros({1}, DType::kInt64);
   state_[3].tensor = &integers;
-  EXPECT_EQ(RestoreError(),
-            "optimizer state 'adam/v/b/weight' is int64 [1] on cpu, must be float32 [1] on cpu");
+  EXPECT_EQ(RestoreError(), "optimizer state 'adam/v/b/weight' is int64 [1] on cpu, must be float32 [1] on cpu");
   const Tensor null;
   state_[3].tensor = &null;
-  EXPECT_EQ(RestoreError(),
-            "optimizer state 'adam/v/b/weight' is null, must be float32 [1] on cpu");
+  EXPECT_EQ(RestoreError(), "optimizer state 'adam/v/b/weight' is null, must be float32 [1] on cpu");
 }
 
 TEST_F(RestoreErrorsTest, NegativeStepCount) {

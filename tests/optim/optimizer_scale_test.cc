@@ -24,8 +24,8 @@ TEST(GlorotScaleTest, HasBinaryConnectsValues) {
 
 // How far the first step goes, in learning rates, for a gradient of 1: 1 without a scale, for each
 // optimizer.
-double FirstStep(const char* optimizer_name, bool glorot_scale, const char* quantizer,
-                 int64_t fan_in, int64_t fan_out) {
+double FirstStep(const char* optimizer_name, bool glorot_scale, const char* quantizer, int64_t fan_in,
+                 int64_t fan_out) {
   ExecContext context({.threads = 1});
   BareModel model;
   Parameter& weight = model.Add("weight", {0});
@@ -33,8 +33,7 @@ double FirstStep(const char* optimizer_name, bool glorot_scale, const char* quan
   weight.fan_in = fan_in;
   weight.fan_out = fan_out;
   weight.gradient = BareModel::Vector({1});
-  auto optimizer = MakeOptimizer(context, optimizer_name,
-                                 {.learning_rate = 0x1p-10, .glorot_scale = glorot_scale});
+  auto optimizer = MakeOptimizer(context, optimizer_name, {.learning_rate = 0x1p-10, .glorot_scale = glorot_scale});
   EXPECT_TRUE(optimizer.ok()) << optimizer.status();
   EXPECT_TRUE((*optimizer)->Step(model.parameters()).ok());
   return -weight.value.data<float>()[0] * 0x1p10;

@@ -31,9 +31,7 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
     EXPECT_TRUE(made.ok()) << made.status();
     return std::move(made).value();
   }
-  std::unique_ptr<Optimizer> Make(const OptimizerOptions& options) {
-    return Make(options, context_);
-  }
+  std::unique_ptr<Optimizer> Make(const OptimizerOptions& options) { return Make(options, context_); }
 
   // Weights of two layers and a bias, each of which the options treat differently.
   static void AddParameters(BareModel& model) {
@@ -53,8 +51,7 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
   static void SetGradients(BareModel& model, int step) {
     uint32_t stream = 10 * step;
     for (Parameter* parameter : model.parameters()) {
-      parameter->gradient =
-          BareModel::Vector(RandomGradient(parameter->value.num_elements(), stream++));
+      parameter->gradient = BareModel::Vector(RandomGradient(parameter->value.num_elements(), stream++));
     }
   }
 
@@ -76,8 +73,7 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
     for (Parameter* parameter : model.parameters()) {
       const std::vector<float> values = Values(parameter->value);
       w.emplace_back(values.begin(), values.end());
-      reference.emplace_back(values.size(),
-                             ReferenceOptimizer(GetParam().name, GetParam().hyperparameters));
+      reference.emplace_back(values.size(), ReferenceOptimizer(GetParam().name, GetParam().hyperparameters));
       ASSERT_TRUE(reference.back()[0].known()) << "add " << GetParam().name << " to the reference";
     }
     for (int step = 0; step < kSteps; ++step) {
@@ -124,9 +120,7 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
   ExecContext context_{{.threads = 2}};
 };
 
-TEST_P(OptimizerTest, FollowsTheDoublePrecisionFormulas) {
-  ExpectFollowsReference({.learning_rate = 1e-2});
-}
+TEST_P(OptimizerTest, FollowsTheDoublePrecisionFormulas) { ExpectFollowsReference({.learning_rate = 1e-2}); }
 
 TEST_P(OptimizerTest, FollowsTheFormulasWithWeightDecay) {
   ExpectFollowsReference({.learning_rate = 1e-2, .weight_decay = 1e-2});
@@ -259,8 +253,7 @@ TEST_P(OptimizerTest, TheNumberOfThreadsDoesNotMatter) {
     ExecContext context({.threads = threads});
     BareModel model;
     model.Add("w", RandomValues(kMany, 9)).clip = 1;
-    std::unique_ptr<Optimizer> optimizer =
-        Make({.learning_rate = 0.1, .max_gradient_norm = 100}, context);
+    std::unique_ptr<Optimizer> optimizer = Make({.learning_rate = 0.1, .max_gradient_norm = 100}, context);
     for (int step = 0; step < 3; ++step) {
       SetGradients(model, step);
       ASSERT_TRUE(optimizer->Step(model.parameters()).ok());
@@ -316,8 +309,7 @@ TEST_P(OptimizerTest, AGradientThatIsNotFiniteChangesNothing) {
       EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
       EXPECT_EQ(std::string(status.message()),
                 "parameter 'hidden1/bias': its gradient has a NaN or an infinity at step " +
-                    std::to_string(first_good_steps + 1) +
-                    "; nothing was updated. Try a lower learning rate than 0.1");
+                    std::to_string(first_good_steps + 1) + "; nothing was updated. Try a lower learning rate than 0.1");
       EXPECT_EQ(Snapshot(*optimizer, model), before);
       EXPECT_EQ(optimizer->gradient_norm(), norm_before);
     }
@@ -391,7 +383,8 @@ TEST_P(OptimizerTest, KeepsSignsUpToDate) {
   }
 }
 
-// A sum of squares that came with the gradient spares a pass over it, except where it is not finite or steps are clipped by it.
+// A sum of squares that came with the gradient spares a pass over it, except where it is not finite or steps are
+// clipped by it.
 TEST_P(OptimizerTest, TakesTheSumOfSquaresThatCameWithAGradient) {
   for (const double limit : {0.0, 1e6}) {
     BareModel model;

@@ -22,11 +22,7 @@ std::string ErrorOf(const ScheduleOptions& options, int64_t epochs = 10) {
 
 // Options with which the schedule of this name can be made.
 ScheduleOptions ValidOptions(const std::string& name) {
-  return {.name = name,
-          .learning_rate = 0.1,
-          .final_learning_rate = 0.001,
-          .step_factor = 0.5,
-          .step_epochs = 3};
+  return {.name = name, .learning_rate = 0.1, .final_learning_rate = 0.001, .step_factor = 0.5, .step_epochs = 3};
 }
 
 TEST(ScheduleTest, Constant) {
@@ -35,8 +31,7 @@ TEST(ScheduleTest, Constant) {
 }
 
 TEST(ScheduleTest, ExponentialGoesByOneFactorEachEpoch) {
-  const Schedule schedule =
-      Make({.name = "exponential", .learning_rate = 3e-3, .final_learning_rate = 3e-6}, 20);
+  const Schedule schedule = Make({.name = "exponential", .learning_rate = 3e-3, .final_learning_rate = 3e-6}, 20);
   EXPECT_EQ(schedule.At(0), 3e-3);
   const double factor = std::pow(1e-3, 1.0 / 20);
   for (int epoch = 0; epoch < 19; ++epoch) {
@@ -48,15 +43,13 @@ TEST(ScheduleTest, ExponentialGoesByOneFactorEachEpoch) {
 }
 
 TEST(ScheduleTest, StepMultipliesEveryFewEpochs) {
-  const Schedule schedule =
-      Make({.name = "step", .learning_rate = 0.5, .step_factor = 0.25, .step_epochs = 3}, 8);
+  const Schedule schedule = Make({.name = "step", .learning_rate = 0.5, .step_factor = 0.25, .step_epochs = 3}, 8);
   const double expected[] = {0.5, 0.5, 0.5, 0.125, 0.125, 0.125, 0.03125, 0.03125};
   for (int epoch = 0; epoch < 8; ++epoch) EXPECT_EQ(schedule.At(epoch, 0.5), expected[epoch]);
 }
 
 TEST(ScheduleTest, CosineGoesDownStepByStep) {
-  const Schedule schedule =
-      Make({.name = "cosine", .learning_rate = 1, .final_learning_rate = 0.5}, 4);
+  const Schedule schedule = Make({.name = "cosine", .learning_rate = 1, .final_learning_rate = 0.5}, 4);
   EXPECT_EQ(schedule.At(0), 1);
   EXPECT_NEAR(schedule.At(1), 0.75 + 0.25 * std::sqrt(0.5), 1e-12);
   EXPECT_NEAR(schedule.At(2), 0.75, 1e-12);
@@ -114,8 +107,7 @@ TEST(ScheduleTest, OneEpochIsEnough) {
 
 TEST(ScheduleTest, Misuse) {
   const double infinity = std::numeric_limits<double>::infinity();
-  EXPECT_EQ(ErrorOf({.name = "linear"}),
-            "no schedule 'linear'; there are: constant, exponential, step, cosine");
+  EXPECT_EQ(ErrorOf({.name = "linear"}), "no schedule 'linear'; there are: constant, exponential, step, cosine");
   for (const ScheduleInfo& info : AllSchedules()) {
     const std::string prefix = std::string("schedule '") + info.name + "': ";
     const std::string rate = ", must be a positive finite number";

@@ -41,9 +41,9 @@ struct BatchNormGradients {
 };
 
 // With the statistics as given.
-inline BatchNormGradients BatchNormBackward(ConstMatrixView<float> x, ConstMatrixView<float> dy,
-                                            double gamma, double mean, double variance,
-                                            double inv_std, EpsilonPlacement placement, int64_t j) {
+inline BatchNormGradients BatchNormBackward(ConstMatrixView<float> x, ConstMatrixView<float> dy, double gamma,
+                                            double mean, double variance, double inv_std, EpsilonPlacement placement,
+                                            int64_t j) {
   const double m = static_cast<double>(x.rows);
   double kappa = 1;
   if (placement == EpsilonPlacement::kOutsideRoot) {
@@ -60,9 +60,8 @@ inline BatchNormGradients BatchNormBackward(ConstMatrixView<float> x, ConstMatri
   for (int64_t i = 0; i < x.rows; ++i) {
     const double xhat = (x.at(i, j) - mean) * inv_std;
     g.dx.push_back(gamma * inv_std * (dy.at(i, j) - g.dbeta / m - kappa * xhat * g.dgamma / m));
-    g.magnitude.push_back(std::fabs(gamma * inv_std) *
-                          (std::fabs(dy.at(i, j)) + g.dbeta_magnitude / m +
-                           kappa * std::fabs(xhat) * g.dgamma_magnitude / m));
+    g.magnitude.push_back(std::fabs(gamma * inv_std) * (std::fabs(dy.at(i, j)) + g.dbeta_magnitude / m +
+                                                        kappa * std::fabs(xhat) * g.dgamma_magnitude / m));
   }
   return g;
 }

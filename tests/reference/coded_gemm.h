@@ -21,8 +21,8 @@ inline int64_t Code(const Encoding& encoding, int64_t c) {
 }
 
 // sum_k Code(a[i, k]) Code(b[j, k])
-inline int64_t CodedDot(const Encoding& a_encoding, ConstMatrixView<uint8_t> a, int64_t i,
-                        const Encoding& b_encoding, ConstMatrixView<uint8_t> b, int64_t j) {
+inline int64_t CodedDot(const Encoding& a_encoding, ConstMatrixView<uint8_t> a, int64_t i, const Encoding& b_encoding,
+                        ConstMatrixView<uint8_t> b, int64_t j) {
   int64_t sum = 0;
   for (int64_t k = 0; k < a.cols; ++k) {
     sum += Code(a_encoding, a.at(i, k)) * Code(b_encoding, b.at(j, k));

@@ -20,8 +20,8 @@ inline GemmElement Gemm(bool transpose_a, bool transpose_b, double alpha, ConstM
   const int64_t k = transpose_a ? a.rows : a.cols;
   GemmElement element = {beta == 0 ? 0 : beta * c, beta == 0 ? 0 : std::fabs(beta * c)};
   for (int64_t l = 0; l < k; ++l) {
-    const double product = alpha * (transpose_a ? a.at(l, i) : a.at(i, l)) *
-                           static_cast<double>(transpose_b ? b.at(j, l) : b.at(l, j));
+    const double product =
+        alpha * (transpose_a ? a.at(l, i) : a.at(i, l)) * static_cast<double>(transpose_b ? b.at(j, l) : b.at(l, j));
     element.value += product;
     element.magnitude += std::fabs(product);
   }

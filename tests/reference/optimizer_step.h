@@ -46,8 +46,7 @@ inline double Moved(const StepArgs& args, double w, double step) {
   return std::clamp(w + args.weight_scale * step, -clip, clip);
 }
 
-inline StepElement Sgd(const StepArgs& args, double momentum, bool nesterov, double g, double velocity,
-                       double w) {
+inline StepElement Sgd(const StepArgs& args, double momentum, bool nesterov, double g, double velocity, double w) {
   const double scaled = args.rate * ScaledGradient(args, g, w);
   const double v = momentum * velocity - scaled;
   return {Moved(args, w, nesterov ? momentum * v - scaled : v), v};

@@ -21,8 +21,8 @@ inline double Surrogate(const Quantizer& quantizer, double x, double statistic) 
   const std::string name(quantizer.info().name);
   const double window = std::fabs(x) <= 1 ? 1 : 0;
   if (name == "identity" || name == "dorefa_gradient" || name == "stochastic_round") return 1;
-  if (name == "sign" || name == "stochastic_sign" || name == "ternary" ||
-      name == "stochastic_ternary" || name == "k_bit") {
+  if (name == "sign" || name == "stochastic_sign" || name == "ternary" || name == "stochastic_ternary" ||
+      name == "k_bit") {
     return window;
   }
   if (name == "approx_sign") return std::max(0.0, 2 - 2 * std::fabs(x));
@@ -71,8 +71,8 @@ inline double Value(const Quantizer& quantizer, double x, double statistic, doub
   return std::nan("");
 }
 
-// A lower bound, tried in steps of two from 1e-9 to 1, of how far x is from the next point where Value jumps: closer than
-// its roundings, float may land on the other side.
+// A lower bound, tried in steps of two from 1e-9 to 1, of how far x is from the next point where Value jumps: closer
+// than its roundings, float may land on the other side.
 inline double DistanceToJump(const Quantizer& quantizer, double x, double statistic, double u) {
   // The value is constant on [x - d, x + d] for d below the distance: bisect on doubling steps.
   const double here = Value(quantizer, x, statistic, u);

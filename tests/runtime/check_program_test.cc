@@ -22,22 +22,20 @@ using testing::HasSubstr;
 
 // The file with its header changed, without its last `missing` bytes, and with all that depends on
 // the header's bytes made right again.
-std::string WithHeader(const std::string& file, const std::function<void(Header&)>& change,
-                       size_t missing = 0) {
+std::string WithHeader(const std::string& file, const std::function<void(Header&)>& change, size_t missing = 0) {
   const auto* data = reinterpret_cast<const uint8_t*>(file.data());
   const Preamble preamble = *DecodePreamble({data, file.size()});
   Header header;
-  EXPECT_TRUE(
-      header.ParseFromArray(data + kPreambleBytes, static_cast<int>(preamble.header_bytes)));
+  EXPECT_TRUE(header.ParseFromArray(data + kPreambleBytes, static_cast<int>(preamble.header_bytes)));
   change(header);
   const std::string bytes = header.SerializeAsString();
   std::string blobs = file.substr(AlignUp(kPreambleBytes + preamble.header_bytes));
   blobs.resize(blobs.size() - missing);
   const int64_t head = AlignUp(kPreambleBytes + static_cast<int64_t>(bytes.size()));
-  std::string result = EncodePreamble(
-      {.header_bytes = static_cast<uint32_t>(bytes.size()),
-       .file_bytes = head + blobs.size(),
-       .header_crc32 = Crc32({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()})});
+  std::string result =
+      EncodePreamble({.header_bytes = static_cast<uint32_t>(bytes.size()),
+                      .file_bytes = head + blobs.size(),
+                      .header_crc32 = Crc32({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()})});
   result += bytes;
   result.resize(static_cast<size_t>(head), '\0');
   return result + blobs;
@@ -73,8 +71,7 @@ TEST(CheckProgramTest, HeadAndBlobs) {
           {"input.shape: shape has 0 dimensions", [](Header& h) { h.clear_input(); }},
           {"input.shape: shape [0]", [](Header& h) { h.mutable_input()->set_shape(0, 0); }},
           {"input.shape: shape [-70]", [](Header& h) { h.mutable_input()->set_shape(0, -70); }},
-          {"input.shape: shape [9223372036854775807]",
-           [](Header& h) { h.mutable_input()->set_shape(0, INT64_MAX); }},
+          {"input.shape: shape [9223372036854775807]", [](Header& h) { h.mutable_input()->set_shape(0, INT64_MAX); }},
           {"more than 16777215 elements per example",
            [](Header& h) {
              h.mutable_input()->set_shape(0, 1 << 20);
@@ -93,32 +90,25 @@ TEST(CheckProgramTest, HeadAndBlobs) {
           {"instructions: there are none", [](Header& h) { h.clear_instructions(); }},
           {"blob 0 (fc1/weight): kind 0 is unknown",
            [](Header& h) { h.mutable_blobs(0)->set_kind(Blob::UNSPECIFIED); }},
-          {"kind 99 is unknown",
-           [](Header& h) { h.mutable_blobs(0)->set_kind(static_cast<Blob::Kind>(99)); }},
-          {"bits 3 does not go with kind BINARY",
-           [](Header& h) { h.mutable_blobs(0)->set_bits(3); }},
-          {"bits 0 does not go with kind SYMMETRIC",
-           [](Header& h) { h.mutable_blobs(0)->set_kind(Blob::SYMMETRIC); }},
+          {"kind 99 is unknown", [](Header& h) { h.mutable_blobs(0)->set_kind(static_cast<Blob::Kind>(99)); }},
+          {"bits 3 does not go with kind BINARY", [](Header& h) { h.mutable_blobs(0)->set_bits(3); }},
+          {"bits 0 does not go with kind SYMMETRIC", [](Header& h) { h.mutable_blobs(0)->set_kind(Blob::SYMMETRIC); }},
           {"bits 9 does not go with kind UNSIGNED",
            [](Header& h) {
              h.mutable_blobs(0)->set_kind(Blob::UNSIGNED);
              h.mutable_blobs(0)->set_bits(9);
            }},
-          {"rank 3 does not go with kind BINARY",
-           [](Header& h) { h.mutable_blobs(0)->add_shape(1); }},
-          {"rank 0 does not go with kind FLOAT32",
-           [](Header& h) { h.mutable_blobs(7)->clear_shape(); }},
+          {"rank 3 does not go with kind BINARY", [](Header& h) { h.mutable_blobs(0)->add_shape(1); }},
+          {"rank 0 does not go with kind FLOAT32", [](Header& h) { h.mutable_blobs(7)->clear_shape(); }},
           {"extent 0 of its shape", [](Header& h) { h.mutable_blobs(0)->set_shape(0, 0); }},
           {"extent -1 of its shape", [](Header& h) { h.mutable_blobs(0)->set_shape(1, -1); }},
-          {"extent 2147483648 of its shape",
-           [](Header& h) { h.mutable_blobs(0)->set_shape(1, int64_t{1} << 31); }},
+          {"extent 2147483648 of its shape", [](Header& h) { h.mutable_blobs(0)->set_shape(1, int64_t{1} << 31); }},
           {"more than 2^40 elements",
            [](Header& h) {
              h.mutable_blobs(0)->set_shape(0, INT32_MAX);
              h.mutable_blobs(0)->set_shape(1, INT32_MAX);
            }},
-          {"byte_size is 4160, its shape [66, 70] takes 4224",
-           [](Header& h) { h.mutable_blobs(0)->set_shape(0, 66); }},
+          {"byte_size is 4160, its shape [66, 70] takes 4224", [](Header& h) { h.mutable_blobs(0)->set_shape(0, 66); }},
           {"byte_size is -64", [](Header& h) { h.mutable_blobs(0)->set_byte_size(-64); }},
           {"blob 10 (bn3/beta): its CRC-32", [](Header& h) { h.mutable_blobs(10)->set_crc32(0); }},
           {"blob 11 (extra) is used by no instruction",
@@ -147,14 +137,10 @@ TEST(CheckProgramTest, LinearAndBatchNorm) {
           {"instruction 0 (fc1): operands: value 1 is not made before",
            [](Header& h) { h.mutable_instructions(0)->set_operands(0, 1); }},
           {"operands: value -1", [](Header& h) { h.mutable_instructions(0)->set_operands(0, -1); }},
-          {"operands: value 2147483647",
-           [](Header& h) { h.mutable_instructions(1)->set_operands(0, INT32_MAX); }},
-          {"operands: 0 given, it takes 1",
-           [](Header& h) { h.mutable_instructions(0)->clear_operands(); }},
-          {"operands: 2 given, it takes 1",
-           [](Header& h) { h.mutable_instructions(0)->add_operands(0); }},
-          {"instruction 0 (fc1): its kind is unknown",
-           [](Header& h) { h.mutable_instructions(0)->clear_kind(); }},
+          {"operands: value 2147483647", [](Header& h) { h.mutable_instructions(1)->set_operands(0, INT32_MAX); }},
+          {"operands: 0 given, it takes 1", [](Header& h) { h.mutable_instructions(0)->clear_operands(); }},
+          {"operands: 2 given, it takes 1", [](Header& h) { h.mutable_instructions(0)->add_operands(0); }},
+          {"instruction 0 (fc1): its kind is unknown", [](Header& h) { h.mutable_instructions(0)->clear_kind(); }},
           {"linear.input_quantizer: unknown quantizer 'sing'",
            [](Header& h) { LinearOf(h, 0).set_input_quantizer("sing"); }},
           {"linear.input_quantizer: quantizer 'k_bit(99)'",
@@ -165,15 +151,13 @@ TEST(CheckProgramTest, LinearAndBatchNorm) {
            [](Header& h) { LinearOf(h, 0).set_input_quantizer("dorefa_weight(1)"); }},
           {"'k_bit(8)' is not binary, but the operand is bits",
            [](Header& h) { LinearOf(h, 1).set_input_quantizer("k_bit(8)"); }},
-          {"linear.weight: there is no blob 11, the file has 11",
-           [](Header& h) { LinearOf(h, 0).set_weight(11); }},
+          {"linear.weight: there is no blob 11, the file has 11", [](Header& h) { LinearOf(h, 0).set_weight(11); }},
           {"linear.weight: there is no blob -1", [](Header& h) { LinearOf(h, 0).set_weight(-1); }},
           {"linear.weight: blob 1 (fc1/thresholds) is INT32 [65], no matrix of weights",
            [](Header& h) { LinearOf(h, 0).set_weight(1); }},
           {"linear.weight: its shape [33, 65] does not go with examples of shape [70]",
            [](Header& h) { LinearOf(h, 0).set_weight(3); }},
-          {"instruction 2 (fc3): linear.scale is not finite",
-           [](Header& h) { LinearOf(h, 2).set_scale(kInf); }},
+          {"instruction 2 (fc3): linear.scale is not finite", [](Header& h) { LinearOf(h, 2).set_scale(kInf); }},
           {"linear.scale is not finite", [](Header& h) { LinearOf(h, 2).set_scale(kNan); }},
           {"with a threshold there is none", [](Header& h) { LinearOf(h, 0).set_scale(1); }},
           {"linear.threshold: the sums that it compares are no exact integers",
@@ -199,14 +183,11 @@ TEST(CheckProgramTest, TheOtherInstructions) {
       {
           {"instruction 0 (quantize): quantize.quantizer: unknown quantizer ''",
            [](Header& h) { h.mutable_instructions(0)->mutable_quantize()->clear_quantizer(); }},
-          {"operands: 2 given, it takes 1",
-           [](Header& h) { h.mutable_instructions(0)->add_operands(0); }},
+          {"operands: 2 given, it takes 1", [](Header& h) { h.mutable_instructions(0)->add_operands(0); }},
           {"instruction 1 (leaky): unary.op: 0 is unknown",
            [](Header& h) { h.mutable_instructions(1)->mutable_unary()->clear_op(); }},
           {"unary.op: 6 is unknown",
-           [](Header& h) {
-             h.mutable_instructions(1)->mutable_unary()->set_op(static_cast<packed::Unary::Op>(6));
-           }},
+           [](Header& h) { h.mutable_instructions(1)->mutable_unary()->set_op(static_cast<packed::Unary::Op>(6)); }},
           {"unary.parameter is not finite",
            [](Header& h) { h.mutable_instructions(1)->mutable_unary()->set_parameter(kNan); }},
           {"instruction 6 (concat): operands: none given",
@@ -216,13 +197,11 @@ TEST(CheckProgramTest, TheOtherInstructions) {
           {"operands: shapes [2, 48] and [2, 12] differ",
            [](Header& h) { h.mutable_instructions(8)->set_operands(1, 0); }},
           {"binary.op: 4 is unknown",
-           [](Header& h) {
-             h.mutable_instructions(8)->mutable_binary()->set_op(
-                 static_cast<packed::Binary::Op>(4));
-           }},
+           [](Header& h) { h.mutable_instructions(8)->mutable_binary()->set_op(static_cast<packed::Binary::Op>(4)); }},
           {"binary.constant: there is no blob -5",
            [](Header& h) { h.mutable_instructions(10)->mutable_binary()->set_constant(-5); }},
-          {"instruction 10 (shift): binary.constant: blob 0 (bn/mean) is FLOAT32 [48], not the floats of an example of shape "
+          {"instruction 10 (shift): binary.constant: blob 0 (bn/mean) is FLOAT32 [48], not the floats of an example of "
+           "shape "
            "[2, 12] or of its last dimension",
            [](Header& h) {
              h.mutable_instructions(10)->set_operands(0, 0);
@@ -251,9 +230,9 @@ TEST(CheckProgramTest, Images) {
           {"conv2d: pad_width: -1 is not in [0, 524288]", [&](Header& h) { conv(h, 0)->set_pad_width(-1); }},
           {"conv2d.padding: 7 is unknown",
            [&](Header& h) { conv(h, 0)->set_padding(static_cast<packed::Conv2d::Padding>(7)); }},
-          {"conv2d: 3 groups do not divide 3 channels and 65 filters",
-           [&](Header& h) { conv(h, 0)->set_groups(3); }},
-          {"conv2d.weight: its shape [65, 27] does not go with images of shape [6, 5, 3], a kernel of [2, 3] and 1 groups",
+          {"conv2d: 3 groups do not divide 3 channels and 65 filters", [&](Header& h) { conv(h, 0)->set_groups(3); }},
+          {"conv2d.weight: its shape [65, 27] does not go with images of shape [6, 5, 3], a kernel of [2, 3] and 1 "
+           "groups",
            [&](Header& h) { conv(h, 0)->set_kernel_height(2); }},
           {"conv2d: the kernel spans [21, 3], more than the padded image [8, 7]",
            [&](Header& h) { conv(h, 0)->set_dilation_height(10); }},
@@ -272,7 +251,8 @@ TEST(CheckProgramTest, Images) {
            }},
           {"instruction 1 (pool): max_pool: kernel_height: 0 is not in [1, 524288]",
            [&](Header& h) { pool(h)->clear_kernel_height(); }},
-          {"max_pool: pad [2, 0] is not smaller than the kernel [2, 2]", [&](Header& h) { pool(h)->set_pad_height(2); }},
+          {"max_pool: pad [2, 0] is not smaller than the kernel [2, 2]",
+           [&](Header& h) { pool(h)->set_pad_height(2); }},
           {"max_pool: the kernel spans [9, 2], more than the padded image [6, 5]",
            [&](Header& h) { pool(h)->set_kernel_height(9); }},
           {"max_pool.flips: there is no blob 99", [&](Header& h) { pool(h)->set_flips(99); }},
@@ -292,8 +272,7 @@ TEST(CheckProgramTest, MemoryIsBounded) {
     return writer.Serialize().status();
   };
   EXPECT_TRUE(status_of(1, 20).ok()) << status_of(1, 20);
-  EXPECT_THAT(std::string(status_of(1, 60).message()),
-              HasSubstr("together more than 16777215 columns"));
+  EXPECT_THAT(std::string(status_of(1, 60).message()), HasSubstr("together more than 16777215 columns"));
   PackedModelWriter writer;
   writer.header().mutable_input()->add_shape(kMaxFeatures);
   for (int i = 0; i < 100; ++i) writer.AddUnary("relu", i, Unary::kRelu);
@@ -309,28 +288,25 @@ TEST(CheckProgramTest, BlobsLieInTheFile) {
     const auto model = PackedModel::FromBytes("net.bgm", WithHeader(
                                                              file, [](Header&) {}, missing));
     ASSERT_FALSE(model.ok());
-    EXPECT_THAT(std::string(model.status().message()),
-                HasSubstr(missing == 64 ? "blob 10 (bn3/beta): its 40 bytes at "
-                                        : "blob 9 (bn3/gamma): its 40 bytes at "));
+    EXPECT_THAT(
+        std::string(model.status().message()),
+        HasSubstr(missing == 64 ? "blob 10 (bn3/beta): its 40 bytes at " : "blob 9 (bn3/gamma): its 40 bytes at "));
     EXPECT_THAT(std::string(model.status().message()), HasSubstr("do not lie in the file"));
   }
 }
 
 // Contents that no writer makes, under a CRC that fits.
 TEST(CheckProgramTest, BlobContentsAreChecked) {
-  const auto message_of = [](const SampleModel& sample,
-                             const std::function<void(std::string&)>& change) {
+  const auto message_of = [](const SampleModel& sample, const std::function<void(std::string&)>& change) {
     std::string file = *sample.writer.Serialize();
     const auto* data = reinterpret_cast<const uint8_t*>(file.data());
-    const size_t begin =
-        AlignUp(kPreambleBytes + DecodePreamble({data, file.size()})->header_bytes);
+    const size_t begin = AlignUp(kPreambleBytes + DecodePreamble({data, file.size()})->header_bytes);
     std::string blobs = file.substr(begin);
     change(blobs);
     file.replace(begin, blobs.size(), blobs);
     const std::string changed = WithHeader(file, [&](Header& h) {
       Blob& blob = *h.mutable_blobs(0);
-      blob.set_crc32(Crc32(
-          {reinterpret_cast<const uint8_t*>(blobs.data()), static_cast<size_t>(blob.byte_size())}));
+      blob.set_crc32(Crc32({reinterpret_cast<const uint8_t*>(blobs.data()), static_cast<size_t>(blob.byte_size())}));
     });
     return std::string(PackedModel::FromBytes("net.bgm", changed).status().message());
   };

@@ -78,13 +78,11 @@ TEST(CostTest, CountsOfAKnownNet) {
     rows.push_back(cells);
   }
   ASSERT_EQ(rows.size(), 7u);
-  EXPECT_THAT(rows[0], ElementsAre("layer", "op", "value", "input", "weights", "bits", "parameters",
-                                   "bytes", "bit MACs", "integer MACs", "float MACs", "kernel"));
-  EXPECT_THAT(rows[1], ElementsAre("fc1", "linear + threshold", "[65]", "symmetric(8)", "binary",
-                                   "1", "4615", "4544", planes ? "36400" : "-",
-                                   planes ? "-" : "4550", "-", choice.description));
-  EXPECT_THAT(rows[4], ElementsAre("bn3", "batch_norm", "[10]", "-", "-", "-", "40", "256", "-",
-                                   "-", "-", "-"));
+  EXPECT_THAT(rows[0], ElementsAre("layer", "op", "value", "input", "weights", "bits", "parameters", "bytes",
+                                   "bit MACs", "integer MACs", "float MACs", "kernel"));
+  EXPECT_THAT(rows[1], ElementsAre("fc1", "linear + threshold", "[65]", "symmetric(8)", "binary", "1", "4615", "4544",
+                                   planes ? "36400" : "-", planes ? "-" : "4550", "-", choice.description));
+  EXPECT_THAT(rows[4], ElementsAre("bn3", "batch_norm", "[10]", "-", "-", "-", "40", "256", "-", "-", "-", "-"));
   EXPECT_EQ(rows[6][0], "total");
   EXPECT_EQ(rows[6][7], absl::StrCat((*model)->byte_size()));
 }

@@ -1,5 +1,5 @@
-// Packed models on a device against the CPU: the same bits wherever sums are exact. What rounds is in interpreter_test, against
-// a scalar evaluation.
+// Packed models on a device against the CPU: the same bits wherever sums are exact. What rounds is in interpreter_test,
+// against a scalar evaluation.
 
 #include <cmath>
 #include <cstring>
@@ -28,8 +28,8 @@ std::vector<Case> Cases() {
   std::vector<Case> cases;
   cases.push_back({ResidualModel()});
   cases.push_back({CodedConvModel()});
-  // Its last layer sums 7 products in float, each a mean of binary sums below 65 * 9 * 0.37 = 217 times a weight below 1. On
-  // either side each product and partial sum is off by at most 2^-24 of 7 * 217.
+  // Its last layer sums 7 products in float, each a mean of binary sums below 65 * 9 * 0.37 = 217 times a weight below
+  // 1. On either side each product and partial sum is off by at most 2^-24 of 7 * 217.
   cases.push_back({ImageModel(), 2 * 14 * 0x1p-24 * 7 * 217});
   cases.push_back({BnnModel()});
   cases.push_back({ReshapedInputModel()});
@@ -95,7 +95,8 @@ TEST_F(DevicePredictTest, GivesTheCpusAnswers) {
       ExpectSame(from_pixels, (*in_pieces)->RunPixels(pixels.matrix<uint8_t>()), c.tolerance);
       if (batch > 3) {  // Every other row.
         const auto half = (*expected)->RunPixels({pixels.data<uint8_t>(), batch / 2, features, 2 * features});
-        ExpectSame(half, (*in_pieces)->RunPixels({pixels.data<uint8_t>(), batch / 2, features, 2 * features}), c.tolerance);
+        ExpectSame(half, (*in_pieces)->RunPixels({pixels.data<uint8_t>(), batch / 2, features, 2 * features}),
+                   c.tolerance);
       }
       if (HasFatalFailure()) return;
     }

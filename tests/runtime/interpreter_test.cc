@@ -73,14 +73,12 @@ TEST_F(InterpreterTest, PixelsGiveTheBitsOfTheirFloats) {
     const Tensor pixels = RandomPixels(300, in, 5);
     Tensor x({300, in}, DType::kFloat32);
     for (int64_t i = 0; i < x.num_elements(); ++i) {
-      x.mutable_data<float>()[i] =
-          (2.0f * static_cast<float>(pixels.data<uint8_t>()[i]) - 255.0f) / 255.0f;
+      x.mutable_data<float>()[i] = (2.0f * static_cast<float>(pixels.data<uint8_t>()[i]) - 255.0f) / 255.0f;
     }
     const auto from_pixels = (*interpreter)->RunPixels(pixels.matrix<uint8_t>());
     const auto from_floats = (*interpreter)->Run(x.matrix<float>());
     ASSERT_TRUE(from_pixels.ok() && from_floats.ok());
-    EXPECT_EQ(
-        std::memcmp(from_pixels->raw_data(), from_floats->raw_data(), from_floats->byte_size()), 0)
+    EXPECT_EQ(std::memcmp(from_pixels->raw_data(), from_floats->raw_data(), from_floats->byte_size()), 0)
         << sample.name;
   }
 }
@@ -112,8 +110,7 @@ TEST_F(InterpreterTest, RowsOfAWiderMatrixAreEnough) {
 
 TEST_F(InterpreterTest, ABatchLargerThanAPieceGivesTheSameAnswers) {
   // 2 values of 60,000 features: 32 MiB, the CPU's piece, hold about 70 examples.
-  const SampleModel sample =
-      LinearModel("sign", {EncodingKind::kBinary, 1}, 60000, 60000 / 1000, false);
+  const SampleModel sample = LinearModel("sign", {EncodingKind::kBinary, 1}, 60000, 60000 / 1000, false);
   const auto model = Pack(sample);
   ExecContext context({.device = TestDevice(), .threads = 2});
   auto interpreter = Interpreter::Create(
@@ -158,8 +155,7 @@ TEST_F(InterpreterTest, WrongInputsAreErrors) {
   ASSERT_TRUE(interpreter.ok());
   const Tensor x = RandomInput(2, 71, 3);
   const auto y = (*interpreter)->Run(x.matrix<float>());
-  EXPECT_THAT(std::string(y.status().message()),
-              testing::HasSubstr("takes 70 numbers per example, not 71"));
+  EXPECT_THAT(std::string(y.status().message()), testing::HasSubstr("takes 70 numbers per example, not 71"));
 
   sample.writer.header().mutable_input()->clear_pixels();
   const auto float_model = Pack(sample);
@@ -167,8 +163,7 @@ TEST_F(InterpreterTest, WrongInputsAreErrors) {
   ASSERT_TRUE(float_interpreter.ok());
   const Tensor pixels = RandomPixels(2, 70, 3);
   const auto z = (*float_interpreter)->RunPixels(pixels.matrix<uint8_t>());
-  EXPECT_THAT(std::string(z.status().message()),
-              testing::HasSubstr("takes floats, not 8-bit pixels"));
+  EXPECT_THAT(std::string(z.status().message()), testing::HasSubstr("takes floats, not 8-bit pixels"));
 
   if (DeviceStatus(Device::kCuda).ok()) return;
   ExecContext cuda({.device = Device::kCuda});

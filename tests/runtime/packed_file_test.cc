@@ -44,8 +44,7 @@ TEST(PackedFileTest, WhatIsWrittenIsReadBack) {
     writer.header().mutable_input()->add_shape(515);
     writer.header().set_name("name");
     const int weight = writer.AddCodes("w", encoding, codes.matrix<float>());
-    const int x = writer.AddLinear("fc", kInputValue,
-                                   {.weight = weight, .input_quantizer = "sign", .scale = 0.25f});
+    const int x = writer.AddLinear("fc", kInputValue, {.weight = weight, .input_quantizer = "sign", .scale = 0.25f});
     const float floats[] = {1.5f, -0.0f, 3e38f};
     const int constant = writer.AddFloats("c", {3}, floats);
     writer.AddBinaryConstant("bias", x, Binary::kAdd, constant);
@@ -64,8 +63,7 @@ TEST(PackedFileTest, WhatIsWrittenIsReadBack) {
     for (int64_t i = 0; i < 3; ++i) {
       for (int64_t j = 0; j < 515; ++j) {
         int64_t c = 0;
-        for (int p = 0; p < encoding.bits; ++p)
-          c |= int64_t{(*model)->plane(weight, p).bit(i, j)} << p;
+        for (int p = 0; p < encoding.bits; ++p) c |= int64_t{(*model)->plane(weight, p).bit(i, j)} << p;
         ASSERT_EQ(CodeOf(encoding, c), codes.matrix<float>().at(i, j));
       }
     }
@@ -148,10 +146,8 @@ TEST(PackedFileTest, WhatIsNoPackedModelSaysSo) {
   EXPECT_THAT(message(std::string(1000, 'x')), HasSubstr("magic number"));
   EXPECT_THAT(std::string(PackedModel::Open("/nonexistent/net.bgm").status().message()),
               HasSubstr("cannot open '/nonexistent/net.bgm': No such file or directory"));
-  EXPECT_THAT(std::string(PackedModel::Open(testing::TempDir()).status().message()),
-              HasSubstr("not a regular file"));
-  EXPECT_THAT(std::string(PackedModel::Open("/dev/zero").status().message()),
-              HasSubstr("not a regular file"));
+  EXPECT_THAT(std::string(PackedModel::Open(testing::TempDir()).status().message()), HasSubstr("not a regular file"));
+  EXPECT_THAT(std::string(PackedModel::Open("/dev/zero").status().message()), HasSubstr("not a regular file"));
 }
 
 // A preamble whose CRC is right but whose fields are not.

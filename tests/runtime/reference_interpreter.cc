@@ -14,8 +14,7 @@ using packed::Instruction;
 
 float CodeOfValue(const Quantizer& quantizer, float x) {
   float code = 0;
-  DispatchQuantizer(quantizer.info(),
-                    [&]<typename Q>() { code = Q::Code(x, quantizer.args(), 0.0f, 0.0f); });
+  DispatchQuantizer(quantizer.info(), [&]<typename Q>() { code = Q::Code(x, quantizer.args(), 0.0f, 0.0f); });
   return code;
 }
 
@@ -27,29 +26,20 @@ double WeightAt(const PackedModel& model, int blob, int64_t i, int64_t j) {
   int c = 0;
   for (int p = 0; p < PlaneCount(descriptor); ++p) c |= model.plane(blob, p).bit(i, j) << p;
   switch (descriptor.kind()) {
-    case packed::Blob::BINARY:
-      return c ? 1 : -1;
-    case packed::Blob::TERNARY:
-      return c - 1;
-    case packed::Blob::SYMMETRIC:
-      return 2 * c - ((1 << descriptor.bits()) - 1);
-    default:
-      return c;
+    case packed::Blob::BINARY: return c ? 1 : -1;
+    case packed::Blob::TERNARY: return c - 1;
+    case packed::Blob::SYMMETRIC: return 2 * c - ((1 << descriptor.bits()) - 1);
+    default: return c;
   }
 }
 
 float UnaryOf(const packed::Unary& unary, float x) {
   switch (unary.op()) {
-    case packed::Unary::RELU:
-      return x > 0 ? x : 0;
-    case packed::Unary::LEAKY_RELU:
-      return x > 0 ? x : unary.parameter() * x;
-    case packed::Unary::HARDTANH:
-      return x < -1 ? -1 : x > 1 ? 1 : x;
-    case packed::Unary::SIGMOID:
-      return static_cast<float>(1 / (1 + std::exp(-double{x})));
-    default:
-      return static_cast<float>(std::tanh(double{x}));
+    case packed::Unary::RELU: return x > 0 ? x : 0;
+    case packed::Unary::LEAKY_RELU: return x > 0 ? x : unary.parameter() * x;
+    case packed::Unary::HARDTANH: return x < -1 ? -1 : x > 1 ? 1 : x;
+    case packed::Unary::SIGMOID: return static_cast<float>(1 / (1 + std::exp(-double{x})));
+    default: return static_cast<float>(std::tanh(double{x}));
   }
 }
 
@@ -70,8 +60,8 @@ Value Linear(const PackedModel& model, int i, const Value& operand) {
       double sum = 0;
       double magnitude = 0;
       for (int64_t k = 0; k < in; ++k) {
-        const double product = double{CodeOfValue(quantizer, operand.x[row * in + k])} *
-                               WeightAt(model, linear.weight(), o, k);
+        const double product =
+            double{CodeOfValue(quantizer, operand.x[row * in + k])} * WeightAt(model, linear.weight(), o, k);
         sum += product;
         magnitude += std::fabs(product);
       }
@@ -85,8 +75,7 @@ Value Linear(const PackedModel& model, int i, const Value& operand) {
       if (!exact) {
         // k roundings of the sum, each of at most eps times the sum of magnitudes.
         const double eps = std::numeric_limits<float>::epsilon();
-        y.error = std::max(
-            y.error, (static_cast<double>(in) + 2) * eps * magnitude * std::fabs(linear.scale()));
+        y.error = std::max(y.error, (static_cast<double>(in) + 2) * eps * magnitude * std::fabs(linear.scale()));
       }
     }
   }
@@ -116,12 +105,10 @@ Value Elementwise(const PackedModel& model, int i, const std::vector<Value>& val
     case Instruction::kBinary: {
       const packed::Binary& binary = instruction.binary();
       for (size_t e = 0; e < a.x.size(); ++e) {
-        const float b = binary.has_constant() ? model.floats(binary.constant())[e]
-                                              : values[instruction.operands(1)].x[e];
+        const float b =
+            binary.has_constant() ? model.floats(binary.constant())[e] : values[instruction.operands(1)].x[e];
         float& x = y.x[e];
-        x = binary.op() == packed::Binary::ADD   ? x + b
-            : binary.op() == packed::Binary::SUB ? x - b
-                                                 : x * b;
+        x = binary.op() == packed::Binary::ADD ? x + b : binary.op() == packed::Binary::SUB ? x - b : x * b;
       }
       break;
     }
@@ -142,8 +129,7 @@ Value Elementwise(const PackedModel& model, int i, const std::vector<Value>& val
       }
       break;
     }
-    default:
-      break;
+    default: break;
   }
   return y;
 }

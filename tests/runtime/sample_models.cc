@@ -18,8 +18,8 @@ int AddVector(PackedModelWriter& writer, const std::string& name, int64_t count,
   return writer.AddFloats(name, {count}, values.span<float>());
 }
 
-int AddWeight(PackedModelWriter& writer, const std::string& name, const Encoding& encoding,
-              int64_t out, int64_t in, uint64_t seed) {
+int AddWeight(PackedModelWriter& writer, const std::string& name, const Encoding& encoding, int64_t out, int64_t in,
+              uint64_t seed) {
   const Tensor codes = RandomCodes(encoding, out, in, seed);
   return encoding.is_integer() ? writer.AddCodes(name, encoding, codes.matrix<float>())
                                : writer.AddFloats(name, {out, in}, codes.span<float>());
@@ -42,8 +42,8 @@ int AddRandomBatchNorm(PackedModelWriter& writer, const std::string& name, int x
 }
 
 // Thresholds near the middle of the sums' range, and at its ends and beyond.
-void AddThreshold(PackedModelWriter& writer, const std::string& name, int64_t out, int64_t largest,
-                  uint64_t seed, LinearSpec& spec) {
+void AddThreshold(PackedModelWriter& writer, const std::string& name, int64_t out, int64_t largest, uint64_t seed,
+                  LinearSpec& spec) {
   std::vector<int32_t> thresholds;
   std::vector<uint8_t> flips;
   for (int64_t j = 0; j < out; ++j) {
@@ -76,14 +76,12 @@ void SetHead(PackedModelWriter& writer, const std::string& name, const Shape& in
 
 Tensor RandomCodes(const Encoding& encoding, int64_t rows, int64_t cols, uint64_t seed) {
   Tensor codes({rows, cols}, DType::kFloat32);
-  const int64_t patterns =
-      encoding.kind == EncodingKind::kTernary ? 3 : int64_t{1} << (encoding.bits % 32);
+  const int64_t patterns = encoding.kind == EncodingKind::kTernary ? 3 : int64_t{1} << (encoding.bits % 32);
   for (int64_t i = 0; i < codes.num_elements(); ++i) {
     const uint64_t element = static_cast<uint64_t>(i);
     codes.mutable_data<float>()[i] =
         encoding.is_integer()
-            ? static_cast<float>(CodeOf(
-                  encoding, UniformBelow(Stream(seed), element, static_cast<uint32_t>(patterns))))
+            ? static_cast<float>(CodeOf(encoding, UniformBelow(Stream(seed), element, static_cast<uint32_t>(patterns))))
             : 2.0f * Uniform(Stream(seed), element) - 1.0f;
   }
   return codes;
@@ -94,8 +92,7 @@ Tensor RandomInput(int64_t rows, int64_t cols, uint64_t seed) {
   constexpr float kSpecial[] = {0.0f, -0.0f, 1.0f, -1.0f};
   for (int64_t i = 0; i < x.num_elements(); ++i) {
     const uint64_t element = static_cast<uint64_t>(i);
-    x.mutable_data<float>()[i] =
-        i % 11 == 7 ? kSpecial[i / 11 % 4] : 2.5f * Uniform(Stream(seed), element) - 1.25f;
+    x.mutable_data<float>()[i] = i % 11 == 7 ? kSpecial[i / 11 % 4] : 2.5f * Uniform(Stream(seed), element) - 1.25f;
   }
   return x;
 }
@@ -103,21 +100,19 @@ Tensor RandomInput(int64_t rows, int64_t cols, uint64_t seed) {
 Tensor RandomPixels(int64_t rows, int64_t cols, uint64_t seed) {
   Tensor x({rows, cols}, DType::kUint8);
   for (int64_t i = 0; i < x.num_elements(); ++i) {
-    x.mutable_data<uint8_t>()[i] =
-        static_cast<uint8_t>(RandomWord(Stream(seed), static_cast<uint64_t>(i)));
+    x.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(RandomWord(Stream(seed), static_cast<uint64_t>(i)));
   }
   return x;
 }
 
-SampleModel LinearModel(const std::string& input_quantizer, const Encoding& weights, int64_t in,
-                        int64_t out, bool threshold) {
-  SampleModel model{.name = absl::StrCat(input_quantizer, "_x_", Name(weights.kind), weights.bits,
-                                         "_", in, "_", out, threshold ? "_threshold" : "")};
+SampleModel LinearModel(const std::string& input_quantizer, const Encoding& weights, int64_t in, int64_t out,
+                        bool threshold) {
+  SampleModel model{.name = absl::StrCat(input_quantizer, "_x_", Name(weights.kind), weights.bits, "_", in, "_", out,
+                                         threshold ? "_threshold" : "")};
   PackedModelWriter& writer = model.writer;
   SetHead(writer, model.name, {in});
-  LinearSpec spec{.weight = AddWeight(writer, "weight", weights, out, in, 1),
-                  .input_quantizer = input_quantizer,
-                  .scale = 0.37f};
+  LinearSpec spec{
+      .weight = AddWeight(writer, "weight", weights, out, in, 1), .input_quantizer = input_quantizer, .scale = 0.37f};
   if (threshold) {
     const Encoding input = ParseQuantizer(input_quantizer)->encoding();
     AddThreshold(writer, "fc", out, in * input.max_code() * weights.max_code(), 2, spec);
@@ -132,14 +127,11 @@ SampleModel BnnModel() {
   SetHead(writer, model.name, {70});
   writer.header().set_class_count(10);
   const Encoding binary{EncodingKind::kBinary, 1};
-  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 65, 70, 1),
-                 .input_quantizer = "k_bit(8)"};
+  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 65, 70, 1), .input_quantizer = "k_bit(8)"};
   AddThreshold(writer, "fc1", 65, 70 * 255, 2, fc1);
-  LinearSpec fc2{.weight = AddWeight(writer, "fc2/weight", binary, 33, 65, 3),
-                 .input_quantizer = "sign"};
+  LinearSpec fc2{.weight = AddWeight(writer, "fc2/weight", binary, 33, 65, 3), .input_quantizer = "sign"};
   AddThreshold(writer, "fc2", 33, 65, 4, fc2);
-  const LinearSpec fc3{.weight = AddWeight(writer, "fc3/weight", binary, 10, 33, 5),
-                       .input_quantizer = "sign"};
+  const LinearSpec fc3{.weight = AddWeight(writer, "fc3/weight", binary, 10, 33, 5), .input_quantizer = "sign"};
   int x = writer.AddLinear("fc1", kInputValue, fc1);
   x = writer.AddLinear("fc2", x, fc2);
   x = writer.AddLinear("fc3", x, fc3);
@@ -184,20 +176,17 @@ SampleModel EveryInstructionModel() {
   const int k = writer.AddBinaryConstant("shift", j, Binary::kSub, AddVector(writer, "s", 96, 10));
   // On the last of two dimensions, with bits in between.
   const Encoding binary{EncodingKind::kBinary, 1};
-  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 9, 48, 11),
-                 .input_quantizer = "sign"};
+  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 9, 48, 11), .input_quantizer = "sign"};
   AddThreshold(writer, "fc1", 9, 48, 12, fc1);
   const int l = writer.AddLinear("fc1", k, fc1);  // [2, 9]
-  const int m = writer.AddLinear(
-      "fc2", l,
-      {.weight = AddWeight(writer, "fc2/weight", {EncodingKind::kTernary, 2}, 6, 9, 13),
-       .input_quantizer = "sign",
-       .scale = 0.5f});  // [2, 6]
+  const int m = writer.AddLinear("fc2", l,
+                                 {.weight = AddWeight(writer, "fc2/weight", {EncodingKind::kTernary, 2}, 6, 9, 13),
+                                  .input_quantizer = "sign",
+                                  .scale = 0.5f});  // [2, 6]
   const int n = writer.AddReshape("reshape", m, {12});
-  writer.AddLinear(
-      "fc3", n,
-      {.weight = AddWeight(writer, "fc3/weight", {EncodingKind::kFloat, 32}, 5, 12, 14),
-       .input_quantizer = "identity"});
+  writer.AddLinear("fc3", n,
+                   {.weight = AddWeight(writer, "fc3/weight", {EncodingKind::kFloat, 32}, 5, 12, 14),
+                    .input_quantizer = "identity"});
   return model;
 }
 
@@ -243,8 +232,8 @@ SampleModel ResidualModel() {
   int x = writer.AddConv2d("stem", kInputValue, stem);  // [8, 8, 12]
   x = AddRandomBatchNorm(writer, "stem/bn", x, 12, 10);
   x = writer.AddUnary("relu", x, Unary::kRelu);
-  const PoolGeometry window = {.kernel_height = 3, .kernel_width = 3, .stride_height = 2, .stride_width = 2, .pad_height = 1,
-                               .pad_width = 1};
+  const PoolGeometry window = {
+      .kernel_height = 3, .kernel_width = 3, .stride_height = 2, .stride_width = 2, .pad_height = 1, .pad_width = 1};
   x = writer.AddMaxPool("pool", x, window);
   const ConvSpec conv1{.product = {.weight = AddWeight(writer, "conv1/weight", binary, 12, 9 * 12, 2),
                                    .input_quantizer = "sign",
@@ -274,8 +263,7 @@ SampleModel ResidualModel() {
   x = writer.AddAveragePool("global", x, {.kernel_height = 2, .kernel_width = 2});
   x = writer.AddReshape("flat", x, {16});
   writer.AddLinear(
-      "fc", x,
-      {.weight = AddSixteenths(writer, "fc/weight", 10, 16, 5), .input_quantizer = "k_bit(8)", .scale = 0.3f});
+      "fc", x, {.weight = AddSixteenths(writer, "fc/weight", 10, 16, 5), .input_quantizer = "k_bit(8)", .scale = 0.3f});
   return model;
 }
 
@@ -285,9 +273,9 @@ SampleModel CodedConvModel() {
   SetHead(writer, model.name, {6, 5, 4});
   const Encoding binary{EncodingKind::kBinary, 1};
   const ConvSpec codes{.product = {.weight = AddWeight(writer, "codes/weight", {EncodingKind::kTernary, 2}, 8, 36, 1),
-                             .input_quantizer = "dorefa_activation(2)",
-                             .scale = 1.5f},
-                 .geometry = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1}};
+                                   .input_quantizer = "dorefa_activation(2)",
+                                   .scale = 1.5f},
+                       .geometry = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1}};
   int x = writer.AddConv2d("codes", kInputValue, codes);  // [6, 5, 8]
   x = AddRandomBatchNorm(writer, "bn1", x, 8, 10);
   x = writer.AddUnary("hardtanh", x, Unary::kHardtanh);

@@ -27,8 +27,8 @@ struct SampleModel {
 
 // Input [in] with the pixel mapping of data/normalize.h, one linear with these encodings, with or
 // without a threshold.
-SampleModel LinearModel(const std::string& input_quantizer, const Encoding& weights, int64_t in,
-                        int64_t out, bool threshold);
+SampleModel LinearModel(const std::string& input_quantizer, const Encoding& weights, int64_t in, int64_t out,
+                        bool threshold);
 
 // 70 -> 8-bit pixels x binary, thresholds -> binary x binary, thresholds -> binary x binary,
 // affine.
@@ -45,13 +45,14 @@ SampleModel EveryInstructionModel();
 // convolution -> average pooling -> reshape -> linear.
 SampleModel ImageModel();
 
-// Input [8, 8, 3], a residual net: float stem -> batch norm -> relu -> max pooling -> x + batch norm(binary convolution) ->
-// the same with stride 2, whose shortcut is average pooling and a convolution of codes with float weights -> average pooling ->
-// linear of codes with float weights. Pixels are whole numbers and float weights sixteenths, so that all sums are exact.
+// Input [8, 8, 3], a residual net: float stem -> batch norm -> relu -> max pooling -> x + batch norm(binary
+// convolution) -> the same with stride 2, whose shortcut is average pooling and a convolution of codes with float
+// weights -> average pooling -> linear of codes with float weights. Pixels are whole numbers and float weights
+// sixteenths, so that all sums are exact.
 SampleModel ResidualModel();
 
-// Input [6, 5, 4]: convolutions of codes of several encodings, with each border, stride, dilation and groups; the last one ends
-// in bits.
+// Input [6, 5, 4]: convolutions of codes of several encodings, with each border, stride, dilation and groups; the last
+// one ends in bits.
 SampleModel CodedConvModel();
 
 // But for those with convolutions.

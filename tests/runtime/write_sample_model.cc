@@ -8,8 +8,7 @@
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
-  bitgrad::SampleModel model =
-      bitgrad::LinearModel("k_bit(8)", {bitgrad::EncodingKind::kBinary, 1}, 784, 10, false);
+  bitgrad::SampleModel model = bitgrad::LinearModel("k_bit(8)", {bitgrad::EncodingKind::kBinary, 1}, 784, 10, false);
   bitgrad::packed::Header& header = model.writer.header();
   header.set_data_set(argc > 2 ? argv[2] : "digits");
   header.set_class_count(10);

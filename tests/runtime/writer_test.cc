@@ -30,8 +30,7 @@ TEST(WriterTest, NumbersThatAreNoCodesAreErrors) {
     writer.AddCodes("w", encoding, {codes, 1, 2});
     return MessageOf(writer.Serialize().status());
   };
-  EXPECT_THAT(message_of({EncodingKind::kBinary, 1}, 0),
-              HasSubstr("blob w: element [0, 1] = 0 is no binary code"));
+  EXPECT_THAT(message_of({EncodingKind::kBinary, 1}, 0), HasSubstr("blob w: element [0, 1] = 0 is no binary code"));
   EXPECT_THAT(message_of({EncodingKind::kBinary, 1}, 3), HasSubstr("is no binary code"));
   EXPECT_THAT(message_of({EncodingKind::kBinary, 1}, 0.5f), HasSubstr("is no binary code"));
   EXPECT_THAT(message_of({EncodingKind::kBinary, 1}, NAN), HasSubstr("is no binary code"));
@@ -98,8 +97,7 @@ TEST(WriterTest, AFullDiskLeavesTheOldFile) {
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &old), 0);
   std::signal(SIGXFSZ, old_handler);
   ASSERT_FALSE(written.ok());
-  EXPECT_THAT(MessageOf(written.status()),
-              HasSubstr("cannot write '" + path + "': File too large"));
+  EXPECT_THAT(MessageOf(written.status()), HasSubstr("cannot write '" + path + "': File too large"));
   EXPECT_FALSE(Exists(path + ".tmp"));
   EXPECT_EQ((*PackedModel::Open(path))->header().name(), "bnn");
   std::remove(path.c_str());
@@ -107,9 +105,8 @@ TEST(WriterTest, AFullDiskLeavesTheOldFile) {
 
 TEST(WriterTest, PlacesThatCannotBeWritten) {
   const PackedModelWriter& writer = BnnModel().writer;
-  EXPECT_THAT(
-      MessageOf(writer.Write("/nonexistent/net.bgm").status()),
-      HasSubstr("cannot write '/nonexistent/net.bgm': No such file or directory; check the path"));
+  EXPECT_THAT(MessageOf(writer.Write("/nonexistent/net.bgm").status()),
+              HasSubstr("cannot write '/nonexistent/net.bgm': No such file or directory; check the path"));
   EXPECT_THAT(MessageOf(writer.Write(testing::TempDir()).status()), HasSubstr("it is a directory"));
   EXPECT_THAT(MessageOf(writer.Write("/dev/full").status()), HasSubstr("it is no regular file"));
   EXPECT_THAT(MessageOf(writer.Write("").status()), HasSubstr("give a path"));

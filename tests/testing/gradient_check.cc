@@ -41,8 +41,7 @@ struct Computed {
 };
 
 // Operand `only` alone is differentiable, or all of them where it is -1. A null r is drawn first, in the shape of y.
-Computed Compute(const GradientCase& c, const std::vector<Tensor>& operands, int only, Tensor& r,
-                 TestRandom& random) {
+Computed Compute(const GradientCase& c, const std::vector<Tensor>& operands, int only, Tensor& r, TestRandom& random) {
   ExecContext context(
       {.device = TestDevice(), .threads = 1, .seed = kGradientCheckSeed, .backward = BackwardPrecision::kFloat32});
   Tape tape(context);

@@ -49,15 +49,15 @@ struct GradientCase {
   // Roundings in a row, and per unit of error the factor by which the op enlarges it.
   double roundings = 8;
   // The size of the terms of operand `k`'s gradient, given the arriving gradient r; by default from the differences.
-  std::function<std::vector<double>(const Doubles&, int k, const std::vector<double>& r)> magnitude =
-      nullptr;
+  std::function<std::vector<double>(const Doubles&, int k, const std::vector<double>& r)> magnitude = nullptr;
 };
 
 // Seed and step of the context in which ops run: what a statement of dropout needs.
 inline constexpr uint64_t kGradientCheckSeed = 11;
 inline constexpr uint32_t kGradientCheckStep = 1;
 
-// On TestDevice() (test_device.h): values and gradients, then each gradient again with all other operands constant: it has to be the same bits.
+// On TestDevice() (test_device.h): values and gradients, then each gradient again with all other operands constant: it
+// has to be the same bits.
 void CheckGradients(const GradientCase& gradient_case, uint64_t seed);
 
 }  // namespace bitgrad

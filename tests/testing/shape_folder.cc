@@ -29,9 +29,7 @@ bool Covers(int shape, double x, double y) {
 }
 
 Image DrawShape(int shape, int64_t side, const RngStream& rng) {
-  const auto between = [&](uint64_t i, double low, double high) {
-    return low + (high - low) * Uniform(rng, i);
-  };
+  const auto between = [&](uint64_t i, double low, double high) { return low + (high - low) * Uniform(rng, i); };
   Image image;
   const int64_t other = static_cast<int64_t>(between(0, 0.7, 1) * static_cast<double>(side));
   const bool wide = Uniform(rng, 1) < 0.5;
@@ -44,8 +42,7 @@ Image DrawShape(int shape, int64_t side, const RngStream& rng) {
       const bool inside = Covers(shape, (static_cast<double>(c) + 0.5 - column) / radius,
                                  (static_cast<double>(r) + 0.5 - row) / radius);
       for (uint64_t k = 0; k < 3; ++k) {
-        image.pixels.push_back(
-            static_cast<uint8_t>(inside ? between(5 + k, 150, 255) : between(8 + k, 0, 100)));
+        image.pixels.push_back(static_cast<uint8_t>(inside ? between(5 + k, 150, 255) : between(8 + k, 0, 100)));
       }
     }
   }
@@ -54,13 +51,12 @@ Image DrawShape(int shape, int64_t side, const RngStream& rng) {
 
 }  // namespace
 
-void WriteShapeFolder(const std::string& directory, int train_per_class, int val_per_class,
-                      int64_t side, uint64_t seed) {
+void WriteShapeFolder(const std::string& directory, int train_per_class, int val_per_class, int64_t side,
+                      uint64_t seed) {
   uint32_t stream = 0;
   for (const bool train : {true, false}) {
     for (int shape = 0; shape < 3; ++shape) {
-      const std::string folder =
-          absl::StrCat(directory, train ? "/train/" : "/val/", kClasses[shape]);
+      const std::string folder = absl::StrCat(directory, train ? "/train/" : "/val/", kClasses[shape]);
       std::filesystem::create_directories(folder);
       for (int i = 0; i < (train ? train_per_class : val_per_class); ++i) {
         const RngStream rng{.seed = seed, .stream = stream++};
@@ -91,8 +87,8 @@ std::string EncodeJpeg(const Image& image, int quality) {
   jpeg_set_quality(&codec, quality, TRUE);
   jpeg_start_compress(&codec, TRUE);
   while (codec.next_scanline < codec.image_height) {
-    JSAMPROW row = const_cast<uint8_t*>(image.pixels.data()) +
-                   int64_t{codec.next_scanline} * image.shape.width * channels;
+    JSAMPROW row =
+        const_cast<uint8_t*>(image.pixels.data()) + int64_t{codec.next_scanline} * image.shape.width * channels;
     jpeg_write_scanlines(&codec, &row, 1);
   }
   jpeg_finish_compress(&codec);

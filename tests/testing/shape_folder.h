@@ -13,8 +13,8 @@ namespace bitgrad {
 // DIR/train and DIR/val with the classes "disc", "ring" and "square", so many files of each: bright shapes at random
 // places on dark backgrounds, of different sizes and proportions, the longer side `side` pixels. A function of its
 // arguments.
-void WriteShapeFolder(const std::string& directory, int train_per_class, int val_per_class,
-                      int64_t side = 48, uint64_t seed = 1);
+void WriteShapeFolder(const std::string& directory, int train_per_class, int val_per_class, int64_t side = 48,
+                      uint64_t seed = 1);
 
 // The bytes of a JPEG file. REQUIRES: 3 channels, or 1 (grey); quality in 1..100.
 std::string EncodeJpeg(const Image& image, int quality);

@@ -48,9 +48,7 @@ class TestRandom {
  public:
   explicit TestRandom(uint64_t seed) : rng_{.seed = seed, .purpose = RngPurpose::kTest} {}
 
-  float Uniform(float low, float high) {
-    return low + (high - low) * bitgrad::Uniform(rng_, next_++);
-  }
+  float Uniform(float low, float high) { return low + (high - low) * bitgrad::Uniform(rng_, next_++); }
   uint32_t Below(uint32_t n) { return UniformBelow(rng_, next_++, n); }
 
   Tensor UniformTensor(const Shape& shape, float low = -2, float high = 2) {
@@ -75,8 +73,7 @@ inline void ExpectSameBits(const Tensor& a, const Tensor& b) {
   if (std::memcmp(a.raw_data(), b.raw_data(), a.byte_size()) == 0) return;
   const std::vector<float> x = ValuesOf(a), y = ValuesOf(b);
   for (size_t i = 0; i < x.size(); ++i) {
-    ASSERT_EQ(std::memcmp(&x[i], &y[i], sizeof(float)), 0)
-        << "element " << i << ": " << x[i] << " and " << y[i];
+    ASSERT_EQ(std::memcmp(&x[i], &y[i], sizeof(float)), 0) << "element " << i << ": " << x[i] << " and " << y[i];
   }
 }
 

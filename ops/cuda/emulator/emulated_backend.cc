@@ -104,10 +104,9 @@ class EmulatedStream final : public DeviceStream {
   };
 };
 
-const CudaBackend kEmulator = {cuda_emulated::CudaKernels, [] { return absl::OkStatus(); },
-                               []() -> absl::StatusOr<std::unique_ptr<DeviceStream>> {
-                                 return std::make_unique<EmulatedStream>();
-                               }};
+const CudaBackend kEmulator = {
+    cuda_emulated::CudaKernels, [] { return absl::OkStatus(); },
+    []() -> absl::StatusOr<std::unique_ptr<DeviceStream>> { return std::make_unique<EmulatedStream>(); }};
 
 [[maybe_unused]] const bool replaced = (ReplaceCudaBackend(&kEmulator), true);
 

@@ -31,9 +31,15 @@ using cuda_emulator::gridDim;
 using cuda_emulator::threadIdx;
 using cuda_emulator::warpSize;
 
-struct alignas(16) uint4 { uint32_t x, y, z, w; };
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(16) ulonglong2 { unsigned long long x, y; };
+struct alignas(16) uint4 {
+  uint32_t x, y, z, w;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(16) ulonglong2 {
+  unsigned long long x, y;
+};
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w) { return {x, y, z, w}; }
 
 inline void __syncthreads() { cuda_emulator::SyncBlock(); }
@@ -113,9 +119,13 @@ T atomicOr(T* p, std::type_identity_t<T> x) {
 }
 
 template <typename T>
-constexpr T min(T a, T b) { return b < a ? b : a; }
+constexpr T min(T a, T b) {
+  return b < a ? b : a;
+}
 template <typename T>
-constexpr T max(T a, T b) { return a < b ? b : a; }
+constexpr T max(T a, T b) {
+  return a < b ? b : a;
+}
 
 }  // namespace bitgrad::cuda_emulated
 

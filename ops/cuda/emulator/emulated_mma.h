@@ -1,5 +1,5 @@
-// mma.h for the emulator: the PTX manual's fragments, spelled out. Asynchronous copies are made when they are waited for, so that
-// who forgets to wait finds garbage.
+// mma.h for the emulator: the PTX manual's fragments, spelled out. Asynchronous copies are made when they are waited
+// for, so that who forgets to wait finds garbage.
 
 #ifndef BITGRAD_OPS_CUDA_EMULATOR_EMULATED_MMA_H_
 #define BITGRAD_OPS_CUDA_EMULATOR_EMULATED_MMA_H_
@@ -116,7 +116,8 @@ inline std::deque<std::vector<EmulatedCopy>>& CopyGroups() {
   return mine;
 }
 inline void CopyAsync16(void* shared, const void* from, bool valid) {
-  BITGRAD_CHECK(reinterpret_cast<uintptr_t>(shared) % 16 == 0 && (!valid || reinterpret_cast<uintptr_t>(from) % 16 == 0));
+  BITGRAD_CHECK(reinterpret_cast<uintptr_t>(shared) % 16 == 0 &&
+                (!valid || reinterpret_cast<uintptr_t>(from) % 16 == 0));
   CopyGroups().back().push_back({shared, valid ? from : nullptr});
 }
 inline void CommitCopies() { CopyGroups().emplace_back(); }

@@ -1,5 +1,5 @@
-// wgmma.h for the emulator. Products read shared memory when they are waited for, so that who gives a buffer back too early finds
-// garbage.
+// wgmma.h for the emulator. Products read shared memory when they are waited for, so that who gives a buffer back too
+// early finds garbage.
 
 #ifndef BITGRAD_OPS_CUDA_EMULATOR_EMULATED_WGMMA_H_
 #define BITGRAD_OPS_CUDA_EMULATOR_EMULATED_WGMMA_H_
@@ -18,7 +18,8 @@
 
 namespace bitgrad::cuda_emulated {
 
-// ---- Barriers: arrivals that a phase needs, those still missing, announced bytes that are still missing, phases ended.
+// ---- Barriers: arrivals that a phase needs, those still missing, announced bytes that are still missing, phases
+// ended.
 struct EmulatedBarrier {
   uint8_t needed, missing;
   uint16_t phases;
@@ -89,7 +90,8 @@ struct BitsOfRow {
 inline BitsOfRow RowOfTile(uint64_t descriptor, int row) {
   BitsOfRow bits;
   for (int piece = 0; piece < 2; ++piece) {
-    std::memcpy(&bits.word[2 * piece], reinterpret_cast<const void*>(Swizzled((descriptor << 4) + 128 * row + 16 * piece)), 16);
+    std::memcpy(&bits.word[2 * piece],
+                reinterpret_cast<const void*>(Swizzled((descriptor << 4) + 128 * row + 16 * piece)), 16);
   }
   return bits;
 }

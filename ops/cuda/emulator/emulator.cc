@@ -92,8 +92,7 @@ boost::context::fiber FiberMain(boost::context::fiber&& caller) {
 // Fibers are kept for ever: ending one would unwind its stack.
 Fiber* NewFiber() {
   auto* fiber = new Fiber;
-  fiber->context =
-      boost::context::fiber(std::allocator_arg, boost::context::fixedsize_stack(kStackBytes), FiberMain);
+  fiber->context = boost::context::fiber(std::allocator_arg, boost::context::fixedsize_stack(kStackBytes), FiberMain);
   return fiber;
 }
 
@@ -112,10 +111,11 @@ void Wait(State state, unsigned mask) {
     at_warp += thread.state == State::kAtWarpBarrier;
     done += thread.state == State::kDone;
   }
-  std::fprintf(stderr,
-               "CUDA emulator: kernel '%s', block (%u, %u, %u): of %d threads %d wait for the block, %d for their warp, %d have "
-               "ended; none can go on\n",
-               block.kernel, blockIdx.x, blockIdx.y, blockIdx.z, block.count(), at_block, at_warp, done);
+  std::fprintf(
+      stderr,
+      "CUDA emulator: kernel '%s', block (%u, %u, %u): of %d threads %d wait for the block, %d for their warp, %d have "
+      "ended; none can go on\n",
+      block.kernel, blockIdx.x, blockIdx.y, blockIdx.z, block.count(), at_block, at_warp, done);
   std::abort();
 }
 

@@ -1,9 +1,10 @@
 // Runs CUDA kernels on the CPU, one block at a time, for tests on machines without a GPU.
 //
-// Every thread of a block is a fiber that runs until it waits (a barrier, a warp's exchange) or ends. So indexing, barriers,
-// warp exchanges and shared memory are what CUDA says they are, and a thread that reads what another has not yet written finds
-// garbage: shared memory starts as garbage, and blocks run their threads in ascending and descending order by turns. What is
-// not emulated: speed, the memory model between blocks, and hardware limits (registers, alignment of vector accesses).
+// Every thread of a block is a fiber that runs until it waits (a barrier, a warp's exchange) or ends. So indexing,
+// barriers, warp exchanges and shared memory are what CUDA says they are, and a thread that reads what another has not
+// yet written finds garbage: shared memory starts as garbage, and blocks run their threads in ascending and descending
+// order by turns. What is not emulated: speed, the memory model between blocks, and hardware limits (registers,
+// alignment of vector accesses).
 //
 // Not thread-safe: kernels run on one thread of the process at a time.
 
@@ -53,8 +54,8 @@ void Yield();
 // What the emulated GPU says it is: BITGRAD_EMULATED_CAPABILITY of the environment (100 for 10.0), else 90.
 int ComputeCapability();
 
-// The memory of the emulated device. Host code that follows a pointer into it crashes, as on a real one: its pages can be read
-// and written only while a kernel or a copy runs.
+// The memory of the emulated device. Host code that follows a pointer into it crashes, as on a real one: its pages can
+// be read and written only while a kernel or a copy runs.
 void* AllocateDeviceMemory(size_t bytes);
 void FreeDeviceMemory(void* block, size_t bytes);
 

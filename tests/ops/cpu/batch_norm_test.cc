@@ -13,9 +13,7 @@ namespace {
 
 using BatchNormTest = CpuKernelTest;
 
-constexpr EpsilonPlacement kPlacements[] = {EpsilonPlacement::kInsideRoot,
-                                            EpsilonPlacement::kOutsideRoot};
-
+constexpr EpsilonPlacement kPlacements[] = {EpsilonPlacement::kInsideRoot, EpsilonPlacement::kOutsideRoot};
 
 TEST_P(BatchNormTest, TrainForward) {
   Random random(1);
@@ -112,9 +110,8 @@ TEST_P(BatchNormTest, ConstantColumnHasVarianceZero) {
   // No infinity times zero in the gradient.
   std::vector<float> dx(100), dy(100, 1.0f);
   float dgamma, dbeta;
-  kernels_.batch_norm_train_backward(one_, {x.data(), 100, 1}, {dy.data(), 100, 1}, one.data(),
-                                     &mean, &variance, &inv_std, EpsilonPlacement::kOutsideRoot,
-                                     {dx.data(), 100, 1}, &dgamma, &dbeta);
+  kernels_.batch_norm_train_backward(one_, {x.data(), 100, 1}, {dy.data(), 100, 1}, one.data(), &mean, &variance,
+                                     &inv_std, EpsilonPlacement::kOutsideRoot, {dx.data(), 100, 1}, &dgamma, &dbeta);
   EXPECT_EQ(dx, std::vector<float>(100, 0.0f));
   EXPECT_EQ(dgamma, 0.0f);
   EXPECT_EQ(dbeta, 100.0f);
@@ -126,9 +123,8 @@ TEST_P(BatchNormTest, VarianceOfZeroPassesNoGradient) {
   const float gamma = 2, mean = 0, variance = 0, inv_std = 5;
   std::vector<float> dx(2);
   float dgamma, dbeta;
-  kernels_.batch_norm_train_backward(one_, {x.data(), 2, 1}, {dy.data(), 2, 1}, &gamma, &mean,
-                                     &variance, &inv_std, EpsilonPlacement::kOutsideRoot,
-                                     {dx.data(), 2, 1}, &dgamma, &dbeta);
+  kernels_.batch_norm_train_backward(one_, {x.data(), 2, 1}, {dy.data(), 2, 1}, &gamma, &mean, &variance, &inv_std,
+                                     EpsilonPlacement::kOutsideRoot, {dx.data(), 2, 1}, &dgamma, &dbeta);
   EXPECT_EQ(dx, (std::vector<float>{10, -10}));  // gamma inv_std (dy - mean(dy))
   EXPECT_EQ(dgamma, 25.0f);
   EXPECT_EQ(dbeta, 4.0f);
@@ -154,19 +150,17 @@ TEST_P(BatchNormTest, TrainBackward) {
       std::vector<float> dgamma(n), dbeta(n);
       const auto dx = OnOneAndTwoThreads([&, m = m, n = n](ExecContext& context) {
         TestMatrix<float> dx(m, n, 2);
-        kernels_.batch_norm_train_backward(context, x.view(), dy.view(), gamma.data(), mean.data(),
-                                           variance.data(), inv_std.data(), placement, dx.view(),
-                                           dgamma.data(), dbeta.data());
+        kernels_.batch_norm_train_backward(context, x.view(), dy.view(), gamma.data(), mean.data(), variance.data(),
+                                           inv_std.data(), placement, dx.view(), dgamma.data(), dbeta.data());
         dx.ExpectGapsUntouched();
         return dx.values();
       });
       auto in_place = dy;
-      kernels_.batch_norm_train_backward(two_, x.view(), in_place.view(), gamma.data(), mean.data(),
-                                         variance.data(), inv_std.data(), placement,
-                                         in_place.view(), dgamma.data(), dbeta.data());
+      kernels_.batch_norm_train_backward(two_, x.view(), in_place.view(), gamma.data(), mean.data(), variance.data(),
+                                         inv_std.data(), placement, in_place.view(), dgamma.data(), dbeta.data());
       for (int64_t j = 0; j < n; ++j) {
-        const auto expected = reference::BatchNormBackward(
-            x.view(), dy.view(), gamma[j], mean[j], variance[j], inv_std[j], placement, j);
+        const auto expected =
+            reference::BatchNormBackward(x.view(), dy.view(), gamma[j], mean[j], variance[j], inv_std[j], placement, j);
         // xhat rounds twice, the sum once: relative to the sum of magnitudes.
         ASSERT_NEAR(dgamma[j], expected.dgamma, 4 * kEpsilon * expected.dgamma_magnitude);
         ASSERT_NEAR(dbeta[j], expected.dbeta, 2 * kEpsilon * expected.dbeta_magnitude);
@@ -185,12 +179,11 @@ TEST_P(BatchNormTest, EvalIsTheScalarExpression) {
   for (const auto& [m, n] : MatrixShapes()) {
     SCOPED_TRACE(testing::Message() << m << " x " << n);
     const auto x = HardFloats(random, m, n, 3);
-    const auto mean = RandomVector(random, n), inv_std = RandomVector(random, n),
-               gamma = RandomVector(random, n), beta = RandomVector(random, n);
+    const auto mean = RandomVector(random, n), inv_std = RandomVector(random, n), gamma = RandomVector(random, n),
+               beta = RandomVector(random, n);
     OnOneAndTwoThreads([&, m = m, n = n](ExecContext& context) {
       TestMatrix<float> y(m, n, 2);
-      kernels_.batch_norm_eval(context, x.view(), mean.data(), inv_std.data(), gamma.data(),
-                               beta.data(), y.view());
+      kernels_.batch_norm_eval(context, x.view(), mean.data(), inv_std.data(), gamma.data(), beta.data(), y.view());
       for (int64_t i = 0; i < m; ++i) {
         for (int64_t j = 0; j < n; ++j) {
           const float value = NormalizedValue(x.at(i, j), mean[j], inv_std[j], gamma[j], beta[j]);
@@ -209,23 +202,19 @@ TEST_P(BatchNormTest, RunningStatistics) {
   const auto mean = RandomVector(random, n), variance = RandomVector(random, n, 0.1f, 2),
              inv_std = RandomVector(random, n, 0.5f, 2);
   const auto old_mean = RandomVector(random, n), old_statistic = RandomVector(random, n, 0.1f, 2);
-  for (RunningStatistic kind :
-       {RunningStatistic::kVariance, RunningStatistic::kStd, RunningStatistic::kInverseStd}) {
+  for (RunningStatistic kind : {RunningStatistic::kVariance, RunningStatistic::kStd, RunningStatistic::kInverseStd}) {
     auto running_mean = old_mean;
     auto running = old_statistic;
-    kernels_.batch_norm_update_running(one_, kind, 0.1f, mean.data(), variance.data(),
-                                       inv_std.data(), running_mean.data(), running.data(), n);
+    kernels_.batch_norm_update_running(one_, kind, 0.1f, mean.data(), variance.data(), inv_std.data(),
+                                       running_mean.data(), running.data(), n);
     for (EpsilonPlacement placement : kPlacements) {
       std::vector<float> result(n);
-      kernels_.batch_norm_running_inverse_std(one_, kind, 1e-3f, placement, running.data(),
-                                              result.data(), n);
+      kernels_.batch_norm_running_inverse_std(one_, kind, 1e-3f, placement, running.data(), result.data(), n);
       for (int64_t j = 0; j < n; ++j) {
         const double r = running[j];
-        const double expected = kind == RunningStatistic::kVariance
-                                    ? reference::InverseStd(r, 1e-3, placement)
-                                : kind == RunningStatistic::kStd
-                                    ? reference::InverseStd(r * r, 1e-3, placement)
-                                    : r;
+        const double expected = kind == RunningStatistic::kVariance ? reference::InverseStd(r, 1e-3, placement)
+                                : kind == RunningStatistic::kStd    ? reference::InverseStd(r * r, 1e-3, placement)
+                                                                    : r;
         EXPECT_NEAR(result[j], expected, 8 * kEpsilon * expected);
       }
     }

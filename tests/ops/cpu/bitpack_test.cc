@@ -78,13 +78,13 @@ TEST_P(BitpackTest, MasksGradients) {
       kernels_.mask_by_bits(context, mask.view(), dy.view(), dx.view());
       dx.ExpectGapsUntouched();
       // A masked NaN or infinity is a plain 0.
-      const auto expected = [&](int64_t i, int64_t j) {
-        return mask.view().bit(i, j) ? dy.at(i, j) : 0.0f;
-      };
-      ExpectSame(m, n, [&](int64_t i, int64_t j) { return dx.at(i, j); }, expected);
+      const auto expected = [&](int64_t i, int64_t j) { return mask.view().bit(i, j) ? dy.at(i, j) : 0.0f; };
+      ExpectSame(
+          m, n, [&](int64_t i, int64_t j) { return dx.at(i, j); }, expected);
       auto in_place = dy;
       kernels_.mask_by_bits(context, mask.view(), in_place.view(), in_place.view());
-      ExpectSame(m, n, [&](int64_t i, int64_t j) { return in_place.at(i, j); }, expected);
+      ExpectSame(
+          m, n, [&](int64_t i, int64_t j) { return in_place.at(i, j); }, expected);
       return dx.values();
     });
   }
@@ -96,8 +96,8 @@ TEST_P(BitpackTest, PacksPlanes) {
   for (const auto& [m, n] : MatrixShapes()) {
     const int count = 1 + static_cast<int>(random.Below(8));
     SCOPED_TRACE(testing::Message() << m << " x " << n << ", " << count << " planes");
-    const auto codes = TestMatrix<uint8_t>::Of(
-        m, n, 1, [&] { return static_cast<uint8_t>(random.Below(1u << count)); });
+    const auto codes =
+        TestMatrix<uint8_t>::Of(m, n, 1, [&] { return static_cast<uint8_t>(random.Below(1u << count)); });
     OnOneAndTwoThreads([&, m = m, n = n](ExecContext& context) {
       std::vector<BitMatrix> planes;
       std::vector<BitMatrixView> views;
@@ -122,15 +122,13 @@ TEST_P(BitpackTest, ComparesWithThresholds) {
     const auto draw = [&] { return static_cast<int32_t>(random.Below(7)) - 3; };
     const auto x = TestMatrix<int32_t>::Of(m, n, 4, draw);
     const auto threshold = TestMatrix<int32_t>::Of(1, n, 0, draw);
-    const auto flip =
-        TestMatrix<uint8_t>::Of(1, n, 0, [&] { return static_cast<uint8_t>(random.Below(2)); });
+    const auto flip = TestMatrix<uint8_t>::Of(1, n, 0, [&] { return static_cast<uint8_t>(random.Below(2)); });
     OnOneAndTwoThreads([&, m = m, n = n](ExecContext& context) {
       BitMatrix bits = GarbageBits(m, n);
       kernels_.threshold_to_bits(context, x.view(), threshold.values().data(), flip.values().data(),
                                  bits.mutable_view());
-      ExpectBits(bits, [&](int64_t i, int64_t j) {
-        return (x.at(i, j) >= threshold.at(0, j)) != (flip.at(0, j) == 1);
-      });
+      ExpectBits(bits,
+                 [&](int64_t i, int64_t j) { return (x.at(i, j) >= threshold.at(0, j)) != (flip.at(0, j) == 1); });
       return WordsOf(bits);
     });
   }

@@ -1,4 +1,5 @@
-// plane_gemm and int8_gemm against codes multiplied one by one: exact for every pair of encodings, on every instruction set.
+// plane_gemm and int8_gemm against codes multiplied one by one: exact for every pair of encodings, on every instruction
+// set.
 
 #include <algorithm>
 #include <array>
@@ -18,8 +19,8 @@ constexpr Encoding kTernary{EncodingKind::kTernary, 2};
 constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
 constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
 
-constexpr Encoding kEncodings[] = {kBinary,      kTernary,     Symmetric(2), Symmetric(3), Symmetric(7),
-                                   Symmetric(8), Unsigned(1),  Unsigned(2),  Unsigned(4),  Unsigned(8)};
+constexpr Encoding kEncodings[] = {kBinary,      kTernary,    Symmetric(2), Symmetric(3), Symmetric(7),
+                                   Symmetric(8), Unsigned(1), Unsigned(2),  Unsigned(4),  Unsigned(8)};
 
 // Codes as bytes and as planes. `extreme`: mostly the least and the largest code, where bytes would overflow.
 struct Operand {
@@ -110,8 +111,9 @@ class CodedGemmTest : public CpuKernelTest {
       TestMatrix<float> floats(m, n, 3);
       run({.floats = floats.view(), .scale = 0.37f});
       floats.ExpectGapsUntouched();
-      ExpectSame(m, n, [&](int64_t i, int64_t j) { return floats.at(i, j); },
-                 [&](int64_t i, int64_t j) { return static_cast<float>(dots.at(i, j)) * 0.37f; });
+      ExpectSame(
+          m, n, [&](int64_t i, int64_t j) { return floats.at(i, j); },
+          [&](int64_t i, int64_t j) { return static_cast<float>(dots.at(i, j)) * 0.37f; });
       BitMatrix bits = GarbageBits(m, n);
       run({.bits = bits.mutable_view(), .threshold = threshold.data(), .flip = flip.data()});
       ExpectBits(bits, [&](int64_t i, int64_t j) { return (dots.at(i, j) >= threshold[j]) != (flip[j] != 0); });
@@ -155,8 +157,9 @@ TEST_P(CodedGemmTest, PackedCodesAreTheFloatCodes) {
       TestMatrix<uint8_t> packed(rows, cols, 3);
       kernels_.pack_codes(two_, encoding, floats.view(), packed.view());
       packed.ExpectGapsUntouched();
-      ExpectSame(rows, cols, [&](int64_t i, int64_t j) { return packed.at(i, j); },
-                 [&](int64_t i, int64_t j) { return operand.codes.at(i, j); });
+      ExpectSame(
+          rows, cols, [&](int64_t i, int64_t j) { return packed.at(i, j); },
+          [&](int64_t i, int64_t j) { return operand.codes.at(i, j); });
     }
   }
 }

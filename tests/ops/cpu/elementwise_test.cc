@@ -11,8 +11,7 @@ namespace {
 
 using ElementwiseTest = CpuKernelTest;
 
-constexpr Unary kUnaries[] = {Unary::kRelu, Unary::kLeakyRelu, Unary::kHardtanh, Unary::kSigmoid,
-                              Unary::kTanh};
+constexpr Unary kUnaries[] = {Unary::kRelu, Unary::kLeakyRelu, Unary::kHardtanh, Unary::kSigmoid, Unary::kTanh};
 
 bool SavesOutput(Unary op) { return op == Unary::kSigmoid || op == Unary::kTanh; }
 
@@ -38,8 +37,7 @@ TEST_P(ElementwiseTest, UnaryForwardAndBackward) {
       });
       // exp and tanh of the C library are good to one unit in the last place; around them, up to four roundings.
       ExpectNear(
-          count, [&](int64_t i) { return y[i]; },
-          [&](int64_t i) { return reference::UnaryValue(op, slope, x[i]); },
+          count, [&](int64_t i) { return y[i]; }, [&](int64_t i) { return reference::UnaryValue(op, slope, x[i]); },
           [&](int64_t i) { return 6 * kEpsilon * std::max(1.0f, std::fabs(y[i])); });
       // 1 - y^2 cancels near 1: absolute in the derivative, which is at most 1.
       ExpectNear(
@@ -63,8 +61,7 @@ TEST_P(ElementwiseTest, UnaryAtBoundaries) {
   for (Unary op : kUnaries) {
     std::vector<float> y(count), dx(count);
     kernels_.unary_forward(one_, op, 0.5f, x.data(), y.data(), count);
-    kernels_.unary_backward(one_, op, 0.5f, SavesOutput(op) ? y.data() : x.data(), dy.data(),
-                            dx.data(), count);
+    kernels_.unary_backward(one_, op, 0.5f, SavesOutput(op) ? y.data() : x.data(), dy.data(), dx.data(), count);
     for (int64_t i = 0; i < count; ++i) {
       SCOPED_TRACE(testing::Message() << "op " << static_cast<int>(op) << ", x " << x[i]);
       EXPECT_EQ(std::isnan(y[i]), std::isnan(x[i]));
@@ -105,7 +102,8 @@ TEST_P(ElementwiseTest, BinaryWithStridesAndBroadcast) {
           };
           ExpectSame(
               m, n, [&, n = n](int64_t i, int64_t j) { return values[i * (n + gap) + j]; }, expected);
-          ExpectSame(m, n, [&](int64_t i, int64_t j) { return in_place.at(i, j); }, expected);
+          ExpectSame(
+              m, n, [&](int64_t i, int64_t j) { return in_place.at(i, j); }, expected);
         }
       }
     }
@@ -127,14 +125,12 @@ TEST_P(ElementwiseTest, ScaleFillCopy) {
       });
       auto in_place = x;
       kernels_.scale_f32(two_, 0.3f, in_place.data(), accumulate, in_place.data(), count);
-      const auto expected = [&](int64_t, int64_t i) {
-        return accumulate ? 0.3f * x[i] + before[i] : 0.3f * x[i];
-      };
-      const auto expected_in_place = [&](int64_t, int64_t i) {
-        return accumulate ? 0.3f * x[i] + x[i] : 0.3f * x[i];
-      };
-      ExpectSame(1, count, [&](int64_t, int64_t i) { return y[i]; }, expected);
-      ExpectSame(1, count, [&](int64_t, int64_t i) { return in_place[i]; }, expected_in_place);
+      const auto expected = [&](int64_t, int64_t i) { return accumulate ? 0.3f * x[i] + before[i] : 0.3f * x[i]; };
+      const auto expected_in_place = [&](int64_t, int64_t i) { return accumulate ? 0.3f * x[i] + x[i] : 0.3f * x[i]; };
+      ExpectSame(
+          1, count, [&](int64_t, int64_t i) { return y[i]; }, expected);
+      ExpectSame(
+          1, count, [&](int64_t, int64_t i) { return in_place[i]; }, expected_in_place);
     }
     const auto scaled = OnOneAndTwoThreads([&](ExecContext& context) {
       auto y = x;
@@ -142,8 +138,9 @@ TEST_P(ElementwiseTest, ScaleFillCopy) {
       kernels_.scale_by_f32(context, 0.3f, &factor, y.data(), count);
       return y;
     });
-    ExpectSame(1, count, [&](int64_t, int64_t i) { return scaled[i]; },
-               [&](int64_t, int64_t i) { return (0.3f * -1.7f) * x[i]; });
+    ExpectSame(
+        1, count, [&](int64_t, int64_t i) { return scaled[i]; },
+        [&](int64_t, int64_t i) { return (0.3f * -1.7f) * x[i]; });
     const auto filled = OnOneAndTwoThreads([&](ExecContext& context) {
       std::vector<float> y(count, NAN);
       kernels_.fill_f32(context, 7.5f, y.data(), count);
@@ -158,8 +155,7 @@ TEST_P(ElementwiseTest, ScaleFillCopy) {
       kernels_.copy_matrix(context, x.view(), y.view());
       y.ExpectGapsUntouched();
       ExpectSame(
-          m, n, [&](int64_t i, int64_t j) { return y.at(i, j); },
-          [&](int64_t i, int64_t j) { return x.at(i, j); });
+          m, n, [&](int64_t i, int64_t j) { return y.at(i, j); }, [&](int64_t i, int64_t j) { return x.at(i, j); });
       return y.values();
     });
   }

@@ -57,8 +57,7 @@ TEST_F(GemmTest, AgreesWithDoublePrecision) {
       c.ExpectGapsUntouched();
       for (int64_t i = 0; i < s.m; ++i) {
         for (int64_t j = 0; j < s.n; ++j) {
-          const auto expected =
-              reference::Gemm(ta, tb, alpha, a.view(), b.view(), beta, before.at(i, j), i, j);
+          const auto expected = reference::Gemm(ta, tb, alpha, a.view(), b.view(), beta, before.at(i, j), i, j);
           // k products, k sums, two scalings: each rounds once, relative to at most the sum of the magnitudes.
           ASSERT_NEAR(c.at(i, j), expected.value, (s.k + 4) * kEpsilon * expected.magnitude);
         }

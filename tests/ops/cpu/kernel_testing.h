@@ -54,9 +54,7 @@ class Random {
  public:
   explicit Random(uint64_t seed) : rng_{.seed = seed} {}
 
-  float Uniform(float low, float high) {
-    return low + (high - low) * bitgrad::Uniform(rng_, next_++);
-  }
+  float Uniform(float low, float high) { return low + (high - low) * bitgrad::Uniform(rng_, next_++); }
   uint32_t Below(uint32_t n) { return UniformBelow(rng_, next_++, n); }
   uint64_t Word() {
     const uint64_t high = RandomWord(rng_, next_++);
@@ -115,13 +113,12 @@ class TestMatrix {
   std::vector<T> values_;
 };
 
-inline TestMatrix<float> RandomFloats(Random& random, int64_t rows, int64_t cols, int64_t gap = 0,
-                                      float low = -2.0f, float high = 2.0f) {
+inline TestMatrix<float> RandomFloats(Random& random, int64_t rows, int64_t cols, int64_t gap = 0, float low = -2.0f,
+                                      float high = 2.0f) {
   return TestMatrix<float>::Of(rows, cols, gap, [&] { return random.Uniform(low, high); });
 }
 
-inline std::vector<float> RandomVector(Random& random, int64_t count, float low = -2.0f,
-                                       float high = 2.0f) {
+inline std::vector<float> RandomVector(Random& random, int64_t count, float low = -2.0f, float high = 2.0f) {
   return RandomFloats(random, 1, count, 0, low, high).values();
 }
 
@@ -130,10 +127,9 @@ inline std::vector<float> BoundaryValues() {
   const float inf = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> values = {nan, -nan};
-  for (float v : {0.0f, std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::min(),
-                  0.5f, std::nextafter(0.5f, 0.0f), std::nextafter(0.5f, 1.0f), 1.0f,
-                  std::nextafter(1.0f, 0.0f), std::nextafter(1.0f, 2.0f), 2.0f,
-                  std::numeric_limits<float>::max(), inf}) {
+  for (float v : {0.0f, std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::min(), 0.5f,
+                  std::nextafter(0.5f, 0.0f), std::nextafter(0.5f, 1.0f), 1.0f, std::nextafter(1.0f, 0.0f),
+                  std::nextafter(1.0f, 2.0f), 2.0f, std::numeric_limits<float>::max(), inf}) {
     values.push_back(v);
     values.push_back(-v);
   }
@@ -209,8 +205,7 @@ void ExpectSame(int64_t m, int64_t n, const Actual& actual, const Expected& expe
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       if (SameValue(actual(i, j), expected(i, j))) continue;
-      ADD_FAILURE() << "element (" << i << ", " << j << ") is " << actual(i, j) << ", not "
-                    << expected(i, j);
+      ADD_FAILURE() << "element (" << i << ", " << j << ") is " << actual(i, j) << ", not " << expected(i, j);
       return;
     }
   }
@@ -257,12 +252,10 @@ class CpuKernelTest : public testing::TestWithParam<int64_t> {
   ExecContext two_{{.threads = 2}};
 };
 
-#define BITGRAD_INSTANTIATE_FOR_TARGETS(test_class)                                          \
-  INSTANTIATE_TEST_SUITE_P(Targets, test_class,                                              \
-                           testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),           \
-                           [](const testing::TestParamInfo<int64_t>& info) {                 \
-                             return std::string(hwy::TargetName(info.param));                \
-                           })
+#define BITGRAD_INSTANTIATE_FOR_TARGETS(test_class)                                \
+  INSTANTIATE_TEST_SUITE_P(                                                        \
+      Targets, test_class, testing::ValuesIn(hwy::SupportedAndGeneratedTargets()), \
+      [](const testing::TestParamInfo<int64_t>& info) { return std::string(hwy::TargetName(info.param)); })
 
 }  // namespace bitgrad
 

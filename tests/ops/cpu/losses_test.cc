@@ -45,15 +45,13 @@ TEST_P(LossesTest, SoftmaxCrossEntropy) {
     TestMatrix<float> p(m, n, 1);
     const auto loss = OnOneAndTwoThreads([&](ExecContext& context) {
       float loss = NAN;
-      kernels_.softmax_cross_entropy_forward(context, batch.logits.view(), batch.labels.data(),
-                                             p.view(), &loss);
+      kernels_.softmax_cross_entropy_forward(context, batch.logits.view(), batch.labels.data(), p.view(), &loss);
       return std::vector<float>{loss};
     });
     p.ExpectGapsUntouched();
     const auto dx = OnOneAndTwoThreads([&, m = m, n = n](ExecContext& context) {
       TestMatrix<float> dx(m, n);
-      kernels_.softmax_cross_entropy_backward(context, p.view(), batch.labels.data(), &dloss,
-                                              dx.view());
+      kernels_.softmax_cross_entropy_backward(context, p.view(), batch.labels.data(), &dloss, dx.view());
       return dx.values();
     });
     const double expected = reference::CrossEntropy(batch.logits.view(), batch.labels.data());
@@ -66,7 +64,8 @@ TEST_P(LossesTest, SoftmaxCrossEntropy) {
       for (int64_t j = 0; j < n; ++j) {
         ASSERT_NEAR(p.at(i, j), softmax[j], 2 * relative * softmax[j]);
         const double error = softmax[j] - (j == batch.labels[i] ? 1 : 0);
-        ASSERT_NEAR(dx[i * n + j], dloss / m * error, dloss / m * (2 * relative * softmax[j] + 4 * kEpsilon * std::fabs(error) + kEpsilon));
+        ASSERT_NEAR(dx[i * n + j], dloss / m * error,
+                    dloss / m * (2 * relative * softmax[j] + 4 * kEpsilon * std::fabs(error) + kEpsilon));
       }
     }
   }
@@ -100,8 +99,7 @@ TEST_P(LossesTest, SquaredHinge) {
     });
     const auto dx = OnOneAndTwoThreads([&, m = m, n = n](ExecContext& context) {
       TestMatrix<float> dx(m, n);
-      kernels_.squared_hinge_backward(context, batch.logits.view(), batch.labels.data(), scale,
-                                      &dloss, dx.view());
+      kernels_.squared_hinge_backward(context, batch.logits.view(), batch.labels.data(), scale, &dloss, dx.view());
       return dx.values();
     });
     // The slack rounds once, relative to at most 4; its square doubles that. All terms are positive.
@@ -110,8 +108,8 @@ TEST_P(LossesTest, SquaredHinge) {
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
         const double t = j == batch.labels[i] ? 1 : -1;
-        const double expected_dx = dloss * scale * -2.0 * t *
-                                   reference::HingeTerm(batch.logits.view(), batch.labels.data(), i, j);
+        const double expected_dx =
+            dloss * scale * -2.0 * t * reference::HingeTerm(batch.logits.view(), batch.labels.data(), i, j);
         ASSERT_NEAR(dx[i * n + j], expected_dx, dloss * scale * 2 * 4 * 5 * kEpsilon);
       }
     }

@@ -38,7 +38,8 @@ struct State {
 
 class OptimizerStepTest : public CpuKernelTest {
  protected:
-  // Runs step(context, scalars, tensor, counts), with as many slots as it takes, and compares with reference(g, first, second, w) of each element.
+  // Runs step(context, scalars, tensor, counts), with as many slots as it takes, and compares with reference(g, first,
+  // second, w) of each element.
   template <typename Step, typename Reference>
   void Check(uint64_t seed, const StepArgs& args, int slots, const Step& step, const Reference& reference) {
     Random random(seed);
@@ -46,14 +47,17 @@ class OptimizerStepTest : public CpuKernelTest {
     for (int64_t count : VectorSizes()) {
       SCOPED_TRACE(testing::Message() << count << ", clip " << args.clip);
       const auto gradient = RandomVector(random, count, -1, 1);
-      const State before = {RandomVector(random, count, -1, 1), RandomVector(random, count, -1, 1),
-                            RandomVector(random, count, 0.01f, 1), {-1, -1}};
+      const State before = {RandomVector(random, count, -1, 1),
+                            RandomVector(random, count, -1, 1),
+                            RandomVector(random, count, 0.01f, 1),
+                            {-1, -1}};
       State after;
       OnOneAndTwoThreads([&](ExecContext& context) {
         after = before;
         const StepScalars scalars = args.scalars();
-        const StepTensor tensor = args.Tensor(gradient.data(), after.weight.data(), slots > 0 ? after.first.data() : nullptr,
-                                              slots > 1 ? after.second.data() : nullptr, count);
+        const StepTensor tensor =
+            args.Tensor(gradient.data(), after.weight.data(), slots > 0 ? after.first.data() : nullptr,
+                        slots > 1 ? after.second.data() : nullptr, count);
         step(context, &scalars, absl::MakeConstSpan(&tensor, 1), &after.counts);
         return after.All();
       });
@@ -83,18 +87,16 @@ TEST_P(OptimizerStepTest, Sgd) {
   for (const StepArgs& args : kSteps) {
     Check(
         1, args, 0,
-        [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
-          kernels_.sgd_step(context, 0.0f, false, scalars, tensors, counts);
-        },
+        [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
+            StepCounts* counts) { kernels_.sgd_step(context, 0.0f, false, scalars, tensors, counts); },
         [&](double g, double first, double second, double w) {
           return reference::StepElement{reference::Sgd(args, 0, false, g, 0, w).weight, first, second};
         });
     for (bool nesterov : {false, true}) {
       Check(
           2, args, 1,
-          [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
-            kernels_.sgd_step(context, 0.9f, nesterov, scalars, tensors, counts);
-          },
+          [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
+              StepCounts* counts) { kernels_.sgd_step(context, 0.9f, nesterov, scalars, tensors, counts); },
           [&](double g, double first, double second, double w) {
             auto expected = reference::Sgd(args, 0.9f, nesterov, g, first, w);
             expected.state2 = second;
@@ -110,9 +112,8 @@ TEST_P(OptimizerStepTest, Adam) {
   for (const StepArgs& args : kSteps) {
     Check(
         3, args, 2,
-        [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
-          kernels_.adam_step(context, kAdam, scalars, tensors, counts);
-        },
+        [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
+            StepCounts* counts) { kernels_.adam_step(context, kAdam, scalars, tensors, counts); },
         [&](double g, double first, double second, double w) {
           return reference::Adam(args, kAdam, g, first, second, w);
         });
@@ -123,9 +124,8 @@ TEST_P(OptimizerStepTest, AdaMax) {
   for (const StepArgs& args : kSteps) {
     Check(
         4, args, 2,
-        [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
-          kernels_.adamax_step(context, kAdam, scalars, tensors, counts);
-        },
+        [&](ExecContext& context, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
+            StepCounts* counts) { kernels_.adamax_step(context, kAdam, scalars, tensors, counts); },
         [&](double g, double first, double second, double w) {
           return reference::AdaMax(args, kAdam, g, first, second, w);
         });
@@ -164,9 +164,10 @@ TEST_P(OptimizerStepTest, SeveralTensors) {
   const std::vector<float> g(30, -1);
   std::vector<float> a(20), b(30);
   StepCounts counts[2];
-  kernels_.sgd_step(one_, 0.0f, false, &scalars,
-                    {slow.Tensor(g.data(), a.data(), nullptr, nullptr, 20), fast.Tensor(g.data(), b.data(), nullptr, nullptr, 30)},
-                    counts);
+  kernels_.sgd_step(
+      one_, 0.0f, false, &scalars,
+      {slow.Tensor(g.data(), a.data(), nullptr, nullptr, 20), fast.Tensor(g.data(), b.data(), nullptr, nullptr, 30)},
+      counts);
   EXPECT_EQ(a, std::vector<float>(20, 0.25f));
   EXPECT_EQ(b, std::vector<float>(30, 1.0f));
   EXPECT_EQ(counts[0].at_clip, 0);

@@ -114,18 +114,14 @@ TEST_P(PackedGemmTest, ThresholdsAreInclusiveAndFlip) {
     std::vector<uint8_t> flip(dots.cols());
     for (int64_t j = 0; j < dots.cols(); ++j) {
       // Mostly a value that occurs in the column, so that equality is met.
-      threshold[j] = dots.rows() > 0 && j % 4 != 0
-                         ? dots.at(random.Below(static_cast<uint32_t>(dots.rows())), j)
-                         : static_cast<int32_t>(random.Below(41)) - 20;
+      threshold[j] = dots.rows() > 0 && j % 4 != 0 ? dots.at(random.Below(static_cast<uint32_t>(dots.rows())), j)
+                                                   : static_cast<int32_t>(random.Below(41)) - 20;
       flip[j] = static_cast<uint8_t>(random.Below(2));
     }
     std::vector<uint64_t> words = OnOneAndTwoThreads([&](ExecContext& context) {
       BitMatrix c = GarbageBits(dots.rows(), dots.cols());
-      kernels_.packed_gemm_threshold(context, a.view(), b.view(), threshold.data(), flip.data(),
-                                     c.mutable_view());
-      ExpectBits(c, [&](int64_t i, int64_t j) {
-        return (dots.at(i, j) >= threshold[j]) != (flip[j] != 0);
-      });
+      kernels_.packed_gemm_threshold(context, a.view(), b.view(), threshold.data(), flip.data(), c.mutable_view());
+      ExpectBits(c, [&](int64_t i, int64_t j) { return (dots.at(i, j) >= threshold[j]) != (flip[j] != 0); });
       return std::vector<uint64_t>(c.view().words, c.view().words + c.byte_size() / 8);
     });
   });
@@ -155,8 +151,7 @@ TEST_P(PackedGemmTest, BitPlanesMultiplySymmetricCodes) {
   BITGRAD_TRACE_SEED(random);
   constexpr int kBits = 3;
   const int64_t m = 7, n = 33, k = 129;
-  auto codes = TestMatrix<uint8_t>::Of(
-      m, k, 0, [&] { return static_cast<uint8_t>(random.Below(1 << kBits)); });
+  auto codes = TestMatrix<uint8_t>::Of(m, k, 0, [&] { return static_cast<uint8_t>(random.Below(1 << kBits)); });
   const BitMatrix b = RandomBits(random, n, k);
   std::vector<BitMatrix> planes;
   std::vector<BitMatrixView> views;

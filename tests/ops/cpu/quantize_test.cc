@@ -19,9 +19,9 @@ std::vector<Quantizer> Quantizers() {
   std::vector<Quantizer> quantizers;
   for (const QuantizerInfo& info : AllQuantizers()) {
     const auto add = [&](float argument) {
-      quantizers.push_back(Quantizer(
-          &info, info.argument == QuantizerArgument::kBits ? QuantizerArgs{.bits = static_cast<int>(argument)}
-                                                           : QuantizerArgs{.parameter = argument}));
+      quantizers.push_back(Quantizer(&info, info.argument == QuantizerArgument::kBits
+                                                ? QuantizerArgs{.bits = static_cast<int>(argument)}
+                                                : QuantizerArgs{.parameter = argument}));
     };
     add(info.default_argument);
     if (info.argument == QuantizerArgument::kNone) continue;
@@ -33,7 +33,8 @@ std::vector<Quantizer> Quantizers() {
 
 // Two threads need some 32,000 elements: for the quantizers' defaults only.
 std::vector<Extents> ShapesFor(const Quantizer& q) {
-  std::vector<Extents> shapes = {{0, 3}, {3, 0}, {1, 1}, {2, 3}, {31, 33}, {3, 65}, {27, 63}, {9, 129}, {2, 1025}, {64, 64}};
+  std::vector<Extents> shapes = {{0, 3},  {3, 0},   {1, 1},   {2, 3},    {31, 33},
+                                 {3, 65}, {27, 63}, {9, 129}, {2, 1025}, {64, 64}};
   if (*ParseQuantizer(q.info().name) == q || q.info().argument == QuantizerArgument::kNone) {
     shapes.push_back({1, 33001});
     shapes.push_back({5, 9001});
@@ -113,16 +114,18 @@ TEST_P(QuantizeTest, CodesValuesAndGradientsAreTheScalarFunctions) {
         const auto value = [&, n = n](int64_t i, int64_t j) {
           return expected.codes[i * n + j] * q.scale(StatisticOfRow(q, statistics, i));
         };
-        const auto gradient = [&, n = n](int64_t i, int64_t j) {
-          return dq.at(i, j) * expected.surrogates[i * n + j];
-        };
+        const auto gradient = [&, n = n](int64_t i, int64_t j) { return dq.at(i, j) * expected.surrogates[i * n + j]; };
         ExpectSame(
             m, n, [&](int64_t i, int64_t j) { return codes[i * stride + j]; },
             [&, n = n](int64_t i, int64_t j) { return expected.codes[i * n + j]; });
-        ExpectSame(m, n, [&](int64_t i, int64_t j) { return values[i * stride + j]; }, value);
-        ExpectSame(m, n, [&](int64_t i, int64_t j) { return values_in_place.at(i, j); }, value);
-        ExpectSame(m, n, [&](int64_t i, int64_t j) { return dx[i * stride + j]; }, gradient);
-        ExpectSame(m, n, [&](int64_t i, int64_t j) { return dx_in_place.at(i, j); }, gradient);
+        ExpectSame(
+            m, n, [&](int64_t i, int64_t j) { return values[i * stride + j]; }, value);
+        ExpectSame(
+            m, n, [&](int64_t i, int64_t j) { return values_in_place.at(i, j); }, value);
+        ExpectSame(
+            m, n, [&](int64_t i, int64_t j) { return dx[i * stride + j]; }, gradient);
+        ExpectSame(
+            m, n, [&](int64_t i, int64_t j) { return dx_in_place.at(i, j); }, gradient);
       }
     }
   }
@@ -146,13 +149,9 @@ TEST_P(QuantizeTest, BitsAreTheSignsOfCodes) {
         const bool has_window = q.info().surrogate_is_window;
         kernels_.quantize_bits(context, q, x.view(), statistics.data(), kRng, bits.mutable_view(),
                                has_window ? window.mutable_view() : BitMatrixView());
-        ExpectBits(bits, [&](int64_t i, int64_t j) {
-          return expected.codes[i * n + j] > 0.0f;
-        });
+        ExpectBits(bits, [&](int64_t i, int64_t j) { return expected.codes[i * n + j] > 0.0f; });
         if (has_window) {
-          ExpectBits(window, [&](int64_t i, int64_t j) {
-            return expected.surrogates[i * n + j] != 0.0f;
-          });
+          ExpectBits(window, [&](int64_t i, int64_t j) { return expected.surrogates[i * n + j] != 0.0f; });
         }
         return std::vector<uint64_t>(bits.view().words, bits.view().words + bits.byte_size() / 8);
       });

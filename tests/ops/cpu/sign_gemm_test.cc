@@ -65,7 +65,8 @@ TEST_P(SignGemmTest, FloatsAddUpInTheOrderOfK) {
           for (int64_t l = 0; l < k; ++l) sum += (transpose ? a.at(l, i) : a.at(i, l)) * SignOf(b, l, j);
           return masked && !mask.view().bit(i, j) ? 0.0f : sum * 0.75f;
         };
-        ExpectSame(m, n, [&](int64_t i, int64_t j) { return c[i * (n + 2) + j]; }, expected);
+        ExpectSame(
+            m, n, [&](int64_t i, int64_t j) { return c[i * (n + 2) + j]; }, expected);
       }
     }
   }
@@ -85,8 +86,8 @@ TEST_P(SignGemmTest, Int8IsExact) {
       const auto c = OnOneAndTwoThreads([&](ExecContext& context) {
         TestMatrix<float> c(m, n, 2);
         double squares = -1;
-        kernels_.sign_gemm_s8(context, scale.data(), a.view(), b.view(),
-                              masked ? mask.view() : ConstBitMatrixView{}, c.view(), masked ? nullptr : &squares);
+        kernels_.sign_gemm_s8(context, scale.data(), a.view(), b.view(), masked ? mask.view() : ConstBitMatrixView{},
+                              c.view(), masked ? nullptr : &squares);
         c.ExpectGapsUntouched();
         if (!masked) ExpectSquares(c, squares);
         return c.values();
@@ -96,7 +97,8 @@ TEST_P(SignGemmTest, Int8IsExact) {
         for (int64_t l = 0; l < k; ++l) sum += a.at(i, l) * static_cast<int>(SignOf(b, l, j));
         return masked && !mask.view().bit(i, j) ? 0.0f : static_cast<float>(sum) * scale[i];
       };
-      ExpectSame(m, n, [&](int64_t i, int64_t j) { return c[i * (n + 2) + j]; }, expected);
+      ExpectSame(
+          m, n, [&](int64_t i, int64_t j) { return c[i * (n + 2) + j]; }, expected);
     }
   }
 }

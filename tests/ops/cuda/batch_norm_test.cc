@@ -82,7 +82,8 @@ TEST_F(CudaBatchNormTest, TrainBackward) {
         OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
           const MatrixView<float> g = dy.matrix(c, m, n, n + 1);
           k.batch_norm_train_backward(c, x.matrix(c, m, n, n + 3), g, gamma.on(c), mean.on(c), variance.on(c),
-                                      inv_std.on(c), placement, in_place ? g : dx.matrix(c, m, n, n + 2), dgamma.on(c), dbeta.on(c));
+                                      inv_std.on(c), placement, in_place ? g : dx.matrix(c, m, n, n + 2), dgamma.on(c),
+                                      dbeta.on(c));
         });
         // |x - mean| <= 4, |xhat| <= 8, |dy| <= 2. The column sums in double round to one of two neighbours; dx is then
         // scale (dy - mean_dy - xhat slope), where the neighbours of mean_dy (<= 2) and of slope (<= 16 kappa, kappa <=
@@ -116,8 +117,8 @@ TEST_F(CudaBatchNormTest, TrainBackwardOfOneRow) {
 
 TEST_F(CudaBatchNormTest, RunningStatistics) {
   TestRandom random(3);
-  for (const RunningStatistic kind : {RunningStatistic::kVariance, RunningStatistic::kStd,
-                                      RunningStatistic::kInverseStd}) {
+  for (const RunningStatistic kind :
+       {RunningStatistic::kVariance, RunningStatistic::kStd, RunningStatistic::kInverseStd}) {
     for (const EpsilonPlacement placement : kPlacements) {
       for (const int64_t n : Counts()) {
         SCOPED_TRACE(testing::Message() << "kind " << static_cast<int>(kind) << ", " << n);
@@ -167,8 +168,8 @@ TEST_F(CudaBatchNormTest, EvalAndSigns) {
 // Zero, minus zero and the ends of the window, which random numbers do not meet.
 TEST_F(CudaBatchNormTest, SignsAtTheEdges) {
   const float below_one = std::nextafter(1.0f, 0.0f), above_one = std::nextafter(1.0f, 2.0f);
-  const std::vector<float> edges = {0.0f, -0.0f, 1.0f, -1.0f, above_one, -above_one, below_one, NAN, INFINITY,
-                                    -INFINITY, -1e-45f};
+  const std::vector<float> edges = {0.0f,      -0.0f, 1.0f,     -1.0f,     above_one, -above_one,
+                                    below_one, NAN,   INFINITY, -INFINITY, -1e-45f};
   const int64_t n = static_cast<int64_t>(edges.size());
   Both<float> x(gpu_, edges), zero(gpu_, std::vector<float>(n, 0.0f)), one(gpu_, std::vector<float>(n, 1.0f));
   Both<float> minus_zero(gpu_, std::vector<float>(n, -0.0f));

@@ -1,4 +1,5 @@
-// The CPU's kernels have been tested against references; the GPU's are compared with them. Arrays that live on both sides:
+// The CPU's kernels have been tested against references; the GPU's are compared with them. Arrays that live on both
+// sides:
 //
 //   class ScaleTest : public CudaTest {};
 //   Both<float> x = Uniform(random, n), y = Both<float>(gpu_, n);

@@ -17,8 +17,9 @@ struct Pair {
 std::vector<Pair> Pairs() {
   const Encoding binary{EncodingKind::kBinary, 1}, ternary{EncodingKind::kTernary, 2};
   const Encoding two{EncodingKind::kSymmetric, 2}, eight{EncodingKind::kSymmetric, 8};
-  const Encoding unsigned1{EncodingKind::kUnsigned, 1}, unsigned3{EncodingKind::kUnsigned, 3}, unsigned8{EncodingKind::kUnsigned, 8};
-  return {{binary, binary}, {eight, binary}, {unsigned8, binary}, {binary, eight}, {ternary, ternary},
+  const Encoding unsigned1{EncodingKind::kUnsigned, 1}, unsigned3{EncodingKind::kUnsigned, 3},
+      unsigned8{EncodingKind::kUnsigned, 8};
+  return {{binary, binary}, {eight, binary},  {unsigned8, binary}, {binary, eight},        {ternary, ternary},
           {two, ternary},   {unsigned3, two}, {unsigned1, binary}, {unsigned8, unsigned8}, {eight, eight}};
 }
 
@@ -71,8 +72,8 @@ TEST_F(CudaCodedGemmTest, BothKernelsGiveTheSameAsTheCpu) {
     for (const auto& [m, n, k] : std::vector<Extents3>{
              {1, 1, 1}, {3, 33, 31}, {0, 5, 7}, {9, 10, 0}, {65, 66, 100}, {5, 64, 257}, {17, 7, 1030}, {129, 1, 65}}) {
       if (!DotIsExact(a, b, k)) continue;
-      SCOPED_TRACE(testing::Message() << Name(a.kind) << a.bits << " x " << Name(b.kind) << b.bits << ", " << m << " x " << n
-                                      << " x " << k);
+      SCOPED_TRACE(testing::Message() << Name(a.kind) << a.bits << " x " << Name(b.kind) << b.bits << ", " << m << " x "
+                                      << n << " x " << k);
       const std::vector<uint8_t> a_codes = Codes(random, a, m * k), b_codes = Codes(random, b, n * k);
       Both<uint8_t> codes(gpu_, a_codes);
       BothPlanes a_planes(gpu_, a, a_codes, m, k), b_planes(gpu_, b, b_codes, n, k);
@@ -104,7 +105,8 @@ TEST_F(CudaCodedGemmTest, BothKernelsGiveTheSameAsTheCpu) {
   }
 }
 
-// Codes on 16 bytes are used as they lie where their rows end on 16 bytes, too; not where something else is behind their ends.
+// Codes on 16 bytes are used as they lie where their rows end on 16 bytes, too; not where something else is behind
+// their ends.
 TEST_F(CudaCodedGemmTest, AlignedCodes) {
   TestRandom random(2);
   const Encoding unsigned8{EncodingKind::kUnsigned, 8}, binary{EncodingKind::kBinary, 1};

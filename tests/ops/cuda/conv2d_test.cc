@@ -19,8 +19,12 @@ class CudaConv2dTest : public CudaTest {
     g.padding = Padding::kZero;
     const int64_t inputs = g.batch * g.height * g.width * g.channels, weights = g.filters * g.patch_size();
     const int64_t outputs = g.pixels() * g.filters;
-    Arrays a = {values(inputs),          values(weights),          values(outputs),
-                Both<float>(gpu_, outputs), Both<float>(gpu_, inputs), Both<float>(gpu_, weights)};
+    Arrays a = {values(inputs),
+                values(weights),
+                values(outputs),
+                Both<float>(gpu_, outputs),
+                Both<float>(gpu_, inputs),
+                Both<float>(gpu_, weights)};
     OnBoth([&](ExecContext& c, const Kernels& k) {
       k.conv2d_f32(c, g, a.x.on(c), a.w.on(c), a.y.on(c));
       k.conv2d_backward_input_f32(c, g, a.dy.on(c), a.w.on(c), a.dx.on(c));

@@ -1,5 +1,5 @@
-// The machine code for GPUs in an object file that nvcc has made: which instructions each kernel has. Needs no GPU and no tool of
-// CUDA's.
+// The machine code for GPUs in an object file that nvcc has made: which instructions each kernel has. Needs no GPU and
+// no tool of CUDA's.
 
 #ifndef BITGRAD_TESTS_OPS_CUDA_CUBINS_H_
 #define BITGRAD_TESTS_OPS_CUDA_CUBINS_H_

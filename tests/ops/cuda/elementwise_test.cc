@@ -48,7 +48,8 @@ TEST_F(CudaElementwiseTest, BinaryWithStridesAndBroadcast) {
         SCOPED_TRACE(testing::Message() << m << " x " << n);
         Both<float> a = Uniform(random, m * (n + 3)), b = Uniform(random, m * n + n), y(gpu_, m * (n + 1));
         OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
-          k.binary_forward(c, op, a.matrix(c, m, n, n + 3), b.matrix(c, m, n, broadcast ? 0 : n), y.matrix(c, m, n, n + 1));
+          k.binary_forward(c, op, a.matrix(c, m, n, n + 3), b.matrix(c, m, n, broadcast ? 0 : n),
+                           y.matrix(c, m, n, n + 1));
         });
         ExpectSame(y);
       }

@@ -15,8 +15,8 @@ struct Extents3 {
 
 TEST_F(CudaGemmTest, Floats) {
   TestRandom random(1);
-  for (const auto& [m, n, k] :
-       std::vector<Extents3>{{1, 1, 1}, {3, 5, 0}, {0, 3, 4}, {7, 0, 2}, {5, 33, 17}, {64, 31, 129}, {100, 10, 257}, {130, 70, 64}}) {
+  for (const auto& [m, n, k] : std::vector<Extents3>{
+           {1, 1, 1}, {3, 5, 0}, {0, 3, 4}, {7, 0, 2}, {5, 33, 17}, {64, 31, 129}, {100, 10, 257}, {130, 70, 64}}) {
     for (const bool transpose_a : {false, true}) {
       for (const bool transpose_b : {false, true}) {
         for (const float beta : {0.0f, 0.5f}) {

@@ -150,9 +150,8 @@ TEST_F(CudaLossesTest, TheFirstOfEqualMaxima) {
     for (int32_t label = 0; label < n; ++label) {
       Both<int32_t> labels(gpu_, std::vector<int32_t>{label});
       Both<int64_t> errors(gpu_, 1);
-      OnBoth([&](ExecContext& c, const Kernels& k) {
-        k.count_errors(c, x.matrix(c, 1, n), labels.on(c), errors.on(c));
-      });
+      OnBoth(
+          [&](ExecContext& c, const Kernels& k) { k.count_errors(c, x.matrix(c, 1, n), labels.on(c), errors.on(c)); });
       ExpectSame(errors);
     }
   }

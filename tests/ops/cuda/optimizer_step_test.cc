@@ -44,7 +44,8 @@ class CudaOptimizerStepTest : public CudaTest {
         SCOPED_TRACE(testing::Message() << rows << " x " << cols << (with_signs ? " with signs" : "") << ", clip "
                                         << clip);
         const int64_t n = rows * cols;
-        const StepArgs args = {.rate = 0.1f, .gradient_scale = 0.9f, .weight_decay = 0.01f, .weight_scale = 1.5f, .clip = clip};
+        const StepArgs args = {
+            .rate = 0.1f, .gradient_scale = 0.9f, .weight_decay = 0.01f, .weight_scale = 1.5f, .clip = clip};
         Scalars scalars = ScalarsOf(args);
         Both<float> gradient = Uniform(random, n), first = Uniform(random, n), second = Uniform(random, n, 0, 1),
                     weight = Uniform(random, n, -0.6f, 0.6f);
@@ -141,8 +142,7 @@ TEST_F(CudaOptimizerStepTest, CountsTheOnesOfSigns) {
       Scalars scalars = ScalarsOf({}, failed);
       Both<int64_t> counts(gpu_, 2);
       Both<double> squares(gpu_, std::vector<double>{1.0});
-      StepTensor tensor =
-          StepArgs().Tensor(gradient.on(gpu_), weight.on(gpu_), nullptr, nullptr, rows * cols);
+      StepTensor tensor = StepArgs().Tensor(gradient.on(gpu_), weight.on(gpu_), nullptr, nullptr, rows * cols);
       tensor.signs = signs.mutable_view();
       const Kernels& k = KernelsFor(Device::kCuda);
       for (int step = 0; step < 2; ++step) {
@@ -164,7 +164,8 @@ TEST_F(CudaOptimizerStepTest, CountsTheOnesOfSigns) {
 TEST_F(CudaOptimizerStepTest, FailedStepsChangeNothing) {
   TestRandom random(5);
   for (const bool bad_loss : {false, true}) {
-    Both<float> weight = Uniform(random, 100), m = Uniform(random, 100), v = Uniform(random, 100), gradient = Uniform(random, 100);
+    Both<float> weight = Uniform(random, 100), m = Uniform(random, 100), v = Uniform(random, 100),
+                gradient = Uniform(random, 100);
     const std::vector<float> before = weight.of_host(), m_before = m.of_host();
     Both<double> squares(gpu_, std::vector<double>{2.0, bad_loss ? 3.0 : static_cast<double>(NAN)});
     Both<float> loss(gpu_, std::vector<float>{bad_loss ? kInfinity : 1.0f});
@@ -209,7 +210,8 @@ TEST_F(CudaOptimizerStepTest, Edges) {
     OnBoth([&](ExecContext& c, const Kernels& k) {
       StepTensor tensor = args.Tensor(gradient.on(c), weight.on(c), m.on(c), v.on(c), n);
       tensor.signs = signs.on(c);
-      k.adamax_step(c, {.beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-8f}, scalars.on(c), {tensor}, CountsOn(more_counts, c));
+      k.adamax_step(c, {.beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-8f}, scalars.on(c), {tensor},
+                    CountsOn(more_counts, c));
     });
     ExpectClose(weight, 0);  // NaNs may differ in their bits.
     ExpectClose(v, 0);

@@ -43,8 +43,9 @@ struct Extents3 {
 // bytes or not.
 TEST_F(CudaPackedGemmI16Test, IsTheInt32Product) {
   TestRandom random(1);
-  const std::vector<Extents3> shapes = {{0, 3, 5},    {3, 0, 5},      {2, 9, 0},      {1, 1, 1},        {7, 31, 129},
-                                        {16, 32, 64}, {65, 40, 1030}, {63, 136, 257}, {140, 8500, 129}, {255, 8392, 1025}};
+  const std::vector<Extents3> shapes = {{0, 3, 5},        {3, 0, 5},        {2, 9, 0},      {1, 1, 1},
+                                        {7, 31, 129},     {16, 32, 64},     {65, 40, 1030}, {63, 136, 257},
+                                        {140, 8500, 129}, {255, 8392, 1025}};
   for (const auto& [m, n, k] : shapes) {
     for (const int64_t gap : {0, 1, 8}) {
       if (m * n > 100000 && gap == 1) continue;

@@ -17,18 +17,19 @@ std::ostream& operator<<(std::ostream& out, const GemmShape& s) { return out << 
 
 class CudaPackedGemmTest : public CudaTest, public testing::WithParamInterface<GemmShape> {};
 
-// K around words, cache lines, slices of shared memory and the number of stages; rows and columns around tiles and what few rows
-// are.
+// K around words, cache lines, slices of shared memory and the number of stages; rows and columns around tiles and what
+// few rows are.
 std::vector<GemmShape> GemmShapes() {
   std::vector<GemmShape> shapes;
-  for (const int64_t k : {0, 1, 31, 32, 33, 64, 127, 128, 129, 255, 256, 257, 1000, 1023, 1024, 1025, 2049, 3072, 4096, 5000, 8192}) {
+  for (const int64_t k :
+       {0, 1, 31, 32, 33, 64, 127, 128, 129, 255, 256, 257, 1000, 1023, 1024, 1025, 2049, 3072, 4096, 5000, 8192}) {
     shapes.push_back({9, 33, k});
     shapes.push_back({3, 65, k});
   }
   for (const int64_t m : {0, 1, 2, 4, 5, 8, 9, 63, 64, 65, 127, 129}) {
     for (const int64_t n : {0, 1, 31, 64, 65, 129, 513}) shapes.push_back({m, n, 130});
   }
-  shapes.push_back({140, 8500, 129});    // The large tile.
+  shapes.push_back({140, 8500, 129});  // The large tile.
   // Warpgroups: of no use to a GPU without products of bits, and slow to emulate as bytes.
   if (std::getenv("BITGRAD_EMULATED_CAPABILITY") == nullptr) {
     for (const int64_t k : {1025, 5 * 1024 + 7}) shapes.push_back({255, 8389, k});

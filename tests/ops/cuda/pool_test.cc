@@ -120,7 +120,11 @@ TEST_F(CudaPoolTest, PadsImages) {
   for (const int64_t channels : {1, 3, 4, 65}) {
     for (const int64_t pad_height : {0, 1, 3}) {
       for (const int64_t pad_width : {0, 2}) {
-        const ConvGeometry g = {.batch = 3, .height = 4, .width = 5, .channels = channels, .pad_height = pad_height,
+        const ConvGeometry g = {.batch = 3,
+                                .height = 4,
+                                .width = 5,
+                                .channels = channels,
+                                .pad_height = pad_height,
                                 .pad_width = pad_width};
         SCOPED_TRACE(testing::Message() << channels << " channels, " << pad_height << " x " << pad_width);
         Both<float> x = Uniform(random, 3 * 4 * 5 * channels);

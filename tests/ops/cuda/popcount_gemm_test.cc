@@ -1,4 +1,5 @@
-// The plain kernel against the CPU's, and the tensor cores' against the plain one, which is fast enough for large sizes.
+// The plain kernel against the CPU's, and the tensor cores' against the plain one, which is fast enough for large
+// sizes.
 
 #include "ops/cuda/popcount_gemm.h"
 
@@ -21,7 +22,8 @@ struct Extents3 {
 
 TEST_F(CudaPopcountGemmTest, IsTheCpusProduct) {
   TestRandom random(1);
-  for (const auto& [m, n, k] : std::vector<Extents3>{{1, 1, 1}, {3, 70, 64}, {33, 5, 65}, {20, 21, 1000}, {7, 300, 0}, {0, 4, 9}}) {
+  for (const auto& [m, n, k] :
+       std::vector<Extents3>{{1, 1, 1}, {3, 70, 64}, {33, 5, 65}, {20, 21, 1000}, {7, 300, 0}, {0, 4, 9}}) {
     SCOPED_TRACE(testing::Message() << m << " x " << n << " x " << k);
     BothBits a = Bits(random, m, k), b = Bits(random, n, k);
     Both<int32_t> c(gpu_, m * n);

@@ -15,15 +15,17 @@ struct Extents3 {
 };
 
 std::vector<Extents3> Shapes3() {
-  return {{0, 5, 3},   {3, 0, 4},   {5, 7, 0},     {1, 1, 1},     {7, 31, 15},   {10, 33, 31},   {33, 64, 32},
-          {64, 65, 33}, {65, 127, 63}, {63, 129, 64}, {100, 130, 65}, {17, 300, 129}, {150, 261, 205}, {1410, 1500, 40}};
+  return {{0, 5, 3},      {3, 0, 4},      {5, 7, 0},       {1, 1, 1},       {7, 31, 15},
+          {10, 33, 31},   {33, 64, 32},   {64, 65, 33},    {65, 127, 63},   {63, 129, 64},
+          {100, 130, 65}, {17, 300, 129}, {150, 261, 205}, {1410, 1500, 40}};
 }
 
 double Sign(ConstBitMatrixView bits, int64_t i, int64_t j) { return bits.bit(i, j) ? 1 : -1; }
 
 TEST_F(CudaSignGemmTest, Floats) {
   TestRandom random(1);
-  for (const BackwardPrecision precision : {BackwardPrecision::kBf16, BackwardPrecision::kBf16x2, BackwardPrecision::kFloat32}) {
+  for (const BackwardPrecision precision :
+       {BackwardPrecision::kBf16, BackwardPrecision::kBf16x2, BackwardPrecision::kFloat32}) {
     ExecContext gpu({.device = Device::kCuda, .backward = precision});
     // What is left of a number when so many bf16 are taken from it.
     const double kept = std::ldexp(1.0, -8 * static_cast<int>(precision));
@@ -100,7 +102,8 @@ TEST_F(CudaSignGemmTest, Bytes) {
       BothBits b = Bits(random, k, n), mask = Bits(random, m, n);
       OnBoth([&, m = m, n = n, k = k](ExecContext& x, const Kernels& kernels) {
         kernels.sign_gemm_s8(x, scale.on(x), a.matrix(x, m, k, k + 1), b.on(x),
-                             masked ? ConstBitMatrixView(mask.on(x)) : ConstBitMatrixView{}, c.matrix(x, m, n, n + 1), nullptr);
+                             masked ? ConstBitMatrixView(mask.on(x)) : ConstBitMatrixView{}, c.matrix(x, m, n, n + 1),
+                             nullptr);
       });
       ExpectSame(c);
     }

@@ -19,7 +19,8 @@ std::vector<std::string> Missing(const Kernels& kernels) {
   std::vector<std::string> names;
   for (size_t i = 0; i < sizeof(Kernels) / sizeof(AnyKernel); ++i) {
     AnyKernel kernel{""};
-    std::memcpy(static_cast<void*>(&kernel), reinterpret_cast<const char*>(&kernels) + i * sizeof(AnyKernel), sizeof(AnyKernel));
+    std::memcpy(static_cast<void*>(&kernel), reinterpret_cast<const char*>(&kernels) + i * sizeof(AnyKernel),
+                sizeof(AnyKernel));
     if (kernel.function == nullptr) names.push_back(kernel.name);
   }
   return names;

@@ -51,7 +51,8 @@ std::vector<Quantizer> Quantizers() {
         }
         break;
       case QuantizerArgument::kParameter:
-        for (float value : {info.min_argument, info.default_argument, info.default_argument * 0.7f, info.max_argument}) {
+        for (float value :
+             {info.min_argument, info.default_argument, info.default_argument * 0.7f, info.max_argument}) {
           quantizers.push_back(Quantizer(&info, {.parameter = value}));
         }
         break;
@@ -221,7 +222,8 @@ TEST_P(QuantizerTest, WindowFlagSaysWhatTheSurrogateIs) {
 
 TEST_P(QuantizerTest, FlagsOfStochasticQuantizers) {
   bool reads_uniform = false;
-  for (float x : Inputs()) reads_uniform |= Code(q(), x, 1.0f, 0.0f) != Code(q(), x, 1.0f, 0x1.fffffep-1f) && !std::isnan(x);
+  for (float x : Inputs())
+    reads_uniform |= Code(q(), x, 1.0f, 0.0f) != Code(q(), x, 1.0f, 0x1.fffffep-1f) && !std::isnan(x);
   EXPECT_EQ(q().info().stochastic, reads_uniform);
   for (QuantizerRole role : {QuantizerRole::kActivation, QuantizerRole::kWeight, QuantizerRole::kGradient}) {
     const Quantizer evaluated = q().AtEvaluation(role);
@@ -335,8 +337,8 @@ TEST(StochasticQuantizersTest, AreUnbiasedInsideTheirRange) {
 }
 
 TEST(StochasticQuantizersTest, GradientQuantizersAreUnbiased) {
-  for (const Quantizer& q : {DorefaGradient(1), DorefaGradient(2), DorefaGradient(4), DorefaGradient(8), StochasticRound(2),
-                             StochasticRound(4), StochasticRound(8)}) {
+  for (const Quantizer& q : {DorefaGradient(1), DorefaGradient(2), DorefaGradient(4), DorefaGradient(8),
+                             StochasticRound(2), StochasticRound(4), StochasticRound(8)}) {
     for (float max : {0.001f, 1.0f, 300.0f}) {
       for (float fraction : {-1.0f, -0.61f, -0.3f, 0.0f, 0.123f, 0.7f, 1.0f}) {
         const Moments moments = Sample(q, fraction * max, max);
@@ -392,12 +394,12 @@ TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
   EXPECT_EQ(Error("sign(1)"), "quantizer 'sign(1)': 'sign' takes no argument");
   EXPECT_EQ(Error("sign()"), "quantizer 'sign()': 'sign' takes no argument");
   for (const char* text : {"k_bit(0)", "k_bit(9)", "k_bit(2.5)", "k_bit(two)", "k_bit()", "k_bit(nan)", "k_bit(-1)"}) {
-    EXPECT_EQ(Error(text), "quantizer '" + std::string(text) +
-                               "': the argument of 'k_bit' is a whole number of bits from 1 to 8");
+    EXPECT_EQ(Error(text),
+              "quantizer '" + std::string(text) + "': the argument of 'k_bit' is a whole number of bits from 1 to 8");
   }
   for (const char* text : {"swish_sign(0)", "swish_sign(inf)", "swish_sign(1001)"}) {
-    EXPECT_EQ(Error(text), "quantizer '" + std::string(text) +
-                               "': the argument of 'swish_sign' is a number from 0.001 to 1000");
+    EXPECT_EQ(Error(text),
+              "quantizer '" + std::string(text) + "': the argument of 'swish_sign' is a number from 0.001 to 1000");
   }
 }
 
