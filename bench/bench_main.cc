@@ -1,4 +1,4 @@
-#include "bench/bench_main.h"
+#include "bitgrad/bench/bench_main.h"
 
 #include <cstdio>
 #include <fstream>
@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
 #include "hwy/highway.h"
 
 ABSL_FLAG(std::string, hwy_target, "", "Instruction set of bitgrad's kernels, as Highway names it; empty: the best.");

@@ -1,6 +1,6 @@
-#include "bench/cuda_baselines.h"
+#include "bitgrad/bench/cuda_baselines.h"
 
-#include "ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad {
 

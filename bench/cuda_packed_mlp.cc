@@ -20,16 +20,16 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "bench/bench_main.h"
-#include "bench/cuda_baselines.h"
-#include "bench/cuda_timer.h"
 #include "benchmark/benchmark.h"
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/status_macros.h"
-#include "ops/cuda/cublas_lt.h"
-#include "ops/cuda/naive_gemm.h"
-#include "ops/dispatch.h"
+#include "bitgrad/bench/bench_main.h"
+#include "bitgrad/bench/cuda_baselines.h"
+#include "bitgrad/bench/cuda_timer.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/ops/cuda/cublas_lt.h"
+#include "bitgrad/ops/cuda/naive_gemm.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 namespace {

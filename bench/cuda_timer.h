@@ -14,7 +14,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "benchmark/benchmark.h"
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
 
 namespace bitgrad {
 

@@ -19,14 +19,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "bench/bench_main.h"
-#include "bench/last.h"
 #include "benchmark/benchmark.h"
-#include "core/rng.h"
-#include "core/status_macros.h"
-#include "data/augmentation.h"
-#include "data/batches.h"
-#include "data/preprocessings.h"
+#include "bitgrad/bench/bench_main.h"
+#include "bitgrad/bench/last.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/augmentation.h"
+#include "bitgrad/data/batches.h"
+#include "bitgrad/data/preprocessings.h"
 
 namespace bitgrad {
 namespace {

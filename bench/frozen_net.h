@@ -12,16 +12,16 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "bench/bench_main.h"
-#include "bench/random_images.h"
 #include "benchmark/benchmark.h"
-#include "core/exec_context.h"
-#include "core/status_macros.h"
-#include "export/freeze.h"
-#include "models/model.h"
-#include "models/scope.h"
-#include "models/training/evaluate.h"
-#include "runtime/interpreter.h"
+#include "bitgrad/bench/bench_main.h"
+#include "bitgrad/bench/random_images.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/export/freeze.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/runtime/interpreter.h"
 
 namespace bitgrad {
 

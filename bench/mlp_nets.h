@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "models/mlp.h"
-#include "ops/quantizers/list.h"
+#include "bitgrad/models/mlp.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

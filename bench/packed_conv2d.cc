@@ -27,16 +27,16 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "bench/bench_main.h"
-#include "bench/last.h"
-#include "bench/shapes.h"
 #include "benchmark/benchmark.h"
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/rng.h"
-#include "core/status_macros.h"
+#include "bitgrad/bench/bench_main.h"
+#include "bitgrad/bench/last.h"
+#include "bitgrad/bench/shapes.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/ops/dispatch.h"
 #include "oneapi/dnnl/dnnl.hpp"
-#include "ops/dispatch.h"
 
 namespace bitgrad {
 namespace {

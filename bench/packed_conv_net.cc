@@ -17,15 +17,15 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "bench/bench_main.h"
-#include "bench/frozen_net.h"
-#include "bench/last.h"
 #include "benchmark/benchmark.h"
-#include "core/status_macros.h"
-#include "data/image_shape.h"
-#include "models/networks.h"
-#include "models/recipe.h"
-#include "ops/dispatch.h"
+#include "bitgrad/bench/bench_main.h"
+#include "bitgrad/bench/frozen_net.h"
+#include "bitgrad/bench/last.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/image_shape.h"
+#include "bitgrad/models/networks.h"
+#include "bitgrad/models/recipe.h"
+#include "bitgrad/ops/dispatch.h"
 
 ABSL_FLAG(std::string, device, "cpu", "cpu or cuda.");
 

@@ -27,18 +27,18 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "bench/bench_main.h"
-#include "bench/last.h"
-#include "bench/port_limit.h"
-#include "bench/shapes.h"
 #include "benchmark/benchmark.h"
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/rng.h"
-#include "core/status_macros.h"
-#include "core/tensor.h"
+#include "bitgrad/bench/bench_main.h"
+#include "bitgrad/bench/last.h"
+#include "bitgrad/bench/port_limit.h"
+#include "bitgrad/bench/shapes.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/ops/dispatch.h"
 #include "oneapi/dnnl/dnnl.h"
-#include "ops/dispatch.h"
 
 ABSL_FLAG(std::string, shapes, "", "Directory with files of shapes; empty: bench/shapes.");
 

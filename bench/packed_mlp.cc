@@ -18,14 +18,14 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
-#include "bench/bench_main.h"
-#include "bench/frozen_net.h"
-#include "bench/last.h"
-#include "bench/mlp_nets.h"
 #include "benchmark/benchmark.h"
-#include "core/status_macros.h"
-#include "models/mlp.h"
-#include "ops/dispatch.h"
+#include "bitgrad/bench/bench_main.h"
+#include "bitgrad/bench/frozen_net.h"
+#include "bitgrad/bench/last.h"
+#include "bitgrad/bench/mlp_nets.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/mlp.h"
+#include "bitgrad/ops/dispatch.h"
 
 ABSL_FLAG(std::string, device, "cpu", "cpu or cuda.");
 

@@ -1,4 +1,4 @@
-#include "bench/port_limit.h"
+#include "bitgrad/bench/port_limit.h"
 
 #include <time.h>
 

@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
-#include "core/rng.h"
-#include "core/tensor.h"
-#include "data/normalize.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/data/normalize.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "bench/shapes.h"
+#include "bitgrad/bench/shapes.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "core/mapped_file.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/mapped_file.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
 namespace {

@@ -17,14 +17,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "bench/bench_main.h"
-#include "bench/last.h"
 #include "benchmark/benchmark.h"
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/rng.h"
-#include "core/tensor.h"
-#include "ops/dispatch.h"
+#include "bitgrad/bench/bench_main.h"
+#include "bitgrad/bench/last.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/allocator.h"
+#include "bitgrad/core/allocator.h"
 
 #include <sys/mman.h>
 
@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/check.h"
+#include "bitgrad/core/check.h"
 
 namespace bitgrad {
 namespace {

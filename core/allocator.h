@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/device.h"
+#include "bitgrad/core/device.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "core/atomic_file.h"
+#include "bitgrad/core/atomic_file.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -9,7 +9,7 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
-#include "core/file_error.h"
+#include "bitgrad/core/file_error.h"
 
 namespace bitgrad {
 namespace {

@@ -14,7 +14,7 @@
 
 #include <cstdint>
 
-#include "core/allocator.h"
+#include "bitgrad/core/allocator.h"
 
 namespace bitgrad {
 

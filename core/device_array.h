@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "core/device_stream.h"
+#include "bitgrad/core/device_stream.h"
 
 #include <string>
 

@@ -13,8 +13,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/allocator.h"
-#include "core/device.h"
+#include "bitgrad/core/allocator.h"
+#include "bitgrad/core/device.h"
 
 namespace bitgrad {
 

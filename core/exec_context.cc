@@ -1,4 +1,4 @@
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
 
 #include <algorithm>
 #include <cstring>

@@ -16,10 +16,10 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "core/allocator.h"
-#include "core/device.h"
-#include "core/device_stream.h"
-#include "core/rng.h"
+#include "bitgrad/core/allocator.h"
+#include "bitgrad/core/device.h"
+#include "bitgrad/core/device_stream.h"
+#include "bitgrad/core/rng.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "core/mapped_file.h"
+#include "bitgrad/core/mapped_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
-#include "core/file_error.h"
+#include "bitgrad/core/file_error.h"
 
 namespace bitgrad {
 

@@ -1,6 +1,6 @@
-#include "core/recorded_work.h"
+#include "bitgrad/core/recorded_work.h"
 
-#include "core/check.h"
+#include "bitgrad/core/check.h"
 
 namespace bitgrad {
 

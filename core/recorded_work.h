@@ -21,7 +21,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
 
 namespace bitgrad {
 

@@ -13,7 +13,7 @@
 #include <cstdint>
 
 #include "Random123/philox.h"
-#include "core/host_device.h"
+#include "bitgrad/core/host_device.h"
 
 namespace bitgrad {
 

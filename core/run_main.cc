@@ -1,4 +1,4 @@
-#include "core/run_main.h"
+#include "bitgrad/core/run_main.h"
 
 #include <unistd.h>
 

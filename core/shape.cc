@@ -1,4 +1,4 @@
-#include "core/shape.h"
+#include "bitgrad/core/shape.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"

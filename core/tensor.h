@@ -16,13 +16,13 @@
 #include <utility>
 
 #include "absl/types/span.h"
-#include "core/allocator.h"
-#include "core/bit_matrix.h"
-#include "core/check.h"
-#include "core/device.h"
-#include "core/dtype.h"
-#include "core/shape.h"
-#include "core/view.h"
+#include "bitgrad/core/allocator.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/device.h"
+#include "bitgrad/core/dtype.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad {
 

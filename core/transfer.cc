@@ -1,6 +1,6 @@
-#include "core/transfer.h"
+#include "bitgrad/core/transfer.h"
 
-#include "core/check.h"
+#include "bitgrad/core/check.h"
 
 namespace bitgrad {
 

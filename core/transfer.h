@@ -4,8 +4,8 @@
 #ifndef BITGRAD_CORE_TRANSFER_H_
 #define BITGRAD_CORE_TRANSFER_H_
 
-#include "core/exec_context.h"
-#include "core/tensor.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/tensor.h"
 
 namespace bitgrad {
 

@@ -1,13 +1,13 @@
-#include "data/augmentation.h"
+#include "bitgrad/data/augmentation.h"
 
 #include <memory>
 #include <vector>
 
-#include "core/status_macros.h"
-#include "data/call.h"
-#include "data/color_jitter.h"
-#include "data/random_crop.h"
-#include "data/random_flip.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/call.h"
+#include "bitgrad/data/color_jitter.h"
+#include "bitgrad/data/random_crop.h"
+#include "bitgrad/data/random_flip.h"
 
 namespace bitgrad {
 namespace {

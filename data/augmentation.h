@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "data/image_transform.h"
+#include "bitgrad/data/image_transform.h"
 
 namespace bitgrad {
 

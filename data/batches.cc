@@ -1,4 +1,4 @@
-#include "data/batches.h"
+#include "bitgrad/data/batches.h"
 
 #include <algorithm>
 #include <chrono>
@@ -9,10 +9,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "core/check.h"
-#include "core/status_macros.h"
-#include "data/normalize.h"
-#include "data/shuffle.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/normalize.h"
+#include "bitgrad/data/shuffle.h"
 
 namespace bitgrad {
 namespace {

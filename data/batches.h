@@ -25,11 +25,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/tensor.h"
-#include "data/dataset.h"
-#include "data/image_transform.h"
-#include "data/prefetch_queue.h"
-#include "data/preprocessing.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/data/dataset.h"
+#include "bitgrad/data/image_transform.h"
+#include "bitgrad/data/prefetch_queue.h"
+#include "bitgrad/data/preprocessing.h"
 
 namespace bitgrad {
 

@@ -1,10 +1,10 @@
-#include "data/byte_stream.h"
+#include "bitgrad/data/byte_stream.h"
 
 #include <algorithm>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
 namespace {

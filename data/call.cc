@@ -1,4 +1,4 @@
-#include "data/call.h"
+#include "bitgrad/data/call.h"
 
 #include <cmath>
 
@@ -10,7 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/cifar.h"
+#include "bitgrad/data/cifar.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/status_macros.h"
-#include "data/byte_stream.h"
-#include "data/data_file.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/byte_stream.h"
+#include "bitgrad/data/data_file.h"
 
 namespace bitgrad {
 namespace {

@@ -16,8 +16,8 @@
 #define BITGRAD_DATA_CIFAR_H_
 
 #include "absl/status/statusor.h"
-#include "data/dataset.h"
-#include "data/load_options.h"
+#include "bitgrad/data/dataset.h"
+#include "bitgrad/data/load_options.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "data/color_jitter.h"
+#include "bitgrad/data/color_jitter.h"
 
 #include <algorithm>
 

@@ -10,7 +10,7 @@
 #ifndef BITGRAD_DATA_COLOR_JITTER_H_
 #define BITGRAD_DATA_COLOR_JITTER_H_
 
-#include "data/image_transform.h"
+#include "bitgrad/data/image_transform.h"
 
 namespace bitgrad {
 

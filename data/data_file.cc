@@ -1,4 +1,4 @@
-#include "data/data_file.h"
+#include "bitgrad/data/data_file.h"
 
 #include <sys/stat.h>
 

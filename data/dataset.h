@@ -12,8 +12,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/tensor.h"
-#include "data/image_shape.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/data/image_shape.h"
 
 namespace bitgrad {
 

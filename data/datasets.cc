@@ -1,14 +1,14 @@
-#include "data/datasets.h"
+#include "bitgrad/data/datasets.h"
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/status_macros.h"
-#include "data/cifar.h"
-#include "data/digits.h"
-#include "data/image_folder.h"
-#include "data/mnist.h"
-#include "data/svhn.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/cifar.h"
+#include "bitgrad/data/digits.h"
+#include "bitgrad/data/image_folder.h"
+#include "bitgrad/data/mnist.h"
+#include "bitgrad/data/svhn.h"
 
 namespace bitgrad {
 namespace {

@@ -1,6 +1,6 @@
-#include "data/digit_glyphs.h"
+#include "bitgrad/data/digit_glyphs.h"
 
-#include "core/check.h"
+#include "bitgrad/core/check.h"
 
 namespace bitgrad {
 namespace {

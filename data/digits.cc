@@ -1,14 +1,14 @@
-#include "data/digits.h"
+#include "bitgrad/data/digits.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "core/check.h"
-#include "core/parallel_for.h"
-#include "core/rng.h"
-#include "data/digit_glyphs.h"
-#include "data/stroke_canvas.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/data/digit_glyphs.h"
+#include "bitgrad/data/stroke_canvas.h"
 
 namespace bitgrad {
 namespace {

@@ -24,8 +24,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "data/dataset.h"
-#include "data/load_options.h"
+#include "bitgrad/data/dataset.h"
+#include "bitgrad/data/load_options.h"
 
 namespace bitgrad {
 

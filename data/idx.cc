@@ -1,4 +1,4 @@
-#include "data/idx.h"
+#include "bitgrad/data/idx.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "core/shape.h"
-#include "core/status_macros.h"
-#include "data/byte_stream.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/byte_stream.h"
 
 namespace bitgrad {
 namespace {

@@ -15,7 +15,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "core/tensor.h"
+#include "bitgrad/core/tensor.h"
 
 namespace bitgrad {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "data/image_shape.h"
+#include "bitgrad/data/image_shape.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "data/image_folder.h"
+#include "bitgrad/data/image_folder.h"
 
 #include <unistd.h>
 
@@ -16,13 +16,13 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/file_error.h"
-#include "core/mapped_file.h"
-#include "core/parallel_for.h"
-#include "core/status_macros.h"
-#include "data/jpeg.h"
-#include "data/resize.h"
-#include "data/shuffle.h"
+#include "bitgrad/core/file_error.h"
+#include "bitgrad/core/mapped_file.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/jpeg.h"
+#include "bitgrad/data/resize.h"
+#include "bitgrad/data/shuffle.h"
 
 namespace bitgrad {
 namespace {

@@ -13,8 +13,8 @@
 #define BITGRAD_DATA_IMAGE_FOLDER_H_
 
 #include "absl/status/statusor.h"
-#include "data/dataset.h"
-#include "data/load_options.h"
+#include "bitgrad/data/dataset.h"
+#include "bitgrad/data/load_options.h"
 
 namespace bitgrad {
 

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "core/rng.h"
-#include "data/image_shape.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/data/image_shape.h"
 
 namespace bitgrad {
 

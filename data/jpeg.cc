@@ -1,4 +1,4 @@
-#include "data/jpeg.h"
+#include "bitgrad/data/jpeg.h"
 
 // jpeglib.h uses FILE and size_t without including what declares them.
 #include <jpeglib.h>

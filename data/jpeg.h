@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "data/image.h"
+#include "bitgrad/data/image.h"
 
 namespace bitgrad {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "data/dataset.h"
+#include "bitgrad/data/dataset.h"
 
 namespace bitgrad {
 

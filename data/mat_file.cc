@@ -1,4 +1,4 @@
-#include "data/mat_file.h"
+#include "bitgrad/data/mat_file.h"
 
 #include <zlib.h>
 
@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "core/mapped_file.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/mapped_file.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/mnist.h"
+#include "bitgrad/data/mnist.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -7,9 +7,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
-#include "data/data_file.h"
-#include "data/idx.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/data_file.h"
+#include "bitgrad/data/idx.h"
 
 namespace bitgrad {
 namespace {

@@ -1,10 +1,10 @@
-#include "data/preprocessing.h"
+#include "bitgrad/data/preprocessing.h"
 
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
-#include "data/normalize.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/normalize.h"
 
 namespace bitgrad {
 namespace {

@@ -15,10 +15,10 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "core/tensor.h"
-#include "core/view.h"
-#include "data/dataset.h"
-#include "data/image_shape.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/data/dataset.h"
+#include "bitgrad/data/image_shape.h"
 
 namespace bitgrad {
 

@@ -1,13 +1,13 @@
-#include "data/preprocessings.h"
+#include "bitgrad/data/preprocessings.h"
 
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "core/status_macros.h"
-#include "data/call.h"
-#include "data/standardization.h"
-#include "data/whitening.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/call.h"
+#include "bitgrad/data/standardization.h"
+#include "bitgrad/data/whitening.h"
 
 namespace bitgrad {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "data/preprocessing.h"
+#include "bitgrad/data/preprocessing.h"
 
 namespace bitgrad {
 

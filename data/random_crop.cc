@@ -1,4 +1,4 @@
-#include "data/random_crop.h"
+#include "bitgrad/data/random_crop.h"
 
 #include <algorithm>
 #include <cstring>

@@ -5,7 +5,7 @@
 #ifndef BITGRAD_DATA_RANDOM_CROP_H_
 #define BITGRAD_DATA_RANDOM_CROP_H_
 
-#include "data/image_transform.h"
+#include "bitgrad/data/image_transform.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "data/random_flip.h"
+#include "bitgrad/data/random_flip.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "data/resize.h"
+#include "bitgrad/data/resize.h"
 
 #include <algorithm>
 #include <cmath>

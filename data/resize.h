@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "data/image.h"
+#include "bitgrad/data/image.h"
 
 namespace bitgrad {
 

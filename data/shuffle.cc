@@ -1,9 +1,9 @@
-#include "data/shuffle.h"
+#include "bitgrad/data/shuffle.h"
 
 #include <numeric>
 #include <utility>
 
-#include "core/rng.h"
+#include "bitgrad/core/rng.h"
 
 namespace bitgrad {
 

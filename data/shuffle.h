@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "data/dataset.h"
+#include "bitgrad/data/dataset.h"
 
 namespace bitgrad {
 

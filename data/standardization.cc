@@ -1,4 +1,4 @@
-#include "data/standardization.h"
+#include "bitgrad/data/standardization.h"
 
 #include <algorithm>
 #include <cmath>

@@ -9,8 +9,8 @@
 
 #include <vector>
 
-#include "core/tensor.h"
-#include "data/preprocessing.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/data/preprocessing.h"
 
 namespace bitgrad {
 

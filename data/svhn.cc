@@ -1,4 +1,4 @@
-#include "data/svhn.h"
+#include "bitgrad/data/svhn.h"
 
 #include <matio.h>
 
@@ -12,8 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
-#include "core/status_macros.h"
-#include "data/mat_file.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/mat_file.h"
 
 namespace bitgrad {
 namespace {

@@ -1,10 +1,10 @@
-#include "data/whitening.h"
+#include "bitgrad/data/whitening.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "core/check.h"
+#include "bitgrad/core/check.h"
 #include "eigen3/Eigen/Eigenvalues"
 #include "omp.h"
 #include "oneapi/dnnl/dnnl.h"

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/tensor.h"
-#include "data/preprocessing.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/data/preprocessing.h"
 
 namespace bitgrad {
 

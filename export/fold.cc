@@ -1,13 +1,13 @@
-#include "export/fold.h"
+#include "bitgrad/export/fold.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/bit_matrix.h"
-#include "core/status_macros.h"
-#include "ops/dispatch.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 namespace {

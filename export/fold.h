@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "export/recording.h"
-#include "export/threshold.h"
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/export/recording.h"
+#include "bitgrad/export/threshold.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "export/freeze.h"
+#include "bitgrad/export/freeze.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
-#include "export/fold.h"
-#include "export/image_nodes.h"
-#include "export/recording.h"
-#include "ops/conv_kernel.h"
-#include "ops/dispatch.h"
-#include "ops/quantize_operand.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/export/fold.h"
+#include "bitgrad/export/image_nodes.h"
+#include "bitgrad/export/recording.h"
+#include "bitgrad/ops/conv_kernel.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/ops/quantize_operand.h"
 
 namespace bitgrad {
 namespace {

@@ -18,10 +18,10 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "core/tensor.h"
-#include "models/model.h"
-#include "runtime/packed_model_writer.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/runtime/packed_model_writer.h"
 
 namespace bitgrad {
 

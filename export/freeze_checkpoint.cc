@@ -1,16 +1,16 @@
-#include "export/freeze_checkpoint.h"
+#include "bitgrad/export/freeze_checkpoint.h"
 
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/types/span.h"
-#include "core/status_macros.h"
-#include "data/preprocessing.h"
-#include "export/freeze.h"
-#include "graph/parameter.h"
-#include "models/training/model_bundle.h"
-#include "ops/arithmetic.h"
-#include "ops/reshape.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/preprocessing.h"
+#include "bitgrad/export/freeze.h"
+#include "bitgrad/graph/parameter.h"
+#include "bitgrad/models/training/model_bundle.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/reshape.h"
 
 namespace bitgrad {
 namespace {

@@ -8,9 +8,9 @@
 #define BITGRAD_EXPORT_FREEZE_CHECKPOINT_H_
 
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "models/training/checkpoint.h"
-#include "runtime/packed_model_writer.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/models/training/checkpoint.h"
+#include "bitgrad/runtime/packed_model_writer.h"
 
 namespace bitgrad {
 

@@ -4,10 +4,10 @@
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_format.h"
-#include "core/run_main.h"
-#include "core/status_macros.h"
-#include "core/working_directory.h"
-#include "export/freeze_checkpoint.h"
+#include "bitgrad/core/run_main.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/working_directory.h"
+#include "bitgrad/export/freeze_checkpoint.h"
 
 ABSL_FLAG(std::string, checkpoint, "", "Checkpoint of //models:train.");
 ABSL_FLAG(std::string, out, "", "Packed model file to write.");

@@ -1,4 +1,4 @@
-#include "export/image_nodes.h"
+#include "bitgrad/export/image_nodes.h"
 
 namespace bitgrad {
 

@@ -3,10 +3,10 @@
 #ifndef BITGRAD_EXPORT_IMAGE_NODES_H_
 #define BITGRAD_EXPORT_IMAGE_NODES_H_
 
-#include "core/shape.h"
-#include "graph/tape.h"
-#include "ops/kernels/conv2d.h"
-#include "ops/kernels/pool.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/pool.h"
 
 namespace bitgrad {
 

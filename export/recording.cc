@@ -1,4 +1,4 @@
-#include "export/recording.h"
+#include "bitgrad/export/recording.h"
 
 namespace bitgrad {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "graph/tape.h"
+#include "bitgrad/graph/tape.h"
 
 namespace bitgrad {
 

@@ -1,8 +1,8 @@
-#include "export/threshold.h"
+#include "bitgrad/export/threshold.h"
 
 #include <limits>
 
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
 

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/check.h"
-#include "graph/tape.h"
-#include "graph/tape_core.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/graph/tape_core.h"
 
 namespace bitgrad {
 

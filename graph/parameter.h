@@ -10,7 +10,7 @@
 #include <limits>
 #include <string>
 
-#include "core/tensor.h"
+#include "bitgrad/core/tensor.h"
 
 namespace bitgrad {
 

@@ -5,8 +5,8 @@
 #ifndef BITGRAD_GRAPH_PENDING_VALUE_H_
 #define BITGRAD_GRAPH_PENDING_VALUE_H_
 
-#include "core/exec_context.h"
-#include "core/tensor.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/tensor.h"
 
 namespace bitgrad {
 

@@ -10,8 +10,8 @@
 #include <memory>
 #include <utility>
 
-#include "core/exec_context.h"
-#include "core/tensor.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/tensor.h"
 
 namespace bitgrad {
 

@@ -1,12 +1,12 @@
-#include "graph/tape.h"
+#include "bitgrad/graph/tape.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/transfer.h"
-#include "graph/tape_core.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/graph/tape_core.h"
 
 namespace bitgrad {
 

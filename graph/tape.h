@@ -28,14 +28,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "core/exec_context.h"
-#include "core/rng.h"
-#include "core/tensor.h"
-#include "graph/descriptor.h"
-#include "graph/parameter.h"
-#include "graph/pending_value.h"
-#include "graph/saved_value.h"
-#include "graph/var.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/descriptor.h"
+#include "bitgrad/graph/parameter.h"
+#include "bitgrad/graph/pending_value.h"
+#include "bitgrad/graph/saved_value.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

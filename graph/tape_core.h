@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "core/device_array.h"
-#include "graph/tape.h"
+#include "bitgrad/core/device_array.h"
+#include "bitgrad/graph/tape.h"
 
 namespace bitgrad {
 

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "core/shape.h"
+#include "bitgrad/core/shape.h"
 
 namespace bitgrad {
 

@@ -1,14 +1,14 @@
-#include "models/bireal_net.h"
+#include "bitgrad/models/bireal_net.h"
 
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "models/layers/batch_norm.h"
-#include "models/layers/conv2d.h"
-#include "models/layers/dense.h"
-#include "models/layers/pool.h"
-#include "models/layers/residual.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/conv2d.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/layers/pool.h"
+#include "bitgrad/models/layers/residual.h"
 
 namespace bitgrad {
 namespace {

@@ -1,10 +1,10 @@
-#include "models/bireal_net_recipe.h"
+#include "bitgrad/models/bireal_net_recipe.h"
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
-#include "models/bireal_net.h"
-#include "models/recipe_fields.h"
-#include "ops/quantizers/list.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/bireal_net.h"
+#include "bitgrad/models/recipe_fields.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 namespace {

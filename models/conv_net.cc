@@ -1,11 +1,11 @@
-#include "models/conv_net.h"
+#include "bitgrad/models/conv_net.h"
 
 #include "absl/strings/str_cat.h"
-#include "models/layers/activation.h"
-#include "models/layers/batch_norm.h"
-#include "models/layers/conv2d.h"
-#include "models/layers/dense.h"
-#include "models/layers/pool.h"
+#include "bitgrad/models/layers/activation.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/conv2d.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/layers/pool.h"
 
 namespace bitgrad {
 namespace {

@@ -13,13 +13,13 @@
 #include <string>
 #include <vector>
 
-#include "core/shape.h"
-#include "models/layers/sequential.h"
-#include "models/model.h"
-#include "models/scope.h"
-#include "ops/batch_norm.h"
-#include "ops/kernels/conv2d.h"
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/models/layers/sequential.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/ops/batch_norm.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 

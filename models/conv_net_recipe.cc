@@ -1,9 +1,9 @@
-#include "models/conv_net_recipe.h"
+#include "bitgrad/models/conv_net_recipe.h"
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
-#include "models/conv_net.h"
-#include "models/recipe_fields.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/conv_net.h"
+#include "bitgrad/models/recipe_fields.h"
 
 namespace bitgrad {
 namespace {

@@ -1,9 +1,9 @@
-#include "models/mlp.h"
+#include "bitgrad/models/mlp.h"
 
 #include "absl/strings/str_cat.h"
-#include "models/layers/activation.h"
-#include "models/layers/batch_norm.h"
-#include "models/layers/dense.h"
+#include "bitgrad/models/layers/activation.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/dense.h"
 
 namespace bitgrad {
 

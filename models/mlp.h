@@ -13,11 +13,11 @@
 #include <string>
 #include <vector>
 
-#include "models/layers/sequential.h"
-#include "models/model.h"
-#include "models/scope.h"
-#include "ops/batch_norm.h"
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/models/layers/sequential.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/ops/batch_norm.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 

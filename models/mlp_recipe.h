@@ -7,10 +7,10 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "data/image_shape.h"
-#include "models/model.h"
-#include "models/scope.h"
-#include "proto/recipe.pb.h"
+#include "bitgrad/data/image_shape.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/proto/recipe.pb.h"
 
 namespace bitgrad {
 

@@ -4,7 +4,7 @@
 #ifndef BITGRAD_MODELS_MODEL_H_
 #define BITGRAD_MODELS_MODEL_H_
 
-#include "graph/tape.h"
+#include "bitgrad/graph/tape.h"
 
 namespace bitgrad {
 

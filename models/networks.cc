@@ -1,8 +1,8 @@
-#include "models/networks.h"
+#include "bitgrad/models/networks.h"
 
-#include "models/bireal_net_recipe.h"
-#include "models/conv_net_recipe.h"
-#include "models/mlp_recipe.h"
+#include "bitgrad/models/bireal_net_recipe.h"
+#include "bitgrad/models/conv_net_recipe.h"
+#include "bitgrad/models/mlp_recipe.h"
 
 namespace bitgrad {
 namespace {

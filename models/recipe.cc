@@ -1,4 +1,4 @@
-#include "models/recipe.h"
+#include "bitgrad/models/recipe.h"
 
 #include <cmath>
 #include <limits>
@@ -6,9 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "core/mapped_file.h"
-#include "core/status_macros.h"
-#include "core/working_directory.h"
+#include "bitgrad/core/mapped_file.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/working_directory.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 

@@ -15,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "proto/recipe.pb.h"
+#include "bitgrad/proto/recipe.pb.h"
 
 namespace bitgrad {
 

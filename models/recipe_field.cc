@@ -7,10 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/recipe.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
-#include "models/recipe.h"
 
 namespace bitgrad {
 namespace {

@@ -1,7 +1,7 @@
-#include "models/recipe_fields.h"
+#include "bitgrad/models/recipe_fields.h"
 
 #include "absl/strings/str_cat.h"
-#include "models/layers/activation.h"
+#include "bitgrad/models/layers/activation.h"
 
 namespace bitgrad {
 

@@ -8,10 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "ops/batch_norm.h"
-#include "ops/kernels/conv2d.h"
-#include "ops/quantizers/quantizer.h"
-#include "proto/recipe.pb.h"
+#include "bitgrad/ops/batch_norm.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+#include "bitgrad/proto/recipe.pb.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "models/scope.h"
+#include "bitgrad/models/scope.h"
 
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/rng.h"
+#include "bitgrad/core/rng.h"
 
 namespace bitgrad {
 namespace {

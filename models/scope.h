@@ -16,7 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "graph/parameter.h"
+#include "bitgrad/graph/parameter.h"
 
 namespace bitgrad {
 

@@ -1,9 +1,9 @@
-#include "ops/activations.h"
+#include "bitgrad/ops/activations.h"
 
 #include <cmath>
 #include <utility>
 
-#include "ops/op_recorder.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 namespace {

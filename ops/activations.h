@@ -9,7 +9,7 @@
 #ifndef BITGRAD_OPS_ACTIVATIONS_H_
 #define BITGRAD_OPS_ACTIVATIONS_H_
 
-#include "graph/var.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

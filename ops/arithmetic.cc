@@ -1,8 +1,8 @@
-#include "ops/arithmetic.h"
+#include "bitgrad/ops/arithmetic.h"
 
 #include <utility>
 
-#include "ops/op_recorder.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 namespace {

@@ -10,7 +10,7 @@
 #ifndef BITGRAD_OPS_ARITHMETIC_H_
 #define BITGRAD_OPS_ARITHMETIC_H_
 
-#include "graph/var.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

@@ -1,10 +1,10 @@
-#include "ops/batch_norm.h"
+#include "bitgrad/ops/batch_norm.h"
 
 #include <memory>
 #include <utility>
 
-#include "ops/op_recorder.h"
-#include "ops/pending_batch_norm.h"
+#include "bitgrad/ops/op_recorder.h"
+#include "bitgrad/ops/pending_batch_norm.h"
 
 namespace bitgrad {
 namespace {

@@ -17,9 +17,9 @@
 #ifndef BITGRAD_OPS_BATCH_NORM_H_
 #define BITGRAD_OPS_BATCH_NORM_H_
 
-#include "graph/parameter.h"
-#include "graph/var.h"
-#include "ops/kernels/batch_norm.h"
+#include "bitgrad/graph/parameter.h"
+#include "bitgrad/graph/var.h"
+#include "bitgrad/ops/kernels/batch_norm.h"
 
 namespace bitgrad {
 

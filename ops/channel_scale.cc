@@ -1,8 +1,8 @@
-#include "ops/channel_scale.h"
+#include "bitgrad/ops/channel_scale.h"
 
 #include <utility>
 
-#include "ops/op_recorder.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 

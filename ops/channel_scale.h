@@ -8,7 +8,7 @@
 #ifndef BITGRAD_OPS_CHANNEL_SCALE_H_
 #define BITGRAD_OPS_CHANNEL_SCALE_H_
 
-#include "graph/var.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

@@ -1,8 +1,8 @@
-#include "ops/coded_product.h"
+#include "bitgrad/ops/coded_product.h"
 
-#include "core/check.h"
-#include "ops/dispatch.h"
-#include "ops/dot_kernel.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/ops/dot_kernel.h"
 
 namespace bitgrad {
 

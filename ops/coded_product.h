@@ -5,10 +5,10 @@
 
 #include <array>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/view.h"
-#include "ops/kernels/coded_gemm.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad {
 

@@ -1,9 +1,9 @@
-#include "ops/concat.h"
+#include "bitgrad/ops/concat.h"
 
 #include <utility>
 #include <vector>
 
-#include "ops/op_recorder.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 

@@ -5,7 +5,7 @@
 #define BITGRAD_OPS_CONCAT_H_
 
 #include "absl/types/span.h"
-#include "graph/var.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

@@ -1,13 +1,13 @@
-#include "ops/conv2d.h"
+#include "bitgrad/ops/conv2d.h"
 
 #include <memory>
 #include <optional>
 #include <utility>
 
-#include "ops/coded_product.h"
-#include "ops/conv_kernel.h"
-#include "ops/op_recorder.h"
-#include "ops/quantize_operand.h"
+#include "bitgrad/ops/coded_product.h"
+#include "bitgrad/ops/conv_kernel.h"
+#include "bitgrad/ops/op_recorder.h"
+#include "bitgrad/ops/quantize_operand.h"
 
 namespace bitgrad {
 namespace {

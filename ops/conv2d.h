@@ -27,11 +27,11 @@
 #include <cstdint>
 #include <string>
 
-#include "core/encoding.h"
-#include "graph/var.h"
-#include "ops/extent2d.h"
-#include "ops/kernels/conv2d.h"
-#include "ops/linear.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/graph/var.h"
+#include "bitgrad/ops/extent2d.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/linear.h"
 
 namespace bitgrad {
 

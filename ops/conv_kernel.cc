@@ -1,11 +1,11 @@
-#include "ops/conv_kernel.h"
+#include "bitgrad/ops/conv_kernel.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "core/tensor.h"
-#include "ops/dispatch.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 namespace {

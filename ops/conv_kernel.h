@@ -16,9 +16,9 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "core/encoding.h"
-#include "core/exec_context.h"
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 namespace bitgrad {
 

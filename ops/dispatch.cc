@@ -1,8 +1,8 @@
-#include "ops/dispatch.h"
+#include "bitgrad/ops/dispatch.h"
 
 #include "absl/strings/str_cat.h"
-#include "ops/cpu/cpu_kernels.h"
-#include "ops/cuda/cuda_backend.h"
+#include "bitgrad/ops/cpu/cpu_kernels.h"
+#include "bitgrad/ops/cuda/cuda_backend.h"
 
 namespace bitgrad {
 

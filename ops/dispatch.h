@@ -6,8 +6,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "core/device.h"
-#include "ops/kernels/kernels.h"
+#include "bitgrad/core/device.h"
+#include "bitgrad/ops/kernels/kernels.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "ops/dot_kernel.h"
+#include "bitgrad/ops/dot_kernel.h"
 
 #include <limits>
 

@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <string>
 
-#include "core/encoding.h"
+#include "bitgrad/core/encoding.h"
 
 namespace bitgrad {
 

@@ -1,8 +1,8 @@
-#include "ops/dropout.h"
+#include "bitgrad/ops/dropout.h"
 
 #include <utility>
 
-#include "ops/op_recorder.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 

@@ -6,7 +6,7 @@
 #ifndef BITGRAD_OPS_DROPOUT_H_
 #define BITGRAD_OPS_DROPOUT_H_
 
-#include "graph/var.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "ops/linear.h"
+#include "bitgrad/ops/linear.h"
 
 #include <algorithm>
 #include <memory>
@@ -6,10 +6,10 @@
 #include <utility>
 #include <vector>
 
-#include "ops/coded_product.h"
-#include "ops/dot_kernel.h"
-#include "ops/op_recorder.h"
-#include "ops/quantize_operand.h"
+#include "bitgrad/ops/coded_product.h"
+#include "bitgrad/ops/dot_kernel.h"
+#include "bitgrad/ops/op_recorder.h"
+#include "bitgrad/ops/quantize_operand.h"
 
 namespace bitgrad {
 namespace {

@@ -30,8 +30,8 @@
 #ifndef BITGRAD_OPS_LINEAR_H_
 #define BITGRAD_OPS_LINEAR_H_
 
-#include "graph/var.h"
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/graph/var.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 

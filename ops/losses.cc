@@ -1,9 +1,9 @@
-#include "ops/losses.h"
+#include "bitgrad/ops/losses.h"
 
 #include <utility>
 
-#include "core/transfer.h"
-#include "ops/op_recorder.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 namespace {

@@ -13,8 +13,8 @@
 #ifndef BITGRAD_OPS_LOSSES_H_
 #define BITGRAD_OPS_LOSSES_H_
 
-#include "core/tensor.h"
-#include "graph/var.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

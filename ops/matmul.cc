@@ -1,8 +1,8 @@
-#include "ops/matmul.h"
+#include "bitgrad/ops/matmul.h"
 
 #include <utility>
 
-#include "ops/op_recorder.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 

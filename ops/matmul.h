@@ -7,7 +7,7 @@
 #ifndef BITGRAD_OPS_MATMUL_H_
 #define BITGRAD_OPS_MATMUL_H_
 
-#include "graph/var.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "ops/op_recorder.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 namespace {

@@ -18,8 +18,8 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "graph/tape.h"
-#include "ops/dispatch.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 

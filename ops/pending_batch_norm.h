@@ -6,10 +6,10 @@
 
 #include <utility>
 
-#include "core/bit_matrix.h"
-#include "core/tensor.h"
-#include "graph/pending_value.h"
-#include "ops/dispatch.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/pending_value.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 

@@ -1,11 +1,11 @@
-#include "ops/pool.h"
+#include "bitgrad/ops/pool.h"
 
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "ops/op_recorder.h"
-#include "ops/reshape.h"
+#include "bitgrad/ops/op_recorder.h"
+#include "bitgrad/ops/reshape.h"
 
 namespace bitgrad {
 namespace {

@@ -14,8 +14,8 @@
 
 #include <cstdint>
 
-#include "graph/var.h"
-#include "ops/extent2d.h"
+#include "bitgrad/graph/var.h"
+#include "bitgrad/ops/extent2d.h"
 
 namespace bitgrad {
 

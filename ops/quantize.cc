@@ -1,10 +1,10 @@
-#include "ops/quantize.h"
+#include "bitgrad/ops/quantize.h"
 
 #include <utility>
 
-#include "core/bit_matrix.h"
-#include "ops/op_recorder.h"
-#include "ops/quantize_operand.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/ops/op_recorder.h"
+#include "bitgrad/ops/quantize_operand.h"
 
 namespace bitgrad {
 namespace {

@@ -1,9 +1,9 @@
-#include "ops/quantize_operand.h"
+#include "bitgrad/ops/quantize_operand.h"
 
 #include <utility>
 
-#include "core/check.h"
-#include "ops/dispatch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 

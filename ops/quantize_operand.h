@@ -6,13 +6,13 @@
 
 #include <memory>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/rng.h"
-#include "core/tensor.h"
-#include "graph/descriptor.h"
-#include "ops/pending_batch_norm.h"
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/descriptor.h"
+#include "bitgrad/ops/pending_batch_norm.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 

@@ -1,8 +1,8 @@
-#include "ops/reduce.h"
+#include "bitgrad/ops/reduce.h"
 
 #include <utility>
 
-#include "ops/op_recorder.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 namespace {

@@ -5,7 +5,7 @@
 #ifndef BITGRAD_OPS_REDUCE_H_
 #define BITGRAD_OPS_REDUCE_H_
 
-#include "graph/var.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

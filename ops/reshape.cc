@@ -1,9 +1,9 @@
-#include "ops/reshape.h"
+#include "bitgrad/ops/reshape.h"
 
 #include <utility>
 #include <vector>
 
-#include "ops/op_recorder.h"
+#include "bitgrad/ops/op_recorder.h"
 
 namespace bitgrad {
 

@@ -3,7 +3,7 @@
 #ifndef BITGRAD_OPS_RESHAPE_H_
 #define BITGRAD_OPS_RESHAPE_H_
 
-#include "graph/var.h"
+#include "bitgrad/graph/var.h"
 
 namespace bitgrad {
 

@@ -1,8 +1,8 @@
-#include "optim/adam.h"
+#include "bitgrad/optim/adam.h"
 
 #include <cmath>
 
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
 namespace {

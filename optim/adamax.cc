@@ -1,8 +1,8 @@
-#include "optim/adamax.h"
+#include "bitgrad/optim/adamax.h"
 
 #include <cmath>
 
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
 namespace {

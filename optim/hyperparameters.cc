@@ -1,4 +1,4 @@
-#include "optim/hyperparameters.h"
+#include "bitgrad/optim/hyperparameters.h"
 
 #include <cmath>
 #include <vector>

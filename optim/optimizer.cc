@@ -1,4 +1,4 @@
-#include "optim/optimizer.h"
+#include "bitgrad/optim/optimizer.h"
 
 #include <cmath>
 #include <map>
@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/device_array.h"
-#include "core/status_macros.h"
-#include "ops/dispatch.h"
-#include "optim/hyperparameters.h"
+#include "bitgrad/core/device_array.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/optim/hyperparameters.h"
 
 namespace bitgrad {
 namespace {

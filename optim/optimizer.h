@@ -38,12 +38,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "core/exec_context.h"
-#include "core/shape.h"
-#include "core/tensor.h"
-#include "graph/parameter.h"
-#include "ops/kernels/kernels.h"
-#include "optim/step_report.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/parameter.h"
+#include "bitgrad/ops/kernels/kernels.h"
+#include "bitgrad/optim/step_report.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "optim/optimizers.h"
+#include "bitgrad/optim/optimizers.h"
 
 #include <string>
 #include <vector>
@@ -6,9 +6,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "optim/adam.h"
-#include "optim/adamax.h"
-#include "optim/sgd.h"
+#include "bitgrad/optim/adam.h"
+#include "bitgrad/optim/adamax.h"
+#include "bitgrad/optim/sgd.h"
 
 namespace bitgrad {
 

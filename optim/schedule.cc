@@ -1,4 +1,4 @@
-#include "optim/schedule.h"
+#include "bitgrad/optim/schedule.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
 namespace {

@@ -1,9 +1,9 @@
-#include "optim/sgd.h"
+#include "bitgrad/optim/sgd.h"
 
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
 namespace {

@@ -12,9 +12,9 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "optim/hyperparameters.h"
-#include "optim/optimizer.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/optim/hyperparameters.h"
+#include "bitgrad/optim/optimizer.h"
 
 namespace bitgrad {
 

@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/device_array.h"
-#include "ops/kernels/optimizer_step.h"
+#include "bitgrad/core/device_array.h"
+#include "bitgrad/ops/kernels/optimizer_step.h"
 
 namespace bitgrad {
 

@@ -1,11 +1,11 @@
-#include "runtime/blob_layout.h"
+#include "bitgrad/runtime/blob_layout.h"
 
 #include <bit>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
-#include "runtime/preamble.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/runtime/preamble.h"
 
 namespace bitgrad {
 

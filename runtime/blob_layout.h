@@ -7,10 +7,10 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "core/bit_matrix.h"
-#include "core/encoding.h"
-#include "core/shape.h"
-#include "proto/packed_model.pb.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/proto/packed_model.pb.h"
 
 namespace bitgrad {
 

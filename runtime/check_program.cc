@@ -1,14 +1,14 @@
-#include "runtime/check_program.h"
+#include "bitgrad/runtime/check_program.h"
 
 #include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/encoding.h"
-#include "core/status_macros.h"
-#include "ops/conv_kernel.h"
-#include "runtime/blob_layout.h"
-#include "runtime/image_geometry.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/ops/conv_kernel.h"
+#include "bitgrad/runtime/blob_layout.h"
+#include "bitgrad/runtime/image_geometry.h"
 
 namespace bitgrad {
 namespace {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/shape.h"
-#include "ops/quantizers/quantizer.h"
-#include "proto/packed_model.pb.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+#include "bitgrad/proto/packed_model.pb.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "runtime/conv_step.h"
+#include "bitgrad/runtime/conv_step.h"
 
 namespace bitgrad {
 namespace {

@@ -3,12 +3,12 @@
 #ifndef BITGRAD_RUNTIME_CONV_STEP_H_
 #define BITGRAD_RUNTIME_CONV_STEP_H_
 
-#include "runtime/frame.h"
-#include "runtime/kernel_choice.h"
-#include "runtime/packed_model.h"
-#include "runtime/packed_weights.h"
-#include "runtime/quantized_input.h"
-#include "runtime/step.h"
+#include "bitgrad/runtime/frame.h"
+#include "bitgrad/runtime/kernel_choice.h"
+#include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/packed_weights.h"
+#include "bitgrad/runtime/quantized_input.h"
+#include "bitgrad/runtime/step.h"
 
 namespace bitgrad {
 

@@ -1,13 +1,13 @@
-#include "runtime/cost.h"
+#include "bitgrad/runtime/cost.h"
 
 #include <initializer_list>
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "core/encoding.h"
-#include "ops/dot_kernel.h"
-#include "runtime/kernel_choice.h"
-#include "runtime/preamble.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/ops/dot_kernel.h"
+#include "bitgrad/runtime/kernel_choice.h"
+#include "bitgrad/runtime/preamble.h"
 
 namespace bitgrad {
 namespace {

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "core/shape.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

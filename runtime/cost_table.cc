@@ -3,7 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "runtime/cost.h"
+#include "bitgrad/runtime/cost.h"
 
 namespace bitgrad {
 namespace {

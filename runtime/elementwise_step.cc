@@ -1,7 +1,7 @@
-#include "runtime/elementwise_step.h"
+#include "bitgrad/runtime/elementwise_step.h"
 
-#include "core/rng.h"
-#include "runtime/blob_layout.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/runtime/blob_layout.h"
 
 namespace bitgrad {
 namespace {

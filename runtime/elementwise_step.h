@@ -3,8 +3,8 @@
 #ifndef BITGRAD_RUNTIME_ELEMENTWISE_STEP_H_
 #define BITGRAD_RUNTIME_ELEMENTWISE_STEP_H_
 
-#include "runtime/frame.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/runtime/frame.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

@@ -1,10 +1,10 @@
-#include "runtime/frame.h"
+#include "bitgrad/runtime/frame.h"
 
 #include <algorithm>
 
-#include "core/parallel_for.h"
-#include "core/transfer.h"
-#include "ops/dispatch.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 namespace {

@@ -7,13 +7,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/tensor.h"
-#include "core/view.h"
-#include "ops/kernels/kernels.h"
-#include "runtime/model_blobs.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/kernels/kernels.h"
+#include "bitgrad/runtime/model_blobs.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

@@ -1,11 +1,11 @@
-#include "runtime/image_geometry.h"
+#include "bitgrad/runtime/image_geometry.h"
 
 #include <initializer_list>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
-#include "ops/conv_kernel.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/ops/conv_kernel.h"
 
 namespace bitgrad {
 namespace {

@@ -4,10 +4,10 @@
 #define BITGRAD_RUNTIME_IMAGE_GEOMETRY_H_
 
 #include "absl/status/statusor.h"
-#include "core/shape.h"
-#include "ops/kernels/conv2d.h"
-#include "ops/kernels/pool.h"
-#include "proto/packed_model.pb.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/pool.h"
+#include "bitgrad/proto/packed_model.pb.h"
 
 namespace bitgrad {
 

@@ -6,11 +6,11 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_join.h"
-#include "core/run_main.h"
-#include "core/status_macros.h"
-#include "core/working_directory.h"
-#include "runtime/cost.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/run_main.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/working_directory.h"
+#include "bitgrad/runtime/cost.h"
+#include "bitgrad/runtime/packed_model.h"
 
 ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
 

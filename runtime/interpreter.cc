@@ -1,17 +1,17 @@
-#include "runtime/interpreter.h"
+#include "bitgrad/runtime/interpreter.h"
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
-#include "ops/dispatch.h"
-#include "runtime/conv_step.h"
-#include "runtime/elementwise_step.h"
-#include "runtime/frame.h"
-#include "runtime/linear_step.h"
-#include "runtime/pool_step.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/runtime/conv_step.h"
+#include "bitgrad/runtime/elementwise_step.h"
+#include "bitgrad/runtime/frame.h"
+#include "bitgrad/runtime/linear_step.h"
+#include "bitgrad/runtime/pool_step.h"
 
 namespace bitgrad {
 namespace {

@@ -17,10 +17,10 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "core/tensor.h"
-#include "core/view.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

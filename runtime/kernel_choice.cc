@@ -1,7 +1,7 @@
-#include "runtime/kernel_choice.h"
+#include "bitgrad/runtime/kernel_choice.h"
 
-#include "ops/dispatch.h"
-#include "runtime/image_geometry.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/runtime/image_geometry.h"
 
 namespace bitgrad {
 

@@ -7,10 +7,10 @@
 
 #include <string>
 
-#include "core/encoding.h"
-#include "ops/conv_kernel.h"
-#include "ops/dot_kernel.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/ops/conv_kernel.h"
+#include "bitgrad/ops/dot_kernel.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

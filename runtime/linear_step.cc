@@ -1,10 +1,10 @@
-#include "runtime/linear_step.h"
+#include "bitgrad/runtime/linear_step.h"
 
-#include "core/encoding.h"
-#include "ops/coded_product.h"
-#include "ops/dot_kernel.h"
-#include "runtime/blob_layout.h"
-#include "runtime/kernel_choice.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/ops/coded_product.h"
+#include "bitgrad/ops/dot_kernel.h"
+#include "bitgrad/runtime/blob_layout.h"
+#include "bitgrad/runtime/kernel_choice.h"
 
 namespace bitgrad {
 namespace {

@@ -3,12 +3,12 @@
 #ifndef BITGRAD_RUNTIME_LINEAR_STEP_H_
 #define BITGRAD_RUNTIME_LINEAR_STEP_H_
 
-#include "ops/kernels/coded_gemm.h"
-#include "runtime/frame.h"
-#include "runtime/packed_model.h"
-#include "runtime/packed_weights.h"
-#include "runtime/quantized_input.h"
-#include "runtime/step.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
+#include "bitgrad/runtime/frame.h"
+#include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/packed_weights.h"
+#include "bitgrad/runtime/quantized_input.h"
+#include "bitgrad/runtime/step.h"
 
 namespace bitgrad {
 

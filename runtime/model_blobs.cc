@@ -1,10 +1,10 @@
-#include "runtime/model_blobs.h"
+#include "bitgrad/runtime/model_blobs.h"
 
 #include <algorithm>
 #include <bit>
 
-#include "core/transfer.h"
-#include "runtime/preamble.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/runtime/preamble.h"
 
 namespace bitgrad {
 namespace {

@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/tensor.h"
-#include "runtime/blob_layout.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/runtime/blob_layout.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

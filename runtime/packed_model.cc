@@ -1,11 +1,11 @@
-#include "runtime/packed_model.h"
+#include "bitgrad/runtime/packed_model.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
-#include "runtime/preamble.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/runtime/preamble.h"
 
 namespace bitgrad {
 namespace {

@@ -19,13 +19,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "core/bit_matrix.h"
-#include "core/mapped_file.h"
-#include "core/tensor.h"
-#include "ops/quantizers/quantizer.h"
-#include "proto/packed_model.pb.h"
-#include "runtime/blob_layout.h"
-#include "runtime/check_program.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/mapped_file.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+#include "bitgrad/proto/packed_model.pb.h"
+#include "bitgrad/runtime/blob_layout.h"
+#include "bitgrad/runtime/check_program.h"
 
 namespace bitgrad {
 

@@ -1,15 +1,15 @@
-#include "runtime/packed_model_writer.h"
+#include "bitgrad/runtime/packed_model_writer.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/atomic_file.h"
-#include "core/status_macros.h"
-#include "runtime/blob_layout.h"
-#include "runtime/check_program.h"
-#include "runtime/preamble.h"
+#include "bitgrad/core/atomic_file.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/runtime/blob_layout.h"
+#include "bitgrad/runtime/check_program.h"
+#include "bitgrad/runtime/preamble.h"
 
 namespace bitgrad {
 namespace {

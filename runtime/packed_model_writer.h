@@ -23,14 +23,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "core/bit_matrix.h"
-#include "core/encoding.h"
-#include "core/shape.h"
-#include "core/view.h"
-#include "ops/kernels/conv2d.h"
-#include "ops/kernels/elementwise.h"
-#include "ops/kernels/pool.h"
-#include "proto/packed_model.pb.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/elementwise.h"
+#include "bitgrad/ops/kernels/pool.h"
+#include "bitgrad/proto/packed_model.pb.h"
 
 namespace bitgrad {
 

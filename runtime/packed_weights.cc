@@ -1,7 +1,7 @@
-#include "runtime/packed_weights.h"
+#include "bitgrad/runtime/packed_weights.h"
 
-#include "core/transfer.h"
-#include "runtime/blob_layout.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/runtime/blob_layout.h"
 
 namespace bitgrad {
 namespace {

@@ -6,12 +6,12 @@
 
 #include <cstdint>
 
-#include "core/tensor.h"
-#include "core/view.h"
-#include "ops/kernels/coded_gemm.h"
-#include "proto/packed_model.pb.h"
-#include "runtime/frame.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
+#include "bitgrad/proto/packed_model.pb.h"
+#include "bitgrad/runtime/frame.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

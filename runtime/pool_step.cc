@@ -1,7 +1,7 @@
-#include "runtime/pool_step.h"
+#include "bitgrad/runtime/pool_step.h"
 
-#include "runtime/image_geometry.h"
-#include "runtime/packed_weights.h"
+#include "bitgrad/runtime/image_geometry.h"
+#include "bitgrad/runtime/packed_weights.h"
 
 namespace bitgrad {
 

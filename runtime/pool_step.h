@@ -3,11 +3,11 @@
 #ifndef BITGRAD_RUNTIME_POOL_STEP_H_
 #define BITGRAD_RUNTIME_POOL_STEP_H_
 
-#include "core/tensor.h"
-#include "ops/kernels/pool.h"
-#include "runtime/frame.h"
-#include "runtime/packed_model.h"
-#include "runtime/step.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/ops/kernels/pool.h"
+#include "bitgrad/runtime/frame.h"
+#include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/step.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "runtime/preamble.h"
+#include "bitgrad/runtime/preamble.h"
 
 #include <zlib.h>
 

@@ -9,14 +9,14 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "core/exec_context.h"
-#include "core/run_main.h"
-#include "core/status_macros.h"
-#include "core/working_directory.h"
-#include "data/datasets.h"
-#include "ops/dispatch.h"
-#include "runtime/interpreter.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/run_main.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/working_directory.h"
+#include "bitgrad/data/datasets.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/runtime/interpreter.h"
+#include "bitgrad/runtime/packed_model.h"
 
 ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie. The built-in digits need none.");

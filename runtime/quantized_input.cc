@@ -1,9 +1,9 @@
-#include "runtime/quantized_input.h"
+#include "bitgrad/runtime/quantized_input.h"
 
-#include "core/encoding.h"
-#include "core/rng.h"
-#include "core/transfer.h"
-#include "ops/kernels/coded_gemm.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad {
 

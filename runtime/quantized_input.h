@@ -7,12 +7,12 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/tensor.h"
-#include "core/view.h"
-#include "ops/quantizers/quantizer.h"
-#include "runtime/frame.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+#include "bitgrad/runtime/frame.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

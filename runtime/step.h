@@ -3,7 +3,7 @@
 #ifndef BITGRAD_RUNTIME_STEP_H_
 #define BITGRAD_RUNTIME_STEP_H_
 
-#include "runtime/frame.h"
+#include "bitgrad/runtime/frame.h"
 
 namespace bitgrad {
 

@@ -1,6 +1,7 @@
 """CUDA sources."""
 
 load("@local_cuda//:config.bzl", "CUDA_VERSION", "NVCC")
+load("//tools:cc.bzl", "bitgrad_cc_library")
 
 # Machine code for A100, RTX 40 / L4 and H100, and PTX that later GPUs compile when the program starts. sm_90a (not sm_90)
 # is where wgmma is.
@@ -38,7 +39,6 @@ def _cuda_object_impl(ctx):
     elif ctx.var["COMPILATION_MODE"] == "dbg":
         args.add("-g")
     args.add_all(compilation.defines, format_each = "-D%s")
-    args.add_all([".", ctx.bin_dir.path], format_each = "-I%s")
     args.add_all(compilation.quote_includes, format_each = "-I%s")
     args.add_all(compilation.includes, format_each = "-I%s")
     args.add_all(compilation.system_includes, before_each = "-isystem")
@@ -49,7 +49,7 @@ def _cuda_object_impl(ctx):
     ctx.actions.run(
         executable = NVCC,
         arguments = [args],
-        inputs = depset([ctx.file.src] + ctx.files.hdrs, transitive = [compilation.headers]),
+        inputs = depset([ctx.file.src], transitive = [compilation.headers]),
         outputs = [output],
         env = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -70,21 +70,19 @@ _cuda_object = rule(
         "compressed": attr.bool(default = True),
         "copts": attr.string_list(),
         "deps": attr.label_list(providers = [CcInfo]),
-        "hdrs": attr.label_list(allow_files = True),
         "src": attr.label(mandatory = True, allow_single_file = [".cu"]),
     },
 )
 
-def cuda_object(name, src, hdrs = [], deps = [], copts = [], compressed = True, **kwargs):
+def cuda_object(name, src, deps = [], copts = [], compressed = True, **kwargs):
     """Compiles one .cu file with nvcc into NAME.o, for a cc_library to list in srcs.
 
-        cuda_object(name = "gemm_cu", src = "gemm.cu", hdrs = ["gemm.h"], deps = ["//core:bit_matrix"])
+        cuda_object(name = "gemm_cu", src = "gemm.cu", deps = [":gemm_header", "//core:bit_matrix"])
 
-        cc_library(
+        bitgrad_cc_library(
             name = "gemm",
             srcs = [":gemm_cu"],
-            hdrs = ["gemm.h"],
-            deps = ["@local_cuda//:cudart"],
+            deps = [":gemm_header", "@local_cuda//:cudart"],
         )
 
     Where there is no CUDA (see @local_cuda//:cuda_found) these targets are incompatible: `bazel build //...` skips them
@@ -94,7 +92,6 @@ def cuda_object(name, src, hdrs = [], deps = [], copts = [], compressed = True, 
     Args:
       name: the target's name.
       src: the .cu file.
-      hdrs: headers it includes that no cc_library in deps has.
       deps: cc_library targets whose headers it includes; they do not become part of the object.
       copts: more options for nvcc (-lineinfo for profilers, say).
       compressed: whether the machine code is; a test can only read it where it is not.
@@ -103,24 +100,22 @@ def cuda_object(name, src, hdrs = [], deps = [], copts = [], compressed = True, 
     _cuda_object(
         name = name,
         src = src,
-        hdrs = hdrs,
         copts = copts,
         compressed = compressed,
         deps = deps + ["@local_cuda//:headers"],
         target_compatible_with = select({
             "@local_cuda//:cuda_found": [],
-            "//conditions:default": ["@bitgrad//tools:no_platform"],
+            "//conditions:default": [str(Label("//tools:no_platform"))],
         }),
         **kwargs
     )
 
-def cuda_kernels(name, srcs, hdrs, deps):
+def cuda_kernels(name, srcs, deps):
     """A library of .cu files for the GPU, NAME, and the same files for the tests' emulator, NAME_emulated.
 
     Args:
       name: the library's name.
       srcs: .cu files.
-      hdrs: the headers that they share.
       deps: cc_library targets whose headers they include.
     """
     for src in srcs:
@@ -128,7 +123,6 @@ def cuda_kernels(name, srcs, hdrs, deps):
         cuda_object(
             name = stem + "_cu",
             src = src,
-            hdrs = hdrs,
             deps = deps,
         )
 
@@ -138,20 +132,19 @@ def cuda_kernels(name, srcs, hdrs, deps):
             outs = [stem + "_emulated.cc"],
             cmd = "echo '#include \"%s/%s\"' > $@" % (native.package_name(), src),
         )
-    native.cc_library(
+    bitgrad_cc_library(
         name = name,
         srcs = [":%s_cu" % src[:-len(".cu")] for src in srcs],
         deps = deps + ["@local_cuda//:cudart"],
         target_compatible_with = select({
             "@local_cuda//:cuda_found": [],
-            "//conditions:default": ["@bitgrad//tools:no_platform"],
+            "//conditions:default": [str(Label("//tools:no_platform"))],
         }),
     )
-    native.cc_library(
+    bitgrad_cc_library(
         name = name + "_emulated",
         testonly = True,
         srcs = [":%s_emulated" % src[:-len(".cu")] for src in srcs],
-        hdrs = hdrs,
         textual_hdrs = srcs,
         # nvcc's pragmas; templates that take gcc long to optimize, for tests that hardly gain from it.
         copts = [
@@ -159,5 +152,5 @@ def cuda_kernels(name, srcs, hdrs, deps):
             "-O1",
         ],
         defines = ["BITGRAD_CUDA_EMULATED"],
-        deps = deps + ["//ops/cuda/emulator"],
+        deps = deps + [str(Label("//ops/cuda/emulator"))],
     )

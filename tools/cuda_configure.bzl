@@ -9,7 +9,7 @@ Makes a repository (usually @local_cuda) with
 
 _BUILD = """package(default_visibility = ["//visibility:public"])
 
-load("@bitgrad//tools:cuda_setting.bzl", "cuda_setting")
+load(":cuda_setting.bzl", "cuda_setting")
 
 # "present" or "absent": what was found when this repository was made.
 cuda_setting(
@@ -114,6 +114,7 @@ def _cuda_configure_impl(repository_ctx):
     ],
     deps = [":headers"],
 """.format(library_dir.realpath)
+    repository_ctx.symlink(Label("//tools:cuda_setting.bzl"), "cuda_setting.bzl")
     repository_ctx.file("BUILD.bazel", _BUILD.format(
         state = "present" if cuda else "absent",
         headers = headers,

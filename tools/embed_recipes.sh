@@ -2,7 +2,7 @@
 # Prints a C++ file that defines bitgrad::BuiltInRecipes() from the text files named as arguments.
 set -euo pipefail
 cat <<'HEAD'
-#include "models/recipe.h"
+#include "bitgrad/models/recipe.h"
 
 namespace bitgrad {
 namespace {

@@ -1,10 +1,12 @@
 """Protocol Buffers, by the system's protoc."""
 
+load("//tools:cc.bzl", "bitgrad_cc_library")
+
 def bitgrad_proto_library(name, src, deps = [], visibility = None, **kwargs):
     """A cc_library with the C++ code for one .proto file.
 
-    For proto/recipe.proto the header is included as "proto/recipe.pb.h"; other .proto files import it as
-    "proto/recipe.proto".
+    For proto/recipe.proto the header is included as "bitgrad/proto/recipe.pb.h"; other .proto files import it as
+    "bitgrad/proto/recipe.proto".
 
     Args:
       name: the cc_library's name.
@@ -28,13 +30,24 @@ def bitgrad_proto_library(name, src, deps = [], visibility = None, **kwargs):
         name = name + "_generate",
         srcs = [src, ":" + name + "_sources"],
         outs = [stem + ".pb.h", stem + ".pb.cc"],
+        # The root of the sources ("./", or "./external/NAME/./" in another workspace) is what protoc sees as "bitgrad".
         # Generated headers are not written for our warning flags; the pragma exempts them where they are included.
-        cmd = "/usr/bin/protoc -I. --cpp_out=$(GENDIR) $(location %s) && " % src +
-              "sed -i '1i #pragma GCC system_header' $(location %s.pb.h)" % stem,
+        cmd = """
+            source=$(location {src})
+            generated=$$(mktemp -d)
+            /usr/bin/protoc -Ibitgrad=./$${{source%{package}/{src}}}. --cpp_out=$$generated ./$$source
+            sed '1i #pragma GCC system_header' $$generated/bitgrad/{package}/{stem}.pb.h >$(location {stem}.pb.h)
+            mv $$generated/bitgrad/{package}/{stem}.pb.cc $(location {stem}.pb.cc)
+            rm -r $$generated
+        """.format(
+            package = native.package_name(),
+            src = src,
+            stem = stem,
+        ),
         message = "Generating C++ for",
         visibility = ["//visibility:private"],
     )
-    native.cc_library(
+    bitgrad_cc_library(
         name = name,
         srcs = [stem + ".pb.cc"],
         hdrs = [stem + ".pb.h"],

@@ -17,6 +17,7 @@ def _system_library_impl(repository_ctx):
             repository_ctx.attr.package,
         ))
     repository_ctx.symlink(repository_ctx.attr.build_file, "BUILD.bazel")
+    repository_ctx.symlink(Label("//third_party:static_bundle.bzl"), "static_bundle.bzl")
 
 # The headers lie where the compiler looks by itself, so all that a BUILD file has to say is how to link. (With
 # new_local_repository a missing package would surface as an unreadable path instead of a package's name.)

@@ -3,10 +3,10 @@
 #ifndef BITGRAD_MODELS_EXAMPLES_TINY_BNN_H_
 #define BITGRAD_MODELS_EXAMPLES_TINY_BNN_H_
 
-#include "models/layers/batch_norm.h"
-#include "models/layers/dense.h"
-#include "models/model.h"
-#include "ops/quantizers/list.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

@@ -4,14 +4,14 @@
 #ifndef BITGRAD_MODELS_EXAMPLES_TINY_VGG_H_
 #define BITGRAD_MODELS_EXAMPLES_TINY_VGG_H_
 
-#include "models/layers/batch_norm.h"
-#include "models/layers/conv2d.h"
-#include "models/layers/dense.h"
-#include "models/model.h"
-#include "ops/arithmetic.h"
-#include "ops/pool.h"
-#include "ops/quantizers/list.h"
-#include "ops/reshape.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/conv2d.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/pool.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/reshape.h"
 
 namespace bitgrad {
 

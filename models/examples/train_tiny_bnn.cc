@@ -6,16 +6,16 @@
 #include <memory>
 
 #include "absl/strings/str_format.h"
-#include "core/run_main.h"
-#include "core/status_macros.h"
-#include "data/batches.h"
-#include "data/datasets.h"
-#include "export/freeze.h"
-#include "models/examples/tiny_bnn.h"
-#include "models/training/evaluate.h"
-#include "ops/losses.h"
-#include "optim/adam.h"
-#include "runtime/interpreter.h"
+#include "bitgrad/core/run_main.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/batches.h"
+#include "bitgrad/data/datasets.h"
+#include "bitgrad/export/freeze.h"
+#include "bitgrad/models/examples/tiny_bnn.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/ops/losses.h"
+#include "bitgrad/optim/adam.h"
+#include "bitgrad/runtime/interpreter.h"
 
 namespace bitgrad {
 namespace {

@@ -1,10 +1,10 @@
-#include "models/layers/activation.h"
+#include "bitgrad/models/layers/activation.h"
 
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "ops/activations.h"
+#include "bitgrad/ops/activations.h"
 
 namespace bitgrad {
 namespace {

@@ -6,7 +6,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "models/layers/layer.h"
+#include "bitgrad/models/layers/layer.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "models/layers/batch_norm.h"
+#include "bitgrad/models/layers/batch_norm.h"
 
 #include "absl/strings/str_cat.h"
 

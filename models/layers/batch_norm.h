@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <string>
 
-#include "models/layers/layer.h"
-#include "models/scope.h"
-#include "ops/batch_norm.h"
+#include "bitgrad/models/layers/layer.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/ops/batch_norm.h"
 
 namespace bitgrad {
 

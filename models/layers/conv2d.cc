@@ -1,11 +1,11 @@
-#include "models/layers/conv2d.h"
+#include "bitgrad/models/layers/conv2d.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "ops/arithmetic.h"
-#include "ops/channel_scale.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/channel_scale.h"
 
 namespace bitgrad {
 namespace {

@@ -14,11 +14,11 @@
 #include <cstdint>
 #include <string>
 
-#include "models/layers/layer.h"
-#include "models/scope.h"
-#include "ops/conv2d.h"
-#include "ops/quantizers/list.h"
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/models/layers/layer.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/ops/conv2d.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 

@@ -1,12 +1,12 @@
-#include "models/layers/dense.h"
+#include "bitgrad/models/layers/dense.h"
 
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "ops/arithmetic.h"
-#include "ops/dropout.h"
-#include "ops/linear.h"
-#include "ops/quantize.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/dropout.h"
+#include "bitgrad/ops/linear.h"
+#include "bitgrad/ops/quantize.h"
 
 namespace bitgrad {
 namespace {

@@ -13,10 +13,10 @@
 
 #include <cstdint>
 
-#include "models/layers/layer.h"
-#include "models/scope.h"
-#include "ops/quantizers/list.h"
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/models/layers/layer.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 

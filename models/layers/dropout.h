@@ -3,8 +3,8 @@
 #ifndef BITGRAD_MODELS_LAYERS_DROPOUT_H_
 #define BITGRAD_MODELS_LAYERS_DROPOUT_H_
 
-#include "models/layers/layer.h"
-#include "ops/dropout.h"
+#include "bitgrad/models/layers/layer.h"
+#include "bitgrad/ops/dropout.h"
 
 namespace bitgrad {
 

@@ -3,7 +3,7 @@
 #ifndef BITGRAD_MODELS_LAYERS_LAYER_H_
 #define BITGRAD_MODELS_LAYERS_LAYER_H_
 
-#include "graph/tape.h"
+#include "bitgrad/graph/tape.h"
 
 namespace bitgrad {
 

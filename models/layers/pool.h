@@ -8,10 +8,10 @@
 
 #include <string>
 
-#include "models/layers/layer.h"
-#include "models/scope.h"
-#include "ops/pool.h"
-#include "ops/reshape.h"
+#include "bitgrad/models/layers/layer.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/ops/pool.h"
+#include "bitgrad/ops/reshape.h"
 
 namespace bitgrad {
 

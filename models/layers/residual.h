@@ -7,9 +7,9 @@
 #include <string>
 #include <utility>
 
-#include "models/layers/layer.h"
-#include "models/scope.h"
-#include "ops/arithmetic.h"
+#include "bitgrad/models/layers/layer.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/ops/arithmetic.h"
 
 namespace bitgrad {
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/layers/layer.h"
+#include "bitgrad/models/layers/layer.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "models/training/checkpoint.h"
+#include "bitgrad/models/training/checkpoint.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/atomic_file.h"
-#include "core/status_macros.h"
-#include "core/transfer.h"
+#include "bitgrad/core/atomic_file.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/transfer.h"
 #include "zlib.h"
 
 namespace bitgrad {

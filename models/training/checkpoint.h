@@ -13,13 +13,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "core/mapped_file.h"
-#include "data/image_shape.h"
-#include "data/preprocessing.h"
-#include "models/scope.h"
-#include "optim/optimizer.h"
-#include "proto/checkpoint.pb.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/mapped_file.h"
+#include "bitgrad/data/image_shape.h"
+#include "bitgrad/data/preprocessing.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/optim/optimizer.h"
+#include "bitgrad/proto/checkpoint.pb.h"
 
 namespace bitgrad {
 

@@ -1,13 +1,13 @@
-#include "models/training/evaluate.h"
+#include "bitgrad/models/training/evaluate.h"
 
 #include <limits>
 #include <utility>
 
-#include "core/device_array.h"
-#include "core/status_macros.h"
-#include "core/transfer.h"
-#include "data/batches.h"
-#include "ops/dispatch.h"
+#include "bitgrad/core/device_array.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/data/batches.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 

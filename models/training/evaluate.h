@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "data/dataset.h"
-#include "data/preprocessing.h"
-#include "models/model.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/data/dataset.h"
+#include "bitgrad/data/preprocessing.h"
+#include "bitgrad/models/model.h"
 
 namespace bitgrad {
 

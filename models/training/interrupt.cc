@@ -1,4 +1,4 @@
-#include "models/training/interrupt.h"
+#include "bitgrad/models/training/interrupt.h"
 
 #include <csignal>
 

@@ -3,8 +3,8 @@
 #ifndef BITGRAD_MODELS_TRAINING_LOSS_H_
 #define BITGRAD_MODELS_TRAINING_LOSS_H_
 
-#include "ops/losses.h"
-#include "proto/recipe.pb.h"
+#include "bitgrad/ops/losses.h"
+#include "bitgrad/proto/recipe.pb.h"
 
 namespace bitgrad {
 

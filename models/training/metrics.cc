@@ -1,4 +1,4 @@
-#include "models/training/metrics.h"
+#include "bitgrad/models/training/metrics.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include "core/file_error.h"
+#include "bitgrad/core/file_error.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace bitgrad {

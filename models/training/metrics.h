@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "graph/tape.h"
-#include "models/scope.h"
-#include "proto/checkpoint.pb.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/proto/checkpoint.pb.h"
 
 namespace bitgrad {
 

@@ -1,13 +1,13 @@
-#include "models/training/model_bundle.h"
+#include "bitgrad/models/training/model_bundle.h"
 
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "core/status_macros.h"
-#include "core/transfer.h"
-#include "data/preprocessings.h"
-#include "models/networks.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/data/preprocessings.h"
+#include "bitgrad/models/networks.h"
 
 namespace bitgrad {
 

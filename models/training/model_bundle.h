@@ -8,13 +8,13 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "data/image_shape.h"
-#include "data/preprocessing.h"
-#include "models/model.h"
-#include "models/scope.h"
-#include "models/training/checkpoint.h"
-#include "proto/recipe.pb.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/data/image_shape.h"
+#include "bitgrad/data/preprocessing.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/models/training/checkpoint.h"
+#include "bitgrad/proto/recipe.pb.h"
 
 namespace bitgrad {
 

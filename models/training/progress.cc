@@ -1,4 +1,4 @@
-#include "models/training/progress.h"
+#include "bitgrad/models/training/progress.h"
 
 #include <unistd.h>
 

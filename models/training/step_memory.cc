@@ -1,16 +1,16 @@
-#include "models/training/step_memory.h"
+#include "bitgrad/models/training/step_memory.h"
 
 #include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "core/check.h"
-#include "core/status_macros.h"
-#include "core/tensor.h"
-#include "core/transfer.h"
-#include "graph/tape.h"
-#include "models/training/loss.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/models/training/loss.h"
 
 namespace bitgrad {
 namespace {

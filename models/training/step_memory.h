@@ -22,10 +22,10 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "models/model.h"
-#include "models/scope.h"
-#include "proto/recipe.pb.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/proto/recipe.pb.h"
 
 namespace bitgrad {
 

@@ -1,15 +1,15 @@
-#include "models/training/trainer.h"
+#include "bitgrad/models/training/trainer.h"
 
 #include <chrono>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "core/status_macros.h"
-#include "core/transfer.h"
-#include "models/training/evaluate.h"
-#include "models/training/loss.h"
-#include "models/training/step_memory.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/step_memory.h"
 
 namespace bitgrad {
 namespace {

@@ -1,12 +1,12 @@
-#include "models/training/training_step.h"
+#include "bitgrad/models/training/training_step.h"
 
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/check.h"
-#include "core/status_macros.h"
-#include "ops/dispatch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 namespace {

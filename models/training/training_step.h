@@ -28,13 +28,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "core/device_array.h"
-#include "core/exec_context.h"
-#include "core/recorded_work.h"
-#include "core/tensor.h"
-#include "graph/tape.h"
-#include "models/model.h"
-#include "optim/optimizer.h"
+#include "bitgrad/core/device_array.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/recorded_work.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/optim/optimizer.h"
 
 namespace bitgrad {
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/functions.h"
 
 namespace bitgrad::cpu {
 

@@ -11,10 +11,10 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/bit_matrix.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/ops/cpu/conv_axis.h"
 #include "hwy/highway.h"
-#include "ops/cpu/conv_axis.h"
-#include "ops/cpu/bit_runs-inl.h"
+#include "bitgrad/ops/cpu/bit_runs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

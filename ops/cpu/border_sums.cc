@@ -1,16 +1,16 @@
-#include "ops/cpu/border_sums.h"
+#include "bitgrad/ops/cpu/border_sums.h"
 
 #include <algorithm>
 
-#include "core/parallel_for.h"
-#include "ops/cpu/segments.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/ops/cpu/segments.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/border_sums.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/bit_runs-inl.h"
-#include "ops/cpu/unpacked_rows-inl.h"
+#include "bitgrad/ops/cpu/bit_runs-inl.h"
+#include "bitgrad/ops/cpu/unpacked_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

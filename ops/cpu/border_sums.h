@@ -9,11 +9,11 @@
 
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "ops/cpu/conv_axis.h"
-#include "ops/cpu/scratch.h"
-#include "ops/kernels/coded_gemm.h"
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cpu/conv_axis.h"
+#include "bitgrad/ops/cpu/scratch.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 namespace bitgrad::cpu {
 

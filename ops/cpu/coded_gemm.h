@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "core/parallel_for.h"
-#include "ops/cpu/scratch.h"
-#include "ops/kernels/coded_gemm.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/ops/cpu/scratch.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad::cpu {
 

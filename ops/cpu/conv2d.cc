@@ -10,11 +10,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "core/check.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/onednn.h"
+#include "bitgrad/ops/cpu/scratch.h"
 #include "oneapi/dnnl/dnnl.hpp"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/onednn.h"
-#include "ops/cpu/scratch.h"
 
 namespace bitgrad::cpu {
 namespace {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 namespace bitgrad::cpu {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <numeric>
 
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 namespace bitgrad::cpu {
 

@@ -1,6 +1,6 @@
-#include "ops/cpu/cpu_kernels.h"
+#include "bitgrad/ops/cpu/cpu_kernels.h"
 
-#include "ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/functions.h"
 
 namespace bitgrad {
 namespace {

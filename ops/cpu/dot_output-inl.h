@@ -12,10 +12,10 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/bit_matrix.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/ops/cpu/coded_gemm.h"
 #include "hwy/highway.h"
-#include "ops/cpu/coded_gemm.h"
-#include "ops/cpu/bits-inl.h"
+#include "bitgrad/ops/cpu/bits-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

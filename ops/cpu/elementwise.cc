@@ -1,9 +1,9 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/check.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/segments.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/segments.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/elementwise.cc"

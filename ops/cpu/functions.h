@@ -10,7 +10,7 @@
 #ifndef BITGRAD_OPS_CPU_FUNCTIONS_H_
 #define BITGRAD_OPS_CPU_FUNCTIONS_H_
 
-#include "ops/kernels/kernels.h"
+#include "bitgrad/ops/kernels/kernels.h"
 
 namespace bitgrad::cpu {
 

@@ -3,10 +3,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "core/check.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/onednn.h"
 #include "oneapi/dnnl/dnnl.hpp"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/onednn.h"
 
 namespace bitgrad::cpu {
 namespace {

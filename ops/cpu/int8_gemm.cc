@@ -18,17 +18,17 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/check.h"
-#include "ops/cpu/coded_gemm.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/int8_problem.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/coded_gemm.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/int8_problem.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/int8_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/dot_output-inl.h"
-#include "ops/cpu/packed_panels-inl.h"
+#include "bitgrad/ops/cpu/dot_output-inl.h"
+#include "bitgrad/ops/cpu/packed_panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

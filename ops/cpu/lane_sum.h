@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/parallel_for.h"
+#include "bitgrad/core/parallel_for.h"
 #include "hwy/base.h"
 
 namespace bitgrad::cpu {

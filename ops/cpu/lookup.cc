@@ -1,7 +1,7 @@
 #include <cstdint>
 
-#include "core/parallel_for.h"
-#include "ops/cpu/functions.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/ops/cpu/functions.h"
 
 namespace bitgrad::cpu {
 namespace {

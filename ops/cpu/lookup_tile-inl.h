@@ -21,10 +21,10 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/bit_matrix.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/ops/cpu/count_tables.h"
+#include "bitgrad/ops/cpu/packed_problem.h"
 #include "hwy/highway.h"
-#include "ops/cpu/count_tables.h"
-#include "ops/cpu/packed_problem.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

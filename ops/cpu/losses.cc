@@ -5,10 +5,10 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/lane_sum.h"
-#include "ops/cpu/segments.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/lane_sum.h"
+#include "bitgrad/ops/cpu/segments.h"
 
 namespace bitgrad::cpu {
 namespace {

@@ -1,11 +1,11 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/check.h"
-#include "core/parallel_for.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/lane_sum.h"
-#include "ops/cpu/segments.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/lane_sum.h"
+#include "bitgrad/ops/cpu/segments.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/mean_abs.cc"

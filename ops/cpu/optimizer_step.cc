@@ -4,15 +4,15 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/check.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/segments.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/segments.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/optimizer_step.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/bits-inl.h"
+#include "bitgrad/ops/cpu/bits-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

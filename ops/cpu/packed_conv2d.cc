@@ -18,22 +18,22 @@
 #include <cstdint>
 #include <optional>
 
-#include "core/check.h"
-#include "core/parallel_for.h"
-#include "ops/cpu/border_sums.h"
-#include "ops/cpu/conv_chunks.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/packed_problem.h"
-#include "ops/cpu/scratch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/ops/cpu/border_sums.h"
+#include "bitgrad/ops/cpu/conv_chunks.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/packed_problem.h"
+#include "bitgrad/ops/cpu/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/packed_conv2d.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/bit_patches-inl.h"
-#include "ops/cpu/image_bits-inl.h"
-#include "ops/cpu/packed_multiply-inl.h"
-#include "ops/cpu/packed_output-inl.h"
+#include "bitgrad/ops/cpu/bit_patches-inl.h"
+#include "bitgrad/ops/cpu/image_bits-inl.h"
+#include "bitgrad/ops/cpu/packed_multiply-inl.h"
+#include "bitgrad/ops/cpu/packed_output-inl.h"
 
 #ifndef BITGRAD_OPS_CPU_PACKED_CONV2D_SHARED_
 #define BITGRAD_OPS_CPU_PACKED_CONV2D_SHARED_

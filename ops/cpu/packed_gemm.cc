@@ -10,18 +10,18 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/packed_problem.h"
-#include "ops/cpu/segments.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/packed_problem.h"
+#include "bitgrad/ops/cpu/segments.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/packed_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/packed_multiply-inl.h"
-#include "ops/cpu/packed_output-inl.h"
-#include "ops/cpu/unpacked_rows-inl.h"
+#include "bitgrad/ops/cpu/packed_multiply-inl.h"
+#include "bitgrad/ops/cpu/packed_output-inl.h"
+#include "bitgrad/ops/cpu/unpacked_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

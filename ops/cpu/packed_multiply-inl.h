@@ -14,12 +14,12 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "bitgrad/ops/cpu/packed_problem.h"
 #include "hwy/highway.h"
-#include "ops/cpu/packed_problem.h"
 #if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL && HWY_TARGET <= HWY_SSSE3
-#include "ops/cpu/lookup_tile-inl.h"
+#include "bitgrad/ops/cpu/lookup_tile-inl.h"
 #else
-#include "ops/cpu/popcount_tile-inl.h"
+#include "bitgrad/ops/cpu/popcount_tile-inl.h"
 #endif
 
 HWY_BEFORE_NAMESPACE();

@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <cstring>
 
-#include "core/bit_matrix.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/ops/cpu/packed_problem.h"
 #include "hwy/highway.h"
-#include "ops/cpu/packed_problem.h"
-#include "ops/cpu/bits-inl.h"
+#include "bitgrad/ops/cpu/bits-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
+#include "bitgrad/core/bit_matrix.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();

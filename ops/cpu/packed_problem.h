@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/view.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad::cpu {
 

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/parallel_for.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/segments.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/segments.h"
 
 namespace bitgrad::cpu {
 

@@ -18,18 +18,18 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cpu/coded_gemm.h"
-#include "ops/cpu/cpu_kernels.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/plane_problem.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/coded_gemm.h"
+#include "bitgrad/ops/cpu/cpu_kernels.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/plane_problem.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/plane_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/dot_output-inl.h"
-#include "ops/cpu/packed_panels-inl.h"
+#include "bitgrad/ops/cpu/dot_output-inl.h"
+#include "bitgrad/ops/cpu/packed_panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-#include "ops/cpu/coded_gemm.h"
-#include "ops/kernels/coded_gemm.h"
+#include "bitgrad/ops/cpu/coded_gemm.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad::cpu {
 

@@ -1,10 +1,10 @@
 #include <cstdint>
 
-#include "core/check.h"
-#include "core/parallel_for.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/segments.h"
-#include "ops/cpu/windows.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/parallel_for.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/cpu/windows.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/pool.cc"

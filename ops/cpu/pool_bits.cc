@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/scratch.h"
-#include "ops/cpu/segments.h"
-#include "ops/cpu/windows.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/scratch.h"
+#include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/cpu/windows.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/pool_bits.cc"

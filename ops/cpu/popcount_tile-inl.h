@@ -16,9 +16,9 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "bitgrad/ops/cpu/packed_problem.h"
 #include "hwy/highway.h"
-#include "ops/cpu/packed_problem.h"
-#include "ops/cpu/packed_panels-inl.h"
+#include "bitgrad/ops/cpu/packed_panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

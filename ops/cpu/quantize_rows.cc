@@ -5,18 +5,18 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/check.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/largest_magnitude.h"
-#include "ops/cpu/scratch.h"
-#include "ops/cpu/segments.h"
-#include "ops/quantizers/list.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/largest_magnitude.h"
+#include "bitgrad/ops/cpu/scratch.h"
+#include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/quantize_rows.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/uniforms-inl.h"
+#include "bitgrad/ops/cpu/uniforms-inl.h"
 
 #ifndef BITGRAD_OPS_CPU_QUANTIZE_ROWS_SHARED_
 #define BITGRAD_OPS_CPU_QUANTIZE_ROWS_SHARED_

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "ops/cpu/functions.h"
-#include "ops/cpu/lane_sum.h"
-#include "ops/cpu/segments.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/lane_sum.h"
+#include "bitgrad/ops/cpu/segments.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/reduce.cc"

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/parallel_for.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/parallel_for.h"
 
 namespace bitgrad::cpu {
 

@@ -12,9 +12,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "bitgrad/ops/cpu/sign_problem.h"
 #include "hwy/highway.h"
-#include "ops/cpu/sign_problem.h"
-#include "ops/cpu/bits-inl.h"
+#include "bitgrad/ops/cpu/bits-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86

@@ -18,20 +18,20 @@
 #include <cstring>
 #include <type_traits>
 
-#include "core/check.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/lane_sum.h"
+#include "bitgrad/ops/cpu/scratch.h"
+#include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/cpu/sign_problem.h"
 #include "hwy/cache_control.h"
-#include "ops/cpu/functions.h"
-#include "ops/cpu/lane_sum.h"
-#include "ops/cpu/scratch.h"
-#include "ops/cpu/segments.h"
-#include "ops/cpu/sign_problem.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/sign_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "ops/cpu/bits-inl.h"
-#include "ops/cpu/sign_arithmetic-inl.h"
+#include "bitgrad/ops/cpu/bits-inl.h"
+#include "bitgrad/ops/cpu/sign_arithmetic-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86

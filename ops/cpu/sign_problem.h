@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/view.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad::cpu {
 

@@ -1,8 +1,8 @@
 #include <cmath>
 #include <cstdint>
 
-#include "ops/cpu/functions.h"
-#include "ops/cpu/segments.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/segments.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/unary.cc"

@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "core/rng.h"
+#include "bitgrad/core/rng.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -10,10 +10,10 @@
 
 #include <cstdint>
 
+#include "bitgrad/ops/cpu/packed_problem.h"
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
-#include "ops/cpu/packed_problem.h"
-#include "ops/cpu/packed_panels-inl.h"
+#include "bitgrad/ops/cpu/packed_panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {

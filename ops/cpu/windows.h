@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/kernels/pool.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/kernels/pool.h"
 
 namespace bitgrad::cpu {
 

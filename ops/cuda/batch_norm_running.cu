@@ -3,9 +3,9 @@
 #include <cmath>
 #include <cstdint>
 
-#include "ops/cuda/device.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

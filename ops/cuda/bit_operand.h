@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/check.h"
-#include "ops/cuda/tensor_gemm.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/tensor_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -8,8 +8,8 @@
 #include <array>
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

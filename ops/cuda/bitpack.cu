@@ -4,11 +4,11 @@
 #include <array>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/bit_rows.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/bit_rows.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -5,10 +5,10 @@
 
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/tensor_operand.h"
-#include "ops/kernels/coded_gemm.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/tensor_operand.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -5,11 +5,11 @@
 
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "core/view.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/tensor_gemm.h"
-#include "ops/kernels/coded_gemm.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/tensor_gemm.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -4,16 +4,16 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "core/check.h"
-#include "ops/cuda/byte_gemm.h"
-#include "ops/cuda/byte_operand.h"
-#include "ops/cuda/conv_dots.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/direct_conv2d.h"
-#include "ops/cuda/direct_dots.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/gather_patches.h"
-#include "ops/cuda/scratch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/byte_gemm.h"
+#include "bitgrad/ops/cuda/byte_operand.h"
+#include "bitgrad/ops/cuda/conv_dots.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/direct_conv2d.h"
+#include "bitgrad/ops/cuda/direct_dots.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/gather_patches.h"
+#include "bitgrad/ops/cuda/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

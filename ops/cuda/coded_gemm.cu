@@ -1,17 +1,17 @@
 // Products of few-bit codes: pairs of bit planes, or bytes, on tensor cores. Both sum S = sum_k c_a c_b exactly. Where
 // the GPU has no products of bits, planes become bytes as well.
 
-#include "core/check.h"
-#include "ops/cuda/bit_operand.h"
-#include "ops/cuda/byte_gemm.h"
-#include "ops/cuda/byte_operand.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/expanded_product.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/gemm_epilogues.h"
-#include "ops/cuda/row_sums.h"
-#include "ops/cuda/scratch.h"
-#include "ops/cuda/tensor_gemm.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/bit_operand.h"
+#include "bitgrad/ops/cuda/byte_gemm.h"
+#include "bitgrad/ops/cuda/byte_operand.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/expanded_product.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/gemm_epilogues.h"
+#include "bitgrad/ops/cuda/row_sums.h"
+#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/cuda/tensor_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

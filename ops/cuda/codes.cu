@@ -3,11 +3,11 @@
 
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/quads.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/quads.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -10,10 +10,10 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/scratch.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

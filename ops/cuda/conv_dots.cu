@@ -1,10 +1,10 @@
-#include "ops/cuda/conv_dots.h"
+#include "bitgrad/ops/cuda/conv_dots.h"
 
 #include <algorithm>
 
-#include "ops/cuda/bit_rows.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/scratch.h"
+#include "bitgrad/ops/cuda/bit_rows.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

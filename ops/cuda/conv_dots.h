@@ -14,10 +14,10 @@
 #include <cstdint>
 #include <functional>
 
-#include "core/exec_context.h"
-#include "ops/cuda/conv_pixels.h"
-#include "ops/cuda/device.h"
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/conv_pixels.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "ops/cuda/device.h"
-#include "ops/cuda/divisor.h"
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/divisor.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -1,10 +1,10 @@
 // The products that cuBLASLt makes. That of floats is float32's: exact for integers below 2^24, as its contract asks.
 
-#include "ops/cuda/bf16_gemm.h"
-#include "ops/cuda/cublas_lt.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/naive_gemm.h"
-#include "ops/cuda/scratch.h"
+#include "bitgrad/ops/cuda/bf16_gemm.h"
+#include "bitgrad/ops/cuda/cublas_lt.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/naive_gemm.h"
+#include "bitgrad/ops/cuda/scratch.h"
 
 namespace bitgrad::cuda {
 namespace {

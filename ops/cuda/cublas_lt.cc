@@ -1,4 +1,4 @@
-#include "ops/cuda/cublas_lt.h"
+#include "bitgrad/ops/cuda/cublas_lt.h"
 
 #include <dlfcn.h>
 
@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
 
 namespace bitgrad::cuda {
 namespace {

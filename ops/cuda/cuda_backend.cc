@@ -1,4 +1,4 @@
-#include "ops/cuda/cuda_backend.h"
+#include "bitgrad/ops/cuda/cuda_backend.h"
 
 namespace bitgrad {
 namespace {

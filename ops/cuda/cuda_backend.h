@@ -9,8 +9,8 @@
 #define BITGRAD_OPS_CUDA_CUDA_BACKEND_H_
 
 #include "absl/status/status.h"
-#include "core/device_stream.h"
-#include "ops/kernels/kernels.h"
+#include "bitgrad/core/device_stream.h"
+#include "bitgrad/ops/kernels/kernels.h"
 
 namespace bitgrad {
 

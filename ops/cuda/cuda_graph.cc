@@ -1,6 +1,6 @@
-#include "ops/cuda/cuda_graph.h"
+#include "bitgrad/ops/cuda/cuda_graph.h"
 
-#include "ops/cuda/cuda_status.h"
+#include "bitgrad/ops/cuda/cuda_status.h"
 
 namespace bitgrad {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/cuda/cuda_status.h"
+#include "bitgrad/ops/cuda/cuda_status.h"
 
 #include "absl/strings/str_cat.h"
 

@@ -1,11 +1,11 @@
-#include "ops/cuda/cuda_stream.h"
+#include "bitgrad/ops/cuda/cuda_stream.h"
 
 #include <cstdio>
 #include <cstdlib>
 
-#include "ops/cuda/cuda_graph.h"
-#include "ops/cuda/cuda_status.h"
-#include "ops/cuda/cuda_transfers.h"
+#include "bitgrad/ops/cuda/cuda_graph.h"
+#include "bitgrad/ops/cuda/cuda_status.h"
+#include "bitgrad/ops/cuda/cuda_transfers.h"
 
 namespace bitgrad {
 

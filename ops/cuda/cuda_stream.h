@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "core/device_stream.h"
+#include "bitgrad/core/device_stream.h"
 
 namespace bitgrad {
 

@@ -1,8 +1,8 @@
-#include "ops/cuda/cuda_transfers.h"
+#include "bitgrad/ops/cuda/cuda_transfers.h"
 
 #include <cstring>
 
-#include "ops/cuda/cuda_status.h"
+#include "bitgrad/ops/cuda/cuda_status.h"
 
 namespace bitgrad {
 namespace {

@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "ops/cuda/cuda_stream.h"
+#include "bitgrad/ops/cuda/cuda_stream.h"
 
 namespace bitgrad {
 

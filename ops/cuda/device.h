@@ -5,7 +5,7 @@
 #define BITGRAD_OPS_CUDA_DEVICE_H_
 
 #ifdef BITGRAD_CUDA_EMULATED
-#include "ops/cuda/emulator/emulated_device.h"
+#include "bitgrad/ops/cuda/emulator/emulated_device.h"
 #define BITGRAD_CUDA_NAMESPACE cuda_emulated
 #else
 #include <cuda_runtime.h>

@@ -2,14 +2,14 @@
 // images are next to each other. Limited by memory where x and y are: each element of x is read R S times, all but once
 // from a cache.
 
-#include "ops/cuda/direct_conv2d.h"
+#include "bitgrad/ops/cuda/direct_conv2d.h"
 
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/column_sums.h"
-#include "ops/cuda/conv_pixels.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/column_sums.h"
+#include "bitgrad/ops/cuda/conv_pixels.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

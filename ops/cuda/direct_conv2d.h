@@ -4,9 +4,9 @@
 #ifndef BITGRAD_OPS_CUDA_DIRECT_CONV2D_H_
 #define BITGRAD_OPS_CUDA_DIRECT_CONV2D_H_
 
-#include "core/exec_context.h"
-#include "ops/cuda/device.h"
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

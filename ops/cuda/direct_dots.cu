@@ -1,14 +1,14 @@
 // A thread makes one sum, of a few dozen products of single codes: limited by instructions (some ten per product and
 // bit of w), as the images are read from memory once and then from caches. Neighbours have neighbouring filters.
 
-#include "ops/cuda/direct_dots.h"
+#include "bitgrad/ops/cuda/direct_dots.h"
 
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/bit_rows.h"
-#include "ops/cuda/conv_pixels.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/bit_rows.h"
+#include "bitgrad/ops/cuda/conv_pixels.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

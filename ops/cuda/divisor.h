@@ -7,8 +7,8 @@
 #include <bit>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/device.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/device.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -14,13 +14,13 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "ops/cuda/byte_operand.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/scratch.h"
-#include "ops/cuda/tensor_gemm.h"
-#include "ops/cuda/tensor_map.h"
-#include "ops/kernels/coded_gemm.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/byte_operand.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/cuda/tensor_gemm.h"
+#include "bitgrad/ops/cuda/tensor_map.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

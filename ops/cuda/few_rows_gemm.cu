@@ -7,10 +7,10 @@
 // Limit: reading b. 4096 x 4096 bits are 2 MB, which the L2 cache holds from call to call, so a layer at batch 1 is the
 // latency of a launch and a few loads: 128 blocks of 8 warps, four rows of 512 bytes each.
 
-#include "ops/cuda/few_rows_gemm.h"
+#include "bitgrad/ops/cuda/few_rows_gemm.h"
 
-#include "ops/cuda/device.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

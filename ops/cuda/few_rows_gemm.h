@@ -6,10 +6,10 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/view.h"
-#include "ops/cuda/device.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/cuda/device.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

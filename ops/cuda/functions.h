@@ -9,8 +9,8 @@
 #ifndef BITGRAD_OPS_CUDA_FUNCTIONS_H_
 #define BITGRAD_OPS_CUDA_FUNCTIONS_H_
 
-#include "ops/cuda/device.h"
-#include "ops/kernels/kernels.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/kernels/kernels.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

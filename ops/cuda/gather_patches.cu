@@ -2,10 +2,10 @@
 // A thread copies the most bytes that channels and alignment allow, up to 16; it finds its place by multiplications
 // (divisor.h), some 60 instructions.
 
-#include "ops/cuda/gather_patches.h"
+#include "bitgrad/ops/cuda/gather_patches.h"
 
-#include "core/check.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

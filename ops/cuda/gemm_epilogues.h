@@ -9,10 +9,10 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/view.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/tensor_gemm.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/tensor_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

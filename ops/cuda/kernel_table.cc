@@ -1,6 +1,6 @@
-#include "ops/cuda/kernel_table.h"
+#include "bitgrad/ops/cuda/kernel_table.h"
 
-#include "ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/functions.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -3,7 +3,7 @@
 #ifndef BITGRAD_OPS_CUDA_KERNEL_TABLE_H_
 #define BITGRAD_OPS_CUDA_KERNEL_TABLE_H_
 
-#include "ops/kernels/kernels.h"
+#include "bitgrad/ops/kernels/kernels.h"
 
 namespace bitgrad {
 

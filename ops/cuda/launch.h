@@ -13,10 +13,10 @@
 #include <cstdint>
 #include <utility>
 
-#include "core/exec_context.h"
-#include "ops/cuda/device.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/device.h"
 #ifndef BITGRAD_CUDA_EMULATED
-#include "ops/cuda/launch_error.h"
+#include "bitgrad/ops/cuda/launch_error.h"
 #endif
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {

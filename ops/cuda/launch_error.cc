@@ -1,7 +1,7 @@
-#include "ops/cuda/launch_error.h"
+#include "bitgrad/ops/cuda/launch_error.h"
 
 #include "absl/strings/str_cat.h"
-#include "ops/cuda/cuda_status.h"
+#include "bitgrad/ops/cuda/cuda_status.h"
 
 namespace bitgrad::cuda {
 

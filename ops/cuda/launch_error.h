@@ -5,7 +5,7 @@
 
 #include <cuda_runtime.h>
 
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
 
 namespace bitgrad::cuda {
 

@@ -4,10 +4,10 @@
 #include <cuda_runtime.h>
 
 #include "absl/strings/str_cat.h"
-#include "ops/cuda/cuda_backend.h"
-#include "ops/cuda/cuda_status.h"
-#include "ops/cuda/cuda_stream.h"
-#include "ops/cuda/kernel_table.h"
+#include "bitgrad/ops/cuda/cuda_backend.h"
+#include "bitgrad/ops/cuda/cuda_status.h"
+#include "bitgrad/ops/cuda/cuda_stream.h"
+#include "bitgrad/ops/cuda/kernel_table.h"
 
 namespace bitgrad {
 namespace {

@@ -1,6 +1,6 @@
 // Linked where the CUDA kernels are not part of the build.
 
-#include "ops/cuda/cuda_backend.h"
+#include "bitgrad/ops/cuda/cuda_backend.h"
 
 namespace bitgrad {
 namespace {

@@ -11,10 +11,10 @@
 
 #include <cstdint>
 
-#include "ops/cuda/device.h"
+#include "bitgrad/ops/cuda/device.h"
 
 #ifdef BITGRAD_CUDA_EMULATED
-#include "ops/cuda/emulator/emulated_mma.h"
+#include "bitgrad/ops/cuda/emulator/emulated_mma.h"
 #else
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {

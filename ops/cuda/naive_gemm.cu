@@ -1,9 +1,9 @@
-#include "ops/cuda/naive_gemm.h"
+#include "bitgrad/ops/cuda/naive_gemm.h"
 
 #include <cstdint>
 
-#include "ops/cuda/device.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

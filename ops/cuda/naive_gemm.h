@@ -4,8 +4,8 @@
 #ifndef BITGRAD_OPS_CUDA_NAIVE_GEMM_H_
 #define BITGRAD_OPS_CUDA_NAIVE_GEMM_H_
 
-#include "ops/cuda/device.h"
-#include "ops/kernels/gemm.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/kernels/gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

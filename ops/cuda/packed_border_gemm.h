@@ -3,11 +3,11 @@
 #ifndef BITGRAD_OPS_CUDA_PACKED_BORDER_GEMM_H_
 #define BITGRAD_OPS_CUDA_PACKED_BORDER_GEMM_H_
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "ops/cuda/conv_dots.h"
-#include "ops/cuda/device.h"
-#include "ops/kernels/coded_gemm.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/conv_dots.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -1,11 +1,11 @@
 // Product of packed +-1 matrices. Up to kFewRows rows go to few_rows_gemm.cu, others to tensor cores
 // (packed_product.h).
 
-#include "core/check.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/few_rows_gemm.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/packed_product.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/few_rows_gemm.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/packed_product.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

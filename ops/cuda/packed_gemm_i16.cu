@@ -1,8 +1,8 @@
-#include "ops/cuda/packed_gemm_i16.h"
+#include "bitgrad/ops/cuda/packed_gemm_i16.h"
 
-#include "core/check.h"
-#include "ops/cuda/gemm_epilogues.h"
-#include "ops/cuda/packed_product.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/gemm_epilogues.h"
+#include "bitgrad/ops/cuda/packed_product.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

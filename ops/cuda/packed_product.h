@@ -11,17 +11,17 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/check.h"
-#include "core/encoding.h"
-#include "core/exec_context.h"
-#include "ops/cuda/bit_operand.h"
-#include "ops/cuda/expanded_product.h"
-#include "ops/cuda/gemm_epilogues.h"
-#include "ops/cuda/row_sums.h"
-#include "ops/cuda/scratch.h"
-#include "ops/cuda/tensor_gemm.h"
-#include "ops/cuda/wgmma_gemm.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/bit_operand.h"
+#include "bitgrad/ops/cuda/expanded_product.h"
+#include "bitgrad/ops/cuda/gemm_epilogues.h"
+#include "bitgrad/ops/cuda/row_sums.h"
+#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/cuda/tensor_gemm.h"
+#include "bitgrad/ops/cuda/wgmma_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

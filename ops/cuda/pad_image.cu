@@ -2,10 +2,10 @@
 
 #include <cstdint>
 
-#include "ops/cuda/device.h"
-#include "ops/cuda/divisor.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/divisor.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

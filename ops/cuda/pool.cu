@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/divisor.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/windows.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/divisor.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/windows.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -1,7 +1,7 @@
-#include "ops/cuda/popcount_gemm.h"
+#include "bitgrad/ops/cuda/popcount_gemm.h"
 
-#include "core/check.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

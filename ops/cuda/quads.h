@@ -7,8 +7,8 @@
 
 #include <cstdint>
 
-#include "core/view.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -3,14 +3,14 @@
 
 #include <cstdint>
 
-#include "core/check.h"
-#include "core/rng.h"
-#include "ops/cuda/bit_rows.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/row_statistic.h"
-#include "ops/quantizers/list.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/ops/cuda/bit_rows.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/row_statistic.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

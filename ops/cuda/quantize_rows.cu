@@ -6,14 +6,14 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/check.h"
-#include "core/rng.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/quads.h"
-#include "ops/cuda/scratch.h"
-#include "ops/quantizers/list.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/quads.h"
+#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <cstdint>
 
-#include "ops/cuda/bit_rows.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/quads.h"
-#include "ops/cuda/scratch.h"
+#include "bitgrad/ops/cuda/bit_rows.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/quads.h"
+#include "bitgrad/ops/cuda/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

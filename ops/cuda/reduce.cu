@@ -4,12 +4,12 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/block_sum.h"
-#include "ops/cuda/column_sums.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/block_sum.h"
+#include "bitgrad/ops/cuda/column_sums.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "ops/cuda/launch.h"
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

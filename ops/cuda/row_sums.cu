@@ -1,7 +1,7 @@
-#include "ops/cuda/row_sums.h"
+#include "bitgrad/ops/cuda/row_sums.h"
 
-#include "ops/cuda/device.h"
-#include "ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/launch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

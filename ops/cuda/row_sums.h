@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/tensor_gemm.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/tensor_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

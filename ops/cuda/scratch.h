@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "ops/cuda/device.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/device.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

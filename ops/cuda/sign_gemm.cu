@@ -17,12 +17,12 @@
 
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/mma.h"
-#include "ops/cuda/sign_gemm.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/mma.h"
+#include "bitgrad/ops/cuda/sign_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

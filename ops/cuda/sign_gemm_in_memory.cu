@@ -12,15 +12,15 @@
 
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/bf16_gemm.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/mma.h"
-#include "ops/cuda/scratch.h"
-#include "ops/cuda/sign_gemm.h"
-#include "ops/cuda/tensor_map.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/bf16_gemm.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/mma.h"
+#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/cuda/sign_gemm.h"
+#include "bitgrad/ops/cuda/tensor_map.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

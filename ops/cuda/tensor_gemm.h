@@ -19,11 +19,11 @@
 
 #include <cstdint>
 
-#include "core/check.h"
-#include "core/exec_context.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/mma.h"
-#include "ops/cuda/tensor_operand.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/mma.h"
+#include "bitgrad/ops/cuda/tensor_operand.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -1,10 +1,10 @@
-#include "ops/cuda/tensor_map.h"
+#include "bitgrad/ops/cuda/tensor_map.h"
 
 #include <cuda.h>
 #include <cuda_runtime.h>
 
 #include "absl/strings/str_cat.h"
-#include "ops/cuda/cuda_status.h"
+#include "bitgrad/ops/cuda/cuda_status.h"
 
 namespace bitgrad::cuda {
 namespace {

@@ -5,11 +5,11 @@
 
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "ops/cuda/device.h"
-#include "ops/cuda/tensor_operand.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/tensor_operand.h"
 #ifdef BITGRAD_CUDA_EMULATED
-#include "ops/cuda/emulator/emulated_tensor_map.h"
+#include "bitgrad/ops/cuda/emulator/emulated_tensor_map.h"
 #else
 #include <cuda.h>
 #endif

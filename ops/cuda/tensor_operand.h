@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "ops/cuda/device.h"
+#include "bitgrad/ops/cuda/device.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -9,13 +9,13 @@
 
 #include <cstdint>
 
-#include "ops/cuda/device.h"
-#include "ops/cuda/tensor_map.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/tensor_map.h"
 
 #ifdef BITGRAD_CUDA_EMULATED
-#include "ops/cuda/emulator/emulated_wgmma.h"
+#include "bitgrad/ops/cuda/emulator/emulated_wgmma.h"
 #else
-#include "ops/cuda/mma.h"
+#include "bitgrad/ops/cuda/mma.h"
 
 // Device code that only sm_90a has. Kernels for other GPUs are compiled too, empty: they are never launched there.
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL

@@ -1,4 +1,4 @@
-#include "ops/cuda/wgmma_gemm.h"
+#include "bitgrad/ops/cuda/wgmma_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

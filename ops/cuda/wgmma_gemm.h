@@ -15,11 +15,11 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/tensor_gemm.h"
-#include "ops/cuda/tensor_map.h"
-#include "ops/cuda/wgmma.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/tensor_gemm.h"
+#include "bitgrad/ops/cuda/tensor_map.h"
+#include "bitgrad/ops/cuda/wgmma.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

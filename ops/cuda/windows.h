@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/device.h"
-#include "ops/kernels/pool.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/kernels/pool.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -10,9 +10,9 @@
 
 #include <cmath>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/view.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad {
 

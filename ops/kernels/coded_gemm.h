@@ -15,10 +15,10 @@
 
 #include <array>
 
-#include "core/bit_matrix.h"
-#include "core/encoding.h"
-#include "core/exec_context.h"
-#include "core/view.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad {
 

@@ -3,9 +3,9 @@
 #ifndef BITGRAD_OPS_KERNELS_ELEMENTWISE_H_
 #define BITGRAD_OPS_KERNELS_ELEMENTWISE_H_
 
-#include "core/exec_context.h"
-#include "core/rng.h"
-#include "core/view.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad {
 

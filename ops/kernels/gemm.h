@@ -3,8 +3,8 @@
 #ifndef BITGRAD_OPS_KERNELS_GEMM_H_
 #define BITGRAD_OPS_KERNELS_GEMM_H_
 
-#include "core/exec_context.h"
-#include "core/view.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad {
 

@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
 
 namespace bitgrad {
 

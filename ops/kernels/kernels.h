@@ -3,21 +3,21 @@
 #ifndef BITGRAD_OPS_KERNELS_KERNELS_H_
 #define BITGRAD_OPS_KERNELS_KERNELS_H_
 
-#include "ops/kernels/batch_norm.h"
-#include "ops/kernels/bitpack.h"
-#include "ops/kernels/coded_gemm.h"
-#include "ops/kernels/conv2d.h"
-#include "ops/kernels/elementwise.h"
-#include "ops/kernels/gemm.h"
-#include "ops/kernels/kernel.h"
-#include "ops/kernels/lookup.h"
-#include "ops/kernels/losses.h"
-#include "ops/kernels/optimizer_step.h"
-#include "ops/kernels/packed_gemm.h"
-#include "ops/kernels/pool.h"
-#include "ops/kernels/quantize.h"
-#include "ops/kernels/reduce.h"
-#include "ops/kernels/sign_gemm.h"
+#include "bitgrad/ops/kernels/batch_norm.h"
+#include "bitgrad/ops/kernels/bitpack.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/elementwise.h"
+#include "bitgrad/ops/kernels/gemm.h"
+#include "bitgrad/ops/kernels/kernel.h"
+#include "bitgrad/ops/kernels/lookup.h"
+#include "bitgrad/ops/kernels/losses.h"
+#include "bitgrad/ops/kernels/optimizer_step.h"
+#include "bitgrad/ops/kernels/packed_gemm.h"
+#include "bitgrad/ops/kernels/pool.h"
+#include "bitgrad/ops/kernels/quantize.h"
+#include "bitgrad/ops/kernels/reduce.h"
+#include "bitgrad/ops/kernels/sign_gemm.h"
 
 namespace bitgrad {
 

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
 
 namespace bitgrad {
 

@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "core/exec_context.h"
-#include "core/view.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad {
 

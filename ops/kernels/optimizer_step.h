@@ -16,8 +16,8 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
 
 namespace bitgrad {
 

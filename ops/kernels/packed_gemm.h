@@ -8,9 +8,9 @@
 #ifndef BITGRAD_OPS_KERNELS_PACKED_GEMM_H_
 #define BITGRAD_OPS_KERNELS_PACKED_GEMM_H_
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/view.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad {
 

@@ -12,8 +12,8 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
 
 namespace bitgrad {
 

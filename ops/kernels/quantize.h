@@ -7,11 +7,11 @@
 #ifndef BITGRAD_OPS_KERNELS_QUANTIZE_H_
 #define BITGRAD_OPS_KERNELS_QUANTIZE_H_
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/rng.h"
-#include "core/view.h"
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 

@@ -4,8 +4,8 @@
 #define BITGRAD_OPS_KERNELS_REDUCE_H_
 
 #include "absl/types/span.h"
-#include "core/exec_context.h"
-#include "core/view.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad {
 

@@ -17,9 +17,9 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/view.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad {
 

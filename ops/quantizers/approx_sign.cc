@@ -1,6 +1,6 @@
-#include "ops/quantizers/approx_sign.h"
+#include "bitgrad/ops/quantizers/approx_sign.h"
 
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

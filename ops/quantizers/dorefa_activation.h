@@ -8,7 +8,7 @@
 #ifndef BITGRAD_OPS_QUANTIZERS_DOREFA_ACTIVATION_H_
 #define BITGRAD_OPS_QUANTIZERS_DOREFA_ACTIVATION_H_
 
-#include "ops/quantizers/scalar.h"
+#include "bitgrad/ops/quantizers/scalar.h"
 
 namespace bitgrad {
 

@@ -1,6 +1,6 @@
-#include "ops/quantizers/dorefa_gradient.h"
+#include "bitgrad/ops/quantizers/dorefa_gradient.h"
 
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

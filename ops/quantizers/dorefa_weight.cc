@@ -1,6 +1,6 @@
-#include "ops/quantizers/dorefa_weight.h"
+#include "bitgrad/ops/quantizers/dorefa_weight.h"
 
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

@@ -1,6 +1,6 @@
-#include "ops/quantizers/identity.h"
+#include "bitgrad/ops/quantizers/identity.h"
 
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

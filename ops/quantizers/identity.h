@@ -3,7 +3,7 @@
 #ifndef BITGRAD_OPS_QUANTIZERS_IDENTITY_H_
 #define BITGRAD_OPS_QUANTIZERS_IDENTITY_H_
 
-#include "ops/quantizers/scalar.h"
+#include "bitgrad/ops/quantizers/scalar.h"
 
 namespace bitgrad {
 

@@ -1,6 +1,6 @@
-#include "ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
 
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

@@ -10,7 +10,7 @@
 #ifndef BITGRAD_OPS_QUANTIZERS_K_BIT_H_
 #define BITGRAD_OPS_QUANTIZERS_K_BIT_H_
 
-#include "ops/quantizers/scalar.h"
+#include "bitgrad/ops/quantizers/scalar.h"
 
 namespace bitgrad {
 

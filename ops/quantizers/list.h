@@ -7,18 +7,18 @@
 #include <tuple>
 #include <type_traits>
 
-#include "ops/quantizers/approx_sign.h"
-#include "ops/quantizers/dorefa_activation.h"
-#include "ops/quantizers/dorefa_gradient.h"
-#include "ops/quantizers/dorefa_weight.h"
-#include "ops/quantizers/identity.h"
-#include "ops/quantizers/k_bit.h"
-#include "ops/quantizers/sign.h"
-#include "ops/quantizers/stochastic_round.h"
-#include "ops/quantizers/stochastic_sign.h"
-#include "ops/quantizers/stochastic_ternary.h"
-#include "ops/quantizers/swish_sign.h"
-#include "ops/quantizers/ternary.h"
+#include "bitgrad/ops/quantizers/approx_sign.h"
+#include "bitgrad/ops/quantizers/dorefa_activation.h"
+#include "bitgrad/ops/quantizers/dorefa_gradient.h"
+#include "bitgrad/ops/quantizers/dorefa_weight.h"
+#include "bitgrad/ops/quantizers/identity.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/sign.h"
+#include "bitgrad/ops/quantizers/stochastic_round.h"
+#include "bitgrad/ops/quantizers/stochastic_sign.h"
+#include "bitgrad/ops/quantizers/stochastic_ternary.h"
+#include "bitgrad/ops/quantizers/swish_sign.h"
+#include "bitgrad/ops/quantizers/ternary.h"
 
 namespace bitgrad {
 

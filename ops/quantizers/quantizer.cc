@@ -1,4 +1,4 @@
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 #include <cmath>
 #include <utility>
@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 namespace {

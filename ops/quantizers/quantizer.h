@@ -23,7 +23,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "core/encoding.h"
+#include "bitgrad/core/encoding.h"
 
 namespace bitgrad {
 

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 

@@ -1,6 +1,6 @@
-#include "ops/quantizers/stochastic_round.h"
+#include "bitgrad/ops/quantizers/stochastic_round.h"
 
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

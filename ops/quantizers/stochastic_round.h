@@ -13,7 +13,7 @@
 #ifndef BITGRAD_OPS_QUANTIZERS_STOCHASTIC_ROUND_H_
 #define BITGRAD_OPS_QUANTIZERS_STOCHASTIC_ROUND_H_
 
-#include "ops/quantizers/scalar.h"
+#include "bitgrad/ops/quantizers/scalar.h"
 
 namespace bitgrad {
 

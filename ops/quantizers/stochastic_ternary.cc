@@ -1,6 +1,6 @@
-#include "ops/quantizers/stochastic_ternary.h"
+#include "bitgrad/ops/quantizers/stochastic_ternary.h"
 
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

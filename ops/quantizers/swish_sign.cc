@@ -1,6 +1,6 @@
-#include "ops/quantizers/swish_sign.h"
+#include "bitgrad/ops/quantizers/swish_sign.h"
 
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

@@ -1,6 +1,6 @@
-#include "ops/quantizers/ternary.h"
+#include "bitgrad/ops/quantizers/ternary.h"
 
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "bench/shapes.h"
+#include "bitgrad/bench/shapes.h"
 
 #include <filesystem>
 #include <fstream>

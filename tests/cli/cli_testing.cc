@@ -1,4 +1,4 @@
-#include "tests/cli/cli_testing.h"
+#include "bitgrad/tests/cli/cli_testing.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -12,8 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
-#include "tests/models/models_testing.h"
 
 namespace bitgrad {
 

@@ -16,11 +16,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/tests/cli/cli_testing.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ops/dispatch.h"
-#include "tests/cli/cli_testing.h"
-#include "tests/models/models_testing.h"
 
 namespace bitgrad {
 namespace {

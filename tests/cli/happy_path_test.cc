@@ -9,11 +9,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "bitgrad/tests/cli/cli_testing.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
-#include "tests/cli/cli_testing.h"
-#include "tests/models/models_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -12,10 +12,10 @@
 #include <thread>
 #include <vector>
 
+#include "bitgrad/tests/cli/cli_testing.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/cli/cli_testing.h"
-#include "tests/models/models_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/allocator.h"
+#include "bitgrad/core/allocator.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "core/bit_matrix.h"
+#include "bitgrad/core/bit_matrix.h"
 
 #include <cstdint>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "core/encoding.h"
+#include "bitgrad/core/encoding.h"
 
 #include "gtest/gtest.h"
 

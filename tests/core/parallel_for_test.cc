@@ -1,4 +1,4 @@
-#include "core/parallel_for.h"
+#include "bitgrad/core/parallel_for.h"
 
 #include <algorithm>
 #include <atomic>

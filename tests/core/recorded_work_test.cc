@@ -1,11 +1,11 @@
-#include "core/recorded_work.h"
+#include "bitgrad/core/recorded_work.h"
 
 #include <vector>
 
-#include "core/device_array.h"
+#include "bitgrad/core/device_array.h"
+#include "bitgrad/ops/dispatch.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ops/dispatch.h"
 
 namespace bitgrad {
 namespace {

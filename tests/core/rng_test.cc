@@ -1,4 +1,4 @@
-#include "core/rng.h"
+#include "bitgrad/core/rng.h"
 
 #include <cmath>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "core/shape.h"
+#include "bitgrad/core/shape.h"
 
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-#include "core/tensor.h"
+#include "bitgrad/core/tensor.h"
 
 #include <cstdint>
 #include <type_traits>

@@ -1,4 +1,4 @@
-#include "core/working_directory.h"
+#include "bitgrad/core/working_directory.h"
 
 #include <cstdlib>
 

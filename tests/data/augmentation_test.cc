@@ -1,4 +1,4 @@
-#include "data/augmentation.h"
+#include "bitgrad/data/augmentation.h"
 
 #include <algorithm>
 #include <set>
@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "data/color_jitter.h"
-#include "data/random_crop.h"
-#include "data/random_flip.h"
+#include "bitgrad/data/color_jitter.h"
+#include "bitgrad/data/random_crop.h"
+#include "bitgrad/data/random_flip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -1,4 +1,4 @@
-#include "data/batches.h"
+#include "bitgrad/data/batches.h"
 
 #include <algorithm>
 #include <atomic>
@@ -9,9 +9,9 @@
 #include <thread>
 #include <vector>
 
-#include "data/augmentation.h"
-#include "data/normalize.h"
-#include "data/random_crop.h"
+#include "bitgrad/data/augmentation.h"
+#include "bitgrad/data/normalize.h"
+#include "bitgrad/data/random_crop.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

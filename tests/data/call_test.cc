@@ -1,4 +1,4 @@
-#include "data/call.h"
+#include "bitgrad/data/call.h"
 
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-#include "data/cifar.h"
+#include "bitgrad/data/cifar.h"
 
 #include <sys/stat.h>
 
@@ -8,9 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "bitgrad/tests/data/idx_files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/data/idx_files.h"
 
 namespace bitgrad {
 namespace {

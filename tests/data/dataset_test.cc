@@ -1,4 +1,4 @@
-#include "data/dataset.h"
+#include "bitgrad/data/dataset.h"
 
 #include <string>
 

@@ -1,12 +1,12 @@
-#include "data/datasets.h"
+#include "bitgrad/data/datasets.h"
 
 #include <set>
 #include <string>
 
 #include "absl/status/status.h"
+#include "bitgrad/tests/data/idx_files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/data/idx_files.h"
 
 namespace bitgrad {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/digit_glyphs.h"
+#include "bitgrad/data/digit_glyphs.h"
 
 #include "gtest/gtest.h"
 

@@ -1,4 +1,4 @@
-#include "data/digits.h"
+#include "bitgrad/data/digits.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <numeric>
 #include <vector>
 
-#include "data/normalize.h"
+#include "bitgrad/data/normalize.h"
 #include "gtest/gtest.h"
 
 namespace bitgrad {

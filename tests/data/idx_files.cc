@@ -1,11 +1,11 @@
-#include "tests/data/idx_files.h"
+#include "bitgrad/tests/data/idx_files.h"
 
 #include <stdlib.h>
 #include <zlib.h>
 
 #include <fstream>
 
-#include "core/check.h"
+#include "bitgrad/core/check.h"
 #include "gtest/gtest.h"
 
 namespace bitgrad {

@@ -1,4 +1,4 @@
-#include "data/idx.h"
+#include "bitgrad/data/idx.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -7,9 +7,9 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "bitgrad/tests/data/idx_files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/data/idx_files.h"
 
 namespace bitgrad {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/image_folder.h"
+#include "bitgrad/data/image_folder.h"
 
 #include <filesystem>
 #include <fstream>
@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "bitgrad/tests/data/idx_files.h"
+#include "bitgrad/tests/testing/shape_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/data/idx_files.h"
-#include "tests/testing/shape_folder.h"
 
 namespace bitgrad {
 namespace {

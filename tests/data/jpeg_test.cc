@@ -1,4 +1,4 @@
-#include "data/jpeg.h"
+#include "bitgrad/data/jpeg.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,9 +6,9 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "bitgrad/tests/testing/shape_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/testing/shape_folder.h"
 
 namespace bitgrad {
 namespace {

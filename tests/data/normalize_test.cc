@@ -1,4 +1,4 @@
-#include "data/normalize.h"
+#include "bitgrad/data/normalize.h"
 
 #include <cmath>
 

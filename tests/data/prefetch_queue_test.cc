@@ -1,4 +1,4 @@
-#include "data/prefetch_queue.h"
+#include "bitgrad/data/prefetch_queue.h"
 
 #include <time.h>
 

@@ -1,15 +1,15 @@
-#include "data/preprocessing.h"
+#include "bitgrad/data/preprocessing.h"
 
 #include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/rng.h"
-#include "data/batches.h"
-#include "data/normalize.h"
-#include "data/preprocessings.h"
-#include "data/whitening.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/data/batches.h"
+#include "bitgrad/data/normalize.h"
+#include "bitgrad/data/preprocessings.h"
+#include "bitgrad/data/whitening.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

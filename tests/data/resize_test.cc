@@ -1,10 +1,10 @@
-#include "data/resize.h"
+#include "bitgrad/data/resize.h"
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "core/rng.h"
+#include "bitgrad/core/rng.h"
 #include "gtest/gtest.h"
 
 namespace bitgrad {

@@ -1,4 +1,4 @@
-#include "data/shuffle.h"
+#include "bitgrad/data/shuffle.h"
 
 #include <algorithm>
 #include <numeric>

@@ -1,4 +1,4 @@
-#include "data/stroke_canvas.h"
+#include "bitgrad/data/stroke_canvas.h"
 
 #include <algorithm>
 #include <cmath>

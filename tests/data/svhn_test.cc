@@ -1,4 +1,4 @@
-#include "data/svhn.h"
+#include "bitgrad/data/svhn.h"
 
 #include <matio.h>
 
@@ -10,9 +10,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "bitgrad/tests/data/idx_files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/data/idx_files.h"
 
 namespace bitgrad {
 namespace {

@@ -1,22 +1,22 @@
 // Freezing checkpoints whose recipes preprocess images: what the packed model takes, and that its answers are the
 // graph's.
 
-#include "export/freeze_checkpoint.h"
+#include "bitgrad/export/freeze_checkpoint.h"
 
 #include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "data/batches.h"
-#include "data/datasets.h"
-#include "data/preprocessings.h"
+#include "bitgrad/data/batches.h"
+#include "bitgrad/data/datasets.h"
+#include "bitgrad/data/preprocessings.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/models/training/model_bundle.h"
+#include "bitgrad/runtime/interpreter.h"
+#include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
-#include "models/training/evaluate.h"
-#include "models/training/model_bundle.h"
-#include "runtime/interpreter.h"
-#include "runtime/packed_model.h"
-#include "tests/models/models_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -8,20 +8,20 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/models/bireal_net.h"
+#include "bitgrad/models/conv_net.h"
+#include "bitgrad/models/examples/tiny_vgg.h"
+#include "bitgrad/models/layers/activation.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/conv2d.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/layers/pool.h"
+#include "bitgrad/models/layers/sequential.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/runtime/cost.h"
+#include "bitgrad/tests/export/freeze_testing.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gtest/gtest.h"
-#include "models/bireal_net.h"
-#include "models/conv_net.h"
-#include "models/examples/tiny_vgg.h"
-#include "models/layers/activation.h"
-#include "models/layers/batch_norm.h"
-#include "models/layers/conv2d.h"
-#include "models/layers/dense.h"
-#include "models/layers/pool.h"
-#include "models/layers/sequential.h"
-#include "ops/quantizers/list.h"
-#include "runtime/cost.h"
-#include "tests/export/freeze_testing.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {

@@ -6,19 +6,19 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/mlp.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/linear.h"
+#include "bitgrad/ops/matmul.h"
+#include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/ops/reshape.h"
+#include "bitgrad/tests/export/freeze_testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "models/layers/batch_norm.h"
-#include "models/layers/dense.h"
-#include "models/mlp.h"
-#include "ops/arithmetic.h"
-#include "ops/linear.h"
-#include "ops/matmul.h"
-#include "ops/quantize.h"
-#include "ops/quantizers/list.h"
-#include "ops/reduce.h"
-#include "ops/reshape.h"
-#include "tests/export/freeze_testing.h"
 
 namespace bitgrad {
 namespace {

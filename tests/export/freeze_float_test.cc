@@ -6,10 +6,10 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/models/mlp.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/tests/export/freeze_testing.h"
 #include "gtest/gtest.h"
-#include "models/mlp.h"
-#include "ops/quantizers/list.h"
-#include "tests/export/freeze_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -11,13 +11,13 @@
 #include <string>
 #include <utility>
 
+#include "bitgrad/models/networks.h"
+#include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/loss.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/runtime/cost.h"
+#include "bitgrad/tests/export/freeze_testing.h"
 #include "gtest/gtest.h"
-#include "models/networks.h"
-#include "models/recipe.h"
-#include "models/training/loss.h"
-#include "optim/optimizers.h"
-#include "runtime/cost.h"
-#include "tests/export/freeze_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -1,14 +1,14 @@
-#include "tests/export/freeze_testing.h"
+#include "bitgrad/tests/export/freeze_testing.h"
 
 #include <cmath>
 #include <cstring>
 
 #include "absl/strings/match.h"
-#include "core/status_macros.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/runtime/cost.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gtest/gtest.h"
-#include "models/training/evaluate.h"
-#include "runtime/cost.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 

@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/exec_context.h"
-#include "core/tensor.h"
-#include "export/freeze.h"
-#include "models/model.h"
-#include "models/scope.h"
-#include "runtime/interpreter.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/export/freeze.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/runtime/interpreter.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

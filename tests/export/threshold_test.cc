@@ -1,6 +1,6 @@
 // FindThresholds against a look at every sum.
 
-#include "export/threshold.h"
+#include "bitgrad/export/threshold.h"
 
 #include <random>
 

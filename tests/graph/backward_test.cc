@@ -3,17 +3,17 @@
 #include <string>
 #include <vector>
 
-#include "core/exec_context.h"
-#include "graph/tape.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/activations.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/concat.h"
+#include "bitgrad/ops/linear.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/ops/reshape.h"
+#include "bitgrad/optim/sgd.h"
+#include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
-#include "ops/activations.h"
-#include "ops/arithmetic.h"
-#include "ops/concat.h"
-#include "ops/linear.h"
-#include "ops/reduce.h"
-#include "ops/reshape.h"
-#include "optim/sgd.h"
-#include "tests/testing/tensors.h"
 
 namespace bitgrad {
 namespace {

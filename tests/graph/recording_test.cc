@@ -4,20 +4,20 @@
 #include <string>
 #include <vector>
 
-#include "core/exec_context.h"
-#include "graph/tape.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/activations.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/batch_norm.h"
+#include "bitgrad/ops/dropout.h"
+#include "bitgrad/ops/linear.h"
+#include "bitgrad/ops/quantizers/dorefa_gradient.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/sign.h"
+#include "bitgrad/ops/quantizers/ternary.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
-#include "ops/activations.h"
-#include "ops/arithmetic.h"
-#include "ops/batch_norm.h"
-#include "ops/dropout.h"
-#include "ops/linear.h"
-#include "ops/quantizers/dorefa_gradient.h"
-#include "ops/quantizers/k_bit.h"
-#include "ops/quantizers/sign.h"
-#include "ops/quantizers/ternary.h"
-#include "ops/reduce.h"
-#include "tests/testing/tensors.h"
 
 namespace bitgrad {
 namespace {

@@ -6,13 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include "core/exec_context.h"
-#include "graph/tape.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/activations.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
-#include "ops/activations.h"
-#include "ops/arithmetic.h"
-#include "ops/reduce.h"
-#include "tests/testing/tensors.h"
 
 namespace bitgrad {
 namespace {

@@ -1,20 +1,20 @@
 // Checkpoints: round trip, damage of every kind, checkpoints of other models.
 
-#include "models/training/checkpoint.h"
+#include "bitgrad/models/training/checkpoint.h"
 
 #include <cstring>
 #include <functional>
 #include <memory>
 #include <random>
 
-#include "data/preprocessings.h"
+#include "bitgrad/data/preprocessings.h"
+#include "bitgrad/models/mlp.h"
+#include "bitgrad/models/training/model_bundle.h"
+#include "bitgrad/ops/losses.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
-#include "models/mlp.h"
-#include "models/training/model_bundle.h"
-#include "ops/losses.h"
-#include "ops/quantizers/list.h"
-#include "optim/optimizers.h"
-#include "tests/models/models_testing.h"
 #include "zlib.h"
 
 namespace bitgrad {

@@ -6,16 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "bitgrad/models/bireal_net.h"
+#include "bitgrad/models/conv_net.h"
+#include "bitgrad/models/layers/conv2d.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/ops/losses.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/tests/models/models_testing.h"
+#include "bitgrad/tests/testing/tensors.h"
 #include "gmock/gmock.h"
-#include "models/bireal_net.h"
-#include "models/conv_net.h"
-#include "models/layers/conv2d.h"
-#include "models/training/evaluate.h"
-#include "ops/losses.h"
-#include "ops/quantizers/list.h"
-#include "optim/optimizers.h"
-#include "tests/models/models_testing.h"
-#include "tests/testing/tensors.h"
 
 namespace bitgrad {
 namespace {

@@ -12,21 +12,21 @@
 #include <string>
 #include <vector>
 
-#include "core/transfer.h"
-#include "data/datasets.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/data/datasets.h"
+#include "bitgrad/models/bireal_net.h"
+#include "bitgrad/models/conv_net.h"
+#include "bitgrad/models/mlp.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/models/training/model_bundle.h"
+#include "bitgrad/models/training/trainer.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/ops/losses.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/tests/models/models_testing.h"
+#include "bitgrad/tests/testing/tensors.h"
 #include "gmock/gmock.h"
-#include "models/bireal_net.h"
-#include "models/conv_net.h"
-#include "models/mlp.h"
-#include "models/training/evaluate.h"
-#include "models/training/model_bundle.h"
-#include "models/training/trainer.h"
-#include "ops/dispatch.h"
-#include "ops/losses.h"
-#include "ops/quantizers/list.h"
-#include "optim/optimizers.h"
-#include "tests/models/models_testing.h"
-#include "tests/testing/tensors.h"
 
 namespace bitgrad {
 namespace {

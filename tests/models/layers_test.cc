@@ -4,15 +4,15 @@
 #include <string>
 #include <vector>
 
+#include "bitgrad/models/layers/activation.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/layers/dropout.h"
+#include "bitgrad/models/layers/sequential.h"
+#include "bitgrad/models/mlp.h"
+#include "bitgrad/models/scope.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "models/layers/activation.h"
-#include "models/layers/batch_norm.h"
-#include "models/layers/dense.h"
-#include "models/layers/dropout.h"
-#include "models/layers/sequential.h"
-#include "models/mlp.h"
-#include "models/scope.h"
 
 namespace bitgrad {
 namespace {

@@ -1,6 +1,6 @@
 // Metrics against counts by hand, the JSON lines, the progress bar.
 
-#include "models/training/metrics.h"
+#include "bitgrad/models/training/metrics.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -10,13 +10,13 @@
 #include <limits>
 
 #include "absl/strings/str_split.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/training/progress.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
-#include "models/layers/dense.h"
-#include "models/training/progress.h"
-#include "ops/reduce.h"
-#include "optim/optimizers.h"
-#include "tests/models/models_testing.h"
 
 namespace bitgrad {
 namespace {

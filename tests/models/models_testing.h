@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/rng.h"
-#include "core/tensor.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/checkpoint.h"
 #include "gtest/gtest.h"
-#include "models/recipe.h"
-#include "models/training/checkpoint.h"
 
 namespace bitgrad {
 

@@ -1,6 +1,6 @@
 // Recipes: the built-in ones, files, --set, validation.
 
-#include "models/recipe.h"
+#include "bitgrad/models/recipe.h"
 
 #include <cstdio>
 #include <fstream>
@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/models/networks.h"
+#include "bitgrad/models/scope.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "google/protobuf/util/message_differencer.h"
-#include "graph/tape.h"
 #include "gtest/gtest.h"
-#include "models/networks.h"
-#include "models/scope.h"
 
 namespace bitgrad {
 namespace {

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/models/training/checkpoint.h"
+#include "bitgrad/models/training/trainer.h"
+#include "bitgrad/tests/models/models_testing.h"
+#include "bitgrad/tests/models/trainer_testing.h"
 #include "gmock/gmock.h"
-#include "models/training/checkpoint.h"
-#include "models/training/trainer.h"
-#include "tests/models/models_testing.h"
-#include "tests/models/trainer_testing.h"
 
 namespace bitgrad {
 namespace {

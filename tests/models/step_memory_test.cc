@@ -1,6 +1,6 @@
 // The predicted memory of a training step: what is measured, and training that does not notice.
 
-#include "models/training/step_memory.h"
+#include "bitgrad/models/training/step_memory.h"
 
 #include <cstring>
 #include <memory>
@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "bitgrad/models/networks.h"
+#include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/loss.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
-#include "models/networks.h"
-#include "models/recipe.h"
-#include "models/training/loss.h"
-#include "optim/optimizers.h"
-#include "tests/models/models_testing.h"
 
 namespace bitgrad {
 namespace {

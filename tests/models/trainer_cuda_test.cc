@@ -3,10 +3,10 @@
 #include <cstdio>
 #include <string>
 
+#include "bitgrad/models/training/trainer.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gtest/gtest.h"
-#include "models/training/trainer.h"
-#include "ops/dispatch.h"
-#include "tests/models/models_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -1,6 +1,6 @@
 // The training loop: the choice of the best epoch, what it writes, and its errors. See also resume_test.cc.
 
-#include "models/training/trainer.h"
+#include "bitgrad/models/training/trainer.h"
 
 #include <cmath>
 #include <cstdio>
@@ -9,14 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "data/datasets.h"
+#include "bitgrad/data/datasets.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/models/training/model_bundle.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/tests/models/models_testing.h"
+#include "bitgrad/tests/models/trainer_testing.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
-#include "models/training/evaluate.h"
-#include "models/training/model_bundle.h"
-#include "ops/dispatch.h"
-#include "tests/models/models_testing.h"
-#include "tests/models/trainer_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -12,8 +12,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "models/training/trainer.h"
-#include "tests/testing/test_device.h"
+#include "bitgrad/models/training/trainer.h"
+#include "bitgrad/tests/testing/test_device.h"
 
 namespace bitgrad {
 

@@ -1,6 +1,6 @@
 // TrainingStep against the same steps written out, on the same device: not a bit may differ, recorded or not.
 
-#include "models/training/training_step.h"
+#include "bitgrad/models/training/training_step.h"
 
 #include <limits>
 #include <memory>
@@ -8,17 +8,17 @@
 #include <utility>
 #include <vector>
 
-#include "core/transfer.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/models/mlp.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/models/training/model_bundle.h"
+#include "bitgrad/ops/losses.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/tests/models/models_testing.h"
+#include "bitgrad/tests/testing/tensors.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gmock/gmock.h"
-#include "models/mlp.h"
-#include "models/training/evaluate.h"
-#include "models/training/model_bundle.h"
-#include "ops/losses.h"
-#include "ops/quantizers/list.h"
-#include "optim/optimizers.h"
-#include "tests/models/models_testing.h"
-#include "tests/testing/tensors.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {

@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "bitgrad/models/mlp.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/ops/losses.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
-#include "models/mlp.h"
-#include "models/training/evaluate.h"
-#include "ops/losses.h"
-#include "ops/quantizers/list.h"
-#include "optim/optimizers.h"
-#include "tests/models/models_testing.h"
 
 namespace bitgrad {
 namespace {

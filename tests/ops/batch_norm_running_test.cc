@@ -6,14 +6,14 @@
 #include <tuple>
 #include <vector>
 
-#include "core/exec_context.h"
-#include "core/transfer.h"
-#include "graph/tape.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/batch_norm.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/tests/testing/tensors.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gtest/gtest.h"
-#include "ops/batch_norm.h"
-#include "ops/reduce.h"
-#include "tests/testing/tensors.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {

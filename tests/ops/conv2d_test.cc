@@ -9,19 +9,19 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/exec_context.h"
-#include "core/transfer.h"
-#include "graph/tape.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/batch_norm.h"
+#include "bitgrad/ops/conv2d.h"
+#include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/tests/testing/gradient_check.h"
+#include "bitgrad/tests/testing/tensors.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gtest/gtest.h"
-#include "ops/arithmetic.h"
-#include "ops/batch_norm.h"
-#include "ops/conv2d.h"
-#include "ops/quantize.h"
-#include "ops/quantizers/list.h"
-#include "ops/reduce.h"
-#include "tests/testing/gradient_check.h"
-#include "tests/testing/tensors.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {

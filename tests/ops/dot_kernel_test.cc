@@ -1,6 +1,6 @@
 // The choice of kernels: what runs, and that what people are told is what runs.
 
-#include "ops/dot_kernel.h"
+#include "bitgrad/ops/dot_kernel.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -1,7 +1,7 @@
 // Pooling ops: values and gradients, what they keep, what they say about themselves, misuse. Kernels are in
 // cpu/pool_test.cc.
 
-#include "ops/pool.h"
+#include "bitgrad/ops/pool.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -10,15 +10,15 @@
 #include <utility>
 #include <vector>
 
-#include "core/exec_context.h"
-#include "graph/tape.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/tests/reference/pool.h"
+#include "bitgrad/tests/testing/gradient_check.h"
+#include "bitgrad/tests/testing/tensors.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gtest/gtest.h"
-#include "ops/arithmetic.h"
-#include "ops/reduce.h"
-#include "tests/reference/pool.h"
-#include "tests/testing/gradient_check.h"
-#include "tests/testing/tensors.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {

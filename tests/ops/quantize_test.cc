@@ -7,18 +7,18 @@
 #include <string>
 #include <vector>
 
-#include "core/exec_context.h"
-#include "core/rng.h"
-#include "core/transfer.h"
-#include "graph/tape.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/tests/reference/quantizers.h"
+#include "bitgrad/tests/testing/tensors.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gtest/gtest.h"
-#include "ops/arithmetic.h"
-#include "ops/quantize.h"
-#include "ops/quantizers/quantizer.h"
-#include "ops/reduce.h"
-#include "tests/reference/quantizers.h"
-#include "tests/testing/tensors.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {

@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "core/rng.h"
-#include "core/tensor.h"
-#include "graph/parameter.h"
-#include "optim/hyperparameters.h"
-#include "optim/optimizers.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/parameter.h"
+#include "bitgrad/optim/hyperparameters.h"
+#include "bitgrad/optim/optimizers.h"
 
 namespace bitgrad {
 

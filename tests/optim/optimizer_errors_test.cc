@@ -7,14 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/optim/adam.h"
+#include "bitgrad/optim/adamax.h"
+#include "bitgrad/optim/optimizer.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/optim/sgd.h"
+#include "bitgrad/tests/optim/optim_testing.h"
 #include "gtest/gtest.h"
-#include "optim/adam.h"
-#include "optim/adamax.h"
-#include "optim/optimizer.h"
-#include "optim/optimizers.h"
-#include "optim/sgd.h"
-#include "tests/optim/optim_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -5,11 +5,11 @@
 #include <memory>
 #include <utility>
 
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/optim/optimizer.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/tests/optim/optim_testing.h"
 #include "gtest/gtest.h"
-#include "optim/optimizer.h"
-#include "optim/optimizers.h"
-#include "tests/optim/optim_testing.h"
 
 namespace bitgrad {
 namespace {

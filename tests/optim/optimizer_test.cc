@@ -1,6 +1,6 @@
 // The suite that every optimizer of the table passes.
 
-#include "optim/optimizer.h"
+#include "bitgrad/optim/optimizer.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,12 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/tests/optim/optim_testing.h"
+#include "bitgrad/tests/optim/reference_optimizer.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "optim/optimizers.h"
-#include "tests/optim/optim_testing.h"
-#include "tests/optim/reference_optimizer.h"
 
 namespace bitgrad {
 namespace {

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <string>
 
-#include "optim/hyperparameters.h"
+#include "bitgrad/optim/hyperparameters.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "optim/schedule.h"
+#include "bitgrad/optim/schedule.h"
 
 #include <cmath>
 #include <limits>

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/view.h"
-#include "ops/kernels/batch_norm.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/kernels/batch_norm.h"
 
 namespace bitgrad::reference {
 

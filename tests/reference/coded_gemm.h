@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "core/encoding.h"
-#include "core/view.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad::reference {
 

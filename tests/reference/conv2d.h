@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 namespace bitgrad::reference {
 

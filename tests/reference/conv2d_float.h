@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/kernels/conv2d.h"
-#include "tests/reference/reduce.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/tests/reference/reduce.h"
 
 namespace bitgrad::reference {
 

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "ops/kernels/elementwise.h"
+#include "bitgrad/ops/kernels/elementwise.h"
 
 namespace bitgrad::reference {
 

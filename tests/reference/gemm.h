@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/view.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad::reference {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/view.h"
+#include "bitgrad/core/view.h"
 
 namespace bitgrad::reference {
 

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/kernels/optimizer_step.h"
+#include "bitgrad/ops/kernels/optimizer_step.h"
 
 namespace bitgrad::reference {
 

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "core/bit_matrix.h"
+#include "bitgrad/core/bit_matrix.h"
 
 namespace bitgrad::reference {
 

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/bit_matrix.h"
-#include "ops/kernels/pool.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/ops/kernels/pool.h"
 
 namespace bitgrad::reference {
 

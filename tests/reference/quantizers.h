@@ -7,7 +7,7 @@
 #include <cmath>
 #include <string>
 
-#include "ops/quantizers/quantizer.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad::reference {
 

@@ -1,17 +1,17 @@
 // Headers that are whole (all CRCs fit) but wrong: each rule of the program, and the message it
 // gives.
 
-#include "runtime/check_program.h"
+#include "bitgrad/runtime/check_program.h"
 
 #include <functional>
 #include <limits>
 
+#include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/preamble.h"
+#include "bitgrad/tests/runtime/sample_models.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/unknown_field_set.h"
 #include "gtest/gtest.h"
-#include "runtime/packed_model.h"
-#include "runtime/preamble.h"
-#include "tests/runtime/sample_models.h"
 
 namespace bitgrad {
 namespace {

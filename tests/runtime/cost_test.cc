@@ -1,4 +1,4 @@
-#include "runtime/cost.h"
+#include "bitgrad/runtime/cost.h"
 
 #include <string>
 #include <vector>
@@ -6,10 +6,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "bitgrad/runtime/kernel_choice.h"
+#include "bitgrad/tests/runtime/sample_models.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "runtime/kernel_choice.h"
-#include "tests/runtime/sample_models.h"
 
 namespace bitgrad {
 namespace {

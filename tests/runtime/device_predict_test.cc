@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "core/exec_context.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/runtime/interpreter.h"
+#include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/tests/runtime/sample_models.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gtest/gtest.h"
-#include "runtime/interpreter.h"
-#include "runtime/packed_model.h"
-#include "tests/runtime/sample_models.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {

@@ -1,18 +1,18 @@
 // The interpreter against a scalar evaluation, for each instruction, blob kind and kernel; on every device.
 
-#include "runtime/interpreter.h"
+#include "bitgrad/runtime/interpreter.h"
 
 #include <cmath>
 #include <cstring>
 
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/runtime/kernel_choice.h"
+#include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/tests/runtime/reference_interpreter.h"
+#include "bitgrad/tests/runtime/sample_models.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ops/dispatch.h"
-#include "runtime/kernel_choice.h"
-#include "runtime/packed_model.h"
-#include "tests/runtime/reference_interpreter.h"
-#include "tests/runtime/sample_models.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {

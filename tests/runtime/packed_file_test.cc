@@ -3,12 +3,12 @@
 #include <cstdio>
 #include <fstream>
 
+#include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/packed_model_writer.h"
+#include "bitgrad/runtime/preamble.h"
+#include "bitgrad/tests/runtime/sample_models.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "runtime/packed_model.h"
-#include "runtime/packed_model_writer.h"
-#include "runtime/preamble.h"
-#include "tests/runtime/sample_models.h"
 
 namespace bitgrad {
 namespace {

@@ -1,11 +1,11 @@
-#include "tests/runtime/reference_interpreter.h"
+#include "bitgrad/tests/runtime/reference_interpreter.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "ops/kernels/batch_norm.h"
-#include "ops/quantizers/list.h"
+#include "bitgrad/ops/kernels/batch_norm.h"
+#include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "runtime/packed_model.h"
+#include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 

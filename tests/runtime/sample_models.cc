@@ -1,12 +1,12 @@
-#include "tests/runtime/sample_models.h"
+#include "bitgrad/tests/runtime/sample_models.h"
 
 #include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/rng.h"
-#include "ops/quantizers/quantizer.h"
-#include "runtime/blob_layout.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+#include "bitgrad/runtime/blob_layout.h"
 
 namespace bitgrad {
 namespace {

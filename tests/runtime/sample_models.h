@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "core/encoding.h"
-#include "core/tensor.h"
-#include "runtime/packed_model_writer.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/runtime/packed_model_writer.h"
 
 namespace bitgrad {
 

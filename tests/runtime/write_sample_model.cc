@@ -3,8 +3,8 @@
 
 #include <cstdio>
 
-#include "runtime/packed_model_writer.h"
-#include "tests/runtime/sample_models.h"
+#include "bitgrad/runtime/packed_model_writer.h"
+#include "bitgrad/tests/runtime/sample_models.h"
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;

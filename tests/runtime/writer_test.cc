@@ -7,11 +7,11 @@
 #include <cstdio>
 #include <fstream>
 
+#include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/packed_model_writer.h"
+#include "bitgrad/tests/runtime/sample_models.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "runtime/packed_model.h"
-#include "runtime/packed_model_writer.h"
-#include "tests/runtime/sample_models.h"
 
 namespace bitgrad {
 namespace {

@@ -1,5 +1,7 @@
 """Tests of what runs on every device."""
 
+load("//tools:cc.bzl", "bitgrad_cc_test")
+
 def device_test(name, deps, filter = "*", **kwargs):
     """NAME, on the CPU, and for the tests of `filter` NAME_cuda, which skips without a GPU, and NAME_emulated, on the emulator.
 
@@ -9,7 +11,7 @@ def device_test(name, deps, filter = "*", **kwargs):
       filter: which of its tests follow TestDevice() (test_device.h), as --gtest_filter has it.
       **kwargs: passed on.
     """
-    native.cc_test(
+    bitgrad_cc_test(
         name = name,
         deps = deps,
         **kwargs
@@ -18,7 +20,7 @@ def device_test(name, deps, filter = "*", **kwargs):
         "cuda": [],
         "emulated": ["//ops/cuda:emulated_backend"],
     }.items():
-        native.cc_test(
+        bitgrad_cc_test(
             name = name + "_" + variant,
             args = ["--gtest_filter=" + filter],
             env = {"BITGRAD_TEST_DEVICE": "cuda"},

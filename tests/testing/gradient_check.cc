@@ -1,15 +1,15 @@
-#include "tests/testing/gradient_check.h"
+#include "bitgrad/tests/testing/gradient_check.h"
 
 #include <cmath>
 #include <utility>
 
-#include "core/exec_context.h"
-#include "core/transfer.h"
-#include "graph/tape.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/reduce.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gtest/gtest.h"
-#include "ops/arithmetic.h"
-#include "ops/reduce.h"
-#include "tests/testing/test_device.h"
 
 namespace bitgrad {
 namespace {

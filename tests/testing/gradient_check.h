@@ -24,9 +24,9 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "core/shape.h"
-#include "graph/var.h"
-#include "tests/testing/tensors.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/graph/var.h"
+#include "bitgrad/tests/testing/tensors.h"
 
 namespace bitgrad {
 

@@ -1,4 +1,4 @@
-#include "tests/testing/shape_folder.h"
+#include "bitgrad/tests/testing/shape_folder.h"
 
 // jpeglib.h uses FILE and size_t without including what declares them.
 #include <jpeglib.h>
@@ -12,8 +12,8 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
-#include "core/check.h"
-#include "core/rng.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/core/rng.h"
 
 namespace bitgrad {
 namespace {

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/rng.h"
-#include "core/tensor.h"
-#include "graph/parameter.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/parameter.h"
 #include "gtest/gtest.h"
 
 namespace bitgrad {

@@ -9,9 +9,9 @@
 #include <cstdlib>
 #include <string>
 
-#include "core/device.h"
+#include "bitgrad/core/device.h"
+#include "bitgrad/ops/dispatch.h"
 #include "gtest/gtest.h"
-#include "ops/dispatch.h"
 
 namespace bitgrad {
 

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/check.h"
-#include "ops/cuda/emulator/emulator.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/emulator/emulator.h"
 
 namespace bitgrad::cuda_emulator {
 namespace {

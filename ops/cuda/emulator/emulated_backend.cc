@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/check.h"
-#include "ops/cuda/cuda_backend.h"
-#include "ops/cuda/emulator/emulator.h"
-#include "ops/cuda/kernel_table.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/cuda_backend.h"
+#include "bitgrad/ops/cuda/emulator/emulator.h"
+#include "bitgrad/ops/cuda/kernel_table.h"
 
 namespace bitgrad {
 namespace {

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "ops/cuda/emulator/emulator.h"
+#include "bitgrad/ops/cuda/emulator/emulator.h"
 
 #define __global__
 #define __device__

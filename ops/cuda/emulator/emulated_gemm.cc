@@ -3,11 +3,11 @@
 #include <bit>
 #include <cstdint>
 
-#include "core/check.h"
-#include "ops/cuda/bf16_gemm.h"
-#include "ops/cuda/functions.h"
-#include "ops/cuda/launch.h"
-#include "ops/cuda/naive_gemm.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/bf16_gemm.h"
+#include "bitgrad/ops/cuda/functions.h"
+#include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/naive_gemm.h"
 
 namespace bitgrad::cuda_emulated {
 

@@ -10,8 +10,8 @@
 #include <deque>
 #include <vector>
 
-#include "core/check.h"
-#include "ops/cuda/emulator/emulated_device.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/emulator/emulated_device.h"
 
 namespace bitgrad::cuda_emulated {
 

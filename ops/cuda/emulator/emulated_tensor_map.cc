@@ -1,5 +1,5 @@
-#include "ops/cuda/emulator/emulator.h"
-#include "ops/cuda/tensor_map.h"
+#include "bitgrad/ops/cuda/emulator/emulator.h"
+#include "bitgrad/ops/cuda/tensor_map.h"
 
 namespace bitgrad::cuda_emulated {
 

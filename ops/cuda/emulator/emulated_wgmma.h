@@ -10,9 +10,9 @@
 #include <deque>
 #include <vector>
 
-#include "core/check.h"
-#include "ops/cuda/emulator/emulated_device.h"
-#include "ops/cuda/emulator/emulated_tensor_map.h"
+#include "bitgrad/core/check.h"
+#include "bitgrad/ops/cuda/emulator/emulated_device.h"
+#include "bitgrad/ops/cuda/emulator/emulated_tensor_map.h"
 
 #define BITGRAD_HAS_WGMMA 1
 

@@ -1,4 +1,4 @@
-#include "ops/cuda/emulator/emulator.h"
+#include "bitgrad/ops/cuda/emulator/emulator.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "bitgrad/core/check.h"
 #include "boost/context/fiber.hpp"
 #include "boost/context/fixedsize_stack.hpp"
-#include "core/check.h"
 
 namespace bitgrad::cuda_emulator {
 

@@ -1,12 +1,12 @@
-#include "ops/kernels/batch_norm.h"
+#include "bitgrad/ops/kernels/batch_norm.h"
 
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/batch_norm.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/batch_norm.h"
 
 namespace bitgrad {
 namespace {

@@ -5,12 +5,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/encoding.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/tests/ops/cpu/conv_testing.h"
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/coded_gemm.h"
+#include "bitgrad/tests/reference/conv2d.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/conv_testing.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/coded_gemm.h"
-#include "tests/reference/conv2d.h"
 
 namespace bitgrad {
 namespace {

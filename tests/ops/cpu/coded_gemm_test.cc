@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/encoding.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/coded_gemm.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/coded_gemm.h"
 
 namespace bitgrad {
 namespace {

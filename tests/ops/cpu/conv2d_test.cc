@@ -1,6 +1,6 @@
 // Float convolution and its gradients. oneDNN chooses its own instruction set, so these tests run once.
 
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 #include <array>
 #include <cmath>
@@ -8,9 +8,9 @@
 #include <thread>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/conv2d_float.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/conv2d_float.h"
 
 namespace bitgrad {
 namespace {

@@ -1,4 +1,4 @@
-#include "ops/cpu/cpu_kernels.h"
+#include "bitgrad/ops/cpu/cpu_kernels.h"
 
 #include <cstring>
 #include <set>

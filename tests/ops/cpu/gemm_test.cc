@@ -2,9 +2,9 @@
 #include <limits>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/gemm.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/gemm.h"
 
 namespace bitgrad {
 namespace {

@@ -13,13 +13,13 @@
 #include <utility>
 #include <vector>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/rng.h"
-#include "core/view.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/cpu/cpu_kernels.h"
 #include "gtest/gtest.h"
 #include "hwy/highway.h"
-#include "ops/cpu/cpu_kernels.h"
 
 namespace bitgrad {
 

@@ -1,8 +1,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
 
 namespace bitgrad {
 namespace {

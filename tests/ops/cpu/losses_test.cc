@@ -3,9 +3,9 @@
 #include <limits>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/losses.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/losses.h"
 
 namespace bitgrad {
 namespace {

@@ -1,13 +1,13 @@
-#include "ops/kernels/optimizer_step.h"
+#include "bitgrad/ops/kernels/optimizer_step.h"
 
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/optimizer_step.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/optimizer_step.h"
 
 namespace bitgrad {
 namespace {

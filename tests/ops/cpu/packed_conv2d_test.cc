@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/conv_testing.h"
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/conv2d.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/conv_testing.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/conv2d.h"
 
 namespace bitgrad {
 namespace {

@@ -1,9 +1,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/packed_gemm.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/packed_gemm.h"
 
 namespace bitgrad {
 namespace {

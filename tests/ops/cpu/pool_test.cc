@@ -1,13 +1,13 @@
-#include "ops/kernels/pool.h"
+#include "bitgrad/ops/kernels/pool.h"
 
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/pool.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/pool.h"
 
 namespace bitgrad {
 namespace {

@@ -1,13 +1,13 @@
-#include "ops/kernels/quantize.h"
+#include "bitgrad/ops/kernels/quantize.h"
 
 #include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
 #include "gtest/gtest.h"
-#include "ops/quantizers/list.h"
-#include "tests/ops/cpu/kernel_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -2,9 +2,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
+#include "bitgrad/tests/reference/reduce.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
-#include "tests/reference/reduce.h"
 
 namespace bitgrad {
 namespace {

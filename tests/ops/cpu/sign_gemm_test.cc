@@ -1,9 +1,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/tensor.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/tests/ops/cpu/kernel_testing.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cpu/kernel_testing.h"
 
 namespace bitgrad {
 namespace {

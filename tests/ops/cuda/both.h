@@ -19,12 +19,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/bit_matrix.h"
-#include "core/exec_context.h"
-#include "core/view.h"
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
-#include "ops/dispatch.h"
-#include "tests/testing/tensors.h"
 
 namespace bitgrad {
 

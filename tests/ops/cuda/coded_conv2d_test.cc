@@ -1,10 +1,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/encoding.h"
-#include "ops/kernels/conv2d.h"
-#include "tests/ops/cuda/both.h"
-#include "tests/ops/cuda/conv_testing.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/tests/ops/cuda/both.h"
+#include "bitgrad/tests/ops/cuda/conv_testing.h"
 
 namespace bitgrad {
 namespace {

@@ -1,8 +1,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/encoding.h"
-#include "tests/ops/cuda/both.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/tests/ops/cuda/both.h"
 
 namespace bitgrad {
 namespace {

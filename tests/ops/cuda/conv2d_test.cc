@@ -2,9 +2,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/kernels/conv2d.h"
-#include "tests/ops/cuda/both.h"
-#include "tests/ops/cuda/conv_testing.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/tests/ops/cuda/both.h"
+#include "bitgrad/tests/ops/cuda/conv_testing.h"
 
 namespace bitgrad {
 namespace {

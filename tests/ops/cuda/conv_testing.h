@@ -7,7 +7,7 @@
 #include <ostream>
 #include <vector>
 
-#include "ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/conv2d.h"
 
 namespace bitgrad {
 

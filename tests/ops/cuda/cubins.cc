@@ -1,4 +1,4 @@
-#include "tests/ops/cuda/cubins.h"
+#include "bitgrad/tests/ops/cuda/cubins.h"
 
 #include <elf.h>
 

@@ -1,5 +1,7 @@
 """Tests of the GPU's kernels."""
 
+load("//tools:cc.bzl", "bitgrad_cc_test")
+
 def cuda_test(name, deps, gpu_deps = [], multiplies_bits = False, **kwargs):
     """NAME, which runs on a GPU and skips with the reason where there is none, and NAME_emulated, on the emulator.
 
@@ -10,18 +12,18 @@ def cuda_test(name, deps, gpu_deps = [], multiplies_bits = False, **kwargs):
       multiplies_bits: also NAME_emulated_100, on the emulator of a GPU that has no products of bits.
       **kwargs: passed to cc_test.
     """
-    native.cc_test(
+    bitgrad_cc_test(
         name = name,
         deps = deps + gpu_deps,
         **kwargs
     )
-    native.cc_test(
+    bitgrad_cc_test(
         name = name + "_emulated",
         deps = deps + ["//ops/cuda:emulated_backend"],
         **kwargs
     )
     if multiplies_bits:
-        native.cc_test(
+        bitgrad_cc_test(
             name = name + "_emulated_100",
             env = {"BITGRAD_EMULATED_CAPABILITY": "100"},
             deps = deps + ["//ops/cuda:emulated_backend"],

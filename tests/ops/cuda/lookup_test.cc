@@ -1,7 +1,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tests/ops/cuda/both.h"
+#include "bitgrad/tests/ops/cuda/both.h"
 
 namespace bitgrad {
 namespace {

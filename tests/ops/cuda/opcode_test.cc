@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "bitgrad/tests/ops/cuda/cubins.h"
 #include "gtest/gtest.h"
-#include "tests/ops/cuda/cubins.h"
 
 namespace bitgrad {
 namespace {

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "tests/ops/cuda/both.h"
-#include "tests/reference/optimizer_step.h"
+#include "bitgrad/tests/ops/cuda/both.h"
+#include "bitgrad/tests/reference/optimizer_step.h"
 
 namespace bitgrad {
 namespace {

@@ -1,12 +1,12 @@
-#include "ops/cuda/packed_gemm_i16.h"
+#include "bitgrad/ops/cuda/packed_gemm_i16.h"
 
 #include <cstdint>
 #include <cstring>
 #include <utility>
 #include <vector>
 
-#include "ops/dispatch.h"
-#include "tests/ops/cuda/both.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/tests/ops/cuda/both.h"
 
 namespace bitgrad {
 namespace {

@@ -3,7 +3,7 @@
 #include <limits>
 #include <vector>
 
-#include "tests/ops/cuda/both.h"
+#include "bitgrad/tests/ops/cuda/both.h"
 
 namespace bitgrad {
 namespace {

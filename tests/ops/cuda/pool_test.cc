@@ -3,9 +3,9 @@
 #include <ostream>
 #include <vector>
 
-#include "ops/kernels/conv2d.h"
-#include "ops/kernels/pool.h"
-#include "tests/ops/cuda/both.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/pool.h"
+#include "bitgrad/tests/ops/cuda/both.h"
 
 namespace bitgrad {
 

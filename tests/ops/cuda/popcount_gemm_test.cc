@@ -1,13 +1,13 @@
 // The plain kernel against the CPU's, and the tensor cores' against the plain one, which is fast enough for large
 // sizes.
 
-#include "ops/cuda/popcount_gemm.h"
+#include "bitgrad/ops/cuda/popcount_gemm.h"
 
 #include <cstdint>
 #include <vector>
 
-#include "ops/dispatch.h"
-#include "tests/ops/cuda/both.h"
+#include "bitgrad/ops/dispatch.h"
+#include "bitgrad/tests/ops/cuda/both.h"
 
 namespace bitgrad {
 namespace {

@@ -2,9 +2,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/quantizers/quantizer.h"
-#include "tests/ops/cuda/both.h"
-#include "tests/ops/cuda/quantize_testing.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+#include "bitgrad/tests/ops/cuda/both.h"
+#include "bitgrad/tests/ops/cuda/quantize_testing.h"
 
 namespace bitgrad {
 namespace {

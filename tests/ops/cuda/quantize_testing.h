@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "ops/quantizers/quantizer.h"
-#include "tests/testing/tensors.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+#include "bitgrad/tests/testing/tensors.h"
 
 namespace bitgrad {
 

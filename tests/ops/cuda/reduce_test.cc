@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/ops/cuda/both.h"
+#include "bitgrad/tests/ops/cuda/both.h"
 
 namespace bitgrad {
 namespace {

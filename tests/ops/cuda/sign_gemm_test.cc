@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/cuda/sign_gemm.h"
-#include "tests/ops/cuda/both.h"
+#include "bitgrad/ops/cuda/sign_gemm.h"
+#include "bitgrad/tests/ops/cuda/both.h"
 
 namespace bitgrad {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bitgrad/ops/dispatch.h"
 #include "gtest/gtest.h"
-#include "ops/dispatch.h"
 
 namespace bitgrad {
 namespace {

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "core/rng.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/tests/reference/quantizers.h"
 #include "gtest/gtest.h"
-#include "ops/quantizers/list.h"
-#include "tests/reference/quantizers.h"
 
 namespace bitgrad {
 
