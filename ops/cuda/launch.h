@@ -57,7 +57,10 @@ void Launch(ExecContext& context, const char* name, void (*kernel)(P...), const 
     // Beyond what every GPU gives without being asked.
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
   }
-  kernel<<<shape.blocks, shape.threads, shape.shared_bytes, StreamOf(context)> > >(std::forward<A>(args)...);
+  // clang-format takes >>> for the end of three templates.
+  // clang-format off
+  kernel<<<shape.blocks, shape.threads, shape.shared_bytes, StreamOf(context)>>>(std::forward<A>(args)...);
+  // clang-format on
   if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) ReportLaunchError(context, name, error);
 }
 

@@ -27,7 +27,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
   constexpr Padding kPaddings[] = {Padding::kZero, Padding::kPlusOne, Padding::kZero, Padding::kMinusOne};
   std::vector<ConvGeometry> all;
   int turn = 0;
-  // clang-format off: a geometry in few lines.
+
   const auto add = [&](ConvGeometry g) {
     if (g.channels == 0) g.channels = kChannels[turn % 9];
     if (g.filters == 0) g.filters = kFilters[turn % 5];
@@ -186,7 +186,6 @@ inline std::vector<ConvGeometry> ConvGeometries() {
        .kernel_width = 3,
        .pad_height = 1,
        .pad_width = 1});
-  // clang-format on
   return all;
 }
 
