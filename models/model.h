@@ -1,5 +1,5 @@
 // Model: what can be trained, checkpointed and frozen. Derive from it, make layers in the constructor, apply them in
-// Forward(); models/examples/tiny_bnn.h is a whole one.
+// Forward(); models/examples/train_tiny_bnn.cc has a whole one.
 
 #ifndef BITGRAD_MODELS_MODEL_H_
 #define BITGRAD_MODELS_MODEL_H_

@@ -1,24 +1,44 @@
-// The whole path with a model of one's own: train, freeze, run on packed bits, compare.
+// The whole path with a model of one's own: train, freeze, run on packed bits, compare. README.md begins with it.
 //
 //   ./bazelw run //models/examples:train_tiny_bnn
 
-#include <cmath>
-#include <memory>
+#include <cstdio>
 
-#include "absl/strings/str_format.h"
-#include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/data/batches.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/export/freeze.h"
-#include "bitgrad/models/examples/tiny_bnn.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/model.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/ops/losses.h"
+#include "bitgrad/ops/quantizers/list.h"
 #include "bitgrad/optim/adam.h"
 #include "bitgrad/runtime/interpreter.h"
 
-namespace bitgrad {
-namespace {
+using namespace bitgrad;
+
+// 784 -> 256 -> 256 -> 10: 8-bit pixels, binary weights and activations.
+class TinyBnn final : public Model {
+ public:
+  explicit TinyBnn(const Scope& scope)
+      : fc1_(scope / "fc1", {.in = 784, .out = 256, .input = KBit(8), .weight = Sign()}),
+        bn1_(scope / "bn1", {.features = 256}),
+        fc2_(scope / "fc2", {.in = 256, .out = 256, .input = Sign(), .weight = Sign()}),
+        bn2_(scope / "bn2", {.features = 256}),
+        fc3_(scope / "fc3", {.in = 256, .out = 10, .input = Sign(), .weight = Sign()}),
+        bn3_(scope / "bn3", {.features = 10}) {}
+  Var Forward(const Var& x) override { return bn3_(fc3_(bn2_(fc2_(bn1_(fc1_(x)))))); }
+
+ private:
+  Dense fc1_;
+  BatchNorm bn1_;
+  Dense fc2_;
+  BatchNorm bn2_;
+  Dense fc3_;
+  BatchNorm bn3_;
+};
 
 absl::Status Run() {
   ExecContext context({.seed = 1});
@@ -29,38 +49,32 @@ absl::Status Run() {
 
   ParameterStore store(/*seed=*/1);
   TinyBnn model(store.Root());
-  BITGRAD_RETURN_IF_ERROR(store.status());
-  BITGRAD_ASSIGN_OR_RETURN(const auto optimizer,
-                           MakeAdam(context, {.common = {.learning_rate = 3e-3, .glorot_scale = true}}));
+  BITGRAD_ASSIGN_OR_RETURN(const auto optimizer, MakeAdam(context, {.common = {.glorot_scale = true}}));
   for (int epoch = 0; epoch < 3; ++epoch) {
+    optimizer->set_learning_rate(epoch == 0 ? 3e-3 : epoch == 1 ? 3e-4 : 3e-5);
     for (const Batch& batch : loader.Epoch(epoch)) {
       Tape tape(context);
       const Var loss = SquaredHinge(model.Forward(tape.Input(batch.images)), batch.labels);
       BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
-      optimizer->set_learning_rate(3e-3 * std::pow(0.1, epoch));
       BITGRAD_RETURN_IF_ERROR(optimizer->Step(store.parameters()));
     }
     BITGRAD_ASSIGN_OR_RETURN(const double error, ErrorRate(context, model, test, AllExamples(test)));
-    absl::PrintF("epoch %d  test error %.2f%%\n", epoch + 1, 100 * error);
+    std::printf("epoch %d  test error %.2f%%\n", epoch + 1, 100 * error);
   }
 
-  const Tensor example = Tensor::Zeros({1, 784});
-  BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, Freeze(context, model, example, {.name = "tiny_bnn"}));
+  BITGRAD_ASSIGN_OR_RETURN(const auto writer, Freeze(context, model, Tensor::Zeros({1, 784}), {.name = "tiny_bnn"}));
   BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, writer.Serialize());
   BITGRAD_ASSIGN_OR_RETURN(const auto packed, PackedModel::FromBytes("tiny_bnn", bytes));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*packed, context));
   BITGRAD_ASSIGN_OR_RETURN(const Tensor answers,
                            interpreter->RunPixels({test.images.data<uint8_t>(), test.size(), 784}));
   BITGRAD_ASSIGN_OR_RETURN(const int64_t wrong, CountWrong(context, answers, test.labels));
-  absl::PrintF("packed: %d bytes, test error %.2f%%\n", bytes.size(),
-               100.0 * static_cast<double>(wrong) / static_cast<double>(test.size()));
+  std::printf("packed: %zu bytes, test error %.2f%%\n", bytes.size(), 100.0 * wrong / test.size());
   return absl::OkStatus();
 }
 
-}  // namespace
-}  // namespace bitgrad
-
-int main(int argc, char** argv) {
-  return bitgrad::RunMain(argc, argv, {.usage = "Trains, freezes and runs a model of one's own."},
-                          [] { return bitgrad::Run(); });
+int main() {
+  const absl::Status status = Run();
+  if (!status.ok()) std::fprintf(stderr, "train_tiny_bnn: %s\n", status.ToString().c_str());
+  return status.ok() ? 0 : 1;
 }

@@ -1,0 +1,148 @@
+// The nets of all built-in recipes have, after three steps from seed 1, the very bits that they had in earlier
+// versions: a checksum of all parameters and one of the packed model's program and weights.
+//
+// One thread, and oneDNN held to AVX2 by the build file (ONEDNN_MAX_CPU_ISA), since its sums of floats are rounded
+// otherwise with other instructions. Where a checksum changes, either a fault was mended, and the commit that changes
+// it here says which, or one was made.
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/export/freeze.h"
+#include "bitgrad/models/networks.h"
+#include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/training_step.h"
+#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/runtime/packed_model.h"
+#include "gtest/gtest.h"
+#include "zlib.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr int64_t kBatch = 8;
+constexpr int64_t kClasses = 10;
+
+struct Expected {
+  const char* recipe;
+  uint32_t parameters;
+  uint32_t packed;
+};
+
+constexpr Expected kExpected[] = {
+    {"cifar10_binaryconnect_vgg", 0, 0},
+    {"cifar10_birealnet20", 0, 0},
+    {"cifar10_bnn_vgg", 0, 0},
+    {"cifar10_bnn_vgg_tiny", 0, 0},
+    {"cifar10_float_vgg", 0, 0},
+    {"cifar10_float_vgg_tiny", 0, 0},
+    {"digits_bnn_mlp", 0, 0},
+    {"imagenet_birealnet18", 0, 0},
+    {"imagenet_bnn_alexnet", 0, 0},
+    {"imagenet_dorefa_alexnet", 0, 0},
+    {"mnist_binaryconnect_mlp", 0, 0},
+    {"mnist_binaryconnect_stochastic_mlp", 0, 0},
+    {"mnist_bnn_lenet", 0, 0},
+    {"mnist_bnn_mlp", 0, 0},
+    {"mnist_bnn_mlp_small", 0, 0},
+    {"mnist_float_mlp", 0, 0},
+    {"svhn_bnn_vgg", 0, 0},
+};
+
+// Nets of folders of images get small ones.
+ImageShape ImageOf(const std::string& recipe) {
+  if (absl::StartsWith(recipe, "imagenet_birealnet")) return {64, 64, 3};
+  if (absl::StartsWith(recipe, "imagenet_")) return {67, 67, 3};
+  if (absl::StartsWith(recipe, "mnist_") || absl::StartsWith(recipe, "digits_")) return {28, 28, 1};
+  return {32, 32, 3};
+}
+
+uint32_t Add(uint32_t crc, const void* bytes, size_t size) {
+  return static_cast<uint32_t>(crc32_z(crc, static_cast<const Bytef*>(bytes), size));
+}
+
+// Of what a packed file computes, without what it says about itself.
+uint32_t ChecksumOf(const PackedModel& model) {
+  uint32_t crc = 0;
+  for (const packed::Instruction& instruction : model.header().instructions()) {
+    const std::string text = instruction.SerializeAsString();
+    crc = Add(crc, text.data(), text.size());
+  }
+  for (const packed::Blob& blob : model.header().blobs()) {
+    const uint32_t blob_crc = blob.crc32();
+    crc = Add(crc, &blob_crc, sizeof(blob_crc));
+  }
+  return crc;
+}
+
+class RecipeBitsTest : public testing::TestWithParam<Expected> {};
+
+TEST_P(RecipeBitsTest, AreThoseOfEarlierVersions) {
+#if defined(__x86_64__)
+  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "the checksums are those of AVX2";
+#else
+  GTEST_SKIP() << "the checksums are those of x86-64";
+#endif
+  const std::string name = GetParam().recipe;
+  const auto recipe = LoadRecipe(name);
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  const ImageShape image = ImageOf(name);
+  ParameterStore store(/*seed=*/1);
+  const auto model = MakeNetwork(recipe->model(), image, kClasses, store);
+  ASSERT_TRUE(model.ok()) << model.status();
+  ExecContext context({.threads = 1, .seed = 1});
+  const auto optimizer = MakeOptimizer(
+      context, recipe->optimizer().name(),
+      {.learning_rate = recipe->optimizer().learning_rate(), .glorot_scale = recipe->optimizer().glorot_scale()});
+  ASSERT_TRUE(optimizer.ok()) << optimizer.status();
+  TrainingStep step(context, **model, store.parameters(), **optimizer,
+                    [&](const Var& logits, const Tensor& labels) { return ApplyLoss(recipe->loss(), logits, labels); });
+  std::mt19937 random(1);
+  Tensor images({kBatch, image.features()}, DType::kFloat32);
+  Tensor labels({kBatch}, DType::kInt32);
+  for (int i = 0; i < 3; ++i) {
+    for (float& pixel : images.mutable_span<float>()) {
+      pixel = static_cast<float>(2 * static_cast<int>(random() >> 24) - 255) / 255;
+    }
+    for (int32_t& label : labels.mutable_span<int32_t>()) label = static_cast<int32_t>(random() % kClasses);
+    ASSERT_TRUE(step.Enqueue(images, labels, recipe->optimizer().learning_rate()).ok());
+    const auto result = step.Finish();
+    ASSERT_TRUE(result.ok()) << result.status();
+  }
+
+  uint32_t parameters = 0;
+  for (const Parameter* parameter : store.parameters()) {
+    parameters = Add(parameters, parameter->name.data(), parameter->name.size());
+    parameters = Add(parameters, parameter->value.raw_data(), parameter->value.byte_size());
+  }
+  const auto writer = Freeze(context, **model, Tensor::Zeros({1, image.features()}));
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  const auto bytes = writer->Serialize();
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  const auto packed = PackedModel::FromBytes(name, *bytes);
+  ASSERT_TRUE(packed.ok()) << packed.status();
+  EXPECT_TRUE(parameters == GetParam().parameters && ChecksumOf(**packed) == GetParam().packed)
+      << absl::StrFormat("now {\"%s\", 0x%08x, 0x%08x},", name, parameters, ChecksumOf(**packed));
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, RecipeBitsTest, testing::ValuesIn(kExpected),
+                         [](const auto& info) { return std::string(info.param.recipe); });
+
+TEST(RecipeBits, AreKnownOfEveryRecipe) {
+  for (const BuiltInRecipe& recipe : BuiltInRecipes()) {
+    EXPECT_TRUE(std::any_of(std::begin(kExpected), std::end(kExpected),
+                            [&](const Expected& expected) { return recipe.name == std::string(expected.recipe); }))
+        << recipe.name << " has no checksums: add a line";
+  }
+}
+
+}  // namespace
+}  // namespace bitgrad
