@@ -1,4 +1,4 @@
-// What a tape holds, and for how long.
+// Which values a tape holds, and for how long.
 
 #include <cstdint>
 #include <string>
@@ -75,7 +75,7 @@ TEST_F(MemoryTest, BackwardGivesBackWhatItUsed) {
   EXPECT_EQ(live(), kBytes + 64) << "w's gradient and the loss";
 }
 
-// An exporter looks at the constants of a recorded evaluation; values of ops are recomputed by whoever needs them.
+// An exporter reads the constants of a recorded evaluation, so they are kept; the values of ops are not.
 TEST_F(MemoryTest, ConstantsStayInEvaluation) {
   Parameter w = MakeParameter("w", Filled({kElements}, 1));
   for (const Mode mode : {Mode::kEval, Mode::kTrain}) {

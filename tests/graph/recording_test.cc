@@ -1,4 +1,4 @@
-// What a recording knows beside its values: random steps, layers, observations, arithmetic.
+// What a tape records besides values: random steps, layers, observations, counts of arithmetic.
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
-// Linear with every pair of quantizers: the product of the quantized values, and gradients that are the product's times
-// the declared surrogate, from the formulas in tests/reference/quantizers.h.
+// Linear with every pair of quantizers: y is the product of the quantized values, and gradients are the product's
+// gradients times the quantizer's surrogate. The formulas are those of tests/reference/quantizers.h.
 
 #include <algorithm>
 #include <cmath>
@@ -54,12 +54,12 @@ double StatisticOf(Statistic kind, const std::vector<float>& values) {
   return 0;
 }
 
-// An operand as the formulas have it.
+// An operand as the formulas give it.
 struct Reference {
   double scale = 1;
-  std::vector<double> codes;  // values where the encoding is float
+  std::vector<double> codes;  // or the values, where the encoding is float
   std::vector<double> surrogate;
-  double surrogate_size = 1;  // of the terms that the surrogate is the sum of
+  double surrogate_size = 1;  // the size of the terms whose sum is the surrogate
   bool exact_scale = true;
 };
 
@@ -68,7 +68,7 @@ RngStream StreamOf(uint32_t operand) {
   return {.seed = kSeed, .purpose = RngPurpose::kQuantizer, .step = 1, .stream = operand};
 }
 
-// Latent weights of these get the gradient of the quantized ones as it is.
+// Whether a latent weight with this quantizer gets the gradient of the quantized weight unchanged.
 bool PassesAsWeight(const std::string& name) {
   for (const char* pass : {"identity", "sign", "stochastic_sign", "ternary", "stochastic_ternary", "k_bit"}) {
     if (name == pass) return true;
