@@ -52,7 +52,7 @@ class DeviceStream : public Allocator {
   class Feed {
    public:
     virtual ~Feed() = default;
-    // Copies the block's size of bytes from `host`, which has been read when Send() returns.
+    // Sends as many bytes as NewFeed() was given. `host` has been read when Send() returns.
     virtual void Send(const void* host) = 0;
   };
   virtual absl::StatusOr<std::unique_ptr<Feed>> NewFeed(void* block, size_t bytes) = 0;

@@ -1,4 +1,4 @@
-"""CUDA sources."""
+"""Rules that compile CUDA sources."""
 
 load("@local_cuda//:config.bzl", "CUDA_VERSION", "NVCC")
 load("//tools:cc.bzl", "bitgrad_cc_library")
@@ -86,7 +86,7 @@ def cuda_object(name, src, deps = [], copts = [], compressed = True, **kwargs):
         )
 
     Where there is no CUDA (see @local_cuda//:cuda_found) these targets are incompatible: `bazel build //...` skips them
-    and whatever depends on them. Code that is built either way picks between them and a stub with
+    and whatever depends on them. Code that is built with and without CUDA selects between them and a stub with
     select({"@local_cuda//:cuda_found": ..., "//conditions:default": ...}).
 
     Args:
@@ -94,7 +94,7 @@ def cuda_object(name, src, deps = [], copts = [], compressed = True, **kwargs):
       src: the .cu file.
       deps: cc_library targets whose headers it includes; they do not become part of the object.
       copts: more options for nvcc (-lineinfo for profilers, say).
-      compressed: whether the machine code is; a test can only read it where it is not.
+      compressed: whether to compress the machine code. A test can only read it if it is not compressed.
       **kwargs: passed to the rule.
     """
     _cuda_object(
@@ -111,7 +111,7 @@ def cuda_object(name, src, deps = [], copts = [], compressed = True, **kwargs):
     )
 
 def cuda_kernels(name, srcs, deps):
-    """A library of .cu files for the GPU, NAME, and the same files for the tests' emulator, NAME_emulated.
+    """Makes the library NAME of .cu files for the GPU, and NAME_emulated of the same files for the tests' emulator.
 
     Args:
       name: the library's name.

@@ -1,4 +1,4 @@
-"""Protocol Buffers, by the system's protoc."""
+"""Rules for Protocol Buffers, which use the system's protoc."""
 
 load("//tools:cc.bzl", "bitgrad_cc_library")
 

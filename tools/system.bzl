@@ -1,4 +1,4 @@
-"""Repositories for what is already on the machine."""
+"""Repositories for libraries that are installed on the machine."""
 
 def _shim_repository_impl(repository_ctx):
     for path, content in repository_ctx.attr.files.items():

@@ -28,8 +28,8 @@ struct DotTerms {
   __device__ __forceinline__ int32_t ColumnTerm(int64_t j) const { return column_factor * column_sums[j]; }
 };
 
-// Calls f(i, j, dot) for this lane's cells inside [rows, cols]. j is even for every other call, and (i, j + 1) follows
-// (i, j).
+// Calls f(i, j, dot) for this lane's cells inside [rows, cols]. Cells come in pairs: (i, j) with an even j, then (i, j
+// + 1).
 template <typename Tile, typename F>
 __device__ __forceinline__ void ForEachDot(const DotTerms& terms, int64_t row0, int64_t col0, int64_t rows,
                                            int64_t cols, const WarpSums<Tile>& sums, const F& f) {
