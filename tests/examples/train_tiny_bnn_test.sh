@@ -1,6 +1,5 @@
 #!/bin/bash
-# The example learns, its packed model has exactly the graph's error, and the definition of its model has at most 30
-# lines.
+# The example learns, its packed model gives exactly the graph's error, and the model is at most 30 lines.
 set -euo pipefail
 output=$("$1")
 echo "$output"
