@@ -75,7 +75,7 @@ class BitMatrix {
  private:
   Allocator* allocator_ = nullptr;
   uint64_t* words_ = nullptr;
-  int32_t* ones_ = nullptr;  // lies in the same block, behind the words
+  int32_t* ones_ = nullptr;  // lies in the same block, after the words
   int64_t rows_ = 0;
   int64_t cols_ = 0;
 };

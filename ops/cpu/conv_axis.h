@@ -45,7 +45,7 @@ struct ConvAxis {
  private:
   static int64_t DivideUp(int64_t a, int64_t b) { return a <= 0 ? 0 : (a - 1) / b + 1; }
 
-  // How many taps lie less than `distance` behind the first one.
+  // How many taps lie less than `distance` after the first one.
   int64_t TapsBefore(int64_t distance) const { return std::min(taps, DivideUp(distance, dilation)); }
 };
 

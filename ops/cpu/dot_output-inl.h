@@ -45,7 +45,7 @@ class GroupOutput {
     }
   }
 
-  // Writes row `row` of the group from its sums S[kGroupCols]. Sums behind the last column are ignored.
+  // Writes row `row` of the group from its sums S[kGroupCols]. Sums after the last column are ignored.
   HWY_INLINE void Write(int64_t row, const int32_t* sums) const {
     alignas(64) int32_t shifted[kGroupCols];
     int shift = shift_;

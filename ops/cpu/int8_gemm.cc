@@ -73,7 +73,7 @@ HWY_INLINE LaneVec AddProducts(LaneVec sum, LaneVec a, LaneVec b) {
 #endif
 }
 
-// Permutes a row to the order of the steps: y[4 s + t] = x[8 t + s] in each block of 32. Elements behind the end are
+// Permutes a row to the order of the steps: y[4 s + t] = x[8 t + s] in each block of 32. Elements after the end are
 // zero. Returns the sum of x.
 int32_t ArrangeRow(const uint8_t* x, int64_t count, int64_t steps, uint8_t* y) {
   int32_t sum = 0;

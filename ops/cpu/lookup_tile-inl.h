@@ -96,7 +96,7 @@ struct LookupTiles {
     return (PackedLookups(p) + kPerStep - 1) / kPerStep * kPerStep;
   }
 
-  // 16 bytes of a row of bits; zero behind the last row. It may read the padding words at the end of a row, which are
+  // 16 bytes of a row of bits; zero after the last row. It may read the padding words at the end of a row, which are
   // zero.
   static HWY_INLINE hn::Vec<Bytes16> LoadBits(const ConstBitMatrixView& m, int64_t row, int64_t word) {
     const Bytes16 d;

@@ -25,7 +25,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using CountTag = hn::CappedTag<int32_t, 16>;
 
 // Prefetches the cache lines of c that a tile is about to write. Otherwise its stores would wait for memory, and the
-// stores of the next tile's counts behind them.
+// stores of the next tile's counts after them.
 template <typename T>
 HWY_INLINE void PrefetchRow(const MatrixView<T>& c, int64_t row, int64_t group) {
   T* out = c.row(row) + group * kGroup;
@@ -42,7 +42,7 @@ HWY_INLINE void ForEachCount(const Body& body) {
 }
 
 // Each output is called with a row of c, a group, the group's number of columns, the number of terms K, and the kGroup
-// counts popcount(a ^ b) of the group's columns; counts behind the last column are undefined. BeginGroup(group, cols)
+// counts popcount(a ^ b) of the group's columns; counts after the last column are undefined. BeginGroup(group, cols)
 // is called before the first row of a group.
 class ToI32 {
  public:

@@ -89,7 +89,7 @@ struct Transpose<8> {
 
 #endif  // HWY_TARGET != HWY_SCALAR
 
-// panel[w * width + c] = word w of row `row + c` of b, for c < width; zero behind the last row.
+// panel[w * width + c] = word w of row `row + c` of b, for c < width; zero after the last row.
 HWY_INLINE void PackPanel(const ConstBitMatrixView& b, int64_t words, int64_t row, int64_t width, uint64_t* panel) {
   constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(WordTag()));
   for (int64_t c = 0; c < width; c += kLanes) {

@@ -66,7 +66,7 @@ class Uniforms {
   static constexpr int64_t kCount = 1024;
 
   // Returns u with u[i] = Uniform(rng, first + i) for i < count. Each block of four elements is computed once; the
-  // first block may begin before `first`, and the last may end behind first + count. REQUIRES: count <= kCount.
+  // first block may begin before `first`, and the last may end after first + count. REQUIRES: count <= kCount.
   HWY_INLINE const float* Fill(const RngStream& rng, uint64_t first, int64_t count) {
     const uint64_t first_block = first / 4;
     const int64_t blocks = static_cast<int64_t>((first + count + 3) / 4 - first_block);

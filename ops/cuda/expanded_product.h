@@ -58,7 +58,7 @@ void ExpandedProduct(ExecContext& context, const char* name, const ConstPlanesVi
   const int64_t a_chunk = std::min(most, a.rows()), b_chunk = std::min(most, b.rows());
   const Scratch<uint8_t> a_bytes(context, a_chunk * row_bytes), b_bytes(context, b_chunk * row_bytes);
   for (int64_t col = 0; col < cols; col += most) {
-    // Columns behind the last row of b are padding; nothing is expanded for them.
+    // Columns after the last row of b are padding; nothing is expanded for them.
     const int64_t b_rows = std::clamp<int64_t>(b.rows() - col, 0, b_chunk);
     if (b_rows > 0) ExpandPlanes(context, RowsOf(b, col, b_rows), b_bytes.data());
     for (int64_t row = 0; row < a.rows(); row += most) {

@@ -57,7 +57,7 @@ __device__ void ForEachOfQuad(const Quad& quad, int64_t cols, const F& f) {
   }
 }
 
-// `whole` is HasWholeQuads(x). Elements behind the last one are 0.
+// `whole` is HasWholeQuads(x). Elements after the last one are 0.
 template <typename T>
 __device__ FourOf<T> LoadQuad(const MatrixView<const T>& x, const Quad& quad, bool whole) {
   if (whole && quad.size == 4) return *reinterpret_cast<const FourOf<T>*>(x.data + quad.first);

@@ -37,7 +37,7 @@ constexpr double kProductsPerByte = 250;
 // The distance between rows of bf16: a multiple of 16 bytes.
 constexpr int64_t Bf16Stride(int64_t cols) { return (cols + 7) / 8 * 8; }
 
-// Expands the bits of each row, up to its stride, to +1 or -1: eight bits to 16 bytes. (Nobody reads the values behind
+// Expands the bits of each row, up to its stride, to +1 or -1: eight bits to 16 bytes. (Nobody reads the values after
 // the last column.)
 void ExpandSigns(ExecContext& context, ConstBitMatrixView signs, uint16_t* values) {
   const int64_t stride = Bf16Stride(signs.cols);

@@ -1,7 +1,7 @@
 // The main loop of the exact matrix products on tensor cores, S(i, j) = sum_k a[i, k] b[j, k] of bits (AND and
 // population count) or of unsigned bytes. An epilogue (gemm_epilogues.h) then processes S.
 //
-// Both operands are rows of bytes with K contiguous, aligned to 16 bytes and padded with zeros, so that bytes behind K
+// Both operands are rows of bytes with K contiguous, aligned to 16 bytes and padded with zeros, so that bytes after K
 // add nothing. A block of threads computes a tile of C. Its slices of the operands, 128 bytes of K at a time (1,024
 // bits, or 128 bytes), pass through kStages buffers in shared memory; asynchronous copies fill some of these while
 // others are multiplied. The 16-byte pieces of a row are permuted by the row's number (piece ^ row % 8), so that the

@@ -31,8 +31,8 @@ struct StepTensor {
   float weight_scale;
   float clip;
   // Where signs.words is not null, the update writes bit = w_new >= 0 for the next forward pass. Where signs.ones is
-  // not null, it also counts the ones of each row (not on the CPU, whose products do not need them). Row by row, its
-  // elements are those of the weight.
+  // not null, it also counts the ones of each row (not on the CPU, whose products do not need them). Row by row, the
+  // elements of `signs` are those of the weight.
   BitMatrixView signs = {};
 };
 

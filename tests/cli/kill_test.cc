@@ -105,7 +105,7 @@ TEST(InterruptTest, SaysHowToResumeAndResumes) {
     ExpectError(stopped, "--resume --out=" + parts);
     EXPECT_THAT(stopped.err, testing::AllOf(HasSubstr("interrupted in epoch "), HasSubstr(parts + "/checkpoint.bgc")));
     EXPECT_TRUE(Checkpoint::Open(parts + "/checkpoint.bgc").ok());
-    // As it says: --resume and --out are enough, but for the data, the recipe is in the checkpoint.
+    // As the program says, --resume, --out and the data are enough: the recipe is in the checkpoint.
     const ProgramResult resumed =
         RunProgram("models/train", {"--resume", "--out=" + parts, "--data_dir=" + data, "--threads=1"});
     EXPECT_EQ(resumed.status, 0) << resumed.err;
