@@ -23,9 +23,8 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One group of columns of the output:
-//   dot(i, j) = 2^shift S(i, j) + row_terms[i] + column_terms[j - first column] + the term of row i's class, if it has
-//   one
+// One group of columns of the output. To the following, a row's class may add a term:
+//   dot(i, j) = 2^shift S(i, j) + row_terms[i] + column_terms[j - first column]
 class GroupOutput {
  public:
   GroupOutput(const DotOutput& out, int shift, const int32_t* row_terms, int64_t group,

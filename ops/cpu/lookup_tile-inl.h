@@ -37,8 +37,7 @@ struct LookupTiles {
   // Packing b pays from this many rows of `a` on.
   static int64_t MinRows(const PackedProblem&) { return 3; }
 
-  // A row tile holds, for each pair of rows, the offset of the table of every four bits: uint16 [kTileRows /
-  // 2][Lookups].
+  // A row tile is uint16 [kTileRows / 2][Lookups]: for each pair of rows, the offsets of the tables of every four bits.
   static int64_t RowTileBytes(const PackedProblem& p) { return kTileRows * Lookups(p); }
   static void PackRowTile(const PackedProblem& p, int64_t tile, uint8_t* out) {
     for (int64_t pair = 0; pair < kTileRows / 2; ++pair) {
