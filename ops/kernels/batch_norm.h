@@ -18,7 +18,7 @@ namespace bitgrad {
 
 enum class EpsilonPlacement : int { kInsideRoot = 1, kOutsideRoot = 2 };
 
-// Which statistic the moving average is taken of that evaluation uses in place of the batch's.
+// The statistic whose moving average training keeps; evaluation uses it in place of the batch's.
 enum class RunningStatistic : int { kVariance = 1, kStd = 2, kInverseStd = 3 };
 
 constexpr float InverseStd(float variance, float epsilon, EpsilonPlacement placement) {

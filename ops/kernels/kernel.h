@@ -2,7 +2,7 @@
 //
 // The contract of every kernel: the first argument is the ExecContext. Pointers are to the memory of its device.
 // Outputs do not overlap inputs unless the header says so. Errors are reported with context.ReportError(). On a GPU a
-// call only enqueues work on the context's stream. Whoever calls a kernel without its REQUIRES has a bug
+// call only enqueues work on the context's stream. A call that violates the REQUIRES is a bug of the caller
 // (BITGRAD_DCHECK).
 
 #ifndef BITGRAD_OPS_KERNELS_KERNEL_H_

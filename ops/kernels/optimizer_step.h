@@ -40,7 +40,7 @@ struct StepTensor {
 struct StepScalars {
   float rate;            // set by the host: lr, with the corrections below
   float gradient_scale;  // clipping by global norm
-  int32_t failed;        // not 0: some gradient was not finite. Stays so until the host sets it to 0
+  int32_t failed;        // not 0: a gradient or the loss was not finite. Stays so until the host sets it to 0
 };
 
 // In the device's memory, one for each parameter. Both counts are 0 after a step that failed.
@@ -51,7 +51,8 @@ struct StepCounts {
 
 // Runs before the update. N = sqrt(sum of squares[i]) is the norm of all gradients. Sets gradient_scale = min(1,
 // max_norm / N), or 1 where max_norm is 0. Sets `failed` to 1 where one of the squares, or *loss, is not finite (`loss`
-// may be null). Sets all counts, and the ones of all signs, to 0.   squares, counts [tensors.size()]
+// may be null). Sets all counts to 0 and, unless `failed` is set, the ones of all signs.   squares, counts
+// [tensors.size()]
 using PrepareStep = void(ExecContext& context, const double* squares, const float* loss, double max_norm,
                          absl::Span<const StepTensor> tensors, StepScalars* scalars, StepCounts* counts);
 
