@@ -21,7 +21,7 @@ ABSL_FLAG(std::string, hwy_target, "", "Instruction set of bitgrad's kernels, as
 namespace bitgrad {
 namespace {
 
-// Sets the flags that are defined in this program; `rest` gets the other arguments.
+// Sets the flags that are defined in this program. `rest` gets the arguments that are not among them.
 absl::Status TakeFlags(int argc, char** argv, std::vector<char*>& rest) {
   for (int i = 0; i < argc; ++i) {
     absl::string_view name = argv[i];
@@ -41,7 +41,8 @@ absl::Status TakeFlags(int argc, char** argv, std::vector<char*>& rest) {
   return absl::OkStatus();
 }
 
-// Restricts the kernels to the instruction set of --hwy_target, and names the one in use in the header.
+// Restricts the kernels to the instruction set of --hwy_target, and adds the name of the one in use to the run's
+// header.
 absl::Status ChooseTarget() {
   const std::string wanted = absl::GetFlag(FLAGS_hwy_target);
   const std::vector<int64_t> targets = hwy::SupportedAndGeneratedTargets();  // the best one first
@@ -70,7 +71,7 @@ std::string ProcessorName() {
   return "unknown";
 }
 
-// Reports as Google Benchmark does by default, and remembers whether a benchmark reported an error.
+// Reports in Google Benchmark's default format, and remembers whether a benchmark reported an error.
 class Reporter final : public benchmark::BenchmarkReporter {
  public:
   bool ReportContext(const Context& context) override { return shown_.ReportContext(context); }

@@ -1,9 +1,9 @@
-// BenchMain: what every suite does around its benchmarks.
+// BenchMain: the main() of every suite, except for its benchmarks.
 //
 //   int main(int argc, char** argv) { return bitgrad::BenchMain(argc, argv, [] { return Register(); }); }
 //
-// Flags of bitgrad (ABSL_FLAG; --name=value, or --name for a bool) are read and taken off the command line before
-// Google Benchmark reads its own (--benchmark_...). Every suite has
+// bitgrad's flags (ABSL_FLAG; --name=value, or --name for a bool) are read first and removed from the command line;
+// Google Benchmark then reads its own (--benchmark_...). Every suite has the flag
 //
 //   --hwy_target=AVX2   runs bitgrad's kernels as compiled for this instruction set instead of the machine's best.
 //                       oneDNN, the baseline, is not affected (its own switch is the variable ONEDNN_MAX_CPU_ISA).
@@ -21,13 +21,14 @@
 
 namespace bitgrad {
 
-// `setup` registers benchmarks and adds to the header (benchmark::AddCustomContext), after the flags were read. An
-// error of a flag or of `setup` is a line on stderr and exit status 1, and so is a benchmark that reported an error: a
-// suite that is run as a test fails where its results are wrong.
+// Runs a suite and returns its exit status. After the flags have been read, `setup` registers benchmarks and adds to
+// the header (benchmark::AddCustomContext). Where a flag is wrong, `setup` fails or a benchmark reports an error, a
+// line is printed on stderr and the exit status is 1; so a suite that is run as a test fails where its results are
+// wrong.
 int BenchMain(int argc, char** argv, absl::FunctionRef<absl::Status()> setup);
 
-// Runs body() for all iterations; the wall seconds of one. What counters are computed from: Google Benchmark's own
-// rates print as "0.9/s", whatever they are a rate of.
+// Runs body() for all iterations and returns the wall time of one iteration in seconds. Counters are computed from
+// this, because Google Benchmark's own rates are printed as "0.9/s", whatever they are a rate of.
 template <typename Body>
 double SecondsPerIteration(benchmark::State& state, const Body& body) {
   using Clock = std::chrono::steady_clock;

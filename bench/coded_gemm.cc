@@ -1,11 +1,11 @@
-// Products of few-bit codes: bit planes, bytes and oneDNN's sgemm on the same codes, one after the other in one run.
-// The table in ops/dot_kernel.cc is read off this one.
+// Products of codes with few bits: bit planes, bytes, and oneDNN's sgemm on the same codes, one after the other in one
+// run. The table in ops/dot_kernel.cc was derived from this suite's figures.
 //
 //   ./bazelw run //bench:coded_gemm -- --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
 //
-// Workloads, threads 1: KERNEL/INPUTxWEIGHTS/m, all into threshold bits (sgemm into floats):
+// Workloads, on one thread: KERNEL/INPUTxWEIGHTS/m, all into threshold bits (sgemm into floats):
 //   symmetric8 x binary: n = 4096, k = 784, the first layer of a net on 8-bit pixels; the others: n = k = 1024
-// Reported: GMAC/s (the counter), medians. Before timing the kernels' bits are compared.
+// Reported: GMAC/s (the counter), medians. Before anything is timed, the kernels' bits are compared.
 
 #include <cstdint>
 #include <cstring>

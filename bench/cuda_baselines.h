@@ -1,4 +1,4 @@
-// Kernels of the nets that bitgrad's are compared with.
+// Kernels of the baseline nets that bitgrad's nets are compared with.
 
 #ifndef BITGRAD_BENCH_CUDA_BASELINES_H_
 #define BITGRAD_BENCH_CUDA_BASELINES_H_

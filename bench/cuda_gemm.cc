@@ -1,4 +1,4 @@
-// Packed GEMM on a GPU against cuBLASLt in every type, shape by shape in one run.
+// Packed GEMM on a GPU against cuBLASLt in every type, one shape after the other in one run.
 //
 //   ./bazelw run //bench:cuda_gemm -- --benchmark_filter=square --benchmark_repetitions=5
 //
@@ -11,10 +11,10 @@
 //   Bf16, Tf32, Fp32, Int8, Fp8   cuBLASLt; to float (Int8: int32; Fp8: bf16)
 //   Naive            one thread per cell in float: what the papers compare with; up to 8192
 //   Popcount         one thread per cell, XOR and population count: their binary kernel, without tiles; up to 8192
-// Operands are random signs; operands and results lie beyond the L2 cache (cuda_timer.h). Before a shape is timed,
-// cells of the packed result, of integers and of bits, are compared with sums made on the host.
+// Operands are random signs. Operands and results do not fit into the L2 cache (cuda_timer.h). Before a shape is timed,
+// some cells of the packed results, integers and bits, are compared with sums that the host computes.
 //
-// Counter: TOPS, 2 m n k operations, whatever their type. Without a GPU it says why and fails.
+// Counter: TOPS, for 2 m n k operations, whatever their type. Without a GPU the suite prints why and fails.
 
 #include <bit>
 #include <cstdint>
@@ -44,7 +44,7 @@ struct Shape3 {
   int64_t m, n, k;
 };
 
-// Device memory of the context's pool.
+// A block of device memory from the context's pool.
 class Block {
  public:
   Block(ExecContext& context, size_t bytes)
@@ -78,7 +78,7 @@ std::vector<uint64_t> RandomWords(uint64_t seed, int64_t rows, int64_t cols) {
 
 const Kernels& Gpu() { return KernelsFor(Device::kCuda); }
 
-// The packed operands of a shape, and copies of them and of the results beyond the cache.
+// The packed operands of a shape, and so many copies of them and of the results that they do not fit into the cache.
 class Problem {
  public:
   Problem(ExecContext& context, const Shape3& shape)
@@ -112,14 +112,14 @@ class Problem {
     return {c_[i % copies_]->as<uint64_t>(), shape_.m, shape_.n, BitMatrix::WordsPerRow(shape_.n)};
   }
 
-  // Cells of c<T>(0) against the host's sums.
+  // Compares some cells of c<T>(0) with sums that the host computes.
   template <typename T>
   absl::Status Check() const {
     std::vector<T> row(shape_.n);
     return CheckRows([&](int64_t i) { context_.Download(row.data(), c<T>(0).row(i), row.size() * sizeof(T)); },
                      [&](int64_t j, int64_t sum) { return row[j] == sum; });
   }
-  // The bits of bits(0), with thresholds of 0.
+  // Compares some bits of bits(0), whose thresholds are 0, with the signs of the host's sums.
   absl::Status CheckBits() const {
     std::vector<uint64_t> row(BitMatrix::WordsPerRow(shape_.n));
     return CheckRows([&](int64_t i) { context_.Download(row.data(), bits(0).row(i), row.size() * 8); },
@@ -127,7 +127,7 @@ class Problem {
   }
 
  private:
-  // Of some rows, which load(i) gets, some columns: is_right(j, sum).
+  // Calls load(i) for some rows i, and then is_right(j, sum) for some columns j with the host's sum.
   template <typename Load, typename IsRight>
   absl::Status CheckRows(const Load& load, const IsRight& is_right) const {
     const int64_t stride = BitMatrix::WordsPerRow(shape_.k);
@@ -160,7 +160,7 @@ void Count(benchmark::State& state, const Shape3& shape, double seconds) {
   }
 }
 
-// Whether the benchmark can go on.
+// Whether the benchmark can go on; if not, it reports the error.
 bool IsRight(benchmark::State& state, const absl::Status& check) {
   if (!check.ok()) state.SkipWithError(std::string(check.message()).c_str());
   return check.ok();
@@ -229,7 +229,7 @@ void PackAndMultiply(benchmark::State& state, const Shape3& shape) {
         }));
 }
 
-// +-1 in a type of `bytes` bytes: signs from random words, on the device for all types through float.
+// cuBLASLt on +-1 in a type of `bytes` bytes.
 void Cublas(benchmark::State& state, const Shape3& shape, cuda::MatrixProduct product, int bytes, int result_bytes) {
   ExecContext context({.device = Device::kCuda});
   product.transpose_b = true;
@@ -238,7 +238,7 @@ void Cublas(benchmark::State& state, const Shape3& shape, cuda::MatrixProduct pr
   product.k = shape.k;
   product.stride_a = product.stride_b = shape.k;
   product.stride_c = shape.n;
-  // Every byte pattern below is +1 or -1 of its type.
+  // Every element below is +1 or -1 in the type.
   const auto signs = [&](uint64_t seed, int64_t count) {
     std::vector<uint8_t> values(count * bytes);
     std::mt19937 random(static_cast<uint32_t>(seed));

@@ -1,16 +1,16 @@
-// The MNIST test set's size, 10,000 images, through 784-4096-4096-4096-10 on a GPU: the packed net against the same net
-// in float.
+// 10,000 images, the size of the MNIST test set, through 784-4096-4096-4096-10 on a GPU: the packed net against the
+// same net in float.
 //
 //   ./bazelw run //bench:cuda_packed_mlp -- --benchmark_repetitions=5
 //
-// Nets, all of the same random signs and thresholds:
+// Nets, all with the same random signs and thresholds:
 //   Packed   8-bit pixels times signs to bits, two packed layers to bits, one to floats
 //   Naive    floats, one thread per cell: what the papers compare with
 //   Bf16     cuBLASLt in bf16; a kernel turns the sums into +-1 between the layers (cuda_baselines.h)
-// Before anything is timed the three nets' outputs are compared: all sums are integers below 2^24, so they have to be
-// equal.
+// Before anything is timed, the outputs of the three nets are compared. All sums are integers below 2^24, so they have
+// to be equal.
 //
-// Counter: images/s. Names: NET/batch:B. Without a GPU it says why and fails.
+// Counter: images/s. Names: NET/batch:B. Without a GPU the suite prints why and fails.
 
 #include <cstdint>
 #include <cstring>
@@ -41,7 +41,7 @@ constexpr int64_t kOuts[kLayers] = {kWidth, kWidth, kWidth, kClasses};
 constexpr Encoding kPixelCodes = {EncodingKind::kSymmetric, 8};
 constexpr Encoding kBinaryCodes = {EncodingKind::kBinary, 1};
 
-// An array of the context's device, filled from the host.
+// An array in the memory of the context's device, filled from the host.
 template <typename T>
 class OnDevice {
  public:
@@ -68,7 +68,7 @@ class OnDevice {
 };
 
 uint16_t Bf16OfInteger(int value) {
-  // Up to 8 bits: exact.
+  // Exact, as the values have up to 8 bits.
   const float x = static_cast<float>(value);
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);

@@ -1,15 +1,17 @@
-// The two ways of a binary layer's backward products on a GPU (ops/cuda/sign_gemm.h), to find where they cross.
+// The two implementations of a binary layer's backward products on a GPU (ops/cuda/sign_gemm.h), to find the sizes at
+// which they are equally fast.
 //
 //   ./bazelw run //bench:cuda_sign_gemm -- --benchmark_filter=square --benchmark_repetitions=5
 //
-// Names: WAY/PRODUCT/SHAPE/MxNxK/pieces:P, P the bf16 that a float is held by; with "/masked" where c is masked. Ways:
-// InRegisters, InMemory (expansion, cuBLASLt and mask together). Products: dx = dy w, and dw = dy^T x, whose operand is
-// transposed. Shapes: square 1024 to 8192, and a layer 4096 x 4096 at batches of 100 to 10000. Gradients are integers
-// that P pieces hold and whose sums a float holds, so before a shape is timed, cells are compared with sums made on the
-// host: none may differ. Operands and results lie beyond the L2 cache (cuda_timer.h).
+// Names: IMPLEMENTATION/PRODUCT/SHAPE/MxNxK/pieces:P, where P is the number of bf16 pieces of a gradient; followed by
+// "/masked" where c is masked. Implementations: InRegisters, and InMemory (expansion, cuBLASLt and mask together).
+// Products: dx = dy w, and dw = dy^T x, whose operand is transposed. Shapes: square 1024 to 8192, and a layer 4096 x
+// 4096 at batches of 100 to 10000. Gradients are integers that P pieces represent exactly and whose sums are exact in
+// float. So before a shape is timed, some cells are compared with sums that the host computes, and none may differ.
+// Operands and results do not fit into the L2 cache (cuda_timer.h).
 //
-// Counter: TFLOPS, 2 m n k operations, whatever the number of pieces. The name of what SignGemmF32 would choose ends in
-// "*". Without a GPU it says why and fails.
+// Counter: TFLOPS, for 2 m n k operations, whatever the number of pieces. The name of the implementation that
+// SignGemmF32 would choose ends in "*". Without a GPU the suite prints why and fails.
 
 #include <algorithm>
 #include <cstdint>
@@ -32,7 +34,7 @@
 namespace bitgrad {
 namespace {
 
-// c [m, n], K = k.
+// A product: c is [m, n], the inner dimension K is k.
 struct Product {
   std::string name;
   int64_t m, n, k;
@@ -56,7 +58,7 @@ class Problem {
         b_(context, static_cast<int64_t>(signs_.size())),
         mask_(context, static_cast<int64_t>(mask_words_.size())) {
     std::mt19937 random(3);
-    // K such numbers stay below 2^24.
+    // Sums of K such numbers stay below 2^24.
     std::uniform_int_distribution<int> integer(-limit(), limit());
     for (float& value : values_) value = static_cast<float>(integer(random));
     context.Upload(b_.data(), signs_.data(), signs_.size() * 8);
@@ -81,7 +83,7 @@ class Problem {
   }
   MatrixView<float> c(int64_t i) const { return {c_[i % copies_]->data(), product_.m, product_.n}; }
 
-  // Cells of c(0) against the host's sums.
+  // Compares some cells of c(0) with sums that the host computes.
   absl::Status Check() const {
     const Product& p = product_;
     std::vector<float> row(p.n);
@@ -138,7 +140,7 @@ void Time(benchmark::State& state, const Product& product, const Way& way) {
 }
 
 void Register(Product product, const std::string& shape) {
-  // Rows of c will be aligned, whatever the address.
+  // Any pointer with the alignment that rows of c will have; it is not dereferenced.
   float* const aligned = reinterpret_cast<float*>(uintptr_t{1} << 20);
   uint64_t word = 0;
   const ConstBitMatrixView mask =

@@ -1,7 +1,7 @@
-// Timing of work that a GPU does: between two events on its stream, with the host out of the way.
+// Timing of a GPU's work: between two events on its stream, so that the host's time does not count.
 //
-// A benchmark's operands and results exist in so many copies that together they are larger than any GPU's L2 cache, and
-// every call takes the next copy: what is measured reads memory as a net does whose layers follow each other.
+// A benchmark has so many copies of its operands and results that together they are larger than any GPU's L2 cache, and
+// every call uses the next copy. So the calls read from memory, as they do in a net whose layers follow each other.
 
 #ifndef BITGRAD_BENCH_CUDA_TIMER_H_
 #define BITGRAD_BENCH_CUDA_TIMER_H_
@@ -20,14 +20,14 @@ namespace bitgrad {
 
 inline constexpr int64_t kBeyondL2Bytes = int64_t{128} << 20;
 
-// How many copies of `bytes` go beyond the cache.
+// The number of copies of `bytes` bytes that do not fit into the cache.
 inline int64_t CopiesBeyondL2(int64_t bytes) {
   return std::clamp<int64_t>(kBeyondL2Bytes / std::max<int64_t>(1, bytes) + 1, 1, 64);
 }
 
-// Runs enqueue(i), i = 0, 1, ..., for all iterations; each iteration is a batch of calls long enough for the events'
-// clock (half a microsecond). Returns the seconds of one call; zero, with the benchmark's error set, where the GPU
-// reports one.
+// Runs enqueue(i), i = 0, 1, ..., for all iterations. Each iteration is a batch of calls that takes long enough for the
+// events' clock, whose resolution is half a microsecond. Returns the seconds of one call, or 0, with the benchmark's
+// error set, where the GPU reports an error.
 inline double SecondsPerCall(benchmark::State& state, ExecContext& context, absl::FunctionRef<void(int64_t)> enqueue) {
   const auto stream = static_cast<cudaStream_t>(context.stream()->handle());
   cudaEvent_t start, stop;

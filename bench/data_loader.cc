@@ -1,16 +1,16 @@
-// The rate at which BatchLoader prepares batches, when the net takes no time at all.
+// The rate at which BatchLoader prepares batches when nothing else takes time.
 //
 //   ./bazelw run //bench:data_loader
 //
-// Names: WORKLOAD/workers:W, W threads that prepare batches. Images are 32x32 RGB, random, in batches of 100, shuffled;
-// an iteration is an epoch of 5,000. Workloads:
-//   Memcpy      the baseline: the floats of the images copied, on one thread, as many bytes as a batch has
+// Names: WORKLOAD/workers:W, where W threads prepare batches. Images are 32x32 RGB, random, in batches of 100,
+// shuffled; an iteration is an epoch of 5,000. Workloads:
+//   Memcpy      the baseline: copies the images' floats on one thread, as many bytes as a batch has
 //   Plain       pixels to floats
 //   CropFlip    crop(4), flip
 //   Jitter      crop(4), flip, jitter(0.4,0.4,0.4)
 //   MeanStd     crop(4), flip; mean_std
 //   Zca         crop(4), flip; gcn, zca(0.1)
-// Counter: images/s. Before it is timed, each workload is checked to give the same batches as with one worker.
+// Counter: images/s. Before a workload is timed, its batches are compared with those that one worker prepares.
 
 #include <cstring>
 #include <memory>
@@ -69,7 +69,7 @@ const std::vector<Workload>& Workloads() {
 
 using FittedPreprocessing = absl::StatusOr<std::shared_ptr<const Preprocessing>>;
 
-// Fitted to a fifth of the images: what counts here is how fast it is applied.
+// Fitted to a fifth of the images only, because the suite times how fast preprocessing is applied.
 FittedPreprocessing Fit(const Workload& workload) {
   BITGRAD_ASSIGN_OR_RETURN(Preprocessing made, ParsePreprocessing(workload.preprocessing));
   BITGRAD_RETURN_IF_ERROR(made.SetShape(kShape));
@@ -93,7 +93,7 @@ absl::StatusOr<BatchLoader> MakeLoader(const Workload& workload, int workers) {
                               .preprocessing = std::move(preprocessing)});
 }
 
-// Whether the loader's first batches are those of one worker.
+// Whether the loader's first batches equal those of one worker.
 bool SameBatches(const Workload& workload, const BatchLoader& loader) {
   const absl::StatusOr<BatchLoader> one = MakeLoader(workload, 1);
   if (!one.ok()) return false;

@@ -1,4 +1,4 @@
-// FrozenNet: a net frozen and ready to be timed on a device, its answers checked against the graph's on the CPU.
+// FrozenNet: a frozen net, ready to be timed on a device. Its answers have been compared with the graph's on the CPU.
 
 #ifndef BITGRAD_BENCH_FROZEN_NET_H_
 #define BITGRAD_BENCH_FROZEN_NET_H_
@@ -29,8 +29,8 @@ class FrozenNet {
  public:
   using Make = std::function<absl::StatusOr<std::unique_ptr<Model>>(ParameterStore& store)>;
 
-  // exact: the frozen net's logits have to be the graph's to the last bit; else near them (their products may be summed
-  // in another order for another number of rows, or on another device).
+  // `exact` says whether the frozen net's logits have to equal the graph's to the last bit. Otherwise they have to be
+  // near, because products may be summed in another order for another number of rows, or on another device.
   FrozenNet(const Make& make, int64_t features, int64_t batch, Device device, int threads, bool exact)
       : graph_context_({.threads = threads}),
         context_({.device = device, .threads = threads}),
@@ -38,7 +38,8 @@ class FrozenNet {
     status_ = Prepare(make, exact);
   }
 
-  // Times Run(), from pixels in the host's memory to logits there, with the counters images/s and model_bytes.
+  // Times Run(), from pixels in the host's memory to logits in the host's memory, with the counters images/s and
+  // model_bytes.
   void Time(benchmark::State& state) {
     if (!status_.ok()) {
       state.SkipWithError(std::string(status_.message()).c_str());
@@ -55,9 +56,9 @@ class FrozenNet {
  private:
   absl::StatusOr<Tensor> Run() { return interpreter_->RunPixels(input_.pixels.matrix<uint8_t>()); }
 
-  // Float rounding of logits, which batch norm leaves near 1.
+  // The tolerance for float rounding of logits, which batch norm leaves near 1.
   static constexpr float kNear = 1e-3f;
-  // The first and the last images of large batches.
+  // The number of images that are compared: of large batches the first and the last ones.
   static constexpr int64_t kChecked = 500;
 
   absl::Status Prepare(const Make& make, bool exact) {
@@ -76,7 +77,7 @@ class FrozenNet {
     return Check(*net, frozen, batch - count, count, exact);
   }
 
-  // Some of the images as the graph takes them.
+  // Some of the images in the form that the graph takes.
   Tensor Images(int64_t begin, int64_t count) const {
     const int64_t features = input_.images.shape().dim(1);
     return Tensor::Of<float>({count, features},
@@ -88,7 +89,7 @@ class FrozenNet {
     const float* const logits = frozen.data<float>() + begin * frozen.shape().dim(1);
     float difference = 0;
     for (int64_t i = 0; i < graph.num_elements(); ++i) {
-      // Not std::max(difference, ..), which would pass by a NaN.
+      // Not std::max(difference, ...), which would ignore a NaN.
       const float d = std::fabs(graph.data<float>()[i] - logits[i]);
       if (!(d <= difference)) difference = d;
     }
@@ -98,12 +99,12 @@ class FrozenNet {
     return absl::OkStatus();
   }
 
-  ExecContext graph_context_;  // of the CPU
+  ExecContext graph_context_;  // on the CPU
   ExecContext context_;
   RandomImages input_;
   std::unique_ptr<PackedModel> model_;
   std::unique_ptr<Interpreter> interpreter_;
-  absl::Status status_;  // or why nothing can be timed
+  absl::Status status_;  // not OK where nothing can be timed
 };
 
 }  // namespace bitgrad

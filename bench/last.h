@@ -1,7 +1,8 @@
-// Last: the object made last, for benchmarks that share what takes long to set up.
+// Last: keeps the object that was made last, for benchmarks that share something that takes long to set up.
 //
-// Google Benchmark calls a benchmark's function anew for each estimate and each repetition. What follows each other and
-// has the same key gets the same object; another key ends it before the next is made, so two never take memory at once.
+// Google Benchmark calls a benchmark's function again for each estimate and each repetition. As long as the key stays
+// the same, these calls get the same object. A call with another key destroys the object before it makes the next, so
+// that there are never two in memory.
 
 #ifndef BITGRAD_BENCH_LAST_H_
 #define BITGRAD_BENCH_LAST_H_
@@ -15,7 +16,8 @@ namespace bitgrad {
 template <typename T>
 class Last {
  public:
-  // The object of `key`: the last one, or a new one from make() -> std::unique_ptr<T>.
+  // The object for `key`: the last one if it has this key, else a new one from make(), which returns a
+  // std::unique_ptr<T>.
   template <typename Make>
   T& Get(std::string key, const Make& make) {
     if (object_ == nullptr || key != key_) {

@@ -1,12 +1,14 @@
 #!/bin/bash
-# Takes all figures in one go, in less than twenty minutes on two cores: every suite with repetitions, the peers
-# beside bitgrad, the plots. The machine should be otherwise idle; the load average is in the head of every file.
+# Measures all figures in one go, in less than twenty minutes on two cores: every suite with repetitions, the other
+# frameworks beside bitgrad, and the plots. The machine should be otherwise idle; every file begins with the load
+# average.
 #
 #   bench/measure.sh DIRECTORY
 #
-# DIRECTORY gets NAME.json and NAME.txt of every suite, peers_NAME.json and .txt (Markdown tables) of every comparison;
-# docs/images/ gets the plots. The peers and the plots need Python with bench/peers/requirements.txt: the variable
-# PYTHON names it (default python3). Where a part fails, its .txt says why, the others still run, and the exit status is 1.
+# DIRECTORY gets NAME.json and NAME.txt of every suite, and peers_NAME.json and .txt (Markdown tables) of every
+# comparison. docs/images/ gets the plots. The comparisons and the plots need Python with bench/peers/requirements.txt;
+# the variable PYTHON names the interpreter (default: python3). Where a part fails, its .txt says why, the others still
+# run, and the exit status is 1.
 set -uo pipefail
 
 [[ $# == 1 ]] || { echo "usage: bench/measure.sh DIRECTORY" >&2; exit 2; }
@@ -16,12 +18,12 @@ cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." || exit 1
 python=${PYTHON:-python3}
 failed=0
 
-# Everything but the peers' own runs is built before anything is timed.
+# Everything except the other frameworks' runs is built before anything is timed.
 ./bazelw build //bench:coded_gemm //bench:data_loader //bench:pack //bench:packed_conv2d //bench:packed_conv_net \
   //bench:packed_gemm //bench:packed_mlp //bench:sign_gemm //bench:training_step || exit 1
 bin=$PWD/bazel-bin/bench
 
-# part NAME COMMAND...: what it prints goes to NAME.txt.
+# part NAME COMMAND...: runs the command; its output goes to NAME.txt.
 part() {
   local start=$SECONDS
   echo "$1 ..." >&2
@@ -32,7 +34,7 @@ part() {
   echo "$1: $((SECONDS - start)) s" >&2
 }
 
-# suite NAME PROGRAM REPETITIONS SECONDS [FLAG...]: medians, and how far the repetitions lie apart.
+# suite NAME PROGRAM REPETITIONS SECONDS [FLAG...]: runs a suite; reports medians and how much the repetitions differ.
 suite() {
   part "$1" "$bin/$2" --benchmark_repetitions="$3" --benchmark_min_time="$4" --benchmark_report_aggregates_only=true \
     --benchmark_counters_tabular=true --benchmark_out="$out/$1.json" "${@:5}"
@@ -53,7 +55,7 @@ suite training_sweep training_step 3 0.2 --sweep
 
 part peers_training_step "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.3 --rounds=2 \
   --out="$out/peers_training_step.json"
-# PyTorch as it comes, above, and at its best.
+# The runs above use PyTorch with its defaults, those below use it at its best.
 part peers_training_step_mkl "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.5 \
   --mkl_as_on_intel --out="$out/peers_training_step_mkl.json"
 part peers_inference "$python" bench/peers/inference.py --bitgrad="$bin/packed_mlp" --seconds=0.2 --mkl_as_on_intel \

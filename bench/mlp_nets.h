@@ -1,4 +1,4 @@
-// The nets that the suites of whole nets time: 784-W-W-W-10 with batch norm, as float net and binarized.
+// The nets that the suites of whole nets time: 784-W-W-W-10 with batch norm, in float and binarized.
 
 #ifndef BITGRAD_BENCH_MLP_NETS_H_
 #define BITGRAD_BENCH_MLP_NETS_H_
@@ -13,12 +13,12 @@ namespace bitgrad {
 inline constexpr int64_t kFeatures = 784;
 inline constexpr int64_t kClasses = 10;
 
-// ReLU, nothing quantized: the baseline.
+// The baseline: ReLU, and nothing is quantized.
 inline MlpOptions FloatMlp(int64_t width) {
   return {.features = kFeatures, .hidden = {width, width, width}, .classes = kClasses, .activation = "relu"};
 }
 
-// BNN's: 8-bit pixels in, binary weights and activations, no dropout.
+// The net of BNN: 8-bit pixels as inputs, binary weights and activations, no dropout.
 inline MlpOptions BinaryMlp(int64_t width) {
   return {.features = kFeatures,
           .hidden = {width, width, width},
@@ -28,7 +28,7 @@ inline MlpOptions BinaryMlp(int64_t width) {
           .weight = Sign()};
 }
 
-// The same with gradients rounded to 8 bits before the backward pass multiplies them.
+// The same, with gradients that are rounded to 8 bits before the backward pass multiplies them.
 inline MlpOptions BinaryMlp8BitGradients(int64_t width) {
   MlpOptions options = BinaryMlp(width);
   options.gradient = StochasticRound(8);

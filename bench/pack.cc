@@ -1,10 +1,10 @@
-// Kernels between numbers and bits, against memcpy that moves the same number of bytes: what is left to gain is the
-// difference to the memory's bandwidth.
+// Conversions between numbers and bits, against memcpy of the same number of bytes: the difference to the memory's
+// bandwidth is what could still be gained.
 //
 //   ./bazelw run //bench:pack -- --benchmark_repetitions=5
 //
-// Names: WORKLOAD/PLACE/threads:T. Places: l2, all operands together 512 KiB; memory, 192 MiB, past every cache. The
-// number of elements follows from that. Workloads (ops/kernels/bitpack.h):
+// Names: WORKLOAD/PLACE/threads:T. Places: l2, where all operands together have 512 KiB; and memory, where they have
+// 192 MiB and exceed every cache. The number of elements follows. Workloads (ops/kernels/bitpack.h):
 //   Memcpy           the baseline: half the bytes read, half written
 //   PackSigns        float -> bits
 //   PackSignsWindow  float -> bits and the straight-through estimator's window
@@ -13,8 +13,9 @@
 //   PackCodes        symmetric 8-bit codes as floats -> bytes (ops/kernels/coded_gemm.h)
 //   UnpackSigns      bits -> float
 //   MaskByBits       float gradients masked by bits
-// Counter: GB/s, bytes of the operands read and written, whatever the processor moves besides (a store may read its
-// line first; memcpy avoids that where much is copied). Data are random; results are checked before timing.
+// Counter: GB/s, counting the bytes of the operands that are read and written. The processor may move more (a store may
+// read its cache line first; memcpy avoids that for large copies). Data are random; results are checked before anything
+// is timed.
 
 #include <cmath>
 #include <cstdint>
@@ -57,18 +58,18 @@ Tensor RandomFloats(int64_t rows) {
 }
 
 BitMatrix RandomBits(int64_t rows) {
-  BitMatrix bits(rows, kCols);  // kCols is whole lines: no padding.
+  BitMatrix bits(rows, kCols);  // has no padding, because kCols is whole lines
   uint64_t* words = bits.mutable_view().words;
   ForRandomWords(2, rows * kCols / 64, [&](int64_t i, uint32_t word) { words[i] = word * 0x9E3779B97F4A7C15u; });
   return bits;
 }
 
-// A kernel with its operands of `rows` rows.
+// A kernel with operands of `rows` rows.
 class Workload {
  public:
   virtual ~Workload() = default;
   virtual void Run(ExecContext& context) = 0;
-  // Whether the result of Run() has the right element (i, j).
+  // Whether element (i, j) of the result of Run() is right.
   virtual bool Right(int64_t i, int64_t j) const = 0;
 
  protected:
@@ -228,7 +229,7 @@ std::unique_ptr<Workload> Make(int64_t rows) {
 
 struct Entry {
   const char* name;
-  int bits_per_element;  // read and written
+  int bits_per_element;  // bits that are read and written per element
   std::unique_ptr<Workload> (*make)(int64_t rows);
 };
 constexpr Entry kEntries[] = {

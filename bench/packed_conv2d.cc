@@ -1,19 +1,20 @@
-// Packed convolution against oneDNN's float and int8 convolutions, layer by layer in one run.
+// Packed convolution against oneDNN's float and int8 convolutions, one layer after the other in one run.
 //
 //   ./bazelw run //bench:packed_conv2d -- --benchmark_filter=resnet18 --benchmark_repetitions=5
 //
-// Shapes: bench/shapes/conv/*.txt (bench/shapes.h), one image and eight, on one thread and on two; a border of zeros.
-// Names of benchmarks: WORKLOAD/FAMILY/NAME/batch:N/threads:T. Workloads:
-//   Float            oneDNN's direct f32 convolution, input, filters and output in the layouts it prefers: the baseline
+// Shapes: bench/shapes/conv/*.txt (bench/shapes.h), with one image and with eight, on one thread and on two; a border
+// of zeros. Names of benchmarks: WORKLOAD/FAMILY/NAME/batch:N/threads:T. Workloads:
+//   Float            the baseline: oneDNN's direct f32 convolution, with operands in the layouts that it prefers
 //   Int8             oneDNN's u8 x s8 -> s32, likewise
 //   PackAndConvolve  float activations packed, then convolved into floats, as in a layer's forward pass in training
 //   PackedToBits     packed images to threshold bits, as in an inner layer of a frozen net
-// What oneDNN needs to prepare is done outside of the timing; bitgrad packs its filters' panels inside.
+// oneDNN's preparations are not timed; the packing of bitgrad's filters into panels is.
 //
-// Operands are random signs, for Int8 the input's are 0 and 1. Before anything of a shape is timed every result is
-// compared with the float convolution of the same numbers, which is exact; none may differ.
+// Operands are random signs; for Int8 the input's elements are 0 and 1. Before anything of a shape is timed, every
+// result is compared with the float convolution of the same numbers, which is exact; none may differ.
 //
-// Counter: GMAC/s, a MAC being a multiplication and an addition of one element, whatever its bits, the border's too.
+// Counter: GMAC/s. A MAC is a multiplication and an addition of one element, however many bits it has; those of the
+// border count.
 //
 // Flags: --hwy_target (bench/bench_main.h).
 
@@ -57,7 +58,7 @@ ConvGeometry GeometryOf(const ConvShape& shape, int64_t batch) {
           .pad_width = shape.kernel / 2};
 }
 
-// oneDNN's convolution, ready to run on the number of threads that is set when it is made.
+// oneDNN's convolution, ready to run. It is made for the number of threads that is set at that time.
 class OneDnnConvolution {
  public:
   OneDnnConvolution(const ConvGeometry& g, const std::vector<float>& x, const std::vector<float>& w,
@@ -128,7 +129,7 @@ std::vector<float> ZerosAndOnes(const std::vector<float>& signs) {
   return values;
 }
 
-// A layer's operands in every form, the results, and every way to compute them.
+// A layer's operands in every form, its results, and every way to compute them.
 class Problem {
  public:
   Problem(const ConvGeometry& geometry, int threads)
@@ -146,7 +147,7 @@ class Problem {
         y_bits_(g_.batch, g_.out_height() * g_.out_width() * g_.filters) {
     const RngStream rng{.seed = 7, .stream = 3};
     for (int64_t o = 0; o < g_.filters; ++o) {
-      // Within two deviations of a sum, so that both bits are frequent.
+      // Within two standard deviations of a sum, so that both bits are frequent.
       threshold_[o] =
           static_cast<int32_t>((4 * Uniform(rng, 2 * o) - 2) * std::sqrt(static_cast<double>(g_.patch_size())));
       flip_[o] = RandomWord(rng, 2 * o + 1) & 1;
@@ -156,7 +157,7 @@ class Problem {
   }
 
   double macs() const { return static_cast<double>(g_.macs()); }
-  // Empty, or the workload whose result differed from the float convolution.
+  // The workload whose result differed from the float convolution; empty if none did.
   const std::string& wrong() const { return wrong_; }
 
   const ExecContext& context() const { return context_; }
@@ -203,7 +204,7 @@ class Problem {
   }
 
   const Kernels& kernels_ = KernelsFor(Device::kCpu);
-  ExecContext context_;  // first: oneDNN's convolutions are made for its number of threads
+  ExecContext context_;  // declared first, because oneDNN's convolutions are made for its number of threads
   const ConvGeometry g_;
   const std::vector<float> x_, w_;
   OneDnnConvolution float_, int8_;
@@ -250,7 +251,7 @@ absl::Status Register() {
         const ConvGeometry geometry = GeometryOf(shape, batch);
         for (const int threads : {1, 2}) {
           for (const Workload& workload : kWorkloads) {
-            // Wall time: with several threads the main thread's own time says little.
+            // Wall time, because with several threads the main thread's own time says little.
             benchmark::RegisterBenchmark(absl::StrCat(workload.name, "/", layer, "/threads:", threads).c_str(),
                                          [layer, geometry, &workload, threads](benchmark::State& state) {
                                            Run(state, layer, geometry, workload, threads);

@@ -1,14 +1,15 @@
-// Whole convolutional nets: frozen on packed bits against the same net in float (oneDNN), per batch size.
+// Whole convolutional nets: frozen to packed bits, against the same net in float (oneDNN), by batch size.
 //
 //   ./bazelw run //bench:packed_conv_net -- --benchmark_repetitions=5
 //   ./bazelw run //bench:cuda_frozen_conv_net        the same with --device=cuda
 //
-// Names: NET/batch:B/threads:T. Nets are recipes with their initial weights: cifar10_float_vgg, the baseline, and
-// cifar10_bnn_vgg, 8-bit pixels in and packed bits inside. Both are run by the interpreter from 8-bit pixels. Counters:
-// images/s; model_bytes, the size of the model file. Logits are compared with the graph's before anything is timed.
+// Names: NET/batch:B/threads:T. The nets are recipes with their initial weights: cifar10_float_vgg, the baseline, and
+// cifar10_bnn_vgg, with 8-bit pixels as inputs and packed bits inside. The interpreter runs both from 8-bit pixels.
+// Counters: images/s; model_bytes, the size of the model file. Logits are compared with the graph's before anything is
+// timed.
 //
-// On a GPU pixels are uploaded and logits come back within the time; larger batches; the float net's products are
-// cuBLASLt's float32, not TF32.
+// On a GPU batches are larger, the time includes the upload of the pixels and the download of the logits, and the float
+// net's products are cuBLASLt's in float32, not TF32.
 
 #include <cstdint>
 #include <memory>

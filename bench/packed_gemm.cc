@@ -1,19 +1,20 @@
-// Packed GEMM against oneDNN's float and int8 products, shape by shape in one run.
+// Packed GEMM against oneDNN's float and int8 products, one shape after the other in one run.
 //
 //   ./bazelw run //bench:packed_gemm -- --benchmark_filter=square --benchmark_repetitions=5
 //
 // Shapes: bench/shapes/*.txt (bench/shapes.h), each on one thread and on two. Names of benchmarks:
 // WORKLOAD/FAMILY/NAME/MxNxK/threads:T. Workloads:
-//   Sgemm            float product through the gemm_f32 kernel: the baseline
-//   Int8             oneDNN's s8 x s8 -> s32: what int8 would give
+//   Sgemm            the baseline: the float product, by the gemm_f32 kernel
+//   Int8             oneDNN's s8 x s8 -> s32: what int8 would achieve
 //   Packed           +-1 x +-1, packed operands to int32
 //   PackedToBits     packed operands to threshold bits, as in an inner layer of a frozen net
 //   PackAndMultiply  float activations packed, then multiplied into float, as in a layer's forward pass in training
 // Operands are random signs. Before anything of a shape is timed, every workload's result is compared with the float
 // product, which is exact; none may differ.
 //
-// Counters: GMAC/s, a MAC being a multiplication and an addition of one element, whatever its bits; of_limit, the share
-// of the rate of XNOR-popcount's register-only loop (bench/port_limit.h) times the threads, absent where that has none.
+// Counters: GMAC/s, where a MAC is a multiplication and an addition of one element, however many bits it has; of_limit,
+// the rate's share of the rate of XNOR-popcount's register-only loop (bench/port_limit.h) times the threads; it is
+// absent where the instruction set has no such loop.
 //
 // Flags: --hwy_target (bench/bench_main.h); --shapes=DIRECTORY, other shapes.
 
@@ -78,7 +79,7 @@ class Problem {
         signs_(m_, n_) {
     const RngStream rng{.seed = 7, .stream = 3};
     for (int64_t j = 0; j < n_; ++j) {
-      // Within two deviations of a dot product, so that both bits are frequent.
+      // Within two standard deviations of a dot product, so that both bits are frequent.
       threshold_[j] = static_cast<int32_t>((4 * Uniform(rng, 2 * j) - 2) * std::sqrt(static_cast<double>(k_)));
       flip_[j] = RandomWord(rng, 2 * j + 1) & 1;
     }
@@ -89,13 +90,13 @@ class Problem {
   }
 
   double macs() const { return static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(k_); }
-  // Empty, or the workload whose result differed from the float product.
+  // The workload whose result differed from the float product; empty if none did.
   const std::string& wrong() const { return wrong_; }
 
   void Sgemm(ExecContext& context) { MultiplyFloats(context, products_); }
   void Int8(ExecContext& context) {
     const int32_t no_offset = 0;
-    omp_set_num_threads(context.threads());  // oneDNN's number of threads
+    omp_set_num_threads(context.threads());  // sets oneDNN's number of threads
     dnnl_gemm_s8s8s32('N', 'T', 'F', m_, n_, k_, 1.0f, a_.int8s.data(), k_, 0, b_.int8s.data(), k_, 0, 0.0f,
                       dots_.mutable_data<int32_t>(), n_, &no_offset);
   }
@@ -163,7 +164,7 @@ constexpr Workload kWorkloads[] = {{"Sgemm", &Problem::Sgemm},
                                    {"PackAndMultiply", &Problem::PackAndMultiply}};
 
 void Run(benchmark::State& state, const GemmShape& shape, const Workload& workload, int threads, double limit) {
-  // The benchmarks of a shape follow each other; its operands take seconds to make where it is large.
+  // The benchmarks of a shape follow each other and share its operands, which take seconds to make if they are large.
   static Last<Problem> last;
   Problem& problem =
       last.Get(absl::StrCat(shape.m, "x", shape.n, "x", shape.k), [&] { return std::make_unique<Problem>(shape); });
@@ -193,7 +194,7 @@ absl::Status Register() {
         for (const Workload& workload : kWorkloads) {
           const std::string name = absl::StrCat(workload.name, "/", family.name, "/", shape.name, "/", shape.m, "x",
                                                 shape.n, "x", shape.k, "/threads:", threads);
-          // Wall time: with several threads the main thread's own time says little.
+          // Wall time, because with several threads the main thread's own time says little.
           benchmark::RegisterBenchmark(name.c_str(),
                                        [shape, &workload, threads, limit](benchmark::State& state) {
                                          Run(state, shape, workload, threads, limit.loop_gmacs);

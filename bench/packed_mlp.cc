@@ -1,15 +1,16 @@
-// A whole net, 784-W-W-W-10: frozen on packed bits against the same net in float (oneDNN), per batch size.
+// A whole net, 784-W-W-W-10: frozen to packed bits, against the same net in float (oneDNN), by batch size.
 //
 //   ./bazelw run //bench:packed_mlp -- --benchmark_repetitions=5
 //   ./bazelw run //bench:cuda_frozen_mlp             the same with --device=cuda
 //
-// Names: NET/width:W/batch:B/threads:T. Nets: Float, the frozen float net (oneDNN), the baseline; Packed, 8-bit pixels
-// in and packed bits inside. Both are run by the interpreter from 8-bit pixels. Counters: images/s; model_bytes, the
-// size of the model file. Before timing, the packed net's logits are compared with the graph's and have to be equal to
-// the last bit, the float net's to be near (their products may be summed in another order for another number of rows).
+// Names: NET/width:W/batch:B/threads:T. Nets: Float, the frozen float net (oneDNN), is the baseline; Packed has 8-bit
+// pixels as inputs and packed bits inside. The interpreter runs both from 8-bit pixels. Counters: images/s;
+// model_bytes, the size of the model file. Before anything is timed, logits are compared with the graph's. The packed
+// net's have to be equal to the last bit, the float net's have to be near (its products may be summed in another order
+// for another number of rows).
 //
-// On a GPU pixels are uploaded and logits come back within the time; larger batches; Float is cuBLASLt's float32, not
-// TF32.
+// On a GPU batches are larger, the time includes the upload of the pixels and the download of the logits, and Float
+// uses cuBLASLt's float32, not TF32.
 
 #include <cstdint>
 #include <memory>

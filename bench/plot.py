@@ -31,7 +31,7 @@ from matplotlib import ticker
 
 IMAGES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs", "images")
 
-# Every series has its color in every figure.
+# A series has the same color in every figure.
 GEMM_SERIES = {"PackedToBits": ("packed, into bits", "#08519c"),
                "Packed": ("packed, into int32", "#4292c6"),
                "PackAndMultiply": ("packed, with packing of floats", "#9ecae1"),
@@ -39,7 +39,7 @@ GEMM_SERIES = {"PackedToBits": ("packed, into bits", "#08519c"),
                "Sgemm": ("oneDNN sgemm", "#636363")}
 MODE_SERIES = {"Float": ("float", "#636363"), "Binary": ("binary, exact gradients", "#2171b5"),
                "Binary8": ("binary, 8-bit gradients", "#d95f0e")}
-# Metrics files without .jsonl.
+# The curves, by the name of the metrics file without .jsonl.
 CURVES = {"pytorch_binary": ("PyTorch, binary (simulated)", "#2171b5", "--"),
           "bitgrad_bnn": ("bitgrad, binary", "#2171b5", "-"),
           "pytorch_float": ("PyTorch, float", "#636363", "--"),
@@ -47,7 +47,7 @@ CURVES = {"pytorch_binary": ("PyTorch, binary (simulated)", "#2171b5", "--"),
 
 
 def read(path):
-  """(context, {name: run}): of each benchmark the medians of its time and counters over its repetitions."""
+  """(context, {name: run}), where a run has the medians of a benchmark's time and counters over its repetitions."""
   with open(path) as file:
     data = json.load(file)
   repetitions = {}
@@ -65,7 +65,7 @@ def read(path):
 
 
 def number(text):
-  """The number that an entry of the context begins with, or None: "1380 per core (...)"."""
+  """The number at the beginning of an entry of the context ("1380 per core (...)"), or None."""
   try:
     return float(text.split()[0])
   except ValueError:
@@ -73,7 +73,7 @@ def number(text):
 
 
 def logarithmic(axes, ticks):
-  """Both axes logarithmic, with plain numbers: `ticks` on x; 1, 2, 5, 10, .. on y."""
+  """Makes both axes logarithmic, with plain numbers: `ticks` on x; 1, 2, 5, 10, ... on y."""
   axes.set_xscale("log")
   axes.set_yscale("log")
   axes.xaxis.set_major_locator(ticker.FixedLocator(ticks))
@@ -137,7 +137,7 @@ def plot_training_step(path, directory, counter, scale, label, file_name, title)
   modes = [mode for mode in MODE_SERIES if any(key[0] == mode for key in values)]
   all_threads = sorted({key[3] for key in values})
   figure, panels = plt.subplots(1, 2, figsize=(12, 4.6))
-  # One panel for the width at the batch size, one for the batch size at the width, that have the most points.
+  # Two panels: batch sizes at one width, and widths at one batch size; those with the most points.
   most = lambda index: max({key[index] for key in values}, key=lambda v: sum(key[index] == v for key in values))
   for axes, x, fixed, names in ((panels[0], 1, 2, ("width", "batch")), (panels[1], 2, 1, ("batch size", "width"))):
     ticks = set()
@@ -146,12 +146,12 @@ def plot_training_step(path, directory, counter, scale, label, file_name, title)
         points = sorted((key[x], value) for key, value in values.items()
                         if key[0] == mode and key[3] == threads and key[fixed] == most(fixed))
         memory = counter == "held_bytes"
-        if not points or (memory and threads != all_threads[0]):  # Memory does not depend on threads.
+        if not points or (memory and threads != all_threads[0]):  # memory does not depend on threads
           continue
         series, color = MODE_SERIES[mode]
         sizes, heights = zip(*points)
         ticks.update(sizes)
-        # Dashes: more threads; for memory, which two modes may have the same, every mode after the second.
+        # Dashes stand for more threads. For memory, where two modes may coincide, every mode after the second has them.
         dashed = i > 1 if memory else threads != all_threads[0]
         axes.plot(sizes, heights, marker="o", markersize=4, color=color, linestyle="--" if dashed else "-",
                   label=series if memory else f"{series}, {threads} thread{'s' if threads > 1 else ''}")

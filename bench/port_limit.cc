@@ -19,7 +19,7 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Bit-MACs done by `rounds` rounds of the loop, or 0 where there is nothing to measure.
+// Runs `rounds` rounds of the loop and returns their number of bit-MACs, or 0 where there is nothing to measure.
 int64_t CountLoop(int64_t rounds) {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL  // the better the target, the smaller its number
   const hn::ScalableTag<uint64_t> d;
@@ -61,7 +61,7 @@ double ThreadNanoseconds() {
   return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
-// The best rate, in units per nanosecond, of `trials` calls of work(), which returns the units it did.
+// The best rate, in units per nanosecond, of `trials` calls of work(), which returns the number of units that it did.
 template <typename Work>
 double BestRate(int trials, const Work& work) {
   double best = 0;
@@ -76,7 +76,7 @@ double BestRate(int trials, const Work& work) {
 int64_t DependentAdds() {
   constexpr int64_t kRounds = 100000, kAdds = 16;
   uint64_t sum = 1, step = 3;
-  asm("" : "+r"(step));  // A register: adding a constant costs no cycle on some processors.
+  asm("" : "+r"(step));  // keeps it in a register: on some processors adding a constant costs no cycle
   for (int64_t r = 0; r < kRounds; ++r) {
 #pragma GCC unroll 16
     for (int i = 0; i < kAdds; ++i) {

@@ -1,4 +1,4 @@
-// A batch of random pixels, as bytes and as nets take them.
+// A batch of random pixels, as bytes and in the form that nets take.
 
 #ifndef BITGRAD_BENCH_RANDOM_IMAGES_H_
 #define BITGRAD_BENCH_RANDOM_IMAGES_H_

@@ -17,7 +17,7 @@ namespace {
 
 bool ParsePositive(absl::string_view text, int64_t* value) { return absl::SimpleAtoi(text, value) && *value > 0; }
 
-// What a line gives of each kind of shape, as errors name it, and where it goes.
+// For each kind of shape: the fields of a line, by the names that errors use, and where they are stored.
 struct GemmForm {
   using Shape = GemmShape;
   static constexpr char kText[] = "name m n k";

@@ -3,12 +3,12 @@
 //
 //   ./bazelw run //bench:sign_gemm -- --benchmark_repetitions=5
 //
-// Names: WORKLOAD/BATCHxOUTxIN/threads:T, hidden layers of width 1024 and 4096. Workloads, two products each:
+// Names: WORKLOAD/BATCHxOUTxIN/threads:T, for hidden layers of width 1024 and 4096. Workloads, with two products each:
 //   SgemmDx, SgemmDw  float gradient times signs unpacked beforehand: the baselines of dx = dy w and dw = dy^T x
 //   FloatDx, FloatDw  float gradient times packed signs (exact gradients)
-//   Int8Dx, Int8Dw    int8 gradient times packed signs (gradients rounded to 8 bits; the rounding is not in it)
-// Counter: GMAC/s. Before timing, results are compared with sgemm's: gradients are integers below 128, so all sums are
-// exact in float, and none may differ.
+//   Int8Dx, Int8Dw    int8 gradient times packed signs (gradients rounded to 8 bits; the rounding is not timed)
+// Counter: GMAC/s. Before anything is timed, results are compared with sgemm's. Gradients are integers below 128, so
+// all sums are exact in float, and none may differ.
 
 #include <algorithm>
 #include <cstdint>
@@ -82,7 +82,7 @@ class Problem {
   }
 
   double macs() const { return macs_; }
-  // Empty, or the workload whose result differed from sgemm's.
+  // The workload whose result differed from sgemm's; empty if none did.
   const std::string& wrong() const { return wrong_; }
 
   void SgemmDx(ExecContext& context) {
@@ -116,7 +116,7 @@ class Problem {
   double macs_;
   Signs w_, x_;
   Tensor dy_, dy_int8_, dy_transposed_int8_;
-  std::vector<float> ones_;  // scales
+  std::vector<float> ones_;  // scales of 1
   Tensor dx_, dw_;
   std::string wrong_;
 };

@@ -3,20 +3,22 @@
 //   ./bazelw run //bench:training_step -- --benchmark_repetitions=5
 //   ./bazelw run //bench:cuda_training_step             the same with --device=cuda
 //
-// Names: MODE/width:W/batch:B/threads:T. The modes are the rows of kModes; Float is the baseline. Widths 1024 and 4096,
-// batch 100, one thread and two; with --sweep widths 256..4096 at batch 100 and batches 10..1000 at width 1024.
+// Names: MODE/width:W/batch:B/threads:T. The modes are the rows of kModes; Float is the baseline. Widths are 1024 and
+// 4096, the batch is 100, with one thread and with two. With --sweep widths are 256..4096 at batch 100, and
+// batches 10..1000 at width 1024.
 //
-// A step is what training does with a batch: the model's forward pass, squared hinge, the backward pass, Adam with the
-// clip of latent weights; data are random, so reading a data set is not in it. Before anything is timed nine steps on
-// one batch have to lower its loss.
+// A step is what training does with a batch: the model's forward pass, squared hinge, the backward pass, and Adam with
+// the clip of latent weights. Data are random, so reading a data set is not timed. Before anything is timed, nine steps
+// on one batch have to lower its loss.
 //
-// On a GPU steps run as the trainer's do (models/training/training_step.h): recorded, one ahead of the host, each with
-// the upload of its batch and the download of what it measured. With --eager they are enqueued kernel by kernel and
-// waited for; a part ends where the host has enqueued it, so only steps/s means the GPU's time.
+// On a GPU steps run as the trainer's do (models/training/training_step.h): recorded, one step ahead of the host, each
+// with the upload of its batch and the download of its measurements. With --eager they are enqueued kernel by kernel,
+// and the host waits for each step. A part's time then ends when the host has enqueued it, so only steps/s is the GPU's
+// time.
 //
-// Counters: steps/s, and the milliseconds of a step's parts, forward_ms, backward_ms and update_ms; held_bytes, what
-// the context's memory holds between forward and backward more than before the step (values kept for the backward pass,
-// no weights in float); peak_bytes, the most that it holds during a step (gradients of weights among it).
+// Counters: steps/s, and the milliseconds of a step's parts: forward_ms, backward_ms and update_ms. held_bytes is how
+// much more the context's memory holds between forward and backward than before the step: values kept for the backward
+// pass, but no float weights. peak_bytes is the most that it holds during a step, gradients of weights included.
 
 #include <chrono>
 #include <cmath>
@@ -82,20 +84,20 @@ class Training {
     status_ = Prepare(mode);
   }
 
-  // OK, or why nothing can be timed.
+  // Not OK where nothing can be timed.
   const absl::Status& status() const { return status_; }
 
-  // Seconds of the steps since ForgetTimes(), part by part.
+  // The seconds that steps since ForgetTimes() have taken, by part.
   struct Seconds {
     double forward = 0, backward = 0, update = 0;
   };
   const Seconds& seconds() const { return seconds_; }
   void ForgetTimes() { seconds_ = {}; }
-  // Of the last step.
+  // Measured in the last step.
   int64_t held_bytes() const { return held_bytes_; }
   int64_t peak_bytes() const { return static_cast<int64_t>(context_.allocator().peak_bytes()); }
 
-  // The loss, before the update; of recorded steps that of the step before.
+  // Runs a step and returns the loss before its update; for recorded steps, the loss of the step before.
   absl::StatusOr<float> Step() {
     if (recorded_ != nullptr) {
       BITGRAD_RETURN_IF_ERROR(recorded_->Enqueue(images_, labels_, optimizer_->learning_rate()));
@@ -126,7 +128,7 @@ class Training {
 
   int64_t LiveBytes() const { return static_cast<int64_t>(context_.allocator().live_bytes()); }
 
-  // The optimizer, and steps that have to lower the loss.
+  // Makes the optimizer and runs steps that have to lower the loss.
   absl::Status Prepare(const Mode& mode) {
     BITGRAD_RETURN_IF_ERROR(store_.status());
     MoveToDevice(context_, store_);
@@ -149,12 +151,12 @@ class Training {
     return absl::OkStatus();
   }
 
-  mutable ExecContext context_;  // Its allocator is only read in const functions.
+  mutable ExecContext context_;  // const functions only read its allocator's statistics
   Tensor images_, labels_;
   ParameterStore store_{/*seed=*/1};
   Mlp model_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<TrainingStep> recorded_;  // on a GPU
+  std::unique_ptr<TrainingStep> recorded_;  // used on a GPU
   float loss_ = 0;
   absl::Status status_;
   Seconds seconds_;

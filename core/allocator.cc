@@ -15,17 +15,18 @@ namespace {
 
 size_t RoundUp(size_t bytes) { return std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment); }
 
-// Of a huge page on Linux (x86-64 and most of arm64). Large blocks are asked for in such pages: one entry of the TLB
-// instead of 512, one page fault instead of 512, and prefetchers that do not stop every 4 KiB.
+// The size of a huge page on Linux (x86-64 and most of arm64). Large blocks ask for such pages: one TLB entry instead
+// of 512, one page fault instead of 512, and hardware prefetchers that do not stop at every 4 KiB.
 constexpr size_t kHugePage = size_t{2} << 20;
 
 void* SystemAllocate(size_t bytes) {
   const bool huge = bytes >= 2 * kHugePage;
-  // aligned_alloc wants a multiple of the alignment. What is never touched costs addresses, not memory.
+  // aligned_alloc requires a multiple of the alignment. Rounding up is cheap: pages that are never touched take address
+  // space, not memory.
   const size_t alignment = huge ? kHugePage : kAlignment;
   void* block = std::aligned_alloc(alignment, std::max(alignment, (bytes + alignment - 1) / alignment * alignment));
 #ifdef MADV_HUGEPAGE
-  // Advice: where the system has no huge pages to give, small ones do.
+  // This is advice only: where the system has no huge pages left, the block consists of small ones.
   if (huge && block != nullptr) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
   if (block == nullptr) {
@@ -56,7 +57,7 @@ SizeClass ClassOf(size_t bytes) {
   return {log2 * 4 + static_cast<int>(steps - 5), steps * quarter};
 }
 
-// The inverse.
+// The inverse of ClassOf(): the block size of a size class.
 size_t BytesOfClass(int index) {
   if (index <= 4) return index * kAlignment;
   return (size_t{1} << (index / 4 - 2)) * (index % 4 + 5);

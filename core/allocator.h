@@ -1,9 +1,8 @@
 // Memory for tensors, scratch and packed bits.
 //
-// HeapAllocator() serves what lives long (parameters, data sets). PoolAllocator keeps freed blocks
-// for the next request of the same size class, so that a training step, whose sizes repeat, asks the
-// system for nothing after the first: fresh pages cost a fault and a clear per 4 KiB, more than
-// many of the kernels that fill them.
+// HeapAllocator() serves memory that lives long (parameters, data sets). PoolAllocator keeps freed blocks for the next
+// request of the same size class. The sizes of a training step repeat, so after the first step it asks the system for
+// nothing more; a fresh page costs a page fault and a clear per 4 KiB, more than many of the kernels that fill it.
 
 #ifndef BITGRAD_CORE_ALLOCATOR_H_
 #define BITGRAD_CORE_ALLOCATOR_H_
@@ -26,30 +25,32 @@ class Allocator {
  public:
   virtual ~Allocator() = default;
 
-  // A block of at least `bytes` bytes, aligned to kAlignment; never null: where the device has no
-  // memory left, the process ends with a line that names the bytes asked for. Contents undefined.
+  // Returns a block of at least `bytes` bytes, aligned to kAlignment, with undefined contents. Never returns null:
+  // where the device has no memory left, the process ends with a line that names the number of bytes requested.
   virtual void* Allocate(size_t bytes) = 0;
 
-  // Gives back a block of this allocator. `bytes` is what was asked for.
+  // Gives a block of this allocator back. REQUIRES: `bytes` is the number passed to Allocate().
   virtual void Deallocate(void* block, size_t bytes) = 0;
 
-  // Fill and copy blocks of this allocator, in the order of the device's work.
+  // Fills a block with zero bytes, and copies between two blocks of this allocator. On a device with a stream both are
+  // enqueued there, in order with its kernels.
   virtual void Zero(void* block, size_t bytes);
   virtual void Copy(void* to, const void* from, size_t bytes);
 
   virtual Device device() const { return Device::kCpu; }
 };
 
-// The process's heap. Stateless and thread-safe.
+// The process's heap: stateless and thread-safe.
 Allocator& HeapAllocator();
 
-// Keeps freed blocks of another allocator in free lists by size class. Not thread-safe: one pool, one thread.
+// Keeps freed blocks of another allocator (the source) in free lists, one list per size class. Not thread-safe: a pool
+// serves one thread.
 //
-// The pool's owner lets go of it with Abandon(): blocks still out (a gradient that a parameter holds when the
-// context is already gone) keep it alive until the last one comes back.
+// The pool's owner lets go of it with Abandon(). The pool then lives on until its last block comes back: a parameter
+// may hold a gradient whose context is already gone.
 class PoolAllocator final : public Allocator {
  public:
-  // Of the heap; or of `source`, which lives as long as the pool.
+  // A pool over the heap, or over `source`, which the pool then owns.
   static PoolAllocator* New(std::unique_ptr<Allocator> source = nullptr) {
     return new PoolAllocator(std::move(source));
   }
@@ -57,9 +58,10 @@ class PoolAllocator final : public Allocator {
   PoolAllocator& operator=(const PoolAllocator&) = delete;
   void Abandon();
 
-  // For work that is recorded now and runs again later (core/recorded_work.h): from BeginReserving() on, the pool
-  // remembers which blocks it hands out; EndReserving() keeps those of them that are free again from everybody else,
-  // until they are given back with Release(). Free blocks from before may be among them.
+  // For work that is recorded now and enqueued again later (core/recorded_work.h). From BeginReserving() on, the pool
+  // remembers which blocks it hands out. EndReserving() takes those of them that are free again out of the free lists,
+  // so that nobody else gets them until Release() puts them back. A block that was in a free list before
+  // BeginReserving() may be among them.
   using Reserved = std::vector<std::pair<int, void*>>;  // size class, block
   void BeginReserving() { reserving_ = true; }
   Reserved EndReserving();
@@ -72,9 +74,9 @@ class PoolAllocator final : public Allocator {
   Device device() const override { return source_.device(); }
 
   size_t live_bytes() const { return live_bytes_; }          // handed out now
-  size_t peak_bytes() const { return peak_bytes_; }          // the most ever handed out
-  size_t reserved_bytes() const { return reserved_bytes_; }  // handed out or kept in free lists
-  // Requests that the free lists could not serve.
+  size_t peak_bytes() const { return peak_bytes_; }          // the largest live_bytes() so far
+  size_t reserved_bytes() const { return reserved_bytes_; }  // handed out or in free lists
+  // How many requests the free lists could not serve, so that they went to the source.
   int64_t system_allocations() const { return system_allocations_; }
 
  private:
@@ -93,7 +95,7 @@ class PoolAllocator final : public Allocator {
   int64_t live_blocks_ = 0;
   bool abandoned_ = false;
   bool reserving_ = false;
-  std::set<void*> handed_out_;  // while reserving
+  std::set<void*> handed_out_;  // since BeginReserving()
 };
 
 }  // namespace bitgrad

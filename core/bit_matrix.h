@@ -1,6 +1,6 @@
 // BitMatrix: rows of bits, the packed form of +-1 matrices and of {0,1} masks and bit planes.
 //
-// Layout, the one packing contract of memory, files and every instruction set:
+// Layout: the one packing contract for memory, files and every instruction set.
 //   - element j of a row is bit j % 64 of 64-bit word j / 64 (least significant bit first);
 //   - bit 1 means +1 (x >= 0), bit 0 means -1; sign(0) = sign(-0.0) = +1, sign(NaN) = -1;
 //   - a row takes WordsPerRow(cols) words: whole 64-byte cache lines;
@@ -23,7 +23,7 @@ struct ConstBitMatrixView {
   int64_t rows = 0;
   int64_t cols = 0;
   int64_t stride = 0;             // words from one row to the next
-  const int32_t* ones = nullptr;  // of each row, where somebody has counted them
+  const int32_t* ones = nullptr;  // the number of ones in each row [rows]; null: not counted
 
   constexpr const uint64_t* row(int64_t i) const { return words + i * stride; }
   constexpr bool bit(int64_t i, int64_t j) const { return row(i)[j / 64] >> (j % 64) & 1; }
@@ -34,7 +34,7 @@ struct BitMatrixView {
   int64_t rows = 0;
   int64_t cols = 0;
   int64_t stride = 0;
-  int32_t* ones = nullptr;  // who writes bits through a view that has them writes them too
+  int32_t* ones = nullptr;  // if not null, a kernel that writes a row's bits also writes its number of ones
 
   constexpr uint64_t* row(int64_t i) const { return words + i * stride; }
   constexpr operator ConstBitMatrixView() const { return {words, rows, cols, stride, ones}; }  // NOLINT
@@ -50,14 +50,14 @@ class BitMatrix {
     return static_cast<size_t>(rows * WordsPerRow(cols)) * sizeof(uint64_t);
   }
 
-  BitMatrix() = default;  // Null.
-  // Uninitialized: a kernel that fills a row writes its padding too.
+  BitMatrix() = default;  // Null: no words.
+  // Uninitialized contents: the kernel that fills a row writes its padding bits too.
   BitMatrix(int64_t rows, int64_t cols, Allocator& allocator = HeapAllocator());
   BitMatrix(BitMatrix&& other) noexcept { *this = static_cast<BitMatrix&&>(other); }
   BitMatrix& operator=(BitMatrix&& other) noexcept;
   ~BitMatrix();
 
-  // With room for the number of ones in each row. Uninitialized as well.
+  // A matrix that also has room for the number of ones in each row. Contents and counts are uninitialized.
   static BitMatrix WithOnes(int64_t rows, int64_t cols, Allocator& allocator);
   static BitMatrix Zeros(int64_t rows, int64_t cols, Allocator& allocator = HeapAllocator());
 
@@ -75,7 +75,7 @@ class BitMatrix {
  private:
   Allocator* allocator_ = nullptr;
   uint64_t* words_ = nullptr;
-  int32_t* ones_ = nullptr;  // in the same block
+  int32_t* ones_ = nullptr;  // lies in the same block, after the words
   int64_t rows_ = 0;
   int64_t cols_ = 0;
 };

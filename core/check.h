@@ -1,4 +1,4 @@
-// Checks of invariants that only a bug in bitgrad can break. What a user can cause is an absl::Status.
+// Checks of invariants that only a bug in bitgrad can break. Faults that a user can cause are reported as absl::Status.
 
 #ifndef BITGRAD_CORE_CHECK_H_
 #define BITGRAD_CORE_CHECK_H_
@@ -14,7 +14,7 @@
     }                                                                                      \
   } while (false)
 
-// BITGRAD_DCHECK is for kernels' REQUIRES; it costs nothing in optimized builds.
+// BITGRAD_DCHECK checks the REQUIRES of kernels; it costs nothing in optimized builds.
 #ifdef NDEBUG
 #define BITGRAD_DCHECK(condition) \
   do {                            \

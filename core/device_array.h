@@ -1,5 +1,5 @@
-// DeviceArray: a few numbers that kernels leave on a context's device (sums, counts) and that the host reads all at
-// once: each read of a device waits for all its work.
+// DeviceArray: a few numbers (sums, counts) that kernels leave in the memory of a context's device and that the host
+// then reads with a single copy, because every read from a device waits for all of its enqueued work.
 //
 //   DeviceArray<int64_t> errors(context, 1);
 //   kernels.count_errors(context, logits, labels, errors.data());
@@ -23,8 +23,8 @@ class DeviceArray {
  public:
   static_assert(std::is_trivially_copyable_v<T>);
 
-  // Zeros. On the CPU no memory of the context's pool, so that a step's memory is that of its values. The context
-  // outlives the array.
+  // `count` elements, all zero. On the CPU the array does not take its memory from the context's pool, so that the
+  // pool's statistics show the values of a training step and nothing else. REQUIRES: the context outlives the array.
   DeviceArray(ExecContext& context, int64_t count)
       : context_(context), count_(count), data_(static_cast<T*>(context.lasting_allocator().Allocate(allocated()))) {
     context.lasting_allocator().Zero(data_, allocated());
@@ -34,11 +34,11 @@ class DeviceArray {
   DeviceArray& operator=(const DeviceArray&) = delete;
 
   int64_t count() const { return count_; }
-  // On the device.
+  // A pointer in the device's memory.
   T* data() { return data_; }
 
-  // The numbers, when all work that the context was given before is done. Where that failed (context.status()) they
-  // mean nothing.
+  // Copies the numbers to the host after all work enqueued so far. Where that work failed (see context.status()) they
+  // are meaningless.
   std::vector<T> Download() const {
     std::vector<T> values(count_);
     context_.Download(values.data(), data_, values.size() * sizeof(T));

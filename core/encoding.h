@@ -1,4 +1,4 @@
-// Encoding: how the values of a quantizer are integers. value = code * scale, with integer codes.
+// Encoding: which integers (codes) represent the values of a quantizer. value = code * scale.
 //
 //   kind        codes                               bits   example
 //   kFloat      none (the value itself)             32     identity
@@ -8,9 +8,9 @@
 //   kUnsigned   0 .. 2^k - 1                        k      dorefa_activation(k)
 //   kSigned     -(2^(k-1) - 1) .. 2^(k-1) - 1       k      stochastic_round(k); gradients only, never in files
 //
-// A layer whose two operands have integer codes multiplies the codes and scales the sum once, behind.
-// Sums of integers below 2^24 are exact in float and in int32, in any order: this is why the packed
-// model gives the graph's answers to the last bit.
+// A layer whose two operands have integer codes multiplies the codes and applies both scales once, to the finished sum.
+// Sums of integers below 2^24 are exact in float and in int32, in any order: this is why the packed model gives the
+// graph's answers to the last bit.
 
 #ifndef BITGRAD_CORE_ENCODING_H_
 #define BITGRAD_CORE_ENCODING_H_
@@ -24,7 +24,7 @@ enum class EncodingKind : int { kFloat = 0, kBinary = 1, kTernary = 2, kSymmetri
 
 struct Encoding {
   EncodingKind kind = EncodingKind::kFloat;
-  int bits = 32;  // of storage per value
+  int bits = 32;  // storage per value
 
   bool is_integer() const { return kind != EncodingKind::kFloat; }
   // The largest |code|. REQUIRES: is_integer().
@@ -32,17 +32,17 @@ struct Encoding {
     if (kind == EncodingKind::kBinary || kind == EncodingKind::kTernary) return 1;
     return (int64_t{1} << (kind == EncodingKind::kSigned ? bits - 1 : bits)) - 1;
   }
-  // Memory and files hold a code as an unsigned integer c of `bits` bits, plane b its bit b:
-  // code = least_code() + code_step() * c. REQUIRES: is_integer().
+  // Memory and files hold a code as an unsigned integer c of `bits` bits, with code = least_code() + code_step() * c.
+  // Bit plane b holds bit b of c. REQUIRES: is_integer().
   int64_t code_step() const { return kind == EncodingKind::kBinary || kind == EncodingKind::kSymmetric ? 2 : 1; }
   int64_t least_code() const { return kind == EncodingKind::kUnsigned ? 0 : -max_code(); }
   friend bool operator==(const Encoding&, const Encoding&) = default;
 };
 
-// Float represents every integer up to this magnitude.
+// float represents every integer up to this magnitude exactly.
 inline constexpr int64_t kMaxExactFloatInteger = int64_t{1} << 24;
 
-// Whether a dot product over k elements of these encodings is an exact integer in float arithmetic.
+// Whether float arithmetic gives the exact integer for any dot product of k elements of these encodings, in any order.
 inline bool DotIsExact(const Encoding& a, const Encoding& b, int64_t k) {
   return a.is_integer() && b.is_integer() && k <= kMaxExactFloatInteger / (a.max_code() * b.max_code());
 }

@@ -1,13 +1,14 @@
-// ExecContext: where and how kernels run: device, threads, memory pool, random state, first error.
+// ExecContext: where and how kernels run: the device, its threads, its memory pool, the random state and the first
+// error.
 //
-// It is passed to everything that computes; there is no default device and no global mode. One context
-// serves one thread of the caller; the kernels themselves use up to threads() threads.
+// It is passed to everything that computes; there is no default device and no global mode. A context is used by one
+// thread at a time; the kernels themselves run on up to threads() threads.
 //
 //   ExecContext context({.threads = 2, .seed = 1});
 //   Tape tape(context);
 //
-// On a device other than the CPU it owns a stream: kernels return when their work is enqueued. Where the device cannot
-// be used, status() says why, from the start.
+// A context on a device other than the CPU owns a stream, and kernels return when their work is enqueued. Where the
+// device cannot be used, status() holds the reason from the start.
 
 #ifndef BITGRAD_CORE_EXEC_CONTEXT_H_
 #define BITGRAD_CORE_EXEC_CONTEXT_H_
@@ -23,9 +24,9 @@
 
 namespace bitgrad {
 
-// How exactly a GPU's tensor cores multiply the gradients that enter a binary layer's backward products
-// (ops/kernels/sign_gemm.h): as sums of this many bf16, 8 bits of mantissa each. The other operand is +-1 and the sums
-// are float32's. The CPU does not round.
+// How precisely a GPU's tensor cores multiply the gradients in a binary layer's backward products
+// (ops/kernels/sign_gemm.h): each gradient is represented as a sum of this many bf16 numbers, with 8 bits of mantissa
+// each. The other operand is +-1, and the accumulator is float32. The CPU does not round gradients.
 enum class BackwardPrecision : int { kBf16 = 1, kBf16x2 = 2, kFloat32 = 3 };
 
 class ExecContext {
@@ -47,10 +48,10 @@ class ExecContext {
   int threads() const { return threads_; }
   BackwardPrecision backward_precision() const { return backward_precision_; }
 
-  // Memory of the device, for values of a step and for scratch.
+  // The device's memory for the values of a step and for scratch.
   PoolAllocator& allocator() { return *allocator_; }
-  // Memory of the device for what stays from step to step (parameters, what optimizers keep) and may outlive the
-  // context.
+  // The device's memory for what stays from step to step (parameters, the optimizer's state). Its blocks may outlive
+  // the context: on the CPU they are the heap's, elsewhere they keep the pool alive.
   Allocator& lasting_allocator() {
     return allocator_->device() == Device::kCpu ? HeapAllocator() : static_cast<Allocator&>(*allocator_);
   }
@@ -58,30 +59,31 @@ class ExecContext {
   // The device's queue of work; null on the CPU.
   DeviceStream* stream() { return stream_; }
 
-  // Copies between the host's memory and the device's (on the CPU both are the same). Upload has read `host` when it
-  // returns; Download returns when the bytes are there.
+  // Copy `bytes` bytes between the host's memory and the device's (on the CPU both are the same memory). Upload() has
+  // finished reading `host` when it returns; Download() returns when `host` holds the bytes.
   void Upload(void* device, const void* host, size_t bytes);
   void Download(void* host, const void* device, size_t bytes);
 
-  // How often the host has copied to or from the device, or waited for it. Work during which this stays as it is can be
+  // A counter that every Upload(), Download() and Synchronize() increases. Work during which it does not change can be
   // recorded (core/recorded_work.h).
   int64_t transfers() const { return transfers_; }
 
-  // Waits for all enqueued work; then status() tells of its errors too. Nothing to wait for on the CPU.
+  // Waits for all enqueued work, so that the returned status() includes its errors. Returns at once on the CPU.
   const absl::Status& Synchronize();
 
-  // Random state. The step counts training tapes: each training-mode Tape (and each Reset of one)
-  // takes the next, so two steps never draw the same numbers; a checkpoint stores it.
+  // The random state. The step counts training tapes: each training-mode Tape (and each Reset() of one) takes the next
+  // number, so two steps never draw the same random numbers. Checkpoints store it.
   uint64_t seed() const { return seed_; }
   uint32_t step() const { return step_; }
   void set_step(uint32_t step) { step_ = step; }
   void AdvanceStep() { ++step_; }
-  // While work is recorded: where the device will find the step of each run (RngStream::device_step). Else null.
+  // While work is being recorded: where the device finds the step at every run of it (RngStream::device_step). Else
+  // null.
   const uint32_t* device_step() const { return device_step_; }
   void set_device_step(const uint32_t* step) { device_step_ = step; }
 
-  // Kernels report failures here rather than by return value, because on a GPU they surface later than
-  // the call. The first one is kept.
+  // The first error that a kernel reported. Kernels report errors here rather than by return value, because on a GPU an
+  // error surfaces later than the call that caused it.
   const absl::Status& status() const { return status_; }
   void ReportError(absl::Status error) {
     if (status_.ok()) status_ = error;

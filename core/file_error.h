@@ -1,4 +1,4 @@
-// One wording for what the system says about files.
+// One wording for the errors that the operating system reports about files.
 
 #ifndef BITGRAD_CORE_FILE_ERROR_H_
 #define BITGRAD_CORE_FILE_ERROR_H_
@@ -13,8 +13,8 @@
 
 namespace bitgrad {
 
-// "cannot open 'net.bgm': No such file or directory; check the path".
-// what: "open"; error: the errno of the call that failed, not 0.
+// An error such as "cannot open 'net.bgm': No such file or directory; check the path". `what` is the verb ("open"),
+// `error` the errno of the call that failed. REQUIRES: error != 0.
 inline absl::Status FileError(absl::string_view what, absl::string_view path, int error) {
   absl::string_view advice;
   switch (error) {

@@ -1,5 +1,6 @@
-// BITGRAD_HOST_DEVICE marks an inline function that CUDA kernels call too, where it cannot be constexpr (constexpr
-// functions need no mark: they are compiled with --expt-relaxed-constexpr). To every other compiler it is nothing.
+// BITGRAD_HOST_DEVICE marks an inline function that CUDA kernels call too and that cannot be constexpr. (constexpr
+// functions need no mark, because CUDA sources are compiled with --expt-relaxed-constexpr.) For every other compiler it
+// expands to nothing.
 
 #ifndef BITGRAD_CORE_HOST_DEVICE_H_
 #define BITGRAD_CORE_HOST_DEVICE_H_

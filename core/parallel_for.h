@@ -1,4 +1,4 @@
-// Parallel loops over the OpenMP pool (the one oneDNN uses too, so the two never fight for cores).
+// Parallel loops over OpenMP's threads. oneDNN uses the same ones, so the two never compete for cores.
 //
 //   ParallelFor(context.threads(), rows, /*min_chunk=*/16, [&](int64_t begin, int64_t end) { ... });
 
@@ -10,10 +10,10 @@
 
 namespace bitgrad {
 
-// Calls body(begin, end) on disjoint ranges that cover [0, count), on up to `threads` threads. Where there is
-// more than one range, each has at least `min_chunk` elements: small work stays on the caller's thread.
-// The split depends on `threads`: a body whose floating-point result depends on where ranges begin
-// must use ParallelForBlocks. REQUIRES: min_chunk > 0.
+// Calls body(begin, end) on disjoint ranges that cover [0, count), on up to `threads` threads. Where there is more than
+// one range, each has at least `min_chunk` elements: small work stays on the caller's thread. The ranges depend on
+// `threads`, so a body whose floating-point result depends on where ranges begin must use ParallelForBlocks().
+// REQUIRES: min_chunk > 0.
 template <typename Body>
 void ParallelFor(int threads, int64_t count, int64_t min_chunk, const Body& body) {
   const int64_t chunks = std::min<int64_t>(threads, count / min_chunk);
@@ -28,9 +28,9 @@ void ParallelFor(int threads, int64_t count, int64_t min_chunk, const Body& body
   }
 }
 
-// Calls body(block, begin, end) for the fixed blocks of `block_size` elements that cover [0, count).
-// The blocks do not depend on `threads`, so per-block partial results, combined in block order, give
-// the same bits on any machine.
+// Calls body(block, begin, end) for the fixed blocks of `block_size` elements that cover [0, count). The blocks do not
+// depend on `threads`: partial results of the blocks, combined in block order, give the same bits on any number of
+// threads.
 template <typename Body>
 void ParallelForBlocks(int threads, int64_t count, int64_t block_size, const Body& body) {
   const int64_t blocks = (count + block_size - 1) / block_size;

@@ -12,7 +12,7 @@ absl::StatusOr<std::unique_ptr<RecordedWork>> RecordedWork::Record(ExecContext& 
   context.allocator().BeginReserving();
   const absl::Status status = code();
   PoolAllocator::Reserved blocks = context.allocator().EndReserving();
-  // In any case, so that the stream is itself again.
+  // Also after an error in `code`, because only EndRecording() makes the stream run work again.
   auto recording = stream.EndRecording();
   if (!status.ok() || !recording.ok()) {
     context.allocator().Release(blocks);
@@ -21,7 +21,7 @@ absl::StatusOr<std::unique_ptr<RecordedWork>> RecordedWork::Record(ExecContext& 
   return std::unique_ptr<RecordedWork>(new RecordedWork(context, *std::move(recording), std::move(blocks)));
 }
 
-// Whoever gets the blocks next is behind the last run in the queue.
+// The work may still be running. The blocks' next user is behind its last run in the queue.
 RecordedWork::~RecordedWork() { context_.allocator().Release(blocks_); }
 
 }  // namespace bitgrad

@@ -1,16 +1,18 @@
-// RecordedWork: what code enqueues on a device, recorded once and then enqueued again at the cost of a single call. A
-// training step is hundreds of kernels, and launching them one by one can take longer than running them.
+// RecordedWork: the work that some code enqueues on a device, recorded once and enqueued again and again, each time
+// with a single call. A training step consists of hundreds of kernels, and launching them one by one can take longer
+// than running them.
 //
 //   BITGRAD_ASSIGN_OR_RETURN(auto work, RecordedWork::Record(context, [&] { return ForwardAndBackward(); }));
 //   for (...) work->Enqueue();
 //
-// The code runs once, on the host, when it is recorded; the device runs nothing then. What it passed to kernels by
-// value is the same in every run, so whatever changes has to be in the device's memory: the numbers behind pointers,
-// and the random step (ExecContext::set_device_step()). Blocks that the code took from the context's pool and gave back
-// stay reserved for the work; those that it keeps, and those that existed before, have to live as long as the work.
+// The code runs once, on the host, while it is recorded; the device runs nothing then. Arguments that it passes to
+// kernels by value are the same in every later run, so whatever changes from run to run must lie in the device's
+// memory: numbers behind pointers, and the random step (ExecContext::set_device_step()). Blocks that the code takes
+// from the context's pool and gives back stay reserved for the work. Blocks that the code keeps, and blocks that
+// existed before, must live as long as the work.
 //
-// The code may not copy to or from the host or wait for the device. Whether it does shows ExecContext::transfers() in a
-// run that is not recorded.
+// The code may neither copy to or from the host nor wait for the device. To find out whether it does, compare
+// ExecContext::transfers() before and after a run that is not recorded.
 
 #ifndef BITGRAD_CORE_RECORDED_WORK_H_
 #define BITGRAD_CORE_RECORDED_WORK_H_
@@ -27,14 +29,15 @@ namespace bitgrad {
 
 class RecordedWork {
  public:
-  // The code's own error, or the device's. REQUIRES: the context has a stream (it is not on the CPU) and outlives the
-  // work.
+  // Records what `code` enqueues. Returns the error of `code`, or else the device's. REQUIRES: the context has a stream
+  // (its device is not the CPU) and outlives the work.
   static absl::StatusOr<std::unique_ptr<RecordedWork>> Record(ExecContext& context,
                                                               absl::FunctionRef<absl::Status()> code);
   ~RecordedWork();
   RecordedWork(const RecordedWork&) = delete;
   RecordedWork& operator=(const RecordedWork&) = delete;
 
+  // Enqueues the work once more.
   void Enqueue() { recording_->Enqueue(); }
 
  private:

@@ -30,12 +30,12 @@ class Shape {
   // Product of the extents; 1 for a scalar. REQUIRES: Validate().ok().
   int64_t num_elements() const;
 
-  // The matrix that the shape is when all dimensions but the last are one: [rows(), cols()].
+  // The extents of the matrix [rows(), cols()] that results when all dimensions but the last are merged into one.
   int64_t cols() const { return dims_.empty() ? 1 : dims_.back(); }
   int64_t rows() const;
 
-  // InvalidArgument when an extent is negative or the element count is over 2^40: a size that no
-  // tensor of bitgrad has, so a wrong file or flag is caught before memory is asked for.
+  // InvalidArgument when an extent is negative or there are more than 2^40 elements. No tensor of bitgrad is that
+  // large, so a wrong file or flag is caught before any memory is allocated.
   absl::Status Validate() const;
 
   std::string ToString() const;

@@ -1,8 +1,8 @@
-// Tensor: shape + dtype + device + buffer, contiguous and row-major.
+// Tensor: shape, dtype, device and buffer; contiguous and row-major.
 //
-// A Tensor is movable. It is never copied by accident: Clone() copies the bytes, Alias() makes a second
-// handle to the same bytes (a reshape, or a value that the backward pass keeps). There is no arithmetic
-// and no autodiff here: values go through ops/, gradients through graph/.
+// A Tensor is movable. It is never copied by accident: Clone() copies the bytes, Alias() makes a second handle to the
+// same bytes (for a reshape, or for a value that the backward pass keeps). There is no arithmetic and no autodiff here:
+// ops/ computes with values, graph/ with gradients.
 //
 //   Tensor x = Tensor::Zeros({100, 784});
 //   x.mutable_data<float>()[0] = 1.0f;
@@ -35,7 +35,7 @@ class Tensor {
   Tensor& operator=(Tensor&&) = default;
 
   static Tensor Zeros(Shape shape, DType dtype = DType::kFloat32, Allocator& allocator = HeapAllocator());
-  // Copies `values`. REQUIRES: values.size() == shape.num_elements(); the allocator is of the CPU.
+  // A tensor with a copy of `values`. REQUIRES: values.size() == shape.num_elements(); `allocator` is the CPU's.
   template <typename T>
   static Tensor Of(Shape shape, absl::Span<const T> values, Allocator& allocator = HeapAllocator());
 
@@ -46,7 +46,8 @@ class Tensor {
   int64_t num_elements() const { return shape_.num_elements(); }
   size_t byte_size() const { return static_cast<size_t>(num_elements()) * SizeOf(dtype_); }
 
-  // REQUIRES: !is_null() and T is the dtype.
+  // Access to the elements. REQUIRES: !is_null(), and T is the type of dtype(). The pointer is one of device(). Every
+  // access for writing (mutable_...) drops the derived values below.
   template <typename T>
   const T* data() const {
     BITGRAD_DCHECK(DTypeOf<T>::kValue == dtype_);
@@ -71,7 +72,7 @@ class Tensor {
   absl::Span<T> mutable_span() {
     return {mutable_data<T>(), static_cast<size_t>(num_elements())};
   }
-  // All dimensions but the last as rows.
+  // The elements as the matrix [shape().rows(), shape().cols()].
   template <typename T>
   ConstMatrixView<T> matrix() const {
     return {data<T>(), shape_.rows(), shape_.cols()};
@@ -81,21 +82,24 @@ class Tensor {
     return {mutable_data<T>(), shape_.rows(), shape_.cols()};
   }
 
-  // A copy of the bytes. REQUIRES: the allocator is of the tensor's device (core/transfer.h goes between devices).
+  // A copy of the bytes. REQUIRES: `allocator` is of the tensor's device (core/transfer.h copies between devices).
   Tensor Clone(Allocator& allocator = HeapAllocator()) const;
   // Another handle to the same bytes. Whoever aliases a tensor must not write to it afterwards.
   Tensor Alias() const { return Alias(shape_); }
   // REQUIRES: shape.num_elements() == num_elements().
   Tensor Alias(Shape shape) const;
-  // What somebody has computed from the contents, kept with them for whoever needs it next. Every access for writing
-  // (mutable_..) drops it: get the pointer anew for each change of a tensor. Setting it counts as writing for threads.
+
+  // Derived values: results that some code has computed from the contents and keeps with them for later users. Every
+  // access for writing (mutable_...) drops them. A pointer from mutable_data() therefore must not be kept for later
+  // writes: call mutable_data() again for each change. For thread safety, setting a derived value counts as writing.
   //
-  // The signs of a [rows, cols] matrix, or null: how the optimizer hands a binary weight's bits to the next forward
-  // pass.
+  // The signs of the [rows, cols] matrix as bits, or null. The optimizer thereby hands a binary weight's bits to the
+  // next forward pass.
   const std::shared_ptr<const BitMatrix>& signs() const { return buffer_->derived.signs; }
   void set_signs(std::shared_ptr<const BitMatrix> signs) const { buffer_->derived.signs = std::move(signs); }
-  // The sum of the squares of all elements, to about 1e-6 of it (elements below 1e-19 may count as 0),
-  // or negative: how a gradient tells its size to the optimizer.
+  // The sum of the squares of all elements, with a relative error of about 1e-6 (elements of magnitude below 1e-19 may
+  // count as 0), or a negative number where it is not known. The product that makes a gradient thereby tells the
+  // optimizer the gradient's norm.
   double sum_of_squares() const { return buffer_->derived.sum_of_squares; }
   void set_sum_of_squares(double sum) const { buffer_->derived.sum_of_squares = sum; }
 

@@ -1,5 +1,5 @@
-// Tensors between the host and a context's device. On the CPU both are the same memory: the result is another handle to
-// it.
+// Copies of tensors between the host and a context's device. On the CPU both are the same memory, and the result is
+// another handle to it.
 
 #ifndef BITGRAD_CORE_TRANSFER_H_
 #define BITGRAD_CORE_TRANSFER_H_
@@ -9,12 +9,12 @@
 
 namespace bitgrad {
 
-// The bytes in memory of the context's device, from its pool. A tensor of the device stays where it is. REQUIRES: the
-// tensor is on the CPU or on the context's device.
+// The tensor in the memory of the context's device, taken from the context's pool. For a tensor that is already there
+// the result is another handle to it. REQUIRES: the tensor is on the CPU or on the context's device.
 Tensor ToDevice(ExecContext& context, const Tensor& tensor);
 
-// The bytes in the host's memory, when all work that the context was given before is done. A tensor of the host stays
-// where it is. REQUIRES: the tensor is on the CPU or on the context's device.
+// The tensor in the host's memory, after all work enqueued so far. For a tensor that is already there the result is
+// another handle to it. REQUIRES: the tensor is on the CPU or on the context's device.
 Tensor ToHost(ExecContext& context, const Tensor& tensor);
 
 }  // namespace bitgrad

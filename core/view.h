@@ -1,5 +1,5 @@
-// Borrowed matrices: pointer, extents, row stride. They own nothing and are passed by value.
-// The pointer is the device's own; only kernels of that device follow it.
+// Borrowed matrices: a pointer, extents and a row stride. They own nothing and are passed by value. The pointer is one
+// of the matrix's device, and only that device's kernels may dereference it.
 
 #ifndef BITGRAD_CORE_VIEW_H_
 #define BITGRAD_CORE_VIEW_H_
@@ -9,8 +9,8 @@
 
 namespace bitgrad {
 
-// Row-major [rows, cols]; row i starts at data + i * stride (in elements).
-// A stride of 0 makes every row the same one: how a vector is broadcast over the batch.
+// Row-major [rows, cols]; row i starts at data + i * stride (in elements). With a stride of 0 all rows are the same
+// memory, which broadcasts a vector over the batch.
 template <typename T>
 struct MatrixView {
   T* data = nullptr;

@@ -1,16 +1,16 @@
-"""How libraries of the bundle for other machines are linked.
+"""How libraries are linked into the programs of the bundle for other machines.
 
-A copy of this file lies in the repository of each system library (tools/system.bzl), with the setting that it asks.
+The repository of each system library (tools/system.bzl) has a link to this file, and the setting that it queries.
 """
 
 def static_in_bundle(linkopts, needs = []):
-    """Link options: as they are, or of archives with --define=bundle=static (tools/cuda_bundle.sh).
+    """Returns link options: `linkopts`, or with --define=bundle=static (tools/cuda_bundle.sh) those for archives.
 
-    Only for libraries that Debian has as archives and that no shared library of the bundle needs as well.
+    Only for libraries that Debian has as archives, and that no shared library of the bundle also needs.
 
     Args:
-      linkopts: the library's.
-      needs: what its archives need besides, which a shared library names itself.
+      linkopts: the library's link options.
+      needs: link options for other libraries that its archives need. (A shared library names these itself.)
     """
     return select({
         ":static_bundle": ["-Wl,-Bstatic"] + linkopts + needs + ["-Wl,-Bdynamic"],
@@ -18,7 +18,7 @@ def static_in_bundle(linkopts, needs = []):
     })
 
 def static_bundle_setting():
-    """The setting behind static_in_bundle."""
+    """Defines the setting that static_in_bundle() queries."""
     native.config_setting(
         name = "static_bundle",
         define_values = {"bundle": "static"},

@@ -1,10 +1,10 @@
-"""CUDA sources."""
+"""Rules that compile CUDA sources."""
 
 load("@local_cuda//:config.bzl", "CUDA_VERSION", "NVCC")
 load("//tools:cc.bzl", "bitgrad_cc_library")
 
-# Machine code for A100, RTX 40 / L4 and H100, and PTX that later GPUs compile when the program starts. sm_90a (not sm_90)
-# is where wgmma is.
+# Machine code for A100, RTX 40 / L4 and H100, and PTX that the driver compiles for later GPUs when a program starts.
+# wgmma needs sm_90a (not sm_90).
 CUDA_ARCHITECTURES = [
     "arch=compute_80,code=[sm_80,compute_80]",
     "arch=compute_89,code=sm_89",
@@ -19,21 +19,21 @@ def _cuda_object_impl(ctx):
     args.add_all(["-std=c++20", "-O3", "-c", "-ccbin=/usr/bin/g++"])
     args.add_all(["-gencode=" + arch for arch in CUDA_ARCHITECTURES])
 
-    # constexpr functions are for both sides; lambdas may be kernels' arguments.
+    # Lets kernels call constexpr functions, and lets lambdas be kernels' arguments.
     args.add_all(["--expt-relaxed-constexpr", "--extended-lambda"])
 
-    # The CPU's bits: no fused multiply-add unless written so.
+    # Without fused multiply-adds that the source does not ask for, results have the same bits as on the CPU.
     args.add("--fmad=false")
 
-    # Every program and test has all kernels linked in: compressed they are a sixth.
+    # Every program and test is linked with all kernels. Compressed, they take a sixth of the space.
     args.add("--compress-mode=" + ("size" if ctx.attr.compressed else "none"))
 
-    # Architectures are independent: compile them at once.
+    # Compiles for all architectures at the same time, as they are independent.
     args.add("--threads=0")
     args.add_all(["-Xcompiler", "-fopenmp,-fPIC,-ffp-contract=off,-Wall"])
     args.add("--Werror=all-warnings")
 
-    # As the C++ sources are compiled, so that assertions in headers agree.
+    # The same mode as for the C++ sources, so that assertions in headers agree.
     if ctx.var["COMPILATION_MODE"] == "opt":
         args.add("-DNDEBUG")
     elif ctx.var["COMPILATION_MODE"] == "dbg":
@@ -53,7 +53,7 @@ def _cuda_object_impl(ctx):
         outputs = [output],
         env = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
-            # Not read by nvcc: another toolkit, another cached result.
+            # nvcc does not read this variable. It keeps results of different toolkits apart in Bazel's cache.
             "BITGRAD_CUDA_VERSION": CUDA_VERSION,
         },
         use_default_shell_env = False,
@@ -61,7 +61,7 @@ def _cuda_object_impl(ctx):
         progress_message = "Compiling %s" % ctx.file.src.short_path,
     )
 
-    # As data of a test the object is a file to read.
+    # Also available as `data` of a test that reads the object file.
     return [DefaultInfo(files = depset([output]), data_runfiles = ctx.runfiles(files = [output]))]
 
 _cuda_object = rule(
@@ -86,7 +86,7 @@ def cuda_object(name, src, deps = [], copts = [], compressed = True, **kwargs):
         )
 
     Where there is no CUDA (see @local_cuda//:cuda_found) these targets are incompatible: `bazel build //...` skips them
-    and whatever depends on them. Code that is built either way picks between them and a stub with
+    and whatever depends on them. Code that is built with and without CUDA selects between them and a stub with
     select({"@local_cuda//:cuda_found": ..., "//conditions:default": ...}).
 
     Args:
@@ -94,7 +94,7 @@ def cuda_object(name, src, deps = [], copts = [], compressed = True, **kwargs):
       src: the .cu file.
       deps: cc_library targets whose headers it includes; they do not become part of the object.
       copts: more options for nvcc (-lineinfo for profilers, say).
-      compressed: whether the machine code is; a test can only read it where it is not.
+      compressed: whether to compress the machine code. A test can only read it if it is not compressed.
       **kwargs: passed to the rule.
     """
     _cuda_object(
@@ -111,7 +111,7 @@ def cuda_object(name, src, deps = [], copts = [], compressed = True, **kwargs):
     )
 
 def cuda_kernels(name, srcs, deps):
-    """A library of .cu files for the GPU, NAME, and the same files for the tests' emulator, NAME_emulated.
+    """Makes the library NAME of .cu files for the GPU, and NAME_emulated of the same files for the tests' emulator.
 
     Args:
       name: the library's name.
@@ -126,7 +126,7 @@ def cuda_kernels(name, srcs, deps):
             deps = deps,
         )
 
-        # A file of another ending, that gcc takes.
+        # A .cc file that includes the .cu file, for gcc.
         native.genrule(
             name = stem + "_emulated",
             outs = [stem + "_emulated.cc"],
@@ -146,7 +146,7 @@ def cuda_kernels(name, srcs, deps):
         testonly = True,
         srcs = [":%s_emulated" % src[:-len(".cu")] for src in srcs],
         textual_hdrs = srcs,
-        # nvcc's pragmas; templates that take gcc long to optimize, for tests that hardly gain from it.
+        # gcc does not know nvcc's pragmas, and takes long to optimize these templates, from which tests hardly gain.
         copts = [
             "-Wno-unknown-pragmas",
             "-O1",

@@ -1,10 +1,12 @@
 #!/bin/bash
-# Runs the tests and benchmarks of a bundle (tools/cuda_bundle.sh) and prints a table of each. Exits non-zero if one failed.
+# Runs the tests and benchmarks of a bundle (tools/cuda_bundle.sh) and prints a table of each. The exit status is not 0
+# if one of them failed.
 #
-#   run_all [--tests] [--sanitize] [--benches] [--quick]     none of the first three: tests and benchmarks
+# run_all [--tests] [--sanitize] [--benches] [--quick]     default, without any of the first three: tests and benchmarks
 #     --sanitize   the tests of packed kernels under compute-sanitizer's memcheck and racecheck (CUDA's toolkit has it)
-#     --quick      each benchmark once and briefly
-# CUDA's cuBLASLt is looked for in LD_LIBRARY_PATH, in CUDA_PATH, /usr/local/cuda and python3's nvidia packages. Logs: ./logs.
+#     --quick      runs each benchmark only once and briefly
+# CUDA's cuBLASLt is searched for in LD_LIBRARY_PATH, in CUDA_PATH, in /usr/local/cuda and in python3's nvidia packages.
+# Logs go to ./logs.
 set -uo pipefail
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" || exit 1
 
@@ -28,13 +30,13 @@ for folder in "${CUDA_PATH:-/usr/local/cuda}"/{lib64,lib,targets/x86_64-linux/li
 done
 LD_LIBRARY_PATH=$(IFS=:; echo "${folders[*]}")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
-export BITGRAD_TEST_DEVICE=cuda  # of the tests that run on any
+export BITGRAD_TEST_DEVICE=cuda  # for the tests that run on any device
 mkdir -p logs
 status=0
 
 row() { printf '%-28s %8s %8s %8s %9s\n' "$@"; }
 
-# run_tests NAME COMMAND...: a program of tests, a row of the table.
+# run_tests NAME COMMAND...: runs a program of tests and prints a row of the table.
 run_tests() {
   local name=$1 log=logs/$1.log start=$SECONDS code passed failed skipped
   "${@:2}" >"$log" 2>&1
@@ -42,7 +44,7 @@ run_tests() {
   passed=$(grep -c '^\[       OK \]' "$log")
   failed=$(grep -cE '^\[  FAILED  \] .*\([0-9]+ ms\)$' "$log")
   skipped=$(grep -cE '^\[  SKIPPED \] .*\([0-9]+ ms\)$' "$log")
-  # A crash, or what a sanitizer has found, is a failure though no test says so.
+  # A crash or an error that a sanitizer finds is a failure, even if every test passed.
   if ((code != 0 && failed == 0)); then
     failed=$(sed -nE 's/.*ERROR SUMMARY: ([1-9][0-9]*) error.*/\1 errors/p
                       s/.*RACECHECK SUMMARY: ([1-9][0-9]*) hazard.*/\1 hazards/p' "$log" | tail -n 1)

@@ -11,7 +11,7 @@ _BUILD = """package(default_visibility = ["//visibility:public"])
 
 load(":cuda_setting.bzl", "cuda_setting")
 
-# "present" or "absent": what was found when this repository was made.
+# "present" or "absent", as found when this repository was made.
 cuda_setting(
     name = "toolkit",
     build_setting_default = "{state}",
@@ -61,7 +61,7 @@ def _find(repository_ctx):
             candidates.append(repository_ctx.os.environ[variable])
     nvcc = repository_ctx.which("nvcc")
     if nvcc:
-        # The path may be a link, as Debian's alternatives are: what counts is where it leads.
+        # The path may be a link (one of Debian's alternatives, say); the toolkit is where it leads.
         candidates.append(str(nvcc.realpath.dirname.dirname))
     candidates.append("/usr/local/cuda")
     for candidate in candidates:
@@ -87,11 +87,11 @@ def _cuda_configure_impl(repository_ctx):
     if cuda:
         result = repository_ctx.execute([str(cuda.get_child("bin").get_child("nvcc")), "--version"])
         if result.return_code != 0:
-            # Better to stop than to build something else than what the user thinks.
+            # Stops here, rather than build something other than what the user expects.
             fail("%s/bin/nvcc does not run: %s%s" % (cuda, result.stdout, result.stderr))
         version = result.stdout.strip().split("\n")[-1]
 
-        # Links, so that the headers are part of this repository and Bazel accepts them as declared.
+        # Links to the toolkit, which make its headers part of this repository, so that Bazel accepts them as declared.
         repository_ctx.symlink(cuda.get_child("include"), "include")
         library_dir = _library_dir(repository_ctx, cuda)
         repository_ctx.symlink(library_dir.get_child("libcudart_static.a"), "lib/libcudart_static.a")
@@ -107,7 +107,7 @@ def _cuda_configure_impl(repository_ctx):
     deps = [":headers"],
 """
         if library_dir.get_child("libcublasLt.so").exists:
-            # Loaded when it is needed: half a gigabyte, which a run on the CPU does not touch.
+            # cuBLASLt is loaded when it is needed: it has half a gigabyte, and a run on the CPU does not touch it.
             cublas = """    linkopts = [
         "-Wl,-rpath,{0}",
         "-ldl",

@@ -1,4 +1,4 @@
-"""The build setting behind @local_cuda//:cuda_found."""
+"""The build setting that @local_cuda//:cuda_found queries."""
 
 def _cuda_setting_impl(_ctx):
     return []

@@ -1,4 +1,4 @@
-"""Protocol Buffers, by the system's protoc."""
+"""Rules for Protocol Buffers, which use the system's protoc."""
 
 load("//tools:cc.bzl", "bitgrad_cc_library")
 
@@ -19,8 +19,8 @@ def bitgrad_proto_library(name, src, deps = [], visibility = None, **kwargs):
         fail("bitgrad_proto_library %s: src must be a .proto file, not %s" % (name, src))
     stem = src[:-len(".proto")]
 
-    # protoc reads the imported files too, so they are inputs: each library has its sources, and those it imports, in
-    # a filegroup beside it.
+    # protoc also reads the imported files, so they are inputs, too: each library has a filegroup with its own sources
+    # and those that it imports.
     native.filegroup(
         name = name + "_sources",
         srcs = [src] + [_sources_of(dep) for dep in deps],
@@ -30,8 +30,8 @@ def bitgrad_proto_library(name, src, deps = [], visibility = None, **kwargs):
         name = name + "_generate",
         srcs = [src, ":" + name + "_sources"],
         outs = [stem + ".pb.h", stem + ".pb.cc"],
-        # The root of the sources ("./", or "./external/NAME/./" in another workspace) is what protoc sees as "bitgrad".
-        # Generated headers are not written for our warning flags; the pragma exempts them where they are included.
+        # protoc sees the root of the sources ("./", or "./external/NAME/./" in another workspace) as "bitgrad".
+        # Generated headers do not pass our warning flags; the pragma exempts them where they are included.
         cmd = """
             source=$(location {src})
             generated=$$(mktemp -d)

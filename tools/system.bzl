@@ -1,4 +1,4 @@
-"""Repositories for what is already on the machine."""
+"""Repositories for libraries that are installed on the machine."""
 
 def _shim_repository_impl(repository_ctx):
     for path, content in repository_ctx.attr.files.items():
@@ -19,8 +19,8 @@ def _system_library_impl(repository_ctx):
     repository_ctx.symlink(repository_ctx.attr.build_file, "BUILD.bazel")
     repository_ctx.symlink(Label("//third_party:static_bundle.bzl"), "static_bundle.bzl")
 
-# The headers lie where the compiler looks by itself, so all that a BUILD file has to say is how to link. (With
-# new_local_repository a missing package would surface as an unreadable path instead of a package's name.)
+# The headers are where the compiler finds them by itself, so a BUILD file only has to say how to link. (With
+# new_local_repository, a missing package would give an error about an unreadable path instead of the package's name.)
 system_library = repository_rule(
     implementation = _system_library_impl,
     attrs = {

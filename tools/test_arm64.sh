@@ -1,15 +1,15 @@
 #!/bin/bash
-# Cross-compiles the kernels and their tests (tests/ops/cpu) for 64-bit Arm, with Debian's cross compiler, and runs them
-# under QEMU: exactness on NEON, not speed. Fails if a test fails.
+# Cross-compiles the kernels and their tests (tests/ops/cpu) for 64-bit Arm with Debian's cross compiler, and runs them
+# under QEMU. This tests that results are exact on NEON; it says nothing about speed. Fails if a test fails.
 #
 #   tools/test_arm64.sh [TEST...]      default: every *_test.cc of tests/ops/cpu
 #
-# Installs what is missing from Debian's packages, which needs root: the arm64 architecture is added to dpkg's.
+# Missing Debian packages are installed, which needs root: the arm64 architecture is added to dpkg's architectures.
 set -euo pipefail
 
 packages=(
   g++-aarch64-linux-gnu qemu-user libhwy-dev:arm64 libabsl-dev:arm64 libgtest-dev:arm64
-  # Of oneDNN and OpenMP the libraries alone: the arm64 headers of oneDNN cannot be installed beside the machine's own.
+  # For oneDNN and OpenMP only the libraries: oneDNN's arm64 headers cannot be installed beside the machine's own.
   libdnnl2:arm64 libgomp1:arm64
 )
 
@@ -44,7 +44,7 @@ libraries=(-l:libdnnl.so.2 -lgtest_main -lgtest -lhwy -labsl_statusor -labsl_sta
 tests=("$@")
 ((${#tests[@]} > 0)) || mapfile -t tests < <(cd tests/ops/cpu && ls ./*_test.cc | sed 's|.*/||; s|\.cc$||')
 
-# The kernels once, then a program per test.
+# The kernels are compiled once, then each test becomes a program.
 compile() { aarch64-linux-gnu-g++ $flags -c "$1" -o "$out/${1//\//_}.o"; }
 export -f compile
 export flags out
@@ -57,7 +57,7 @@ for source in "${sources[@]}"; do objects+=("$out/${source//\//_}.o"); done
 failed=()
 for test in "${tests[@]}"; do
   aarch64-linux-gnu-g++ -o "$out/$test" "$out/tests_ops_cpu_$test.cc.o" "${objects[@]}" -fopenmp "${libraries[@]}"
-  # Threads that wait at the end of a parallel loop spin, under QEMU for ages.
+  # Threads that wait at the end of a parallel loop would spin, which takes extremely long under QEMU.
   if OMP_WAIT_POLICY=passive qemu-aarch64 "$out/$test" --gtest_brief=1 >"$out/$test.log" 2>&1; then
     echo "PASSED $test"
   else
@@ -67,7 +67,7 @@ for test in "${tests[@]}"; do
   fi
 done
 
-# One test per target is named after it.
+# One test case per target is named after the target.
 echo "Highway's targets that ran: $(qemu-aarch64 "$out/${tests[0]}" --gtest_list_tests |
   sed -n 's|^ .*/\([A-Z][A-Z0-9_]*\) .*|\1|p' | sort -u | paste -sd' ')"
 ((${#failed[@]} == 0)) || { echo "test_arm64: failed: ${failed[*]}" >&2; exit 1; }

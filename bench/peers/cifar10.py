@@ -1,12 +1,14 @@
-"""Trains the nets of cifar10_bnn_vgg_tiny and cifar10_float_vgg_tiny in PyTorch: the same data, split, loss, optimizer and schedule.
+"""Trains the nets of cifar10_bnn_vgg_tiny and cifar10_float_vgg_tiny in PyTorch.
+
+Data, split, loss, optimizer and schedule are the same as in bitgrad.
 
   python3 bench/peers/cifar10.py --data_dir=DIR             # both nets, 10 epochs
   python3 bench/peers/cifar10.py --data_dir=DIR --steps=50  # only the time of a step
 
-DIR holds data_batch_1.bin .. data_batch_5.bin and test_batch.bin. Prints a line per epoch and the test error of the epoch with
-the best validation error; --metrics=PREFIX writes the epochs to PREFIX_binary.jsonl and PREFIX_float.jsonl as well, with the
-names that //models:train --metrics gives them. The binary net is simulated as usual: signs in float, straight-through
-estimators, clipped latent weights, Glorot's learning-rate scale as in BinaryConnect's code.
+DIR holds data_batch_1.bin .. data_batch_5.bin and test_batch.bin. Prints one line per epoch, and the test error of the
+epoch with the best validation error. --metrics=PREFIX also writes the epochs to PREFIX_binary.jsonl and
+PREFIX_float.jsonl, with the field names that //models:train --metrics uses. The binary net is simulated as usual: signs
+in float, straight-through estimators, clipped latent weights, Glorot's learning-rate scale as in BinaryConnect's code.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """What the comparisons with other frameworks share: timing, running bitgrad's benchmarks, printing tables.
 
-Peers and bitgrad take turns, round by round, so that whatever else happens on the machine happens to both. A figure is
-the median over rounds; of a peer's variants (eager or compiled, one optimizer or the other) the best one counts.
+The other frameworks (the peers) and bitgrad take turns, round by round, so that other load on the machine affects both.
+A figure is the median over the rounds. If a peer has several variants (eager or compiled, one optimizer or another), the
+best one counts.
 """
 
 import argparse
@@ -33,10 +34,10 @@ def parser(description, suite):
 
 
 def start(parser_):
-  """The arguments; with --mkl_as_on_intel after starting the program anew, so that MKL finds the library below first.
+  """The arguments. With --mkl_as_on_intel the program is started again, so that MKL finds the library below first.
 
-  On a processor that does not call itself Intel's, MKL stays with AVX2, which halves PyTorch's rate on one with
-  AVX-512. People who know that answer MKL's question themselves; so a comparison should be made that way, too.
+  On a processor that is not Intel's, MKL uses only AVX2, which halves PyTorch's rate where the processor has AVX-512.
+  People who know that replace MKL's test of the vendor, so comparisons should also be made that way.
   """
   args = parser_.parse_args()
   if args.mkl_as_on_intel and PRELOADED not in os.environ.get("LD_PRELOAD", ""):
@@ -52,7 +53,7 @@ def numbers(text):
 
 
 def program(args, suite):
-  """The path of the suite's program, built where none is given."""
+  """The path of the suite's program. It is built if --bitgrad does not give it."""
   if args.bitgrad:
     return args.bitgrad
   subprocess.run([os.path.join(ROOT, "bazelw"), "build", "//bench:" + suite], check=True, stdout=subprocess.DEVNULL,
@@ -61,7 +62,7 @@ def program(args, suite):
 
 
 def seconds_per_call(call, seconds):
-  """Median over calls for about `seconds`, at least three."""
+  """The median time of calls, which are repeated for about `seconds`, at least three times."""
   for _ in range(2):
     call()
   times = []
@@ -74,7 +75,7 @@ def seconds_per_call(call, seconds):
 
 
 def bitgrad_seconds(command, size, seconds):
-  """Runs the benchmarks whose names are NET/`size`; {net: seconds per iteration}. `command`: the program, and flags."""
+  """Runs the benchmarks named NET/`size` of `command` (program and flags); returns {net: seconds per iteration}."""
   with tempfile.TemporaryDirectory() as directory:
     out = os.path.join(directory, "out.json")
     result = subprocess.run(command + [f"--benchmark_filter=/{size}/", f"--benchmark_min_time={seconds}",
@@ -88,8 +89,9 @@ def bitgrad_seconds(command, size, seconds):
 
 
 def take_turns(figures, size, runs, command, args, timer=seconds_per_call):
-  """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds. A variant that is
-  far behind the best one of its row is not run again: it would only take time."""
+  """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds.
+
+  A variant that is far slower than the best one of its row is not run again, to save time."""
   for _ in range(args.rounds):
     for (row, variant), run in runs.items():
       figures.add(size, row, variant, timer(run, args.seconds))
@@ -100,7 +102,7 @@ def take_turns(figures, size, runs, command, args, timer=seconds_per_call):
 
 
 class Figures:
-  """Seconds by (size, row, variant), a value per round. A row is what a table shows: the best of its variants."""
+  """Seconds by (size, row, variant), one value per round. For a row, tables show the best of its variants."""
 
   def __init__(self):
     self._seconds = {}
@@ -112,7 +114,7 @@ class Figures:
     return statistics.median(self._seconds[size, row][variant])
 
   def best(self, size, row):
-    """(seconds, variant)"""
+    """The best variant of the row: (seconds, variant)."""
     return min((self.median(size, row, variant), variant) for variant in self._seconds[size, row])
 
   def rows(self, size):
@@ -122,7 +124,7 @@ class Figures:
     return list(dict.fromkeys(size for size, _ in self._seconds))
 
   def print_table(self, baseline, unit_name, unit):
-    """A Markdown table; ratios are the baseline's time over the row's: above 1 is faster than the baseline."""
+    """Prints a Markdown table. A ratio is the baseline's time divided by the row's: above 1 is faster."""
     print(f"| size | what | variant | {unit_name} | times {baseline} |")
     print("|---|---|---|---|---|")
     for size in self.sizes():

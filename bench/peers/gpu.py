@@ -1,4 +1,4 @@
-"""PyTorch on a GPU: timing by CUDA events, precisions, steps as CUDA graphs."""
+"""PyTorch on a GPU: timing with CUDA events, precisions of products, training steps as CUDA graphs."""
 
 import contextlib
 import statistics
@@ -7,7 +7,7 @@ import time
 
 import torch
 
-# How float products are made.
+# The precisions of float products that are timed.
 PRECISIONS = ["float32", "tf32", "bf16 autocast"]
 
 
@@ -19,18 +19,19 @@ def require():
 
 
 def use(precision):
-  """From now on for float32 products. float32 means float32: no TF32."""
+  """Sets the precision of float32 products from now on. "float32" excludes TF32."""
   torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
 
 
 def autocast(precision):
-  """What a forward pass runs in; the backward pass follows its types."""
+  """The context in which to run a forward pass; the backward pass uses the same types."""
   return torch.autocast("cuda", dtype=torch.bfloat16) if precision == "bf16 autocast" else contextlib.nullcontext()
 
 
 def seconds_per_call(call, seconds):
-  """Median over batches of calls for about `seconds`, at least three: between two events on the GPU, of so many calls
-  that starting and ending is little."""
+  """The median time of a call over batches of calls, which are repeated for about `seconds`, at least three times.
+
+  A batch is timed between two events on the GPU and has so many calls that its beginning and end take little."""
 
   def batch(calls):
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -51,7 +52,7 @@ def seconds_per_call(call, seconds):
 
 
 def graph_of(step):
-  """A call that does what step() does, all kernels launched at once; returns what step() returned, anew each time."""
+  """A function that runs step() as a CUDA graph, with one launch, and returns what step() returned, with new values."""
   stream = torch.cuda.Stream()
   stream.wait_stream(torch.cuda.current_stream())
   with torch.cuda.stream(stream):

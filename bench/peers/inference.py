@@ -24,7 +24,7 @@ import nets
 
 
 def to_onnx(net):
-  """The float net as an ONNX model: MatMul, BatchNormalization and Relu nodes, batch size left open."""
+  """The float net as an ONNX model: MatMul, BatchNormalization and Relu nodes, for any batch size."""
   nodes, constants = [], []
 
   def constant(name, tensor):
@@ -57,7 +57,7 @@ def session(model_path, threads):
 
 
 def runners(net, directory, threads, images, compiles):
-  """{(row, variant): run() -> logits}, compared with PyTorch's eager logits."""
+  """{(row, variant): run() -> logits}. The logits have been compared with those of eager PyTorch."""
   array = images.numpy()
   paths = {kind: os.path.join(directory, kind + ".onnx") for kind in ("float", "int8")}
   if not os.path.exists(paths["float"]):
@@ -69,7 +69,7 @@ def runners(net, directory, threads, images, compiles):
     try:
       compiled(images)
       result["PyTorch float", "compiled"] = lambda: compiled(images).numpy()
-    except Exception as error:  # Whatever the compiler raises: the variant is left out, and said so.
+    except Exception as error:  # whatever the compiler raises: the variant is skipped, with a message
       print(f"torch.compile does not work: {type(error).__name__}: {error}", file=sys.stderr)
   for kind, path in paths.items():
     s = session(path, threads)
@@ -77,7 +77,7 @@ def runners(net, directory, threads, images, compiles):
 
   expected = net(images).numpy()
   for (row, variant), run in result.items():
-    # int8 is an approximation; the rest rounds.
+    # int8 is an approximation; the others only round differently.
     difference = np.abs(run() - expected).max() / np.abs(expected).max()
     if not difference < (0.2 if row.endswith("int8") else 1e-3):
       sys.exit(f"{row} {variant}: logits differ by {difference} of the largest")
@@ -91,7 +91,7 @@ def main():
   args = common.start(parser)
   command = [common.program(args, "packed_mlp")]
   torch._inductor.config.freezing = True
-  logging.disable(logging.WARNING)  # ONNX Runtime's advice on quantization, which does not concern so plain a net.
+  logging.disable(logging.WARNING)  # hides ONNX Runtime's advice on quantization, which does not apply to this net
   figures = common.Figures()
   for width in args.widths:
     net = nets.make("float", width).eval()

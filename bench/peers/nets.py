@@ -82,11 +82,11 @@ def squared_hinge(logits, targets):
 
 def use_threads(threads):
   torch.set_num_threads(threads)
-  torch._dynamo.reset()  # What was compiled for another number of threads has that number in it.
+  torch._dynamo.reset()  # compiled code has the number of threads built in
   torch._inductor.config.cpp.threads = threads
 
 
 def sgemm_gmacs():
-  """Billions of MACs per second of a float product of 1024^3: what PyTorch's times are made of."""
+  """The rate of a float product of 1024^3 in billions of MACs per second, which determines PyTorch's times."""
   a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
   return 1.024**3 / common.seconds_per_call(lambda: a @ b, 0.5)

@@ -23,13 +23,13 @@ import nets
 
 
 class Peer:
-  """A net of PyTorch and every way to run its step."""
+  """A net in PyTorch, and every way to run its training step."""
 
   def __init__(self, kind, width, batch, compiles, device="cpu"):
     self.kind = kind
     self.device = device
     self.net = nets.make(kind, width).to(device)
-    # On a GPU the batch comes from the host, into memory that a CUDA graph knows.
+    # On a GPU the batch is copied from the host into memory that a CUDA graph can read.
     self.batch = [nets.random_images(batch), nets.random_targets(batch)]
     self.images, self.targets = (x.clone().to(device) for x in self.batch)
     if device == "cuda":
@@ -62,7 +62,7 @@ class Peer:
     return torch.optim.Adam(self.net.parameters(), lr=1e-3, **options)
 
   def ways(self, precision):
-    """{name: make()}, make() -> step(), which returns the loss."""
+    """{name: make}, where make() returns a function step(), which runs a step and returns its loss."""
 
     def way(loss, in_graph=False, **options):
       def make():
@@ -90,18 +90,18 @@ class Peer:
     return result
 
   def variants(self, precision="float32"):
-    """{name: step()}, without those that do not work, which are named on stderr."""
+    """{name: step}. Variants that do not work are left out and named on stderr."""
     result = {}
     initial = copy.deepcopy(self.net.state_dict())
     for name, make in self.ways(precision).items():
       try:
-        # From the initial weights: those that another variant has trained leave little to lower.
+        # Starts from the initial weights: after another variant has trained them, the loss has little left to fall.
         self.net.load_state_dict(initial)
         step = make()
         before = step()
         for _ in range(4):
           after = step()
-      except Exception as error:  # Whatever the compiler raises: the variant is left out, and said so.
+      except Exception as error:  # whatever the compiler raises: the variant is skipped, with a message
         print(f"{self.kind}, {name} does not work: {type(error).__name__}: {error}", file=sys.stderr)
         continue
       if not after < before:
@@ -116,7 +116,7 @@ def runs_on_cpu(width, args):
 
 
 def runs_on_gpu(width, args):
-  """The row of float32 has no other name: it is the baseline here, too."""
+  """{(row, variant): step}. The row of float32 has no suffix, because it is the baseline here, too."""
   return {("PyTorch " + kind + ("" if name == "float32" else ", " + name), variant): step
           for kind in ("float", "simulated") for name in gpu.PRECISIONS
           for variant, step in Peer(kind, width, args.batch, args.compile, "cuda").variants(name).items()}
@@ -131,7 +131,7 @@ def main():
   if on_gpu:
     gpu.require()
     args.threads = [1]
-  # With --sweep it has the sizes of the plots, too.
+  # With --sweep the program also has the sizes of the plots.
   command = [common.program(args, "training_step"), "--sweep", f"--device={args.device}"]
   figures = common.Figures()
   sgemm = {}

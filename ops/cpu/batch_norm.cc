@@ -1,5 +1,6 @@
-// Threads share the columns, so no column's sum is cut and nothing is combined. A thread walks down strips of columns:
-// as wide as a page, so that memory streams, and not wider than what lets their sums stay in the first-level cache.
+// Threads share the columns, so each column's sum is accumulated by one thread and nothing has to be combined. A thread
+// works on strips of columns, from the first row to the last: a strip is as wide as a page, so that memory is read as a
+// stream, but no wider, so that its sums stay in the first-level cache.
 
 #include <algorithm>
 #include <cmath>
@@ -20,7 +21,7 @@ namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
 constexpr int64_t kStrip = 1024;
-constexpr int64_t kRows = 4;  // per visit of the sums, which are loaded and stored each time
+constexpr int64_t kRows = 4;  // rows per visit of the sums, each of which is loaded and stored once a visit
 
 // sum += d, square += d^2 with d = x - shift, over `rows` rows of a strip.
 template <int64_t rows>
@@ -57,8 +58,8 @@ HWY_INLINE void AddGradients(const float* x, int64_t x_stride, const float* dy, 
   }
 }
 
-// Mean and variance of columns [begin, end), in one pass over x. The sums are of x - x[0], whose squares do not
-// cancel as those of x do where the mean is large against the deviation; with d = x - x[0]:
+// Mean and variance of columns [begin, end), in one pass over x. The sums are those of d = x - x[0] and of d^2. Sums of
+// x and x^2 would cancel where the mean is large compared with the deviation; those of d do not:
 //   mean = x[0] + mean(d),   variance = mean(d^2) - mean(d)^2
 void Moments(ConstMatrixView<float> x, int64_t begin, int64_t end, float* mean, float* variance) {
   for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
@@ -89,7 +90,7 @@ void Normalize(const float* x, const float* mean, const float* inv_std, const fl
   }
 }
 
-// A cache's worth at a time, so that the values go from one loop to the next without memory.
+// Works on pieces of kPiece values: y stays in the cache between the loop that writes it and the loops that read it.
 void NormalizedSigns(const float* x, const float* mean, const float* inv_std, const float* gamma, const float* beta,
                      int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
   constexpr int64_t kPiece = 1024;

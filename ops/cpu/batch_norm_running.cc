@@ -1,4 +1,4 @@
-// Moving averages of batch norm: n numbers a step, so plain loops on one thread.
+// Moving averages of batch norm: only n numbers a step, so plain loops on one thread do.
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-// The patches of a bit image: what the kernel covers at each output pixel, side by side as a row of bits. Included
+// Patches of a bit image. The patch of an output pixel is what the kernel covers there, as one row of bits. Included
 // through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_BIT_PATCHES_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -20,18 +20,18 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// The same run of bits of `count` patches, `stride` words apart.
+// The same run of bits in each of `count` patches, which are `stride` words apart.
 struct PatchRuns {
   uint64_t* patches;
   int64_t stride;
   int64_t count;
 };
 
-// A patch consists of runs of bits, contiguous in the image: the taps of a row of the kernel, or each tap by itself
-// where they are apart (dilation) or their channels are (groups). Copy takes run i from bit from + i * step of the
-// image.
+// A patch consists of runs of bits that are contiguous in the image. A run is a whole row of the kernel's taps, or a
+// single tap where taps are not adjacent in the image (dilation) or their channels are not (groups). Copy() copies one
+// run into each of the patches: for patch i it starts at bit from + i * step of the image.
 //
-// Where runs are whole words they are copied, and every word of a patch is written.
+// WordRuns is for runs that are whole words: they are copied, and every word of a patch is written.
 struct WordRuns {
   static HWY_INLINE void Begin(const PatchRuns&, int64_t) {}
 
@@ -40,7 +40,8 @@ struct WordRuns {
     src += from / 64;
     uint64_t* dst = runs.patches + to / 64;
     int64_t words = bits / 64;
-    // Runs are short, often three words: the same vector of all runs, then the next.
+    // Runs are short, often three words. So the loops are swapped: a vector of words for all patches, then the next
+    // vector.
     const auto copy = [&](auto d) HWY_ATTR {
       const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
       for (; words >= lanes; words -= lanes, src += lanes, dst += lanes) {
@@ -64,7 +65,8 @@ struct WordRuns {
   }
 };
 
-// Where runs start and end within words they are shifted and added to patches of zeros.
+// BitRuns is for runs that start and end within words: Begin() fills the patches with zeros, and runs are shifted and
+// ORed into them.
 struct BitRuns {
   static HWY_INLINE void Begin(const PatchRuns& runs, int64_t words) {
     for (int64_t i = 0; i < runs.count; ++i) std::fill_n(runs.patches + i * runs.stride, words, uint64_t{0});
@@ -79,7 +81,8 @@ struct BitRuns {
   }
 };
 
-// The patches of output pixels q, q + 1, ... of row p of an image, which have the same taps `cols` inside.
+// Gathers the patches of runs.count output pixels q, q + 1, ... of row p. REQUIRES: they all have the same taps `cols`
+// inside the image.
 template <typename Runs>
 HWY_INLINE void GatherSpan(const ConvGeometry& g, int64_t group, const uint64_t* image, bool border_bit, int64_t p,
                            int64_t q, const TapRange& cols, const PatchRuns& runs) {
@@ -89,7 +92,7 @@ HWY_INLINE void GatherSpan(const ConvGeometry& g, int64_t group, const uint64_t*
   const int64_t left = cols.begin * tap_bits, inside = cols.size() * tap_bits;
   const int64_t step = g.stride_width * g.channels, tap_step = g.dilation_width * g.channels;
   const bool joined = tap_step == tap_bits || g.kernel_width * g.groups == 1;
-  // Where the first tap inside lies in its row of the image.
+  // The bit in its row of the image at which the first tap inside starts.
   const int64_t column = HorizontalAxis(g).First(q) * g.channels + cols.begin * tap_step + group * tap_bits;
   Runs::Begin(runs, (g.patch_size() + 63) / 64);
   for (int64_t r = 0, to = 0; r < g.kernel_height; ++r, to += row_bits) {
@@ -127,8 +130,9 @@ HWY_INLINE void GatherRuns(const ConvGeometry& g, int64_t group, const ConstBitM
   }
 }
 
-// The patches of output pixels [begin, end), counted over all images, of group `group`: rows 0 .. end - begin - 1 of
-// `patches`, `words` words each, zero past the patch. The border as bit `border_bit`.
+// Gathers the patches of output pixels [begin, end) of group `group`; pixels are counted over all images. They become
+// rows 0 .. end - begin - 1 of `patches`, `words` words each, with zeros after the patch. The border is bit
+// `border_bit`.
 inline void GatherBitPatches(const ConvGeometry& g, int64_t group, const ConstBitMatrixView& x, bool border_bit,
                              int64_t begin, int64_t end, int64_t words, const BitMatrixView& patches) {
   if (g.group_channels() % 64 == 0) {

@@ -1,4 +1,4 @@
-// Runs of bits that start and end anywhere, copied from words to words. Included through foreach_target.h only.
+// Copies and counts of runs of bits that may start and end anywhere in a word. Included through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_BIT_RUNS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_BIT_RUNS_INL_H_
@@ -19,7 +19,7 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Bits [from, from + count) of src, 0 < count <= 64. Reads no word without one of them.
+// Bits [from, from + count) of src, 0 < count <= 64. Reads only words that contain some of them.
 HWY_INLINE uint64_t LoadRun(const uint64_t* src, int64_t from, int64_t count) {
   const int64_t word = from / 64, shift = from % 64;
   uint64_t bits = src[word] >> shift;
@@ -27,14 +27,14 @@ HWY_INLINE uint64_t LoadRun(const uint64_t* src, int64_t from, int64_t count) {
   return bits & ~uint64_t{0} >> (64 - count);
 }
 
-// dst |= the lowest `count` bits of `bits`, the others being zero, from bit `to` on; 0 < count <= 64.
+// ORs the lowest `count` bits of `bits` into dst, from bit `to` on. REQUIRES: 0 < count <= 64; the other bits are zero.
 HWY_INLINE void OrRun(uint64_t bits, int64_t count, uint64_t* dst, int64_t to) {
   const int64_t word = to / 64, shift = to % 64;
   dst[word] |= bits << shift;
   if (shift + count > 64) dst[word + 1] |= bits >> (64 - shift);
 }
 
-// dst |= bits [from, from + count) of src, from bit `to` on.
+// ORs bits [from, from + count) of src into dst, from bit `to` on.
 HWY_INLINE void OrBits(const uint64_t* src, int64_t from, int64_t count, uint64_t* dst, int64_t to) {
   for (int64_t done = 0; done < count; done += 64) {
     const int64_t size = std::min<int64_t>(64, count - done);
@@ -42,7 +42,7 @@ HWY_INLINE void OrBits(const uint64_t* src, int64_t from, int64_t count, uint64_
   }
 }
 
-// dst |= ones, bits [to, to + count).
+// Sets bits [to, to + count) of dst.
 HWY_INLINE void OrOnes(int64_t count, uint64_t* dst, int64_t to) {
   for (int64_t done = 0; done < count; done += 64) {
     const int64_t size = std::min<int64_t>(64, count - done);
@@ -63,7 +63,7 @@ HWY_INLINE int32_t CountRun(const uint64_t* src, int64_t from, int64_t count) {
   return ones;
 }
 
-// Whole words. Runs are short, often three words: no call of memcpy.
+// Copies whole words. Runs are short, often three words, so a call of memcpy would cost more.
 HWY_INLINE void CopyWords(const uint64_t* src, int64_t count, uint64_t* dst) {
   const auto copy = [&](auto d) HWY_ATTR {
     const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));

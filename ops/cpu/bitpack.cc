@@ -28,7 +28,7 @@ void UnpackCodes(const uint8_t* c, int64_t count, int32_t least, int32_t step, f
 
 void PackSigns(const float* x, int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
   PackSignSegment(x, count, words, bits);
-  if (window != nullptr) PackWindowSegment(x, count, words, window);  // x is in the cache by now.
+  if (window != nullptr) PackWindowSegment(x, count, words, window);  // by now x is in the cache
 }
 
 // y[0, 64) = bit ? +1 : -1

@@ -1,4 +1,4 @@
-// Words of 64 bits from and to vectors, per instruction set. Included through foreach_target.h only.
+// Conversions between 64-bit words of bits and vectors, per instruction set. Included through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_BITS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_BITS_INL_H_
@@ -22,13 +22,13 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// *word = the mask that mask_at(d, k) returns for lanes k .. k + Lanes(d) - 1, for all 64 lanes.
+// Sets all 64 bits of *word: mask_at(d, k) returns the mask with bits k .. k + Lanes(d) - 1.
 template <class D, class MaskAt>
 HWY_INLINE void StoreMaskWord(D d, uint64_t* word, const MaskAt& mask_at) {
   uint8_t* bytes = reinterpret_cast<uint8_t*>(word);
   const size_t lanes = hn::Lanes(d);
   if (lanes >= 8) {
-    // No detour over a temporary: a narrow store and a wide load of the same bytes would stall.
+    // Written in place: a narrow store to a temporary and a wide load of the same bytes would stall.
     for (size_t k = 0; k < 64; k += lanes) hn::StoreMaskBits(d, mask_at(d, k), bytes + k / 8);
     return;
   }
@@ -43,11 +43,11 @@ HWY_INLINE void StoreMaskWord(D d, uint64_t* word, const MaskAt& mask_at) {
   }
 }
 
-// Calls body(d, mask, k) with the mask of bits k .. k + Lanes(d) - 1 of `word`, for all 64.
+// Calls body(d, mask, k) for all 64 bits of `word`, Lanes(d) at a time: the mask holds bits k .. k + Lanes(d) - 1.
 template <class D, class Body>
 HWY_INLINE void ForEachMask(D d, uint64_t word, const Body& body) {
   const size_t lanes = hn::Lanes(d);
-  uint8_t bytes[16] = {};  // LoadMaskBits may read 8 bytes from wherever it starts.
+  uint8_t bytes[16] = {};  // LoadMaskBits may read 8 bytes from any of the first 8
   std::memcpy(bytes, &word, sizeof(word));
   if (lanes >= 8) {
     for (size_t k = 0; k < 64; k += lanes) body(d, hn::LoadMaskBits(d, bytes + k / 8), k);
@@ -62,25 +62,25 @@ HWY_INLINE void ForEachMask(D d, uint64_t word, const Body& body) {
 using FloatTag = hn::CappedTag<float, 64>;
 using ByteTag = hn::CappedTag<uint8_t, 64>;
 
-// dx[0, 64) = bit ? dy : 0. dx may be dy.
+// dx[k] = bit k of `word` ? dy[k] : 0, for k < 64. dx may be dy.
 HWY_INLINE void MaskWord(uint64_t word, const float* dy, float* dx) {
   ForEachMask(FloatTag(), word, [dy, dx](auto d, auto mask, size_t k) HWY_ATTR {
     hn::StoreU(hn::IfThenElseZero(mask, hn::LoadU(d, dy + k)), d, dx + k);
   });
 }
 
-// bits of x[0, 64): x >= 0
+// Bit k of *bits = x[k] >= 0, for k < 64.
 HWY_INLINE void PackSignWord(const float* x, uint64_t* bits) {
   StoreMaskWord(FloatTag(), bits, [x](auto d, size_t k) HWY_ATTR { return hn::Ge(hn::LoadU(d, x + k), hn::Zero(d)); });
 }
 
-// bits of x[0, 64): |x| <= 1
+// Bit k of *window = |x[k]| <= 1, for k < 64.
 HWY_INLINE void PackWindowWord(const float* x, uint64_t* window) {
   StoreMaskWord(FloatTag(), window,
                 [x](auto d, size_t k) HWY_ATTR { return hn::Le(hn::Abs(hn::LoadU(d, x + k)), hn::Set(d, 1.0f)); });
 }
 
-// Bit j = bit `bit` of bytes[j], j < 64.
+// Bit j of *word = bit `bit` of bytes[j], for j < 64.
 HWY_INLINE void PackByteWord(const uint8_t* bytes, int bit, uint64_t* word) {
   const uint8_t value = static_cast<uint8_t>(1 << bit);
   StoreMaskWord(ByteTag(), word, [bytes, value](auto d, size_t k) HWY_ATTR {
@@ -88,8 +88,8 @@ HWY_INLINE void PackByteWord(const uint8_t* bytes, int bit, uint64_t* word) {
   });
 }
 
-// Applies pack_word(values, word) to the words of x[0, count), the last one filled up with `fill`; zeroes the rest of
-// `words` words.
+// Calls pack_word(values, word) for every 64 of x[0, count), with the last word's values filled up with `fill`. Zeroes
+// the rest of the `words` words of `out`.
 template <typename PackWord>
 HWY_INLINE void PackSegment(const float* x, int64_t count, int64_t words, float fill, uint64_t* out,
                             const PackWord& pack_word) {

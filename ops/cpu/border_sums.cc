@@ -16,12 +16,12 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// sums[t * stride + o] += 2^q (the ones of tap t of row o of plane q of w), for the rows [begin, end). `zeros`: as many
-// words as a tap has, at least.
+// sums[t * stride + o] += 2^q (number of ones in tap t of row o of w, which is bit plane q), for the rows [begin, end).
+// `zeros` holds at least as many words as a tap, all zero.
 void AddTapOnes(const ConstBitMatrixView& w, int q, int64_t begin, int64_t end, int64_t taps, int64_t channels,
                 const uint64_t* zeros, int64_t stride, int32_t* sums) {
   int64_t o = begin;
-  // Taps of whole vectors, eight rows at a time: a product with a row of zeros counts ones.
+  // Where taps are whole vectors, eight rows at a time: the XOR product with a row of zeros counts ones.
   if (channels % (64 * static_cast<int64_t>(hn::Lanes(WordTag()))) == 0) {
     for (; o + 8 <= end; o += 8) {
       for (int64_t t = 0; t < taps; ++t) {
@@ -52,7 +52,7 @@ namespace {
 HWY_EXPORT(AddTapOnes);
 HWY_EXPORT(AddSums);
 
-constexpr int64_t kPadding = 64;  // filters
+constexpr int64_t kPadding = 64;  // in filters: sums of a group are padded to a multiple
 
 int64_t PaddedFilters(const ConvGeometry& g) { return (g.group_filters() + kPadding - 1) / kPadding * kPadding; }
 

@@ -1,12 +1,13 @@
-// Convolution of few-bit codes. Chunks of output pixels (conv_chunks.h) go to the threads; the patches of a chunk are
-// gathered, multiplied by one of the two products of coded operands and forgotten while they are in the cache.
+// Convolution of codes with few bits. The threads share chunks of output pixels (conv_chunks.h). The patches of a chunk
+// are gathered, multiplied by one of the two kernels for coded operands, and discarded while they are still in the
+// cache.
 //
-//   bit planes (plane_gemm.cc)   where the planes meet in few passes: the image is parted into planes once, patches are
-//                                gathered plane by plane
-//   bytes (int8_gemm.cc)         otherwise: patches of bytes
+//   bit planes (plane_gemm.cc)   where the product takes few passes over pairs of planes: the images are split into
+//                                planes once, and patches are gathered plane by plane
+//   bytes (int8_gemm.cc)         otherwise: patches are bytes
 //
-// The border is gathered as the stored code that is nearest to its value, and where the two differ (zero between codes
-// -1 and +1) the sums are corrected: border_sums.h.
+// The border is gathered as the stored code that is nearest to its value. Where the two differ (a zero border, codes -1
+// and +1) the sums are corrected: border_sums.h.
 
 #include <algorithm>
 #include <cstdint>
@@ -40,12 +41,12 @@ HWY_EXPORT(GatherBitPatches);
 HWY_EXPORT(ClearImageBits);
 HWY_EXPORT(StoreImageBits);
 
-// From how many passes on bytes are faster, on machines that count words and on others: ops/dot_kernel.cc, for many
-// rows.
+// The largest number of passes at which planes are still faster than bytes, on machines that count the ones of words in
+// one instruction and on others. The same as in ops/dot_kernel.cc for many rows.
 constexpr int kMaxPassesCountingWords = 5;
 constexpr int kMaxPasses = 2;
 
-// Of patches: the more rows a chunk has, the less it costs to expand the filters for it.
+// The size of a chunk's patches: the more rows a chunk has, the less the expansion of the filters costs per row.
 constexpr int64_t kChunkBytes = 256 << 10;
 
 struct CodedConv {
@@ -53,8 +54,9 @@ struct CodedConv {
   ConstCodesView x;
   ConstPlanesView w;
   DotOutput out;
-  uint8_t border_code;       // as stored
-  const BorderSums* border;  // null where that code is the border's value, or there is none
+  uint8_t border_code;  // the border as a stored code
+  // Null where no correction is needed: there is no border, or its stored code has exactly its value.
+  const BorderSums* border;
 
   bool to_bits() const { return out.floats.data == nullptr; }
   ConstPlanesView group_filters(int64_t group) const {
@@ -68,9 +70,9 @@ struct CodedConv {
   }
 };
 
-// A group's share of a chunk.
+// The product of one chunk's patches with one group's filters.
 struct ChunkProduct {
-  int64_t range;  // of chunks, which one thread works on
+  int64_t range;  // of chunks: a range is worked on by one thread, which has its own scratch
   int64_t group;
   int64_t begin;  // output pixels
   int64_t end;
@@ -236,7 +238,7 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   if (g.pixels() == 0 || g.filters == 0) return;
 
   const CodeMap x_codes = CodeMapOf(x.encoding), w_codes = CodeMapOf(w.encoding);
-  // Where two are equally near, the lower one.
+  // The nearest code; of two that are equally near, the lower one.
   const int32_t border_code = std::max(0, padding_code - x_codes.least) / x_codes.step;
   const int32_t missing = padding_code - (x_codes.least + x_codes.step * border_code);
   std::optional<BorderSums> border;

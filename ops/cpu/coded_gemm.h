@@ -1,5 +1,5 @@
-// What the two products of coded operands (plane_gemm.cc, int8_gemm.cc) share: their outputs' terms and how threads
-// split the work.
+// What the two kernels for coded operands (plane_gemm.cc, int8_gemm.cc) share: the affine terms of their dot products,
+// and how threads split the work.
 
 #ifndef BITGRAD_OPS_CPU_CODED_GEMM_H_
 #define BITGRAD_OPS_CPU_CODED_GEMM_H_
@@ -14,15 +14,16 @@
 
 namespace bitgrad::cpu {
 
-// Columns of the result that are made together: a whole word of a bit matrix, so no two threads write to one word.
+// The number of columns of the result that are computed together: a whole word of a bit matrix, so that no two threads
+// write to the same word.
 inline constexpr int64_t kGroupCols = 64;
 inline constexpr int64_t kTileRows = 6;
-// Work of some ten microseconds, in products of bytes and in words of planes that meet (an AND, a count, an addition):
-// less is not worth a thread.
+// The least work that is worth a thread, some ten microseconds: in products of bytes, and in pairs of words of planes
+// (an AND, a popcount and an addition each).
 inline constexpr int64_t kInt8Grain = 1 << 22;
 inline constexpr int64_t kPlaneGrain = 1 << 18;
 
-// code = least + step c.
+// An encoding's map from stored codes to codes: code = least + step c.
 struct CodeMap {
   int32_t step;
   int32_t least;
@@ -31,7 +32,7 @@ inline CodeMap CodeMapOf(const Encoding& encoding) {
   return {static_cast<int32_t>(encoding.code_step()), static_cast<int32_t>(encoding.least_code())};
 }
 
-// The terms of dot(i, j) = step_a step_b S + RowTerm(sum_k c_a) + ColumnTerm(sum_k c_b), ops/kernels/coded_gemm.h.
+// The terms of dot(i, j) = step_a step_b S + RowTerm(sum_k c_a) + ColumnTerm(sum_k c_b); see ops/kernels/coded_gemm.h.
 struct AffineTerms {
   CodeMap a;
   CodeMap b;
@@ -42,27 +43,27 @@ struct AffineTerms {
   int32_t ColumnTerm(int32_t sum) const { return a.least * (b.step * sum + b.least * k); }
 };
 
-// Terms of dot(i, j) that depend on the column and on the class of the row: what a convolution's border takes back
-// (border_sums.h).
+// Further terms of dot(i, j), which depend on the column and on the class of the row. A convolution corrects its sums
+// at the border with them (border_sums.h).
 struct RowClasses {
-  const int32_t* classes = nullptr;  // [m], below zero: no terms. Null: no row has any
-  const int32_t* terms = nullptr;    // [classes, stride], whole groups of columns
+  const int32_t* classes = nullptr;  // [m]; a class below zero has no terms. Null: no row has terms
+  const int32_t* terms = nullptr;    // [classes, stride], padded to whole groups of columns
   int64_t stride = 0;
 
-  // Those of the kGroupCols columns of a group; null where there are none.
+  // The terms of row `row` for the kGroupCols columns of a group, or null where it has none.
   const int32_t* Terms(int64_t row, int64_t group) const {
     if (classes == nullptr || classes[row] < 0) return nullptr;
     return terms + classes[row] * stride + group * kGroupCols;
   }
 };
 
-// How many threads share the groups of columns of [m, n], each taking `grain` of the work a * b * c or more.
+// How many threads are worth using for `work` units of work, if each is to take at least `grain` units.
 inline int64_t RangeCount(const ExecContext& context, int64_t work, int64_t grain) {
   return std::clamp<int64_t>(work / grain, 1, context.threads());
 }
 
-// Calls body(range, group, tile_begin, tile_end): the row tiles of the groups of columns, group by group, in `ranges`
-// equal shares.
+// Calls body(range, group, tile_begin, tile_end) for all tiles of rows in all groups of columns, group by group, cut
+// into `ranges` equal shares.
 template <typename Body>
 void ForEachGroup(ExecContext& context, int64_t m, int64_t n, int64_t ranges, const Body& body) {
   const int64_t tiles = (m + kTileRows - 1) / kTileRows;

@@ -1,6 +1,6 @@
-// Float convolutions by oneDNN. Images stay NHWC: with AVX-512, oneDNN's kernels for it were faster than its own layout
-// with the reorders that needs, but for the gradient of inputs at 128 and 512 channels (a twentieth and a fifth
-// slower). Filters, which are small, go through whatever layout it asks for.
+// Float convolutions by oneDNN. Images stay NHWC. With AVX-512, oneDNN's kernels for NHWC were faster than its own
+// layout with the reorders that it needs, except for the gradient of inputs with 128 and 512 channels (there a
+// twentieth and a fifth slower). Filters are small and are reordered to whatever layout oneDNN asks for.
 
 #include <array>
 #include <cstdint>
@@ -23,12 +23,12 @@ using dnnl::memory;
 
 enum class Pass : int64_t { kForward, kBackwardInput, kBackwardWeight };
 
-// One of the three passes over one geometry, ready to execute.
+// One of the three passes for one geometry, ready to execute.
 struct Plan {
   dnnl::primitive convolution;
   memory::desc x, w, y;
-  memory::desc inner_w;     // as the convolution wants it
-  dnnl::primitive reorder;  // w to inner_w, or in Pass::kBackwardWeight back; null where they are the same
+  memory::desc inner_w;     // the layout of w that the convolution asks for
+  dnnl::primitive reorder;  // from w to inner_w, in Pass::kBackwardWeight from inner_w to w; null where they are equal
   memory::desc scratchpad, reorder_scratchpad;
 };
 
@@ -36,7 +36,8 @@ memory::desc ImageDesc(int64_t batch, int64_t channels, int64_t height, int64_t 
   return memory::desc({batch, channels, height, width}, memory::data_type::f32, memory::format_tag::nhwc);
 }
 
-// Dimensions in oneDNN's order, [groups,] filters, channels, height, width, and the strides of OHWI for them.
+// The dimensions of filters in oneDNN's order, [groups,] filters, channels, height, width, and the strides that OHWI
+// has for them.
 void FilterLayout(const ConvGeometry& g, memory::dims* dims, memory::dims* strides) {
   const int64_t column = g.group_channels(), row = g.kernel_width * column, filter = g.kernel_height * row;
   *dims = {g.group_filters(), g.group_channels(), g.kernel_height, g.kernel_width};
@@ -51,7 +52,7 @@ Plan MakePlan(Pass pass, const ConvGeometry& g) {
   const dnnl::engine& engine = OneDnnEngine();
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  attributes.set_fpmath_mode(dnnl::fpmath_mode::strict);  // Whatever the environment says: sums of integers are exact.
+  attributes.set_fpmath_mode(dnnl::fpmath_mode::strict);  // overrides the environment: sums of integers must be exact
 
   Plan plan;
   memory::dims w_dims, w_strides;
@@ -98,9 +99,10 @@ Plan MakePlan(Pass pass, const ConvGeometry& g) {
   return plan;
 }
 
-// The plan of the geometry and the number of threads, for which oneDNN makes it. Making one takes up to a few
-// milliseconds, so each thread keeps those it has used, to the end of the thread: at most kPlans, a net's geometries
-// several times over; then it starts anew. The reference holds until the next call. May throw dnnl::error.
+// The plan for a pass, a geometry and a number of threads (oneDNN plans for the latter too). Making one takes up to a
+// few milliseconds, so each thread keeps its plans until it ends. It keeps at most kPlans, several times as many as a
+// net has geometries; beyond that it drops all of them and starts anew. The reference is valid until the next call. May
+// throw dnnl::error.
 const Plan& PlanFor(Pass pass, const ConvGeometry& g, int threads) {
   constexpr size_t kPlans = 256;
   using Key = std::array<int64_t, 16>;
@@ -127,8 +129,8 @@ const Plan& PlanFor(Pass pass, const ConvGeometry& g, int threads) {
   return *(plans[key] = std::move(plan));
 }
 
-// Which of x, w and y is written follows from the pass; in the backward passes they are the gradients where they are
-// written, and y is. May throw dnnl::error.
+// The pass determines which of x, w and y is written, and which are gradients: in the backward passes y is dy, and what
+// is written is dx or dw. May throw dnnl::error.
 void Execute(ExecContext& context, Pass pass, const ConvGeometry& geometry, const float* x, const float* w,
              const float* y) {
   const Plan& plan = PlanFor(pass, geometry, context.threads());

@@ -1,4 +1,4 @@
-// One axis of a convolution: which taps of the kernel meet the image, for each position of the output.
+// One axis of a convolution: which taps of the kernel lie in the image, for each position of the output.
 
 #ifndef BITGRAD_OPS_CPU_CONV_AXIS_H_
 #define BITGRAD_OPS_CPU_CONV_AXIS_H_
@@ -10,7 +10,7 @@
 
 namespace bitgrad::cpu {
 
-// The taps [begin, end).
+// The taps begin .. end - 1.
 struct TapRange {
   int64_t begin;
   int64_t end;
@@ -27,7 +27,7 @@ struct ConvAxis {
   int64_t pad;
   int64_t dilation;
 
-  // Where the first tap of output position `i` lies in the image; negative in the border.
+  // The position in the image of the first tap of output position `i`; negative in the border.
   int64_t First(int64_t i) const { return i * stride - pad; }
 
   // The taps of output position `i` that lie in the image.
@@ -36,7 +36,7 @@ struct ConvAxis {
     return {TapsBefore(-first), TapsBefore(extent - first)};
   }
 
-  // Of the positions whose taps all lie in the image, a range, the first one and the end.
+  // The output positions whose taps all lie in the image: [FullBegin(), FullEnd()).
   int64_t FullBegin() const { return std::min(out, DivideUp(pad, stride)); }
   int64_t FullEnd() const {
     return std::clamp(DivideUp(extent + pad - (taps - 1) * dilation, stride), FullBegin(), out);
@@ -56,8 +56,8 @@ inline ConvAxis HorizontalAxis(const ConvGeometry& g) {
   return {g.width, g.out_width(), g.kernel_width, g.stride_width, g.pad_width, g.dilation_width};
 }
 
-// Calls body(pixel, image, p, q_begin, q_end) for the rows of output pixels, and the parts of rows, that make up
-// [begin, end); pixels are counted over all images, `pixel` is the one at q_begin.
+// Calls body(pixel, image, p, q_begin, q_end) for each row, or part of a row, of the output pixels [begin, end). Pixels
+// are counted over all images; `pixel` is the one at q_begin.
 template <typename Body>
 void ForEachOutputRow(const ConvGeometry& g, int64_t begin, int64_t end, const Body& body) {
   const int64_t height = g.out_height(), width = g.out_width();

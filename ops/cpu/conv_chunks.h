@@ -1,5 +1,5 @@
-// How a convolution's output is cut into chunks: pixels whose patches are made, multiplied and forgotten while they are
-// in the second-level cache. A chunk is a part of an image or several whole images.
+// How a convolution's output is cut into chunks of pixels. The patches of a chunk are gathered, multiplied and
+// discarded while they are in the second-level cache. A chunk is a part of an image, or several whole images.
 
 #ifndef BITGRAD_OPS_CPU_CONV_CHUNKS_H_
 #define BITGRAD_OPS_CPU_CONV_CHUNKS_H_
@@ -14,11 +14,11 @@ namespace bitgrad::cpu {
 
 class ConvChunks {
  public:
-  // Chunks of up to about `max_pixels`, at least `ranges` of them if there are as many pixels. With `to_bits` no two
-  // chunks write to the same word of the bit image of the output.
+  // Chunks of at most about `max_pixels` pixels, and at least `ranges` chunks if there are that many pixels. With
+  // `to_bits`, no two chunks write to the same word of the output's bit image.
   ConvChunks(const ConvGeometry& g, bool to_bits, int64_t max_pixels, int64_t ranges)
       : image_pixels_(g.out_height() * g.out_width()), images_(g.batch) {
-    constexpr int64_t kTileRows = 6;  // Chunks of whole tiles waste nothing.
+    constexpr int64_t kTileRows = 6;  // chunks are multiples of a tile's rows, so no tile is partly empty
     const int64_t unit = (to_bits ? 64 / std::gcd(g.filters, int64_t{64}) : 1) * kTileRows;
     const int64_t share = std::max<int64_t>(1, std::min(max_pixels, g.pixels() / ranges));
     if (image_pixels_ <= share) {
@@ -33,11 +33,11 @@ class ConvChunks {
   }
 
   int64_t count() const { return (images_ + images_per_chunk_ - 1) / images_per_chunk_ * parts_; }
-  // The largest one.
+  // The number of pixels of the largest chunk.
   int64_t max_pixels() const {
     return parts_ == 1 ? std::min(images_, images_per_chunk_) * image_pixels_ : part_pixels_;
   }
-  // Output pixels, counted over all images.
+  // The output pixels of a chunk are [begin(chunk), end(chunk)), counted over all images.
   int64_t begin(int64_t chunk) const {
     return chunk / parts_ * images_per_chunk_ * image_pixels_ + chunk % parts_ * part_pixels_;
   }
@@ -51,7 +51,7 @@ class ConvChunks {
   const int64_t image_pixels_;
   const int64_t images_;
   int64_t images_per_chunk_ = 1;
-  int64_t parts_;            // of an image
+  int64_t parts_;            // the number of chunks that an image is cut into
   int64_t part_pixels_ = 0;  // the last part may have fewer
 };
 

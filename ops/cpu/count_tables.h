@@ -1,4 +1,4 @@
-// Counts of four bits against four bits, for two rows at once, by table.
+// Popcounts of four bits against four bits by table lookup, for two rows at once.
 
 #ifndef BITGRAD_OPS_CPU_COUNT_TABLES_H_
 #define BITGRAD_OPS_CPU_COUNT_TABLES_H_
@@ -8,8 +8,8 @@
 
 namespace bitgrad::cpu {
 
-// Table x1 << 4 | x0 holds, for every y < 16: popcount(x0 ^ y) in the low half of a byte, popcount(x1 ^ y) in the high
-// half.
+// The 16 bytes of table x1 << 4 | x0 hold, for every y < 16, popcount(x0 ^ y) in the low half of byte y and popcount(x1
+// ^ y) in its high half.
 struct CountTables {
   static constexpr int kBytes = 16;
 

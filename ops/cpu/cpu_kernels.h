@@ -1,4 +1,4 @@
-// The CPU's kernels.
+// The CPU's table of kernels.
 
 #ifndef BITGRAD_OPS_CPU_CPU_KERNELS_H_
 #define BITGRAD_OPS_CPU_CPU_KERNELS_H_
@@ -9,7 +9,7 @@ namespace bitgrad {
 
 const Kernels& CpuKernels();
 
-// Whether this machine counts the ones of a vector's words in one instruction (VPOPCNTQ).
+// Whether this machine has an instruction that counts the ones in each word of a vector (VPOPCNTQ).
 bool CpuCountsWords();
 
 }  // namespace bitgrad

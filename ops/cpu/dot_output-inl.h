@@ -1,5 +1,5 @@
-// From sums of products of stored codes to what a product of coded operands gives: scaled floats or threshold bits.
-// Included through foreach_target.h only.
+// The output transform of the kernels for coded operands: from sums of products of stored codes to scaled floats or
+// threshold bits (DotOutput). Included through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_DOT_OUTPUT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_DOT_OUTPUT_INL_H_
@@ -23,8 +23,8 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One group of columns of the output: dot(i, j) = 2^shift S(i, j) + row_terms[i] + column_terms[j - first column] +
-// the term of row i's class, if any.
+// One group of columns of the output. To the following, a row's class may add a term:
+//   dot(i, j) = 2^shift S(i, j) + row_terms[i] + column_terms[j - first column]
 class GroupOutput {
  public:
   GroupOutput(const DotOutput& out, int shift, const int32_t* row_terms, int64_t group,
@@ -34,7 +34,8 @@ class GroupOutput {
     cols_ = std::min(kGroupCols, n - col_);
     std::copy_n(column_terms, kGroupCols, column_terms_);
     if (out.floats.data != nullptr) return;
-    // dot >= threshold is S' >= threshold - column term. Sums are far from the ends of int32.
+    // dot >= threshold is tested as dot - column term >= threshold - column term. Sums are far from the limits of
+    // int32, so clamping changes no result.
     constexpr int64_t kLeast = std::numeric_limits<int32_t>::min(), kMost = std::numeric_limits<int32_t>::max();
     for (int64_t j = 0; j < cols_; ++j) {
       const int64_t limit = int64_t{out.threshold[col_ + j]} - column_terms_[j];
@@ -43,7 +44,7 @@ class GroupOutput {
     }
   }
 
-  // Row `row` of the group from its sums S[kGroupCols]; those past the last column are not used.
+  // Writes row `row` of the group from its sums S[kGroupCols]. Sums after the last column are ignored.
   HWY_INLINE void Write(int64_t row, const int32_t* sums) const {
     alignas(64) int32_t shifted[kGroupCols];
     int shift = shift_;
@@ -101,10 +102,11 @@ class GroupOutput {
   const int64_t col_;
   int64_t cols_;
   uint64_t flips_ = 0;
-  int32_t column_terms_[kGroupCols];  // for bits: the least S' that reaches the threshold
+  int32_t column_terms_[kGroupCols];  // for bits: the least dot - column term that reaches the threshold
 };
 
-// The number of ones of `words` words. Reads whole vectors: the padding words at the end of rows are zero.
+// The number of ones in `words` words. Reads whole vectors, which is harmless as the padding words at the end of a row
+// are zero.
 HWY_INLINE int32_t CountRow(const uint64_t* row, int64_t words) {
   const hn::CappedTag<uint64_t, 8> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -115,7 +117,7 @@ HWY_INLINE int32_t CountRow(const uint64_t* row, int64_t words) {
   return static_cast<int32_t>(hn::GetLane(hn::SumOfLanes(d, sum)));
 }
 
-// sum_k c of row i of the planes.
+// sum_k c of row i of the codes that the planes x hold.
 HWY_INLINE int32_t CodeSum(const ConstPlanesView& x, int64_t i, int64_t words) {
   int32_t sum = 0;
   for (int q = 0; q < x.encoding.bits; ++q) sum += CountRow(x.planes[q].row(i), words) << q;

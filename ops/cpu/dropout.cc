@@ -1,4 +1,4 @@
-// Kernels that are little more than random numbers: dropout and uniform noise.
+// Kernels that mostly draw random numbers: dropout and uniform noise.
 
 #include <algorithm>
 #include <cstdint>

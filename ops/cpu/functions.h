@@ -1,11 +1,11 @@
-// The CPU's kernels, declared with the types of their contracts (ops/kernels/), one definition per name in the .cc
-// files of this folder. cpu_kernels.cc puts them into the table.
+// The CPU's kernels, declared with the types of their contracts (ops/kernels/). Each is defined in one of the .cc files
+// of this folder; cpu_kernels.cc puts them into the table.
 //
-// How a file here looks: inner loops stand in a namespace that Highway's foreach_target.h compiles once per instruction
-// set (plain loops too: the compiler vectorizes them for each); below, under HWY_ONCE, stands the kernel: it splits the
-// work over threads and calls the best version for the machine. No loop of ours depends on the instruction set or the
-// thread count for its result; oneDNN's float GEMM (gemm.cc) and convolution (conv2d.cc) may round differently for
-// another number of threads.
+// A file of this folder has two halves. The inner loops come first, in a namespace that Highway's foreach_target.h
+// compiles once per instruction set (plain loops too, which the compiler vectorizes for each). The kernel itself
+// follows under HWY_ONCE: it splits the work over threads and calls the loops' best version for the machine. The
+// results of bitgrad's own loops depend neither on the instruction set nor on the number of threads; oneDNN's float
+// GEMM (gemm.cc) and convolution (conv2d.cc) may round differently for another number of threads.
 
 #ifndef BITGRAD_OPS_CPU_FUNCTIONS_H_
 #define BITGRAD_OPS_CPU_FUNCTIONS_H_

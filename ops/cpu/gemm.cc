@@ -11,8 +11,8 @@
 namespace bitgrad::cpu {
 namespace {
 
-// An operand as BLAS wants it: rows at least their length apart. Rows that overlap (a row broadcast by
-// stride 0) are copied out.
+// An operand in the form that BLAS accepts: rows are at least their own length apart. Rows that overlap (a row
+// broadcast by stride 0) are copied.
 class Operand {
  public:
   Operand(ExecContext& context, ConstMatrixView<float> view) : allocator_(context.allocator()) {
@@ -51,11 +51,11 @@ void ScaleRows(float beta, MatrixView<float> c) {
   }
 }
 
-// Up to this many rows oneDNN's matmul beat its sgemm (docs/performance.md).
+// Up to this many rows, oneDNN's matmul was faster than its sgemm (docs/performance.md).
 constexpr int64_t kMatmulRows = 512;
 
-// c = a b^T, rows of c at least its width apart. Neither dnnl_sgemm nor this is best everywhere: with few rows the
-// former copies b before it multiplies, and does not share that work between threads.
+// c = a b^T by oneDNN's matmul. Neither it nor dnnl_sgemm is the best everywhere: with few rows, dnnl_sgemm copies b
+// before it multiplies, and does not share that work between threads. REQUIRES: rows of c are at least its width apart.
 dnnl_status_t MultiplyByTransposed(const Operand& a, const Operand& b, int64_t k, MatrixView<float> c,
                                    int64_t c_stride) {
   using dnnl::memory;

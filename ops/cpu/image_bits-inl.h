@@ -1,4 +1,4 @@
-// Threshold bits of a convolution: from rows of bits, one per output pixel, to a bit image without gaps. Included
+// From the threshold bits of a convolution, a row of bits per output pixel, to a bit image without gaps. Included
 // through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_IMAGE_BITS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -20,7 +20,8 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// Zeroes the words of output pixels [begin, end), a chunk (conv_chunks.h), and the padding of images that end there.
+// Zeroes the words of output pixels [begin, end), which are a chunk (conv_chunks.h), and the padding words of each
+// image that ends there.
 inline void ClearImageBits(const ConvGeometry& g, int64_t begin, int64_t end, const BitMatrixView& image) {
   const int64_t pixels = g.out_height() * g.out_width();
   while (begin < end) {
@@ -33,7 +34,7 @@ inline void ClearImageBits(const ConvGeometry& g, int64_t begin, int64_t end, co
   }
 }
 
-// Writes the bits of group `group` of these pixels, rows 0 .. end - begin - 1 of `rows`, to cleared words.
+// ORs the bits of group `group` of these pixels, which are rows 0 .. end - begin - 1 of `rows`, into cleared words.
 inline void StoreImageBits(const ConvGeometry& g, int64_t group, int64_t begin, int64_t end,
                            const ConstBitMatrixView& rows, const BitMatrixView& image) {
   const int64_t width = g.out_width(), filters = g.group_filters();

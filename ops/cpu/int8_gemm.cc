@@ -1,16 +1,16 @@
-// Product of bytes: a as bytes, b expanded from its bit planes.
+// The product of coded operands as bytes: `a` is given as bytes, b is expanded from its bit planes.
 //
-// Columns of c lie in the 32-bit lanes of vectors. One step multiplies four bytes of a row of `a`, broadcast, with the
-// four bytes of each column and adds the four products to its lane: VPDPBUSD where the machine has it. A tile is 6 rows
-// x 64 columns on AVX-512.
+// Columns of c lie in the 32-bit lanes of vectors. One step broadcasts four bytes of a row of `a`, multiplies them with
+// the four bytes of each column, and adds the four products to the column's lane: one VPDPBUSD where the machine has
+// it. A tile is 6 rows x 64 columns on AVX-512.
 //
-// b stays bits in memory: a group of 64 columns becomes bytes just before it is used, in the second-level cache, one
-// shift and one AND per vector: a lane that holds bits 0 .. 31 of its column gives, shifted right by s and masked with
-// 0x01010101, the bytes of k = s, 8 + s, 16 + s, 24 + s. So step s of a block of 32 takes these four, and `a` is
-// brought into the same order first (ArrangeRow).
+// b stays in bits in memory. A group of 64 columns is expanded to bytes just before it is used, in the second-level
+// cache, with one shift and one AND per vector: a lane that holds bits 0 .. 31 of its column, shifted right by s and
+// masked with 0x01010101, gives the bytes of k = s, 8 + s, 16 + s, 24 + s. Step s of a block of 32 therefore multiplies
+// these four k, and the bytes of `a` are permuted to the same order first (ArrangeRow).
 //
-// Every way below is exact: bytes of b are c for up to 7 planes and c - 128 for 8, products are added in int32, and the
-// saturating VPMADDUBSW is not used.
+// Every variant below is exact: the bytes of b are c for up to 7 planes and c - 128 for 8 planes, products are added in
+// int32, and the saturating VPMADDUBSW is not used.
 //
 // Limit: two VPDPBUSD per cycle with 64 products each, 128 MAC per cycle and core. Measured: docs/performance.md.
 
@@ -37,18 +37,18 @@ namespace HWY_NAMESPACE {
 using LaneTag = hn::CappedTag<int32_t, 16>;
 using LaneVec = hn::Vec<LaneTag>;
 
-// 24 accumulators where there are 32 registers, 12 where there are 16.
+// A tile has 24 accumulators where there are 32 vector registers, 12 where there are 16.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
 constexpr int64_t kTileVectors = 4;
 #else
 constexpr int64_t kTileVectors = 2;
 #endif
 
-// sum + the four products of an unsigned byte of `a` and a signed one of `b`, per lane.
+// Returns, per lane, sum + the four products of an unsigned byte of `a` and a signed byte of `b`.
 HWY_INLINE LaneVec AddProducts(LaneVec sum, LaneVec a, LaneVec b) {
 #if HWY_TARGET == HWY_AVX3_DL
-  // Highway 1.0.3 finds AVX512_VNNI at run time for this target, but does not name it to the compiler, which therefore
-  // refuses the intrinsic.
+  // Highway 1.0.3 checks for AVX512_VNNI at run time for this target, but does not enable it in the compiler, which
+  // would therefore reject the intrinsic.
   asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
   return sum;
 #else
@@ -59,7 +59,7 @@ HWY_INLINE LaneVec AddProducts(LaneVec sum, LaneVec a, LaneVec b) {
   const auto b16 = hn::BitCast(d16, b);
   const auto a_even = hn::And(hn::BitCast(d16, a), hn::Set(d16, 0xFF));
   const auto a_odd = hn::BitCast(d16, hn::ShiftRight<8>(hn::BitCast(du16, a)));
-  // VPMADDWD: adds the two products of each lane, in place.
+  // VPMADDWD adds the two products of each 32-bit lane without reordering them.
   LaneVec unused = hn::Zero(d);
   sum = hn::ReorderWidenMulAccumulate(d, a_even, hn::ShiftRight<8>(hn::ShiftLeft<8>(b16)), sum, unused);
   return hn::ReorderWidenMulAccumulate(d, a_odd, hn::ShiftRight<8>(b16), sum, unused);
@@ -73,7 +73,8 @@ HWY_INLINE LaneVec AddProducts(LaneVec sum, LaneVec a, LaneVec b) {
 #endif
 }
 
-// y[4 s + t] = x[8 t + s] in each block of 32; zero past the end. Returns the sum of x.
+// Permutes a row to the order of the steps: y[4 s + t] = x[8 t + s] in each block of 32. Elements after the end are
+// zero. Returns the sum of x.
 int32_t ArrangeRow(const uint8_t* x, int64_t count, int64_t steps, uint8_t* y) {
   int32_t sum = 0;
   for (int64_t j = 0; j < count; ++j) sum += x[j];
@@ -100,7 +101,8 @@ int32_t ArrangeRow(const uint8_t* x, int64_t count, int64_t steps, uint8_t* y) {
   return sum;
 }
 
-// block[panel][step][column of the panel][4]: group `group` of b as bytes. `words` has room for the words of a panel.
+// Expands group `group` of b to bytes: block[panel][step][column of the panel][4]. `words` is scratch for the words of
+// one panel.
 void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* block) {
   const LaneTag d;
   const hn::RebindToUnsigned<LaneTag> du;
@@ -108,7 +110,7 @@ void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* 
   const int64_t width = kTileVectors * lanes;
   const int planes = p.b.encoding.bits;
   const auto ones = hn::Set(du, 0x01010101u);
-  // c - 128 is c with bit 7 turned over.
+  // c - 128 as a signed byte is c with bit 7 inverted.
   const auto start = hn::Set(du, planes == kMaxCodeBits ? 0x80808080u : 0u);
   for (int64_t col = 0; col < kGroupCols; col += width) {
     for (int q = 0; q < planes; ++q) {
@@ -169,7 +171,8 @@ using Int8TileFunction = void(const uint8_t*, int64_t, const int32_t*, int64_t, 
 constexpr Int8TileFunction* kInt8Tiles[kTileRows] = {Int8Tile<1>, Int8Tile<2>, Int8Tile<3>,
                                                      Int8Tile<4>, Int8Tile<5>, Int8Tile<6>};
 
-// Row tiles [tile_begin, tile_end) of one group. `scratch` has room for the group as bytes and as words.
+// Multiplies row tiles [tile_begin, tile_end) with one group. `scratch` has room for the group as bytes and for the
+// words of a panel.
 void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint8_t* scratch) {
   int32_t* block = reinterpret_cast<int32_t*>(scratch);
   ExpandGroup(p, group, reinterpret_cast<uint64_t*>(scratch + p.block()), block);

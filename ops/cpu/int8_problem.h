@@ -1,5 +1,5 @@
-// The product of bytes for whoever has its operands in hand (int8_gemm.cc): the GEMM, and the convolution with its
-// patches.
+// The product of coded operands as bytes (int8_gemm.cc), in parts, so that two kernels can use it: the GEMM, and the
+// convolution with the patches that it gathers.
 
 #ifndef BITGRAD_OPS_CPU_INT8_PROBLEM_H_
 #define BITGRAD_OPS_CPU_INT8_PROBLEM_H_
@@ -12,16 +12,16 @@
 namespace bitgrad::cpu {
 
 struct Int8Problem {
-  // For `a` of these codes; arranged rows, their terms and the output are still to be set.
+  // For an `a` with these codes. The caller still sets the arranged rows, m, their terms and the output.
   Int8Problem(const Encoding& a, const ConstPlanesView& b)
       : steps((b.cols() + 31) / 32 * 8),
         b(b),
         terms{CodeMapOf(a), CodeMapOf(b.encoding), static_cast<int32_t>(b.cols())} {
-    // Bytes of 8 planes are c - 128.
+    // With 8 planes the bytes of b are c - 128, so the encoding's least code moves.
     if (b.encoding.bits == kMaxCodeBits) terms.b.least += 128 * terms.b.step;
   }
 
-  const uint8_t* a = nullptr;  // [m, 4 steps], each block of 32 in the order of the steps (ArrangeInt8Row)
+  const uint8_t* a = nullptr;  // [m, 4 steps]; each block of 32 is permuted as ArrangeInt8Row() does
   int64_t m = 0;
   int64_t steps;
   ConstPlanesView b;
@@ -32,15 +32,16 @@ struct Int8Problem {
 
   int64_t row_bytes() const { return 4 * steps; }
   int64_t words() const { return (b.cols() + 63) / 64; }
-  int64_t block() const { return 16 * words() * kGroupCols * 4; }  // bytes of b's group
+  int64_t block() const { return 16 * words() * kGroupCols * 4; }  // bytes of a group of b
   int64_t scratch_bytes() const { return block() + words() * kGroupCols * 8; }
 };
 
-// Brings x[count] into the order in which the product reads it, filled up with zeros to row_bytes(). Returns the sum of
-// x.
+// Permutes x[count] to the order in which the product reads it, and fills it up with zeros to row_bytes(). Returns the
+// sum of x.
 int32_t ArrangeInt8Row(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* y);
 
-// Row tiles [tile_begin, tile_end) of one group of columns, with scratch_bytes() of scratch. On the caller's thread.
+// Multiplies row tiles [tile_begin, tile_end) with one group of columns, on the caller's thread. `scratch` has
+// scratch_bytes() bytes.
 void MultiplyInt8Tiles(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint8_t* scratch);
 
 }  // namespace bitgrad::cpu

@@ -1,5 +1,6 @@
-// Sums in double that are the same bits on every instruction set and thread count: always 16 interleaved partial
-// sums, combined in one order. The compiler turns the inner loop into vectors of whatever width there is.
+// Sums in double that have the same bits on every instruction set and at any number of threads: there are always 16
+// interleaved partial sums, which are combined in a fixed order. The compiler vectorizes the inner loop at whatever
+// width the machine has.
 
 #ifndef BITGRAD_OPS_CPU_LANE_SUM_H_
 #define BITGRAD_OPS_CPU_LANE_SUM_H_
@@ -12,7 +13,8 @@
 
 namespace bitgrad::cpu {
 
-// sum_i f(i), i < count; f returns a double. Inlined into the caller's instruction set.
+// The sum of f(i) over i < count; f returns a double. It is inlined, so that it is compiled for the caller's
+// instruction set.
 template <typename F>
 HWY_INLINE double LaneSum(int64_t count, const F& f) {
   constexpr int64_t kLanes = 16;
@@ -28,7 +30,7 @@ HWY_INLINE double LaneSum(int64_t count, const F& f) {
   return lanes[0];
 }
 
-// The sum of block_sum(begin, end) over fixed blocks of [0, count), added in block order.
+// The sum of block_sum(begin, end) over the fixed blocks of [0, count), added in the order of the blocks.
 template <typename BlockSum>
 double SumOverBlocks(int threads, int64_t count, int64_t block_size, const BlockSum& block_sum) {
   std::vector<double> sums((count + block_size - 1) / block_size);

@@ -1,4 +1,4 @@
-// max |x| of a row.
+// The largest |x| of a row.
 
 #ifndef BITGRAD_OPS_CPU_LARGEST_MAGNITUDE_H_
 #define BITGRAD_OPS_CPU_LARGEST_MAGNITUDE_H_
@@ -12,7 +12,7 @@
 
 namespace bitgrad::cpu {
 
-// 0 for an empty row. NaN is passed over. In 16 lanes, so that the compiler vectorizes it.
+// 0 for an empty row. NaNs are ignored. It works on 16 lanes, so that the compiler can vectorize it.
 HWY_INLINE float LargestMagnitude(const float* x, int64_t count) {
   constexpr int64_t kLanes = 16;
   float lanes[kLanes] = {};

@@ -6,7 +6,7 @@
 namespace bitgrad::cpu {
 namespace {
 
-constexpr int64_t kMinChunk = 1 << 14;  // elements that are worth another thread
+constexpr int64_t kMinChunk = 1 << 14;  // the least number of elements that is worth another thread
 
 template <typename T>
 void LookUp(ExecContext& context, const T* table, const uint8_t* x, T* y, int64_t count) {

@@ -1,14 +1,15 @@
-// Tiles of the packed GEMM by table lookup, for instruction sets that shuffle bytes but do not count bits in words.
+// Tiles of the packed GEMM by table lookup, for instruction sets that shuffle bytes but cannot count the ones of words.
 // Included through foreach_target.h only.
 //
-// K is taken four bits at a time. A panel of b holds a byte per (four bits, column) with the column's bits, columns in
-// byte lanes. Four bits of two rows of `a` select one of 256 tables of 16 bytes (4 KiB, which stay in the first-level
-// cache), and one byte shuffle looks up the counts of both rows for all columns of the vector: row 2i in the low half
-// of a byte, row 2i + 1 in the high half. Three lookups add up to at most 12 in a half; then the halves are parted and
-// added to counters of bytes, which hold 63 lookups (252), and those to counters of 16 bits.
+// K is processed four bits at a time. A panel of b holds one byte per four bits and column, and columns lie in the byte
+// lanes of vectors. Four bits of two rows of `a` select one of 256 tables of 16 bytes (4 KiB, which stay in the
+// first-level cache). One byte shuffle then looks up the counts of both rows for all columns of the vector: those of
+// row 2i in the low half of a byte, those of row 2i + 1 in the high half. Three lookups add up to at most 12 in a half.
+// Then the halves are separated and added to counters of one byte, which hold 63 lookups (252), and those in turn to
+// counters of 16 bits.
 //
-// Ten instructions per 3 x 4 bits x 2 rows, against eight per one word by the population count that is made of two
-// lookups.
+// This takes ten instructions per 3 x 4 bits x 2 rows. A population count made of two lookups per byte would take eight
+// per single word.
 
 #if defined(BITGRAD_OPS_CPU_LOOKUP_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_LOOKUP_TILE_INL_H_
@@ -33,10 +34,10 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 struct LookupTiles {
-  // Below this many rows of `a` it does not pay to pack b.
+  // Packing b pays from this many rows of `a` on.
   static int64_t MinRows(const PackedProblem&) { return 3; }
 
-  // Per pair of rows, where the table of every four bits starts: uint16 [kTileRows / 2][Lookups].
+  // A row tile is uint16 [kTileRows / 2][Lookups]: for each pair of rows, the offsets of the tables of every four bits.
   static int64_t RowTileBytes(const PackedProblem& p) { return kTileRows * Lookups(p); }
   static void PackRowTile(const PackedProblem& p, int64_t tile, uint8_t* out) {
     for (int64_t pair = 0; pair < kTileRows / 2; ++pair) {
@@ -57,7 +58,7 @@ struct LookupTiles {
     }
   }
 
-  // counts[r * kGroup + c] of a row tile and the columns of a group.
+  // counts[r * kGroup + c] = popcount(row r of the tile ^ column c of the group).
   static HWY_INLINE void Count(const PackedProblem& p, int64_t tile, const uint8_t* row_tile, int64_t group,
                                uint8_t* panels, int32_t* counts) {
     const uint16_t* offsets = reinterpret_cast<const uint16_t*>(row_tile);
@@ -82,18 +83,20 @@ struct LookupTiles {
   static constexpr int kLanes = static_cast<int>(hn::MaxLanes(ByteTag()));
   static constexpr int kVectors = kLanes == 64 ? 1 : 2;
   static constexpr int64_t kPanelCols = kLanes * kVectors;
-  static constexpr int64_t kPerStep = 3;                // lookups that a half byte holds the counts of
-  static constexpr int64_t kPerByte = 63;               // and a byte
-  static constexpr int64_t kPerShort = 252 * kPerByte;  // and 16 bits
+  static constexpr int64_t kPerStep = 3;                // lookups whose counts fit into half a byte
+  static constexpr int64_t kPerByte = 63;               // lookups whose counts fit into a byte
+  static constexpr int64_t kPerShort = 252 * kPerByte;  // lookups whose counts fit into 16 bits
   static_assert(4 * kPerStep < 16 && 4 * kPerByte < 256 && 4 * kPerShort < 65536 && kPerByte % kPerStep == 0);
 
-  // Four bits each, of 16 bytes at a time; the rest of the last step looks up 0 against 0.
+  // A lookup processes four bits, and packing 16 bytes at a time. Lookups() rounds up to whole steps; the added lookups
+  // compare 0 with 0.
   static HWY_INLINE int64_t PackedLookups(const PackedProblem& p) { return (p.words + 1) / 2 * 32; }
   static HWY_INLINE int64_t Lookups(const PackedProblem& p) {
     return (PackedLookups(p) + kPerStep - 1) / kPerStep * kPerStep;
   }
 
-  // 16 bytes of a row of bits; zero past the last row. Reads the padding words at the end of rows, which are zero.
+  // 16 bytes of a row of bits; zero after the last row. It may read the padding words at the end of a row, which are
+  // zero.
   static HWY_INLINE hn::Vec<Bytes16> LoadBits(const ConstBitMatrixView& m, int64_t row, int64_t word) {
     const Bytes16 d;
     return row < m.rows ? hn::LoadU(d, reinterpret_cast<const uint8_t*>(m.row(row) + word)) : hn::Zero(d);
@@ -105,7 +108,7 @@ struct LookupTiles {
     const auto low = hn::Set(d, uint8_t{0x0F});
     for (int64_t word = 0; word < p.words; word += 2) {
       const auto x0 = LoadBits(p.a, row, word), x1 = LoadBits(p.a, row + 1, word);
-      // Indices of tables, x1 << 4 | x0, for the low halves of the bytes and for the high ones.
+      // The indices of the tables, x1 << 4 | x0, of the low and of the high halves of the bytes.
       const auto even = hn::Or(hn::And(x0, low), hn::ShiftLeft<4>(hn::And(x1, low)));
       const auto odd = hn::Or(hn::And(hn::ShiftRight<4>(x0), low), hn::AndNot(low, x1));
       const auto first = hn::InterleaveLower(d, even, odd), second = hn::InterleaveUpper(d, even, odd);
@@ -122,15 +125,17 @@ struct LookupTiles {
     for (int64_t t = PackedLookups(p); t < Lookups(p); ++t) offsets[t] = 0;
   }
 
-  // 16 bytes of 16 rows of b, transposed and parted into halves: the first 16 bytes of 32 lines of a panel.
+  // Transposes 16 bytes of 16 rows of b and splits the bytes into halves: the first 16 bytes of each of 32 lines of a
+  // panel.
   static HWY_INLINE void PackColumns(const PackedProblem& p, int64_t row, int64_t word, uint8_t* lines) {
     const Bytes16 d;
     const auto low = hn::Set(d, uint8_t{0x0F});
     hn::Vec<Bytes16> x[16], y[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) x[i] = LoadBits(p.b, row + i, word);
-      // Interleaving the first half of the rows with the second moves the index's highest bit to the lowest; four
-      // times, and the row has changed places with the byte.
+
+      // One pass interleaves the first half of the vectors with the second, which moves the highest bit of an element's
+      // index to the lowest place. After four passes row and byte have changed places.
 #pragma GCC unroll 4
     for (int pass = 0; pass < 4; ++pass) {
 #pragma GCC unroll 8
@@ -154,7 +159,7 @@ struct LookupTiles {
     int64_t t = 0;
     do {
       const int64_t end = std::min(lookups, t + kPerShort);
-      // Even columns, then odd ones.
+      // Even columns in [0], odd columns in [1].
       alignas(64) uint16_t shorts[2 * kPairs][kVectors][2][kLanes / 2] = {};
       for (int64_t begin = t; begin < end; begin += kPerByte) {
         CountBytes<kPairs>(offsets + begin, lookups, panel + begin * kPanelCols, std::min(end - begin, kPerByte),
@@ -169,7 +174,7 @@ struct LookupTiles {
     } while (t < lookups);
   }
 
-  // Adds the counts of up to kPerByte lookups, a multiple of kPerStep, to `shorts`.
+  // Adds the counts of `lookups` lookups to `shorts`. REQUIRES: at most kPerByte, a multiple of kPerStep.
   template <int kPairs>
   static HWY_INLINE void CountBytes(const uint16_t* offsets, int64_t stride, const uint8_t* panel, int64_t lookups,
                                     uint16_t (*shorts)[kVectors][2][kLanes / 2]) {
@@ -218,7 +223,7 @@ struct LookupTiles {
     }
   }
 
-  // counts[2i] = even[i], counts[2i + 1] = odd[i], i < kLanes / 2; added where `accumulate`.
+  // counts[2i] = even[i], counts[2i + 1] = odd[i], i < kLanes / 2; where `accumulate`, they are added to `counts`.
   static HWY_INLINE void StoreCounts(const uint16_t* even, const uint16_t* odd, bool accumulate, int32_t* counts) {
     const Shorts8 d16;
     const Ints4 d32;

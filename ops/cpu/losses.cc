@@ -1,4 +1,4 @@
-// Losses see a batch of logits, a small matrix: plain loops.
+// Losses work on a batch of logits, a small matrix, so plain loops do.
 
 #include <algorithm>
 #include <atomic>
@@ -13,7 +13,7 @@
 namespace bitgrad::cpu {
 namespace {
 
-// Rows of a block of a sum over examples. Fixed, whatever the number of threads.
+// The rows of a block in a sum over examples: fixed, whatever the number of threads.
 constexpr int64_t kRowBlock = 256;
 
 // The sum of row_loss(i) over the rows, in double.
@@ -35,7 +35,7 @@ void ForEachRow(ExecContext& context, ConstMatrixView<float> x, const RowBody& b
 
 float Target(int64_t j, int32_t label) { return j == label ? 1.0f : -1.0f; }
 
-// max(0, 1 - t y), NaN where y is.
+// max(0, 1 - t y); NaN where y is NaN.
 float Hinge(float target, float y) {
   const float slack = 1.0f - target * y;
   return slack <= 0.0f ? 0.0f : slack;
@@ -51,7 +51,7 @@ void SoftmaxCrossEntropyForward(ExecContext& context, ConstMatrixView<float> log
     BITGRAD_DCHECK(labels[i] >= 0 && labels[i] < logits.cols);
     float max = x[0];
     for (int64_t j = 1; j < logits.cols; ++j) max = std::max(max, x[j]);
-    // Read first: probabilities may not alias logits, but p[label] underflows where its logarithm does not.
+    // The loss is computed from the logit, not as -log p[label]: p[label] underflows where its logarithm does not.
     const double shifted = static_cast<double>(x[labels[i]]) - max;
     double total = 0;
     for (int64_t j = 0; j < logits.cols; ++j) {

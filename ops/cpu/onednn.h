@@ -1,4 +1,4 @@
-// What calls into oneDNN share: its engine, and the number of threads it uses.
+// What all calls of oneDNN share: its engine, and a scope that sets its number of threads.
 
 #ifndef BITGRAD_OPS_CPU_ONEDNN_H_
 #define BITGRAD_OPS_CPU_ONEDNN_H_
@@ -8,7 +8,7 @@
 
 namespace bitgrad::cpu {
 
-// oneDNN runs on the OpenMP pool and takes its thread count from the calling thread's setting: `threads` in this scope.
+// oneDNN runs on OpenMP's threads and uses as many as the calling thread's setting says: `threads`, in this scope.
 class OmpThreads {
  public:
   explicit OmpThreads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }

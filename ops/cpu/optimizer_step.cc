@@ -18,7 +18,8 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// What all optimizers share: step_of(i, g') is the optimizer's own part. Branch-free, so that it vectorizes.
+// The part that all optimizers share; step_of(i, g') is the optimizer's own formula. Free of branches, so that it
+// vectorizes.
 template <typename StepOf>
 HWY_INLINE StepCounts Step(const StepTensor& tensor, float gradient_scale, int64_t begin, int64_t end,
                            const StepOf& step_of) {
@@ -27,7 +28,7 @@ HWY_INLINE StepCounts Step(const StepTensor& tensor, float gradient_scale, int64
   const float weight_decay = tensor.weight_decay;
   const float weight_scale = tensor.weight_scale;
   const float clip = tensor.clip;
-  constexpr int64_t kBlock = 1 << 20;  // Counts of a block fit an int32: as wide as the floats beside them.
+  constexpr int64_t kBlock = 1 << 20;  // counts of a block fit an int32, which is as wide as the floats
   StepCounts counts = {0, 0};
   for (int64_t block = begin; block < end; block += kBlock) {
     const int64_t block_end = std::min(end, block + kBlock);
@@ -97,7 +98,7 @@ StepCounts AdaMax(const StepTensor& tensor, const StepScalars& scalars, const Ad
     const float m_new = beta1 * m[i] + (1.0f - beta1) * g;
     const float decayed = beta2 * v[i];
     const float size = std::fabs(g);
-    const float v_new = size <= decayed ? decayed : size;  // NaN in g stays visible.
+    const float v_new = size <= decayed ? decayed : size;  // NaN where g is NaN
     m[i] = m_new;
     v[i] = v_new;
     return -rate * m_new / (v_new + epsilon);
@@ -122,8 +123,8 @@ HWY_EXPORT(Adam);
 HWY_EXPORT(AdaMax);
 HWY_EXPORT(Signs);
 
-// Calls range(tensor, begin, end) on pieces of the weights, each followed by its signs while it is in the cache. The
-// counts are sums of integers: in any order.
+// Calls range(tensor, begin, end) on pieces of the weights. The signs of a piece are packed right after it, while it is
+// in the cache. The counts are sums of integers, so they do not depend on the order.
 template <typename Range>
 void StepInParallel(ExecContext& context, const StepScalars& scalars, absl::Span<const StepTensor> tensors,
                     StepCounts* counts, const Range& range) {

@@ -1,18 +1,18 @@
 // Convolution of +-1 images with +-1 filters: XNOR-popcount products of patches and filters.
 //
-// The filters are packed into panels once per call. Then chunks of output pixels (conv_chunks.h) go to the threads: the
-// patches of a chunk are gathered as bits, which takes copies of words and stays in the second-level cache, and
-// multiplied with all panels in the tiles of the packed GEMM (packed_multiply-inl.h).
+// The filters are packed into panels once per call. Then the threads share chunks of output pixels (conv_chunks.h). The
+// patches of a chunk are gathered as bits, mostly by copying words, stay in the second-level cache, and are multiplied
+// with all panels in the tiles of the packed GEMM (packed_multiply-inl.h).
 //
-// A border of zeros has no bit. It is gathered as bit 0, so a term outside of the image counts where the filter's bit
-// is 1:
+// A border of zeros has no bit. It is gathered as bit 0, so popcount(patch ^ w) counts each term outside of the image
+// whose filter bit is 1, and the dot product is
 //   dot = K_inside - 2 (count - ones of w outside)
-// where both numbers depend on which taps are outside only (border_sums.h).
+// where K_inside and the ones outside depend only on which taps are outside (border_sums.h).
 //
-// What is done per call and not per image: packing the panels and, with a border of zeros, counting the ones of w. With
-// 512 filters of 3 x 3 x 512 on one image of 7 x 7 pixels that is a sixth of the time, which a net that keeps both
-// would save; with larger images or batches it is next to nothing. Groups are convolved one after the other, so many of
-// a few filters each (depthwise) leave most columns of the panels unused.
+// Packing the panels and, for a border of zeros, counting the ones of w is done per call, not per image. With 512
+// filters of 3 x 3 x 512 on one image of 7 x 7 pixels this is a sixth of the time, which a net that kept both would
+// save; with larger images or batches it is next to nothing. Groups are convolved one after the other, so many groups
+// of few filters each (depthwise) leave most columns of the panels unused.
 
 #include <algorithm>
 #include <cstdint>
@@ -44,11 +44,12 @@ struct PackedConv {
   ConstBitMatrixView x;
   ConstBitMatrixView w;
   DotOutput out;
-  const BorderSums* border;  // null where the border's bit is its value, or there is none
+  // Null where no correction is needed: there is no border, or its bit has its value.
+  const BorderSums* border;
 
   bool to_bits() const { return out.floats.data == nullptr; }
   int64_t words() const { return (geometry.patch_size() + 63) / 64; }
-  // From one patch to the next: the table lookups read two words at a time.
+  // The distance between patches, even because the table lookups read two words at a time.
   int64_t patch_words() const { return (words() + 1) / 2 * 2; }
   ConstBitMatrixView group_filters(int64_t group) const {
     const int64_t filters = geometry.group_filters();
@@ -60,18 +61,18 @@ struct PackedConv {
   }
 };
 
-// In bytes.
+// Sizes in bytes.
 struct PackedConvSizes {
   int64_t row_tile;
-  int64_t panels;  // of a group of channels
+  int64_t panels;  // of the filters of one group of channels
 };
 
-// Of one thread, for a chunk.
+// One thread's scratch for a chunk.
 struct PackedConvScratch {
   uint64_t* patches;
   uint8_t* row_tiles;
-  uint64_t* bits;    // of the output, a row per pixel
-  int32_t* classes;  // of the pixels, where there is a border to correct
+  uint64_t* bits;    // the output's bits, one row per pixel
+  int32_t* classes;  // the pixels' classes, where there is a border to correct
 };
 
 }  // namespace bitgrad::cpu
@@ -86,7 +87,7 @@ PackedConvSizes ConvSizes(const PackedConv& conv) {
   return {.row_tile = Tiles::RowTileBytes(p), .panels = p.groups() * Tiles::GroupBytes(p)};
 }
 
-// Panels [begin, end) of 64 filters, counted over the groups of channels.
+// Packs panels [begin, end) of 64 filters each, counted over all groups of channels.
 void PackFilters(const PackedConv& conv, int64_t begin, int64_t end, uint8_t* panels) {
   const PackedProblem first = conv.Product(0, 1, nullptr);
   for (int64_t i = begin; i < end; ++i) {
@@ -95,7 +96,7 @@ void PackFilters(const PackedConv& conv, int64_t begin, int64_t end, uint8_t* pa
   }
 }
 
-// Takes out of the counts what the border of zeros put into them, and hands them on.
+// An output that first removes from the counts what a border of zeros added to them, and then passes them to Output.
 template <typename Output>
 class WithoutBorder {
  public:
@@ -135,7 +136,7 @@ void MultiplyPatches(const PackedConv& conv, const PackedProblem& p, int64_t gro
   }
 }
 
-// Output pixels [begin, end), a chunk.
+// Convolves the output pixels [begin, end), which are a chunk.
 void ConvolveChunk(const PackedConv& conv, int64_t begin, int64_t end, const PackedConvScratch& scratch,
                    uint8_t* panels) {
   const ConvGeometry& g = conv.geometry;
@@ -178,9 +179,10 @@ HWY_EXPORT(ConvSizes);
 HWY_EXPORT(PackFilters);
 HWY_EXPORT(ConvolveChunk);
 
-// Words that meet (a XOR, a count, an add) in some ten microseconds: less work is not worth a thread.
+// The least work that is worth a thread, some ten microseconds: pairs of words (a XOR, a count and an addition each).
 constexpr int64_t kWordGrain = 1 << 18;
-// Of patches, and of row tiles where these are other bytes: beside the panels in the second-level cache.
+// The size of a chunk's patches and row tiles (where `a` is packed into these): it fits the second-level cache beside
+// the panels.
 constexpr int64_t kChunkBytes = 128 << 10;
 
 }  // namespace

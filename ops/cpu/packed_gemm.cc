@@ -1,8 +1,9 @@
 // XNOR-popcount matrix product: how it is cut into blocks and shared among threads. The inner loops are chosen per
-// instruction set (packed_multiply-inl.h); for few rows b is not packed at all (unpacked_rows-inl.h).
+// instruction set (packed_multiply-inl.h). For few rows of `a`, b is not packed at all (unpacked_rows-inl.h).
 //
-// Groups of 64 columns are packed into panels just before they are used, a few at a time. Blocks of rows pass while
-// those panels and the block stay in the second-level cache, and the panels of the group at hand in the first.
+// Groups of 64 columns are packed into panels just before they are used, a few groups at a time. Blocks of rows are
+// then multiplied with them: those panels and a block stay in the second-level cache, the panels of the current group
+// in the first.
 //
 // Limit of the tile of AVX-512: XOR, VPOPCNTQ and add are three instructions per 512 bits on the two vector ports of
 // Ice Lake and later, so 512 / 1.5 = 341 bit-MAC per cycle and core. docs/performance.md has what was measured.
@@ -27,7 +28,7 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// What stays in the second-level cache: panels of up to 8 groups, half of it, and rows of `a`.
+// The panels that stay in the second-level cache, of up to 8 groups: they take half of it, rows of `a` the rest.
 constexpr int64_t kPanelBytes = 256 << 10;
 constexpr int64_t kMaxPanelGroups = 8;
 
@@ -39,15 +40,15 @@ PackedSizes Sizes(const PackedProblem& p) {
           .panel_groups = std::clamp<int64_t>(kPanelBytes / std::max<int64_t>(1, group_bytes), 1, kMaxPanelGroups)};
 }
 
-// Units [begin, end) of group-major (group, row tile) pairs; two threads that share a group both pack it. `panels` has
-// room for panel_groups groups.
+// Multiplies the units [begin, end). A unit is a (group, row tile) pair, and they are counted group by group. Two
+// threads that share a group both pack it. `panels` has room for panel_groups groups.
 void Multiply(const PackedProblem& p, const uint8_t* row_tiles, int64_t begin, int64_t end, int64_t panel_groups,
               uint8_t* panels) {
   WithOutput(p, [&](auto&& output) {
     const int64_t tiles = p.row_tiles();
     while (begin < end) {
       const int64_t tile = begin % tiles;
-      const int64_t whole = tile == 0 ? (end - begin) / tiles : 0;  // groups from here on, all of their rows
+      const int64_t whole = tile == 0 ? (end - begin) / tiles : 0;  // groups from here on of which all tiles are ours
       const int64_t groups = std::clamp<int64_t>(whole, 1, panel_groups);
       const int64_t tile_end = std::min(tiles, tile + end - begin);
       PackGroups(p, begin / tiles, groups, panels);
@@ -57,7 +58,7 @@ void Multiply(const PackedProblem& p, const uint8_t* row_tiles, int64_t begin, i
   });
 }
 
-// All rows, which are few, of groups [begin, end).
+// Multiplies all rows of `a`, which are few, with groups [begin, end).
 void MultiplyUnpacked(const PackedProblem& p, int64_t begin, int64_t end) {
   WithOutput(p, [&](auto&& output) {
     alignas(64) int32_t counts[kMaxUnpackedRows * kGroup];
@@ -84,7 +85,7 @@ HWY_EXPORT(PackRowTiles);
 HWY_EXPORT(Multiply);
 HWY_EXPORT(MultiplyUnpacked);
 
-// Words that meet (a XOR, a count, an add) in some ten microseconds: less work is not worth a thread.
+// The least work that is worth a thread, some ten microseconds: pairs of words (a XOR, a count and an addition each).
 constexpr int64_t kWordGrain = 1 << 18;
 
 void PackedGemm(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, const PackedOutput& out) {

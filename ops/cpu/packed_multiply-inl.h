@@ -1,8 +1,8 @@
-// Row tiles times packed groups: the part of the packed GEMM that the packed convolution shares. Included through
+// Products of row tiles with packed groups: the part that packed GEMM and packed convolution share. Included through
 // foreach_target.h only.
 //
-// `Tiles` are the inner loops of the instruction set: population counts of words (popcount_tile-inl.h) where there is
-// an instruction for them, else table lookups (lookup_tile-inl.h).
+// `Tiles` are the instruction set's inner loops: population counts of words where there is an instruction for them
+// (popcount_tile-inl.h), else table lookups (lookup_tile-inl.h).
 
 #if defined(BITGRAD_OPS_CPU_PACKED_MULTIPLY_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_PACKED_MULTIPLY_INL_H_
@@ -32,7 +32,8 @@ using Tiles = LookupTiles;
 using Tiles = PopcountTiles;
 #endif
 
-// Rows of `a` that pass all packed groups before the next ones come: they stay in the second-level cache.
+// The size of a block of rows of `a`, which is multiplied with all packed groups before the next block: it stays in the
+// second-level cache.
 constexpr int64_t kRowBytes = 128 << 10;
 
 inline void PackRowTiles(const PackedProblem& p, int64_t begin, int64_t end, uint8_t* row_tiles) {
@@ -40,13 +41,13 @@ inline void PackRowTiles(const PackedProblem& p, int64_t begin, int64_t end, uin
   for (int64_t tile = begin; tile < end; ++tile) Tiles::PackRowTile(p, tile, row_tiles + tile * bytes);
 }
 
-// Groups [group, group + groups), one after the other.
+// Packs groups [group, group + groups), one after the other.
 inline void PackGroups(const PackedProblem& p, int64_t group, int64_t groups, uint8_t* panels) {
   const int64_t bytes = Tiles::GroupBytes(p);
   for (int64_t g = 0; g < groups; ++g) Tiles::PackGroup(p, group + g, panels + g * bytes);
 }
 
-// Row tiles [tile_begin, tile_end) times the groups [group, group + groups) that `panels` holds.
+// Multiplies row tiles [tile_begin, tile_end) with the groups [group, group + groups), which `panels` holds packed.
 template <typename Output>
 void MultiplyTiles(const PackedProblem& p, const uint8_t* row_tiles, int64_t tile_begin, int64_t tile_end,
                    int64_t group, int64_t groups, uint8_t* panels, Output& output) {

@@ -1,4 +1,5 @@
-// Outputs of the packed GEMM: what they do with dot = K - 2 count. Included through foreach_target.h only.
+// The output transforms of the packed GEMM: what they make of dot = K - 2 count. Included through foreach_target.h
+// only.
 
 #if defined(BITGRAD_OPS_CPU_PACKED_OUTPUT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_PACKED_OUTPUT_INL_H_
@@ -23,8 +24,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using CountTag = hn::CappedTag<int32_t, 16>;
 
-// Asks for the lines of c that a tile is about to write. Its stores would else wait for memory, and those of the next
-// tile's counters behind them.
+// Prefetches the cache lines of c that a tile is about to write. Otherwise its stores would wait for memory, and the
+// stores of the next tile's counts after them.
 template <typename T>
 HWY_INLINE void PrefetchRow(const MatrixView<T>& c, int64_t row, int64_t group) {
   T* out = c.row(row) + group * kGroup;
@@ -40,9 +41,9 @@ HWY_INLINE void ForEachCount(const Body& body) {
   for (int64_t j = 0; j < kGroup; j += kLanes) body(d, j);
 }
 
-// Each output is a function of a row of c, a group, its number of columns, the number of terms K and the columns'
-// kGroup counts popcount(a ^ b), of which those past the last column are anything. BeginGroup(group, cols) comes before
-// the first row of a group.
+// Each output is called with a row of c, a group, the group's number of columns, the number of terms K, and the kGroup
+// counts popcount(a ^ b) of the group's columns; counts after the last column are undefined. BeginGroup(group, cols)
+// is called before the first row of a group.
 class ToI32 {
  public:
   explicit ToI32(const PackedProblem& p) : shift_(p.out.shift), accumulate_(p.out.accumulate), c_(p.out.i32) {}
@@ -114,7 +115,7 @@ class ToBits {
     std::memcpy(group_threshold_, threshold_ + group * kGroup, cols * sizeof(int32_t));
     uint64_t flips;
     PackByteWord(flip, 0, &flips);
-    keep_ = ~flips;  // The comparison below is the opposite one.
+    keep_ = ~flips;  // inverted, because the comparison below is dot < threshold
     valid_ = ~uint64_t{0} >> (kGroup - cols);
   }
   HWY_INLINE void Prefetch(int64_t, int64_t) const {}
@@ -145,6 +146,7 @@ class ToBits {
   uint64_t valid_ = 0;
 };
 
+// Calls body(output) with the output transform that the problem asks for.
 template <typename Body>
 HWY_INLINE void WithOutput(const PackedProblem& p, const Body& body) {
   switch (p.out.kind) {

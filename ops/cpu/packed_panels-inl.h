@@ -1,4 +1,4 @@
-// Panels of the packed GEMM: rows of b with their words interleaved, so that a vector holds one word of several rows.
+// Panels of the packed GEMM: the words of several rows of b interleaved, so that a vector holds one word of each.
 // Included through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_PACKED_PANELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -22,17 +22,17 @@ namespace hn = hwy::HWY_NAMESPACE;
 using WordTag = hn::CappedTag<uint64_t, 16>;
 using WordVec = hn::Vec<WordTag>;
 
-// How many vectors wide the next panel is, where `cols` columns are left: 1, 2 or 4.
+// The width of the next panel in vectors, where `cols` columns are left: 1, 2 or 4.
 HWY_INLINE int64_t PanelVectors(int64_t cols) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(WordTag()));
   return cols > 2 * lanes ? 4 : cols > lanes ? 2 : 1;
 }
 
-// out[w][c] = in[c][w] for a square of words, as wide as a vector: rows of b become columns of a panel. Blocks are 128
-// bits: two rows are interleaved within blocks, then the blocks themselves change places.
+// out[w][c] = in[c][w] for a square of words that is as wide as a vector, so that rows of b become columns of a panel.
+// Two rows are interleaved within 128-bit blocks, then the blocks themselves are permuted.
 template <int kLanes>
 struct Transpose {
-  // Other vector lengths: word by word.
+  // For other vector lengths than 4 and 8, word by word.
   static HWY_INLINE void Apply(const uint64_t* in, int64_t in_stride, uint64_t* out, int64_t out_stride) {
     for (int64_t c = 0; c < kLanes; ++c) {
       for (int64_t w = 0; w < kLanes; ++w) out[w * out_stride + c] = in[c * in_stride + w];
@@ -89,7 +89,7 @@ struct Transpose<8> {
 
 #endif  // HWY_TARGET != HWY_SCALAR
 
-// panel[w * width + c] = word w of row `row + c` of b, for c < width; zero past the last row.
+// panel[w * width + c] = word w of row `row + c` of b, for c < width; zero after the last row.
 HWY_INLINE void PackPanel(const ConstBitMatrixView& b, int64_t words, int64_t row, int64_t width, uint64_t* panel) {
   constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(WordTag()));
   for (int64_t c = 0; c < width; c += kLanes) {

@@ -1,5 +1,5 @@
-// What the parts of the packed GEMM, and of the packed convolution, share: the operands, what becomes of the dot
-// products, and how c is cut into pieces.
+// What the parts of the packed GEMM and of the packed convolution share: the operands, the output transform, and how c
+// is cut into pieces.
 
 #ifndef BITGRAD_OPS_CPU_PACKED_PROBLEM_H_
 #define BITGRAD_OPS_CPU_PACKED_PROBLEM_H_
@@ -12,10 +12,11 @@
 
 namespace bitgrad::cpu {
 
-// Columns of c that are computed together: a whole word of a bit matrix, so no two threads write to one word.
+// The number of columns of c that are computed together: a whole word of a bit matrix, so that no two threads write to
+// the same word.
 inline constexpr int64_t kGroup = 64;
 inline constexpr int64_t kTileRows = 6;
-// Every instruction set packs b for more rows of `a` than this; most do for fewer.
+// With more rows of `a` than this, every instruction set packs b; most do with fewer, too.
 inline constexpr int64_t kMaxUnpackedRows = 12;
 
 struct PackedOutput {
@@ -37,7 +38,7 @@ struct PackedOutput {
 struct PackedProblem {
   ConstBitMatrixView a;
   ConstBitMatrixView b;
-  int64_t words;  // of K bits, without the padding words at the end of rows
+  int64_t words;  // words of K bits, without the padding words at the end of a row
   PackedOutput out;
 
   int32_t terms() const { return static_cast<int32_t>(a.cols); }  // of a dot product: K
@@ -47,12 +48,12 @@ struct PackedProblem {
   int64_t tile_rows(int64_t tile) const { return std::min(a.rows - tile * kTileRows, kTileRows); }
 };
 
-// What the inner loops of an instruction set ask for.
+// What the inner loops of an instruction set need.
 struct PackedSizes {
-  int64_t min_rows;        // of a; below, b is not packed
-  int64_t row_tile_bytes;  // of a packed row tile of a, 0 where a is read as it lies
-  int64_t group_bytes;     // of a packed group of b
-  int64_t panel_groups;    // that are packed at a time
+  int64_t min_rows;        // with fewer rows of `a`, b is not packed
+  int64_t row_tile_bytes;  // bytes of a packed row tile of `a`; 0 where `a` is read in place
+  int64_t group_bytes;     // bytes of a packed group of b
+  int64_t panel_groups;    // how many groups are packed at a time
 };
 
 }  // namespace bitgrad::cpu

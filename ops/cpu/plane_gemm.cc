@@ -1,17 +1,19 @@
-// Product of operands in bit planes.
+// The product of coded operands in bit planes.
 //
-// In general S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q). The pairs are taken by falling p + q, and
-// between two values of it the sums of the tile are doubled (Horner), so they stay in registers from the first pair to
-// the last and a pair costs an AND, a population count and an addition per vector, as one XNOR product does.
+// In general S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q). The pairs are processed by falling p + q,
+// and from one value of p + q to the next the sums of the tile are doubled (Horner's scheme). So the sums stay in
+// registers from the first pair to the last, and a pair costs an AND, a population count and an addition per vector, as
+// much as one XNOR product.
 //
-// Ternary codes need fewer counts. Plane 0 says where a code is 0, plane 1 where it is +1, so products are -1 where
-// neither is 0 and plane 1 differs. With K the number of products and Z the number of zeros
+// Ternary codes need fewer counts. A bit of plane 0 is 1 where the code is 0, one of plane 1 where it is +1, so a
+// product is -1 where neither code is 0 and the signs in the planes 1 differ. With K the number of products and Z the
+// number of zeros
 //   ternary x binary    dot = K - Z(a) - 2 popcount(~a_0 & (a_1 ^ b))
 //   ternary x ternary   dot = K - popcount(a_0 | b_0) - 2 popcount(~(a_0 | b_0) & (a_1 ^ b_1))
-// one count instead of two, two instead of four. Zero padding adds nothing in any of them.
+// This is one count instead of two, and two instead of four. Zero padding adds nothing to any of them.
 //
-// Panels and tiles are as in packed_gemm.cc, one panel per plane of b. b is packed for one row, too: reading its rows
-// as they lie was slower for every pair of encodings, since each column's lanes had to be summed.
+// Panels and tiles are as in packed_gemm.cc, with one panel per plane of b. b is packed even for a single row of `a`:
+// reading its rows in place was slower for every pair of encodings, since each column's lanes had to be summed.
 //
 // Measured: docs/performance.md.
 
@@ -35,14 +37,14 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// 24 accumulators where there are 32 registers, 12 where there are 16.
+// A tile has 24 accumulators where there are 32 vector registers, 12 where there are 16.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
 constexpr int64_t kPanelVectors = 4;
 #else
 constexpr int64_t kPanelVectors = 2;
 #endif
 
-// Rows of each plane from one row on.
+// The rows of each plane, starting with some row.
 struct PlaneRows {
   const uint64_t* data[kMaxCodeBits];
   int64_t stride;
@@ -55,10 +57,10 @@ HWY_INLINE PlaneRows RowsFrom(const ConstPlanesView& x, int64_t row) {
   return rows;
 }
 
-// What is counted of a word of each operand; the ternary ones count against the sum.
+// Which combination of a word of each operand is counted. The ternary ones are subtracted from the sum.
 enum class Meet { kAnd, kSignsDifferTernaryA, kSignsDifferTernaryB, kSignsDifferTernaryBoth, kEitherZero };
 
-// The planes of an operand that meet. kAnd and binary operands: `low` alone.
+// The planes of an operand that are combined. For kAnd and for binary operands only `low` is used.
 template <typename T>
 struct PlanePair {
   T low;
@@ -81,14 +83,14 @@ HWY_INLINE WordVec AddCount(WordVec sum, const PlanePair<WordVec>& a, const Plan
 template <int kRows>
 using TileSums = WordVec[kRows][kPanelVectors];
 
-// One pass over K.
+// Adds one combination, counted over all words of K, to the sums.
 template <Meet kMeet, int kRows>
 HWY_INLINE void AddPass(const PlanePair<const uint64_t*>& a, int64_t a_stride, const PlanePair<const uint64_t*>& panel,
                         int64_t words, TileSums<kRows>& sum) {
   const WordTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t w = 0; w < words; ++w) {
-    // No array of pairs: g++ compiles a pair's default constructor without NEON, which its vectors need.
+    // Not an array of pairs: g++ compiles the pair's default constructor without NEON, which its vectors need.
     WordVec low[kPanelVectors], high[kPanelVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kPanelVectors; ++v) {
@@ -115,8 +117,8 @@ HWY_INLINE void Double(TileSums<kRows>& sum) {
   }
 }
 
-// sums[r * kGroupCols + c] = S of row r and column c of the panel, r < kRows. Plane q of the panel starts at
-// panel + q * plane_words.
+// sums[r * kGroupCols + c] = S of row r and column c of the panel, r < kRows. Plane q of the panel starts at panel + q
+// * plane_words().
 template <int kRows>
 HWY_NOINLINE void PlaneTile(const PlaneProblem& p, const PlaneRows& a, const uint64_t* panel, int32_t* sums) {
   const WordTag d;
@@ -165,7 +167,7 @@ using PlaneTileFunction = void(const PlaneProblem&, const PlaneRows&, const uint
 constexpr PlaneTileFunction* kPlaneTiles[kTileRows] = {PlaneTile<1>, PlaneTile<2>, PlaneTile<3>,
                                                        PlaneTile<4>, PlaneTile<5>, PlaneTile<6>};
 
-// The part of dot(i, j) that depends on row i of `a` alone, and on row j of `b` alone.
+// The part of dot(i, j) that depends only on row i of `a`, and the part that depends only on row j of b.
 int32_t RowTerm(const PlaneProblem& p, int64_t i) {
   switch (p.form) {
     case PlaneForm::kPairs: return p.terms.b.least == 0 ? 0 : p.terms.RowTerm(CodeSum(p.a, i, p.words));
@@ -185,7 +187,7 @@ HWY_INLINE int32_t ColumnTerm(const PlaneProblem& p, int64_t j) {
   return 0;
 }
 
-// Row tiles [tile_begin, tile_end) of one group. `panels` has room for the group's planes.
+// Multiplies row tiles [tile_begin, tile_end) with one group. `panels` has room for the group's planes.
 void MultiplyPlaneGroup(const PlaneProblem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint64_t* panels) {
   const int64_t width = kPanelVectors * static_cast<int64_t>(hn::Lanes(WordTag()));
   const int64_t first = group * kGroupCols;
@@ -210,7 +212,7 @@ void MultiplyPlaneGroup(const PlaneProblem& p, int64_t group, int64_t tile_begin
   }
 }
 
-// Of x86's targets only this one has VPOPCNTQ; on Arm nothing was measured.
+// Of the x86 targets only HWY_AVX3_DL has VPOPCNTQ. On Arm nothing was measured.
 bool CountsWords() { return HWY_TARGET == HWY_AVX3_DL; }
 
 }  // namespace HWY_NAMESPACE
@@ -258,10 +260,10 @@ void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanes
 
 namespace bitgrad {
 
-// By dispatch, which remembers the machine: asking Highway for its targets asks the processor each time, and on a
-// virtual machine that takes microseconds.
+// Uses the dispatch table, which remembers the machine: asking Highway for its targets queries the processor each time,
+// which takes microseconds on a virtual machine.
 bool CpuCountsWords() {
-  using namespace cpu;  // NOLINT: where the table is
+  using namespace cpu;  // NOLINT: the dispatch table is there
   return HWY_DYNAMIC_DISPATCH(CountsWords)();
 }
 

@@ -1,5 +1,5 @@
-// The product of bit planes for whoever has its operands in hand (plane_gemm.cc): the GEMM, and the convolution with
-// its patches.
+// The product of coded operands in bit planes (plane_gemm.cc), in parts, so that two kernels can use it: the GEMM, and
+// the convolution with the patches that it gathers.
 
 #ifndef BITGRAD_OPS_CPU_PLANE_PROBLEM_H_
 #define BITGRAD_OPS_CPU_PLANE_PROBLEM_H_
@@ -11,7 +11,7 @@
 
 namespace bitgrad::cpu {
 
-// How planes meet, see plane_gemm.cc.
+// Which planes of the operands are combined, and how: see plane_gemm.cc.
 enum class PlaneForm { kPairs, kTernaryBinary, kBinaryTernary, kTernaryTernary };
 
 inline PlaneForm PlaneFormOf(const Encoding& a, const Encoding& b) {
@@ -22,7 +22,7 @@ inline PlaneForm PlaneFormOf(const Encoding& a, const Encoding& b) {
   return PlaneForm::kPairs;
 }
 
-// How often the words of K are gone through.
+// How many passes over the words of K the product takes.
 inline int PlanePasses(const Encoding& a, const Encoding& b) {
   switch (PlaneFormOf(a, b)) {
     case PlaneForm::kPairs: return a.bits * b.bits;
@@ -32,7 +32,7 @@ inline int PlanePasses(const Encoding& a, const Encoding& b) {
 }
 
 struct PlaneProblem {
-  // For `a` of these codes, whose planes, row terms and the output are still to be set.
+  // For an `a` with these codes. The caller still sets its planes, its row terms and the output.
   PlaneProblem(const Encoding& a, const ConstPlanesView& b)
       : a{a, {}},
         b(b),
@@ -42,24 +42,25 @@ struct PlaneProblem {
 
   ConstPlanesView a;
   ConstPlanesView b;
-  int64_t words;  // of K bits, without the padding words at the end of rows
+  int64_t words;  // words of K bits, without the padding words at the end of a row
   PlaneForm form;
-  AffineTerms terms;                   // of kPairs
+  AffineTerms terms;                   // used by kPairs
   const int32_t* row_terms = nullptr;  // [m]
   RowClasses row_classes = {};
   DotOutput out = {};
 
-  // dot = 2^shift S + terms
+  // The shift of dot = 2^shift S + terms.
   int shift() const { return form == PlaneForm::kPairs ? terms.shift() : form == PlaneForm::kTernaryTernary ? 0 : 1; }
 
-  int64_t plane_words() const { return words * kGroupCols; }  // of a group of columns, one plane
+  int64_t plane_words() const { return words * kGroupCols; }  // words of one plane of a group of columns
   int64_t scratch_words() const { return b.encoding.bits * plane_words(); }
 };
 
-// The part of dot(i, j) that depends on row i of `a` alone.
+// The part of dot(i, j) that depends only on row i of `a`.
 int32_t PlaneRowTerm(const PlaneProblem& p, int64_t i);
 
-// Row tiles [tile_begin, tile_end) of one group of columns, with scratch_words() of scratch. On the caller's thread.
+// Multiplies row tiles [tile_begin, tile_end) with one group of columns, on the caller's thread. `scratch` has
+// scratch_words() words.
 void MultiplyPlaneTiles(const PlaneProblem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint64_t* scratch);
 
 }  // namespace bitgrad::cpu

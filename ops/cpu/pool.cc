@@ -17,8 +17,8 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Calls body(d, c) for vectors of channels c .. c + Lanes(d) - 1 that cover [0, channels). The last one may overlap the
-// one before: body writes the same values twice, and reads nothing that it writes.
+// Calls body(d, c) for vectors of channels c .. c + Lanes(d) - 1 that cover [0, channels). The last vector may overlap
+// the one before it. REQUIRES: body may run twice for a channel: it reads nothing that it writes.
 template <class Body>
 HWY_INLINE void ForChannels(int64_t channels, const Body& body) {
   const hn::ScalableTag<float> d;
@@ -33,7 +33,7 @@ HWY_INLINE void ForChannels(int64_t channels, const Body& body) {
   }
 }
 
-// Whether v takes the place of `best`: if it is larger, or the first NaN.
+// Whether v replaces `best`: where v is larger, or where it is the first NaN.
 template <class V>
 HWY_INLINE auto Beats(V v, V best) {
   return hn::And(hn::Not(hn::Le(v, best)), hn::Eq(best, best));
@@ -45,7 +45,7 @@ HWY_INLINE void StoreIndices(V indices, uint8_t* argmax) {
   hn::StoreU(hn::DemoteTo(du, indices), du, argmax);
 }
 
-// Row p of one image's output.
+// Max pooling, row p of one image's output.
 template <bool kWithArgmax>
 HWY_INLINE void MaxRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x, int64_t p,
                        float* y, uint8_t* argmax) {
@@ -55,7 +55,7 @@ HWY_INLINE void MaxRow(const WindowAxis& height, const WindowAxis& width, int64_
     ForChannels(channels, [&](auto d, int64_t c) HWY_ATTR {
       const hn::RebindToSigned<decltype(d)> di;
       auto best = hn::LoadU(d, x + (rows.begin * width.extent + cols.begin) * channels + c);
-      // Without argmax windows may have more elements than int32 counts.
+      // Unsigned, because windows without argmax may have more elements than int32 can count.
       uint32_t first = static_cast<uint32_t>(height.Offset(p, rows.begin) * width.kernel + width.Offset(q, cols.begin));
       auto where = hn::Set(di, first);
       for (int64_t h = rows.begin; h < rows.end; ++h, first += static_cast<uint32_t>(width.kernel)) {
@@ -74,7 +74,7 @@ HWY_INLINE void MaxRow(const WindowAxis& height, const WindowAxis& width, int64_
   }
 }
 
-// The same for windows of 2 x 2 that lie inside: of most nets' pooling layers.
+// The same for windows of 2 x 2 that lie inside the image, as most nets' pooling layers have them.
 template <bool kWithArgmax>
 HWY_INLINE void MaxRow2x2(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x,
                           int64_t p, float* y, uint8_t* argmax) {
@@ -117,8 +117,8 @@ void MaxPoolRow(const WindowAxis& height, const WindowAxis& width, int64_t chann
   }
 }
 
-// Row h of one image's dx: each element looks at the windows that it is in, so that rows are independent and sums have
-// one order.
+// Row h of one image's dx. Each element adds up what it gets from the windows that contain it, so that rows are
+// independent and each sum has a fixed order.
 void MaxPoolBackwardRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const uint8_t* argmax,
                         const float* dy, int64_t h, float* dx) {
   const Interval ps = height.WindowsOf(h);
@@ -163,7 +163,7 @@ void AveragePoolRow(const WindowAxis& height, const WindowAxis& width, int64_t c
   }
 }
 
-// As MaxPoolBackwardRow.
+// Row h of one image's dx, in the same way as MaxPoolBackwardRow().
 void AveragePoolBackwardRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* dy,
                             int64_t h, float* dx) {
   const Interval ps = height.WindowsOf(h);
@@ -197,7 +197,7 @@ HWY_EXPORT(MaxPoolBackwardRow);
 HWY_EXPORT(AveragePoolRow);
 HWY_EXPORT(AveragePoolBackwardRow);
 
-// Calls body(n, p) for the rows of all images' outputs.
+// Calls body(n, p) for each row p of each image n of the output.
 template <typename Body>
 void ForEachOutputRow(ExecContext& context, const PoolGeometry& g, const Body& body) {
   const int64_t windows = g.out_height();
@@ -207,7 +207,7 @@ void ForEachOutputRow(ExecContext& context, const PoolGeometry& g, const Body& b
               });
 }
 
-// Calls body(n, h) for the rows of all images.
+// Calls body(n, h) for each row h of each image n of the input.
 template <typename Body>
 void ForEachInputRow(ExecContext& context, const PoolGeometry& g, const Body& body) {
   ParallelFor(context.threads(), g.batch * g.height, RowGrain(g.width * g.channels), [&](int64_t begin, int64_t end) {

@@ -16,7 +16,8 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// Where a pixel's channels are whole words: `count` words of y, from word `begin` of the image on.
+// For channels that are whole words: `count` words of y, from word `begin` of the image on. `flip` has one bit per
+// channel.
 void PoolWords(const WindowAxis& height, const WindowAxis& width, int64_t pixel_words, const uint64_t* x,
                const uint64_t* flip, int64_t begin, int64_t count, uint64_t* y) {
   int64_t pixel = begin / pixel_words, c = begin % pixel_words;
@@ -33,7 +34,8 @@ void PoolWords(const WindowAxis& height, const WindowAxis& width, int64_t pixel_
   }
 }
 
-// Bits [at, at + count) of a row, count in [1, 64], in the low bits. Reads no word without one of them.
+// Bits [at, at + count) of a row, in the low bits of the result. Reads only words that contain some of them. REQUIRES:
+// 1 <= count <= 64.
 HWY_INLINE uint64_t BitsAt(const uint64_t* row, int64_t at, int64_t count) {
   const int64_t shift = at % 64;
   uint64_t bits = row[at / 64] >> shift;
@@ -41,8 +43,8 @@ HWY_INLINE uint64_t BitsAt(const uint64_t* row, int64_t at, int64_t count) {
   return bits & (~uint64_t{0} >> (64 - count));
 }
 
-// Any number of channels: bits [begin, end) of the image y. A word of it is put together from the pixels that have a
-// part in it. REQUIRES: begin % 64 == 0.
+// For any number of channels: bits [begin, end) of the image y. A word of y is assembled from all pixels that have bits
+// in it. REQUIRES: begin % 64 == 0.
 void PoolBits(const WindowAxis& height, const WindowAxis& width, int64_t channels, const uint64_t* x,
               const uint64_t* flip, int64_t begin, int64_t end, uint64_t* y) {
   int64_t pixel = begin / channels, c = begin % channels;

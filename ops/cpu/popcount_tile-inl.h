@@ -1,10 +1,10 @@
-// Tiles of the packed GEMM by XOR and population count, for instruction sets that count 64-bit words. Included through
-// foreach_target.h only.
+// Tiles of the packed GEMM by XOR and population count, for instruction sets that count the ones of 64-bit words.
+// Included through foreach_target.h only.
 //
-// Eight (Lanes) columns of c lie in the 64-bit lanes of a vector. b is packed into panels of up to 4 vectors of columns
-// with their words interleaved, panel[word][column], so that one word of a row of `a`, broadcast, meets all columns of
-// the panel and the counts never have to be summed across lanes. A tile is 6 rows x 4 vectors: 24 accumulators, 4
-// vectors of b and one broadcast word fill the 32 registers of AVX-512.
+// Columns of c lie in the 64-bit lanes of a vector: eight, with AVX-512. b is packed into panels of up to 4 vectors of
+// columns with their words interleaved, panel[word][column]. So one word of a row of `a`, broadcast, is combined with
+// all columns of the panel, and counts never have to be summed across lanes. A tile is 6 rows x 4 vectors: 24
+// accumulators, 4 vectors of b and one broadcast word fill the 32 registers of AVX-512.
 
 #if defined(BITGRAD_OPS_CPU_POPCOUNT_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_POPCOUNT_TILE_INL_H_
@@ -24,7 +24,7 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// The low halves of the lanes, which is all there is: counts are below 2^24.
+// StoreCounts() stores the low halves of the lanes. They hold the whole counts, which are below 2^24.
 #if HWY_TARGET == HWY_SCALAR
 HWY_INLINE void StoreCounts(WordVec sum, int32_t* counts) { counts[0] = static_cast<int32_t>(hn::GetLane(sum)); }
 HWY_INLINE void StoreCounts(WordVec sum0, WordVec sum1, int32_t* counts) {
@@ -45,19 +45,19 @@ HWY_INLINE void StoreCounts(WordVec sum0, WordVec sum1, int32_t* counts) {
 #endif
 
 #if HWY_TARGET == HWY_NEON
-// Arm counts the bits of bytes; adding those up to words takes three more instructions, so it is put off for as long as
-// bytes hold the counts.
+// Arm counts the ones of bytes. Adding those counts up to words takes three more instructions, so it is postponed for
+// as long as bytes can hold them.
 constexpr int64_t kPartWords = 255 / 8;
 using PartTag = hn::Repartition<uint8_t, WordTag>;
 HWY_INLINE WordVec SumOfParts(hn::Vec<PartTag> parts) { return hn::SumsOf8(parts); }
 #else
-constexpr int64_t kPartWords = int64_t{1} << 18;  // K < 2^24: all of them
+constexpr int64_t kPartWords = int64_t{1} << 18;  // all words, as K < 2^24
 using PartTag = WordTag;
 HWY_INLINE WordVec SumOfParts(WordVec parts) { return parts; }
 #endif
 using PartVec = hn::Vec<PartTag>;
 
-// part[r][v] += population counts of words [begin, end) of row r of a ^ vector v of the panel.
+// part[r][v] += the counts of ones in words [begin, end) of (row r of a ^ vector v of the panel).
 template <int kRows, int kVectors>
 HWY_INLINE void AddCounts(const uint64_t* a, int64_t a_stride, const uint64_t* panel, int64_t begin, int64_t end,
                           PartVec (&part)[kRows][kVectors]) {
@@ -124,7 +124,7 @@ HWY_NOINLINE void CountTile(const uint64_t* a, int64_t a_stride, const uint64_t*
 
 using CountTileFunction = void(const uint64_t*, int64_t, const uint64_t*, int64_t, int32_t*);
 
-// Indexed by rows - 1 and log2(vectors).
+// Indexed by rows - 1 and by log2(vectors).
 constexpr CountTileFunction* kCountTiles[kTileRows][3] = {
     {CountTile<1, 1>, CountTile<1, 2>, CountTile<1, 4>}, {CountTile<2, 1>, CountTile<2, 2>, CountTile<2, 4>},
     {CountTile<3, 1>, CountTile<3, 2>, CountTile<3, 4>}, {CountTile<4, 1>, CountTile<4, 2>, CountTile<4, 4>},
@@ -132,23 +132,24 @@ constexpr CountTileFunction* kCountTiles[kTileRows][3] = {
 };
 
 struct PopcountTiles {
-  // Below this many rows of `a` it does not pay to pack b; for short rows the sums over lanes count for more.
+  // Packing b pays from this many rows of `a` on. With short rows it pays earlier, as the alternative's sums over lanes
+  // then take a larger part of the time.
   static int64_t MinRows(const PackedProblem& p) { return p.words < 32 ? 8 : kMaxUnpackedRows + 1; }
 
-  // `a` is read as it lies.
+  // `a` is read in place, not packed.
   static int64_t RowTileBytes(const PackedProblem&) { return 0; }
   static void PackRowTile(const PackedProblem&, int64_t, uint8_t*) {}
 
   static int64_t GroupBytes(const PackedProblem& p) { return kGroup * p.words * 8; }
 
-  // All panels of a group, one after the other.
+  // Packs all panels of a group, one after the other.
   static void PackGroup(const PackedProblem& p, int64_t group, uint8_t* panels) {
     ForEachPanel(p, group, panels, [&](int64_t col, int64_t vectors, uint64_t* panel) HWY_ATTR {
       PackPanel(p.b, p.words, group * kGroup + col, vectors * Lanes(), panel);
     });
   }
 
-  // counts[r * kGroup + c] of a row tile and the columns of a group.
+  // counts[r * kGroup + c] = popcount(row r of the tile ^ column c of the group).
   static HWY_INLINE void Count(const PackedProblem& p, int64_t tile, const uint8_t*, int64_t group, uint8_t* panels,
                                int32_t* counts) {
     const CountTileFunction* const* tiles = kCountTiles[p.tile_rows(tile) - 1];

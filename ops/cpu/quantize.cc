@@ -1,5 +1,5 @@
-// Quantizers over matrices. Every kernel is a template over the structs of ops/quantizers/list.h, chosen once per
-// piece of a row; the scalar functions are inlined into loops that vectorize where the function allows it.
+// Quantizers over matrices. Every kernel is a template over the structs of ops/quantizers/list.h and dispatches once
+// per piece of a row. The scalar functions are inlined into the loops, which vectorize where the function allows it.
 
 #include <algorithm>
 #include <cmath>
@@ -25,14 +25,14 @@
 #define BITGRAD_OPS_CPU_QUANTIZE_SHARED_
 namespace bitgrad::cpu {
 
-// A piece of a row and all that its quantization depends on.
+// A piece of a row, with everything that its quantization depends on.
 struct QuantizePiece {
   const Quantizer* quantizer;
   const float* x;
   int64_t count;
   float statistic;
   const RngStream* rng;
-  int64_t first_element;  // the number of x[0] in the stream
+  int64_t first_element;  // the element number of x[0] in the random stream
 };
 
 }  // namespace bitgrad::cpu
@@ -72,7 +72,7 @@ void QuantizeBits(const QuantizePiece& piece, int64_t words, uint64_t* bits, uin
     if constexpr (std::is_same_v<Q, SignQuantizer>) {
       PackSignSegment(piece.x, piece.count, words, bits);
     } else {
-      // Binary codes are -1 and +1: their signs are the bits.
+      // Binary codes are -1 and +1, so the bits are their signs.
       static_assert(Uniforms::kCount % 64 == 0);
       float codes[Uniforms::kCount];
       int64_t j = 0;
@@ -84,7 +84,7 @@ void QuantizeBits(const QuantizePiece& piece, int64_t words, uint64_t* bits, uin
         j += count;
       } while (j < piece.count);
     }
-    // The window is 1{|x| <= 1} for all quantizers that may be asked for one.
+    // All quantizers for which a window may be requested have the window 1{|x| <= 1}.
     if (window != nullptr) PackWindowSegment(piece.x, piece.count, words, window);
   });
 }
@@ -119,7 +119,7 @@ HWY_EXPORT(QuantizeBackward);
 HWY_EXPORT(SumAbs);
 HWY_EXPORT(MaxAbs);
 
-// The statistic of row i, or 0 where there is none.
+// The statistic of row i, or 0 where the quantizer has none.
 float StatisticOfRow(Statistic kind, const float* statistic, int64_t i) {
   switch (kind) {
     case Statistic::kNone: return 0.0f;
@@ -130,7 +130,7 @@ float StatisticOfRow(Statistic kind, const float* statistic, int64_t i) {
   return 0.0f;
 }
 
-// Rows whose sums are added up before they meet others: a function of the shape alone.
+// How many rows form one block of a sum over the matrix. It depends on the shape only.
 int64_t RowsPerBlock(ConstMatrixView<float> x) { return RowGrain(x.cols); }
 
 double SumAbsOfMatrix(ExecContext& context, ConstMatrixView<float> x) {
@@ -176,7 +176,7 @@ void QuantizeStatistic(ExecContext& context, const Quantizer& quantizer, ConstMa
           x.size() == 0 ? 0.0f : static_cast<float>(SumAbsOfMatrix(context, x) / static_cast<double>(x.size()));
       return;
     case Statistic::kMaxAbsTanh:
-      // tanh is monotone and odd: the largest |tanh x| is that of the largest |x|.
+      // tanh is monotone and odd, so the largest |tanh x| is the tanh of the largest |x|.
       *statistic = std::tanh(MaxAbsOfMatrix(context, x));
       return;
     case Statistic::kRowMaxAbs: return RowMaxAbs(context, x, statistic);

@@ -1,4 +1,4 @@
-// Gradients to int8, for the integer products of the backward pass.
+// Quantization of gradients to int8, for the integer products of the backward pass.
 
 #include <algorithm>
 #include <cmath>
@@ -22,7 +22,7 @@
 #define BITGRAD_OPS_CPU_QUANTIZE_ROWS_SHARED_
 namespace bitgrad::cpu {
 
-// Columns that are transposed into rows at a time: what a cache line has.
+// The number of columns that are transposed into rows together: the floats of a cache line.
 inline constexpr int64_t kTransposed = 16;
 
 }  // namespace bitgrad::cpu
@@ -32,8 +32,8 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// codes[j] = Code(x[j]), j < count <= Uniforms::kCount. In two loops, which the compiler vectorizes where it does not
-// one.
+// codes[j] = Code(x[j]), j < count <= Uniforms::kCount. These are two loops because the compiler vectorizes them, but
+// not a single one.
 template <typename Q>
 void QuantizePiece(const QuantizerArgs args, const float* x, float statistic, const float* u, int64_t count,
                    int8_t* codes) {
@@ -51,8 +51,8 @@ bool HasNan(const float* x, int64_t count) {
   return nans != 0;
 }
 
-// One row, with the random numbers from `first` on. Returns the scale: NaN where there is one in the row, whose code
-// would hide it.
+// Quantizes one row with the random numbers from element `first` on. Returns the row's scale, or NaN where the row has
+// a NaN: the codes could not show it.
 float QuantizeRow(const Quantizer& quantizer, const float* x, int64_t count, const RngStream& rng, uint64_t first,
                   int8_t* codes) {
   const float statistic = LargestMagnitude(x, count);
@@ -69,7 +69,7 @@ float QuantizeRow(const Quantizer& quantizer, const float* x, int64_t count, con
   return HasNan(x, count) ? std::numeric_limits<float>::quiet_NaN() : quantizer.scale(statistic);
 }
 
-// Rows [begin, end) of codes from columns of x. `transposed` has room for kTransposed of them.
+// Rows [begin, end) of codes, from columns of x. `transposed` has room for kTransposed rows.
 void QuantizeColumns(const Quantizer& quantizer, ConstMatrixView<float> x, const RngStream& rng, int64_t begin,
                      int64_t end, float* transposed, MatrixView<int8_t> codes, float* scale) {
   for (int64_t j0 = begin; j0 < end; j0 += kTransposed) {

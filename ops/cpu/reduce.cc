@@ -14,7 +14,7 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// sum[j] += x[0, j] + .. + x[rows - 1, j]
+// sum[j] += x[0, j] + ... + x[rows - 1, j]
 template <int64_t rows>
 HWY_INLINE void AddRows(const float* x, int64_t stride, int64_t size, double* sum) {
   for (int64_t j = 0; j < size; ++j) {
@@ -24,7 +24,7 @@ HWY_INLINE void AddRows(const float* x, int64_t stride, int64_t size, double* su
   }
 }
 
-// Columns [begin, end): each column is one sum from the first row to the last. In strips as wide as a page.
+// Columns [begin, end), in strips as wide as a page. Each column's sum runs from the first row to the last.
 void SumRows(ConstMatrixView<float> x, bool accumulate, int64_t begin, int64_t end, float* y) {
   constexpr int64_t kStrip = 1024;
   for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
@@ -62,7 +62,7 @@ HWY_EXPORT(SumOfSquares);
 
 }  // namespace
 
-// Threads share the columns, so no sum is cut.
+// Threads share the columns, so each column's sum is accumulated by one thread.
 void SumRows(ExecContext& context, ConstMatrixView<float> x, bool accumulate, float* y) {
   ParallelFor(context.threads(), x.cols, std::max<int64_t>(16, RowGrain(x.rows)), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(SumRows)(x, accumulate, begin, end, y);

@@ -1,4 +1,4 @@
-// Scratch: memory that a kernel needs while it runs, from the context's pool.
+// Scratch: memory from the context's pool that a kernel needs while it runs.
 
 #ifndef BITGRAD_OPS_CPU_SCRATCH_H_
 #define BITGRAD_OPS_CPU_SCRATCH_H_
@@ -10,7 +10,7 @@
 
 namespace bitgrad::cpu {
 
-// `count` uninitialized elements, given back at the end of the scope.
+// Room for `count` uninitialized elements, given back at the end of the scope.
 template <typename T>
 class Scratch {
  public:

@@ -11,14 +11,14 @@
 
 namespace bitgrad::cpu {
 
-// Elements below which a second thread costs more than it brings: waking it takes some microseconds.
+// With fewer elements than this per thread, another thread costs more than it saves: waking it takes some microseconds.
 inline constexpr int64_t kGrain = 16384;
 
-// Rows per thread, at least, where a row has `cols` elements.
+// The least number of rows per thread, where a row has `cols` elements.
 inline int64_t RowGrain(int64_t cols) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, cols)); }
 
-// Calls body(row, begin, end) on pieces of rows that cover [rows, cols]. With `flat` (all operands are
-// contiguous) the matrix is one row: body(0, begin, end) with begin, end in [0, rows * cols).
+// Calls body(row, begin, end) on pieces of rows that cover [rows, cols]. With `flat`, for which all operands have to be
+// contiguous, the matrix is taken as a single row: body(0, begin, end) with begin, end in [0, rows * cols).
 template <typename Body>
 void ForEachSegment(int threads, int64_t rows, int64_t cols, bool flat, const Body& body) {
   if (flat) {
@@ -31,13 +31,13 @@ void ForEachSegment(int threads, int64_t rows, int64_t cols, bool flat, const Bo
   });
 }
 
-// The columns [begin, end) of one row of a bit matrix and where they end: begin is the first bit of a word, and the
-// piece that has the row's last column also has its padding.
+// A piece of one row of a bit matrix: the columns [begin, end). `begin` is the first bit of a word, and the piece that
+// contains the row's last column also contains the row's padding words.
 struct BitSegment {
   int64_t row;
   int64_t begin;
   int64_t end;
-  int64_t words;  // from word begin / 64 on, padding included
+  int64_t words;  // the number of words from word begin / 64 on, padding words included
 
   int64_t size() const { return end - begin; }
   int64_t word() const { return begin / 64; }

@@ -1,5 +1,5 @@
-// The arithmetics of products with packed signs, floats and int8: how elements lie in tiles and panels, and how they
-// are multiplied. Included through foreach_target.h only, by sign_gemm.cc, whose head tells the whole.
+// The two arithmetics of products with packed signs, floats and int8: how elements lie in tiles and panels, and how
+// they are multiplied. Included through foreach_target.h only, by sign_gemm.cc, which begins with an overview.
 
 #if defined(BITGRAD_OPS_CPU_SIGN_ARITHMETIC_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_SIGN_ARITHMETIC_INL_H_
@@ -18,7 +18,8 @@
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
-// Every CPU of this target has it (Highway asks for it); Highway 1.0.3 does not tell the compiler.
+// Every CPU of this target has AVX512_VNNI (Highway checks for it), but Highway 1.0.3 does not enable it in the
+// compiler.
 #pragma GCC target("avx512vnni")
 #endif
 namespace bitgrad::cpu {
@@ -29,22 +30,22 @@ using IntTag = hn::RebindToSigned<FloatTag>;
 using Ints = hn::Vec<IntTag>;
 
 constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(FloatTag()));
-constexpr int kVectors = kLanes >= 16 ? 4 : 2;  // of a tile's columns: what 32 registers hold, or 16
+constexpr int kVectors = kLanes >= 16 ? 4 : 2;  // vectors of a tile's columns: as many as 32 registers allow, or 16
 constexpr int64_t kWidth = kVectors * kLanes;
 static_assert(kSignGroup % kWidth == 0);
 
-// An arithmetic says how elements lie in tiles of `a` and in panels of b, and how they are multiplied:
+// An arithmetic defines how elements lie in tiles of `a` and in panels of b, and how they are multiplied:
 //   tiles[tile][k / kStep][row][k % kStep],   panel[part of the group][k / kStep][column][k % kStep]
 struct FloatArithmetic {
   using A = float;
   using B = float;
   using Sum = Floats;
   static constexpr int64_t kStep = 1;
-  static constexpr int64_t kBlock = 128;  // k's of a panel: 32 KiB
+  static constexpr int64_t kBlock = 128;  // rows of b (values of k) in a panel, which then takes 32 KiB
 
   explicit FloatArithmetic(const SignProblem& p) : p(p) {}
 
-  // Rows [row, row + rows) of `a` as a tile.
+  // Packs rows [row, row + rows) of `a` into a tile.
   void Pack(int64_t row, int64_t rows, float* tile) const {
     if (p.transpose_a) {
       for (int64_t k = 0; k < p.k(); ++k, tile += rows) std::copy_n(p.a_f32.row(k) + row, rows, tile);
@@ -58,7 +59,7 @@ struct FloatArithmetic {
     }
   }
 
-  // Rows k0 .. k0 + count - 1 of a group.
+  // Expands rows k0 .. k0 + count - 1 of a group of b into a panel.
   void Expand(int64_t group, int64_t k0, int64_t count, float* panel) const {
     for (int64_t k = 0; k < count; ++k) {
       ForEachMask(FloatTag(), p.b.row(k0 + k)[group], [&](auto d, auto mask, size_t bit) HWY_ATTR {
@@ -88,7 +89,7 @@ struct Int8Arithmetic {
   using B = uint8_t;
   using Sum = Ints;
   static constexpr int64_t kStep = 4;
-  static constexpr int64_t kBlock = 512;  // 32 KiB
+  static constexpr int64_t kBlock = 512;  // rows of b in a panel, which then takes 32 KiB
 
   explicit Int8Arithmetic(const SignProblem& p) : p(p) {}
 

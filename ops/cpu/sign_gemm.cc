@@ -1,17 +1,17 @@
 // Products of floats or int8 with packed signs.
 //
-// Threads share groups of 64 columns of c (one word of each row of b) and blocks of rows. For a group, the bits of some
-// rows of b are expanded into a panel that stays in the first-level cache, and tiles of 6 rows of `a` (packed once, k
-// by k) pass over it. With AVX-512 a tile is 6 x 4 vectors: 24 accumulators, 4 vectors of the panel and a broadcast
-// element of `a` fill the registers.
+// Threads share the groups of 64 columns of c (one word of each row of b) and the blocks of rows. For a group, the bits
+// of some rows of b are expanded into a panel that stays in the first-level cache, and tiles of 6 rows of `a` (packed
+// once, k by k) are multiplied with it. With AVX-512 a tile is 6 x 4 vectors: 24 accumulators, 4 vectors of the panel
+// and a broadcast element of `a` fill the registers.
 //
-//   float   the panel holds -1.0 and +1.0: a product is exact, so a fused multiply-add is an add.
-//   int8    with b = {0, 1}:  sum a s = 2 sum a b - sum a. The panel holds four k of a column side by side, as VPDPBUSD
-//           takes them: 64 multiply-accumulates an instruction. Targets without it multiply the integers as floats,
-//           which is exact below 2^24, and no faster than floats.
+//   float   The panel holds -1.0 and +1.0. A product is exact, so a fused multiply-add rounds as an add does.
+//   int8    With b = {0, 1}, sum a s = 2 sum a b - sum a. The panel holds four k of a column side by side, as VPDPBUSD
+//           takes them: 64 multiply-accumulates per instruction. Targets without it multiply the integers as floats,
+//           which is exact below 2^24, and as fast as the float product.
 //
-// Limits per cycle and core: two fused multiply-adds or two VPDPBUSD, that is 32 float or 128 int8 MACs (AVX-512).
-// Between blocks of k the partial sums wait in c: as floats, or as the bits of int32.
+// Limits per cycle and core: two fused multiply-adds or two VPDPBUSD, that is 32 float or 128 int8 MACs (AVX-512). From
+// one block of k to the next the partial sums are stored in c or in scratch, as floats or as the bits of int32.
 
 #include <algorithm>
 #include <cstdint>
@@ -35,13 +35,14 @@
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
-// Every CPU of this target has it (Highway asks for it); Highway 1.0.3 does not tell the compiler.
+// Every CPU of this target has AVX512_VNNI (Highway checks for it), but Highway 1.0.3 does not enable it in the
+// compiler.
 #pragma GCC target("avx512vnni")
 #endif
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// Calls body(arithmetic) with the one that fits the operand.
+// Calls body(arithmetic) with the arithmetic for the type of `a`.
 template <typename Body>
 HWY_INLINE void WithArithmetic(const SignProblem& p, const Body& body) {
   if (p.a_s8.data != nullptr) {
@@ -56,7 +57,7 @@ constexpr int64_t Steps(int64_t k) {
   return (k + T::kStep - 1) / T::kStep;
 }
 
-// Where tile `tile` of `a` begins; its last one may have fewer rows.
+// The beginning of tile `tile` of `a`. The last tile may have fewer rows.
 template <typename T>
 typename T::A* TileOf(const SignProblem& p, int64_t tile) {
   return static_cast<typename T::A*>(p.tiles) + tile * kSignTileRows * Steps<T>(p.k()) * T::kStep;
@@ -71,8 +72,10 @@ void PackTiles(const SignProblem& p, int64_t begin, int64_t end) {
   });
 }
 
-// Adds `steps` steps of k to the sums of kRows rows and kWidth columns: those at `c`, or zero at the `first` steps.
-// What is stored is the result at the `last` ones, `past_cache` or not; then the sum of its squares is returned.
+// Adds `steps` steps of k to the sums of kRows rows and kWidth columns. The sums start from the partial sums at `c`, or
+// from zero where these are the `first` steps. After the `last` steps the results are stored, bypassing the cache where
+// `past_cache`, and the sum of their squares is returned; before, the partial sums are stored and the return value is
+// 0.
 template <typename T, int kRows>
 HWY_NOINLINE float Tile(const T& t, const typename T::A* a, const typename T::B* panel, int64_t steps, int64_t row,
                         bool first, bool last, bool past_cache, float* c, int64_t stride) {
@@ -120,7 +123,8 @@ HWY_NOINLINE float Tile(const T& t, const typename T::A* a, const typename T::B*
   return hn::GetLane(hn::SumOfLanes(d, squares[0]));
 }
 
-// One block of rows of one group. `sums` has room for its rows, 64 columns each. Returns the sum of squares.
+// Multiplies one block of rows with one group. `sums` has room for the block's rows, 64 columns each. Returns the sum
+// of the squares of the results, before the mask.
 template <typename T>
 double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, int64_t block, float* sums) {
   static constexpr decltype(&Tile<T, 1>) kTiles[kSignTileRows] = {Tile<T, 1>, Tile<T, 2>, Tile<T, 3>,
@@ -130,7 +134,7 @@ double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, i
   const int64_t row_end = std::min(p.m(), row_begin + kSignBlockTiles * kSignTileRows);
   const int64_t column = group * kSignGroup;
   const int64_t columns = std::min(kSignGroup, p.c.cols - column);
-  // Straight into c where nothing has to wait and all columns exist.
+  // The tile writes straight into c where there are no partial sums to store and all 64 columns exist.
   const bool direct = columns == kSignGroup && p.k() <= T::kBlock;
   float* const out = direct ? p.c.row(row_begin) + column : sums;
   const int64_t stride = direct ? p.c.stride : kSignGroup;
@@ -169,14 +173,14 @@ double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, i
   return squares;
 }
 
-// Units [begin, end) of (group, block of rows) pairs. `sums` is the thread's own.
+// Multiplies units [begin, end), which are (group, block of rows) pairs. `sums` is the thread's own scratch.
 void Multiply(const SignProblem& p, int64_t begin, int64_t end, float* sums) {
   WithArithmetic(p, [&](const auto& arithmetic) {
     for (int64_t unit = begin; unit < end; ++unit) {
       p.squares[unit] = MultiplyBlock(p, arithmetic, unit / p.blocks(), unit % p.blocks(), sums);
     }
   });
-  hwy::FlushStream();  // The next reader may be another thread.
+  hwy::FlushStream();  // because the next reader may be another thread
 }
 
 }  // namespace HWY_NAMESPACE
@@ -191,9 +195,9 @@ namespace {
 HWY_EXPORT(PackTiles);
 HWY_EXPORT(Multiply);
 
-// Multiply-accumulates in some ten microseconds: less work is not worth a thread.
+// The least number of multiply-accumulates that is worth a thread: they take some ten microseconds.
 constexpr int64_t kMacGrain = 1 << 20;
-// A result of this size is out of the cache before somebody reads it.
+// A result of this size has left the cache before it is read, so stores bypass the cache.
 constexpr int64_t kPastCacheBytes = int64_t{16} << 20;
 
 void SignGemm(ExecContext& context, SignProblem p, double* squares) {
@@ -202,7 +206,7 @@ void SignGemm(ExecContext& context, SignProblem p, double* squares) {
   BITGRAD_DCHECK(p.c.cols == p.b.cols);
   BITGRAD_DCHECK(p.mask.words == nullptr || (p.mask.rows == p.c.rows && p.mask.cols == p.c.cols));
   if (p.m() == 0 || p.c.cols == 0) return;
-  // Elements are floats, or int8 where the instruction set multiplies those: room for floats is enough for both.
+  // Elements are floats, or int8 where the instruction set multiplies int8. The room for floats is enough for both.
   const Scratch<float> tiles(context, p.m() * ((p.k() + 3) / 4 * 4));
   const Scratch<int32_t> row_sums(context, p.m());
   p.tiles = tiles.data();

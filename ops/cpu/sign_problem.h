@@ -1,4 +1,5 @@
-// What the parts of the product with packed signs (sign_gemm.cc) tell each other.
+// What the parts of the product with packed signs (sign_gemm.cc) share: its operands, its scratch and how it is cut
+// into pieces.
 
 #ifndef BITGRAD_OPS_CPU_SIGN_PROBLEM_H_
 #define BITGRAD_OPS_CPU_SIGN_PROBLEM_H_
@@ -12,10 +13,11 @@ namespace bitgrad::cpu {
 
 inline constexpr int64_t kSignGroup = 64;
 inline constexpr int64_t kSignTileRows = 6;
-// Rows of `a` that pass over one panel before the next block of k: their sums stay in the cache.
+// The number of tiles in a block of rows of `a`. A block is multiplied with one panel before the next block of k comes;
+// its sums stay in the cache.
 inline constexpr int64_t kSignBlockTiles = 84;
 
-// One of a_f32 and a_s8 is given, and with a_s8 the scales.
+// Exactly one of a_f32 and a_s8 is set, and with a_s8 the scales.
 struct SignProblem {
   ConstMatrixView<float> a_f32;
   bool transpose_a;
@@ -24,11 +26,11 @@ struct SignProblem {
   ConstBitMatrixView mask;
   MatrixView<float> c;
   float scale;
-  const float* scales;  // of each row
-  void* tiles;          // of a, packed: room for m * k elements, k rounded up to 4
-  int32_t* row_sums;    // of a
+  const float* scales;  // one for each row of `a`
+  void* tiles;          // `a`, packed: room for m * k elements, with k rounded up to a multiple of 4
+  int32_t* row_sums;    // one for each row of `a`
   bool wants_squares;
-  double* squares;  // of each unit
+  double* squares;  // one for each unit of work
   bool past_cache;  // c is written once, is larger than the cache and allows aligned stores
 
   int64_t m() const { return c.rows; }

@@ -13,7 +13,7 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// x and y may be the same array but not overlap otherwise: no iteration depends on another.
+// y may be x, but must not overlap it otherwise: then no iteration depends on another.
 template <typename F>
 HWY_INLINE void Map(const float* x, float* y, int64_t count, const F& f) {
 #pragma omp simd
@@ -26,7 +26,7 @@ HWY_INLINE void Map(const float* x, const float* dy, float* dx, int64_t count, c
   for (int64_t i = 0; i < count; ++i) dx[i] = f(x[i], dy[i]);
 }
 
-// Comparisons are written so that NaN falls through to x.
+// The comparisons are written so that NaN gives NaN.
 void UnaryForward(Unary op, float parameter, const float* x, float* y, int64_t count) {
   switch (op) {
     case Unary::kRelu: return Map(x, y, count, [](float v) { return v <= 0.0f ? 0.0f : v; });

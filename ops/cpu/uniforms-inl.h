@@ -1,5 +1,5 @@
-// Uniform(rng, i) of core/rng.h for ranges of elements, a vector of Philox blocks at a time. Included through
-// foreach_target.h only.
+// Uniform(rng, i) of core/rng.h for ranges of elements, computed for a whole vector of Philox blocks at once. Included
+// through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_UNIFORMS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_UNIFORMS_INL_H_
@@ -23,8 +23,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using BlockTag = hn::CappedTag<uint64_t, 8>;  // one Philox block per lane
 
-// u[4 l .. 4 l + 3] = the uniforms of block `block` + l, for all lanes l: Philox4x32-10 with its four words in the low
-// halves of 64-bit lanes. Whatever is in the high halves is not read.
+// u[4 l .. 4 l + 3] = the uniform numbers of block `block` + l, for all lanes l. This is Philox4x32-10 with each of its
+// four words in the low half of 64-bit lanes; the high halves may hold anything.
 HWY_INLINE void UniformBlocks(const RngStream& rng, uint64_t block, float* u) {
   const BlockTag d;
   const hn::Repartition<uint32_t, BlockTag> d32;
@@ -51,7 +51,7 @@ HWY_INLINE void UniformBlocks(const RngStream& rng, uint64_t block, float* u) {
   const auto low = hn::Set(d, 0xFFFFFFFFu);
   const auto pair = [&](auto even, auto odd) HWY_ATTR {
     const auto words = hn::BitCast(d32, hn::Or(hn::And(even, low), hn::ShiftLeft<32>(odd)));
-    // As ToUniform: 24 bits are exact in a float.
+    // As ToUniform() does: 24 bits are exact in a float.
     const auto top = hn::ConvertTo(df, hn::BitCast(di, hn::ShiftRight<8>(words)));
     return hn::BitCast(d, hn::Mul(top, hn::Set(df, 0x1p-24f)));
   };
@@ -60,13 +60,13 @@ HWY_INLINE void UniformBlocks(const RngStream& rng, uint64_t block, float* u) {
 
 #endif  // HWY_TARGET != HWY_SCALAR
 
-// Room for the uniforms of up to kCount consecutive elements.
+// A buffer for the uniform numbers of up to kCount consecutive elements.
 class Uniforms {
  public:
   static constexpr int64_t kCount = 1024;
 
-  // Returns u with u[i] = Uniform(rng, first + i) for i < count. REQUIRES: count <= kCount. A block of four
-  // elements is computed once; blocks may begin before `first` and end behind.
+  // Returns u with u[i] = Uniform(rng, first + i) for i < count. Each block of four elements is computed once; the
+  // first block may begin before `first`, and the last may end after first + count. REQUIRES: count <= kCount.
   HWY_INLINE const float* Fill(const RngStream& rng, uint64_t first, int64_t count) {
     const uint64_t first_block = first / 4;
     const int64_t blocks = static_cast<int64_t>((first + count + 3) / 4 - first_block);
@@ -84,7 +84,7 @@ class Uniforms {
   }
 
  private:
-  static constexpr int64_t kRoom = kCount + 32;  // a block more, to a whole vector of blocks
+  static constexpr int64_t kRoom = kCount + 32;  // one block more than kCount, rounded up to a whole vector of blocks
   alignas(64) float values_[kRoom];
 };
 

@@ -1,5 +1,5 @@
-// Few rows times a matrix: packing b would cost as much as the product, so its rows are read as they lie and the lanes
-// are summed at the end of each. Included through foreach_target.h only.
+// Products of few rows with a matrix. Packing b would cost as much as the product, so the rows of b are read in place,
+// and the lanes of a count are summed at the end of each row. Included through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_UNPACKED_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_UNPACKED_ROWS_INL_H_
@@ -23,15 +23,16 @@ HWY_INLINE int32_t SumLanes(WordVec sum) { return static_cast<int32_t>(hn::GetLa
 
 // out[c] = the sum of the lanes of sum[c], c < 8.
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
-// Eight lanes: halves are added while rows are brought together, three times, which takes a third of the instructions
-// of eight sums over lanes.
+// For eight lanes. Rows are brought together and their halves added, three times. This takes a third of the
+// instructions of eight separate sums over lanes.
 HWY_INLINE void StoreLaneSums(const WordVec (&sum)[8], int32_t* out) {
   const WordTag d;
   const auto pair = [d](WordVec x, WordVec y)
                         HWY_ATTR { return hn::Add(hn::InterleaveLower(d, x, y), hn::InterleaveUpper(d, x, y)); };
   const auto four = [d](WordVec x, WordVec y)
                         HWY_ATTR { return hn::Add(hn::ConcatLowerLower(d, y, x), hn::ConcatUpperUpper(d, y, x)); };
-  // Blocks: two parts of rows 0, 1, then two of rows 4, 5; and of rows 2, 3 and 6, 7.
+  // The four 128-bit blocks of x hold two partial sums each: of rows 0 and 1 in the first two blocks, of rows 4 and 5
+  // in the others. y holds those of rows 2, 3 and 6, 7.
   const WordVec x = four(pair(sum[0], sum[1]), pair(sum[4], sum[5]));
   const WordVec y = four(pair(sum[2], sum[3]), pair(sum[6], sum[7]));
   const WordVec sums =
@@ -47,8 +48,9 @@ HWY_INLINE void StoreLaneSums(const WordVec (&sum)[8], int32_t* out) {
 }
 #endif
 
-// counts[c] = popcount(a ^ row c of b), c < 8. Reads whole vectors: the padding words at the end of rows are zero. With
-// kPrefetch the next eight rows are asked for, so that they arrive while other rows of `a` meet these.
+// counts[c] = popcount(a ^ row c of b), c < 8. It reads whole vectors, which is harmless as the padding words at the
+// end of a row are zero. With kPrefetch it prefetches the next eight rows of b, which then arrive while these are
+// combined with other rows of `a`.
 template <bool kPrefetch>
 HWY_INLINE void EightRows(const uint64_t* a, const uint64_t* b, int64_t b_stride, int64_t words, int32_t* counts) {
   const WordTag d;
@@ -77,7 +79,7 @@ HWY_INLINE int32_t OneRow(const uint64_t* a, const uint64_t* b, int64_t words) {
   return SumLanes(sum);
 }
 
-// counts[i * kGroup + c] for all rows of a and the columns of a group.
+// counts[i * kGroup + c] = popcount(row i of a ^ column c of the group), for all rows of `a`.
 HWY_INLINE void CountUnpackedGroup(const PackedProblem& p, int64_t group, int32_t* counts) {
   const int64_t col = group * kGroup;
   const int64_t cols = p.group_cols(group);

@@ -1,5 +1,5 @@
-// Pooling's windows along one dimension of an image, of `extent` elements: window p has the elements p stride - pad +
-// r, r < kernel, that lie inside.
+// The windows of a pool along one axis of an image that has `extent` elements: window p consists of those elements p
+// stride - pad + r, r < kernel, that lie inside the image.
 
 #ifndef BITGRAD_OPS_CPU_WINDOWS_H_
 #define BITGRAD_OPS_CPU_WINDOWS_H_
@@ -14,26 +14,26 @@ namespace bitgrad::cpu {
 
 struct Interval {
   int64_t begin = 0;
-  int64_t end = 0;  // not included; <= begin: empty
+  int64_t end = 0;  // exclusive; the interval is empty where end <= begin
 
   int64_t size() const { return end - begin; }
 };
 
 struct WindowAxis {
   int64_t extent, kernel, stride, pad;
-  int64_t windows;  // how many there are
+  int64_t windows;  // the number of windows
 
   // The elements of window p.
   Interval Elements(int64_t p) const {
     const int64_t first = p * stride - pad;
     return {std::max<int64_t>(0, first), std::min(extent, first + kernel)};
   }
-  // The windows that element i is in: those with p stride <= i + pad < p stride + kernel.
+  // The windows that contain element i: those with p stride <= i + pad < p stride + kernel.
   Interval WindowsOf(int64_t i) const {
-    const int64_t before = i + pad - kernel;  // Windows that start up to here end before i.
+    const int64_t before = i + pad - kernel;  // a window that starts at or before `before` ends before element i
     return {before < 0 ? 0 : before / stride + 1, std::min(windows, (i + pad) / stride + 1)};
   }
-  // Which element of window p, those outside the image counted, i is.
+  // The position of element i in window p, where elements outside the image count as well.
   int64_t Offset(int64_t p, int64_t i) const { return i + pad - p * stride; }
 };
 

@@ -1,10 +1,10 @@
-// Batch norm of matrices that memory limits, per element:
-//   statistics       4 bytes read                      one pass: the sums are of x - x[0] (ops/cpu/batch_norm.cc)
+// Batch norm. All of its kernels are limited by memory; bytes per element:
+//   statistics       4 read                            one pass: the sums are those of x - x[0] (ops/cpu/batch_norm.cc)
 //   train_backward   8 read, then 8 read, 4 written    the column sums, then dx
 //   eval             4 read, 4 written
 //   signs            4 read, 1/8 or 1/4 written
-// In all of them a thread stays in its column, so that what belongs to the column is in registers, and a warp reads 32
-// neighbours of a row.
+// In all of them a thread stays in its column, so that the column's parameters are in registers, and a warp reads 32
+// adjacent elements of a row.
 
 #include <algorithm>
 #include <cmath>
@@ -20,11 +20,11 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Rows that a thread has in flight.
+// The number of rows that a thread loads before it uses any of them.
 constexpr int kBatch = 4;
 constexpr int64_t kRowsPerVisit = kTileRows * kBatch;
 
-// Tiles over [rows, cols], enough to fill every GPU: each goes down its strip in steps of gridDim.y * kRowsPerVisit
+// Tiles over [rows, cols], enough to fill any GPU. Each tile works down its strip in steps of gridDim.y * kRowsPerVisit
 // rows.
 LaunchShape OverTiles(int64_t rows, int64_t cols) {
   constexpr int64_t kBlocks = 132 * 16;
@@ -35,8 +35,8 @@ LaunchShape OverTiles(int64_t rows, int64_t cols) {
           dim3(kTileCols, kTileRows)};
 }
 
-// Calls visit(rows) for this thread's rows of a tile's strip, where rows[k] = first + k kTileRows; the caller guards
-// the end.
+// Calls visit(first) for this thread's visits to a strip. A visit covers the rows first + k kTileRows, k < kBatch;
+// `visit` checks that they exist.
 template <typename Visit>
 __device__ void ForEachVisit(int64_t rows, const Visit& visit) {
   const int64_t step = gridDim.y * kRowsPerVisit;
@@ -65,7 +65,7 @@ __global__ void NormalizeKernel(ConstMatrixView<float> x, const float* mean, con
   });
 }
 
-// Strips over the padding too: there all bits are 0. A half word of 32 bits is a warp's ballot.
+// The strips also cover the padding columns, whose bits are all 0. The 32 bits of a half word are a warp's ballot.
 __global__ void NormalizedSignsKernel(ConstMatrixView<float> x, const float* mean, const float* inv_std,
                                       const float* gamma, const float* beta, BitMatrixView bits, BitMatrixView window) {
   const int64_t j = TileColumn();
@@ -94,7 +94,7 @@ __global__ void NormalizedSignsKernel(ConstMatrixView<float> x, const float* mea
   });
 }
 
-// dx = scale (dy - mean_dy - xhat slope); dx may be dy.
+// The coefficients of dx = scale (dy - mean_dy - xhat slope), each [n]. dx may be dy.
 struct InputGradient {
   float* scale;
   float* mean_dy;

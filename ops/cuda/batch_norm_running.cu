@@ -1,4 +1,4 @@
-// Moving averages of batch norm: n numbers a step.
+// Moving averages of batch norm: only n numbers a step.
 
 #include <cmath>
 #include <cstdint>

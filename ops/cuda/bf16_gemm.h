@@ -1,4 +1,5 @@
-// Products of bf16, by cuBLASLt (cublas_gemm.cc); in the tests' emulator by a loop (emulator/emulated_gemm.cc).
+// Matrix products of bf16, by cuBLASLt (cublas_gemm.cc). In the tests' emulator a loop does them
+// (emulator/emulated_gemm.cc).
 
 #ifndef BITGRAD_OPS_CUDA_BF16_GEMM_H_
 #define BITGRAD_OPS_CUDA_BF16_GEMM_H_
@@ -11,8 +12,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// c = alpha op(a) b + beta c, summed in float32.   op(a) [m, k], b [k, n] bf16; c [m, n] float32
-// REQUIRES: no extent is zero; rows of all three lie on 16 bytes.
+// c = alpha op(a) b + beta c, with a float32 accumulator.   op(a) [m, k], b [k, n] bf16; c [m, n] float32
+// REQUIRES: no extent is zero; the rows of all three matrices are aligned to 16 bytes.
 void Bf16Gemm(ExecContext& context, bool transpose_a, float alpha, ConstMatrixView<uint16_t> a,
               ConstMatrixView<uint16_t> b, float beta, MatrixView<float> c);
 

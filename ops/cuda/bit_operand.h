@@ -1,4 +1,4 @@
-// Bit matrices as operands of tensor_gemm.h.
+// Bit matrices as operands of the tensor-core GEMM (tensor_gemm.h).
 
 #ifndef BITGRAD_OPS_CUDA_BIT_OPERAND_H_
 #define BITGRAD_OPS_CUDA_BIT_OPERAND_H_
@@ -11,10 +11,11 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// Bytes of a row of `cols` bits, up to a whole 16 bytes: the padding of a bit matrix's rows reaches further.
+// The bytes of a row of `cols` bits, rounded up to a multiple of 16. The padding of a bit matrix's rows is at least as
+// long.
 constexpr int64_t BitRowBytes(int64_t cols) { return (cols + 127) / 128 * 16; }
 
-// REQUIRES: the planes have the same extents and stride; rows lie on 16 bytes.
+// REQUIRES: the planes have equal extents and strides; their rows are aligned to 16 bytes.
 inline TensorOperand BitOperand(const ConstBitMatrixView* planes, int count) {
   TensorOperand operand = {.stride = planes[0].stride * 8, .rows = planes[0].rows};
   BITGRAD_DCHECK(planes[0].stride % 2 == 0);

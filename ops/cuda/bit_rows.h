@@ -1,6 +1,6 @@
-// Rows of bits (core/bit_matrix.h): a warp goes over a row a line at a time, 512 columns, whose bits are a cache line.
-// Its lanes take neighbouring columns, so that rows of numbers are read and written in whole sectors, and several of
-// them at once.
+// Kernels on rows of bits (core/bit_matrix.h). A warp processes a row one line at a time: 512 columns, whose bits are a
+// cache line. Its lanes take adjacent columns, so that rows of numbers are read and written in whole sectors, and it
+// has several of them in flight at once.
 
 #ifndef BITGRAD_OPS_CUDA_BIT_ROWS_H_
 #define BITGRAD_OPS_CUDA_BIT_ROWS_H_
@@ -14,15 +14,15 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 inline constexpr int kLineBits = 512;
-// Groups of 32 columns of a line that a warp has in flight at a time.
+// The number of groups of 32 columns that a warp loads before it uses any of them.
 inline constexpr int kGroupsInFlight = 4;
 
 inline int64_t LinesPerRow(int64_t cols) { return (cols + kLineBits - 1) / kLineBits; }
-// A warp per line, of a bounded number of blocks.
+// The shape of a launch with one warp per line, up to a bounded number of blocks.
 inline LaunchShape OverLines(int64_t rows, int64_t cols) { return OverElements(rows * LinesPerRow(cols) * 32); }
 
-// Calls f(i, begin) for this warp's share of the lines, columns [begin, begin + kLineBits) of row i. All lanes take
-// part.
+// Calls f(i, begin) for this warp's share of the lines: the columns [begin, begin + kLineBits) of row i. All lanes of
+// the warp call f.
 template <typename F>
 __device__ void ForEachLine(int64_t rows, int64_t cols, const F& f) {
   const uint32_t lines = static_cast<uint32_t>((cols + kLineBits - 1) / kLineBits);
@@ -33,8 +33,8 @@ __device__ void ForEachLine(int64_t rows, int64_t cols, const F& f) {
   }
 }
 
-// Adds the 32 bits of group `group` of a line, which all lanes know, to what this lane keeps of the line: lane l < 8
-// has word l.
+// Each lane l < 8 collects word l of a line. This adds group `group`, whose 32 bits all lanes have, to the word that it
+// belongs to.
 __device__ inline void KeepGroup(int group, uint32_t bits, uint64_t* word) {
   if (static_cast<int>(threadIdx.x % 32) == group / 2) *word |= static_cast<uint64_t>(bits) << 32 * (group % 2);
 }
@@ -71,7 +71,8 @@ __global__ void PackKernel(int64_t rows, int64_t cols, F f, std::array<BitMatrix
   });
 }
 
-// outputs[o] bit (i, j) = bit o of f(i, j), [rows, cols] each, padding written; outputs without words are left out.
+// Bit (i, j) of outputs[o] = bit o of f(i, j). Each output is [rows, cols]; its padding is written, too. Outputs
+// without words are skipped.
 //
 //   PackBits<1>(context, "pack_signs", m, n,
 //               [=] __device__(int64_t i, int64_t j) { return x.at(i, j) >= 0.0f; }, {bits});
@@ -81,7 +82,8 @@ void PackBits(ExecContext& context, const char* name, int64_t rows, int64_t cols
   if (rows * cols > 0) Launch(context, name, PackKernel<kOutputs, F>, OverLines(rows, cols), rows, cols, f, outputs);
 }
 
-// Bits [at, at + count) of a row, count in [1, 64], in the low bits. Reads no word without one of them.
+// Bits [at, at + count) of a row, in the low bits of the result. Reads only words that contain some of them. REQUIRES:
+// 1 <= count <= 64.
 __device__ inline uint64_t BitsAt(const uint64_t* row, int64_t at, int count) {
   const int shift = static_cast<int>(at % 64);
   uint64_t bits = row[at / 64] >> shift;

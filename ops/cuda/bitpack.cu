@@ -1,5 +1,5 @@
-// Between bits and numbers. All are limited by the numbers that they read or write, 4 bytes per element (1 for codes),
-// which pass once, in whole sectors; bits are an eighth of a byte.
+// Conversions between bits and numbers. They are limited by the numbers that they read or write, 4 bytes per element (1
+// for codes), which are accessed once, in whole sectors. Bits take an eighth of a byte.
 
 #include <array>
 #include <cstdint>
@@ -33,7 +33,7 @@ __global__ void MaskByBitsKernel(ConstBitMatrixView mask, ConstMatrixView<float>
     const uint64_t* const line = mask.row(i) + begin / 64;
     for (int group = 0; group < kLineBits / 32 && begin + group * 32 < dx.cols; group += kGroupsInFlight) {
       const int64_t first = begin + group * 32 + threadIdx.x % 32;
-      // Loads first: dx may be dy, so the compiler cannot move them before stores.
+      // Loads come first: dx may be dy, so the compiler cannot move them before the stores itself.
       float values[kGroupsInFlight];
 #pragma unroll
       for (int k = 0; k < kGroupsInFlight; ++k) {
@@ -48,7 +48,7 @@ __global__ void MaskByBitsKernel(ConstBitMatrixView mask, ConstMatrixView<float>
   });
 }
 
-// One atomic addition of an integer per warp: the sum is the same in any order.
+// Each warp adds its sum with one atomic addition. Sums of integers do not depend on the order.
 __global__ void CountOnesKernel(ConstBitMatrixView bits, unsigned long long* count) {
   unsigned long long sum = 0;
   ForEachCell(bits.rows, (bits.cols + 63) / 64,
@@ -112,7 +112,7 @@ void CountOnes(ExecContext& context, ConstBitMatrixView bits, int64_t* count) {
   context.allocator().Zero(count, sizeof(*count));
   const int64_t words = bits.rows * ((bits.cols + 63) / 64);
   if (words == 0) return;
-  // Several words a thread: fewer additions to the one place.
+  // Each thread counts several words, so that fewer warps add to the same address.
   Launch(context, "count_ones", CountOnesKernel, OverElements((words + 7) / 8), bits,
          reinterpret_cast<unsigned long long*>(count));
 }

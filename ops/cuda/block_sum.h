@@ -1,5 +1,5 @@
-// Sums over the threads of a warp, of a block, and of a whole grid, always added in the same order: the grid depends on
-// the problem's size alone, each block adds up a fixed part, and a second kernel adds the blocks' sums.
+// Sums over the threads of a warp, of a block and of a whole grid, always added in the same order: the grid depends
+// only on the problem's size, each block adds up a fixed part, and a second kernel adds the blocks' sums.
 //
 //   SumOverGrid(context, "sum_all", SumBlocks(count),
 //               [=] __device__() { return SumOfElements(x, count, [](float v) { return double{v}; }); },
@@ -20,20 +20,20 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 inline constexpr int kWarpsPerBlock = kThreads / 32;
 
-// The sum over the warp's lanes, in each of them. REQUIRES: the whole warp calls.
+// The sum over the lanes of the warp, returned to each of them. REQUIRES: all lanes call.
 template <typename T>
 __device__ T WarpSum(T x) {
   for (int flip = 16; flip > 0; flip /= 2) x += __shfl_xor_sync(0xffffffffu, x, flip);
   return x;
 }
 
-// The sum over the block's threads, in thread 0 (elsewhere garbage). REQUIRES: dim3(kThreads) threads, all of which
-// call.
+// The sum over the threads of the block, returned to thread 0; other threads get garbage. REQUIRES: the block has
+// dim3(kThreads) threads, and all of them call.
 template <typename T>
 __device__ T BlockSum(T x) {
   __shared__ T warps[kWarpsPerBlock];
   x = WarpSum(x);
-  __syncthreads();  // An earlier call's sums have been read.
+  __syncthreads();  // waits until the sums of an earlier call have been read
   if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = x;
   __syncthreads();
   T sum = 0;
@@ -43,7 +43,7 @@ __device__ T BlockSum(T x) {
   return sum;
 }
 
-// This thread's part of the sum of f(x[i]), i < count, over a grid. 16 bytes a load where x is aligned.
+// This thread's part of the sum of f(x[i]), i < count, over the grid. It loads 16 bytes at a time where x is aligned.
 template <typename F>
 __device__ double SumOfElements(const float* x, int64_t count, const F& f) {
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -60,7 +60,8 @@ __device__ double SumOfElements(const float* x, int64_t count, const F& f) {
   return sum;
 }
 
-// Blocks for a sum over `count` elements: full occupancy of a large GPU at most, and at least eight elements a thread.
+// The number of blocks for a sum over `count` elements: at most the full occupancy of a large GPU, and at least eight
+// elements per thread.
 inline int SumBlocks(int64_t count) {
   constexpr int64_t kMostBlocks = 132 * 8;
   return static_cast<int>(std::clamp<int64_t>(count / (8 * kThreads), 1, kMostBlocks));
@@ -85,8 +86,8 @@ __global__ void TotalSumKernel(const double* partials, int count, Finish finish)
   if (threadIdx.x == 0) finish(sum);
 }
 
-// Enqueues finish(sum of part() over all threads of a grid of `blocks` blocks of dim3(kThreads)), on one thread of the
-// device.
+// Enqueues a sum: finish(sum) runs on one thread of the device with the sum of part() over all threads of a grid of
+// `blocks` blocks of dim3(kThreads).
 template <typename Part, typename Finish>
 void SumOverGrid(ExecContext& context, const char* name, int blocks, const Part& part, const Finish& finish) {
   const Scratch<double> partials(context, blocks);

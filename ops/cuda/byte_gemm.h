@@ -1,4 +1,4 @@
-// The product of bytes (ops/kernels/coded_gemm.h) for whoever has made its rows of bytes itself.
+// The product of bytes (ops/kernels/coded_gemm.h) for kernels that make the rows of bytes themselves.
 
 #ifndef BITGRAD_OPS_CUDA_BYTE_GEMM_H_
 #define BITGRAD_OPS_CUDA_BYTE_GEMM_H_
@@ -12,8 +12,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// As Int8Gemm, of codes that lie on 16 bytes and whose rows end in zeros up to a whole 16 bytes: they are used as they
-// lie.
+// The same as Int8Gemm, but uses the codes in place, without a copy. REQUIRES: rows of codes are aligned to 16 bytes
+// and padded with zeros to a multiple of 16 bytes.
 void ByteGemm(ExecContext& context, const Encoding& encoding, const TensorOperand& codes, const ConstPlanesView& b,
               const DotOutput& out);
 

@@ -5,7 +5,7 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// (Not in an anonymous namespace or a function: types there cannot be captured by a lambda for the device.)
+// Not in an anonymous namespace or a function, because device lambdas cannot capture types from there.
 struct PlaneWords {
   const uint64_t* words[kMaxCodeBits];
 };
@@ -23,12 +23,13 @@ void ExpandPlanes(ExecContext& context, const ConstPlanesView& x, uint8_t* bytes
   for (int p = 0; p < count; ++p) planes.words[p] = x.planes[p].words;
   const int64_t words_of_row = x.planes[0].stride;
   const int64_t stride = ByteRowBytes(x.cols());
-  // Four codes at once: neighbours in a word of each plane. Behind the last code the planes are zero.
+  // Four codes at once: their bits are adjacent in one word of each plane. The padding of the planes gives zeros.
   ForCells(context, "expand_planes", x.rows(), stride / 4, [=] __device__(int64_t i, int64_t quad) {
     uint32_t codes = 0;
     for (int p = 0; p < count; ++p) {
       const auto bits = static_cast<uint32_t>(planes.words[p][i * words_of_row + quad / 16] >> quad % 16 * 4) & 0xf;
-      // Bit b to byte b: no two of the shifted copies meet in a lowest bit of a byte.
+      // Moves bit b to byte b: the multiplication adds shifted copies, of which no two have a bit at the lowest
+      // position of the same byte.
       codes |= (bits * 0x00204081u & 0x01010101u) << p;
     }
     reinterpret_cast<uint32_t*>(bytes)[i * (stride / 4) + quad] = codes;

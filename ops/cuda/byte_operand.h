@@ -1,4 +1,5 @@
-// Bytes, and codes in bit planes, as byte operands of tensor_gemm.h: rows aligned to 16 bytes that end in zeros.
+// Byte operands of the tensor-core GEMM (tensor_gemm.h), from bytes and from bit planes: their rows are aligned to 16
+// bytes and padded with zeros.
 
 #ifndef BITGRAD_OPS_CUDA_BYTE_OPERAND_H_
 #define BITGRAD_OPS_CUDA_BYTE_OPERAND_H_
@@ -15,10 +16,10 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 constexpr int64_t ByteRowBytes(int64_t cols) { return (cols + 15) / 16 * 16; }
 
-// bytes [rows, ByteRowBytes(cols)] = codes, zeros behind them.
+// bytes [rows, ByteRowBytes(cols)] = the codes, followed by zeros in each row.
 void CopyToBytes(ExecContext& context, ConstMatrixView<uint8_t> codes, uint8_t* bytes);
 
-// bytes [rows, ByteRowBytes(cols)] = the codes whose bits the planes hold.
+// bytes [rows, ByteRowBytes(cols)] = the stored codes whose bits the planes hold, followed by zeros in each row.
 void ExpandPlanes(ExecContext& context, const ConstPlanesView& x, uint8_t* bytes);
 
 inline TensorOperand ByteOperand(const uint8_t* bytes, int64_t rows, int64_t cols) {

@@ -1,4 +1,5 @@
-// Convolution of few-bit codes: patches gathered as rows of bytes (gather_patches.h), then the product of bytes.
+// Convolution of codes with few bits: patches are gathered as rows of bytes (gather_patches.h) and multiplied by the
+// product of bytes.
 
 #include <algorithm>
 #include <cstdint>
@@ -25,7 +26,7 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   BITGRAD_DCHECK(DotIsExact(x.encoding, w.encoding, g.patch_size()));
   BITGRAD_DCHECK(std::abs(padding_code) <= x.encoding.max_code());
   if (ConvolvesDirectly(g)) return DirectCodeDots(context, g, x, w, padding_code, out);
-  // The stored code nearest to the border's value; where two are equally near, the lower one.
+  // The stored code that is nearest to the border's value; of two that are equally near, the lower one.
   const int32_t least = static_cast<int32_t>(x.encoding.least_code()),
                 step = static_cast<int32_t>(x.encoding.code_step());
   const int32_t border_code = std::max(0, padding_code - least) / step;
@@ -39,7 +40,7 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
         GatherPatches(context, "coded_conv2d", g, chunk, group, x.codes, static_cast<uint8_t>(border_code), patches);
         ConstPlanesView filters = {w.encoding, {}};
         for (int q = 0; q < w.encoding.bits; ++q) filters.planes[q] = GroupFilters(g, w.planes[q], group);
-        // Patches end in zeros.
+        // GatherPatches() has padded the rows with zeros, as ByteGemm() requires.
         ByteGemm(context, x.encoding, ByteOperand(scratch.data(), chunk.rows, g.patch_size()), filters, sums);
       });
 }

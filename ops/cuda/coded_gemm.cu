@@ -1,5 +1,5 @@
-// Products of few-bit codes: pairs of bit planes, or bytes, on tensor cores. Both sum S = sum_k c_a c_b exactly. Where
-// the GPU has no products of bits, planes become bytes as well.
+// Products of codes with few bits on tensor cores, as pairs of bit planes or as bytes. Both compute S = sum_k c_a c_b
+// exactly. On a GPU without products of bits, planes are expanded to bytes.
 
 #include "bitgrad/core/check.h"
 #include "bitgrad/ops/cuda/bit_operand.h"
@@ -28,7 +28,7 @@ DotTerms TermsOf(const Encoding& a, const Encoding& b, int64_t k, const int32_t*
           .column_sums = column_sums};
 }
 
-// Calls multiply(columns, epilogue) for what becomes of the sums.
+// Calls multiply(columns, epilogue) with the epilogue that `out` asks for.
 template <typename Multiply>
 void MultiplyTo(const DotOutput& out, const DotTerms& terms, const Multiply& multiply) {
   if (out.bits.words != nullptr) {
@@ -81,7 +81,7 @@ void ByteGemm(ExecContext& context, const Encoding& encoding, const TensorOperan
 void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out) {
   const ConstMatrixView<uint8_t>& codes = a.codes;
   BITGRAD_DCHECK(codes.cols == b.cols());
-  // Rows without an end that needs zeros, and on 16 bytes.
+  // Used in place where rows are aligned to 16 bytes and need no padding.
   if (codes.cols % 16 == 0 && codes.stride % 16 == 0 && reinterpret_cast<uintptr_t>(codes.data) % 16 == 0) {
     return ByteGemm(context, a.encoding, {.planes = {codes.data}, .stride = codes.stride, .rows = codes.rows}, b, out);
   }

@@ -1,5 +1,5 @@
-// Codes between floats and the bytes that products of codes take (core/encoding.h). Limited by memory, 5 bytes per
-// element: four elements a thread make accesses of 16 and of 4 bytes.
+// Conversions of codes between floats and the bytes that products of codes take (core/encoding.h). Limited by memory, 5
+// bytes per element. A thread converts four elements, with accesses of 16 and of 4 bytes.
 
 #include <cstdint>
 

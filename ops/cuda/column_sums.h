@@ -1,8 +1,8 @@
-// Sums down the columns of a matrix, in double and always in the same order.
+// Sums over the columns of a matrix, in double and always in the same order.
 //
-// A block takes a strip of 32 columns, which its 8 warps read row by row, 128 bytes a row. Where the strips alone do
-// not fill the GPU (a tall matrix of few columns), the rows are split over blocks too; the blocks' sums go through
-// scratch memory to a second kernel. So a matrix of any shape is read once, at the memory's speed.
+// A block takes a strip of 32 columns, which its 8 warps read row by row, 128 bytes per row. Where the strips alone do
+// not fill the GPU (a tall matrix with few columns), the rows are split over several blocks, too; a second kernel then
+// adds the blocks' partial sums from scratch memory. So a matrix of any shape is read once, at the memory's speed.
 
 #ifndef BITGRAD_OPS_CUDA_COLUMN_SUMS_H_
 #define BITGRAD_OPS_CUDA_COLUMN_SUMS_H_
@@ -17,13 +17,13 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// Threads of a tile: x is the column.
+// The threads of a tile; threadIdx.x is the column.
 inline constexpr int kTileCols = 32;
 inline constexpr int kTileRows = 8;
 
 inline int64_t Strips(int64_t cols) { return (cols + kTileCols - 1) / kTileCols; }
 
-// Of all kTileRows threads of each column, in the first; elsewhere garbage.
+// Adds the sums of the kTileRows threads of each column. The first of them gets the result; the others keep garbage.
 template <int kSums>
 __device__ void AddUpTile(double (&sums)[kSums]) {
   __shared__ double tile[kSums][kTileRows][kTileCols];
@@ -69,14 +69,15 @@ __global__ void ColumnTotalsKernel(int64_t splits, int64_t cols, Finish finish, 
   if (threadIdx.y == 0 && j < cols) finish(j, sums);
 }
 
-// Enqueues, for each column j, finish(j, sums) with what add(i, j, sums) added for all its rows i.
-//   add      void(int64_t i, int64_t j, double* sums): only reads memory
+// Enqueues, for each column j, finish(j, sums). `sums` starts as zeros, and add(i, j, sums) has been called for all
+// rows i.
+//   add      void(int64_t i, int64_t j, double* sums): adds the element's terms; it must not write to memory
 //   finish   void(int64_t j, const double* sums)
 template <int kSums, typename Add, typename Finish>
 void SumColumns(ExecContext& context, const char* name, int64_t rows, int64_t cols, const Add& add,
                 const Finish& finish) {
   if (cols == 0) return;
-  // A second kernel costs as much as 128 rows do. Beyond 256 pieces it would take longer than it saves.
+  // A second kernel costs as much as reading 128 rows. With more than 256 pieces it would take longer than it saves.
   constexpr int64_t kBlocks = 132 * 4, kMostSplits = 256, kFewestRows = 128;
   const int64_t strips = Strips(cols);
   const int64_t wanted =

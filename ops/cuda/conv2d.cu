@@ -1,10 +1,10 @@
-// Float convolutions as matrix products of patches, copied side by side (im2col) in chunks of bounded memory:
+// Float convolutions as products of patch matrices (im2col). Patches are copied in chunks that take bounded memory:
 //
-//   y = patches w^T        dw = dy^T patches, added up over chunks        d_patches = dy w, then dx gathers its sums
+//   y = patches w^T        dw = dy^T patches, added up over chunks        d_patches = dy w, from which dx is gathered
 //
-// Kernels of 1 x 1 without stride and border need no copies. By an H200's limits (4.8 TB/s, 67 TFLOPS; not measured)
-// writing and reading a patch takes as long as its product with 60 filters; with 512 it is a tenth. Groups are
-// convolved one after the other, many small ones (depthwise) at once in another way (direct_conv2d.h).
+// Kernels of 1 x 1 without stride and border need no copy. By an H200's limits (4.8 TB/s, 67 TFLOPS; not measured),
+// writing and reading a patch takes as long as its product with 60 filters; with 512 filters it is a tenth. Groups are
+// convolved one after the other, except many small ones (depthwise), which direct_conv2d.h convolves all at once.
 
 #include <cstdint>
 
@@ -25,8 +25,8 @@ struct alignas(kChannels * sizeof(float)) Channels {
   float value[kChannels];
 };
 
-// dx[n, h, w, c] = the sum of d_patches over the taps and patches that it is in, in the order of taps. dx: channel 0 of
-// the group in the chunk's first image.
+// dx[n, h, w, c] = the sum of d_patches over all taps and patches that contain the element, in the order of the taps.
+// `dx` points to channel 0 of the group in the chunk's first image.
 template <int kChannels>
 __global__ void GatherGradientKernel(ConvPixels pixels, int out_height, int out_width, Divisor height, Divisor width,
                                      Divisor groups, Divisor stride_height, Divisor stride_width,
@@ -63,18 +63,18 @@ __global__ void GatherGradientKernel(ConvPixels pixels, int out_height, int out_
 
 bool Aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
-// A convolution of one group and the way to its patches.
+// A convolution, with access to the matrices that a group's product takes.
 struct FloatConv {
   ExecContext& context;
   const ConvGeometry& g;
 
-  // Patches are the image as it is.
+  // Whether the patches are the image itself.
   bool direct() const {
     return g.kernel_height == 1 && g.kernel_width == 1 && g.stride_height == 1 && g.stride_width == 1 &&
            !g.has_border();
   }
   int64_t image() const { return g.height * g.width * g.channels; }
-  // From one patch to the next: on 16 bytes.
+  // The distance between patches: a multiple of 16 bytes.
   int64_t stride() const { return (g.patch_size() + 3) / 4 * 4; }
   bool fours(const float* x) const { return g.channels % 4 == 0 && g.group_channels() % 4 == 0 && Aligned(x); }
 
@@ -94,7 +94,7 @@ struct FloatConv {
     return {scratch, chunk.rows, g.patch_size(), stride()};
   }
 
-  // Calls f(chunk, scratch) for chunks of output pixels, with memory for their patches.
+  // Calls f(chunk, scratch) for all chunks of output pixels; scratch has room for the chunk's patches.
   template <typename F>
   void ForEachChunkOfPatches(bool whole_images, const F& f) const {
     const int64_t bytes = direct() ? 0 : stride() * sizeof(float);
@@ -104,7 +104,7 @@ struct FloatConv {
     });
   }
 
-  // The patches of a chunk, from where they are or from scratch.
+  // The patches of a chunk: in place, or gathered into scratch.
   ConstMatrixView<float> Gather(const float* x, int64_t group, const PixelChunk& chunk, float* scratch) const {
     if (direct()) return DirectPatches(x, group, chunk);
     ConvGeometry bytes = g;
@@ -128,7 +128,8 @@ struct FloatConv {
            Divisor(g.width), Divisor(groups), Divisor(g.stride_height), Divisor(g.stride_width), patches,
            images * image, stride(), to);
   }
-  // From the gradients of a chunk of whole images' patches, that of the images.
+  // Makes the gradient of a chunk's images from the gradients of their patches. REQUIRES: the chunk consists of whole
+  // images.
   void Scatter(const float* patches, int64_t group, const PixelChunk& chunk, float* dx) const {
     float* const to = dx + chunk.image * image() + group * g.group_channels();
     if (fours(to)) {

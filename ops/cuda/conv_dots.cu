@@ -9,11 +9,12 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Of patches, and of sums behind them: a chunk stays in the L2 cache from kernel to kernel, and its product still has
-// rows for a whole GPU.
+// The size of a chunk's patches and sums: it stays in the L2 cache from kernel to kernel, and its product still has
+// rows enough for a whole GPU.
 constexpr int64_t kChunkBytes = kMostChunkBytes / 2;
 
-// sums[tap * O + o] = the sum of the codes of filter o under the tap. A thread each: little, next to the products.
+// sums[tap * O + o] = the sum of the codes of filter o that lie under the tap. One thread makes one sum, which is
+// little work compared with the products.
 void SumTaps(ExecContext& context, const char* name, const ConvGeometry& g, const ConstPlanesView& w, int32_t* sums) {
   const int bits = w.encoding.bits, channels = static_cast<int>(g.group_channels());
   const int32_t least = static_cast<int32_t>(w.encoding.least_code()),
@@ -31,8 +32,8 @@ void SumTaps(ExecContext& context, const char* name, const ConvGeometry& g, cons
   });
 }
 
-// y = float(sum) * scale, of sums as floats in y. Pixels without a border are done where the scale is 1. Limited by
-// memory, 8 bytes per element of y that is done.
+// y = float(sum) * scale. y holds the uncorrected sums as floats; sums at the border are corrected. Where the scale is
+// 1, pixels away from the border are left alone. Limited by memory, 8 bytes for each element that changes.
 void FinishFloats(ExecContext& context, const char* name, const BorderTerms& border, float scale, MatrixView<float> y) {
   ForCells(context, name, y.rows, y.cols, [=] __device__(int64_t i, int64_t o) {
     const ConvPixels::Patch patch = border.pixels.At(static_cast<uint32_t>(i));
@@ -44,7 +45,8 @@ void FinishFloats(ExecContext& context, const char* name, const BorderTerms& bor
   });
 }
 
-// The bits of a chunk of whole images. dots [chunk.rows, O]: in the order of the bit image. Limited by reading them.
+// The output bits of a chunk of whole images, from dots [chunk.rows, O], which are in the order of the bit image.
+// Limited by reading them.
 void FinishBits(ExecContext& context, const char* name, const ConvGeometry& g, const PixelChunk& chunk,
                 const BorderTerms& border, const float* dots, const DotOutput& out) {
   const int64_t image = g.out_height() * g.out_width() * g.filters;
@@ -67,8 +69,8 @@ void FinishBits(ExecContext& context, const char* name, const ConvGeometry& g, c
               {BitMatrixView{out.bits.row(chunk.image), images, image, out.bits.stride}});
 }
 
-// A bit image from rows of bits: groups matrices [chunk.rows, O/G] one after the other. A thread puts a word together
-// from the pixels, and the groups, that have a part in it.
+// Joins rows of bits to a bit image. `rows` holds one matrix [chunk.rows, O/G] per group, one after the other. A thread
+// assembles one word from all pixels and groups that have bits in it.
 __global__ void JoinRowsKernel(const uint64_t* rows, int64_t row_words, int64_t group_words, int64_t pixels,
                                int filters, int group_filters, BitMatrixView image) {
   const int64_t words = (image.cols + kLineBits - 1) / kLineBits * (kLineBits / 64);
@@ -100,7 +102,7 @@ void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& 
                     const MultiplyPatches& multiply) {
   if (g.pixels() == 0 || g.filters == 0) return;
   const bool has_terms = missing != 0 && g.has_border(), to_bits = out.floats.data == nullptr;
-  const bool corrects = has_terms && !product_corrects;  // here, behind the product
+  const bool corrects = has_terms && !product_corrects;  // whether a pass after the product corrects the border
   const int64_t filters = g.group_filters();
   const Scratch<int32_t> taps(context, has_terms ? g.kernel_height * g.kernel_width * g.filters : 0);
   if (has_terms) SumTaps(context, name, g, w, taps.data());

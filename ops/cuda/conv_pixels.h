@@ -1,5 +1,5 @@
-// Where the patches of a convolution lie, for kernels; and its output pixels in chunks, so that patches take bounded
-// memory.
+// For kernels: the position of each patch of a convolution in its image. Also divides a convolution's output pixels
+// into chunks, so that patches take bounded memory.
 
 #ifndef BITGRAD_OPS_CUDA_CONV_PIXELS_H_
 #define BITGRAD_OPS_CUDA_CONV_PIXELS_H_
@@ -13,8 +13,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// Output pixels first .. first + rows - 1, counted from the first one of image `image` on; first is a pixel of that
-// image.
+// The output pixels first .. first + rows - 1, counted from the first pixel of image `image`. REQUIRES: pixel `first`
+// is in that image.
 struct PixelChunk {
   int64_t image;
   int64_t first;
@@ -23,8 +23,8 @@ struct PixelChunk {
   int64_t begin(const ConvGeometry& g) const { return image * g.out_height() * g.out_width() + first; }
 };
 
-// Calls f(chunk) for chunks of all output pixels, each of as many as have `bytes` memory at `pixel_bytes` each; but one
-// at least or, where `whole_images`, one image at least.
+// Calls f(chunk) for chunks that cover all output pixels. A chunk has as many pixels as fit into `bytes` bytes of
+// memory at `pixel_bytes` each, but at least one pixel and, where `whole_images`, whole images only.
 template <typename F>
 void ForEachChunk(const ConvGeometry& g, int64_t bytes, int64_t pixel_bytes, bool whole_images, const F& f) {
   const int64_t image = g.out_height() * g.out_width(), pixels = g.batch * image;
@@ -41,7 +41,7 @@ struct ConvPixels {
   int kernel_height, kernel_width;
   int stride_height, stride_width, pad_height, pad_width, dilation_height, dilation_width;
   Divisor out_height, out_width;
-  uint32_t first;  // of the chunk
+  uint32_t first;  // of PixelChunk
 
   ConvPixels(const ConvGeometry& g, const PixelChunk& chunk)
       : height(static_cast<int>(g.height)),
@@ -59,7 +59,8 @@ struct ConvPixels {
         out_width(g.out_width()),
         first(static_cast<uint32_t>(chunk.first)) {}
 
-  // A patch: its image, counted from the chunk's first one, and where its first tap lies, negative in the border.
+  // A patch: its image, counted from the chunk's first image, and the position of its first tap there, which is
+  // negative in the border.
   struct Patch {
     int image, h, w;
   };
@@ -77,7 +78,7 @@ struct ConvPixels {
     return patch.h >= 0 && patch.h + (kernel_height - 1) * dilation_height < height && patch.w >= 0 &&
            patch.w + (kernel_width - 1) * dilation_width < width;
   }
-  // The number of the first channel of a pixel in its image.
+  // The index of a pixel's first channel in its image.
   __device__ int64_t Channel(int h, int w) const { return (static_cast<int64_t>(h) * width + w) * channels; }
 };
 

@@ -1,4 +1,5 @@
-// The products that cuBLASLt makes. That of floats is float32's: exact for integers below 2^24, as its contract asks.
+// The products that cuBLASLt computes. The product of floats uses full float32 (no TF32), so that sums of integers
+// below 2^24 are exact, as the contract demands.
 
 #include "bitgrad/ops/cuda/bf16_gemm.h"
 #include "bitgrad/ops/cuda/cublas_lt.h"
@@ -9,7 +10,7 @@
 namespace bitgrad::cuda {
 namespace {
 
-// c = alpha op(a) b + beta c, b transposed or not.
+// The product c = alpha op(a) op(b) + beta c as cublas_lt.h takes it.
 template <typename T>
 MatrixProduct ProductOf(cudaDataType_t type, bool transpose_a, bool transpose_b, float alpha, ConstMatrixView<T> a,
                         ConstMatrixView<T> b, float beta, MatrixView<float> c) {
@@ -41,7 +42,7 @@ void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alp
              ConstMatrixView<float> b, float beta, MatrixView<float> c) {
   if (c.rows == 0 || c.cols == 0 || !context.status().ok()) return;
   const MatrixProduct product = ProductOf(CUDA_R_32F, transpose_a, transpose_b, alpha, a, b, beta, c);
-  if (product.k == 0) {  // cuBLASLt knows no empty sums.
+  if (product.k == 0) {  // cuBLASLt does not support empty sums
     return NaiveGemmF32(context, transpose_a, transpose_b, alpha, a, b, beta, c);
   }
   Enqueue(context, product);

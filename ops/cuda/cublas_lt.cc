@@ -14,7 +14,7 @@
 namespace bitgrad::cuda {
 namespace {
 
-// The functions that are used, by their names in the library.
+// The functions of the library that are used, loaded by name.
 struct Library {
   decltype(&cublasLtCreate) create;
   decltype(&cublasLtMatmulDescCreate) desc_create;
@@ -68,15 +68,16 @@ const absl::StatusOr<Library>& TheLibrary() {
   return *kLibrary;
 }
 
-// cuBLAS thinks in columns: a row-major matrix is the transpose of a column-major one, and C^T = op(B)^T op(A)^T. So B
-// comes first, and what is not transposed in rows is not in columns.
+// cuBLAS matrices are column-major. A row-major matrix is the transpose of a column-major one, and C^T = op(B)^T
+// op(A)^T. So B is the first operand, and an operand that is not transposed as a row-major matrix is not transposed
+// here either.
 struct Descriptors {
   cublasLtMatmulDesc_t desc = nullptr;
   cublasLtMatrixLayout_t first = nullptr, second = nullptr, result = nullptr;
   cublasLtMatmulAlgo_t algo;
 };
 
-// Of all rows of all three matrices, in bytes.
+// The alignment in bytes, at most 16, that all rows of all three matrices have.
 uint32_t Alignment(const MatrixProduct& x) {
   const auto element = [](cudaDataType_t type) {
     return type == CUDA_R_32F || type == CUDA_R_32I ? 4 : type == CUDA_R_16BF ? 2 : 1;
@@ -112,7 +113,7 @@ absl::StatusOr<const Descriptors*> Find(const Library& library, const MatrixProd
   library.preference_create(&preference);
   library.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kCublasWorkspaceBytes,
                          sizeof(kCublasWorkspaceBytes));
-  // Rows of tensors may be aligned to their elements only.
+  // The heuristic must know the alignment: rows of tensors may be aligned to their elements only.
   const uint32_t alignment = Alignment(x);
   for (const auto attribute :
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,

@@ -1,4 +1,5 @@
-// cuBLASLt, loaded when the first product needs it: it is half a gigabyte, and a run on the CPU does not touch it.
+// cuBLASLt, loaded when the first product needs it. The library has half a gigabyte, and a run on the CPU does not
+// touch it.
 
 #ifndef BITGRAD_OPS_CUDA_CUBLAS_LT_H_
 #define BITGRAD_OPS_CUDA_CUBLAS_LT_H_
@@ -12,7 +13,7 @@
 
 namespace bitgrad::cuda {
 
-// Row-major C [m, n] = alpha op(A) op(B) + beta C, of any types that cuBLASLt multiplies.
+// C [m, n] = alpha op(A) op(B) + beta C, row-major, of any types that cuBLASLt multiplies.
 struct MatrixProduct {
   bool transpose_a = false, transpose_b = false;
   int64_t m = 0, n = 0, k = 0;
@@ -27,8 +28,8 @@ struct MatrixProduct {
   float alpha = 1, beta = 0;
 };
 
-// Enqueues the product. The workspace is the caller's until the stream has gone past it. An algorithm is looked up once
-// per shape.
+// Enqueues the product. `workspace` has kCublasWorkspaceBytes bytes, and the product uses it until the stream has
+// finished the product. An algorithm is looked up once per shape.
 inline constexpr size_t kCublasWorkspaceBytes = size_t{32} << 20;
 absl::Status Multiply(const MatrixProduct& product, void* workspace, cudaStream_t stream);
 

@@ -5,7 +5,7 @@ namespace {
 
 const CudaBackend* replacement = nullptr;
 
-// A context is made in core/, which cannot ask for this.
+// ExecContext is in core/, which cannot depend on this folder, so the stream factory is registered from here.
 [[maybe_unused]] const bool registered = [] {
   SetDeviceStreamFactory(Device::kCuda, [] { return TheCudaBackend().new_stream(); });
   return true;

@@ -1,9 +1,8 @@
-// What ops/ knows of the GPU: its table of kernels, whether they can run here, and the streams that contexts run them
-// on.
+// What ops/ knows of the GPU: its table of kernels, whether they can run on this machine, and how contexts get a stream
+// to run them on.
 //
-// A build links either the kernels (linked_backend.cc) or a stub that says that there are none
-// (linked_backend_stub.cc); which, is one select() in BUILD.bazel. Tests put an emulator in their place
-// (emulator/emulated_backend.cc).
+// A build links either the kernels (linked_backend.cc) or a stub without kernels (linked_backend_stub.cc); a select()
+// in BUILD.bazel decides. Tests replace either with an emulator (emulator/emulated_backend.cc).
 
 #ifndef BITGRAD_OPS_CUDA_CUDA_BACKEND_H_
 #define BITGRAD_OPS_CUDA_CUDA_BACKEND_H_
@@ -16,17 +15,17 @@ namespace bitgrad {
 
 struct CudaBackend {
   const Kernels& (*kernels)();
-  // OK where kernels can run on a GPU here; otherwise why not, and what to do.
+  // OK where the kernels can run on this machine; otherwise an error that says why not, and what to do.
   absl::Status (*status)();
   DeviceStreamFactory new_stream;
 };
 
 const CudaBackend& TheCudaBackend();
 
-// Of the linked backend: the stub's or the GPU's.
+// The backend that was linked: the stub's or the GPU's.
 const CudaBackend& LinkedCudaBackend();
 
-// From now on TheCudaBackend(). Before anything else uses it, as from a static initializer.
+// Replaces what TheCudaBackend() returns. REQUIRES: nothing has used it yet; call it from a static initializer.
 void ReplaceCudaBackend(const CudaBackend* backend);
 
 }  // namespace bitgrad

@@ -10,7 +10,7 @@ class CudaGraph final : public DeviceStream::Recording {
   CudaGraph(CudaStream& owner, cudaStream_t stream, cudaGraphExec_t graph)
       : owner_(owner), stream_(stream), graph_(graph) {}
   ~CudaGraph() override {
-    cudaStreamSynchronize(stream_);  // It may still run.
+    cudaStreamSynchronize(stream_);  // the graph may still be running
     cudaGraphExecDestroy(graph_);
   }
   void Enqueue() override { owner_.Keep(CudaStatus(cudaGraphLaunch(graph_, stream_), "cudaGraphLaunch")); }

@@ -12,7 +12,7 @@
 
 namespace bitgrad {
 
-// Ends the capture of `stream`, which is the owner's handle.
+// Ends the capture of `stream` and returns what was captured. REQUIRES: `stream` is the handle of `owner`.
 absl::StatusOr<std::unique_ptr<DeviceStream::Recording>> EndCapture(CudaStream& owner, cudaStream_t stream);
 
 }  // namespace bitgrad

@@ -11,7 +11,7 @@ namespace bitgrad {
 
 absl::StatusOr<std::unique_ptr<DeviceStream>> CudaStream::New() {
   cudaStream_t stream;
-  // Not the default stream: that one cannot be captured, and waits for all others.
+  // Not the default stream, which cannot be captured and waits for all other streams.
   BITGRAD_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   return std::unique_ptr<DeviceStream>(new CudaStream(stream));
 }
@@ -25,7 +25,7 @@ void* CudaStream::Allocate(size_t bytes) {
   void* block = nullptr;
   const cudaError_t error = cudaMalloc(&block, bytes);
   if (error != cudaSuccess) {
-    // As on the host: nobody could go on without the block.
+    // The process ends, as it does when the host's memory runs out: no caller could go on without the block.
     size_t free = 0, total = 0;
     cudaMemGetInfo(&free, &total);
     std::fprintf(stderr, "bitgrad: out of GPU memory: %zu bytes asked for, %zu of %zu are free (%s)\n", bytes, free,
@@ -52,7 +52,7 @@ bool CudaStream::MayTransfer() {
   return !recording_;
 }
 
-// Callers give pageable memory, which cudaMemcpyAsync has read when it returns.
+// Callers pass pageable memory; cudaMemcpyAsync has finished reading that when it returns.
 void CudaStream::Upload(void* device, const void* host, size_t bytes) {
   if (bytes == 0 || !MayTransfer()) return;
   Keep(CudaStatus(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync to the GPU"));
@@ -72,7 +72,7 @@ absl::Status CudaStream::Synchronize() {
 }
 
 absl::Status CudaStream::BeginRecording() {
-  // Relaxed: the pool may have to ask for memory.
+  // Relaxed mode, because the pool may have to allocate memory meanwhile.
   BITGRAD_RETURN_IF_CUDA_ERROR(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed));
   recording_ = true;
   return absl::OkStatus();

@@ -1,4 +1,4 @@
-// A CUDA stream and memory for its work, on the current GPU (the first of CUDA_VISIBLE_DEVICES).
+// A CUDA stream, and memory for its work, on the current GPU (the first of CUDA_VISIBLE_DEVICES).
 
 #ifndef BITGRAD_OPS_CUDA_CUDA_STREAM_H_
 #define BITGRAD_OPS_CUDA_CUDA_STREAM_H_
@@ -13,8 +13,8 @@
 
 namespace bitgrad {
 
-// Blocks come from cudaMalloc, which is slow and waits for the GPU: the pool of the ExecContext lies on top, so that
-// this happens in the first step only.
+// Blocks come from cudaMalloc, which is slow and waits for the GPU. The pool of the ExecContext sits on top, so that
+// only the first step calls it.
 class CudaStream final : public DeviceStream {
  public:
   static absl::StatusOr<std::unique_ptr<DeviceStream>> New();
@@ -35,14 +35,14 @@ class CudaStream final : public DeviceStream {
   absl::StatusOr<std::unique_ptr<Feed>> NewFeed(void* block, size_t bytes) override;
   absl::StatusOr<std::unique_ptr<Readback>> NewReadback(const void* block, size_t bytes) override;
 
-  // Keeps the first error, for Synchronize().
+  // Keeps the first error, which Synchronize() returns.
   void Keep(absl::Status status) {
     if (status_.ok()) status_ = status;
   }
 
  private:
   explicit CudaStream(cudaStream_t stream) : stream_(stream) {}
-  // Whether the host may copy or wait now; keeps an error where it may not.
+  // Whether the host may copy or wait now. While work is being recorded it may not; that is kept as an error.
   bool MayTransfer();
 
   cudaStream_t stream_;

@@ -7,7 +7,7 @@
 namespace bitgrad {
 namespace {
 
-// Page-locked memory of the host. Null where there is none to have.
+// Page-locked memory of the host; null where the allocation failed.
 class PinnedBuffer {
  public:
   PinnedBuffer() = default;
@@ -21,7 +21,7 @@ class PinnedBuffer {
   void* data_ = nullptr;
 };
 
-// A point in a queue. One that was never recorded counts as passed.
+// A point in a stream. An event that was never recorded counts as reached.
 class Event {
  public:
   Event() = default;
@@ -39,8 +39,9 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
-// host -> pinned -> (copy stream) staging -> (owner's stream) block. The block itself may still be read by the work
-// before; the staging copy is what travels beside it, and one pass over it on the GPU is next to nothing.
+// The bytes travel from the host to pinned memory, by a copy stream to a staging block, and by the owner's stream to
+// the block. The block itself may still be in use by earlier work, so it is the copy to the staging block that overlaps
+// with that work. The second copy, on the GPU, takes next to no time.
 class CudaFeed final : public DeviceStream::Feed {
  public:
   CudaFeed(CudaStream& owner, cudaStream_t stream, void* block, size_t bytes)
@@ -64,9 +65,9 @@ class CudaFeed final : public DeviceStream::Feed {
 
   void Send(const void* host) override {
     if (bytes_ == 0) return;
-    Keep(cudaEventSynchronize(uploaded_.get()), "cudaEventSynchronize");  // The pinned buffer was read.
+    Keep(cudaEventSynchronize(uploaded_.get()), "cudaEventSynchronize");  // the pinned buffer has been read
     std::memcpy(pinned_.data(), host, bytes_);
-    Keep(cudaStreamWaitEvent(copies_, consumed_.get()), "cudaStreamWaitEvent");  // The staging block was read.
+    Keep(cudaStreamWaitEvent(copies_, consumed_.get()), "cudaStreamWaitEvent");  // the staging block has been read
     Keep(cudaMemcpyAsync(staging_, pinned_.data(), bytes_, cudaMemcpyHostToDevice, copies_),
          "cudaMemcpyAsync to the GPU");
     Keep(cudaEventRecord(uploaded_.get(), copies_), "cudaEventRecord");
@@ -116,7 +117,7 @@ class CudaReadback final : public DeviceStream::Readback {
   }
 
  private:
-  // One more than may be unread: the last that was read stays for a while.
+  // One more than the number of unread copies, because the one that was read last stays valid until the next is read.
   static constexpr int kBuffers = DeviceStream::kReadbacks + 1;
   void Keep(cudaError_t error, const char* what) { owner_.Keep(CudaStatus(error, what)); }
 

@@ -1,5 +1,5 @@
-// Copies between the host and the GPU that nobody waits for: from and to page-locked memory, which alone the copy
-// engines can reach while kernels run.
+// Copies between the host and the GPU that nobody waits for. They use page-locked memory of the host, because only with
+// that the copy engines work while kernels run.
 
 #ifndef BITGRAD_OPS_CUDA_CUDA_TRANSFERS_H_
 #define BITGRAD_OPS_CUDA_CUDA_TRANSFERS_H_
@@ -14,7 +14,7 @@
 
 namespace bitgrad {
 
-// See DeviceStream::NewFeed() and NewReadback(). `stream` is the owner's handle.
+// Implement DeviceStream::NewFeed() and NewReadback(). REQUIRES: `stream` is the handle of `owner`.
 absl::StatusOr<std::unique_ptr<DeviceStream::Feed>> NewCudaFeed(CudaStream& owner, cudaStream_t stream, void* block,
                                                                 size_t bytes);
 absl::StatusOr<std::unique_ptr<DeviceStream::Readback>> NewCudaReadback(CudaStream& owner, cudaStream_t stream,

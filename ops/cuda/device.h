@@ -1,5 +1,6 @@
-// What a .cu file includes first: CUDA's runtime, or, where the same file is compiled for the tests' emulator, the
-// emulator's stand-ins for it (emulator/emulated_device.h). Nothing else in a .cu file knows of the emulator.
+// What a .cu file includes first: CUDA's runtime, or, where the file is compiled for the tests' emulator, the
+// emulator's replacement for it (emulator/emulated_device.h). Apart from this header, .cu files do not know of the
+// emulator.
 
 #ifndef BITGRAD_OPS_CUDA_DEVICE_H_
 #define BITGRAD_OPS_CUDA_DEVICE_H_
@@ -10,7 +11,7 @@
 #else
 #include <cuda_runtime.h>
 #define BITGRAD_CUDA_NAMESPACE cuda
-// The block's dynamic shared memory, as bytes aligned for every access.
+// Declares the block's dynamic shared memory as bytes, aligned for every kind of access.
 #define BITGRAD_DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 #endif
 
@@ -18,7 +19,7 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// About what kernels that work in chunks may take of memory at a time. Little for the emulator, so that tests see
+// About how much memory kernels that work in chunks may use at a time. It is small for the emulator, so that tests have
 // several chunks.
 #ifdef BITGRAD_CUDA_EMULATED
 inline constexpr int64_t kMostChunkBytes = 64 << 10;

@@ -1,5 +1,5 @@
-// A thread makes an element of y or of dx; neighbours have neighbouring channels, so that all of a tap's accesses to
-// images are next to each other. Limited by memory where x and y are: each element of x is read R S times, all but once
+// One thread computes one element of y or dx. Adjacent threads have adjacent channels, so that their accesses to images
+// are adjacent for each tap. Limited by memory for x and y: each element of x is read R S times, all but the first time
 // from a cache.
 
 #include "bitgrad/ops/cuda/direct_conv2d.h"
@@ -81,7 +81,8 @@ void DirectConv2dBackwardInputF32(ExecContext& context, const ConvGeometry& g, c
            });
 }
 
-// The columns are the weights, filters next to each other; the rows are pixels.
+// The sums are those of a matrix whose columns are the weights, with filters adjacent to each other, and whose rows are
+// pixels.
 void DirectConv2dBackwardWeightF32(ExecContext& context, const ConvGeometry& g, const float* x, const float* dy,
                                    float* dw) {
   const ConvPixels pixels = AllPixels(g);

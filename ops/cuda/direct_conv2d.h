@@ -1,5 +1,5 @@
-// Float convolutions of many small groups (depthwise ones), sum by sum: all groups at once. As products of patches
-// (conv2d.cu) they would be a few launches per group, each of next to no work.
+// Float convolutions with many small groups (depthwise ones), computed sum by sum, all groups at once. As products of
+// patches (conv2d.cu) they would take a few launches per group, each with next to no work.
 
 #ifndef BITGRAD_OPS_CUDA_DIRECT_CONV2D_H_
 #define BITGRAD_OPS_CUDA_DIRECT_CONV2D_H_
@@ -10,13 +10,14 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// Whether a group is too small to be a product: one with so few channels or filters leaves tiles of a product empty.
+// Whether groups are too small for matrix products: with so few channels or filters the product's tiles would be mostly
+// empty.
 inline bool ConvolvesDirectly(const ConvGeometry& g) {
   constexpr int64_t kFew = 8;
   return g.groups > 1 && g.group_channels() <= kFew && g.group_filters() <= kFew;
 }
 
-// Contracts as in ops/kernels/conv2d.h.
+// The contracts are those of ops/kernels/conv2d.h.
 void DirectConv2dF32(ExecContext& context, const ConvGeometry& geometry, const float* x, const float* w, float* y);
 void DirectConv2dBackwardInputF32(ExecContext& context, const ConvGeometry& geometry, const float* dy, const float* w,
                                   float* dx);

@@ -1,5 +1,5 @@
-// A thread makes one sum, of a few dozen products of single codes: limited by instructions (some ten per product and
-// bit of w), as the images are read from memory once and then from caches. Neighbours have neighbouring filters.
+// One thread computes one sum, of a few dozen products of single codes. Limited by instructions (some ten per product
+// and bit of w), as the images are read from memory once and then from caches. Adjacent threads have adjacent filters.
 
 #include "bitgrad/ops/cuda/direct_dots.h"
 
@@ -12,7 +12,7 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// (Not in an anonymous namespace: these types are captured by lambdas for the device.)
+// The types below are not in an anonymous namespace, because device lambdas cannot capture types from there.
 struct BitImages {
   ConstBitMatrixView x;
   __device__ __forceinline__ int32_t At(int64_t image, int64_t index) const {
@@ -27,7 +27,7 @@ struct CodeImages {
   }
 };
 
-// The codes of filters, in planes.
+// The codes of filters, stored in bit planes.
 struct FilterCodes {
   const uint64_t* planes[kMaxCodeBits];
   int64_t stride;

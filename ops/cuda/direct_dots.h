@@ -1,5 +1,5 @@
-// Convolutions of few bits of many small groups (depthwise ones), sum by sum: all groups at once, where products of
-// patches would be a few launches per group.
+// Convolutions of few bits with many small groups (depthwise ones), computed sum by sum, all groups at once. As
+// products of patches they would take a few launches per group.
 
 #ifndef BITGRAD_OPS_CUDA_DIRECT_DOTS_H_
 #define BITGRAD_OPS_CUDA_DIRECT_DOTS_H_
@@ -13,8 +13,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// Of images of bits, +-1, with a border of `border` (0, +1, -1); of images of stored codes. For geometries for which
-// ConvolvesDirectly() (direct_conv2d.h).
+// DirectBitDots() takes images of bits (+-1), DirectCodeDots() images of stored codes. `border` is the border's value
+// as a code (for bits 0, +1 or -1). REQUIRES: ConvolvesDirectly(geometry) (direct_conv2d.h).
 void DirectBitDots(ExecContext& context, const ConvGeometry& geometry, ConstBitMatrixView x, ConstBitMatrixView w,
                    int32_t border, const DotOutput& out);
 void DirectCodeDots(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x,

@@ -1,5 +1,5 @@
-// Division by a number that the host knows: a multiplication and a shift, where the GPU's own division takes some
-// twenty instructions. Kernels that find their place in an image divide several times per element.
+// Division by a number that the host knows, as a multiplication and a shift. The GPU's own division takes some twenty
+// instructions, and kernels that compute their position in an image divide several times per element.
 
 #ifndef BITGRAD_OPS_CUDA_DIVISOR_H_
 #define BITGRAD_OPS_CUDA_DIVISOR_H_
@@ -12,9 +12,9 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// With s the least for which 2^s >= d, and m = floor(2^32 (2^s - d) / d) + 1, 2^32 + m is 2^(32 + s) / d rounded up, by
-// less than 1: floor(n / d) = (n + floor(n m / 2^32)) >> s for all n < 2^32 (Granlund & Montgomery, "Division by
-// invariant integers using multiplication", PLDI 1994); below 2^31 the sum has 32 bits.
+// Let s be the least number with 2^s >= d, and m = floor(2^32 (2^s - d) / d) + 1. Then 2^32 + m exceeds 2^(32 + s) / d
+// by at most 1, and floor(n / d) = (n + floor(n m / 2^32)) >> s for all n < 2^32 (Granlund & Montgomery, "Division by
+// invariant integers using multiplication", PLDI 1994). For n < 2^31 the sum fits into 32 bits.
 class Divisor {
  public:
   // REQUIRES: 0 < d < 2^31.
@@ -28,7 +28,7 @@ class Divisor {
   __device__ uint32_t Quotient(uint32_t n) const {
     return (static_cast<uint32_t>(static_cast<uint64_t>(n) * multiplier_ >> 32) + n) >> shift_;
   }
-  // Makes n the remainder and returns the quotient.
+  // Returns the quotient and sets n to the remainder.
   __device__ uint32_t Divide(uint32_t* n) const {
     const uint32_t quotient = Quotient(*n);
     *n -= quotient * divisor_;
@@ -43,7 +43,7 @@ class Divisor {
   int shift_;
 };
 
-// What a kernel that divides so can number.
+// Kernels that divide this way can number at most this many elements.
 inline constexpr int64_t kMostDividends = int64_t{1} << 31;
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -1,4 +1,4 @@
-// Elementwise arithmetic, activations, noise. All are limited by the memory that they read and write.
+// Elementwise arithmetic, activations and noise. All are limited by the memory that they read and write.
 
 #include <cmath>
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// Comparisons are written so that NaN falls through to x.
+// The comparisons are written so that NaN gives NaN.
 void UnaryForward(ExecContext& context, Unary op, float parameter, const float* x, float* y, int64_t count) {
   ForElements(context, "unary_forward", count, [=] __device__(int64_t i) {
     const float v = x[i];
@@ -65,7 +65,7 @@ void CopyMatrix(ExecContext& context, ConstMatrixView<float> x, MatrixView<float
   ForCells(context, "copy_matrix", y.rows, y.cols, [=] __device__(int64_t i, int64_t j) { y.at(i, j) = x.at(i, j); });
 }
 
-// A block of the generator is four elements: one thread draws it and uses all of it.
+// A block of the random generator is four numbers: one thread draws a block and uses all of it.
 void FillUniform(ExecContext& context, const RngStream& rng, float low, float high, float* y, int64_t count) {
   ForElements(context, "fill_uniform", (count + 3) / 4, [=] __device__(int64_t block) {
     const RngBlock words = RandomBlock(StepOnDevice(rng), block);

@@ -1,11 +1,11 @@
-// XOR and population count on the ordinary cores, for a few rows of a.
+// Products by XOR and population count on the CUDA cores, for few rows of a.
 //
-// A block makes 32 columns of all rows of c: its warps share the rows of b, each lane counts 16 bytes of K at a time
-// against every row of a, and shuffles add up the lanes. Then a warp per row of c stores 32 results, or one word of
-// bits.
+// A block computes 32 columns of all rows of c. Its warps share the rows of b; each lane compares 16 bytes of K at a
+// time with every row of a, and shuffles add up the lanes' counts. Then one warp per row of c stores 32 results, or one
+// word of bits.
 //
-// Limit: reading b. 4096 x 4096 bits are 2 MB, which the L2 cache holds from call to call, so a layer at batch 1 is the
-// latency of a launch and a few loads: 128 blocks of 8 warps, four rows of 512 bytes each.
+// Limit: reading b. 4096 x 4096 bits are 2 MB, which the L2 cache holds from call to call, so a layer at batch 1 takes
+// the latency of a launch and of a few loads: 128 blocks of 8 warps, with four rows of 512 bytes per warp.
 
 #include "bitgrad/ops/cuda/few_rows_gemm.h"
 
@@ -15,7 +15,7 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-constexpr int kColumns = 32;  // of a block: a word of bits
+constexpr int kColumns = 32;  // columns of a block: one word of bits
 constexpr int kWarps = 8;
 
 struct StoreInt32 {

@@ -1,4 +1,4 @@
-// Products of a few rows of bits with many: a batch of one to kFewRows examples. Contracts as in
+// Products of few rows of bits with many: for batches of one to kFewRows examples. The contracts are those of
 // ops/kernels/packed_gemm.h.
 
 #ifndef BITGRAD_OPS_CUDA_FEW_ROWS_GEMM_H_
@@ -13,7 +13,7 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// Above, tensor cores are faster (an estimate from the rates of popcounts and loads; not measured).
+// With more rows than this, tensor cores are faster (an estimate from the rates of popcounts and loads; not measured).
 inline constexpr int64_t kFewRows = 8;
 
 void FewRowsGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, int shift, bool accumulate,

@@ -1,10 +1,10 @@
-// The GPU's kernels, declared with the types of their contracts (ops/kernels/), one definition per name in the .cu
-// files of this folder. kernel_table.cc puts them into the table.
+// The GPU's kernels, declared with the types of their contracts (ops/kernels/). Each is defined in one of the .cu files
+// of this folder (GemmF32 in cublas_gemm.cc); kernel_table.cc puts them into the table.
 //
-// How a file here looks: __global__ functions in an anonymous namespace, below them the functions of the contracts,
-// which choose a launch shape and Launch(). Each file is compiled twice, by nvcc and for the tests' emulator
-// (device.h). Products and sums are not contracted (--fmad=false) and division and roots are IEEE's: where the CPU
-// evaluates the same expression, both get the same bits.
+// A file of this folder has __global__ functions in an anonymous namespace. Below them are the functions of the
+// contracts, which choose a launch shape and call Launch(). Each file is compiled twice: by nvcc, and for the tests'
+// emulator (device.h). Products and sums are not contracted (--fmad=false), and divisions and roots are IEEE's: where
+// the CPU evaluates the same expression, both get the same bits.
 
 #ifndef BITGRAD_OPS_CUDA_FUNCTIONS_H_
 #define BITGRAD_OPS_CUDA_FUNCTIONS_H_

@@ -1,6 +1,6 @@
-// Limited by writing the patches, R S times the bytes of the image, which are read from a cache but for the first time.
-// A thread copies the most bytes that channels and alignment allow, up to 16; it finds its place by multiplications
-// (divisor.h), some 60 instructions.
+// Limited by writing the patches: R S times the bytes of the image, which are read from a cache except for the first
+// time. A thread copies as many bytes as channels and alignment allow, up to 16. It computes its position with
+// multiplications (divisor.h), in some 60 instructions.
 
 #include "bitgrad/ops/cuda/gather_patches.h"
 
@@ -15,8 +15,8 @@ struct alignas(kBytes) Bytes {
   uint8_t value[kBytes];
 };
 
-// Steps are of kBytes: `steps` in a row of patches, `tap_steps` in a tap. Images are counted from the chunk's first
-// one.
+// A step is kBytes: a row of patches has `steps` of them, a tap `tap_steps`. Images are counted from the chunk's first
+// image.
 template <int kBytes>
 __global__ void GatherPatchesKernel(ConvPixels pixels, Divisor steps, Divisor tap_steps, Divisor kernel_width,
                                     int first_channel, uint8_t border, ConstMatrixView<uint8_t> images,

@@ -1,4 +1,4 @@
-// What becomes of the sums S(i, j) of tensor_gemm.h: dot products of codes, then integers, floats or bits.
+// The epilogues of tensor_gemm.h: from its sums S(i, j) to dot products of codes, and then to integers, floats or bits.
 //
 //   dot(i, j) = scale S + row_terms[i] + column_terms[j] + constant        (ops/kernels/coded_gemm.h)
 //
@@ -18,7 +18,7 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 struct DotTerms {
   int32_t scale;
-  int32_t row_factor;  // times row_sums[i]
+  int32_t row_factor;  // multiplies row_sums[i]
   int32_t column_factor;
   int32_t constant;
   const int32_t* row_sums;     // sum_k c_a
@@ -28,8 +28,8 @@ struct DotTerms {
   __device__ __forceinline__ int32_t ColumnTerm(int64_t j) const { return column_factor * column_sums[j]; }
 };
 
-// Calls f(i, j, dot) for this lane's cells inside [rows, cols]; j is even, and (i, j) and (i, j + 1) come one after the
-// other.
+// Calls f(i, j, dot) for this lane's cells inside [rows, cols]. Cells come in pairs: (i, j) with an even j, then (i, j
+// + 1).
 template <typename Tile, typename F>
 __device__ __forceinline__ void ForEachDot(const DotTerms& terms, int64_t row0, int64_t col0, int64_t rows,
                                            int64_t cols, const WarpSums<Tile>& sums, const F& f) {
@@ -80,9 +80,11 @@ struct ToFloat {
   }
 };
 
-// Bit j of row i: (dot >= threshold[j]) != flip[j]. Also writes the padding: the launch covers whole rows of c.
+// Bit j of row i = (dot >= threshold[j]) != flip[j]. The padding bits are written, too, as the launch covers whole rows
+// of c.
 //
-// The 32 columns of a warp's row lie in the four lanes of a quad, eight in each: two shuffles join them to a word.
+// The 32 columns of a row of a warp tile lie in the four lanes of a quad, eight in each. Two shuffles join them to a
+// word.
 struct ToBits {
   DotTerms terms;
   BitMatrixView c;

@@ -1,4 +1,4 @@
-// The GPU's kernels.
+// The GPU's table of kernels.
 
 #ifndef BITGRAD_OPS_CUDA_KERNEL_TABLE_H_
 #define BITGRAD_OPS_CUDA_KERNEL_TABLE_H_

@@ -2,8 +2,8 @@
 //
 //   Launch(context, "fill_f32", Fill, OverElements(count), value, y, count);
 //
-// A launch that fails is reported to the context with the kernel's name; what fails while the kernel runs surfaces at
-// the next ExecContext::Synchronize() or Download().
+// A launch that fails is reported to the context with the kernel's name. An error while the kernel runs surfaces in the
+// next ExecContext::Synchronize() or Download().
 
 #ifndef BITGRAD_OPS_CUDA_LAUNCH_H_
 #define BITGRAD_OPS_CUDA_LAUNCH_H_
@@ -29,8 +29,8 @@ struct LaunchShape {
 
 inline constexpr int kThreads = 256;
 
-// Blocks of kThreads threads, enough for one thread per element but at most as many as keep every GPU busy: kernels go
-// over the rest with ForEachElement().
+// Blocks of kThreads threads: enough for one thread per element, but at most as many as keep any GPU busy. Kernels
+// process the remaining elements with ForEachElement().
 inline LaunchShape OverElements(int64_t count) {
   constexpr int64_t kMostBlocks = 132 * 16;
   return {dim3(static_cast<unsigned>(std::clamp<int64_t>((count + kThreads - 1) / kThreads, 1, kMostBlocks))),
@@ -54,10 +54,10 @@ template <typename... P, typename... A>
 void Launch(ExecContext& context, const char* name, void (*kernel)(P...), const LaunchShape& shape, A&&... args) {
   if (!context.status().ok()) return;
   if (shape.shared_bytes > 48 * 1024) {
-    // Beyond what every GPU gives without being asked.
+    // More than a kernel gets on every GPU without this call.
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
   }
-  // clang-format takes >>> for the end of three templates.
+  // clang-format would take >>> for the end of three templates.
   // clang-format off
   kernel<<<shape.blocks, shape.threads, shape.shared_bytes, StreamOf(context)>>>(std::forward<A>(args)...);
   // clang-format on
@@ -66,9 +66,9 @@ void Launch(ExecContext& context, const char* name, void (*kernel)(P...), const 
 
 #endif
 
-// Of the kernels below: what a thread does with its share of the work.
+// The following two are called inside kernels: they distribute work over the threads of the grid.
 //
-// Calls f(i) for the elements 0 .. count - 1: neighbouring threads get neighbouring elements.
+// Calls f(i) for this thread's share of the elements 0 .. count - 1. Adjacent threads get adjacent elements.
 template <typename F>
 __device__ void ForEachElement(int64_t count, const F& f) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
@@ -79,7 +79,7 @@ __device__ void ForEachElement(int64_t count, const F& f) {
 template <typename F>
 __device__ void ForEachCell(int64_t rows, int64_t cols, const F& f) {
   if (rows * cols < (int64_t{1} << 31)) {
-    // Division of 32 bits is several times faster.
+    // 32-bit division is several times faster.
     const uint32_t width = static_cast<uint32_t>(cols);
     ForEachElement(rows * cols, [&](int64_t k) {
       const uint32_t i = static_cast<uint32_t>(k) / width;
@@ -100,7 +100,7 @@ __global__ void CellsKernel(int64_t rows, int64_t cols, F f) {
   ForEachCell(rows, cols, f);
 }
 
-// Enqueues f(i) for all elements, or f(i, j) for all cells, in any order.
+// Enqueues f(i) for all elements, or f(i, j) for all cells, in no particular order.
 //
 //   ForElements(context, "fill_f32", count, [=] __device__(int64_t i) { y[i] = value; });
 template <typename F>

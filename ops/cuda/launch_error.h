@@ -1,4 +1,4 @@
-// Apart from launch.h, which only nvcc can read.
+// Separate from launch.h, which only nvcc can compile.
 
 #ifndef BITGRAD_OPS_CUDA_LAUNCH_ERROR_H_
 #define BITGRAD_OPS_CUDA_LAUNCH_ERROR_H_
@@ -9,7 +9,7 @@
 
 namespace bitgrad::cuda {
 
-// Tells the context that kernel `name` could not be launched.
+// Reports to the context that kernel `name` could not be launched.
 void ReportLaunchError(ExecContext& context, const char* name, cudaError_t error);
 
 }  // namespace bitgrad::cuda

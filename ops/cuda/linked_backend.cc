@@ -1,5 +1,5 @@
 // Linked where the CUDA kernels are part of the build. Nothing here touches the driver before a context on the GPU is
-// made or CudaStatus is asked for: programs on the CPU start as fast as those of a build without CUDA.
+// made or CudaBackend::status is called, so programs on the CPU start as fast as in a build without CUDA.
 
 #include <cuda_runtime.h>
 

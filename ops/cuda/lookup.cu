@@ -1,6 +1,6 @@
-// Bytes through a table of 256 entries. Limited by memory, 5 bytes per element for floats and 2 for bytes, once the
-// table is in shared memory: lanes that meet in a bank, 3 or 4 of 32 at random, take about as long as memory does. A
-// thread writes 16 bytes.
+// Table lookup for bytes, with 256 entries. Limited by memory, 5 bytes per element for floats and 2 for bytes: the
+// table is in shared memory, where bank conflicts (3 or 4 of 32 lanes meet in a bank, at random) take about as long as
+// the memory does. A thread writes 16 bytes.
 
 #include <cstdint>
 
@@ -21,7 +21,7 @@ struct alignas(kSize) Bytes {
   uint8_t value[kSize];
 };
 
-// `whole`: whether x and y are aligned for vectors.
+// `whole` says whether x and y are aligned for vectors.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     LookUpKernel(const T* table, const uint8_t* x, T* y, int64_t count, bool whole) {

@@ -1,4 +1,4 @@
-// Losses see a batch of logits, a small matrix: a warp per row, and what limits is the launch.
+// Losses work on a batch of logits, a small matrix: one warp computes one row, and the time is that of the launch.
 
 #include <algorithm>
 #include <cmath>
@@ -13,12 +13,12 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Blocks with a warp for each row, as many as SumBlocks() has at most.
+// Enough blocks for one warp per row, but no more than SumBlocks() allows.
 int RowBlocks(int64_t rows) {
   return static_cast<int>(std::clamp<int64_t>((rows + kWarpsPerBlock - 1) / kWarpsPerBlock, 1, 132 * 8));
 }
 
-// Calls f(i, lane) for this warp's rows.
+// Calls f(i, lane) for the rows of this warp.
 template <typename F>
 __device__ void ForEachWarpRow(int64_t rows, const F& f) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * kWarpsPerBlock;
@@ -27,7 +27,7 @@ __device__ void ForEachWarpRow(int64_t rows, const F& f) {
   }
 }
 
-// fmaxf drops NaN; the row's sum has it.
+// fmaxf ignores NaN; the row's sum is NaN then.
 __device__ float WarpMax(float x) {
   for (int flip = 16; flip > 0; flip /= 2) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, flip));
   return x;
@@ -35,13 +35,13 @@ __device__ float WarpMax(float x) {
 
 __device__ float Target(int64_t j, int32_t label) { return j == label ? 1.0f : -1.0f; }
 
-// max(0, 1 - t y), NaN where y is.
+// max(0, 1 - t y); NaN where y is NaN.
 __device__ float Hinge(float target, float y) {
   const float slack = 1.0f - target * y;
   return slack <= 0.0f ? 0.0f : slack;
 }
 
-// Writes the row's probabilities and returns its loss in lane 0, 0 elsewhere.
+// Writes the row's probabilities. Returns its loss in lane 0, and 0 in the other lanes.
 __device__ double SoftmaxRow(const float* x, int64_t cols, int32_t label, float* p, int lane) {
   float max = -INFINITY;
   for (int64_t j = lane; j < cols; j += 32) max = fmaxf(max, x[j]);
@@ -54,14 +54,14 @@ __device__ double SoftmaxRow(const float* x, int64_t cols, int32_t label, float*
   total = WarpSum(total);
   const float scale = static_cast<float>(1.0 / total);
   for (int64_t j = lane; j < cols; j += 32) p[j] *= scale;
-  // p[label] underflows where its logarithm does not.
+  // Computed from the logit: p[label] underflows where its logarithm does not.
   return lane == 0 ? log(total) - (static_cast<double>(x[label]) - max) : 0.0;
 }
 
-// The first of the equal largest of the row, and in all lanes whether there is a NaN.
+// Whether the row is an error, in all lanes: its argmax (the first of equal maxima) is not the label, or it has a NaN.
 __device__ bool IsError(const float* x, int64_t cols, int32_t label, int lane) {
   float best = -INFINITY;
-  int64_t at = cols;  // of no element: of equal ones any other is before it
+  int64_t at = cols;  // no element: any element of equal value comes before it
   bool nan = false;
   for (int64_t j = lane; j < cols; j += 32) {
     const float v = x[j];

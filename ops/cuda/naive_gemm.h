@@ -1,5 +1,5 @@
-// The float product that binary nets' papers compare with: one thread per cell, no tiles. The baseline of benchmarks,
-// and what the emulator has instead of cuBLASLt.
+// The float product that the papers on binary nets compare with: one thread per cell, without tiles. It is a baseline
+// of benchmarks, and the emulator has it instead of cuBLASLt.
 
 #ifndef BITGRAD_OPS_CUDA_NAIVE_GEMM_H_
 #define BITGRAD_OPS_CUDA_NAIVE_GEMM_H_

@@ -1,10 +1,10 @@
-// One pass over all parameters: 12 (SGD) to 28 (Adam) bytes per element, which memory limits, and an eighth of a byte
-// of signs.
+// The optimizers' steps, in one pass over all parameters. Limited by memory: 12 (SGD) to 28 (Adam) bytes per element,
+// and an eighth of a byte for the signs.
 //
-// All parameters are one launch: their table travels as the kernel's argument, and a block finds its parameter in it. A
-// block takes kUnitsPerBlock pieces of 128 elements of a row, a warp one after another, a lane every 32nd element: four
-// loads of each array are in flight per thread, and four ballots are the 16 bytes of a piece's signs, at any number of
-// columns. Without signs a parameter is one row.
+// One launch serves all parameters: the kernel's argument is a table of them, in which a block finds its parameter. A
+// block processes kUnitsPerBlock pieces, each of 128 elements of a row; each of its warps takes one piece after
+// another, and each lane every 32nd element of a piece. So a thread has four loads of each array in flight, and four
+// ballots are the 16 bytes of a piece's signs, at any number of columns. A parameter without signs is a single row.
 
 #include <algorithm>
 #include <cmath>
@@ -20,11 +20,11 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-constexpr int kWords = 4;  // of 32 elements
+constexpr int kWords = 4;  // 32-bit words of signs in a piece
 constexpr int64_t kPiece = 32 * kWords;
 constexpr int64_t kUnitsPerBlock = 8 * kWarpsPerBlock;
 
-// A parameter as kernels see it.
+// A parameter in the form that the kernels take.
 struct Entry {
   const float* gradient;
   float* weight;
@@ -35,7 +35,8 @@ struct Entry {
   int32_t first_block;
 };
 
-// As many as the 4 KiB of a kernel's arguments hold; a model with more parameters takes more launches.
+// The number of entries that fit into the 4 KiB of a kernel's arguments. A model with more parameters takes more
+// launches.
 constexpr int kMostEntries = 32;
 struct Table {
   Entry entries[kMostEntries];
@@ -44,7 +45,8 @@ struct Table {
 };
 static_assert(sizeof(Table) <= 4096 - 64);
 
-// The optimizers' own parts. Each loads what it keeps of an element, and turns the gradient into a step.
+// The part of each optimizer that is its own: Load() loads its state for an element, Step() turns the gradient into a
+// step and stores the new state.
 struct PlainSgd {
   struct State {};
   __device__ State Load(const Entry&, int64_t) const { return {}; }
@@ -94,7 +96,7 @@ struct AdaMax : TwoSlots {
     const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
     const float decayed = args.beta2 * old.v;
     const float size = fabsf(g);
-    const float v = size <= decayed ? decayed : size;  // NaN in g stays visible.
+    const float v = size <= decayed ? decayed : size;  // NaN where g is NaN
     Keep(entry, i, m, v);
     return -rate * m / (v + args.epsilon);
   }
@@ -187,7 +189,7 @@ void ForEachTable(absl::Span<const StepTensor> tensors, const F& launch) {
       Entry& entry = table.entries[table.count++] = EntryOf(tensor);
       entry.first_block = table.blocks;
       const int64_t units = entry.rows * entry.pieces_per_row;
-      // An empty one too: a block looks for the last entry that begins at or before it.
+      // Even an empty parameter gets a block, because a block looks for the last entry that begins at or before it.
       table.blocks += static_cast<int32_t>(std::max<int64_t>(1, (units + kUnitsPerBlock - 1) / kUnitsPerBlock));
     }
     launch(table, static_cast<int64_t>(first));
@@ -204,7 +206,7 @@ void LaunchStep(ExecContext& context, const char* name, const Optimizer& optimiz
   });
 }
 
-// One block; little to do.
+// Runs as one block, because there is little to do.
 __global__ void PrepareKernel(const double* squares, int64_t count, const float* loss, double max_norm,
                               StepScalars* scalars, StepCounts* counts) {
   for (int64_t i = threadIdx.x; i < count; i += kThreads) counts[i] = {0, 0};
@@ -220,7 +222,7 @@ __global__ void PrepareKernel(const double* squares, int64_t count, const float*
   if (!finite) scalars->failed = 1;
 }
 
-// A block per parameter. In a step that fails signs stay, and so do their ones.
+// One block per parameter. A step that fails leaves the signs as they are, and therefore their counts of ones, too.
 __global__ void ZeroOnesKernel(const __grid_constant__ Table table, const StepScalars* scalars) {
   const BitMatrixView& signs = table.entries[blockIdx.x].signs;
   if (signs.ones == nullptr || scalars->failed != 0) return;

@@ -7,13 +7,13 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Cells of one row come one after the other: where its patch lies is found once.
+// ForEachDot() visits the cells of a row one after the other, so the compiler computes the row's patch only once.
 __device__ __forceinline__ int32_t WithBorder(const BorderTerms& border, int64_t i, int64_t j, int32_t dot) {
   const ConvPixels::Patch patch = border.pixels.At(static_cast<uint32_t>(i));
   return border.pixels.IsFull(patch) ? dot : dot + border.Of(patch, j);
 }
 
-// As ToFloat and ToBits of gemm_epilogues.h.
+// The following two are ToFloat and ToBits of gemm_epilogues.h, with the correction of the border.
 struct BorderToFloat {
   DotTerms terms;
   BorderTerms border;
@@ -39,7 +39,7 @@ struct BorderToBits {
   __device__ __forceinline__ void Store(int64_t row0, int64_t col0, const WarpSums<Tile>& sums) const {
     if (col0 >= BitMatrix::WordsPerRow(c.cols) * 64) return;
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    uint32_t words[Tile::kWarpRows / 8] = {};  // of row 8 * index + lane / 4: this lane's eight bits of it
+    uint32_t words[Tile::kWarpRows / 8] = {};  // this lane's eight bits of row 8 * index + lane / 4
     ForEachDot(terms, row0, col0, c.rows, c.cols, sums, [&](int64_t i, int64_t j, int32_t dot) {
       const bool bit = (WithBorder(border, i, j, dot) >= threshold[j]) != (flip[j] != 0);
       words[(i - row0 - lane / 4) / 8] |= static_cast<uint32_t>(bit) << (j - col0);

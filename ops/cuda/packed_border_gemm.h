@@ -1,4 +1,5 @@
-// The packed product of patches and filters that adds what a border has taken to each sum, while it is in registers.
+// The packed product of patches and filters, with an epilogue that corrects each sum at the border while it is in
+// registers.
 
 #ifndef BITGRAD_OPS_CUDA_PACKED_BORDER_GEMM_H_
 #define BITGRAD_OPS_CUDA_PACKED_BORDER_GEMM_H_
@@ -11,7 +12,7 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// out of dot(i, j) + border.Of(the patch of row i, j). REQUIRES: border.taps is not null.
+// The output transform `out` of dot(i, j) + border.Of(patch of row i, j). REQUIRES: border.taps is not null.
 void PackedGemmWithBorder(ExecContext& context, ConstBitMatrixView patches, ConstBitMatrixView filters,
                           const BorderTerms& border, const DotOutput& out);
 

@@ -1,6 +1,7 @@
-// Convolution of +-1 images with +-1 filters: patches gathered as rows of bits, then the packed product. They are
-// gathered as bytes (gather_patches.h) where channels are whole bytes, four at a time, word by word otherwise. By an
-// H200's limits (4.8 TB/s, 15.8 POPS; not measured) writing a patch takes as long as its product with 200 filters.
+// Convolution of +-1 images with +-1 filters: patches are gathered as rows of bits and multiplied by the packed
+// product. Where a group's channels are a multiple of four bytes, patches are gathered as bytes (gather_patches.h),
+// otherwise word by word. By an H200's limits (4.8 TB/s, 15.8 POPS; not measured), writing a patch takes as long as its
+// product with 200 filters.
 
 #include <cstdint>
 
@@ -20,8 +21,8 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// A thread makes a word of a patch, from the taps that have a part in it. `first_channel` is the group's. Images are
-// counted from the chunk's first one.
+// A thread makes one word of a patch, from all taps that have bits in it. `first_channel` is the group's first channel.
+// Images are counted from the chunk's first image.
 __global__ void GatherBitsKernel(ConvPixels pixels, int channels, int64_t first_channel, bool border_bit,
                                  ConstBitMatrixView images, BitMatrixView patches) {
   ForEachCell(patches.rows, patches.stride, [&](int64_t row, int64_t word) {
@@ -49,7 +50,7 @@ __global__ void GatherBitsKernel(ConvPixels pixels, int channels, int64_t first_
   });
 }
 
-// The patches of a chunk: all words of the rows of `patches`.
+// Gathers the patches of a chunk: it writes all words of the rows of `patches`.
 void GatherBits(ExecContext& context, const ConvGeometry& g, const PixelChunk& chunk, int64_t group,
                 ConstBitMatrixView x, const BitMatrixView& patches) {
   const bool border_bit = g.padding == Padding::kPlusOne;
@@ -78,7 +79,7 @@ void PackedConv2d(ExecContext& context, const ConvGeometry& geometry, ConstBitMa
     const int32_t border = g.padding == Padding::kZero ? 0 : g.padding == Padding::kPlusOne ? 1 : -1;
     return DirectBitDots(context, g, x, w, border, out);
   }
-  // A border of zeros has no bit: gathered as bit 0, which counts as -1.
+  // A border of zeros has no bit. It is gathered as bit 0, which counts as -1, so 1 is missing.
   const int32_t missing = g.padding == Padding::kZero ? 1 : 0;
   // The products read 16 bytes at a time.
   const int64_t words = (g.patch_size() + 127) / 128 * 2;

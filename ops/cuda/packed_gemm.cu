@@ -1,4 +1,4 @@
-// Product of packed +-1 matrices. Up to kFewRows rows go to few_rows_gemm.cu, others to tensor cores
+// The product of packed +-1 matrices. Up to kFewRows rows are multiplied by few_rows_gemm.cu, more rows on tensor cores
 // (packed_product.h).
 
 #include "bitgrad/core/check.h"

@@ -7,15 +7,16 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Of a warp's row of 32 cells each lane of a quad has four pairs, eight cells apart: alone, 4 bytes at a time. The quad
-// transposes them, so that each lane has eight neighbours: a store of 16 bytes, 64 in a row of the quad.
+// Each lane of a quad has four pairs of a row of 32 cells, eight cells apart, and could store only 4 bytes at a time.
+// So the quad transposes its pairs first. Then each lane has eight adjacent cells, which it stores with one access of
+// 16 bytes: 64 adjacent bytes for the quad.
 struct ToInt16 {
   DotTerms terms;
   MatrixView<int16_t> c;
-  bool aligned;  // rows begin on 16 bytes
+  bool aligned;  // whether rows of c are aligned to 16 bytes
 
-  // pairs[t] of lane q becomes pairs[q] of lane t, of a quad: first halves of it, then neighbours, swap what the other
-  // needs.
+  // Transposes in a quad: pairs[t] of lane q becomes pairs[q] of lane t. The two halves of the quad exchange two pairs
+  // each, then the two lanes of each half.
   static __device__ __forceinline__ void Transpose(uint32_t (&pairs)[4]) {
     const bool upper = (threadIdx.x & 2) != 0, odd = (threadIdx.x & 1) != 0;
 #pragma unroll

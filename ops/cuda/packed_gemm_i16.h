@@ -1,5 +1,5 @@
-// The packed product to int16: half the memory of PackedGemmI32's result, for kernels of one's own that go on from it.
-// No contract of the table: only the GPU has it.
+// The packed product with results of int16: they take half the memory of PackedGemmI32's, for user-written kernels that
+// process them further. It is in no table of kernels, because only the GPU has it.
 
 #ifndef BITGRAD_OPS_CUDA_PACKED_GEMM_I16_H_
 #define BITGRAD_OPS_CUDA_PACKED_GEMM_I16_H_
@@ -13,11 +13,11 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// dot(i, j) lies in [-K, K].
+// The largest K whose dot products, which lie in [-K, K], fit into int16.
 inline constexpr int64_t kMostInnerOfI16 = 32767;
 
 // c[i, j] = dot(i, j) of ops/kernels/packed_gemm.h.   a [m, K], b [n, K] bits; c [m, n] int16. REQUIRES: K <=
-// kMostInnerOfI16. Always on tensor cores: a few rows have a result too small to matter.
+// kMostInnerOfI16. It always runs on tensor cores: with few rows the result is too small for its type to matter.
 void PackedGemmI16(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, MatrixView<int16_t> c);
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -1,10 +1,10 @@
-// The packed product with any epilogue: the counts that it needs and the kernel that makes it.
+// The packed product with any epilogue: it counts the ones that the product needs, and chooses the kernel.
 //
 //   dot(i, j) = 4 popcount(a_i & b_j) - 2 popcount(a_i) - 2 popcount(b_j) + K
 //
-// AND, because that is the one product of bits that tensor cores have on every GPU from sm_80 to sm_90. Large products
-// on Hopper go to wgmma_gemm.h, the rest to tensor_gemm.h; where there are none, bits become bytes
-// (expanded_product.h).
+// It uses AND, because that is the one product of bits that tensor cores have on every GPU from sm_80 to sm_90. Large
+// products on Hopper are done by wgmma_gemm.h, others by tensor_gemm.h. On GPUs without products of bits, bits are
+// expanded to bytes (expanded_product.h).
 
 #ifndef BITGRAD_OPS_CUDA_PACKED_PRODUCT_H_
 #define BITGRAD_OPS_CUDA_PACKED_PRODUCT_H_
@@ -25,7 +25,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// a [m, K], b [n, K]; at least n columns, more where the epilogue pads. epilogue_of(terms) makes the epilogue.
+// a [m, K], b [n, K]. `cols` is at least n, and more where the epilogue writes padding. epilogue_of(terms) makes the
+// epilogue.
 template <typename MakeEpilogue>
 void PackedProduct(ExecContext& context, const char* name, const ConstBitMatrixView& a, const ConstBitMatrixView& b,
                    int64_t cols, const MakeEpilogue& epilogue_of) {
@@ -34,7 +35,7 @@ void PackedProduct(ExecContext& context, const char* name, const ConstBitMatrixV
   SetPairs(1, 1, problem);
   const Scratch<int32_t> ones(context, a.rows + b.rows);
   SumBitRows(context, problem.a, 1, problem.row_bytes, ones.data());
-  // The optimizer counts those of weights while it makes them.
+  // For weights, the optimizer has counted the ones when it made the bits.
   const int32_t* const ones_of_b = b.ones != nullptr ? b.ones : ones.data() + a.rows;
   if (b.ones == nullptr) SumBitRows(context, problem.b, 1, problem.row_bytes, ones.data() + a.rows);
   const auto epilogue = epilogue_of(DotTerms{.scale = 4,

@@ -1,4 +1,4 @@
-// An image with a border around it: limited by memory, 8 bytes per element.
+// Copies images and puts a border around them. Limited by memory, 8 bytes per element.
 
 #include <cstdint>
 

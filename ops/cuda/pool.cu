@@ -1,6 +1,6 @@
-// Pooling of floats. A thread per element that is written, or per four channels of it: neighbours have neighbouring
-// channels, so that whole sectors are read. Limited by memory: what is read once or, where windows overlap, comes from
-// a cache the next times, and what is written.
+// Pooling of floats. One thread computes one element, or four channels of it. Adjacent threads have adjacent channels,
+// so that whole sectors are read. Limited by memory: each input is read once (where windows overlap, later reads come
+// from a cache), and each output is written once.
 
 #include <algorithm>
 #include <cstdint>
@@ -15,7 +15,7 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Neighbouring channels.
+// Adjacent channels, loaded and stored with one access.
 template <typename T, int kChannels>
 struct alignas(kChannels * sizeof(T)) ChannelsOf {
   T value[kChannels];
@@ -30,9 +30,9 @@ __device__ void Store(const ChannelsOf<T, kChannels>& channels, T* p) {
   *reinterpret_cast<ChannelsOf<T, kChannels>*>(p) = channels;
 }
 
-// Images [N, extents, C] of which threads take elements by number.
+// Maps the number of an element to its position in images [N, extents, C].
 struct Places {
-  Divisor rows, cols, groups;  // of kChannels channels
+  Divisor rows, cols, groups;  // a group has kChannels channels
 
   struct Place {
     int image, row, col, group;
@@ -49,9 +49,9 @@ struct Places {
 struct Pooling {
   WindowAxis height, width;
   int64_t channels;
-  Places places;  // of what is written
+  Places places;  // of the elements that are written
 
-  // Of images of x, or of y.
+  // The index of the first channel of a pixel: of x, and of y.
   __device__ int64_t InputAt(int image, int h, int w) const {
     return ((static_cast<int64_t>(image) * height.extent + h) * width.extent + w) * channels;
   }
@@ -60,7 +60,7 @@ struct Pooling {
   }
 };
 
-// The first of equal ones, and the first NaN, stay.
+// Of equal elements the first stays, and so does the first NaN.
 template <int kChannels, bool kWithArgmax>
 __global__ void MaxPoolKernel(Pooling pooling, const float* x, int64_t count, float* y, uint8_t* argmax) {
   ForEachElement(count, [&](int64_t k) {
@@ -94,7 +94,7 @@ __global__ void MaxPoolKernel(Pooling pooling, const float* x, int64_t count, fl
   });
 }
 
-// Each element looks at the windows that it is in: sums have one order.
+// Each element adds up what it gets from the windows that contain it, so that each sum has a fixed order.
 template <int kChannels>
 __global__ void MaxPoolBackwardKernel(Pooling pooling, const uint8_t* argmax, const float* dy, int64_t count,
                                       float* dx) {
@@ -163,11 +163,12 @@ __global__ void AveragePoolBackwardKernel(Pooling pooling, const float* dy, int6
 }
 
 bool Aligned(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
-// Loads of four indices.
+// For loads of four indices at once.
 bool AlignedIndices(const uint8_t* p) { return reinterpret_cast<uintptr_t>(p) % 4 == 0; }
 
-// Calls launch.operator()<kChannels>(pooling, first image, threads) for ranges of images in which elements can be
-// numbered. `whole`: whether arrays are aligned for four channels at a time. Elements are those of x or of y.
+// Calls launch.operator()<kChannels>(pooling, first image, threads) for ranges of images that are small enough for
+// 32-bit element numbers. The elements are those of x (`of_x`) or of y. `whole` says whether all arrays are aligned for
+// four channels at a time.
 template <typename F>
 void ForImages(const PoolGeometry& g, bool of_x, bool whole, const F& launch) {
   CheckPoolGeometry(g);

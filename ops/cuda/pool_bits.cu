@@ -1,6 +1,7 @@
 // Max pooling of bit images. An image is a row of bits without gaps, so a pixel's channels may begin anywhere in a
-// word: a thread puts a word of the output together from the pixels that have a part in it. Limited by memory where
-// channels are whole words: each bit of x once, or from a cache, and each of y.
+// word: a thread assembles one word of the output from all pixels that have bits in it. Where channels are whole words
+// it is limited by memory: each bit of x is read from memory once, later from a cache, and each bit of y is written
+// once.
 
 #include <algorithm>
 #include <cstdint>
@@ -16,7 +17,7 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// flip: a row of bits; null for none.
+// `flip` is a row of bits, one per channel; null for none.
 __global__ void MaxPoolBitsKernel(WindowAxis height, WindowAxis width, int channels, ConstBitMatrixView x,
                                   const uint64_t* flip, BitMatrixView y) {
   const int64_t words = (y.cols + kLineBits - 1) / kLineBits * (kLineBits / 64);

@@ -1,5 +1,6 @@
-// The packed product as the papers' GPU kernels make it: XOR and population count on the ordinary cores, one thread per
-// cell, no tiles. The simple reference of tests at sizes that take the CPU long, and a baseline of benchmarks.
+// The packed product as the papers' GPU kernels compute it: XOR and population count on the CUDA cores, one thread per
+// cell, without tiles. It is the simple reference for tests of sizes that would take the CPU long, and a baseline of
+// benchmarks.
 
 #ifndef BITGRAD_OPS_CUDA_POPCOUNT_GEMM_H_
 #define BITGRAD_OPS_CUDA_POPCOUNT_GEMM_H_

@@ -1,6 +1,6 @@
-// Four elements at a time: of the numbers i * cols + j of a matrix's elements a thread takes 4q .. 4q + 3. One access
-// of 16 bytes where rows follow each other without gaps, one block of random numbers (core/rng.h), one division to find
-// (i, j).
+// Kernels that process four elements per thread. Elements are numbered i * cols + j; quad q consists of the elements 4q
+// .. 4q + 3. A quad takes one access of 16 bytes where rows follow each other without gaps, one block of random numbers
+// (core/rng.h), and one division to find (i, j).
 
 #ifndef BITGRAD_OPS_CUDA_QUADS_H_
 #define BITGRAD_OPS_CUDA_QUADS_H_
@@ -13,9 +13,9 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 struct Quad {
-  int64_t first;  // the number of its first element, (i, j)
-  int64_t i, j;
-  int size;  // 4, but for the last one
+  int64_t first;  // the number of the first element
+  int64_t i, j;   // the row and column of that element
+  int size;       // 4, or less for the last quad
 };
 
 template <typename T>
@@ -23,7 +23,7 @@ struct alignas(4 * sizeof(T)) FourOf {
   T value[4];
 };
 
-// Whether quads of a view are aligned in memory and without gaps.
+// Whether the quads of a view are contiguous and aligned for a single access.
 template <typename T>
 bool HasWholeQuads(const MatrixView<T>& x) {
   return x.contiguous() && reinterpret_cast<uintptr_t>(x.data) % (4 * sizeof(T)) == 0;
@@ -57,7 +57,7 @@ __device__ void ForEachOfQuad(const Quad& quad, int64_t cols, const F& f) {
   }
 }
 
-// `whole`: HasWholeQuads(x). Elements past the last one are 0.
+// `whole` is HasWholeQuads(x). Elements after the last one are 0.
 template <typename T>
 __device__ FourOf<T> LoadQuad(const MatrixView<const T>& x, const Quad& quad, bool whole) {
   if (whole && quad.size == 4) return *reinterpret_cast<const FourOf<T>*>(x.data + quad.first);

@@ -1,6 +1,6 @@
-// Quantizers over matrices: the scalar functions of ops/quantizers/, a kernel for each. Limited by memory: 8 bytes per
-// element (12 in the backward pass). Random numbers come in blocks of four elements, so a thread takes four: one block,
-// and accesses of 16 bytes where rows follow each other without gaps.
+// Quantizers over matrices: the scalar functions of ops/quantizers/, with a kernel instantiated for each. Limited by
+// memory: 8 bytes per element (12 in the backward pass). Random numbers come in blocks of four, so a thread processes
+// four elements: with one block, and with accesses of 16 bytes where rows follow each other without gaps.
 
 #include <cstdint>
 

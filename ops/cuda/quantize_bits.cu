@@ -1,5 +1,6 @@
-// Quantizers to bits. Limited by the 4 bytes per element that are read; where the quantizer is stochastic also by the
-// random numbers, some 80 instructions for a block of four: a warp draws those of 128 neighbouring elements together.
+// Quantization to bits. Limited by the 4 bytes that are read per element and, where the quantizer is stochastic, also
+// by the random numbers, which take some 80 instructions per block of four. A warp draws those of 128 adjacent elements
+// together.
 
 #include <cstdint>
 
@@ -15,13 +16,14 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-constexpr int kPiece = 32 * kGroupsInFlight;  // elements
+constexpr int kPiece = 32 * kGroupsInFlight;  // in elements
 static_assert(kPiece == 128, "a block of random numbers per lane");
 
-// The uniforms of elements first .. first + 127 at u[first % 4 ...]. All lanes take part.
+// Draws the uniform numbers of the elements first .. first + 127 and stores them from u[first % 4] on. All lanes of the
+// warp call it.
 __device__ void DrawPiece(const RngStream& rng, uint64_t first, float* u) {
   const int lane = threadIdx.x % 32;
-  __syncwarp();  // The last piece's have been read.
+  __syncwarp();  // waits until the numbers of the last piece have been read
   const auto draw = [&](int block) {
     const RngBlock words = RandomBlock(rng, first / 4 + block);
     for (int k = 0; k < 4; ++k) u[4 * block + k] = ToUniform(words.word[k]);
@@ -31,7 +33,7 @@ __device__ void DrawPiece(const RngStream& rng, uint64_t first, float* u) {
   __syncwarp();
 }
 
-// window: no words for none.
+// A window without words is not written.
 template <typename Q>
 __global__ void QuantizeBitsKernel(QuantizerArgs args, ConstMatrixView<float> x, RowStatistic statistic,
                                    RngStream given_rng, BitMatrixView bits, BitMatrixView window) {

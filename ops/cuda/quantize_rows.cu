@@ -1,6 +1,7 @@
-// Gradients to int8, for the integer products of the backward pass. A row is read for its largest magnitude and again
-// for its codes: 5 bytes per element from memory where the second time finds it in a cache, which a block per row sees
-// to; 9 where columns become rows. The random numbers, one block per four elements, take about as long.
+// Quantization of gradients to int8, for the integer products of the backward pass. A row is read twice: for its
+// largest magnitude, and for its codes. One block works on one row, so that the second read finds it in a cache, and 5
+// bytes per element go to or come from memory; 9 where columns become rows. The random numbers, one block per four
+// elements, take about as much time.
 
 #include <algorithm>
 #include <cmath>
@@ -18,9 +19,10 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// What is gathered of a row of codes. Bits of floats that are not negative are in the order of the numbers.
+// What the kernels gather of a row. The bits of floats that are not negative, taken as integers, are in the order of
+// the floats.
 struct RowMagnitude {
-  int largest = 0;  // the bits of max |x|; NaN is passed over
+  int largest = 0;  // the bits of max |x|; NaNs are ignored
   int has_nan = 0;
 
   __device__ void Add(float x) {
@@ -32,7 +34,7 @@ struct RowMagnitude {
   }
 };
 
-// A NaN's code would hide it: the scale shows it.
+// NaN where the row has a NaN: the codes could not show it.
 template <typename Q>
 __device__ float ScaleOf(const QuantizerArgs& args, const RowMagnitude& row) {
   return row.has_nan != 0 ? NAN : Q::Scale(args, __int_as_float(row.largest));
@@ -45,7 +47,7 @@ __device__ int8_t CodeOf(float x, const QuantizerArgs& args, float statistic, ui
 
 __device__ bool IsAligned(const void* p, uintptr_t bytes) { return reinterpret_cast<uintptr_t>(p) % bytes == 0; }
 
-// A block per row.
+// One block per row.
 template <typename Q>
 __global__ void QuantizeRowsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream given_rng,
                                    MatrixView<int8_t> codes, float* scale) {
@@ -67,7 +69,7 @@ __global__ void QuantizeRowsKernel(QuantizerArgs args, ConstMatrixView<float> x,
   if (threadIdx.x == 0) scale[i] = ScaleOf<Q>(args, all);
   const float statistic = __int_as_float(all.largest);
 
-  // Blocks of random numbers belong to the elements' numbers, which rows may begin at any of.
+  // Blocks of random numbers belong to four consecutive element numbers, and a row may begin within such a block.
   const int64_t first = i * x.cols;
   for (int64_t block = first / 4 + threadIdx.x; block * 4 < first + x.cols; block += blockDim.x) {
     const RngBlock random = RandomBlock(rng, static_cast<uint64_t>(block));
@@ -88,8 +90,8 @@ __global__ void QuantizeRowsKernel(QuantizerArgs args, ConstMatrixView<float> x,
   }
 }
 
-// Columns that become rows: each warp looks at 32 columns of kStrip rows, then each block transposes tiles of kTileRows
-// rows.
+// For columns that become rows: one kernel takes the magnitudes of 32 columns of kStrip rows per warp, then another
+// transposes tiles of kTileRows rows, one per block.
 constexpr int kStrip = 64;
 constexpr int kTileCols = 32;
 constexpr int kTileRows = 128;
@@ -114,7 +116,8 @@ template <typename Q>
 __global__ void QuantizeColumnsKernel(QuantizerArgs args, ConstMatrixView<float> x, RngStream given_rng,
                                       const RowMagnitude* columns, MatrixView<int8_t> codes, float* scale) {
   const RngStream rng = StepOnDevice(given_rng);
-  __shared__ float tile[kTileCols][kTileRows + 1];  // A row is a column of x. One more: lanes write to different banks.
+  // A row of the tile is a column of x. It has one more element than it needs, so that lanes write to different banks.
+  __shared__ float tile[kTileCols][kTileRows + 1];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const int64_t groups = (x.cols + kTileCols - 1) / kTileCols;
   for (int64_t unit = blockIdx.x; unit < groups * ((x.rows + kTileRows - 1) / kTileRows); unit += gridDim.x) {
@@ -125,7 +128,7 @@ __global__ void QuantizeColumnsKernel(QuantizerArgs args, ConstMatrixView<float>
     }
     __syncthreads();
     for (int c = warp; c < kTileCols && j0 + c < x.cols; c += warps) {
-      const int64_t j = j0 + c, i = i0 + 4 * lane;  // This lane's codes are those of i .. i + 3.
+      const int64_t j = j0 + c, i = i0 + 4 * lane;  // this lane makes the codes of rows i .. i + 3
       const RowMagnitude column = columns[j];
       if (i == 0) scale[j] = ScaleOf<Q>(args, column);
       if (i >= x.rows) continue;
@@ -139,7 +142,7 @@ __global__ void QuantizeColumnsKernel(QuantizerArgs args, ConstMatrixView<float>
         uint32_t word = 0;
 #pragma unroll
         for (int w = 0; w < 7; ++w) {
-          word = at == w ? (w < 4 ? random : next).word[w % 4] : word;  // Registers are not indexed.
+          word = at == w ? (w < 4 ? random : next).word[w % 4] : word;  // registers cannot be indexed by `at`
         }
         four.value[k] = CodeOf<Q>(tile[c][4 * lane + k], args, __int_as_float(column.largest), word);
       }

@@ -1,4 +1,5 @@
-// What quantizers need to know of a whole operand, or of each row. Limited by reading it once, 4 bytes per element.
+// The statistics that quantizers take of a whole operand, or of each row. Limited by reading it once, 4 bytes per
+// element.
 
 #include <algorithm>
 #include <cmath>
@@ -14,8 +15,8 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// Of the floats that are not negative, the bits are in the same order as the numbers: their maximum is one of integers,
-// in any order. NaN is passed over.
+// The bits of floats that are not negative, taken as integers, are in the order of the floats. So their maximum is a
+// maximum of integers, which does not depend on the order. NaNs are ignored.
 __device__ int LargerMagnitude(int best, float x) {
   return fabsf(x) <= INFINITY ? max(best, __float_as_int(fabsf(x))) : best;
 }
@@ -25,7 +26,7 @@ __device__ int LargestOfWarp(int best) {
   return best;
 }
 
-// largest[0], or largest[i] of each row, becomes the largest |x|. They are 0 beforehand.
+// largest[0], or with kPerRow largest[i] of each row, becomes the largest |x|. REQUIRES: `largest` is 0 before.
 template <bool kPerRow>
 __global__ void LargestMagnitudeKernel(ConstMatrixView<float> x, int* largest) {
   __shared__ int block_best;
@@ -54,7 +55,8 @@ __global__ void LargestMagnitudeKernel(ConstMatrixView<float> x, int* largest) {
 
 __global__ void TanhKernel(float* x) { *x = tanhf(*x); }
 
-// The sum of all threads' values, in one order; thread 0 gets it. `warps`: shared memory for a number per warp.
+// The sum of all threads' values, always added in the same order; thread 0 gets it. `warps` is shared memory with one
+// element per warp.
 __device__ double SumOfBlock(double sum, double* warps) {
   for (int delta = 16; delta > 0; delta /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, delta);
   if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sum;
@@ -66,7 +68,8 @@ __device__ double SumOfBlock(double sum, double* warps) {
   return sum;
 }
 
-// sums[b] = what block b adds up. Which elements that are, and their order, depend on the extents alone.
+// sums[b] = the part of the sum that block b adds up. The elements of a part and their order depend on the extents
+// only.
 __global__ void SumMagnitudesKernel(ConstMatrixView<float> x, bool whole, double* sums) {
   __shared__ double warps[kThreads / 32];
   double sum = 0;
@@ -79,7 +82,7 @@ __global__ void SumMagnitudesKernel(ConstMatrixView<float> x, bool whole, double
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-// *mean = the sum of `count` sums / size. One block.
+// *mean = (the sum of sums[0 .. count - 1]) / size. Runs as one block.
 __global__ void MeanKernel(const double* sums, int64_t count, double size, float* mean) {
   __shared__ double warps[kThreads / 32];
   double sum = 0;
@@ -100,7 +103,7 @@ void MeanMagnitude(ExecContext& context, ConstMatrixView<float> x, float* mean) 
 template <bool kPerRow>
 void LargestMagnitude(ExecContext& context, ConstMatrixView<float> x, float* largest) {
   context.allocator().Zero(largest, (kPerRow ? x.rows : 1) * sizeof(float));
-  // Rows without gaps between them are as good as one.
+  // Rows without gaps between them can be treated as a single row.
   if (!kPerRow && x.contiguous()) x = {x.data, 1, x.size()};
   if (x.size() == 0) return;
   Launch(context, "quantize_statistic", LargestMagnitudeKernel<kPerRow>, OverLines(x.rows, x.cols), x,
@@ -116,7 +119,7 @@ void QuantizeStatistic(ExecContext& context, const Quantizer& quantizer, ConstMa
       if (x.size() == 0) return context.allocator().Zero(statistic, sizeof(float));
       return MeanMagnitude(context, x, statistic);
     case Statistic::kMaxAbsTanh:
-      // tanh is monotone and odd: the largest |tanh x| is that of the largest |x|.
+      // tanh is monotone and odd, so the largest |tanh x| is the tanh of the largest |x|.
       LargestMagnitude<false>(context, x, statistic);
       return Launch(context, "quantize_statistic", TanhKernel, LaunchShape{dim3(1), dim3(1)}, statistic);
     case Statistic::kRowMaxAbs: return LargestMagnitude<true>(context, x, statistic);

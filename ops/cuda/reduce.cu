@@ -1,5 +1,4 @@
-// Sums and means of magnitudes. All read each element once: 4 bytes per element, and no more memory traffic worth
-// counting.
+// Sums, and means of magnitudes. All read each element once, 4 bytes, and have no other memory traffic that counts.
 
 #include <cmath>
 #include <cstdint>
@@ -14,7 +13,7 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// From here on a block for each row; narrower rows get a warp each.
+// Rows with at least this many columns get a block each, narrower rows a warp each.
 constexpr int64_t kWideRow = 1024;
 
 __global__ void MeanAbsWideRowsKernel(ConstMatrixView<float> x, float* y) {
@@ -41,14 +40,15 @@ __global__ void MeanAbsRowsKernel(ConstMatrixView<float> x, float* y) {
   }
 }
 
-// ---- Sums of squares of several arrays: chunks of them over the grid, then the chunks' sums array by array.
+// ---- Sums of squares of several arrays: the blocks of a grid add up chunks of the arrays, then one block per array
+// adds up the sums of its chunks.
 
 constexpr int64_t kSquaresChunk = 32 * kThreads;
 constexpr int kMostArrays = 64;
 struct ArrayTable {
   const float* data[kMostArrays];
   int64_t counts[kMostArrays];
-  int32_t first_chunks[kMostArrays + 1];  // the last one: of all
+  int32_t first_chunks[kMostArrays + 1];  // one more than arrays: the last is the number of all chunks
   int32_t count = 0;
 };
 static_assert(sizeof(ArrayTable) <= 4096 - 64);
@@ -73,7 +73,7 @@ __global__ void SquaresOfChunksKernel(const __grid_constant__ ArrayTable table, 
   if (threadIdx.x == 0) partials[chunk] = sum;
 }
 
-// A block per array.
+// One block per array.
 __global__ void SumsOfChunksKernel(const __grid_constant__ ArrayTable table, const double* partials, double* y) {
   double sum = 0;
   for (int32_t chunk = table.first_chunks[blockIdx.x] + static_cast<int32_t>(threadIdx.x);

@@ -1,4 +1,4 @@
-// What a quantizer's kernels read of the statistic of its operand (ops/kernels/quantize.h), on the device.
+// A quantizer's statistic (ops/kernels/quantize.h) as kernels access it.
 
 #ifndef BITGRAD_OPS_CUDA_ROW_STATISTIC_H_
 #define BITGRAD_OPS_CUDA_ROW_STATISTIC_H_
@@ -12,9 +12,9 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 struct RowStatistic {
   const float* data;
-  int64_t stride;  // 1: each row has its own
+  int64_t stride;  // 1 where each row has its own statistic, else 0
 
-  // 0 where there is none.
+  // The statistic of row i; 0 where the quantizer has none.
   __device__ float of(int64_t i) const { return data == nullptr ? 0.0f : data[i * stride]; }
 };
 

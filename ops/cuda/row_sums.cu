@@ -6,8 +6,8 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// A warp per row, 16 bytes a lane at a time: limited by the operand's bytes, which the product reads next and so finds
-// in the L2 cache.
+// One warp per row; a lane loads 16 bytes at a time. Limited by reading the operand, which the product then finds in
+// the L2 cache.
 template <bool kBits>
 __global__ void SumRowsKernel(TensorOperand operand, int planes, int64_t row_bytes, int32_t* sums) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * (blockDim.x / 32) + threadIdx.x / 32;

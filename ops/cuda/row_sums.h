@@ -1,4 +1,5 @@
-// Sums over the rows of packed operands: what the products of bits and bytes need besides S (gemm_epilogues.h).
+// Sums over the rows of packed operands, which the epilogues of products of bits and bytes need besides S
+// (gemm_epilogues.h).
 
 #ifndef BITGRAD_OPS_CUDA_ROW_SUMS_H_
 #define BITGRAD_OPS_CUDA_ROW_SUMS_H_
@@ -11,7 +12,7 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// sums[i] = sum over planes p of 2^p * the ones of row i of plane p.
+// sums[i] = the sum over planes p of 2^p * (the number of ones in row i of plane p).
 void SumBitRows(ExecContext& context, const TensorOperand& operand, int planes, int64_t row_bytes, int32_t* sums);
 
 // sums[i] = the sum of the bytes of row i.

@@ -1,4 +1,4 @@
-// Scratch: device memory that a kernel needs while it runs, from the context's pool.
+// Scratch: device memory from the context's pool that kernels need while they run.
 
 #ifndef BITGRAD_OPS_CUDA_SCRATCH_H_
 #define BITGRAD_OPS_CUDA_SCRATCH_H_
@@ -11,8 +11,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// `count` uninitialized elements, given back at the end of the scope: what was enqueued in it has them for itself,
-// because whoever gets them next is behind it in the queue.
+// Room for `count` uninitialized elements, given back at the end of the scope. Work that was enqueued within the scope
+// may still be using it then: whoever gets the memory next uses it later in the queue.
 template <typename T>
 class Scratch {
  public:

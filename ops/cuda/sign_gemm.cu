@@ -1,19 +1,20 @@
-// Products of floats, or of bytes, with packed signs, on tensor cores: the backward pass of a binary layer.
+// Products of floats, or of bytes, with packed signs on tensor cores: the backward pass of a binary layer.
 //
-// +-1 is exact in bf16 and in a byte, so nothing is lost on that side. A float is the sum of up to three bf16 (8 bits
-// of mantissa each, 24 together): with one piece a product has the operand's rounding to bf16, with three none; sums
-// are float32's (ExecContext::Options::backward).
+// +-1 is exact in bf16 and in a byte, so the signs lose nothing. A float is represented as the sum of up to three bf16
+// pieces (8 bits of mantissa each, 24 together). With one piece, a product has the operand's rounding to bf16; with
+// three pieces it is not rounded. The accumulators are float32 (ExecContext::Options::backward).
 //
 // The signs stay packed until they are in registers: a lane reads the words of its rows of b and makes its fragments of
-// +-1 from their bits. Expanding them in memory first would write and read 16 times what is read here; for a 4096 x
-// 4096 layer at batch 100 that alone costs more than the product.
+// +-1 from their bits. Expanding them in memory first would write and read 16 times the bytes that are read here; for a
+// 4096 x 4096 layer at batch 100 that alone costs more than the product.
 //
-// a is read with ordinary loads, as its rows need not be aligned, split into pieces and put into shared memory while
-// the slice before is multiplied. a^T keeps its layout there and is transposed by the matrix loads.
+// a is read with ordinary loads, because its rows need not be aligned. While one slice is multiplied, the next is split
+// into pieces and stored in shared memory. a^T keeps its layout there and is transposed by the matrix loads.
 //
-// Limits (H200): dx at batch 100 and dw are latency and the 64 MB of dw; in large products mma.sync reaches about 0.6
-// of the bf16 peak, and a warp tile of 64 x 32 makes 8 registers of signs (40 instructions) for 16 products per piece.
-// Where all extents are large enough, floats go another way (sign_gemm_in_memory.cu).
+// Limits (H200): dx at batch 100, and dw, are limited by latency and by the 64 MB of dw. In large products mma.sync
+// reaches about 0.6 of the bf16 peak, and a warp tile of 64 x 32 makes 8 registers of signs (40 instructions) for 16
+// products per piece. Where all extents are large enough, another kernel multiplies the floats
+// (sign_gemm_in_memory.cu).
 
 #include <cstdint>
 
@@ -31,17 +32,17 @@ struct SignOperands {
   ConstBitMatrixView b;     // [K, n]
   ConstBitMatrixView mask;  // [m, n], or without words
   MatrixView<float> c;
-  int64_t inner;  // K
+  int64_t inner;  // K, the inner dimension
 };
 
-// ---- Floats: kPieces bf16 each; 32 of K in a slice.
+// ---- Floats: kPieces bf16 pieces each. A slice is 32 values of k.
 
 template <int kPieces_, bool kTransposed_>
 struct FloatRows {
   static constexpr int kPieces = kPieces_;
   static constexpr bool kTransposed = kTransposed_;
-  static constexpr int kSlice = 32;  // of K
-  static constexpr int kStep = 16;   // of K, in one instruction
+  static constexpr int kSlice = 32;  // values of k in a slice
+  static constexpr int kStep = 16;   // values of k in one instruction
   using Element = uint16_t;
   using Sum = float;
   using Loaded = float;
@@ -61,7 +62,8 @@ struct FloatRows {
   }
   __device__ __forceinline__ float ScaleOf(int64_t) const { return scale; }
 
-  // The signs of column n = bit of rows 2q, 2q + 1 and 2q + 8, 2q + 9.
+  // The words that a lane needs are those of rows 2q, 2q + 1, 2q + 8 and 2q + 9; Signs() makes b's fragment from their
+  // bit `bit`.
   static constexpr int kWords = 4;
   static __device__ __forceinline__ int RowOfWord(int q, int w) { return 2 * q + w % 2 + w / 2 * 8; }
   static __device__ __forceinline__ void Signs(const uint32_t (&words)[kWords], int bit, uint32_t (&b)[2]) {
@@ -77,7 +79,7 @@ struct FloatRows {
   }
 };
 
-// ---- Signed bytes; 32 of K in a slice.
+// ---- Signed bytes. A slice is 32 values of k.
 
 struct ByteRows {
   static constexpr int kPieces = 1;
@@ -103,7 +105,7 @@ struct ByteRows {
       uint32_t bits = 0;
 #pragma unroll
       for (int i = 0; i < 4; ++i) bits |= (words[4 * r + i] >> bit & 1) << 8 * i;
-      b[r] = ~(bits * 0xfe);  // 1 where the bit is 1, else -1
+      b[r] = ~(bits * 0xfe);  // in each byte 1 where the bit is 1, else -1
     }
   }
   static __device__ __forceinline__ void Multiply(Sum (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
@@ -123,12 +125,12 @@ using SmallSignTile = SignTile<64, 64, 32>;
 
 template <typename Tile, typename Rows>
 struct SignShared {
-  // 16 bytes more than a row has, so that eight rows of a matrix load lie in different banks.
+  // A row takes 16 bytes more than it needs, so that the eight rows of a matrix load lie in different banks.
   static constexpr int kRowBytes =
       (Rows::kTransposed ? Tile::kRows : Rows::kSlice) * static_cast<int>(sizeof(typename Rows::Element)) + 16;
   static constexpr int kRowCount = Rows::kTransposed ? Rows::kSlice : Tile::kRows;
   static constexpr int kPieceBytes = kRowBytes * kRowCount;
-  static constexpr int kSignWords = Tile::kCols / 32;  // of a row of b
+  static constexpr int kSignWords = Tile::kCols / 32;  // 32-bit words in a row of b
   struct Stage {
     alignas(16) unsigned char a[Rows::kPieces][kPieceBytes];
     alignas(16) uint32_t signs[Rows::kSlice][kSignWords];
@@ -136,7 +138,7 @@ struct SignShared {
   Stage stages[2];
 };
 
-// What a thread carries from global to shared memory.
+// The elements that a thread moves from global to shared memory, by way of registers.
 template <typename Tile, typename Rows>
 struct InFlight {
   static constexpr int kLoads = Tile::kRows * Rows::kSlice / Tile::kThreads;
@@ -144,7 +146,7 @@ struct InFlight {
   typename Rows::Loaded a[kLoads];
   uint32_t signs[kWords];
 
-  // Row and K of the i-th element within a slice: neighbouring threads have neighbours in memory.
+  // The row, and the k, of the i-th element within a slice. Adjacent threads have elements that are adjacent in memory.
   static __device__ __forceinline__ int RowOf(int i) {
     return Rows::kTransposed ? (i * Tile::kThreads + static_cast<int>(threadIdx.x)) % Tile::kRows
                              : (i * Tile::kThreads + static_cast<int>(threadIdx.x)) / Rows::kSlice;
@@ -285,7 +287,8 @@ void LaunchTile(ExecContext& context, const char* name, const SignOperands& x, c
 template <typename Rows>
 void Multiply(ExecContext& context, const char* name, const SignOperands& x, const Rows& rows) {
   if (x.c.rows == 0 || x.c.cols == 0) return;
-  // The large tile where it gives every multiprocessor of a large GPU work; three pieces are too many registers for it.
+  // The large tile is used where it gives work to every multiprocessor of a large GPU. With three pieces it would need
+  // too many registers.
   if constexpr (Rows::kPieces < 3) {
     if (((x.c.rows + 127) / 128) * ((x.c.cols + 127) / 128) >= 132)
       return LaunchTile<LargeSignTile>(context, name, x, rows);

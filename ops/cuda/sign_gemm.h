@@ -1,4 +1,4 @@
-// The two ways of SignGemmF32 (ops/kernels/sign_gemm.h), for it and for the benchmark that compares them.
+// The two implementations of SignGemmF32 (ops/kernels/sign_gemm.h), which chooses one; a benchmark compares them.
 
 #ifndef BITGRAD_OPS_CUDA_SIGN_GEMM_H_
 #define BITGRAD_OPS_CUDA_SIGN_GEMM_H_
@@ -12,16 +12,16 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// The signs become +-1 in registers (sign_gemm.cu): no memory but the operands', and any alignment.
+// Expands the signs to +-1 in registers (sign_gemm.cu). Needs no further memory and no alignment.
 void SignGemmInRegisters(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
                          ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c);
 
-// The signs become +-1 in memory, floats their pieces, and cuBLASLt multiplies (sign_gemm_in_memory.cu).
-// REQUIRES: no extent is zero; rows of c lie on 16 bytes.
+// Expands the signs to +-1, and splits the floats into pieces, in memory; cuBLASLt multiplies them
+// (sign_gemm_in_memory.cu). REQUIRES: no extent is zero; rows of c are aligned to 16 bytes.
 void SignGemmInMemory(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
                       ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c);
 
-// Whether the second is expected to be faster here (and can be used). inner: K.
+// Whether SignGemmInMemory() can be used and is expected to be faster. `inner` is K.
 bool IsFasterInMemory(BackwardPrecision precision, int64_t inner, ConstBitMatrixView mask, MatrixView<float> c);
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

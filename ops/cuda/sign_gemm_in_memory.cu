@@ -1,14 +1,13 @@
-// Large products of floats with packed signs: both operands as bf16 in memory, multiplied by cuBLASLt.
+// Large products of floats with packed signs: both operands are expanded to bf16 in memory and multiplied by cuBLASLt.
 //
-//   c = scale sum over pieces p of a_p b        a = a_0 + a_1 + ..., of as many bf16 as
-//   ExecContext::backward_precision() says
+//   c = scale * (the sum over pieces p of a_p b)        a = a_0 + a_1 + ...
 //
-// The smallest piece comes first, so that what it adds is not rounded to the largest's sums. A mask is a pass of its
-// own over c: cuBLASLt has none to offer, and 8 bytes a cell are little where K is large (IsFasterInMemory counts
-// them).
+// The number of bf16 pieces is that of ExecContext::backward_precision(). The smallest piece comes first, so that its
+// products are not rounded to the precision of the largest's sums. A mask is a separate pass over c, because cuBLASLt
+// offers none; 8 bytes per cell are little where K is large (IsFasterInMemory counts them).
 //
-// Limits: 2 1/8 bytes a sign and 4 + 2 pieces bytes a float at the speed of memory, then the product at the rate of the
-// bf16 tensor cores.
+// Limits: 2 1/8 bytes per sign and 4 + 2 pieces bytes per float at the speed of memory, then the product at the rate of
+// the bf16 tensor cores.
 
 #include <cstdint>
 
@@ -25,21 +24,21 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
-// How many products of bf16 cost as much time as they save per byte of memory traffic spent on them. The kernel in
-// registers is expected to reach 0.6 of an H200's 989 TFLOPS, cuBLASLt 0.8: a product (2 operations) saves 2 (1/0.6 -
-// 1/0.8) / 989e12 = 0.84e-15 s; a byte at 4.8 TB/s takes 208e-15 s. Estimates: bench/cuda_sign_gemm.cc measures where
-// the ways cross. Little for the emulator, so that tests come here.
+// How many products of bf16 save as much time as one byte of memory traffic costs. The kernel in registers is expected
+// to reach 0.6 of an H200's 989 TFLOPS, cuBLASLt 0.8: a product (2 operations) saves 2 (1/0.6 - 1/0.8) / 989e12 =
+// 0.84e-15 s; a byte at 4.8 TB/s takes 208e-15 s. These are estimates; bench/cuda_sign_gemm.cc measures at which sizes
+// the two are equally fast. The emulator's number is small, so that tests get here.
 #ifdef BITGRAD_CUDA_EMULATED
 constexpr double kProductsPerByte = 10;
 #else
 constexpr double kProductsPerByte = 250;
 #endif
 
-// From one row of bf16 to the next: on 16 bytes.
+// The distance between rows of bf16: a multiple of 16 bytes.
 constexpr int64_t Bf16Stride(int64_t cols) { return (cols + 7) / 8 * 8; }
 
-// The bits of a row up to its stride, eight to 16 bytes: +1 or -1. (Behind the last column are values that nobody
-// reads.)
+// Expands the bits of each row, up to its stride, to +1 or -1: eight bits to 16 bytes. (Nobody reads the values after
+// the last column.)
 void ExpandSigns(ExecContext& context, ConstBitMatrixView signs, uint16_t* values) {
   const int64_t stride = Bf16Stride(signs.cols);
   ForCells(context, "expand_signs", signs.rows, stride / 8, [=] __device__(int64_t i, int64_t eight) {
@@ -51,8 +50,8 @@ void ExpandSigns(ExecContext& context, ConstBitMatrixView signs, uint16_t* value
   });
 }
 
-// pieces[p] [x.rows, x.cols], one matrix after the other: x - pieces[0] - ... - pieces[p - 1], rounded. Pairs of
-// neighbours.
+// pieces[p] = x - pieces[0] - ... - pieces[p - 1], rounded to bf16. The pieces are matrices [x.rows, x.cols], one after
+// the other. A thread splits a pair of adjacent elements.
 void SplitFloats(ExecContext& context, ConstMatrixView<float> x, int count, uint16_t* pieces) {
   const int64_t stride = Bf16Stride(x.cols), matrix = x.rows * stride;
   ForCells(context, "split_floats", x.rows, (x.cols + 1) / 2, [=] __device__(int64_t i, int64_t pair) {
@@ -70,7 +69,7 @@ void SplitFloats(ExecContext& context, ConstMatrixView<float> x, int count, uint
 }  // namespace
 
 bool IsFasterInMemory(BackwardPrecision precision, int64_t inner, ConstBitMatrixView mask, MatrixView<float> c) {
-  // Before Hopper cuBLASLt has no other instructions than the kernel in registers.
+  // Before Hopper, cuBLASLt has no better instructions than the kernel in registers.
   if (ComputeCapability() < 90) return false;
   if (reinterpret_cast<uintptr_t>(c.data) % 16 != 0 || c.stride % 4 != 0) return false;
   const double m = static_cast<double>(c.rows), n = static_cast<double>(c.cols), k = static_cast<double>(inner);

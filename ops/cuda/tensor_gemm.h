@@ -1,18 +1,18 @@
-// The main loop of the exact matrix products on tensor cores: S(i, j) = sum_k a[i, k] b[j, k] of bits (AND, population
-// count) or of unsigned bytes, and what becomes of S.
+// The main loop of the exact matrix products on tensor cores, S(i, j) = sum_k a[i, k] b[j, k] of bits (AND and
+// population count) or of unsigned bytes. An epilogue (gemm_epilogues.h) then processes S.
 //
-// Both operands are rows of bytes with K contiguous, aligned to 16 bytes, and end in zeros: what lies behind K adds
-// nothing. A block of threads makes a tile of C. Its slices of the operands, 128 bytes of K at a time (1,024 bits, or
-// 128 bytes), go through kStages buffers in shared memory, filled by asynchronous copies while earlier ones are
-// multiplied. The 16-byte pieces of a row are permuted by the row's number (piece ^ row % 8), so that the eight rows of
-// a matrix load lie in different banks.
+// Both operands are rows of bytes with K contiguous, aligned to 16 bytes and padded with zeros, so that bytes after K
+// add nothing. A block of threads computes a tile of C. Its slices of the operands, 128 bytes of K at a time (1,024
+// bits, or 128 bytes), pass through kStages buffers in shared memory; asynchronous copies fill some of these while
+// others are multiplied. The 16-byte pieces of a row are permuted by the row's number (piece ^ row % 8), so that the
+// eight rows of a matrix load lie in different banks.
 //
-// Operands of several bit planes are products of pairs of planes: S = sum over p, q of 2^(p + q) popcount(a_p & b_q).
-// The pairs follow each other in the loop by falling p + q, and where it falls by one the sums are doubled (Horner), so
-// they stay in registers.
+// A product of operands with several bit planes is a sum of products of pairs of planes: S = sum over p, q of 2^(p + q)
+// popcount(a_p & b_q). The loop processes the pairs by falling p + q, and where it falls by one the sums are doubled
+// (Horner's scheme), so they stay in registers.
 //
-// Limits (H200): mma.sync of bits starts 0.54 times a cycle and multiprocessor, about 9 POPS, half of what wgmma can
-// (wgmma_gemm.h). A 64 x 32 tile of a warp needs 6 matrix loads for 16 products.
+// Limits (H200): a multiprocessor starts 0.54 mma.sync of bits per cycle, which is about 9 POPS, half of what wgmma
+// reaches (wgmma_gemm.h). A 64 x 32 tile of a warp needs 6 matrix loads for 16 products.
 
 #ifndef BITGRAD_OPS_CUDA_TENSOR_GEMM_H_
 #define BITGRAD_OPS_CUDA_TENSOR_GEMM_H_
@@ -30,15 +30,15 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 struct TensorProblem {
   TensorOperand a;
   TensorOperand b;
-  int64_t row_bytes;  // of K, in both; a multiple of 16
+  int64_t row_bytes;  // bytes of K in a row of either operand; a multiple of 16
   int pairs;
-  // Of pair i: the planes, and whether the sums so far are doubled before it.
+  // For each pair: its planes, and whether the sums so far are doubled before it.
   uint8_t plane_a[kMostPlanes * kMostPlanes];
   uint8_t plane_b[kMostPlanes * kMostPlanes];
   bool doubles[kMostPlanes * kMostPlanes];
 };
 
-// The pairs of planes 0 .. planes_a - 1 and 0 .. planes_b - 1.
+// Sets the pairs of planes 0 .. planes_a - 1 of a and 0 .. planes_b - 1 of b.
 inline void SetPairs(int planes_a, int planes_b, TensorProblem& problem) {
   problem.pairs = 0;
   for (int level = planes_a + planes_b - 2; level >= 0; --level) {
@@ -67,7 +67,7 @@ struct TensorTile {
   static constexpr int kWarpRows = kWarpRows_, kWarpCols = kWarpCols_;
   static constexpr int kWarps = kBlockRows / kWarpRows * (kBlockCols / kWarpCols);
   static constexpr int kThreads = kWarps * 32;
-  static constexpr int kStages = 3;  // 96 KiB for the large tile: what sm_86 and sm_89 give
+  static constexpr int kStages = 3;  // for the large tile 96 KiB, about as much as sm_86 and sm_89 have
   static constexpr int kSliceBytes = 128;
   static constexpr int kStageBytes = (kBlockRows + kBlockCols) * kSliceBytes;
   static_assert(kWarpRows % 16 == 0 && kWarpCols == 32);
@@ -75,7 +75,7 @@ struct TensorTile {
 using LargeTile = TensorTile<128, 128, 64, 32>;
 using SmallTile = TensorTile<64, 64, 32, 32>;
 
-// A warp's part of the tile: the sums of its kWarpRows x 32 cells, in the fragments of mma.h.
+// A warp's part of the tile: the sums of its kWarpRows x 32 cells, in the fragment layout of mma.h.
 template <typename Tile>
 struct WarpSums {
   int32_t s[Tile::kWarpRows / 16][Tile::kWarpCols / 8][4];
@@ -139,8 +139,9 @@ __device__ __forceinline__ void MultiplySlice(const unsigned char* stage, int wa
   }
 }
 
-// The order in which tiles are made: groups of kGroup rows of tiles, column by column, so that those made at the same
-// time share operands in the L2 cache. (32-bit numbers: the division of 64-bit ones is a function call.)
+// The order in which tiles are computed: groups of kGroup rows of tiles, and each group column by column, so that tiles
+// that are computed at the same time share operands in the L2 cache. Tile numbers have 32 bits, because 64-bit division
+// is a function call.
 struct TileOrder {
   static constexpr int kGroup = 8;
   int row_tiles, col_tiles;
@@ -160,7 +161,7 @@ struct TileOrder {
   }
 };
 
-// A tile of S, then epilogue.Store(its first row and column, of the warp; sums).
+// Computes a tile of S. Each warp then calls epilogue.Store(first row, first column, sums) for its part of the tile.
 template <typename Tile, typename Products, typename Epilogue>
 __global__ void __launch_bounds__(Tile::kThreads)
     TensorGemmKernel(TensorProblem problem, TileOrder order, Epilogue epilogue) {
@@ -177,7 +178,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
 
   WarpSums<Tile> sums = {};
   const int64_t slices_of_pair = (problem.row_bytes + Tile::kSliceBytes - 1) / Tile::kSliceBytes;
-  // Columns that only pad the rows of a bit matrix have nothing to sum.
+  // Columns that are only padding of a bit matrix's rows have nothing to sum.
   const int slices = col0 < problem.b.rows ? static_cast<int>(slices_of_pair * problem.pairs) : 0;
 
   int copy_pair = 0;
@@ -199,7 +200,8 @@ __global__ void __launch_bounds__(Tile::kThreads)
   int64_t slice_of_pair = 0;
   for (int slice = 0; slice < slices; ++slice) {
     WaitForCopies<Tile::kStages - 2>();
-    // Now all threads' copies of this slice are there, and all have left the stage that the next copy fills.
+    // Now the copies of all threads for this slice have arrived, and no thread reads the stage any more that the next
+    // copy fills.
     __syncthreads();
     copy_next(slice + Tile::kStages - 1);
     if (slice_of_pair == 0 && problem.doubles[pair]) {
@@ -222,7 +224,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
   epilogue.template Store<Tile>(row0 + warp_row, col0 + warp_col, sums);
 }
 
-// S of all rows of a and `cols` columns: at least b's rows, more where the epilogue pads.
+// Computes S of all rows of a and `cols` columns: at least the rows of b, and more where the epilogue writes padding.
 template <typename Tile, typename Products, typename Epilogue>
 void LaunchTensorGemm(ExecContext& context, const char* name, const TensorProblem& problem, int64_t cols,
                       const Epilogue& epilogue) {
@@ -233,7 +235,7 @@ void LaunchTensorGemm(ExecContext& context, const char* name, const TensorProble
   Launch(context, name, TensorGemmKernel<Tile, Products, Epilogue>, shape, problem, order, epilogue);
 }
 
-// The large tile where it gives every multiprocessor of a large GPU work, else the small one.
+// Uses the large tile where it gives work to every multiprocessor of a large GPU, else the small one.
 template <typename Products, typename Epilogue>
 void TensorGemm(ExecContext& context, const char* name, const TensorProblem& problem, int64_t cols,
                 const Epilogue& epilogue) {

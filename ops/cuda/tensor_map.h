@@ -1,4 +1,5 @@
-// What the copy engine is told of an operand, and what kernels that fill the whole GPU need to know of it.
+// The description of an operand that tensor copies (TMA) need, and properties of the GPU for kernels that fill all of
+// it.
 
 #ifndef BITGRAD_OPS_CUDA_TENSOR_MAP_H_
 #define BITGRAD_OPS_CUDA_TENSOR_MAP_H_
@@ -20,13 +21,13 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 using TensorMap = CUtensorMap;
 #endif
 
-// Boxes of `box_rows` rows of 128 bytes of the operand's first plane, with the 128-byte swizzle and zeros outside of
-// [rows, row_bytes]. REQUIRES: rows > 0, row_bytes > 0; box_rows <= 256.
+// Describes copies of boxes of `box_rows` rows of 128 bytes from the operand's first plane, with the 128-byte swizzle
+// and zeros outside of [rows, row_bytes]. REQUIRES: rows > 0, row_bytes > 0; box_rows <= 256.
 TensorMap MakeTensorMap(ExecContext& context, const TensorOperand& operand, int64_t row_bytes, int box_rows);
 
-// Of the current GPU.
+// Properties of the current GPU.
 int Multiprocessors();
-int ComputeCapability();  // 90 for 9.0
+int ComputeCapability();  // times 10: 90 for 9.0
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
 

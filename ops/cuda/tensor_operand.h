@@ -11,7 +11,7 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 inline constexpr int kMostPlanes = 8;
 
-// Rows of bytes; of several planes, where they are bits.
+// Rows of bytes. An operand of codes in bit planes has one such matrix for each plane.
 struct TensorOperand {
   const unsigned char* planes[kMostPlanes];
   int64_t stride;  // bytes from one row to the next; a multiple of 16

@@ -1,8 +1,9 @@
-// Instructions of sm_90a: products of a warpgroup (four warps) that read shared memory by themselves, bulk copies of
-// tiles (TMA), and the barriers that they signal.
+// Instructions of sm_90a: products of a warpgroup (four warps) that read their operands from shared memory, bulk copies
+// of tiles (TMA), and the barriers that these signal.
 //
-// A tile in shared memory is rows of 128 bytes, at a multiple of 1,024 bytes; bits 4 to 6 of an address are XORed with
-// bits 7 to 9 (the 128-byte swizzle), by the copy that writes it and by the product that reads it.
+// A tile in shared memory consists of rows of 128 bytes and is aligned to 1,024 bytes. Bits 4 to 6 of an address are
+// XORed with bits 7 to 9 (the 128-byte swizzle), both by the copy that writes the tile and by the product that reads
+// it.
 
 #ifndef BITGRAD_OPS_CUDA_WGMMA_H_
 #define BITGRAD_OPS_CUDA_WGMMA_H_
@@ -17,7 +18,8 @@
 #else
 #include "bitgrad/ops/cuda/mma.h"
 
-// Device code that only sm_90a has. Kernels for other GPUs are compiled too, empty: they are never launched there.
+// Device code that only sm_90a has. The kernels are also compiled for other GPUs, with empty bodies; they are never
+// launched there.
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 #define BITGRAD_HAS_WGMMA 1
 #else
@@ -28,7 +30,7 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 #if BITGRAD_HAS_WGMMA
 
-// ---- Barriers: a phase ends when `arrivals` threads have arrived and all announced bytes are there.
+// ---- Barriers. A phase ends when `arrivals` threads have arrived and all announced bytes have been copied.
 
 __device__ __forceinline__ void InitBarrier(uint64_t* barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(SharedAddress(barrier)), "r"(arrivals) : "memory");
@@ -42,7 +44,7 @@ __device__ __forceinline__ void ArriveAndExpect(uint64_t* barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(SharedAddress(barrier)), "r"(bytes)
                : "memory");
 }
-// Waits until the phase of this parity (0 for the first) has ended.
+// Waits until the phase with this parity (0 for the first) has ended.
 __device__ __forceinline__ void WaitForPhase(uint64_t* barrier, int parity) {
   asm volatile(
       "{\n"
@@ -57,7 +59,8 @@ __device__ __forceinline__ void WaitForPhase(uint64_t* barrier, int parity) {
       : "memory");
 }
 
-// ---- Copies: the map's box at (byte x, row y), zeros where it is outside; its bytes count for the barrier.
+// ---- Copies. CopyTile() copies the map's box at (byte x, row y), with zeros where it is outside. Its bytes count for
+// the barrier.
 __device__ __forceinline__ void CopyTile(void* shared, const TensorMap* map, int x, int y, uint64_t* barrier) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(
@@ -68,8 +71,8 @@ __device__ __forceinline__ void CopyTile(void* shared, const TensorMap* map, int
 
 // ---- Products
 
-// The descriptor of rows from `shared` on: address and strides in units of 16 bytes (eight rows are 1,024 bytes),
-// 128-byte swizzle.
+// The descriptor of the rows that start at `shared`: address and strides in units of 16 bytes (eight rows are 1,024
+// bytes), and the 128-byte swizzle.
 __device__ __forceinline__ uint64_t TileDescriptor(const void* shared) {
   return static_cast<uint64_t>(SharedAddress(shared) >> 4 & 0x3fff) | uint64_t{1} << 16 | uint64_t{1024 >> 4} << 32 |
          uint64_t{1} << 62;
@@ -81,8 +84,8 @@ __device__ __forceinline__ void WaitForProducts() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kOpen) : "memory");
 }
 
-// d = popcount(a & b) + (add ? d : 0): a 64 rows, b 128 rows, 256 bits of K. Warp w of the four has rows 16w to 16w +
-// 15 in the fragments of mma.h: d[4t ..] are columns 8t to 8t + 7.
+// d = popcount(a & b) + (add ? d : 0), for 64 rows of a, 128 rows of b and 256 bits of K. Warp w of the four gets rows
+// 16w to 16w + 15, in the fragment layout of mma.h: d[4t ..] are columns 8t to 8t + 7.
 __device__ __forceinline__ void MultiplyBits64x128(int32_t (&d)[64], uint64_t a, uint64_t b, int add) {
   asm volatile(
       "{\n"
@@ -106,7 +109,7 @@ __device__ __forceinline__ void MultiplyBits64x128(int32_t (&d)[64], uint64_t a,
       : "l"(a), "l"(b), "r"(add));
 }
 
-// Gives registers of the producer's warpgroup to the others.
+// The producer's warpgroup releases registers, which the consumers' warpgroups take.
 template <int kRegisters>
 __device__ __forceinline__ void ReleaseRegisters() {
   asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));

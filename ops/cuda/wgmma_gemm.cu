@@ -2,7 +2,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// Below these sizes the tiles of tensor_gemm.h share the work more evenly (an estimate, not measured).
+// Whether there are enough tiles: with fewer, tensor_gemm.h's smaller tiles share the work more evenly (an estimate,
+// not measured).
 bool UsesWgmma(const TensorProblem& problem, int64_t cols) {
   constexpr int64_t kLeastTiles = 66;
   const int64_t tiles =

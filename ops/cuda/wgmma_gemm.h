@@ -1,13 +1,13 @@
-// The main loop of the packed product on Hopper's warpgroup instructions: S(i, j) = popcount(a_i & b_j).
+// The main loop of the packed product with Hopper's warpgroup instructions: S(i, j) = popcount(a_i & b_j).
 //
-// A block has 256 x 128 cells of S. A producer warpgroup asks the copy engine for slices of 1,024 bits of K, into a
-// ring of four stages of 48 KiB; two consumer warpgroups multiply them, each 128 rows in two strips of 64. Two rings of
-// barriers say which stages are full and which are free. Blocks stay on their multiprocessor and take tile after tile,
-// so that the producer fetches the next tile's slices while the consumers store.
+// A block computes 256 x 128 cells of S. A producer warpgroup starts tensor copies of slices of 1,024 bits of K into a
+// ring of four stages of 48 KiB. Two consumer warpgroups multiply them, each 128 rows in two strips of 64. Two rings of
+// barriers tell which stages are full and which are free. A block stays on its multiprocessor and computes tile after
+// tile, so that the producer can fetch the next tile's slices while the consumers store.
 //
-// Limits (H200): 32,768 bit products a cycle and multiprocessor, 15.8 POPS at 1.83 GHz. A stage is 48 KiB for 256 x 128
-// x 1,024 products, 1,024 cycles: 48 bytes a cycle and multiprocessor from the L2 cache, about 11.4 TB/s over the GPU
-// at that rate, which is more than the 8 TB/s that others have measured: the copies are expected to limit it.
+// Limits (H200): 32,768 bit products per cycle and multiprocessor, 15.8 POPS at 1.83 GHz. A stage is 48 KiB for 256 x
+// 128 x 1,024 products, 1,024 cycles: 48 bytes per cycle and multiprocessor from the L2 cache, about 11.4 TB/s over the
+// GPU at that rate. That is more than the 8 TB/s that others have measured, so the copies are expected to be the limit.
 
 #ifndef BITGRAD_OPS_CUDA_WGMMA_GEMM_H_
 #define BITGRAD_OPS_CUDA_WGMMA_GEMM_H_
@@ -30,11 +30,11 @@ struct WgmmaTile {
   static constexpr int kStages = 4;
   static constexpr int kSliceBytes = 128;
   static constexpr int kStageBytes = (kRows + kCols) * kSliceBytes;
-  // The stages, aligned to 1,024 bytes, then the barriers.
+  // The stages come first, aligned to 1,024 bytes, then the barriers.
   static constexpr int kSharedBytes = kStages * kStageBytes + 2 * kStages * 8;
 };
 
-// What the epilogues of gemm_epilogues.h take: 16 rows and 32 columns at a time.
+// The part of a tile that an epilogue of gemm_epilogues.h takes at a time: 16 rows and 32 columns.
 struct WgmmaPart {
   static constexpr int kWarpRows = 16, kWarpCols = 32;
 };
@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(WgmmaTile::kThreads, 1)
   if (threadIdx.x == 0) {
     for (int stage = 0; stage < Tile::kStages; ++stage) {
       InitBarrier(&full[stage], 1);
-      InitBarrier(&free[stage], Tile::kConsumers * 4);  // one thread of each consuming warp
+      InitBarrier(&free[stage], Tile::kConsumers * 4);  // one thread of each consumer warp arrives
     }
     FenceBarriers();
   }
@@ -107,13 +107,13 @@ __global__ void __launch_bounds__(WgmmaTile::kThreads, 1)
       for (int step = 0; step < Tile::kSliceBytes / 32; ++step) {
 #pragma unroll
         for (int strip = 0; strip < Tile::kStrips; ++strip) {
-          // In units of 16 bytes.
+          // Descriptors are in units of 16 bytes.
           MultiplyBits64x128(sums[strip], a + strip * (64 * Tile::kSliceBytes / 16) + step * 2, b + step * 2,
                              slice > 0 || step > 0);
         }
       }
       CommitProducts();
-      // The products of the slice before are done: its stage is free.
+      // Then the products of the slice before are finished, and its stage is free.
       WaitForProducts<1>();
       if (slice > 0 && first_lane) Arrive(&free[previous]);
       previous = stage;
@@ -143,10 +143,10 @@ __global__ void __launch_bounds__(WgmmaTile::kThreads, 1)
 #endif
 }
 
-// Whether this GPU has these instructions and the product enough tiles to use them.
+// Whether this GPU has these instructions and the product has enough tiles to use them.
 bool UsesWgmma(const TensorProblem& problem, int64_t cols);
 
-// S of all rows of a and `cols` columns, as TensorGemm(). REQUIRES: UsesWgmma(); one pair of planes.
+// Computes S of all rows of a and `cols` columns, as TensorGemm() does. REQUIRES: UsesWgmma(); one pair of planes.
 template <typename Epilogue>
 void WgmmaGemm(ExecContext& context, const char* name, const TensorProblem& problem, int64_t cols,
                const Epilogue& epilogue) {

@@ -1,5 +1,5 @@
-// Pooling's windows along one dimension of an image, of `extent` elements: window p has the elements p stride - pad +
-// r, r < kernel, that lie inside.
+// The windows of a pool along one axis of an image that has `extent` elements: window p consists of those elements p
+// stride - pad + r, r < kernel, that lie inside the image.
 
 #ifndef BITGRAD_OPS_CUDA_WINDOWS_H_
 #define BITGRAD_OPS_CUDA_WINDOWS_H_
@@ -13,14 +13,14 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 struct Interval {
-  int begin, end;  // the end is not included
+  int begin, end;  // end is exclusive
 
   __device__ int size() const { return end - begin; }
 };
 
 struct WindowAxis {
   int extent, kernel, stride, pad;
-  int windows;  // how many there are
+  int windows;  // the number of windows
 
   WindowAxis(int64_t extent, int64_t kernel, int64_t stride, int64_t pad, int64_t windows)
       : extent(static_cast<int>(extent)),
@@ -34,12 +34,12 @@ struct WindowAxis {
     const int first = p * stride - pad;
     return {max(0, first), min(extent, first + kernel)};
   }
-  // The windows that element i is in: those with p stride <= i + pad < p stride + kernel.
+  // The windows that contain element i: those with p stride <= i + pad < p stride + kernel.
   __device__ Interval WindowsOf(int i) const {
-    const int before = i + pad - kernel;  // Windows that start up to here end before i.
+    const int before = i + pad - kernel;  // a window that starts at or before `before` ends before element i
     return {before < 0 ? 0 : before / stride + 1, min(windows, (i + pad) / stride + 1)};
   }
-  // Which element of window p, those outside the image counted, i is.
+  // The position of element i in window p, where elements outside the image count as well.
   __device__ int Offset(int p, int i) const { return i + pad - p * stride; }
 };
 

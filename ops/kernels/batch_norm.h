@@ -18,7 +18,7 @@ namespace bitgrad {
 
 enum class EpsilonPlacement : int { kInsideRoot = 1, kOutsideRoot = 2 };
 
-// What training keeps a moving average of, for evaluation.
+// The statistic whose moving average training keeps; evaluation uses it in place of the batch's.
 enum class RunningStatistic : int { kVariance = 1, kStd = 2, kInverseStd = 3 };
 
 constexpr float InverseStd(float variance, float epsilon, EpsilonPlacement placement) {
@@ -26,44 +26,45 @@ constexpr float InverseStd(float variance, float epsilon, EpsilonPlacement place
                                                     : 1.0f / (std::sqrt(variance) + epsilon);
 }
 
-// The one expression of normalization, for the graph, the runtime and the folding into thresholds alike.
-// Each of its four roundings is monotone in x, so sign(NormalizedValue(x)) changes at most once.
+// The one expression of normalization, shared by the graph, the runtime and the folding into thresholds. Each of its
+// four roundings is monotone in x, so sign(NormalizedValue(x)) changes at most once as x grows.
 constexpr float NormalizedValue(float x, float mean, float inv_std, float gamma, float beta) {
   return (x - mean) * inv_std * gamma + beta;
 }
 
-// mean[j], variance[j] of the columns (double accumulation, fixed blocks), inv_std[j] = InverseStd(variance[j]).
-// x [m, n]; the vectors [n]. REQUIRES: m > 0.
+// mean[j] and variance[j] of column j, accumulated in double over fixed blocks, and inv_std[j] =
+// InverseStd(variance[j]). x [m, n]; mean, variance, inv_std [n]. REQUIRES: m > 0.
 using BatchNormStatistics = void(ExecContext& context, ConstMatrixView<float> x, float epsilon,
                                  EpsilonPlacement placement, float* mean, float* variance, float* inv_std);
 
-// With xhat = (x - mean) inv_std, means over the batch, and
-// kappa = 1 (kInsideRoot), 1 / (sqrt(variance) inv_std), or 0 where the variance is 0 (kOutsideRoot):
+// With xhat = (x - mean) inv_std, mean(...) over the batch, and
+// kappa = 1 for kInsideRoot; for kOutsideRoot 1 / (sqrt(variance) inv_std), or 0 where the variance is 0:
 //   dx     = gamma inv_std (dy - mean(dy) - kappa xhat mean(dy xhat))
 //   dgamma = sum(dy xhat), dbeta = sum(dy)
-// dx may be dy.
+// x, dy, dx [m, n]; all vectors [n]. dx may be dy.
 using BatchNormTrainBackward = void(ExecContext& context, ConstMatrixView<float> x, ConstMatrixView<float> dy,
                                     const float* gamma, const float* mean, const float* variance, const float* inv_std,
                                     EpsilonPlacement placement, MatrixView<float> dx, float* dgamma, float* dbeta);
 
-// The moving averages, from the batch's statistics, all [n]:
+// Updates the moving averages with the batch's statistics; all arrays [n]:
 //   running_mean      = (1 - momentum) running_mean + momentum mean
 //   running_statistic = (1 - momentum) running_statistic + momentum {variance, sqrt(variance), inv_std}
 using BatchNormUpdateRunning = void(ExecContext& context, RunningStatistic kind, float momentum, const float* mean,
                                     const float* variance, const float* inv_std, float* running_mean,
                                     float* running_statistic, int64_t n);
 
-// inv_std for evaluation: InverseStd of the variance that `running_statistic` stands for, or itself.   [n]
+// inv_std for evaluation: InverseStd() of the variance that `running_statistic` stands for, or, for kInverseStd, the
+// statistic itself.   both [n]
 using BatchNormRunningInverseStd = void(ExecContext& context, RunningStatistic kind, float epsilon,
                                         EpsilonPlacement placement, const float* running_statistic, float* inv_std,
                                         int64_t n);
 
-// y = NormalizedValue(x, mean, inv_std, gamma, beta) with given statistics.   y may be x.
+// y = NormalizedValue(x, mean, inv_std, gamma, beta) with given statistics.   x, y [m, n]; the vectors [n]; y may be x.
 using BatchNormEval = void(ExecContext& context, ConstMatrixView<float> x, const float* mean, const float* inv_std,
                            const float* gamma, const float* beta, MatrixView<float> y);
 
-// The signs of y and, where window.words is not null, its window, without y: bit = y >= 0, window = |y| <= 1; NaN gives
-// 0 in both.   x, bits, window [m, n]
+// What BatchNormEval followed by PackSigns (bitpack.h) gives, without storing y: bits = y >= 0 and, where window.words
+// is not null, window = |y| <= 1; NaN gives 0 in both.   x, bits, window [m, n]; the vectors [n]
 using BatchNormSigns = void(ExecContext& context, ConstMatrixView<float> x, const float* mean, const float* inv_std,
                             const float* gamma, const float* beta, BitMatrixView bits, BitMatrixView window);
 

@@ -1,5 +1,5 @@
-// Between bits and numbers. Layout and polarity: core/bit_matrix.h. All write the padding bits of the
-// rows that they fill.
+// Conversions between packed bits and numbers. core/bit_matrix.h defines layout and polarity. All kernels that write
+// bits also write the padding bits of the rows that they fill.
 
 #ifndef BITGRAD_OPS_KERNELS_BITPACK_H_
 #define BITGRAD_OPS_KERNELS_BITPACK_H_
@@ -10,24 +10,24 @@
 
 namespace bitgrad {
 
-// bits[i, j] = x[i, j] >= 0, and, where window.words is not null, window[i, j] = |x[i, j]| <= 1 (the STE mask).
-// NaN gives 0 in both.   x [m, n] float32; bits, window [m, n]
+// bits[i, j] = x[i, j] >= 0, and, where window.words is not null, window[i, j] = |x[i, j]| <= 1 (the mask of the
+// straight-through estimator). NaN gives 0 in both.   x [m, n] float32; bits, window [m, n]
 using PackSigns = void(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits, BitMatrixView window);
 
-// y[i, j] = bit ? +1 : -1.   y [m, n] float32
+// y[i, j] = bits[i, j] ? +1 : -1.   y [m, n] float32
 using UnpackSigns = void(ExecContext& context, ConstBitMatrixView bits, MatrixView<float> y);
 
 // dx[i, j] = mask[i, j] ? dy[i, j] : 0.   dx may be dy.
 using MaskByBits = void(ExecContext& context, ConstBitMatrixView mask, ConstMatrixView<float> dy, MatrixView<float> dx);
 
-// planes[b] bit (i, j) = bit b of codes[i, j], b = 0 .. count-1.   codes [m, n] uint8, planes [m, n] each
+// Bit (i, j) of planes[b] = bit b of codes[i, j], for b = 0 .. count - 1.   codes [m, n] uint8, each plane [m, n]
 using PackPlanes = void(ExecContext& context, ConstMatrixView<uint8_t> codes, int count, const BitMatrixView* planes);
 
 // bits[i, j] = (x[i, j] >= threshold[j]) != flip[j].   x [m, n] int32, threshold [n], flip [n] (0, 1)
 using ThresholdToBits = void(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold,
                              const uint8_t* flip, BitMatrixView bits);
 
-// *count, on the device, = number of ones, by row ranges. Padding is zero and does not count.
+// *count = the number of ones. `count` points to the device's memory. Padding bits are zero and do not count.
 using CountOnes = void(ExecContext& context, ConstBitMatrixView bits, int64_t* count);
 
 }  // namespace bitgrad

@@ -1,14 +1,15 @@
-// Matrix products of few-bit codes. They take operands as core/encoding.h stores them, unsigned integers c of up to 8
-// bits with code = least + step * c, and give
+// Matrix products of codes with few bits. The operands are stored as core/encoding.h says: unsigned integers c of up to
+// 8 bits, with code = least + step * c. The result is
 //
 //   dot(i, j) = sum_k code_a[i, k] code_b[j, k]
 //             = step_a step_b S + step_a least_b sum_k c_a + least_a step_b sum_k c_b + least_a least_b K
 //
-// from S = sum_k c_a c_b: sums of popcounts over bit planes, or of products of bytes. Both kernels are exact, so they
-// agree to the last bit with each other and with any other exact way; ops/dot_kernel.h chooses.
+// with S = sum_k c_a c_b, which is a sum of popcounts over pairs of bit planes, or a sum of products of bytes. Both
+// kernels are exact, so they agree to the last bit with each other and with any other exact way; ops/dot_kernel.h
+// chooses between them.
 //
 // Both operands are row-major with K contiguous (activations [batch, in], weights [out, in]).
-// REQUIRES: DotIsExact(a.encoding, b.encoding, K); padding bits are zero. Any m, n, K, zero included.
+// REQUIRES: DotIsExact(a.encoding, b.encoding, K); padding bits are zero. m, n and K may be any, zero included.
 
 #ifndef BITGRAD_OPS_KERNELS_CODED_GEMM_H_
 #define BITGRAD_OPS_KERNELS_CODED_GEMM_H_
@@ -24,7 +25,8 @@ namespace bitgrad {
 
 inline constexpr int kMaxCodeBits = 8;
 
-// Codes as bit planes: plane b holds bit b of c. encoding.bits planes are set, of the same extents and stride.
+// Codes as bit planes: plane b holds bit b of c. The first encoding.bits planes are set and have equal extents and
+// strides.
 struct ConstPlanesView {
   Encoding encoding;
   std::array<ConstBitMatrixView, kMaxCodeBits> planes = {};
@@ -33,13 +35,14 @@ struct ConstPlanesView {
   int64_t cols() const { return planes[0].cols; }
 };
 
-// Codes as bytes c.
+// Codes as bytes: each byte is a c.
 struct ConstCodesView {
   Encoding encoding;
   ConstMatrixView<uint8_t> codes;
 };
 
-// What becomes of the dot products. Exactly one of `floats` and `bits` is set; both are [m, n].
+// The output transform: what a kernel makes of the dot products. Exactly one of `floats` and `bits` is set; both are
+// [m, n].
 struct DotOutput {
   // floats[i, j] = float(dot(i, j)) * scale
   MatrixView<float> floats = {};
@@ -50,14 +53,15 @@ struct DotOutput {
   const uint8_t* flip = nullptr;
 };
 
-// S = sum over pairs of planes of 2^(p + q) popcount(a_p & b_q), or fewer counts to the same end.
+// S as the sum of 2^(p + q) popcount(a_p & b_q) over all pairs of planes, or of fewer popcounts with the same result.
 using PlaneGemm = void(ExecContext& context, const ConstPlanesView& a, const ConstPlanesView& b, const DotOutput& out);
 
-// S from products of bytes, four at a time into int32. The planes of b become bytes block by block in the cache.
+// S as a sum of products of bytes, four at a time, into int32 accumulators. The planes of b are expanded to bytes block
+// by block, in the cache.
 using Int8Gemm = void(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out);
 
-// c[i, j] of codes[i, j] given as a float.   codes [m, n] float32, c [m, n] uint8.
-// REQUIRES: the values are codes of the encoding, of at most 8 bits.
+// c[i, j] = the stored c of the code that codes[i, j] holds as a float.   codes [m, n] float32, c [m, n] uint8.
+// REQUIRES: the values are codes of the encoding, and it has at most 8 bits.
 using PackCodes = void(ExecContext& context, const Encoding& encoding, ConstMatrixView<float> codes,
                        MatrixView<uint8_t> c);
 

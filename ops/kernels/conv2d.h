@@ -6,13 +6,14 @@
 //   xpad is x with `pad_height` rows above and below and `pad_width` columns left and right, of the value `padding`
 //   P = (H + 2 pad_height - dh (R - 1) - 1) / sh + 1, rounded down; Q likewise
 //
-// A bit image is a BitMatrix [N, H*W*C]: a row holds an image's values in the order of NHWC, channels without gaps, so
-// that flattening an image is no work. Filters are a BitMatrix [O, R*S*C/G].
+// A bit image is a BitMatrix [N, H*W*C]: a row holds one image's values in the order of NHWC, channels without gaps, so
+// that flattening an image takes no work. Filters are a BitMatrix [O, R*S*C/G].
 //
-// y is a matrix product of patches [N*P*Q, R*S*C/G] with filters, and all kernels of few bits compute the integers of
-// that product. Where they pad with a value that their codes do not have (zero, for binary codes), they pad with
-// another code and correct the sums at the border: sum_true = sum + (padding - code at the border) * (sum of w's codes
-// under the border).
+// y is a matrix product of patches [N*P*Q, R*S*C/G] with filters, and all kernels of few bits compute the integer sums
+// of that product. Where the border's value is none of the codes (zero is no binary code, say), they pad with some
+// other code and correct the sums of the windows that reach over the border:
+//
+//   sum_true = sum + (code of the padding - code at the border) * (sum of w's codes that lie on the border)
 
 #ifndef BITGRAD_OPS_KERNELS_CONV2D_H_
 #define BITGRAD_OPS_KERNELS_CONV2D_H_
@@ -26,7 +27,7 @@
 
 namespace bitgrad {
 
-// What stands around an image. Numbers are those of proto/packed_model.proto.
+// The value of the border around an image. The numbers are those of proto/packed_model.proto.
 enum class Padding : int { kZero = 0, kPlusOne = 1, kMinusOne = 2 };
 
 struct ConvGeometry {
@@ -44,38 +45,40 @@ struct ConvGeometry {
   constexpr int64_t out_width() const {
     return (width + 2 * pad_width - dilation_width * (kernel_width - 1) - 1) / stride_width + 1;
   }
-  constexpr int64_t pixels() const { return batch * out_height() * out_width(); }                   // of y
-  constexpr int64_t group_channels() const { return channels / groups; }                            // C/G
-  constexpr int64_t group_filters() const { return filters / groups; }                              // O/G
-  constexpr int64_t patch_size() const { return kernel_height * kernel_width * group_channels(); }  // terms of a sum
+  constexpr int64_t pixels() const { return batch * out_height() * out_width(); }  // of y
+  constexpr int64_t group_channels() const { return channels / groups; }           // C/G
+  constexpr int64_t group_filters() const { return filters / groups; }             // O/G
+  // The number of terms in each sum.
+  constexpr int64_t patch_size() const { return kernel_height * kernel_width * group_channels(); }
   constexpr bool has_border() const { return pad_height > 0 || pad_width > 0; }
   constexpr int64_t macs() const { return pixels() * filters * patch_size(); }
 };
 
-// ---- Float. REQUIRES: padding = kZero, or no padding. x [N*H*W, C], w [O, R*S*C/G], y and dy [N*P*Q, O], without
-// gaps. Sums are in no fixed order, and no transform (Winograd) is used: sums of integers below 2^24 are exact.
+// ---- Float. x [N*H*W, C], w [O, R*S*C/G], y and dy [N*P*Q, O], all without gaps. REQUIRES: padding = kZero, or no
+// border. The order of the terms in a sum is not fixed, but no transform (Winograd) is used, so sums of integers below
+// 2^24 are exact.
 
 using Conv2dF32 = void(ExecContext& context, const ConvGeometry& geometry, const float* x, const float* w, float* y);
 
-// dx = the gradient of x, dw = the gradient of w. Written, not added to.
+// dx = the gradient with respect to x, dw = that with respect to w. Both are overwritten, not added to.
 using Conv2dBackwardInputF32 = void(ExecContext& context, const ConvGeometry& geometry, const float* dy, const float* w,
                                     float* dx);
 using Conv2dBackwardWeightF32 = void(ExecContext& context, const ConvGeometry& geometry, const float* x,
                                      const float* dy, float* dw);
 
-// y = x with the border around it, of the value `border`: [N, H + 2 pad_height, W + 2 pad_width, C]. For what the three
-// above do not know.
+// y = x with a border of the value `border` around it.   y [N, H + 2 pad_height, W + 2 pad_width, C]. It serves borders
+// other than zero, which the three kernels above do not know.
 using PadImageF32 = void(ExecContext& context, const ConvGeometry& geometry, float border, const float* x, float* y);
 
-// ---- Few bits. Sums are exact integers. out.floats [N*P*Q, O], or out.bits [N, P*Q*O], a bit image; out.threshold and
-// out.flip [O].
+// ---- Few bits. All sums are exact integers. The output transform (DotOutput) gives out.floats [N*P*Q, O], or out.bits
+// [N, P*Q*O], a bit image; out.threshold and out.flip are [O].
 
-// Binary x binary, by XNOR-popcount. x a bit image, w [O, R*S*C/G] bits. REQUIRES: patch_size() < 2^24.
+// Binary x binary, by XNOR-popcount. x is a bit image [N, H*W*C], w [O, R*S*C/G] bits. REQUIRES: patch_size() < 2^24.
 using PackedConv2d = void(ExecContext& context, const ConvGeometry& geometry, ConstBitMatrixView x,
                           ConstBitMatrixView w, const DotOutput& out);
 
 // Codes x codes. x [N, H*W*C] codes; w [O, R*S*C/G] planes. padding_code is the integer at the border: 0 for kZero,
-// else +-1 / (x's scale); it need not be a code of x's encoding. REQUIRES: DotIsExact(x.encoding, w.encoding,
+// else +-1 / (scale of x); it need not be a code of x.encoding. REQUIRES: DotIsExact(x.encoding, w.encoding,
 // patch_size()); |padding_code| <= x.encoding.max_code().
 using CodedConv2d = void(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x,
                          const ConstPlanesView& w, int32_t padding_code, const DotOutput& out);

@@ -34,7 +34,7 @@ using BinaryForward = void(ExecContext& context, Binary op, ConstMatrixView<floa
 // y = scale * x + (accumulate ? y : 0).   y may be x.
 using ScaleF32 = void(ExecContext& context, float scale, const float* x, bool accumulate, float* y, int64_t count);
 
-// y[i] = (scale * *factor) y[i].   factor: a number on the device
+// y[i] = (scale * *factor) y[i].   y [count]; `factor` points to one number in the device's memory.
 using ScaleByF32 = void(ExecContext& context, float scale, const float* factor, float* y, int64_t count);
 
 // y[i] = value, i < count.
@@ -43,11 +43,11 @@ using FillF32 = void(ExecContext& context, float value, float* y, int64_t count)
 // y[i] = low + (high - low) * Uniform(rng, i).
 using FillUniform = void(ExecContext& context, const RngStream& rng, float low, float high, float* y, int64_t count);
 
-// y[i, j] = x[i, j].   Copies between strides: concat and its backward.
+// y[i, j] = x[i, j].   x, y [m, n], of any strides: for concat and its backward pass.
 using CopyMatrix = void(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y);
 
-// Inverted dropout: y[i] = Uniform(rng, i) < keep ? x[i] / keep : 0. The backward pass is the same call on dy,
-// with the same rng: no mask is stored. y may be x. REQUIRES: 0 < keep <= 1.
+// Inverted dropout: y[i] = Uniform(rng, i) < keep ? x[i] / keep : 0. The backward pass is the same call on dy with the
+// same rng, so no mask is stored.   x, y [count]; y may be x. REQUIRES: 0 < keep <= 1.
 using DropoutApply = void(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y,
                           int64_t count);
 

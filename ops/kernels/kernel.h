@@ -1,8 +1,9 @@
-// Kernel<F>: a named, possibly missing function of a device's table.
+// Kernel<F>: an entry of a device's table of kernels: a named function, which may be missing.
 //
-// Contract of every kernel: the first argument is the ExecContext; pointers are on its device; outputs do
-// not overlap inputs unless the header says so; a failure goes to context.ReportError. On a GPU a call
-// only enqueues work on the context's stream. Violated REQUIRES are bugs of the caller (BITGRAD_DCHECK).
+// The contract of every kernel: the first argument is the ExecContext. Pointers are to the memory of its device.
+// Outputs do not overlap inputs unless the header says so. Errors are reported with context.ReportError(). On a GPU a
+// call only enqueues work on the context's stream. A call that violates the REQUIRES is a bug of the caller
+// (BITGRAD_DCHECK).
 
 #ifndef BITGRAD_OPS_KERNELS_KERNEL_H_
 #define BITGRAD_OPS_KERNELS_KERNEL_H_
@@ -21,7 +22,7 @@ struct Kernel<void(ExecContext&, Args...)> {
   const char* name;
   void (*function)(ExecContext&, Args...) = nullptr;
 
-  // A kernel that the device lacks is an error, never a detour over another device.
+  // A call of a missing kernel is an error; it never takes a detour over another device.
   void operator()(ExecContext& context, Args... args) const {
     if (function == nullptr) {
       context.ReportError(

@@ -1,4 +1,4 @@
-// struct Kernels: all that a device computes. ops/cpu/cpu_kernels.cc and ops/cuda/cuda_kernels.cc each fill one.
+// struct Kernels: the kernels of a device. ops/cpu/cpu_kernels.cc fills the CPU's, ops/cuda/kernel_table.cc a GPU's.
 
 #ifndef BITGRAD_OPS_KERNELS_KERNELS_H_
 #define BITGRAD_OPS_KERNELS_KERNELS_H_

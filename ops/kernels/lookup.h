@@ -1,5 +1,4 @@
-// Bytes to what a table has for them: pixels to floats or to stored codes (core/encoding.h), without arithmetic per
-// element.
+// Table lookup for bytes: it maps pixels to floats or to stored codes (core/encoding.h) without arithmetic per element.
 
 #ifndef BITGRAD_OPS_KERNELS_LOOKUP_H_
 #define BITGRAD_OPS_KERNELS_LOOKUP_H_
@@ -10,7 +9,7 @@
 
 namespace bitgrad {
 
-// y[i] = table[x[i]].   table [256], x, y [count]
+// y[i] = table[x[i]].   table [256]; x, y [count]
 using LookUpF32 = void(ExecContext& context, const float* table, const uint8_t* x, float* y, int64_t count);
 using LookUpU8 = void(ExecContext& context, const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t count);
 

@@ -1,4 +1,5 @@
-// Losses over a batch, float32 logits [m, n], int32 labels [m] in [0, n). Sums in double over fixed blocks.
+// Losses over a batch: float32 logits [m, n], int32 labels [m] in [0, n). Sums are accumulated in double over fixed
+// blocks. `loss`, `dloss` and `errors` point to the device's memory.
 
 #ifndef BITGRAD_OPS_KERNELS_LOSSES_H_
 #define BITGRAD_OPS_KERNELS_LOSSES_H_
@@ -35,8 +36,7 @@ using SquaredErrorForward = void(ExecContext& context, const float* y, const flo
 using SquaredErrorBackward = void(ExecContext& context, const float* y, const float* target, int64_t count, float scale,
                                   const float* dloss, float* dy);
 
-// *errors, on the device, = number of rows whose argmax (the first of equal maxima) is not the label; a row with NaN is
-// an error.
+// *errors = the number of rows whose argmax (the first of equal maxima) is not the label. A row with a NaN is an error.
 using CountErrors = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels, int64_t* errors);
 
 }  // namespace bitgrad

@@ -1,14 +1,14 @@
-// A training step's update of all parameters: gradient scale, weight decay, optimizer, clip of the latent weights,
-// their signs as bits, and the counts that training shows, in one pass over memory. float32.
+// The update of all parameters in a training step, float32. One pass over memory does it all: gradient scale, weight
+// decay, the optimizer's step, the clip of latent weights, their signs as bits, and the counts that training shows.
 //
 //   g'      = gradient_scale * g + weight_decay * w
 //   w'      = w + weight_scale * (step of the optimizer on g')
-//   w_new   = clip(w', -clip, clip)                            clip = infinity: none
+//   w_new   = clip(w', -clip, clip)                            clip = infinity: no clip
 //
-// weight_scale is BinaryConnect's Glorot learning-rate scale: it multiplies the step.
+// weight_scale is BinaryConnect's Glorot learning-rate scale: it multiplies the optimizer's step.
 //
-// What changes from step to step is in the device's memory (StepScalars), so that a step can be recorded and run again
-// (core/recorded_work.h).
+// Numbers that change from step to step are read from the device's memory (StepScalars), so that a step can be recorded
+// and enqueued again (core/recorded_work.h).
 
 #ifndef BITGRAD_OPS_KERNELS_OPTIMIZER_STEP_H_
 #define BITGRAD_OPS_KERNELS_OPTIMIZER_STEP_H_
@@ -21,40 +21,42 @@
 
 namespace bitgrad {
 
-// A parameter: its arrays, and what is its own of the formulas.
+// One parameter: its arrays, and those numbers of the formulas that belong to it alone.
 struct StepTensor {
   const float* gradient;
   float* weight;
-  float* slots[2];  // what the optimizer keeps: none, [velocity], [m, v]; else null
+  float* slots[2];  // the optimizer's state: none, [velocity] or [m, v]; the rest is null
   int64_t count;    // elements of each array
   float weight_decay;
   float weight_scale;
   float clip;
-  // Where words is not null: bit = w_new >= 0, for the next forward pass, and, where they are not null, the rows' ones
-  // (not on the CPU, whose products do not need them). Its elements, row by row, are those of the weight.
+  // Where signs.words is not null, the update writes bit = w_new >= 0 for the next forward pass. Where signs.ones is
+  // not null, it also counts the ones of each row (not on the CPU, whose products do not need them). Row by row, the
+  // elements of `signs` are those of the weight.
   BitMatrixView signs = {};
 };
 
-// On the device.
+// In the device's memory.
 struct StepScalars {
   float rate;            // set by the host: lr, with the corrections below
   float gradient_scale;  // clipping by global norm
-  int32_t failed;        // not 0: a gradient was not finite. Stays until the host sets it to 0
+  int32_t failed;        // not 0: a gradient or the loss was not finite. Stays so until the host sets it to 0
 };
 
-// On the device, one for each parameter; both 0 in a step that fails.
+// In the device's memory, one for each parameter. Both counts are 0 after a step that failed.
 struct StepCounts {
   int64_t sign_flips;  // elements with (w_new >= 0) != (w >= 0)
   int64_t at_clip;     // elements with |w_new| >= clip; 0 for an infinite clip
 };
 
-// Before the update. With N = sqrt(sum squares[i]), the norm of all gradients: gradient_scale = min(1, max_norm / N), 1
-// where max_norm is 0; failed becomes 1 where a square or *loss (null: none) is not finite. Counts, and ones of signs,
-// become 0. squares, counts: one for each tensor.
+// Runs before the update. N = sqrt(sum of squares[i]) is the norm of all gradients. Sets gradient_scale = min(1,
+// max_norm / N), or 1 where max_norm is 0. Sets `failed` to 1 where one of the squares, or *loss, is not finite (`loss`
+// may be null). Sets all counts to 0 and, unless `failed` is set, the ones of all signs.   squares, counts
+// [tensors.size()]
 using PrepareStep = void(ExecContext& context, const double* squares, const float* loss, double max_norm,
                          absl::Span<const StepTensor> tensors, StepScalars* scalars, StepCounts* counts);
 
-// The updates change nothing where scalars->failed. REQUIRES: PrepareStep() came before.
+// The updates change nothing where scalars->failed is not 0. REQUIRES: PrepareStep() ran before.
 //
 // Plain SGD (momentum = 0, no slots):        step = -rate g'                                 rate = lr
 // Momentum:                                  v = momentum v - rate g';  step = v

@@ -14,10 +14,10 @@
 
 namespace bitgrad {
 
-// c[i, j] = dot(i, j) * 2^shift, added to c where `accumulate`.   c [m, n] int32
+// c[i, j] = dot(i, j) * 2^shift; where `accumulate`, that is added to c.   c [m, n] int32
 //
-// With shift and accumulate a k-bit operand is a sum over its bit planes: for symmetric codes
-// 2c - (2^k - 1) = sum_b 2^b (2 c_b - 1), so each plane is a +-1 matrix. REQUIRES: no overflow of int32.
+// With shift and accumulate, a product with a k-bit operand is a sum of products with its bit planes: symmetric codes
+// are 2c - (2^k - 1) = sum_b 2^b (2 c_b - 1), so each plane is a +-1 matrix. REQUIRES: no sum overflows int32.
 using PackedGemmI32 = void(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, int shift, bool accumulate,
                            MatrixView<int32_t> c);
 
@@ -27,7 +27,7 @@ using PackedGemmF32 = void(ExecContext& context, ConstBitMatrixView a, ConstBitM
 
 // Bit j of row i of c: (dot(i, j) >= threshold[j]) != flip[j].   threshold [n] int32, flip [n] uint8 (0, 1)
 //
-// Batch norm and sign behind a binary layer, folded into integers.
+// This is what follows a binary layer, batch norm and sign, folded into a comparison of integers.
 using PackedGemmThreshold = void(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b,
                                  const int32_t* threshold, const uint8_t* flip, BitMatrixView c);
 

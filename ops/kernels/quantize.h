@@ -1,8 +1,8 @@
 // Quantizers over matrices: the scalar functions of ops/quantizers/ applied to every element.
 //
-// The random number of element (i, j), where the quantizer is stochastic, is Uniform(rng, i * cols + j).
-// `statistic` is what QuantizeStatistic wrote: one float, or one per row for Statistic::kRowMaxAbs; it is not
-// read for Statistic::kNone and may then be null.
+// Where the quantizer is stochastic, the random number of element (i, j) is Uniform(rng, i * cols + j). `statistic` is
+// what QuantizeStatistic wrote: one float, or one per row for Statistic::kRowMaxAbs. For Statistic::kNone it is not
+// read and may be null.
 
 #ifndef BITGRAD_OPS_KERNELS_QUANTIZE_H_
 #define BITGRAD_OPS_KERNELS_QUANTIZE_H_
@@ -15,11 +15,12 @@
 
 namespace bitgrad {
 
-// statistic[0], or statistic[i] of each row.   x [m, n] float32. The same bits at any thread count.
+// statistic[0], or statistic[i] for each row i.   x [m, n] float32. The result has the same bits at any number of
+// threads.
 using QuantizeStatistic = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
                                float* statistic);
 
-// codes[i, j] = Code(x[i, j]), integers as float32 (for an encoding of kFloat: the value).
+// codes[i, j] = Code(x[i, j]), an integer as float32; for an encoding of kFloat the value itself.   x, codes [m, n]
 using QuantizeCodes = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
                            const float* statistic, const RngStream& rng, MatrixView<float> codes);
 
@@ -27,16 +28,15 @@ using QuantizeCodes = void(ExecContext& context, const Quantizer& quantizer, Con
 using QuantizeValues = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
                             const float* statistic, const RngStream& rng, MatrixView<float> values);
 
-// bits[i, j] = Code(x[i, j]) > 0. With window.words not null also window[i, j] = (Surrogate(x[i, j]) != 0).
+// bits[i, j] = Code(x[i, j]) > 0 and, where window.words is not null, window[i, j] = Surrogate(x[i, j]) != 0.
 // REQUIRES: the encoding is kBinary; a window only where info().surrogate_is_window.
 using QuantizeBits = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
                           const float* statistic, const RngStream& rng, BitMatrixView bits, BitMatrixView window);
 
-// Int8 operands of integer products: with g = x, or x^T where `transpose`,
-//   codes[i, j] = Code(g[i, j]), scale[i] that of row i of g.   codes [rows, cols] of g, scale [rows]
-// The random number of codes[i, j] is Uniform(rng, i * codes.cols + j).
-// A row with a NaN gets the scale NaN, so that what it is multiplied into shows it.
-// REQUIRES: Statistic::kRowMaxAbs, an encoding of kSigned, stochastic.
+// Int8 operands for integer products. With g = x, or x^T where `transpose`:
+//   codes[i, j] = Code(g[i, j]), scale[i] = the scale of row i of g.   codes [rows, cols] of g, scale [rows]
+// The random number of codes[i, j] is Uniform(rng, i * codes.cols + j). A row with a NaN gets the scale NaN, so that
+// every product with it is NaN. REQUIRES: Statistic::kRowMaxAbs, an encoding of kSigned, a stochastic quantizer.
 using QuantizeRowsS8 = void(ExecContext& context, const Quantizer& quantizer, bool transpose, ConstMatrixView<float> x,
                             const RngStream& rng, MatrixView<int8_t> codes, float* scale);
 

@@ -1,4 +1,4 @@
-// Sums, float32 in, accumulated in double over fixed blocks: the same bits at any thread count.
+// Sums of float32 values, accumulated in double over fixed blocks: the same bits at any number of threads.
 
 #ifndef BITGRAD_OPS_KERNELS_REDUCE_H_
 #define BITGRAD_OPS_KERNELS_REDUCE_H_
@@ -9,7 +9,7 @@
 
 namespace bitgrad {
 
-// y[j] = sum_i x[i, j], added to y where `accumulate`.   x [m, n], y [n]
+// y[j] = sum_i x[i, j]; where `accumulate`, that is added to y.   x [m, n], y [n]
 using SumRows = void(ExecContext& context, ConstMatrixView<float> x, bool accumulate, float* y);
 
 // *y = scale * sum_i x[i].   x [count]
@@ -20,7 +20,8 @@ using MeanAbsRows = void(ExecContext& context, ConstMatrixView<float> x, float* 
 // dx[i, j] = x[i, j] >= 0 ? dy[i] / n : -dy[i] / n.   x, dx [m, n], dy [m]. REQUIRES: n > 0.
 using MeanAbsRowsBackward = void(ExecContext& context, ConstMatrixView<float> x, const float* dy, MatrixView<float> dx);
 
-// y[i] = sum of the squares of arrays[i], doubles on the device: the global gradient norm is the root of their sum.
+// y[i] = the sum of the squares of arrays[i], as doubles in the device's memory. The global gradient norm is the root
+// of the sum over i.
 using SumsOfSquares = void(ExecContext& context, absl::Span<const absl::Span<const float>> arrays, double* y);
 
 }  // namespace bitgrad

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Arrows point one way (docs/design.md).
+# Checks that dependencies point one way only (docs/design.md).
 #
 #   arrows_test.sh FILE TARGET FORBIDDEN
-#     FILE        all targets that TARGET depends on, itself included, one to a line
-#     FORBIDDEN   top-level folders, separated by '|', of which none may be among them
+#     FILE        lists all targets that TARGET depends on, itself included, one per line
+#     FORBIDDEN   top-level folders, separated by '|', in which none of these targets may be
 set -euo pipefail
 
 grep -qxF "$2" "$1" || { echo "FAIL: $1 is no list of what $2 depends on" >&2; exit 1; }

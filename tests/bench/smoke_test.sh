@@ -1,10 +1,10 @@
 #!/bin/bash
-# Runs benchmarks of a suite for an iteration each. A suite compares results before it times them, and fails where they
+# Runs benchmarks of a suite for one iteration each. A suite compares results before it times them, and fails where they
 # differ.
 #
 #   smoke_test.sh PROGRAM FILTER EXPECTED [FLAG...]
-#     FILTER     of the benchmarks to run
-#     EXPECTED   how many that are
+#     FILTER     selects the benchmarks to run
+#     EXPECTED   how many benchmarks the filter has to match
 set -euo pipefail
 
 if ! out=$("$1" --benchmark_filter="$2" --benchmark_min_time=0 --benchmark_format=csv "${@:4}"); then

@@ -18,7 +18,7 @@
 namespace bitgrad {
 
 std::string ProgramPath(const std::string& name) {
-  // Tests start in the root of their runfiles.
+  // Tests start in the root directory of their runfiles.
   return (std::filesystem::current_path() / name).string();
 }
 

@@ -1,4 +1,4 @@
-// Runs bitgrad's programs as users do, and makes small data for them.
+// Helpers that run bitgrad's programs as users do, and that make small data sets for them.
 
 #ifndef BITGRAD_TESTS_CLI_CLI_TESTING_H_
 #define BITGRAD_TESTS_CLI_CLI_TESTING_H_
@@ -12,7 +12,7 @@
 
 namespace bitgrad {
 
-// "models/train" -> its path. The program has to be among the test's `data`.
+// The path of a program: "models/train", say. REQUIRES: the program is among the test's `data`.
 std::string ProgramPath(const std::string& name);
 
 struct ProgramResult {
@@ -22,10 +22,10 @@ struct ProgramResult {
   std::string last_line() const;
 };
 
-// A program that runs, with its output going to files. Destroying it kills it.
+// A running program whose output goes to files. Its destruction kills it.
 class RunningProgram {
  public:
-  // `in_child` is called between fork and exec; false: the child ends with status 77.
+  // `in_child` is called between fork and exec. If it returns false, the child ends with status 77.
   RunningProgram(const std::string& name, const std::vector<std::string>& arguments,
                  const std::function<bool()>& in_child = nullptr);
   ~RunningProgram();
@@ -45,17 +45,17 @@ class RunningProgram {
 ProgramResult RunProgram(const std::string& name, const std::vector<std::string>& arguments,
                          const std::function<bool()>& in_child = nullptr);
 
-// Expects exit status 1 and one line on stderr, "<program>: ...", with `text` in it.
+// Expects exit status 1 and exactly one line on stderr: "<program>: ...", which contains `text`.
 void ExpectError(const ProgramResult& result, const std::string& text);
 
-// An idx file of these dimensions.
+// The bytes of an idx file with these dimensions.
 std::string IdxFile(const std::vector<uint32_t>& dims, const std::string& data);
 
-// A directory with the four files of a data set in the format of MNIST: 4x4 images in 10 classes
-// that are easy to tell apart.
+// Makes a directory with the four files of an MNIST-like data set: 4x4 images in 10 classes that are easy to tell
+// apart.
 std::string MakeTinyMnist(uint32_t train, uint32_t test);
 
-// Arguments of train for a net of 16-8-10 on that data, 10 examples for validation, batches of 10.
+// Arguments for `train`: a net of 16-8-10 on that data, 10 examples for validation, batches of 10.
 std::vector<std::string> TinyTrainArguments(const std::string& data_dir, const std::string& out,
                                             const std::vector<std::string>& more = {});
 

@@ -1,5 +1,4 @@
-// Whatever a user can do wrong is one line on stderr and exit status 1: no crash, nothing half
-// done.
+// Every user error gives one line on stderr and exit status 1; nothing crashes, and nothing is left half done.
 
 #include <fcntl.h>
 #include <sched.h>

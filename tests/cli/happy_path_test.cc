@@ -1,5 +1,5 @@
-// From training to inspecting, by the programs as their output says to call them; last lines are
-// what scripts read.
+// From training to inspecting, with each program called as the output of the one before says, and with the last lines
+// of output that scripts read.
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,5 +1,5 @@
-// Training that is killed and resumed ends with the tensors of training that was not. The seed of
-// the moments is printed and can be given: BITGRAD_KILL_SEED=N.
+// A training that is killed and resumed ends with the same tensors as one that was not. The times of the kills are
+// drawn with a seed, which is printed and can be given: BITGRAD_KILL_SEED=N.
 
 #include <signal.h>
 #include <time.h>
@@ -30,8 +30,8 @@ uint32_t Seed() {
 
 double Now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// Runs to the end, killed up to `kills` times on the way, each time after a part of `seconds`, the
-// time that a whole run takes; returns how many kills met a running program.
+// Trains to the end with up to `kills` kills on the way, each after a random part of `seconds`, the time that a whole
+// run takes. Returns how many of them hit a program that was still running.
 int TrainThroughKills(const std::string& out, std::vector<std::string> arguments, double seconds, int kills,
                       std::mt19937& random) {
   const std::string checkpoint = out + "/checkpoint.bgc";
@@ -47,7 +47,7 @@ int TrainThroughKills(const std::string& out, std::vector<std::string> arguments
     const ProgramResult result = program.Wait();
     killed += result.status == -SIGKILL;
     EXPECT_TRUE(result.status == -SIGKILL || result.status == 0) << result.err;
-    // Whatever was being written: the file that stands is whole.
+    // Whatever was being written, a checkpoint that exists is complete.
     EXPECT_TRUE(std::filesystem::exists(checkpoint) || !resume) << "the checkpoint is gone";
     for (const std::string& path : {checkpoint, out + "/best.bgc"}) {
       if (!std::filesystem::exists(path)) continue;
@@ -105,7 +105,7 @@ TEST(InterruptTest, SaysHowToResumeAndResumes) {
     ExpectError(stopped, "--resume --out=" + parts);
     EXPECT_THAT(stopped.err, testing::AllOf(HasSubstr("interrupted in epoch "), HasSubstr(parts + "/checkpoint.bgc")));
     EXPECT_TRUE(Checkpoint::Open(parts + "/checkpoint.bgc").ok());
-    // As it says: --resume and --out are enough, but for the data, the recipe is in the checkpoint.
+    // As the program says, --resume, --out and the data are enough: the recipe is in the checkpoint.
     const ProgramResult resumed =
         RunProgram("models/train", {"--resume", "--out=" + parts, "--data_dir=" + data, "--threads=1"});
     EXPECT_EQ(resumed.status, 0) << resumed.err;

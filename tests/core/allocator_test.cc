@@ -29,8 +29,8 @@ TEST(HeapAllocatorTest, BlocksAreAlignedAndWritable) {
   }
 }
 
-// Classes of every size up to some kilobytes, and around powers of two: a block must hold what was asked for (the
-// address sanitizer watches the writes), and the next request of its size must get it back.
+// Sizes up to some kilobytes and around powers of two. A block must hold as many bytes as were requested (the address
+// sanitizer checks the writes), and the next request of the same size must get it back.
 TEST(PoolAllocatorTest, BlocksHoldTheirSizeAndComeBack) {
   const Pool owner(PoolAllocator::New());
   PoolAllocator& pool = *owner;
@@ -47,7 +47,7 @@ TEST(PoolAllocatorTest, BlocksHoldTheirSizeAndComeBack) {
     ASSERT_TRUE(IsAligned(block));
     std::memset(block, 0xCD, bytes);
     ASSERT_GE(pool.live_bytes(), bytes);
-    // At most a fifth of a block is unused, but for the smallest.
+    // At most a fifth of a block is unused, except in the smallest blocks.
     ASSERT_LE(pool.live_bytes() * 4, std::max<size_t>(bytes, 256) * 5 + 4 * kAlignment);
     pool.Deallocate(block, bytes);
     const int64_t before = pool.system_allocations();
@@ -92,7 +92,7 @@ TEST(PoolAllocatorTest, LiveBlocksAreDistinct) {
   pool.Deallocate(b, 100);
 }
 
-// The address sanitizer sees a pool that dies early, the leak checker one that does not die.
+// The address sanitizer finds a pool that is destroyed too early, the leak checker one that never is.
 TEST(PoolAllocatorTest, BlocksMayOutliveTheOwner) {
   Pool owner(PoolAllocator::New());
   PoolAllocator& pool = *owner;

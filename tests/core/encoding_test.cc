@@ -19,7 +19,7 @@ TEST(EncodingTest, LargestCodes) {
   EXPECT_EQ(kUnsigned2.max_code(), 3);
 }
 
-// 2^24 is a float, and so is every sum on the way to it; one term more is not safe.
+// 2^24 and all smaller integers are exact as floats, so every partial sum is; with one more term that is not certain.
 TEST(EncodingTest, DotIsExactUpToTwoToThe24) {
   EXPECT_TRUE(DotIsExact(kBinary, kBinary, 1 << 24));
   EXPECT_FALSE(DotIsExact(kBinary, kBinary, (1 << 24) + 1));
@@ -31,7 +31,7 @@ TEST(EncodingTest, DotIsExactUpToTwoToThe24) {
   EXPECT_FALSE(DotIsExact(kBinary, kFloat, 1));
 }
 
-// In files: never renumber.
+// The numbers are in files: never renumber.
 TEST(EncodingTest, NumbersAndNames) {
   EXPECT_EQ(static_cast<int>(EncodingKind::kFloat), 0);
   EXPECT_EQ(static_cast<int>(EncodingKind::kBinary), 1);

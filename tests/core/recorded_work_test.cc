@@ -45,13 +45,13 @@ TEST_F(RecordedWorkTest, RunsWhenItIsEnqueuedAndNotBefore) {
   EXPECT_THAT(y.Download(), Each(0));
   work->Enqueue();
   EXPECT_THAT(y.Download(), Each(2));
-  Fill(10, x);  // What pointers point to may change.
+  Fill(10, x);  // the contents behind a pointer may change from run to run
   work->Enqueue();
   work->Enqueue();
   EXPECT_THAT(y.Download(), Each(42));
 }
 
-// Fills and copies as well as kernels, in their order, through memory of the pool.
+// Fills, copies and kernels are recorded in their order, and with memory of the pool.
 TEST_F(RecordedWorkTest, KeepsTheOrder) {
   DeviceArray<float> y(context_, 300);
   const auto work = Record([&] {
@@ -71,7 +71,7 @@ TEST_F(RecordedWorkTest, KeepsTheOrder) {
   }
 }
 
-// Memory that the work has given back is still its own: it will use it in every run.
+// Memory that the work has given back to the pool stays reserved, because every run uses it.
 TEST_F(RecordedWorkTest, NobodyElseGetsItsMemory) {
   DeviceArray<float> y(context_, 1000);
   { const DeviceArray<float> free_before(context_, 1000); }
@@ -104,7 +104,7 @@ TEST_F(RecordedWorkTest, AnErrorOfTheCodeIsItsResult) {
     return absl::InvalidArgumentError("not today");
   });
   EXPECT_THAT(std::string(work.status().message()), HasSubstr("not today"));
-  EXPECT_THAT(y.Download(), Each(0));  // And the stream works as before.
+  EXPECT_THAT(y.Download(), Each(0));  // the stream runs work again
   Fill(2, y);
   EXPECT_THAT(y.Download(), Each(2));
   EXPECT_LE(context_.allocator().live_bytes(), before + 10 * sizeof(float) + 64);
@@ -145,7 +145,7 @@ TEST_F(RecordedWorkTest, FeedsAndReadbacksKeepTheirOrder) {
   for (int i = 0; i < 9; ++i) {
     std::vector<float> values(500, static_cast<float>(i + 1));
     (*feed)->Send(values.data());
-    values.assign(500, -99);  // It has been read.
+    values.assign(500, -99);  // Send() has finished reading it
     work->Enqueue();
     sums.push_back(sum += static_cast<float>(i + 1));
     (*readback)->Enqueue();

@@ -1,4 +1,4 @@
-// Gradients over the graph: fan-out, buffers that ops share, several tapes into one parameter.
+// Gradients through the graph: fan-out, buffers that ops share, and several tapes that add to one parameter.
 
 #include <string>
 #include <vector>
@@ -54,7 +54,7 @@ TEST_F(BackwardTest, Diamond) {
               return Add(Mul(h, h), h);
             }),
             Values({6, 36, 114}));
-  // Both branches hand on the buffer that they got.
+  // Both branches pass on the buffer of the gradient that they got.
   EXPECT_EQ(GradientOf([](Var x) {
               const Var h = Relu(x);
               const Var left = Add(h, h), right = Sub(h, Reshape(h, {3}));
@@ -63,7 +63,7 @@ TEST_F(BackwardTest, Diamond) {
             Values({4, 4, 4}));
 }
 
-// Add hands one buffer to both inputs. What arrives at one of them later must not show at the other.
+// Add passes one buffer to both inputs. A gradient that arrives later at one input must not change the other's.
 TEST_F(BackwardTest, SharedBuffersAreNotWrittenTo) {
   Tape tape(context_);
   const Var a = tape.Differentiable(Floats({2}, {1, 1})), b = tape.Differentiable(Floats({2}, {1, 1})),
@@ -77,7 +77,7 @@ TEST_F(BackwardTest, SharedBuffersAreNotWrittenTo) {
   EXPECT_EQ(ValuesOf(**tape.Gradient(c)), Values({1, 1}));
 }
 
-// The same between parameters, over tapes.
+// The same between parameters, and over several tapes.
 TEST_F(BackwardTest, SharedBuffersOfParameters) {
   Parameter a = MakeParameter("a", Filled({2}, 1)), b = MakeParameter("b", Filled({2}, 1));
   for (int i = 0; i < 2; ++i) {

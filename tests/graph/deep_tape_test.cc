@@ -1,4 +1,4 @@
-// A tape of a million nodes in one chain: recorded, run backward and destroyed, all by loops.
+// A tape with a million nodes in one chain is recorded, run backward and destroyed without recursion.
 
 #include <cstdint>
 #include <vector>

@@ -1,4 +1,4 @@
-// What a tape holds, and for how long.
+// Which values a tape holds, and for how long.
 
 #include <cstdint>
 #include <string>
@@ -75,7 +75,7 @@ TEST_F(MemoryTest, BackwardGivesBackWhatItUsed) {
   EXPECT_EQ(live(), kBytes + 64) << "w's gradient and the loss";
 }
 
-// An exporter looks at the constants of a recorded evaluation; values of ops are recomputed by whoever needs them.
+// An exporter reads the constants of a recorded evaluation, so they are kept; the values of ops are not.
 TEST_F(MemoryTest, ConstantsStayInEvaluation) {
   Parameter w = MakeParameter("w", Filled({kElements}, 1));
   for (const Mode mode : {Mode::kEval, Mode::kTrain}) {
@@ -143,7 +143,7 @@ class SmallNet {
     std::vector<int32_t> labels;
     for (int64_t i = 0; i < kBatch; ++i) labels.push_back(static_cast<int32_t>(random.Below(kOut * 3)));
     const absl::Status status = tape.Backward(SquaredHinge(h, Labels(labels)));
-    // As an optimizer does.
+    // Drops the gradients, as an optimizer's step does.
     for (Parameter* p : {&w1_, &b1_, &gamma_, &beta_, &w2_}) p->gradient = Tensor();
     return status;
   }
@@ -207,7 +207,7 @@ TEST_F(MemoryTest, AThousandResetsHoldWhatOneHolds) {
   EXPECT_EQ(live(), 0);
 }
 
-// A step that fails half-way leaves nothing behind either.
+// A step that fails half-way leaves no memory in use either.
 TEST_F(MemoryTest, FailedSteps) {
   for (int step = 0; step < 3; ++step) {
     Tape tape(context_);

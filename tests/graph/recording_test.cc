@@ -1,4 +1,4 @@
-// What a recording knows beside its values: random steps, layers, observations, arithmetic.
+// What a tape records besides values: random steps, layers, observations, counts of arithmetic.
 
 #include <cstdint>
 #include <string>
@@ -40,7 +40,7 @@ TEST_F(RecordingTest, EveryTrainingTapeDrawsAnew) {
   }
   EXPECT_NE(masks[0], masks[1]);
   EXPECT_NE(masks[1], masks[2]);
-  // The same step of the same seed draws the same: how a resumed training continues.
+  // The same step with the same seed draws the same numbers, so a resumed training continues with them.
   ExecContext resumed({.threads = 2, .seed = 9});
   resumed.set_step(1);
   Tape tape(resumed);
@@ -99,7 +99,7 @@ TEST_F(RecordingTest, TheListenerHearsOfEveryOpAndEveryBackwardFunction) {
   EXPECT_EQ(live, (std::vector<int64_t>{2 * 4096 + 64, 2 * 4096 + 64}));
 }
 
-// Copied where they are, or read: the same numbers, which lie in several arrays.
+// Copying the observations on the device and reading them give the same numbers, which are in several arrays.
 TEST_F(RecordingTest, ObservationsCanBeCopied) {
   constexpr int64_t kMany = 150;
   Tape tape(context_);

@@ -1,4 +1,4 @@
-// Errors on the tape: the first is kept, everything after it does nothing and returns it.
+// Errors on the tape: the first error is kept, and every op after it does nothing and returns it.
 
 #include <cmath>
 #include <limits>

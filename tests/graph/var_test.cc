@@ -1,4 +1,4 @@
-// Handles: copies, Vars of another step, of another tape, of no tape, and what they keep alive.
+// Vars as handles: copies, Vars of another step, of another tape or of no tape, and what they keep alive.
 
 #include <memory>
 #include <optional>

@@ -1,4 +1,4 @@
-// Running statistics of batch norm: what training averages and what evaluation makes of it.
+// Running statistics of batch norm: what training averages, and how evaluation uses it.
 
 #include <cmath>
 #include <cstdint>
@@ -31,7 +31,7 @@ class BatchNormRunningTest
     return {.epsilon = kEpsilon, .momentum = momentum, .placement = placement(), .statistic = statistic()};
   }
 
-  // What is averaged, for a batch with this variance.
+  // The statistic that is averaged, for a batch with this variance.
   double StatisticOf(double variance) const {
     switch (statistic()) {
       case RunningStatistic::kVariance: return variance;

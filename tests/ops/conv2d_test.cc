@@ -1,5 +1,5 @@
-// Convolution: its values and gradients against the definition, with every kind of operand, border and group; and what
-// a user can do wrong.
+// Convolution: values and gradients against the definition, with every kind of operand, border and group; and user
+// errors.
 
 #include <cmath>
 #include <cstdint>
@@ -132,7 +132,7 @@ void ExpectNear(const Tensor& a, const Tensor& b, double terms) {
   ASSERT_EQ(a.shape(), b.shape());
   const std::vector<float> x = ValuesOf(a), y = ValuesOf(b);
   for (size_t i = 0; i < x.size(); ++i) {
-    // Terms of at most 4 (inputs and weights are below 2).
+    // The terms are at most 4, as inputs and weights are below 2.
     ASSERT_NEAR(x[i], y[i], terms * 4 * kRounding * terms) << "element " << i;
   }
 }
@@ -178,7 +178,7 @@ TEST_F(ConvolutionOnDeviceTest, QuantizedIsConvolutionOfQuantized) {
   }
 }
 
-// Behind batch norm the signs come from batch norm's input, lines of an image at a time or images.
+// After batch norm the signs are made from batch norm's input, for lines of an image at a time or for whole images.
 TEST(ConvolutionTest, SignsBehindBatchNorm) {
   for (const Shape& shape : {Shape({3, 4, 8, 64}), Shape({3, 5, 7, 3}), Shape({2, 2, 2, 33})}) {
     SCOPED_TRACE(shape.ToString());

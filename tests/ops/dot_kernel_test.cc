@@ -1,4 +1,4 @@
-// The choice of kernels: what runs, and that what people are told is what runs.
+// The choice of kernels: which kernel runs, and that the kernel that is reported is the one that runs.
 
 #include "bitgrad/ops/dot_kernel.h"
 

@@ -1,5 +1,5 @@
-// Linear with every pair of quantizers: the product of the quantized values, and gradients that are the product's times
-// the declared surrogate, from the formulas in tests/reference/quantizers.h.
+// Linear with every pair of quantizers: y is the product of the quantized values, and gradients are the product's
+// gradients times the quantizer's surrogate. The formulas are those of tests/reference/quantizers.h.
 
 #include <algorithm>
 #include <cmath>
@@ -54,12 +54,12 @@ double StatisticOf(Statistic kind, const std::vector<float>& values) {
   return 0;
 }
 
-// An operand as the formulas have it.
+// An operand as the formulas give it.
 struct Reference {
   double scale = 1;
-  std::vector<double> codes;  // values where the encoding is float
+  std::vector<double> codes;  // or the values, where the encoding is float
   std::vector<double> surrogate;
-  double surrogate_size = 1;  // of the terms that the surrogate is the sum of
+  double surrogate_size = 1;  // the size of the terms whose sum is the surrogate
   bool exact_scale = true;
 };
 
@@ -68,7 +68,7 @@ RngStream StreamOf(uint32_t operand) {
   return {.seed = kSeed, .purpose = RngPurpose::kQuantizer, .step = 1, .stream = operand};
 }
 
-// Latent weights of these get the gradient of the quantized ones as it is.
+// Whether a latent weight with this quantizer gets the gradient of the quantized weight unchanged.
 bool PassesAsWeight(const std::string& name) {
   for (const char* pass : {"identity", "sign", "stochastic_sign", "ternary", "stochastic_ternary", "k_bit"}) {
     if (name == pass) return true;
@@ -240,7 +240,7 @@ TEST_F(LinearSteTest, EdgesOfTheWindow) {
     EXPECT_EQ(run.observations[0].inside, static_cast<int64_t>(window[i]));
     EXPECT_EQ(run.observations[0].total, 1);
   }
-  // The same in one row, and as a weight: not masked.
+  // The same values in one row, and as a weight, whose gradient is not masked.
   const Outcome as_input = RunLinear({.input = Make("sign"), .weight = Make("sign")}, Floats({1, k}, x),
                                      Filled({1, k}, 1), Filled({1, 1}, 1));
   EXPECT_EQ(ValuesOf(as_input.dx), window);
@@ -250,7 +250,7 @@ TEST_F(LinearSteTest, EdgesOfTheWindow) {
   EXPECT_EQ(ValuesOf(as_weight.dx), sign);
 }
 
-// The packed product is the float product of the signs.
+// The packed product equals the float product of the signs.
 TEST_F(LinearSteTest, BinaryProductIsTheFloatProductOfSigns) {
   TestRandom random(31);
   BITGRAD_TRACE(random);
@@ -338,7 +338,7 @@ TEST_F(LinearGradientQuantizerTest, ReplacesTheGradientByItsQuantizedValue) {
   }
 }
 
-// Each product rounds its own left operand: examples are rows for dx, outputs for dw.
+// Each product rounds its left operand itself, row by row: a row is an example for dx, an output for dw.
 TEST_F(LinearGradientQuantizerTest, Int8ProductsRoundTheirRows) {
   for (const char* name : {"stochastic_round(2)", "stochastic_round(8)"}) {
     TestRandom random(35);
@@ -380,7 +380,7 @@ TEST_F(LinearGradientQuantizerTest, Int8ProductsRoundTheirRows) {
         ASSERT_NEAR(run.dw.data<float>()[j * k + l], sum, 4 * kRounding * 2 * m);
       }
     }
-    // An operand that is not binary is multiplied with the gradient as it is.
+    // A product with an operand that is not binary takes the gradient unchanged.
     const Outcome mixed = RunLinear({.weight = Make("sign"), .gradient = q}, x, w, r);
     ExpectSameBits(mixed.dw, RunLinear({.weight = Make("sign")}, x, w, r).dw);
   }
@@ -388,7 +388,7 @@ TEST_F(LinearGradientQuantizerTest, Int8ProductsRoundTheirRows) {
 
 // ---- Batch norm in front ----------------------------------------------------------------------------
 
-// A binary layer takes the signs of batch norm's input without its output; that changes no bit of anything.
+// A binary layer takes the signs from batch norm's input, without its output. That changes no bit of any result.
 TEST(LinearAfterBatchNormTest, SameBitsWithAndWithoutTheValue) {
   for (const char* quantizer : {"sign", "stochastic_sign", "approx_sign", "k_bit(2)"}) {
     TestRandom random(37);
@@ -433,7 +433,7 @@ TEST(LinearAfterBatchNormTest, AValueReadLateIsThatOfTheForwardPass) {
     Tape tape(context);
     const Var y = ApplyBatchNorm(tape.Input(x), tape.Use(gamma), tape.Use(beta), mean, variance);
     if (late) {
-      // As an optimizer does after Backward().
+      // Changes the parameter after Backward(), as an optimizer does.
       for (float& v : gamma.value.mutable_span<float>()) v = 3;
     }
     values.push_back((*tape.Value(y))->Clone());
@@ -463,7 +463,7 @@ TEST(LinearSignsTest, AWeightKeepsItsBitsUntilItIsWritten) {
   ExpectSameBits(run(Mode::kTrain), first);
   ExpectSameBits(evaluated, first);
   EXPECT_EQ(w.value.signs(), bits);
-  // The other sign everywhere: a stale bit would show.
+  // Inverts all signs, so that a stale bit would be noticed.
   for (float& v : w.value.mutable_span<float>()) v = -v;
   EXPECT_EQ(w.value.signs(), nullptr);
   const Tensor negated = run(Mode::kTrain);
@@ -502,7 +502,7 @@ TEST(LinearStochasticTest, OneSampleOfTheWeightsForForwardAndBackward) {
     }
     EXPECT_NE(samples[0], samples[1]);
     EXPECT_NE(samples[1], samples[2]);
-    // The same step of the same seed draws the same.
+    // The same step with the same seed draws the same numbers.
     context.set_step(0);
     Tape tape(context);
     const Var y = Linear(tape.Input(identity), tape.Input(w), {.weight = Make(name)});

@@ -1,4 +1,4 @@
-// What a user can do wrong with an op, the message for each, and what is allowed although it looks odd.
+// User errors with ops, and the message for each; and what is allowed although it looks odd.
 
 #include <cmath>
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Pooling ops: values and gradients, what they keep, what they say about themselves, misuse. Kernels are in
-// cpu/pool_test.cc.
+// Pooling ops: values and gradients, what they keep for the backward pass, what an exporter reads, and user errors. The
+// kernels are tested in cpu/pool_test.cc.
 
 #include "bitgrad/ops/pool.h"
 
@@ -72,7 +72,8 @@ std::vector<double> MeanOf(const PoolGeometry& g, const std::vector<double>& x) 
   return y;
 }
 
-// No two are near each other, for images of less than 1009 elements: at ties the largest has no derivative.
+// Values of which no two are near each other, for images of fewer than 1009 elements: where two largest are equal, the
+// maximum has no derivative.
 float Distinct(TestRandom&, int64_t i) { return 0.01f * static_cast<float>(i * 37 % 1009) - 5; }
 
 using PoolOnDeviceTest = OnTestDevice<testing::Test>;

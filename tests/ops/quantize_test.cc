@@ -1,4 +1,4 @@
-// Quantize, the op of its own: values and surrogate gradients of every quantizer against tests/reference/quantizers.h.
+// The op Quantize: values and surrogate gradients of every quantizer against tests/reference/quantizers.h.
 
 #include <algorithm>
 #include <cctype>

@@ -1,4 +1,4 @@
-// Helpers of the optimizer tests: a small model of bare parameters, and random gradients.
+// Helpers of the optimizer tests: a small model that consists only of parameters, and random gradients.
 
 #ifndef BITGRAD_TESTS_OPTIM_OPTIM_TESTING_H_
 #define BITGRAD_TESTS_OPTIM_OPTIM_TESTING_H_
@@ -20,7 +20,7 @@
 
 namespace bitgrad {
 
-// Parameters without layers, in the order of Add().
+// A model without layers: parameters in the order in which Add() made them.
 class BareModel {
  public:
   Parameter& Add(const std::string& name, std::vector<float> values) {
@@ -48,7 +48,7 @@ inline std::vector<float> Values(const Tensor& tensor) {
   return {tensor.span<float>().begin(), tensor.span<float>().end()};
 }
 
-// Uniform in [-1, 1).
+// Random values, uniform in [-1, 1).
 inline std::vector<float> RandomValues(int64_t count, uint32_t stream) {
   const RngStream rng{.seed = 17, .purpose = RngPurpose::kTest, .stream = stream};
   std::vector<float> values(count);
@@ -56,15 +56,15 @@ inline std::vector<float> RandomValues(int64_t count, uint32_t stream) {
   return values;
 }
 
-// Magnitudes in [0.5, 1), both signs: no state of an optimizer comes near 0, so that the rounding
-// errors of its steps have a bound.
+// Random gradients of both signs with magnitudes in [0.5, 1): so no state of an optimizer comes near 0, and the
+// rounding errors of its steps have a bound.
 inline std::vector<float> RandomGradient(int64_t count, uint32_t stream) {
   std::vector<float> values = RandomValues(count, 1000 + stream);
   for (float& value : values) value = value < 0 ? value / 2 - 0.5f : value / 2 + 0.5f;
   return values;
 }
 
-// An optimizer of the table with some hyperparameters.
+// An optimizer of the table, with hyperparameters.
 struct OptimizerCase {
   std::string name;
   Hyperparameters hyperparameters;
@@ -77,7 +77,8 @@ struct OptimizerCase {
   friend std::ostream& operator<<(std::ostream& out, const OptimizerCase& value) { return out << value.TestName(); }
 };
 
-// Every entry of the table as it comes, and those whose formula has branches with each of them.
+// Every optimizer of the table with its defaults, and those whose formula has branches also with an option for each
+// branch.
 inline std::vector<OptimizerCase> OptimizerCases() {
   std::vector<OptimizerCase> cases;
   for (const OptimizerInfo& info : AllOptimizers()) cases.push_back({info.name, {}});

@@ -1,4 +1,4 @@
-// What a user can do wrong with an optimizer, and the message for each.
+// User errors with optimizers, and the message for each.
 
 #include <cmath>
 #include <limits>

@@ -1,5 +1,4 @@
-// The scales of a step: BinaryConnect's Glorot learning-rate scale, and clipping by the global
-// norm.
+// The scales of a step: BinaryConnect's Glorot learning-rate scale, and clipping by the global norm.
 
 #include <cmath>
 #include <memory>
@@ -22,7 +21,7 @@ TEST(GlorotScaleTest, HasBinaryConnectsValues) {
   EXPECT_NEAR(GlorotScale(9 * 256, 9 * 512), 67.88, 5e-3);
 }
 
-// How far the first step goes, in learning rates, for a gradient of 1: 1 without a scale, for each
+// The length of the first step for a gradient of 1, in units of the learning rate. Without a scale it is 1 for each
 // optimizer.
 double FirstStep(const char* optimizer_name, bool glorot_scale, const char* quantizer, int64_t fan_in,
                  int64_t fan_out) {

@@ -1,4 +1,4 @@
-// The suite that every optimizer of the table passes.
+// The tests that every optimizer of the table has to pass.
 
 #include "bitgrad/optim/optimizer.h"
 

@@ -1,4 +1,4 @@
-// The optimizers' formulas for one scalar, in double precision, written from the papers.
+// The optimizers' formulas for one scalar, in double precision, written directly from the papers.
 
 #ifndef BITGRAD_TESTS_OPTIM_REFERENCE_OPTIMIZER_H_
 #define BITGRAD_TESTS_OPTIM_REFERENCE_OPTIMIZER_H_
@@ -18,7 +18,7 @@ class ReferenceOptimizer {
 
   bool known() const { return name_ == "sgd" || name_ == "adam" || name_ == "adamax"; }
 
-  // What is added to the weight for gradient g at the given rate. Each call is the next step.
+  // The change of the weight for gradient g at the given rate. Each call is one step.
   double Step(double g, double rate) {
     ++t_;
     if (name_ == "sgd") {
@@ -40,7 +40,7 @@ class ReferenceOptimizer {
   }
 
  private:
-  // As the kernels get it: rounded to float.
+  // The value as the kernels get it: rounded to float.
   double Get(const std::string& key, double standard) const {
     const auto found = hyperparameters_.find(key);
     return static_cast<float>(found == hyperparameters_.end() ? standard : found->second);

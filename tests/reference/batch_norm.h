@@ -1,4 +1,4 @@
-// Batch norm of one column, in double.
+// Batch norm of one column, in double precision.
 
 #ifndef BITGRAD_TESTS_REFERENCE_BATCH_NORM_H_
 #define BITGRAD_TESTS_REFERENCE_BATCH_NORM_H_
@@ -17,7 +17,7 @@ struct Moments {
   double variance;
 };
 
-// Two passes: the mean, then the mean squared deviation.
+// Computed in two passes: the mean, then the mean squared deviation.
 inline Moments ColumnMoments(ConstMatrixView<float> x, int64_t j) {
   Moments moments = {0, 0};
   for (int64_t i = 0; i < x.rows; ++i) moments.mean += x.at(i, j) / static_cast<double>(x.rows);
@@ -35,12 +35,12 @@ inline double InverseStd(double variance, double epsilon, EpsilonPlacement place
 
 struct BatchNormGradients {
   std::vector<double> dx;
-  std::vector<double> magnitude;  // of the terms of dx
+  std::vector<double> magnitude;  // the sums of the magnitudes of dx's terms
   double dgamma = 0, dbeta = 0;
   double dgamma_magnitude = 0, dbeta_magnitude = 0;
 };
 
-// With the statistics as given.
+// The gradients for given statistics.
 inline BatchNormGradients BatchNormBackward(ConstMatrixView<float> x, ConstMatrixView<float> dy, double gamma,
                                             double mean, double variance, double inv_std, EpsilonPlacement placement,
                                             int64_t j) {

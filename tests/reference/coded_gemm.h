@@ -1,4 +1,4 @@
-// The product of matrices of codes, code by code.
+// Products of matrices of codes, computed code by code.
 
 #ifndef BITGRAD_TESTS_REFERENCE_CODED_GEMM_H_
 #define BITGRAD_TESTS_REFERENCE_CODED_GEMM_H_
@@ -10,7 +10,7 @@
 
 namespace bitgrad::reference {
 
-// The integer that c stands for (core/encoding.h), written out.
+// The code that the stored integer c represents (core/encoding.h).
 inline int64_t Code(const Encoding& encoding, int64_t c) {
   switch (encoding.kind) {
     case EncodingKind::kBinary: return c == 0 ? -1 : 1;

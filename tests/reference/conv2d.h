@@ -1,4 +1,4 @@
-// Convolution, tap by tap (ops/kernels/conv2d.h).
+// Convolution, computed tap by tap (ops/kernels/conv2d.h).
 
 #ifndef BITGRAD_TESTS_REFERENCE_CONV2D_H_
 #define BITGRAD_TESTS_REFERENCE_CONV2D_H_
@@ -10,7 +10,7 @@
 
 namespace bitgrad::reference {
 
-// xpad at image n, row h, column w (both counted from the image's corner, negative in the border), channel c.
+// xpad of image n at row h and column w (both counted from the image's corner, negative in the border), channel c.
 template <typename T>
 T PaddedPixel(const ConvGeometry& g, const std::vector<T>& x, T padding, int64_t n, int64_t h, int64_t w, int64_t c) {
   if (h < 0 || h >= g.height || w < 0 || w >= g.width) return padding;

@@ -1,5 +1,5 @@
-// Convolution of floats and its gradients, term by term: y, dx and dw are three readings of the same list of products
-// x[ix] w[iw] that belong to y[iy].
+// Convolution of floats and its gradients, computed term by term. y, dx and dw are three sums over the same list of
+// products: x[ix] w[iw] is a term of y[iy].
 
 #ifndef BITGRAD_TESTS_REFERENCE_CONV2D_FLOAT_H_
 #define BITGRAD_TESTS_REFERENCE_CONV2D_FLOAT_H_
@@ -12,7 +12,7 @@
 
 namespace bitgrad::reference {
 
-// Calls body(ix, iw, iy) for all products; the border, of zeros, has none.
+// Calls body(ix, iw, iy) for all products. The border is zero and contributes none.
 template <typename Body>
 void ForEachConvProduct(const ConvGeometry& g, const Body& body) {
   int64_t iy = 0;

@@ -1,4 +1,4 @@
-// Activations and their derivatives in double.
+// Activations and their derivatives, in double precision.
 
 #ifndef BITGRAD_TESTS_REFERENCE_ELEMENTWISE_H_
 #define BITGRAD_TESTS_REFERENCE_ELEMENTWISE_H_

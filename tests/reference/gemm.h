@@ -1,4 +1,4 @@
-// C = alpha op(A) op(B) + beta C in double.
+// C = alpha op(A) op(B) + beta C, in double precision.
 
 #ifndef BITGRAD_TESTS_REFERENCE_GEMM_H_
 #define BITGRAD_TESTS_REFERENCE_GEMM_H_
@@ -12,7 +12,7 @@ namespace bitgrad::reference {
 
 struct GemmElement {
   double value;
-  double magnitude;  // the sum of the absolute values of all terms: what rounding errors are relative to
+  double magnitude;  // the sum of the absolute values of all terms; rounding errors are relative to it
 };
 
 inline GemmElement Gemm(bool transpose_a, bool transpose_b, double alpha, ConstMatrixView<float> a,

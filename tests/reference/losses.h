@@ -1,4 +1,4 @@
-// Losses in double, straight from their formulas.
+// Losses, in double precision and directly from their formulas.
 
 #ifndef BITGRAD_TESTS_REFERENCE_LOSSES_H_
 #define BITGRAD_TESTS_REFERENCE_LOSSES_H_

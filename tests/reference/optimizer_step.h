@@ -1,4 +1,4 @@
-// One element of an optimizer step, in double.
+// An optimizer's step for one element, in double precision.
 
 #ifndef BITGRAD_TESTS_REFERENCE_OPTIMIZER_STEP_H_
 #define BITGRAD_TESTS_REFERENCE_OPTIMIZER_STEP_H_
@@ -11,7 +11,7 @@
 
 namespace bitgrad::reference {
 
-// What is in StepScalars and StepTensor.
+// The fields of StepScalars and StepTensor that a step uses.
 struct StepArgs {
   float rate = 0.1f;
   float gradient_scale = 1;

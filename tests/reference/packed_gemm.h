@@ -1,4 +1,4 @@
-// The product of packed +-1 matrices, bit by bit.
+// Products of packed +-1 matrices, computed bit by bit.
 
 #ifndef BITGRAD_TESTS_REFERENCE_PACKED_GEMM_H_
 #define BITGRAD_TESTS_REFERENCE_PACKED_GEMM_H_

@@ -1,4 +1,4 @@
-// Pooling, window by window. Sums are in float, in the order that ops/kernels/pool.h gives.
+// Pooling, computed window by window. Sums are float, in the order that ops/kernels/pool.h defines.
 
 #ifndef BITGRAD_TESTS_REFERENCE_POOL_H_
 #define BITGRAD_TESTS_REFERENCE_POOL_H_
@@ -12,8 +12,8 @@
 
 namespace bitgrad::reference {
 
-// Calls body(iy, ix, index) for the elements x[ix] of every window, windows in the order of y, elements row by row;
-// index counts those outside the image too.
+// Calls body(iy, ix, index) for the elements x[ix] of every window y[iy]: windows in the order of y, elements row by
+// row. `index` is the element's position in the window, where elements outside the image count as well.
 template <typename Body>
 void ForEachPoolElement(const PoolGeometry& g, const Body& body) {
   int64_t iy = 0;
@@ -63,7 +63,7 @@ inline std::vector<float> MaxPoolBackward(const PoolGeometry& g, const std::vect
   return dx;
 }
 
-// How many elements each window has.
+// The number of elements in each window.
 inline std::vector<float> PoolCounts(const PoolGeometry& g) {
   std::vector<float> counts(g.pixels() * g.channels, 0.0f);
   ForEachPoolElement(g, [&](int64_t iy, int64_t, int64_t) { counts[iy] += 1; });
@@ -85,7 +85,7 @@ inline std::vector<float> AveragePoolBackward(const PoolGeometry& g, const std::
   return dx;
 }
 
-// y[n][i]: bit i of output image n.
+// y[n][i] is bit i of output image n.
 inline std::vector<std::vector<bool>> MaxPoolBits(const PoolGeometry& g, ConstBitMatrixView x, const uint8_t* flip) {
   const int64_t image = g.height * g.width * g.channels, out_image = g.out_height() * g.out_width() * g.channels;
   std::vector<std::vector<bool>> y(g.batch, std::vector<bool>(out_image, false));

@@ -1,4 +1,4 @@
-// The quantizers' documented formulas, once more, in double and by name.
+// The quantizers' documented formulas, written a second time, in double precision and selected by name.
 
 #ifndef BITGRAD_TESTS_REFERENCE_QUANTIZERS_H_
 #define BITGRAD_TESTS_REFERENCE_QUANTIZERS_H_
@@ -16,7 +16,7 @@ inline double SignSwish(double beta, double x) {
   return 2 * s * (1 + beta * x * (1 - s)) - 1;
 }
 
-// The surrogate gradient at x; NaN for a name that nobody restated here.
+// The surrogate gradient at x. NaN for a quantizer whose formula is missing here.
 inline double Surrogate(const Quantizer& quantizer, double x, double statistic) {
   const std::string name(quantizer.info().name);
   const double window = std::fabs(x) <= 1 ? 1 : 0;
@@ -38,7 +38,7 @@ inline double Surrogate(const Quantizer& quantizer, double x, double statistic) 
   return std::nan("");
 }
 
-// The value for a deterministic quantizer, or, where it is stochastic, for the random number u in [0, 1).
+// The quantized value of x. `u` is the random number in [0, 1) of a stochastic quantizer.
 inline double Value(const Quantizer& quantizer, double x, double statistic, double u) {
   const std::string name(quantizer.info().name);
   const double levels = std::pow(2.0, quantizer.args().bits) - 1;
@@ -71,8 +71,8 @@ inline double Value(const Quantizer& quantizer, double x, double statistic, doub
   return std::nan("");
 }
 
-// A lower bound, tried in steps of two from 1e-9 to 1, of how far x is from the next point where Value jumps: closer
-// than its roundings, float may land on the other side.
+// A lower bound of the distance from x to the next point at which Value jumps, found by trying 1e-9, 2e-9, 4e-9, ... up
+// to 1. Where x is nearer to a jump than the roundings of float, the library may end up on its other side.
 inline double DistanceToJump(const Quantizer& quantizer, double x, double statistic, double u) {
   // The value is constant on [x - d, x + d] for d below the distance: bisect on doubling steps.
   const double here = Value(quantizer, x, statistic, u);

@@ -1,4 +1,4 @@
-// Sums, one after the other.
+// Sums, computed term by term.
 
 #ifndef BITGRAD_TESTS_REFERENCE_REDUCE_H_
 #define BITGRAD_TESTS_REFERENCE_REDUCE_H_
@@ -10,7 +10,7 @@ namespace bitgrad::reference {
 
 struct Sum {
   double value = 0;
-  double magnitude = 0;  // of the absolute values
+  double magnitude = 0;  // the sum of the absolute values
 
   void Add(double term) {
     value += term;

@@ -1,15 +1,18 @@
-"""Tests of what runs on every device."""
+"""Tests that run on every device."""
 
 load("//tools:cc.bzl", "bitgrad_cc_test")
 
 def device_test(name, deps, filter = "*", **kwargs):
-    """NAME, on the CPU, and for the tests of `filter` NAME_cuda, which skips without a GPU, and NAME_emulated, on the emulator.
+    """Makes the test NAME, which runs on the CPU, and variants of it for a GPU.
+
+    NAME_cuda runs the test cases that `filter` selects on a GPU and skips where there is none. NAME_emulated runs them
+    on the emulator.
 
     Args:
       name: the test's name.
       deps: of the test.
-      filter: which of its tests follow TestDevice() (test_device.h), as --gtest_filter has it.
-      **kwargs: passed on.
+      filter: selects the test cases that use TestDevice() (test_device.h), in the syntax of --gtest_filter.
+      **kwargs: passed to bitgrad_cc_test.
     """
     bitgrad_cc_test(
         name = name,

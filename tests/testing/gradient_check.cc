@@ -34,13 +34,14 @@ std::vector<Tensor> DrawOperands(const std::vector<OperandSpec>& specs, TestRand
   return operands;
 }
 
-// What the library computes: y, and the gradients of sum(y r).
+// The library's results: y, and the gradients of sum(y r).
 struct Computed {
   Tensor y;
-  std::vector<Tensor> gradients;  // null where not asked for
+  std::vector<Tensor> gradients;  // null where they were not requested
 };
 
-// Operand `only` alone is differentiable, or all of them where it is -1. A null r is drawn first, in the shape of y.
+// Only operand `only` is differentiable, or all of them where it is -1. Where r is null, it is first drawn, in the
+// shape of y.
 Computed Compute(const GradientCase& c, const std::vector<Tensor>& operands, int only, Tensor& r, TestRandom& random) {
   ExecContext context(
       {.device = TestDevice(), .threads = 1, .seed = kGradientCheckSeed, .backward = BackwardPrecision::kFloat32});
@@ -68,11 +69,11 @@ Computed Compute(const GradientCase& c, const std::vector<Tensor>& operands, int
   return computed;
 }
 
-// The Jacobian's products with r, from differences of the statement in double.
+// The products of the Jacobian with r, from central differences of the double-precision formula.
 struct Differences {
   Doubles gradients;            // sum_j r_j J_ji
   Doubles magnitude;            // sum_j |r_j J_ji|
-  Doubles noise;                // what a difference may be off
+  Doubles noise;                // bounds of the differences' own errors
   std::vector<double> y_shift;  // sum_i |J_ji x_i|
 };
 

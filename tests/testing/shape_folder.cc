@@ -1,6 +1,6 @@
 #include "bitgrad/tests/testing/shape_folder.h"
 
-// jpeglib.h uses FILE and size_t without including what declares them.
+// jpeglib.h uses FILE and size_t without including their declarations.
 #include <jpeglib.h>
 
 #include <algorithm>
@@ -74,7 +74,7 @@ std::string EncodeJpeg(const Image& image, int quality) {
   BITGRAD_CHECK(channels == 1 || channels == 3);
   jpeg_compress_struct codec = {};
   jpeg_error_mgr manager;
-  codec.err = jpeg_std_error(&manager);  // It ends the process, which is right in a test.
+  codec.err = jpeg_std_error(&manager);  // an error ends the process, which is fine in a test
   jpeg_create_compress(&codec);
   unsigned char* bytes = nullptr;
   unsigned long size = 0;

@@ -1,4 +1,5 @@
-// Makes folders of JPEG files as data/image_folder.h reads them: shapes of random colours, a class per shape.
+// Makes folders of JPEG files in the layout that data/image_folder.h reads. The images show shapes of random colours,
+// one class per shape.
 
 #ifndef BITGRAD_TESTS_TESTING_SHAPE_FOLDER_H_
 #define BITGRAD_TESTS_TESTING_SHAPE_FOLDER_H_
@@ -10,9 +11,9 @@
 
 namespace bitgrad {
 
-// DIR/train and DIR/val with the classes "disc", "ring" and "square", so many files of each: bright shapes at random
-// places on dark backgrounds, of different sizes and proportions, the longer side `side` pixels. A function of its
-// arguments.
+// Makes DIR/train and DIR/val with the classes "disc", "ring" and "square" and the given number of files per class. The
+// images have bright shapes at random positions on dark backgrounds; their sizes and proportions differ, and their
+// longer side has `side` pixels. The same arguments give the same files.
 void WriteShapeFolder(const std::string& directory, int train_per_class, int val_per_class, int64_t side = 48,
                       uint64_t seed = 1);
 

@@ -1,4 +1,5 @@
-// Tensors for tests: written out, random with a seed that failures print, compared to the last bit.
+// Tensors for tests: with values written out, or random with a seed that failures print; and comparisons to the last
+// bit.
 
 #ifndef BITGRAD_TESTS_TESTING_TENSORS_H_
 #define BITGRAD_TESTS_TESTING_TENSORS_H_
@@ -16,7 +17,7 @@
 
 namespace bitgrad {
 
-// What one rounding to float may lose, relative to the result.
+// The largest error of one rounding to float, relative to the result.
 inline constexpr double kRounding = 0x1p-24;
 
 inline Tensor Floats(Shape shape, const std::vector<float>& values) {
@@ -43,7 +44,7 @@ inline Parameter MakeParameter(std::string name, Tensor value) {
   return parameter;
 }
 
-// The values and gradients of tests: a sequence that its seed repeats.
+// A random sequence for values and gradients of tests; the same seed gives the same sequence.
 class TestRandom {
  public:
   explicit TestRandom(uint64_t seed) : rng_{.seed = seed, .purpose = RngPurpose::kTest} {}
@@ -66,7 +67,7 @@ class TestRandom {
 
 #define BITGRAD_TRACE(random) SCOPED_TRACE((random).ToString())
 
-// The same shape and the same bits.
+// Expects equal shapes and equal bits.
 inline void ExpectSameBits(const Tensor& a, const Tensor& b) {
   ASSERT_EQ(a.shape(), b.shape()) << a.shape().ToString() << " and " << b.shape().ToString();
   ASSERT_EQ(a.dtype(), b.dtype());

@@ -1,5 +1,5 @@
-// The device of tests that run on each: the CPU's, unless the environment says BITGRAD_TEST_DEVICE=cuda, as the
-// variants NAME_cuda and NAME_emulated of a test do (device_test.bzl).
+// The device for tests that run on every device: the CPU, unless the environment has BITGRAD_TEST_DEVICE=cuda. The
+// variants NAME_cuda and NAME_emulated of a test set that (device_test.bzl).
 //
 //   class OpGradientsTest : public OnTestDevice<testing::TestWithParam<Case>> {};
 
@@ -20,7 +20,7 @@ inline Device TestDevice() {
   return name == nullptr ? Device::kCpu : ParseDevice(name).value();
 }
 
-// Skips, with the reason, where the device cannot be used.
+// Skips the test, with the reason, where the device cannot be used.
 template <typename Test>
 class OnTestDevice : public Test {
  protected:

@@ -10,7 +10,7 @@
 namespace bitgrad::cuda_emulator {
 namespace {
 
-// Addresses only; pages come when they are touched.
+// This reserves addresses only; pages get memory when they are touched.
 constexpr size_t kArenaBytes = size_t{16} << 30;
 constexpr size_t kPage = 4096;
 
@@ -54,11 +54,11 @@ void* AllocateDeviceMemory(size_t bytes) {
   void* const block = arena.begin + arena.used;
   arena.used += whole;
   const DeviceMemoryAccess access;
-  std::memset(block, 0xff, whole);  // NaNs, for whoever reads what nobody wrote.
+  std::memset(block, 0xff, whole);  // NaNs, so that reads of unwritten memory are noticed
   return block;
 }
 
-// The addresses are not used again, so that a pointer kept too long is found.
+// The addresses are never reused, so that a pointer that is kept too long is noticed.
 void FreeDeviceMemory(void* block, size_t bytes) { madvise(block, (bytes + kPage - 1) / kPage * kPage, MADV_DONTNEED); }
 
 }  // namespace bitgrad::cuda_emulator

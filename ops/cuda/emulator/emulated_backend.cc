@@ -1,4 +1,4 @@
-// Linked into a test, puts the emulator in the place of the GPU.
+// Replaces the GPU with the emulator in every test that links this file.
 
 #include <cstring>
 #include <deque>
@@ -57,7 +57,7 @@ class EmulatedStream final : public DeviceStream {
     std::memcpy(to, from, bytes);
   }
   static void Transfer(void* to, const void* from, size_t bytes) {
-    BITGRAD_CHECK(!cuda_emulator::IsRecording());  // The host's memory has nothing to do with later runs.
+    BITGRAD_CHECK(!cuda_emulator::IsRecording());  // a later run of the recorded work must not depend on host memory
     CopyNow(to, from, bytes);
   }
 

@@ -1,4 +1,4 @@
-// CUDA's words for the emulator: what .cu files use of cuda_runtime.h.
+// The parts of cuda_runtime.h that .cu files use, for the emulator.
 
 #ifndef BITGRAD_OPS_CUDA_EMULATOR_EMULATED_DEVICE_H_
 #define BITGRAD_OPS_CUDA_EMULATOR_EMULATED_DEVICE_H_
@@ -16,7 +16,7 @@
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __restrict__ __restrict
-// One block runs at a time: a static variable is its block's.
+// The emulator runs one block at a time, so a static variable belongs to the block that runs.
 #define __shared__ static
 #define __launch_bounds__(...)
 #define __grid_constant__
@@ -56,7 +56,7 @@ inline unsigned __dp4a(unsigned a, unsigned b, unsigned c) {
   return c;
 }
 
-// Every lane of `mask` gives a value; then each looks at all of them.
+// Every lane in `mask` puts a value into its slot; then each calls look(lane, of), where of(i) is the value of lane i.
 template <typename T, typename F>
 auto __exchange(unsigned mask, T value, const F& look) {
   static_assert(sizeof(T) <= sizeof(uint64_t));
@@ -98,7 +98,7 @@ inline int __syncthreads_or(int predicate) {
   return any;
 }
 
-// One thread runs at a time.
+// One thread runs at a time, so plain operations are atomic.
 template <typename T>
 T atomicAdd(T* p, std::type_identity_t<T> x) {
   const T old = *p;

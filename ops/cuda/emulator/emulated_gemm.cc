@@ -1,4 +1,4 @@
-// What cuBLASLt does on a GPU.
+// The products that cuBLASLt computes on a GPU, as loops.
 
 #include <bit>
 #include <cstdint>

@@ -1,5 +1,5 @@
-// mma.h for the emulator: the PTX manual's fragments, spelled out. Asynchronous copies are made when they are waited
-// for, so that who forgets to wait finds garbage.
+// mma.h for the emulator, with the fragment layouts of the PTX manual written out. Asynchronous copies are made when
+// they are waited for, so that a kernel that forgets to wait reads garbage.
 
 #ifndef BITGRAD_OPS_CUDA_EMULATOR_EMULATED_MMA_H_
 #define BITGRAD_OPS_CUDA_EMULATOR_EMULATED_MMA_H_
@@ -21,13 +21,13 @@ struct EmulatedFragments {
   const void* rows[32];
 };
 
-// Of this thread's warp.
+// The fragments of this thread's warp.
 inline EmulatedFragments& WarpFragments() {
   static EmulatedFragments fragments[32];
   return fragments[cuda_emulator::ThreadInBlock() / 32];
 }
 
-// c += the sum of product(word of a, word of b) over the 8 words of a row of a and a column of b.
+// c += the sum of product(word of a, word of b) over the 8 words in a row of a and a column of b.
 template <typename C, typename Product>
 void EmulatedMma(C (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const Product& product) {
   EmulatedFragments& warp = WarpFragments();
@@ -49,7 +49,7 @@ void EmulatedMma(C (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], cons
 }
 
 inline void MmaB1(int32_t (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  BITGRAD_CHECK(cuda_emulator::ComputeCapability() < 100);  // On a real one it would be slow and silent.
+  BITGRAD_CHECK(cuda_emulator::ComputeCapability() < 100);  // a real GPU would run it, but slowly
   EmulatedMma(c, a, b, [](uint32_t x, uint32_t y) { return std::popcount(x & y); });
 }
 template <typename Byte>
@@ -124,7 +124,7 @@ inline void CommitCopies() { CopyGroups().emplace_back(); }
 template <int kOpen>
 void WaitForCopies() {
   auto& groups = CopyGroups();
-  // The last group is not committed yet.
+  // The last group has not been committed yet.
   while (groups.size() > kOpen + 1) {
     for (const EmulatedCopy& copy : groups.front()) {
       if (copy.from != nullptr) {

@@ -11,7 +11,7 @@ TensorMap MakeTensorMap(ExecContext&, const TensorOperand& operand, int64_t row_
           .box_rows = box_rows};
 }
 
-// Few, so that the blocks of a persistent grid take several tiles each in a test.
+// Only a few, so that in a test each block of a persistent grid works on several tiles.
 int Multiprocessors() { return 3; }
 int ComputeCapability() { return cuda_emulator::ComputeCapability(); }
 

@@ -1,5 +1,5 @@
-// wgmma.h for the emulator. Products read shared memory when they are waited for, so that who gives a buffer back too
-// early finds garbage.
+// wgmma.h for the emulator. Products read shared memory when they are waited for, so that a kernel that releases a
+// buffer too early multiplies garbage.
 
 #ifndef BITGRAD_OPS_CUDA_EMULATOR_EMULATED_WGMMA_H_
 #define BITGRAD_OPS_CUDA_EMULATOR_EMULATED_WGMMA_H_
@@ -18,8 +18,8 @@
 
 namespace bitgrad::cuda_emulated {
 
-// ---- Barriers: arrivals that a phase needs, those still missing, announced bytes that are still missing, phases
-// ended.
+// ---- Barriers. An EmulatedBarrier holds the number of arrivals that a phase needs, the arrivals and the announced
+// bytes that are still missing, and the number of phases that have ended.
 struct EmulatedBarrier {
   uint8_t needed, missing;
   uint16_t phases;
@@ -45,7 +45,7 @@ inline void ArriveAndExpect(uint64_t* barrier, int bytes) {
 }
 inline void Arrive(uint64_t* barrier) { ArriveAndExpect(barrier, 0); }
 inline void WaitForPhase(uint64_t* barrier, int parity) {
-  // The phase under way has the parity of how many have ended.
+  // The current phase has the parity of the number of phases that have ended.
   while ((AsEmulated(barrier).phases & 1) == parity) cuda_emulator::Yield();
 }
 
@@ -55,7 +55,7 @@ inline void CopyTile(void* shared, const TensorMap* map, int x, int y, uint64_t*
   BITGRAD_CHECK(reinterpret_cast<uintptr_t>(shared) % 1024 == 0 && x % 16 == 0);
   for (int r = 0; r < map->box_rows; ++r) {
     for (int byte = 0; byte < 128; byte += 16) {
-      // Rows are whole pieces of 16 bytes.
+      // The length of a row is a multiple of 16 bytes.
       void* const to = reinterpret_cast<void*>(Swizzled(reinterpret_cast<uintptr_t>(shared) + 128 * r + byte));
       if (y + r < map->rows && x + byte < map->row_bytes) {
         std::memcpy(to, map->data + (y + r) * map->stride + x + byte, 16);
@@ -83,7 +83,7 @@ inline std::deque<std::vector<EmulatedProduct>>& ProductGroups() {
   if (mine.empty()) mine.emplace_back();
   return mine;
 }
-// The 256 bits that a product takes of a row.
+// The 256 bits of a row that one product takes.
 struct BitsOfRow {
   uint64_t word[4];
 };

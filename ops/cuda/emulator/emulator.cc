@@ -20,21 +20,21 @@ dim3 threadIdx, blockIdx, blockDim, gridDim;
 namespace {
 
 constexpr size_t kStackBytes = size_t{256} << 10;
-constexpr size_t kMostSharedBytes = size_t{227} << 10;  // of sm_90
+constexpr size_t kMostSharedBytes = size_t{227} << 10;  // as sm_90 has
 constexpr int kMostThreads = 1024;
-// Of a block: who polls for longer polls for ever.
+// The limit of scheduling rounds for one block. A thread that still polls then would poll for ever.
 constexpr int64_t kMostRounds = 10 * 1000 * 1000;
 
 enum class State { kNotStarted, kReady, kAtBlockBarrier, kAtWarpBarrier, kDone };
 
-// A stack on which threads run, one after another as long as they do not wait.
+// A stack. It runs one thread after another, for as long as these do not wait.
 struct Fiber {
   boost::context::fiber context;
 };
 
 struct Thread {
   State state;
-  unsigned mask;  // of the warp barrier that it waits at
+  unsigned mask;  // the lanes of the warp barrier at which the thread waits
   Fiber* fiber;
 };
 
@@ -46,12 +46,12 @@ struct Block {
   std::vector<uint64_t> warp_slots;
   bool descending;
   int current;
-  int next_to_start;  // in the order of starting
+  int next_to_start;  // counts threads in the order in which they are started
   int count() const { return static_cast<int>(threads.size()); }
 };
 
 Block block;
-boost::context::fiber scheduler;  // where the running fiber goes back to
+boost::context::fiber scheduler;  // the context that a fiber returns to
 std::vector<Fiber*> idle_fibers;
 alignas(1024) unsigned char shared_memory[kMostSharedBytes];
 
@@ -71,7 +71,8 @@ void BackToScheduler() { scheduler = std::move(scheduler).resume(); }
 
 void Continue(Fiber* fiber) { fiber->context = std::move(fiber->context).resume(); }
 
-// What a fiber does for ever: start threads that have not started yet; when there are none, rest.
+// The endless loop of a fiber: it starts and runs threads that have not started yet; while there are none, it returns
+// to the scheduler.
 boost::context::fiber FiberMain(boost::context::fiber&& caller) {
   scheduler = std::move(caller);
   for (;;) {
@@ -89,14 +90,14 @@ boost::context::fiber FiberMain(boost::context::fiber&& caller) {
   }
 }
 
-// Fibers are kept for ever: ending one would unwind its stack.
+// Fibers are never destroyed, because that would unwind their stacks.
 Fiber* NewFiber() {
   auto* fiber = new Fiber;
   fiber->context = boost::context::fiber(std::allocator_arg, boost::context::fixedsize_stack(kStackBytes), FiberMain);
   return fiber;
 }
 
-// The running thread gives way until the scheduler comes back to it.
+// Suspends the running thread until the scheduler resumes it.
 void Wait(State state, unsigned mask) {
   Thread& self = block.threads[block.current];
   self.state = state;
@@ -119,7 +120,7 @@ void Wait(State state, unsigned mask) {
   std::abort();
 }
 
-// Opens barriers that all have reached. Returns whether one was opened.
+// Opens each barrier that all its threads have reached. Returns whether one was opened.
 bool OpenBarriers() {
   bool opened = false;
   bool all_at_block = true, any_at_block = false;
@@ -172,7 +173,7 @@ void RunBlock() {
       SetCurrent(index);
       Continue(block.threads[index].fiber);
     }
-    // Threads that poll for something (Yield) run in every round: it may be what others wait for at a barrier.
+    // Threads that poll (Yield) run in every round, because what they do next may be what others wait for at a barrier.
     if (OpenBarriers() || (ran && rounds < kMostRounds)) continue;
     for (const Thread& thread : block.threads) {
       if (thread.state != State::kDone) Deadlock();

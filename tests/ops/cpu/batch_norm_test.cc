@@ -40,13 +40,13 @@ TEST_P(BatchNormTest, TrainForward) {
                                in_place.view());
       for (int64_t j = 0; j < n; ++j) {
         const reference::Moments expected = reference::ColumnMoments(x.view(), j);
-        // Doubles until the one rounding at the end; |x| <= 5, so squares are below 100.
+        // Computed in double, with one rounding at the end; |x| <= 5, so squares are below 100.
         ASSERT_NEAR(mean[j], expected.mean, kEpsilon * std::fabs(expected.mean) + m * 5 * 0x1p-52);
         ASSERT_NEAR(variance[j], expected.variance, kEpsilon * expected.variance + m * 100 * 0x1p-52);
         ASSERT_EQ(inv_std[j], InverseStd(variance[j], epsilon, placement));
         ASSERT_NEAR(inv_std[j], reference::InverseStd(variance[j], epsilon, placement), 4 * kEpsilon * inv_std[j]);
         for (int64_t i = 0; i < m; ++i) {
-          // To the bit: thresholds are folded from this expression.
+          // Equal to the last bit, because thresholds are folded from this expression.
           const float value = NormalizedValue(x.at(i, j), mean[j], inv_std[j], gamma[j], beta[j]);
           ASSERT_TRUE(SameBits(y[i * (n + 2) + j], value)) << i << ", " << j;
           ASSERT_TRUE(SameBits(in_place.at(i, j), value)) << i << ", " << j;
@@ -56,7 +56,7 @@ TEST_P(BatchNormTest, TrainForward) {
   }
 }
 
-// As normalizing and then packing, NaN and the edges of the window included.
+// The same as normalizing first and packing then, NaN and the edges of the window included.
 TEST_P(BatchNormTest, SignsAreThoseOfTheNormalizedValues) {
   Random random(4);
   BITGRAD_TRACE_SEED(random);
@@ -65,7 +65,7 @@ TEST_P(BatchNormTest, SignsAreThoseOfTheNormalizedValues) {
     auto x = HardFloats(random, m, n, 3);
     auto gamma = RandomVector(random, n), beta = RandomVector(random, n);
     auto mean = RandomVector(random, n), inv_std = RandomVector(random, n, 0.1f, 2);
-    // Columns that pass x as it is.
+    // Some columns leave x unchanged.
     for (int64_t j = 0; j < n; j += 3) gamma[j] = inv_std[j] = 1, beta[j] = mean[j] = 0;
     for (ExecContext* context : {&one_, &two_}) {
       for (bool with_window : {false, true}) {

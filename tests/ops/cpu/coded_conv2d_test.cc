@@ -1,5 +1,5 @@
-// coded_conv2d against the convolution of the codes, tap by tap: exact for bit planes and bytes, on every instruction
-// set.
+// coded_conv2d against the convolution of the codes, computed tap by tap: exact for bit planes and for bytes, on every
+// instruction set.
 
 #include <cstdint>
 #include <utility>
@@ -20,14 +20,15 @@ constexpr Encoding kTernary{EncodingKind::kTernary, 2};
 constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
 constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
 
-// Images and filters that take turns. 1 to 64 passes over planes, all forms, weights of 8 bits.
+// Encodings of images and filters, which take turns: 1 to 64 passes over planes, all forms, and weights of 8 bits.
 constexpr std::pair<Encoding, Encoding> kEncodings[] = {
     {Symmetric(8), kBinary},     {kTernary, kTernary},    {kTernary, kBinary},         {kBinary, kTernary},
     {Unsigned(2), Symmetric(3)}, {kBinary, kBinary},      {Unsigned(4), Symmetric(8)}, {Symmetric(2), Unsigned(2)},
     {Symmetric(5), Unsigned(1)}, {kBinary, Symmetric(7)}, {Unsigned(8), Symmetric(8)},
 };
 
-// Stored codes; every other time mostly the least and the largest one, where bytes would overflow.
+// Random stored codes. Every other time they are mostly the least and the largest code, with which sums of bytes would
+// overflow.
 TestMatrix<uint8_t> RandomCodes(Random& random, const Encoding& encoding, int64_t rows, int64_t cols) {
   const uint32_t count = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
   const bool extreme = random.Below(2) == 0;
@@ -61,21 +62,21 @@ Problem MakeProblem(Random& random, const ConvGeometry& g, int turn) {
   const auto& [x_encoding, w_encoding] = encodings;
   TestMatrix<uint8_t> x = RandomCodes(random, x_encoding, g.batch, g.height * g.width * g.channels);
   TestMatrix<uint8_t> w = RandomCodes(random, w_encoding, g.filters, g.patch_size());
-  // Zero; else the largest code's magnitude, either sign, whether there is such a code or not.
+  // Zero, or the magnitude of the largest code with either sign, whether that is a code or not.
   const int32_t largest = static_cast<int32_t>(x_encoding.max_code());
   const int32_t padding_code = g.padding == Padding::kZero ? 0 : g.padding == Padding::kPlusOne ? largest : -largest;
   std::vector<int32_t> dots = reference::Conv2d(g, Codes(x_encoding, x), Codes(w_encoding, w), padding_code);
   return {g, x_encoding, w_encoding, padding_code, std::move(x), std::move(w), std::move(dots)};
 }
 
-// The reference is slow and the same for all instruction sets.
+// Computed once, because the reference is slow and the same for all instruction sets.
 const std::vector<Problem>& Problems() {
   static const std::vector<Problem>* const problems = [] {
     auto* problems = new std::vector<Problem>;
     Random random(1);
     int turn = 0;
     for (const ConvGeometry& g : ConvGeometries()) problems->push_back(MakeProblem(random, g, turn++));
-    // Each pair of encodings with each border, and a kernel that covers it in more than one way.
+    // Each pair of encodings with each border, and several kernels with a border.
     for (size_t i = 0; i < std::size(kEncodings); ++i) {
       for (const Padding padding : {Padding::kZero, Padding::kPlusOne, Padding::kMinusOne}) {
         const ConvGeometry g = {.batch = 2,
@@ -98,7 +99,7 @@ const std::vector<Problem>& Problems() {
 
 class CodedConv2dTest : public CpuKernelTest {
  protected:
-  // Runs the kernel on one thread and on two: check(run), where run(out) convolves into it.
+  // Runs the kernel on one thread and on two, and calls check(run), where run(out) convolves into `out`.
   template <typename Check>
   void ForEachProblem(const Check& check) {
     for (const Problem& problem : Problems()) {
@@ -146,7 +147,7 @@ TEST_P(CodedConv2dTest, ThresholdBitsAreABitImage) {
     std::vector<int32_t> threshold(g.filters);
     std::vector<uint8_t> flip(g.filters);
     for (int64_t o = 0; o < g.filters; ++o) {
-      // Mostly a sum that occurs, so that equality is met.
+      // Mostly a sum that occurs, so that the case of equality is tested.
       const uint32_t draw = random.Below(8);
       threshold[o] = draw == 0   ? INT32_MIN
                      : draw == 1 ? INT32_MAX

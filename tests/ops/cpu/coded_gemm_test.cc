@@ -22,11 +22,12 @@ constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; 
 constexpr Encoding kEncodings[] = {kBinary,      kTernary,    Symmetric(2), Symmetric(3), Symmetric(7),
                                    Symmetric(8), Unsigned(1), Unsigned(2),  Unsigned(4),  Unsigned(8)};
 
-// Codes as bytes and as planes. `extreme`: mostly the least and the largest code, where bytes would overflow.
+// Random codes, as bytes and as planes. With `extreme` they are mostly the least and the largest code, with which sums
+// of bytes would overflow.
 struct Operand {
   Operand(Random& random, const Encoding& encoding, int64_t rows, int64_t cols, bool extreme)
       : encoding(encoding), codes(TestMatrix<uint8_t>::Of(rows, cols, 5, [&] {
-          // The patterns of a ternary code are 0, 1, 2.
+          // A ternary code is stored as 0, 1 or 2.
           const uint32_t count = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
           const uint32_t c = random.Below(count);
           return static_cast<uint8_t>(extreme && random.Below(8) != 0 ? (c % 4 == 0 ? 0 : count - 1) : c);
@@ -54,14 +55,15 @@ struct Operand {
 
 using Extents3 = std::array<int64_t, 3>;  // m, n, k
 
-// Every size in every place; rows around the tile of 6, columns around groups of 64, K around words and blocks of 32.
+// Every size as each of the extents, with rows around the tile of 6, columns around groups of 64, and K around words
+// and blocks of 32.
 std::vector<Extents3> Shapes() {
   constexpr int kCount = std::size(kSizes);
   std::vector<Extents3> shapes;
   for (int i = 0; i < kCount; ++i) {
     for (int step : {1, 3}) {
       const Extents3 s = {kSizes[i], kSizes[(i * 5 + step) % kCount], kSizes[(i * 8 + 2 * step) % kCount]};
-      // 1000 in one place at a time: the reference is slow.
+      // At most one extent of 1000, because the reference is slow.
       if (s[0] * s[1] * s[2] < 3'000'000) shapes.push_back(s);
     }
   }
@@ -71,7 +73,7 @@ std::vector<Extents3> Shapes() {
 
 class CodedGemmTest : public CpuKernelTest {
  protected:
-  // Runs both kernels into `out` and expects the same from each.
+  // Runs both kernels into `out` and expects the same result from each.
   template <typename Check>
   void Multiply(const Operand& a, const Operand& b, const Check& check) {
     for (ExecContext* context : {&one_, &two_}) {
@@ -98,7 +100,7 @@ class CodedGemmTest : public CpuKernelTest {
     std::vector<int32_t> threshold(n);
     std::vector<uint8_t> flip(n);
     for (int64_t j = 0; j < n; ++j) {
-      // Mostly a value that occurs in the column, so that equality is met; and the ends of int32.
+      // Mostly a value that occurs in the column, so that the case of equality is tested; and the limits of int32.
       const uint32_t draw = random.Below(8);
       threshold[j] = draw == 0   ? INT32_MIN
                      : draw == 1 ? INT32_MAX

@@ -1,4 +1,4 @@
-// Float convolution and its gradients. oneDNN chooses its own instruction set, so these tests run once.
+// Float convolution and its gradients. oneDNN chooses its instruction set itself, so these tests run once.
 
 #include "bitgrad/ops/kernels/conv2d.h"
 
@@ -23,7 +23,7 @@ struct Results {
   std::vector<float> y, dx, dw;
 };
 
-// Filled with NaN first: all of them have to be written.
+// The results are filled with NaN first, because all of them have to be written.
 Results Compute(ExecContext& context, const ConvGeometry& g, const Operands& operands) {
   const Kernels& kernels = CpuKernels();
   Results results{std::vector<float>(operands.dy.size(), NAN), std::vector<float>(operands.x.size(), NAN),
@@ -76,7 +76,7 @@ std::vector<ConvGeometry> Geometries() {
       ++i;
     }
   }
-  // Height and width apart.
+  // Height and width differ in everything.
   all.push_back({.batch = 2,
                  .height = 11,
                  .width = 6,
@@ -99,7 +99,7 @@ std::vector<ConvGeometry> Geometries() {
                  .stride_width = 3,
                  .pad_height = 0,
                  .pad_width = 3});
-  // The kernel is the image; a border as wide as the kernel.
+  // A kernel as large as the image, and a border as wide as the kernel.
   all.push_back(
       {.batch = 3, .height = 4, .width = 5, .channels = 6, .filters = 7, .kernel_height = 4, .kernel_width = 5});
   all.push_back({.batch = 1,
@@ -210,7 +210,7 @@ void ExpectExactSums(const std::vector<float>& actual, const std::vector<referen
   }
 }
 
-// What a transform such as Winograd's, or products rounded to bfloat16, would not give.
+// A transform such as Winograd's, or products rounded to bfloat16, would not be exact.
 TEST(Conv2dTest, SumsOfIntegersAreExact) {
   Random random(2);
   BITGRAD_TRACE_SEED(random);
@@ -228,7 +228,7 @@ TEST(Conv2dTest, SumsOfIntegersAreExact) {
   for (const ConvGeometry& g : geometries) {
     SCOPED_TRACE(Describe(g));
     for (const int32_t most : {1, 127}) {
-      // Odd numbers, which +-1 are and the codes of symmetric quantizers.
+      // Odd numbers, as +-1 and the codes of symmetric quantizers are.
       const Operands operands =
           DrawOperands(g, [&] { return static_cast<float>(2 * static_cast<int32_t>(random.Below(most + 1)) - most); });
       for (ExecContext* context : {&one, &two}) {
@@ -257,7 +257,7 @@ TEST(Conv2dTest, TakesNothingFromTheSystemAfterTheFirstCall) {
   }
 }
 
-// More geometries than are kept, from two threads at a time, and the first ones again.
+// Uses more geometries than PlanFor() keeps, from two threads at a time, and the first ones again.
 TEST(Conv2dTest, ManyGeometries) {
   const auto compute = [](int64_t first) {
     ExecContext context({.threads = 1});

@@ -1,4 +1,4 @@
-// Geometries that the tests of convolutions share.
+// Geometries that the tests of convolution kernels share.
 
 #ifndef BITGRAD_TESTS_OPS_CPU_CONV_TESTING_H_
 #define BITGRAD_TESTS_OPS_CPU_CONV_TESTING_H_
@@ -19,8 +19,8 @@ inline std::ostream& operator<<(std::ostream& out, const ConvGeometry& g) {
              << static_cast<int>(g.padding);
 }
 
-// Every kernel with every stride and several borders, with channels, filters and paddings taking turns; then what is
-// left: dilation, groups, unequal axes, borders wider than the image, many small images.
+// Every kernel with every stride and several borders; channels, filters and paddings take turns. Then special cases:
+// dilation, groups, unequal axes, borders wider than the image, many small images.
 inline std::vector<ConvGeometry> ConvGeometries() {
   constexpr int64_t kChannels[] = {1, 3, 31, 32, 33, 64, 65, 128, 257};
   constexpr int64_t kFilters[] = {1, 7, 64, 65, 100};
@@ -50,7 +50,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
       }
     }
   }
-  // Whole words, with every padding.
+  // Channels that are whole words, with every padding.
   for (int i = 0; i < 8; ++i) {
     add({.height = 7,
          .width = 6,
@@ -75,7 +75,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
          .dilation_height = 2,
          .dilation_width = 2});
   }
-  // Groups, with filters per group that are whole words, not so, and single ones.
+  // Groups whose filters are whole words, are not, and are single ones.
   for (const int64_t group_filters : {1, 5, 32, 64, 70}) {
     add({.height = 5,
          .width = 6,
@@ -107,7 +107,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
        .pad_height = 1,
        .pad_width = 1,
        .groups = 8});
-  // Axes of their own.
+  // Height and width differ in everything.
   add({.height = 4,
        .width = 15,
        .channels = 20,
@@ -128,7 +128,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
        .pad_height = 3,
        .pad_width = 0,
        .dilation_height = 3});
-  // A border wider than the kernel: patches without any pixel; and a kernel larger than the image.
+  // A border wider than the kernel, so that some patches have no pixel; and a kernel larger than the image.
   for (int i = 0; i < 4; ++i) {
     add({.height = 2,
          .width = 1,
@@ -147,7 +147,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
          .pad_height = 2,
          .pad_width = 1});
   }
-  // Many small images; several chunks of an image for two threads, of pixels that share words of the output.
+  // Many small images; and images of several chunks for two threads, whose pixels share words of the output.
   for (int i = 0; i < 4; ++i) {
     add({.batch = 50,
          .height = 2,

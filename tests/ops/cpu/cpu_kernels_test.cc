@@ -9,7 +9,7 @@
 namespace bitgrad {
 namespace {
 
-// The table is an array of {name, function} pairs, whatever the functions' types: look at all of them.
+// The table is an array of {name, function} pairs, whatever the functions' types, so a test can look at all of them.
 struct Entry {
   const char* name;
   void (*function)();

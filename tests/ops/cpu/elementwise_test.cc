@@ -35,11 +35,11 @@ TEST_P(ElementwiseTest, UnaryForwardAndBackward) {
         kernels_.unary_backward(context, op, slope, saved.data(), dy.data(), dx.data(), count);
         return dx;
       });
-      // exp and tanh of the C library are good to one unit in the last place; around them, up to four roundings.
+      // exp and tanh of the C library have an error of one unit in the last place; up to four roundings are added.
       ExpectNear(
           count, [&](int64_t i) { return y[i]; }, [&](int64_t i) { return reference::UnaryValue(op, slope, x[i]); },
           [&](int64_t i) { return 6 * kEpsilon * std::max(1.0f, std::fabs(y[i])); });
-      // 1 - y^2 cancels near 1: absolute in the derivative, which is at most 1.
+      // 1 - y^2 cancels near 1, so the error is relative to 1, the largest derivative.
       ExpectNear(
           count, [&](int64_t i) { return dx[i]; },
           [&](int64_t i) { return dy[i] * reference::UnaryDerivative(op, slope, x[i]); },

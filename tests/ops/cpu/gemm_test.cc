@@ -9,7 +9,7 @@
 namespace bitgrad {
 namespace {
 
-// oneDNN picks its own instruction set: no target to sweep.
+// oneDNN chooses its instruction set itself, so these tests run once.
 class GemmTest : public testing::Test {
  protected:
   const Kernels& kernels_ = CpuKernels();
@@ -47,7 +47,7 @@ TEST_F(GemmTest, AgreesWithDoublePrecision) {
       const auto before = RandomFloats(random, s.m, s.n, 2);
       auto c = before;
       if (beta == 0.0f) {
-        // Must not be read.
+        // NaNs show whether it is read, which it must not be.
         for (int64_t i = 0; i < s.m; ++i) {
           for (int64_t j = 0; j < s.n; ++j) c.view().at(i, j) = std::numeric_limits<float>::quiet_NaN();
         }
@@ -66,7 +66,7 @@ TEST_F(GemmTest, AgreesWithDoublePrecision) {
   }
 }
 
-// The promise that packed models rest on.
+// Packed models rely on this promise.
 TEST_F(GemmTest, IntegersAreExact) {
   Random random(2);
   BITGRAD_TRACE_SEED(random);

@@ -1,5 +1,5 @@
-// What the tests of kernels share: a fixture that runs every test on each instruction set of the machine, random
-// operands, matrices with gaps between rows, and the sizes that hurt.
+// Helpers of the kernel tests: a fixture that runs every test on each instruction set of the machine, random operands,
+// matrices with gaps between rows, and sizes around those at which kernels change what they do.
 
 #ifndef BITGRAD_TESTS_OPS_CPU_KERNEL_TESTING_H_
 #define BITGRAD_TESTS_OPS_CPU_KERNEL_TESTING_H_
@@ -24,12 +24,12 @@
 namespace bitgrad {
 
 inline constexpr int64_t kSizes[] = {0, 1, 2, 3, 31, 32, 33, 63, 64, 65, 127, 129, 1000};
-inline constexpr float kEpsilon = 0x1p-24f;  // half a unit in the last place: what one rounding may lose
+inline constexpr float kEpsilon = 0x1p-24f;  // half a unit in the last place: the largest error of one rounding
 
 using Extents = std::pair<int64_t, int64_t>;
 
-// Every size of kSizes as number of rows and as number of columns, with different partners, and [1000, 129], which is
-// enough work for two threads.
+// Every size of kSizes as the number of rows and as the number of columns, with different partners; and [1000, 129],
+// which is enough work for two threads.
 inline std::vector<Extents> MatrixShapes() {
   constexpr int kCount = std::size(kSizes);
   std::vector<Extents> shapes;
@@ -42,14 +42,14 @@ inline std::vector<Extents> MatrixShapes() {
   return shapes;
 }
 
-// Vectors: the sizes, and one for two threads.
+// Lengths of vectors: the sizes of kSizes, and one that is enough work for two threads.
 inline std::vector<int64_t> VectorSizes() {
   std::vector<int64_t> sizes(std::begin(kSizes), std::end(kSizes));
   sizes.push_back(40001);
   return sizes;
 }
 
-// A sequence of random numbers that its seed, printed where a test fails, repeats.
+// A random sequence. The same seed, which a failing test prints, gives the same sequence.
 class Random {
  public:
   explicit Random(uint64_t seed) : rng_{.seed = seed} {}
@@ -69,7 +69,7 @@ class Random {
 
 #define BITGRAD_TRACE_SEED(random) SCOPED_TRACE((random).ToString())
 
-// A matrix with `gap` elements between its rows, which no kernel may change.
+// A matrix with `gap` elements between its rows; no kernel may change these.
 template <typename T>
 class TestMatrix {
  public:
@@ -122,7 +122,7 @@ inline std::vector<float> RandomVector(Random& random, int64_t count, float low 
   return RandomFloats(random, 1, count, 0, low, high).values();
 }
 
-// The values at which comparisons change their minds.
+// The values at and next to which comparisons change their result, and special values.
 inline std::vector<float> BoundaryValues() {
   const float inf = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -136,7 +136,7 @@ inline std::vector<float> BoundaryValues() {
   return values;
 }
 
-// Random floats among boundary values.
+// Random floats with boundary values among them.
 inline TestMatrix<float> HardFloats(Random& random, int64_t rows, int64_t cols, int64_t gap = 0) {
   const std::vector<float> boundary = BoundaryValues();
   return TestMatrix<float>::Of(rows, cols, gap, [&] {
@@ -157,7 +157,7 @@ inline BitMatrix RandomBits(Random& random, int64_t rows, int64_t cols) {
   return bits;
 }
 
-// A matrix for a kernel to fill: random bits in every word, padding too.
+// A matrix for a kernel to fill: it has random bits in every word, padding included.
 inline BitMatrix GarbageBits(int64_t rows, int64_t cols) {
   Random random(99);
   BitMatrix bits(rows, cols);
@@ -178,7 +178,7 @@ inline void ExpectPaddingZero(const BitMatrix& bits) {
   }
 }
 
-// bits[i, j] == expected(i, j) everywhere, and zero padding.
+// Expects bits[i, j] == expected(i, j) everywhere, and padding bits of zero.
 template <typename Expected>
 void ExpectBits(const BitMatrix& bits, const Expected& expected) {
   for (int64_t i = 0; i < bits.rows(); ++i) {
@@ -192,14 +192,14 @@ void ExpectBits(const BitMatrix& bits, const Expected& expected) {
   ExpectPaddingZero(bits);
 }
 
-// The same bits: NaN equals itself, and 0.0 differs from -0.0.
+// Whether the bits are the same: NaN equals itself, and 0.0 differs from -0.0.
 inline bool SameBits(float a, float b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
 
-// Equal, or both NaN: what an exact kernel owes.
+// Whether the values are equal or both NaN: what an exact kernel has to achieve.
 inline bool SameValue(float a, float b) { return a == b || (a != a && b != b); }
 
-// actual(i, j) is expected(i, j), or both are NaN, for all of [m, n]. (An EXPECT per element would take longer than all
-// kernels together.)
+// Expects, for all of [m, n], that actual(i, j) equals expected(i, j), or that both are NaN. (One EXPECT per element
+// would take longer than all kernels together.)
 template <typename Actual, typename Expected>
 void ExpectSame(int64_t m, int64_t n, const Actual& actual, const Expected& expected) {
   for (int64_t i = 0; i < m; ++i) {
@@ -211,7 +211,7 @@ void ExpectSame(int64_t m, int64_t n, const Actual& actual, const Expected& expe
   }
 }
 
-// |actual(i) - expected(i)| <= tolerance(i) for i < count; NaN is never near.
+// Expects |actual(i) - expected(i)| <= tolerance(i) for i < count; a NaN fails.
 template <typename Actual, typename Expected, typename Tolerance>
 void ExpectNear(int64_t count, const Actual& actual, const Expected& expected, const Tolerance& tolerance) {
   for (int64_t i = 0; i < count; ++i) {
@@ -230,14 +230,14 @@ std::vector<uint8_t> BytesOf(const std::vector<T>& values) {
   return bytes;
 }
 
-// Runs a test once per instruction set that was compiled and that the machine has.
+// Runs a test once for each instruction set that was compiled and that the machine has.
 class CpuKernelTest : public testing::TestWithParam<int64_t> {
  protected:
   void SetUp() override { hwy::SetSupportedTargetsForTest(GetParam()); }
   void TearDown() override { hwy::SetSupportedTargetsForTest(0); }
 
-  // Calls compute(context), which returns its outputs in a vector, on one thread and on two, and returns them. Expects
-  // the same bits from both.
+  // Calls compute(context), which returns its outputs in a vector, on one thread and on two. Expects the same bits from
+  // both, and returns them.
   template <typename Compute>
   auto OnOneAndTwoThreads(const Compute& compute) {
     auto one = compute(one_);

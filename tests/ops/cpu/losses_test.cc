@@ -25,7 +25,7 @@ Batch RandomBatch(Random& random, int64_t m, int64_t n, float range) {
   return batch;
 }
 
-// No classes, no labels.
+// Without shapes of no columns, because a label needs a class.
 std::vector<Extents> LossShapes() {
   std::vector<Extents> shapes;
   for (const Extents& shape : MatrixShapes()) {
@@ -79,7 +79,7 @@ TEST_P(LossesTest, CrossEntropyOfExtremeLogits) {
   EXPECT_FLOAT_EQ(loss, static_cast<float>((0.0 + std::log(2.0) + 100.0) / 3));
   EXPECT_EQ(p[0], 1.0f);
   EXPECT_EQ(p[1], 0.0f);
-  // NaN is seen, not swallowed.
+  // A NaN is not hidden.
   const float broken[] = {std::numeric_limits<float>::quiet_NaN(), 1.0f};
   kernels_.softmax_cross_entropy_forward(one_, {broken, 1, 2}, labels, {p, 1, 2}, &loss);
   EXPECT_TRUE(std::isnan(loss));

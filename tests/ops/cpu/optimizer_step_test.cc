@@ -21,7 +21,7 @@ const StepArgs kSteps[] = {
     {.rate = 0.5f, .gradient_scale = 0.5f, .weight_decay = 0.01f, .weight_scale = 3, .clip = 1},
 };
 
-// All that a step reads and writes.
+// Everything that a step reads and writes.
 struct State {
   std::vector<float> weight, first, second;
   StepCounts counts;
@@ -38,8 +38,8 @@ struct State {
 
 class OptimizerStepTest : public CpuKernelTest {
  protected:
-  // Runs step(context, scalars, tensor, counts), with as many slots as it takes, and compares with reference(g, first,
-  // second, w) of each element.
+  // Runs step(context, scalars, tensor, counts) with as many slots as it takes, and compares the result with
+  // reference(g, first, second, w) of each element.
   template <typename Step, typename Reference>
   void Check(uint64_t seed, const StepArgs& args, int slots, const Step& step, const Reference& reference) {
     Random random(seed);
@@ -157,7 +157,7 @@ TEST_P(OptimizerStepTest, AnInfiniteClipIsNeverReached) {
   EXPECT_EQ(counts.at_clip, 0);
 }
 
-// Each tensor with its own numbers.
+// Several tensors, each with its own weight decay, scale and clip.
 TEST_P(OptimizerStepTest, SeveralTensors) {
   const StepArgs slow = {.rate = 1, .weight_scale = 0.25f}, fast = {.rate = 1, .weight_scale = 2, .clip = 1};
   const StepScalars scalars = slow.scalars();
@@ -205,7 +205,7 @@ TEST_P(OptimizerStepTest, PreparesAStep) {
   EXPECT_EQ(prepare({9, 16}, 2, 1).gradient_scale, 0.4f);
   EXPECT_EQ(prepare({9, 16}, 5, 1).gradient_scale, 1);
   EXPECT_EQ(prepare({9, 16}, 2, 1).failed, 0);
-  EXPECT_EQ(prepare({9, 16}, 2, 1, 1).failed, 1);  // It stays.
+  EXPECT_EQ(prepare({9, 16}, 2, 1, 1).failed, 1);  // it stays set
   for (const float bad : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
     EXPECT_EQ(prepare({9, 16}, 0, bad).failed, 1);
     EXPECT_EQ(prepare({9, bad}, 0, 1).failed, 1);
@@ -214,7 +214,8 @@ TEST_P(OptimizerStepTest, PreparesAStep) {
 
 BITGRAD_INSTANTIATE_FOR_TARGETS(OptimizerStepTest);
 
-// Bits of the new weight, in rows with and without a last part of a word, with the same weight as without bits.
+// The bits are those of the new weight, in rows that do and do not end within a word; the weight is the same as without
+// bits.
 TEST_P(OptimizerStepTest, SignsAreThoseOfTheNewWeight) {
   Random random(7);
   BITGRAD_TRACE_SEED(random);

@@ -1,4 +1,4 @@
-// packed_conv2d against the convolution of the same numbers, tap by tap: exact on every instruction set.
+// packed_conv2d against the convolution of the same numbers, computed tap by tap: exact on every instruction set.
 
 #include <algorithm>
 #include <cstdint>
@@ -25,8 +25,8 @@ int32_t PaddingValue(Padding padding) { return padding == Padding::kZero ? 0 : p
 
 class PackedConv2dTest : public CpuKernelTest {
  protected:
-  // Calls body(geometry, x, w, dots) for all geometries; dots is the reference's [N*P*Q, O]. The reference is slow and
-  // the same for all instruction sets.
+  // Calls body(geometry, x, w, dots) for all geometries; `dots` is the reference's result [N*P*Q, O]. It is computed
+  // once, because the reference is slow and the same for all instruction sets.
   template <typename Body>
   void ForEachProblem(const Body& body) {
     struct Problem {
@@ -74,7 +74,7 @@ TEST_P(PackedConv2dTest, ThresholdBitsAreABitImage) {
     std::vector<int32_t> threshold(g.filters);
     std::vector<uint8_t> flip(g.filters);
     for (int64_t o = 0; o < g.filters; ++o) {
-      // Mostly a sum that occurs, so that equality is met.
+      // Mostly a sum that occurs, so that the case of equality is tested.
       const uint32_t draw = random.Below(8);
       threshold[o] = draw == 0   ? INT32_MIN
                      : draw == 1 ? INT32_MAX

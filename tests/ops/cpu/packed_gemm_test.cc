@@ -12,13 +12,13 @@ struct Shape3 {
   int64_t m, n, k;
 };
 
-// Every size in every place; rows around the tile of 6, columns around panels of 8, 16, 32 and groups of 64, K around
-// words and lines; and one that two threads share.
+// Every size as each of the extents, with rows around the tile of 6, columns around panels of 8, 16 and 32 and groups
+// of 64, and K around words and lines; and one shape that two threads share.
 std::vector<Shape3> Shapes() {
   constexpr int kCount = std::size(kSizes);
   std::vector<Shape3> shapes;
   for (int i = 0; i < kCount; ++i) {
-    // 1000 in one place at a time: the reference is slow.
+    // At most one extent of 1000, because the reference is slow.
     for (int step : {1, 3}) {
       const Shape3 shape = {kSizes[i], kSizes[(i * 5 + step) % kCount], kSizes[(i * 8 + 2 * step) % kCount]};
       if (shape.m * shape.n * shape.k < 10'000'000) shapes.push_back(shape);
@@ -34,7 +34,7 @@ std::vector<Shape3> Shapes() {
   }
   shapes.push_back({65, 257, 1000});
   shapes.push_back({4, 700, 1000});
-  // Several blocks of packed groups; K beyond what counters of 16 bits hold.
+  // Several blocks of packed groups; and K beyond what counters of 16 bits can hold.
   shapes.push_back({13, 600, 200});
   shapes.push_back({7, 9, 70000});
   return shapes;
@@ -42,7 +42,7 @@ std::vector<Shape3> Shapes() {
 
 class PackedGemmTest : public CpuKernelTest {
  protected:
-  // Calls body(a, b, dots) for all shapes; dots is the reference's [m, n].
+  // Calls body(a, b, dots) for all shapes; `dots` is the reference's result [m, n].
   template <typename Body>
   void ForEachProblem(uint64_t seed, const Body& body) {
     Random random(seed);
@@ -113,7 +113,7 @@ TEST_P(PackedGemmTest, ThresholdsAreInclusiveAndFlip) {
     std::vector<int32_t> threshold(dots.cols());
     std::vector<uint8_t> flip(dots.cols());
     for (int64_t j = 0; j < dots.cols(); ++j) {
-      // Mostly a value that occurs in the column, so that equality is met.
+      // Mostly a value that occurs in the column, so that the case of equality is tested.
       threshold[j] = dots.rows() > 0 && j % 4 != 0 ? dots.at(random.Below(static_cast<uint32_t>(dots.rows())), j)
                                                    : static_cast<int32_t>(random.Below(41)) - 20;
       flip[j] = static_cast<uint8_t>(random.Below(2));
@@ -127,7 +127,7 @@ TEST_P(PackedGemmTest, ThresholdsAreInclusiveAndFlip) {
   });
 }
 
-// The largest counts there are: counters narrower than the result must be emptied in time.
+// The largest possible counts: counters that are narrower than the result must be emptied in time.
 TEST_P(PackedGemmTest, OppositeRowsCountEveryBit) {
   for (int64_t k : {252, 256, 1000, 4096, 65536, 70000}) {
     SCOPED_TRACE(testing::Message() << "k " << k);
@@ -145,7 +145,7 @@ TEST_P(PackedGemmTest, OppositeRowsCountEveryBit) {
   }
 }
 
-// Planes of k-bit codes, summed by shift and accumulate, are the product of the codes.
+// The products of the planes of k-bit codes, added up with shift and accumulate, are the product of the codes.
 TEST_P(PackedGemmTest, BitPlanesMultiplySymmetricCodes) {
   Random random(6);
   BITGRAD_TRACE_SEED(random);

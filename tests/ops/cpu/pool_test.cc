@@ -14,7 +14,7 @@ namespace {
 
 using PoolTest = CpuKernelTest;
 
-// Windows: alone, in rows, overlapping, with gaps between them, over the border, larger than a half of the image.
+// Windows that are alone, in rows, overlapping, with gaps between them, over the border, larger than half the image.
 std::vector<PoolGeometry> Windows() {
   return {
       {.batch = 2,
@@ -105,7 +105,7 @@ std::vector<PoolGeometry> Windows() {
   };
 }
 
-// With channels; the last ones are enough work for two threads.
+// The windows with several numbers of channels; the last geometries are enough work for two threads.
 std::vector<PoolGeometry> Geometries() {
   std::vector<PoolGeometry> all;
   for (PoolGeometry g : Windows()) {
@@ -146,8 +146,8 @@ void ExpectSameVectors(const std::vector<float>& actual, const std::vector<float
       [&](int64_t, int64_t j) { return expected[j]; });
 }
 
-// Few different values, so that windows have several largest ones, and NaN, infinities and zeros of both signs among
-// them.
+// Only few different values, so that windows have several largest elements; with NaN, infinities and zeros of both
+// signs.
 std::vector<float> ValuesWithTies(Random& random, int64_t count) {
   const float inf = std::numeric_limits<float>::infinity();
   const float values[] = {-2, -1, -0.0f, 0, 1, 1.5f, inf, -inf, NAN};
@@ -171,7 +171,7 @@ TEST_P(PoolTest, Max) {
       EXPECT_EQ(BytesOf(alone), BytesOf(y));
       return y;
     });
-    // A largest element is copied: its very bits.
+    // The largest element is copied, so its bits are the same.
     EXPECT_EQ(BytesOf(y), BytesOf(expected.y));
     if (HasFailure()) return;
   }
@@ -183,7 +183,7 @@ TEST_P(PoolTest, MaxBackward) {
   for (const PoolGeometry& g : Geometries()) {
     SCOPED_TRACE(Describe(g));
     const std::vector<uint8_t> argmax = reference::MaxPoolForward(g, ValuesWithTies(random, InputSize(g))).argmax;
-    // A gradient of NaN reaches no element but its own.
+    // A NaN in the gradient reaches only the element that it belongs to.
     const auto dy = HardFloats(random, 1, OutputSize(g)).values();
     const auto dx = OnOneAndTwoThreads([&](ExecContext& context) {
       std::vector<float> dx(InputSize(g), NAN);
@@ -227,7 +227,7 @@ TEST_P(PoolTest, AverageBackward) {
   }
 }
 
-// Without argmax a window may be of any size.
+// Without argmax a window may have any size.
 TEST_P(PoolTest, WindowsOfMoreElementsThanAByteCounts) {
   Random random(5);
   BITGRAD_TRACE_SEED(random);

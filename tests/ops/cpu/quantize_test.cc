@@ -31,7 +31,7 @@ std::vector<Quantizer> Quantizers() {
   return quantizers;
 }
 
-// Two threads need some 32,000 elements: for the quantizers' defaults only.
+// A second thread needs some 32,000 elements. That many only for the quantizers' default arguments.
 std::vector<Extents> ShapesFor(const Quantizer& q) {
   std::vector<Extents> shapes = {{0, 3},  {3, 0},   {1, 1},   {2, 3},    {31, 33},
                                  {3, 65}, {27, 63}, {9, 129}, {2, 1025}, {64, 64}};
@@ -44,7 +44,7 @@ std::vector<Extents> ShapesFor(const Quantizer& q) {
 
 constexpr RngStream kRng = {.seed = 8, .purpose = RngPurpose::kQuantizer, .step = 4, .stream = 2};
 
-// One float, or one per row, or none.
+// One float, one per row, or none, as the quantizer needs.
 std::vector<float> StatisticsFor(Random& random, const Quantizer& q, int64_t rows) {
   std::vector<float> statistics(q.statistic() == Statistic::kRowMaxAbs ? rows : 1);
   for (float& statistic : statistics) statistic = random.Uniform(0.2f, 1);
@@ -56,7 +56,7 @@ float StatisticOfRow(const Quantizer& q, const std::vector<float>& statistics, i
   return q.statistic() == Statistic::kRowMaxAbs ? statistics[i] : statistics[0];
 }
 
-// The scalar functions are the specification: tests/ops/quantizers checks them.
+// The expected result: the scalar functions are the specification (tests/ops/quantizers checks them).
 struct Expected {
   std::vector<float> codes, surrogates;
 };
@@ -81,7 +81,7 @@ TEST_P(QuantizeTest, CodesValuesAndGradientsAreTheScalarFunctions) {
   BITGRAD_TRACE_SEED(random);
   for (const Quantizer& q : Quantizers()) {
     for (const auto& [m, n] : ShapesFor(q)) {
-      // Without gaps a matrix is one long row, unless the quantizer looks at rows.
+      // A matrix without gaps is treated as one long row, unless the quantizer has a statistic per row.
       for (int64_t gap : {0, 3}) {
         if (m * n > 5000 && gap != (m == 1 ? 0 : 3)) continue;  // One way is enough for the large ones.
         SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n << ", gap " << gap);
@@ -200,7 +200,7 @@ TEST_P(QuantizeTest, Statistics) {
   }
 }
 
-// The sum does not see where rows lie in memory.
+// The result does not depend on where rows lie in memory.
 TEST_P(QuantizeTest, RowsOrColumnsAsInt8AreTheScalarFunction) {
   Random random(11);
   BITGRAD_TRACE_SEED(random);
@@ -234,7 +234,7 @@ TEST_P(QuantizeTest, RowsOrColumnsAsInt8AreTheScalarFunction) {
   }
 }
 
-// A NaN has no code: the row's scale shows it.
+// A NaN has no code, so the row's scale is NaN.
 TEST_P(QuantizeTest, NanInARowIsItsScale) {
   TestMatrix<float> x(3, 40);
   for (int64_t i = 0; i < 3; ++i) {

@@ -11,8 +11,8 @@ namespace {
 
 using ReduceTest = CpuKernelTest;
 
-// The sum in double is exact to far below a float's last place; one rounding to float remains, plus one for what is
-// scaled or added.
+// The error of a sum in double is far below a float's last place. What remains is the rounding to float, and one more
+// where the sum is scaled or added to something.
 double Tolerance(const reference::Sum& sum, int64_t count) {
   return 2 * kEpsilon * std::fabs(sum.value) + count * 0x1p-53 * sum.magnitude;
 }
@@ -114,7 +114,7 @@ TEST_P(ReduceTest, SumsOfSquares) {
   }
 }
 
-// The bits of a sum are the machine's business nowhere: all instruction sets must agree.
+// The bits of a sum do not depend on the machine: all instruction sets must agree.
 TEST(ReduceTargetsTest, AllInstructionSetsGiveTheSameBits) {
   Random random(4);
   BITGRAD_TRACE_SEED(random);

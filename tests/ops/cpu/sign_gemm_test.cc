@@ -15,7 +15,8 @@ struct Extents3 {
   int64_t m, n, k;
 };
 
-// Every size in every place, and enough work and rows for two threads, several blocks of k and several blocks of rows.
+// Every size as each of the extents; and shapes that are enough work for two threads, with several blocks of k and of
+// rows.
 std::vector<Extents3> Shapes() {
   constexpr int kCount = std::size(kSizes);
   std::vector<Extents3> shapes;
@@ -36,7 +37,7 @@ void ExpectSquares(const TestMatrix<float>& c, double squares) {
   for (int64_t i = 0; i < c.rows(); ++i) {
     for (int64_t j = 0; j < c.cols(); ++j) expected += double{c.at(i, j)} * c.at(i, j);
   }
-  // At most 30 roundings of a partial sum of squares.
+  // A partial sum of squares has at most 30 roundings.
   EXPECT_NEAR(squares, expected, 32 * kEpsilon * expected);
 }
 
@@ -103,7 +104,7 @@ TEST_P(SignGemmTest, Int8IsExact) {
   }
 }
 
-// Results too large for the cache, which are written past it.
+// Results that are larger than the cache, which the stores bypass.
 TEST_P(SignGemmTest, LargeResults) {
   Random random(3);
   BITGRAD_TRACE_SEED(random);
@@ -112,7 +113,7 @@ TEST_P(SignGemmTest, LargeResults) {
   const auto a8 = TestMatrix<int8_t>::Of(m, k, 0, [&] { return static_cast<int8_t>(random.Below(256)); });
   const auto scale = RandomVector(random, m);
   const BitMatrix b = RandomBits(random, k, n);
-  Tensor result({m, n}, DType::kFloat32);  // on a cache line
+  Tensor result({m, n}, DType::kFloat32);  // aligned to a cache line
   const MatrixView<float> c = result.mutable_matrix<float>();
   const auto at = [&](int64_t i, int64_t j) { return c.at(i, j); };
   kernels_.sign_gemm_f32(two_, false, 1, a.view(), b.view(), {}, c, nullptr);

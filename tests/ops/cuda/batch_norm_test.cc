@@ -12,7 +12,7 @@ using CudaBatchNormTest = CudaTest;
 
 constexpr EpsilonPlacement kPlacements[] = {EpsilonPlacement::kInsideRoot, EpsilonPlacement::kOutsideRoot};
 
-// The CPU's batches, and taller than what one block adds up.
+// The shapes of the CPU's tests, and batches with more rows than one block adds up.
 std::vector<std::pair<int64_t, int64_t>> Batches() {
   std::vector<std::pair<int64_t, int64_t>> shapes = Shapes();
   shapes.erase(shapes.begin());  // No rows: not a batch.
@@ -32,14 +32,14 @@ TEST_F(CudaBatchNormTest, Statistics) {
           k.batch_norm_statistics(c, x.matrix(c, m, n, n + 3), 1e-4f, placement, mean.on(c), variance.on(c),
                                   inv_std.on(c));
         });
-        // The sums, in double, are of d = x - x[0], |d| <= 2: mean d is off by m 2^-53 2 at most, mean d^2 and (mean
-        // d)^2 by m 2^-53 4. What is left is one rounding to float, which may go to either neighbour; with |d'| as
-        // large as a rounding of the variance, inv_std moves by half as much relatively (less with epsilon), and rounds
-        // thrice itself.
+        // The sums are in double, of d = x - x[0] with |d| <= 2. The mean of d has an error of at most m 2^-53 2; that
+        // of d^2, and (mean d)^2, have errors of m 2^-53 4. Then comes a rounding to float, which may give either
+        // neighbour. The error of inv_std due to the variance's rounding is half as large, relatively (less with
+        // epsilon), and inv_std has three roundings of its own.
         ExpectClose(mean, 2 * kRounding, 2 * m * 0x1p-53);
         ExpectClose(variance, 2 * kRounding, 8 * m * 0x1p-53);
-        // Where the variance is tiny beside epsilon its absolute error counts against 1e-4, outside the root against
-        // 1e-4^2.
+        // Where the variance is tiny compared with epsilon, its absolute error is relative to 1e-4 (with epsilon
+        // outside the root to 1e-4^2).
         ExpectClose(inv_std, 8 * kRounding, 8 * m * 0x1p-53 * 1e8);
       }
     }
@@ -85,9 +85,9 @@ TEST_F(CudaBatchNormTest, TrainBackward) {
                                       inv_std.on(c), placement, in_place ? g : dx.matrix(c, m, n, n + 2), dgamma.on(c),
                                       dbeta.on(c));
         });
-        // |x - mean| <= 4, |xhat| <= 8, |dy| <= 2. The column sums in double round to one of two neighbours; dx is then
-        // scale (dy - mean_dy - xhat slope), where the neighbours of mean_dy (<= 2) and of slope (<= 16 kappa, kappa <=
-        // 7) come in: |scale| <= 4 times 2 2^-23 + 8 times 112 2^-23, and the roundings of three operations more on
+        // |x - mean| <= 4, |xhat| <= 8, |dy| <= 2. The column sums in double are rounded to one of two neighbours. In
+        // dx = scale (dy - mean_dy - xhat slope), |scale| <= 4 multiplies the errors of mean_dy (at most 2 2^-23) and
+        // of slope (<= 16 kappa, kappa <= 7: at most 112 2^-23, times 8), and the roundings of three more operations on
         // such values.
         ExpectClose(dbeta, 2 * kRounding, 2 * m * m * 0x1p-53);
         ExpectClose(dgamma, 2 * kRounding, 16 * m * m * 0x1p-53);
@@ -102,7 +102,8 @@ TEST_F(CudaBatchNormTest, TrainBackward) {
   }
 }
 
-// A warp's neighbours are columns, so rows and columns must not be confused: known slopes.
+// The adjacent threads of a warp have adjacent columns, so rows and columns must not be confused: gradients of known
+// values.
 TEST_F(CudaBatchNormTest, TrainBackwardOfOneRow) {
   Both<float> x(gpu_, {3.0f, 5.0f}), dy(gpu_, {1.0f, 2.0f}), one(gpu_, {1.0f, 1.0f}), zero(gpu_, {0.0f, 0.0f});
   Both<float> dx(gpu_, 2), dgamma(gpu_, 2), dbeta(gpu_, 2);

@@ -1,12 +1,12 @@
-// The CPU's kernels have been tested against references; the GPU's are compared with them. Arrays that live on both
-// sides:
+// The CPU's kernels have been tested against references, and the GPU's are compared with them, on arrays that exist on
+// both sides:
 //
 //   class ScaleTest : public CudaTest {};
 //   Both<float> x = Uniform(random, n), y = Both<float>(gpu_, n);
 //   OnBoth([&](ExecContext& c, const Kernels& k) { k.scale_f32(c, 0.3f, x.on(c), false, y.on(c), n); });
 //   ExpectSame(y);
 //
-// Every such test is built twice: for the GPU, where it skips with the reason if there is none, and with the emulator.
+// Every such test is built twice: for the GPU, where it skips with a reason if there is none, and with the emulator.
 
 #ifndef BITGRAD_TESTS_OPS_CUDA_BOTH_H_
 #define BITGRAD_TESTS_OPS_CUDA_BOTH_H_
@@ -28,11 +28,11 @@
 
 namespace bitgrad {
 
-// An array of the host and its twin on the device, with the same contents at first.
+// An array on the host and its copy on the device, which start with the same contents.
 template <typename T>
 class Both {
  public:
-  // Of bytes 0xa5, for outputs.
+  // Filled with bytes 0xa5, for outputs.
   Both(ExecContext& gpu, int64_t count) : Both(gpu, Garbage(count)) {}
   Both(ExecContext& gpu, std::vector<T> values)
       : gpu_(&gpu),
@@ -48,7 +48,7 @@ class Both {
   Both& operator=(Both&&) = delete;
 
   int64_t count() const { return static_cast<int64_t>(host_.size()); }
-  // Where the context computes.
+  // The pointer for the context's device.
   T* on(const ExecContext& context) { return context.device() == Device::kCpu ? host_.data() : device_; }
   MatrixView<T> matrix(const ExecContext& context, int64_t rows, int64_t cols) { return {on(context), rows, cols}; }
   MatrixView<T> matrix(const ExecContext& context, int64_t rows, int64_t cols, int64_t stride) {
@@ -75,7 +75,7 @@ class Both {
   T* device_;
 };
 
-// A bit matrix on both sides; filled with ones, padding too, for outputs.
+// A bit matrix on both sides. For outputs it is filled with ones, padding included.
 class BothBits {
  public:
   BothBits(ExecContext& gpu, int64_t rows, int64_t cols)
@@ -108,7 +108,7 @@ class CudaTest : public testing::Test {
     if (const absl::Status status = DeviceStatus(Device::kCuda); !status.ok()) GTEST_SKIP() << status.message();
   }
 
-  // Calls f for the CPU and for the GPU.
+  // Calls f for the CPU, then for the GPU.
   void OnBoth(const std::function<void(ExecContext&, const Kernels&)>& f) {
     f(cpu_, KernelsFor(Device::kCpu));
     f(gpu_, KernelsFor(Device::kCuda));
@@ -127,7 +127,7 @@ class CudaTest : public testing::Test {
   ExecContext gpu_{{.device = Device::kCuda}};
 };
 
-// The same bytes on both sides (NaNs included).
+// Expects the same bytes on both sides (NaNs included).
 template <typename T>
 void ExpectSame(const Both<T>& both) {
   const std::vector<T> device = both.of_device();
@@ -138,7 +138,8 @@ void ExpectSame(const Both<T>& both) {
 }
 inline void ExpectSame(BothBits& both) { ExpectSame(both.words()); }
 
-// At most `relative` of the CPU's value, plus `absolute`, apart; NaN where the CPU has one.
+// Expects that the sides differ by at most `relative` times the CPU's value, plus `absolute`; and NaN where the CPU has
+// one.
 inline void ExpectClose(const Both<float>& both, double relative, double absolute = 0) {
   const std::vector<float> device = both.of_device();
   for (size_t i = 0; i < device.size(); ++i) {
@@ -152,7 +153,7 @@ inline void ExpectClose(const Both<float>& both, double relative, double absolut
   }
 }
 
-// Sizes around those where kernels change what they do.
+// Sizes around those at which kernels change what they do.
 inline std::vector<int64_t> Counts() { return {0, 1, 2, 3, 5, 31, 32, 33, 255, 256, 257, 1000, 4099}; }
 inline std::vector<std::pair<int64_t, int64_t>> Shapes() {
   return {{0, 5}, {1, 1}, {1, 33}, {3, 1}, {5, 31}, {7, 64}, {33, 65}, {64, 127}, {2, 1000}, {257, 3}, {130, 129}};

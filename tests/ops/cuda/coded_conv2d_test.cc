@@ -11,7 +11,7 @@ namespace {
 
 using CudaCodedConv2dTest = CudaTest;
 
-// Of images and filters, taking turns; with a border of zeros, and as far from zero as it may be.
+// Encodings of images and filters, which take turns; the border is zero, or as far from zero as it may be.
 struct Encodings {
   Encoding x, w;
 };

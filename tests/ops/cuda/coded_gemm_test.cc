@@ -23,7 +23,7 @@ std::vector<Pair> Pairs() {
           {two, ternary},   {unsigned3, two}, {unsigned1, binary}, {unsigned8, unsigned8}, {eight, eight}};
 }
 
-// c in [0, 2^bits), for ternary codes 0 .. 2.
+// Random c in [0, 2^bits), or in 0 .. 2 for ternary codes.
 std::vector<uint8_t> Codes(TestRandom& random, const Encoding& encoding, int64_t count) {
   std::vector<uint8_t> codes(count);
   for (uint8_t& c : codes) {
@@ -105,8 +105,8 @@ TEST_F(CudaCodedGemmTest, BothKernelsGiveTheSameAsTheCpu) {
   }
 }
 
-// Codes on 16 bytes are used as they lie where their rows end on 16 bytes, too; not where something else is behind
-// their ends.
+// Codes whose rows are aligned to 16 bytes are used in place, but only if rows also end on a multiple of 16 bytes, as
+// other data may follow them.
 TEST_F(CudaCodedGemmTest, AlignedCodes) {
   TestRandom random(2);
   const Encoding unsigned8{EncodingKind::kUnsigned, 8}, binary{EncodingKind::kBinary, 1};

@@ -19,7 +19,7 @@ TEST_F(CudaCodesTest, PacksAndUnpacks) {
   for (const Encoding& encoding : kEncodings) {
     const int64_t codes = (encoding.max_code() - encoding.least_code()) / encoding.code_step() + 1;
     for (const auto& [m, n] : Shapes()) {
-      // From one row to the next: without gaps, and with.
+      // Rows without gaps between them, and with gaps.
       for (const int64_t gap : {0, 1, 4}) {
         SCOPED_TRACE(testing::Message() << Name(encoding.kind) << " of " << encoding.bits << " bits, " << m << " x "
                                         << n << ", gap " << gap);
@@ -40,7 +40,7 @@ TEST_F(CudaCodesTest, PacksAndUnpacks) {
   }
 }
 
-// Views that begin anywhere in memory.
+// Views whose first element is not aligned.
 TEST_F(CudaCodesTest, TakesAnyAlignment) {
   TestRandom random(2);
   constexpr int64_t kCount = 1000;

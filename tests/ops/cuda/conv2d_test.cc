@@ -50,8 +50,8 @@ TEST_F(CudaConv2dTest, IntegersAreExact) {
   }
 }
 
-// A sum of n products of numbers of up to 2 is rounded n times on either side: to an error of n * 4n * 2 kRounding at
-// most.
+// A sum of n products of numbers up to 2 is rounded n times on either side, which gives an error of at most n * 4n * 2
+// kRounding.
 TEST_F(CudaConv2dTest, Reals) {
   TestRandom random(2);
   for (const ConvGeometry& g : {ConvGeometries()[4], ConvGeometries()[20], ConvGeometries().back()}) {

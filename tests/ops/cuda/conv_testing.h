@@ -1,4 +1,4 @@
-// Geometries that the tests of convolutions share: small, because an emulator computes them.
+// Geometries that the tests of convolution kernels share. They are small, because an emulator computes them.
 
 #ifndef BITGRAD_TESTS_OPS_CUDA_CONV_TESTING_H_
 #define BITGRAD_TESTS_OPS_CUDA_CONV_TESTING_H_
@@ -19,9 +19,9 @@ inline std::ostream& operator<<(std::ostream& out, const ConvGeometry& g) {
              << static_cast<int>(g.padding);
 }
 
-// Kernels with strides and borders, with channels and filters taking turns; then dilation, groups, axes of their own, a
-// border wider than the kernel, a kernel larger than the image, many small images. Paddings take turns where there are
-// borders.
+// Kernels with strides and borders; channels and filters take turns, and paddings do where there is a border. Then
+// special cases: dilation, groups, unequal axes, a border wider than the kernel, a kernel larger than the image, many
+// small images.
 inline std::vector<ConvGeometry> ConvGeometries() {
   constexpr int64_t kChannels[] = {1, 3, 31, 32, 33, 64, 65, 130, 4, 16};
   constexpr int64_t kFilters[] = {1, 7, 64, 65, 32};
@@ -50,7 +50,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
       }
     }
   }
-  // Each number of channels with each padding and more than one pixel inside.
+  // Each number of channels with each padding, and with more than one pixel away from the border.
   for (const int64_t channels : kChannels) {
     for (int i = 0; i < 2; ++i) {
       add({.height = 4,
@@ -112,7 +112,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
        .pad_height = 1,
        .pad_width = 1,
        .groups = 8});
-  // Small groups, several filters each, in strides.
+  // Small groups with several filters each, and strides.
   add({.batch = 3,
        .height = 9,
        .width = 8,
@@ -174,7 +174,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
          .pad_height = 2,
          .pad_width = 1});
   }
-  // Of several chunks, with borders of zeros and without.
+  // Several chunks, with borders of zeros and without.
   for (int i = 0; i < 4; ++i) {
     add({.batch = 25,
          .height = 6,

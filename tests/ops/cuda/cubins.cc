@@ -16,7 +16,7 @@ bool Read(absl::string_view bytes, size_t offset, T& value) {
   return true;
 }
 
-// The kernels of the program that begins at `image`.
+// Adds the kernels of the device program (a cubin) that begins at `image`.
 void AddKernels(absl::string_view image, const Elf64_Ehdr& header, std::vector<KernelCode>& kernels) {
   const auto section_at = [&](int i, Elf64_Shdr& section) {
     return Read(image, header.e_shoff + static_cast<size_t>(i) * header.e_shentsize, section);

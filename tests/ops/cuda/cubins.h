@@ -1,5 +1,5 @@
-// The machine code for GPUs in an object file that nvcc has made: which instructions each kernel has. Needs no GPU and
-// no tool of CUDA's.
+// Reads the machine code for GPUs from an object file that nvcc has made, and tells which instructions each kernel has.
+// It needs neither a GPU nor CUDA's tools.
 
 #ifndef BITGRAD_TESTS_OPS_CUDA_CUBINS_H_
 #define BITGRAD_TESTS_OPS_CUDA_CUBINS_H_
@@ -35,7 +35,7 @@ struct KernelCode {
   }
 };
 
-// All kernels for all architectures in the file's bytes.
+// All kernels in the file's bytes, for all architectures.
 std::vector<KernelCode> KernelsIn(absl::string_view object);
 
 }  // namespace bitgrad

@@ -3,13 +3,13 @@
 load("//tools:cc.bzl", "bitgrad_cc_test")
 
 def cuda_test(name, deps, gpu_deps = [], multiplies_bits = False, **kwargs):
-    """NAME, which runs on a GPU and skips with the reason where there is none, and NAME_emulated, on the emulator.
+    """Makes the test NAME, which runs on a GPU (it skips without one), and NAME_emulated, which runs on the emulator.
 
     Args:
       name: the test's name.
       deps: as cc_test's.
-      gpu_deps: what NAME alone needs, of targets that there are with CUDA only.
-      multiplies_bits: also NAME_emulated_100, on the emulator of a GPU that has no products of bits.
+      gpu_deps: dependencies of NAME alone; these targets exist only with CUDA.
+      multiplies_bits: also makes NAME_emulated_100, for the emulator of a GPU without products of bits.
       **kwargs: passed to cc_test.
     """
     bitgrad_cc_test(

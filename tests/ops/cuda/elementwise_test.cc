@@ -15,7 +15,7 @@ std::vector<float> WithSpecialValues(std::vector<float> values) {
   return values;
 }
 
-// What exp and tanh may differ by between two mathematics libraries.
+// The largest difference between exp and tanh of two mathematics libraries.
 constexpr double kTranscendental = 4 * kRounding;
 
 TEST_F(CudaElementwiseTest, Unary) {

@@ -30,7 +30,7 @@ TEST_F(CudaGemmTest, Floats) {
             kernels.gemm_f32(x, transpose_a, transpose_b, 0.75f, a.matrix(x, a_rows, a_cols, a_cols + 1),
                              b.matrix(x, b_rows, b_cols), beta, c.matrix(x, m, n, n + 2));
           });
-          // Two sums of k products and a few roundings, each of at most 2^-24 of the magnitudes added.
+          // Both sides sum k products and add a few roundings, each of at most 2^-24 of the magnitudes.
           ExpectClose(c, 0, 2 * kRounding * static_cast<double>(k + 3) * magnitude);
         }
       }

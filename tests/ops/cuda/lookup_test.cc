@@ -8,7 +8,7 @@ namespace {
 
 using CudaLookUpTest = CudaTest;
 
-// All counts, from places in memory that are aligned and that are not.
+// All counts, with arrays that are aligned and that are not.
 TEST_F(CudaLookUpTest, LooksUp) {
   TestRandom random(1);
   const auto bytes = [&](int64_t count) {
@@ -18,7 +18,7 @@ TEST_F(CudaLookUpTest, LooksUp) {
   };
   Both<float> floats = Uniform(random, 256);
   Both<uint8_t> codes = bytes(256);
-  // The last: more than the threads of all blocks write at a time (ops/cuda/launch.h).
+  // The last count is more than the threads of all blocks write at a time (ops/cuda/launch.h).
   for (const int64_t n : {0, 1, 3, 4, 5, 15, 16, 17, 63, 1000, 4099, 132 * 16 * 256 * 4 + 5}) {
     for (const int64_t offset : {0, 1, 4}) {
       if (n > 10000 && offset != 0) continue;

@@ -10,7 +10,7 @@ namespace {
 
 using CudaLossesTest = CudaTest;
 
-// Batches, around a warp per row and beyond one block of eight rows.
+// Batches with more and fewer rows than one block of eight warps, and columns around a warp's 32 lanes.
 std::vector<std::pair<int64_t, int64_t>> Logits() {
   std::vector<std::pair<int64_t, int64_t>> shapes = Shapes();
   shapes.insert(shapes.end(), {{100, 10}, {8, 31}, {9, 32}, {7, 33}, {1000, 10}, {10000, 2}});
@@ -32,9 +32,9 @@ TEST_F(CudaLossesTest, SoftmaxCrossEntropy) {
     OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
       k.softmax_cross_entropy_forward(c, x.matrix(c, m, n, n + 3), labels.on(c), p.matrix(c, m, n, n + 1), loss.on(c));
     });
-    // exp of another mathematics library may be 2 ulp off here and there, so each exponential and their sum may be 4
-    // 2^-23 relatively; two more roundings each. The loss is log(sum) - x, of which the logarithm moves by as much
-    // absolutely.
+    // The exp of another mathematics library may differ by 2 ulp, so each exponential and their sum may differ by 4
+    // 2^-23 relatively, and two more roundings follow. The loss is log(sum) - x, and the logarithm changes by the sum's
+    // relative difference.
     ExpectClose(p, 20 * kRounding);
     ExpectClose(loss, 2 * kRounding, 16 * kRounding);
 
@@ -48,7 +48,7 @@ TEST_F(CudaLossesTest, SoftmaxCrossEntropy) {
   }
 }
 
-// Far apart, equal, infinite and no numbers at all.
+// Logits that are far apart, equal, infinite or NaN.
 TEST_F(CudaLossesTest, SoftmaxOfExtremes) {
   const int64_t n = 40;
   std::vector<float> values(7 * n, -3.0f);
@@ -78,7 +78,7 @@ TEST_F(CudaLossesTest, SquaredHinge) {
   for (const auto& [m, n] : Logits()) {
     SCOPED_TRACE(testing::Message() << m << " x " << n);
     std::vector<float> values = Uniform(random, m * (n + 3)).of_host();
-    for (size_t i = 0; i < values.size(); i += 7) values[i] = i % 2 == 0 ? 1.0f : -1.0f;  // the kinks
+    for (size_t i = 0; i < values.size(); i += 7) values[i] = i % 2 == 0 ? 1.0f : -1.0f;  // the loss's kinks
     Both<float> x(gpu_, values), loss(gpu_, 1), dloss(gpu_, std::vector<float>{0.7f}), dx(gpu_, m * (n + 2));
     Both<int32_t> labels = RandomLabels(gpu_, random, m, n);
     OnBoth([&, m = m, n = n](ExecContext& c, const Kernels& k) {
@@ -86,8 +86,8 @@ TEST_F(CudaLossesTest, SquaredHinge) {
       k.squared_hinge_forward(c, logits, labels.on(c), 0.01f, loss.on(c));
       k.squared_hinge_backward(c, logits, labels.on(c), 0.01f, dloss.on(c), dx.matrix(c, m, n, n + 2));
     });
-    // Squares do not cancel: their sum in double loses nothing that its rounding to float shows, which may go either
-    // way.
+    // Squares do not cancel, so the error of their sum in double is far below float's precision. What remains is the
+    // rounding to float, which may give either neighbour.
     ExpectClose(loss, 2 * kRounding);
     ExpectSame(dx);
   }
@@ -123,7 +123,7 @@ TEST_F(CudaLossesTest, CountsErrors) {
   TestRandom random(4);
   for (const auto& [m, n] : Logits()) {
     SCOPED_TRACE(testing::Message() << m << " x " << n);
-    // Few different values: equal maxima, of which the first counts.
+    // Few different values, so that rows have equal maxima, of which the first counts.
     std::vector<float> values(m * (n + 3));
     for (float& value : values) value = static_cast<float>(random.Below(4));
     for (size_t i = 5; i < values.size(); i += 101) values[i] = NAN;
@@ -137,7 +137,7 @@ TEST_F(CudaLossesTest, CountsErrors) {
   }
 }
 
-// One row at a time, with the label at each place: of equal maxima the first, whatever lane has it.
+// One row at a time, with the label at each position: the first of equal maxima counts, whichever lane has it.
 TEST_F(CudaLossesTest, TheFirstOfEqualMaxima) {
   const int64_t n = 70;
   std::vector<std::vector<float>> rows(4, std::vector<float>(n, -1.0f));

@@ -1,7 +1,8 @@
-// What nvcc has made of the hot kernels: tensor-core instructions, no emulation of them, no registers spilled.
+// Checks what nvcc has generated for the hot kernels: they have tensor-core instructions, no emulation of these, and
+// spill no registers.
 //
-// From sm_90 on a product of bits by XOR is a call of a function that makes it from two ANDs: right answers, several
-// times slower. Only the machine code shows it.
+// From sm_90 on, a product of bits by XOR is a call of a function that makes it of two ANDs: the results are right, but
+// it is several times slower. Only the machine code shows that.
 
 #include <fstream>
 #include <iterator>
@@ -15,7 +16,8 @@
 namespace bitgrad {
 namespace {
 
-// Of kernels whose mangled names have all of `words`, for the architectures from `since` to `until`.
+// What is expected of the kernels whose mangled names contain all of `words`, for the architectures from `since` to
+// `until`.
 struct Expectation {
   const char* object;
   std::vector<std::string> words;
@@ -52,8 +54,8 @@ TEST_P(OpcodeTest, UsesTensorCoresAndSpillsNothing) {
     if (kernel.architecture < expected.since || kernel.architecture > expected.until) continue;
     SCOPED_TRACE(testing::Message() << kernel.name << " for sm_" << kernel.architecture);
     ++found[kernel.architecture >= 90];
-    // An emulated product is a call where the instruction would stand; a loop's body has eight products and more. (For
-    // sm_80 and sm_89 ptxas also leaves a loop by a call of what follows it, one in each kernel.)
+    // An emulated product would be a call in place of the instruction; a loop's body has at least eight products. (For
+    // sm_80 and sm_89, ptxas also leaves a loop with a call of the code that follows it, once in each kernel.)
     EXPECT_GE(kernel.count(expected.opcode), 8);
     EXPECT_LE(kernel.count(Opcode::kCall), kernel.architecture < 90 ? 1 : 0)
         << "an emulated instruction, or a division of 64-bit numbers";

@@ -18,14 +18,14 @@ using reference::StepArgs;
 
 constexpr AdamArgs kAdam = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f};
 
-// Weights, gradients and two slots on both sides, for some steps of an optimizer.
+// Weights, gradients and two slots on both sides, for a few steps of an optimizer.
 class CudaOptimizerStepTest : public CudaTest {
  protected:
   using Step =
       std::function<void(ExecContext&, const Kernels&, const StepScalars*, absl::Span<const StepTensor>, StepCounts*)>;
 
   struct Scalars {
-    Both<float> values;  // as StepScalars lies in memory
+    Both<float> values;  // in the layout of StepScalars
     StepScalars* on(const ExecContext& c) { return reinterpret_cast<StepScalars*>(values.on(c)); }
   };
   Scalars ScalarsOf(const StepArgs& args, int32_t failed = 0) {
@@ -36,7 +36,7 @@ class CudaOptimizerStepTest : public CudaTest {
     return reinterpret_cast<StepCounts*>(counts.on(c));
   }
 
-  // Two steps over [rows, cols], with and without signs and a clip: everything to the last bit.
+  // Two steps over [rows, cols], with and without signs and a clip. Everything is equal to the last bit.
   void Check(int64_t rows, int64_t cols, int slots, const Step& step) {
     TestRandom random(1);
     for (const bool with_signs : {false, true}) {
@@ -71,7 +71,7 @@ class CudaOptimizerStepTest : public CudaTest {
     }
   }
 
-  // Around pieces of 128 elements, words, padding, and what one block does.
+  // Sizes around pieces of 128 elements, words, padding, and the work of one block.
   void CheckAll(int slots, const Step& step) {
     for (const int64_t n : Counts()) Check(1, n, slots, step);
     for (const auto& [m, n] : Shapes()) Check(m, n, slots, step);
@@ -102,7 +102,7 @@ TEST_F(CudaOptimizerStepTest, AdaMax) {
                  StepCounts* counts) { k.adamax_step(c, kAdam, scalars, tensors, counts); });
 }
 
-// More than one launch takes, of sizes below and above a block's, some empty, each with a factor of its own.
+// More tensors than one launch takes, with sizes below and above a block's, some empty, each with its own scale.
 TEST_F(CudaOptimizerStepTest, ManyTensors) {
   constexpr int64_t kTensors = 75;
   TestRandom random(3);
@@ -129,7 +129,7 @@ TEST_F(CudaOptimizerStepTest, ManyTensors) {
   ExpectSame(scalars.values);
 }
 
-// The ones of each row, for products. The CPU's do not need them.
+// The ones of each row, which the GPU's products use. The CPU's do not need them.
 TEST_F(CudaOptimizerStepTest, CountsTheOnesOfSigns) {
   TestRandom random(4);
   for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {3, 700}, {70, 130}, {300, 5}}) {
@@ -160,7 +160,7 @@ TEST_F(CudaOptimizerStepTest, CountsTheOnesOfSigns) {
   }
 }
 
-// One that is not finite, or a loss, stops this and all later updates.
+// A gradient or a loss that is not finite stops this update and all later ones.
 TEST_F(CudaOptimizerStepTest, FailedStepsChangeNothing) {
   TestRandom random(5);
   for (const bool bad_loss : {false, true}) {
@@ -187,7 +187,7 @@ TEST_F(CudaOptimizerStepTest, FailedStepsChangeNothing) {
   }
 }
 
-// Weights at zero, minus zero, the clip and beyond; gradients that are no numbers.
+// Weights at zero, at minus zero, at the clip and beyond it; gradients that are NaN.
 TEST_F(CudaOptimizerStepTest, Edges) {
   for (const float clip : {1.0f, kInfinity}) {
     const std::vector<float> weights = {0.0f, -0.0f, 1.0f, -1.0f, NAN, 3.0f, -kInfinity, 0.5f, 0.5f, 1e-45f};

@@ -18,7 +18,7 @@ TEST_F(CudaPackedConv2dTest, FloatsAndBits) {
     const int64_t gap = 3;
     Both<float> y(gpu_, g.pixels() * (g.filters + gap)), unscaled(gpu_, g.pixels() * (g.filters + gap));
     BothBits bits(gpu_, g.batch, g.out_height() * g.out_width() * g.filters);
-    // Thresholds near 0, of which some sums hit some.
+    // Thresholds near 0, so that some of them equal some sums.
     std::vector<int32_t> thresholds(g.filters);
     std::vector<uint8_t> flips(g.filters);
     for (int32_t& threshold : thresholds) threshold = static_cast<int32_t>(random.Below(9)) - 4;

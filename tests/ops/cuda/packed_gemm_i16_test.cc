@@ -16,7 +16,7 @@ using BITGRAD_CUDA_NAMESPACE::PackedGemmI16;
 
 class CudaPackedGemmI16Test : public CudaTest {
  protected:
-  // Beside the CPU's 32-bit sums; the gaps between the rows of c stay as they are.
+  // Compares with the CPU's 32-bit sums. The gaps between the rows of c must stay unchanged.
   void Compare(BothBits& a, BothBits& b, int64_t gap) {
     const int64_t m = a.on(cpu_).rows, n = b.on(cpu_).rows;
     Both<int16_t> c(gpu_, m * (n + gap));
@@ -39,8 +39,8 @@ struct Extents3 {
   int64_t m, n, k;
 };
 
-// Rows and columns around tiles and groups of eight cells; the small tile, the large one, warpgroups. Rows of c on 16
-// bytes or not.
+// Rows and columns around tiles and groups of eight cells; the small tile, the large one and warpgroups; rows of c that
+// are aligned to 16 bytes and that are not.
 TEST_F(CudaPackedGemmI16Test, IsTheInt32Product) {
   TestRandom random(1);
   const std::vector<Extents3> shapes = {{0, 3, 5},        {3, 0, 5},        {2, 9, 0},      {1, 1, 1},
@@ -56,7 +56,7 @@ TEST_F(CudaPackedGemmI16Test, IsTheInt32Product) {
   }
 }
 
-// +-K at the largest K.
+// Sums of +-K at the largest K.
 TEST_F(CudaPackedGemmI16Test, ReachesTheEndsOfInt16) {
   const int64_t k = kMostInnerOfI16, stride = BitMatrix::WordsPerRow(k);
   std::vector<uint64_t> words(2 * stride, 0);

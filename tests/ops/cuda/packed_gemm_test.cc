@@ -17,8 +17,8 @@ std::ostream& operator<<(std::ostream& out, const GemmShape& s) { return out << 
 
 class CudaPackedGemmTest : public CudaTest, public testing::WithParamInterface<GemmShape> {};
 
-// K around words, cache lines, slices of shared memory and the number of stages; rows and columns around tiles and what
-// few rows are.
+// K around words, cache lines, slices of shared memory and the number of stages; rows and columns around tiles and
+// around kFewRows.
 std::vector<GemmShape> GemmShapes() {
   std::vector<GemmShape> shapes;
   for (const int64_t k :
@@ -29,12 +29,12 @@ std::vector<GemmShape> GemmShapes() {
   for (const int64_t m : {0, 1, 2, 4, 5, 8, 9, 63, 64, 65, 127, 129}) {
     for (const int64_t n : {0, 1, 31, 64, 65, 129, 513}) shapes.push_back({m, n, 130});
   }
-  shapes.push_back({140, 8500, 129});  // The large tile.
-  // Warpgroups: of no use to a GPU without products of bits, and slow to emulate as bytes.
+  shapes.push_back({140, 8500, 129});  // the large tile
+  // Warpgroups: a GPU without products of bits does not use them, and as bytes these shapes take long to emulate.
   if (std::getenv("BITGRAD_EMULATED_CAPABILITY") == nullptr) {
     for (const int64_t k : {1025, 5 * 1024 + 7}) shapes.push_back({255, 8389, k});
   }
-  shapes.push_back({2500, 900, 1024});  // Several groups of tiles.
+  shapes.push_back({2500, 900, 1024});  // several groups of tiles
   shapes.push_back({10, 7, 30001});
   return shapes;
 }

@@ -19,7 +19,7 @@ namespace {
 
 class CudaPoolTest : public CudaTest {
  protected:
-  // Windows alone, in rows, overlapping, with gaps between them, over the border, of the whole image.
+  // Windows that are alone, in rows, overlapping, with gaps between them, over the border, as large as the image.
   static std::vector<PoolGeometry> Geometries() {
     std::vector<PoolGeometry> all;
     for (const int64_t channels : {1, 3, 4, 31, 32, 33, 64, 65, 130}) {
@@ -34,7 +34,7 @@ class CudaPoolTest : public CudaTest {
     return all;
   }
 
-  // Few different values, so that windows have several largest ones, and some NaNs.
+  // Few different values, so that windows have several largest elements; and some NaNs.
   Both<float> ImageValues(TestRandom& random, int64_t count) {
     std::vector<float> values(count);
     for (float& value : values) {
@@ -80,7 +80,7 @@ TEST_F(CudaPoolTest, Average) {
   }
 }
 
-// Arrays that begin anywhere in memory.
+// Arrays whose first element is not aligned.
 TEST_F(CudaPoolTest, TakesAnyAlignment) {
   TestRandom random(3);
   const PoolGeometry g = {.batch = 2, .height = 4, .width = 4, .channels = 8, .kernel_height = 2, .kernel_width = 2};

@@ -1,5 +1,5 @@
-// The plain kernel against the CPU's, and the tensor cores' against the plain one, which is fast enough for large
-// sizes.
+// Compares the simple kernel with the CPU's, and the tensor cores' kernels with the simple one, which is fast enough
+// for large sizes.
 
 #include "bitgrad/ops/cuda/popcount_gemm.h"
 
@@ -34,7 +34,7 @@ TEST_F(CudaPopcountGemmTest, IsTheCpusProduct) {
   }
 }
 
-// Whole waves of the large tiles, and K as long as layers have it. On the emulator one of a few tiles.
+// Whole waves of large tiles, and K as large as layers have it; on the emulator only a few tiles.
 TEST_F(CudaPopcountGemmTest, AgreesWithTensorCoresOnLargeProducts) {
 #ifdef BITGRAD_CUDA_EMULATED
   const std::vector<Extents3> sizes = {{260, 270, 1025}};

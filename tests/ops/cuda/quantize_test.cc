@@ -13,22 +13,23 @@ using CudaQuantizeTest = CudaTest;
 
 constexpr RngStream kRng = {.seed = 0x123456789abcdef, .purpose = RngPurpose::kQuantizer, .step = 5, .stream = 9};
 
-// Shapes() without those of no element, whose statistics quantizers do not ask for.
+// Shapes() without empty ones, for which no statistic is requested.
 std::vector<std::pair<int64_t, int64_t>> QuantizeShapes() {
   auto shapes = Shapes();
   for (const int64_t cols : {511, 512, 516, 1537}) shapes.push_back({3, cols});
   return shapes;
 }
 
-// Two mathematics libraries' tanh and exp are within 2 units in the last place each, of up to 2 kRounding.
+// tanh and exp of two mathematics libraries are within 2 units in the last place each, and a unit is up to 2 kRounding.
 constexpr double kTranscendental = 8 * kRounding;
 
 bool UsesTanhOrExp(const Quantizer& q) {
   return q.statistic() == Statistic::kMaxAbsTanh || q.info().name == "swish_sign";
 }
 
-// Codes of a quantizer that rounds a tanh. An error of tanh moves the value to round by less than 2^k kTranscendental,
-// so it changes the code, by one step, of so many elements of uniform values; three more allow for chance.
+// Compares the codes of a quantizer that rounds a tanh. An error of tanh moves the value that is rounded by less than
+// 2^k kTranscendental. With uniform values it therefore changes the code, by one step, of a small fraction of the
+// elements; three more are allowed for chance.
 void ExpectSameButForTies(const Both<float>& codes, double step, double levels) {
   const std::vector<float> device = codes.of_device();
   int64_t differ = 0;
@@ -50,7 +51,7 @@ TEST_F(CudaQuantizeTest, Statistics) {
     for (const auto& [m, n] : shapes) {
       for (const int64_t gap : {0, 3}) {
         SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n << ", gap " << gap);
-        // Sums keep NaN, maxima pass it over.
+        // A sum of magnitudes becomes NaN, a maximum ignores NaN.
         Both<float> x(gpu_, ValuesWithEdges(random, m * (n + gap), q.statistic() != Statistic::kMeanAbs));
         Both<float> statistic(gpu_, q.statistic() == Statistic::kRowMaxAbs ? m : 1);
         OnBoth([&, m = m, n = n, gap = gap](ExecContext& c, const Kernels& k) {
@@ -58,7 +59,8 @@ TEST_F(CudaQuantizeTest, Statistics) {
         });
         switch (q.statistic()) {
           case Statistic::kNone: break;
-          // Sums in double are off by less than n 2^-53; then both are rounded to float, to neighbours at most.
+          // The error of the sums in double is less than n 2^-53; then both sides round to float, to neighbours at
+          // most.
           case Statistic::kMeanAbs: ExpectClose(statistic, 2 * kRounding + m * n * 0x1p-52); break;
           case Statistic::kMaxAbsTanh: ExpectClose(statistic, kTranscendental); break;
           case Statistic::kRowMaxAbs: ExpectSame(statistic); break;
@@ -76,7 +78,7 @@ TEST_F(CudaQuantizeTest, NanInMean) {
   ExpectClose(mean, 0);
 }
 
-// Of the same statistics on both sides.
+// With the same statistics on both sides.
 TEST_F(CudaQuantizeTest, CodesValuesAndGradients) {
   TestRandom random(2);
   for (const Quantizer& q : QuantizersForTests()) {
@@ -102,9 +104,9 @@ TEST_F(CudaQuantizeTest, CodesValuesAndGradients) {
           ExpectSameButForTies(codes, 2, levels);
           ExpectSameButForTies(values, 2 * scale, levels);
           ExpectSameButForTies(in_place, 2 * scale, levels);
-          // 1 - tanh^2, and swish_sign's polynomial in e = exp(-|b x|), are differences of numbers of order 1 or 2 (b):
-          // what the functions' errors do to them is absolute, a few times over (products of up to five such factors),
-          // of |dq| <= 2.
+          // 1 - tanh^2, and swish_sign's polynomial in e = exp(-|b x|), are differences of numbers of order 1 or 2 (b).
+          // So the errors of tanh and exp count absolutely, a few times over (in products of up to five such factors),
+          // and with |dq| <= 2.
           const double slope = q.info().name == "swish_sign" ? q.args().parameter : 2;
           ExpectClose(dx, 8 * kTranscendental, 8 * slope * 2 * kTranscendental);
           ExpectClose(gradient_in_place, 8 * kTranscendental, 8 * slope * 2 * kTranscendental);

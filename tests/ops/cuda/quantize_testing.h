@@ -1,4 +1,4 @@
-// Quantizers that the tests of their kernels go over.
+// The quantizers and values that the tests of quantizers' kernels use.
 
 #ifndef BITGRAD_TESTS_OPS_CUDA_QUANTIZE_TESTING_H_
 #define BITGRAD_TESTS_OPS_CUDA_QUANTIZE_TESTING_H_
@@ -34,7 +34,7 @@ inline std::vector<Quantizer> QuantizersForTests() {
   return all;
 }
 
-// Uniform in [-1.5, 1.5], with values at the edges of what quantizers tell apart among them.
+// Uniform in [-1.5, 1.5], with values among them at which the results of quantizers change.
 inline std::vector<float> ValuesWithEdges(TestRandom& random, int64_t count, bool with_nan = true) {
   const float edges[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 1.0000001f, -1.0000001f, 1e-40f, -1e-40f, 1.5f, NAN};
   std::vector<float> values(count);

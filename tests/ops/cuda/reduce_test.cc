@@ -11,15 +11,15 @@ namespace {
 
 using CudaReduceTest = CudaTest;
 
-// Sums in double in another order differ by at most count 2^-53 of the sum of magnitudes, which cannot be seen beside
-// the one rounding to float at the end: that may go to either neighbour. Numbers that cancel leave `magnitude` 2^-53
-// count.
+// Sums in double with another order differ by at most count 2^-53 of the sum of magnitudes. Compared with the rounding
+// to float at the end that is negligible, but the rounding may give either neighbour. Where numbers cancel, an absolute
+// error of `magnitude` 2^-53 count remains.
 constexpr double kOneRounding = 2 * kRounding;
 double LostInDouble(int64_t count, double magnitude) {
   return 2 * static_cast<double>(count) * magnitude * count * 0x1p-53;
 }
 
-// Taller than what one block adds up, and than 256 pieces of 128 rows.
+// Matrices with more rows than one block adds up, and than 256 pieces of 128 rows.
 std::vector<std::pair<int64_t, int64_t>> TallShapes() {
   std::vector<std::pair<int64_t, int64_t>> shapes = Shapes();
   shapes.insert(shapes.end(), {{255, 40}, {256, 40}, {300, 33}, {40000, 3}, {1000, 70}, {3000, 1}, {100, 513}});
@@ -80,7 +80,7 @@ TEST_F(CudaReduceTest, SumsSayNaN) {
   }
 }
 
-// More than one launch takes.
+// More arrays than one launch takes.
 TEST_F(CudaReduceTest, SquaresOfManyArrays) {
   constexpr int kArrays = 150;
   TestRandom random(9);

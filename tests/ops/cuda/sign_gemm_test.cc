@@ -27,12 +27,12 @@ TEST_F(CudaSignGemmTest, Floats) {
   for (const BackwardPrecision precision :
        {BackwardPrecision::kBf16, BackwardPrecision::kBf16x2, BackwardPrecision::kFloat32}) {
     ExecContext gpu({.device = Device::kCuda, .backward = precision});
-    // What is left of a number when so many bf16 are taken from it.
+    // The relative rest of a number after subtracting that many bf16 pieces.
     const double kept = std::ldexp(1.0, -8 * static_cast<int>(precision));
     for (const auto& [m, n, k] : Shapes3()) {
       for (const int variant : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}) {
         const bool transpose = variant % 2 != 0, masked = variant / 2 % 2 != 0;
-        // By the table, which may choose the way through memory where rows of c are aligned; that way.
+        // By the table, which may choose the product in memory where rows of c are aligned; then explicitly in memory.
         const bool aligned = variant >= 4, in_memory = variant >= 8;
         if ((m > 1000 && variant % 5 != 0) || (in_memory && m * n * k == 0)) continue;
         const int64_t stride = aligned ? n / 4 * 4 + 4 : n + 1;
@@ -64,9 +64,9 @@ TEST_F(CudaSignGemmTest, Floats) {
               ASSERT_EQ(result[i * stride + j], 0.0f) << "cell " << i << ", " << j;
               continue;
             }
-            // The operand's pieces, and as many roundings (or truncations, twice as large) as there are terms. In
-            // memory each piece has a sum of its own; scaling it and adding it to the others are two roundings more,
-            // the largest of all sums' size.
+            // The error of the operand's pieces, and as many roundings (or truncations, twice as large) as there are
+            // terms. In memory each piece has its own sum; scaling it and adding it to the others are two more
+            // roundings, of the size of the largest sum.
             const double tolerance = 0.75 * magnitude * (kept + 2 * kRounding * (3 * k + 2 + 2));
             ASSERT_NEAR(result[i * stride + j], 0.75 * sum, tolerance) << "cell " << i << ", " << j;
           }
@@ -79,10 +79,10 @@ TEST_F(CudaSignGemmTest, Floats) {
   }
 }
 
-// cuBLASLt is asked only where it can be fast.
+// cuBLASLt is used only where it can be faster.
 TEST_F(CudaSignGemmTest, NeedsAlignedRowsAndLargeProductsForMemory) {
   using BITGRAD_CUDA_NAMESPACE::IsFasterInMemory;
-  float* const aligned = reinterpret_cast<float*>(uintptr_t{1} << 20);  // Not followed.
+  float* const aligned = reinterpret_cast<float*>(uintptr_t{1} << 20);  // never dereferenced
   for (const int64_t size : {0, 1, 10}) {
     EXPECT_FALSE(IsFasterInMemory(BackwardPrecision::kBf16, size, {}, {aligned, size, size, 12}));
   }

@@ -1,4 +1,4 @@
-// What the GPU lacks of the CPU's kernels.
+// Which of the CPU's kernels the GPU lacks.
 
 #include <cstddef>
 #include <cstring>
@@ -11,7 +11,7 @@
 namespace bitgrad {
 namespace {
 
-// A table is kernels, one after the other, and nothing else.
+// A table consists of kernels, one after the other, and of nothing else.
 using AnyKernel = Kernel<FillF32>;
 static_assert(sizeof(Kernels) % sizeof(AnyKernel) == 0);
 
@@ -30,7 +30,7 @@ TEST(CudaTableTest, LacksNothing) {
   EXPECT_EQ(Missing(KernelsFor(Device::kCpu)), std::vector<std::string>());
   const std::vector<std::string> missing = Missing(KernelsFor(Device::kCuda));
   if (missing.size() == sizeof(Kernels) / sizeof(AnyKernel)) {
-    GTEST_SKIP() << DeviceStatus(Device::kCuda).message();  // The stub has none at all.
+    GTEST_SKIP() << DeviceStatus(Device::kCuda).message();  // the stub has no kernels at all
   }
   EXPECT_EQ(missing, std::vector<std::string>());
 }

@@ -1,4 +1,4 @@
-// What every quantizer of the list owes, and what single ones promise.
+// The properties that every quantizer of the list must have, and the promises of single ones.
 
 #include <cctype>
 #include <cmath>
