@@ -123,7 +123,7 @@ TEST_P(RecipeBitsTest, AreThoseOfEarlierVersions) {
     parameters = Add(parameters, parameter->name.data(), parameter->name.size());
     parameters = Add(parameters, parameter->value.raw_data(), parameter->value.byte_size());
   }
-  const auto writer = Freeze(context, **model, Tensor::Zeros({1, image.features()}));
+  const auto writer = Freeze(context, **model, Tensor::Zeros({1, image.features()}), {});
   ASSERT_TRUE(writer.ok()) << writer.status();
   const auto bytes = writer->Serialize();
   ASSERT_TRUE(bytes.ok()) << bytes.status();
