@@ -6,8 +6,11 @@
 #ifndef BITGRAD_MODELS_LAYERS_POOL_H_
 #define BITGRAD_MODELS_LAYERS_POOL_H_
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
+#include "absl/types/span.h"
 #include "bitgrad/models/layers/layer.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/ops/pool.h"
@@ -64,17 +67,20 @@ class FlattenLayer final : public Layer {
   Var operator()(const Var& x) override { return x.tape() == nullptr ? Var() : Flatten(x); }
 };
 
-// [N, H*W*C] -> [N, H, W, C]: data sets give images as vectors.
+// [N, H*W*C] -> [N, H, W, C]: data sets give images as vectors. Any other example's shape does as well: {28, 28} makes
+// [N, 28, 28].
 class Unflatten final : public Layer {
  public:
-  explicit Unflatten(const Shape& image) : image_(image) {}
+  explicit Unflatten(const Shape& example) {
+    dims_.push_back(-1);
+    dims_.insert(dims_.end(), example.dims().begin(), example.dims().end());
+  }
   Var operator()(const Var& x) override {
-    if (x.tape() == nullptr) return Var();
-    return Reshape(x, {-1, image_.dim(0), image_.dim(1), image_.dim(2)});
+    return x.tape() == nullptr ? Var() : Reshape(x, Shape(absl::MakeConstSpan(dims_)));
   }
 
  private:
-  Shape image_;
+  std::vector<int64_t> dims_;
 };
 
 }  // namespace bitgrad
