@@ -34,7 +34,7 @@ absl::Status Tape::Backward(const Var& loss) {
   }
   if (core_->backward_done) {
     return fail(
-        absl::FailedPreconditionError("backward: already run on this recording; Reset() the tape or record again"));
+        absl::FailedPreconditionError("backward: it has run on this tape already; Reset() the tape or make another"));
   }
   const Node& last = core_->nodes[loss.index_];
   if (last.shape.num_elements() != 1) {

@@ -173,9 +173,9 @@ void Tape::ReportError(const absl::Status& error) {
                       : absl::Status(error.code(), absl::StrCat("layer '", core_->layer, "': ", error.message()));
 }
 
-Tape::Layer::Layer(Tape& tape, absl::string_view path)
+Tape::LayerScope::LayerScope(Tape& tape, absl::string_view path)
     : tape_(tape), previous_(std::exchange(tape.core_->layer, std::string(path))) {}
-Tape::Layer::~Layer() { tape_.core_->layer = std::move(previous_); }
+Tape::LayerScope::~LayerScope() { tape_.core_->layer = std::move(previous_); }
 
 bool Tape::Check(const Var& var, absl::string_view op) {
   if (!core_->status.ok()) return false;

@@ -106,13 +106,14 @@ class Tape {
   // is kept for the next step.
   void Reset();
 
-  // Names the layer for errors, descriptors and observations: Tape::Layer layer(tape, "hidden1");
-  class Layer {
+  // While it lives, errors, nodes and observations of the tape carry this layer's name:
+  // Tape::LayerScope layer(tape, "hidden1"); (The layers themselves are models/layers/layer.h.)
+  class LayerScope {
    public:
-    Layer(Tape& tape, absl::string_view path);
-    ~Layer();
-    Layer(const Layer&) = delete;
-    Layer& operator=(const Layer&) = delete;
+    LayerScope(Tape& tape, absl::string_view path);
+    ~LayerScope();
+    LayerScope(const LayerScope&) = delete;
+    LayerScope& operator=(const LayerScope&) = delete;
 
    private:
     Tape& tape_;

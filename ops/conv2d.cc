@@ -14,7 +14,7 @@ namespace {
 
 // What the op keeps for the backward pass: operands, as bits or stored codes where they have any, masks and shapes.
 // Images are kept as matrices [N, H*W*C], filters as [O, R*S*C/G].
-struct Saved {
+struct SavedForBackward {
   ConvGeometry geometry;
   Shape x_shape, w_shape, y_shape;
   Shape image_rows, filter_rows;
@@ -43,7 +43,7 @@ Tensor StoredCodes(ExecContext& context, const QuantizedOperand& operand, const 
 }
 
 // conv(c_x, c_w) * scale
-Tensor Product(ExecContext& context, const Saved& saved) {
+Tensor Product(ExecContext& context, const SavedForBackward& saved) {
   const QuantizedOperand &x = saved.x, &w = saved.w;
   const Kernels& kernels = KernelsFor(context.device());
   Tensor y(saved.y_shape, DType::kFloat32, context.allocator());
@@ -85,7 +85,7 @@ Tensor ThroughSurrogate(Tape::GradientSink& sink, const Surrogate& surrogate, Te
   return surrogate.Apply(sink.context(), std::move(matrix)).Alias(shape);
 }
 
-Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   const Tensor codes = FloatCodes(context, saved.w, saved.filter_rows);
   Tensor dx = NewTensor(sink, saved.x_shape);
@@ -98,7 +98,7 @@ Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor&
   return ThroughSurrogate(sink, saved.x_surrogate, std::move(dx), saved.image_rows, saved.x_shape);
 }
 
-Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   const Kernels& kernels = KernelsOf(sink);
   const ConvGeometry& geometry = saved.geometry;
@@ -119,7 +119,7 @@ Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor
 }
 
 // For quantizers that have a scale for each row, a row is an example.
-Tensor QuantizeGradient(ExecContext& context, const Saved& saved, const Tensor& dy) {
+Tensor QuantizeGradient(ExecContext& context, const SavedForBackward& saved, const Tensor& dy) {
   const Quantizer& quantizer = saved.gradient_quantizer;
   const int64_t batch = saved.geometry.batch;
   const Tensor rows = dy.Alias({batch, dy.num_elements() / batch});
@@ -131,7 +131,7 @@ Tensor QuantizeGradient(ExecContext& context, const Saved& saved, const Tensor& 
   return quantized.Alias(dy.shape());
 }
 
-void Backward(const Saved& saved, Tape::GradientSink& sink) {
+void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
   const Tensor dy = saved.gradient_quantizer.is_identity()
                         ? sink.output_gradient().Alias()
                         : QuantizeGradient(sink.context(), saved, sink.output_gradient());
@@ -203,7 +203,7 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
   const Quantizer input = training ? quantizers.input : quantizers.input.AtEvaluation(QuantizerRole::kActivation);
   const Quantizer weight = training ? quantizers.weight : quantizers.weight.AtEvaluation(QuantizerRole::kWeight);
 
-  const auto shared = std::make_shared<Saved>(Saved{
+  const auto shared = std::make_shared<SavedForBackward>(SavedForBackward{
       .geometry = geometry,
       .x_shape = x_shape,
       .w_shape = w_shape,
@@ -211,11 +211,11 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
       .image_rows = Shape({geometry.batch, geometry.height * geometry.width * geometry.channels}),
       .filter_rows = Shape({geometry.filters, geometry.patch_size()}),
   });
-  Saved& saved = *shared;
+  SavedForBackward& saved = *shared;
   const RngStream x_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   Surrogate* const x_surrogate = op.wants(0) ? &saved.x_surrogate : nullptr;
   const auto pending = std::dynamic_pointer_cast<const PendingBatchNorm>(op.pending(0));
-  if (pending != nullptr && TakesSigns(input)) {
+  if (pending != nullptr && NeedsOnlySigns(input)) {
     saved.x = QuantizePending(context, input, *pending, saved.image_rows, x_surrogate);
   } else {
     saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0).Alias(saved.image_rows), x_rng,

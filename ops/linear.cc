@@ -29,7 +29,7 @@ void IntegerProduct(ExecContext& context, const QuantizedOperand& x, const Quant
 }
 
 // What the op keeps for the backward pass: operands, as bits or stored codes where they have any, masks and shapes.
-struct Saved {
+struct SavedForBackward {
   Shape x_shape, w_shape, y_shape;
   QuantizedOperand x, w;
   Surrogate x_surrogate, w_surrogate;
@@ -48,7 +48,7 @@ struct Saved {
 };
 
 // (c_x c_w^T) * scale
-Tensor Product(ExecContext& context, const Saved& saved) {
+Tensor Product(ExecContext& context, const SavedForBackward& saved) {
   const QuantizedOperand &x = saved.x, &w = saved.w;
   const Kernels& kernels = KernelsFor(context.device());
   const ProductScale scale(x, w);
@@ -86,7 +86,7 @@ Tensor QuantizeGradient(ExecContext& context, const Quantizer& quantizer, const 
 
 // The product scale * op(dy) s, where s are the signs of a binary operand and op(dy) is dy^T with `transpose`,
 // otherwise dy. Elements whose bit in the mask is 0 become 0; a null mask has all bits.
-Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose, const Tensor& dy,
+Tensor SignProduct(Tape::GradientSink& sink, const SavedForBackward& saved, bool transpose, const Tensor& dy,
                    const QuantizedOperand& signs, const BitMatrix* mask, const Shape& shape) {
   ExecContext& context = sink.context();
   const Kernels& kernels = KernelsOf(sink);
@@ -118,7 +118,7 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
 }
 
 // dx = dy w * Surrogate_x(x)
-Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   if (saved.w.bits != nullptr) {
     const BitMatrix& window = saved.x_surrogate.window();
@@ -135,7 +135,7 @@ Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor&
 }
 
 // dw = dy^T x * Surrogate_w(w)
-Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   if (saved.x.bits != nullptr) {
     return saved.w_surrogate.Apply(context, SignProduct(sink, saved, true, dy, saved.x, nullptr, saved.w_shape));
@@ -149,7 +149,7 @@ Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor
   return saved.w_surrogate.Apply(context, std::move(dw));
 }
 
-void Backward(const Saved& saved, Tape::GradientSink& sink) {
+void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
   const bool quantizes = !saved.gradient_quantizer.is_identity() && !saved.gradient_in_int8();
   const Tensor dy =
       quantizes ? QuantizeGradient(sink.context(), saved.gradient_quantizer, saved.gradient_rng, sink.output_gradient())
@@ -195,13 +195,13 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
   std::vector<int64_t> y_dims(x_shape.dims().begin(), x_shape.dims().end());
   y_dims.back() = w_shape.dim(0);
   if (!op.CheckResult(Shape(absl::MakeConstSpan(y_dims)))) return op.Failed();
-  const auto shared = std::make_shared<Saved>(
-      Saved{.x_shape = x_shape, .w_shape = w_shape, .y_shape = Shape(absl::MakeConstSpan(y_dims))});
-  Saved& saved = *shared;
+  const auto shared = std::make_shared<SavedForBackward>(
+      SavedForBackward{.x_shape = x_shape, .w_shape = w_shape, .y_shape = Shape(absl::MakeConstSpan(y_dims))});
+  SavedForBackward& saved = *shared;
   const RngStream x_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   Surrogate* const x_surrogate = op.wants(0) ? &saved.x_surrogate : nullptr;
   const auto pending = std::dynamic_pointer_cast<const PendingBatchNorm>(op.pending(0));
-  if (pending != nullptr && TakesSigns(input)) {
+  if (pending != nullptr && NeedsOnlySigns(input)) {
     saved.x = QuantizePending(context, input, *pending, x_shape, x_surrogate);
   } else {
     saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0), x_rng, x_surrogate);

@@ -45,8 +45,8 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
   const BitMatrixView window_view = wants_window ? window.mutable_view() : BitMatrixView{};
 
   // The codes of a binary quantizer that draws no random numbers are the signs, whichever quantizer it is.
-  const bool takes_signs = operand.encoding.kind == EncodingKind::kBinary && !quantizer.info().stochastic;
-  const bool reusable = role == QuantizerRole::kWeight && takes_signs && !wants_window;
+  const bool codes_are_signs = operand.encoding.kind == EncodingKind::kBinary && !quantizer.info().stochastic;
+  const bool reusable = role == QuantizerRole::kWeight && codes_are_signs && !wants_window;
   if (reusable && x.signs() != nullptr && x.signs()->rows() == matrix.rows && x.signs()->cols() == matrix.cols) {
     operand.bits = x.signs();
   } else if (operand.encoding.kind == EncodingKind::kBinary) {
@@ -106,7 +106,7 @@ void ProductScale::Apply(ExecContext& context, Tensor& y) const {
   }
 }
 
-bool TakesSigns(const Quantizer& quantizer) {
+bool NeedsOnlySigns(const Quantizer& quantizer) {
   return quantizer.encoding().kind == EncodingKind::kBinary && quantizer.info().surrogate_is_window &&
          !quantizer.info().stochastic && quantizer.statistic() == Statistic::kNone;
 }

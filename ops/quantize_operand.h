@@ -85,11 +85,11 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
                                  const RngStream& rng, Surrogate* surrogate);
 
 // The same for an activation that is the pending output of batch norm, without computing that. REQUIRES:
-// TakesSigns(quantizer).
+// NeedsOnlySigns(quantizer).
 QuantizedOperand QuantizePending(ExecContext& context, const Quantizer& quantizer, const PendingBatchNorm& x,
                                  const Shape& shape, Surrogate* surrogate);
 // Whether forward and backward pass need nothing of an activation but its signs and its window.
-bool TakesSigns(const Quantizer& quantizer);
+bool NeedsOnlySigns(const Quantizer& quantizer);
 
 // The operand's codes as floats: the values themselves where the encoding is float.
 Tensor FloatCodes(ExecContext& context, const QuantizedOperand& operand, const Shape& shape);

@@ -36,7 +36,7 @@ absl::Status CheckTensor(const Parameter& parameter, const char* role, const Ten
 // Takes from a weight the signs that the forward pass has left with it, and returns where the step writes the new ones,
 // for the next forward pass: into the same memory, unless a tape still holds that. Null where the weight carries no
 // signs.
-std::shared_ptr<BitMatrix> TakeSigns(ExecContext& context, const Tensor& value) {
+std::shared_ptr<BitMatrix> SignsToUpdate(ExecContext& context, const Tensor& value) {
   std::shared_ptr<const BitMatrix> old = value.signs();
   if (old == nullptr) return nullptr;
   value.set_signs(nullptr);
@@ -117,7 +117,7 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!HasGradient(*parameters[i])) continue;
     stepped_.push_back(static_cast<int>(i));
-    signs.push_back(TakeSigns(context_, parameters[i]->value));
+    signs.push_back(SignsToUpdate(context_, parameters[i]->value));
     tensors.push_back(TensorOf(*parameters[i], bound_[i]));
     if (signs.back() != nullptr) tensors.back().signs = signs.back()->mutable_view();
   }

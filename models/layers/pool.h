@@ -24,7 +24,7 @@ class MaxPool2d final : public Layer {
   MaxPool2d(const Scope& scope, const PoolOptions& options) : path_(scope.path()), options_(options) {}
   Var operator()(const Var& x) override {
     if (x.tape() == nullptr) return Var();
-    Tape::Layer layer(*x.tape(), path_);
+    Tape::LayerScope layer(*x.tape(), path_);
     return MaxPool(x, options_);
   }
 
@@ -38,7 +38,7 @@ class AvgPool2d final : public Layer {
   AvgPool2d(const Scope& scope, const PoolOptions& options) : path_(scope.path()), options_(options) {}
   Var operator()(const Var& x) override {
     if (x.tape() == nullptr) return Var();
-    Tape::Layer layer(*x.tape(), path_);
+    Tape::LayerScope layer(*x.tape(), path_);
     return AveragePool(x, options_);
   }
 
@@ -53,7 +53,7 @@ class GlobalAvgPool2d final : public Layer {
   explicit GlobalAvgPool2d(const Scope& scope) : path_(scope.path()) {}
   Var operator()(const Var& x) override {
     if (x.tape() == nullptr) return Var();
-    Tape::Layer layer(*x.tape(), path_);
+    Tape::LayerScope layer(*x.tape(), path_);
     return GlobalAveragePool(x);
   }
 

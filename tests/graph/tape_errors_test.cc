@@ -37,8 +37,8 @@ TEST_F(TapeErrorsTest, FirstErrorIsKeptAndReturnedByEverything) {
   const Var x = tape.Differentiable(Filled({2, 5}, 1));
   Var y;
   {
-    const Tape::Layer outer(tape, "net");
-    const Tape::Layer layer(tape, "net/hidden1");
+    const Tape::LayerScope outer(tape, "net");
+    const Tape::LayerScope layer(tape, "net/hidden1");
     y = Linear(x, tape.Use(weight_));
   }
   EXPECT_EQ(tape.layer(), "");
@@ -51,7 +51,7 @@ TEST_F(TapeErrorsTest, FirstErrorIsKeptAndReturnedByEverything) {
   const size_t nodes = tape.nodes().size();
   Var loss;
   {
-    const Tape::Layer layer(tape, "net/hidden2");
+    const Tape::LayerScope layer(tape, "net/hidden2");
     const Var z = Add(Relu(y), x);
     const Var w = Mul(x, x);
     EXPECT_EQ(w.shape(), Shape({0}));
@@ -123,7 +123,7 @@ TEST_F(TapeErrorsTest, BackwardTwice) {
   Tape tape(context_);
   const Var loss = Sum(Linear(tape.Input(Filled({2, 3}, 1)), tape.Use(weight_)));
   ASSERT_TRUE(tape.Backward(loss).ok());
-  const std::string expected = "backward: already run on this recording; Reset() the tape or record again";
+  const std::string expected = "backward: it has run on this tape already; Reset() the tape or make another";
   EXPECT_EQ(tape.Backward(loss).message(), expected);
   EXPECT_EQ(tape.status().message(), expected);  // sticky as every error
   EXPECT_EQ(ValuesOf(weight_.gradient), std::vector<float>(12, 2)) << "added a second time";
@@ -333,15 +333,15 @@ TEST_F(TapeErrorsTest, CheckFiniteNamesOpAndLayer) {
     tape.set_check_finite(check);
     Var x = tape.Input(Filled({2}, huge));
     {
-      const Tape::Layer layer(tape, "hidden1");
+      const Tape::LayerScope layer(tape, "hidden1");
       x = Sub(x, x);
     }
     {
-      const Tape::Layer layer(tape, "hidden2");
+      const Tape::LayerScope layer(tape, "hidden2");
       x = Mul(Add(x, tape.Input(Filled({2}, huge))), tape.Input(Filled({2}, 2)));
     }
     {
-      const Tape::Layer layer(tape, "hidden3");
+      const Tape::LayerScope layer(tape, "hidden3");
       x = Sub(x, x);  // NaN of infinities
     }
     if (!check) {
@@ -361,7 +361,7 @@ TEST_F(TapeErrorsTest, CheckFiniteNamesTheParameter) {
   tape.set_check_finite(true);
   Var w;
   {
-    const Tape::Layer layer(tape, "fc");
+    const Tape::LayerScope layer(tape, "fc");
     w = tape.Use(weight_);
   }
   EXPECT_EQ(w.shape(), Shape({0}));
