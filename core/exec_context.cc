@@ -6,14 +6,29 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace bitgrad {
+namespace {
+
+// The context runs with one thread where the number asked for is an error.
+int ThreadsFor(int asked) {
+  if (asked < 0 || asked > ExecContext::kMaxThreads) return 1;
+  if (asked > 0) return asked;
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, ExecContext::kMaxThreads);
+}
+
+}  // namespace
 
 ExecContext::ExecContext(const Options& options)
     : device_(options.device),
-      threads_(options.threads > 0 ? options.threads
-                                   : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))),
+      threads_(ThreadsFor(options.threads)),
       backward_precision_(options.backward),
       seed_(options.seed) {
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    status_ = absl::InvalidArgumentError(absl::StrCat("threads: ", options.threads, " is not in [0, ", kMaxThreads,
+                                                      "]; 0 stands for one per hardware thread"));
+  }
   std::unique_ptr<DeviceStream> stream;
   if (device_ != Device::kCpu) {
     absl::StatusOr<std::unique_ptr<DeviceStream>> made = NewDeviceStream(device_);
@@ -21,7 +36,7 @@ ExecContext::ExecContext(const Options& options)
       stream = *std::move(made);
       stream_ = stream.get();
     } else {
-      status_ = made.status();
+      ReportError(made.status());
     }
   }
   allocator_ = PoolAllocator::New(std::move(stream));

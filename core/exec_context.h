@@ -8,7 +8,8 @@
 //   Tape tape(context);
 //
 // A context on a device other than the CPU owns a stream, and kernels return when their work is enqueued. Where the
-// device cannot be used, status() holds the reason from the start.
+// device cannot be used, or an option is out of its range, status() holds the reason from the start, and with it every
+// Tape of the context.
 
 #ifndef BITGRAD_CORE_EXEC_CONTEXT_H_
 #define BITGRAD_CORE_EXEC_CONTEXT_H_
@@ -31,9 +32,12 @@ enum class BackwardPrecision : int { kBf16 = 1, kBf16x2 = 2, kFloat32 = 3 };
 
 class ExecContext {
  public:
+  // No machine has more hardware threads than this, and a process that asks for many more is ended by the system.
+  static constexpr int kMaxThreads = 1024;
+
   struct Options {
     Device device = Device::kCpu;
-    int threads = 0;  // 0: one per hardware thread
+    int threads = 0;  // 0: one per hardware thread; at most kMaxThreads
     uint64_t seed = 1;
     BackwardPrecision backward = BackwardPrecision::kBf16;
   };

@@ -24,7 +24,8 @@ absl::Status Shape::Validate() const {
     if (dim < 0) {
       return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(), " has a negative extent"));
     }
-    if (dim != 0 && count > kMaxElements / dim) {
+    if (dim == 0) continue;
+    if (count > kMaxElements / dim) {
       return absl::InvalidArgumentError(absl::StrCat("shape ", ToString(), " has more than 2^40 elements"));
     }
     count *= dim;

@@ -34,8 +34,9 @@ class Shape {
   int64_t cols() const { return dims_.empty() ? 1 : dims_.back(); }
   int64_t rows() const;
 
-  // InvalidArgument when an extent is negative or there are more than 2^40 elements. No tensor of bitgrad is that
-  // large, so a wrong file or flag is caught before any memory is allocated.
+  // InvalidArgument when an extent is negative or the product of the extents that are not zero is over 2^40: a size
+  // that no tensor of bitgrad has, so a wrong file, flag or operand is caught before memory is asked for. Hence also
+  // every partial product of the extents, rows() and cols() among them, fits an int64.
   absl::Status Validate() const;
 
   std::string ToString() const;

@@ -61,6 +61,7 @@ class Tensor {
   const void* raw_data() const { return buffer_->block; }
   void* mutable_raw_data() {
     buffer_->derived = {};
+    ++buffer_->writes;
     return buffer_->block;
   }
 
@@ -106,6 +107,10 @@ class Tensor {
   // Whether no other handle shares the bytes.
   bool is_unique() const { return buffer_.use_count() == 1; }
 
+  // Which bytes a tensor had at some moment, and how often they had been opened for writing (mutable_..) by then: how a
+  // tape finds out that somebody has changed a value that its backward pass relies on. Keeps no memory alive.
+  class Version;
+
  private:
   struct Derived {
     std::shared_ptr<const BitMatrix> signs;
@@ -121,11 +126,33 @@ class Tensor {
     size_t bytes;
     void* block;
     Derived derived;
+    uint64_t writes = 0;  // how often the bytes were opened for writing
   };
 
   Shape shape_;
   DType dtype_ = DType::kFloat32;
   std::shared_ptr<Buffer> buffer_;
+};
+
+class Tensor::Version {
+ public:
+  Version() = default;  // Of no tensor: nothing has been written.
+  explicit Version(const Tensor& tensor)
+      : buffer_(tensor.buffer_), writes_(tensor.buffer_ == nullptr ? 0 : tensor.buffer_->writes) {}
+
+  // Whether the bytes have been opened for writing since. False when nobody holds them any more.
+  bool WasWritten() const {
+    const std::shared_ptr<const Buffer> buffer = buffer_.lock();
+    return buffer != nullptr && buffer->writes != writes_;
+  }
+  // Whether `tensor` is a handle to the same bytes.
+  bool IsOf(const Tensor& tensor) const {
+    return !buffer_.owner_before(tensor.buffer_) && !tensor.buffer_.owner_before(buffer_);
+  }
+
+ private:
+  std::weak_ptr<const Buffer> buffer_;
+  uint64_t writes_ = 0;
 };
 
 template <typename T>

@@ -39,24 +39,24 @@ Binary ArithmeticOf(const Tape::Node& node) {
 }
 
 // Whether the op maps each element of `value` monotonely, by constants of its column.
-bool IsMonotone(const Recording& recording, const Tape::Node& node, int value) {
+bool IsMonotone(const TapeGraph& graph, const Tape::Node& node, int value) {
   if (node.inputs[0] != value) return false;
   for (size_t i = 1; i < node.inputs.size(); ++i) {
-    if (!recording.is_constant(node.inputs[i])) return false;
+    if (!graph.is_constant(node.inputs[i])) return false;
   }
   if (node.descriptor.op == "batch_norm") return true;
   if (IsArithmetic(node)) {
     // One number per column: not a constant of the whole batch's shape.
-    return recording.node(node.inputs[1]).shape == Shape({node.shape.cols()}) &&
+    return graph.node(node.inputs[1]).shape == Shape({node.shape.cols()}) &&
            (node.shape.rank() == 2 || node.shape.rank() == 4);
   }
   return IsUnary(node) && node.descriptor.Get<double>("parameter", 0) >= 0;
 }
 
 // Runs one op of the chain on a row x [1, n], in place.
-void Apply(ExecContext& context, const Recording& recording, const Tape::Node& node, Tensor& x) {
+void Apply(ExecContext& context, const TapeGraph& graph, const Tape::Node& node, Tensor& x) {
   const Kernels& kernels = KernelsFor(context.device());
-  const auto constant = [&](int i) { return recording.node(node.inputs[i]).value.data<float>(); };
+  const auto constant = [&](int i) { return graph.node(node.inputs[i]).value.data<float>(); };
   const int64_t n = x.num_elements();
   if (node.descriptor.op == "batch_norm") {
     kernels.batch_norm_eval(context, x.matrix<float>(), constant(1), constant(2), constant(3), constant(4),
@@ -73,16 +73,16 @@ void Apply(ExecContext& context, const Recording& recording, const Tape::Node& n
 
 }  // namespace
 
-FoldChain FindFoldChain(const Recording& recording, int product) {
+FoldChain FindFoldChain(const TapeGraph& graph, int product) {
   FoldChain chain;
-  const bool is_conv = recording.node(product).descriptor.op == "conv2d";
+  const bool is_conv = graph.node(product).descriptor.op == "conv2d";
   int value = product;
-  while (value != recording.output() && !recording.consumers(value).empty()) {
-    const auto consumers = recording.consumers(value);
+  while (value != graph.output() && !graph.consumers(value).empty()) {
+    const auto consumers = graph.consumers(value);
     if (std::all_of(consumers.begin(), consumers.end(), [&](int consumer) {
-          const Tape::Node& node = recording.node(consumer);
+          const Tape::Node& node = graph.node(consumer);
           // Images of bits are read by convolutions, what lies along the last dimension by linear ops.
-          const bool fits = recording.node(value).shape.rank() == 2 || (node.descriptor.op == "conv2d") == is_conv;
+          const bool fits = graph.node(value).shape.rank() == 2 || (node.descriptor.op == "conv2d") == is_conv;
           return fits && BinarizesInput(node, value, &chain.quantizer);
         })) {
       chain.folds = true;
@@ -90,13 +90,13 @@ FoldChain FindFoldChain(const Recording& recording, int product) {
     }
     if (consumers.size() != 1 || chain.reshape >= 0) break;
     const int next = consumers[0];
-    const Tape::Node& node = recording.node(next);
+    const Tape::Node& node = graph.node(next);
     if (is_conv && node.descriptor.op == "max_pool" && chain.pool < 0) {
       chain.pool = next;
       chain.pool_is_first = value == product;
     } else if (is_conv && node.descriptor.op == "reshape") {
       chain.reshape = next;
-    } else if ((chain.pool >= 0 && !chain.pool_is_first) || !IsMonotone(recording, node, value)) {
+    } else if ((chain.pool >= 0 && !chain.pool_is_first) || !IsMonotone(graph, node, value)) {
       break;
     }
     value = next;
@@ -105,9 +105,9 @@ FoldChain FindFoldChain(const Recording& recording, int product) {
   return FoldChain();
 }
 
-absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording& recording, int product,
+absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const TapeGraph& graph, int product,
                                           const FoldChain& chain, float scale, int32_t limit) {
-  const int64_t n = recording.node(product).shape.cols();
+  const int64_t n = graph.node(product).shape.cols();
   const Kernels& kernels = KernelsFor(context.device());
   Tensor x({1, n}, DType::kFloat32);
   BitMatrix bits(1, n);
@@ -116,11 +116,11 @@ absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording&
     kernels.scale_f32(context, scale, x.data<float>(), /*accumulate=*/false, x.mutable_data<float>(), n);
     for (int node : chain.nodes) {
       if (node == chain.pool || node == chain.reshape) continue;
-      Apply(context, recording, recording.node(node), x);
+      Apply(context, graph, graph.node(node), x);
       for (float value : x.span<float>()) {
         if (!std::isfinite(value)) {
           return absl::InvalidArgumentError(
-              absl::StrCat("freeze: layer '", recording.node(node).layer, "': ", recording.node(node).descriptor.op,
+              absl::StrCat("freeze: layer '", graph.node(node).layer, "': ", graph.node(node).descriptor.op,
                            " gives a NaN or an infinity; the parameters are damaged or training diverged"));
         }
       }

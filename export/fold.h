@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "bitgrad/core/exec_context.h"
-#include "bitgrad/export/recording.h"
+#include "bitgrad/export/tape_graph.h"
 #include "bitgrad/export/threshold.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
@@ -28,11 +28,11 @@ struct FoldChain {
   bool pool_is_first = false;
   int reshape = -1;  // the reshape among the nodes
 };
-FoldChain FindFoldChain(const Recording& recording, int product);
+FoldChain FindFoldChain(const TapeGraph& graph, int product);
 
 // The thresholds of `product`, whose sums are integers in [-limit, limit], scaled by `scale`. Runs the graph's kernels
 // on candidate sums.
-absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording& recording, int product,
+absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const TapeGraph& graph, int product,
                                           const FoldChain& chain, float scale, int32_t limit);
 
 }  // namespace bitgrad

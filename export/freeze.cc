@@ -10,7 +10,7 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/export/fold.h"
 #include "bitgrad/export/image_nodes.h"
-#include "bitgrad/export/recording.h"
+#include "bitgrad/export/tape_graph.h"
 #include "bitgrad/ops/conv_kernel.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/ops/quantize_operand.h"
@@ -20,13 +20,13 @@ namespace {
 
 class Freezer {
  public:
-  Freezer(ExecContext& context, const Recording& recording, int64_t batch)
-      : context_(context), recording_(recording), batch_(batch), values_(recording.size(), kNoValue) {}
+  Freezer(ExecContext& context, const TapeGraph& graph, int64_t batch)
+      : context_(context), graph_(graph), batch_(batch), values_(graph.size(), kNoValue) {}
 
   absl::StatusOr<PackedModelWriter> Run() {
-    values_[recording_.input()] = kInputValue;
-    for (int i = 0; i <= recording_.output(); ++i) {
-      if (!recording_.is_used(i) || values_[i] != kNoValue || recording_.is_constant(i)) continue;
+    values_[graph_.input()] = kInputValue;
+    for (int i = 0; i <= graph_.output(); ++i) {
+      if (!graph_.is_used(i) || values_[i] != kNoValue || graph_.is_constant(i)) continue;
       BITGRAD_RETURN_IF_ERROR(Emit(i));
     }
     return std::move(writer_);
@@ -47,12 +47,12 @@ class Freezer {
   absl::Status EmitLinear(int i);
   absl::Status EmitConv2d(int i);
   absl::Status EmitArithmetic(int i, Binary op);
-  absl::StatusOr<int> Constant(int i) { return Constant(i, recording_.node(i).shape); }
+  absl::StatusOr<int> Constant(int i) { return Constant(i, graph_.node(i).shape); }
   absl::StatusOr<int> Constant(int i, const Shape& shape);
   absl::Status CheckFinite(int i) const;
 
   ExecContext& context_;
-  const Recording& recording_;
+  const TapeGraph& graph_;
   const int64_t batch_;
   std::vector<int> values_;       // of each node: its value id in the packed model
   std::map<int, int> constants_;  // of each constant node: its blob
@@ -64,7 +64,7 @@ std::string NameOf(const Tape::Node& node, int i) {
 }
 
 absl::Status Freezer::CheckFinite(int i) const {
-  const Tape::Node& node = recording_.node(i);
+  const Tape::Node& node = graph_.node(i);
   for (const float value : node.value.span<float>()) {
     if (std::isfinite(value)) continue;
     return absl::InvalidArgumentError(
@@ -76,8 +76,8 @@ absl::Status Freezer::CheckFinite(int i) const {
 
 // The blob of a constant, added at first use.
 absl::StatusOr<int> Freezer::Constant(int i, const Shape& shape) {
-  const Tape::Node& node = recording_.node(i);
-  if (!recording_.is_constant(i)) return Error(node, "has to be a parameter here");
+  const Tape::Node& node = graph_.node(i);
+  if (!graph_.is_constant(i)) return Error(node, "has to be a parameter here");
   if (const auto known = constants_.find(i); known != constants_.end()) return known->second;
   BITGRAD_RETURN_IF_ERROR(CheckFinite(i));
   const int blob = writer_.AddFloats(NameOf(node, i), shape, node.value.span<float>());
@@ -89,7 +89,7 @@ absl::StatusOr<int> Freezer::Constant(int i, const Shape& shape) {
 absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_rows, LinearSpec& spec,
                                  Encoding& input_encoding, Encoding& weight_encoding) {
   const int w = node.inputs[1];
-  if (!recording_.is_constant(w)) return Error(node, "has a weight that is computed");
+  if (!graph_.is_constant(w)) return Error(node, "has a weight that is computed");
   BITGRAD_ASSIGN_OR_RETURN(const Quantizer input,
                            ParseQuantizer(node.descriptor.Get<std::string>("input_quantizer", "identity")));
   BITGRAD_ASSIGN_OR_RETURN(const Quantizer weight,
@@ -97,7 +97,7 @@ absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_row
   if (input.statistic() != Statistic::kNone) {
     return Error(node, absl::StrCat("has input quantizer '", input.ToString(), "', whose scale depends on each batch"));
   }
-  const Tape::Node& latent = recording_.node(w);
+  const Tape::Node& latent = graph_.node(w);
   BITGRAD_RETURN_IF_ERROR(CheckFinite(w));
   spec.input_quantizer = input.ToString();
   const QuantizedOperand codes = QuantizeOperand(context_, weight, QuantizerRole::kWeight,
@@ -120,10 +120,10 @@ absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_row
 // Adds the thresholds that the chain behind node i, whose sums have k terms, folds into.
 absl::Status Freezer::AddThresholds(int i, const FoldChain& chain, const Encoding& input, const Encoding& weight,
                                     int64_t k, LinearSpec& spec, int& pool_flips) {
-  const Tape::Node& node = recording_.node(i);
+  const Tape::Node& node = graph_.node(i);
   const int64_t limit = k * input.max_code() * weight.max_code();
   BITGRAD_ASSIGN_OR_RETURN(Thresholds thresholds,
-                           FoldThresholds(context_, recording_, i, chain, spec.scale, static_cast<int32_t>(limit)));
+                           FoldThresholds(context_, graph_, i, chain, spec.scale, static_cast<int32_t>(limit)));
   spec.thresholds = writer_.AddInts(absl::StrCat(node.layer, "/thresholds"), thresholds.threshold);
   if (chain.pool >= 0 && chain.pool_is_first) {
     pool_flips = writer_.AddFlags(absl::StrCat(node.layer, "/pool_flips"), thresholds.flip);
@@ -136,14 +136,14 @@ absl::Status Freezer::AddThresholds(int i, const FoldChain& chain, const Encodin
 }
 
 absl::Status Freezer::EmitLinear(int i) {
-  const Tape::Node& node = recording_.node(i);
+  const Tape::Node& node = graph_.node(i);
   LinearSpec spec;
   Encoding input, weight;
-  const Shape& weight_shape = recording_.node(node.inputs[1]).shape;
+  const Shape& weight_shape = graph_.node(node.inputs[1]).shape;
   BITGRAD_RETURN_IF_ERROR(AddProduct(node, weight_shape, spec, input, weight));
   int result = i;
   if (DotIsExact(input, weight, weight_shape.cols())) {
-    if (const FoldChain chain = FindFoldChain(recording_, i); chain.folds) {
+    if (const FoldChain chain = FindFoldChain(graph_, i); chain.folds) {
       int no_pool = -1;
       BITGRAD_RETURN_IF_ERROR(AddThresholds(i, chain, input, weight, weight_shape.cols(), spec, no_pool));
       if (!chain.nodes.empty()) result = chain.nodes.back();
@@ -154,9 +154,9 @@ absl::Status Freezer::EmitLinear(int i) {
 }
 
 absl::Status Freezer::EmitConv2d(int i) {
-  const Tape::Node& node = recording_.node(i);
-  const Shape& x = recording_.node(node.inputs[0]).shape;
-  const Shape& w = recording_.node(node.inputs[1]).shape;
+  const Tape::Node& node = graph_.node(i);
+  const Shape& x = graph_.node(node.inputs[0]).shape;
+  const Shape& w = graph_.node(node.inputs[1]).shape;
   ConvSpec spec;
   spec.geometry = ConvGeometryOf(node, x, w);
   Encoding input, weight;
@@ -165,15 +165,15 @@ absl::Status Freezer::EmitConv2d(int i) {
   FoldChain chain;
   int pool_flips = -1;
   // Where the float convolution is the faster one (groups of few channels), its sums stay floats.
-  if (ChooseConvKernel(input, weight, spec.geometry) != ConvKernel::kFloat) chain = FindFoldChain(recording_, i);
+  if (ChooseConvKernel(input, weight, spec.geometry) != ConvKernel::kFloat) chain = FindFoldChain(graph_, i);
   if (chain.folds) BITGRAD_RETURN_IF_ERROR(AddThresholds(i, chain, input, weight, k, spec.product, pool_flips));
   int value = values_[i] = writer_.AddConv2d(node.layer, values_[node.inputs[0]], spec);
   if (chain.pool >= 0) {
-    const Tape::Node& pool = recording_.node(chain.pool);
+    const Tape::Node& pool = graph_.node(chain.pool);
     value = writer_.AddMaxPool(pool.layer, value, PoolGeometryOf(pool), pool_flips);
   }
   if (chain.reshape >= 0) {
-    const Tape::Node& reshape = recording_.node(chain.reshape);
+    const Tape::Node& reshape = graph_.node(chain.reshape);
     value = writer_.AddReshape(reshape.layer, value, Shape(reshape.shape.dims().subspan(1)));
   }
   values_[chain.nodes.empty() ? i : chain.nodes.back()] = value;
@@ -181,17 +181,17 @@ absl::Status Freezer::EmitConv2d(int i) {
 }
 
 absl::Status Freezer::EmitArithmetic(int i, Binary op) {
-  const Tape::Node& node = recording_.node(i);
+  const Tape::Node& node = graph_.node(i);
   int a = node.inputs[0], b = node.inputs[1];
-  if (recording_.is_constant(a)) {
+  if (graph_.is_constant(a)) {
     if (op == Binary::kSub) return Error(node, "of a constant minus a value is not in the packed format");
     std::swap(a, b);
   }
-  if (!recording_.is_constant(b)) {
+  if (!graph_.is_constant(b)) {
     values_[i] = writer_.AddBinary(node.layer, values_[a], op, values_[b]);
     return absl::OkStatus();
   }
-  const Shape& constant = recording_.node(b).shape;
+  const Shape& constant = graph_.node(b).shape;
   if (Shape(node.shape.dims().subspan(1)) != constant && Shape({node.shape.cols()}) != constant) {
     return Error(node, absl::StrCat("has a constant of shape ", constant.ToString(),
                                     "; it has to be that of one example or of its last dimension"));
@@ -202,7 +202,7 @@ absl::Status Freezer::EmitArithmetic(int i, Binary op) {
 }
 
 absl::Status Freezer::Emit(int i) {
-  const Tape::Node& node = recording_.node(i);
+  const Tape::Node& node = graph_.node(i);
   const absl::string_view op = node.descriptor.op;
   if (node.shape.rank() < 1 || node.shape.dim(0) != batch_) {
     return Error(node, absl::StrCat("gives ", node.shape.ToString(),
@@ -264,9 +264,9 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   const absl::Status not_computed =
       absl::InvalidArgumentError("freeze: the model's Forward() does not return a value computed from its input");
   if (output.tape() != &tape || output.index() == input.index()) return not_computed;
-  const Recording recording(tape, input, output);
-  if (!recording.is_used(input.index())) return not_computed;
-  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freezer(context, recording, example.shape().dim(0)).Run());
+  const TapeGraph graph(tape, input, output);
+  if (!graph.is_used(input.index())) return not_computed;
+  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freezer(context, graph, example.shape().dim(0)).Run());
 
   packed::Header& header = writer.header();
   header.set_producer("bitgrad freeze");
@@ -282,9 +282,9 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
     pixels.set_divisor(255);
   }
   int64_t parameters = 0, numbers = 0;
-  for (int i = 0; i < recording.size(); ++i) {
-    if (!recording.is_used(i) || !recording.is_constant(i)) continue;
-    const Tape::Node& node = recording.node(i);
+  for (int i = 0; i < graph.size(); ++i) {
+    if (!graph.is_used(i) || !graph.is_constant(i)) continue;
+    const Tape::Node& node = graph.node(i);
     numbers += node.shape.num_elements();
     if (node.parameter != nullptr && node.parameter->trainable) parameters += node.shape.num_elements();
   }

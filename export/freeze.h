@@ -3,7 +3,7 @@
 //   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freeze(context, model, example, {.name = "tiny"}));
 //   BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("tiny.bgm"));
 //
-// What it does with the recording:
+// What it does with the graph:
 //   - the weights of each linear op are quantized once more, as in evaluation, and stored as codes: 1 bit for binary;
 //   - between a linear op whose sums are exact integers and a binary input of the next one, all that stands between
 //     (scale, bias, batch norm, monotone activations) folds into an integer threshold per output: the kernels

@@ -36,7 +36,7 @@ class Standardized final : public Model {
     Tape& tape = *x.tape();
     Var y;
     {
-      const Tape::Layer layer(tape, "standardization");
+      const Tape::LayerScope layer(tape, "standardization");
       const Shape vector = x.shape();
       const int64_t channels = mean_.value.num_elements();
       const Var pixels = Reshape(x, {vector.dim(0), vector.dim(1) / channels, channels});

@@ -1,13 +1,26 @@
 // Tape::Backward: the reverse loop and the accumulation of gradients.
 
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "bitgrad/core/check.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/graph/tape_core.h"
 
 namespace bitgrad {
+namespace {
+
+bool FitsGradient(const Tensor& gradient, const Shape& shape, ExecContext& context) {
+  return !gradient.is_null() && gradient.shape() == shape && gradient.dtype() == DType::kFloat32 &&
+         gradient.device() == context.allocator().device();
+}
+
+std::string Describe(const Tensor& tensor) {
+  if (tensor.is_null()) return "null";
+  return absl::StrCat(Name(tensor.dtype()), " ", tensor.shape().ToString(), " on ", Name(tensor.device()));
+}
+
+}  // namespace
 
 absl::Status Tape::Backward(const Var& loss) {
   if (absl::Status error = status(); !error.ok()) return error;
@@ -21,7 +34,7 @@ absl::Status Tape::Backward(const Var& loss) {
   }
   if (core_->backward_done) {
     return fail(
-        absl::FailedPreconditionError("backward: already run on this recording; Reset() the tape or record again"));
+        absl::FailedPreconditionError("backward: it has run on this tape already; Reset() the tape or make another"));
   }
   const Node& last = core_->nodes[loss.index_];
   if (last.shape.num_elements() != 1) {
@@ -34,6 +47,7 @@ absl::Status Tape::Backward(const Var& loss) {
   if (core_->gradient_arithmetic == nullptr) {
     return fail(absl::FailedPreconditionError("backward: no op was recorded"));
   }
+  if (const absl::Status error = CheckLeaves(loss.index_); !error.ok()) return fail(error);
   core_->backward_done = true;
   Tensor one(last.shape, DType::kFloat32, context().allocator());
   core_->gradient_arithmetic->fill(context(), 1.0f, one);
@@ -46,6 +60,7 @@ absl::Status Tape::Backward(const Var& loss) {
       GradientSink sink(*this, i, &node.gradient);
       node.backward(sink);
       node.gradient = Tensor();
+      if (!core_->status.ok()) return status();
     }
     // Gives back the saved bits, masks and values.
     node.backward = nullptr;
@@ -55,9 +70,25 @@ absl::Status Tape::Backward(const Var& loss) {
   return status();
 }
 
+absl::Status Tape::CheckLeaves(int32_t last) const {
+  for (const Core::Leaf& leaf : core_->leaves) {
+    if (leaf.node > last) break;
+    const Node& node = core_->nodes[leaf.node];
+    if (core_->IsChanged(leaf)) return core_->ChangedError(leaf);
+    if (node.parameter == nullptr || !node.requires_gradient || node.parameter->gradient.is_null()) continue;
+    const Tensor& gradient = node.parameter->gradient;
+    if (!FitsGradient(gradient, node.shape, context())) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("backward: parameter '", node.parameter->name, "' has a gradient from before that is ",
+                       Describe(gradient), ", its value is ", node.shape.ToString(),
+                       "; drop the gradient (gradient = Tensor()) where the value gets another shape"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 void Tape::AddGradient(int32_t index, Tensor gradient) {
   Node& node = core_->nodes[index];
-  BITGRAD_CHECK(node.requires_gradient && gradient.shape() == node.shape);
   Tensor& sum = node.parameter != nullptr ? node.parameter->gradient : node.gradient;
   if (sum.is_null()) {
     sum = std::move(gradient);
@@ -87,7 +118,17 @@ bool Tape::GradientSink::wants(int input) const {
 }
 
 void Tape::GradientSink::Add(int input, Tensor gradient) {
-  tape_.AddGradient(tape_.core_->nodes[node_].inputs[input], std::move(gradient));
+  const Node& node = tape_.core_->nodes[node_];
+  const int32_t to = node.inputs[input];
+  const Node& operand = tape_.core_->nodes[to];
+  if (!operand.requires_gradient || !FitsGradient(gradient, operand.shape, context())) {
+    tape_.ReportError(absl::InternalError(
+        absl::StrCat("backward of ", node.descriptor.op, ": the gradient of operand ", input, " is ",
+                     Describe(gradient), ", the operand ", operand.requires_gradient ? "" : "wants none and ", "is ",
+                     operand.shape.ToString(), "; Add() takes float32 of that shape on the tape's device")));
+    return;
+  }
+  tape_.AddGradient(to, std::move(gradient));
 }
 
 }  // namespace bitgrad

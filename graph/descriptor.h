@@ -1,5 +1,5 @@
-// What a node of the tape says about itself, beside its values: enough for summaries, arithmetic counts
-// and freezing, so that any recorded model can be exported.
+// OpDescriptor: which op made a node of the tape, and with which attributes. Together with the node's operands this is
+// enough to print summaries, to count arithmetic and to freeze, so that any model can be exported from a tape.
 
 #ifndef BITGRAD_GRAPH_DESCRIPTOR_H_
 #define BITGRAD_GRAPH_DESCRIPTOR_H_
@@ -34,11 +34,11 @@ struct OpDescriptor {
   }
 };
 
-// Scalar operations carried out, forward and backward: what binary nets save.
+// Numbers of scalar operations. They show what a binary net saves.
 struct ArithmeticCounts {
   int64_t float_multiplications = 0;
   int64_t float_additions = 0;
-  int64_t integer_additions = 0;  // sums of few-bit codes whose products are sign changes or table look-ups
+  int64_t integer_additions = 0;  // multiply-accumulates of few-bit codes
   int64_t shifts = 0;
   int64_t xnor_popcounts = 0;  // one-bit multiply-accumulates
   int64_t square_roots = 0;

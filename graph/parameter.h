@@ -30,10 +30,11 @@ struct Parameter {
   // fan_in and fan_out of a weight, for the Glorot learning-rate scale; 0: not a weight.
   int64_t fan_in = 0;
   int64_t fan_out = 0;
-  // The quantizer that the layer applies ("sign"); empty or "identity": none. Informs summaries and metrics.
+  // The quantizer that the layer applies ("sign"); empty or "identity": none. Summaries and metrics print it.
   std::string quantizer;
 
-  // What the optimizer's last step saw (ops/kernels/optimizer_step.h), for training diagnostics.
+  // How many latent values changed their sign, and how many lie at +-clip, after the optimizer's last step
+  // (ops/kernels/optimizer_step.h). For training diagnostics.
   int64_t sign_flips = 0;
   int64_t at_clip = 0;
 

@@ -1,6 +1,6 @@
-// PendingValue: a node's value that is computed when somebody reads it. An op that knows a shorter way from what the
-// value is made of to what it needs (from batch norm's input straight to sign bits) takes it, and the value never
-// exists.
+// PendingValue: a node's value that is computed lazily, when somebody reads it first. An op that needs less than the
+// whole value may compute that directly from what the value is made of, and then the value is never computed: a binary
+// layer takes the sign bits of batch norm's output straight from batch norm's input (ops/pending_batch_norm.h).
 
 #ifndef BITGRAD_GRAPH_PENDING_VALUE_H_
 #define BITGRAD_GRAPH_PENDING_VALUE_H_

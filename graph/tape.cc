@@ -57,13 +57,33 @@ void Tape::Release(Core* core, int32_t index, uint32_t generation) {
   if (core == nullptr) return;
   if (core->valid(index, generation)) {
     Node& node = core->nodes[index];
-    // Constants of an evaluation stay, for exporters that look at the whole recording.
+    // The constants of an evaluation stay, for exporters, which look at the whole tape afterwards.
     if (--node.handles == 0 && (core->mode == Mode::kTrain || !node.inputs.empty())) {
       node.value = Tensor();
       node.pending = nullptr;
     }
   }
   if (--core->references == 0) delete core;
+}
+
+bool Tape::Core::IsChanged(const Leaf& leaf) const {
+  const Node& node = nodes[leaf.node];
+  if (leaf.version.WasWritten()) return true;
+  return node.parameter != nullptr &&
+         (!leaf.version.IsOf(node.parameter->value) || node.parameter->value.shape() != node.shape);
+}
+
+absl::Status Tape::Core::ChangedError(const Leaf& leaf) const {
+  const Node& node = nodes[leaf.node];
+  if (node.parameter != nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("parameter '", node.parameter->name,
+                     "' was changed after the tape had used it; run the forward pass again, on a tape of its own"));
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("an input ", node.shape.ToString(),
+                   " was written to after the tape had taken it; give the tape a tensor that stays as it is until "
+                   "Backward() has run"));
 }
 
 // ---- Tape ---------------------------------------------------------------------------------------------
@@ -123,8 +143,11 @@ void Tape::CopyObservations(int64_t* inside) const {
 }
 
 void Tape::Reset() {
-  ++core_->generation;  // First: a Var inside a dying backward function must not touch the dying nodes.
+  // The generation comes first: Vars that backward functions hold die with them, and must not touch nodes that die,
+  // too.
+  ++core_->generation;
   core_->nodes.clear();
+  core_->leaves.clear();
   core_->parameters.clear();
   core_->observations.clear();
   core_->counters.clear();
@@ -150,9 +173,9 @@ void Tape::ReportError(const absl::Status& error) {
                       : absl::Status(error.code(), absl::StrCat("layer '", core_->layer, "': ", error.message()));
 }
 
-Tape::Layer::Layer(Tape& tape, absl::string_view path)
+Tape::LayerScope::LayerScope(Tape& tape, absl::string_view path)
     : tape_(tape), previous_(std::exchange(tape.core_->layer, std::string(path))) {}
-Tape::Layer::~Layer() { tape_.core_->layer = std::move(previous_); }
+Tape::LayerScope::~LayerScope() { tape_.core_->layer = std::move(previous_); }
 
 bool Tape::Check(const Var& var, absl::string_view op) {
   if (!core_->status.ok()) return false;
@@ -164,7 +187,11 @@ bool Tape::Check(const Var& var, absl::string_view op) {
   return false;
 }
 
-bool Tape::CheckDevice(absl::string_view what, const Tensor& value) {
+bool Tape::CheckLeaf(absl::string_view what, const Tensor& value) {
+  if (absl::Status invalid = value.shape().Validate(); !invalid.ok()) {
+    ReportError(absl::InvalidArgumentError(absl::StrCat(what, ": ", invalid.message())));
+    return false;
+  }
   const Device device = context().allocator().device();
   if (value.device() == device) return true;
   ReportError(
@@ -180,7 +207,7 @@ void Tape::set_op_listener(absl::AnyInvocable<void()> listener) { core_->op_list
 Var Tape::Failed() { return Var(core_, -1, core_->generation); }
 
 Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value, BackwardFunction backward,
-                 const GradientArithmetic* arithmetic, std::shared_ptr<const RecomputeFunction> recompute) {
+                 const GradientArithmetic* arithmetic, std::shared_ptr<const Recomputation> recompute) {
   Node node;
   node.shape = value.shape();
   node.value = std::move(value);
@@ -203,7 +230,7 @@ Var Tape::RecordPending(OpDescriptor descriptor, absl::Span<const Var> inputs, c
 }
 
 Var Tape::Append(Node node, absl::Span<const Var> inputs, BackwardFunction backward,
-                 const GradientArithmetic* arithmetic, std::shared_ptr<const RecomputeFunction> recompute) {
+                 const GradientArithmetic* arithmetic, std::shared_ptr<const Recomputation> recompute) {
   if (!core_->status.ok()) return Failed();
   node.layer = core_->layer;
   for (const Var& input : inputs) {
@@ -239,8 +266,10 @@ Var Tape::Input(const Tensor& value) {
     ReportError(absl::InvalidArgumentError("input: the tensor is null"));
     return Failed();
   }
-  if (!CheckDevice("input", value)) return Failed();
-  return Record({.op = "input"}, {}, value.Alias(), nullptr, nullptr);
+  if (!CheckLeaf("input", value)) return Failed();
+  Var var = Record({.op = "input"}, {}, value.Alias(), nullptr, nullptr);
+  if (core_->status.ok()) core_->leaves.push_back({var.index_, Tensor::Version(value)});
+  return var;
 }
 
 Var Tape::Differentiable(const Tensor& value) {
@@ -252,15 +281,20 @@ Var Tape::Differentiable(const Tensor& value) {
 Var Tape::Use(Parameter& parameter) {
   if (!core_->status.ok()) return Failed();
   if (auto it = core_->parameters.find(&parameter); it != core_->parameters.end()) {
-    Node& node = core_->nodes[it->second];
+    const Core::Leaf& leaf = core_->leaves[it->second];
+    if (core_->IsChanged(leaf)) {
+      ReportError(core_->ChangedError(leaf));
+      return Failed();
+    }
+    Node& node = core_->nodes[leaf.node];
     if (node.value.is_null()) node.value = parameter.value.Alias();
-    return Var(core_, it->second, core_->generation);
+    return Var(core_, leaf.node, core_->generation);
   }
   if (parameter.value.is_null()) {
     ReportError(absl::FailedPreconditionError(absl::StrCat("parameter '", parameter.name, "' has no value")));
     return Failed();
   }
-  if (!CheckDevice(absl::StrCat("parameter '", parameter.name, "'"), parameter.value)) return Failed();
+  if (!CheckLeaf(absl::StrCat("parameter '", parameter.name, "'"), parameter.value)) return Failed();
   if (core_->check_finite && !AllFinite(context(), parameter.value)) {
     ReportError(absl::OutOfRangeError(absl::StrCat("parameter '", parameter.name, "' has a NaN or an infinity")));
     return Failed();
@@ -269,7 +303,8 @@ Var Tape::Use(Parameter& parameter) {
   Node& node = core_->nodes[var.index_];
   node.parameter = &parameter;
   node.requires_gradient = training() && parameter.trainable;
-  core_->parameters.emplace(&parameter, var.index_);
+  core_->parameters.emplace(&parameter, core_->leaves.size());
+  core_->leaves.push_back({var.index_, Tensor::Version(parameter.value)});
   return var;
 }
 

@@ -1,12 +1,12 @@
 // Tape: define-by-run reverse-mode autodiff.
 //
-// Ops append nodes; inputs have smaller indices than outputs, so Backward() is one loop from the end to the
-// beginning: no recursion, no reference cycles. A Var is a handle {tape, index, generation}. The tape owns
-// the values and drops a value as soon as no Var and no backward function holds it, so a step keeps only
-// what its gradients need (for a binary layer: bits and masks).
+// Ops append nodes. The inputs of a node have smaller indices than the node itself, so Backward() is one loop from the
+// end to the beginning: there is no recursion and there are no reference cycles. A Var is a handle {tape, index,
+// generation}. The tape owns the values and drops a value as soon as no Var and no backward function holds it, so a
+// step keeps only what its gradients need (for a binary layer: bits and masks).
 //
-// Errors are sticky: the first one (op, shapes, layer) is kept, later ops become no-ops, and Backward(),
-// Value() and status() return it. A wrong shape never ends the process.
+// Errors are sticky: the first one (it names op, shapes and layer) is kept, later ops do nothing, and Backward(),
+// Value() and status() return it. Whatever operands and options an op is given, it never ends the process.
 //
 //   Tape tape(context);
 //   Var loss = SquaredHinge(model.Forward(tape.Input(batch.images)), batch.labels);
@@ -44,7 +44,7 @@ enum class Mode {
   kEval,   // running statistics, no randomness, no gradients
 };
 
-// How many activations of a layer lay inside the window of its straight-through estimator.
+// How many of a layer's `total` activations lay inside the window of its straight-through estimator.
 struct WindowObservation {
   std::string layer;
   int64_t inside = 0;
@@ -63,7 +63,8 @@ class Tape {
   Mode mode() const;
   bool training() const { return mode() == Mode::kTrain; }
 
-  // A constant on the context's device: no gradient flows into it. The tape aliases the tensor's buffer.
+  // A constant on the context's device: no gradient flows into it. The tape aliases the tensor's buffer, so nobody may
+  // write to it until Backward() has run.
   Var Input(const Tensor& value);
   // A leaf whose gradient Gradient() returns after Backward().
   Var Differentiable(const Tensor& value);
@@ -71,38 +72,48 @@ class Tape {
   Var Use(Parameter& parameter);
 
   // Runs backward from `loss` (one element). Gradients add up in the parameters over several tapes until the
-  // optimizer takes them. A second call on the same recording is an error.
+  // optimizer takes them. Errors, after none of which any gradient was changed:
+  //   - the tape is of an evaluation, has an error already, or has run backward already;
+  //   - `loss` is not one number, or depends on no parameter;
+  //   - a parameter was given another value, or was written to, since the tape used it, or an input was written to: the
+  //     gradient would be that of no function (Tensor::Version);
+  //   - a parameter's gradient from before is not float32 of the value's shape, on the value's device.
+  // A kernel that fails, or a backward function that adds a gradient of the wrong shape, is an error that leaves
+  // gradients half done.
   absl::Status Backward(const Var& loss);
 
   // OK, or the first error of a recorded op, of Backward() or of a kernel.
   absl::Status status() const;
-  // Keeps the error unless there is one already, prefixed by the current layer.
+  // Keeps the error, with the current layer's name in front, unless there is an error already.
   void ReportError(const absl::Status& error);
 
-  // A Var's value, computed now if nobody has read it yet. The pointer holds while the Var lives, until the next op is
-  // recorded or the tape is reset: Alias() the tensor to keep it longer.
+  // A Var's value. A pending value (pending_value.h) is computed now. The pointer is valid while the Var lives, and
+  // only until the next op is recorded or the tape is reset: Alias() the tensor to keep it longer.
   absl::StatusOr<const Tensor*> Value(const Var& var) const;
   // The gradient of a Differentiable() leaf after Backward(); NotFound if none arrived.
   absl::StatusOr<const Tensor*> Gradient(const Var& var) const;
 
-  // With `check`, an op whose value has a NaN or an infinity is an error that names it and its layer. Costs a pass
-  // over each value, on the host: for finding where a diverged training broke. To be set before anything is recorded.
+  // With `check`, a value that has a NaN or an infinity is an error that names the op that made it, and its layer. This
+  // costs a pass over each value, on the host; it is for finding out where a training diverged. Call it before anything
+  // is recorded.
   void set_check_finite(bool check);
 
-  // Calls `listener` after each op that is recorded and after each backward function that has run: from one call to the
-  // next a single op has worked. For measuring; it must not use the tape.
+  // Calls `listener` after each op that is recorded and after each backward function that has run, so that between two
+  // calls exactly one op has worked. For measurements; the listener must not use the tape.
   void set_op_listener(absl::AnyInvocable<void()> listener);
 
-  // Forgets all nodes, Vars and errors, keeps capacity, and, in training, takes the next random step.
+  // Forgets all nodes, Vars and errors, and, in training, takes the next random step of the context. Memory for nodes
+  // is kept for the next step.
   void Reset();
 
-  // Names the layer for errors, descriptors and observations: Tape::Layer layer(tape, "hidden1");
-  class Layer {
+  // While it lives, errors, nodes and observations of the tape carry this layer's name:
+  // Tape::LayerScope layer(tape, "hidden1"); (The layers themselves are models/layers/layer.h.)
+  class LayerScope {
    public:
-    Layer(Tape& tape, absl::string_view path);
-    ~Layer();
-    Layer(const Layer&) = delete;
-    Layer& operator=(const Layer&) = delete;
+    LayerScope(Tape& tape, absl::string_view path);
+    ~LayerScope();
+    LayerScope(const LayerScope&) = delete;
+    LayerScope& operator=(const LayerScope&) = delete;
 
    private:
     Tape& tape_;
@@ -118,7 +129,8 @@ class Tape {
     const Tensor& output_gradient() const { return *output_gradient_; }
     // Whether the i-th input wants a gradient.
     bool wants(int input) const;
-    // Adds `gradient` to the i-th input's; the shape is the input's. REQUIRES: wants(input).
+    // Adds `gradient`, float32 of the input's shape, to the i-th input's. Anything else, or an input that wants none,
+    // is an error of the tape.
     void Add(int input, Tensor gradient);
     ExecContext& context() const;
     // Counts arithmetic of the backward pass.
@@ -134,8 +146,8 @@ class Tape {
   };
   using BackwardFunction = absl::AnyInvocable<void(GradientSink&)>;
 
-  // What Backward() itself computes, on whatever device the gradients are. The tape knows no device: ops/ gives
-  // these with each node.
+  // What Backward() itself computes, on the device where the gradients are. The tape knows no device, so ops/ passes
+  // these functions with each node.
   struct GradientArithmetic {
     // y += x; the tensors have one shape, y is not aliased.
     void (*add)(ExecContext& context, const Tensor& x, Tensor& y);
@@ -150,7 +162,7 @@ class Tape {
     Tensor gradient;
     absl::InlinedVector<int32_t, 3> inputs;
     BackwardFunction backward;
-    std::shared_ptr<const RecomputeFunction> recompute;  // null where the value itself has to be saved
+    std::shared_ptr<const Recomputation> recompute;  // null where the value itself has to be saved
     OpDescriptor descriptor;
     std::string layer;
     Parameter* parameter = nullptr;
@@ -161,43 +173,49 @@ class Tape {
   // Appends a node. `backward` and `recompute` are kept only in training and if some input requires a gradient, until
   // Backward() has passed the node.
   Var Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value, BackwardFunction backward,
-             const GradientArithmetic* arithmetic, std::shared_ptr<const RecomputeFunction> recompute = nullptr);
-  // The same for a value that is computed when it is read first.
+             const GradientArithmetic* arithmetic, std::shared_ptr<const Recomputation> recompute = nullptr);
+  // The same for a pending value.
   Var RecordPending(OpDescriptor descriptor, absl::Span<const Var> inputs, const Shape& shape,
                     std::shared_ptr<const PendingValue> pending, BackwardFunction backward,
                     const GradientArithmetic* arithmetic);
-  // The value of a node, computed now if it was pending.
+  // The value of a node. A pending one is computed now.
   const Tensor& ValueOf(int32_t index);
-  // A Var that stands for the result of an op that failed.
+  // The result of an op that has failed: a Var of this tape, of shape [0].
   Var Failed();
   // Whether the Var is of this tape and generation; otherwise reports the error.
   bool Check(const Var& var, absl::string_view op);
 
   // The stream of the next random op of this step.
   RngStream NextRandomStream(RngPurpose purpose);
-  // Of the current layer: the caller's kernel counts into the number returned, on the context's device. observations()
-  // reads all numbers of a recording at once.
+  // Begins a WindowObservation of the current layer and returns its counter, which lies in the memory of the context's
+  // device and is 0. The caller's kernel adds to it how many activations lie inside the window.
   int64_t* Observe(int64_t total);
+  // All observations since the tape began or was reset. Reads their counters from the device, which means to wait for
+  // it, all of them at once.
   const std::vector<WindowObservation>& observations() const;
-  // The same without waiting for the device: those whose numbers nobody has read yet (`inside` is 0), and the copying
-  // of their numbers to `inside` on the device, in that order. REQUIRES: room for all.
+  // The two functions that do not wait for the device. unread_observations() are those whose counters have not been
+  // read yet, with `inside` = 0; CopyObservations() lets the device copy their counters, in the same order, to its own
+  // memory at `inside`. REQUIRES: room for all of them.
   absl::Span<const WindowObservation> unread_observations() const;
   void CopyObservations(int64_t* inside) const;
-  // Forward and, after Backward(), backward arithmetic.
+  // The arithmetic of all ops so far; after Backward() also that of the backward pass.
   void Count(const ArithmeticCounts& counts);
   const ArithmeticCounts& arithmetic() const;
-  // Values may be pending in training; ValueOf() computes them.
+  // In training the value of a node may be pending; ValueOf() computes it.
   absl::Span<const Node> nodes() const;
   const std::string& layer() const;
 
  private:
   friend class Var;
   Var Append(Node node, absl::Span<const Var> inputs, BackwardFunction backward, const GradientArithmetic* arithmetic,
-             std::shared_ptr<const RecomputeFunction> recompute);
+             std::shared_ptr<const Recomputation> recompute);
   // Outlives the Tape while Vars point to it, so that a late Var is an error and not a crash.
   struct Core;
-  // Whether the value is where kernels will read it; reports an error if not.
-  bool CheckDevice(absl::string_view what, const Tensor& value);
+  // Whether the value of a new leaf can be an operand: of a valid shape, and where kernels will read it. Reports an
+  // error if not.
+  bool CheckLeaf(absl::string_view what, const Tensor& value);
+  // Whether the leaves up to node `last` are as they were when the tape took them, and gradients from before fit.
+  absl::Status CheckLeaves(int32_t last) const;
   void AddGradient(int32_t index, Tensor gradient);
   static void Retain(Core* core, int32_t index, uint32_t generation);
   static void Release(Core* core, int32_t index, uint32_t generation);

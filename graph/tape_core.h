@@ -26,7 +26,15 @@ struct Tape::Core {
   const Mode mode;
   uint32_t generation = 1;
   std::vector<Node> nodes;
-  absl::flat_hash_map<const Parameter*, int32_t> parameters;
+  // A node that is no op's result, and its value as it was then.
+  struct Leaf {
+    int32_t node;
+    Tensor::Version version;
+  };
+  bool IsChanged(const Leaf& leaf) const;
+  absl::Status ChangedError(const Leaf& leaf) const;
+  std::vector<Leaf> leaves;                                  // in the order of their nodes
+  absl::flat_hash_map<const Parameter*, size_t> parameters;  // index into `leaves`
   std::string layer;
   absl::Status status;
   bool backward_done = false;
@@ -36,7 +44,7 @@ struct Tape::Core {
   ArithmeticCounts arithmetic;
   const GradientArithmetic* gradient_arithmetic = nullptr;
   std::vector<WindowObservation> observations;
-  // What the last observations have counted, in arrays of kCounters, until somebody reads it.
+  // The counters of the last `unread` observations, kCounters in each array. observations() reads and drops them.
   static constexpr int64_t kCounters = 64;
   std::vector<std::unique_ptr<DeviceArray<int64_t>>> counters;
   int64_t unread = 0;

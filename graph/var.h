@@ -1,4 +1,4 @@
-// Var: a handle to a value on a tape. Cheap to copy; owns nothing but a count on the value it names.
+// Var: a handle to a value on a tape. Cheap to copy. While a Var names a value, the tape keeps that value.
 
 #ifndef BITGRAD_GRAPH_VAR_H_
 #define BITGRAD_GRAPH_VAR_H_
@@ -13,7 +13,8 @@ class Tape;
 
 class Var {
  public:
-  Var() = default;  // Refers to nothing; ops on it report an error on the other operand's tape, if any.
+  // Names no value. An op that is given such a Var reports an error on the tape of another operand, if there is one.
+  Var() = default;
   Var(const Var& other);
   Var(Var&& other) noexcept;
   Var& operator=(Var other) noexcept;

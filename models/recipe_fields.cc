@@ -42,6 +42,7 @@ BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm) {
   switch (norm.running_statistic()) {
     case recipe::BatchNorm::STD: options.statistic = RunningStatistic::kStd; break;
     case recipe::BatchNorm::INVERSE_STD: options.statistic = RunningStatistic::kInverseStd; break;
+    case recipe::BatchNorm::UNBIASED_VARIANCE: options.unbiased = true; [[fallthrough]];
     default: options.statistic = RunningStatistic::kVariance;
   }
   return options;

@@ -7,7 +7,7 @@
 namespace bitgrad {
 namespace {
 
-// The operand as [rows, cols] of the result; a broadcast one repeats its single row.
+// The operand as a matrix [rows, cols], the shape of the result. One that is broadcast repeats its single row.
 ConstMatrixView<float> Rows(const Tensor& t, int64_t rows, int64_t cols, bool broadcast) {
   return {t.data<float>(), rows, cols, broadcast ? 0 : cols};
 }

@@ -9,7 +9,7 @@
 namespace bitgrad {
 namespace {
 
-// Per unit and example: x - mean, square, times inv_std, gamma, and sums; see docs/conventions.md.
+// What is counted for each element is in docs/conventions.md.
 ArithmeticCounts ForwardCounts(int64_t elements, int64_t n) {
   return {.float_multiplications = 3 * elements + 2 * n, .float_additions = 4 * elements, .square_roots = n};
 }
@@ -22,13 +22,21 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
   op.kernels().batch_norm_statistics(op.context(), op.value(0).matrix<float>(), options.epsilon, options.placement,
                                      mean.mutable_data<float>(), variance.mutable_data<float>(),
                                      inv_std.mutable_data<float>());
+  Tensor unbiased;
+  if (options.unbiased) {
+    const double rows = static_cast<double>(shape.rows());
+    unbiased = op.NewTensor(vector);
+    op.kernels().scale_f32(op.context(), static_cast<float>(rows / (rows - 1)), variance.data<float>(),
+                           /*accumulate=*/false, unbiased.mutable_data<float>(), n);
+  }
+  const Tensor& averaged = options.unbiased ? unbiased : variance;
   op.kernels().batch_norm_update_running(op.context(), options.statistic, options.momentum, mean.data<float>(),
-                                         variance.data<float>(), inv_std.data<float>(),
+                                         averaged.data<float>(), inv_std.data<float>(),
                                          running_mean.value.mutable_data<float>(),
                                          running_statistic.value.mutable_data<float>(), n);
   op.tape().Count(ForwardCounts(shape.num_elements(), n));
 
-  // Copies of gamma and beta: the value may be read after the optimizer's step.
+  // Gamma and beta are copied, because the value may be read after the optimizer has changed them.
   auto y = std::make_shared<PendingBatchNorm>(op.value(0).Alias(), mean.Alias(), inv_std.Alias(),
                                               op.value(1).Clone(op.context().allocator()),
                                               op.value(2).Clone(op.context().allocator()));
@@ -52,7 +60,7 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
       });
 }
 
-// Reads the statistics as operands, so that an exporter finds them on the tape.
+// The statistics are operands of the op, so that an exporter finds them on the tape.
 Var Evaluate(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
              const Parameter& running_statistic, const BatchNormOptions& options) {
   Tape& tape = *x.tape();
@@ -92,8 +100,16 @@ Var ApplyBatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& r
   if (!(options.epsilon >= 0) || !(options.momentum >= 0) || options.momentum > 1) {
     return op.Fail("epsilon ", options.epsilon, " and momentum ", options.momentum, " have to be >= 0 and in [0, 1]");
   }
+  if (options.unbiased && options.statistic != RunningStatistic::kVariance) {
+    return op.Fail("unbiased is for running statistics of the variance");
+  }
+  if (!op.CheckTensor("running_mean", running_mean.value, vector) ||
+      !op.CheckTensor("running_statistic", running_statistic.value, vector)) {
+    return op.Failed();
+  }
   if (!op.training()) return Evaluate(x, gamma, beta, running_mean, running_statistic, options);
   if (shape.rows() == 0) return op.Fail("the batch is empty");
+  if (options.unbiased && shape.rows() == 1) return op.Fail("one row has no unbiased variance");
   return Train(op, shape, running_mean, running_statistic, options);
 }
 

@@ -9,10 +9,17 @@
 //
 //   BinaryConnect     kOutsideRoot, kStd, epsilon 1e-4, momentum 0.15 (MNIST), 0.1
 //   BNN (Theano)      kInsideRoot, kInverseStd, epsilon 1e-4, momentum 0.1
-//   PyTorch, Keras    kInsideRoot, kVariance
+//   PyTorch           kInsideRoot, kVariance, unbiased, epsilon 1e-5, momentum 0.1
+//   Keras             kInsideRoot, kVariance, epsilon 1e-3, momentum 0.01 (which Keras calls 0.99)
+//
+// All of them normalize a training batch of N rows with the biased variance, sum((x - mean)^2) / N. PyTorch averages
+// the unbiased one, sum((x - mean)^2) / (N - 1), into its running variance: `unbiased` does the same, for nets whose
+// weights come from there or go there. With it evaluation divides by a slightly larger number than training did.
 //
 // Gradients: ops/kernels/batch_norm.h.
-// Errors: shapes; an empty batch in training; epsilon < 0; momentum outside [0, 1].
+// Errors: shapes; running statistics that are not float32 on the context's device; an empty batch in training;
+// epsilon < 0; momentum outside [0, 1]; `unbiased` with another statistic than kVariance, or, in training, with one
+// row.
 
 #ifndef BITGRAD_OPS_BATCH_NORM_H_
 #define BITGRAD_OPS_BATCH_NORM_H_
@@ -28,6 +35,7 @@ struct BatchNormOptions {
   float momentum = 0.1f;  // the weight of the new batch
   EpsilonPlacement placement = EpsilonPlacement::kInsideRoot;
   RunningStatistic statistic = RunningStatistic::kVariance;
+  bool unbiased = false;  // the running variance is the unbiased one, as PyTorch's
 };
 
 // `running_mean`, `running_statistic` [n]: updated in training, read in evaluation; they outlive the tape.

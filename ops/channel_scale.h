@@ -1,6 +1,5 @@
-// The scale per channel that XNOR-Net multiplies binary products with, computed from the weights (Rastegari et al.,
-// arXiv
-// 1603.05279). float32. A learned one is a parameter: Mul(y, tape.Use(scale)).
+// The scale per output channel that XNOR-Net multiplies binary products with, computed from the weights (Rastegari et
+// al., arXiv 1603.05279). float32. A scale that is learned is a parameter instead: Mul(y, tape.Use(scale)).
 //
 //   Var w = tape.Use(weight);  // [O, ..]
 //   Var y = Mul(Convolution(x, w, {}, {.input = Sign(), .weight = Sign()}), MeanAbs(w));

@@ -1,4 +1,5 @@
-// The product of coded operands, by the kernel that ops/dot_kernel.h names: what the linear op and the runtime share.
+// The product of two operands of integer codes, by the kernel that ops/dot_kernel.h chooses. The linear op and the
+// runtime share it.
 
 #ifndef BITGRAD_OPS_CODED_PRODUCT_H_
 #define BITGRAD_OPS_CODED_PRODUCT_H_
@@ -12,7 +13,7 @@
 
 namespace bitgrad {
 
-// Codes as bit planes, with the memory for them.
+// Codes packed into bit planes. Owns the planes.
 class CodePlanes {
  public:
   // Packs c [rows, cols].
@@ -24,7 +25,7 @@ class CodePlanes {
   ConstPlanesView view_;
 };
 
-// A matrix of bits, as binary codes.
+// A matrix of bits seen as the one plane of binary codes.
 inline ConstPlanesView BinaryPlanes(ConstBitMatrixView bits) {
   return {.encoding = {EncodingKind::kBinary, 1}, .planes = {bits}};
 }

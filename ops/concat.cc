@@ -25,7 +25,9 @@ Var Concat(absl::Span<const Var> inputs) {
   std::vector<int64_t> dims(first.dims().begin(), first.dims().end());
   dims.back() = cols;
   const int64_t rows = first.rows();
-  Tensor y = op.NewTensor(Shape(absl::MakeConstSpan(dims)));
+  const Shape y_shape{absl::MakeConstSpan(dims)};
+  if (!op.CheckResult(y_shape)) return op.Failed();
+  Tensor y = op.NewTensor(y_shape);
   int64_t begin = 0;
   for (size_t i = 0; i < shapes.size(); ++i) {
     op.kernels().copy_matrix(op.context(), op.value(i).matrix<float>(),

@@ -12,9 +12,9 @@
 namespace bitgrad {
 namespace {
 
-// What the backward pass keeps: operands as bits or stored codes where they have any, masks, shapes. Images are kept as
-// matrices [N, H*W*C], filters as [O, R*S*C/G].
-struct Saved {
+// What the op keeps for the backward pass: operands, as bits or stored codes where they have any, masks and shapes.
+// Images are kept as matrices [N, H*W*C], filters as [O, R*S*C/G].
+struct SavedForBackward {
   ConvGeometry geometry;
   Shape x_shape, w_shape, y_shape;
   Shape image_rows, filter_rows;
@@ -25,14 +25,14 @@ struct Saved {
   int32_t border_code = 0;
 
   ConvKernel kernel() const { return ChooseConvKernel(x.encoding, w.encoding, geometry); }
-  // At the border of x's codes, as floats.
+  // The value of the border among x's codes, as a float.
   float border() const {
     if (x.encoding.is_integer()) return static_cast<float>(border_code);
     return geometry.padding == Padding::kPlusOne ? 1.0f : -1.0f;
   }
 };
 
-// Stored codes of any integer operand, bits included.
+// The stored codes of an operand of integers. Those that are kept as bits are expanded.
 Tensor StoredCodes(ExecContext& context, const QuantizedOperand& operand, const Shape& shape) {
   if (operand.bits == nullptr) return operand.codes.Alias();
   const Tensor floats = FloatCodes(context, operand, shape);
@@ -43,7 +43,7 @@ Tensor StoredCodes(ExecContext& context, const QuantizedOperand& operand, const 
 }
 
 // conv(c_x, c_w) * scale
-Tensor Product(ExecContext& context, const Saved& saved) {
+Tensor Product(ExecContext& context, const SavedForBackward& saved) {
   const QuantizedOperand &x = saved.x, &w = saved.w;
   const Kernels& kernels = KernelsFor(context.device());
   Tensor y(saved.y_shape, DType::kFloat32, context.allocator());
@@ -75,16 +75,17 @@ Tensor Product(ExecContext& context, const Saved& saved) {
   return y;
 }
 
-// The gradient of the operand, as the matrix that was quantized, through the surrogate and in the operand's shape.
+// Multiplies the gradient of a quantized operand with the surrogate. The operand was quantized as a matrix of shape
+// `rows`; the result has the operand's own shape.
 Tensor ThroughSurrogate(Tape::GradientSink& sink, const Surrogate& surrogate, Tensor gradient, const Shape& rows,
                         const Shape& shape) {
   if (surrogate.passes()) return gradient.Alias(shape);
   Tensor matrix = gradient.Alias(rows);
-  gradient = Tensor();  // The surrogate works in place on what nobody else holds.
+  gradient = Tensor();  // The surrogate works in place only where nobody else holds the gradient.
   return surrogate.Apply(sink.context(), std::move(matrix)).Alias(shape);
 }
 
-Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   const Tensor codes = FloatCodes(context, saved.w, saved.filter_rows);
   Tensor dx = NewTensor(sink, saved.x_shape);
@@ -97,7 +98,7 @@ Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor&
   return ThroughSurrogate(sink, saved.x_surrogate, std::move(dx), saved.image_rows, saved.x_shape);
 }
 
-Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   const Kernels& kernels = KernelsOf(sink);
   const ConvGeometry& geometry = saved.geometry;
@@ -117,8 +118,8 @@ Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor
   return ThroughSurrogate(sink, saved.w_surrogate, std::move(dw), saved.filter_rows, saved.w_shape);
 }
 
-// A row, where the quantizer has a scale for each, is an example.
-Tensor QuantizeGradient(ExecContext& context, const Saved& saved, const Tensor& dy) {
+// For quantizers that have a scale for each row, a row is an example.
+Tensor QuantizeGradient(ExecContext& context, const SavedForBackward& saved, const Tensor& dy) {
   const Quantizer& quantizer = saved.gradient_quantizer;
   const int64_t batch = saved.geometry.batch;
   const Tensor rows = dy.Alias({batch, dy.num_elements() / batch});
@@ -130,7 +131,7 @@ Tensor QuantizeGradient(ExecContext& context, const Saved& saved, const Tensor& 
   return quantized.Alias(dy.shape());
 }
 
-void Backward(const Saved& saved, Tape::GradientSink& sink) {
+void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
   const Tensor dy = saved.gradient_quantizer.is_identity()
                         ? sink.output_gradient().Alias()
                         : QuantizeGradient(sink.context(), saved, sink.output_gradient());
@@ -180,6 +181,9 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
   const ConvGeometry geometry = GeometryOf(x_shape, w_shape, options);
   if (const absl::Status status = CheckConvGeometry(geometry); !status.ok()) return op.Fail(status.message());
   if (w_shape.dim(3) != geometry.group_channels()) return op.Fail(Misfit(x_shape, w_shape, options));
+  for (const Quantizer* q : {&quantizers.input, &quantizers.weight, &quantizers.gradient}) {
+    if (!op.CheckQuantizer(*q)) return op.Failed();
+  }
   for (const Quantizer* q : {&quantizers.input, &quantizers.weight}) {
     if (q->statistic() == Statistic::kRowMaxAbs) {
       return op.Fail("quantizer '", q->ToString(), "' has a scale for each row; it is for gradients");
@@ -189,24 +193,29 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
     return op.Fail("gradient quantizer '", quantizers.gradient.ToString(),
                    "' makes products of int8, which are for linear layers only; use dorefa_gradient here");
   }
+  const Shape y_shape({geometry.batch, geometry.out_height(), geometry.out_width(), geometry.filters});
+  const ConvGeometry padded = WithBorderInImage(geometry);  // Some kernels make a copy of the image with its border.
+  if (!op.CheckResult(y_shape) || !op.CheckResult({padded.batch, padded.height, padded.width, padded.channels})) {
+    return op.Failed();
+  }
   ExecContext& context = op.context();
   const bool training = op.training();
   const Quantizer input = training ? quantizers.input : quantizers.input.AtEvaluation(QuantizerRole::kActivation);
   const Quantizer weight = training ? quantizers.weight : quantizers.weight.AtEvaluation(QuantizerRole::kWeight);
 
-  const auto shared = std::make_shared<Saved>(Saved{
+  const auto shared = std::make_shared<SavedForBackward>(SavedForBackward{
       .geometry = geometry,
       .x_shape = x_shape,
       .w_shape = w_shape,
-      .y_shape = Shape({geometry.batch, geometry.out_height(), geometry.out_width(), geometry.filters}),
+      .y_shape = y_shape,
       .image_rows = Shape({geometry.batch, geometry.height * geometry.width * geometry.channels}),
       .filter_rows = Shape({geometry.filters, geometry.patch_size()}),
   });
-  Saved& saved = *shared;
+  SavedForBackward& saved = *shared;
   const RngStream x_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   Surrogate* const x_surrogate = op.wants(0) ? &saved.x_surrogate : nullptr;
   const auto pending = std::dynamic_pointer_cast<const PendingBatchNorm>(op.pending(0));
-  if (pending != nullptr && TakesSigns(input)) {
+  if (pending != nullptr && NeedsOnlySigns(input)) {
     saved.x = QuantizePending(context, input, *pending, saved.image_rows, x_surrogate);
   } else {
     saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0).Alias(saved.image_rows), x_rng,
@@ -229,9 +238,10 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
   }
   Tensor y = Product(context, saved);
   op.tape().Count(CountDot(saved.x.encoding, saved.w.encoding, geometry.macs()));
-  std::shared_ptr<const RecomputeFunction> recompute;
+  std::shared_ptr<const Recomputation> recompute;
   if (training && saved.kernel() != ConvKernel::kFloat) {
-    recompute = std::make_shared<const RecomputeFunction>([shared](ExecContext& c) { return Product(c, *shared); });
+    recompute =
+        std::make_shared<const Recomputation>(Recomputation{[shared](ExecContext& c) { return Product(c, *shared); }});
   }
   return op.Record(
       std::move(y),

@@ -4,22 +4,23 @@
 //
 // Each quantizer gives integer codes and a scale (core/encoding.h):
 //
-//   y  = conv(c_x, c_w) * (s_x s_w)           codes first, one scale behind
+//   y  = conv(c_x, c_w) * (s_x s_w)           the codes are multiplied, and their sum is scaled once
 //   dy = q_g(dy)                              where a gradient quantizer is given
 //   dx = conv'_x(dy, c_w) s_w * Surrogate_x(x)
 //   dw = conv'_w(dy, c_x) s_x * Surrogate_w(w)
 //
-// The border has the values 0, +1 or -1, not quantized: zero stays zero among +-1 activations, exactly.
+// The border has the value 0, +1 or -1 and is not quantized: among +-1 activations a border of zero counts as exactly
+// zero.
 //
-// Which kernel computes the sums follows from the encodings (ConvKernel below), and is the one that the frozen model
-// runs. The backward pass keeps binary activations as bits, and the window of the straight-through estimator too
-// (quantizers with another surrogate keep their input as floats); its products are float convolutions with the codes,
-// expanded for the time of one layer.
+// Which kernel computes the sums follows from the encodings (ops/conv_kernel.h); the frozen model runs the same one.
+// For the backward pass the op keeps binary activations, and the window of the straight-through estimator, as bits, and
+// for quantizers with another surrogate the input as floats. The products of the backward pass are float convolutions;
+// the codes of one layer at a time are expanded to floats for them.
 //
-// Errors: shapes that do not match, or an image smaller than the kernel; groups that do not divide the channels; a
-// border that is no multiple of the input's scale; a quantizer with a scale per row for input or weight;
-// stochastic_round for gradients, which makes int8 products in linear layers only; what CheckConvGeometry
-// (ops/conv_kernel.h) rejects.
+// Errors: shapes that do not match; what CheckConvGeometry (ops/conv_kernel.h) rejects; a result, or images with their
+// border, of more than 2^40 elements; a quantizer whose argument is out of its range; a border that is no multiple of
+// the input's scale; a quantizer with a scale per row for input or weight; stochastic_round for gradients, which makes
+// int8 products in linear layers only.
 
 #ifndef BITGRAD_OPS_CONV2D_H_
 #define BITGRAD_OPS_CONV2D_H_

@@ -67,7 +67,7 @@ absl::Status CheckConvGeometry(const ConvGeometry& g) {
   if (g.channels % g.groups != 0 || g.filters % g.groups != 0) {
     return error(g.groups, " groups do not divide ", g.channels, " channels and ", g.filters, " filters");
   }
-  // In double: the products of absurd extents have no int64.
+  // Computed in double, because products of absurd extents overflow an int64.
   const double taps = static_cast<double>(g.kernel_height) * static_cast<double>(g.kernel_width);
   if (!(taps * static_cast<double>(g.group_channels()) < kLimit)) {
     return error("a kernel of [", g.kernel_height, ", ", g.kernel_width, "] over ", g.group_channels(),
@@ -91,10 +91,10 @@ absl::Status CheckConvGeometry(const ConvGeometry& g) {
   if (!(outputs * static_cast<double>(g.filters) < kLimit))
     return error("the result has 2^24 elements per image or more");
   if (!g.has_border()) return absl::OkStatus();
-  // Rows, and columns, of outputs that differ in which taps lie at the border.
+  // How many rows, or columns, of outputs differ in which taps lie on the border.
   const auto classes = [](int64_t out, int64_t pad) { return static_cast<double>(std::min(out, 2 * pad + 1)); };
   const double kinds = classes(g.out_height(), g.pad_height) * classes(g.out_width(), g.pad_width);
-  constexpr int64_t kGroup = 64;  // filters, that kernels compute together
+  constexpr int64_t kGroup = 64;  // how many filters kernels compute together
   const double filters = static_cast<double>(g.groups * ((g.group_filters() + kGroup - 1) / kGroup) * kGroup);
   if (!(kinds * std::max(taps, filters) < kLimit)) {
     return error("a kernel of [", g.kernel_height, ", ", g.kernel_width, "] with pad [", g.pad_height, ", ",

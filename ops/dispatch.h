@@ -1,4 +1,4 @@
-// From a device to its kernels. Called once per op; the result lives for the process.
+// Finds the kernels of a device. An op does so once; the table lives as long as the process.
 
 #ifndef BITGRAD_OPS_DISPATCH_H_
 #define BITGRAD_OPS_DISPATCH_H_
@@ -13,14 +13,15 @@ namespace bitgrad {
 
 const Kernels& KernelsFor(Device device);
 
-// Whether the device counts the ones of a vector's words in one instruction, so that bit planes are fast
+// Whether the device has an instruction that counts the ones in each word of a vector, which makes bit planes fast
 // (ops/dot_kernel.h).
 bool CountsWords(Device device);
 
-// Of "cpu" and "cuda", as programs' flag --device says it.
+// Reads "cpu" or "cuda", the values of the programs' flag --device.
 absl::StatusOr<Device> ParseDevice(absl::string_view name);
 
-// Whether kernels can run on the device, here and in this build; if not, why, and what to do.
+// OK if kernels can run on the device, on this machine and in this build; otherwise the error says why not and what to
+// do.
 absl::Status DeviceStatus(Device device);
 
 }  // namespace bitgrad

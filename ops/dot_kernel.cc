@@ -11,9 +11,9 @@ namespace {
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 constexpr int kMaxPlanes = 8;  // what the kernels take (ops/kernels/coded_gemm.h)
 
-// From how many rows on the int8 GEMM is the faster one. Bit planes cost some passes over K, the int8 GEMM the same for
-// all encodings, plus the expansion of the weights. Measured with bench/coded_gemm.cc, n = 1024 to 4096:
-// docs/performance.md.
+// From how many rows on the int8 GEMM is faster than bit planes. Bit planes need several passes over K, depending on
+// the encodings; the int8 GEMM costs the same for all of them, plus the expansion of the weights. The numbers were
+// measured with bench/coded_gemm.cc for n = 1024 to 4096 (docs/performance.md).
 struct Row {
   int max_passes;
   int64_t min_int8_rows;
@@ -21,7 +21,8 @@ struct Row {
 constexpr Row kCountingWords[] = {{5, kNever}, {7, 64}, {15, 16}, {kMaxPlanes * kMaxPlanes, 10}};  // AVX-512, VNNI
 constexpr Row kOtherwise[] = {{2, kNever}, {4, 6}, {7, 2}, {kMaxPlanes * kMaxPlanes, 1}};          // AVX2
 
-// What bit planes cost: one pass for each pair of planes, fewer with ternary codes (ops/cpu/plane_gemm.cc).
+// How many passes over K bit planes need: one for each pair of planes, fewer with ternary codes
+// (ops/cpu/plane_gemm.cc).
 int Passes(const Encoding& x, const Encoding& w) {
   const auto sign_only = [](const Encoding& e) {
     return e.kind == EncodingKind::kBinary || e.kind == EncodingKind::kTernary;
@@ -31,7 +32,7 @@ int Passes(const Encoding& x, const Encoding& w) {
 }
 
 int64_t MinInt8Rows(const Encoding& x, const Encoding& w, bool counts_words) {
-  // Bits are not turned into bytes: 1 x k planes are never much slower.
+  // Binary inputs are never expanded to bytes: 1 x k planes are never much slower than that.
   if (x.kind == EncodingKind::kBinary) return kNever;
   for (const Row& row : counts_words ? absl::MakeConstSpan(kCountingWords) : absl::MakeConstSpan(kOtherwise)) {
     if (Passes(x, w) <= row.max_passes) return row.min_int8_rows;

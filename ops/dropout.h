@@ -1,7 +1,9 @@
 // Dropout (Srivastava et al., JMLR 15, 2014), inverted: in training each element is kept with probability
 // `keep` and divided by it, else 0; in evaluation x passes unchanged.
 //
-//   dx = dy * mask / keep; the mask is drawn again from the same random stream rather than stored
+//   dx = dy * mask / keep
+//
+// The mask is not kept for the backward pass; it is drawn again from the same random stream.
 
 #ifndef BITGRAD_OPS_DROPOUT_H_
 #define BITGRAD_OPS_DROPOUT_H_

@@ -28,27 +28,27 @@ void IntegerProduct(ExecContext& context, const QuantizedOperand& x, const Quant
   }
 }
 
-// What the backward pass keeps: operands as bits or stored codes where they have any, masks, shapes.
-struct Saved {
+// What the op keeps for the backward pass: operands, as bits or stored codes where they have any, masks and shapes.
+struct SavedForBackward {
   Shape x_shape, w_shape, y_shape;
   QuantizedOperand x, w;
   Surrogate x_surrogate, w_surrogate;
   Quantizer gradient_quantizer;
   RngStream gradient_rng;
-  RngStream weight_gradient_rng;  // int8: the left operand of each product is rounded by itself
+  RngStream weight_gradient_rng;  // for int8 gradients, which are rounded once for each of the two products
 
   bool gradient_in_int8() const { return gradient_quantizer.encoding().kind == EncodingKind::kSigned; }
   DotKernel KernelOn(Device device) const {
     return ChooseDotKernel(x.encoding, w.encoding, w_shape.cols(), x_shape.rows(), CountsWords(device));
   }
-  // Of the gradient as it is multiplied with `operand`.
+  // The encoding of the gradient in its product with `operand`.
   Encoding GradientEncoding(const QuantizedOperand& operand) const {
     return gradient_in_int8() && operand.bits == nullptr ? Encoding() : gradient_quantizer.encoding();
   }
 };
 
 // (c_x c_w^T) * scale
-Tensor Product(ExecContext& context, const Saved& saved) {
+Tensor Product(ExecContext& context, const SavedForBackward& saved) {
   const QuantizedOperand &x = saved.x, &w = saved.w;
   const Kernels& kernels = KernelsFor(context.device());
   const ProductScale scale(x, w);
@@ -84,16 +84,16 @@ Tensor QuantizeGradient(ExecContext& context, const Quantizer& quantizer, const 
   return quantized;
 }
 
-// scale * op(dy) s with s the signs of a binary operand, op(dy) = dy, or dy^T where `transpose`. Zero where a mask is
-// given and has no bit.
-Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose, const Tensor& dy,
+// The product scale * op(dy) s, where s are the signs of a binary operand and op(dy) is dy^T with `transpose`,
+// otherwise dy. Elements whose bit in the mask is 0 become 0; a null mask has all bits.
+Tensor SignProduct(Tape::GradientSink& sink, const SavedForBackward& saved, bool transpose, const Tensor& dy,
                    const QuantizedOperand& signs, const BitMatrix* mask, const Shape& shape) {
   ExecContext& context = sink.context();
   const Kernels& kernels = KernelsOf(sink);
   const ConstBitMatrixView mask_view = mask == nullptr ? ConstBitMatrixView{} : mask->view();
   const ProductScale scale_of_signs(signs);
   Tensor product = NewTensor(sink, shape);
-  // For the optimizer, where the host has it as soon as the kernel returns.
+  // The optimizer needs the sum of squares of a weight's gradient. On the CPU the kernel computes it in passing.
   double squares = 0;
   double* const wanted = transpose && context.device() == Device::kCpu ? &squares : nullptr;
   if (!saved.gradient_in_int8()) {
@@ -118,7 +118,7 @@ Tensor SignProduct(Tape::GradientSink& sink, const Saved& saved, bool transpose,
 }
 
 // dx = dy w * Surrogate_x(x)
-Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   if (saved.w.bits != nullptr) {
     const BitMatrix& window = saved.x_surrogate.window();
@@ -135,7 +135,7 @@ Tensor InputGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor&
 }
 
 // dw = dy^T x * Surrogate_w(w)
-Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor& dy) {
+Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   if (saved.x.bits != nullptr) {
     return saved.w_surrogate.Apply(context, SignProduct(sink, saved, true, dy, saved.x, nullptr, saved.w_shape));
@@ -149,7 +149,7 @@ Tensor WeightGradient(Tape::GradientSink& sink, const Saved& saved, const Tensor
   return saved.w_surrogate.Apply(context, std::move(dw));
 }
 
-void Backward(const Saved& saved, Tape::GradientSink& sink) {
+void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
   const bool quantizes = !saved.gradient_quantizer.is_identity() && !saved.gradient_in_int8();
   const Tensor dy =
       quantizes ? QuantizeGradient(sink.context(), saved.gradient_quantizer, saved.gradient_rng, sink.output_gradient())
@@ -175,6 +175,9 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
     return op.Fail("input ", x_shape.ToString(), " and weight ", w_shape.ToString(),
                    " do not match; they have to be [batch, in] and [out, in]");
   }
+  for (const Quantizer* q : {&quantizers.input, &quantizers.weight, &quantizers.gradient}) {
+    if (!op.CheckQuantizer(*q)) return op.Failed();
+  }
   for (const Quantizer* q : {&quantizers.input, &quantizers.weight}) {
     if (q->statistic() == Statistic::kRowMaxAbs) {
       return op.Fail("quantizer '", q->ToString(), "' has a scale for each row; it is for gradients");
@@ -191,13 +194,14 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
   }
   std::vector<int64_t> y_dims(x_shape.dims().begin(), x_shape.dims().end());
   y_dims.back() = w_shape.dim(0);
-  const auto shared = std::make_shared<Saved>(
-      Saved{.x_shape = x_shape, .w_shape = w_shape, .y_shape = Shape(absl::MakeConstSpan(y_dims))});
-  Saved& saved = *shared;
+  if (!op.CheckResult(Shape(absl::MakeConstSpan(y_dims)))) return op.Failed();
+  const auto shared = std::make_shared<SavedForBackward>(
+      SavedForBackward{.x_shape = x_shape, .w_shape = w_shape, .y_shape = Shape(absl::MakeConstSpan(y_dims))});
+  SavedForBackward& saved = *shared;
   const RngStream x_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   Surrogate* const x_surrogate = op.wants(0) ? &saved.x_surrogate : nullptr;
   const auto pending = std::dynamic_pointer_cast<const PendingBatchNorm>(op.pending(0));
-  if (pending != nullptr && TakesSigns(input)) {
+  if (pending != nullptr && NeedsOnlySigns(input)) {
     saved.x = QuantizePending(context, input, *pending, x_shape, x_surrogate);
   } else {
     saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0), x_rng, x_surrogate);
@@ -221,10 +225,12 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
   }
   Tensor y = Product(context, saved);
   op.tape().Count(CountDot(saved.x.encoding, saved.w.encoding, y.num_elements() * k));
-  // Sums of bits and codes are exact and cheap to make again, so whoever needs y in the backward pass does not keep it.
-  std::shared_ptr<const RecomputeFunction> recompute;
+  // Sums of bits and codes are exact and cheap, so an op that needs y in its backward pass computes it again rather
+  // than keeping it.
+  std::shared_ptr<const Recomputation> recompute;
   if (training && saved.KernelOn(context.device()) != DotKernel::kFloatGemm) {
-    recompute = std::make_shared<const RecomputeFunction>([shared](ExecContext& c) { return Product(c, *shared); });
+    recompute =
+        std::make_shared<const Recomputation>(Recomputation{[shared](ExecContext& c) { return Product(c, *shared); }});
   }
   return op.Record(
       std::move(y), {{"input_quantizer", input.ToString()}, {"weight_quantizer", weight.ToString()}},

@@ -8,24 +8,20 @@
 namespace bitgrad {
 namespace {
 
-// Empty if labels fit the logits, else what is wrong.
-std::string CheckLabels(const Shape& logits, const Tensor& labels) {
+// Whether the labels fit the logits; reports it where they do not.
+bool CheckLabels(OpRecorder& op, const Shape& logits, const Tensor& labels) {
   if (logits.rank() != 2 || logits.dim(0) == 0 || logits.dim(1) == 0) {
-    return absl::StrCat("logits are ", logits.ToString(), "; they have to be [batch, classes]");
+    op.Fail("logits are ", logits.ToString(), "; they have to be [batch, classes]");
+    return false;
   }
-  if (labels.is_null() || labels.dtype() != DType::kInt32 || labels.shape() != Shape({logits.dim(0)})) {
-    return absl::StrCat("labels are ",
-                        labels.is_null() ? "null" : absl::StrCat(Name(labels.dtype()), " ", labels.shape().ToString()),
-                        "; they have to be int32 [", logits.dim(0), "]");
+  if (!op.CheckTensor("labels", labels, Shape({logits.dim(0)}), DType::kInt32, /*or_host=*/true)) return false;
+  if (labels.device() != Device::kCpu) return true;
+  for (int32_t label : labels.span<int32_t>()) {
+    if (label >= 0 && label < logits.dim(1)) continue;
+    op.Fail("label ", label, " is not in [0, ", logits.dim(1), ")");
+    return false;
   }
-  if (labels.device() == Device::kCpu) {
-    for (int32_t label : labels.span<int32_t>()) {
-      if (label < 0 || label >= logits.dim(1)) {
-        return absl::StrCat("label ", label, " is not in [0, ", logits.dim(1), ")");
-      }
-    }
-  }
-  return "";
+  return true;
 }
 
 }  // namespace
@@ -33,7 +29,7 @@ std::string CheckLabels(const Shape& logits, const Tensor& labels) {
 Var SoftmaxCrossEntropy(const Var& logits, const Tensor& labels) {
   OpRecorder op("softmax_cross_entropy", {logits});
   if (!op.ok()) return op.Failed();
-  if (std::string error = CheckLabels(logits.shape(), labels); !error.empty()) return op.Fail(error);
+  if (!CheckLabels(op, logits.shape(), labels)) return op.Failed();
   Tensor device_labels = ToDevice(op.context(), labels);
   Tensor probabilities = op.NewTensor(logits.shape());
   Tensor loss = op.NewTensor({});
@@ -53,7 +49,7 @@ Var SoftmaxCrossEntropy(const Var& logits, const Tensor& labels) {
 Var SquaredHinge(const Var& logits, const Tensor& labels, HingeReduction reduction) {
   OpRecorder op("squared_hinge", {logits});
   if (!op.ok()) return op.Failed();
-  if (std::string error = CheckLabels(logits.shape(), labels); !error.empty()) return op.Fail(error);
+  if (!CheckLabels(op, logits.shape(), labels)) return op.Failed();
   const int64_t terms =
       reduction == HingeReduction::kMeanOverBatchAndClasses ? logits.shape().num_elements() : logits.shape().dim(0);
   const float scale = 1.0f / static_cast<float>(terms);
@@ -74,12 +70,8 @@ Var SquaredHinge(const Var& logits, const Tensor& labels, HingeReduction reducti
 Var MeanSquaredError(const Var& y, const Tensor& target) {
   OpRecorder op("mean_squared_error", {y});
   if (!op.ok()) return op.Failed();
-  if (target.is_null() || target.dtype() != DType::kFloat32 || target.shape() != y.shape() ||
-      y.shape().num_elements() == 0) {
-    return op.Fail("prediction ", y.shape().ToString(), " and target ",
-                   target.is_null() ? "null" : target.shape().ToString(),
-                   " do not match; both have to be float32 of one shape, not empty");
-  }
+  if (y.shape().num_elements() == 0) return op.Fail("the prediction ", y.shape().ToString(), " is empty");
+  if (!op.CheckTensor("targets", target, y.shape(), DType::kFloat32, /*or_host=*/true)) return op.Failed();
   const int64_t count = y.shape().num_elements();
   const float scale = 1.0f / static_cast<float>(count);
   Tensor loss = op.NewTensor({});

@@ -6,9 +6,9 @@
 //       Tang, arXiv 1306.0239); dlogits = -2 t max(0, 1 - t y), reduced as chosen
 //   MeanSquaredError     mean over all elements of (y - target)^2;  dy = 2 (y - target) / count
 //
-// logits [batch, classes] float32, labels [batch] int32 in [0, classes). Labels and targets are given on the host, on
-// every device, where they are checked and from where they are copied; those already on the device are taken as they
-// are. Errors: shapes, dtypes, a label out of range (named), an empty batch.
+// logits [batch, classes] float32, labels [batch] int32 in [0, classes). Whatever the device, labels and targets may be
+// given in the host's memory: there labels are checked, and from there they are copied. Labels that are already on a
+// GPU are not checked. Errors: shapes, dtypes, tensors of another device, a label out of range (named), an empty batch.
 
 #ifndef BITGRAD_OPS_LOSSES_H_
 #define BITGRAD_OPS_LOSSES_H_

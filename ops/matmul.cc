@@ -14,6 +14,7 @@ Var MatMul(const Var& a, const Var& b) {
                    " do not multiply; they have to be [m, k] and [k, n]");
   }
   const int64_t m = a.shape().dim(0), k = a.shape().dim(1), n = b.shape().dim(1);
+  if (!op.CheckResult({m, n})) return op.Failed();
   Tensor c = op.NewTensor({m, n});
   op.kernels().gemm_f32(op.context(), false, false, 1.0f, op.value(0).matrix<float>(), op.value(1).matrix<float>(),
                         0.0f, c.mutable_matrix<float>());

@@ -1,5 +1,7 @@
 #include "bitgrad/ops/op_recorder.h"
 
+#include <string>
+
 namespace bitgrad {
 namespace {
 
@@ -16,6 +18,11 @@ constexpr Tape::GradientArithmetic kGradientArithmetic = {
         },
 };
 
+std::string Describe(const Tensor& tensor) {
+  if (tensor.is_null()) return "null";
+  return absl::StrCat(Name(tensor.dtype()), " ", tensor.shape().ToString(), " on ", Name(tensor.device()));
+}
+
 }  // namespace
 
 OpRecorder::OpRecorder(absl::string_view op, absl::Span<const Var> inputs)
@@ -26,9 +33,12 @@ OpRecorder::OpRecorder(absl::string_view op, absl::Span<const Var> inputs)
   if (tape_ == nullptr) return;  // Nowhere to report: the result is an empty Var.
   for (const Var& input : inputs_) {
     if (!tape_->Check(input, op_)) return;
-    if (const Tensor& value = tape_->nodes()[input.index()].value; value.dtype() != DType::kFloat32) {
-      tape_->ReportError(absl::InvalidArgumentError(absl::StrCat(
-          op_, ": an operand is ", Name(value.dtype()), " ", input.shape().ToString(), "; ops compute in float32")));
+    const Tape::Node& node = tape_->nodes()[input.index()];
+    if (node.pending != nullptr) continue;  // An op will make it, of float32.
+    const Device device = context().allocator().device();
+    if (node.value.is_null() || node.value.dtype() != DType::kFloat32 || node.value.device() != device) {
+      tape_->ReportError(absl::InvalidArgumentError(
+          absl::StrCat(op_, ": an operand is ", Describe(node.value), "; ops compute in float32 on ", Name(device))));
       return;
     }
   }
@@ -38,8 +48,32 @@ OpRecorder::OpRecorder(absl::string_view op, absl::Span<const Var> inputs)
 
 Var OpRecorder::Failed() { return tape_ == nullptr ? Var() : tape_->Failed(); }
 
+bool OpRecorder::CheckTensor(absl::string_view what, const Tensor& tensor, const Shape& shape, DType dtype,
+                             bool or_host) {
+  const Device device = context().allocator().device();
+  if (!tensor.is_null() && tensor.dtype() == dtype && tensor.shape() == shape &&
+      (tensor.device() == device || (or_host && tensor.device() == Device::kCpu))) {
+    return true;
+  }
+  Fail("the tensor of ", what, " is ", Describe(tensor), "; it has to be ", Name(dtype), " ", shape.ToString(), " on ",
+       Name(device), or_host && device != Device::kCpu ? " or cpu" : "");
+  return false;
+}
+
+bool OpRecorder::CheckQuantizer(const Quantizer& quantizer) {
+  const absl::Status status = quantizer.status();
+  if (!status.ok()) Fail(status.message());
+  return status.ok();
+}
+
+bool OpRecorder::CheckResult(const Shape& shape) {
+  const absl::Status status = shape.Validate();
+  if (!status.ok()) Fail("the result's ", status.message());
+  return status.ok();
+}
+
 Var OpRecorder::Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes, Tape::BackwardFunction backward,
-                       std::shared_ptr<const RecomputeFunction> recompute) {
+                       std::shared_ptr<const Recomputation> recompute) {
   return tape_->Record({op_, std::move(attributes)}, inputs_, std::move(value), std::move(backward),
                        &kGradientArithmetic, std::move(recompute));
 }

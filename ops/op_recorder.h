@@ -1,12 +1,22 @@
-// OpRecorder: what every differentiable op does around its kernels: find the tape, check operands, get output
-// memory, record the node.
+// OpRecorder: what every differentiable op does around its kernels: it finds the tape, checks whatever the kernels will
+// read, gets memory for the output and records the node. Kernels check nothing, so an op calls them only after the
+// checks here have passed:
 //
-//   Var Relu(const Var& x) {
-//     OpRecorder op("relu", {x});
+//   - the constructor checks the Vars: each is of this tape, has a value, and that is float32 on the context's device;
+//   - CheckTensor() checks a tensor that the op takes beside its Vars (labels, targets, running statistics);
+//   - CheckQuantizer() checks a quantizer's argument;
+//   - CheckResult() checks the shape of a result that may have more elements than each operand has.
+//
+// Relations between shapes are the op's own to check.
+//
+//   Var MatMul(const Var& a, const Var& b) {
+//     OpRecorder op("matmul", {a, b});
 //     if (!op.ok()) return op.Failed();
-//     Tensor y = op.NewTensor(x.shape());
-//     op.kernels().unary_forward(op.context(), Unary::kRelu, ...);
-//     return op.Record(std::move(y), {}, [...](Tape::GradientSink& sink) { ... });
+//     if (... the shapes do not multiply) return op.Fail("shapes ", ...);
+//     if (!op.CheckResult({m, n})) return op.Failed();
+//     Tensor c = op.NewTensor({m, n});
+//     op.kernels().gemm_f32(op.context(), ...);
+//     return op.Record(std::move(c), {}, [...](Tape::GradientSink& sink) { ... });
 //   }
 
 #ifndef BITGRAD_OPS_OP_RECORDER_H_
@@ -20,6 +30,7 @@
 #include "absl/strings/string_view.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/ops/dispatch.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
 
@@ -39,6 +50,15 @@ class OpRecorder {
     return Failed();
   }
 
+  // Whether kernels can take the tensor: `dtype`, `shape`, on the context's device or, with `or_host`, in the host's
+  // memory, from where the op copies it. Otherwise reports "op: what is ..".
+  bool CheckTensor(absl::string_view what, const Tensor& tensor, const Shape& shape, DType dtype = DType::kFloat32,
+                   bool or_host = false);
+  // Whether the quantizer's argument is in its range. Otherwise reports it.
+  bool CheckQuantizer(const Quantizer& quantizer);
+  // Whether there can be a tensor of this shape (Shape::Validate). Otherwise reports it.
+  bool CheckResult(const Shape& shape);
+
   Tape& tape() { return *tape_; }
   ExecContext& context() { return tape_->context(); }
   bool training() const { return tape_->training(); }
@@ -52,8 +72,11 @@ class OpRecorder {
   // Whether a gradient will be wanted for the input: if not, backward needs nothing saved for it.
   bool wants(int input) const { return training() && tape_->nodes()[inputs_[input].index()].requires_gradient; }
 
-  // Whether Save() keeps less than the value itself.
-  bool IsRecomputable(int input) const { return tape_->nodes()[inputs_[input].index()].recompute != nullptr; }
+  // How many ops it takes to make the input's value again; 0 where Save() keeps the value itself.
+  int RecomputedOps(int input) const {
+    const auto& recompute = tape_->nodes()[inputs_[input].index()].recompute;
+    return recompute == nullptr ? 0 : recompute->ops;
+  }
   // The input's value for the backward function to keep. REQUIRES: as value().
   SavedValue Save(int input) const {
     const Tape::Node& node = tape_->nodes()[inputs_[input].index()];
@@ -65,7 +88,7 @@ class OpRecorder {
   }
 
   Var Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes, Tape::BackwardFunction backward,
-             std::shared_ptr<const RecomputeFunction> recompute = nullptr);
+             std::shared_ptr<const Recomputation> recompute = nullptr);
 
   Var RecordPending(const Shape& shape, std::shared_ptr<const PendingValue> pending, Tape::BackwardFunction backward);
 

@@ -1,5 +1,5 @@
-// The output of batch norm in training, pending: made of batch norm's input when somebody reads it, or never, where a
-// binary layer takes its signs. Internal to ops/.
+// The pending output of batch norm in training. It is computed from batch norm's input when somebody reads it. A binary
+// layer does not read it: it takes the signs with Signs(), and then the output is never computed. Internal to ops/.
 
 #ifndef BITGRAD_OPS_PENDING_BATCH_NORM_H_
 #define BITGRAD_OPS_PENDING_BATCH_NORM_H_
@@ -31,8 +31,9 @@ class PendingBatchNorm final : public PendingValue {
     return y;
   }
 
-  // The signs of the value and, where window.words is not null, whether it lies in [-1, 1]. As [.., n], or as a bit
-  // image: bits [N, H*W*n] of x [N, H, W, n].
+  // Computes the signs of the value and, where window.words is not null, for each element whether it lies in [-1, 1].
+  // `bits` and `window` have the shape of the value seen as a matrix [.., n], or are bit images [N, H*W*n] for
+  // x [N, H, W, n].
   void Signs(ExecContext& context, BitMatrixView bits, BitMatrixView window) const;
 
  private:
@@ -47,8 +48,9 @@ inline void PendingBatchNorm::Signs(ExecContext& context, BitMatrixView bits, Bi
                              gamma_.data<float>(), beta_.data<float>(), bits, window);
     return;
   }
-  // Lines of an image follow each other without gaps where they are whole cache lines; then a line is a row, and the
-  // vectors that meet it stay in the cache. Otherwise a row is an image.
+  // The statistics, repeated for each pixel of a row, make the bit image a matrix for the kernel. A row is a line of
+  // the image where the bits of a line are whole cache lines, for then lines follow each other without gaps; so the
+  // repeated statistics are short enough to stay in the cache. Otherwise a row is a whole image.
   int64_t cols = bits.cols;
   if (x_.shape().rank() == 4) {
     const int64_t line = x_.shape().dim(2) * n;

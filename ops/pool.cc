@@ -4,11 +4,15 @@
 #include <string>
 #include <utility>
 
+#include "bitgrad/core/encoding.h"
 #include "bitgrad/ops/op_recorder.h"
 #include "bitgrad/ops/reshape.h"
 
 namespace bitgrad {
 namespace {
+
+// More than any pool needs, and exact as a float, which an average divides by.
+constexpr int64_t kMaxWindowElements = kMaxExactFloatInteger;
 
 // REQUIRES: x has rank 4.
 PoolGeometry GeometryOf(const Shape& x, const PoolOptions& options) {
@@ -31,9 +35,14 @@ std::string Misfit(const Shape& x, const PoolOptions& options) {
   const auto pair = [](int64_t height, int64_t width) { return absl::StrCat("[", height, ", ", width, "]"); };
   const std::string kernel = pair(options.kernel.height, options.kernel.width);
   const std::string pad = pair(options.pad.height, options.pad.width);
-  if (options.kernel.height < 1 || options.kernel.width < 1 || options.stride.height < 1 || options.stride.width < 1) {
+  for (const int64_t extent :
+       {options.kernel.height, options.kernel.width, options.stride.height, options.stride.width}) {
+    if (extent >= 1 && extent <= kMaxWindowExtent) continue;
     return absl::StrCat("kernel ", kernel, " and stride ", pair(options.stride.height, options.stride.width),
-                        " have to be positive");
+                        " have to be in [1, ", kMaxWindowExtent, "]");
+  }
+  if (options.kernel.height * options.kernel.width > kMaxWindowElements) {
+    return absl::StrCat("kernel ", kernel, " has more than ", kMaxWindowElements, " elements");
   }
   if (options.pad.height < 0 || options.pad.width < 0 || options.pad.height >= options.kernel.height ||
       options.pad.width >= options.kernel.width) {
@@ -61,28 +70,30 @@ Var MaxPool(const Var& x, const PoolOptions& options) {
   OpRecorder op("max_pool", {x});
   if (!op.ok()) return op.Failed();
   if (const std::string misfit = Misfit(x.shape(), options); !misfit.empty()) return op.Fail(misfit);
-  // A byte names an element of a window.
+  // The op keeps for each output which element of the window was the largest, in a byte.
   const int64_t window = options.kernel.height * options.kernel.width;
   if (op.wants(0) && window > 256) {
     return op.Fail("kernel [", options.kernel.height, ", ", options.kernel.width, "] has ", window,
                    " elements; with more than 256 there is no gradient");
   }
   const PoolGeometry geometry = GeometryOf(x.shape(), options);
+  if (!op.CheckResult(OutputShape(geometry))) return op.Failed();
   Tensor y = op.NewTensor(OutputShape(geometry));
   Tensor argmax = op.wants(0) ? op.NewTensor(OutputShape(geometry), DType::kUint8) : Tensor();
   op.kernels().max_pool_forward(op.context(), geometry, op.value(0).data<float>(), y.mutable_data<float>(),
                                 argmax.is_null() ? nullptr : argmax.mutable_data<uint8_t>());
-  // Where x can be made again from bits, so can y.
-  std::shared_ptr<const RecomputeFunction> recompute;
-  if (op.training() && op.IsRecomputable(0)) {
+  // Where x can be computed again from bits, so can y.
+  std::shared_ptr<const Recomputation> recompute;
+  if (const int ops = op.RecomputedOps(0); op.training() && ops > 0 && ops < Recomputation::kMaxOps) {
     const auto saved_x = std::make_shared<const SavedValue>(op.Save(0));
-    recompute = std::make_shared<const RecomputeFunction>([geometry, saved_x](ExecContext& context) {
+    const auto pool_again = [geometry, saved_x](ExecContext& context) {
       const Tensor image = saved_x->Get(context);
       Tensor again(OutputShape(geometry), DType::kFloat32, context.allocator());
       KernelsFor(context.device())
           .max_pool_forward(context, geometry, image.data<float>(), again.mutable_data<float>(), nullptr);
       return again;
-    });
+    };
+    recompute = std::make_shared<const Recomputation>(Recomputation{pool_again, ops + 1});
   }
   return op.Record(
       std::move(y), Attributes(geometry),
@@ -100,9 +111,10 @@ Var AveragePool(const Var& x, const PoolOptions& options) {
   if (!op.ok()) return op.Failed();
   if (const std::string misfit = Misfit(x.shape(), options); !misfit.empty()) return op.Fail(misfit);
   const PoolGeometry geometry = GeometryOf(x.shape(), options);
+  if (!op.CheckResult(OutputShape(geometry))) return op.Failed();
   Tensor y = op.NewTensor(OutputShape(geometry));
   op.kernels().average_pool_forward(op.context(), geometry, op.value(0).data<float>(), y.mutable_data<float>());
-  // As if no window reached over the border.
+  // Counted as if no window reached over the border.
   const int64_t count = y.num_elements(), terms = count * options.kernel.height * options.kernel.width;
   op.tape().Count({.float_multiplications = count, .float_additions = terms});
   return op.Record(std::move(y), Attributes(geometry), [geometry, terms](Tape::GradientSink& sink) {
@@ -117,7 +129,7 @@ Var AveragePool(const Var& x, const PoolOptions& options) {
 Var GlobalAveragePool(const Var& x) {
   const Shape& shape = x.shape();
   PoolOptions whole{.stride = 1};
-  // Of another rank, AveragePool says what is wrong.
+  // For another rank AveragePool reports what is wrong.
   if (shape.rank() == 4) whole.kernel = {shape.dim(1), shape.dim(2)};
   return Flatten(AveragePool(x, whole));
 }

@@ -5,9 +5,9 @@
 //   AveragePool  y = the mean of the window           dx = dy / (how many elements the window has); keeps nothing
 //
 // Elements outside the image belong to no window: they are neither compared nor counted.
-// Errors: x is not [batch, height, width, channels] or is empty; a kernel or stride that is not positive; a pad that is
-// negative or not smaller than the kernel; a window larger than the padded image; for the gradient of MaxPool, a window
-// of more than 256 elements.
+// Errors: x is not [batch, height, width, channels] or is empty; a kernel or stride that is not in [1,
+// kMaxWindowExtent] (ops/extent2d.h); a pad that is negative or not smaller than the kernel; a window of more than 2^24
+// elements, or larger than the padded image; for the gradient of MaxPool, a window of more than 256 elements.
 
 #ifndef BITGRAD_OPS_POOL_H_
 #define BITGRAD_OPS_POOL_H_

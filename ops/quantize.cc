@@ -9,7 +9,7 @@
 namespace bitgrad {
 namespace {
 
-// How many values lie inside the window, as Linear observes it for the operands that it quantizes itself.
+// Counts how many values lie inside the window, as Linear does for the operands that it quantizes itself.
 void ObserveWindow(OpRecorder& op, const Tensor& x) {
   const ConstMatrixView<float> matrix = x.matrix<float>();
   BitMatrix signs(matrix.rows, matrix.cols, op.context().allocator());
@@ -23,6 +23,7 @@ void ObserveWindow(OpRecorder& op, const Tensor& x) {
 Var Quantize(const Var& x, const Quantizer& quantizer) {
   OpRecorder op("quantize", {x});
   if (!op.ok()) return op.Failed();
+  if (!op.CheckQuantizer(quantizer)) return op.Failed();
   const Quantizer q = op.training() ? quantizer : quantizer.AtEvaluation(QuantizerRole::kActivation);
   if (q.is_identity()) return x;
   const Tensor& value = op.value(0);

@@ -2,8 +2,8 @@
 //
 //   dx = dy * Surrogate(x)
 //
-// Layers quantize their operands themselves (ops/linear.h), which keeps them packed; this is for values that
-// are used as they are.
+// Layers quantize their operands themselves and keep them packed (ops/linear.h). This op is for quantized values that
+// other ops use, as floats.
 
 #ifndef BITGRAD_OPS_QUANTIZE_H_
 #define BITGRAD_OPS_QUANTIZE_H_

@@ -28,8 +28,8 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
     return operand;
   }
   operand.statistic = ComputeStatistic(context, quantizer, x);
-  // A weight's scale is one number for the tensor (rows have scales of their own only in gradients). An activation's
-  // decides which borders a convolution can have, so the host has to know it.
+  // The scale of a weight is one number for the whole tensor (only gradients have a scale for each row), and can stay
+  // on the device. The scale of an activation decides which borders a convolution can have, so the host has to know it.
   operand.scale_on_device =
       context.device() != Device::kCpu && role == QuantizerRole::kWeight && quantizer.scale_is_statistic();
   if (!operand.scale_on_device) {
@@ -44,13 +44,13 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
   if (wants_window) window = BitMatrix(matrix.rows, matrix.cols, context.allocator());
   const BitMatrixView window_view = wants_window ? window.mutable_view() : BitMatrixView{};
 
-  // Of all binary quantizers that draw nothing the codes are the signs.
-  const bool takes_signs = operand.encoding.kind == EncodingKind::kBinary && !quantizer.info().stochastic;
-  const bool reusable = role == QuantizerRole::kWeight && takes_signs && !wants_window;
+  // The codes of a binary quantizer that draws no random numbers are the signs, whichever quantizer it is.
+  const bool codes_are_signs = operand.encoding.kind == EncodingKind::kBinary && !quantizer.info().stochastic;
+  const bool reusable = role == QuantizerRole::kWeight && codes_are_signs && !wants_window;
   if (reusable && x.signs() != nullptr && x.signs()->rows() == matrix.rows && x.signs()->cols() == matrix.cols) {
     operand.bits = x.signs();
   } else if (operand.encoding.kind == EncodingKind::kBinary) {
-    // Signs that stay with a weight outlive the context.
+    // Signs that stay with a weight may outlive the context.
     Allocator& allocator = reusable && surrogate != nullptr ? context.lasting_allocator() : context.allocator();
     auto bits = std::make_shared<BitMatrix>(matrix.rows, matrix.cols, allocator);
     kernels.quantize_bits(context, quantizer, matrix, StatisticData(operand.statistic), rng, bits->mutable_view(),
@@ -106,7 +106,7 @@ void ProductScale::Apply(ExecContext& context, Tensor& y) const {
   }
 }
 
-bool TakesSigns(const Quantizer& quantizer) {
+bool NeedsOnlySigns(const Quantizer& quantizer) {
   return quantizer.encoding().kind == EncodingKind::kBinary && quantizer.info().surrogate_is_window &&
          !quantizer.info().stochastic && quantizer.statistic() == Statistic::kNone;
 }

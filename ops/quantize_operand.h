@@ -1,5 +1,5 @@
-// What linear and convolution share: an operand turned into codes, ready for whichever kernel its encoding
-// allows, with what backward needs of it. Internal to ops/.
+// Quantizing an operand of a linear op or a convolution: into codes for the kernel that the encoding allows, and into
+// what the backward pass needs. Internal to ops/.
 
 #ifndef BITGRAD_OPS_QUANTIZE_OPERAND_H_
 #define BITGRAD_OPS_QUANTIZE_OPERAND_H_
@@ -22,18 +22,21 @@ inline const float* StatisticData(const Tensor& statistic) {
   return statistic.is_null() ? nullptr : statistic.data<float>();
 }
 
-// value = codes * scale, and * statistic where `scale_on_device`. One of `bits` (binary codes) and `codes` is filled.
+// value = codes * scale, times the statistic where `scale_on_device`. Binary codes are in `bits`, all others in
+// `codes`.
 struct QuantizedOperand {
   Encoding encoding;
   float scale = 1.0f;
-  bool scale_on_device = false;  // the host does not wait to learn it
+  bool scale_on_device = false;  // the statistic is the scale, and the host does not wait for a GPU to learn it
   Tensor statistic;
   Tensor codes;  // uint8, stored codes (ops/kernels/coded_gemm.h); float32, the values, where the encoding is float
   std::shared_ptr<const BitMatrix> bits;
 };
 
-// The scale of a product of codes: what of it the product's kernel is given, and the rest, for afterwards. As codes are
-// integers, or their products rounded once before, it does not matter which.
+// The scale of a product of codes. Where the host knows it, the kernel of the product multiplies the sums with it
+// (for_kernel()). Where a factor is on the device, the kernel is given 1, and Finish() multiplies the product in a pass
+// of its own. The result has the same bits either way: sums of codes are exact, so both round once, in this
+// multiplication.
 class ProductScale {
  public:
   explicit ProductScale(const QuantizedOperand& a) : ProductScale(a, QuantizedOperand()) {}
@@ -41,9 +44,9 @@ class ProductScale {
   ProductScale(const QuantizedOperand& a, const QuantizedOperand& b);
 
   float for_kernel() const { return on_device_ == nullptr ? scale_ : 1.0f; }
-  // After a kernel that was given for_kernel().
+  // Does what is left to do after a kernel that was given for_kernel().
   void Finish(ExecContext& context, Tensor& y) const;
-  // For numbers that no kernel has scaled.
+  // Multiplies y with the whole scale, for kernels that take none.
   void Apply(ExecContext& context, Tensor& y) const;
 
  private:
@@ -51,10 +54,11 @@ class ProductScale {
   const float* on_device_;
 };
 
-// What the gradient of a quantized operand is multiplied with on its way to the real one.
+// The surrogate derivative of a quantized operand: what the gradient with respect to the quantized values is multiplied
+// with, element by element, to become the gradient with respect to the real ones.
 class Surrogate {
  public:
-  Surrogate() = default;  // 1: the gradient passes unchanged
+  Surrogate() = default;  // is 1 everywhere: the gradient passes unchanged
 
   // dx = dq * Surrogate(x), in place where dq is not shared.
   Tensor Apply(ExecContext& context, Tensor dq) const;
@@ -73,23 +77,24 @@ class Surrogate {
   Tensor statistic_;
 };
 
-// Quantizes x, seen as [rows, cols]. With `surrogate` also keeps what backward needs: nothing for a weight whose
-// gradient passes, a mask of bits for a window, x itself (aliased) otherwise. Signs that x carries (Tensor::signs) are
-// used; a training pass leaves those of a weight with it, so that the optimizer keeps them up to date.
+// Quantizes x, seen as [rows, cols]. Where `surrogate` is not null, also stores there what the backward pass needs:
+// nothing for a weight whose gradient passes unchanged, a mask of bits for a window, otherwise x itself (aliased).
+// Where a weight carries its signs (Tensor::signs) they are used; where it carries none, a pass with `surrogate` leaves
+// them with the weight, and the optimizer keeps them up to date from then on.
 QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role, const Tensor& x,
                                  const RngStream& rng, Surrogate* surrogate);
 
-// The same for an activation that is batch norm's output and not computed yet, without computing it. REQUIRES:
-// TakesSigns(quantizer).
+// The same for an activation that is the pending output of batch norm, without computing that. REQUIRES:
+// NeedsOnlySigns(quantizer).
 QuantizedOperand QuantizePending(ExecContext& context, const Quantizer& quantizer, const PendingBatchNorm& x,
                                  const Shape& shape, Surrogate* surrogate);
-// Whether all that forward and backward need of an activation are its signs and its window.
-bool TakesSigns(const Quantizer& quantizer);
+// Whether forward and backward pass need nothing of an activation but its signs and its window.
+bool NeedsOnlySigns(const Quantizer& quantizer);
 
 // The operand's codes as floats: the values themselves where the encoding is float.
 Tensor FloatCodes(ExecContext& context, const QuantizedOperand& operand, const Shape& shape);
 
-// The arithmetic of `macs` multiply-accumulates between operands of these encodings.
+// Counts the arithmetic of `macs` multiply-accumulates between operands of these encodings.
 ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs);
 
 }  // namespace bitgrad

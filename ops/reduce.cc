@@ -16,7 +16,8 @@ Var ScaledSum(OpRecorder& op, const Shape& shape, float scale) {
     const Kernels& kernels = KernelsOf(sink);
     Tensor dx = NewTensor(sink, shape);
     kernels.fill_f32(sink.context(), scale, dx.mutable_data<float>(), count);
-    // dy is one number on the device: as a row of stride 0 it multiplies every row of one element.
+    // dy is one number in the device's memory. As a matrix whose rows, of one element, have stride 0, it multiplies
+    // every row of dx.
     kernels.binary_forward(sink.context(), Binary::kMul, {dx.data<float>(), count, 1},
                            {sink.output_gradient().data<float>(), count, 1, 0}, {dx.mutable_data<float>(), count, 1});
     sink.Add(0, std::move(dx));

@@ -21,7 +21,7 @@ Var Reshape(const Var& x, Shape shape) {
       return op.Fail("shape ", shape.ToString(), " has more than one -1 or a negative extent");
     }
   }
-  const Shape known{absl::MakeConstSpan(dims)};  // Its product is no int64 unless it is valid.
+  const Shape known{absl::MakeConstSpan(dims)};  // It may be invalid, and then its product would overflow.
   if (known.Validate().ok() && unknown >= 0 && known.num_elements() > 0) {
     dims[unknown] = count / known.num_elements();
   }

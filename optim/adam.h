@@ -26,7 +26,7 @@ struct AdamOptions {
 // optimizer.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdam(ExecContext& context, const AdamOptions& options);
 
-// For the table in optimizers.h: beta1, beta2, epsilon.
+// The factory for the table in optimizers.h; its hyperparameters are beta1, beta2, epsilon.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdamFrom(ExecContext& context, const OptimizerOptions& common,
                                                         const Hyperparameters& hyperparameters);
 

@@ -28,7 +28,7 @@ struct AdaMaxOptions {
 // optimizer.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMax(ExecContext& context, const AdaMaxOptions& options);
 
-// For the table in optimizers.h: beta1, beta2, epsilon.
+// The factory for the table in optimizers.h; its hyperparameters are beta1, beta2, epsilon.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMaxFrom(ExecContext& context, const OptimizerOptions& common,
                                                           const Hyperparameters& hyperparameters);
 

@@ -33,9 +33,10 @@ absl::Status CheckTensor(const Parameter& parameter, const char* role, const Ten
   return absl::OkStatus();
 }
 
-// Where the step writes the signs that the forward pass has left with the weight, for the next one: in the same memory,
-// unless a tape still holds them. Null where there are none.
-std::shared_ptr<BitMatrix> TakeSigns(ExecContext& context, const Tensor& value) {
+// Takes from a weight the signs that the forward pass has left with it, and returns where the step writes the new ones,
+// for the next forward pass: into the same memory, unless a tape still holds that. Null where the weight carries no
+// signs.
+std::shared_ptr<BitMatrix> SignsToUpdate(ExecContext& context, const Tensor& value) {
   std::shared_ptr<const BitMatrix> old = value.signs();
   if (old == nullptr) return nullptr;
   value.set_signs(nullptr);
@@ -65,7 +66,7 @@ absl::Status Optimizer::CheckOptions(const char* optimizer, const OptimizerOptio
 absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
   BITGRAD_RETURN_IF_ERROR(Begin(parameters));
   if (absl::Status error = Enqueue(parameters); !error.ok()) {
-    begun_ = step_count_;
+    TakeBack();
     return error;
   }
   std::vector<char> report(report_bytes());
@@ -76,16 +77,27 @@ absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
   return absl::OkStatus();
 }
 
+// Of steps that have begun and failed nothing stays: not even to which parameters the first one would have bound the
+// optimizer.
+void Optimizer::TakeBack() {
+  begun_ = step_count_;
+  if (!first_step_) return;
+  bound_.clear();
+  first_step_ = false;
+}
+
 absl::Status Optimizer::Begin(absl::Span<Parameter* const> parameters) {
   BITGRAD_RETURN_IF_ERROR(context_.status());
   BITGRAD_RETURN_IF_ERROR(CheckPositive(name(), "learning_rate", options_.learning_rate));
   BITGRAD_RETURN_IF_ERROR(CheckParameters(parameters));
   if (bound_.empty()) {
     BITGRAD_ASSIGN_OR_RETURN(bound_, Bind(parameters));
+    first_step_ = true;
   } else {
     BITGRAD_RETURN_IF_ERROR(CheckUnchanged(parameters));
   }
-  if (report_ == nullptr) report_ = std::make_unique<StepReport>(context_, static_cast<int64_t>(parameters.size()));
+  const auto count = static_cast<int64_t>(parameters.size());
+  if (report_ == nullptr || report_->parameters() != count) report_ = std::make_unique<StepReport>(context_, count);
   if (failed_) {
     failed_ = false;
     begun_ = step_count_;
@@ -105,7 +117,7 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!HasGradient(*parameters[i])) continue;
     stepped_.push_back(static_cast<int>(i));
-    signs.push_back(TakeSigns(context_, parameters[i]->value));
+    signs.push_back(SignsToUpdate(context_, parameters[i]->value));
     tensors.push_back(TensorOf(*parameters[i], bound_[i]));
     if (signs.back() != nullptr) tensors.back().signs = signs.back()->mutable_view();
   }
@@ -121,13 +133,13 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   return context_.status();
 }
 
-// What the op that made a gradient has noted is exact enough to tell that all elements are finite, not to clip by. The
-// others are summed up: squares of floats do not overflow a double, so that a sum that is not finite has such an
-// element.
+// Writes the sum of squares of each gradient. Some ops have noted it with the gradient (Tensor::sum_of_squares): that
+// is exact enough to tell whether all elements are finite, but not to clip by. The others are summed up here, in
+// double, which squares of floats do not overflow, so a sum that is not finite has an element that is not.
 void Optimizer::SumSquares(absl::Span<Parameter* const> parameters) {
   const Kernels& kernels = KernelsFor(context_.device());
   double* const squares = report_->squares();
-  std::vector<absl::Span<const float>> arrays;  // neighbours without a note: one call
+  std::vector<absl::Span<const float>> arrays;  // neighbours without a noted sum, for one call
   const auto sum_up_to = [&](size_t end) {
     if (!arrays.empty()) kernels.sums_of_squares(context_, arrays, squares + (end - arrays.size()));
     arrays.clear();
@@ -137,7 +149,7 @@ void Optimizer::SumSquares(absl::Span<Parameter* const> parameters) {
     const double noted = options_.max_gradient_norm > 0 ? -1 : gradient.sum_of_squares();
     if (noted >= 1e-30 * static_cast<double>(gradient.num_elements()) && std::isfinite(noted)) {
       sum_up_to(k);
-      squares[k] = noted;  // On the CPU: only its kernels take notes.
+      squares[k] = noted;  // This is the host's memory, for only the CPU's kernels note sums.
     } else {
       arrays.push_back(gradient.span<float>());
     }
@@ -149,7 +161,7 @@ absl::Status Optimizer::Finish(absl::Span<Parameter* const> parameters, const vo
   const StepReport::Host host = report_->Read(report);
   if (host.scalars->failed != 0) {
     failed_ = true;
-    if (step_count_ == 0) bound_.clear();  // As before the first step.
+    TakeBack();
     for (const int i : stepped_)
       parameters[i]->value.set_signs(nullptr);  // Some may have been made anew for this step.
     for (size_t k = 0; k < stepped_.size(); ++k) {
@@ -162,6 +174,7 @@ absl::Status Optimizer::Finish(absl::Span<Parameter* const> parameters, const vo
         absl::StrCat("the loss is not finite at step ", step_count_ + 1, "; nothing was updated"));
   }
   ++step_count_;
+  first_step_ = false;
   for (Parameter* parameter : parameters) parameter->sign_flips = 0;
   double sum = 0;
   for (size_t k = 0; k < stepped_.size(); ++k) {
@@ -279,6 +292,7 @@ absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters, absl::S
   }
   if (step_count == 0 && state.empty()) {  // As before the first step.
     bound_.clear();
+    first_step_ = false;
     step_count_ = begun_ = 0;
     gradient_norm_ = 0;
     return absl::OkStatus();
@@ -323,6 +337,7 @@ absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters, absl::S
         absl::StrCat("optimizer '", name(), "' has no state '", given.begin()->first, "' for this model"));
   }
   bound_ = std::move(restored);
+  first_step_ = false;
   step_count_ = begun_ = step_count;
   gradient_norm_ = 0;
   return absl::OkStatus();

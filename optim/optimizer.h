@@ -77,12 +77,13 @@ class Optimizer {
   // they are (no decay, no momentum) and its sign_flips is 0. Parameters that are not trainable are
   // passed by.
   //
-  // Errors, after none of which anything was changed:
+  // The first step that succeeds binds the optimizer to its parameters. Errors, after none of which anything was
+  // changed:
   //   - the learning rate, rounded to float, is not a positive finite number;
   //   - no trainable parameter has a gradient (Backward() was not called since the last step);
   //   - a gradient's shape, type or device is not that of its value, or a clip is not positive;
   //   - a gradient has a NaN or an infinity: the first such parameter is named;
-  //   - names, shapes, `trainable` flags or order are not those of the first step's parameters;
+  //   - names, shapes, `trainable` flags or order are not those of the parameters that the optimizer is bound to;
   //   - two parameters have the same name.
   // A kernel that the device lacks, or that fails, is an error too.
   absl::Status Step(absl::Span<Parameter* const> parameters);
@@ -90,20 +91,21 @@ class Optimizer {
   // Step() in three parts, for steps that are recorded once and run many times, or whose results are read later
   // (models/training/training_step.h):
   //
-  //   Begin    on the host: checks what Step() checks but the gradients' values, tells the device learning rate and t
-  //   Enqueue  the device's work, which can be recorded (core/recorded_work.h). Gradients stay, for the caller to drop.
-  //   A step
-  //            with a gradient that is not finite, or whose `loss` (on the device; null: none) is not, changes nothing,
-  //            nor do those after it until a Begin() that follows a failed Finish()
-  //   Finish   from the report of the step, copied to the host: sign_flips, at_clip and gradient_norm(), or the error;
-  //   then
-  //            the signs kept with the values are dropped, so that no recording of the step may run any more
+  //   Begin    works on the host: it checks all that Step() checks but the gradients' values, and tells the device the
+  //            learning rate and t.
+  //   Enqueue  enqueues the device's work, which can be recorded (core/recorded_work.h). Gradients stay; the caller
+  //   drops
+  //            them. A step with a gradient that is not finite, or whose `loss` (on the device; null: none) is not,
+  //            changes nothing, and neither do the steps after it until a Begin() that follows the failed Finish().
+  //   Finish   is given the report of the step, copied to the host. It sets sign_flips, at_clip and gradient_norm(), or
+  //            returns the step's error. After an error the signs that values carry are dropped, so work that was
+  //            recorded with them must not run any more.
   //
   // Several steps may begin before the first is finished; each is finished once, in order.
   absl::Status Begin(absl::Span<Parameter* const> parameters);
   absl::Status Enqueue(absl::Span<Parameter* const> parameters, const float* loss = nullptr);
   absl::Status Finish(absl::Span<Parameter* const> parameters, const void* report);
-  // The last step's report on the device, aligned for doubles. REQUIRES: Begin() came before.
+  // Where the device leaves the report of a step, aligned for doubles. REQUIRES: Begin() came before.
   const void* report() { return report_->block(); }
   size_t report_bytes() const { return report_->bytes(); }
 
@@ -115,13 +117,13 @@ class Optimizer {
 
   // Steps done: t of the formulas is this plus one, for all parameters alike.
   int64_t step_count() const { return step_count_; }
-  // N of the last step, before clipping; 0 before the first. Without max_gradient_norm to a relative error of about
+  // N of the last step, before clipping; 0 before the first. With max_gradient_norm = 0 its relative error is about
   // 1e-6.
   double gradient_norm() const { return gradient_norm_; }
 
   // What a checkpoint must keep beside parameters and step_count(): a tensor per slot and trainable
   // parameter, in the order of the parameters. Empty before the first step, and for plain SGD. The
-  // pointers are good until the next Step() or Restore().
+  // pointers are valid until the next Step() or Restore().
   std::vector<NamedTensor> state() const;
 
   // Continues from a checkpoint, bit for bit: copies `state`, as state() listed it (in any order), from the host or the
@@ -142,10 +144,10 @@ class Optimizer {
 
   static absl::Status CheckOptions(const char* optimizer, const OptimizerOptions& options);
 
-  // StepScalars::rate of step t = 1, 2, ... The learning rate has been rounded to float.
+  // Returns StepScalars::rate of step t = 1, 2, ... The learning rate has been rounded to float.
   virtual double Rate(double learning_rate, int64_t t) const = 0;
-  // Calls the optimizer's kernel. slots[i] of a tensor is state traits.slots[i]. `scalars` and `counts` are the
-  // device's.
+  // Calls the optimizer's kernel. slots[i] of a tensor is state traits.slots[i]. `scalars` and `counts` lie in the
+  // memory of the device.
   virtual void UpdateTensors(ExecContext& context, const Kernels& kernels, const StepScalars* scalars,
                              absl::Span<const StepTensor> tensors, StepCounts* counts) = 0;
 
@@ -161,6 +163,7 @@ class Optimizer {
   absl::StatusOr<std::vector<Bound>> Bind(absl::Span<Parameter* const> parameters) const;
   absl::Status CheckParameters(absl::Span<Parameter* const> parameters) const;
   absl::Status CheckUnchanged(absl::Span<Parameter* const> parameters) const;
+  void TakeBack();
   void SumSquares(absl::Span<Parameter* const> parameters);
   StepTensor TensorOf(Parameter& parameter, Bound& bound) const;
   double WeightScale(const Parameter& parameter) const;
@@ -172,10 +175,11 @@ class Optimizer {
   int64_t step_count_ = 0;
   double gradient_norm_ = 0;
   std::vector<Bound> bound_;  // empty before the first step
+  bool first_step_ = false;   // bound_ was made by a first step that is not finished yet
   std::unique_ptr<StepReport> report_;
   std::vector<int> stepped_;  // the parameters of the report, in order: those that had a gradient at the last Enqueue()
-  int64_t begun_ = 0;         // steps begun; step_count_ are finished
-  bool failed_ = false;       // the last step that was finished
+  int64_t begun_ = 0;         // how many steps have begun; step_count_ of them are finished
+  bool failed_ = false;       // whether the last step that was finished has failed
 };
 
 }  // namespace bitgrad

@@ -1,5 +1,5 @@
-// The table of all optimizers: one line each in optimizers.cc. Recipes choose by name, --help
-// prints it, and the test suites of optimizers run over it.
+// The table of all optimizers, one line each in optimizers.cc. Recipes choose from it by name, --help prints it, and
+// the test suites of optimizers run over it.
 //
 //   MakeOptimizer(context, "adam", {.learning_rate = 3e-3, .glorot_scale = true},
 //                 {{"beta1", 0.95}})

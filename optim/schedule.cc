@@ -81,6 +81,11 @@ absl::Span<const ScheduleInfo> AllSchedules() {
 
 double Schedule::At(int64_t epoch, double fraction) const {
   const int64_t warmup = options_.warmup_epochs;
+  fraction = fraction > 0 ? std::min(fraction, 1.0) : 0;
+  if (epoch < 0) {
+    epoch = 0;
+    fraction = 0;
+  }
   if (epoch < warmup) {
     const double start = options_.warmup_start_factor;
     const double done = (static_cast<double>(epoch) + fraction) / static_cast<double>(warmup);

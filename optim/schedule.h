@@ -41,7 +41,7 @@ struct ScheduleOptions {
   double warmup_start_factor = 0.01;  // start: in (0, 1]
 };
 
-// The epoch as a schedule's function sees it, behind the warm-up.
+// The time as a schedule's function sees it: counted from the end of the warm-up.
 struct ScheduleTime {
   int64_t epoch;
   int64_t epochs;
@@ -59,8 +59,9 @@ absl::Span<const ScheduleInfo> AllSchedules();
 
 class Schedule {
  public:
-  // The rate at epoch 0 .. epochs - 1, `fraction` of which is done: step / steps per epoch.
-  // Beyond the last epoch the formulas go on with e = epochs.
+  // The rate at epoch 0 .. epochs - 1, `fraction` of which is done: step / steps per epoch, in [0, 1].
+  // Before the first epoch it is the rate at the beginning of that; beyond the last the formulas go on with
+  // e = epochs. A fraction outside of [0, 1] counts as the nearer end, NaN as 0.
   double At(int64_t epoch, double fraction = 0) const;
 
   const ScheduleOptions& options() const { return options_; }

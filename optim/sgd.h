@@ -28,7 +28,7 @@ struct SgdOptions {
 // optimizer.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgd(ExecContext& context, const SgdOptions& options);
 
-// For the table in optimizers.h: momentum, nesterov (0 or 1).
+// The factory for the table in optimizers.h; its hyperparameters are momentum, nesterov (0 or 1).
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgdFrom(ExecContext& context, const OptimizerOptions& common,
                                                        const Hyperparameters& hyperparameters);
 

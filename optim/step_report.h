@@ -1,5 +1,5 @@
-// StepReport: what an optimizer's step needs and leaves in the memory of the device, in one block, so that the host
-// reads all of it at once.
+// StepReport: what an optimizer's step reads and writes in the memory of the device beside parameters and gradients. It
+// is one block, so that the host reads all of it at once.
 
 #ifndef BITGRAD_OPTIM_STEP_REPORT_H_
 #define BITGRAD_OPTIM_STEP_REPORT_H_
@@ -12,7 +12,8 @@
 
 namespace bitgrad {
 
-// [StepScalars, to 16 bytes][sums of squared gradients, doubles][StepCounts], the last two for each parameter.
+// The block: StepScalars, padded to 16 bytes; the sum of the squared gradients of each parameter, as doubles;
+// StepCounts of each parameter.
 class StepReport {
  public:
   StepReport(ExecContext& context, int64_t parameters)
@@ -22,14 +23,15 @@ class StepReport {
     return kHeader + static_cast<size_t>(parameters) * (sizeof(double) + sizeof(StepCounts));
   }
   size_t bytes() const { return BytesFor(parameters_); }
+  int64_t parameters() const { return parameters_; }
 
-  // On the device.
+  // Pointers into the device's memory.
   void* block() { return block_.data(); }
   StepScalars* scalars() { return reinterpret_cast<StepScalars*>(block_.data()); }
   double* squares() { return reinterpret_cast<double*>(block_.data() + kHeader); }
   StepCounts* counts() { return reinterpret_cast<StepCounts*>(squares() + parameters_); }
 
-  // The same in a copy of the block that the host can read.
+  // Pointers into a copy of the block in the host's memory.
   struct Host {
     const StepScalars* scalars;
     const double* squares;

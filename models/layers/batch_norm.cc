@@ -21,7 +21,7 @@ BatchNorm::BatchNorm(const Scope& scope, const BatchNormLayerOptions& options)
 Var BatchNorm::operator()(const Var& x) {
   Tape* tape = x.tape();
   if (tape == nullptr) return Var();
-  Tape::Layer layer(*tape, path_);
+  Tape::LayerScope layer(*tape, path_);
   return ApplyBatchNorm(x, tape->Use(gamma_), tape->Use(beta_), running_mean_, running_statistic_, options_);
 }
 

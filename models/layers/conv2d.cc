@@ -67,7 +67,7 @@ Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& options)
 Var Conv2d::operator()(const Var& x) {
   Tape* tape = x.tape();
   if (tape == nullptr) return Var();
-  Tape::Layer layer(*tape, path_);
+  Tape::LayerScope layer(*tape, path_);
   const Var w = tape->Use(weight_);
   Var y = Convolution(x, w,
                       {.stride = options_.stride,

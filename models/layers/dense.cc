@@ -40,7 +40,7 @@ Dense::Dense(const Scope& scope, const DenseOptions& options)
 Var Dense::operator()(const Var& x) {
   Tape* tape = x.tape();
   if (tape == nullptr) return Var();
-  Tape::Layer layer(*tape, path_);
+  Tape::LayerScope layer(*tape, path_);
   LinearQuantizers quantizers = {options_.input, options_.weight, options_.gradient};
   Var input = x;
   if (options_.input_keep < 1.0f && tape->training()) {

@@ -6,8 +6,11 @@
 #ifndef BITGRAD_MODELS_LAYERS_POOL_H_
 #define BITGRAD_MODELS_LAYERS_POOL_H_
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
+#include "absl/types/span.h"
 #include "bitgrad/models/layers/layer.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/ops/pool.h"
@@ -21,7 +24,7 @@ class MaxPool2d final : public Layer {
   MaxPool2d(const Scope& scope, const PoolOptions& options) : path_(scope.path()), options_(options) {}
   Var operator()(const Var& x) override {
     if (x.tape() == nullptr) return Var();
-    Tape::Layer layer(*x.tape(), path_);
+    Tape::LayerScope layer(*x.tape(), path_);
     return MaxPool(x, options_);
   }
 
@@ -35,7 +38,7 @@ class AvgPool2d final : public Layer {
   AvgPool2d(const Scope& scope, const PoolOptions& options) : path_(scope.path()), options_(options) {}
   Var operator()(const Var& x) override {
     if (x.tape() == nullptr) return Var();
-    Tape::Layer layer(*x.tape(), path_);
+    Tape::LayerScope layer(*x.tape(), path_);
     return AveragePool(x, options_);
   }
 
@@ -50,7 +53,7 @@ class GlobalAvgPool2d final : public Layer {
   explicit GlobalAvgPool2d(const Scope& scope) : path_(scope.path()) {}
   Var operator()(const Var& x) override {
     if (x.tape() == nullptr) return Var();
-    Tape::Layer layer(*x.tape(), path_);
+    Tape::LayerScope layer(*x.tape(), path_);
     return GlobalAveragePool(x);
   }
 
@@ -64,17 +67,20 @@ class FlattenLayer final : public Layer {
   Var operator()(const Var& x) override { return x.tape() == nullptr ? Var() : Flatten(x); }
 };
 
-// [N, H*W*C] -> [N, H, W, C]: data sets give images as vectors.
+// [N, H*W*C] -> [N, H, W, C]: data sets give images as vectors. Any other example's shape does as well: {28, 28} makes
+// [N, 28, 28].
 class Unflatten final : public Layer {
  public:
-  explicit Unflatten(const Shape& image) : image_(image) {}
+  explicit Unflatten(const Shape& example) {
+    dims_.push_back(-1);
+    dims_.insert(dims_.end(), example.dims().begin(), example.dims().end());
+  }
   Var operator()(const Var& x) override {
-    if (x.tape() == nullptr) return Var();
-    return Reshape(x, {-1, image_.dim(0), image_.dim(1), image_.dim(2)});
+    return x.tape() == nullptr ? Var() : Reshape(x, Shape(absl::MakeConstSpan(dims_)));
   }
 
  private:
-  Shape image_;
+  std::vector<int64_t> dims_;
 };
 
 }  // namespace bitgrad

@@ -21,7 +21,7 @@ class Residual final : public Layer {
     if (x.tape() == nullptr) return Var();
     const Var y = (*body_)(x);
     const Var skip = shortcut_ == nullptr ? x : (*shortcut_)(x);
-    Tape::Layer layer(*x.tape(), path_);
+    Tape::LayerScope layer(*x.tape(), path_);
     return Add(y, skip);
   }
 

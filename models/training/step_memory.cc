@@ -54,9 +54,9 @@ class PeakMeter {
 
 // Puts back in the end what forward and backward passes change in parameters: running statistics, gradients, the signs
 // that a weight carries. Weights themselves only an optimizer changes.
-class Unchanged {
+class ParameterRestorer {
  public:
-  Unchanged(ExecContext& context, absl::Span<Parameter* const> parameters)
+  ParameterRestorer(ExecContext& context, absl::Span<Parameter* const> parameters)
       : context_(context), parameters_(parameters) {
     for (Parameter* parameter : parameters) {
       Tensor& value = parameter->value;
@@ -64,9 +64,9 @@ class Unchanged {
       if (!parameter->trainable) value = value.Clone(context.lasting_allocator());
     }
   }
-  Unchanged(const Unchanged&) = delete;
-  Unchanged& operator=(const Unchanged&) = delete;
-  ~Unchanged() {
+  ParameterRestorer(const ParameterRestorer&) = delete;
+  ParameterRestorer& operator=(const ParameterRestorer&) = delete;
+  ~ParameterRestorer() {
     context_.Synchronize();
     for (size_t i = 0; i < before_.size(); ++i) {
       Before& before = before_[i];
@@ -123,7 +123,7 @@ absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, M
                                           recipe::Loss loss, int64_t features, int64_t batch_size) {
   ExecContext context(options);
   BITGRAD_RETURN_IF_ERROR(context.status());
-  const Unchanged unchanged(context, parameters.parameters());
+  const ParameterRestorer restorer(context, parameters.parameters());
   // An example for each thread: scratch that threads have for themselves is there already.
   const int64_t few_examples = context.threads(), more_examples = 2 * few_examples;
   const auto probe = [&](int64_t batch) {

@@ -58,7 +58,7 @@ HWY_INLINE PlaneRows RowsFrom(const ConstPlanesView& x, int64_t row) {
 }
 
 // Which combination of a word of each operand is counted. The ternary ones are subtracted from the sum.
-enum class Meet { kAnd, kSignsDifferTernaryA, kSignsDifferTernaryB, kSignsDifferTernaryBoth, kEitherZero };
+enum class CountedBits { kAnd, kSignsDifferTernaryA, kSignsDifferTernaryB, kSignsDifferTernaryBoth, kEitherZero };
 
 // The planes of an operand that are combined. For kAnd and for binary operands only `low` is used.
 template <typename T>
@@ -67,16 +67,16 @@ struct PlanePair {
   T high;
 };
 
-template <Meet kMeet>
+template <CountedBits kCounted>
 HWY_INLINE WordVec AddCount(WordVec sum, const PlanePair<WordVec>& a, const PlanePair<WordVec>& b) {
-  if constexpr (kMeet == Meet::kAnd) return hn::Add(sum, hn::PopulationCount(hn::And(a.low, b.low)));
+  if constexpr (kCounted == CountedBits::kAnd) return hn::Add(sum, hn::PopulationCount(hn::And(a.low, b.low)));
   WordVec word;
-  if constexpr (kMeet == Meet::kSignsDifferTernaryA) word = hn::AndNot(a.low, hn::Xor(a.high, b.low));
-  if constexpr (kMeet == Meet::kSignsDifferTernaryB) word = hn::AndNot(b.low, hn::Xor(a.low, b.high));
-  if constexpr (kMeet == Meet::kSignsDifferTernaryBoth) {
+  if constexpr (kCounted == CountedBits::kSignsDifferTernaryA) word = hn::AndNot(a.low, hn::Xor(a.high, b.low));
+  if constexpr (kCounted == CountedBits::kSignsDifferTernaryB) word = hn::AndNot(b.low, hn::Xor(a.low, b.high));
+  if constexpr (kCounted == CountedBits::kSignsDifferTernaryBoth) {
     word = hn::AndNot(hn::Or(a.low, b.low), hn::Xor(a.high, b.high));
   }
-  if constexpr (kMeet == Meet::kEitherZero) word = hn::Or(a.low, b.low);
+  if constexpr (kCounted == CountedBits::kEitherZero) word = hn::Or(a.low, b.low);
   return hn::Sub(sum, hn::PopulationCount(word));
 }
 
@@ -84,7 +84,7 @@ template <int kRows>
 using TileSums = WordVec[kRows][kPanelVectors];
 
 // Adds one combination, counted over all words of K, to the sums.
-template <Meet kMeet, int kRows>
+template <CountedBits kCounted, int kRows>
 HWY_INLINE void AddPass(const PlanePair<const uint64_t*>& a, int64_t a_stride, const PlanePair<const uint64_t*>& panel,
                         int64_t words, TileSums<kRows>& sum) {
   const WordTag d;
@@ -103,7 +103,7 @@ HWY_INLINE void AddPass(const PlanePair<const uint64_t*>& a, int64_t a_stride, c
       const int64_t at = r * a_stride + w;
       const PlanePair<WordVec> x = {hn::Set(d, a.low[at]), hn::Set(d, a.high[at])};
 #pragma GCC unroll 8
-      for (int v = 0; v < kPanelVectors; ++v) sum[r][v] = AddCount<kMeet>(sum[r][v], x, {low[v], high[v]});
+      for (int v = 0; v < kPanelVectors; ++v) sum[r][v] = AddCount<kCounted>(sum[r][v], x, {low[v], high[v]});
     }
   }
 }
@@ -139,16 +139,20 @@ HWY_NOINLINE void PlaneTile(const PlaneProblem& p, const PlaneRows& a, const uin
         const int first = std::max(0, weight - p.b.encoding.bits + 1);
         for (int i = first; i <= std::min(weight, a.count - 1); ++i) {
           const uint64_t* plane = panel + (weight - i) * p.plane_words();
-          AddPass<Meet::kAnd, kRows>({a.data[i], a.data[i]}, a.stride, {plane, plane}, words, sum);
+          AddPass<CountedBits::kAnd, kRows>({a.data[i], a.data[i]}, a.stride, {plane, plane}, words, sum);
         }
       }
       break;
-    case PlaneForm::kTernaryBinary: AddPass<Meet::kSignsDifferTernaryA, kRows>(x, a.stride, y, words, sum); break;
-    case PlaneForm::kBinaryTernary: AddPass<Meet::kSignsDifferTernaryB, kRows>(x, a.stride, y, words, sum); break;
+    case PlaneForm::kTernaryBinary:
+      AddPass<CountedBits::kSignsDifferTernaryA, kRows>(x, a.stride, y, words, sum);
+      break;
+    case PlaneForm::kBinaryTernary:
+      AddPass<CountedBits::kSignsDifferTernaryB, kRows>(x, a.stride, y, words, sum);
+      break;
     case PlaneForm::kTernaryTernary:
-      AddPass<Meet::kSignsDifferTernaryBoth, kRows>(x, a.stride, y, words, sum);
+      AddPass<CountedBits::kSignsDifferTernaryBoth, kRows>(x, a.stride, y, words, sum);
       Double<kRows>(sum);
-      AddPass<Meet::kEitherZero, kRows>(x, a.stride, y, words, sum);
+      AddPass<CountedBits::kEitherZero, kRows>(x, a.stride, y, words, sum);
       break;
   }
   alignas(64) uint64_t lane_sums[hn::MaxLanes(WordTag())];

@@ -30,7 +30,7 @@ struct DorefaActivationQuantizer : QuantizerBase {
   }
 };
 
-// REQUIRES: 1 <= bits <= 8.
+// bits is in [1, 8]; otherwise status() of the quantizer says so, and every op refuses it.
 Quantizer DorefaActivation(int bits);
 
 }  // namespace bitgrad

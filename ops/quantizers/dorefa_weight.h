@@ -44,7 +44,7 @@ struct DorefaWeightQuantizer : QuantizerBase {
   }
 };
 
-// REQUIRES: 1 <= bits <= 8.
+// bits is in [1, 8]; otherwise status() of the quantizer says so, and every op refuses it.
 Quantizer DorefaWeight(int bits);
 
 }  // namespace bitgrad

@@ -34,7 +34,7 @@ struct KBitQuantizer : QuantizerBase {
   static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
 };
 
-// REQUIRES: 1 <= bits <= 8.
+// bits is in [1, 8]; otherwise status() of the quantizer says so, and every op refuses it.
 Quantizer KBit(int bits);
 
 }  // namespace bitgrad

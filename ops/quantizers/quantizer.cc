@@ -1,6 +1,7 @@
 #include "bitgrad/ops/quantizers/quantizer.h"
 
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -47,6 +48,16 @@ QuantizerArgs ArgsOf(const QuantizerInfo& info, float argument) {
   return {};
 }
 
+absl::Status CheckArgument(const QuantizerInfo& info, float value, absl::string_view text) {
+  const bool real = info.argument != QuantizerArgument::kBits;
+  if (value >= info.min_argument && value <= info.max_argument && (real || value == std::floor(value))) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("quantizer '", text, "': the argument of '", info.name, "' is ",
+                                                 real ? "a number" : "a whole number of bits", " from ",
+                                                 info.min_argument, " to ", info.max_argument));
+}
+
 }  // namespace
 
 absl::Span<const QuantizerInfo> AllQuantizers() {
@@ -61,6 +72,15 @@ std::string Quantizer::ToString() const {
     case QuantizerArgument::kNone: break;
   }
   return std::string(info_->name);
+}
+
+absl::Status Quantizer::status() const {
+  switch (info_->argument) {
+    case QuantizerArgument::kNone: break;
+    case QuantizerArgument::kBits: return CheckArgument(*info_, static_cast<float>(args_.bits), ToString());
+    case QuantizerArgument::kParameter: return CheckArgument(*info_, args_.parameter, ToString());
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text) {
@@ -83,13 +103,8 @@ absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text) {
       if (info.argument == QuantizerArgument::kNone) {
         return absl::InvalidArgumentError(absl::StrCat("quantizer '", text, "': '", name, "' takes no argument"));
       }
-      const bool real = info.argument != QuantizerArgument::kBits;
-      if (!absl::SimpleAtof(argument, &value) || !(value >= info.min_argument) || !(value <= info.max_argument) ||
-          (!real && value != std::floor(value))) {
-        return absl::InvalidArgumentError(absl::StrCat("quantizer '", text, "': the argument of '", name, "' is ",
-                                                       real ? "a number" : "a whole number of bits", " from ",
-                                                       info.min_argument, " to ", info.max_argument));
-      }
+      if (!absl::SimpleAtof(argument, &value)) value = std::numeric_limits<float>::quiet_NaN();
+      if (absl::Status status = CheckArgument(info, value, text); !status.ok()) return status;
     }
     return Quantizer(&info, ArgsOf(info, value));
   }

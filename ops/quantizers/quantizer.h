@@ -20,6 +20,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -74,6 +75,12 @@ class Quantizer {
  public:
   Quantizer();  // identity
   Quantizer(const QuantizerInfo* info, QuantizerArgs args) : info_(info), args_(args) {}
+
+  // InvalidArgument, naming quantizer and range, where the argument is out of the quantizer's range: KBit(9). A factory
+  // returns a value and cannot fail, so it gives such a quantizer back as it was asked for; every op that is given one
+  // reports this error (OpRecorder::CheckQuantizer), and ParseQuantizer makes none. REQUIRES of all functions below but
+  // is_identity() and ToString(): status().ok().
+  absl::Status status() const;
 
   const QuantizerInfo& info() const { return *info_; }
   const QuantizerArgs& args() const { return args_; }

@@ -42,7 +42,7 @@ struct StochasticRoundQuantizer : QuantizerBase {
   static constexpr float Surrogate(float, const QuantizerArgs&, float /*statistic*/) { return 1.0f; }
 };
 
-// REQUIRES: 2 <= bits <= 8.
+// bits is in [2, 8]; otherwise status() of the quantizer says so, and every op refuses it.
 Quantizer StochasticRound(int bits);
 
 }  // namespace bitgrad

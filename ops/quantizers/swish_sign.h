@@ -37,7 +37,7 @@ struct SwishSignQuantizer : QuantizerBase {
   }
 };
 
-// REQUIRES: beta in [0.001, 1000].
+// beta is in [0.001, 1000]; otherwise status() of the quantizer says so, and every op refuses it.
 Quantizer SwishSign(float beta = SwishSignQuantizer::kDefaultArgument);
 
 }  // namespace bitgrad

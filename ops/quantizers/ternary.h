@@ -26,7 +26,7 @@ struct TernaryQuantizer : QuantizerBase {
   static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
 };
 
-// REQUIRES: threshold in [0, 1).
+// threshold is in [0, 0.999]; otherwise status() of the quantizer says so, and every op refuses it.
 Quantizer Ternary(float threshold = TernaryQuantizer::kDefaultArgument);
 
 }  // namespace bitgrad

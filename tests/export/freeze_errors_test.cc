@@ -45,17 +45,17 @@ std::string ErrorOf(std::function<Var(const Var&)> forward, const Shape& example
 
 TEST(FreezeErrorsTest, UnknownOpsAreNamedWithTheirLayer) {
   EXPECT_THAT(ErrorOf([](const Var& x) {
-                Tape::Layer layer(*x.tape(), "attention");
+                Tape::LayerScope layer(*x.tape(), "attention");
                 return MatMul(x, x.tape()->Input(Tensor::Zeros({4, 3})));
               }),
               AllOf(HasSubstr("freeze: layer 'attention': matmul"), HasSubstr("not in the packed format")));
   EXPECT_THAT(ErrorOf([](const Var& x) {
-                Tape::Layer layer(*x.tape(), "pool");
+                Tape::LayerScope layer(*x.tape(), "pool");
                 return Sum(x);
               }),
               AllOf(HasSubstr("layer 'pool': sum"), HasSubstr("batch")));
   EXPECT_THAT(ErrorOf([](const Var& x) {
-                Tape::Layer layer(*x.tape(), "pool");
+                Tape::LayerScope layer(*x.tape(), "pool");
                 return Reshape(Mean(x), {1, 1});
               }),
               HasSubstr("layer 'pool': mean"));
@@ -63,7 +63,7 @@ TEST(FreezeErrorsTest, UnknownOpsAreNamedWithTheirLayer) {
 
 TEST(FreezeErrorsTest, AConstantMinusAValue) {
   EXPECT_THAT(ErrorOf([](const Var& x) {
-                Tape::Layer layer(*x.tape(), "flip");
+                Tape::LayerScope layer(*x.tape(), "flip");
                 return Sub(x.tape()->Input(Tensor::Zeros({1, 4})), x);
               }),
               AllOf(HasSubstr("layer 'flip': sub"), HasSubstr("constant minus a value")));
@@ -72,7 +72,7 @@ TEST(FreezeErrorsTest, AConstantMinusAValue) {
 TEST(FreezeErrorsTest, AConstantOfTheBatchsShape) {
   EXPECT_THAT(ErrorOf(
                   [](const Var& x) {
-                    Tape::Layer layer(*x.tape(), "offset");
+                    Tape::LayerScope layer(*x.tape(), "offset");
                     return Add(x, x.tape()->Input(Tensor::Zeros({2, 4})));
                   },
                   {2, 4}),
@@ -81,7 +81,7 @@ TEST(FreezeErrorsTest, AConstantOfTheBatchsShape) {
 
 TEST(FreezeErrorsTest, AWeightThatIsComputed) {
   EXPECT_THAT(ErrorOf([](const Var& x) {
-                Tape::Layer layer(*x.tape(), "self");
+                Tape::LayerScope layer(*x.tape(), "self");
                 return Linear(x, x);
               }),
               AllOf(HasSubstr("layer 'self': linear"), HasSubstr("weight that is computed")));
@@ -94,7 +94,7 @@ TEST(FreezeErrorsTest, InputScalesThatDependOnTheData) {
     EXPECT_THAT(ErrorOf([&](const Var& x) { return dense(x); }),
                 AllOf(HasSubstr("layer 'fc': linear"), HasSubstr(quantizer), HasSubstr("depends on each batch")));
     EXPECT_THAT(ErrorOf([&](const Var& x) {
-                  Tape::Layer layer(*x.tape(), "alone");
+                  Tape::LayerScope layer(*x.tape(), "alone");
                   return Quantize(x, *ParseQuantizer(quantizer));
                 }),
                 AllOf(HasSubstr("layer 'alone': quantize"), HasSubstr(quantizer)));

@@ -1,8 +1,10 @@
 // Errors on the tape: the first error is kept, and every op after it does nothing and returns it.
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bitgrad/core/exec_context.h"
@@ -13,6 +15,7 @@
 #include "bitgrad/ops/linear.h"
 #include "bitgrad/ops/losses.h"
 #include "bitgrad/ops/reduce.h"
+#include "bitgrad/optim/sgd.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
 
@@ -34,8 +37,8 @@ TEST_F(TapeErrorsTest, FirstErrorIsKeptAndReturnedByEverything) {
   const Var x = tape.Differentiable(Filled({2, 5}, 1));
   Var y;
   {
-    const Tape::Layer outer(tape, "net");
-    const Tape::Layer layer(tape, "net/hidden1");
+    const Tape::LayerScope outer(tape, "net");
+    const Tape::LayerScope layer(tape, "net/hidden1");
     y = Linear(x, tape.Use(weight_));
   }
   EXPECT_EQ(tape.layer(), "");
@@ -48,7 +51,7 @@ TEST_F(TapeErrorsTest, FirstErrorIsKeptAndReturnedByEverything) {
   const size_t nodes = tape.nodes().size();
   Var loss;
   {
-    const Tape::Layer layer(tape, "net/hidden2");
+    const Tape::LayerScope layer(tape, "net/hidden2");
     const Var z = Add(Relu(y), x);
     const Var w = Mul(x, x);
     EXPECT_EQ(w.shape(), Shape({0}));
@@ -120,7 +123,7 @@ TEST_F(TapeErrorsTest, BackwardTwice) {
   Tape tape(context_);
   const Var loss = Sum(Linear(tape.Input(Filled({2, 3}, 1)), tape.Use(weight_)));
   ASSERT_TRUE(tape.Backward(loss).ok());
-  const std::string expected = "backward: already run on this recording; Reset() the tape or record again";
+  const std::string expected = "backward: it has run on this tape already; Reset() the tape or make another";
   EXPECT_EQ(tape.Backward(loss).message(), expected);
   EXPECT_EQ(tape.status().message(), expected);  // sticky as every error
   EXPECT_EQ(ValuesOf(weight_.gradient), std::vector<float>(12, 2)) << "added a second time";
@@ -164,6 +167,163 @@ TEST_F(TapeErrorsTest, NoGradientArrived) {
   EXPECT_TRUE(tape.status().ok()) << "asking for a gradient that is not there is not an error of the step";
 }
 
+// ---- Values that change under the tape ------------------------------------------------------------------
+
+constexpr char kChanged[] =
+    "parameter 'fc/weight' was changed after the tape had used it; run the forward pass again, on a tape of its own";
+
+TEST_F(TapeErrorsTest, ParameterChangedBeforeBackward) {
+  const std::function<void()> changes[] = {
+      [&] { weight_.value.mutable_data<float>()[0] = 2; },
+      [&] { weight_.value.Alias().mutable_data<float>()[0] = 2; },
+      [&] {
+        weight_.value = Filled({4, 3}, 1);
+      },
+      [&] {
+        weight_.value = Filled({5, 3}, 1);
+      },
+      [&] {
+        weight_.value = weight_.value.Alias({3, 4});
+      },
+      [&] {
+        weight_.value = Tensor::Zeros({4, 3}, DType::kInt32);
+      },
+      [&] { weight_.value = Tensor(); },
+  };
+  for (const auto& change : changes) {
+    weight_.value = Filled({4, 3}, 1);
+    Tape tape(context_);
+    const Var x = tape.Differentiable(Filled({2, 3}, 1));
+    const Var loss = Sum(Linear(x, tape.Use(weight_)));
+    change();
+    EXPECT_EQ(tape.Backward(loss).message(), kChanged);
+    EXPECT_EQ(tape.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(weight_.gradient.is_null());
+  }
+  // Reading is no change, nor is one after the backward pass.
+  weight_.value = Filled({4, 3}, 1);
+  Tape tape(context_);
+  const Var loss = Sum(Linear(tape.Input(Filled({2, 3}, 1)), tape.Use(weight_)));
+  EXPECT_EQ(ValuesOf(weight_.value), std::vector<float>(12, 1));
+  EXPECT_TRUE(tape.Backward(loss).ok()) << tape.status();
+  weight_.value.mutable_data<float>()[0] = 2;
+  tape.Reset();
+  EXPECT_TRUE(tape.Backward(Sum(tape.Use(weight_))).ok()) << tape.status();
+}
+
+TEST_F(TapeErrorsTest, OptimizerBetweenForwardAndBackward) {
+  const auto optimizer = *MakeSgd(context_, {.common = {.learning_rate = 0.1}});
+  Tape first(context_), second(context_);
+  const Var x = first.Input(Filled({2, 3}, 1)), y = second.Input(Filled({2, 3}, 1));
+  const Var first_loss = Sum(Linear(x, first.Use(weight_))), second_loss = Sum(Linear(y, second.Use(weight_)));
+  ASSERT_TRUE(first.Backward(first_loss).ok());
+  Parameter* const parameters[] = {&weight_};
+  ASSERT_TRUE(optimizer->Step(parameters).ok());
+  EXPECT_EQ(second.Backward(second_loss).message(), kChanged);
+}
+
+TEST_F(TapeErrorsTest, ParameterChangedBetweenTwoUses) {
+  for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+    weight_.value = Filled({4, 3}, 1);
+    Tape tape(context_, mode);
+    Linear(tape.Input(Filled({2, 3}, 1)), tape.Use(weight_));
+    weight_.value = Filled({40, 3}, 1);
+    EXPECT_EQ(tape.Use(weight_).shape(), Shape({0}));
+    EXPECT_EQ(tape.status().message(), kChanged);
+  }
+}
+
+TEST_F(TapeErrorsTest, InputWrittenToBeforeBackward) {
+  Tensor images = Filled({2, 3}, 1);
+  Tape tape(context_);
+  const Var loss = Sum(Linear(tape.Input(images), tape.Use(weight_)));
+  images.mutable_data<float>()[0] = 5;
+  EXPECT_EQ(tape.Backward(loss).message(),
+            "an input [2, 3] was written to after the tape had taken it; give the tape a tensor that stays as it is "
+            "until Backward() has run");
+  EXPECT_TRUE(weight_.gradient.is_null());
+  // Memory that the tape's user has given back may be written to by whoever has it now.
+  tape.Reset();
+  Var again;
+  {
+    const Tensor temporary = Filled({4, 3}, 1);
+    again = Mul(tape.Use(weight_), tape.Input(temporary));
+  }
+  EXPECT_TRUE(tape.Backward(Sum(again)).ok()) << tape.status();
+}
+
+// ---- Gradients that do not fit --------------------------------------------------------------------------
+
+TEST_F(TapeErrorsTest, GradientFromBeforeThatDoesNotFit) {
+  const std::pair<Tensor, std::string> gradients[] = {
+      {Tensor::Zeros({3, 4}), "float32 [3, 4] on cpu"},
+      {Tensor::Zeros({1}), "float32 [1] on cpu"},
+      {Tensor::Zeros({4, 3}, DType::kUint8), "uint8 [4, 3] on cpu"},
+  };
+  for (const auto& [gradient, what] : gradients) {
+    weight_.gradient = gradient.Alias();
+    Tape tape(context_);
+    const Var x = tape.Differentiable(Filled({2, 3}, 1));
+    const Var loss = Sum(Linear(x, tape.Use(weight_)));
+    EXPECT_EQ(tape.Backward(loss).message(),
+              "backward: parameter 'fc/weight' has a gradient from before that is " + what +
+                  ", its value is [4, 3]; drop the gradient (gradient = Tensor()) where the value gets another shape");
+    EXPECT_EQ(tape.nodes()[x.index()].gradient.is_null(), true) << "half done";
+  }
+  // The value's shape changes, and the gradient is that of the old one.
+  weight_.gradient = Filled({4, 3}, 1);
+  weight_.value = Filled({400, 3}, 1);
+  Tape tape(context_);
+  const Var loss = Sum(Linear(tape.Input(Filled({2, 3}, 1)), tape.Use(weight_)));
+  EXPECT_FALSE(tape.Backward(loss).ok());
+  EXPECT_EQ(ValuesOf(weight_.gradient), std::vector<float>(12, 1));
+}
+
+// An op of the user's own whose backward function is wrong.
+TEST_F(TapeErrorsTest, BackwardFunctionThatAddsWhatDoesNotFit) {
+  const std::pair<Tensor, std::string> gradients[] = {
+      {Tensor(), "null"},
+      {Tensor::Zeros({3}), "float32 [3] on cpu"},
+      {Tensor::Zeros({2}, DType::kInt32), "int32 [2] on cpu"},
+  };
+  for (const auto& [gradient, what] : gradients) {
+    Tape tape(context_);
+    const Var x = tape.Differentiable(Filled({2}, 1)), c = tape.Input(Filled({2}, 1));
+    const Var h = Relu(x);
+    const auto add = [&, g = &gradient](Tape::GradientSink& sink) {
+      sink.Add(0, g->is_null() ? Tensor() : g->Alias());
+    };
+    const Var y = tape.Record({.op = "mine"}, {h, c}, Filled({2}, 1), add, nullptr);
+    EXPECT_EQ(tape.Backward(Sum(y)).message(), "backward of mine: the gradient of operand 0 is " + what +
+                                                   ", the operand is [2]; Add() takes float32 of that shape on the "
+                                                   "tape's device");
+    EXPECT_EQ(tape.status().code(), absl::StatusCode::kInternal);
+  }
+  Tape tape(context_);
+  const Var x = tape.Differentiable(Filled({2}, 1)), c = tape.Input(Filled({2}, 1));
+  const auto add = [](Tape::GradientSink& sink) { sink.Add(1, Filled({2}, 1)); };
+  const Var y = tape.Record({.op = "mine"}, {x, c}, Filled({2}, 1), add, nullptr);
+  EXPECT_EQ(tape.Backward(Sum(y)).message(),
+            "backward of mine: the gradient of operand 1 is float32 [2] on cpu, the operand wants none and is [2]; "
+            "Add() takes float32 of that shape on the tape's device");
+}
+
+// ---- Options of the context -----------------------------------------------------------------------------
+
+TEST_F(TapeErrorsTest, MoreThreadsThanThereCanBe) {
+  for (const int threads : {100'000, 1025, -1}) {
+    ExecContext context({.threads = threads});
+    const std::string expected =
+        "threads: " + std::to_string(threads) + " is not in [0, 1024]; 0 stands for one per hardware thread";
+    EXPECT_EQ(context.status().message(), expected);
+    Tape tape(context);
+    const Var loss = Sum(Linear(tape.Input(Filled({2, 3}, 1)), tape.Use(weight_)));
+    EXPECT_EQ(tape.Backward(loss).message(), expected);
+  }
+  EXPECT_TRUE(ExecContext({.threads = 0}).status().ok());
+  EXPECT_TRUE(ExecContext({.threads = ExecContext::kMaxThreads}).status().ok());
+}
+
 // ---- Finite values ------------------------------------------------------------------------------------
 
 TEST_F(TapeErrorsTest, CheckFiniteNamesOpAndLayer) {
@@ -173,15 +333,15 @@ TEST_F(TapeErrorsTest, CheckFiniteNamesOpAndLayer) {
     tape.set_check_finite(check);
     Var x = tape.Input(Filled({2}, huge));
     {
-      const Tape::Layer layer(tape, "hidden1");
+      const Tape::LayerScope layer(tape, "hidden1");
       x = Sub(x, x);
     }
     {
-      const Tape::Layer layer(tape, "hidden2");
+      const Tape::LayerScope layer(tape, "hidden2");
       x = Mul(Add(x, tape.Input(Filled({2}, huge))), tape.Input(Filled({2}, 2)));
     }
     {
-      const Tape::Layer layer(tape, "hidden3");
+      const Tape::LayerScope layer(tape, "hidden3");
       x = Sub(x, x);  // NaN of infinities
     }
     if (!check) {
@@ -201,7 +361,7 @@ TEST_F(TapeErrorsTest, CheckFiniteNamesTheParameter) {
   tape.set_check_finite(true);
   Var w;
   {
-    const Tape::Layer layer(tape, "fc");
+    const Tape::LayerScope layer(tape, "fc");
     w = tape.Use(weight_);
   }
   EXPECT_EQ(w.shape(), Shape({0}));

@@ -149,6 +149,31 @@ TEST_P(BatchNormRunningTest, RunningStatisticsGetNoGradient) {
   EXPECT_TRUE(running_.gradient.is_null());
 }
 
+// PyTorch's running variance: that of the batch times N / (N - 1), whereas the batch itself is normalized as always.
+TEST_P(BatchNormRunningTest, UnbiasedVariance) {
+  if (statistic() != RunningStatistic::kVariance) return;
+  BITGRAD_TRACE(random_);
+  const Tensor x = random_.UniformTensor({kBatch, kFeatures});
+  BatchNormOptions options = Options(0.25f);
+  Parameter biased = MakeParameter("bn/biased", running_.value.Clone(context_.lasting_allocator()));
+  Tape tape(context_);
+  const auto apply = [&](Parameter& running) {
+    return ApplyBatchNorm(tape.Input(OnDevice(x)), tape.Use(gamma_), tape.Use(beta_), mean_, running, options);
+  };
+  const std::vector<float> before = OnHost(running_.value);
+  const Var y = apply(biased);
+  options.unbiased = true;
+  const Var unbiased_y = apply(running_);
+  ASSERT_TRUE(tape.status().ok()) << tape.status();
+  EXPECT_EQ(OnHost(**tape.Value(y)), OnHost(**tape.Value(unbiased_y)));
+  const std::vector<float> after = OnHost(running_.value), after_biased = OnHost(biased.value);
+  for (int64_t j = 0; j < kFeatures; ++j) {
+    const double variance = (after_biased[j] - 0.75 * before[j]) / 0.25;
+    const double expected = 0.75 * before[j] + 0.25 * variance * kBatch / (kBatch - 1);
+    EXPECT_NEAR(after[j], expected, 64 * kRounding * expected);
+  }
+}
+
 std::string VariantName(const testing::TestParamInfo<std::tuple<RunningStatistic, EpsilonPlacement>>& info) {
   const auto [statistic, placement] = info.param;
   const std::string name = statistic == RunningStatistic::kVariance ? "Variance"

@@ -235,7 +235,7 @@ class ConvolutionMisuseTest : public testing::Test {
                     const LinearQuantizers& quantizers = {}) {
     ExecContext context({.threads = 1});
     Tape tape(context);
-    Tape::Layer layer(tape, "conv");
+    Tape::LayerScope layer(tape, "conv");
     const Var y = Convolution(tape.Input(Tensor::Zeros(x)), tape.Input(Tensor::Zeros(w)), options, quantizers);
     EXPECT_EQ(y.shape(), Shape({0}));
     return std::string(tape.status().message());

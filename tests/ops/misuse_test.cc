@@ -5,8 +5,10 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/ops/activations.h"
@@ -14,14 +16,13 @@
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/channel_scale.h"
 #include "bitgrad/ops/concat.h"
+#include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/dropout.h"
 #include "bitgrad/ops/linear.h"
 #include "bitgrad/ops/losses.h"
 #include "bitgrad/ops/matmul.h"
 #include "bitgrad/ops/quantize.h"
-#include "bitgrad/ops/quantizers/dorefa_gradient.h"
-#include "bitgrad/ops/quantizers/sign.h"
-#include "bitgrad/ops/quantizers/stochastic_round.h"
+#include "bitgrad/ops/quantizers/list.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/ops/reshape.h"
 #include "bitgrad/tests/testing/tensors.h"
@@ -98,6 +99,64 @@ TEST_F(MisuseTest, QuantizersOfLinear) {
   EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return Linear(v[0], v[1], {.weight = DorefaGradient(4)}); }), expected);
 }
 
+TEST_F(MisuseTest, QuantizersOutOfRange) {
+  for (const Quantizer& q : {KBit(9), KBit(0), KBit(1 << 30), DorefaWeight(9), DorefaActivation(0), DorefaGradient(40),
+                             StochasticRound(1), Ternary(1), SwishSign(0), SwishSign(std::nanf(""))}) {
+    for (const LinearQuantizers& quantizers :
+         {LinearQuantizers{.input = q}, LinearQuantizers{.weight = q}, LinearQuantizers{.gradient = q}}) {
+      EXPECT_EQ(Error({{2, 3}, {4, 3}}, [&](V v) { return Linear(v[0], v[1], quantizers); }),
+                absl::StrCat("linear: ", q.status().message()));
+      EXPECT_EQ(Error({{2, 3, 3, 2}, {4, 3, 3, 2}}, [&](V v) { return Convolution(v[0], v[1], {}, quantizers); }),
+                absl::StrCat("conv2d: ", q.status().message()));
+    }
+    for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+      EXPECT_EQ(Error(
+                    {{2, 3}}, [&](V v) { return Quantize(v[0], q); }, mode),
+                absl::StrCat("quantize: ", q.status().message()));
+    }
+  }
+}
+
+// Results with more elements than a tensor may have, from operands that are small. Nothing is read of them.
+TEST_F(MisuseTest, ResultsThatAreTooLarge) {
+  const int64_t large = int64_t{1} << 21;
+  const Tensor column({large, 1}, DType::kFloat32), row({1, large}, DType::kFloat32);
+  const std::string end = " has more than 2^40 elements";
+  EXPECT_EQ(Error([&](Tape& tape) { return MatMul(tape.Input(column), tape.Input(row)); }),
+            "matmul: the result's shape [2097152, 2097152]" + end);
+  for (const Quantizer& q : {Quantizer(), Sign(), KBit(2)}) {
+    EXPECT_EQ(
+        Error([&](Tape& tape) { return Linear(tape.Input(column), tape.Input(column), {.input = q, .weight = q}); }),
+        "linear: the result's shape [2097152, 2097152]" + end);
+    EXPECT_EQ(Error([&](Tape& tape) {
+                const Tensor images = column.Alias({large, 1, 1, 1});
+                return Convolution(tape.Input(images), tape.Input(images), {}, {.input = q, .weight = q});
+              }),
+              "conv2d: the result's shape [2097152, 1, 1, 2097152]" + end);
+  }
+  // The result is small, but not the images with their border.
+  EXPECT_EQ(Error([&](Tape& tape) {
+              return Convolution(tape.Input(column.Alias({large, 1, 1, 1})),
+                                 tape.Input(Tensor::Zeros({1, 999, 999, 1})), {.stride = 4000, .pad = 998});
+            }),
+            "conv2d: the result's shape [2097152, 1997, 1997, 1]" + end);
+  // Operands that are empty take no memory, whatever their extents.
+  const Shape empty({0, int64_t{1} << 39});
+  EXPECT_EQ(Error({empty},
+                  [](V v) {
+                    return Concat({v[0], v[0], v[0]});
+                  }),
+            "concat: the result's shape [0, 1649267441664]" + end);
+  EXPECT_EQ(Error({{large, 0}, {0, large}}, [](V v) { return MatMul(v[0], v[1]); }),
+            "matmul: the result's shape [2097152, 2097152]" + end);
+  // A tensor that is none is found where it enters the tape.
+  const int64_t limit = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(Error([&](Tape& tape) {
+              return Flatten(tape.Input(Tensor::Zeros({0, limit, limit})));
+            }),
+            absl::StrCat("input: shape [0, ", limit, ", ", limit, "]", end));
+}
+
 TEST_F(MisuseTest, InnerDimensionOfBinaryLinear) {
   // Never filled: the error comes before anything is read.
   const Tensor huge({1, int64_t{1} << 24}, DType::kFloat32);
@@ -166,39 +225,40 @@ TEST_F(MisuseTest, LabelsAndTargets) {
   EXPECT_EQ(Error({{2, 3}}, hinge(Labels({0, 3}))), "squared_hinge: label 3 is not in [0, 3)");
   EXPECT_EQ(Error({{2, 3}}, hinge(Labels({-1, 0}))), "squared_hinge: label -1 is not in [0, 3)");
   EXPECT_EQ(Error({{2, 3}}, softmax(Labels({0, 7}))), "softmax_cross_entropy: label 7 is not in [0, 3)");
+  const std::string needed = "; it has to be int32 [2] on cpu";
   EXPECT_EQ(Error({{2, 3}}, softmax(Labels({0}))),
-            "softmax_cross_entropy: labels are int32 [1]; they have to be int32 [2]");
+            "softmax_cross_entropy: the tensor of labels is int32 [1] on cpu" + needed);
   EXPECT_EQ(Error({{2, 3}}, softmax(Filled({2}, 0))),
-            "softmax_cross_entropy: labels are float32 [2]; they have to be int32 [2]");
-  EXPECT_EQ(Error({{2, 3}}, hinge(Tensor())), "squared_hinge: labels are null; they have to be int32 [2]");
+            "softmax_cross_entropy: the tensor of labels is float32 [2] on cpu" + needed);
+  EXPECT_EQ(Error({{2, 3}}, hinge(Tensor())), "squared_hinge: the tensor of labels is null" + needed);
   EXPECT_EQ(Error({{6}}, hinge(Labels({0}))), "squared_hinge: logits are [6]; they have to be [batch, classes]");
   EXPECT_EQ(Error({{0, 3}}, softmax(Labels({}))),
             "softmax_cross_entropy: logits are [0, 3]; they have to be [batch, classes]");
   EXPECT_EQ(Error({{2, 0}}, softmax(Labels({0, 0}))),
             "softmax_cross_entropy: logits are [2, 0]; they have to be [batch, classes]");
 
-  const std::string expected = " do not match; both have to be float32 of one shape, not empty";
   EXPECT_EQ(Error({{2, 3}},
                   [](V v) {
                     return MeanSquaredError(v[0], Filled({3, 2}, 0));
                   }),
-            "mean_squared_error: prediction [2, 3] and target [3, 2]" + expected);
+            "mean_squared_error: the tensor of targets is float32 [3, 2] on cpu; it has to be float32 [2, 3] on cpu");
   EXPECT_EQ(Error({{2}}, [](V v) { return MeanSquaredError(v[0], Tensor()); }),
-            "mean_squared_error: prediction [2] and target null" + expected);
+            "mean_squared_error: the tensor of targets is null; it has to be float32 [2] on cpu");
   EXPECT_EQ(Error({{2}},
                   [](V v) {
                     return MeanSquaredError(v[0], Labels({0, 1}));
                   }),
-            "mean_squared_error: prediction [2] and target [2]" + expected);
+            "mean_squared_error: the tensor of targets is int32 [2] on cpu; it has to be float32 [2] on cpu");
   EXPECT_EQ(Error({{0}}, [](V v) { return MeanSquaredError(v[0], Filled({0}, 0)); }),
-            "mean_squared_error: prediction [0] and target [0]" + expected);
+            "mean_squared_error: the prediction [0] is empty");
 }
 
 TEST_F(MisuseTest, OperandsThatAreNotFloat) {
   for (const auto& op : std::vector<std::function<Var(const Var&)>>{Relu, Sum, Flatten,
                                                                     [](const Var& x) { return Quantize(x, Sign()); }}) {
     const std::string error = Error([&](Tape& tape) { return op(tape.Input(Labels({1, 2}))); });
-    EXPECT_NE(error.find(": an operand is int32 [2]; ops compute in float32"), std::string::npos) << error;
+    EXPECT_NE(error.find(": an operand is int32 [2] on cpu; ops compute in float32 on cpu"), std::string::npos)
+        << error;
   }
 }
 
@@ -237,6 +297,25 @@ TEST_F(MisuseTest, BatchNorm) {
   }
   Parameter mean = MakeParameter("bn/mean", Filled({3}, 0));
   Parameter variance = MakeParameter("bn/variance", Filled({3}, 1));
+  const auto normalize = [&](const BatchNormOptions& options) {
+    return [&, options](V v) { return ApplyBatchNorm(v[0], v[1], v[2], mean, variance, options); };
+  };
+  for (const RunningStatistic statistic : {RunningStatistic::kStd, RunningStatistic::kInverseStd}) {
+    EXPECT_EQ(Error({{2, 3}, {3}, {3}}, normalize({.statistic = statistic, .unbiased = true})),
+              "batch_norm: unbiased is for running statistics of the variance");
+  }
+  EXPECT_EQ(Error({{1, 3}, {3}, {3}}, normalize({.unbiased = true})), "batch_norm: one row has no unbiased variance");
+  for (const DType dtype : {DType::kUint8, DType::kInt32, DType::kInt64}) {
+    for (Parameter* state : {&mean, &variance}) {
+      const Tensor before = std::exchange(state->value, Tensor::Zeros({3}, dtype));
+      for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+        EXPECT_EQ(Error({{2, 3}, {3}, {3}}, normalize({}), mode),
+                  absl::StrCat("batch_norm: the tensor of running_", state == &mean ? "mean" : "statistic", " is ",
+                               Name(dtype), " [3] on cpu; it has to be float32 [3] on cpu"));
+      }
+      state->value = before.Alias();
+    }
+  }
   EXPECT_EQ(Error({{0, 3}, {3}, {3}}, [&](V v) { return ApplyBatchNorm(v[0], v[1], v[2], mean, variance); }),
             "batch_norm: the batch is empty");
   EXPECT_EQ(ValuesOf(mean.value), std::vector<float>(3, 0)) << "a failed op changed running statistics";

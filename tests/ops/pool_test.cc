@@ -217,10 +217,10 @@ TEST(PoolOpTest, Misuse) {
   EXPECT_EQ(Error({1, 4, 0, 3}), "input [1, 4, 0, 3] is empty");
 
   const Shape image({1, 4, 5, 2});
-  EXPECT_EQ(Error(image, {.kernel = {0, 2}}), "kernel [0, 2] and stride [2, 2] have to be positive");
-  EXPECT_EQ(Error(image, {.kernel = {2, -1}}), "kernel [2, -1] and stride [2, 2] have to be positive");
-  EXPECT_EQ(Error(image, {.stride = {0, 2}}), "kernel [2, 2] and stride [0, 2] have to be positive");
-  EXPECT_EQ(Error(image, {.stride = {2, -3}}), "kernel [2, 2] and stride [2, -3] have to be positive");
+  EXPECT_EQ(Error(image, {.kernel = {0, 2}}), "kernel [0, 2] and stride [2, 2] have to be in [1, 524288]");
+  EXPECT_EQ(Error(image, {.kernel = {2, -1}}), "kernel [2, -1] and stride [2, 2] have to be in [1, 524288]");
+  EXPECT_EQ(Error(image, {.stride = {0, 2}}), "kernel [2, 2] and stride [0, 2] have to be in [1, 524288]");
+  EXPECT_EQ(Error(image, {.stride = {2, -3}}), "kernel [2, 2] and stride [2, -3] have to be in [1, 524288]");
   const std::string pad = " has to be at least 0 and smaller than kernel [2, 2], so that no window is empty";
   EXPECT_EQ(Error(image, {.pad = {2, 0}}), "pad [2, 0]" + pad);
   EXPECT_EQ(Error(image, {.pad = {0, 2}}), "pad [0, 2]" + pad);
@@ -229,6 +229,23 @@ TEST(PoolOpTest, Misuse) {
   EXPECT_EQ(Error(image, {.kernel = {5, 2}}), "input [1, 4, 5, 2] with pad [0, 0] is smaller than kernel [5, 2]");
   EXPECT_EQ(Error(image, {.kernel = {2, 8}, .pad = {0, 1}}),
             "input [1, 4, 5, 2] with pad [0, 1] is smaller than kernel [2, 8]");
+}
+
+TEST(PoolOpTest, WindowsThatAreTooLarge) {
+  const Shape image({1, 4, 5, 2});
+  const int64_t large = int64_t{1} << 21, absurd = int64_t{1} << 61, limit = std::numeric_limits<int64_t>::max();
+  for (const int64_t extent : {large, absurd, limit}) {
+    const std::string e = std::to_string(extent);
+    EXPECT_EQ(Error(image, {.kernel = extent, .stride = 1, .pad = extent - 1}),
+              "kernel [" + e + ", " + e + "] and stride [1, 1] have to be in [1, 524288]");
+    EXPECT_EQ(Error(image, {.stride = {2, extent}}),
+              "kernel [2, 2] and stride [2, " + e + "] have to be in [1, 524288]");
+  }
+  EXPECT_EQ(Error(image, {.kernel = {1 << 19, 64}, .pad = {(1 << 19) - 1, 63}}),
+            "kernel [524288, 64] has more than 16777216 elements");
+  // Windows that are allowed, with a result that is not.
+  EXPECT_EQ(Error({1 << 21, 1, 1, 2}, {.kernel = {1 << 19, 1}, .stride = 1, .pad = {(1 << 19) - 1, 0}}),
+            "the result's shape [2097152, 524288, 1, 2] has more than 2^40 elements");
 }
 
 TEST(PoolOpTest, MisuseOfGlobalAverage) {

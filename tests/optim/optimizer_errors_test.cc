@@ -127,6 +127,47 @@ TEST_F(OptimizerErrorsTest, GradientsThatDoNotFit) {
   EXPECT_EQ(StepError(*optimizer), "parameter 'b/weight': its gradient is int32, optimizers take float32");
 }
 
+// A first step that fails leaves the optimizer as it was: free to begin with other parameters.
+TEST_F(OptimizerErrorsTest, AFailedFirstStepBindsNothing) {
+  for (const float gradient : {0.0f, std::numeric_limits<float>::infinity()}) {
+    std::unique_ptr<Optimizer> optimizer = Adam();
+    if (gradient != 0) {
+      SetGradients();
+      model_[0].gradient = BareModel::Vector({1, gradient});
+    }
+    EXPECT_NE(StepError(*optimizer), "ok");
+    EXPECT_TRUE(optimizer->state().empty());
+    // Many more than before: what the step reports needs more memory, too.
+    BareModel other;
+    for (int i = 0; i < 300; ++i) {
+      Parameter& parameter = other.Add("other" + std::to_string(i), {1, 2, 3});
+      parameter.gradient = BareModel::Vector({3, 2, 1});
+    }
+    ASSERT_EQ(ErrorOf(optimizer->Step(other.parameters())), "ok");
+    EXPECT_EQ(optimizer->step_count(), 1);
+    EXPECT_EQ(optimizer->state().size(), 600u);
+    EXPECT_NEAR(optimizer->gradient_norm(), std::sqrt(300 * 14.0), 1e-3);
+    // From then on it is bound, whatever fails.
+    EXPECT_EQ(ErrorOf(optimizer->Step(other.parameters())),
+              "no trainable parameter has a gradient; call Tape::Backward() before each step");
+    EXPECT_EQ(optimizer->state().size(), 600u);
+    EXPECT_NE(StepError(*optimizer).find("began with 300 parameters, now there are 2"), std::string::npos);
+  }
+}
+
+// What Restore() has bound stays bound, even at step 0.
+TEST_F(OptimizerErrorsTest, AFailedStepKeepsWhatWasRestored) {
+  std::unique_ptr<Optimizer> from = Adam(), to = Adam();
+  SetGradients();
+  ASSERT_EQ(ErrorOf(from->Step(model_.parameters())), "ok");
+  ASSERT_EQ(ErrorOf(to->Restore(model_.parameters(), from->state(), 0)), "ok");
+  SetGradients();
+  model_[1].gradient = BareModel::Vector({std::nanf("")});
+  EXPECT_NE(StepError(*to).find("NaN"), std::string::npos);
+  ASSERT_EQ(to->state().size(), 4u);
+  EXPECT_EQ(Values(*to->state()[0].tensor), Values(*from->state()[0].tensor));
+}
+
 TEST_F(OptimizerErrorsTest, ParametersThatAreNone) {
   std::unique_ptr<Optimizer> optimizer = Adam();
   SetGradients();

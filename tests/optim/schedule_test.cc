@@ -105,6 +105,29 @@ TEST(ScheduleTest, OneEpochIsEnough) {
   }
 }
 
+TEST(ScheduleTest, TimesOutsideOfTheTraining) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const ScheduleInfo& info : AllSchedules()) {
+    for (const int64_t warmup : {0, 3}) {
+      ScheduleOptions options = ValidOptions(info.name);
+      options.warmup_epochs = warmup;
+      const Schedule schedule = Make(options, 10);
+      for (const int64_t epoch : {int64_t{-1}, int64_t{-1000}, std::numeric_limits<int64_t>::min()}) {
+        for (const double fraction : {0.0, 0.5, -infinity}) {
+          EXPECT_EQ(schedule.At(epoch, fraction), schedule.At(0)) << info.name << " " << epoch;
+        }
+      }
+      for (const int64_t epoch : {0, 4}) {
+        EXPECT_EQ(schedule.At(epoch, -0.5), schedule.At(epoch, 0)) << info.name;
+        EXPECT_EQ(schedule.At(epoch, 7), schedule.At(epoch, 1)) << info.name;
+        EXPECT_EQ(schedule.At(epoch, infinity), schedule.At(epoch, 1)) << info.name;
+        EXPECT_EQ(schedule.At(epoch, std::nan("")), schedule.At(epoch, 0)) << info.name;
+      }
+      EXPECT_EQ(schedule.At(std::numeric_limits<int64_t>::max(), 0.5), schedule.At(10)) << info.name;
+    }
+  }
+}
+
 TEST(ScheduleTest, Misuse) {
   const double infinity = std::numeric_limits<double>::infinity();
   EXPECT_EQ(ErrorOf({.name = "linear"}), "no schedule 'linear'; there are: constant, exponential, step, cosine");

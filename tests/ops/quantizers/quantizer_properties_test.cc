@@ -349,6 +349,17 @@ TEST(StochasticQuantizersTest, GradientQuantizersAreUnbiased) {
   }
 }
 
+// Twice the largest float is infinity.
+TEST(StochasticQuantizersTest, GradientsOfAnySize) {
+  const float largest = std::numeric_limits<float>::max();
+  for (const float max : {1.8e38f, largest}) {
+    for (const Quantizer& q : {DorefaGradient(2), DorefaGradient(6), StochasticRound(8)}) {
+      EXPECT_NEAR(Value(q, max, max, 0.5f) / max, 1, 1e-6) << q.ToString();
+      EXPECT_NEAR(Value(q, -max, max, 0.5f) / max, -1, 1e-6) << q.ToString();
+    }
+  }
+}
+
 TEST(StochasticQuantizersTest, AZeroRowOfGradientsIsZero) {
   EXPECT_EQ(Value(DorefaGradient(4), 0.0f, 0.0f), 0.0f);
   EXPECT_EQ(Value(StochasticRound(4), 0.0f, 0.0f), 0.0f);
@@ -382,6 +393,33 @@ std::string Error(absl::string_view text) {
   EXPECT_FALSE(quantizer.ok()) << text;
   EXPECT_EQ(quantizer.status().code(), absl::StatusCode::kInvalidArgument);
   return std::string(quantizer.status().message());
+}
+
+// A factory cannot fail: what it gives for such an argument says so itself, in the parser's words.
+TEST(ParseQuantizerTest, FactoriesHaveTheSameRanges) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  std::vector<Quantizer> invalid = {StochasticRound(1)};
+  for (const int bits : {-1, 0, 9, 32, 1 << 30, std::numeric_limits<int>::min()}) {
+    for (const auto& factory : {KBit, DorefaActivation, DorefaWeight, DorefaGradient, StochasticRound}) {
+      invalid.push_back(factory(bits));
+    }
+  }
+  for (const float value : {-0.1f, 1.0f, nan, infinity, -infinity}) invalid.push_back(Ternary(value));
+  for (const float value : {0.0f, -5.0f, 1001.0f, nan, infinity}) invalid.push_back(SwishSign(value));
+  for (const Quantizer& quantizer : invalid) {
+    const std::string text = quantizer.ToString();
+    EXPECT_EQ(quantizer.status().code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_EQ(quantizer.status(), ParseQuantizer(text).status()) << text;
+  }
+  EXPECT_EQ(KBit(9).status().message(),
+            "quantizer 'k_bit(9)': the argument of 'k_bit' is a whole number of bits from 1 to 8");
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const auto& factory : {KBit, DorefaActivation, DorefaWeight, DorefaGradient}) {
+      EXPECT_TRUE(factory(bits).status().ok()) << factory(bits).ToString();
+    }
+    if (bits > 1) EXPECT_TRUE(StochasticRound(bits).status().ok());
+  }
+  for (const QuantizerInfo& info : AllQuantizers()) EXPECT_TRUE(ParseQuantizer(info.name)->status().ok()) << info.name;
 }
 
 TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {

@@ -1,4 +1,4 @@
-// What a tape records besides values: random steps, layers, observations, counts of arithmetic.
+// What a tape holds besides values: random steps, layers, observations, counts of arithmetic.
 
 #include <cstdint>
 #include <string>
@@ -22,7 +22,7 @@
 namespace bitgrad {
 namespace {
 
-class RecordingTest : public testing::Test {
+class TapeStateTest : public testing::Test {
  protected:
   ExecContext context_{{.threads = 1, .seed = 9}};
 };
@@ -31,7 +31,7 @@ class RecordingTest : public testing::Test {
 
 std::vector<float> Mask(Tape& tape) { return ValuesOf(**tape.Value(ApplyDropout(tape.Input(Filled({256}, 1)), 0.5f))); }
 
-TEST_F(RecordingTest, EveryTrainingTapeDrawsAnew) {
+TEST_F(TapeStateTest, EveryTrainingTapeDrawsAnew) {
   std::vector<std::vector<float>> masks;
   for (int i = 0; i < 3; ++i) {
     Tape tape(context_);
@@ -52,20 +52,20 @@ TEST_F(RecordingTest, EveryTrainingTapeDrawsAnew) {
   EXPECT_NE(Mask(another), masks[0]);
 }
 
-TEST_F(RecordingTest, OpsOfOneStepDrawApart) {
+TEST_F(TapeStateTest, OpsOfOneStepDrawApart) {
   Tape tape(context_);
   const std::vector<float> first = Mask(tape), second = Mask(tape);
   EXPECT_NE(first, second);
 }
 
-TEST_F(RecordingTest, EvaluationTakesNoStepAndDropsNothing) {
+TEST_F(TapeStateTest, EvaluationTakesNoStepAndDropsNothing) {
   Tape tape(context_, Mode::kEval);
   EXPECT_EQ(Mask(tape), std::vector<float>(256, 1));
   tape.Reset();
   EXPECT_EQ(context_.step(), 0u);
 }
 
-TEST_F(RecordingTest, ResetTakesTheNextStep) {
+TEST_F(TapeStateTest, ResetTakesTheNextStep) {
   Tape tape(context_);
   const std::vector<float> first = Mask(tape);
   tape.Reset();
@@ -74,7 +74,7 @@ TEST_F(RecordingTest, ResetTakesTheNextStep) {
 }
 
 // The backward pass sees the mask of the forward pass.
-TEST_F(RecordingTest, DropoutBackwardRepeatsTheMask) {
+TEST_F(TapeStateTest, DropoutBackwardRepeatsTheMask) {
   Tape tape(context_);
   const Var x = tape.Differentiable(Filled({256}, 1));
   ApplyDropout(x, 0.25f);
@@ -85,7 +85,7 @@ TEST_F(RecordingTest, DropoutBackwardRepeatsTheMask) {
 
 // ---- Layers and observations --------------------------------------------------------------------------
 
-TEST_F(RecordingTest, TheListenerHearsOfEveryOpAndEveryBackwardFunction) {
+TEST_F(TapeStateTest, TheListenerHearsOfEveryOpAndEveryBackwardFunction) {
   Tape tape(context_);
   std::vector<int64_t> live;
   tape.set_op_listener([&] { live.push_back(static_cast<int64_t>(context_.allocator().live_bytes())); });
@@ -100,11 +100,11 @@ TEST_F(RecordingTest, TheListenerHearsOfEveryOpAndEveryBackwardFunction) {
 }
 
 // Copying the observations on the device and reading them give the same numbers, which are in several arrays.
-TEST_F(RecordingTest, ObservationsCanBeCopied) {
+TEST_F(TapeStateTest, ObservationsCanBeCopied) {
   constexpr int64_t kMany = 150;
   Tape tape(context_);
   for (int64_t i = 0; i < kMany; ++i) {
-    const Tape::Layer layer(tape, std::string(1, static_cast<char>('a' + i % 26)));
+    const Tape::LayerScope layer(tape, std::string(1, static_cast<char>('a' + i % 26)));
     *tape.Observe(1000 + i) = 7 * i;
   }
   const auto unread = tape.unread_observations();
@@ -119,14 +119,14 @@ TEST_F(RecordingTest, ObservationsCanBeCopied) {
   EXPECT_TRUE(tape.unread_observations().empty());
 }
 
-TEST_F(RecordingTest, NodesKnowTheirLayer) {
+TEST_F(TapeStateTest, NodesKnowTheirLayer) {
   Tape tape(context_);
   Var x = tape.Input(Filled({2}, 1));
   {
-    const Tape::Layer outer(tape, "outer");
+    const Tape::LayerScope outer(tape, "outer");
     x = Relu(x);
     {
-      const Tape::Layer inner(tape, "outer/inner");
+      const Tape::LayerScope inner(tape, "outer/inner");
       x = Tanh(x);
     }
     x = Sigmoid(x);
@@ -146,7 +146,7 @@ TEST_F(RecordingTest, NodesKnowTheirLayer) {
   EXPECT_EQ(tape.nodes()[4].inputs[0], 3);
 }
 
-TEST_F(RecordingTest, QuantizersStandInTheDescriptor) {
+TEST_F(TapeStateTest, QuantizersStandInTheDescriptor) {
   Tape tape(context_);
   const Var y =
       Linear(tape.Input(Filled({2, 3}, 1)), tape.Input(Filled({2, 3}, 1)), {.input = KBit(2), .weight = Sign()});
@@ -155,17 +155,17 @@ TEST_F(RecordingTest, QuantizersStandInTheDescriptor) {
   EXPECT_EQ(descriptor.Get<std::string>("weight_quantizer", ""), "sign");
 }
 
-TEST_F(RecordingTest, ObservesTheWindow) {
+TEST_F(TapeStateTest, ObservesTheWindow) {
   Tape tape(context_);
   const Var x = tape.Differentiable(Floats({2, 3}, {0.5f, -1, 1.5f, -2, 1, -0.0f}));
   const Var w = tape.Input(Filled({3, 3}, 1));
   Var h;
   {
-    const Tape::Layer layer(tape, "hidden1");
+    const Tape::LayerScope layer(tape, "hidden1");
     h = Linear(x, w, {.input = Sign(), .weight = Sign()});  // 4 of 6 are in [-1, 1]
   }
   {
-    const Tape::Layer layer(tape, "hidden2");
+    const Tape::LayerScope layer(tape, "hidden2");
     Linear(h, w, {.input = KBit(2)});  // rows of signs' sums: {1, -1, 1} -> 1 and {-1, 1, 1} -> 1
   }
   Linear(h, w, {.weight = Sign()});  // no window
@@ -193,7 +193,7 @@ void ExpectCounts(const ArithmeticCounts& counts, const ArithmeticCounts& expect
 
 constexpr int64_t m = 4, k = 10, n = 3, macs = m * k * n;
 
-class LinearCountsTest : public RecordingTest {
+class LinearCountsTest : public TapeStateTest {
  protected:
   void Check(const LinearQuantizers& quantizers, const ArithmeticCounts& forward, const ArithmeticCounts& both) {
     Parameter w = MakeParameter("w", Filled({n, k}, 1));
@@ -240,7 +240,7 @@ TEST_F(LinearCountsTest, QuantizedGradient) {
 }
 
 // A first layer's input wants no gradient: half of the backward pass is not run, and not counted.
-TEST_F(RecordingTest, CountsOfASmallNet) {
+TEST_F(TapeStateTest, CountsOfASmallNet) {
   Parameter w = MakeParameter("w", Filled({n, k}, 1)), b = MakeParameter("b", Filled({n}, 1));
   Parameter gamma = MakeParameter("gamma", Filled({n}, 1)), beta = MakeParameter("beta", Filled({n}, 1));
   Parameter mean = MakeParameter("mean", Filled({n}, 0)), variance = MakeParameter("var", Filled({n}, 1));
@@ -262,7 +262,7 @@ TEST_F(RecordingTest, CountsOfASmallNet) {
   ExpectCounts(tape.arithmetic(), expected);
 }
 
-TEST_F(RecordingTest, EvaluationCountsToo) {
+TEST_F(TapeStateTest, EvaluationCountsToo) {
   Tape tape(context_, Mode::kEval);
   Linear(tape.Input(Filled({m, k}, 1)), tape.Input(Filled({n, k}, 1)), {.input = Sign(), .weight = Sign()});
   ExpectCounts(tape.arithmetic(), {.xnor_popcounts = macs});

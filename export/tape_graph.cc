@@ -1,8 +1,8 @@
-#include "bitgrad/export/recording.h"
+#include "bitgrad/export/tape_graph.h"
 
 namespace bitgrad {
 
-Recording::Recording(const Tape& tape, const Var& input, const Var& output)
+TapeGraph::TapeGraph(const Tape& tape, const Var& input, const Var& output)
     : nodes_(tape.nodes()),
       input_(input.index()),
       output_(output.index()),

@@ -1,7 +1,7 @@
-// Recording: the nodes of an evaluation tape, with the questions that freezing asks of them.
+// TapeGraph: the nodes of an evaluation tape as a graph, which answers the questions that freezing asks.
 
-#ifndef BITGRAD_EXPORT_RECORDING_H_
-#define BITGRAD_EXPORT_RECORDING_H_
+#ifndef BITGRAD_EXPORT_TAPE_GRAPH_H_
+#define BITGRAD_EXPORT_TAPE_GRAPH_H_
 
 #include <vector>
 
@@ -10,10 +10,10 @@
 
 namespace bitgrad {
 
-class Recording {
+class TapeGraph {
  public:
   // REQUIRES: the tape is of an evaluation without error, and outlives this.
-  Recording(const Tape& tape, const Var& input, const Var& output);
+  TapeGraph(const Tape& tape, const Var& input, const Var& output);
 
   const Tape::Node& node(int i) const { return nodes_[i]; }
   int size() const { return static_cast<int>(nodes_.size()); }
@@ -36,4 +36,4 @@ class Recording {
 
 }  // namespace bitgrad
 
-#endif  // BITGRAD_EXPORT_RECORDING_H_
+#endif  // BITGRAD_EXPORT_TAPE_GRAPH_H_
