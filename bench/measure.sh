@@ -53,7 +53,8 @@ suite packed_mlp packed_mlp 5 0.1
 suite training_step training_step 5 0.5
 suite training_sweep training_step 3 0.2 --sweep
 
-part peers_training_step "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.3 --rounds=2 \
+part peers_training_step "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" \
+  --seconds=0.3 --rounds=2 \
   --out="$out/peers_training_step.json"
 # The runs above use PyTorch with its defaults, those below use it at its best.
 part peers_training_step_mkl "$python" bench/peers/training_step.py --bitgrad="$bin/training_step" --seconds=0.5 \

@@ -1,5 +1,5 @@
-// The version of bitgrad, MAJOR.MINOR.PATCH as semver.org has it: a new MAJOR may break users' code or files (before 1.0
-// a new MINOR may), a new MINOR adds, a new PATCH mends. The programs print it for --version, files that bitgrad writes
+// The version of bitgrad, MAJOR.MINOR.PATCH as semver.org defines it: a new MAJOR may break users' code (before 1.0 a
+// new MINOR may), a new MINOR adds, a new PATCH mends. The programs print it for --version, files that bitgrad writes
 // hold it, and the installed CMake and pkg-config packages declare it; all of them read it here.
 
 #ifndef BITGRAD_CORE_VERSION_H_

@@ -14,8 +14,8 @@ cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 [[ ! -e $out || -d $out ]] || { echo "cuda_bundle: '$out' is not a folder" >&2; exit 1; }
 
 tests=(//tests/ops/cuda:all_tests //tests/ops/cuda:device_tests)
-benches=(//bench:cuda_gemm //bench:cuda_sign_gemm //bench:cuda_packed_mlp //bench:cuda_training_step //bench:cuda_frozen_mlp
-  //bench:cuda_frozen_conv_net)
+benches=(//bench:cuda_gemm //bench:cuda_sign_gemm //bench:cuda_packed_mlp //bench:cuda_training_step
+  //bench:cuda_frozen_mlp //bench:cuda_frozen_conv_net)
 programs=(//models:train //models:evaluate //runtime:predict)
 ./bazelw build --define=bundle=static "${tests[@]}" "${benches[@]}" "${programs[@]}"
 

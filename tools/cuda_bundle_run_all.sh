@@ -22,10 +22,13 @@ for argument in "$@"; do
 done
 ((tests || sanitize || benches)) || tests=1 benches=1
 
-[[ -d lib ]] || tar -xJf payload.tar.xz || python3 -c 'import tarfile; tarfile.open("payload.tar.xz").extractall()' || exit 1
+[[ -d lib ]] || tar -xJf payload.tar.xz ||
+  python3 -c 'import tarfile; tarfile.open("payload.tar.xz").extractall()' || exit 1
 folders=("$PWD/lib")
 for folder in "${CUDA_PATH:-/usr/local/cuda}"/{lib64,lib,targets/x86_64-linux/lib} \
-  $(python3 -c 'import nvidia, glob, os; print(*(os.path.dirname(f) for p in nvidia.__path__ for f in glob.glob(p + "/**/libcublasLt.so*", recursive=True)))' 2>/dev/null); do
+  $(python3 -c 'import nvidia, glob, os
+files = [f for p in nvidia.__path__ for f in glob.glob(p + "/**/libcublasLt.so*", recursive=True)]
+print(*map(os.path.dirname, files))' 2>/dev/null); do
   [[ -d $folder ]] && folders+=("$folder")
 done
 LD_LIBRARY_PATH=$(IFS=:; echo "${folders[*]}")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
@@ -62,7 +65,8 @@ if ((tests)); then
 fi
 if ((sanitize)); then
   sanitizer=$(command -v compute-sanitizer ||
-    ls -d "${CUDA_PATH:-/usr/local/cuda}"/bin/compute-sanitizer /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)
+    ls -d "${CUDA_PATH:-/usr/local/cuda}"/bin/compute-sanitizer /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null |
+      tail -n 1)
   for tool in memcheck racecheck; do
     if [[ -x $sanitizer ]]; then
       run_tests "$tool" "$sanitizer" --tool "$tool" --error-exitcode 99 tests/all_tests \
@@ -79,7 +83,10 @@ if ((benches)); then
     echo "== $name"
     flags=("${bench_flags[@]}")
     case $name in cuda_training_step | cuda_frozen_*) flags+=(--device=cuda) ;; esac
-    "$program" "${flags[@]}" --benchmark_out="logs/$name.json" 2>"logs/$name.err" || { status=1; tail -n 5 "logs/$name.err"; }
+    if ! "$program" "${flags[@]}" --benchmark_out="logs/$name.json" 2>"logs/$name.err"; then
+      status=1
+      tail -n 5 "logs/$name.err"
+    fi
   done
 fi
 exit $status

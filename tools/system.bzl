@@ -25,7 +25,10 @@ system_library = repository_rule(
     implementation = _system_library_impl,
     attrs = {
         "build_file": attr.label(mandatory = True, allow_single_file = True),
-        "header": attr.string(mandatory = True, doc = "A header under /usr/include that proves the library's presence."),
+        "header": attr.string(
+            mandatory = True,
+            doc = "A header under /usr/include that proves the library's presence.",
+        ),
         "package": attr.string(mandatory = True, doc = "The Debian package to name when it is absent."),
     },
     configure = True,

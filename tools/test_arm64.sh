@@ -34,11 +34,14 @@ fi
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-# The flags of .bazelrc that change results, and Highway's targets as the Bazel build sets them.
-flags="-std=c++20 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -fopenmp -DNDEBUG -I."
+# Headers are included as "bitgrad/...", and Highway includes sources by their path from the root.
+mkdir "$out/include"
+ln -s "$PWD" "$out/include/bitgrad"
+# The flags of tools/cc.bzl that change results, and Highway's targets as the Bazel build sets them.
+flags="-std=c++20 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -fopenmp -DNDEBUG -I. -I$out/include"
 flags+=$(sed -n 's/^ *"\(HWY_[^"]*\)",$/ -D\1/p' third_party/highway.BUILD | tr -d '\n')
-libraries=(-l:libdnnl.so.2 -lgtest_main -lgtest -lhwy -labsl_statusor -labsl_status -labsl_strings -labsl_cord -labsl_cordz_info
-  -labsl_cord_internal -labsl_strings_internal -labsl_int128 -labsl_throw_delegate -labsl_raw_logging_internal
+libraries=(-l:libdnnl.so.2 -lgtest_main -lgtest -lhwy -labsl_statusor -labsl_status -labsl_strings -labsl_cord
+  -labsl_cordz_info -labsl_cord_internal -labsl_strings_internal -labsl_int128 -labsl_throw_delegate -labsl_raw_logging_internal
   -labsl_str_format_internal)
 
 tests=("$@")

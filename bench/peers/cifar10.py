@@ -114,7 +114,8 @@ def squared_hinge(logits, labels):
 
 
 def load(path, names):
-  records = numpy.concatenate([numpy.fromfile(os.path.join(path, name), numpy.uint8).reshape(-1, 3073) for name in names])
+  records = numpy.concatenate(
+      [numpy.fromfile(os.path.join(path, name), numpy.uint8).reshape(-1, 3073) for name in names])
   images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).astype(numpy.float32) * 2 / 255 - 1)
   return images, torch.from_numpy(records[:, 0].astype(numpy.int64))
 

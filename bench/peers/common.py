@@ -1,8 +1,8 @@
 """What the comparisons with other frameworks share: timing, running bitgrad's benchmarks, printing tables.
 
 The other frameworks (the peers) and bitgrad take turns, round by round, so that other load on the machine affects both.
-A figure is the median over the rounds. If a peer has several variants (eager or compiled, one optimizer or another), the
-best one counts.
+A figure is the median over the rounds. If a peer has several variants (eager or compiled, one optimizer or another),
+the best one counts.
 """
 
 import argparse

@@ -16,7 +16,7 @@ cp -L tests/consumers/{my_net.h,train_my_net.cc,run_my_net.cc} "$project/"
 
 cd "$project"
 export HOME=$TEST_TMPDIR
-# The product's options are asked for by bitgrad's own targets; optimization is left out for the sake of the test's time.
+# The options that results depend on come with bitgrad's targets. Optimization is left out, to save time.
 # --batch: no server stays behind.
 options=(--define=cuda=off --define=optimize=off --spawn_strategy=local --incompatible_strict_action_env)
 if [[ -n ${BITGRAD_TEST_DISK_CACHE:-} ]]; then options+=("--disk_cache=$BITGRAD_TEST_DISK_CACHE"); fi

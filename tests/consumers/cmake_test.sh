@@ -1,6 +1,6 @@
 #!/bin/bash
-# bitgrad is installed into an empty folder, and projects that know only that folder are built and run: one of CMake, and
-# one of a compiler and pkg-config. The installed programs run as well.
+# bitgrad is installed into an empty folder, and projects that know only that folder are built and run: one of CMake,
+# and one of a compiler and pkg-config. The installed programs run as well.
 set -euo pipefail
 
 fail() {
