@@ -41,8 +41,8 @@ ln -s "$PWD" "$out/include/bitgrad"
 flags="-std=c++20 -O2 -ffp-contract=off -fno-math-errno -fno-trapping-math -fopenmp -DNDEBUG -I. -I$out/include"
 flags+=$(sed -n 's/^ *"\(HWY_[^"]*\)",$/ -D\1/p' third_party/highway.BUILD | tr -d '\n')
 libraries=(-l:libdnnl.so.2 -lgtest_main -lgtest -lhwy -labsl_statusor -labsl_status -labsl_strings -labsl_cord
-  -labsl_cordz_info -labsl_cord_internal -labsl_strings_internal -labsl_int128 -labsl_throw_delegate -labsl_raw_logging_internal
-  -labsl_str_format_internal)
+  -labsl_cordz_info -labsl_cord_internal -labsl_strings_internal -labsl_int128 -labsl_throw_delegate
+  -labsl_raw_logging_internal -labsl_str_format_internal)
 
 tests=("$@")
 ((${#tests[@]} > 0)) || mapfile -t tests < <(cd tests/ops/cpu && ls ./*_test.cc | sed 's|.*/||; s|\.cc$||')
