@@ -8,6 +8,7 @@
 #include "bitgrad/models/layers/batch_norm.h"
 #include "bitgrad/models/layers/dense.h"
 #include "bitgrad/models/layers/dropout.h"
+#include "bitgrad/models/layers/pool.h"
 #include "bitgrad/models/layers/sequential.h"
 #include "bitgrad/models/mlp.h"
 #include "bitgrad/models/scope.h"
@@ -286,6 +287,21 @@ TEST(SequentialTest, AppliesLayersInOrder) {
   EXPECT_EQ(ops.at(0), "linear");
   EXPECT_EQ(ops.at(1), "batch_norm");
   EXPECT_EQ(ops.at(2), "relu");
+}
+
+TEST(UnflattenTest, AnyShapeOfAnExample) {
+  ExecContext context({.threads = 1});
+  const auto shape = [&](const Shape& example) {
+    Tape tape(context);
+    const Shape result = Unflatten(example)(tape.Input(Tensor::Zeros({2, 784}))).shape();
+    return tape.status().ok() ? result.ToString() : std::string(tape.status().message());
+  };
+  EXPECT_EQ(shape({28, 28, 1}), "[2, 28, 28, 1]");
+  EXPECT_EQ(shape({28, 28}), "[2, 28, 28]");
+  EXPECT_EQ(shape({784}), "[2, 784]");
+  EXPECT_EQ(shape({}), "[1568]");
+  EXPECT_EQ(shape({28, 3}), "reshape: shape [2, 784] of 1568 elements does not fit into [-1, 28, 3]");
+  EXPECT_THAT(shape({-1, 28}), HasSubstr("more than one -1 or a negative extent"));
 }
 
 TEST(DropoutTest, AKeepOutOfRangeIsTheTapesError) {

@@ -329,6 +329,24 @@ std::vector<std::string> NodesOf(const recipe::Model& recipe, const ImageShape& 
   return nodes;
 }
 
+// PyTorch's running variance, which a batch of one example does not have.
+TEST(NetworksTest, TheUnbiasedVarianceOfARecipeArrives) {
+  for (const auto statistic : {recipe::BatchNorm::VARIANCE, recipe::BatchNorm::UNBIASED_VARIANCE}) {
+    recipe::Model recipe;
+    recipe.mutable_mlp()->add_hidden(8);
+    recipe.mutable_mlp()->mutable_norm()->set_running_statistic(statistic);
+    ExecContext context({.threads = 1});
+    ParameterStore store(1);
+    const auto model = MakeNetwork(recipe, kMnist, 10, store);
+    ASSERT_TRUE(model.ok()) << model.status();
+    Tape tape(context);
+    (*model)->Forward(tape.Input(Tensor::Zeros({1, kMnist.features()})));
+    EXPECT_EQ(Message(tape.status()).find("one row has no unbiased variance") != std::string::npos,
+              statistic == recipe::BatchNorm::UNBIASED_VARIANCE)
+        << tape.status();
+  }
+}
+
 TEST(NetworksTest, EveryFieldOfAConvNetArrives) {
   recipe::Recipe recipe = *LoadRecipe(WriteRecipe(R"text(
       name: "net" data { name: "digits" }

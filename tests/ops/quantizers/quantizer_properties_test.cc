@@ -417,7 +417,7 @@ TEST(ParseQuantizerTest, FactoriesHaveTheSameRanges) {
     for (const auto& factory : {KBit, DorefaActivation, DorefaWeight, DorefaGradient}) {
       EXPECT_TRUE(factory(bits).status().ok()) << factory(bits).ToString();
     }
-    if (bits > 1) EXPECT_TRUE(StochasticRound(bits).status().ok());
+    EXPECT_EQ(StochasticRound(bits).status().ok(), bits > 1);
   }
   for (const QuantizerInfo& info : AllQuantizers()) EXPECT_TRUE(ParseQuantizer(info.name)->status().ok()) << info.name;
 }
