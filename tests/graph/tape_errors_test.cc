@@ -281,18 +281,16 @@ TEST_F(TapeErrorsTest, GradientFromBeforeThatDoesNotFit) {
 
 // An op of the user's own whose backward function is wrong.
 TEST_F(TapeErrorsTest, BackwardFunctionThatAddsWhatDoesNotFit) {
-  const std::pair<Tensor, std::string> gradients[] = {
-      {Tensor(), "null"},
-      {Tensor::Zeros({3}), "float32 [3] on cpu"},
-      {Tensor::Zeros({2}, DType::kInt32), "int32 [2] on cpu"},
+  const std::pair<std::function<Tensor()>, std::string> gradients[] = {
+      {[] { return Tensor(); }, "null"},
+      {[] { return Tensor::Zeros({3}); }, "float32 [3] on cpu"},
+      {[] { return Tensor::Zeros({2}, DType::kInt32); }, "int32 [2] on cpu"},
   };
-  for (const auto& [gradient, what] : gradients) {
+  for (const auto& [make, what] : gradients) {
     Tape tape(context_);
     const Var x = tape.Differentiable(Filled({2}, 1)), c = tape.Input(Filled({2}, 1));
     const Var h = Relu(x);
-    const auto add = [&, g = &gradient](Tape::GradientSink& sink) {
-      sink.Add(0, g->is_null() ? Tensor() : g->Alias());
-    };
+    const auto add = [&make = make](Tape::GradientSink& sink) { sink.Add(0, make()); };
     const Var y = tape.Record({.op = "mine"}, {h, c}, Filled({2}, 1), add, nullptr);
     EXPECT_EQ(tape.Backward(Sum(y)).message(), "backward of mine: the gradient of operand 0 is " + what +
                                                    ", the operand is [2]; Add() takes float32 of that shape on the "

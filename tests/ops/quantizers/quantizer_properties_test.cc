@@ -351,8 +351,7 @@ TEST(StochasticQuantizersTest, GradientQuantizersAreUnbiased) {
 
 // Twice the largest float is infinity.
 TEST(StochasticQuantizersTest, GradientsOfAnySize) {
-  const float largest = std::numeric_limits<float>::max();
-  for (const float max : {1.8e38f, largest}) {
+  for (const float max : {1.8e38f, 3.4e38f}) {
     for (const Quantizer& q : {DorefaGradient(2), DorefaGradient(6), StochasticRound(8)}) {
       EXPECT_NEAR(Value(q, max, max, 0.5f) / max, 1, 1e-6) << q.ToString();
       EXPECT_NEAR(Value(q, -max, max, 0.5f) / max, -1, 1e-6) << q.ToString();
