@@ -17,6 +17,7 @@ _SYSTEM_LIBRARIES = {
     "jpeg": ("jpeglib.h", "libjpeg62-turbo-dev"),
     "matio": ("matio.h", "libmatio-dev"),
     "onednn": ("dnnl.h", "libdnnl-dev"),
+    "png": ("png.h", "libpng-dev"),
     "protobuf": ("google/protobuf/message.h", "libprotobuf-dev"),
     "random123": ("Random123/philox.h", "librandom123-dev"),
     "zlib": ("zlib.h", "zlib1g-dev"),

@@ -228,6 +228,7 @@ absl::StatusOr<Dataset> LoadDigits(const LoadOptions& options) {
   if (options.limit > 0) count = std::min(count, options.limit);
   Dataset dataset{"digits", Tensor({count, kDigitSide, kDigitSide, 1}, DType::kUint8),
                   Tensor(Shape({count}), DType::kInt32), kDigitClasses};
+  dataset.class_names = NumberNames(0, kDigitClasses);
   uint8_t* images = dataset.images.mutable_data<uint8_t>();
   int32_t* labels = dataset.labels.mutable_data<int32_t>();
   constexpr int64_t kPixels = kDigitSide * kDigitSide;

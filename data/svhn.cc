@@ -42,9 +42,10 @@ absl::Status Damaged(const std::string& path) {
   return absl::DataLossError(absl::StrCat(path, ": damaged; get the file again"));
 }
 
-// The variable `name` with its data, after a check of its shape: `dims`, where 0 stands for the number of images.
+// The variable `name` with its data, after a check of its shape: `dims`, where 0 stands for the number of images. Its
+// data cannot be more than `most_bytes`.
 absl::StatusOr<Variable> ReadVariable(const std::string& path, mat_t* file, const char* name,
-                                      absl::Span<const int64_t> dims) {
+                                      absl::Span<const int64_t> dims, int64_t most_bytes) {
   Variable variable(Mat_VarReadInfo(file, name));
   if (variable == nullptr) {
     return absl::DataLossError(absl::StrCat(path, ": there is no variable ", name, "; get the file again"));
@@ -62,6 +63,9 @@ absl::StatusOr<Variable> ReadVariable(const std::string& path, mat_t* file, cons
                      " [", absl::StrJoin(found, ", "), "]", right_class ? "" : " of another type",
                      "; check that the file is what its name says"));
   }
+  int64_t bytes = variable->class_type == MAT_C_UINT8 ? 1 : sizeof(double);
+  for (const int64_t extent : found) bytes *= extent;
+  if (bytes > most_bytes) return Damaged(path);  // before matio takes memory for them
   if (Mat_VarReadDataAll(file, variable.get()) != 0 || variable->data == nullptr ||
       Mat_VarGetSize(variable.get()) < variable->nbytes) {
     return Damaged(path);
@@ -76,11 +80,12 @@ double NumberAt(const matvar_t& variable, int64_t i) {
 
 // Appends the file's images and labels, as they are in a Dataset.
 absl::Status Append(const std::string& path, std::vector<uint8_t>& pixels, std::vector<int32_t>& labels) {
-  BITGRAD_RETURN_IF_ERROR(CheckMatFile(path));
+  BITGRAD_ASSIGN_OR_RETURN(const int64_t most_bytes, CheckMatFile(path));
   const File file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
   if (file == nullptr) return Damaged(path);
-  BITGRAD_ASSIGN_OR_RETURN(const Variable x, ReadVariable(path, file.get(), "X", {kSide, kSide, kChannels, 0}));
-  BITGRAD_ASSIGN_OR_RETURN(const Variable y, ReadVariable(path, file.get(), "y", {0, 1}));
+  BITGRAD_ASSIGN_OR_RETURN(const Variable x,
+                           ReadVariable(path, file.get(), "X", {kSide, kSide, kChannels, 0}, most_bytes));
+  BITGRAD_ASSIGN_OR_RETURN(const Variable y, ReadVariable(path, file.get(), "y", {0, 1}, most_bytes));
   const int64_t count = x->dims[3];
   if (static_cast<int64_t>(y->dims[0]) != count) {
     return absl::InvalidArgumentError(
@@ -124,9 +129,11 @@ absl::StatusOr<Dataset> Load(const char* name, const LoadOptions& options, absl:
   }
   int64_t count = labels.size();
   if (options.limit > 0) count = std::min(count, options.limit);
-  return Dataset{
+  Dataset dataset{
       name, Tensor::Of<uint8_t>({count, kSide, kSide, kChannels}, absl::MakeConstSpan(pixels).first(count * kPixels)),
       Tensor::Of<int32_t>(Shape({count}), absl::MakeConstSpan(labels).first(count)), kClasses};
+  dataset.class_names = NumberNames(0, kClasses);
+  return dataset;
 }
 
 }  // namespace

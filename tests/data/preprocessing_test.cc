@@ -44,7 +44,7 @@ std::shared_ptr<Preprocessing> Fitted(const std::vector<std::string>& texts, con
   EXPECT_TRUE(parsed.ok()) << parsed.status();
   auto preprocessing = std::make_shared<Preprocessing>(*std::move(parsed));
   EXPECT_TRUE(preprocessing->SetShape(dataset.image_shape()).ok());
-  preprocessing->Fit(dataset, range, threads);
+  EXPECT_TRUE(preprocessing->Fit(dataset, range, threads).ok());
   return preprocessing;
 }
 
