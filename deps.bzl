@@ -13,6 +13,7 @@ _SYSTEM_LIBRARIES = {
     "boost_context": ("boost/context/fiber.hpp", "libboost-context-dev"),
     "eigen": ("eigen3/Eigen/Eigenvalues", "libeigen3-dev"),
     "googletest": ("gmock/gmock.h", "libgmock-dev"),
+    "hdf5": ("hdf5/serial/hdf5.h", "libhdf5-dev"),
     "highway": ("hwy/highway.h", "libhwy-dev"),
     "jpeg": ("jpeglib.h", "libjpeg62-turbo-dev"),
     "matio": ("matio.h", "libmatio-dev"),

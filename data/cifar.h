@@ -9,7 +9,7 @@
 //
 //   file   = record, record, ...
 //   record = label pixels              CIFAR-10: 3,073 bytes
-//          | coarse fine pixels        CIFAR-100: 3,074 bytes; the fine label, of 100 classes, is the one used
+//          | coarse fine pixels        CIFAR-100: 3,074 bytes; the fine label, of 100 classes, is used
 //   pixels = three planes R, G, B of 32x32 bytes, row-major; here they become [32, 32, 3]
 
 #ifndef BITGRAD_DATA_CIFAR_H_

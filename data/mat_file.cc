@@ -1,176 +1,87 @@
 #include "bitgrad/data/mat_file.h"
 
-#include <zlib.h>
+#include <matio.h>
 
-#include <algorithm>
 #include <cstring>
-#include <vector>
+#include <memory>
 
+#include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/mat5_elements.h"
+#include "bitgrad/data/mat73_variable.h"
 
 namespace bitgrad {
 namespace {
 
-constexpr size_t kHeaderBytes = 128;
-constexpr size_t kTagBytes = 8;
-constexpr uint32_t kMatrix = 14;
-constexpr uint32_t kCompressed = 15;
-
 constexpr size_t kHdf5Offset = 512;
 constexpr absl::string_view kHdf5Signature = "\x89HDF\r\n\x1a\n";
-constexpr int64_t kMaxExpansion = 1032;
 
-constexpr uLong kMaxInflatedBytes = uLong{1} << 32;  // more than any published file holds
-constexpr size_t kHeadBytes = 4096;                  // enough for what stands before a matrix's data
-
-// What an element begins with, and its whole size with the tag.
-struct Element {
-  std::vector<uint8_t> inflated;  // owns head where the element is compressed
-  absl::Span<const uint8_t> head;
-  int64_t bytes = 0;
+struct FileCloser {
+  void operator()(mat_t* file) const { Mat_Close(file); }
+};
+struct VariableCloser {
+  void operator()(matvar_t* variable) const { Mat_VarFree(variable); }
 };
 
-// The element in a zlib stream; false unless the bytes are one whole stream.
-bool Inflate(absl::Span<const uint8_t> bytes, Element& element) {
-  z_stream stream = {};
-  if (inflateInit(&stream) != Z_OK) return false;
-  stream.next_in = const_cast<Bytef*>(bytes.data());
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  std::vector<uint8_t> piece(1 << 18);
-  int code = Z_OK;
-  while (code == Z_OK && stream.total_out <= kMaxInflatedBytes) {
-    stream.next_out = piece.data();
-    stream.avail_out = static_cast<uInt>(piece.size());
-    code = inflate(&stream, Z_NO_FLUSH);
-    const size_t got = piece.size() - stream.avail_out;
-    const size_t wanted = std::min(got, kHeadBytes - element.inflated.size());
-    element.inflated.insert(element.inflated.end(), piece.begin(), piece.begin() + static_cast<int64_t>(wanted));
-  }
-  element.head = element.inflated;
-  element.bytes = static_cast<int64_t>(stream.total_out);
-  inflateEnd(&stream);
-  return code == Z_STREAM_END && stream.avail_in == 0;
+absl::Status Damaged(const std::string& path) {
+  return absl::DataLossError(absl::StrCat(path, ": truncated or damaged; get the file again"));
 }
 
-// Reads the elements within a matrix, one after the other.
-class Parts {
- public:
-  explicit Parts(const Element& matrix) : left_(matrix.head), bytes_left_(matrix.bytes) { Skip(kTagBytes); }
-
-  struct Part {
-    uint32_t type = 0;
-    uint32_t size = 0;
-    absl::Span<const uint8_t> content;  // as far as the head has it
-  };
-
-  // False where the matrix ends within the part.
-  bool Next(Part& part) {
-    uint32_t tag[2];
-    if (left_.size() < kTagBytes) return false;
-    std::memcpy(tag, left_.data(), kTagBytes);
-    const bool packed = tag[0] >> 16 != 0;
-    part.type = packed ? tag[0] & 0xffff : tag[0];
-    part.size = packed ? tag[0] >> 16 : tag[1];
-    Skip(packed ? 4 : kTagBytes);
-    if ((packed && part.size > 4) || part.size > bytes_left_) return false;
-    part.content = left_.first(std::min<size_t>(part.size, left_.size()));
-    Skip(packed ? 4 : (int64_t{part.size} + 7) / 8 * 8);
-    return true;
+absl::StatusOr<MatVariable> ReadMat5Variable(const std::string& path, const std::string& name) {
+  const std::unique_ptr<mat_t, FileCloser> file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
+  if (file == nullptr) return Damaged(path);
+  const std::unique_ptr<matvar_t, VariableCloser> variable(Mat_VarReadInfo(file.get(), name.c_str()));
+  if (variable == nullptr) {
+    return absl::DataLossError(absl::StrCat(path, ": there is no variable ", name, "; get the file again"));
   }
-
- private:
-  void Skip(int64_t count) {
-    left_.remove_prefix(std::min<size_t>(count, left_.size()));
-    bytes_left_ = std::max<int64_t>(bytes_left_ - count, 0);
+  MatVariable result;
+  result.dims.assign(variable->dims, variable->dims + variable->rank);
+  result.is_uint8 = variable->class_type == MAT_C_UINT8;
+  if ((!result.is_uint8 && variable->class_type != MAT_C_DOUBLE) || variable->isComplex != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", name,
+                                                   " has another type than uint8 and double; check that the file is "
+                                                   "what its name says"));
   }
-
-  absl::Span<const uint8_t> left_;  // of the head
-  int64_t bytes_left_;              // of the matrix
-};
-
-// Bytes of a number of an element's type; 0: no numbers.
-int64_t NumberBytes(uint32_t type) {
-  switch (type) {
-    case 1:
-    case 2: return 1;  // int8, uint8
-    case 3:
-    case 4: return 2;
-    case 5:
-    case 6:
-    case 7: return 4;  // int32, uint32, single
-    case 9:
-    case 12:
-    case 13: return 8;  // double, int64, uint64
-    default: return 0;
-  }
-}
-
-// Whether a matrix of numbers has as many as its extents say. Matrices of other classes are not looked into.
-bool HoldsItsNumbers(const Element& matrix) {
-  constexpr uint32_t kFirstNumericClass = 6;  // double, single, then integers
-  constexpr uint32_t kLastNumericClass = 15;
-  Parts parts(matrix);
-  Parts::Part flags, extents, name, data;
-  if (!parts.Next(flags) || flags.content.size() < 4) return false;
-  const uint32_t matrix_class = flags.content[0];
-  if (matrix_class < kFirstNumericClass || matrix_class > kLastNumericClass) return true;
-  if (!parts.Next(extents) || extents.content.size() != extents.size || extents.size % 4 != 0) return false;
   int64_t count = 1;
-  for (size_t i = 0; i < extents.size; i += 4) {
-    int32_t extent;
-    std::memcpy(&extent, &extents.content[i], 4);
-    if (extent < 0 || __builtin_mul_overflow(count, int64_t{extent}, &count)) return false;
+  for (const int64_t extent : result.dims) count *= extent;
+  if (Mat_VarReadDataAll(file.get(), variable.get()) != 0 || variable->data == nullptr ||
+      static_cast<int64_t>(variable->nbytes) != count * (result.is_uint8 ? 1 : 8)) {
+    return Damaged(path);
   }
-  if (!parts.Next(name) || !parts.Next(data)) return false;
-  const int64_t number_bytes = NumberBytes(data.type);
-  return number_bytes > 0 && data.size % number_bytes == 0 && data.size / number_bytes == count;
-}
-
-absl::StatusOr<int64_t> CheckElements(absl::Span<const uint8_t> bytes, const absl::Status& damaged) {
-  int64_t total = 0;
-  for (size_t at = kHeaderBytes; at != bytes.size();) {
-    uint32_t tag[2];
-    if (bytes.size() - at < kTagBytes) return damaged;
-    std::memcpy(tag, &bytes[at], kTagBytes);
-    if (tag[1] > bytes.size() - at - kTagBytes) return damaged;
-    Element element;
-    element.head = bytes.subspan(at, kTagBytes + tag[1]);
-    element.bytes = static_cast<int64_t>(element.head.size());
-    at += element.head.size();
-    if (tag[0] == kCompressed) {
-      if (!Inflate(element.head.subspan(kTagBytes), element) || element.head.size() < kTagBytes) return damaged;
-      std::memcpy(tag, element.head.data(), kTagBytes);
-      if (tag[1] > element.bytes - static_cast<int64_t>(kTagBytes)) return damaged;
-    }
-    if (tag[0] == kMatrix && !HoldsItsNumbers(element)) return damaged;
-    total += element.bytes;
+  if (result.is_uint8) {
+    const auto* bytes = static_cast<const uint8_t*>(variable->data);
+    result.bytes.assign(bytes, bytes + count);
+  } else {
+    const auto* doubles = static_cast<const double*>(variable->data);
+    result.doubles.assign(doubles, doubles + count);
   }
-  return total * static_cast<int64_t>(sizeof(double));
+  return result;
 }
 
 }  // namespace
 
-absl::StatusOr<int64_t> CheckMatFile(const std::string& path) {
+absl::StatusOr<MatFile> MatFile::Open(const std::string& path) {
   BITGRAD_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  const absl::Span<const uint8_t> bytes = file.bytes();
-  const absl::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const absl::Status damaged = absl::DataLossError(absl::StrCat(path, ": truncated or damaged; get the file again"));
+  const absl::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   if (absl::StartsWith(text, "MATLAB 7.3")) {
-    if (text.size() < kHdf5Offset || !absl::StartsWith(text.substr(kHdf5Offset), kHdf5Signature)) return damaged;
-    return kMaxExpansion * static_cast<int64_t>(bytes.size());
+    if (text.size() < kHdf5Offset || !absl::StartsWith(text.substr(kHdf5Offset), kHdf5Signature)) return Damaged(path);
+    return MatFile(path, /*is_hdf5=*/true);
   }
   if (!absl::StartsWith(text, "MATLAB 5.0")) {
     return absl::InvalidArgumentError(absl::StrCat(
         path,
         ": neither a MATLAB 5 nor a MATLAB 7.3 file; check that the file is what its name says, or get it again"));
   }
-  if (bytes.size() <= kHeaderBytes || text.substr(kHeaderBytes - 2, 2) != "IM") return damaged;
-  return CheckElements(bytes, damaged);
+  if (!CheckMat5Elements(file.bytes())) return Damaged(path);
+  return MatFile(path, /*is_hdf5=*/false);
+}
+
+absl::StatusOr<MatVariable> MatFile::Read(const std::string& name) const {
+  return is_hdf5_ ? ReadMat73Variable(path_, name) : ReadMat5Variable(path_, name);
 }
 
 }  // namespace bitgrad

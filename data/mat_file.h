@@ -1,38 +1,45 @@
-// CheckMatFile: that a MATLAB file holds the data that it announces. matio, which reads their variables, gives back
-// whatever there is of a truncated or damaged one, with uninitialised memory in the place of what is missing.
+// MatFile: numeric variables of MATLAB files, of version 5 (read by matio) and of version 7.3 (read by HDF5's library).
 //
-// MATLAB 5:
-//   file    = 116 bytes of text "MATLAB 5.0 MAT-file, ...", 8 bytes, version, "IM" where little-endian; element, ...
-//   element = type uint32, size uint32, size bytes; those of type 15 are zlib streams with one element in them
-//   matrix  = element of type 14: flags, extents, name, data, each an element of its own, padded to 8 bytes; one of up
-//   to
-//             4 bytes may be packed: type uint16, size uint16, 4 bytes
-// MATLAB 7.3:
-//   file    = 512 bytes that begin with the text "MATLAB 7.3 MAT-file, ..."; an HDF5 file
+//   BITGRAD_ASSIGN_OR_RETURN(const MatFile file, MatFile::Open("train_32x32.mat"));
+//   BITGRAD_ASSIGN_OR_RETURN(const MatVariable x, file.Read("X"));
 
 #ifndef BITGRAD_DATA_MAT_FILE_H_
 #define BITGRAD_DATA_MAT_FILE_H_
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace bitgrad {
 
-// Of a MATLAB 5 file, walks over all elements and inflates the compressed ones, which compares their checksums, and
-// compares the size of every numeric matrix's data with its extents: after that, memory for a matrix is no more than
-// what the file really holds. Of a MATLAB 7.3 file only the two beginnings are looked at; HDF5's library notices when
-// the file is shorter than it was written.
-//
-// Returns how many bytes its numbers can take in memory at most: of MATLAB 5, 8 times what the elements inflate to (a
-// double may be stored as a byte); of 7.3, 1032 times the file's size, the most that zlib's format can expand.
-//
-// Errors name the file: NotFound and PermissionDenied as the system says; InvalidArgument for a file of another kind;
-// DataLoss where the elements do not fill the file, there is none, a compressed one is damaged, or a matrix's data have
-// another size than its extents say.
-absl::StatusOr<int64_t> CheckMatFile(const std::string& path);
+struct MatVariable {
+  std::vector<int64_t> dims;    // as MATLAB has them
+  bool is_uint8 = false;        // else double
+  std::vector<uint8_t> bytes;   // where it is uint8: column-major, the first extent varies fastest
+  std::vector<double> doubles;  // where it is double
+};
+
+class MatFile {
+ public:
+  // Checks that a version 5 file holds all that it announces (mat5_elements.h), which reads it once. Errors name the
+  // file: NotFound and PermissionDenied as the system says; InvalidArgument for a file of another kind; DataLoss for a
+  // truncated or damaged one.
+  static absl::StatusOr<MatFile> Open(const std::string& path);
+
+  // Memory is taken for no more than what the file really holds (7.3: can hold, 1032 times its size). Errors name the
+  // file: DataLoss where there is no such variable or its data are missing or damaged; InvalidArgument for one of
+  // another type.
+  absl::StatusOr<MatVariable> Read(const std::string& name) const;
+
+ private:
+  MatFile(std::string path, bool is_hdf5) : path_(std::move(path)), is_hdf5_(is_hdf5) {}
+
+  std::string path_;
+  bool is_hdf5_;
+};
 
 }  // namespace bitgrad
 

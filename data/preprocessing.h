@@ -58,7 +58,8 @@ class Preprocessing {
 
   bool empty() const { return steps_.empty(); }
 
-  // Of the images to come. InvalidArgument where a step cannot take them, and for extents that are not positive.
+  // Sets the shape of all images that follow. InvalidArgument where a step cannot take them, and for extents that are
+  // not positive.
   absl::Status SetShape(const ImageShape& shape);
   // Each step learns from the range's images as the steps before leave them. The result is a function of the images
   // alone, but for the rounding of float products. An error where the data set's source cannot read an image. REQUIRES:

@@ -68,7 +68,7 @@ std::vector<double> MeanOf(const Tensor& images) {
   return mean;
 }
 
-// Row-major [features, features].
+// The covariance of the images' values, row-major [features, features].
 std::vector<double> CovarianceOf(const Tensor& images) {
   const std::vector<double> mean = MeanOf(images);
   const size_t n = mean.size();
