@@ -76,7 +76,7 @@ bool HasAllData(const DataSet& set, const std::vector<hsize_t>& dims, int64_t by
 
 }  // namespace
 
-absl::StatusOr<MatVariable> ReadMat73Variable(const std::string& path, const std::string& name) {
+absl::StatusOr<MatVariable> ReadMat73Variable(const std::string& path, const std::string& name, int64_t most_numbers) {
   const absl::Status damaged = absl::DataLossError(absl::StrCat(path, ": truncated or damaged; get the file again"));
   const Quiet quiet;
   const File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
@@ -104,9 +104,10 @@ absl::StatusOr<MatVariable> ReadMat73Variable(const std::string& path, const std
   }
   std::error_code error;
   const int64_t most_bytes = kMaxExpansion * static_cast<int64_t>(std::filesystem::file_size(path, error));
+  if (error) return damaged;
   int64_t count = 1;
   for (const hsize_t extent : dims) {
-    if (error || __builtin_mul_overflow(count, extent, &count) || count > most_bytes) return damaged;
+    if (__builtin_mul_overflow(count, extent, &count) || count > most_numbers) return damaged;
   }
   const int64_t bytes = count * static_cast<int64_t>(number_bytes);
   if (bytes > most_bytes || !HasAllData(set, dims, bytes)) return damaged;

@@ -3,6 +3,7 @@
 #ifndef BITGRAD_DATA_MAT73_VARIABLE_H_
 #define BITGRAD_DATA_MAT73_VARIABLE_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -13,7 +14,7 @@ namespace bitgrad {
 // As MatFile::Read(). That nothing is missing is seen from the data's size in the file, or, where they lie in chunks,
 // from the number of chunks: HDF5's library would give zeros for a chunk that is not there. It must not be called on
 // several threads at a time: neither can the library.
-absl::StatusOr<MatVariable> ReadMat73Variable(const std::string& path, const std::string& name);
+absl::StatusOr<MatVariable> ReadMat73Variable(const std::string& path, const std::string& name, int64_t most_numbers);
 
 }  // namespace bitgrad
 

@@ -31,7 +31,7 @@ absl::Status Damaged(const std::string& path) {
   return absl::DataLossError(absl::StrCat(path, ": truncated or damaged; get the file again"));
 }
 
-absl::StatusOr<MatVariable> ReadMat5Variable(const std::string& path, const std::string& name) {
+absl::StatusOr<MatVariable> ReadMat5Variable(const std::string& path, const std::string& name, int64_t most_numbers) {
   const std::unique_ptr<mat_t, FileCloser> file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
   if (file == nullptr) return Damaged(path);
   const std::unique_ptr<matvar_t, VariableCloser> variable(Mat_VarReadInfo(file.get(), name.c_str()));
@@ -47,7 +47,9 @@ absl::StatusOr<MatVariable> ReadMat5Variable(const std::string& path, const std:
                                                    "what its name says"));
   }
   int64_t count = 1;
-  for (const int64_t extent : result.dims) count *= extent;
+  for (const int64_t extent : result.dims) {
+    if (__builtin_mul_overflow(count, extent, &count) || count > most_numbers) return Damaged(path);
+  }
   if (Mat_VarReadDataAll(file.get(), variable.get()) != 0 || variable->data == nullptr ||
       static_cast<int64_t>(variable->nbytes) != count * (result.is_uint8 ? 1 : 8)) {
     return Damaged(path);
@@ -80,8 +82,8 @@ absl::StatusOr<MatFile> MatFile::Open(const std::string& path) {
   return MatFile(path, /*is_hdf5=*/false);
 }
 
-absl::StatusOr<MatVariable> MatFile::Read(const std::string& name) const {
-  return is_hdf5_ ? ReadMat73Variable(path_, name) : ReadMat5Variable(path_, name);
+absl::StatusOr<MatVariable> MatFile::Read(const std::string& name, int64_t most_numbers) const {
+  return is_hdf5_ ? ReadMat73Variable(path_, name, most_numbers) : ReadMat5Variable(path_, name, most_numbers);
 }
 
 }  // namespace bitgrad

@@ -29,10 +29,10 @@ class MatFile {
   // truncated or damaged one.
   static absl::StatusOr<MatFile> Open(const std::string& path);
 
-  // Memory is taken for no more than what the file really holds (7.3: can hold, 1032 times its size). Errors name the
-  // file: DataLoss where there is no such variable or its data are missing or damaged; InvalidArgument for one of
-  // another type.
-  absl::StatusOr<MatVariable> Read(const std::string& name) const;
+  // Memory is taken for no more than `most_numbers`, nor for more than what the file really holds (7.3: can hold, 1032
+  // times its size). Errors name the file: DataLoss where there is no such variable or its data are missing, damaged,
+  // or more than `most_numbers`; InvalidArgument for one of another type.
+  absl::StatusOr<MatVariable> Read(const std::string& name, int64_t most_numbers) const;
 
  private:
   MatFile(std::string path, bool is_hdf5) : path_(std::move(path)), is_hdf5_(is_hdf5) {}

@@ -19,6 +19,9 @@ constexpr int64_t kSide = 32;
 constexpr int64_t kChannels = 3;
 constexpr int64_t kPixels = kSide * kSide * kChannels;
 constexpr int64_t kClasses = 10;
+// More than any of the files holds: a damaged size is noticed before memory is asked for.
+constexpr int64_t kMostNumbers = 1000000 * kPixels;
+
 constexpr char kHowToGetTheFiles[] =
     "the data are train_32x32.mat, test_32x32.mat and, for svhn_extra, extra_32x32.mat of "
     "ufldl.stanford.edu/housenumbers; put them in one directory DIR and pass --data_dir=DIR";
@@ -26,7 +29,7 @@ constexpr char kHowToGetTheFiles[] =
 // The variable `name`, after a check of its shape: `dims`, where 0 stands for the number of images.
 absl::StatusOr<MatVariable> ReadVariable(const std::string& path, const MatFile& file, const std::string& name,
                                          absl::Span<const int64_t> dims) {
-  BITGRAD_ASSIGN_OR_RETURN(MatVariable variable, file.Read(name));
+  BITGRAD_ASSIGN_OR_RETURN(MatVariable variable, file.Read(name, kMostNumbers));
   bool fits = variable.dims.size() == dims.size();
   for (size_t i = 0; fits && i < dims.size(); ++i) {
     fits = dims[i] == 0 ? variable.dims[i] > 0 : variable.dims[i] == dims[i];
