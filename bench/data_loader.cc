@@ -73,7 +73,7 @@ using FittedPreprocessing = absl::StatusOr<std::shared_ptr<const Preprocessing>>
 FittedPreprocessing Fit(const Workload& workload) {
   BITGRAD_ASSIGN_OR_RETURN(Preprocessing made, ParsePreprocessing(workload.preprocessing));
   BITGRAD_RETURN_IF_ERROR(made.SetShape(kShape));
-  made.Fit(RandomImages(), {0, kImages / 5}, /*threads=*/2);
+  BITGRAD_RETURN_IF_ERROR(made.Fit(RandomImages(), {0, kImages / 5}, /*threads=*/2));
   return std::make_shared<const Preprocessing>(std::move(made));
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <numeric>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -65,7 +66,8 @@ absl::StatusOr<BatchLoader> BatchLoader::Create(const Dataset& dataset, const Ex
 }
 
 BatchLoader::BatchLoader(const Dataset& dataset, const ExampleRange& range, const BatchOptions& options)
-    : images_(dataset.images.Alias(Shape({dataset.size(), dataset.features()}))),
+    : images_(dataset.source != nullptr ? Tensor() : dataset.images.Alias(Shape({dataset.size(), dataset.features()}))),
+      source_(dataset.source),
       shape_(dataset.image_shape()),
       labels_(dataset.labels.Alias()),
       range_(range),
@@ -88,7 +90,7 @@ std::vector<int64_t> BatchLoader::Order(int64_t epoch) const {
   return order;
 }
 
-void BatchLoader::Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t index, Batch* batch) const {
+absl::Status BatchLoader::Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t index, Batch* batch) const {
   const int64_t begin = index * options_.batch_size;
   // In terms of what is left: begin + batch_size could overflow for an absurd batch size.
   const int64_t size = std::min(options_.batch_size, range_.size() - begin);
@@ -100,17 +102,23 @@ void BatchLoader::Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t
   batch->index = index;
   float* image = batch->images.mutable_data<float>();
   int32_t* label = batch->labels.mutable_data<int32_t>();
-  std::vector<uint8_t> augmented(options_.augmentation.empty() ? 0 : features);
+  // An image that is read or augmented gets a place of its own.
+  std::vector<uint8_t> own(source_ == nullptr && options_.augmentation.empty() ? 0 : features);
   for (int64_t i = 0; i < size; ++i) {
     const int64_t example = order[begin + i];
-    const uint8_t* pixels = images_.data<uint8_t>() + example * features;
+    const uint8_t* pixels = own.data();
+    if (source_ != nullptr) {
+      BITGRAD_RETURN_IF_ERROR(source_->Read(example, own.data()));
+    } else {
+      pixels = images_.data<uint8_t>() + example * features;
+    }
     if (!options_.augmentation.empty()) {
-      std::copy_n(pixels, features, augmented.data());
+      if (source_ == nullptr) std::copy_n(pixels, features, own.data());
       RandomDraws draws(options_.seed, epoch, example);
       for (const auto& transform : options_.augmentation) {
-        transform->Apply(shape_, augmented.data(), draws);
+        transform->Apply(shape_, own.data(), draws);
       }
-      pixels = augmented.data();
+      pixels = own.data();
     }
     std::transform(pixels, pixels + features, image + i * features, NormalizePixel);
     label[i] = labels_.data<int32_t>()[example];
@@ -118,19 +126,31 @@ void BatchLoader::Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t
   if (options_.preprocessing != nullptr) {
     options_.preprocessing->Apply(batch->images.mutable_matrix<float>());
   }
+  return absl::OkStatus();
 }
 
 EpochBatches::EpochBatches(const BatchLoader& loader, int64_t epoch, int64_t first_batch)
     : queue_(loader.options_.prefetch, loader.options_.workers,
-             [&loader, epoch, first_batch = std::max<int64_t>(first_batch, 0), lazy = std::make_shared<LazyOrder>()](
-                 int64_t i, Batch* batch) {
+             [&loader, epoch, first_batch = std::max<int64_t>(first_batch, 0), failure = failure_,
+              lazy = std::make_shared<LazyOrder>()](int64_t i, Batch* batch) {
                const int64_t index = first_batch + i;
                if (index >= loader.batches_per_epoch()) return false;
                std::call_once(lazy->made, [&] { lazy->order = loader.Order(epoch); });
-               loader.Fill(epoch, lazy->order, index, batch);
-               return true;
+               absl::Status status = loader.Fill(epoch, lazy->order, index, batch);
+               if (status.ok()) return true;
+               const std::lock_guard<std::mutex> lock(failure->mutex);
+               if (index < failure->index) {
+                 failure->index = index;
+                 failure->status = std::move(status);
+               }
+               return false;
              }) {
   BITGRAD_DCHECK(epoch >= 0 && first_batch >= 0);
+}
+
+absl::Status EpochBatches::status() const {
+  const std::lock_guard<std::mutex> lock(failure_->mutex);
+  return failure_->status;
 }
 
 const Batch* EpochBatches::Next() {

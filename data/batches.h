@@ -5,28 +5,35 @@
 //       BatchLoader::Create(dataset, parts.train,
 //                           {.batch_size = 100, .shuffle = true, .drop_last = true, .seed = 1}));
 //   for (int64_t epoch = 0; epoch < epochs; ++epoch) {
-//     for (const Batch& batch : loader.Epoch(epoch)) {
+//     EpochBatches batches = loader.Epoch(epoch);
+//     for (const Batch& batch : batches) {
 //       // batch.images [100, 784] float32, batch.labels [100] int32
 //     }
+//     BITGRAD_RETURN_IF_ERROR(batches.status());
 //   }
 //
 // An image is augmented as bytes (image_transform.h), becomes floats (normalize.h), and is then preprocessed
-// (preprocessing.h).
+// (preprocessing.h). Where the data set has a source instead of images in memory, the threads that prepare a batch also
+// read, that is decode, its images; the result is the same, bit for bit.
 //
-// The batches are a pure function of (data set, range, options, epoch, index): not of prefetch
-// depth, workers or earlier epochs. A run that stopped after batch k of an epoch continues with
+// The batches are a pure function of (data set, range, options, epoch, index): they depend neither on the prefetch
+// depth nor on the number of workers nor on earlier epochs. A run that stopped after batch k of an epoch continues with
 // Epoch(epoch, k + 1).
 
 #ifndef BITGRAD_DATA_BATCHES_H_
 #define BITGRAD_DATA_BATCHES_H_
 
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <mutex>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/data/dataset.h"
+#include "bitgrad/data/image_source.h"
 #include "bitgrad/data/image_transform.h"
 #include "bitgrad/data/prefetch_queue.h"
 #include "bitgrad/data/preprocessing.h"
@@ -52,8 +59,8 @@ struct BatchOptions {
   std::shared_ptr<const Preprocessing> preprocessing;  // fitted or restored; null: none
 };
 
-// One pass over the batches, for a range-based for. Owns the threads that prepare them; destroying
-// it, at any moment, ends those threads. Not movable: it is used where it is made.
+// One pass over the batches, for a range-based for. It owns the threads that prepare them; destroying it, at any
+// moment, ends those threads. It cannot be moved: it is used where it is made.
 class EpochBatches {
  public:
   class Iterator {
@@ -76,11 +83,15 @@ class EpochBatches {
   EpochBatches(const EpochBatches&) = delete;
   EpochBatches& operator=(const EpochBatches&) = delete;
 
-  // The next batch, or null after the last one. It is valid until the next call (its memory is used
-  // again): whoever needs it longer Clone()s. Waits until the batch is ready.
+  // The next batch; null after the last one, and in the place of one whose images cannot be read. The batch is valid
+  // until the next call, which uses its memory again: clone what is needed for longer. Waits until the batch is ready.
   const Batch* Next();
 
-  // How long Next() has waited in all: the time that a faster loader would save.
+  // Why the batches ended. OK after the last one; otherwise what the data set's source said about the first image that
+  // could not be read. Images in memory can always be read. To be called when Next() has returned null.
+  absl::Status status() const;
+
+  // How long all calls of Next() have waited together: the time that a faster loader would save.
   double seconds_waited() const { return seconds_waited_; }
 
   // One pass only: begin() takes the next batch.
@@ -91,12 +102,20 @@ class EpochBatches {
   friend class BatchLoader;
   EpochBatches(const class BatchLoader& loader, int64_t epoch, int64_t first_batch);
 
+  // The failure of the batch with the smallest index, which the threads report.
+  struct Failure {
+    std::mutex mutex;
+    int64_t index = std::numeric_limits<int64_t>::max();
+    absl::Status status;
+  };
+
+  std::shared_ptr<Failure> failure_ = std::make_shared<Failure>();
   double seconds_waited_ = 0;
   PrefetchQueue<Batch> queue_;
 };
 
-// Borrows nothing: it keeps handles to the data set's tensors, which nobody may write to any more.
-// Immutable and safe to use from several threads.
+// Borrows nothing: it keeps handles to the data set's tensors and to its source. From then on nobody may write to those
+// tensors. Immutable and safe to use from several threads.
 class BatchLoader {
  public:
   // InvalidArgument, with the values, for: an invalid data set (Dataset::Validate), a range outside
@@ -120,9 +139,11 @@ class BatchLoader {
   // The examples of an epoch, in order.
   std::vector<int64_t> Order(int64_t epoch) const;
   // Makes `batch` the batch `index` of the epoch in that order; its tensors are allocated only where its size changes.
-  void Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t index, Batch* batch) const;
+  // An error, with the batch in an undefined state, where the source cannot read an image.
+  absl::Status Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t index, Batch* batch) const;
 
-  Tensor images_;  // [count, features] uint8
+  Tensor images_;  // [count, features] uint8; null where there is a source
+  std::shared_ptr<const ImageSource> source_;
   ImageShape shape_;
   Tensor labels_;
   ExampleRange range_;

@@ -1,6 +1,5 @@
 #include "bitgrad/data/byte_stream.h"
 
-#include <algorithm>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
@@ -38,19 +37,26 @@ absl::StatusOr<int64_t> ByteStream::Read(uint8_t* bytes, int64_t count) {
 }
 
 absl::Status ByteStream::ReadUpTo(int64_t count, std::vector<uint8_t>& data) {
+  // One byte more is asked for, together with the last ones: where a request ends with the last byte of a compressed
+  // file, zlib does not look for the checksum behind it any more, and a file that lacks it would pass for a whole one.
+  const int64_t wanted = count + 1;
   data.clear();
-  while (static_cast<int64_t>(data.size()) < count) {
+  while (static_cast<int64_t>(data.size()) < wanted) {
     const int64_t have = static_cast<int64_t>(data.size());
-    const int64_t ask = std::min(kChunkBytes, count - have);
+    const int64_t left = wanted - have;
+    const int64_t ask = left <= kChunkBytes + 1 ? left : kChunkBytes;
     data.resize(have + ask);
     BITGRAD_ASSIGN_OR_RETURN(const int64_t got, Read(data.data() + have, ask));
     data.resize(have + got);
     if (got < ask) break;
   }
+  has_more_ = static_cast<int64_t>(data.size()) == wanted;
+  if (has_more_) data.pop_back();
   return absl::OkStatus();
 }
 
 absl::StatusOr<bool> ByteStream::HasMore() {
+  if (has_more_) return true;
   uint8_t extra;
   BITGRAD_ASSIGN_OR_RETURN(const int64_t more, Read(&extra, 1));
   // zlib hands out what there is of a broken file before it says so.

@@ -1,6 +1,6 @@
 // ByteStream: the bytes of a plain or gzip-compressed file, one after the other.
 //
-// Which of the two a file is shows its content, not its name.
+// Which of the two a file is, is seen from its content, not from its name.
 
 #ifndef BITGRAD_DATA_BYTE_STREAM_H_
 #define BITGRAD_DATA_BYTE_STREAM_H_
@@ -26,7 +26,8 @@ class ByteStream {
   // REQUIRES: count < 2^31.
   absl::StatusOr<int64_t> Read(uint8_t* bytes, int64_t count);
 
-  // Reads up to `count` bytes into `data`, which grows with what is really there, never with `count` alone.
+  // Reads up to `count` bytes into `data`, which grows with what is really there, never with `count` alone. Nothing but
+  // HasMore() may be called after it.
   absl::Status ReadUpTo(int64_t count, std::vector<uint8_t>& data);
 
   // Reads the end of the file, which also compares the checksum of a compressed one. True where there were bytes left
@@ -42,6 +43,7 @@ class ByteStream {
 
   std::string path_;
   std::unique_ptr<gzFile_s, Closer> file_;
+  bool has_more_ = false;  // ReadUpTo() has seen a byte behind those that it was asked for
 };
 
 }  // namespace bitgrad

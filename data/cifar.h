@@ -9,7 +9,7 @@
 //
 //   file   = record, record, ...
 //   record = label pixels              CIFAR-10: 3,073 bytes
-//          | coarse fine pixels        CIFAR-100: 3,074 bytes; the fine label, of 100 classes, is the one used
+//          | coarse fine pixels        CIFAR-100: 3,074 bytes; the fine label, of 100 classes, is used
 //   pixels = three planes R, G, B of 32x32 bytes, row-major; here they become [32, 32, 3]
 
 #ifndef BITGRAD_DATA_CIFAR_H_
@@ -21,10 +21,13 @@
 
 namespace bitgrad {
 
-// Use data_dir, split and limit of `options`. Files may hold fewer records than the published ones, not more. Errors
-// name the file and what to do: NotFound without data_dir or where a file is missing, with all names and where they
-// were looked for; DataLoss where a file's size is no multiple of a record's, it is empty or damaged; InvalidArgument
-// where it has too many records or a label, whose record is named, is out of range.
+// Use data_dir, split and limit of `options`. Class names are those of batches.meta.txt (cifar10) or
+// fine_label_names.txt (cifar100) beside the files; without it CIFAR-10's ten are known, CIFAR-100's are numbers.
+//
+// Errors name the file and what to do: NotFound without data_dir or where a file is missing, with all names and where
+// they were looked for; DataLoss where a file has another number of records than the published one (10,000, but 50,000
+// in train.bin: one that was cut between two records cannot be told otherwise) or is damaged; InvalidArgument where a
+// label, whose record is named, is out of range, or the names are not as many as the classes.
 absl::StatusOr<Dataset> LoadCifar10(const LoadOptions& options);
 absl::StatusOr<Dataset> LoadCifar100(const LoadOptions& options);
 

@@ -14,7 +14,7 @@ float Factor(float strength, RandomDraws& draws) {
 // A thousand times the luma, exactly.
 int32_t LumaTimes1000(const uint8_t* rgb) { return 299 * rgb[0] + 587 * rgb[1] + 114 * rgb[2]; }
 
-// The conversion cuts off, which is the floor of what is not negative.
+// The conversion to an integer truncates, which for numbers that are not negative is the floor.
 uint8_t ToPixel(float x) { return static_cast<uint8_t>(std::clamp(x + 0.5f, 0.0f, 255.0f)); }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // ColorJitter: random brightness, contrast and saturation.
 //
 //   x1 = b x              b uniform in [max(0, 1 - brightness), 1 + brightness]
-//   x2 = m + c (x1 - m)   c in the same way of contrast; m: mean luma of x1 over the image
-//   x3 = l + s (x2 - l)   s in the same way of saturation; l: luma of x2 at the pixel
+//   x2 = m + c (x1 - m)   c likewise, from contrast; m is the mean luma of x1 over the image
+//   x3 = l + s (x2 - l)   s likewise, from saturation; l is the luma of x2 at the pixel
 //   y  = x3 rounded to nearest, ties up, and clamped to [0, 255]
 //
 // luma = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601). Nothing is clamped or rounded in between.

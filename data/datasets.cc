@@ -1,13 +1,17 @@
 #include "bitgrad/data/datasets.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/data/cifar.h"
 #include "bitgrad/data/digits.h"
+#include "bitgrad/data/idx_dataset.h"
 #include "bitgrad/data/image_folder.h"
-#include "bitgrad/data/mnist.h"
 #include "bitgrad/data/svhn.h"
 
 namespace bitgrad {
@@ -15,13 +19,26 @@ namespace {
 
 constexpr DatasetEntry kDatasets[] = {
     {"digits", LoadDigits, "built in: 28x28 digits drawn from a seed, 60,000 train, 10,000 test"},
-    {"mnist", LoadMnist, "the MNIST database, or any data in its four idx files; needs --data_dir"},
+    {"mnist", LoadMnist, "the MNIST database, or any 10-class data in its four idx files; needs --data_dir"},
+    {"idx", LoadIdx, "idx files of any image size and classes (EMNIST, KMNIST, Fashion); needs --data_dir"},
     {"cifar10", LoadCifar10, "CIFAR-10's binary files: 32x32 RGB, 10 classes; needs --data_dir"},
     {"cifar100", LoadCifar100, "CIFAR-100's binary files, fine labels: 32x32 RGB; needs --data_dir"},
     {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir"},
     {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir"},
-    {"image_folder", LoadImageFolder, "DIR/{train,val}/CLASS/*.jpg, cut to squares; needs --data_dir"},
+    {"image_folder", LoadImageFolder, "DIR/{train,val}/CLASS/*.{jpg,png}, cut to squares; needs --data_dir"},
 };
+
+// "mnist train: 60000 images of 28x28x1, 10 classes", and what the reader has to say besides.
+std::string Summary(const Dataset& dataset, Split split) {
+  std::vector<bool> present(dataset.num_classes);
+  for (const int32_t label : dataset.labels.span<int32_t>()) present[label] = true;
+  const int64_t absent = std::count(present.begin(), present.end(), false);
+  std::string summary = absl::StrCat(dataset.name, " ", Name(split), ": ", dataset.size(), " images of ",
+                                     dataset.image_shape().ToString(), ", ", dataset.num_classes, " classes");
+  if (absent > 0) absl::StrAppend(&summary, ", ", absent, " of them without an image");
+  if (!dataset.summary.empty()) absl::StrAppend(&summary, "; ", dataset.summary);
+  return summary;
+}
 
 }  // namespace
 
@@ -36,6 +53,7 @@ absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& 
     if (name != entry.name) continue;
     BITGRAD_ASSIGN_OR_RETURN(Dataset dataset, entry.load(options));
     BITGRAD_RETURN_IF_ERROR(dataset.Validate());
+    dataset.summary = Summary(dataset, options.split);
     return dataset;
   }
   const auto append_name = [](std::string* out, const DatasetEntry& entry) { absl::StrAppend(out, entry.name); };

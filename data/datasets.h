@@ -25,8 +25,9 @@ struct DatasetEntry {
 // All data sets, in the order in which --help prints them.
 absl::Span<const DatasetEntry> Datasets();
 
-// Loads one by name. The result passes Validate(). InvalidArgument, with the known names, for an
-// unknown one, and for a negative limit; whatever the data set's reader reports otherwise.
+// Loads one split of a data set by name. The result passes Validate(), and its summary says what was found.
+// InvalidArgument, with the known names, for an unknown one, and for a negative limit; otherwise the errors of the data
+// set's reader.
 absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& options);
 
 }  // namespace bitgrad

@@ -5,8 +5,8 @@
 namespace bitgrad {
 namespace {
 
-// Drawn by hand. Each digit has variants that differ in shape, not only in position, so that no
-// single template per class does.
+// Drawn by hand. Each digit has variants that differ in shape, not only in position, so that one template per class is
+// not enough to tell the classes apart.
 constexpr Glyph kZero[] = {
     {0,
      {{9,

@@ -17,8 +17,8 @@ constexpr int kLinesPerSpan = 4;  // straight lines per piece of curve between t
 constexpr int kMaxPoints = (kMaxControlPoints - 1) * kLinesPerSpan + 1;
 static_assert(StrokeCanvas::kSide == kDigitSide);
 
-// How hard the data set is. Changing any of these makes another data set: figures measured before
-// no longer compare.
+// These numbers decide how hard the data set is. Changing any of them makes another data set: figures that were
+// measured before can no longer be compared.
 constexpr float kControlPointJitter = 0.035f;  // of the glyph's size, standard deviation
 constexpr float kHeight[2] = {15.0f, 21.0f};   // pixels
 constexpr float kAspect[2] = {0.5f, 0.95f};    // width / height
@@ -46,8 +46,8 @@ class Dice {
   float Between(const float (&range)[2]) { return Between(range[0], range[1]); }
   float Between(float low, float high) { return low + (high - low) * ToUniform(Word()); }
   int Below(int n) { return static_cast<int>(static_cast<uint64_t>(Word()) * n >> 32); }
-  // Mean 0, standard deviation 1, near normal: the sum of the four bytes of a word (Irwin-Hall). No
-  // logarithm or cosine, whose last bits differ between math libraries.
+  // A nearly normal number of mean 0 and standard deviation 1: the sum of the four bytes of a word (Irwin-Hall). It
+  // needs no logarithm and no cosine, whose last bits differ between math libraries.
   float Bell() {
     const uint32_t word = Word();
     const int sum = static_cast<int>((word & 255) + (word >> 8 & 255) + (word >> 16 & 255) + (word >> 24));
@@ -125,8 +125,7 @@ class Warp {
   static constexpr int kNodes = 6;
   static constexpr float kSpacing = 7.0f;
 
-  // The three nodes that act at coordinate `x`, and their weights. Outside the image: as at its
-  // edge.
+  // The three nodes that act at coordinate `x`, and their weights. Outside of the image they are those of its edge.
   static void Weights(float x, int* first, float (&weight)[3]) {
     const float position = std::clamp(x / kSpacing + 0.5f, 0.0f, kNodes - 2 - 0x1p-10f);
     *first = static_cast<int>(position);
@@ -168,7 +167,7 @@ class Curve {
   }
 
  private:
-  // At point i, for the piece that begins at point `piece`: one-sided at ends and corners.
+  // The tangent at point i of the piece that begins at point `piece`; one-sided at ends and corners.
   CanvasPoint Tangent(int i, int piece) const {
     const bool one_sided = i == 0 || i == stroke_.count - 1 || stroke_.points[i].kind == kCorner;
     const CanvasPoint& a = point_[one_sided ? piece : i - 1];
@@ -228,6 +227,7 @@ absl::StatusOr<Dataset> LoadDigits(const LoadOptions& options) {
   if (options.limit > 0) count = std::min(count, options.limit);
   Dataset dataset{"digits", Tensor({count, kDigitSide, kDigitSide, 1}, DType::kUint8),
                   Tensor(Shape({count}), DType::kInt32), kDigitClasses};
+  dataset.class_names = NumberNames(0, kDigitClasses);
   uint8_t* images = dataset.images.mutable_data<uint8_t>();
   int32_t* labels = dataset.labels.mutable_data<int32_t>();
   constexpr int64_t kPixels = kDigitSide * kDigitSide;

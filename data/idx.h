@@ -19,14 +19,16 @@
 
 namespace bitgrad {
 
-// The file's content as a uint8 tensor of `rank` dimensions, all positive. Whether the file is
-// compressed is seen from its content, not its name. Memory grows with the bytes really read, never
-// with what the header claims.
+// The file's content as a uint8 tensor of least_rank to most_rank dimensions, all positive. Whether the file is
+// compressed is seen from its content, not from its name. Memory grows with the bytes that are really read, never with
+// what the header claims.
 //
-// Errors name the file, what was expected and found, and what to do: NotFound and PermissionDenied
-// as the system says; InvalidArgument for a wrong magic number, dtype or rank, a zero or absurd
-// extent, or bytes after the data; DataLoss for truncated or damaged files.
-absl::StatusOr<Tensor> ReadIdx(const std::string& path, int rank);
+// Errors name the file, what was expected and found, and what to do: NotFound and PermissionDenied as the system says;
+// InvalidArgument for a wrong magic number, dtype or rank, a zero or absurd extent, or bytes after the data; DataLoss
+// for truncated or damaged files.
+absl::StatusOr<Tensor> ReadIdx(const std::string& path, int least_rank, int most_rank);
+
+inline absl::StatusOr<Tensor> ReadIdx(const std::string& path, int rank) { return ReadIdx(path, rank, rank); }
 
 }  // namespace bitgrad
 

@@ -3,8 +3,8 @@
 //   std::vector<std::shared_ptr<const ImageTransform>> augmentation = {
 //       std::make_shared<RandomCrop>(4), std::make_shared<RandomFlip>()};
 //
-// Transforms work on bytes, in place, before pixels become floats: what the net sees in training is pixels, as in use,
-// so that a packed first layer gets integers from both (normalize.h).
+// Transforms work on bytes, in place, before pixels become floats. So the net sees whole numbers in training, as it
+// does in use, and a packed first layer gets integers from both (normalize.h).
 
 #ifndef BITGRAD_DATA_IMAGE_TRANSFORM_H_
 #define BITGRAD_DATA_IMAGE_TRANSFORM_H_

@@ -3,8 +3,8 @@
 //   PrefetchQueue<Batch> queue(/*depth=*/3, /*workers=*/2, [&](int64_t i, Batch* slot) { return Fill(i, slot); });
 //   while (const Batch* batch = queue.Next()) Use(*batch);
 //
-// Slots are filled again after use, so a `fill` that keeps a slot's buffers allocates nothing in the steady state. All
-// sides sleep while there is nothing to do for them.
+// Slots are filled again after use, so a `fill` that keeps a slot's buffers allocates nothing in the steady state. The
+// consumer and the threads sleep while there is nothing for them to do.
 
 #ifndef BITGRAD_DATA_PREFETCH_QUEUE_H_
 #define BITGRAD_DATA_PREFETCH_QUEUE_H_
@@ -34,7 +34,7 @@ class PrefetchQueue {
     for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { FillSlots(); });
   }
 
-  // Ends the threads, at the latest after the calls of `fill` that they are in.
+  // Ends the threads; waits for the calls of `fill` that are under way.
   ~PrefetchQueue() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);

@@ -21,22 +21,30 @@ absl::Status Preprocessing::SetShape(const ImageShape& shape) {
   return absl::OkStatus();
 }
 
-void Preprocessing::Fit(const Dataset& dataset, const ExampleRange& range, int threads) {
+absl::Status Preprocessing::Fit(const Dataset& dataset, const ExampleRange& range, int threads) {
   const int64_t features = dataset.features();
+  std::vector<uint8_t> buffer;
+  absl::Status status;  // of reading images
   Tensor block({std::min(kBlockRows, range.size()), features}, DType::kFloat32);
   for (size_t i = 0; i < steps_.size(); ++i) {
     if (steps_[i]->learned().empty()) continue;
     const auto images = [&](PreprocessingStep::Visitor visit) {
       for (int64_t begin = range.begin; begin < range.end; begin += kBlockRows) {
         const MatrixView<float> rows(block.mutable_data<float>(), std::min(kBlockRows, range.end - begin), features);
-        const uint8_t* pixels = dataset.images.data<uint8_t>() + begin * features;
-        std::transform(pixels, pixels + rows.size(), rows.data, NormalizePixel);
+        const auto pixels = dataset.Pixels({begin, begin + rows.rows}, threads, buffer);
+        if (!pixels.ok()) {
+          status = pixels.status();
+          return;
+        }
+        std::transform(pixels->data, pixels->data + rows.size(), rows.data, NormalizePixel);
         for (size_t before = 0; before < i; ++before) steps_[before]->Apply(rows);
         visit(rows);
       }
     };
     steps_[i]->Fit(images, threads);
+    BITGRAD_RETURN_IF_ERROR(status);
   }
+  return absl::OkStatus();
 }
 
 std::vector<LearnedTensor> Preprocessing::learned() const {

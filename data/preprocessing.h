@@ -3,7 +3,7 @@
 //
 //   BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing({"gcn", "zca(0.1)"}));
 //   BITGRAD_RETURN_IF_ERROR(preprocessing.SetShape(train.image_shape()));
-//   preprocessing.Fit(train, parts.train, /*threads=*/2);
+//   BITGRAD_RETURN_IF_ERROR(preprocessing.Fit(train, parts.train, /*threads=*/2));
 //   preprocessing.Apply(images);  // [batch, features]
 
 #ifndef BITGRAD_DATA_PREPROCESSING_H_
@@ -58,12 +58,13 @@ class Preprocessing {
 
   bool empty() const { return steps_.empty(); }
 
-  // Of the images to come. InvalidArgument where a step cannot take them, and for extents that are not positive.
+  // Sets the shape of all images that follow. InvalidArgument where a step cannot take them, and for extents that are
+  // not positive.
   absl::Status SetShape(const ImageShape& shape);
   // Each step learns from the range's images as the steps before leave them. The result is a function of the images
-  // alone, but for the rounding of float products. REQUIRES: SetShape() with the data set's shape; the range is within
-  // it.
-  void Fit(const Dataset& dataset, const ExampleRange& range, int threads);
+  // alone, but for the rounding of float products. An error where the data set's source cannot read an image. REQUIRES:
+  // SetShape() with the data set's shape; the range is within it.
+  absl::Status Fit(const Dataset& dataset, const ExampleRange& range, int threads);
   // All that the steps have learned, for checkpoints: "preprocessing1/mean", numbered from 0 in the order of the steps.
   std::vector<LearnedTensor> learned() const;
 

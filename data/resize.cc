@@ -7,13 +7,13 @@
 namespace bitgrad {
 namespace {
 
-// What an output pixel is made of: input pixels first, first + 1, ...
+// The input pixels first, first + 1, ... that an output pixel is made of, and how much each counts.
 struct Taps {
   int64_t first = 0;
   std::vector<float> weights;  // their sum is 1
 };
 
-// Of the central `size` of the `to` pixels that `from` pixels become.
+// The taps of the central `size` pixels of a row of `from` pixels that is resized to `to`.
 std::vector<Taps> CentralTaps(int64_t from, int64_t to, int64_t size) {
   const double ratio = static_cast<double>(from) / static_cast<double>(to);
   const double reach = std::max(1.0, ratio);

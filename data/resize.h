@@ -15,9 +15,9 @@ namespace bitgrad {
 //   y[i] = sum_j w_ij x[j] / sum_j w_ij,   w_ij = max(0, 1 - |j - u_i| / f)
 //   u_i = (i + 1/2) n / m - 1/2,           f = max(1, n / m)
 //
-// the triangle filter: bilinear interpolation where the image gets larger; where it gets smaller as much wider, so that
-// every pixel counts. Rows first, in float, one rounding to nearest in the end. REQUIRES: size > 0, an image with
-// pixels.
+// the triangle filter. Where the image gets larger this is bilinear interpolation; where it gets smaller, the filter is
+// wider by the same factor, so that every pixel counts. Pixels are first combined within rows, then rows, in float,
+// with one rounding to nearest at the end. REQUIRES: size > 0, an image with pixels.
 Image ResizeAndCrop(const Image& image, int64_t size);
 
 }  // namespace bitgrad

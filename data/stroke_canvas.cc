@@ -6,7 +6,7 @@
 namespace bitgrad {
 namespace {
 
-// The first pixel at or after `x`, within the image; the pixel before it is left out.
+// The first pixel at or after `x`, limited to 0 .. kSide.
 int FirstPixel(float x) {
   return static_cast<int>(std::ceil(std::clamp(x, 0.0f, static_cast<float>(StrokeCanvas::kSide))));
 }
@@ -15,7 +15,7 @@ int FirstPixel(float x) {
 
 StrokeCanvas::StrokeCanvas(float radius, float softness)
     : radius_(radius), softness_(softness), reach_(radius + 0.5f * softness) {
-  squared_distance_.fill(4.0f * reach_ * reach_ + 1.0f);  // any value without ink
+  squared_distance_.fill(4.0f * reach_ * reach_ + 1.0f);  // any distance at which there is no ink
 }
 
 void StrokeCanvas::DrawPolyline(absl::Span<const CanvasPoint> points) {
@@ -28,7 +28,7 @@ void StrokeCanvas::DrawSegment(CanvasPoint a, CanvasPoint b) {
   const float dy = b.y - a.y;
   const float squared_length = dx * dx + dy * dy;
   const float inverse = squared_length > 0.0f ? 1.0f / squared_length : 0.0f;
-  // Only pixels that the segment's ink can reach.
+  // Only the pixels that the segment's ink can reach are visited.
   const int left = FirstPixel(std::min(a.x, b.x) - reach_);
   const int right = FirstPixel(std::max(a.x, b.x) + reach_);
   const int top = FirstPixel(std::min(a.y, b.y) - reach_);

@@ -1,12 +1,10 @@
 // StrokeCanvas: draws round-tipped pen strokes with smooth edges on a small square image.
 //
-// The ink at a pixel is a function of the distance d of the pixel's centre to the nearest line
-// drawn:
+// The ink at a pixel is a function of the distance d from the pixel's centre to the nearest line that was drawn:
 //
 //   ink(d) = clamp((radius - d) / softness + 1/2, 0, 1)
 //
-// so strokes that cross or touch do not get darker there, as with a pen. The canvas keeps d^2 per
-// pixel.
+// so strokes that cross or touch do not get darker there, as with a pen. The canvas keeps d^2 for each pixel.
 
 #ifndef BITGRAD_DATA_STROKE_CANVAS_H_
 #define BITGRAD_DATA_STROKE_CANVAS_H_

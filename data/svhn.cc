@@ -1,10 +1,7 @@
 #include "bitgrad/data/svhn.h"
 
-#include <matio.h>
-
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,79 +19,52 @@ constexpr int64_t kSide = 32;
 constexpr int64_t kChannels = 3;
 constexpr int64_t kPixels = kSide * kSide * kChannels;
 constexpr int64_t kClasses = 10;
-// More than any of the files holds: a damaged size is caught before memory is asked for.
-constexpr int64_t kMaxImages = 1000000;
+// More than any of the files holds: a damaged size is noticed before memory is asked for.
+constexpr int64_t kMostNumbers = 1000000 * kPixels;
 
 constexpr char kHowToGetTheFiles[] =
     "the data are train_32x32.mat, test_32x32.mat and, for svhn_extra, extra_32x32.mat of "
     "ufldl.stanford.edu/housenumbers; put them in one directory DIR and pass --data_dir=DIR";
 
-struct FileCloser {
-  void operator()(mat_t* file) const { Mat_Close(file); }
-};
-struct VariableCloser {
-  void operator()(matvar_t* variable) const { Mat_VarFree(variable); }
-};
-using File = std::unique_ptr<mat_t, FileCloser>;
-using Variable = std::unique_ptr<matvar_t, VariableCloser>;
-
-absl::Status Damaged(const std::string& path) {
-  return absl::DataLossError(absl::StrCat(path, ": damaged; get the file again"));
-}
-
-// The variable `name` with its data, after a check of its shape: `dims`, where 0 stands for the number of images.
-absl::StatusOr<Variable> ReadVariable(const std::string& path, mat_t* file, const char* name,
-                                      absl::Span<const int64_t> dims) {
-  Variable variable(Mat_VarReadInfo(file, name));
-  if (variable == nullptr) {
-    return absl::DataLossError(absl::StrCat(path, ": there is no variable ", name, "; get the file again"));
-  }
-  const std::vector<int64_t> found(variable->dims, variable->dims + variable->rank);
-  bool fits = found.size() == dims.size() && variable->isComplex == 0;
+// The variable `name`, after a check of its shape: `dims`, where 0 stands for the number of images.
+absl::StatusOr<MatVariable> ReadVariable(const std::string& path, const MatFile& file, const std::string& name,
+                                         absl::Span<const int64_t> dims) {
+  BITGRAD_ASSIGN_OR_RETURN(MatVariable variable, file.Read(name, kMostNumbers));
+  bool fits = variable.dims.size() == dims.size();
   for (size_t i = 0; fits && i < dims.size(); ++i) {
-    fits = dims[i] == 0 ? found[i] > 0 && found[i] <= kMaxImages : found[i] == dims[i];
+    fits = dims[i] == 0 ? variable.dims[i] > 0 : variable.dims[i] == dims[i];
   }
-  const bool right_class =
-      variable->class_type == MAT_C_UINT8 || (dims.size() == 2 && variable->class_type == MAT_C_DOUBLE);
-  if (!fits || !right_class) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": expected ", dims.size() == 2 ? "y [N, 1]" : "X [32, 32, 3, N] uint8", ", found ", name,
-                     " [", absl::StrJoin(found, ", "), "]", right_class ? "" : " of another type",
-                     "; check that the file is what its name says"));
-  }
-  if (Mat_VarReadDataAll(file, variable.get()) != 0 || variable->data == nullptr ||
-      Mat_VarGetSize(variable.get()) < variable->nbytes) {
-    return Damaged(path);
-  }
-  return variable;
+  const bool right_type = variable.is_uint8 || dims.size() == 2;
+  if (fits && right_type) return variable;
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": expected ", dims.size() == 2 ? "y [N, 1]" : "X [32, 32, 3, N] uint8", ", found ", name,
+                   " [", absl::StrJoin(variable.dims, ", "), "]", right_type ? "" : " of another type",
+                   "; check that the file is what its name says"));
 }
 
-double NumberAt(const matvar_t& variable, int64_t i) {
-  return variable.class_type == MAT_C_UINT8 ? static_cast<const uint8_t*>(variable.data)[i]
-                                            : static_cast<const double*>(variable.data)[i];
+double NumberAt(const MatVariable& variable, int64_t i) {
+  return variable.is_uint8 ? variable.bytes[i] : variable.doubles[i];
 }
 
 // Appends the file's images and labels, as they are in a Dataset.
 absl::Status Append(const std::string& path, std::vector<uint8_t>& pixels, std::vector<int32_t>& labels) {
-  BITGRAD_RETURN_IF_ERROR(CheckMatFile(path));
-  const File file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
-  if (file == nullptr) return Damaged(path);
-  BITGRAD_ASSIGN_OR_RETURN(const Variable x, ReadVariable(path, file.get(), "X", {kSide, kSide, kChannels, 0}));
-  BITGRAD_ASSIGN_OR_RETURN(const Variable y, ReadVariable(path, file.get(), "y", {0, 1}));
-  const int64_t count = x->dims[3];
-  if (static_cast<int64_t>(y->dims[0]) != count) {
+  BITGRAD_ASSIGN_OR_RETURN(const MatFile file, MatFile::Open(path));
+  BITGRAD_ASSIGN_OR_RETURN(const MatVariable x, ReadVariable(path, file, "X", {kSide, kSide, kChannels, 0}));
+  BITGRAD_ASSIGN_OR_RETURN(const MatVariable y, ReadVariable(path, file, "y", {0, 1}));
+  const int64_t count = x.dims[3];
+  if (y.dims[0] != count) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": there are ", count, " images but ", y->dims[0], " labels; get the file again"));
+        absl::StrCat(path, ": there are ", count, " images but ", y.dims[0], " labels; get the file again"));
   }
   for (int64_t i = 0; i < count; ++i) {
-    const double label = NumberAt(*y, i);
+    const double label = NumberAt(y, i);
     if (!(label >= 1 && label <= 10) || label != static_cast<int>(label)) {
       return absl::InvalidArgumentError(
           absl::StrCat(path, ": label ", label, " of image ", i, " is none of 1 to 10; get the file again"));
     }
     labels.push_back(static_cast<int32_t>(label) % kClasses);
   }
-  const uint8_t* image = static_cast<const uint8_t*>(x->data);
+  const uint8_t* image = x.bytes.data();
   pixels.reserve(pixels.size() + count * kPixels);
   for (int64_t i = 0; i < count; ++i, image += kPixels) {
     for (int64_t row = 0; row < kSide; ++row) {
@@ -124,9 +94,11 @@ absl::StatusOr<Dataset> Load(const char* name, const LoadOptions& options, absl:
   }
   int64_t count = labels.size();
   if (options.limit > 0) count = std::min(count, options.limit);
-  return Dataset{
+  Dataset dataset{
       name, Tensor::Of<uint8_t>({count, kSide, kSide, kChannels}, absl::MakeConstSpan(pixels).first(count * kPixels)),
       Tensor::Of<int32_t>(Shape({count}), absl::MakeConstSpan(labels).first(count)), kClasses};
+  dataset.class_names = NumberNames(0, kClasses);
+  return dataset;
 }
 
 }  // namespace

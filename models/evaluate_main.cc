@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@
 #include "bitgrad/data/batches.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/export/freeze_checkpoint.h"
+#include "bitgrad/models/data_options.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/model_bundle.h"
@@ -42,6 +44,21 @@ absl::StatusOr<std::unique_ptr<PackedModel>> OpenPacked(const Checkpoint& checkp
   return PackedModel::FromBytes("the frozen checkpoint", bytes);
 }
 
+// That the images are of the size, and the classes as many, as those that the model was trained on.
+absl::Status CheckFits(const checkpoint::Header& header, const Dataset& test) {
+  const auto& extents = header.image_shape();  // absent in old checkpoints
+  const bool has_shape = extents.size() == 3;
+  const ImageShape trained = has_shape ? ImageShape{extents[0], extents[1], extents[2]} : test.image_shape();
+  if (trained == test.image_shape() && header.features() == test.features() && header.classes() == test.num_classes) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the checkpoint's model was trained on images of ",
+      has_shape ? trained.ToString() : absl::StrCat(header.features(), " values"), " in ", header.classes(),
+      " classes, the test images of data set '", test.name, "' are ", test.image_shape().ToString(), " in ",
+      test.num_classes, " classes; evaluate it with the data it was trained on"));
+}
+
 absl::Status Evaluate() {
   const std::string path = absl::GetFlag(FLAGS_checkpoint);
   if (path.empty()) return absl::InvalidArgumentError("--checkpoint=FILE is missing");
@@ -57,12 +74,12 @@ absl::Status Evaluate() {
   ExecContext device_context({.device = device, .threads = absl::GetFlag(FLAGS_threads)});
   BITGRAD_ASSIGN_OR_RETURN(const auto packed, OpenPacked(checkpoint, context));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*packed, device_context));
-  BITGRAD_ASSIGN_OR_RETURN(const Dataset test,
-                           LoadDataset(recipe.data().name(), {.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)),
-                                                              .split = Split::kTest,
-                                                              .threads = context.threads(),
-                                                              .limit = recipe.data().limit(),
-                                                              .image_size = recipe.data().image_size()}));
+  LoadOptions load = LoadOptionsOf(recipe.data());
+  load.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir));
+  load.split = Split::kTest;
+  load.threads = context.threads();
+  BITGRAD_ASSIGN_OR_RETURN(const Dataset test, LoadDataset(recipe.data().name(), load));
+  BITGRAD_RETURN_IF_ERROR(CheckFits(checkpoint.header(), test));
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   MoveToDevice(device_context, *bundle.store);
   BITGRAD_ASSIGN_OR_RETURN(auto preprocessing, LoadPreprocessing(checkpoint));
@@ -72,18 +89,18 @@ absl::Status Evaluate() {
 
   int64_t graph_errors = 0, packed_errors = 0, disagreements = 0;
   double max_difference = 0;
-  for (const Batch& batch : loader.Epoch(0)) {
+  std::vector<uint8_t> buffer;
+  EpochBatches batches = loader.Epoch(0);
+  for (const Batch& batch : batches) {
     BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, Logits(device_context, *bundle.model, batch.images));
     const Tensor graph = ToHost(device_context, logits);
     BITGRAD_RETURN_IF_ERROR(device_context.status());
-    const int64_t features = test.features();
     const int64_t first = batch.index * 500;
+    BITGRAD_ASSIGN_OR_RETURN(const auto pixels, test.Pixels({first, first + batch.size()}, context.threads(), buffer));
     // A model that takes no pixels takes what the graph takes.
-    BITGRAD_ASSIGN_OR_RETURN(
-        const Tensor frozen,
-        packed->header().input().has_pixels()
-            ? interpreter->RunPixels({test.images.data<uint8_t>() + first * features, batch.size(), features})
-            : interpreter->Run(batch.images.matrix<float>()));
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor frozen, packed->header().input().has_pixels()
+                                                      ? interpreter->RunPixels(pixels)
+                                                      : interpreter->Run(batch.images.matrix<float>()));
     if (frozen.shape() != graph.shape()) {
       return absl::FailedPreconditionError(absl::StrCat("packed model '", packed->name(), "' gives ",
                                                         frozen.shape().ToString(), " where the checkpoint's gives ",
@@ -103,6 +120,7 @@ absl::Status Evaluate() {
       }
     }
   }
+  BITGRAD_RETURN_IF_ERROR(batches.status());
   const double images = static_cast<double>(test.size());
   absl::PrintF(
       "evaluate: images=%d graph_error=%.2f%% packed_error=%.2f%% disagreements=%d "

@@ -71,6 +71,11 @@ absl::Status ValidateRecipe(const recipe::Recipe& recipe) {
                                                    recipe.data().validation_examples(), " and ", recipe.data().limit(),
                                                    "; they cannot be negative"));
   }
+  if (recipe.data().image_cache_mib() < 0 || recipe.data().first_label() < 0 || recipe.data().classes() < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "recipe: data.image_cache_mib, data.first_label and data.classes are ", recipe.data().image_cache_mib(), ", ",
+        recipe.data().first_label(), " and ", recipe.data().classes(), "; they cannot be negative"));
+  }
   if (!recipe.has_model() || recipe.model().kind_case() == recipe::Model::KIND_NOT_SET) {
     return absl::InvalidArgumentError("recipe: there is no model; write model { mlp { ... } }");
   }

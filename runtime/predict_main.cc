@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
@@ -34,27 +35,26 @@ int64_t ClassOf(absl::Span<const float> logits) {
 
 struct Result {
   int64_t errors = 0;
-  double seconds = 0;
+  double seconds = 0;  // without those of decoding images
 };
 
-absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, int64_t batch) {
-  const int64_t features = data.features();
-  const uint8_t* images = data.images.data<uint8_t>();
+absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, int64_t batch, int threads) {
   const int32_t* labels = data.labels.data<int32_t>();
-  // The first batch is run twice: once to fill buffers and caches, before the clock starts.
-  const ConstMatrixView<uint8_t> first(images, std::min(batch, data.size()), features);
-  BITGRAD_RETURN_IF_ERROR(interpreter.RunPixels(first).status());
+  std::vector<uint8_t> buffer;
   Result result;
-  const auto start = std::chrono::steady_clock::now();
   for (int64_t begin = 0; begin < data.size(); begin += batch) {
     const int64_t rows = std::min(batch, data.size() - begin);
-    BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, interpreter.RunPixels({images + begin * features, rows, features}));
+    BITGRAD_ASSIGN_OR_RETURN(const auto pixels, data.Pixels({begin, begin + rows}, threads, buffer));
+    // The first batch is run twice: once to fill buffers and caches, before the clock starts.
+    if (begin == 0) BITGRAD_RETURN_IF_ERROR(interpreter.RunPixels(pixels).status());
+    const auto start = std::chrono::steady_clock::now();
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, interpreter.RunPixels(pixels));
     for (int64_t i = 0; i < rows; ++i) {
       const auto row = logits.span<float>().subspan(i * logits.shape().cols(), logits.shape().cols());
       result.errors += ClassOf(row) != labels[begin + i];
     }
+    result.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }
 
@@ -110,10 +110,11 @@ absl::Status Predict() {
       .data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)), .split = Split::kTest, .threads = context.threads()};
   if (header.data_seed() != 0) options.seed = header.data_seed();
   options.image_size = SideOf(model->value(0).features());
+  options.classes = header.class_count();
   BITGRAD_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(header.data_set(), options));
   BITGRAD_RETURN_IF_ERROR(CheckFits(*model, data));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*model, context));
-  BITGRAD_ASSIGN_OR_RETURN(const Result result, Evaluate(*interpreter, data, batch));
+  BITGRAD_ASSIGN_OR_RETURN(const Result result, Evaluate(*interpreter, data, batch, context.threads()));
   const double images = static_cast<double>(data.size());
   std::printf("predict: images=%lld error=%.2f%% images_per_second=%.0f\n", static_cast<long long>(data.size()),
               100.0 * static_cast<double>(result.errors) / images, images / std::max(result.seconds, 1e-9));

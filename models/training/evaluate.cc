@@ -38,11 +38,13 @@ absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Datas
       const BatchLoader loader,
       BatchLoader::Create(dataset, range, {.batch_size = 500, .preprocessing = std::move(preprocessing)}));
   int64_t errors = 0;
-  for (const Batch& batch : loader.Epoch(0)) {
+  EpochBatches batches = loader.Epoch(0);
+  for (const Batch& batch : batches) {
     BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, Logits(context, model, batch.images));
     BITGRAD_ASSIGN_OR_RETURN(const int64_t wrong, CountWrong(context, logits, batch.labels));
     errors += wrong;
   }
+  BITGRAD_RETURN_IF_ERROR(batches.status());
   return static_cast<double>(errors) / static_cast<double>(range.size());
 }
 

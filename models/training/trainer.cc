@@ -111,7 +111,7 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
     }
   }
   bar_.Clear();
-  return absl::OkStatus();
+  return batches.status();
 }
 
 // Validation and test errors, the best epoch, checkpoints.
@@ -170,9 +170,10 @@ absl::Status Trainer::ExplainDivergence(int epoch, int64_t batch, const absl::St
   Tape tape(context_);
   tape.set_check_finite(true);
   EpochBatches again = loader_->Epoch(epoch, batch);
-  const Batch& diverged = *again.Next();
-  const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, diverged.images)));
-  ApplyLoss(recipe_.loss(), logits, diverged.labels);
+  const Batch* const diverged = again.Next();
+  if (diverged == nullptr) return again.status();
+  const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, diverged->images)));
+  ApplyLoss(recipe_.loss(), logits, diverged->labels);
   return absl::OutOfRangeError(
       absl::StrCat("training stopped in epoch ", epoch + 1, ", batch ", batch + 1, ": ", error.message(),
                    tape.status().ok() ? "" : absl::StrCat(" (", tape.status().message(), ")"), "; ",

@@ -23,6 +23,7 @@
 #include "bitgrad/data/batches.h"
 #include "bitgrad/data/dataset.h"
 #include "bitgrad/data/preprocessing.h"
+#include "bitgrad/data/validation.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/training/checkpoint.h"
@@ -67,7 +68,8 @@ class Trainer {
  private:
   Trainer(const recipe::Recipe& recipe, const TrainOptions& options);
   absl::Status Load();
-  void FitPreprocessing();
+  absl::Status LoadData();
+  absl::Status FitPreprocessing();
   absl::Status Resume();
   absl::Status RunEpoch(int epoch, const InterruptGuard& interrupt);
   absl::Status FinishEpoch(int epoch);

@@ -15,6 +15,8 @@
 #include "bitgrad/data/augmentation.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/data/preprocessings.h"
+#include "bitgrad/data/validation.h"
+#include "bitgrad/models/data_options.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/loss.h"
 #include "bitgrad/models/training/trainer.h"
@@ -76,15 +78,7 @@ absl::Status Trainer::Load() {
   BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing(Strings(recipe_.data().preprocessing())));
   preprocessing_ = std::make_shared<Preprocessing>(std::move(preprocessing));
 
-  LoadOptions load{.data_dir = options_.data_dir,
-                   .split = Split::kTrain,
-                   .threads = context_.threads(),
-                   .limit = recipe_.data().limit(),
-                   .image_size = recipe_.data().image_size()};
-  BITGRAD_ASSIGN_OR_RETURN(train_, LoadDataset(recipe_.data().name(), load));
-  load.split = Split::kTest;
-  BITGRAD_ASSIGN_OR_RETURN(test_, LoadDataset(recipe_.data().name(), load));
-  BITGRAD_ASSIGN_OR_RETURN(parts_, SplitLast(train_, recipe_.data().validation_examples()));
+  BITGRAD_RETURN_IF_ERROR(LoadData());
   BITGRAD_ASSIGN_OR_RETURN(BatchLoader loader, BatchLoader::Create(train_, parts_.train,
                                                                    {.batch_size = recipe_.batch_size(),
                                                                     .shuffle = true,
@@ -113,7 +107,7 @@ absl::Status Trainer::Load() {
     BITGRAD_RETURN_IF_ERROR(Resume());
   } else {
     MoveToDevice(context_, *bundle_.store);
-    FitPreprocessing();
+    BITGRAD_RETURN_IF_ERROR(FitPreprocessing());
   }
   step_ = std::make_unique<TrainingStep>(
       context_, *bundle_.model, bundle_.store->parameters(), *optimizer_,
@@ -121,14 +115,36 @@ absl::Status Trainer::Load() {
   return absl::OkStatus();
 }
 
-void Trainer::FitPreprocessing() {
-  if (preprocessing_->learned().empty()) return;
+// Both splits; what was found in them goes to the log.
+absl::Status Trainer::LoadData() {
+  LoadOptions load = LoadOptionsOf(recipe_.data());
+  load.data_dir = options_.data_dir;
+  load.threads = context_.threads();
+  BITGRAD_ASSIGN_OR_RETURN(train_, LoadDataset(recipe_.data().name(), load));
+  load.split = Split::kTest;
+  BITGRAD_ASSIGN_OR_RETURN(test_, LoadDataset(recipe_.data().name(), load));
+  BITGRAD_RETURN_IF_ERROR(CheckSameKind(train_, test_));
+  const int64_t validation = recipe_.data().validation_examples();
+  const bool spread = recipe_.data().validation() == recipe::DataSet::SPREAD;
+  BITGRAD_ASSIGN_OR_RETURN(parts_, spread ? SplitSpread(validation, train_) : SplitLast(train_, validation));
+  BITGRAD_RETURN_IF_ERROR(CheckTrainingClasses(train_, parts_.train));
+  absl::FPrintF(options_.log, "%s\n%s\n", train_.summary, test_.summary);
+  for (const std::string& warning : SplitWarnings(train_, parts_, test_)) {
+    absl::FPrintF(options_.log, "warning: %s\n", warning);
+  }
+  std::fflush(options_.log);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::FitPreprocessing() {
+  if (preprocessing_->learned().empty()) return absl::OkStatus();
   const auto start = std::chrono::steady_clock::now();
-  preprocessing_->Fit(train_, parts_.train, context_.threads());
+  BITGRAD_RETURN_IF_ERROR(preprocessing_->Fit(train_, parts_.train, context_.threads()));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   absl::FPrintF(options_.log, "preprocessing (%s) fitted to %d images in %.1f s\n",
                 absl::StrJoin(recipe_.data().preprocessing(), ", "), parts_.train.size(), seconds.count());
   std::fflush(options_.log);
+  return absl::OkStatus();
 }
 
 absl::Status Trainer::Resume() {

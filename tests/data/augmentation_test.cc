@@ -98,7 +98,7 @@ TEST(RandomFlipTest, MirrorsHalfOfTheImages) {
   }
 }
 
-// The header's formulas in double, not yet rounded.
+// The formulas of color_jitter.h in double, before the rounding.
 std::vector<double> ReferenceJitter(const std::vector<uint8_t>& x, double b, double c, double s) {
   const auto luma = [](const double* rgb) { return 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]; };
   std::vector<double> y(x.begin(), x.end());

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "bitgrad/data/augmentation.h"
 #include "bitgrad/data/normalize.h"
 #include "bitgrad/data/random_crop.h"
@@ -329,6 +330,73 @@ TEST(BatchLoaderTest, InvalidDataIsAnError) {
   Dataset dataset = MakeDataset(20);
   dataset.num_classes = 19;
   ExpectError(dataset, {0, 20}, {}, "label 19 of example 19");
+}
+
+// ---- Images that are read when needed -------------------------------------------------------------
+
+// The images of a data set in memory; from example `bad` on, in the data set's order, they cannot be read.
+class Served final : public ImageSource {
+ public:
+  Served(const Dataset& dataset, int64_t bad)
+      : images_(dataset.images.Alias()), shape_(dataset.image_shape()), bad_(bad) {}
+  int64_t size() const override { return images_.shape().dim(0); }
+  ImageShape shape() const override { return shape_; }
+  absl::Status Read(int64_t example, uint8_t* pixels) const override {
+    if (example >= bad_) return absl::DataLossError(absl::StrCat("image ", example, " is bad"));
+    std::copy_n(images_.data<uint8_t>() + example * shape_.features(), shape_.features(), pixels);
+    return absl::OkStatus();
+  }
+
+ private:
+  Tensor images_;
+  ImageShape shape_;
+  int64_t bad_;
+};
+
+Dataset ServedBy(const Dataset& dataset, int64_t bad) {
+  Dataset served{dataset.name, Tensor(), dataset.labels.Alias(), dataset.num_classes};
+  served.source = std::make_shared<Served>(dataset, bad);
+  return served;
+}
+
+TEST(BatchLoaderTest, ReadImagesGiveTheSameBatches) {
+  const Dataset dataset = MakeColorDataset(60);
+  const Dataset served = ServedBy(dataset, 60);
+  for (const bool augmented : {false, true}) {
+    BatchOptions options{.batch_size = 7, .shuffle = true, .seed = 3};
+    if (augmented) options.augmentation = *ParseAugmentation({"crop(3)", "flip", "jitter"});
+    const BatchLoader expected = MakeLoader(dataset, {5, 58}, options);
+    for (const int workers : {1, 3}) {
+      options.workers = workers;
+      const BatchLoader loader = MakeLoader(served, {5, 58}, options);
+      EpochBatches a = expected.Epoch(2), b = loader.Epoch(2);
+      int batches = 0;
+      for (const Batch& batch : a) {
+        const Batch* other = b.Next();
+        ASSERT_NE(other, nullptr) << b.status();
+        EXPECT_EQ(other->images.span<float>(), batch.images.span<float>());
+        EXPECT_EQ(other->labels.span<int32_t>(), batch.labels.span<int32_t>());
+        ++batches;
+      }
+      EXPECT_EQ(batches, 8);
+      EXPECT_EQ(b.Next(), nullptr);
+      EXPECT_TRUE(b.status().ok() && a.status().ok());
+    }
+  }
+}
+
+// The batches before the first bad image come; then the epoch ends and says why, whatever the number of workers.
+TEST(BatchLoaderTest, AnImageThatCannotBeReadEndsTheEpoch) {
+  const Dataset served = ServedBy(MakeDataset(60), 33);
+  for (const int workers : {1, 4}) {
+    const BatchLoader loader = MakeLoader(served, AllExamples(served), {.batch_size = 10, .workers = workers});
+    EpochBatches batches = loader.Epoch(0);
+    int count = 0;
+    while (batches.Next() != nullptr) ++count;
+    EXPECT_EQ(count, 3);
+    EXPECT_EQ(batches.status().message(), "image 33 is bad");
+    EXPECT_EQ(batches.Next(), nullptr);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 #include "bitgrad/data/dataset.h"
 
+#include <algorithm>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -51,20 +54,71 @@ TEST(DatasetTest, ValidateFindsWhatIsWrong) {
   }
 }
 
-TEST(SplitLastTest, TheLastExamplesValidate) {
-  absl::StatusOr<TrainValidation> parts = SplitLast(MakeDataset(60), 10);
-  ASSERT_TRUE(parts.ok());
-  EXPECT_EQ(parts->train, (ExampleRange{0, 50}));
-  EXPECT_EQ(parts->validation, (ExampleRange{50, 60}));
-  EXPECT_EQ(SplitLast(MakeDataset(60), 0)->train, (ExampleRange{0, 60}));
-  EXPECT_EQ(SplitLast(MakeDataset(60), 0)->validation.size(), 0);
+TEST(DatasetTest, NamesAreAsManyAsClasses) {
+  Dataset dataset = MakeDataset(5);
+  dataset.class_names = NumberNames(1, 4);
+  EXPECT_TRUE(dataset.Validate().ok());
+  EXPECT_EQ(dataset.class_names.back(), "4");
+  dataset.class_names.pop_back();
+  EXPECT_THAT(Message(dataset.Validate()), HasSubstr("3 names for 4 classes"));
 }
 
-TEST(SplitLastTest, BadCountsAreErrors) {
-  EXPECT_THAT(Message(SplitLast(MakeDataset(60), -1).status()), HasSubstr("-1"));
-  EXPECT_THAT(Message(SplitLast(MakeDataset(60), 60).status()), HasSubstr("60 validation"));
-  EXPECT_FALSE(SplitLast(MakeDataset(60), 61).ok());
-  EXPECT_FALSE(SplitLast(MakeDataset(0), 0).ok());
+// Images that are made when they are asked for: example i is 6 bytes i. Those from `bad` on cannot be read.
+class Numbered final : public ImageSource {
+ public:
+  Numbered(int64_t size, int64_t bad) : size_(size), bad_(bad) {}
+  int64_t size() const override { return size_; }
+  ImageShape shape() const override { return {2, 3, 1}; }
+  absl::Status Read(int64_t example, uint8_t* pixels) const override {
+    if (example >= bad_) return absl::DataLossError(std::to_string(example) + " is bad");
+    std::fill_n(pixels, 6, static_cast<uint8_t>(example));
+    return absl::OkStatus();
+  }
+
+ private:
+  int64_t size_;
+  int64_t bad_;
+};
+
+TEST(DatasetTest, ASourceStandsInForImages) {
+  Dataset dataset{"test", {}, Tensor::Zeros(Shape({50}), DType::kInt32), 4};
+  EXPECT_THAT(Message(dataset.Validate()), HasSubstr("no images"));
+  dataset.source = std::make_shared<Numbered>(49, 49);
+  EXPECT_THAT(Message(dataset.Validate()), HasSubstr("49 images but 50 labels"));
+  dataset.source = std::make_shared<Numbered>(50, 40);
+  ASSERT_TRUE(dataset.Validate().ok()) << dataset.Validate();
+  EXPECT_EQ(dataset.image_shape(), (ImageShape{2, 3, 1}));
+  std::vector<uint8_t> buffer;
+  for (const int threads : {1, 3}) {
+    const auto pixels = dataset.Pixels({10, 40}, threads, buffer);
+    ASSERT_TRUE(pixels.ok()) << pixels.status();
+    ASSERT_EQ(pixels->rows, 30);
+    for (int64_t i = 0; i < 180; ++i) EXPECT_EQ(pixels->data[i], 10 + i / 6);
+    EXPECT_EQ(dataset.Pixels({10, 50}, threads, buffer).status().message(), "40 is bad");
+  }
+}
+
+TEST(DatasetTest, ImagesInMemoryAreNotCopied) {
+  const Dataset dataset = MakeDataset(5);
+  std::vector<uint8_t> buffer;
+  const auto pixels = dataset.Pixels({2, 4}, 1, buffer);
+  ASSERT_TRUE(pixels.ok());
+  EXPECT_EQ(pixels->data, dataset.images.data<uint8_t>() + 12);
+  EXPECT_EQ(pixels->rows, 2);
+  EXPECT_EQ(pixels->cols, 6);
+  EXPECT_TRUE(buffer.empty());
+}
+
+TEST(DatasetTest, BothSplitsAreOfOneKind) {
+  const Dataset train = MakeDataset(5);
+  Dataset test = MakeDataset(3);
+  EXPECT_TRUE(CheckSameKind(train, test).ok());
+  // As many values, another image.
+  test.images = Tensor::Zeros({3, 3, 2, 1}, DType::kUint8);
+  EXPECT_THAT(Message(CheckSameKind(train, test)), HasSubstr("the test images are 3x2x1, the training images 2x3x1"));
+  test = MakeDataset(3);
+  test.num_classes = 5;
+  EXPECT_THAT(Message(CheckSameKind(train, test)), HasSubstr("the test images have 5 classes, the training images 4"));
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 #include "bitgrad/data/datasets.h"
 
+#include <filesystem>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "bitgrad/tests/data/idx_files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -125,10 +128,173 @@ TEST_F(MnistTest, MixedUpAndTruncatedFilesAreErrors) {
   EXPECT_EQ(Load(Split::kTest).status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(MnistTest, SaysWhatItFound) {
+  const absl::StatusOr<Dataset> train = Load();
+  ASSERT_TRUE(train.ok());
+  EXPECT_EQ(train->summary, "mnist train: 30 images of 6x5x1, 10 classes");
+  EXPECT_EQ(train->class_names[3], "3");
+  EXPECT_EQ(Load(Split::kTest, 4)->summary, "mnist test: 4 images of 6x5x1, 10 classes, 6 of them without an image");
+}
+
+TEST_F(MnistTest, OneSplitsFilesAreEnough) {
+  Remove("train-images-idx3-ubyte");
+  Remove("train-labels-idx1-ubyte.gz");
+  for (const char* name : {"mnist", "idx"}) {
+    EXPECT_TRUE(LoadDataset(name, {.data_dir = dir_, .split = Split::kTest}).ok()) << name;
+    EXPECT_EQ(LoadDataset(name, {.data_dir = dir_}).status().code(), absl::StatusCode::kNotFound) << name;
+  }
+}
+
+// A data set in idx files whose labels are given.
+class IdxDatasetTest : public testing::Test {
+ protected:
+  void Write(const std::string& dir, const std::string& images_name, const std::string& labels_name,
+             const std::vector<uint32_t>& image_dims, const std::string& labels) {
+    std::vector<uint32_t> dims = {static_cast<uint32_t>(labels.size())};
+    size_t size = labels.size();
+    for (const uint32_t dim : image_dims) {
+      dims.push_back(dim);
+      size *= dim;
+    }
+    std::string pixels;
+    for (size_t i = 0; i < size; ++i) pixels.push_back(static_cast<char>(i % 251));
+    std::filesystem::create_directories(dir);
+    WriteFile(dir, images_name, IdxBytes(dims, pixels));
+    WriteFile(dir, labels_name, IdxBytes({dims[0]}, labels));
+  }
+  void WriteBoth(const std::string& prefix, const std::string& train_labels, const std::string& test_labels) {
+    Write(dir_, prefix + "train-images-idx3-ubyte", prefix + "train-labels-idx1-ubyte", {4, 3}, train_labels);
+    Write(dir_, prefix + "test-images-idx3-ubyte", prefix + "test-labels-idx1-ubyte", {4, 3}, test_labels);
+  }
+  absl::StatusOr<Dataset> Load(LoadOptions options = {}) {
+    if (options.data_dir.empty()) options.data_dir = dir_;
+    return LoadDataset("idx", options);
+  }
+  std::vector<int32_t> Labels(const absl::StatusOr<Dataset>& dataset) {
+    EXPECT_TRUE(dataset.ok()) << dataset.status();
+    if (!dataset.ok()) return {};
+    const auto labels = dataset->labels.span<int32_t>();
+    return {labels.begin(), labels.end()};
+  }
+
+  const std::string dir_ = MakeTestDir();
+};
+
+TEST_F(IdxDatasetTest, ReadsTheNamesThatUnpackersWrite) {
+  const struct {
+    const char* images;
+    const char* labels;
+    const char* test_images;
+    const char* test_labels;
+  } spellings[] = {
+      {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"},
+      {"train-images.idx3-ubyte", "train-labels.idx1-ubyte", "t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte"},
+      {"train-images-idx3-ubyte", "train-labels.idx1-ubyte", "test-images-idx3-ubyte", "test-labels-idx1-ubyte"},
+  };
+  int number = 0;
+  for (const auto& names : spellings) {
+    for (const bool in_folders : {false, true}) {
+      const std::string dir = absl::StrCat(dir_, "/", number++);
+      const auto place = [&](const char* name) {
+        return in_folders ? absl::StrCat(name, "/", name) : std::string(name);
+      };
+      if (in_folders) {
+        for (const char* name : {names.images, names.labels, names.test_images, names.test_labels}) {
+          std::filesystem::create_directories(absl::StrCat(dir, "/", name));
+        }
+      }
+      Write(dir, place(names.images), place(names.labels), {4, 3}, std::string("\0\1\2\3\4\5", 6));
+      Write(dir, place(names.test_images), place(names.test_labels), {4, 3}, std::string("\5\0", 2));
+      for (const char* name : {"idx", "mnist"}) {
+        const absl::StatusOr<Dataset> train = LoadDataset(name, {.data_dir = dir});
+        EXPECT_EQ(Labels(train), std::vector<int32_t>({0, 1, 2, 3, 4, 5})) << dir;
+        const absl::StatusOr<Dataset> test = LoadDataset(name, {.data_dir = dir, .split = Split::kTest});
+        EXPECT_EQ(Labels(test), std::vector<int32_t>({5, 0})) << dir;
+        EXPECT_EQ(test->num_classes, std::string(name) == "idx" ? 6 : 10);
+      }
+    }
+  }
+}
+
+TEST_F(IdxDatasetTest, ANameInFrontPicksTheDataSet) {
+  WriteBoth("emnist-letters-", "\1\2\3", "\3");
+  EXPECT_EQ(Labels(Load()), std::vector<int32_t>({0, 1, 2}));
+  WriteBoth("emnist-digits-", std::string("\0\1", 2), "\1");
+  const absl::Status status = Load().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Message(status), HasSubstr("several data sets: emnist-digits, emnist-letters; pick one with --data_dir=" +
+                                         dir_ + "/emnist-digits"));
+  EXPECT_EQ(Labels(Load({.data_dir = dir_ + "/emnist-digits"})), std::vector<int32_t>({0, 1}));
+  EXPECT_EQ(Labels(Load({.data_dir = dir_ + "/emnist-letters", .split = Split::kTest})), std::vector<int32_t>({2}));
+  EXPECT_EQ(Load({.data_dir = dir_ + "/emnist"}).status().code(), absl::StatusCode::kNotFound);
+}
+
+// EMNIST's letters are 1 to 26, its classes of letters and digits 0 to 61: both count their classes themselves, over
+// both splits.
+TEST_F(IdxDatasetTest, ClassesAreCounted) {
+  WriteBoth("", "\1\4\2", "\6\3");
+  for (const Split split : {Split::kTrain, Split::kTest}) {
+    const absl::StatusOr<Dataset> letters = Load({.split = split});
+    ASSERT_TRUE(letters.ok());
+    EXPECT_EQ(letters->num_classes, 6);
+    EXPECT_EQ(letters->class_names, NumberNames(1, 6));
+    EXPECT_THAT(letters->summary, HasSubstr("6 classes"));
+    EXPECT_THAT(letters->summary, HasSubstr("labels 1 to 6"));
+  }
+  EXPECT_EQ(Labels(Load({.split = Split::kTest})), std::vector<int32_t>({5, 2}));
+  WriteBoth("", std::string("\0\x3d", 2), "\5");
+  EXPECT_EQ(Load()->num_classes, 62);
+  EXPECT_EQ(Labels(Load()), std::vector<int32_t>({0, 61}));
+}
+
+TEST_F(IdxDatasetTest, TheLabelRangeCanBeGiven) {
+  WriteBoth("", "\2\4\3", "\4");
+  EXPECT_EQ(Labels(Load({.first_label = 2})), std::vector<int32_t>({0, 2, 1}));
+  EXPECT_EQ(Load({.first_label = 2})->num_classes, 3);
+  EXPECT_EQ(Load({.first_label = 0})->num_classes, 5);
+  EXPECT_EQ(Load({.first_label = 0, .classes = 100})->num_classes, 100);
+  // With a count alone the first label is 1 where the largest label says so.
+  EXPECT_EQ(Labels(Load({.classes = 4})), std::vector<int32_t>({1, 3, 2}));
+  EXPECT_EQ(Labels(Load({.classes = 5})), std::vector<int32_t>({2, 4, 3}));
+  const absl::Status status = Load({.first_label = 3}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Message(status), HasSubstr("label 2 of example 0 is outside [3, 5)"));
+  EXPECT_THAT(Message(Load({.first_label = 2, .classes = 2}).status()),
+              HasSubstr("label 4 of example 1 is outside [2, 4)"));
+  EXPECT_FALSE(Load({.classes = 257}).ok());
+  EXPECT_FALSE(Load({.first_label = 256}).ok());
+}
+
+TEST_F(IdxDatasetTest, FourDimensionsHaveChannelsLast) {
+  Write(dir_, "train-images-idx4-ubyte", "train-labels-idx1-ubyte", {4, 5, 3}, std::string("\0\1", 2));
+  const absl::StatusOr<Dataset> train = Load();
+  ASSERT_TRUE(train.ok()) << train.status();
+  EXPECT_EQ(train->images.shape(), Shape({2, 4, 5, 3}));
+  for (int i = 0; i < 120; ++i) EXPECT_EQ(train->images.data<uint8_t>()[i], i);
+  Write(dir_, "train-images-idx4-ubyte", "train-labels-idx1-ubyte", {3, 4, 5}, std::string("\0\1", 2));
+  EXPECT_THAT(Message(Load().status()), HasSubstr("with 1 to 4 channels, found [2, 3, 4, 5]"));
+  WriteFile(dir_, "train-labels-idx1-ubyte", IdxBytes({3}, "abc"));
+  Write(dir_, "train-images-idx4-ubyte", "x", {4, 5, 3}, std::string("\0\1", 2));
+  EXPECT_THAT(Message(Load().status()), HasSubstr("2 images but 3 labels"));
+}
+
+TEST_F(IdxDatasetTest, MissingFilesAreNamed) {
+  for (const std::string& dir : {dir_, dir_ + "/no/such", std::string()}) {
+    const absl::Status status = LoadDataset("idx", {.data_dir = dir}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+    EXPECT_THAT(Message(status), HasSubstr(dir.empty() ? "no data directory given" : dir));
+    EXPECT_THAT(Message(status), HasSubstr("train-images-idx3-ubyte"));
+  }
+  // A damaged file of labels of the other split is an error, a missing one is none.
+  WriteBoth("", std::string("\0\1", 2), "\1");
+  WriteFile(dir_, "test-labels-idx1-ubyte", "nonsense");
+  EXPECT_THAT(Message(Load().status()), HasSubstr("test-labels-idx1-ubyte: not an idx file"));
+}
+
 TEST(DatasetsTest, UnknownNameListsTheKnownOnes) {
   const absl::Status status = LoadDataset("cifar11", {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(Message(status), HasSubstr("'cifar11'; choose one of: digits, mnist, cifar10"));
+  EXPECT_THAT(Message(status), HasSubstr("'cifar11'; choose one of: digits, mnist, idx, cifar10"));
 }
 
 TEST(DatasetsTest, TableHasUniqueNamesAndOneLineOfHelp) {
@@ -144,6 +310,8 @@ TEST(DatasetsTest, DigitsLoadByName) {
   absl::StatusOr<Dataset> digits = LoadDataset("digits", {.split = Split::kTest, .limit = 30});
   ASSERT_TRUE(digits.ok()) << digits.status();
   EXPECT_EQ(digits->size(), 30);
+  EXPECT_EQ(digits->summary, "digits test: 30 images of 28x28x1, 10 classes");
+  EXPECT_EQ(digits->class_names, NumberNames(0, 10));
 }
 
 }  // namespace

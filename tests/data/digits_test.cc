@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kPixels = kDigitSide * kDigitSide;
 
-// Of the first 1,000 images of each split, seed 1.
+// Checksums of the first 1,000 images of each split, with seed 1.
 constexpr uint64_t kTrainChecksum = 18043626831414865560u;
 constexpr uint64_t kTestChecksum = 13039828259305294974u;
 
@@ -29,7 +29,7 @@ bool SameBytes(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::memcmp(a.raw_data(), b.raw_data(), a.byte_size()) == 0;
 }
 
-// FNV-1a, 64 bits.
+// The FNV-1a hash of the bytes, 64 bits.
 uint64_t Checksum(const Tensor& images) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const uint8_t byte : images.span<uint8_t>()) hash = (hash ^ byte) * 0x100000001b3;
@@ -64,8 +64,7 @@ TEST(DigitsTest, SameSeedGivesTheSameBytesWithAnyNumberOfThreads) {
   }
 }
 
-// The data set is a contract: figures that were measured on it must stay comparable. On any
-// machine.
+// The data set is a contract: figures that were measured on it must stay comparable, on any machine.
 TEST(DigitsTest, BytesAreTheSameOnEveryMachine) {
   EXPECT_EQ(Checksum(Load({.split = Split::kTrain, .limit = 1000}).images), kTrainChecksum);
   EXPECT_EQ(Checksum(Load({.split = Split::kTest, .limit = 1000}).images), kTestChecksum);
@@ -136,7 +135,7 @@ class LinearClassifier {
     }
   }
 
-  // Percent of wrong answers.
+  // The share of wrong answers in percent.
   double Error(const Dataset& dataset) const {
     std::vector<float> x(kInputs);
     int wrong = 0;
@@ -165,8 +164,8 @@ class LinearClassifier {
   std::vector<float> weights_ = std::vector<float>(10 * kInputs);
 };
 
-// Too hard for a linear classifier, yet learnable: so a net's small error means something. 20,000
-// examples keep the test short. Trained on all 60,000, softmax regression is left with 12.7 %.
+// The data set is too hard for a linear classifier, so a net's small error means something, yet it can be learned.
+// 20,000 examples keep the test short; trained on all 60,000, softmax regression is left with an error of 12.7 %.
 TEST(DigitsTest, LinearClassifierStaysAboveEightPercentError) {
   LinearClassifier classifier;
   classifier.Train(Load({.split = Split::kTrain, .threads = 2, .limit = 20000}), 8, 1e-3f);

@@ -80,6 +80,18 @@ TEST_F(IdxTest, TruncatedGzipAnywhereIsAnError) {
   }
 }
 
+// Also where the data are whole, fill several requests to zlib exactly, and only the checksum behind them is missing.
+TEST_F(IdxTest, MissingChecksumOfALargeGzipIsAnError) {
+  for (const uint32_t count : {3000u, 1u << 12}) {
+    const std::string bytes = Gzip(IdxImages(count, 16, 16));
+    for (size_t missing = 1; missing <= 8; ++missing) {
+      const absl::Status status = Read(bytes.substr(0, bytes.size() - missing), 3);
+      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << missing << ": " << status;
+    }
+    EXPECT_TRUE(Read(bytes, 3).ok());
+  }
+}
+
 TEST_F(IdxTest, FlippedBitsInGzipAreFoundWhereTheyChangeAnything) {
   const std::string bytes = Gzip(IdxLabels(300));
   const std::string expected = IdxLabels(300).substr(8);

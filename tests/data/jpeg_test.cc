@@ -56,6 +56,51 @@ TEST(JpegTest, GreyBecomesThreeEqualChannels) {
   }
 }
 
+// What 255 minus each ink, as Adobe stores them, is in RGB: the product of that of the colour and that of black.
+TEST(JpegTest, InksBecomeRgb) {
+  const Image inks = Gradient({24, 31, 4});
+  for (const bool ycck : {false, true}) {
+    const std::string bytes = EncodeJpeg(inks, 97, ycck);
+    const absl::StatusOr<Image> decoded = Decode(bytes);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    ASSERT_EQ(decoded->shape, (ImageShape{24, 31, 3}));
+    for (size_t i = 0; i < decoded->pixels.size(); ++i) {
+      const int colour = inks.pixels[i / 3 * 4 + i % 3], black = inks.pixels[i / 3 * 4 + 3];
+      ASSERT_NEAR(decoded->pixels[i], colour * black / 255.0, 14) << i << (ycck ? " YCCK" : " CMYK");
+    }
+    // Without Adobe's marker (APP14) the stored numbers are the inks themselves.
+    if (ycck) continue;
+    const size_t marker = bytes.find("\xff\xee");
+    ASSERT_NE(marker, std::string::npos);
+    const absl::StatusOr<Image> plain = Decode(bytes.substr(0, marker) + bytes.substr(marker + 16));
+    ASSERT_TRUE(plain.ok()) << plain.status();
+    for (size_t i = 0; i < plain->pixels.size(); ++i) {
+      const int colour = inks.pixels[i / 3 * 4 + i % 3], black = inks.pixels[i / 3 * 4 + 3];
+      ASSERT_NEAR(plain->pixels[i], (255 - colour) * (255 - black) / 255.0, 14) << i;
+    }
+  }
+}
+
+TEST(JpegTest, JunkAroundTheEndIsPassedOver) {
+  const std::string bytes = EncodeJpeg(Gradient({16, 16, 3}), 90);
+  const absl::StatusOr<Image> clean = Decode(bytes);
+  ASSERT_TRUE(clean.ok());
+  const std::string body = bytes.substr(0, bytes.size() - 2), end = bytes.substr(bytes.size() - 2);
+  const struct {
+    std::string bytes;
+    bool has_junk;
+  } cases[] = {
+      {bytes, false}, {bytes + "x", true}, {bytes + std::string(5000, '\0'), true}, {body + "junk" + end, true}};
+  for (const auto& c : cases) {
+    bool has_junk = !c.has_junk;
+    const absl::StatusOr<Image> image =
+        DecodeJpeg({reinterpret_cast<const uint8_t*>(c.bytes.data()), c.bytes.size()}, &has_junk);
+    ASSERT_TRUE(image.ok()) << image.status();
+    EXPECT_EQ(has_junk, c.has_junk) << c.bytes.size();
+    EXPECT_EQ(image->pixels, clean->pixels);
+  }
+}
+
 TEST(JpegTest, TruncatedAnywhereIsAnError) {
   const std::string bytes = EncodeJpeg(Gradient({40, 30, 3}), 80);
   for (size_t size = 0; size < bytes.size(); ++size) {
@@ -65,15 +110,23 @@ TEST(JpegTest, TruncatedAnywhereIsAnError) {
   }
 }
 
-TEST(JpegTest, DamageDoesNotCrash) {
+// Damage is an error, or changes some pixels of an image of a size that the file can claim.
+TEST(JpegTest, DamageIsAnErrorOrAnImage) {
   const std::string bytes = EncodeJpeg(Gradient({16, 16, 3}), 80);
+  int errors = 0;
   for (size_t i = 2; i < bytes.size(); ++i) {
     for (const int change : {0x01, 0x80, 0xff}) {
       std::string damaged = bytes;
       damaged[i] = static_cast<char>(damaged[i] ^ change);
-      Decode(damaged).status().IgnoreError();
+      const absl::StatusOr<Image> image = Decode(damaged);
+      errors += !image.ok();
+      if (image.ok()) {
+        EXPECT_EQ(static_cast<int64_t>(image->pixels.size()), image->shape.features()) << i;
+        EXPECT_EQ(image->shape.channels, 3);
+      }
     }
   }
+  EXPECT_GT(errors, 100);
 }
 
 TEST(JpegTest, OtherFilesAreErrors) {

@@ -15,7 +15,7 @@ TEST(NormalizePixelTest, CoversMinusOneToOneSymmetrically) {
   }
 }
 
-// What an 8-bit first layer relies on, also with its own product rounded to float.
+// An 8-bit first layer relies on this, also where its product with 255 is rounded to float.
 TEST(NormalizePixelTest, TheIntegerComesBackExactly) {
   for (int p = 0; p < 256; ++p) {
     EXPECT_EQ(std::nearbyint(255.0f * NormalizePixel(static_cast<uint8_t>(p))), 2 * p - 255);

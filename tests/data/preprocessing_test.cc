@@ -44,7 +44,7 @@ std::shared_ptr<Preprocessing> Fitted(const std::vector<std::string>& texts, con
   EXPECT_TRUE(parsed.ok()) << parsed.status();
   auto preprocessing = std::make_shared<Preprocessing>(*std::move(parsed));
   EXPECT_TRUE(preprocessing->SetShape(dataset.image_shape()).ok());
-  preprocessing->Fit(dataset, range, threads);
+  EXPECT_TRUE(preprocessing->Fit(dataset, range, threads).ok());
   return preprocessing;
 }
 
@@ -68,7 +68,7 @@ std::vector<double> MeanOf(const Tensor& images) {
   return mean;
 }
 
-// Row-major [features, features].
+// The covariance of the images' values, row-major [features, features].
 std::vector<double> CovarianceOf(const Tensor& images) {
   const std::vector<double> mean = MeanOf(images);
   const size_t n = mean.size();

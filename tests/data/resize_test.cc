@@ -19,7 +19,8 @@ Image RandomImage(const ImageShape& shape) {
   return image;
 }
 
-// The weight of input j in output i, of n pixels that become m: the header's formula, not yet divided by the sum.
+// The weight of input pixel j in output pixel i where n pixels become m: the formula of resize.h, before the division
+// by the sum.
 double Weight(int64_t n, int64_t m, int64_t i, int64_t j) {
   const double ratio = static_cast<double>(n) / static_cast<double>(m);
   const double centre = (static_cast<double>(i) + 0.5) * ratio - 0.5;

@@ -1,6 +1,7 @@
 #include "bitgrad/data/svhn.h"
 
 #include <matio.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <fstream>
@@ -31,6 +32,7 @@ struct MatFile {
   bool double_labels = false;
   bool double_pixels = false;
   bool compressed = true;
+  mat_ft version = MAT_FT_MAT5;
   double label(int64_t i) const { return i == odd_place ? odd_label : static_cast<double>(i % 10 + 1); }
   int64_t odd_place = -1;
   double odd_label = 0;
@@ -50,7 +52,7 @@ struct MatFile {
       wide_y.push_back(label(i));
     }
     const std::vector<double> wide_x(x.begin(), x.end());
-    mat_t* file = Mat_CreateVer(path.c_str(), nullptr, MAT_FT_MAT5);
+    mat_t* file = Mat_CreateVer(path.c_str(), nullptr, version);
     ASSERT_NE(file, nullptr);
     const auto write = [&](const char* name, bool wide, const std::vector<size_t>& dims, const void* data) {
       matvar_t* variable =
@@ -84,14 +86,15 @@ class SvhnTest : public testing::Test {
 };
 
 TEST_F(SvhnTest, ReadsImagesAndLabels) {
-  for (const bool compressed : {false, true}) {
-    for (const bool double_labels : {false, true}) {
-      MatFile{.double_labels = double_labels, .compressed = compressed}.Write(path_);
+  for (const mat_ft version : {MAT_FT_MAT5, MAT_FT_MAT73}) {
+    for (const int variant : {0, 1, 2, 3}) {
+      MatFile{.double_labels = variant % 2 == 1, .compressed = variant / 2 == 1, .version = version}.Write(path_);
       const absl::StatusOr<Dataset> test = LoadSvhn({.data_dir = dir_, .split = Split::kTest});
       ASSERT_TRUE(test.ok()) << test.status();
       ASSERT_TRUE(test->Validate().ok());
       EXPECT_EQ(test->name, "svhn");
       EXPECT_EQ(test->num_classes, 10);
+      EXPECT_EQ(test->class_names[7], "7");
       ASSERT_EQ(test->images.shape(), Shape({12, 32, 32, 3}));
       const uint8_t* pixel = test->images.data<uint8_t>();
       for (int64_t i = 0; i < 12; ++i) {
@@ -139,6 +142,70 @@ TEST_F(SvhnTest, TruncatedAnywhereIsAnError) {
   }
 }
 
+std::string Bytes(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// A version 5 file that is not compressed: a matrix's tag, flags, extents, name and data, each with a tag of 8 bytes.
+// Its extents can then be changed to announce more images than there are.
+TEST_F(SvhnTest, FewerNumbersThanAnnouncedAreAnError) {
+  MatFile{.x_dims = {32, 32, 3, 12}, .y_dims = {12, 1}, .compressed = false}.Write(path_);
+  const std::string bytes = Bytes(path_);
+  const size_t extents = 128 + 8 + 16 + 8;  // of X, the first variable
+  ASSERT_EQ(bytes.substr(extents, 4), std::string("\x20\0\0\0", 4));
+  ASSERT_EQ(bytes[extents + 12], 12);
+  const size_t label_extents =
+      bytes.size() - 16 - 8 - 8 - 8;  // before the data, 12 bytes padded, its tag, and the name
+  ASSERT_EQ(bytes[label_extents], 12);
+  // 13 images; 11; half a million: 1.5 GB of a file of 37 kB.
+  for (const std::string& count : {std::string("\x0d\0\0\0", 4), std::string("\x0b\0\0\0", 4),
+                                   std::string("\x20\xa1\x07\0", 4), std::string("\xff\xff\xff\xff", 4)}) {
+    std::string damaged = bytes;
+    damaged.replace(extents + 12, 4, count);
+    damaged.replace(label_extents, 4, count);
+    WriteFile(dir_, "test_32x32.mat", damaged);
+    EXPECT_EQ(Error().code(), absl::StatusCode::kDataLoss);
+  }
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  EXPECT_LT(usage.ru_maxrss, 1 << 20) << "KiB: memory was taken for what the header announces";
+  WriteFile(dir_, "test_32x32.mat", bytes);
+  EXPECT_TRUE(LoadSvhn({.data_dir = dir_, .split = Split::kTest}).ok());
+}
+
+// Whatever byte is changed: an error that names the file, or images of the right shape.
+TEST_F(SvhnTest, DamagedBytesAreAnErrorOrImages) {
+  for (const mat_ft version : {MAT_FT_MAT5, MAT_FT_MAT73}) {
+    MatFile{.x_dims = {32, 32, 3, 2}, .y_dims = {2, 1}, .compressed = false, .version = version}.Write(path_);
+    const std::string bytes = Bytes(path_);
+    int errors = 0;
+    // The numbers themselves are most of the file, and any byte of them is a pixel.
+    for (size_t i = 0; i < bytes.size(); i += i < 400 ? 1 : 31) {
+      std::string damaged = bytes;
+      damaged[i] = static_cast<char>(~damaged[i]);
+      WriteFile(dir_, "test_32x32.mat", damaged);
+      const absl::StatusOr<Dataset> test = LoadSvhn({.data_dir = dir_, .split = Split::kTest});
+      errors += !test.ok();
+      if (test.ok()) {
+        EXPECT_EQ(test->images.shape(), Shape({2, 32, 32, 3})) << i;
+      } else {
+        EXPECT_THAT(std::string(test.status().message()), HasSubstr(path_)) << i;
+      }
+    }
+    EXPECT_GT(errors, 10);
+  }
+}
+
+TEST_F(SvhnTest, TruncatedVersion73IsAnError) {
+  MatFile{.x_dims = {32, 32, 3, 2}, .y_dims = {2, 1}, .version = MAT_FT_MAT73}.Write(path_);
+  const std::string bytes = Bytes(path_);
+  for (size_t size = 0; size < bytes.size(); size += size < 16 ? 1 : 199) {
+    WriteFile(dir_, "test_32x32.mat", bytes.substr(0, size));
+    EXPECT_EQ(Error().code(), size < 10 ? absl::StatusCode::kInvalidArgument : absl::StatusCode::kDataLoss) << size;
+  }
+}
+
 // matio gives back what it could inflate, without a word.
 TEST_F(SvhnTest, DamagedCompressionIsAnError) {
   MatFile().Write(path_);
@@ -153,7 +220,7 @@ TEST_F(SvhnTest, FilesOfAnotherKindAreErrors) {
   WriteFile(dir_, "test_32x32.mat", std::string(5000, 'x'));
   const absl::Status status = Error();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("not a MATLAB 5 file"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("neither a MATLAB 5 nor a MATLAB 7.3 file"));
 }
 
 TEST_F(SvhnTest, WrongVariablesAreErrors) {

@@ -32,7 +32,7 @@ class FreezeCheckpointTest : public testing::Test {
     const auto& texts = recipe.data().preprocessing();
     Preprocessing fitted = *ParsePreprocessing(std::vector<std::string>(texts.begin(), texts.end()));
     ASSERT_TRUE(fitted.SetShape(data_.image_shape()).ok());
-    fitted.Fit(data_, AllExamples(data_), 1);
+    EXPECT_TRUE(fitted.Fit(data_, AllExamples(data_), 1).ok());
     checkpoint::Header header;
     *header.mutable_recipe() = recipe;
     header.set_features(data_.features());

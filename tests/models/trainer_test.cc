@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,6 +52,67 @@ TEST(TrainerDataTest, AugmentationChangesTrainingOnly) {
   ExecContext context({.threads = 1});
   EXPECT_EQ(*ErrorRate(context, *bundle->model, *train, {500, 600}), result->best.valid_error());
   EXPECT_EQ(*ErrorRate(context, *bundle->model, *test, AllExamples(*test)), result->best.test_error());
+}
+
+// The log begins with what was found in the data.
+TEST(TrainerDataTest, SaysWhatTheDataAre) {
+  Log log;
+  ASSERT_TRUE(Train(TinyRecipe(), {.out_dir = NewDirectory()}, log).ok());
+  EXPECT_THAT(log.text(),
+              AllOf(HasSubstr("digits train: 600 images of 28x28x1, 10 classes\n"),
+                    HasSubstr("digits test: 600 images of 28x28x1, 10 classes\n"), Not(HasSubstr("warning"))));
+}
+
+// MNIST's four files with images of the given sizes, all black; example i has the label labels(i).
+std::string WriteIdxFiles(const std::vector<int>& train_size, const std::vector<int>& test_size,
+                          const std::function<int(int)>& label) {
+  const std::string directory = NewDirectory();
+  const auto write = [&](const std::string& name, int count, const std::vector<int>& size, bool labels) {
+    std::ofstream file(directory + "/" + name, std::ios::binary);
+    std::vector<int> dims = {count};
+    if (!labels) dims.insert(dims.end(), size.begin(), size.end());
+    std::string bytes = {0, 0, 8, static_cast<char>(dims.size())};
+    for (const int dim : dims) bytes += {0, 0, static_cast<char>(dim >> 8), static_cast<char>(dim)};
+    for (int i = 0; labels && i < count; ++i) bytes.push_back(static_cast<char>(label(i)));
+    if (!labels) bytes += std::string(static_cast<size_t>(count) * size[0] * size[1], '\0');
+    file << bytes;
+  };
+  write("train-images-idx3-ubyte", 300, train_size, false);
+  write("train-labels-idx1-ubyte", 300, train_size, true);
+  write("t10k-images-idx3-ubyte", 50, test_size, false);
+  write("t10k-labels-idx1-ubyte", 50, test_size, true);
+  return directory;
+}
+
+// 14x56 images have as many values as 28x28 ones, and are others.
+TEST(TrainerDataTest, TestImagesOfAnotherSizeAreFoundBeforeTraining) {
+  const recipe::Recipe recipe = TinyRecipe({"data.name=mnist", "data.limit=0"});
+  const std::string data = WriteIdxFiles({28, 28}, {14, 56}, [](int i) { return i % 10; });
+  const absl::Status status = Train(recipe, {.data_dir = data, .out_dir = NewDirectory()}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("the test images are 14x56x1, the training images 28x28x1"));
+}
+
+TEST(TrainerDataTest, SortedDataAreNoticed) {
+  const std::string data = WriteIdxFiles({28, 28}, {28, 28}, [](int i) { return i / 30; });
+  const std::vector<std::string> fields = {"data.name=mnist", "data.limit=0", "data.validation_examples=30"};
+  Log last, spread;
+  ASSERT_TRUE(Train(TinyRecipe(fields), {.data_dir = data, .out_dir = NewDirectory()}, last).ok());
+  EXPECT_THAT(last.text(),
+              AllOf(HasSubstr("warning: the last 30 of the 300 training examples validate, all of one class"),
+                    HasSubstr("data.validation=SPREAD")));
+  std::vector<std::string> with_spread = fields;
+  with_spread.push_back("data.validation=SPREAD");
+  ASSERT_TRUE(Train(TinyRecipe(with_spread), {.data_dir = data, .out_dir = NewDirectory()}, spread).ok());
+  EXPECT_THAT(spread.text(), Not(HasSubstr("training examples validate")));
+}
+
+TEST(TrainerDataTest, OneClassIsRefused) {
+  const std::string data = WriteIdxFiles({28, 28}, {28, 28}, [](int) { return 3; });
+  const absl::Status status =
+      Train(TinyRecipe({"data.name=mnist", "data.limit=0"}), {.data_dir = data, .out_dir = NewDirectory()}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("are of class 3"));
 }
 
 // What was fitted is in the checkpoint, and evaluation with it gives the errors that training reported.

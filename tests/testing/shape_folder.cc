@@ -69,9 +69,9 @@ void WriteShapeFolder(const std::string& directory, int train_per_class, int val
   }
 }
 
-std::string EncodeJpeg(const Image& image, int quality) {
+std::string EncodeJpeg(const Image& image, int quality, bool ycck) {
   const int channels = static_cast<int>(image.shape.channels);
-  BITGRAD_CHECK(channels == 1 || channels == 3);
+  BITGRAD_CHECK(channels == 1 || channels == 3 || channels == 4);
   jpeg_compress_struct codec = {};
   jpeg_error_mgr manager;
   codec.err = jpeg_std_error(&manager);  // an error ends the process, which is fine in a test
@@ -82,8 +82,9 @@ std::string EncodeJpeg(const Image& image, int quality) {
   codec.image_width = static_cast<JDIMENSION>(image.shape.width);
   codec.image_height = static_cast<JDIMENSION>(image.shape.height);
   codec.input_components = channels;
-  codec.in_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  codec.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
   jpeg_set_defaults(&codec);
+  if (channels == 4) jpeg_set_colorspace(&codec, ycck ? JCS_YCCK : JCS_CMYK);  // with an Adobe marker
   jpeg_set_quality(&codec, quality, TRUE);
   jpeg_start_compress(&codec, TRUE);
   while (codec.next_scanline < codec.image_height) {

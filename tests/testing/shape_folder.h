@@ -17,8 +17,9 @@ namespace bitgrad {
 void WriteShapeFolder(const std::string& directory, int train_per_class, int val_per_class, int64_t side = 48,
                       uint64_t seed = 1);
 
-// The bytes of a JPEG file. REQUIRES: 3 channels, or 1 (grey); quality in 1..100.
-std::string EncodeJpeg(const Image& image, int quality);
+// The bytes of a JPEG file. REQUIRES: 3 channels, 1 (grey) or 4 (CMYK, in an Adobe file, which stores 255 minus the
+// ink); quality in 1..100. `ycck` stores CMYK as YCCK.
+std::string EncodeJpeg(const Image& image, int quality, bool ycck = false);
 
 }  // namespace bitgrad
 
