@@ -218,8 +218,7 @@ void PackAndMultiply(benchmark::State& state, const Shape3& shape) {
   std::vector<std::unique_ptr<Block>> floats;
   for (int64_t i = 0; i < copies; ++i) {
     floats.push_back(std::make_unique<Block>(context, shape.m * shape.k * 4));
-    Gpu().fill_uniform(context, {.seed = 3, .stream = static_cast<uint32_t>(i)}, -1, 1, floats[i]->as<float>(),
-                       shape.m * shape.k);
+    Gpu().unpack_signs(context, problem.a(i), {floats[i]->as<float>(), shape.m, shape.k});
   }
   const Block bits(context, BitMatrix::BytesFor(shape.m, shape.k));
   const BitMatrixView packed = {bits.as<uint64_t>(), shape.m, shape.k, BitMatrix::WordsPerRow(shape.k)};
@@ -282,8 +281,9 @@ void Cublas(benchmark::State& state, const Shape3& shape, cuda::MatrixProduct pr
 void Naive(benchmark::State& state, const Shape3& shape) {
   ExecContext context({.device = Device::kCuda});
   const Block a(context, shape.m * shape.k * 4), b(context, shape.n * shape.k * 4), c(context, shape.m * shape.n * 4);
-  Gpu().fill_uniform(context, {.seed = 1}, -1, 1, a.as<float>(), shape.m * shape.k);
-  Gpu().fill_uniform(context, {.seed = 2}, -1, 1, b.as<float>(), shape.n * shape.k);
+  const Problem problem(context, shape);
+  Gpu().unpack_signs(context, problem.a(0), {a.as<float>(), shape.m, shape.k});
+  Gpu().unpack_signs(context, problem.b(0), {b.as<float>(), shape.n, shape.k});
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t) {
           cuda::NaiveGemmF32(context, false, true, 1, {a.as<float>(), shape.m, shape.k},
                              {b.as<float>(), shape.n, shape.k}, 0, {c.as<float>(), shape.m, shape.n});

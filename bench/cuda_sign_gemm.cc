@@ -27,9 +27,9 @@
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/status_macros.h"
-#include "bitgrad/ops/cuda/scratch.h"
 #include "bitgrad/ops/cuda/sign_gemm.h"
 #include "bitgrad/ops/dispatch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad {
 namespace {
@@ -44,7 +44,7 @@ struct Product {
 };
 
 template <typename T>
-using Blocks = std::vector<std::unique_ptr<cuda::Scratch<T>>>;
+using Blocks = std::vector<std::unique_ptr<Scratch<T>>>;
 
 class Problem {
  public:
@@ -64,8 +64,8 @@ class Problem {
     context.Upload(b_.data(), signs_.data(), signs_.size() * 8);
     context.Upload(mask_.data(), mask_words_.data(), mask_words_.size() * 8);
     for (int64_t i = 0; i < copies_; ++i) {
-      a_.push_back(std::make_unique<cuda::Scratch<float>>(context, product.m * product.k));
-      c_.push_back(std::make_unique<cuda::Scratch<float>>(context, product.m * product.n));
+      a_.push_back(std::make_unique<Scratch<float>>(context, product.m * product.k));
+      c_.push_back(std::make_unique<Scratch<float>>(context, product.m * product.n));
       context.Upload(a_[i]->data(), values_.data(), values_.size() * 4);
     }
   }
@@ -121,7 +121,7 @@ class Problem {
   int64_t copies_;
   std::vector<float> values_;
   std::vector<uint64_t> signs_, mask_words_;
-  cuda::Scratch<uint64_t> b_, mask_;
+  Scratch<uint64_t> b_, mask_;
   Blocks<float> a_, c_;
 };
 

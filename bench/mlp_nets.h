@@ -6,7 +6,9 @@
 #include <cstdint>
 
 #include "bitgrad/models/mlp.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/sign.h"
+#include "bitgrad/ops/quantizers/stochastic_round.h"
 
 namespace bitgrad {
 

@@ -8,7 +8,6 @@
 //   Memcpy           the baseline: half the bytes read, half written
 //   PackSigns        float -> bits
 //   PackSignsWindow  float -> bits and the straight-through estimator's window
-//   ThresholdToBits  int32 -> bits by a threshold per column
 //   PackPlanes       8-bit codes -> eight bit planes
 //   PackCodes        symmetric 8-bit codes as floats -> bytes (ops/kernels/coded_gemm.h)
 //   UnpackSigns      bits -> float
@@ -122,31 +121,6 @@ class PackSignsWindow final : public PackSigns {
   BitMatrix window_;
 };
 
-class ThresholdToBits final : public Workload {
- public:
-  explicit ThresholdToBits(int64_t rows) : sums_({rows, kCols}, DType::kInt32), bits_(rows, kCols) {
-    int32_t* sums = sums_.mutable_data<int32_t>();
-    ForRandomWords(1, sums_.num_elements(), [&](int64_t i, uint32_t word) { sums[i] = Small(word); });
-    ForRandomWords(2, kCols, [&](int64_t j, uint32_t word) {
-      threshold_[j] = Small(word);
-      flip_[j] = word >> 31;
-    });
-  }
-  void Run(ExecContext& context) override {
-    kernels_.threshold_to_bits(context, sums_.matrix<int32_t>(), threshold_.data(), flip_.data(), bits_.mutable_view());
-  }
-  bool Right(int64_t i, int64_t j) const override {
-    return bits_.view().bit(i, j) == ((sums_.matrix<int32_t>().at(i, j) >= threshold_[j]) != (flip_[j] != 0));
-  }
-
- private:
-  static int32_t Small(uint32_t word) { return static_cast<int32_t>(word % 256) - 128; }
-  Tensor sums_;
-  BitMatrix bits_;
-  std::vector<int32_t> threshold_ = std::vector<int32_t>(kCols);
-  std::vector<uint8_t> flip_ = std::vector<uint8_t>(kCols);
-};
-
 class PackPlanes final : public Workload {
  public:
   explicit PackPlanes(int64_t rows) : codes_({rows, kCols}, DType::kUint8) {
@@ -236,7 +210,6 @@ constexpr Entry kEntries[] = {
     {"Memcpy", 32 + 32, Make<Memcpy>},
     {"PackSigns", 32 + 1, Make<PackSigns>},
     {"PackSignsWindow", 32 + 2, Make<PackSignsWindow>},
-    {"ThresholdToBits", 32 + 1, Make<ThresholdToBits>},
     {"PackPlanes", 8 + 8, Make<PackPlanes>},
     {"PackCodes", 32 + 8, Make<PackCodes>},
     {"UnpackSigns", 1 + 32, Make<UnpackSigns>},

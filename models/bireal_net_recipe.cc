@@ -4,7 +4,8 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/bireal_net.h"
 #include "bitgrad/models/recipe_fields.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/approx_sign.h"
+#include "bitgrad/ops/quantizers/sign.h"
 
 namespace bitgrad {
 namespace {

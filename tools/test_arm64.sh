@@ -1,8 +1,9 @@
 #!/bin/bash
-# Cross-compiles the kernels and their tests (tests/ops/cpu) for 64-bit Arm with Debian's cross compiler, and runs them
-# under QEMU. This tests that results are exact on NEON; it says nothing about speed. Fails if a test fails.
+# Cross-compiles the kernels and their tests (tests/ops/cpu, tests/ops/kernels) for 64-bit Arm with Debian's cross
+# compiler, and runs them under QEMU. This tests that results are exact on NEON; it says nothing about speed. Fails if a
+# test fails.
 #
-#   tools/test_arm64.sh [TEST...]      default: every *_test.cc of tests/ops/cpu
+#   tools/test_arm64.sh [TEST...]      default: every *_test.cc of the two folders
 #
 # Missing Debian packages are installed, which needs root: the arm64 architecture is added to dpkg's architectures.
 set -euo pipefail
@@ -45,21 +46,28 @@ libraries=(-l:libdnnl.so.2 -lgtest_main -lgtest -lhwy -labsl_statusor -labsl_sta
   -labsl_raw_logging_internal -labsl_str_format_internal)
 
 tests=("$@")
-((${#tests[@]} > 0)) || mapfile -t tests < <(cd tests/ops/cpu && ls ./*_test.cc | sed 's|.*/||; s|\.cc$||')
+((${#tests[@]} > 0)) || mapfile -t tests < <(ls tests/ops/{cpu,kernels}/*_test.cc | sed 's|.*/||; s|\.cc$||')
 
 # The kernels are compiled once, then each test becomes a program.
 compile() { aarch64-linux-gnu-g++ $flags -c "$1" -o "$out/${1//\//_}.o"; }
 export -f compile
 export flags out
 sources=(core/{allocator,bit_matrix,exec_context,shape}.cc ops/cpu/*.cc ops/quantizers/*.cc)
-printf '%s\n' "${sources[@]}" "${tests[@]/#/tests/ops/cpu/}" | sed '/_test$/s/$/.cc/' |
+file_of() { ls tests/ops/{cpu,kernels}/"$1.cc" 2>/dev/null || true; }
+{
+  printf '%s\n' "${sources[@]}" tests/ops/kernels/on_cpu.cc
+  for test in "${tests[@]}"; do file_of "$test"; done
+} |
   xargs -P "$(nproc)" -I{} bash -c 'compile {}'
 
 objects=()
 for source in "${sources[@]}"; do objects+=("$out/${source//\//_}.o"); done
 failed=()
 for test in "${tests[@]}"; do
-  aarch64-linux-gnu-g++ -o "$out/$test" "$out/tests_ops_cpu_$test.cc.o" "${objects[@]}" -fopenmp "${libraries[@]}"
+  object=$(file_of "$test")
+  test_objects=("$out/${object//\//_}.o")
+  [[ $object == tests/ops/cpu/* ]] || test_objects+=("$out/tests_ops_kernels_on_cpu.cc.o")
+  aarch64-linux-gnu-g++ -o "$out/$test" "${test_objects[@]}" "${objects[@]}" -fopenmp "${libraries[@]}"
   # Threads that wait at the end of a parallel loop would spin, which takes extremely long under QEMU.
   if OMP_WAIT_POLICY=passive qemu-aarch64 "$out/$test" --gtest_brief=1 >"$out/$test.log" 2>&1; then
     echo "PASSED $test"

@@ -10,7 +10,8 @@
 #include "bitgrad/models/model.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/pool.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/reshape.h"
 
 namespace bitgrad {

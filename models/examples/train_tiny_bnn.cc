@@ -13,7 +13,8 @@
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/ops/losses.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/optim/adam.h"
 #include "bitgrad/runtime/interpreter.h"
 

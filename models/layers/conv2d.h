@@ -17,7 +17,6 @@
 #include "bitgrad/models/layers/layer.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/ops/conv2d.h"
-#include "bitgrad/ops/quantizers/list.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {

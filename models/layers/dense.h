@@ -15,7 +15,6 @@
 
 #include "bitgrad/models/layers/layer.h"
 #include "bitgrad/models/scope.h"
-#include "bitgrad/ops/quantizers/list.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {

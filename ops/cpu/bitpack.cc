@@ -65,21 +65,6 @@ void PackPlane(const uint8_t* codes, int64_t count, int bit, int64_t words, uint
   std::fill(plane + w, plane + words, uint64_t{0});
 }
 
-void ThresholdToBits(const int32_t* x, const int32_t* threshold, const uint8_t* flip, int64_t count, int64_t words,
-                     uint64_t* bits) {
-  int64_t w = 0;
-  for (; w * 64 < count; ++w) {
-    uint8_t bytes[64] = {};
-    const int64_t size = std::min<int64_t>(64, count - w * 64);
-    for (int64_t k = 0; k < size; ++k) {
-      const int64_t j = w * 64 + k;
-      bytes[k] = static_cast<uint8_t>((x[j] >= threshold[j]) ^ (flip[j] & 1));
-    }
-    PackByteWord(bytes, 0, bits + w);
-  }
-  std::fill(bits + w, bits + words, uint64_t{0});
-}
-
 int64_t CountOnes(const uint64_t* bits, int64_t words) {
   const hn::ScalableTag<uint64_t> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -108,7 +93,6 @@ HWY_EXPORT(PackSigns);
 HWY_EXPORT(UnpackSigns);
 HWY_EXPORT(MaskByBits);
 HWY_EXPORT(PackPlane);
-HWY_EXPORT(ThresholdToBits);
 HWY_EXPORT(CountOnes);
 
 }  // namespace
@@ -164,15 +148,6 @@ void PackPlanes(ExecContext& context, ConstMatrixView<uint8_t> codes, int count,
       HWY_DYNAMIC_DISPATCH(PackPlane)
       (codes.row(s.row) + s.begin, s.size(), b, s.words, planes[b].row(s.row) + s.word());
     }
-  });
-}
-
-void ThresholdToBits(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold, const uint8_t* flip,
-                     BitMatrixView bits) {
-  BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
-  ForEachBitSegment(context.threads(), x.rows, x.cols, [&](const BitSegment& s) {
-    HWY_DYNAMIC_DISPATCH(ThresholdToBits)
-    (x.row(s.row) + s.begin, threshold + s.begin, flip + s.begin, s.size(), s.words, bits.row(s.row) + s.word());
   });
 }
 

@@ -13,9 +13,9 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/ops/cpu/conv_axis.h"
-#include "bitgrad/ops/cpu/scratch.h"
 #include "bitgrad/ops/kernels/coded_gemm.h"
 #include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::cpu {
 

@@ -23,7 +23,7 @@
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/int8_problem.h"
 #include "bitgrad/ops/cpu/plane_problem.h"
-#include "bitgrad/ops/cpu/scratch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/coded_conv2d.cc"

@@ -9,8 +9,8 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/parallel_for.h"
-#include "bitgrad/ops/cpu/scratch.h"
 #include "bitgrad/ops/kernels/coded_gemm.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::cpu {
 

@@ -1,4 +1,4 @@
-// Kernels that mostly draw random numbers: dropout and uniform noise.
+// Dropout, which mostly draws random numbers.
 
 #include <algorithm>
 #include <cstdint>
@@ -16,16 +16,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
-
-void FillUniform(const RngStream& rng, float low, float high, int64_t begin, int64_t end, float* y) {
-  Uniforms uniforms;
-  for (int64_t i = begin; i < end; i += Uniforms::kCount) {
-    const int64_t size = std::min(end - i, Uniforms::kCount);
-    const float* u = uniforms.Fill(rng, i, size);
-#pragma omp simd
-    for (int64_t j = 0; j < size; ++j) y[i + j] = low + (high - low) * u[j];
-  }
-}
 
 void Dropout(float keep, const RngStream& rng, const float* x, int64_t begin, int64_t end, float* y) {
   Uniforms uniforms;
@@ -46,18 +36,11 @@ HWY_AFTER_NAMESPACE();
 namespace bitgrad::cpu {
 namespace {
 
-HWY_EXPORT(FillUniform);
 HWY_EXPORT(Dropout);
 
 }  // namespace
 
-void FillUniform(ExecContext& context, const RngStream& rng, float low, float high, float* y, int64_t count) {
-  ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(FillUniform)(rng, low, high, begin, end, y);
-  });
-}
-
-void Dropout(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y, int64_t count) {
+void DropoutApply(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y, int64_t count) {
   BITGRAD_DCHECK(keep > 0.0f && keep <= 1.0f);
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Dropout)(keep, rng, x, begin, end, y);

@@ -24,7 +24,7 @@
 #include "bitgrad/ops/cpu/conv_chunks.h"
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/packed_problem.h"
-#include "bitgrad/ops/cpu/scratch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/packed_conv2d.cc"

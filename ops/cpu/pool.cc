@@ -4,7 +4,7 @@
 #include "bitgrad/core/parallel_for.h"
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/segments.h"
-#include "bitgrad/ops/cpu/windows.h"
+#include "bitgrad/ops/kernels/windows.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/pool.cc"
@@ -13,6 +13,10 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
+
+using WindowAxis = WindowAxisOf<int64_t>;
+using Interval = WindowAxis::Interval;
+
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -220,7 +224,7 @@ void ForEachInputRow(ExecContext& context, const PoolGeometry& g, const Body& bo
 void MaxPoolForward(ExecContext& context, const PoolGeometry& geometry, const float* x, float* y, uint8_t* argmax) {
   CheckPoolGeometry(geometry);
   BITGRAD_DCHECK(argmax == nullptr || geometry.kernel_height * geometry.kernel_width <= 256);
-  const WindowAxis height = HeightAxis(geometry), width = WidthAxis(geometry);
+  const WindowAxis height = HeightAxis<int64_t>(geometry), width = WidthAxis<int64_t>(geometry);
   const int64_t image = geometry.height * geometry.width * geometry.channels;
   const int64_t row = width.windows * geometry.channels;
   ForEachOutputRow(context, geometry, [&](int64_t n, int64_t p) {
@@ -233,7 +237,7 @@ void MaxPoolForward(ExecContext& context, const PoolGeometry& geometry, const fl
 void MaxPoolBackward(ExecContext& context, const PoolGeometry& geometry, const uint8_t* argmax, const float* dy,
                      float* dx) {
   CheckPoolGeometry(geometry);
-  const WindowAxis height = HeightAxis(geometry), width = WidthAxis(geometry);
+  const WindowAxis height = HeightAxis<int64_t>(geometry), width = WidthAxis<int64_t>(geometry);
   const int64_t out_image = height.windows * width.windows * geometry.channels;
   const int64_t row = geometry.width * geometry.channels;
   ForEachInputRow(context, geometry, [&](int64_t n, int64_t h) {
@@ -245,7 +249,7 @@ void MaxPoolBackward(ExecContext& context, const PoolGeometry& geometry, const u
 
 void AveragePoolForward(ExecContext& context, const PoolGeometry& geometry, const float* x, float* y) {
   CheckPoolGeometry(geometry);
-  const WindowAxis height = HeightAxis(geometry), width = WidthAxis(geometry);
+  const WindowAxis height = HeightAxis<int64_t>(geometry), width = WidthAxis<int64_t>(geometry);
   const int64_t image = geometry.height * geometry.width * geometry.channels;
   const int64_t row = width.windows * geometry.channels;
   ForEachOutputRow(context, geometry, [&](int64_t n, int64_t p) {
@@ -256,7 +260,7 @@ void AveragePoolForward(ExecContext& context, const PoolGeometry& geometry, cons
 
 void AveragePoolBackward(ExecContext& context, const PoolGeometry& geometry, const float* dy, float* dx) {
   CheckPoolGeometry(geometry);
-  const WindowAxis height = HeightAxis(geometry), width = WidthAxis(geometry);
+  const WindowAxis height = HeightAxis<int64_t>(geometry), width = WidthAxis<int64_t>(geometry);
   const int64_t out_image = height.windows * width.windows * geometry.channels;
   const int64_t row = geometry.width * geometry.channels;
   ForEachInputRow(context, geometry, [&](int64_t n, int64_t h) {

@@ -3,9 +3,9 @@
 
 #include "bitgrad/core/check.h"
 #include "bitgrad/ops/cpu/functions.h"
-#include "bitgrad/ops/cpu/scratch.h"
 #include "bitgrad/ops/cpu/segments.h"
-#include "bitgrad/ops/cpu/windows.h"
+#include "bitgrad/ops/kernels/scratch.h"
+#include "bitgrad/ops/kernels/windows.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/pool_bits.cc"
@@ -14,6 +14,10 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
+
+using WindowAxis = WindowAxisOf<int64_t>;
+using Interval = WindowAxis::Interval;
+
 namespace HWY_NAMESPACE {
 
 // For channels that are whole words: `count` words of y, from word `begin` of the image on. `flip` has one bit per
@@ -93,7 +97,7 @@ void MaxPoolBits(ExecContext& context, const PoolGeometry& geometry, ConstBitMat
   std::fill_n(flips.data(), flip_words, uint64_t{0});
   for (int64_t c = 0; flip != nullptr && c < channels; ++c) flips.data()[c / 64] |= uint64_t{flip[c]} << c % 64;
 
-  const WindowAxis height = HeightAxis(geometry), width = WidthAxis(geometry);
+  const WindowAxis height = HeightAxis<int64_t>(geometry), width = WidthAxis<int64_t>(geometry);
   ForEachBitSegment(context.threads(), y.rows, y.cols, [&](const BitSegment& s) {
     uint64_t* const out = y.row(s.row) + s.word();
     const int64_t words = (s.size() + 63) / 64;

@@ -8,8 +8,8 @@
 #include "bitgrad/core/check.h"
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/largest_magnitude.h"
-#include "bitgrad/ops/cpu/scratch.h"
 #include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/kernels/scratch.h"
 #include "bitgrad/ops/quantizers/list.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -21,9 +21,9 @@
 #include "bitgrad/core/check.h"
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/lane_sum.h"
-#include "bitgrad/ops/cpu/scratch.h"
 #include "bitgrad/ops/cpu/segments.h"
 #include "bitgrad/ops/cpu/sign_problem.h"
+#include "bitgrad/ops/kernels/scratch.h"
 #include "hwy/cache_control.h"
 
 #undef HWY_TARGET_INCLUDE

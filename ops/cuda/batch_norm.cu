@@ -15,7 +15,7 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
-#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -100,14 +100,6 @@ void PackPlanes(ExecContext& context, ConstMatrixView<uint8_t> codes, int count,
   }
 }
 
-void ThresholdToBits(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold, const uint8_t* flip,
-                     BitMatrixView bits) {
-  BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
-  PackBits<1>(context, "threshold_to_bits", x.rows, x.cols,
-              [=] __device__(int64_t i, int64_t j) { return (x.at(i, j) >= threshold[j] ? 1 : 0) ^ (flip[j] & 1); },
-              {bits});
-}
-
 void CountOnes(ExecContext& context, ConstBitMatrixView bits, int64_t* count) {
   context.allocator().Zero(count, sizeof(*count));
   const int64_t words = bits.rows * ((bits.cols + 63) / 64);

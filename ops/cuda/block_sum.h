@@ -14,7 +14,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/launch.h"
-#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

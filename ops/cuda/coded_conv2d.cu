@@ -14,7 +14,7 @@
 #include "bitgrad/ops/cuda/direct_dots.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/gather_patches.h"
-#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

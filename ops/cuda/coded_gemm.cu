@@ -10,8 +10,8 @@
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/gemm_epilogues.h"
 #include "bitgrad/ops/cuda/row_sums.h"
-#include "bitgrad/ops/cuda/scratch.h"
 #include "bitgrad/ops/cuda/tensor_gemm.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "bitgrad/ops/cuda/bit_rows.h"
 #include "bitgrad/ops/cuda/launch.h"
-#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -5,7 +5,7 @@
 #include "bitgrad/ops/cuda/cublas_lt.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/naive_gemm.h"
-#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::cuda {
 namespace {

@@ -66,17 +66,7 @@ void CopyMatrix(ExecContext& context, ConstMatrixView<float> x, MatrixView<float
 }
 
 // A block of the random generator is four numbers: one thread draws a block and uses all of it.
-void FillUniform(ExecContext& context, const RngStream& rng, float low, float high, float* y, int64_t count) {
-  ForElements(context, "fill_uniform", (count + 3) / 4, [=] __device__(int64_t block) {
-    const RngBlock words = RandomBlock(StepOnDevice(rng), block);
-    for (int k = 0; k < 4; ++k) {
-      const int64_t i = 4 * block + k;
-      if (i < count) y[i] = low + (high - low) * ToUniform(words.word[k]);
-    }
-  });
-}
-
-void Dropout(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y, int64_t count) {
+void DropoutApply(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y, int64_t count) {
   ForElements(context, "dropout", (count + 3) / 4, [=] __device__(int64_t block) {
     const RngBlock words = RandomBlock(StepOnDevice(rng), block);
     for (int k = 0; k < 4; ++k) {

@@ -17,10 +17,10 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/ops/cuda/byte_operand.h"
 #include "bitgrad/ops/cuda/device.h"
-#include "bitgrad/ops/cuda/scratch.h"
 #include "bitgrad/ops/cuda/tensor_gemm.h"
 #include "bitgrad/ops/cuda/tensor_map.h"
 #include "bitgrad/ops/kernels/coded_gemm.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -16,7 +16,7 @@
 #include "bitgrad/ops/cuda/gather_patches.h"
 #include "bitgrad/ops/cuda/launch.h"
 #include "bitgrad/ops/cuda/packed_border_gemm.h"
-#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

@@ -19,9 +19,9 @@
 #include "bitgrad/ops/cuda/expanded_product.h"
 #include "bitgrad/ops/cuda/gemm_epilogues.h"
 #include "bitgrad/ops/cuda/row_sums.h"
-#include "bitgrad/ops/cuda/scratch.h"
 #include "bitgrad/ops/cuda/tensor_gemm.h"
 #include "bitgrad/ops/cuda/wgmma_gemm.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 

@@ -10,10 +10,13 @@
 #include "bitgrad/ops/cuda/divisor.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
-#include "bitgrad/ops/cuda/windows.h"
+#include "bitgrad/ops/kernels/windows.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
+
+using WindowAxis = WindowAxisOf<int>;
+using Interval = WindowAxis::Interval;
 
 // Adjacent channels, loaded and stored with one access.
 template <typename T, int kChannels>
@@ -177,7 +180,8 @@ void ForImages(const PoolGeometry& g, bool of_x, bool whole, const F& launch) {
   const auto run = [&]<int kChannels>() {
     const int64_t groups = g.channels / kChannels, image = rows * cols * groups;
     BITGRAD_CHECK(image < kMostDividends);
-    const Pooling pooling = {HeightAxis(g), WidthAxis(g), g.channels, {Divisor(rows), Divisor(cols), Divisor(groups)}};
+    const Pooling pooling = {
+        HeightAxis<int>(g), WidthAxis<int>(g), g.channels, {Divisor(rows), Divisor(cols), Divisor(groups)}};
     const int64_t images = std::min(g.batch, (kMostDividends - 1) / image);
     for (int64_t n = 0; n < g.batch; n += images) {
       launch.template operator()<kChannels>(pooling, n, std::min(images, g.batch - n) * image);

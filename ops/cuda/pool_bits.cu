@@ -11,11 +11,14 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
-#include "bitgrad/ops/cuda/scratch.h"
-#include "bitgrad/ops/cuda/windows.h"
+#include "bitgrad/ops/kernels/scratch.h"
+#include "bitgrad/ops/kernels/windows.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
+
+using WindowAxis = WindowAxisOf<int>;
+using Interval = WindowAxis::Interval;
 
 // `flip` is a row of bits, one per channel; null for none.
 __global__ void MaxPoolBitsKernel(WindowAxis height, WindowAxis width, int channels, ConstBitMatrixView x,
@@ -67,7 +70,7 @@ void MaxPoolBits(ExecContext& context, const PoolGeometry& geometry, ConstBitMat
                 {BitMatrixView{flips.data(), 1, channels, flip_words}});
   }
   Launch(context, "max_pool_bits", MaxPoolBitsKernel, OverElements(y.rows * BitMatrix::WordsPerRow(y.cols)),
-         HeightAxis(geometry), WidthAxis(geometry), static_cast<int>(channels), x,
+         HeightAxis<int>(geometry), WidthAxis<int>(geometry), static_cast<int>(channels), x,
          flip == nullptr ? nullptr : flips.data(), y);
 }
 

@@ -13,7 +13,7 @@
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
 #include "bitgrad/ops/cuda/quads.h"
-#include "bitgrad/ops/cuda/scratch.h"
+#include "bitgrad/ops/kernels/scratch.h"
 #include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {

@@ -17,9 +17,9 @@
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
 #include "bitgrad/ops/cuda/mma.h"
-#include "bitgrad/ops/cuda/scratch.h"
 #include "bitgrad/ops/cuda/sign_gemm.h"
 #include "bitgrad/ops/cuda/tensor_map.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {

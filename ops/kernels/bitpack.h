@@ -23,10 +23,6 @@ using MaskByBits = void(ExecContext& context, ConstBitMatrixView mask, ConstMatr
 // Bit (i, j) of planes[b] = bit b of codes[i, j], for b = 0 .. count - 1.   codes [m, n] uint8, each plane [m, n]
 using PackPlanes = void(ExecContext& context, ConstMatrixView<uint8_t> codes, int count, const BitMatrixView* planes);
 
-// bits[i, j] = (x[i, j] >= threshold[j]) != flip[j].   x [m, n] int32, threshold [n], flip [n] (0, 1)
-using ThresholdToBits = void(ExecContext& context, ConstMatrixView<int32_t> x, const int32_t* threshold,
-                             const uint8_t* flip, BitMatrixView bits);
-
 // *count = the number of ones. `count` points to the device's memory. Padding bits are zero and do not count.
 using CountOnes = void(ExecContext& context, ConstBitMatrixView bits, int64_t* count);
 

@@ -40,9 +40,6 @@ using ScaleByF32 = void(ExecContext& context, float scale, const float* factor, 
 // y[i] = value, i < count.
 using FillF32 = void(ExecContext& context, float value, float* y, int64_t count);
 
-// y[i] = low + (high - low) * Uniform(rng, i).
-using FillUniform = void(ExecContext& context, const RngStream& rng, float low, float high, float* y, int64_t count);
-
 // y[i, j] = x[i, j].   x, y [m, n], of any strides: for concat and its backward pass.
 using CopyMatrix = void(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y);
 

@@ -1,4 +1,8 @@
-// struct Kernels: the kernels of a device. ops/cpu/cpu_kernels.cc fills the CPU's, ops/cuda/kernel_table.cc a GPU's.
+// BITGRAD_KERNELS: the list of all kernels, and struct Kernels, the table of one device's: all that a device computes.
+//
+// Everything that has to name every kernel is made from the list: the members of struct Kernels, the declarations of
+// the functions of each device (ops/cpu/functions.h, ops/cuda/functions.h) and their entries in its table
+// (ops/cpu/cpu_kernels.cc, ops/cuda/kernel_table.cc).
 
 #ifndef BITGRAD_OPS_KERNELS_KERNELS_H_
 #define BITGRAD_OPS_KERNELS_KERNELS_H_
@@ -19,86 +23,83 @@
 #include "bitgrad/ops/kernels/reduce.h"
 #include "bitgrad/ops/kernels/sign_gemm.h"
 
+// X(Contract, name) for each kernel: the type of its contract, which is also the name of the function that a device
+// computes it with, and its name in the table and in messages.
+//
+// clang-format off
+#define BITGRAD_KERNELS(X)                                       \
+  X(GemmF32, gemm_f32)                                           \
+  X(PackedGemmI32, packed_gemm_i32)                              \
+  X(PackedGemmF32, packed_gemm_f32)                              \
+  X(PackedGemmThreshold, packed_gemm_threshold)                  \
+  X(PlaneGemm, plane_gemm)                                       \
+  X(Int8Gemm, int8_gemm)                                         \
+  X(SignGemmF32, sign_gemm_f32)                                  \
+  X(SignGemmS8, sign_gemm_s8)                                    \
+  X(Conv2dF32, conv2d_f32)                                       \
+  X(Conv2dBackwardInputF32, conv2d_backward_input_f32)           \
+  X(Conv2dBackwardWeightF32, conv2d_backward_weight_f32)         \
+  X(PadImageF32, pad_image_f32)                                  \
+  X(PackedConv2d, packed_conv2d)                                 \
+  X(CodedConv2d, coded_conv2d)                                   \
+  X(MaxPoolForward, max_pool_forward)                            \
+  X(MaxPoolBackward, max_pool_backward)                          \
+  X(AveragePoolForward, average_pool_forward)                    \
+  X(AveragePoolBackward, average_pool_backward)                  \
+  X(MaxPoolBits, max_pool_bits)                                  \
+  X(PackCodes, pack_codes)                                       \
+  X(UnpackCodes, unpack_codes)                                   \
+  X(LookUpF32, look_up_f32)                                      \
+  X(LookUpU8, look_up_u8)                                        \
+  X(PackSigns, pack_signs)                                       \
+  X(UnpackSigns, unpack_signs)                                   \
+  X(MaskByBits, mask_by_bits)                                    \
+  X(PackPlanes, pack_planes)                                     \
+  X(CountOnes, count_ones)                                       \
+  X(QuantizeStatistic, quantize_statistic)                       \
+  X(QuantizeCodes, quantize_codes)                               \
+  X(QuantizeValues, quantize_values)                             \
+  X(QuantizeBits, quantize_bits)                                 \
+  X(QuantizeRowsS8, quantize_rows_s8)                            \
+  X(QuantizeBackward, quantize_backward)                         \
+  X(UnaryForward, unary_forward)                                 \
+  X(UnaryBackward, unary_backward)                               \
+  X(BinaryForward, binary_forward)                               \
+  X(ScaleF32, scale_f32)                                         \
+  X(ScaleByF32, scale_by_f32)                                    \
+  X(FillF32, fill_f32)                                           \
+  X(CopyMatrix, copy_matrix)                                     \
+  X(DropoutApply, dropout)                                       \
+  X(SumRows, sum_rows)                                           \
+  X(SumAll, sum_all)                                             \
+  X(MeanAbsRows, mean_abs_rows)                                  \
+  X(MeanAbsRowsBackward, mean_abs_rows_backward)                 \
+  X(SumsOfSquares, sums_of_squares)                              \
+  X(BatchNormStatistics, batch_norm_statistics)                  \
+  X(BatchNormTrainBackward, batch_norm_train_backward)           \
+  X(BatchNormUpdateRunning, batch_norm_update_running)           \
+  X(BatchNormRunningInverseStd, batch_norm_running_inverse_std)  \
+  X(BatchNormEval, batch_norm_eval)                              \
+  X(BatchNormSigns, batch_norm_signs)                            \
+  X(SoftmaxCrossEntropyForward, softmax_cross_entropy_forward)   \
+  X(SoftmaxCrossEntropyBackward, softmax_cross_entropy_backward) \
+  X(SquaredHingeForward, squared_hinge_forward)                  \
+  X(SquaredHingeBackward, squared_hinge_backward)                \
+  X(SquaredErrorForward, squared_error_forward)                  \
+  X(SquaredErrorBackward, squared_error_backward)                \
+  X(CountErrors, count_errors)                                   \
+  X(PrepareStep, prepare_step)                                   \
+  X(SgdStep, sgd_step)                                           \
+  X(AdamStep, adam_step)                                         \
+  X(AdaMaxStep, adamax_step)
+// clang-format on
+
 namespace bitgrad {
 
 struct Kernels {
-  Kernel<GemmF32> gemm_f32{"gemm_f32"};
-  Kernel<PackedGemmI32> packed_gemm_i32{"packed_gemm_i32"};
-  Kernel<PackedGemmF32> packed_gemm_f32{"packed_gemm_f32"};
-  Kernel<PackedGemmThreshold> packed_gemm_threshold{"packed_gemm_threshold"};
-
-  Kernel<PlaneGemm> plane_gemm{"plane_gemm"};
-  Kernel<Int8Gemm> int8_gemm{"int8_gemm"};
-
-  Kernel<SignGemmF32> sign_gemm_f32{"sign_gemm_f32"};
-  Kernel<SignGemmS8> sign_gemm_s8{"sign_gemm_s8"};
-
-  Kernel<Conv2dF32> conv2d_f32{"conv2d_f32"};
-  Kernel<Conv2dBackwardInputF32> conv2d_backward_input_f32{"conv2d_backward_input_f32"};
-  Kernel<Conv2dBackwardWeightF32> conv2d_backward_weight_f32{"conv2d_backward_weight_f32"};
-  Kernel<PadImageF32> pad_image_f32{"pad_image_f32"};
-  Kernel<PackedConv2d> packed_conv2d{"packed_conv2d"};
-  Kernel<CodedConv2d> coded_conv2d{"coded_conv2d"};
-
-  Kernel<MaxPoolForward> max_pool_forward{"max_pool_forward"};
-  Kernel<MaxPoolBackward> max_pool_backward{"max_pool_backward"};
-  Kernel<AveragePoolForward> average_pool_forward{"average_pool_forward"};
-  Kernel<AveragePoolBackward> average_pool_backward{"average_pool_backward"};
-  Kernel<MaxPoolBits> max_pool_bits{"max_pool_bits"};
-
-  Kernel<PackCodes> pack_codes{"pack_codes"};
-  Kernel<UnpackCodes> unpack_codes{"unpack_codes"};
-  Kernel<LookUpF32> look_up_f32{"look_up_f32"};
-  Kernel<LookUpU8> look_up_u8{"look_up_u8"};
-  Kernel<PackSigns> pack_signs{"pack_signs"};
-  Kernel<UnpackSigns> unpack_signs{"unpack_signs"};
-  Kernel<MaskByBits> mask_by_bits{"mask_by_bits"};
-  Kernel<PackPlanes> pack_planes{"pack_planes"};
-  Kernel<ThresholdToBits> threshold_to_bits{"threshold_to_bits"};
-  Kernel<CountOnes> count_ones{"count_ones"};
-
-  Kernel<QuantizeStatistic> quantize_statistic{"quantize_statistic"};
-  Kernel<QuantizeCodes> quantize_codes{"quantize_codes"};
-  Kernel<QuantizeValues> quantize_values{"quantize_values"};
-  Kernel<QuantizeBits> quantize_bits{"quantize_bits"};
-  Kernel<QuantizeRowsS8> quantize_rows_s8{"quantize_rows_s8"};
-  Kernel<QuantizeBackward> quantize_backward{"quantize_backward"};
-
-  Kernel<UnaryForward> unary_forward{"unary_forward"};
-  Kernel<UnaryBackward> unary_backward{"unary_backward"};
-  Kernel<BinaryForward> binary_forward{"binary_forward"};
-  Kernel<ScaleF32> scale_f32{"scale_f32"};
-  Kernel<ScaleByF32> scale_by_f32{"scale_by_f32"};
-  Kernel<FillF32> fill_f32{"fill_f32"};
-  Kernel<FillUniform> fill_uniform{"fill_uniform"};
-  Kernel<CopyMatrix> copy_matrix{"copy_matrix"};
-  Kernel<DropoutApply> dropout{"dropout"};
-
-  Kernel<SumRows> sum_rows{"sum_rows"};
-  Kernel<SumAll> sum_all{"sum_all"};
-  Kernel<MeanAbsRows> mean_abs_rows{"mean_abs_rows"};
-  Kernel<MeanAbsRowsBackward> mean_abs_rows_backward{"mean_abs_rows_backward"};
-  Kernel<SumsOfSquares> sums_of_squares{"sums_of_squares"};
-
-  Kernel<BatchNormStatistics> batch_norm_statistics{"batch_norm_statistics"};
-  Kernel<BatchNormTrainBackward> batch_norm_train_backward{"batch_norm_train_backward"};
-  Kernel<BatchNormUpdateRunning> batch_norm_update_running{"batch_norm_update_running"};
-  Kernel<BatchNormRunningInverseStd> batch_norm_running_inverse_std{"batch_norm_running_inverse_std"};
-  Kernel<BatchNormEval> batch_norm_eval{"batch_norm_eval"};
-  Kernel<BatchNormSigns> batch_norm_signs{"batch_norm_signs"};
-
-  Kernel<SoftmaxCrossEntropyForward> softmax_cross_entropy_forward{"softmax_cross_entropy_forward"};
-  Kernel<SoftmaxCrossEntropyBackward> softmax_cross_entropy_backward{"softmax_cross_entropy_backward"};
-  Kernel<SquaredHingeForward> squared_hinge_forward{"squared_hinge_forward"};
-  Kernel<SquaredHingeBackward> squared_hinge_backward{"squared_hinge_backward"};
-  Kernel<SquaredErrorForward> squared_error_forward{"squared_error_forward"};
-  Kernel<SquaredErrorBackward> squared_error_backward{"squared_error_backward"};
-  Kernel<CountErrors> count_errors{"count_errors"};
-
-  Kernel<PrepareStep> prepare_step{"prepare_step"};
-  Kernel<SgdStep> sgd_step{"sgd_step"};
-  Kernel<AdamStep> adam_step{"adam_step"};
-  Kernel<AdaMaxStep> adamax_step{"adamax_step"};
+#define BITGRAD_KERNEL_MEMBER(Contract, name) Kernel<Contract> name{#name};
+  BITGRAD_KERNELS(BITGRAD_KERNEL_MEMBER)
+#undef BITGRAD_KERNEL_MEMBER
 };
 
 }  // namespace bitgrad

@@ -1,7 +1,5 @@
 #include "bitgrad/ops/quantizers/dorefa_activation.h"
 
-#include "bitgrad/ops/quantizers/list.h"
-
 namespace bitgrad {
 
 Quantizer DorefaActivation(int bits) { return MakeQuantizer<DorefaActivationQuantizer>({.bits = bits}); }

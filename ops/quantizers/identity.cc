@@ -1,7 +1,5 @@
 #include "bitgrad/ops/quantizers/identity.h"
 
-#include "bitgrad/ops/quantizers/list.h"
-
 namespace bitgrad {
 
 Quantizer Identity() { return MakeQuantizer<IdentityQuantizer>(); }

@@ -1,5 +1,9 @@
-// The list of all quantizers: one line each. Kernels of every device instantiate themselves over it, --help
-// prints it and the property suite runs over it.
+// The list of all quantizers: one line each. Kernels of every device instantiate themselves over it, --help prints it
+// and the property suite runs over it.
+//
+// Whoever includes this file is compiled again when a quantizer is added: the kernels that quantize, quantizer.cc and
+// tests that run over all quantizers (tests/arrows holds that). Everybody else includes quantizer.h, which knows
+// quantizers as values, or the header of the quantizer that it names, such as sign.h.
 
 #ifndef BITGRAD_OPS_QUANTIZERS_LIST_H_
 #define BITGRAD_OPS_QUANTIZERS_LIST_H_
@@ -46,12 +50,6 @@ constexpr int QuantizerIndex() {
   } else {
     return QuantizerIndex<Q, i + 1>();
   }
-}
-
-// A quantizer's value. Used by its own .cc file.
-template <typename Q>
-Quantizer MakeQuantizer(QuantizerArgs args = {}) {
-  return Quantizer(&AllQuantizers()[QuantizerIndex<Q>()], args);
 }
 
 // Calls f.template operator()<Q>() for the struct Q behind `info`: the one place where a value turns into a type.

@@ -1,6 +1,8 @@
 #include "bitgrad/ops/quantizers/quantizer.h"
 
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
@@ -62,6 +64,14 @@ absl::Status CheckArgument(const QuantizerInfo& info, float value, absl::string_
 
 absl::Span<const QuantizerInfo> AllQuantizers() {
   return {Table(std::make_index_sequence<kQuantizerCount>()), kQuantizerCount};
+}
+
+const QuantizerInfo& QuantizerNamed(absl::string_view name) {
+  for (const QuantizerInfo& info : AllQuantizers()) {
+    if (info.name == name) return info;
+  }
+  std::fprintf(stderr, "bitgrad: quantizer '%s' is not in ops/quantizers/list.h\n", std::string(name).c_str());
+  std::abort();
 }
 
 std::string Quantizer::ToString() const {

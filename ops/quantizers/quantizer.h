@@ -109,6 +109,9 @@ class Quantizer {
 // All quantizers, in the order of list.h.
 absl::Span<const QuantizerInfo> AllQuantizers();
 
+// The one of that name. REQUIRES: it is in list.h.
+const QuantizerInfo& QuantizerNamed(absl::string_view name);
+
 // Reads "name" or "name(number)". Errors name the quantizer and list the known ones or the range.
 absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text);
 

@@ -41,6 +41,13 @@ struct QuantizerBase {
   static constexpr float Scale(const QuantizerArgs&, float) { return 1.0f; }
 };
 
+// The value of the quantizer with the struct Q: what the function of its .cc file returns.
+template <typename Q>
+Quantizer MakeQuantizer(QuantizerArgs args = {}) {
+  static const QuantizerInfo& info = QuantizerNamed(Q::kName);
+  return Quantizer(&info, args);
+}
+
 }  // namespace bitgrad
 
 #endif  // BITGRAD_OPS_QUANTIZERS_SCALAR_H_

@@ -1,7 +1,5 @@
 #include "bitgrad/ops/quantizers/sign.h"
 
-#include "bitgrad/ops/quantizers/list.h"
-
 namespace bitgrad {
 
 Quantizer Sign() { return MakeQuantizer<SignQuantizer>(); }

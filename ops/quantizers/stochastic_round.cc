@@ -1,7 +1,5 @@
 #include "bitgrad/ops/quantizers/stochastic_round.h"
 
-#include "bitgrad/ops/quantizers/list.h"
-
 namespace bitgrad {
 
 Quantizer StochasticRound(int bits) { return MakeQuantizer<StochasticRoundQuantizer>({.bits = bits}); }

@@ -1,6 +1,7 @@
 #include "bitgrad/ops/quantizers/stochastic_sign.h"
 
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/identity.h"
+#include "bitgrad/ops/quantizers/sign.h"
 
 namespace bitgrad {
 

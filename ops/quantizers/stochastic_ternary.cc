@@ -1,6 +1,7 @@
 #include "bitgrad/ops/quantizers/stochastic_ternary.h"
 
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/identity.h"
+#include "bitgrad/ops/quantizers/ternary.h"
 
 namespace bitgrad {
 

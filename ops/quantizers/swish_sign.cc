@@ -1,7 +1,5 @@
 #include "bitgrad/ops/quantizers/swish_sign.h"
 
-#include "bitgrad/ops/quantizers/list.h"
-
 namespace bitgrad {
 
 Quantizer SwishSign(float beta) { return MakeQuantizer<SwishSignQuantizer>({.parameter = beta}); }

@@ -6,7 +6,8 @@
 #include "bitgrad/models/layers/batch_norm.h"
 #include "bitgrad/models/layers/dense.h"
 #include "bitgrad/models/model.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/sign.h"
 
 class MyNet final : public bitgrad::Model {
  public:

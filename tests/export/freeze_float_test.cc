@@ -7,7 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/models/mlp.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/tests/export/freeze_testing.h"
 #include "gtest/gtest.h"
 

@@ -12,6 +12,7 @@
 #include "bitgrad/models/layers/sequential.h"
 #include "bitgrad/models/mlp.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "bitgrad/models/layers/dense.h"
 #include "bitgrad/models/training/progress.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"

@@ -13,7 +13,7 @@
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/ops/losses.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
 #include "bitgrad/tests/testing/tensors.h"

@@ -11,7 +11,7 @@
 #include "bitgrad/models/mlp.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/ops/losses.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"

@@ -16,7 +16,7 @@
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/quantize.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/tests/testing/gradient_check.h"
 #include "bitgrad/tests/testing/tensors.h"

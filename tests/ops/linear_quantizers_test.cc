@@ -16,6 +16,7 @@
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/linear.h"
+#include "bitgrad/ops/quantizers/identity.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/tests/reference/quantizers.h"

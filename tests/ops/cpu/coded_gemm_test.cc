@@ -144,28 +144,6 @@ TEST_P(CodedGemmTest, EveryPairOfEncodingsIsExact) {
   }
 }
 
-TEST_P(CodedGemmTest, PackedCodesAreTheFloatCodes) {
-  Random random(3);
-  BITGRAD_TRACE_SEED(random);
-  for (const Encoding& encoding : kEncodings) {
-    for (const auto& [rows, cols] : MatrixShapes()) {
-      const Operand operand(random, encoding, rows, cols, false);
-      TestMatrix<float> floats(rows, cols, 2);
-      for (int64_t i = 0; i < rows; ++i) {
-        for (int64_t j = 0; j < cols; ++j) {
-          floats.view().at(i, j) = static_cast<float>(reference::Code(encoding, operand.codes.at(i, j)));
-        }
-      }
-      TestMatrix<uint8_t> packed(rows, cols, 3);
-      kernels_.pack_codes(two_, encoding, floats.view(), packed.view());
-      packed.ExpectGapsUntouched();
-      ExpectSame(
-          rows, cols, [&](int64_t i, int64_t j) { return packed.at(i, j); },
-          [&](int64_t i, int64_t j) { return operand.codes.at(i, j); });
-    }
-  }
-}
-
 BITGRAD_INSTANTIATE_FOR_TARGETS(CodedGemmTest);
 
 }  // namespace

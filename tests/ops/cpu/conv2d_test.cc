@@ -111,6 +111,18 @@ std::vector<ConvGeometry> Geometries() {
                  .kernel_width = 3,
                  .pad_height = 3,
                  .pad_width = 3});
+  // What oneDNN 2.6 by itself computes wrongly (ops/cpu/onednn_conv.cc): 1x1 filters with a stride, few channels.
+  for (const int64_t channels : {1, 3, 15}) {
+    all.push_back({.batch = 5,
+                   .height = 32,
+                   .width = 31,
+                   .channels = channels,
+                   .filters = 64,
+                   .kernel_height = 1,
+                   .kernel_width = 1,
+                   .stride_height = 2,
+                   .stride_width = channels == 3 ? 2 : 3});
+  }
   // Dilation.
   for (const int64_t stride : {1, 2}) {
     all.push_back({.batch = 2,

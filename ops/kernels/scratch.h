@@ -1,16 +1,19 @@
 // Scratch: memory from the context's pool that a kernel needs while it runs.
 
-#ifndef BITGRAD_OPS_CPU_SCRATCH_H_
-#define BITGRAD_OPS_CPU_SCRATCH_H_
+#ifndef BITGRAD_OPS_KERNELS_SCRATCH_H_
+#define BITGRAD_OPS_KERNELS_SCRATCH_H_
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "bitgrad/core/exec_context.h"
 
-namespace bitgrad::cpu {
+namespace bitgrad {
 
-// Room for `count` uninitialized elements, given back at the end of the scope.
+// Room for `count` uninitialized elements on the context's device, given back at the end of the scope. On a GPU, work
+// that was enqueued within the scope may still be using it then: whoever gets the memory next uses it later in the
+// queue.
 template <typename T>
 class Scratch {
  public:
@@ -29,6 +32,6 @@ class Scratch {
   T* const data_;
 };
 
-}  // namespace bitgrad::cpu
+}  // namespace bitgrad
 
-#endif  // BITGRAD_OPS_CPU_SCRATCH_H_
+#endif  // BITGRAD_OPS_KERNELS_SCRATCH_H_

@@ -1,0 +1,159 @@
+#include "bitgrad/tests/reference/elementwise.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "bitgrad/tests/ops/kernels/kernel_test.h"
+
+namespace bitgrad {
+namespace {
+
+using ElementwiseTest = KernelTest;
+
+constexpr Unary kUnaries[] = {Unary::kRelu, Unary::kLeakyRelu, Unary::kHardtanh, Unary::kSigmoid, Unary::kTanh};
+
+bool SavesOutput(Unary op) { return op == Unary::kSigmoid || op == Unary::kTanh; }
+
+TEST_P(ElementwiseTest, UnaryForwardAndBackward) {
+  Random random(1);
+  const float slope = 0.25f;
+  for (const Unary op : kUnaries) {
+    for (const int64_t n : Counts()) {
+      SCOPED_TRACE(testing::Message() << "op " << static_cast<int>(op) << ", " << n);
+      const Array<float> x(*this, RandomVector(random, n, -4, 4)), dy(*this, RandomVector(random, n));
+      const Array<float> in_place(*this, x.initial()), gradient_in_place(*this, dy.initial());
+      const Array<float> y(*this, n), dx(*this, n);
+      Run([&](ExecContext& c, const Kernels& k) {
+        k.unary_forward(c, op, slope, x.on(c), y.on(c), n);
+        k.unary_forward(c, op, slope, in_place.on(c), in_place.on(c), n);
+        const float* const saved = SavesOutput(op) ? y.on(c) : x.on(c);
+        k.unary_backward(c, op, slope, saved, dy.on(c), dx.on(c), n);
+        k.unary_backward(c, op, slope, saved, gradient_in_place.on(c), gradient_in_place.on(c), n);
+      });
+      // exp and tanh of the C library are good to one unit in the last place; around them, up to four roundings.
+      ExpectNear(
+          y, n, [&](int64_t i) { return reference::UnaryValue(op, slope, x.initial(i)); },
+          [&](int64_t i) {
+            return 6 * kRoundingError * std::max(1.0, std::fabs(reference::UnaryValue(op, slope, x.initial(i))));
+          });
+      // 1 - y^2 cancels near 1: absolute in the derivative, which is at most 1.
+      ExpectNear(
+          dx, n, [&](int64_t i) { return dy.initial(i) * reference::UnaryDerivative(op, slope, x.initial(i)); },
+          [&](int64_t i) { return 12 * kRoundingError * std::fabs(dy.initial(i)); });
+      EXPECT_EQ(in_place.values(), y.values());
+      EXPECT_EQ(gradient_in_place.values(), dx.values());
+    }
+  }
+}
+
+TEST_P(ElementwiseTest, UnaryAtBoundaries) {
+  const std::vector<float> boundary = BoundaryValues();
+  const int64_t n = static_cast<int64_t>(boundary.size());
+  const Array<float> x(*this, boundary), dy(*this, std::vector<float>(n, 1.0f));
+  for (const Unary op : kUnaries) {
+    SCOPED_TRACE(static_cast<int>(op));
+    const Array<float> y(*this, n), dx(*this, n);
+    Run([&](ExecContext& c, const Kernels& k) {
+      k.unary_forward(c, op, 0.5f, x.on(c), y.on(c), n);
+      k.unary_backward(c, op, 0.5f, SavesOutput(op) ? y.on(c) : x.on(c), dy.on(c), dx.on(c), n);
+    });
+    const auto expected = [&](int64_t i) { return reference::UnaryValue(op, 0.5, boundary[i]); };
+    ExpectNear(y, n, expected, [&](int64_t i) { return 6 * kRoundingError * std::fabs(expected(i)) + 1e-44; });
+    const std::vector<float> gradient = dx.values();
+    for (int64_t i = 0; i < n; ++i) {
+      if (std::isnan(boundary[i])) continue;
+      EXPECT_NEAR(gradient[i], reference::UnaryDerivative(op, 0.5, boundary[i]), 12 * kRoundingError)
+          << "x " << boundary[i];
+    }
+  }
+}
+
+TEST_P(ElementwiseTest, BinaryWithStridesAndBroadcast) {
+  Random random(2);
+  for (const auto& [m, n] : Shapes()) {
+    for (const bool broadcast : {false, true}) {
+      for (const int64_t gap : {0, 3}) {
+        SCOPED_TRACE(testing::Message() << m << " x " << n << ", gap " << gap);
+        const int64_t stride = n + gap, b_stride = broadcast ? 0 : stride;
+        const Array<float> a(*this, RandomVector(random, m * stride)), b(*this, RandomVector(random, (m + 1) * stride));
+        for (const Binary op : {Binary::kAdd, Binary::kSub, Binary::kMul}) {
+          const Array<float> y(*this, m * stride), in_place(*this, a.initial());
+          Run([&, m = m, n = n](ExecContext& c, const Kernels& k) {
+            k.binary_forward(c, op, a.matrix(c, m, n, stride), b.matrix(c, m, n, b_stride), y.matrix(c, m, n, stride));
+            k.binary_forward(c, op, in_place.matrix(c, m, n, stride), b.matrix(c, m, n, b_stride),
+                             in_place.matrix(c, m, n, stride));
+          });
+          const auto expected = [&](int64_t i, int64_t j) {
+            const float u = a.initial(i * stride + j), v = b.initial(i * b_stride + j);
+            return op == Binary::kAdd ? u + v : op == Binary::kSub ? u - v : u * v;
+          };
+          ExpectMatrix(y, m, n, stride, expected);
+          ExpectMatrix(in_place, m, n, stride, expected);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(ElementwiseTest, ScalesAndFills) {
+  Random random(3);
+  for (const int64_t n : Counts()) {
+    SCOPED_TRACE(n);
+    const Array<float> x(*this, RandomVector(random, n)), sum(*this, RandomVector(random, n)), y(*this, n);
+    const Array<float> in_place(*this, x.initial()), sum_in_place(*this, x.initial());
+    const Array<float> factor(*this, RandomVector(random, 1)), scaled(*this, x.initial()), filled(*this, n + 3);
+    Run([&](ExecContext& c, const Kernels& k) {
+      k.scale_f32(c, 0.3f, x.on(c), /*accumulate=*/false, y.on(c), n);
+      k.scale_f32(c, 0.3f, x.on(c), /*accumulate=*/true, sum.on(c), n);
+      k.scale_f32(c, 0.3f, in_place.on(c), /*accumulate=*/false, in_place.on(c), n);
+      k.scale_f32(c, 0.3f, sum_in_place.on(c), /*accumulate=*/true, sum_in_place.on(c), n);
+      k.scale_by_f32(c, 0.3f, factor.on(c), scaled.on(c), n);
+      k.fill_f32(c, 0.7f, filled.on(c), n);
+    });
+    ExpectValues(y, [&](int64_t i) { return 0.3f * x.initial(i); });
+    ExpectValues(sum, [&](int64_t i) { return 0.3f * x.initial(i) + sum.initial(i); });
+    ExpectValues(in_place, [&](int64_t i) { return 0.3f * x.initial(i); });
+    ExpectValues(sum_in_place, [&](int64_t i) { return 0.3f * x.initial(i) + x.initial(i); });
+    ExpectValues(scaled, [&](int64_t i) { return (0.3f * factor.initial(0)) * x.initial(i); });
+    ExpectValues(filled, n, [](int64_t) { return 0.7f; });
+  }
+}
+
+TEST_P(ElementwiseTest, Copies) {
+  Random random(5);
+  for (const auto& [m, n] : Shapes()) {
+    SCOPED_TRACE(testing::Message() << m << " x " << n);
+    const Array<float> x(*this, HardVector(random, m * (n + 2))), y(*this, m * (n + 7));
+    Run([&, m = m, n = n](ExecContext& c, const Kernels& k) {
+      k.copy_matrix(c, x.matrix(c, m, n, n + 2), y.matrix(c, m, n, n + 7));
+    });
+    ExpectMatrix(y, m, n, n + 7, [&, n = n](int64_t i, int64_t j) { return x.initial(i * (n + 2) + j); });
+  }
+}
+
+TEST_P(ElementwiseTest, DropoutFollowsTheStream) {
+  Random random(4);
+  const RngStream rng{.seed = 0x123456789abcdef, .purpose = RngPurpose::kDropout, .step = 3, .stream = 9};
+  const float keep = 0.7f;
+  for (const int64_t n : Counts()) {
+    SCOPED_TRACE(n);
+    const Array<float> x(*this, RandomVector(random, n)), y(*this, n + 1);
+    const Array<float> in_place(*this, x.initial()), kept(*this, x.initial());
+    Run([&](ExecContext& c, const Kernels& k) {
+      k.dropout(c, keep, rng, x.on(c), y.on(c), n);
+      k.dropout(c, keep, rng, in_place.on(c), in_place.on(c), n);
+      k.dropout(c, 1.0f, rng, kept.on(c), kept.on(c), n);
+    });
+    const auto expected = [&](int64_t i) { return Uniform(rng, i) < keep ? x.initial(i) / keep : 0.0f; };
+    ExpectValues(y, n, expected);
+    ExpectValues(in_place, expected);
+    ExpectValues(kept, [&](int64_t i) { return x.initial(i); });
+  }
+}
+
+BITGRAD_INSTANTIATE_ON_DEVICES(ElementwiseTest);
+
+}  // namespace
+}  // namespace bitgrad
