@@ -65,15 +65,29 @@ TEST(JpegTest, TruncatedAnywhereIsAnError) {
   }
 }
 
-TEST(JpegTest, DamageDoesNotCrash) {
+// A damaged file is an error that says something, or an image: of other pixels, or of another size, of which each has
+// its bytes.
+TEST(JpegTest, DamageIsAnErrorOrAnImage) {
   const std::string bytes = EncodeJpeg(Gradient({16, 16, 3}), 80);
+  int errors = 0, images = 0;
   for (size_t i = 2; i < bytes.size(); ++i) {
     for (const int change : {0x01, 0x80, 0xff}) {
       std::string damaged = bytes;
       damaged[i] = static_cast<char>(damaged[i] ^ change);
-      Decode(damaged).status().IgnoreError();
+      const auto decoded = Decode(damaged);
+      if (!decoded.ok()) {
+        ++errors;
+        EXPECT_FALSE(decoded.status().message().empty()) << "byte " << i;
+        EXPECT_NE(decoded.status().code(), absl::StatusCode::kUnknown) << "byte " << i;
+        continue;
+      }
+      ++images;
+      EXPECT_GT(decoded->shape.features(), 0) << "byte " << i;
+      EXPECT_EQ(decoded->pixels.size(), static_cast<size_t>(decoded->shape.features())) << "byte " << i;
     }
   }
+  EXPECT_GT(errors, 0);
+  EXPECT_GT(images, 0);
 }
 
 TEST(JpegTest, OtherFilesAreErrors) {
