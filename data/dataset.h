@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,6 +30,8 @@ struct Dataset {
   Tensor images;  // [count, height, width, channels] uint8
   Tensor labels;  // [count] int32, each in [0, num_classes)
   int64_t num_classes = 0;
+  // The name of each class, as many as num_classes; empty where nobody knows them.
+  std::vector<std::string> class_names;
 
   int64_t size() const { return labels.is_null() ? 0 : labels.num_elements(); }
   // REQUIRES of both: Validate().ok().

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,7 @@
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/data/batches.h"
 #include "bitgrad/data/datasets.h"
+#include "bitgrad/data/fingerprint.h"
 #include "bitgrad/export/freeze_checkpoint.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/evaluate.h"
@@ -42,6 +44,21 @@ absl::StatusOr<std::unique_ptr<PackedModel>> OpenPacked(const Checkpoint& checkp
   return PackedModel::FromBytes("the frozen checkpoint", bytes);
 }
 
+// That the model can be used with the data. Where the data is not what the run was tested on, which may be meant, that
+// is said.
+absl::Status CheckData(const Checkpoint& checkpoint, const Dataset& test) {
+  const checkpoint::Header& header = checkpoint.header();
+  const std::vector<std::string> names(header.class_names().begin(), header.class_names().end());
+  BITGRAD_RETURN_IF_ERROR(CheckKindOfData(absl::StrCat("checkpoint '", checkpoint.path(), "'"), ImageShapeOf(header),
+                                          header.classes(), names, test));
+  if (!header.has_test_data()) return absl::OkStatus();
+  BITGRAD_ASSIGN_OR_RETURN(const fingerprint::DataSet found, FingerprintOf(test));
+  if (const std::string difference = DifferenceOf(header.test_data(), found); !difference.empty()) {
+    absl::PrintF("note: this is not the test data of the checkpoint's run: %s\n", difference);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Evaluate() {
   const std::string path = absl::GetFlag(FLAGS_checkpoint);
   if (path.empty()) return absl::InvalidArgumentError("--checkpoint=FILE is missing");
@@ -63,6 +80,7 @@ absl::Status Evaluate() {
                                                               .threads = context.threads(),
                                                               .limit = recipe.data().limit(),
                                                               .image_size = recipe.data().image_size()}));
+  BITGRAD_RETURN_IF_ERROR(CheckData(checkpoint, test));
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   MoveToDevice(device_context, *bundle.store);
   BITGRAD_ASSIGN_OR_RETURN(auto preprocessing, LoadPreprocessing(checkpoint));
