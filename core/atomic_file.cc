@@ -34,7 +34,7 @@ absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
                                                    S_ISDIR(info.st_mode) ? "a directory" : "no regular file",
                                                    "; name a file"));
   }
-  // Truncated only below, once it is known to be nobody else's.
+  // The temporary file is truncated below, when it is known that no other process is writing it.
   const std::string temporary = path + ".tmp";
   const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (descriptor < 0) return FileError("write", path, errno);
@@ -65,7 +65,7 @@ absl::Status AtomicFile::Append(absl::string_view bytes) {
 
 absl::Status AtomicFile::Commit() {
   if (fsync(descriptor_) != 0) return FileError("write", path_, errno);
-  if (std::rename(temporary().c_str(), path_.c_str()) != 0) return FileError("write", path_, errno);
+  if (std::rename(temporary_path().c_str(), path_.c_str()) != 0) return FileError("write", path_, errno);
   // The file stands; from here the lock and the name are no longer ours.
   close(std::exchange(descriptor_, -1));
   // Makes the new name durable. Some file systems cannot; the file is whole in any case.
@@ -79,7 +79,7 @@ absl::Status AtomicFile::Commit() {
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
-  unlink(temporary().c_str());
+  unlink(temporary_path().c_str());
   close(descriptor_);
 }
 

@@ -14,9 +14,8 @@ namespace bitgrad {
 
 class MappedFile {
  public:
-  MappedFile() = default;  // Empty.
-  // Errors name the path and the reason. Only regular files can be mapped; an empty one has no
-  // bytes.
+  MappedFile() = default;  // No bytes.
+  // Errors name the path and the reason. Only regular files can be mapped; an empty file has no bytes.
   static absl::StatusOr<MappedFile> Open(const std::string& path);
   MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
   MappedFile& operator=(MappedFile&& other) noexcept {
@@ -25,8 +24,8 @@ class MappedFile {
   }
   ~MappedFile();
 
-  // Starts at a page, so aligned for anything. Who shortens the file under us ends our process
-  // (SIGBUS): replace files by renaming.
+  // They start at a page, so they are aligned for every type. If another process shortens the file meanwhile, reading the
+  // lost bytes ends our process with SIGBUS; files should be replaced by renaming.
   absl::Span<const uint8_t> bytes() const { return bytes_; }
 
  private:

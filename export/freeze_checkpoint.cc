@@ -1,5 +1,6 @@
 #include "bitgrad/export/freeze_checkpoint.h"
 
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -50,6 +51,15 @@ class Standardized final : public Model {
   Parameter mean_, inv_std_;
 };
 
+// Copies what the checkpoint knows of its data.
+PackedModelWriter WithData(PackedModelWriter writer, const checkpoint::Header& header) {
+  packed::Header& packed = writer.header();
+  if (header.has_training_data()) *packed.mutable_training_data() = header.training_data();
+  if (header.has_test_data()) *packed.mutable_test_data() = header.test_data();
+  *packed.mutable_class_names() = header.class_names();
+  return writer;
+}
+
 }  // namespace
 
 absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const Checkpoint& checkpoint) {
@@ -61,10 +71,12 @@ absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const C
   FreezeOptions options{.name = header.recipe().name(), .data_set = data.name()};
   if (data.preprocessing_size() == 1 && absl::StripAsciiWhitespace(data.preprocessing(0)) == "mean_std") {
     Standardized model(*bundle.model, preprocessing->learned());
-    return Freeze(context, model, example, options);
+    BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freeze(context, model, example, options));
+    return WithData(std::move(writer), header);
   }
   options.pixels = preprocessing->empty();
-  return Freeze(context, *bundle.model, example, options);
+  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freeze(context, *bundle.model, example, options));
+  return WithData(std::move(writer), header);
 }
 
 }  // namespace bitgrad

@@ -15,6 +15,7 @@
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/data/batches.h"
 #include "bitgrad/data/datasets.h"
+#include "bitgrad/data/fingerprint.h"
 #include "bitgrad/export/freeze_checkpoint.h"
 #include "bitgrad/models/data_options.h"
 #include "bitgrad/models/training/checkpoint.h"
@@ -44,19 +45,19 @@ absl::StatusOr<std::unique_ptr<PackedModel>> OpenPacked(const Checkpoint& checkp
   return PackedModel::FromBytes("the frozen checkpoint", bytes);
 }
 
-// That the images are of the size, and the classes as many, as those that the model was trained on.
-absl::Status CheckFits(const checkpoint::Header& header, const Dataset& test) {
-  const auto& extents = header.image_shape();  // absent in old checkpoints
-  const bool has_shape = extents.size() == 3;
-  const ImageShape trained = has_shape ? ImageShape{extents[0], extents[1], extents[2]} : test.image_shape();
-  if (trained == test.image_shape() && header.features() == test.features() && header.classes() == test.num_classes) {
-    return absl::OkStatus();
+// That the model can be used with the data. Where the data is not what the run was tested on, which may be meant, that
+// is said.
+absl::Status CheckData(const Checkpoint& checkpoint, const Dataset& test) {
+  const checkpoint::Header& header = checkpoint.header();
+  const std::vector<std::string> names(header.class_names().begin(), header.class_names().end());
+  BITGRAD_RETURN_IF_ERROR(CheckKindOfData(absl::StrCat("checkpoint '", checkpoint.path(), "'"), ImageShapeOf(header),
+                                          header.classes(), names, test));
+  if (!header.has_test_data()) return absl::OkStatus();
+  BITGRAD_ASSIGN_OR_RETURN(const fingerprint::DataSet found, FingerprintOf(test));
+  if (const std::string difference = DifferenceOf(header.test_data(), found); !difference.empty()) {
+    absl::PrintF("note: this is not the test data of the checkpoint's run: %s\n", difference);
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the checkpoint's model was trained on images of ",
-      has_shape ? trained.ToString() : absl::StrCat(header.features(), " values"), " in ", header.classes(),
-      " classes, the test images of data set '", test.name, "' are ", test.image_shape().ToString(), " in ",
-      test.num_classes, " classes; evaluate it with the data it was trained on"));
+  return absl::OkStatus();
 }
 
 absl::Status Evaluate() {
@@ -79,7 +80,7 @@ absl::Status Evaluate() {
   load.split = Split::kTest;
   load.threads = context.threads();
   BITGRAD_ASSIGN_OR_RETURN(const Dataset test, LoadDataset(recipe.data().name(), load));
-  BITGRAD_RETURN_IF_ERROR(CheckFits(checkpoint.header(), test));
+  BITGRAD_RETURN_IF_ERROR(CheckData(checkpoint, test));
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   MoveToDevice(device_context, *bundle.store);
   BITGRAD_ASSIGN_OR_RETURN(auto preprocessing, LoadPreprocessing(checkpoint));

@@ -9,6 +9,7 @@
 #include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/working_directory.h"
+#include "bitgrad/models/recipe_text.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 
@@ -63,6 +64,9 @@ absl::StatusOr<recipe::Recipe> LoadRecipe(const std::string& name_or_path) {
 }
 
 absl::Status ValidateRecipe(const recipe::Recipe& recipe) {
+  if (const absl::Status fields = CheckFields(recipe); !fields.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("recipe: ", fields.message()));
+  }
   BITGRAD_RETURN_IF_ERROR(Positive("epochs", recipe.epochs()));
   BITGRAD_RETURN_IF_ERROR(Positive("batch_size", recipe.batch_size()));
   BITGRAD_RETURN_IF_ERROR(Positive("optimizer.learning_rate", recipe.optimizer().learning_rate()));

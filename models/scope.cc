@@ -64,6 +64,9 @@ Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape, const
   if (store_->Find(parameter->name) != nullptr) {
     ReportError(absl::StrCat("parameter '", name, "' exists already; give each layer a name of its own"));
   }
+  if (store_->status_.ok() && store_->parameter_check_) {
+    store_->ReportError(store_->parameter_check_(parameter->name, shape));
+  }
   absl::Status valid = shape.Validate();
   if (valid.ok() && shape.num_elements() == 0) {
     valid = absl::InvalidArgumentError(absl::StrCat("shape ", shape.ToString(), " has 0 elements"));

@@ -9,8 +9,10 @@
 #define BITGRAD_MODELS_SCOPE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -36,6 +38,11 @@ class ParameterStore {
   // Learned numbers: the elements of all trainable parameters.
   int64_t trainable_elements() const;
 
+  // Is asked about every parameter before memory is taken for it: whether the model may have a parameter of this name and
+  // shape. An error becomes that of the store, and no further parameter gets memory.
+  using ParameterCheck = std::function<absl::Status(absl::string_view name, const Shape& shape)>;
+  void set_parameter_check(ParameterCheck check) { parameter_check_ = std::move(check); }
+
   // The first error of a layer's construction (a size that makes no sense, a name used twice).
   const absl::Status& status() const { return status_; }
   void ReportError(const absl::Status& error) {
@@ -48,6 +55,7 @@ class ParameterStore {
   std::vector<std::unique_ptr<Parameter>> owned_;
   std::vector<Parameter*> parameters_;
   int64_t elements_ = 0;  // of all parameters
+  ParameterCheck parameter_check_;
   absl::Status status_;
 };
 

@@ -9,7 +9,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/types/optional.h"
+#include "bitgrad/core/program_command.h"
 #include "bitgrad/core/run_main.h"
+#include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/data/augmentation.h"
@@ -25,13 +27,14 @@
 
 ABSL_FLAG(std::string, recipe, "", "A built-in recipe's name or a file. Default: digits_bnn_mlp.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
-ABSL_FLAG(std::string, out, "", "Directory for checkpoints. Default: bitgrad_<recipe's name>.");
+ABSL_FLAG(std::string, out, "",
+          "Directory for checkpoints. Default: bitgrad_<recipe's name>, with a number where that holds a run already.");
 ABSL_FLAG(absl::optional<int>, epochs, absl::nullopt, "Epochs. Default: the recipe's.");
 ABSL_FLAG(int64_t, seed, -1, "Seed; negative: the recipe's.");
 ABSL_FLAG(int, threads, 0, "Threads; 0: one per core.");
 ABSL_FLAG(int, data_workers, 1, "Threads that prepare batches, beside the others.");
 ABSL_FLAG(std::string, device, "cpu", "cpu or cuda.");
-ABSL_FLAG(bool, resume, false, "Continue the run of --out, bit for bit.");
+ABSL_FLAG(bool, resume, false, "Continue the run of --out, bit for bit; with more --epochs a finished one, too.");
 ABSL_FLAG(std::string, metrics, "", "File for the metrics, a JSON object per epoch and line.");
 ABSL_FLAG(std::string, set, "", "Sets a field of the recipe: --set=optimizer.learning_rate=0.001.");
 
@@ -94,6 +97,8 @@ absl::Status Train() {
   options.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir));
   const std::string out = absl::GetFlag(FLAGS_out);
   options.out_dir = ResolvePath(out.empty() ? absl::StrCat("bitgrad_", recipe.name()) : out);
+  options.number_out_dir = out.empty();
+  options.command = ProgramCommand("//models:train");
   options.metrics_file = ResolvePath(absl::GetFlag(FLAGS_metrics));
   options.threads = absl::GetFlag(FLAGS_threads);
   options.data_workers = absl::GetFlag(FLAGS_data_workers);
@@ -108,11 +113,12 @@ absl::Status Train() {
   BITGRAD_ASSIGN_OR_RETURN(const auto trainer, Trainer::Create(recipe, options));
   BITGRAD_ASSIGN_OR_RETURN(const TrainResult result, trainer->Run());
 
-  const std::string packed = options.out_dir + "/model.bgm";
-  const std::string data = options.data_dir.empty() ? "" : absl::StrCat(" --data_dir=", options.data_dir);
+  const std::string packed = ShellQuoted(trainer->out_dir() + "/model.bgm");
+  const std::string data = options.data_dir.empty() ? "" : absl::StrCat(" --data_dir=", ShellQuoted(options.data_dir));
   absl::PrintF("best epoch: %d\nnext:\n", result.best.epoch());
-  absl::PrintF("  ./bazelw run //export:freeze -- --checkpoint=%s --out=%s\n", result.checkpoint, packed);
-  absl::PrintF("  ./bazelw run //runtime:predict -- --model=%s%s\n", packed, data);
+  absl::PrintF("  %s --checkpoint=%s --out=%s\n", ProgramCommand("//export:freeze"), ShellQuoted(result.checkpoint),
+               packed);
+  absl::PrintF("  %s --model=%s%s\n", ProgramCommand("//runtime:predict"), packed, data);
   absl::PrintF("final: epochs=%d train_error=%.2f%% valid_error=%.2f%% test_error=%.2f%% checkpoint=%s\n",
                result.epochs, 100 * result.best.train_error(), 100 * result.best.valid_error(),
                100 * result.best.test_error(), result.checkpoint);

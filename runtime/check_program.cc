@@ -66,6 +66,7 @@ class Checker {
 
  private:
   absl::Status CheckHead();
+  absl::Status CheckData() const;
   absl::StatusOr<PackedValue> CheckInstruction(const Instruction& instruction);
   absl::StatusOr<PackedValue> CheckLinear(const packed::Linear& linear);
   absl::StatusOr<PackedValue> CheckConv2d(const packed::Conv2d& conv);
@@ -361,7 +362,29 @@ absl::StatusOr<CheckedProgram> Checker::Run() {
   if (header_.class_count() < 0 || (header_.class_count() > 0 && header_.class_count() != features)) {
     return Error("class_count is ", header_.class_count(), ", the last value has ", features, " features");
   }
+  BITGRAD_RETURN_IF_ERROR(CheckData());
   return std::move(program_);
+}
+
+// What the header says of the data that the model was made from.
+absl::Status Checker::CheckData() const {
+  if (header_.class_names_size() != 0 && header_.class_names_size() != header_.class_count()) {
+    return Error("there are ", header_.class_names_size(), " class_names for ", header_.class_count(), " classes");
+  }
+  for (const fingerprint::DataSet* data : {&header_.training_data(), &header_.test_data()}) {
+    const bool is_present = data == &header_.training_data() ? header_.has_training_data() : header_.has_test_data();
+    if (!is_present) continue;
+    int64_t values = data->image_shape_size() == 3 ? 1 : 0;
+    for (const int64_t extent : data->image_shape()) {
+      // The product of two numbers up to kMaxFeatures has an int64.
+      values = extent < 1 || extent > kMaxFeatures || values > kMaxFeatures ? 0 : values * extent;
+    }
+    if (values != program_.values[0].features() || data->classes() != header_.class_count() || data->images() < 1) {
+      return Error("the fingerprint of data set '", data->name(), "' is not of images like the model's input, in ",
+                   header_.class_count(), " classes");
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
@@ -9,6 +10,7 @@
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/working_directory.h"
+#include "bitgrad/data/fingerprint.h"
 #include "bitgrad/runtime/cost.h"
 #include "bitgrad/runtime/packed_model.h"
 
@@ -29,6 +31,12 @@ absl::Status Inspect() {
               absl::StrJoin(header.input().shape(), ", ").c_str(),
               header.input().has_pixels() ? " of 8-bit pixels" : "",
               header.data_set().empty() ? "" : (", data set " + header.data_set()).c_str());
+  if (header.has_training_data()) std::printf("trained on %s\n", ToString(header.training_data()).c_str());
+  if (header.has_test_data()) std::printf("tested on %s\n", ToString(header.test_data()).c_str());
+  if (header.class_names_size() > 0) {
+    const std::vector<std::string> names(header.class_names().begin(), header.class_names().end());
+    std::printf("classes: %s\n", ListOfClassNames(names, header.class_names_size()).c_str());
+  }
   const ModelCost cost = CostOf(*model);
   std::printf("%s", CostTable(*model, cost).c_str());
   std::printf(

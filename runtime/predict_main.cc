@@ -15,6 +15,7 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/data/datasets.h"
+#include "bitgrad/data/fingerprint.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/runtime/interpreter.h"
 #include "bitgrad/runtime/packed_model.h"
@@ -64,20 +65,25 @@ int64_t SideOf(int64_t features) {
   return 3 * side * side == features ? side : 0;
 }
 
-// That the model is one for this data.
+// That the model can be used with the data. Where the data is not what it was tested on after training, which may be
+// meant, that is said.
 absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
-  const int64_t features = model.value(0).features();
-  const int64_t classes = model.header().class_count();
-  if (!model.header().input().has_pixels()) {
+  const packed::Header& header = model.header();
+  if (!header.input().has_pixels()) {
     return absl::FailedPreconditionError(
         absl::StrCat("packed model '", model.name(), "' takes preprocessed images, not pixels: what its recipe's ",
                      "data.preprocessing learned is in the checkpoint; run //models:evaluate on that"));
   }
-  if (classes != data.num_classes || features != data.features()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("packed model '", model.name(), "' takes ", features, " pixels and tells ", classes,
-                     " classes apart, data set '", data.name, "' has images of ", data.features(), " in ",
-                     data.num_classes, " classes; use the model with the data it was trained on"));
+  // A model that does not know its training data knows how many values it takes.
+  const ImageShape shape =
+      header.has_training_data() ? ImageShapeOf(header.training_data()) : ImageShape{1, model.value(0).features(), 1};
+  const std::vector<std::string> names(header.class_names().begin(), header.class_names().end());
+  BITGRAD_RETURN_IF_ERROR(
+      CheckKindOfData(absl::StrCat("packed model '", model.name(), "'"), shape, header.class_count(), names, data));
+  if (!header.has_test_data()) return absl::OkStatus();
+  BITGRAD_ASSIGN_OR_RETURN(const fingerprint::DataSet found, FingerprintOf(data));
+  if (const std::string difference = DifferenceOf(header.test_data(), found); !difference.empty()) {
+    std::printf("note: this is not the data that the model was tested on after training: %s\n", difference.c_str());
   }
   return absl::OkStatus();
 }

@@ -9,6 +9,7 @@
 #include "bitgrad/core/atomic_file.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/transfer.h"
+#include "bitgrad/models/training/check_header.h"
 #include "zlib.h"
 
 namespace bitgrad {
@@ -56,8 +57,8 @@ Shape ShapeOf(const checkpoint::TensorEntry& entry) {
   return Shape(absl::MakeConstSpan(entry.shape().data(), entry.shape_size()));
 }
 
-// Empty if the entry describes bytes within the data whose CRC is right.
-std::string CheckEntry(const checkpoint::TensorEntry& entry, absl::Span<const uint8_t> data) {
+// Empty if the entry describes bytes within the data.
+std::string CheckPlace(const checkpoint::TensorEntry& entry, absl::Span<const uint8_t> data) {
   const Shape shape = ShapeOf(entry);
   const uint64_t element = SizeOf(static_cast<DType>(entry.dtype()));
   if (element == 0) return absl::StrCat("has unknown dtype ", entry.dtype());
@@ -70,21 +71,20 @@ std::string CheckEntry(const checkpoint::TensorEntry& entry, absl::Span<const ui
       bytes > data.size() - entry.offset()) {
     return absl::StrCat("lies outside of the file (offset ", entry.offset(), ")");
   }
-  if (Crc32(data.data() + entry.offset(), bytes) != entry.crc32()) return "has a wrong checksum";
   return "";
+}
+
+template <typename... What>
+absl::Status Damaged(const std::string& path, const What&... what) {
+  return absl::DataLossError(
+      absl::StrCat("checkpoint '", path, "' ", what..., "; use another checkpoint or train again"));
 }
 
 }  // namespace
 
 ImageShape ImageShapeOf(const checkpoint::Header& header) {
-  if (header.image_shape_size() == 3) {
-    const ImageShape shape{header.image_shape(0), header.image_shape(1), header.image_shape(2)};
-    constexpr int64_t kMost = 1 << 20;  // the product of three has an int64
-    const bool sane = shape.height > 0 && shape.width > 0 && shape.channels > 0 && shape.height <= kMost &&
-                      shape.width <= kMost && shape.channels <= kMost;
-    if (sane && shape.features() == header.features()) return shape;
-  }
-  return {1, header.features(), 1};
+  if (header.image_shape_size() != 3) return {1, header.features(), 1};
+  return {header.image_shape(0), header.image_shape(1), header.image_shape(2)};
 }
 
 absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, checkpoint::Header header,
@@ -93,7 +93,7 @@ absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, chec
   header.set_producer("bitgrad train");
   header.clear_parameters();
   header.clear_optimizer_state();
-  header.clear_optimizer_steps();  // of a resumed run's own checkpoint
+  header.clear_optimizer_steps();
   header.clear_preprocessing();
   std::vector<Tensor> tensors;
   int64_t offset = 0;
@@ -128,20 +128,20 @@ absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, chec
   for (const Tensor& tensor : tensors) {
     BITGRAD_RETURN_IF_ERROR(Append(file, tensor.raw_data(), tensor.byte_size()));
   }
+  if (const absl::Status readable = Checkpoint::OpenHeader(file.temporary_path()).status(); !readable.ok()) {
+    return absl::Status(readable.code(), absl::StrCat("cannot write checkpoint '", path,
+                                                      "', it would not be readable: ", readable.message()));
+  }
   return file.Commit();
 }
 
-absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
+absl::StatusOr<Checkpoint> Checkpoint::OpenHeader(const std::string& path) {
   Checkpoint checkpoint;
   checkpoint.path_ = path;
   BITGRAD_ASSIGN_OR_RETURN(checkpoint.file_, MappedFile::Open(path));
   const absl::Span<const uint8_t> bytes = checkpoint.file_.bytes();
-  const auto damaged = [&](const auto&... what) {
-    return absl::DataLossError(
-        absl::StrCat("checkpoint '", path, "' ", what..., "; use another checkpoint or train again"));
-  };
   Preamble preamble;
-  if (bytes.size() < sizeof(preamble)) return damaged("is cut off: it has ", bytes.size(), " bytes");
+  if (bytes.size() < sizeof(preamble)) return Damaged(path, "is cut off: it has ", bytes.size(), " bytes");
   std::memcpy(&preamble, bytes.data(), sizeof(preamble));
   if (std::memcmp(preamble.magic, kMagic, sizeof(kMagic)) != 0) {
     return absl::InvalidArgumentError(absl::StrCat("'", path, "' is not a checkpoint of bitgrad (wrong magic bytes)"));
@@ -151,26 +151,46 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
                                                    "; this build reads version ", kVersion));
   }
   if (preamble.file_bytes != bytes.size()) {
-    return damaged("has ", bytes.size(), " bytes where it should have ", preamble.file_bytes);
+    return Damaged(path, "has ", bytes.size(), " bytes where it should have ", preamble.file_bytes);
   }
   if (std::any_of(std::begin(preamble.zeros), std::end(preamble.zeros), [](uint8_t b) { return b; })) {
-    return damaged("has a damaged preamble");
+    return Damaged(path, "has a damaged preamble");
   }
-  if (preamble.header_bytes > bytes.size() - kUnit || RoundUp(preamble.header_bytes) > bytes.size() - kUnit) {
-    return damaged("has a header of ", preamble.header_bytes, " bytes, more than the file");
+  if (preamble.header_bytes > bytes.size() - kUnit || RoundUp(preamble.header_bytes) > bytes.size() - kUnit ||
+      preamble.header_bytes > std::numeric_limits<int>::max()) {
+    return Damaged(path, "has a header of ", preamble.header_bytes, " bytes, more than the file");
   }
   const uint8_t* header = bytes.data() + kUnit;
-  if (Crc32(header, preamble.header_bytes) != preamble.header_crc32 ||
-      preamble.header_bytes > std::numeric_limits<int>::max() ||
-      !checkpoint.header_.ParseFromArray(header, static_cast<int>(preamble.header_bytes))) {
-    return damaged("has a damaged header (wrong checksum)");
+  if (Crc32(header, preamble.header_bytes) != preamble.header_crc32) {
+    return Damaged(path, "has a damaged header (wrong checksum)");
+  }
+  if (!checkpoint.header_.ParseFromArray(header, static_cast<int>(preamble.header_bytes))) {
+    return Damaged(path,
+                   "has a header that is no message of proto/checkpoint.proto, or has text in it that is not UTF-8");
+  }
+  if (const absl::Status valid = CheckHeader(checkpoint.header_); !valid.ok()) {
+    return Damaged(path, "has a header that makes no sense: ", valid.message());
   }
   checkpoint.data_ = bytes.subspan(kUnit + RoundUp(preamble.header_bytes));
   for (const auto* entries :
        {&checkpoint.header_.parameters(), &checkpoint.header_.optimizer_state(), &checkpoint.header_.preprocessing()}) {
     for (const checkpoint::TensorEntry& entry : *entries) {
-      if (std::string error = CheckEntry(entry, checkpoint.data_); !error.empty()) {
-        return damaged("is damaged: tensor '", entry.name(), "' ", error);
+      if (const std::string error = CheckPlace(entry, checkpoint.data_); !error.empty()) {
+        return Damaged(path, "is damaged: tensor '", entry.name(), "' ", error);
+      }
+    }
+  }
+  return checkpoint;
+}
+
+absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
+  BITGRAD_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenHeader(path));
+  const checkpoint::Header& header = checkpoint.header_;
+  for (const auto* entries : {&header.parameters(), &header.optimizer_state(), &header.preprocessing()}) {
+    for (const checkpoint::TensorEntry& entry : *entries) {
+      const auto bytes = static_cast<size_t>(entry.byte_size());
+      if (Crc32(checkpoint.data_.data() + entry.offset(), bytes) != entry.crc32()) {
+        return Damaged(path, "is damaged: tensor '", entry.name(), "' has a wrong checksum");
       }
     }
   }
@@ -183,34 +203,42 @@ Tensor Checkpoint::Read(const checkpoint::TensorEntry& entry) const {
   return tensor;
 }
 
-absl::StatusOr<Tensor> Checkpoint::Get(absl::string_view name) const {
+const checkpoint::TensorEntry* Checkpoint::Find(absl::string_view name) const {
   for (const checkpoint::TensorEntry& entry : header_.parameters()) {
-    if (entry.name() == name) return Read(entry);
+    if (entry.name() == name) return &entry;
   }
+  return nullptr;
+}
+
+absl::StatusOr<Tensor> Checkpoint::Get(absl::string_view name) const {
+  if (const checkpoint::TensorEntry* entry = Find(name); entry != nullptr) return Read(*entry);
   return absl::NotFoundError(absl::StrCat("checkpoint '", path_, "' has no tensor '", name, "'"));
 }
 
-absl::Status Checkpoint::RestoreParameters(ParameterStore& store) const {
-  const auto other_model = [&](const auto&... what) {
-    return absl::FailedPreconditionError(absl::StrCat("checkpoint '", path_, "' is of another model: ", what...));
-  };
-  for (const checkpoint::TensorEntry& entry : header_.parameters()) {
-    const Parameter* parameter = store.Find(entry.name());
-    if (parameter == nullptr) return other_model("the model has no parameter '", entry.name(), "'");
-    if (parameter->value.shape() != ShapeOf(entry) || static_cast<int>(parameter->value.dtype()) != entry.dtype()) {
-      return other_model("parameter '", entry.name(), "' is ", ShapeOf(entry).ToString(), " there and ",
-                         parameter->value.shape().ToString(), " in the model");
-    }
+template <typename... What>
+absl::Status Checkpoint::OtherModel(const What&... what) const {
+  return absl::FailedPreconditionError(absl::StrCat("checkpoint '", path_, "' is of another model: ", what...));
+}
+
+absl::Status Checkpoint::CheckParameter(absl::string_view name, const Shape& shape) const {
+  const checkpoint::TensorEntry* entry = Find(name);
+  if (entry == nullptr) return OtherModel("it has no parameter '", name, "'");
+  if (entry->dtype() != static_cast<int>(DType::kFloat32)) {
+    return OtherModel("parameter '", name, "' has numbers of type ", entry->dtype(), " there");
   }
-  if (header_.parameters_size() != static_cast<int>(store.parameters().size())) {
-    return other_model("it has ", header_.parameters_size(), " parameters and the model has ",
-                       store.parameters().size());
+  if (ShapeOf(*entry) == shape) return absl::OkStatus();
+  return OtherModel("parameter '", name, "' is ", ShapeOf(*entry).ToString(), " there and ", shape.ToString(),
+                    " in the model");
+}
+
+absl::Status Checkpoint::RestoreParameters(ParameterStore& store) const {
+  for (const checkpoint::TensorEntry& entry : header_.parameters()) {
+    if (store.Find(entry.name()) == nullptr) return OtherModel("the model has no parameter '", entry.name(), "'");
   }
   std::vector<std::pair<Parameter*, Tensor>> values;
   for (Parameter* parameter : store.parameters()) {
-    absl::StatusOr<Tensor> value = Get(parameter->name);
-    if (!value.ok()) return other_model("it has no parameter '", parameter->name, "'");
-    values.emplace_back(parameter, *std::move(value));
+    BITGRAD_RETURN_IF_ERROR(CheckParameter(parameter->name, parameter->value.shape()));
+    values.emplace_back(parameter, Read(*Find(parameter->name)));
   }
   for (auto& [parameter, value] : values) parameter->value = std::move(value);
   return absl::OkStatus();

@@ -4,7 +4,9 @@
 //   "BITGCKPT" | version u32 | CRC-32 of the header u32 | header bytes u64 | file bytes u64 | zeros
 // then the header (proto/checkpoint.proto), zeros up to a multiple of 64, then the data: each tensor at a multiple of
 // 64 bytes, as in memory (little endian), with its own CRC-32 in the header. A file is written whole or not at all
-// (core/atomic_file.h): a crash leaves the old checkpoint or the new one.
+// (core/atomic_file.h): a crash leaves the old checkpoint or the new one. Before the new one takes the old one's place
+// its header is read back from the disk and checked, so that a run never loses a good checkpoint to one that cannot be
+// read.
 
 #ifndef BITGRAD_MODELS_TRAINING_CHECKPOINT_H_
 #define BITGRAD_MODELS_TRAINING_CHECKPOINT_H_
@@ -13,8 +15,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/mapped_file.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/core/tensor.h"
 #include "bitgrad/data/image_shape.h"
 #include "bitgrad/data/preprocessing.h"
 #include "bitgrad/models/scope.h"
@@ -23,23 +29,30 @@
 
 namespace bitgrad {
 
-// Writes `header` (recipe, progress, metrics, random step) with the tensors of `store`, unless it is null the state of
-// `optimizer`, and what `preprocessing` has learned; fills in the header's tensor entries. Errors name the file.
-// Tensors on the context's device are copied to the host.
+// Writes `header` (recipe, progress, metrics, random step, data) with the tensors of `store`, the state of `optimizer`
+// unless that is null, and what `preprocessing` has learned; the header's tensor entries are filled in here. Tensors on
+// the context's device are copied to the host. Errors name the file, which is then what it was before: the file cannot
+// be written, or the header is one that Open() would refuse.
 absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, checkpoint::Header header,
                              const ParameterStore& store, const Optimizer* optimizer,
                              const Preprocessing& preprocessing = Preprocessing());
 
-// The images of the data that the model was built for. Of a file that does not know: one row of `features` pixels.
+// The shape of the images that the model was built for. Old files do not know it: one row of `features` pixels then.
 ImageShape ImageShapeOf(const checkpoint::Header& header);
 
+// A checkpoint file that was found to be whole, and whose header makes sense.
 class Checkpoint {
  public:
-  // Reads and verifies the whole file. Errors name the file and what is wrong with it.
+  // Reads and verifies the whole file: all checksums, and every field of the header (check_header.h). Errors name the
+  // file and what is wrong with it.
   static absl::StatusOr<Checkpoint> Open(const std::string& path);
 
+  const std::string& path() const { return path_; }
   const checkpoint::Header& header() const { return header_; }
 
+  // FailedPrecondition, "checkpoint ... is of another model", unless the file has a float32 parameter of this name and
+  // shape.
+  absl::Status CheckParameter(absl::string_view name, const Shape& shape) const;
   // Gives the store's parameters their values, on the host. A parameter that is missing, too many or of another shape
   // (the checkpoint of another model) is an error; nothing was changed then.
   absl::Status RestoreParameters(ParameterStore& store) const;
@@ -52,7 +65,15 @@ class Checkpoint {
   absl::StatusOr<Tensor> Get(absl::string_view name) const;
 
  private:
+  // Opens the file and checks all but the tensors' checksums.
+  static absl::StatusOr<Checkpoint> OpenHeader(const std::string& path);
+  friend absl::Status WriteCheckpoint(ExecContext&, const std::string&, checkpoint::Header, const ParameterStore&,
+                                      const Optimizer*, const Preprocessing&);
   Tensor Read(const checkpoint::TensorEntry& entry) const;
+  // Null if there is no parameter of that name.
+  const checkpoint::TensorEntry* Find(absl::string_view name) const;
+  template <typename... What>
+  absl::Status OtherModel(const What&... what) const;
 
   std::string path_;
   MappedFile file_;

@@ -32,7 +32,7 @@ absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, c
 }
 
 absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset, const ExampleRange& range,
-                                 std::shared_ptr<const Preprocessing> preprocessing) {
+                                 std::shared_ptr<const Preprocessing> preprocessing, absl::FunctionRef<bool()> stop) {
   if (range.size() == 0) return std::numeric_limits<double>::quiet_NaN();
   BITGRAD_ASSIGN_OR_RETURN(
       const BatchLoader loader,
@@ -40,6 +40,7 @@ absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Datas
   int64_t errors = 0;
   EpochBatches batches = loader.Epoch(0);
   for (const Batch& batch : batches) {
+    if (stop()) return absl::CancelledError("the evaluation was stopped");
     BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, Logits(context, model, batch.images));
     BITGRAD_ASSIGN_OR_RETURN(const int64_t wrong, CountWrong(context, logits, batch.labels));
     errors += wrong;

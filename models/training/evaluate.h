@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/data/dataset.h"
@@ -13,17 +14,19 @@
 
 namespace bitgrad {
 
-// Logits of a batch, by an evaluation tape, on the context's device. Images, and labels below, are given on the host or
-// on the device; the model's parameters are on the device.
+// Logits of a batch, by an evaluation tape, on the context's device. Images (and the labels of the functions below) may
+// lie on the host or on the device. REQUIRES: the model's parameters are on the device.
 absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& images);
 
 // Rows of `logits` whose largest value is not at the label.
 absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels);
 
-// The share of wrong examples in the range; NaN for an empty one. The model sees images after `preprocessing`, null:
-// none.
-absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset, const ExampleRange& range,
-                                 std::shared_ptr<const Preprocessing> preprocessing = nullptr);
+// The share of wrong examples in the range; NaN for an empty range. The model sees images after `preprocessing`; null:
+// there is none. `stop` is asked before each batch; where it says true the result is Cancelled.
+absl::StatusOr<double> ErrorRate(
+    ExecContext& context, Model& model, const Dataset& dataset, const ExampleRange& range,
+    std::shared_ptr<const Preprocessing> preprocessing = nullptr,
+    absl::FunctionRef<bool()> stop = [] { return false; });
 
 }  // namespace bitgrad
 

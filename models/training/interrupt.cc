@@ -1,31 +1,68 @@
 #include "bitgrad/models/training/interrupt.h"
 
+#include <errno.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <csignal>
+#include <cstring>
 
 namespace bitgrad {
 namespace {
 
-// A signal handler can reach nothing but a static.
-volatile std::sig_atomic_t g_interrupted = 0;
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+constexpr int kSignalCount = 3;
 
-void OnSignal(int) { g_interrupted = 1; }
+// A signal handler can reach nothing but statics.
+std::atomic<int> g_guards = 0, g_deferrals = 0;
+std::atomic<bool> g_interrupted = false;
+struct sigaction g_before[kSignalCount];
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
-void Install(void (*handler)(int)) {
-  struct sigaction action = {};
-  action.sa_handler = handler;
-  // After the first signal the default is back: a second one ends a process that hangs.
-  action.sa_flags = handler == OnSignal ? static_cast<int>(SA_RESETHAND) : 0;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+// Only functions that a signal handler may call.
+void Print(const char* text) {
+  const ssize_t written = write(STDERR_FILENO, text, std::strlen(text));
+  static_cast<void>(written);  // a terminal that is gone is no reason to do anything else
+}
+
+void OnSignal(int signal) {
+  if (g_deferrals > 0) {
+    g_interrupted = true;
+    if (signal == SIGHUP) return;
+    // The default is back: the next such signal ends the process.
+    struct sigaction action = {};
+    action.sa_handler = SIG_DFL;
+    sigaction(signal, &action, nullptr);
+    return;
+  }
+  Print(program_invocation_short_name);
+  Print(": interrupted while there was nothing to save; run the same command again\n");
+  _exit(1);
 }
 
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
-  g_interrupted = 0;
-  Install(OnSignal);
+  if (g_guards++ > 0) return;
+  g_interrupted = false;
+  for (int i = 0; i < kSignalCount; ++i) {
+    sigaction(kSignals[i], nullptr, &g_before[i]);
+    if (kSignals[i] == SIGHUP && g_before[i].sa_handler == SIG_IGN) continue;
+    struct sigaction action = {};
+    action.sa_handler = OnSignal;
+    action.sa_flags = SA_RESTART;
+    sigaction(kSignals[i], &action, nullptr);
+  }
 }
-InterruptGuard::~InterruptGuard() { Install(SIG_DFL); }
-bool InterruptGuard::interrupted() const { return g_interrupted != 0; }
+
+InterruptGuard::~InterruptGuard() {
+  if (--g_guards > 0) return;
+  for (int i = 0; i < kSignalCount; ++i) sigaction(kSignals[i], &g_before[i], nullptr);
+}
+
+InterruptGuard::Deferral::Deferral() { ++g_deferrals; }
+InterruptGuard::Deferral::~Deferral() { --g_deferrals; }
+
+bool InterruptGuard::interrupted() { return g_interrupted; }
 
 }  // namespace bitgrad

@@ -31,7 +31,8 @@ double Trainer::LearningRate(int epoch, int64_t batch) const {
   return schedule_->At(epoch, static_cast<double>(batch) / static_cast<double>(loader_->batches_per_epoch()));
 }
 
-// Takes in what the earliest unfinished step, the next batch of the progress, has measured.
+// Waits for the earliest unfinished step, which is that of the next batch of the progress, and adds up what it has
+// measured.
 absl::Status Trainer::FinishStep(int epoch) {
   checkpoint::Progress& progress = *state_.mutable_progress();
   const absl::StatusOr<StepResult> result = step_->Finish();
@@ -75,7 +76,7 @@ void Trainer::ReportMemory() {
   memory_reported_ = true;
 }
 
-absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
+absl::Status Trainer::RunEpoch(int epoch) {
   checkpoint::Progress& progress = *state_.mutable_progress();
   checkpoint::PartialSums& sums = *progress.mutable_partial();
   const double start = Seconds() - sums.seconds();
@@ -88,7 +89,7 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
   for (const Batch& batch : batches) {
     BITGRAD_RETURN_IF_ERROR(step_->Enqueue(batch.images, batch.labels, LearningRate(epoch, batch.index)));
     while (step_->unfinished() > ahead) BITGRAD_RETURN_IF_ERROR(FinishStep(epoch));
-    const bool interrupted = interrupt.interrupted();
+    const bool interrupted = InterruptGuard::interrupted();
     if (interrupted || batch.index + 1 == loader_->batches_per_epoch()) {
       while (step_->unfinished() > 0) BITGRAD_RETURN_IF_ERROR(FinishStep(epoch));
     }
@@ -102,30 +103,38 @@ absl::Status Trainer::RunEpoch(int epoch, const InterruptGuard& interrupt) {
     bar_.Update(label, progress.batches_done(), loader_->batches_per_epoch(),
                 sums.loss_sum() / static_cast<double>(sums.examples()), rate,
                 batches.seconds_waited() / (Seconds() - begin), left);
-    if (interrupted) {
-      bar_.Clear();
-      BITGRAD_RETURN_IF_ERROR(SaveLatest());
-      return absl::CancelledError(absl::StrCat("interrupted in epoch ", epoch + 1, " after ", progress.batches_done(),
-                                               " batches; the state is in '", LatestPath(),
-                                               "'; continue with --resume --out=", options_.out_dir));
-    }
+    if (interrupted) return Interrupted(epoch);
   }
   bar_.Clear();
   return batches.status();
 }
 
-// Validation and test errors, the best epoch, checkpoints.
+absl::Status Trainer::Interrupted(int epoch) {
+  // First of all: who watches the bar may be gone.
+  BITGRAD_RETURN_IF_ERROR(SaveLatest());
+  bar_.Clear();
+  return absl::CancelledError(absl::StrCat("interrupted in epoch ", epoch + 1, " after ",
+                                           state_.progress().batches_done(), " batches; the state is in '",
+                                           folder_->checkpoint_path(), "'; continue with: ", ResumeCommand()));
+}
+
+// Evaluates the model, and writes the checkpoints of the epoch.
 absl::Status Trainer::FinishEpoch(int epoch) {
   checkpoint::Progress& progress = *state_.mutable_progress();
   checkpoint::EpochMetrics metrics = Summarize(progress.partial());
   metrics.set_epoch(epoch + 1);
   metrics.set_learning_rate(LearningRate(epoch, loader_->batches_per_epoch() - 1));
-  BITGRAD_ASSIGN_OR_RETURN(const double valid,
-                           ErrorRate(context_, *bundle_.model, train_, parts_.validation, preprocessing_));
-  BITGRAD_ASSIGN_OR_RETURN(const double test,
-                           ErrorRate(context_, *bundle_.model, test_, AllExamples(test_), preprocessing_));
+  const auto error_rate = [&](const Dataset& dataset, const ExampleRange& range) {
+    return ErrorRate(context_, *bundle_.model, dataset, range, preprocessing_, InterruptGuard::interrupted);
+  };
+  absl::StatusOr<double> valid_error = error_rate(train_, parts_.validation);
+  absl::StatusOr<double> test_error = valid_error.ok() ? error_rate(test_, AllExamples(test_)) : valid_error;
+  // All batches of the epoch are done, and its evaluation is not: a resumed run begins with the evaluation.
+  if (absl::IsCancelled(test_error.status())) return Interrupted(epoch);
+  if (!test_error.ok()) return test_error.status();
+  const double valid = *valid_error;
   metrics.set_valid_error(valid);
-  metrics.set_test_error(test);
+  metrics.set_test_error(*test_error);
 
   progress.set_epoch(epoch + 1);
   progress.set_batches_done(0);
@@ -136,7 +145,8 @@ absl::Status Trainer::FinishEpoch(int epoch) {
     progress.set_best_epoch(epoch + 1);
     progress.set_best_valid_error(valid);
     state_.set_random_step(context_.step());
-    BITGRAD_RETURN_IF_ERROR(WriteCheckpoint(context_, BestPath(), state_, *bundle_.store, nullptr, *preprocessing_));
+    BITGRAD_RETURN_IF_ERROR(
+        WriteCheckpoint(context_, folder_->best_path(), state_, *bundle_.store, nullptr, *preprocessing_));
   }
   BITGRAD_RETURN_IF_ERROR(SaveLatest());
   absl::FPrintF(options_.log, "%s", FormatEpoch(metrics, recipe_.epochs()));
@@ -145,23 +155,24 @@ absl::Status Trainer::FinishEpoch(int epoch) {
 }
 
 absl::StatusOr<TrainResult> Trainer::Run() {
-  const InterruptGuard interrupt;
   BITGRAD_RETURN_IF_ERROR(metrics_.Begin(state_.epochs()));
   if (state_.progress().epoch() < recipe_.epochs()) BITGRAD_RETURN_IF_ERROR(PredictMemory());
+  const InterruptGuard::Deferral deferral;
   for (int epoch = state_.progress().epoch(); epoch < recipe_.epochs(); ++epoch) {
-    BITGRAD_RETURN_IF_ERROR(RunEpoch(epoch, interrupt));
+    BITGRAD_RETURN_IF_ERROR(RunEpoch(epoch));
     BITGRAD_RETURN_IF_ERROR(FinishEpoch(epoch));
   }
   TrainResult result;
   result.epochs = recipe_.epochs();
-  result.checkpoint = BestPath();
+  result.checkpoint = folder_->best_path();
   result.best = state_.epochs(state_.progress().best_epoch() - 1);
   return result;
 }
 
 absl::Status Trainer::SaveLatest() {
   state_.set_random_step(context_.step());
-  return WriteCheckpoint(context_, LatestPath(), state_, *bundle_.store, optimizer_.get(), *preprocessing_);
+  return WriteCheckpoint(context_, folder_->checkpoint_path(), state_, *bundle_.store, optimizer_.get(),
+                         *preprocessing_);
 }
 
 // Runs the batch forward once more and looks at every value, to name the first layer that is not finite.
@@ -174,12 +185,13 @@ absl::Status Trainer::ExplainDivergence(int epoch, int64_t batch, const absl::St
   if (diverged == nullptr) return again.status();
   const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, diverged->images)));
   ApplyLoss(recipe_.loss(), logits, diverged->labels);
-  return absl::OutOfRangeError(
-      absl::StrCat("training stopped in epoch ", epoch + 1, ", batch ", batch + 1, ": ", error.message(),
-                   tape.status().ok() ? "" : absl::StrCat(" (", tape.status().message(), ")"), "; ",
-                   epoch == 0 ? "no checkpoint was written yet"
-                              : absl::StrCat("the last good checkpoint, of epoch ", epoch, ", is '", LatestPath(), "'"),
-                   "; lower optimizer.learning_rate or set optimizer.max_gradient_norm"));
+  return absl::OutOfRangeError(absl::StrCat(
+      "training stopped in epoch ", epoch + 1, ", batch ", batch + 1, ": ", error.message(),
+      tape.status().ok() ? "" : absl::StrCat(" (", tape.status().message(), ")"), "; ",
+      epoch == 0
+          ? "no checkpoint was written yet"
+          : absl::StrCat("the last good checkpoint, of epoch ", epoch, ", is '", folder_->checkpoint_path(), "'"),
+      "; lower optimizer.learning_rate or set optimizer.max_gradient_norm"));
 }
 
 }  // namespace bitgrad

@@ -9,6 +9,16 @@
 // After each epoch it writes out_dir/checkpoint.bgc, from which a run resumes bit for bit, and, when the validation
 // error is the best so far (ties: the later epoch), out_dir/best.bgc, the model that counts. The test error reported in
 // the end is that of the best epoch; test examples choose nothing.
+//
+// The folder belongs to the trainer as long as it lives (run_folder.h). A new run never writes to a folder that holds
+// one.
+//
+// A run is resumed with the data it had, by the fingerprints that the checkpoint keeps (data/fingerprint.h), and with
+// its recipe, but for the fields of ResumeFields() (resume_fields.h). With more epochs than it had, a finished run goes
+// on.
+//
+// SIGINT, SIGTERM and SIGHUP stop a run (interrupt.h): before the first step at once, for there is nothing to save;
+// later after the batch, of training or evaluation, that it is at, with out_dir/checkpoint.bgc written.
 
 #ifndef BITGRAD_MODELS_TRAINING_TRAINER_H_
 #define BITGRAD_MODELS_TRAINING_TRAINER_H_
@@ -31,6 +41,7 @@
 #include "bitgrad/models/training/metrics.h"
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/models/training/progress.h"
+#include "bitgrad/models/training/run_folder.h"
 #include "bitgrad/models/training/training_step.h"
 #include "bitgrad/optim/optimizer.h"
 #include "bitgrad/optim/schedule.h"
@@ -42,12 +53,16 @@ namespace bitgrad {
 struct TrainOptions {
   std::string data_dir;
   std::string out_dir;
-  std::string metrics_file;  // JSON lines; empty: none
+  bool number_out_dir = false;  // a new run takes out_dir_2, out_dir_3, ... where out_dir holds a run already
+  std::string metrics_file;     // JSON lines; empty: none
   Device device = Device::kCpu;
   int threads = 0;       // 0: all
   int data_workers = 1;  // threads that prepare batches, beside those
   bool resume = false;   // continue out_dir/checkpoint.bgc
   std::FILE* log = stdout;
+  // What a shell calls the program that resumes runs, with --resume, --out and the other options as flags: the
+  // beginning of the command that an interrupted run names.
+  std::string command = "train";
 };
 
 struct TrainResult {
@@ -58,20 +73,34 @@ struct TrainResult {
 
 class Trainer {
  public:
-  // Loads the data, builds the model, and with options.resume restores where the run stood.
+  // Opens the folder, loads the data, builds the model, and with options.resume restores where the run stood.
+  // FailedPrecondition where the folder holds a run and this is a new one, where another process has the folder, and
+  // where the checkpoint to resume is of other data or of a recipe that differs in a field that may not change.
   static absl::StatusOr<std::unique_ptr<Trainer>> Create(const recipe::Recipe& recipe, const TrainOptions& options);
 
-  // To the end. Cancelled, with a checkpoint written and how to resume in the message, on Ctrl-C; OutOfRange when the
-  // loss or a gradient is not finite, with the layer and the last good checkpoint.
+  // Trains to the end. Cancelled when a signal stopped it: a checkpoint was written, and the message has the command
+  // that continues the run. OutOfRange when the loss or a gradient is not finite, with the layer and the last good
+  // checkpoint.
   absl::StatusOr<TrainResult> Run();
+
+  // The run's folder: options.out_dir, with its number if it has got one.
+  const std::string& out_dir() const { return folder_->path(); }
 
  private:
   Trainer(const recipe::Recipe& recipe, const TrainOptions& options);
   absl::Status Load();
+  absl::Status OpenFolder();
   absl::Status LoadData();
+  void PrintData();
   absl::Status FitPreprocessing();
-  absl::Status Resume();
-  absl::Status RunEpoch(int epoch, const InterruptGuard& interrupt);
+  absl::Status CheckMetricsFile() const;
+  absl::StatusOr<Checkpoint> OpenCheckpoint();
+  absl::Status CheckSameData(const Checkpoint& checkpoint) const;
+  absl::Status CheckSteps(const Checkpoint& checkpoint) const;
+  absl::Status Restore(const Checkpoint& checkpoint);
+  void PrintResumed(const checkpoint::Header& header);
+  std::string ResumeCommand() const;
+  absl::Status RunEpoch(int epoch);
   absl::Status FinishEpoch(int epoch);
   absl::Status FinishStep(int epoch);
   absl::Status PredictMemory();
@@ -79,12 +108,14 @@ class Trainer {
   double LearningRate(int epoch, int64_t batch) const;
   absl::Status ExplainDivergence(int epoch, int64_t batch, const absl::Status& error);
   absl::Status SaveLatest();
-  std::string LatestPath() const { return options_.out_dir + "/checkpoint.bgc"; }
-  std::string BestPath() const { return options_.out_dir + "/best.bgc"; }
+  // Saves where the epoch stands; the Cancelled error with what to do.
+  absl::Status Interrupted(int epoch);
 
+  const InterruptGuard interrupt_guard_;
   recipe::Recipe recipe_;
   TrainOptions options_;
   ExecContext context_;
+  std::unique_ptr<RunFolder> folder_;
   Dataset train_, test_;
   TrainValidation parts_;
   std::shared_ptr<Preprocessing> preprocessing_;
@@ -93,14 +124,18 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<TrainingStep> step_;
-  checkpoint::Header state_;  // recipe, progress, metrics of done epochs
-  // Of the pool: what is handed out before the first step (on a GPU parameters, on the CPU nothing), then a step's own.
+  checkpoint::Header state_;  // recipe, data, progress, metrics of complete epochs
+  // Bytes of the context's pool: what was handed out before the first step (on a GPU the parameters, on the CPU
+  // nothing), and what a step will take beside that.
   int64_t lasting_bytes_ = 0;
   int64_t predicted_step_bytes_ = 0;
   bool memory_reported_ = false;
   MetricsFile metrics_;
   ProgressBar bar_;
 };
+
+// The learning-rate schedule of a recipe. Errors are those of MakeSchedule().
+absl::StatusOr<Schedule> ScheduleOf(const recipe::Recipe& recipe);
 
 }  // namespace bitgrad
 

@@ -1,4 +1,4 @@
-// Trainer's beginning: data, model, optimizer, resume.
+// How a Trainer begins: its folder, data, model and optimizer. Resuming is in trainer_resume.cc.
 
 #include <chrono>
 #include <filesystem>
@@ -9,11 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/types/optional.h"
 #include "bitgrad/core/atomic_file.h"
-#include "bitgrad/core/file_error.h"
+#include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/data/augmentation.h"
 #include "bitgrad/data/datasets.h"
+#include "bitgrad/data/fingerprint.h"
 #include "bitgrad/data/preprocessings.h"
 #include "bitgrad/data/validation.h"
 #include "bitgrad/models/data_options.h"
@@ -22,7 +24,6 @@
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/optim/optimizers.h"
-#include "google/protobuf/util/message_differencer.h"
 
 namespace bitgrad {
 namespace {
@@ -46,6 +47,8 @@ absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& 
                        own);
 }
 
+}  // namespace
+
 absl::StatusOr<Schedule> ScheduleOf(const recipe::Recipe& recipe) {
   const recipe::Schedule& schedule = recipe.schedule();
   ScheduleOptions options;
@@ -58,8 +61,6 @@ absl::StatusOr<Schedule> ScheduleOf(const recipe::Recipe& recipe) {
   if (schedule.has_warmup_start_factor()) options.warmup_start_factor = schedule.warmup_start_factor();
   return MakeSchedule(options, recipe.epochs());
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& recipe, const TrainOptions& options) {
   BITGRAD_RETURN_IF_ERROR(ValidateRecipe(recipe));
@@ -74,39 +75,29 @@ absl::Status Trainer::Load() {
   BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(recipe_.optimizer(), context_));
   BITGRAD_ASSIGN_OR_RETURN(Schedule schedule, ScheduleOf(recipe_));
   schedule_ = std::make_unique<Schedule>(schedule);
-  BITGRAD_ASSIGN_OR_RETURN(Augmentation augmentation, ParseAugmentation(Strings(recipe_.data().augmentation())));
   BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing(Strings(recipe_.data().preprocessing())));
   preprocessing_ = std::make_shared<Preprocessing>(std::move(preprocessing));
+  BITGRAD_RETURN_IF_ERROR(ParseAugmentation(Strings(recipe_.data().augmentation())).status());
+  BITGRAD_RETURN_IF_ERROR(OpenFolder());
+  BITGRAD_RETURN_IF_ERROR(CheckMetricsFile());
+  absl::optional<Checkpoint> checkpoint;
+  if (options_.resume) {
+    BITGRAD_ASSIGN_OR_RETURN(checkpoint, OpenCheckpoint());
+  }
 
   BITGRAD_RETURN_IF_ERROR(LoadData());
-  BITGRAD_ASSIGN_OR_RETURN(BatchLoader loader, BatchLoader::Create(train_, parts_.train,
-                                                                   {.batch_size = recipe_.batch_size(),
-                                                                    .shuffle = true,
-                                                                    .drop_last = true,
-                                                                    .seed = recipe_.seed(),
-                                                                    .workers = options_.data_workers,
-                                                                    .augmentation = std::move(augmentation),
-                                                                    .preprocessing = preprocessing_}));
-  loader_ = std::make_unique<BatchLoader>(std::move(loader));
-  BITGRAD_RETURN_IF_ERROR(preprocessing_->SetShape(train_.image_shape()));
-  BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
-
-  std::error_code error;
-  std::filesystem::create_directories(options_.out_dir, error);
-  if (error) return FileError("create directory", options_.out_dir, error.value());
-  // A directory that cannot be written to is found now, not after the first epoch. The file is given up at once.
-  BITGRAD_RETURN_IF_ERROR(AtomicFile::Create(LatestPath()).status());
-  *state_.mutable_recipe() = recipe_;
-  state_.set_features(train_.features());
-  state_.set_classes(train_.num_classes);
-  const ImageShape image = train_.image_shape();
-  for (const int64_t extent : {image.height, image.width, image.channels}) {
-    state_.add_image_shape(extent);
-  }
-  if (options_.resume) {
-    BITGRAD_RETURN_IF_ERROR(Resume());
+  if (checkpoint.has_value()) {
+    BITGRAD_RETURN_IF_ERROR(CheckSameData(*checkpoint));
+    BITGRAD_RETURN_IF_ERROR(CheckSteps(*checkpoint));
+    BITGRAD_ASSIGN_OR_RETURN(bundle_, RestoreModel(recipe_, train_.image_shape(), train_.num_classes, *checkpoint));
   } else {
-    MoveToDevice(context_, *bundle_.store);
+    BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
+  }
+  MoveToDevice(context_, *bundle_.store);
+  if (checkpoint.has_value()) {
+    BITGRAD_RETURN_IF_ERROR(Restore(*checkpoint));
+    PrintResumed(checkpoint->header());
+  } else {
     BITGRAD_RETURN_IF_ERROR(FitPreprocessing());
   }
   step_ = std::make_unique<TrainingStep>(
@@ -115,7 +106,44 @@ absl::Status Trainer::Load() {
   return absl::OkStatus();
 }
 
-// Both splits; what was found in them goes to the log.
+absl::Status Trainer::OpenFolder() {
+  const RunFolder::Use use = options_.resume           ? RunFolder::Use::kContinue
+                             : options_.number_out_dir ? RunFolder::Use::kNewNumbered
+                                                       : RunFolder::Use::kNew;
+  BITGRAD_ASSIGN_OR_RETURN(folder_, RunFolder::Open(options_.out_dir, use));
+  if (folder_->path() != options_.out_dir) {
+    absl::FPrintF(options_.log, "'%s' holds another run; this one goes to '%s'\n", options_.out_dir, folder_->path());
+    std::fflush(options_.log);
+  }
+  // A directory that cannot be written to is found now, not after the first epoch. The file is given up at once.
+  return AtomicFile::Create(folder_->checkpoint_path()).status();
+}
+
+// The metrics of another run, or a file that is something else, are not written over.
+absl::Status Trainer::CheckMetricsFile() const {
+  const std::string& path = options_.metrics_file;
+  if (path.empty()) return absl::OkStatus();
+  for (const std::string& own : {folder_->checkpoint_path(), folder_->best_path()}) {
+    std::error_code error;
+    if (path == own || std::filesystem::equivalent(path, own, error)) {
+      return absl::InvalidArgumentError(absl::StrCat("the metrics cannot go to '", path,
+                                                     "', a checkpoint of the run; choose another --metrics=FILE"));
+    }
+  }
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error) || std::filesystem::file_size(path, error) == 0) {
+    return absl::OkStatus();
+  }
+  if (!options_.resume) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the metrics cannot go to '", path, "', which another run may have written; choose another --metrics=FILE"));
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
+  if (file.bytes().empty() || file.bytes()[0] == '{') return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the metrics cannot go to '", path, "', which holds something else; choose another --metrics=FILE"));
+}
+
 absl::Status Trainer::LoadData() {
   LoadOptions load = LoadOptionsOf(recipe_.data());
   load.data_dir = options_.data_dir;
@@ -128,12 +156,41 @@ absl::Status Trainer::LoadData() {
   const bool spread = recipe_.data().validation() == recipe::DataSet::SPREAD;
   BITGRAD_ASSIGN_OR_RETURN(parts_, spread ? SplitSpread(validation, train_) : SplitLast(train_, validation));
   BITGRAD_RETURN_IF_ERROR(CheckTrainingClasses(train_, parts_.train));
-  absl::FPrintF(options_.log, "%s\n%s\n", train_.summary, test_.summary);
+  BITGRAD_ASSIGN_OR_RETURN(Augmentation augmentation, ParseAugmentation(Strings(recipe_.data().augmentation())));
+  BITGRAD_ASSIGN_OR_RETURN(BatchLoader loader, BatchLoader::Create(train_, parts_.train,
+                                                                   {.batch_size = recipe_.batch_size(),
+                                                                    .shuffle = true,
+                                                                    .drop_last = true,
+                                                                    .seed = recipe_.seed(),
+                                                                    .workers = options_.data_workers,
+                                                                    .augmentation = std::move(augmentation),
+                                                                    .preprocessing = preprocessing_}));
+  loader_ = std::make_unique<BatchLoader>(std::move(loader));
+  BITGRAD_RETURN_IF_ERROR(preprocessing_->SetShape(train_.image_shape()));
+
+  *state_.mutable_recipe() = recipe_;
+  state_.set_features(train_.features());
+  state_.set_classes(train_.num_classes);
+  const ImageShape image = train_.image_shape();
+  for (const int64_t extent : {image.height, image.width, image.channels}) state_.add_image_shape(extent);
+  BITGRAD_ASSIGN_OR_RETURN(*state_.mutable_training_data(), FingerprintOf(train_));
+  BITGRAD_ASSIGN_OR_RETURN(*state_.mutable_test_data(), FingerprintOf(test_));
+  for (const std::string& name : train_.class_names) state_.add_class_names(name);
+  PrintData();
+  return absl::OkStatus();
+}
+
+// What was found in the data, and what is odd about it.
+void Trainer::PrintData() {
+  absl::FPrintF(options_.log, "%s %s\n%s %s\n", train_.summary, ChecksumsOf(state_.training_data()), test_.summary,
+                ChecksumsOf(state_.test_data()));
   for (const std::string& warning : SplitWarnings(train_, parts_, test_)) {
     absl::FPrintF(options_.log, "warning: %s\n", warning);
   }
+  if (!train_.class_names.empty()) {
+    absl::FPrintF(options_.log, "classes: %s\n", ListOfClassNames(train_.class_names));
+  }
   std::fflush(options_.log);
-  return absl::OkStatus();
 }
 
 absl::Status Trainer::FitPreprocessing() {
@@ -144,21 +201,6 @@ absl::Status Trainer::FitPreprocessing() {
   absl::FPrintF(options_.log, "preprocessing (%s) fitted to %d images in %.1f s\n",
                 absl::StrJoin(recipe_.data().preprocessing(), ", "), parts_.train.size(), seconds.count());
   std::fflush(options_.log);
-  return absl::OkStatus();
-}
-
-absl::Status Trainer::Resume() {
-  BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(LatestPath()));
-  if (!google::protobuf::util::MessageDifferencer::Equals(checkpoint.header().recipe(), recipe_)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("checkpoint '", LatestPath(), "' is of another recipe than the one to resume"));
-  }
-  BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreParameters(*bundle_.store));
-  MoveToDevice(context_, *bundle_.store);
-  BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreOptimizer(*bundle_.store, *optimizer_));
-  BITGRAD_RETURN_IF_ERROR(checkpoint.RestorePreprocessing(*preprocessing_));
-  state_ = checkpoint.header();
-  context_.set_step(state_.random_step());
   return absl::OkStatus();
 }
 

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <random>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -60,6 +62,13 @@ void RunningProgram::Signal(int signal) {
 bool RunningProgram::IsRunning() {
   if (pid_ > 0 && waitpid(pid_, &wait_status_, WNOHANG) == pid_) pid_ = -1;
   return pid_ > 0;
+}
+
+void RunningProgram::WaitFor(const std::string& text) {
+  while (IsRunning()) {
+    if (std::filesystem::exists(out_path_) && ReadFile(out_path_).find(text) != std::string::npos) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
 }
 
 ProgramResult RunningProgram::Wait() {

@@ -34,6 +34,8 @@ class RunningProgram {
 
   void Signal(int signal);
   bool IsRunning();
+  // Waits until the program has written `text` to stdout, or has ended.
+  void WaitFor(const std::string& text);
   ProgramResult Wait();
 
  private:

@@ -11,6 +11,7 @@
 #include <functional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -232,7 +233,11 @@ TEST_F(ErrorsTest, FilesThatMayNotGrow) {
   const std::vector<std::string> arguments = TinyTrainArguments(world.data, wide, {"--set=model.mlp.hidden=64"});
   ASSERT_EQ(RunProgram("models/train", arguments).status, 0);
   const std::string before = ReadFile(wide + "/checkpoint.bgc");
-  ExpectError(RunProgram("models/train", arguments, LimitFiles), wide + "/best.bgc");
+  std::vector<std::string> longer = arguments;
+  longer.insert(longer.end(), {"--resume", "--epochs=3"});
+  const ProgramResult limited = RunProgram("models/train", longer, LimitFiles);
+  ExpectError(limited, wide + "/");
+  EXPECT_THAT(limited.err, HasSubstr("ulimit"));
   EXPECT_TRUE(ReadFile(wide + "/checkpoint.bgc") == before);
   ExpectError(RunProgram("export/freeze", {"--checkpoint=" + wide + "/best.bgc", "--out=" + wide + "/model.bgm"},
                          [] {
@@ -291,8 +296,9 @@ TEST_F(ErrorsTest, Resume) {
   ExpectProgramError("models/train", {"--resume"}, "--resume needs --out=DIR");
   ExpectTrainError({"--resume"}, "checkpoint.bgc");  // a new directory
   const std::string out = "--out=" + world.run;
-  ExpectTrainError({out, "--resume", "--epochs=3"}, "another recipe");
-  ExpectTrainError({out, "--resume", "--set=model.mlp.hidden=9"}, "another recipe");
+  ExpectTrainError({out, "--resume", "--epochs=1"}, "so it cannot have 1 epochs in all");
+  ExpectTrainError({out, "--resume", "--set=model.mlp.hidden=9"},
+                   "another recipe: model.mlp.hidden was 8 and is 9 now");
   ExpectTrainError({out, "--resume", "--recipe=mnist_float_mlp"}, "another recipe");
   const std::string damaged = NewDirectory();
   for (const char* file : {"/text", "/cut.bgc", "/flipped.bgc"}) {
@@ -309,8 +315,45 @@ TEST_F(ErrorsTest, Resume) {
     WriteFile(data + prefix + "-images-idx3-ubyte", IdxFile({60, 5, 5}, std::string(60 * 25, '\7')));
     WriteFile(data + prefix + "-labels-idx1-ubyte", IdxFile({60}, std::string(60, '\7')));
   }
-  ExpectTrainError({out, "--resume", "--data_dir=" + data}, "another model");
-  ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + data}, "25");
+  ExpectTrainError({out, "--resume", "--data_dir=" + data},
+                   "is for images of 4x4x1 in 10 classes; data set 'mnist' has");
+  ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + data}, "images of 5x5x1");
+  ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--data_dir=" + data}, "images of 5x5x1");
+  // Images of the same shape, but not those of the run.
+  ExpectTrainError({out, "--resume", "--data_dir=" + MakeTinyMnist(61, 20)},
+                   "was trained with other data. Its training set has: 61 images instead of 60");
+}
+
+// Another test set of the same kind may be what is wanted; that it is another one is said.
+TEST_F(ErrorsTest, OtherTestData) {
+  const std::string other = MakeTinyMnist(60, 30);
+  for (const std::string& data : {world.data, other}) {
+    for (const auto& [program, file] : {std::pair{"models/evaluate", "--checkpoint=" + world.best},
+                                        std::pair{"runtime/predict", "--model=" + world.packed}}) {
+      const ProgramResult result = RunProgram(program, {file, "--data_dir=" + data});
+      EXPECT_EQ(result.status, 0) << result.err;
+      const bool says = result.out.find("note: this is not the ") != std::string::npos &&
+                        result.out.find("30 images instead of 20, other labels") != std::string::npos;
+      EXPECT_EQ(says, data == other) << result.out;
+    }
+  }
+}
+
+// Nothing of a run is lost to another one.
+TEST_F(ErrorsTest, ASecondRunIntoTheSameFolder) {
+  const std::string before = ReadFile(world.latest);
+  ExpectTrainError({"--out=" + world.run},
+                   "'" + world.run + "' holds a run already (checkpoint.bgc); continue that run");
+  EXPECT_TRUE(before == ReadFile(world.latest));
+  // While a process runs in the folder no other one does.
+  const std::string out = NewDirectory() + "/run";
+  RunningProgram first("models/train", TinyTrainArguments(world.data, out, {"--epochs=100000"}));
+  first.WaitFor("epoch 1/");
+  ExpectTrainError({"--out=" + out}, "another process is running in '" + out);
+  ExpectTrainError({"--out=" + out, "--resume", "--epochs=100000"}, "another process is running in '" + out);
+  first.Signal(SIGKILL);
+  first.Wait();
+  ExpectTrainError({"--out=" + out}, "holds a run already");
 }
 
 TEST_F(ErrorsTest, PackedModels) {

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "bitgrad/tests/cli/cli_testing.h"
 #include "bitgrad/tests/models/models_testing.h"
@@ -114,6 +116,13 @@ TEST(HappyPathTest, DataFromFilesAndRelativePaths) {
   arguments.erase(arguments.begin() + 2);
   ExpectSuccess(RunProgram("models/train", arguments),
                 absl::StrCat("final: .* checkpoint=", home, "/bitgrad_mnist_bnn_mlp_small/best\\.bgc"));
+  // The same command once more begins another run, in a folder of its own.
+  const ProgramResult again = RunProgram("models/train", arguments);
+  ExpectSuccess(again, absl::StrCat("final: .* checkpoint=", home, "/bitgrad_mnist_bnn_mlp_small_2/best\\.bgc"));
+  EXPECT_THAT(again.out, HasSubstr(absl::StrCat("'", home, "/bitgrad_mnist_bnn_mlp_small' holds another run; this one ",
+                                                "goes to '", home, "/bitgrad_mnist_bnn_mlp_small_2'\n")));
+  EXPECT_THAT(NextCommand(again.out, "//export:freeze"),
+              testing::Contains("--out=" + home + "/bitgrad_mnist_bnn_mlp_small_2/model.bgm"));
   unsetenv("BUILD_WORKING_DIRECTORY");
 
   // What is printed as the next command has the data set's files in it.
@@ -123,11 +132,61 @@ TEST(HappyPathTest, DataFromFilesAndRelativePaths) {
   ExpectSuccess(RunProgram("runtime/predict", next), "predict: images=50 .*");
 }
 
+// What is printed can be copied to a shell, whatever the folders are named.
+TEST(HappyPathTest, PrintedCommandsAreQuoted) {
+  const std::string data = NewDirectory() + "/the data", out = NewDirectory() + "/a run's $(false)";
+  std::filesystem::create_directory_symlink(MakeTinyMnist(60, 20), data);
+  const ProgramResult trained = RunProgram("models/train", TinyTrainArguments(data, out));
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  std::string script;
+  for (const absl::string_view line : absl::StrSplit(trained.out, '\n')) {
+    if (absl::StartsWith(line, "  ./bazelw run //")) absl::StrAppend(&script, line, " || exit 1\n");
+  }
+  script = absl::StrReplaceAll(script, {{"./bazelw run //export:freeze --", ProgramPath("export/freeze")},
+                                        {"./bazelw run //runtime:predict --", ProgramPath("runtime/predict")}});
+  const std::string path = NewDirectory() + "/script";
+  WriteFile(path, script);
+  ExpectSuccess(RunProgram("/bin/sh", {path}), "predict: images=20 .*");
+}
+
+// A finished run is trained for longer, and knows its recipe.
+TEST(HappyPathTest, ResumedWithMoreEpochs) {
+  const std::string data = MakeTinyMnist(60, 20), out = NewDirectory();
+  ASSERT_EQ(RunProgram("models/train", TinyTrainArguments(data, out)).status, 0);
+  const ProgramResult longer =
+      RunProgram("models/train", {"--resume", "--out=" + out, "--data_dir=" + data, "--epochs=4"});
+  ExpectSuccess(longer, "final: epochs=4 .*");
+  EXPECT_THAT(longer.out, HasSubstr("epochs: 2 -> 4"));
+  EXPECT_THAT(longer.out, HasSubstr("schedule 'exponential' spreads over all 4 epochs"));
+  EXPECT_EQ((*Checkpoint::Open(out + "/checkpoint.bgc")).header().epochs_size(), 4);
+}
+
+// The data that a packed model was made from is in it.
+TEST(HappyPathTest, InspectPrintsTheData) {
+  const std::string data = MakeTinyMnist(60, 20), out = NewDirectory();
+  const ProgramResult trained = RunProgram("models/train", TinyTrainArguments(data, out));
+  ASSERT_EQ(trained.status, 0) << trained.err;
+  const std::string model = out + "/model.bgm";
+  ASSERT_EQ(RunProgram("export/freeze", {"--checkpoint=" + out + "/best.bgc", "--out=" + model}).status, 0);
+  const ProgramResult inspected = RunProgram("runtime/inspect", {"--model=" + model});
+  for (const char* split : {"mnist train: ", "mnist test: "}) {
+    const size_t line = trained.out.find(split);
+    ASSERT_NE(line, std::string::npos) << trained.out;
+    const size_t checksums = trained.out.find("(labels ", line);
+    ASSERT_NE(checksums, std::string::npos) << trained.out;
+    EXPECT_THAT(inspected.out,
+                HasSubstr(trained.out.substr(checksums, trained.out.find('\n', checksums) + 1 - checksums)));
+  }
+  EXPECT_THAT(inspected.out, HasSubstr("trained on mnist: 60 images of 4x4x1 in 10 classes (labels "));
+  EXPECT_THAT(inspected.out, HasSubstr("tested on mnist: 20 images of 4x4x1 in 10 classes (labels "));
+}
+
 // The deterministic BinaryConnect net: float activations, so logits may differ by roundings,
 // classes may not.
 TEST(HappyPathTest, BinaryConnectAgreesWithItsPackedModel) {
-  const std::string data = MakeTinyMnist(500, 200), out = NewDirectory();
+  const std::string data = MakeTinyMnist(500, 200);
   for (const char* recipe : {"mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp", "mnist_float_mlp"}) {
+    const std::string out = NewDirectory();
     ExpectSuccess(
         RunProgram("models/train",
                    TinyTrainArguments(data, out, {absl::StrCat("--recipe=", recipe), "--set=model.mlp.hidden=100,65"})),

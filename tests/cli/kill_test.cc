@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <time.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <random>
 #include <string>
 #include <thread>
@@ -41,6 +43,8 @@ int TrainThroughKills(const std::string& out, std::vector<std::string> arguments
     std::vector<std::string> run = arguments;
     const bool resume = std::filesystem::exists(checkpoint);
     if (resume) run.push_back("--resume");
+    // The first epoch's best model may have been written without the checkpoint that follows it.
+    if (!resume) std::filesystem::remove(out + "/best.bgc");
     RunningProgram program("models/train", run);
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds * part(random)));
     program.Signal(SIGKILL);
@@ -56,7 +60,11 @@ int TrainThroughKills(const std::string& out, std::vector<std::string> arguments
     }
     if (result.status == 0) break;
   }
-  if (std::filesystem::exists(checkpoint)) arguments.push_back("--resume");
+  if (std::filesystem::exists(checkpoint)) {
+    arguments.push_back("--resume");
+  } else {
+    std::filesystem::remove(out + "/best.bgc");
+  }
   const ProgramResult result = RunProgram("models/train", arguments);
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_FALSE(std::filesystem::exists(checkpoint + ".tmp"));
@@ -91,28 +99,106 @@ TEST(KillTest, InTheMidstOfWriting) {
   ExpectKillsLeaveNoTrace({"--epochs=8", "--set=model.mlp.hidden=512,512", "--set=batch_size=900"}, 6);
 }
 
+// The command that an interrupted run names, as a shell reads it.
+ProgramResult RunCommandOf(const ProgramResult& stopped) {
+  const std::string prefix = "continue with: ";
+  const size_t begin = stopped.err.find(prefix);
+  EXPECT_NE(begin, std::string::npos) << stopped.err;
+  const std::string script = NewDirectory() + "/script";
+  WriteFile(script, "exec " + stopped.err.substr(begin + prefix.size()));
+  return RunProgram("/bin/sh", {script});
+}
+
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+
+// nohup, under which the tests may run, would let the program ignore SIGHUP.
+bool HangUps() { return signal(SIGHUP, SIG_DFL) != SIG_ERR; }
+
 TEST(InterruptTest, SaysHowToResumeAndResumes) {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    const std::string data = MakeTinyMnist(1000, 100), whole = NewDirectory(), parts = NewDirectory();
-    const std::vector<std::string> more = {"--epochs=5", "--set=batch_size=2", "--set=model.mlp.hidden=64,64"};
-    const std::vector<std::string> arguments = TinyTrainArguments(data, parts, more);
-    RunningProgram program("models/train", arguments);
-    while (!std::filesystem::exists(parts + "/checkpoint.bgc") && program.IsRunning()) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
+  for (const int signal : kSignals) {
+    SCOPED_TRACE(signal);
+    // Names that a shell would take apart.
+    const std::string whole = NewDirectory(), parts = NewDirectory() + "/a run's $HOME";
+    const std::string data = NewDirectory() + "/the data", metrics = NewDirectory() + "/m (1).jsonl";
+    std::filesystem::create_directory_symlink(MakeTinyMnist(1000, 100), data);
+    const std::vector<std::string> more = {"--epochs=5", "--set=batch_size=2", "--set=model.mlp.hidden=64,64",
+                                           "--data_workers=2"};
+    std::vector<std::string> arguments = TinyTrainArguments(data, parts, more);
+    arguments.push_back("--metrics=" + metrics);
+    RunningProgram program("models/train", arguments, HangUps);
+    program.WaitFor("epoch 1/5");
     program.Signal(signal);
     const ProgramResult stopped = program.Wait();
-    ExpectError(stopped, "--resume --out=" + parts);
-    EXPECT_THAT(stopped.err, testing::AllOf(HasSubstr("interrupted in epoch "), HasSubstr(parts + "/checkpoint.bgc")));
+    ExpectError(stopped, "--threads=1 --data_workers=2");
+    EXPECT_THAT(stopped.err, testing::AllOf(HasSubstr("interrupted in epoch "), HasSubstr(parts + "/checkpoint.bgc"),
+                                            HasSubstr("models/train --resume --out='")));
     EXPECT_TRUE(Checkpoint::Open(parts + "/checkpoint.bgc").ok());
-    // As the program says, --resume, --out and the data are enough: the recipe is in the checkpoint.
-    const ProgramResult resumed =
-        RunProgram("models/train", {"--resume", "--out=" + parts, "--data_dir=" + data, "--threads=1"});
+    // The printed command is all that is needed: the recipe is in the checkpoint.
+    const ProgramResult resumed = RunCommandOf(stopped);
     EXPECT_EQ(resumed.status, 0) << resumed.err;
+    const std::string lines = ReadFile(metrics);
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 5);
     ASSERT_EQ(RunProgram("models/train", TinyTrainArguments(data, whole, more)).status, 0);
     ExpectSameCheckpoints(whole + "/checkpoint.bgc", parts + "/checkpoint.bgc");
     ExpectSameCheckpoints(whole + "/best.bgc", parts + "/best.bgc");
   }
+}
+
+// An epoch of one batch and some 800 batches of evaluation.
+TEST(InterruptTest, InTheMidstOfEvaluation) {
+  const std::string data = MakeTinyMnist(60, 400000), whole = NewDirectory();
+  const std::vector<std::string> more = {"--epochs=2", "--set=batch_size=50", "--set=data.preprocessing=zca"};
+  ASSERT_EQ(RunProgram("models/train", TinyTrainArguments(data, whole, more)).status, 0);
+  for (const int signal : kSignals) {
+    SCOPED_TRACE(signal);
+    bool met = false;
+    // On a busy machine the evaluation may be over before the signal comes.
+    for (int attempt = 0; attempt < 20 && !met; ++attempt) {
+      const std::string parts = NewDirectory() + "/run";
+      RunningProgram program("models/train", TinyTrainArguments(data, parts, more), HangUps);
+      program.WaitFor("memory of a step");  // the batch is done
+      program.Signal(signal);
+      const ProgramResult stopped = program.Wait();
+      if (stopped.status == 0) continue;
+      ExpectError(stopped, "interrupted in epoch ");
+      EXPECT_THAT(stopped.err, HasSubstr(" after 1 batches"));
+      met = stopped.err.find("interrupted in epoch 1 ") != std::string::npos;
+      EXPECT_EQ(RunCommandOf(stopped).status, 0);
+      ExpectSameCheckpoints(whole + "/checkpoint.bgc", parts + "/checkpoint.bgc");
+      ExpectSameCheckpoints(whole + "/best.bgc", parts + "/best.bgc");
+    }
+    EXPECT_TRUE(met);
+  }
+}
+
+// While data is loaded there is nothing to save.
+TEST(InterruptTest, WhileDataIsLoaded) {
+  for (const int signal : kSignals) {
+    SCOPED_TRACE(signal);
+    const std::string out = NewDirectory() + "/run";
+    RunningProgram program("models/train", {"--out=" + out, "--threads=1"}, HangUps);
+    // The folder is taken before the digits, 60,000 of them, are drawn.
+    while (!std::filesystem::exists(out + "/.lock") && program.IsRunning()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    program.Signal(signal);
+    ExpectError(program.Wait(), "interrupted while there was nothing to save; run the same command again");
+    // What is left is no obstacle.
+    EXPECT_FALSE(std::filesystem::exists(out + "/checkpoint.bgc"));
+    const std::vector<std::string> small = {"--out=" + out, "--epochs=1", "--set=data.limit=200",
+                                            "--set=data.validation_examples=100"};
+    EXPECT_EQ(RunProgram("models/train", small).status, 0);
+  }
+}
+
+TEST(InterruptTest, UnderNohupAHangUpIsIgnored) {
+  const std::string data = MakeTinyMnist(60, 20), out = NewDirectory() + "/run";
+  RunningProgram program("models/train", TinyTrainArguments(data, out, {"--epochs=300"}),
+                         [] { return signal(SIGHUP, SIG_IGN) != SIG_ERR; });
+  program.WaitFor("epoch 1/300");
+  program.Signal(SIGHUP);
+  const ProgramResult result = program.Wait();
+  EXPECT_EQ(result.status, 0) << result.err;
 }
 
 }  // namespace

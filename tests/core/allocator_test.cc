@@ -98,9 +98,13 @@ TEST(PoolAllocatorTest, BlocksMayOutliveTheOwner) {
   PoolAllocator& pool = *owner;
   void* a = pool.Allocate(100);
   void* b = pool.Allocate(200);
+  const size_t both = pool.live_bytes();
   owner.reset();
+  EXPECT_EQ(pool.live_bytes(), both);
   std::memset(a, 1, 100);
   pool.Deallocate(a, 100);
+  EXPECT_GT(pool.live_bytes(), 0u);
+  EXPECT_LT(pool.live_bytes(), both);
   std::memset(b, 1, 200);
   pool.Deallocate(b, 200);
 }

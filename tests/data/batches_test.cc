@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -148,14 +149,31 @@ TEST(BatchLoaderTest, BatchLargerThanTheRangeIsOneSmallBatch) {
   }
 }
 
+int64_t ThreadsOfThisProcess() {
+  int64_t count = 0;
+  for ([[maybe_unused]] const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) ++count;
+  return count;
+}
+
+// Whoever leaves an epoch has seen its batches up to there, leaves no thread behind, and changes nothing for others.
 TEST(BatchLoaderTest, EpochCanBeLeftAtAnyMoment) {
   const Dataset dataset = MakeDataset(400);
-  const BatchLoader loader = MakeLoader(dataset, AllExamples(dataset), {.batch_size = 4, .shuffle = true});
-  for (int repeat = 0; repeat < 20; ++repeat) {
-    { const EpochBatches unused = loader.Epoch(repeat); }
-    for (const Batch& batch : loader.Epoch(repeat)) {
-      if (batch.index == repeat) break;
+  const int64_t threads_before = ThreadsOfThisProcess();
+  for (const int workers : {1, 3}) {
+    const BatchLoader loader =
+        MakeLoader(dataset, AllExamples(dataset), {.batch_size = 4, .shuffle = true, .workers = workers});
+    for (int repeat = 0; repeat < 20; ++repeat) {
+      const auto whole = Labels(loader, repeat);
+      { const EpochBatches unused = loader.Epoch(repeat); }
+      std::vector<std::vector<int32_t>> seen;
+      for (const Batch& batch : loader.Epoch(repeat)) {
+        seen.emplace_back(batch.labels.span<int32_t>().begin(), batch.labels.span<int32_t>().end());
+        if (batch.index == repeat) break;
+      }
+      EXPECT_EQ(seen, (std::vector<std::vector<int32_t>>(whole.begin(), whole.begin() + repeat + 1)));
+      EXPECT_EQ(Labels(loader, repeat), whole);
     }
+    EXPECT_EQ(ThreadsOfThisProcess(), threads_before);
   }
 }
 

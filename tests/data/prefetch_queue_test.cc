@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -102,13 +103,25 @@ TEST(PrefetchQueueTest, TheFirstIndexWithoutAValueIsTheEnd) {
   EXPECT_EQ(queue.Next(), nullptr);
 }
 
+// With values not taken, all taken, and after the end. No thread stays behind.
 TEST(PrefetchQueueTest, CanBeDestroyedAtAnyMoment) {
+  const auto threads = [] {
+    int64_t count = 0;
+    for ([[maybe_unused]] const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) ++count;
+    return count;
+  };
+  const int64_t threads_before = threads();
   for (int taken = 0; taken < 8; ++taken) {
     for (int repeat = 0; repeat < 50; ++repeat) {
       PrefetchQueue<int> queue(2, 1 + repeat % 3, Counter(5));
-      for (int i = 0; i < taken; ++i) queue.Next();
+      for (int i = 0; i < taken; ++i) {
+        const int* value = queue.Next();
+        ASSERT_EQ(value != nullptr, i < 5);
+        if (value != nullptr) ASSERT_EQ(*value, i);
+      }
     }
   }
+  EXPECT_EQ(threads(), threads_before);
 }
 
 TEST(PrefetchQueueTest, SleepsWhileThereIsNothingToDo) {

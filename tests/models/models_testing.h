@@ -3,6 +3,7 @@
 #ifndef BITGRAD_TESTS_MODELS_MODELS_TESTING_H_
 #define BITGRAD_TESTS_MODELS_MODELS_TESTING_H_
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -15,6 +16,7 @@
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "gtest/gtest.h"
+#include "zlib.h"
 
 namespace bitgrad {
 
@@ -37,6 +39,22 @@ inline std::string ReadFile(const std::string& path) {
 
 inline void WriteFile(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+// The bytes of a checkpoint with another header, its length and checksum put right.
+inline std::string WithHeader(const std::string& file, const checkpoint::Header& header) {
+  uint64_t old_bytes;
+  std::memcpy(&old_bytes, file.data() + 16, 8);
+  std::string text = header.SerializeAsString();
+  const uint64_t bytes = text.size();
+  const auto crc = static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()));
+  text.resize((text.size() + 63) / 64 * 64);
+  std::string result = file.substr(0, 64) + text + file.substr(64 + (old_bytes + 63) / 64 * 64);
+  const uint64_t file_bytes = result.size();
+  std::memcpy(result.data() + 12, &crc, 4);
+  std::memcpy(result.data() + 16, &bytes, 8);
+  std::memcpy(result.data() + 24, &file_bytes, 8);
+  return result;
 }
 
 // 500 examples of the built-in digits in 10 batches, 100 to validate; 784-16-16-10; 3 epochs.

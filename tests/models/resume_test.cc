@@ -1,12 +1,14 @@
 // Runs that end before their end: interrupted and resumed, or diverged.
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/trainer.h"
+#include "bitgrad/tests/cli/cli_testing.h"
 #include "bitgrad/tests/models/models_testing.h"
 #include "bitgrad/tests/models/trainer_testing.h"
 #include "gmock/gmock.h"
@@ -89,7 +91,9 @@ TEST_F(ResumeErrorsTest, EachSaysWhatIsWrong) {
   EXPECT_THAT(error(recipe), HasSubstr(directory + "/checkpoint.bgc"));
   ASSERT_TRUE(Train(recipe, {.out_dir = directory}).ok());
   const std::string good = ReadFile(directory + "/checkpoint.bgc");
-  EXPECT_THAT(error(TinyRecipe({"epochs=2", "data.limit=200"})), HasSubstr("of another recipe"));
+  EXPECT_THAT(
+      error(TinyRecipe({"epochs=1", "data.limit=200", "seed=2"})),
+      AllOf(HasSubstr("of another recipe: seed was 1 and is 2 now"), HasSubstr("epochs, optimizer.learning_rate")));
   WriteFile(directory + "/checkpoint.bgc", ReadFile(directory + "/best.bgc"));
   EXPECT_THAT(error(recipe), HasSubstr("holds no optimizer state"));
   WriteFile(directory + "/checkpoint.bgc", good.substr(0, good.size() / 2));
@@ -98,6 +102,128 @@ TEST_F(ResumeErrorsTest, EachSaysWhatIsWrong) {
   EXPECT_THAT(error(recipe), HasSubstr("not a checkpoint"));
   WriteFile(directory + "/checkpoint.bgc", good);
   EXPECT_TRUE(Train(recipe, resume).ok());
+}
+
+TEST_F(ResumeErrorsTest, FewerEpochsThanAreDone) {
+  const std::string directory = NewDirectory();
+  ASSERT_TRUE(Train(TinyRecipe({"data.limit=200"}), {.out_dir = directory}).ok());
+  const auto result = Train(TinyRecipe({"data.limit=200", "epochs=2"}), {.out_dir = directory, .resume = true});
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("has begun its epoch 3, so it cannot have 2 epochs"));
+}
+
+// Other data is refused, and what differs is named. The checkpoint is as it was.
+TEST_F(ResumeErrorsTest, OtherData) {
+  const std::string directory = NewDirectory(), data = MakeTinyMnist(60, 20);
+  const std::vector<std::string> fields = {"data.name=mnist", "data.validation_examples=10", "data.limit=0",
+                                           "batch_size=10", "epochs=1"};
+  const auto run = [&](const std::string& data_dir, bool resume) {
+    return Train(TinyRecipe(fields), {.data_dir = data_dir, .out_dir = directory, .resume = resume}).status();
+  };
+  ASSERT_TRUE(run(data, false).ok());
+  const std::string before = ReadFile(directory + "/checkpoint.bgc");
+  const struct {
+    const char* file;
+    std::function<std::string(std::string)> change;
+    const char* text;
+  } cases[] = {
+      {"train-images-idx3-ubyte",
+       [](const std::string&) {
+         return IdxFile({60, 4, 4}, std::string(960, 'x'));
+       },
+       "Its training set has: other pixels"},
+      {"train-labels-idx1-ubyte",
+       [](std::string b) {
+         b[8 + 17] = static_cast<char>(9 - b[8 + 17]);
+         return b;
+       },
+       "Its training set has: other labels"},
+      {"t10k-labels-idx1-ubyte",
+       [](std::string b) {
+         b[8 + 3] = static_cast<char>(9 - b[8 + 3]);
+         return b;
+       },
+       "Its test set has: other labels"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.text);
+    const std::string other = MakeTinyMnist(60, 20), path = other + "/" + c.file;
+    WriteFile(path, c.change(ReadFile(path)));
+    EXPECT_THAT(std::string(run(other, true).message()),
+                AllOf(HasSubstr(directory + "/checkpoint.bgc"), HasSubstr(c.text)));
+  }
+  // As many values in images of another shape.
+  const std::string flat = MakeTinyMnist(60, 20);
+  for (const char* file : {"/train-images-idx3-ubyte", "/t10k-images-idx3-ubyte"}) {
+    const std::string bytes = ReadFile(flat + file);
+    WriteFile(flat + file, IdxFile({static_cast<uint32_t>((bytes.size() - 16) / 16), 2, 8}, bytes.substr(16)));
+  }
+  EXPECT_THAT(std::string(run(flat, true).message()),
+              HasSubstr("is for images of 4x4x1 in 10 classes; data set 'mnist' has images of 2x8x1"));
+  EXPECT_THAT(std::string(run(MakeTinyMnist(61, 20), true).message()),
+              HasSubstr("Its training set has: 61 images instead of 60"));
+  EXPECT_TRUE(before == ReadFile(directory + "/checkpoint.bgc"));
+  EXPECT_TRUE(run(data, true).ok());
+}
+
+// Headers whose counts no run on this data has.
+TEST_F(ResumeErrorsTest, CountsOfStepsThatDoNotFitTheData) {
+  const std::string directory = NewDirectory();
+  const recipe::Recipe recipe = TinyRecipe({"data.limit=200"});
+  Log log(/*interrupt_at_line=*/1);
+  ASSERT_TRUE(absl::IsCancelled(Train(recipe, {.out_dir = directory}, log).status()));
+  const std::string path = directory + "/checkpoint.bgc", good = ReadFile(path);
+  const checkpoint::Header header = Checkpoint::Open(path)->header();
+  const auto error = [&](const std::function<void(checkpoint::Header&)>& change) {
+    checkpoint::Header changed = header;
+    change(changed);
+    WriteFile(path, WithHeader(good, changed));
+    return std::string(Train(recipe, {.out_dir = directory, .resume = true}).status().message());
+  };
+  const auto batches = [](int64_t count) {
+    return [count](checkpoint::Header& h) {
+      h.mutable_progress()->set_batches_done(count);
+      h.mutable_progress()->mutable_partial()->set_steps(count);
+      h.mutable_progress()->mutable_partial()->set_examples(count * 50);
+    };
+  };
+  for (const auto& change :
+       {std::function<void(checkpoint::Header&)>(batches(3)),
+        std::function<void(checkpoint::Header&)>(batches(INT32_MAX)),
+        std::function<void(checkpoint::Header&)>([](auto& h) { h.set_optimizer_steps(0); }),
+        std::function<void(checkpoint::Header&)>([](auto& h) { h.set_optimizer_steps(int64_t{1} << 50); })}) {
+    EXPECT_THAT(error(change), AllOf(HasSubstr(path), HasSubstr("but an epoch of this data has 2 batches")));
+  }
+  EXPECT_EQ(error([](auto&) {}), "") << "without a change it resumes";
+}
+
+// A finished run goes on, as the run would have that had more epochs from the beginning, where the schedule does not
+// depend on their number. Where it does, that is said.
+TEST_F(ResumeErrorsTest, AFinishedRunCanBeTrainedForLonger) {
+  for (const char* schedule : {"schedule.name=constant", "schedule.name=exponential"}) {
+    SCOPED_TRACE(schedule);
+    const std::string whole = NewDirectory(), parts = NewDirectory();
+    const recipe::Recipe longer = TinyRecipe({"data.limit=200", schedule, "epochs=3"});
+    ASSERT_TRUE(Train(longer, {.out_dir = whole}).ok());
+    ASSERT_TRUE(Train(TinyRecipe({"data.limit=200", schedule, "epochs=2"}), {.out_dir = parts}).ok());
+    Log log;
+    const auto result = Train(longer, {.out_dir = parts, .resume = true}, log);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->epochs, 3);
+    EXPECT_THAT(log.text(), HasSubstr("resumed with a change: epochs: 2 -> 3\n"));
+    const bool same = std::string(schedule) == "schedule.name=constant";
+    const auto says = HasSubstr("schedule 'exponential' spreads over all 3 epochs: the learning rate goes on with ");
+    if (same) {
+      ExpectSameCheckpoints(whole + "/checkpoint.bgc", parts + "/checkpoint.bgc");
+      ExpectSameCheckpoints(whole + "/best.bgc", parts + "/best.bgc");
+      EXPECT_THAT(log.text(), testing::Not(says));
+    } else {
+      EXPECT_THAT(log.text(), says);
+    }
+    Log done;
+    ASSERT_TRUE(Train(longer, {.out_dir = parts, .resume = true}, done).ok());
+    EXPECT_THAT(done.text(),
+                HasSubstr("the run is finished: it has done its 3 epochs; --epochs=N trains it for longer"));
+  }
 }
 
 TEST_F(DivergenceTest, ADivergedRunNamesLayerAndCheckpoint) {

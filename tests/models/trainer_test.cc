@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bitgrad/data/datasets.h"
+#include "bitgrad/data/fingerprint.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/ops/dispatch.h"
@@ -297,6 +298,82 @@ TEST(TrainerTest, WhatIsWrongIsFoundBeforeTraining) {
     const auto result = Train(TinyRecipe({c.assignment}), {.out_dir = NewDirectory()});
     EXPECT_FALSE(result.ok()) << c.assignment;
     EXPECT_THAT(std::string(result.status().message()), HasSubstr(c.text)) << c.assignment;
+  }
+}
+
+// A second run does not write over the first one.
+TEST(TrainerTest, AFolderThatHoldsARunIsNotTakenForAnother) {
+  const std::string directory = NewDirectory();
+  ASSERT_TRUE(Train(TinyRecipe({"epochs=1"}), {.out_dir = directory}).ok());
+  const std::string before = ReadFile(directory + "/checkpoint.bgc");
+  const auto second = Train(TinyRecipe({"epochs=1", "seed=2"}), {.out_dir = directory});
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()),
+              AllOf(HasSubstr("'" + directory + "' holds a run already"), HasSubstr("--resume"), HasSubstr("--out")));
+  EXPECT_TRUE(before == ReadFile(directory + "/checkpoint.bgc"));
+  Log log;
+  const auto numbered = Train(TinyRecipe({"epochs=1", "seed=2"}), {.out_dir = directory, .number_out_dir = true}, log);
+  ASSERT_TRUE(numbered.ok()) << numbered.status();
+  EXPECT_EQ(numbered->checkpoint, directory + "_2/best.bgc");
+  EXPECT_THAT(log.text(), HasSubstr("'" + directory + "' holds another run; this one goes to '" + directory + "_2'\n"));
+  EXPECT_TRUE(before == ReadFile(directory + "/checkpoint.bgc"));
+}
+
+// The folder is held from the beginning to the end.
+TEST(TrainerTest, TwoTrainersNeverShareAFolder) {
+  const std::string directory = NewDirectory();
+  Log log;
+  TrainOptions options{.out_dir = directory, .threads = 1, .log = log.file()};
+  {
+    const auto first = Trainer::Create(TinyRecipe({"epochs=1"}), options);
+    ASSERT_TRUE(first.ok()) << first.status();
+    for (const bool resume : {false, true}) {
+      options.resume = resume;
+      const auto second = Trainer::Create(TinyRecipe({"epochs=1"}), options);
+      EXPECT_THAT(std::string(second.status().message()), HasSubstr("another process is running in '" + directory));
+    }
+    ASSERT_TRUE((*first)->Run().ok());
+    EXPECT_FALSE(Trainer::Create(TinyRecipe({"epochs=1"}), options).ok());
+  }
+  EXPECT_TRUE(Trainer::Create(TinyRecipe({"epochs=1"}), options).ok());
+}
+
+// Files that are not the run's own metrics are not written over.
+TEST(TrainerTest, MetricsFilesOfOthers) {
+  const std::string directory = NewDirectory(), run = directory + "/run";
+  WriteFile(directory + "/m.jsonl", "{}\n");
+  WriteFile(directory + "/recipe.textproto", "epochs: 1\n");
+  const recipe::Recipe recipe = TinyRecipe({"epochs=1", "data.limit=200"});
+  const auto error = [&](const std::string& file, bool resume) {
+    const TrainOptions options{.out_dir = run, .metrics_file = file, .resume = resume};
+    return std::string(Train(recipe, options).status().message());
+  };
+  for (const char* file : {"/m.jsonl", "/recipe.textproto"}) {
+    EXPECT_THAT(error(directory + file, false), AllOf(HasSubstr(directory + file), HasSubstr("--metrics")));
+  }
+  for (const char* file : {"/checkpoint.bgc", "/best.bgc"}) {
+    EXPECT_THAT(error(run + file, false), HasSubstr("a checkpoint of the run"));
+  }
+  EXPECT_EQ(error(directory + "/new.jsonl", false), "");
+  EXPECT_THAT(error(directory + "/recipe.textproto", true), HasSubstr("which holds something else"));
+  EXPECT_EQ(ReadFile(directory + "/recipe.textproto"), "epochs: 1\n");
+  EXPECT_EQ(error(directory + "/new.jsonl", true), "");
+}
+
+// What the data was is said, and kept with the model.
+TEST(TrainerTest, TheFingerprintOfTheDataIsPrintedAndKept) {
+  const std::string directory = NewDirectory();
+  Log log;
+  ASSERT_TRUE(Train(TinyRecipe({"epochs=1"}), {.out_dir = directory}, log).ok());
+  EXPECT_THAT(log.text(), testing::ContainsRegex("digits train: 600 images of 28x28x1, 10 classes.* .labels "));
+  EXPECT_THAT(log.text(), testing::ContainsRegex("digits test: 600 images of 28x28x1, 10 classes.* .labels "));
+  const auto train = LoadDataset("digits", {.split = Split::kTrain, .limit = 600});
+  const auto test = LoadDataset("digits", {.split = Split::kTest, .limit = 600});
+  for (const char* file : {"/checkpoint.bgc", "/best.bgc"}) {
+    const auto checkpoint = Checkpoint::Open(directory + file);
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+    EXPECT_EQ(DifferenceOf(checkpoint->header().training_data(), *FingerprintOf(*train)), "");
+    EXPECT_EQ(DifferenceOf(checkpoint->header().test_data(), *FingerprintOf(*test)), "");
   }
 }
 

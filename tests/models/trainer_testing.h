@@ -17,11 +17,12 @@
 
 namespace bitgrad {
 
-// A log that may send the process a SIGINT when something is written to it: from within Run(), at a
-// known moment.
+// A log that may send the process a signal when a line about an epoch is written to it: from within Run(), at a known
+// moment.
 class Log {
  public:
-  explicit Log(int interrupt_at_line = 0) : interrupt_at_line_(interrupt_at_line) {
+  explicit Log(int interrupt_at_line = 0, int signal = SIGINT)
+      : interrupt_at_line_(interrupt_at_line), signal_(signal) {
     file_ = fopencookie(this, "w", {.write = [](void* self, const char* bytes, size_t count) -> ssize_t {
                           return static_cast<Log*>(self)->Write(bytes, count);
                         }});
@@ -35,11 +36,12 @@ class Log {
   ssize_t Write(const char* bytes, size_t count) {
     text_.append(bytes, count);
     if (absl::string_view(bytes, count).substr(0, 6) == "epoch " && ++lines_ == interrupt_at_line_) {
-      kill(getpid(), SIGINT);
+      kill(getpid(), signal_);
     }
     return static_cast<ssize_t>(count);
   }
   int interrupt_at_line_;
+  int signal_;
   int lines_ = 0;
   std::string text_;
   std::FILE* file_;

@@ -41,6 +41,13 @@ std::string WithHeader(const std::string& file, const std::function<void(Header&
   return result + blobs;
 }
 
+void SetData(fingerprint::DataSet& data, const std::vector<int64_t>& shape, int64_t classes, int64_t images) {
+  data.set_name("mnist");
+  data.set_images(images);
+  for (const int64_t extent : shape) data.add_image_shape(extent);
+  data.set_classes(classes);
+}
+
 struct Case {
   const char* message;
   std::function<void(Header&)> change;
@@ -85,6 +92,31 @@ TEST(CheckProgramTest, HeadAndBlobs) {
            [](Header& h) { h.mutable_input()->mutable_pixels()->set_multiplier(3e38f); }},
           {"class_count is 9, the last value has 10", [](Header& h) { h.set_class_count(9); }},
           {"class_count is -1", [](Header& h) { h.set_class_count(-1); }},
+          {"1 class_names for 10 classes", [](Header& h) { h.add_class_names("cat"); }},
+          {"the fingerprint of data set 'mnist' is not of images like the model's input, in 10 classes",
+           [](Header& h) {
+             SetData(*h.mutable_training_data(), {7, 11, 1}, 10, 60000);
+           }},
+          {"the fingerprint of data set",
+           [](Header& h) {
+             SetData(*h.mutable_training_data(), {7, 10}, 10, 60000);
+           }},
+          {"the fingerprint of data set",
+           [](Header& h) {
+             SetData(*h.mutable_training_data(), {7, -10, -1}, 10, 1);
+           }},
+          {"the fingerprint of data set",
+           [](Header& h) {
+             SetData(*h.mutable_test_data(), {7, 10, 1}, 9, 1);
+           }},
+          {"the fingerprint of data set",
+           [](Header& h) {
+             SetData(*h.mutable_test_data(), {7, 10, 1}, 10, 0);
+           }},
+          {"the fingerprint of data set",
+           [](Header& h) {
+             SetData(*h.mutable_test_data(), {INT64_MAX, INT64_MAX, INT64_MAX}, 10, 1);
+           }},
           {"float_parameter_bytes is negative", [](Header& h) { h.set_float_parameter_bytes(-1); }},
           {"parameter_count is negative", [](Header& h) { h.set_parameter_count(-1); }},
           {"instructions: there are none", [](Header& h) { h.clear_instructions(); }},

@@ -1,0 +1,27 @@
+// How a user calls the programs of bitgrad, for commands that are printed to be copied.
+
+#ifndef BITGRAD_CORE_PROGRAM_COMMAND_H_
+#define BITGRAD_CORE_PROGRAM_COMMAND_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace bitgrad {
+
+// The beginning of a command, quoted for a shell, to which flags are appended.
+//
+//   `bazel run` has started this program:  "./bazelw run //export:freeze --", with the path to bazelw where the user
+//   stands
+//                                          elsewhere
+//   `target` is this program itself:       the name under which it was called
+//   it lies beside this program:           its path there: "/usr/local/bin/freeze", or "/usr/local/bin/bitgrad_freeze"
+//                                          where this program is bitgrad_train
+//   else:                                  "./bazelw run //export:freeze --"
+//
+// target: a label of one of the programs, "//export:freeze".
+std::string ProgramCommand(absl::string_view target);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_CORE_PROGRAM_COMMAND_H_

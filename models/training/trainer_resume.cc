@@ -1,0 +1,117 @@
+// How a Trainer resumes a run: what its checkpoint must have in common with the recipe and the data, and what is
+// restored.
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "bitgrad/core/shell_quote.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/data/fingerprint.h"
+#include "bitgrad/models/training/resume_fields.h"
+#include "bitgrad/models/training/trainer.h"
+
+namespace bitgrad {
+
+// Opens the checkpoint and compares its recipe with the run's.
+absl::StatusOr<Checkpoint> Trainer::OpenCheckpoint() {
+  BITGRAD_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(folder_->checkpoint_path()));
+  const recipe::Recipe& before = checkpoint.header().recipe();
+  const absl::StatusOr<std::vector<std::string>> changes = ChangesOnResume(before, recipe_);
+  if (!changes.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("checkpoint '", checkpoint.path(), "' is of another recipe: ", changes.status().message()));
+  }
+  const checkpoint::Progress& progress = checkpoint.header().progress();
+  const int begun = progress.epoch() + (progress.batches_done() > 0 ? 1 : 0);
+  if (recipe_.epochs() < begun) {
+    return absl::FailedPreconditionError(absl::StrCat("the run of checkpoint '", checkpoint.path(),
+                                                      "' has begun its epoch ", begun, ", so it cannot have ",
+                                                      recipe_.epochs(), " epochs in all; ask for more (--epochs)"));
+  }
+  for (const std::string& change : *changes) absl::FPrintF(options_.log, "resumed with a change: %s\n", change);
+  return checkpoint;
+}
+
+absl::Status Trainer::CheckSameData(const Checkpoint& checkpoint) const {
+  const checkpoint::Header& header = checkpoint.header();
+  const std::string what = absl::StrCat("checkpoint '", checkpoint.path(), "'");
+  // Old checkpoints know no more than this.
+  BITGRAD_RETURN_IF_ERROR(
+      CheckKindOfData(what, ImageShapeOf(header), header.classes(),
+                      std::vector<std::string>(header.class_names().begin(), header.class_names().end()), train_));
+  const auto check = [&](const char* split, const fingerprint::DataSet& known, const fingerprint::DataSet& found) {
+    const std::string difference = DifferenceOf(known, found);
+    if (difference.empty()) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrCat(what, " was trained with other data. Its ", split, " set has: ", difference,
+                     "; resume with the data that it had (--data_dir), or begin a new run with another --out"));
+  };
+  if (header.has_training_data()) {
+    BITGRAD_RETURN_IF_ERROR(check("training", header.training_data(), state_.training_data()));
+  }
+  if (header.has_test_data()) BITGRAD_RETURN_IF_ERROR(check("test", header.test_data(), state_.test_data()));
+  return absl::OkStatus();
+}
+
+// Whether the counts of steps are those of a run on this data.
+absl::Status Trainer::CheckSteps(const Checkpoint& checkpoint) const {
+  const checkpoint::Progress& progress = checkpoint.header().progress();
+  const int64_t per_epoch = loader_->batches_per_epoch();
+  const int64_t steps = progress.epoch() * per_epoch + progress.batches_done();
+  const int64_t optimizer_steps = checkpoint.header().optimizer_steps();
+  // A best.bgc has no optimizer; RestoreOptimizer() says so.
+  const bool no_optimizer = optimizer_steps == 0 && checkpoint.header().optimizer_state().empty();
+  if (progress.batches_done() <= per_epoch && (optimizer_steps == steps || no_optimizer)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "checkpoint '", checkpoint.path(), "' has done ", progress.epoch(), " epochs, ", progress.batches_done(),
+      " batches and ", optimizer_steps, " steps, but an epoch of this data has ", per_epoch,
+      " batches; resume with the data that it had (--data_dir), or begin a new run with another --out"));
+}
+
+absl::Status Trainer::Restore(const Checkpoint& checkpoint) {
+  BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreOptimizer(*bundle_.store, *optimizer_));
+  BITGRAD_RETURN_IF_ERROR(checkpoint.RestorePreprocessing(*preprocessing_));
+  const checkpoint::Header& header = checkpoint.header();
+  *state_.mutable_progress() = header.progress();
+  *state_.mutable_epochs() = header.epochs();
+  state_.set_random_step(header.random_step());
+  context_.set_step(header.random_step());
+  return absl::OkStatus();
+}
+
+// Says where the run stands, and how its learning rate goes on where another number of epochs changes it.
+void Trainer::PrintResumed(const checkpoint::Header& header) {
+  const checkpoint::Progress& progress = header.progress();
+  const int next = progress.epoch();
+  if (next == recipe_.epochs()) {
+    absl::FPrintF(options_.log, "the run is finished: it has done its %d epochs; --epochs=N trains it for longer\n",
+                  next);
+  } else {
+    absl::FPrintF(options_.log, "resumed: %d of %d epochs are done, and %d batches of the next\n", next,
+                  recipe_.epochs(), progress.batches_done());
+    const absl::StatusOr<Schedule> before = ScheduleOf(header.recipe());
+    if (before.ok() && header.recipe().epochs() != recipe_.epochs() && before->At(next) != schedule_->At(next)) {
+      absl::FPrintF(options_.log,
+                    "schedule '%s' spreads over all %d epochs: the learning rate goes on with %.3g, where a run of %d "
+                    "epochs has %.3g\n",
+                    recipe_.schedule().name(), recipe_.epochs(), schedule_->At(next), header.recipe().epochs(),
+                    before->At(next));
+    }
+  }
+  std::fflush(options_.log);
+}
+
+std::string Trainer::ResumeCommand() const {
+  std::string command = absl::StrCat(options_.command, " --resume --out=", ShellQuoted(folder_->path()));
+  if (!options_.data_dir.empty()) absl::StrAppend(&command, " --data_dir=", ShellQuoted(options_.data_dir));
+  if (!options_.metrics_file.empty()) absl::StrAppend(&command, " --metrics=", ShellQuoted(options_.metrics_file));
+  if (options_.device != Device::kCpu) absl::StrAppend(&command, " --device=", Name(options_.device));
+  // The float GEMM may round differently with another number of threads.
+  if (options_.threads != 0) absl::StrAppend(&command, " --threads=", options_.threads);
+  if (options_.data_workers != 1) absl::StrAppend(&command, " --data_workers=", options_.data_workers);
+  return command;
+}
+
+}  // namespace bitgrad
