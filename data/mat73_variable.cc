@@ -45,6 +45,9 @@ using Properties = Handle<H5Pclose>;
 class Quiet {
  public:
   Quiet() {
+    // Damaged files can leave objects open in the library, about which it would complain when the process ends.
+    static const herr_t no_cleaning_up = H5dont_atexit();
+    static_cast<void>(no_cleaning_up);
     H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   }

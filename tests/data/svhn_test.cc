@@ -1,5 +1,6 @@
 #include "bitgrad/data/svhn.h"
 
+#include <hdf5/serial/hdf5.h>
 #include <matio.h>
 #include <sys/resource.h>
 
@@ -195,6 +196,46 @@ TEST_F(SvhnTest, DamagedBytesAreAnErrorOrImages) {
     }
     EXPECT_GT(errors, 10);
   }
+}
+
+// A version 7.3 file of `count` images in chunks of one image, of which only the first `written` are there, and labels.
+void WriteChunked(const std::string& path, hsize_t count, hsize_t written) {
+  const hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+  H5Pset_userblock(creation, 512);
+  const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, H5P_DEFAULT);
+  const hsize_t dims[] = {count, 3, 32, 32}, chunk[] = {1, 3, 32, 32}, start[] = {0, 0, 0, 0};
+  const hsize_t part[] = {written, 3, 32, 32}, label_dims[] = {1, count};
+  const hid_t chunked = H5Pcreate(H5P_DATASET_CREATE);
+  H5Pset_chunk(chunked, 4, chunk);
+  const hid_t space = H5Screate_simple(4, dims, nullptr);
+  const hid_t x = H5Dcreate2(file, "X", H5T_STD_U8LE, space, H5P_DEFAULT, chunked, H5P_DEFAULT);
+  H5Sselect_hyperslab(space, H5S_SELECT_SET, start, nullptr, part, nullptr);
+  const hid_t memory = H5Screate_simple(4, part, nullptr);
+  const std::vector<uint8_t> pixels(written * 3072, 9);
+  EXPECT_GE(H5Dwrite(x, H5T_NATIVE_UINT8, memory, space, H5P_DEFAULT, pixels.data()), 0);
+  const hid_t label_space = H5Screate_simple(2, label_dims, nullptr);
+  const hid_t y = H5Dcreate2(file, "y", H5T_IEEE_F64LE, label_space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  const std::vector<double> labels(count, 3);
+  EXPECT_GE(H5Dwrite(y, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, labels.data()), 0);
+  for (const hid_t set : {x, y}) H5Dclose(set);
+  for (const hid_t of : {space, memory, label_space}) H5Sclose(of);
+  for (const hid_t of : {creation, chunked}) H5Pclose(of);
+  H5Fclose(file);
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary) << "MATLAB 7.3 MAT-file";
+}
+
+// HDF5's library gives zeros for chunks that are not there.
+TEST_F(SvhnTest, MissingChunksAreAnError) {
+  WriteChunked(path_, 5, 5);
+  const absl::StatusOr<Dataset> test = LoadSvhn({.data_dir = dir_, .split = Split::kTest});
+  ASSERT_TRUE(test.ok()) << test.status();
+  EXPECT_EQ(test->images.data<uint8_t>()[5 * 3072 - 1], 9);
+  EXPECT_EQ(test->labels.data<int32_t>()[4], 3);
+  WriteChunked(path_, 5, 4);
+  EXPECT_EQ(Error().code(), absl::StatusCode::kDataLoss);
+  // A million images of which there is one: 3 GB of zeros.
+  WriteChunked(path_, 1000000, 1);
+  EXPECT_EQ(Error().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(SvhnTest, TruncatedVersion73IsAnError) {
