@@ -9,6 +9,7 @@
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/norm_reestimation.h"
 #include "bitgrad/models/training/step_memory.h"
 
 namespace bitgrad {
@@ -120,6 +121,8 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   checkpoint::EpochMetrics metrics = Summarize(progress.partial());
   metrics.set_epoch(epoch + 1);
   metrics.set_learning_rate(LearningRate(epoch, loader_->batches_per_epoch() - 1));
+  BITGRAD_RETURN_IF_ERROR(
+      ReestimateNorms(context_, *bundle_.model, *bundle_.store, *loader_, epoch, reestimate_batches_));
   BITGRAD_ASSIGN_OR_RETURN(const double valid,
                            ErrorRate(context_, *bundle_.model, train_, parts_.validation, preprocessing_));
   BITGRAD_ASSIGN_OR_RETURN(const double test,

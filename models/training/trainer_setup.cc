@@ -17,6 +17,7 @@
 #include "bitgrad/data/preprocessings.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/norm_reestimation.h"
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/optim/optimizers.h"
@@ -75,6 +76,8 @@ absl::Status Trainer::Load() {
   BITGRAD_ASSIGN_OR_RETURN(Augmentation augmentation, ParseAugmentation(Strings(recipe_.data().augmentation())));
   BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing(Strings(recipe_.data().preprocessing())));
   preprocessing_ = std::make_shared<Preprocessing>(std::move(preprocessing));
+
+  BITGRAD_ASSIGN_OR_RETURN(reestimate_batches_, ReestimateBatchesOf(recipe_.model()));
 
   LoadOptions load{.data_dir = options_.data_dir,
                    .split = Split::kTrain,
