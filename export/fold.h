@@ -31,7 +31,7 @@ struct FoldChain {
 FoldChain FindFoldChain(const Recording& recording, int product);
 
 // The thresholds of `product`, whose sums are integers in [-limit, limit], scaled by `scale`. Runs the graph's kernels
-// on candidate sums.
+// on candidate sums. REQUIRES: the context is on the CPU.
 absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const Recording& recording, int product,
                                           const FoldChain& chain, float scale, int32_t limit);
 
