@@ -56,7 +56,7 @@ bool IsMonotone(const TapeGraph& graph, const Tape::Node& node, int value) {
 // Runs one op of the chain on a row x [1, n], in place.
 void Apply(ExecContext& context, const TapeGraph& graph, const Tape::Node& node, Tensor& x) {
   const Kernels& kernels = KernelsFor(context.device());
-  const auto constant = [&](int i) { return graph.node(node.inputs[i]).value.data<float>(); };
+  const auto constant = [&](int i) { return graph.constant(node.inputs[i]).data<float>(); };
   const int64_t n = x.num_elements();
   if (node.descriptor.op == "batch_norm") {
     kernels.batch_norm_eval(context, x.matrix<float>(), constant(1), constant(2), constant(3), constant(4),

@@ -16,7 +16,7 @@ namespace bitgrad {
 // The nodes between a linear or conv2d node and the binary inputs that take its result, in order; the last one is what
 // the consumers read. Empty, with `folds` false, where something else needs the value or an op is not monotone.
 //
-// Behind a conv2d there may be a max_pool, as the first node or behind all monotone ones, and a reshape as the last:
+// After a conv2d there may be a max_pool, as the first node or after all monotone ones, and a reshape as the last:
 //
 //   sign(g(max x)) = (OR (x >= t)) != flip      the pool first: flips come behind it
 //   sign(max g(x)) = OR ((x >= t) != flip)      the pool behind
@@ -31,7 +31,7 @@ struct FoldChain {
 FoldChain FindFoldChain(const TapeGraph& graph, int product);
 
 // The thresholds of `product`, whose sums are integers in [-limit, limit], scaled by `scale`. Runs the graph's kernels
-// on candidate sums.
+// on candidate sums. REQUIRES: the context is on the CPU.
 absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const TapeGraph& graph, int product,
                                           const FoldChain& chain, float scale, int32_t limit);
 

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/transfer.h"
 #include "bitgrad/export/fold.h"
 #include "bitgrad/export/image_nodes.h"
 #include "bitgrad/export/tape_graph.h"
@@ -65,7 +67,7 @@ std::string NameOf(const Tape::Node& node, int i) {
 
 absl::Status Freezer::CheckFinite(int i) const {
   const Tape::Node& node = graph_.node(i);
-  for (const float value : node.value.span<float>()) {
+  for (const float value : graph_.constant(i).span<float>()) {
     if (std::isfinite(value)) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("freeze: layer '", node.layer, "': '", NameOf(node, i),
@@ -80,7 +82,7 @@ absl::StatusOr<int> Freezer::Constant(int i, const Shape& shape) {
   if (!graph_.is_constant(i)) return Error(node, "has to be a parameter here");
   if (const auto known = constants_.find(i); known != constants_.end()) return known->second;
   BITGRAD_RETURN_IF_ERROR(CheckFinite(i));
-  const int blob = writer_.AddFloats(NameOf(node, i), shape, node.value.span<float>());
+  const int blob = writer_.AddFloats(NameOf(node, i), shape, graph_.constant(i).span<float>());
   constants_.emplace(i, blob);
   return blob;
 }
@@ -100,8 +102,9 @@ absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_row
   const Tape::Node& latent = graph_.node(w);
   BITGRAD_RETURN_IF_ERROR(CheckFinite(w));
   spec.input_quantizer = input.ToString();
-  const QuantizedOperand codes = QuantizeOperand(context_, weight, QuantizerRole::kWeight,
-                                                 latent.value.Alias(weight_rows), RngStream(), /*surrogate=*/nullptr);
+  const QuantizedOperand codes =
+      QuantizeOperand(context_, weight, QuantizerRole::kWeight, graph_.constant(w).Alias(weight_rows), RngStream(),
+                      /*surrogate=*/nullptr);
   spec.scale = input.scale(0) * codes.scale;
   const std::string name = NameOf(latent, w);
   if (!codes.encoding.is_integer()) {
@@ -258,7 +261,7 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
     return absl::InvalidArgumentError("freeze: the example has to be [batch, ...] with a batch of at least 1");
   }
   Tape tape(context, Mode::kEval);
-  const Var input = tape.Input(example);
+  const Var input = tape.Input(ToDevice(context, example));
   const Var output = model.Forward(input);
   BITGRAD_RETURN_IF_ERROR(tape.status());
   const absl::Status not_computed =
@@ -266,7 +269,14 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   if (output.tape() != &tape || output.index() == input.index()) return not_computed;
   const TapeGraph graph(tape, input, output);
   if (!graph.is_used(input.index())) return not_computed;
-  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freezer(context, graph, example.shape().dim(0)).Run());
+  BITGRAD_RETURN_IF_ERROR(context.status());
+  // Quantizing weights and finding thresholds is the host's work. The kernels of all devices give the same bits there.
+  std::unique_ptr<ExecContext> host;
+  if (context.device() != Device::kCpu) {
+    host = std::make_unique<ExecContext>(ExecContext::Options{.threads = context.threads(), .seed = context.seed()});
+  }
+  Freezer freezer(host == nullptr ? context : *host, graph, example.shape().dim(0));
+  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, freezer.Run());
 
   packed::Header& header = writer.header();
   header.set_producer("bitgrad freeze");

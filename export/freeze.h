@@ -32,7 +32,9 @@ struct FreezeOptions {
   bool pixels = true;
 };
 
-// `example` [batch, features]: any input of the right shape.
+// `example` [batch, features]: any input of the right shape, on the host or on the context's device. The model's
+// parameters are on the context's device. On a GPU they are copied to the host, where the rest of the work is done: the
+// packed model is the same.
 absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, const Tensor& example,
                                          const FreezeOptions& options);
 

@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/types/span.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/transfer.h"
 #include "bitgrad/data/preprocessing.h"
 #include "bitgrad/export/freeze.h"
 #include "bitgrad/graph/parameter.h"
@@ -16,11 +17,11 @@
 namespace bitgrad {
 namespace {
 
-Parameter Constant(const char* name, const Tensor& value) {
+Parameter Constant(ExecContext& context, const char* name, const Tensor& value) {
   Parameter parameter;
   parameter.name = name;
   parameter.trainable = false;
-  parameter.value = value.Clone();
+  parameter.value = ToDevice(context, value);
   return parameter;
 }
 
@@ -28,10 +29,10 @@ Parameter Constant(const char* name, const Tensor& value) {
 class Standardized final : public Model {
  public:
   // learned: mean and inverse standard deviation of each channel.
-  Standardized(Model& model, absl::Span<const LearnedTensor> learned)
+  Standardized(ExecContext& context, Model& model, absl::Span<const LearnedTensor> learned)
       : model_(model),
-        mean_(Constant("standardization/mean", *learned[0].tensor)),
-        inv_std_(Constant("standardization/inv_std", *learned[1].tensor)) {}
+        mean_(Constant(context, "standardization/mean", *learned[0].tensor)),
+        inv_std_(Constant(context, "standardization/inv_std", *learned[1].tensor)) {}
 
   Var Forward(const Var& x) override {
     Tape& tape = *x.tape();
@@ -67,10 +68,11 @@ absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const C
   const recipe::DataSet& data = header.recipe().data();
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(const auto preprocessing, LoadPreprocessing(checkpoint));
+  MoveToDevice(context, *bundle.store);
   const Tensor example = Tensor::Zeros({1, header.features()});
   FreezeOptions options{.name = header.recipe().name(), .data_set = data.name()};
   if (data.preprocessing_size() == 1 && absl::StripAsciiWhitespace(data.preprocessing(0)) == "mean_std") {
-    Standardized model(*bundle.model, preprocessing->learned());
+    Standardized model(context, *bundle.model, preprocessing->learned());
     BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freeze(context, model, example, options));
     return WithData(std::move(writer), header);
   }

@@ -14,6 +14,7 @@
 
 namespace bitgrad {
 
+// The recorded evaluation runs on the context's device; the packed model does not depend on which that is.
 absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const Checkpoint& checkpoint);
 
 }  // namespace bitgrad

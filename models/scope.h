@@ -28,6 +28,10 @@ class ParameterStore {
  public:
   // Initial values are a function of the seed and of the order in which parameters are made.
   explicit ParameterStore(uint64_t seed) : seed_(seed) {}
+  // A store whose parameters get no memory and have no elements: for how large a model will be. Its model cannot be
+  // run.
+  struct MeasuresOnly {};
+  explicit ParameterStore(MeasuresOnly) : measures_only_(true) {}
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
@@ -38,10 +42,18 @@ class ParameterStore {
   // Learned numbers: the elements of all trainable parameters.
   int64_t trainable_elements() const;
 
-  // Is asked about every parameter before memory is taken for it: whether the model may have a parameter of this name and
-  // shape. An error becomes that of the store, and no further parameter gets memory.
+  // Is asked about every parameter before memory is taken for it: whether the model may have a parameter of this name
+  // and shape. An error becomes that of the store, and no further parameter gets memory.
   using ParameterCheck = std::function<absl::Status(absl::string_view name, const Shape& shape)>;
   void set_parameter_check(ParameterCheck check) { parameter_check_ = std::move(check); }
+  // Of a store that measures only: the elements that its parameters would have.
+  struct Elements {
+    int64_t all = 0, trainable = 0;
+  };
+  Elements measured() const;
+
+  // The number of the NormEstimation that is going on; 0: none.
+  int64_t norm_estimation() const { return norm_estimation_; }
 
   // The first error of a layer's construction (a size that makes no sense, a name used twice).
   const absl::Status& status() const { return status_; }
@@ -50,13 +62,31 @@ class ParameterStore {
   }
 
  private:
+  friend class NormEstimation;
   friend class Scope;
-  uint64_t seed_;
+  uint64_t seed_ = 0;
+  bool measures_only_ = false;
+  std::vector<int64_t> measured_;  // of each parameter, where it measures only
   std::vector<std::unique_ptr<Parameter>> owned_;
   std::vector<Parameter*> parameters_;
   int64_t elements_ = 0;  // of all parameters
   ParameterCheck parameter_check_;
+  int64_t norm_estimation_ = 0, norm_estimations_ = 0;
   absl::Status status_;
+};
+
+// As long as this lives, evaluations of the store's model estimate the running statistics of its batch norms anew: each
+// batch norm normalizes by the batch that it is given, and its running statistics become the averages over all batches
+// since the beginning (ops/batch_norm_estimation.h). One at a time.
+class NormEstimation {
+ public:
+  explicit NormEstimation(ParameterStore& store) : store_(store) { store.norm_estimation_ = ++store.norm_estimations_; }
+  ~NormEstimation() { store_.norm_estimation_ = 0; }
+  NormEstimation(const NormEstimation&) = delete;
+  NormEstimation& operator=(const NormEstimation&) = delete;
+
+ private:
+  ParameterStore& store_;
 };
 
 // Initial values, drawn element by element from the seed.

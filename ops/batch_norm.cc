@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "bitgrad/ops/batch_norm_statistics.h"
 #include "bitgrad/ops/op_recorder.h"
 #include "bitgrad/ops/pending_batch_norm.h"
 
@@ -17,42 +18,27 @@ ArithmeticCounts ForwardCounts(int64_t elements, int64_t n) {
 Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter& running_statistic,
           const BatchNormOptions& options) {
   const int64_t n = shape.cols();
-  const Shape vector({n});
-  Tensor mean = op.NewTensor(vector), variance = op.NewTensor(vector), inv_std = op.NewTensor(vector);
-  op.kernels().batch_norm_statistics(op.context(), op.value(0).matrix<float>(), options.epsilon, options.placement,
-                                     mean.mutable_data<float>(), variance.mutable_data<float>(),
-                                     inv_std.mutable_data<float>());
-  Tensor unbiased;
-  if (options.unbiased) {
-    const double rows = static_cast<double>(shape.rows());
-    unbiased = op.NewTensor(vector);
-    op.kernels().scale_f32(op.context(), static_cast<float>(rows / (rows - 1)), variance.data<float>(),
-                           /*accumulate=*/false, unbiased.mutable_data<float>(), n);
-  }
-  const Tensor& averaged = options.unbiased ? unbiased : variance;
-  op.kernels().batch_norm_update_running(op.context(), options.statistic, options.momentum, mean.data<float>(),
-                                         averaged.data<float>(), inv_std.data<float>(),
-                                         running_mean.value.mutable_data<float>(),
-                                         running_statistic.value.mutable_data<float>(), n);
+  BatchStatistics batch = MeasureBatch(op, options);
+  UpdateRunning(op, batch, shape.rows(), options.momentum, running_mean, running_statistic, options);
   op.tape().Count(ForwardCounts(shape.num_elements(), n));
 
   // Gamma and beta are copied, because the value may be read after the optimizer has changed them.
-  auto y = std::make_shared<PendingBatchNorm>(op.value(0).Alias(), mean.Alias(), inv_std.Alias(),
+  auto y = std::make_shared<PendingBatchNorm>(op.value(0).Alias(), batch.mean.Alias(), batch.inv_std.Alias(),
                                               op.value(1).Clone(op.context().allocator()),
                                               op.value(2).Clone(op.context().allocator()));
   return op.RecordPending(
       shape, std::move(y),
-      [saved_x = op.Save(0), gamma = op.value(1).Alias(), mean = std::move(mean), variance = std::move(variance),
-       inv_std = std::move(inv_std), placement = options.placement](Tape::GradientSink& sink) {
+      [saved_x = op.Save(0), gamma = op.value(1).Alias(), batch = std::move(batch),
+       placement = options.placement](Tape::GradientSink& sink) {
         const Tensor& dy = sink.output_gradient();
         const Tensor x = saved_x.Get(sink.context());
         Tensor dx = NewTensor(sink, dy.shape());
         Tensor dgamma = NewTensor(sink, gamma.shape());
         Tensor dbeta = NewTensor(sink, gamma.shape());
-        KernelsOf(sink).batch_norm_train_backward(sink.context(), x.matrix<float>(), dy.matrix<float>(),
-                                                  gamma.data<float>(), mean.data<float>(), variance.data<float>(),
-                                                  inv_std.data<float>(), placement, dx.mutable_matrix<float>(),
-                                                  dgamma.mutable_data<float>(), dbeta.mutable_data<float>());
+        KernelsOf(sink).batch_norm_train_backward(
+            sink.context(), x.matrix<float>(), dy.matrix<float>(), gamma.data<float>(), batch.mean.data<float>(),
+            batch.variance.data<float>(), batch.inv_std.data<float>(), placement, dx.mutable_matrix<float>(),
+            dgamma.mutable_data<float>(), dbeta.mutable_data<float>());
         sink.Count({.float_multiplications = 6 * dy.num_elements(), .float_additions = 4 * dy.num_elements()});
         if (sink.wants(0)) sink.Add(0, std::move(dx));
         if (sink.wants(1)) sink.Add(1, std::move(dgamma));
@@ -90,23 +76,7 @@ Var ApplyBatchNorm(const Var& x, const Var& gamma, const Var& beta, Parameter& r
   OpRecorder op("batch_norm", {x, gamma, beta});
   if (!op.ok()) return op.Failed();
   const Shape shape = x.shape();
-  const Shape vector({shape.cols()});
-  if (shape.rank() < 1 || gamma.shape() != vector || beta.shape() != vector || running_mean.value.shape() != vector ||
-      running_statistic.value.shape() != vector) {
-    return op.Fail("input ", shape.ToString(), ", gamma ", gamma.shape().ToString(), ", beta ", beta.shape().ToString(),
-                   " and running statistics ", running_mean.value.shape().ToString(), ", ",
-                   running_statistic.value.shape().ToString(), " do not match; they have to be [batch, n] and [n]");
-  }
-  if (!(options.epsilon >= 0) || !(options.momentum >= 0) || options.momentum > 1) {
-    return op.Fail("epsilon ", options.epsilon, " and momentum ", options.momentum, " have to be >= 0 and in [0, 1]");
-  }
-  if (options.unbiased && options.statistic != RunningStatistic::kVariance) {
-    return op.Fail("unbiased is for running statistics of the variance");
-  }
-  if (!op.CheckTensor("running_mean", running_mean.value, vector) ||
-      !op.CheckTensor("running_statistic", running_statistic.value, vector)) {
-    return op.Failed();
-  }
+  if (!CheckBatchNorm(op, x, gamma, beta, running_mean, running_statistic, options)) return op.Failed();
   if (!op.training()) return Evaluate(x, gamma, beta, running_mean, running_statistic, options);
   if (shape.rows() == 0) return op.Fail("the batch is empty");
   if (options.unbiased && shape.rows() == 1) return op.Fail("one row has no unbiased variance");

@@ -1,5 +1,9 @@
-// BatchNorm: batch normalization over features with learned gamma (1) and beta (0). x [.., n] -> [.., n].
-// Formula, variants and sources: ops/batch_norm.h.
+// BatchNorm: batch normalization over features with learned gamma (initially 1) and beta (initially 0).
+// x [.., n] -> [.., n].
+//
+// In training the layer normalizes by the batch's statistics and keeps a moving average of them, by which it normalizes
+// in evaluation: ops/batch_norm.h has the formula, its variants and their sources. During a NormEstimation
+// (models/scope.h) an evaluation averages its batches' statistics instead: ops/batch_norm_estimation.h.
 
 #ifndef BITGRAD_MODELS_LAYERS_BATCH_NORM_H_
 #define BITGRAD_MODELS_LAYERS_BATCH_NORM_H_
@@ -26,10 +30,14 @@ class BatchNorm final : public Layer {
  private:
   std::string path_;
   BatchNormOptions options_;
+  ParameterStore& store_;
   Parameter& gamma_;
   Parameter& beta_;
   Parameter& running_mean_;
   Parameter& running_statistic_;
+  // The estimation that the running statistics were last averaged in, and how many batches it has seen here.
+  int64_t estimation_ = 0;
+  int64_t estimated_batches_ = 0;
 };
 
 // Images [N, H, W, C] are normalized by channel: the last dimension is that of the features.

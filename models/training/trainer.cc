@@ -9,6 +9,7 @@
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/norm_reestimation.h"
 #include "bitgrad/models/training/step_memory.h"
 
 namespace bitgrad {
@@ -127,6 +128,8 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   const auto error_rate = [&](const Dataset& dataset, const ExampleRange& range) {
     return ErrorRate(context_, *bundle_.model, dataset, range, preprocessing_, InterruptGuard::interrupted);
   };
+  BITGRAD_RETURN_IF_ERROR(
+      ReestimateNorms(context_, *bundle_.model, *bundle_.store, *loader_, epoch, reestimate_batches_));
   absl::StatusOr<double> valid_error = error_rate(train_, parts_.validation);
   absl::StatusOr<double> test_error = valid_error.ok() ? error_rate(test_, AllExamples(test_)) : valid_error;
   // All batches of the epoch are done, and its evaluation is not: a resumed run begins with the evaluation.

@@ -6,6 +6,9 @@
 // Before the first step it tells how much memory a step will take, after it how much it took: the peak of the context's
 // pool, that is values, what is held for the backward pass, gradients and scratch.
 //
+// After each epoch, before anything is evaluated, it estimates the running statistics of batch norms anew where the
+// recipe says so (norm_reestimation.h): what is validated, kept and checkpointed is the model with these statistics.
+//
 // After each epoch it writes out_dir/checkpoint.bgc, from which a run resumes bit for bit, and, when the validation
 // error is the best so far (ties: the later epoch), out_dir/best.bgc, the model that counts. The test error reported in
 // the end is that of the best epoch; test examples choose nothing.
@@ -120,6 +123,7 @@ class Trainer {
   TrainValidation parts_;
   std::shared_ptr<Preprocessing> preprocessing_;
   std::unique_ptr<BatchLoader> loader_;
+  int64_t reestimate_batches_ = 0;  // 0: running statistics stay as training has left them
   ModelBundle bundle_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Schedule> schedule_;

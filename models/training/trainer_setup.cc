@@ -21,6 +21,7 @@
 #include "bitgrad/models/data_options.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/norm_reestimation.h"
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/optim/optimizers.h"
@@ -78,6 +79,7 @@ absl::Status Trainer::Load() {
   BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing(Strings(recipe_.data().preprocessing())));
   preprocessing_ = std::make_shared<Preprocessing>(std::move(preprocessing));
   BITGRAD_RETURN_IF_ERROR(ParseAugmentation(Strings(recipe_.data().augmentation())).status());
+  BITGRAD_ASSIGN_OR_RETURN(reestimate_batches_, ReestimateBatchesOf(recipe_.model()));
   BITGRAD_RETURN_IF_ERROR(OpenFolder());
   BITGRAD_RETURN_IF_ERROR(CheckMetricsFile());
   absl::optional<Checkpoint> checkpoint;

@@ -16,6 +16,7 @@
 #include "bitgrad/runtime/interpreter.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "bitgrad/tests/models/models_testing.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gmock/gmock.h"
 
 namespace bitgrad {
@@ -40,6 +41,7 @@ class FreezeCheckpointTest : public testing::Test {
     for (const int64_t extent : {28, 28, 1}) header.add_image_shape(extent);
     const std::string path = NewDirectory() + "/some.bgc";
     ASSERT_TRUE(WriteCheckpoint(context_, path, header, *bundle->store, nullptr, fitted).ok());
+    path_ = path;
 
     const auto checkpoint = Checkpoint::Open(path);
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
@@ -71,6 +73,7 @@ class FreezeCheckpointTest : public testing::Test {
 
   ExecContext context_{{.threads = 1}};
   Dataset data_;
+  std::string path_;  // of the checkpoint
   std::string bytes_;
   std::unique_ptr<PackedModel> packed_;
   std::unique_ptr<Interpreter> interpreter_;
@@ -95,6 +98,20 @@ TEST_F(FreezeCheckpointTest, OtherPreprocessingMakesAModelOfFloats) {
     EXPECT_FALSE(packed_->header().input().has_pixels());
     ExpectGraphsLogits(interpreter_->Run(images_.matrix<float>()));
     EXPECT_EQ(RunPixels().status().code(), absl::StatusCode::kFailedPrecondition);
+  }
+}
+
+// The file does not depend on where the checkpoint was frozen.
+class FreezeCheckpointOnDeviceTest : public OnTestDevice<FreezeCheckpointTest> {};
+
+TEST_F(FreezeCheckpointOnDeviceTest, GivesTheSameFile) {
+  for (const char* preprocessing : {"", "mean_std"}) {
+    SCOPED_TRACE(preprocessing);
+    ASSERT_NO_FATAL_FAILURE(Freeze(preprocessing));
+    ExecContext device({.device = TestDevice(), .threads = 2});
+    const auto writer = FreezeCheckpoint(device, *Checkpoint::Open(path_));
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    EXPECT_TRUE(*writer->Serialize() == bytes_);
   }
 }
 

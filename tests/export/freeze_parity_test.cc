@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bitgrad/core/transfer.h"
 #include "bitgrad/models/layers/activation.h"
 #include "bitgrad/models/layers/batch_norm.h"
 #include "bitgrad/models/layers/dense.h"
@@ -50,7 +51,8 @@ class Net final : public Model {
 
     std::string ToString() const {
       return absl::StrCat(absl::StrJoin(widths, "-"), " ", input, " ", activation_quantizer, " ", weight, " ",
-                          activation, bias ? " bias" : "");
+                          activation, bias ? " bias" : "", " statistic ", static_cast<int>(norm.statistic), " epsilon ",
+                          static_cast<int>(norm.placement));
     }
   };
   Net(const Scope& scope, const Options& options) {
@@ -74,6 +76,9 @@ class Net final : public Model {
 
 constexpr const char* kActivations[] = {"identity", "hardtanh", "relu", "leaky_relu", "tanh", "sigmoid"};
 constexpr int64_t kWidths[] = {1, 3, 31, 33, 65, 100};
+constexpr RunningStatistic kStatistics[] = {RunningStatistic::kVariance, RunningStatistic::kStd,
+                                            RunningStatistic::kInverseStd};
+constexpr EpsilonPlacement kPlacements[] = {EpsilonPlacement::kInsideRoot, EpsilonPlacement::kOutsideRoot};
 
 // What one count of a sum is worth in the layer behind these quantizers.
 float UnitOf(const std::string& input, const std::string& weight) {
@@ -104,9 +109,23 @@ TEST_F(FreezeParityTest, RandomBinaryNets) {
     options.activation = kActivations[seed % std::size(kActivations)];
     options.bias = random() % 2 == 0;
     options.input = seed % 4 == 0 ? "sign" : "k_bit(8)";
-    options.norm.statistic = static_cast<RunningStatistic>(random() % 3);
-    options.norm.placement = static_cast<EpsilonPlacement>(random() % 2);
+    options.norm.statistic = kStatistics[random() % std::size(kStatistics)];
+    options.norm.placement = kPlacements[random() % std::size(kPlacements)];
     ExpectNetBitEqual(options, seed, static_cast<int>(options.widths.size()) - 2, 300);
+  }
+}
+
+// What the running statistic is of, and where epsilon stands, all pairs of them.
+TEST_F(FreezeParityTest, EveryVariantOfBatchNorm) {
+  uint32_t seed = 200;
+  for (const RunningStatistic statistic : kStatistics) {
+    for (const EpsilonPlacement placement : kPlacements) {
+      for (const float epsilon : {1e-4f, 0.3f}) {
+        Net::Options options{.widths = {31, 65, 33, 5}, .activation = "relu"};
+        options.norm = {.epsilon = epsilon, .placement = placement, .statistic = statistic};
+        ExpectNetBitEqual(options, seed++, 2, 100);
+      }
+    }
   }
 }
 
@@ -432,6 +451,27 @@ TEST_F(FreezeParityTest, ConstantsOfBothSigns) {
   const auto frozen = ExpectUserModelBitEqual<ScaledModel>({1, 12});
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(frozen->thresholds(), 2);
+}
+
+// ---- Freezing on a device ----------------------------------------------------------------------
+
+// A model whose parameters lie on a device, where the host cannot read them, gives the file that it gives on the CPU.
+TEST_F(FreezeParityTest, OnTheDevice) {
+  std::mt19937 random(5);
+  ParameterStore store(5);
+  Net net(store.Root(), {.widths = {33, 65, 31, 5}, .weight = "ternary", .activation = "relu", .bias = true});
+  RandomizeBatchNorms(store, random, 1.0f / 255);
+  const Tensor example = Tensor::Zeros({1, 33});
+  ExecContext cpu({.threads = 2}), device({.device = TestDevice(), .threads = 2});
+  const auto expected = Freeze(cpu, net, example, {});
+  ASSERT_TRUE(expected.ok()) << expected.status();
+  for (Parameter* parameter : store.parameters()) parameter->value = ToDevice(device, parameter->value);
+  const Tensor device_example = ToDevice(device, example);
+  for (const Tensor* x : {&example, &device_example}) {
+    const auto frozen = Freeze(device, net, *x, {});
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    EXPECT_TRUE(*frozen->Serialize() == *expected->Serialize());
+  }
 }
 
 // ---- Size --------------------------------------------------------------------------------------

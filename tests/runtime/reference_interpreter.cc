@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/kernels/batch_norm.h"
 #include "bitgrad/ops/quantizers/list.h"
 
@@ -18,29 +22,34 @@ float CodeOfValue(const Quantizer& quantizer, float x) {
   return code;
 }
 
-double WeightAt(const PackedModel& model, int blob, int64_t i, int64_t j) {
-  const packed::Blob& descriptor = model.blob(blob);
-  if (descriptor.kind() == packed::Blob::FLOAT32) {
-    return model.floats(blob)[i * descriptor.shape(1) + j];
-  }
-  int c = 0;
-  for (int p = 0; p < PlaneCount(descriptor); ++p) c |= model.plane(blob, p).bit(i, j) << p;
-  switch (descriptor.kind()) {
-    case packed::Blob::BINARY: return c ? 1 : -1;
-    case packed::Blob::TERNARY: return c - 1;
-    case packed::Blob::SYMMETRIC: return 2 * c - ((1 << descriptor.bits()) - 1);
-    default: return c;
-  }
+// What the reference does not know.
+absl::Status Unknown(const PackedModel& model, int i, absl::string_view what) {
+  return absl::UnimplementedError(
+      absl::StrCat("reference: instruction ", i, " ('", model.header().instructions(i).layer(), "'): ", what));
 }
 
-float UnaryOf(const packed::Unary& unary, float x) {
-  switch (unary.op()) {
-    case packed::Unary::RELU: return x > 0 ? x : 0;
-    case packed::Unary::LEAKY_RELU: return x > 0 ? x : unary.parameter() * x;
-    case packed::Unary::HARDTANH: return x < -1 ? -1 : x > 1 ? 1 : x;
-    case packed::Unary::SIGMOID: return static_cast<float>(1 / (1 + std::exp(-double{x})));
-    default: return static_cast<float>(std::tanh(double{x}));
+// The elements of a weight blob, row by row; nothing for a kind of blob that is not known.
+std::optional<std::vector<double>> Weights(const PackedModel& model, int blob) {
+  const packed::Blob& descriptor = model.blob(blob);
+  std::vector<double> weights;
+  for (int64_t i = 0; i < descriptor.shape(0); ++i) {
+    for (int64_t j = 0; j < descriptor.shape(1); ++j) {
+      if (descriptor.kind() == packed::Blob::FLOAT32) {
+        weights.push_back(model.floats(blob)[i * descriptor.shape(1) + j]);
+        continue;
+      }
+      int c = 0;
+      for (int p = 0; p < PlaneCount(descriptor); ++p) c |= model.plane(blob, p).bit(i, j) << p;
+      switch (descriptor.kind()) {
+        case packed::Blob::BINARY: weights.push_back(c ? 1 : -1); break;
+        case packed::Blob::TERNARY: weights.push_back(c - 1); break;
+        case packed::Blob::SYMMETRIC: weights.push_back(2 * c - ((1 << descriptor.bits()) - 1)); break;
+        case packed::Blob::UNSIGNED: weights.push_back(c); break;
+        default: return std::nullopt;
+      }
+    }
   }
+  return weights;
 }
 
 struct Value {
@@ -48,103 +57,253 @@ struct Value {
   double error = 0;  // a bound for each element
 };
 
-Value Linear(const PackedModel& model, int i, const Value& operand) {
+// A linear or conv2d instruction: what turns terms into outputs.
+class Product {
+ public:
+  template <typename Instruction>  // packed::Linear or packed::Conv2d
+  Product(const PackedModel& model, int i, const Instruction& instruction, std::vector<double> weights)
+      : model_(model),
+        quantizer_(model.quantizer(i)),
+        weights_(std::move(weights)),
+        terms_(model.blob(instruction.weight()).shape(1)),
+        exact_(DotIsExact(quantizer_.encoding(), EncodingOf(model.blob(instruction.weight())), terms_)),
+        scale_(instruction.scale()),
+        threshold_(instruction.has_threshold() ? &instruction.threshold() : nullptr) {}
+
+  int64_t terms() const { return terms_; }
+  double Term(float x) const { return double{CodeOfValue(quantizer_, x)}; }
+  // What stands outside of an image, as the quantizer's code; `value` is 0, 1 or -1.
+  double Border(double value) const {
+    const double code = value / double{quantizer_.scale(0)};
+    return quantizer_.encoding().is_integer() ? std::round(code) : value;
+  }
+
+  // Appends output `o` of these terms.
+  void Append(int64_t o, const std::vector<double>& terms, Value& y) const {
+    double sum = 0, magnitude = 0;
+    for (int64_t k = 0; k < terms_; ++k) {
+      const double product = terms[k] * weights_[o * terms_ + k];
+      sum += product;
+      magnitude += std::fabs(product);
+    }
+    if (threshold_ != nullptr) {
+      const bool bit =
+          (sum >= model_.ints(threshold_->thresholds())[o]) != model_.plane(threshold_->flips(), 0).bit(0, o);
+      y.x.push_back(bit ? 1.0f : -1.0f);
+      return;
+    }
+    y.x.push_back(static_cast<float>(sum) * scale_);
+    if (exact_) return;
+    // k roundings of the sum, each of at most eps times the sum of magnitudes.
+    const double eps = std::numeric_limits<float>::epsilon();
+    y.error = std::max(y.error, (static_cast<double>(terms_) + 2) * eps * magnitude * std::fabs(scale_));
+  }
+
+ private:
+  const PackedModel& model_;
+  const Quantizer& quantizer_;
+  const std::vector<double> weights_;
+  const int64_t terms_;
+  const bool exact_;
+  const float scale_;
+  const packed::Threshold* const threshold_;
+};
+
+absl::StatusOr<Value> Linear(const PackedModel& model, int i, const Value& operand) {
   const packed::Linear& linear = model.header().instructions(i).linear();
-  const int64_t out = model.blob(linear.weight()).shape(0);
-  const int64_t in = model.blob(linear.weight()).shape(1);
-  const Quantizer& quantizer = model.quantizer(i);
-  const bool exact = DotIsExact(quantizer.encoding(), EncodingOf(model.blob(linear.weight())), in);
+  auto weights = Weights(model, linear.weight());
+  if (!weights.has_value()) return Unknown(model, i, "weights of an unknown kind");
+  const Product product(model, i, linear, *std::move(weights));
+  const int64_t in = product.terms();
   Value y;
+  std::vector<double> terms(in);
   for (size_t row = 0; row < operand.x.size() / in; ++row) {
-    for (int64_t o = 0; o < out; ++o) {
-      double sum = 0;
-      double magnitude = 0;
-      for (int64_t k = 0; k < in; ++k) {
-        const double product =
-            double{CodeOfValue(quantizer, operand.x[row * in + k])} * WeightAt(model, linear.weight(), o, k);
-        sum += product;
-        magnitude += std::fabs(product);
-      }
-      if (linear.has_threshold()) {
-        const bool bit = (sum >= model.ints(linear.threshold().thresholds())[o]) !=
-                         model.plane(linear.threshold().flips(), 0).bit(0, o);
-        y.x.push_back(bit ? 1.0f : -1.0f);
-        continue;
-      }
-      y.x.push_back(static_cast<float>(sum) * linear.scale());
-      if (!exact) {
-        // k roundings of the sum, each of at most eps times the sum of magnitudes.
-        const double eps = std::numeric_limits<float>::epsilon();
-        y.error = std::max(y.error, (static_cast<double>(in) + 2) * eps * magnitude * std::fabs(linear.scale()));
+    for (int64_t k = 0; k < in; ++k) terms[k] = product.Term(operand.x[row * in + k]);
+    for (int64_t o = 0; o < model.blob(linear.weight()).shape(0); ++o) product.Append(o, terms, y);
+  }
+  return y;
+}
+
+absl::StatusOr<Value> Conv2d(const PackedModel& model, int i, const Value& operand) {
+  const packed::Instruction& instruction = model.header().instructions(i);
+  const packed::Conv2d& conv = instruction.conv2d();
+  auto weights = Weights(model, conv.weight());
+  if (!weights.has_value()) return Unknown(model, i, "weights of an unknown kind");
+  const Product product(model, i, conv, *std::move(weights));
+  double border;
+  switch (conv.padding()) {
+    case packed::Conv2d::ZERO: border = 0; break;
+    case packed::Conv2d::PLUS_ONE: border = product.Border(1); break;
+    case packed::Conv2d::MINUS_ONE: border = product.Border(-1); break;
+    default: return Unknown(model, i, "an unknown border");
+  }
+  const Shape& image = model.value(instruction.operands(0)).example;
+  const int64_t height = image.dim(0), width = image.dim(1), channels = image.dim(2);
+  const int64_t filters = model.blob(conv.weight()).shape(0), groups = conv.groups();
+  const int64_t out_height =
+      (height + 2 * conv.pad_height() - conv.dilation_height() * (conv.kernel_height() - 1) - 1) /
+          conv.stride_height() +
+      1;
+  const int64_t out_width =
+      (width + 2 * conv.pad_width() - conv.dilation_width() * (conv.kernel_width() - 1) - 1) / conv.stride_width() + 1;
+  Value y;
+  for (int64_t p = 0; p < out_height; ++p) {
+    for (int64_t q = 0; q < out_width; ++q) {
+      for (int64_t o = 0; o < filters; ++o) {
+        const int64_t first_channel = o / (filters / groups) * (channels / groups);
+        std::vector<double> terms;
+        for (int64_t r = 0; r < conv.kernel_height(); ++r) {
+          for (int64_t s = 0; s < conv.kernel_width(); ++s) {
+            const int64_t h = p * conv.stride_height() + r * conv.dilation_height() - conv.pad_height();
+            const int64_t w = q * conv.stride_width() + s * conv.dilation_width() - conv.pad_width();
+            const bool inside = h >= 0 && h < height && w >= 0 && w < width;
+            for (int64_t c = first_channel; c < first_channel + channels / groups; ++c) {
+              terms.push_back(inside ? product.Term(operand.x[(h * width + w) * channels + c]) : border);
+            }
+          }
+        }
+        product.Append(o, terms, y);
       }
     }
   }
   return y;
 }
 
-Value Elementwise(const PackedModel& model, int i, const std::vector<Value>& values) {
-  const Instruction& instruction = model.header().instructions(i);
-  const Value& a = values[instruction.operands(0)];
-  const int64_t cols = model.value(instruction.operands(0)).example.cols();
-  Value y = a;
-  switch (instruction.kind_case()) {
-    case Instruction::kBatchNorm: {
-      const packed::BatchNorm& b = instruction.batch_norm();
-      for (size_t e = 0; e < a.x.size(); ++e) {
-        const size_t j = e % cols;
-        y.x[e] = NormalizedValue(a.x[e], model.floats(b.mean())[j], model.floats(b.inv_std())[j],
-                                 model.floats(b.gamma())[j], model.floats(b.beta())[j]);
-      }
-      break;
-    }
-    case Instruction::kUnary:
-      for (float& x : y.x) x = UnaryOf(instruction.unary(), x);
-      // The kernels' tanh and sigmoid are within a few units in the last place.
-      y.error += 1e-6;
-      break;
-    case Instruction::kBinary: {
-      const packed::Binary& binary = instruction.binary();
-      for (size_t e = 0; e < a.x.size(); ++e) {
-        const float b =
-            binary.has_constant() ? model.floats(binary.constant())[e] : values[instruction.operands(1)].x[e];
-        float& x = y.x[e];
-        x = binary.op() == packed::Binary::ADD ? x + b : binary.op() == packed::Binary::SUB ? x - b : x * b;
-      }
-      break;
-    }
-    case Instruction::kQuantize: {
-      const Quantizer& quantizer = model.quantizer(i);
-      for (float& x : y.x) x = CodeOfValue(quantizer, x) * quantizer.scale(0);
-      break;
-    }
-    case Instruction::kConcat: {
-      y.x.clear();
-      const int64_t rows = static_cast<int64_t>(a.x.size()) / cols;
-      for (int64_t row = 0; row < rows; ++row) {
-        for (const int operand : instruction.operands()) {
-          const std::vector<float>& x = values[operand].x;
-          const size_t width = x.size() / rows;
-          y.x.insert(y.x.end(), x.begin() + row * width, x.begin() + (row + 1) * width);
+// Max pooling, of floats or of bits (values -1 and 1), and average pooling.
+Value Pool(const PackedModel& model, int i, const Value& operand) {
+  const packed::Instruction& instruction = model.header().instructions(i);
+  const bool is_max = instruction.has_max_pool();
+  const packed::Pool& pool = is_max ? instruction.max_pool() : instruction.average_pool();
+  const Shape& image = model.value(instruction.operands(0)).example;
+  const int64_t height = image.dim(0), width = image.dim(1), channels = image.dim(2);
+  const int64_t out_height = (height + 2 * pool.pad_height() - pool.kernel_height()) / pool.stride_height() + 1;
+  const int64_t out_width = (width + 2 * pool.pad_width() - pool.kernel_width()) / pool.stride_width() + 1;
+  Value y;
+  y.error = operand.error;
+  for (int64_t p = 0; p < out_height; ++p) {
+    for (int64_t q = 0; q < out_width; ++q) {
+      for (int64_t c = 0; c < channels; ++c) {
+        float largest = -std::numeric_limits<float>::infinity(), sum = 0;
+        int count = 0;
+        for (int64_t r = 0; r < pool.kernel_height(); ++r) {
+          for (int64_t s = 0; s < pool.kernel_width(); ++s) {
+            const int64_t h = p * pool.stride_height() + r - pool.pad_height();
+            const int64_t w = q * pool.stride_width() + s - pool.pad_width();
+            if (h < 0 || h >= height || w < 0 || w >= width) continue;
+            const float x = operand.x[(h * width + w) * channels + c];
+            largest = std::max(largest, x);
+            sum += x;
+            ++count;
+          }
         }
+        if (pool.has_flips() && model.plane(pool.flips(), 0).bit(0, c)) largest = -largest;
+        y.x.push_back(is_max ? largest : sum * (1.0f / static_cast<float>(count)));
       }
-      break;
     }
-    default: break;
   }
   return y;
+}
+
+absl::StatusOr<Value> Unary(const PackedModel& model, int i, const Value& operand) {
+  const packed::Unary& unary = model.header().instructions(i).unary();
+  Value y = operand;
+  for (float& x : y.x) {
+    switch (unary.op()) {
+      case packed::Unary::RELU: x = x > 0 ? x : 0; break;
+      case packed::Unary::LEAKY_RELU: x = x > 0 ? x : unary.parameter() * x; break;
+      case packed::Unary::HARDTANH: x = x < -1 ? -1 : x > 1 ? 1 : x; break;
+      case packed::Unary::SIGMOID: x = static_cast<float>(1 / (1 + std::exp(-double{x}))); break;
+      case packed::Unary::TANH: x = static_cast<float>(std::tanh(double{x})); break;
+      default: return Unknown(model, i, "an unknown unary op");
+    }
+  }
+  // The kernels' tanh and sigmoid are within a few units in the last place.
+  y.error += 1e-6;
+  return y;
+}
+
+absl::StatusOr<Value> Binary(const PackedModel& model, int i, const Value& a, const std::vector<Value>& values) {
+  const packed::Instruction& instruction = model.header().instructions(i);
+  const packed::Binary& binary = instruction.binary();
+  // A constant of the last dimension is the same for every position.
+  const absl::Span<const float> b =
+      binary.has_constant() ? model.floats(binary.constant()) : absl::MakeConstSpan(values[instruction.operands(1)].x);
+  Value y = a;
+  for (size_t e = 0; e < a.x.size(); ++e) {
+    float& x = y.x[e];
+    switch (binary.op()) {
+      case packed::Binary::ADD: x += b[e % b.size()]; break;
+      case packed::Binary::SUB: x -= b[e % b.size()]; break;
+      case packed::Binary::MUL: x *= b[e % b.size()]; break;
+      default: return Unknown(model, i, "an unknown binary op");
+    }
+  }
+  return y;
+}
+
+Value BatchNorm(const PackedModel& model, int i, const Value& a) {
+  const packed::Instruction& instruction = model.header().instructions(i);
+  const packed::BatchNorm& norm = instruction.batch_norm();
+  const int64_t cols = model.value(instruction.operands(0)).example.cols();
+  Value y = a;
+  for (size_t e = 0; e < a.x.size(); ++e) {
+    const size_t j = e % cols;
+    y.x[e] = NormalizedValue(a.x[e], model.floats(norm.mean())[j], model.floats(norm.inv_std())[j],
+                             model.floats(norm.gamma())[j], model.floats(norm.beta())[j]);
+  }
+  return y;
+}
+
+Value Concat(const PackedModel& model, int i, const std::vector<Value>& values) {
+  const packed::Instruction& instruction = model.header().instructions(i);
+  const int first = instruction.operands(0);
+  const int64_t rows = static_cast<int64_t>(values[first].x.size()) / model.value(first).example.cols();
+  Value y;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (const int operand : instruction.operands()) {
+      const std::vector<float>& x = values[operand].x;
+      const size_t width = x.size() / rows;
+      y.x.insert(y.x.end(), x.begin() + row * width, x.begin() + (row + 1) * width);
+      y.error = std::max(y.error, values[operand].error);
+    }
+  }
+  return y;
+}
+
+absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Value>& values) {
+  const packed::Instruction& instruction = model.header().instructions(i);
+  const Value& a = values[instruction.operands(0)];
+  switch (instruction.kind_case()) {
+    case Instruction::kLinear: return Linear(model, i, a);
+    case Instruction::kConv2D: return Conv2d(model, i, a);
+    case Instruction::kMaxPool:
+    case Instruction::kAveragePool: return Pool(model, i, a);
+    case Instruction::kBatchNorm: return BatchNorm(model, i, a);
+    case Instruction::kUnary: return Unary(model, i, a);
+    case Instruction::kBinary: return Binary(model, i, a, values);
+    case Instruction::kConcat: return Concat(model, i, values);
+    case Instruction::kReshape: return a;
+    case Instruction::kQuantize: {
+      const Quantizer& quantizer = model.quantizer(i);
+      Value y = a;
+      for (float& x : y.x) x = CodeOfValue(quantizer, x) * quantizer.scale(0);
+      return y;
+    }
+    case Instruction::KIND_NOT_SET: break;
+  }
+  return Unknown(model, i, "an unknown kind of instruction");
 }
 
 }  // namespace
 
-ReferenceResult RunReference(const PackedModel& model, absl::Span<const float> example) {
+absl::StatusOr<ReferenceResult> RunReference(const PackedModel& model, absl::Span<const float> example) {
   std::vector<Value> values = {{.x = {example.begin(), example.end()}}};
   for (int i = 0; i < model.header().instructions_size(); ++i) {
-    const Instruction& instruction = model.header().instructions(i);
-    values.push_back(instruction.has_linear() ? Linear(model, i, values[instruction.operands(0)])
-                                              : Elementwise(model, i, values));
+    BITGRAD_ASSIGN_OR_RETURN(Value value, Run(model, i, values));
+    values.push_back(std::move(value));
   }
   const Value& last = values.back();
-  return {last.x, std::vector<double>(last.x.size(), last.error)};
+  return ReferenceResult{last.x, std::vector<double>(last.x.size(), last.error)};
 }
 
 }  // namespace bitgrad

@@ -1,10 +1,12 @@
-// A packed model evaluated one scalar after the other, with sums in double: slow and obvious.
+// A packed model evaluated one scalar after the other, with sums in double: slow and obvious. It computes what
+// docs/packed_model_format.md says, from the file's header and blobs alone.
 
 #ifndef BITGRAD_TESTS_RUNTIME_REFERENCE_INTERPRETER_H_
 #define BITGRAD_TESTS_RUNTIME_REFERENCE_INTERPRETER_H_
 
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "bitgrad/runtime/packed_model.h"
 
@@ -16,8 +18,9 @@ struct ReferenceResult {
   std::vector<double> tolerance;
 };
 
-// Of one example.
-ReferenceResult RunReference(const PackedModel& model, absl::Span<const float> example);
+// The result for one example. Unimplemented, naming the instruction, where it does not know what an instruction or a
+// blob means: a test must not compare with an answer that leaves something out.
+absl::StatusOr<ReferenceResult> RunReference(const PackedModel& model, absl::Span<const float> example);
 
 }  // namespace bitgrad
 
