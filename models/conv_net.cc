@@ -14,14 +14,14 @@ struct Quantizers {
   Quantizer input, weight, gradient;
 };
 
-// Those of layer `index` of `count`.
+// The quantizers of layer `index` out of `count`.
 Quantizers QuantizersOf(const ConvNetOptions& options, size_t index, size_t count) {
   if (options.float_ends && (index == 0 || index + 1 == count)) return {};
   return {index == 0 ? options.input : options.activation_quantizer, options.weight, options.gradient};
 }
 
-// The extent behind a window; 0 where it does not fit.
-int64_t Behind(int64_t extent, int64_t kernel, int64_t stride, int64_t pad) {
+// The number of places that a window of size `kernel` has along an extent; 0 where it does not fit.
+int64_t OutputExtent(int64_t extent, int64_t kernel, int64_t stride, int64_t pad) {
   const int64_t room = extent + 2 * pad - kernel;
   return room < 0 ? 0 : room / stride + 1;
 }
@@ -46,11 +46,11 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
     const Scope layer = scope / absl::StrCat("conv", index + 1);
     const Quantizers quantizers = QuantizersOf(options, index, count);
     const int64_t in_height = height, in_width = width;
-    height = Behind(height, block.kernel, block.stride, block.pad);
-    width = Behind(width, block.kernel, block.stride, block.pad);
+    height = OutputExtent(height, block.kernel, block.stride, block.pad);
+    width = OutputExtent(width, block.kernel, block.stride, block.pad);
     if (block.pool > 0) {
-      height = Behind(height, block.pool, block.pool_stride, 0);
-      width = Behind(width, block.pool, block.pool_stride, 0);
+      height = OutputExtent(height, block.pool, block.pool_stride, 0);
+      width = OutputExtent(width, block.pool, block.pool_stride, 0);
     }
     if (height < 1 || width < 1) {
       layer.ReportError(absl::StrCat("an image of [", in_height, ", ", in_width, "] is too small for a kernel of ",

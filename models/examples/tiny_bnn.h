@@ -1,4 +1,4 @@
-// A model of your own: 784 -> 256 -> 256 -> 10, binary weights and activations.
+// A model of your own: dense layers 784 -> 256 -> 256 -> 10 with binary weights and activations.
 
 #ifndef BITGRAD_MODELS_EXAMPLES_TINY_BNN_H_
 #define BITGRAD_MODELS_EXAMPLES_TINY_BNN_H_

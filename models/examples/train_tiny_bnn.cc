@@ -1,4 +1,4 @@
-// The whole path with a model of one's own: train, freeze, run on packed bits, compare.
+// The whole way of a model of one's own: it is trained, frozen, run on packed bits, and the errors are compared.
 //
 //   ./bazelw run //models/examples:train_tiny_bnn
 

@@ -1,5 +1,5 @@
-// BatchNorm: batch normalization over features with learned gamma (1) and beta (0). x [.., n] -> [.., n].
-// Formula, variants and sources: ops/batch_norm.h.
+// BatchNorm: batch normalization of each feature, x [.., n] -> [.., n], with gamma and beta that are learned. They
+// begin at 1 and 0. The formula, its variants and the sources are in ops/batch_norm.h.
 
 #ifndef BITGRAD_MODELS_LAYERS_BATCH_NORM_H_
 #define BITGRAD_MODELS_LAYERS_BATCH_NORM_H_

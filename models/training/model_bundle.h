@@ -1,5 +1,5 @@
-// A model with the parameters that it uses, and what is done to images before it: what training builds, and evaluation
-// and freezing load.
+// A model together with its parameters, and the preprocessing of its images. Training builds them from a recipe;
+// evaluation and freezing load them from a checkpoint.
 
 #ifndef BITGRAD_MODELS_TRAINING_MODEL_BUNDLE_H_
 #define BITGRAD_MODELS_TRAINING_MODEL_BUNDLE_H_
@@ -26,13 +26,14 @@ struct ModelBundle {
 // The recipe's model with initial values, on the host.
 absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const ImageShape& image, int64_t classes);
 
-// Brings the parameters' values to the context's device, where they have to be before anything computes with them.
+// Moves the parameters' values to the context's device. They have to be there before anything computes with them.
 void MoveToDevice(ExecContext& context, ParameterStore& store);
 
 // The checkpoint's model with the checkpoint's values, on the host.
 absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint);
 
-// The checkpoint's preprocessing, as it was fitted when training began; empty if the recipe has none.
+// The checkpoint's preprocessing with what it learned from the training images when training began. It does nothing if
+// the recipe has none.
 absl::StatusOr<std::shared_ptr<const Preprocessing>> LoadPreprocessing(const Checkpoint& checkpoint);
 
 }  // namespace bitgrad
