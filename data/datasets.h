@@ -25,7 +25,7 @@ struct DatasetEntry {
 // All data sets, in the order in which --help prints them.
 absl::Span<const DatasetEntry> Datasets();
 
-// Loads one by name. The result passes Validate(). InvalidArgument, with the known names, for an
+// Loads one by name. The result passes Validate(). InvalidArgument, with the nearest and all known names, for an
 // unknown one, and for a negative limit; whatever the data set's reader reports otherwise.
 absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& options);
 

@@ -16,6 +16,7 @@
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/data/preprocessings.h"
 #include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/can_learn.h"
 #include "bitgrad/models/training/loss.h"
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/ops/dispatch.h"
@@ -69,6 +70,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& r
 
 absl::Status Trainer::Load() {
   // Whatever can be wrong without the data is found before it is read.
+  BITGRAD_RETURN_IF_ERROR(metrics_.CheckReplaceable());
   BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(recipe_.optimizer(), context_));
   BITGRAD_ASSIGN_OR_RETURN(Schedule schedule, ScheduleOf(recipe_));
   schedule_ = std::make_unique<Schedule>(schedule);
@@ -96,6 +98,11 @@ absl::Status Trainer::Load() {
   loader_ = std::make_unique<BatchLoader>(std::move(loader));
   BITGRAD_RETURN_IF_ERROR(preprocessing_->SetShape(train_.image_shape()));
   BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
+  {
+    ExecContext host({.threads = options_.threads});
+    BITGRAD_RETURN_IF_ERROR(
+        CheckCanLearn(host, *bundle_.model, bundle_.store->parameters(), train_.features(), recipe_.batch_size()));
+  }
 
   std::error_code error;
   std::filesystem::create_directories(options_.out_dir, error);

@@ -61,25 +61,25 @@ TEST_P(ResumeTest, ContinuesBitForBit) {
   EXPECT_TRUE(before == ReadFile(parts + "/checkpoint.bgc"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Recipes, ResumeTest,
-                         testing::Values(ResumeCase{"bnn", {}},
-                                         ResumeCase{"random",
-                                                    {"model.mlp.weight_quantizer=stochastic_sign",
-                                                     "model.mlp.input_keep=0.8", "model.mlp.hidden_keep=0.5",
-                                                     "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
-                                         ResumeCase{"sgd",
-                                                    {"optimizer.name=sgd", "optimizer.momentum=0.9",
-                                                     "schedule.name=cosine", "schedule.warmup_epochs=1"}},
-                                         ResumeCase{"adamax_float",
-                                                    {"optimizer.name=adamax", "optimizer.glorot_scale=false",
-                                                     "loss=SOFTMAX_CROSS_ENTROPY", "model.mlp.weight_quantizer=",
-                                                     "model.mlp.activation_quantizer=", "model.mlp.activation=relu"}},
-                                         ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
-                                         ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
-                                         // One batch is an epoch: every interruption is between the last batch and the
-                                         // epoch's end.
-                                         ResumeCase{"whole_epochs", {"batch_size=500"}}),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Recipes, ResumeTest,
+    testing::Values(ResumeCase{"bnn", {}},
+                    ResumeCase{"random",
+                               {"model.mlp.weight_quantizer=stochastic_sign", "model.mlp.input_keep=0.8",
+                                "model.mlp.hidden_keep=0.5", "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
+                    ResumeCase{"sgd",
+                               {"optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=cosine",
+                                "schedule.warmup_epochs=1"}},
+                    ResumeCase{"adamax_float",
+                               {"optimizer.name=adamax", "optimizer.glorot_scale=false", "loss=SOFTMAX_CROSS_ENTROPY",
+                                "model.mlp.weight_quantizer=identity", "model.mlp.activation_quantizer=identity",
+                                "model.mlp.activation=relu"}},
+                    ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
+                    ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
+                    // One batch is an epoch: every interruption is between the last batch and the
+                    // epoch's end.
+                    ResumeCase{"whole_epochs", {"batch_size=500"}}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(ResumeErrorsTest, EachSaysWhatIsWrong) {
   const recipe::Recipe recipe = TinyRecipe({"epochs=1", "data.limit=200"});
@@ -101,10 +101,10 @@ TEST_F(ResumeErrorsTest, EachSaysWhatIsWrong) {
 }
 
 TEST_F(DivergenceTest, ADivergedRunNamesLayerAndCheckpoint) {
-  const std::vector<std::string> diverging = {"optimizer.name=sgd",           "optimizer.glorot_scale=false",
-                                              "optimizer.learning_rate=1e30", "schedule.name=constant",
-                                              "model.mlp.weight_quantizer=",  "model.mlp.activation_quantizer=",
-                                              "model.mlp.activation=relu"};
+  const std::vector<std::string> diverging = {
+      "optimizer.name=sgd",       "optimizer.glorot_scale=false",        "optimizer.learning_rate=1e30",
+      "schedule.name=constant",   "model.mlp.weight_quantizer=identity", "model.mlp.activation_quantizer=identity",
+      "model.mlp.activation=relu"};
   const auto result = Train(TinyRecipe(diverging), {.out_dir = NewDirectory()});
   EXPECT_EQ(result.status().code(), absl::StatusCode::kOutOfRange);
   EXPECT_THAT(std::string(result.status().message()),
