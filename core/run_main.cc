@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "bitgrad/core/did_you_mean.h"
 
 namespace bitgrad {
 namespace {
@@ -24,16 +25,21 @@ absl::Status UsageError(absl::string_view message) {
 
 std::string Quoted(const std::string& value) { return absl::StrCat("\"", value, "\""); }
 
+// The program's own flags by name. Abseil's are not for users: --flagfile and the like mean nothing to
+// ParseArguments().
+std::map<std::string, absl::CommandLineFlag*> FlagsOfTheProgram() {
+  std::map<std::string, absl::CommandLineFlag*> flags;
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    if (!absl::StrContains(flag->Filename(), "absl/")) flags[std::string(name)] = flag;
+  }
+  return flags;
+}
+
 void PrintHelp(absl::string_view program, const MainOptions& options) {
   std::printf("%s: %s\n", std::string(program).c_str(), options.usage);
   if (options.more_help != nullptr) std::printf("\n%s", options.more_help().c_str());
   std::printf("\nFlags:\n");
-  std::map<std::string, const absl::CommandLineFlag*> sorted;
-  for (const auto& [name, flag] : absl::GetAllFlags()) {
-    // Abseil's own are not for users.
-    if (!absl::StrContains(flag->Filename(), "absl/")) sorted[std::string(name)] = flag;
-  }
-  for (const auto& [name, flag] : sorted) {
+  for (const auto& [name, flag] : FlagsOfTheProgram()) {
     const bool repeatable = std::count(options.repeatable.begin(), options.repeatable.end(), name) > 0;
     const std::string value = flag->DefaultValue();
     std::printf("  --%-12s %s%s%s\n", name.c_str(), flag->Help().c_str(), repeatable ? " May be repeated." : "",
@@ -41,8 +47,19 @@ void PrintHelp(absl::string_view program, const MainOptions& options) {
   }
 }
 
+absl::Status UnknownFlag(absl::string_view name, const std::map<std::string, absl::CommandLineFlag*>& flags) {
+  std::vector<std::string> names = {"--help"};
+  for (const auto& [known, flag] : flags) names.push_back(absl::StrCat("--", known));
+  return UsageError(absl::StrCat("unknown flag --", name, DidYouMean(absl::StrCat("--", name), names)));
+}
+
 // Sets the flags. *help: whether --help was among them.
 absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions& options, bool* help) {
+  const std::map<std::string, absl::CommandLineFlag*> flags = FlagsOfTheProgram();
+  const auto find = [&](absl::string_view name) -> absl::CommandLineFlag* {
+    const auto found = flags.find(std::string(name));
+    return found == flags.end() ? nullptr : found->second;
+  };
   std::map<std::string, std::string> repeated;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const absl::string_view argument = arguments[i];
@@ -62,22 +79,27 @@ absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions
       *help = true;
       continue;
     }
-    absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
+    absl::CommandLineFlag* flag = find(name);
     if (flag == nullptr && !has_value && absl::StartsWith(name, "no")) {
-      flag = absl::FindCommandLineFlag(name.substr(2));
+      flag = find(name.substr(2));
       if (flag != nullptr && !flag->IsOfType<bool>()) flag = nullptr;
       value = "false";
       has_value = true;
     }
-    if (flag == nullptr) return UsageError(absl::StrCat("unknown flag --", name));
+    if (flag == nullptr) return UnknownFlag(name, flags);
     if (!has_value) {
       if (flag->IsOfType<bool>()) {
         value = "true";
-      } else if (i + 1 < arguments.size()) {
+      } else if (i + 1 < arguments.size() && !absl::StartsWith(arguments[i + 1], "--")) {
         value = arguments[++i];
       } else {
+        // The end, or the next flag: `--out $OUT --resume` with OUT not set has no value for --out.
         return UsageError(absl::StrCat("flag --", name, " has no value: write --", name, "=VALUE"));
       }
+    }
+    if (value.empty()) {
+      return UsageError(absl::StrCat("flag --", name, "= is empty: give it a value, or leave it out (was it a shell ",
+                                     "variable that is not set?)"));
     }
     if (std::count(options.repeatable.begin(), options.repeatable.end(), std::string(name)) > 0) {
       std::string& all = repeated[std::string(name)];

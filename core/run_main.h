@@ -3,13 +3,15 @@
 //   ABSL_FLAG(std::string, model, "", "Packed model file.");
 //
 //   int main(int argc, char** argv) {
-//     return bitgrad::RunMain(argc, argv, {.usage = "Runs a packed model."}, [] { return Predict();
-//     });
+//     return bitgrad::RunMain(argc, argv, {.usage = "Runs a packed model."}, [] { return Predict(); });
 //   }
 //
-// Flags are Abseil's, read as --name=value, --name value, --flag or --noflag. Every error, of the
-// command line or of the work, is one line on stderr that says what, where and what to do; the exit
-// status is then 1, and 0 only on success.
+// Flags are Abseil's, read as --name=value, --name value, --flag or --noflag. A flag that does not exist is an error
+// that suggests the nearest one. So is a flag whose value is empty: it comes from a shell variable that is not set, and
+// to go on with the default would be to do something else than was asked for.
+//
+// Every error, of the command line or of the work, is one line on stderr that says what is wrong, where, and what to
+// do. The exit status is then 1; it is 0 only on success.
 
 #ifndef BITGRAD_CORE_RUN_MAIN_H_
 #define BITGRAD_CORE_RUN_MAIN_H_

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "bitgrad/core/did_you_mean.h"
 #include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
@@ -65,9 +66,9 @@ absl::StatusOr<Call> ParseCall(absl::string_view what, absl::string_view text, a
     }
     return call;
   }
-  return error("unknown; known: ", absl::StrJoin(forms, ", ", [](std::string* out, const CallForm& form) {
-                 absl::StrAppend(out, form.name);
-               }));
+  std::vector<std::string> names;
+  for (const CallForm& form : forms) names.push_back(form.name);
+  return error("unknown", DidYouMean(name, names), "; known: ", absl::StrJoin(names, ", "));
 }
 
 std::string CallsHelp(absl::Span<const CallForm> forms) {

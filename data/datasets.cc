@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bitgrad/core/did_you_mean.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/data/cifar.h"
 #include "bitgrad/data/digits.h"
@@ -49,16 +51,17 @@ absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& 
     return absl::InvalidArgumentError(
         absl::StrCat("the limit on examples is ", options.limit, "; it must be 0 (all) or more"));
   }
+  std::vector<std::string> names;
   for (const DatasetEntry& entry : kDatasets) {
+    names.push_back(entry.name);
     if (name != entry.name) continue;
     BITGRAD_ASSIGN_OR_RETURN(Dataset dataset, entry.load(options));
     BITGRAD_RETURN_IF_ERROR(dataset.Validate());
     dataset.summary = Summary(dataset, options.split);
     return dataset;
   }
-  const auto append_name = [](std::string* out, const DatasetEntry& entry) { absl::StrAppend(out, entry.name); };
-  return absl::InvalidArgumentError(
-      absl::StrCat("there is no data set '", name, "'; choose one of: ", absl::StrJoin(Datasets(), ", ", append_name)));
+  return absl::InvalidArgumentError(absl::StrCat("there is no data set '", name, "'", DidYouMean(name, names),
+                                                 "; choose one of: ", absl::StrJoin(names, ", ")));
 }
 
 }  // namespace bitgrad

@@ -26,8 +26,8 @@ struct DatasetEntry {
 absl::Span<const DatasetEntry> Datasets();
 
 // Loads one split of a data set by name. The result passes Validate(), and its summary says what was found.
-// InvalidArgument, with the known names, for an unknown one, and for a negative limit; otherwise the errors of the data
-// set's reader.
+// InvalidArgument, with the nearest and all known names, for an unknown one, and for a negative limit; otherwise the
+// errors of the data set's reader.
 absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& options);
 
 }  // namespace bitgrad

@@ -33,8 +33,8 @@ std::unique_ptr<Layer> BinaryBody(const Scope& scope, const BiRealNetOptions& op
 std::unique_ptr<Layer> FloatShortcut(const Scope& scope, const BiRealNetOptions& options, int64_t in, int64_t out,
                                      int64_t stride) {
   auto shortcut = std::make_unique<Sequential>();
-  // The paper's window is 2x2. One of odd size has the extents of the strided convolution for odd images and all
-  // strides.
+  // The paper's window is 2x2. A window of odd size, padded by half of it, gives the same extents as the block's
+  // strided convolution, whatever the stride and also for images of odd size.
   if (stride > 1) {
     const int64_t window = stride | 1;
     shortcut->Add<AvgPool2d>(scope / "pool", PoolOptions{.kernel = window, .stride = stride, .pad = window / 2});

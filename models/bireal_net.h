@@ -1,13 +1,15 @@
-// BiRealNet: a residual net of one binary convolution per block, so that every sum meets the real-valued shortcut
-// before it is binarized again (Liu et al., Bi-Real net, arXiv 1808.00278).
+// BiRealNet: a residual net with one binary convolution in each block. A shortcut around every single convolution adds
+// the real-valued input to the convolution's integer sums, so that the real values are not lost to the next
+// binarization (Liu et al., Bi-Real net, arXiv 1808.00278).
 //
 //   stem    Conv2d -> BatchNorm [-> MaxPool 3x3]                                   float
 //   block   x + BatchNorm(Conv2d 3x3(q(x)))
-//           where stride or channels change the shortcut is BatchNorm(Conv2d 1x1(AvgPool(x))), float; the window is as
-//           wide as the stride, or one wider to be odd
 //   head    global average pool -> Dense with bias                                 float
 //
-// Layers are named stem/.., stage1/block1/.., output/...
+// Where a block has a stride or another number of channels than its input, the shortcut is not x but
+// BatchNorm(Conv2d 1x1(AvgPool(x))), in float. Its pooling window has an odd size: the stride, or the stride + 1.
+//
+// Parameters are named stem/.., stage1/block1/.., output/...
 
 #ifndef BITGRAD_MODELS_BIREAL_NET_H_
 #define BITGRAD_MODELS_BIREAL_NET_H_

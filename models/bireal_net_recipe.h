@@ -14,6 +14,7 @@
 
 namespace bitgrad {
 
+// Builds the BiRealNet of a recipe, as MakeNetwork() (models/networks.h) does. REQUIRES: recipe.has_bireal_net().
 absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                                int64_t classes, ParameterStore& store);
 

@@ -14,13 +14,14 @@ struct Quantizers {
   Quantizer input, weight, gradient;
 };
 
-// Those of layer `index` of `count`.
+// The quantizers of layer `index` out of `count`.
 Quantizers QuantizersOf(const ConvNetOptions& options, size_t index, size_t count) {
   if (options.float_ends && (index == 0 || index + 1 == count)) return {};
   return {index == 0 ? options.input : options.activation_quantizer, options.weight, options.gradient};
 }
 
-// The extent of the output of a convolution or a pool; 0 where the window does not fit.
+// The extent of the output of a convolution or a pool, which is the number of places that a window of size `kernel` has
+// along an extent; 0 where it does not fit.
 int64_t OutputExtent(int64_t extent, int64_t kernel, int64_t stride, int64_t pad) {
   const int64_t room = extent + 2 * pad - kernel;
   return room < 0 ? 0 : room / stride + 1;

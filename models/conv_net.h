@@ -4,7 +4,9 @@
 //   Flatten, Dense -> BatchNorm -> activation           per hidden width
 //   Dense -> BatchNorm
 //
-// The order conv, pool, norm is that of the papers' code. Layers are named conv1/.., hidden1/.., output/...
+// The order convolution, pooling, batch norm is that of the papers' code. The first layer quantizes its input, the
+// network's, with `input`, every other layer with `activation_quantizer`. Parameters are named conv1/.., hidden1/..,
+// output/...
 
 #ifndef BITGRAD_MODELS_CONV_NET_H_
 #define BITGRAD_MODELS_CONV_NET_H_

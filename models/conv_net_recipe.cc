@@ -45,12 +45,14 @@ absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model
     BITGRAD_RETURN_IF_ERROR(CheckPositive("model.conv_net.hidden", width));
     options.hidden.push_back(width);
   }
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.input_quantizer", net.input_quantizer(), options.input));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.input_quantizer", net.input_quantizer(),
+                                        QuantizerRole::kActivation, options.input));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.activation_quantizer", net.activation_quantizer(),
+                                        QuantizerRole::kActivation, options.activation_quantizer));
   BITGRAD_RETURN_IF_ERROR(
-      ReadQuantizer("model.conv_net.activation_quantizer", net.activation_quantizer(), options.activation_quantizer));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.weight_quantizer", net.weight_quantizer(), options.weight));
-  BITGRAD_RETURN_IF_ERROR(
-      ReadQuantizer("model.conv_net.gradient_quantizer", net.gradient_quantizer(), options.gradient));
+      ReadQuantizer("model.conv_net.weight_quantizer", net.weight_quantizer(), QuantizerRole::kWeight, options.weight));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.gradient_quantizer", net.gradient_quantizer(),
+                                        QuantizerRole::kGradient, options.gradient));
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.conv_net.activation", net.activation(), options.activation));
   options.norm = ReadBatchNorm(net.norm());
   if (net.has_clip()) options.clip = net.clip();

@@ -14,6 +14,7 @@
 
 namespace bitgrad {
 
+// Builds the ConvNet of a recipe, as MakeNetwork() (models/networks.h) does. REQUIRES: recipe.has_conv_net().
 absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                              int64_t classes, ParameterStore& store);
 

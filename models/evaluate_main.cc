@@ -19,16 +19,17 @@
 #include "bitgrad/export/freeze_checkpoint.h"
 #include "bitgrad/models/data_options.h"
 #include "bitgrad/models/training/checkpoint.h"
+#include "bitgrad/models/training/checkpoint_path.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/runtime/interpreter.h"
 #include "bitgrad/runtime/packed_model.h"
 
-ABSL_FLAG(std::string, checkpoint, "", "Checkpoint of //models:train.");
+ABSL_FLAG(std::string, checkpoint, "", "Checkpoint of //models:train, or a run's folder: its best checkpoint.");
 ABSL_FLAG(std::string, packed, "", "Packed model to compare with. Default: the checkpoint, frozen in memory.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
-ABSL_FLAG(int, threads, 0, "Threads; 0: one per core.");
+ABSL_FLAG(int, threads, 0, "Number of threads; 0 means one per core.");
 ABSL_FLAG(std::string, device, "cpu", "Where the graph and the packed model run: cpu or cuda.");
 
 namespace bitgrad {
@@ -61,13 +62,13 @@ absl::Status CheckData(const Checkpoint& checkpoint, const Dataset& test) {
 }
 
 absl::Status Evaluate() {
-  const std::string path = absl::GetFlag(FLAGS_checkpoint);
-  if (path.empty()) return absl::InvalidArgumentError("--checkpoint=FILE is missing");
+  if (absl::GetFlag(FLAGS_checkpoint).empty()) return absl::InvalidArgumentError("--checkpoint=FILE is missing");
   if (const int threads = absl::GetFlag(FLAGS_threads); threads < 0 || threads > 1024) {
     return absl::InvalidArgumentError(
         absl::StrCat("--threads=", threads, " is not in 0 .. 1024; 0 means one per core"));
   }
-  BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(ResolvePath(path)));
+  BITGRAD_ASSIGN_OR_RETURN(const std::string path, CheckpointPath(ResolvePath(absl::GetFlag(FLAGS_checkpoint))));
+  BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
   const recipe::Recipe& recipe = checkpoint.header().recipe();
   ExecContext context({.threads = absl::GetFlag(FLAGS_threads)});
   BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));

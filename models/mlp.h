@@ -2,9 +2,9 @@
 //
 //   (Dense -> BatchNorm -> activation) x hidden layers, Dense -> BatchNorm
 //
-// The first layer quantizes the network's input with `input`, every other its input with `activation_quantizer`
-// (sign for BNN, identity for BinaryConnect); all quantize their weights with `weight`. Layers are named
-// hidden1/.., hidden2/.., output/...
+// The first layer quantizes its input, the network's, with `input`. Every other layer quantizes its input with
+// `activation_quantizer`: sign in a BNN, identity in BinaryConnect. All layers quantize their weights with `weight` and
+// the gradient that arrives at their output with `gradient`. Parameters are named hidden1/.., hidden2/.., output/...
 
 #ifndef BITGRAD_MODELS_MLP_H_
 #define BITGRAD_MODELS_MLP_H_

@@ -15,11 +15,14 @@ absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& re
     BITGRAD_RETURN_IF_ERROR(CheckPositive("model.mlp.hidden", width));
     options.hidden.push_back(width);
   }
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.mlp.input_quantizer", mlp.input_quantizer(), options.input));
   BITGRAD_RETURN_IF_ERROR(
-      ReadQuantizer("model.mlp.activation_quantizer", mlp.activation_quantizer(), options.activation_quantizer));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.mlp.weight_quantizer", mlp.weight_quantizer(), options.weight));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.mlp.gradient_quantizer", mlp.gradient_quantizer(), options.gradient));
+      ReadQuantizer("model.mlp.input_quantizer", mlp.input_quantizer(), QuantizerRole::kActivation, options.input));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.mlp.activation_quantizer", mlp.activation_quantizer(),
+                                        QuantizerRole::kActivation, options.activation_quantizer));
+  BITGRAD_RETURN_IF_ERROR(
+      ReadQuantizer("model.mlp.weight_quantizer", mlp.weight_quantizer(), QuantizerRole::kWeight, options.weight));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.mlp.gradient_quantizer", mlp.gradient_quantizer(),
+                                        QuantizerRole::kGradient, options.gradient));
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.mlp.activation", mlp.activation(), options.activation));
   options.norm = ReadBatchNorm(mlp.norm());
   if (mlp.has_clip()) options.clip = mlp.clip();

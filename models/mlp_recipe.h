@@ -14,6 +14,7 @@
 
 namespace bitgrad {
 
+// Builds the Mlp of a recipe, as MakeNetwork() (models/networks.h) does. REQUIRES: recipe.has_mlp().
 absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& recipe, const ImageShape& image,
                                                          int64_t classes, ParameterStore& store);
 

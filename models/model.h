@@ -1,5 +1,5 @@
-// Model: what can be trained, checkpointed and frozen. Derive from it, make layers in the constructor, apply them in
-// Forward(); models/examples/train_tiny_bnn.cc has a whole one.
+// Model: what can be trained, checkpointed and frozen. Derive from it, make the layers in the constructor and apply
+// them in Forward(). models/examples/train_tiny_bnn.cc has a complete model.
 
 #ifndef BITGRAD_MODELS_MODEL_H_
 #define BITGRAD_MODELS_MODEL_H_
@@ -12,7 +12,8 @@ class Model {
  public:
   virtual ~Model() = default;
 
-  // [batch, features] -> logits [batch, classes]. The tape of `x` says whether this is training or evaluation.
+  // Maps x [batch, features] to logits [batch, classes]. The tape of `x` decides whether this is training or
+  // evaluation. Errors are those of the ops; they stay with the tape.
   virtual Var Forward(const Var& x) = 0;
 };
 

@@ -1,6 +1,7 @@
-// The networks that recipes can name, one factory each.
+// The networks that recipes can name, with a factory for each.
 //
-// To add a network: a message in proto/recipe.proto's Model, a pair like mlp.h/.cc, one line in networks.cc.
+// To add a network, write a message in proto/recipe.proto's Model, a pair of files like mlp.h and mlp.cc, a pair like
+// mlp_recipe.h and mlp_recipe.cc, and one line in networks.cc.
 
 #ifndef BITGRAD_MODELS_NETWORKS_H_
 #define BITGRAD_MODELS_NETWORKS_H_
@@ -25,11 +26,12 @@ struct NetworkInfo {
   const char* help;
 };
 
+// All networks, in the order in which --help prints them.
 absl::Span<const NetworkInfo> AllNetworks();
 
-// The recipe's network for batches [batch, features] of such images and `classes` outputs, its parameters in `store`.
-// Networks of convolutions reshape their input to [batch, height, width, channels]. Errors name the field (an unknown
-// quantizer, a width of zero).
+// Builds the recipe's network for `classes` classes of such images. The network takes batches [batch, features];
+// convolutions reshape them to [batch, height, width, channels]. Its parameters are made in `store`. Errors name the
+// recipe's field (an unknown quantizer, a width of zero) or the layer.
 absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, const ImageShape& image,
                                                    int64_t classes, ParameterStore& store);
 

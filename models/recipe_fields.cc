@@ -1,6 +1,11 @@
 #include "bitgrad/models/recipe_fields.h"
 
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/did_you_mean.h"
 #include "bitgrad/models/layers/activation.h"
 
 namespace bitgrad {
@@ -9,10 +14,28 @@ absl::Status InField(absl::string_view field, const absl::Status& error) {
   return absl::Status(error.code(), absl::StrCat("recipe: ", field, ": ", error.message()));
 }
 
-absl::Status ReadQuantizer(absl::string_view field, const std::string& text, Quantizer& quantizer) {
+absl::Status ReadQuantizer(absl::string_view field, const std::string& text, QuantizerRole role, Quantizer& quantizer) {
   if (text.empty()) return absl::OkStatus();
   const absl::StatusOr<Quantizer> parsed = ParseQuantizer(text);
-  if (!parsed.ok()) return InField(field, parsed.status());
+  if (!parsed.ok()) {
+    const absl::string_view name = absl::StripAsciiWhitespace(absl::string_view(text).substr(0, text.find('(')));
+    std::vector<std::string> names;
+    for (const QuantizerInfo& info : AllQuantizers()) names.emplace_back(info.name);
+    const bool known = std::count(names.begin(), names.end(), name) > 0;
+    return InField(field, absl::Status(parsed.status().code(),
+                                       absl::StrCat(parsed.status().message(), known ? "" : DidYouMean(name, names))));
+  }
+  const Statistic statistic = parsed->statistic();
+  if (role == QuantizerRole::kActivation && statistic != Statistic::kNone) {
+    return InField(field, absl::InvalidArgumentError(absl::StrCat(
+                              "'", parsed->ToString(), "' depends on all values of the batch, so that an image's ",
+                              "answer would depend on the images beside it; activations take a quantizer of single ",
+                              "values: sign, k_bit, dorefa_activation, ...")));
+  }
+  if (role == QuantizerRole::kWeight && statistic == Statistic::kRowMaxAbs) {
+    return InField(field, absl::InvalidArgumentError(absl::StrCat("'", parsed->ToString(), "' has a scale for each ",
+                                                                  "row; it is for gradients")));
+  }
   quantizer = *parsed;
   return absl::OkStatus();
 }

@@ -1,4 +1,4 @@
-// Fields that several networks' recipes share, read with errors that name them.
+// Readers of the fields that the recipes of several networks share. Their errors name the field.
 
 #ifndef BITGRAD_MODELS_RECIPE_FIELDS_H_
 #define BITGRAD_MODELS_RECIPE_FIELDS_H_
@@ -18,12 +18,19 @@ namespace bitgrad {
 // "recipe: FIELD: message" with the error's code. `field` is a path, "model.mlp.hidden".
 absl::Status InField(absl::string_view field, const absl::Status& error);
 
-// An empty text leaves `quantizer` as it is.
-absl::Status ReadQuantizer(absl::string_view field, const std::string& text, Quantizer& quantizer);
+// Reads a quantizer for the operands of this role. An empty text leaves `quantizer` as it is.
+//
+// Errors: an unknown quantizer (the nearest name is suggested); one whose codes or scale depend on more than the value
+// itself where that makes no sense. An activation quantizer must not depend on the batch (dorefa_weight does: it
+// divides by the largest |tanh x|), because the net would give another answer for the same image in another batch, and
+// freezing it would be impossible. A weight quantizer must not have a scale for each row (dorefa_gradient and
+// stochastic_round do).
+absl::Status ReadQuantizer(absl::string_view field, const std::string& text, QuantizerRole role, Quantizer& quantizer);
 
-// An error where the name is of no activation; an empty one leaves `activation` as it is.
+// An empty name leaves `activation` as it is. An error where no activation has the name.
 absl::Status ReadActivation(absl::string_view field, const std::string& name, std::string& activation);
 
+// An error that names the field and its value where that is not positive, or not in [least, most].
 absl::Status CheckPositive(absl::string_view field, int64_t value);
 absl::Status CheckRange(absl::string_view field, int64_t value, int64_t least, int64_t most);
 

@@ -11,8 +11,8 @@
 namespace bitgrad {
 namespace {
 
-// How many elements all parameters together may have: no more than fit into this machine's memory. A typing error in a
-// width is caught before memory is asked for.
+// How many elements all parameters together may have: as many as fit into this machine's memory. It catches a typing
+// error in a width before memory is asked for.
 int64_t MaxElements() {
   constexpr int64_t kMost = int64_t{1} << 33;
   const int64_t pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
@@ -76,7 +76,7 @@ Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape, const
                                                     " elements, more than fit into memory"));
   }
   if (!valid.ok()) ReportError(absl::StrCat("parameter '", name, "': ", valid.message()));
-  // A model with an error is not used: what is still to come of it gets no memory.
+  // A model with an error is not used, so that its further parameters get no memory.
   if (store_->status_.ok()) {
     store_->elements_ += shape.num_elements();
     parameter->value = Tensor(shape, DType::kFloat32);

@@ -1,4 +1,4 @@
-// ParameterStore owns a model's parameters; Scope names them while layers are built.
+// ParameterStore owns a model's parameters; a Scope gives them their names while layers are built.
 //
 //   ParameterStore store(/*seed=*/1);
 //   TinyNet net(store.Root());               // layers register "fc1/weight", "bn1/gamma", ...
@@ -26,7 +26,7 @@ class Scope;
 
 class ParameterStore {
  public:
-  // Initial values are a function of the seed and of the order in which parameters are made.
+  // Initial values depend on the seed and on the order in which parameters are made, and on nothing else.
   explicit ParameterStore(uint64_t seed) : seed_(seed) {}
   // A store whose parameters get no memory and have no elements: for how large a model will be. Its model cannot be
   // run.
@@ -37,9 +37,9 @@ class ParameterStore {
 
   Scope Root();
   absl::Span<Parameter* const> parameters() const { return parameters_; }
-  // Null if there is none of that name.
+  // The parameter of that name, null if there is none.
   Parameter* Find(absl::string_view name) const;
-  // Learned numbers: the elements of all trainable parameters.
+  // How many numbers the model learns: the elements of all trainable parameters.
   int64_t trainable_elements() const;
 
   // Is asked about every parameter before memory is taken for it: whether the model may have a parameter of this name
@@ -55,8 +55,10 @@ class ParameterStore {
   // The number of the NormEstimation that is going on; 0: none.
   int64_t norm_estimation() const { return norm_estimation_; }
 
-  // The first error of a layer's construction (a size that makes no sense, a name used twice).
+  // The first error that a layer's constructor has reported (a size that makes no sense, a name used twice); OK if none
+  // has. A model whose store has an error must not be used.
   const absl::Status& status() const { return status_; }
+  // Keeps the error, unless there is one already.
   void ReportError(const absl::Status& error) {
     if (status_.ok()) status_ = error;
   }
@@ -89,25 +91,29 @@ class NormEstimation {
   ParameterStore& store_;
 };
 
-// Initial values, drawn element by element from the seed.
+// The distribution of a parameter's initial values: each element is drawn from the seed, uniformly in [low, high).
+// Where low and high are equal every element has that value.
 struct Initializer {
   float low = 0;
-  float high = 0;  // uniform in [low, high); low = high: a constant
+  float high = 0;
   static Initializer Constant(float value) { return {value, value}; }
   static Initializer Uniform(float bound) { return {-bound, bound}; }
 };
 
-// A path within a store. A value: copy it freely; the store outlives it.
+// A path within a store, "hidden1/norm", below which a layer makes its parameters. Scopes are values and can be copied.
+// REQUIRES: the store outlives them.
 class Scope {
  public:
   Scope(ParameterStore& store, std::string path) : store_(&store), path_(std::move(path)) {}
 
+  // The path "path/name".
   Scope operator/(absl::string_view name) const;
   const std::string& path() const { return path_; }
   ParameterStore& store() const { return *store_; }
 
-  // A new parameter "path/name". Always a usable object: where the shape or the name is wrong, or was before, the store
-  // keeps the error and the parameter is empty.
+  // Makes the parameter "path/name" with initial values. Where the name exists already, or the shape is invalid or too
+  // large for memory, the store keeps the error. From the first error on parameters are empty, so that constructors can
+  // go on without asking, and no memory is taken for a model that will not be used.
   Parameter& NewParameter(absl::string_view name, const Shape& shape, const Initializer& init) const;
   // Reports InvalidArgument "layer 'path': message".
   void ReportError(absl::string_view message) const;

@@ -11,6 +11,7 @@
 #include "absl/types/optional.h"
 #include "bitgrad/core/program_command.h"
 #include "bitgrad/core/run_main.h"
+#include "bitgrad/core/same_file.h"
 #include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/working_directory.h"
@@ -25,18 +26,20 @@
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/optim/schedule.h"
 
-ABSL_FLAG(std::string, recipe, "", "A built-in recipe's name or a file. Default: digits_bnn_mlp.");
+ABSL_FLAG(std::string, recipe, "", "Name of a built-in recipe, or a file. Default: digits_bnn_mlp.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
 ABSL_FLAG(std::string, out, "",
           "Directory for checkpoints. Default: bitgrad_<recipe's name>, with a number where that holds a run already.");
-ABSL_FLAG(absl::optional<int>, epochs, absl::nullopt, "Epochs. Default: the recipe's.");
-ABSL_FLAG(int64_t, seed, -1, "Seed; negative: the recipe's.");
-ABSL_FLAG(int, threads, 0, "Threads; 0: one per core.");
-ABSL_FLAG(int, data_workers, 1, "Threads that prepare batches, beside the others.");
-ABSL_FLAG(std::string, device, "cpu", "cpu or cuda.");
+ABSL_FLAG(absl::optional<int>, epochs, absl::nullopt, "Number of epochs. Default: the recipe's.");
+ABSL_FLAG(int64_t, seed, -1, "Seed of all random numbers; a negative one means the recipe's.");
+ABSL_FLAG(int, threads, 0, "Number of threads; 0 means one per core.");
+ABSL_FLAG(int, data_workers, 1, "Number of further threads, which prepare batches.");
+ABSL_FLAG(std::string, device, "cpu", "Where training runs: cpu or cuda.");
 ABSL_FLAG(bool, resume, false, "Continue the run of --out, bit for bit; with more --epochs a finished one, too.");
-ABSL_FLAG(std::string, metrics, "", "File for the metrics, a JSON object per epoch and line.");
-ABSL_FLAG(std::string, set, "", "Sets a field of the recipe: --set=optimizer.learning_rate=0.001.");
+ABSL_FLAG(std::string, metrics, "", "File for the metrics: a line for each epoch, a JSON object.");
+ABSL_FLAG(std::string, set, "",
+          "Sets a field of the recipe: --set=optimizer.learning_rate=0.001, --set=model.mlp.hidden=512,512, "
+          "--set=model.conv_net.block[2].filters=64, block[*] for all.");
 
 namespace bitgrad {
 namespace {
@@ -90,6 +93,22 @@ absl::StatusOr<recipe::Recipe> RecipeFromFlags() {
   return recipe;
 }
 
+// The recipe's file; empty where it is built in.
+std::string RecipeFile() {
+  const std::string name = absl::GetFlag(FLAGS_recipe);
+  for (const BuiltInRecipe& built_in : BuiltInRecipes()) {
+    if (name == built_in.name) return "";
+  }
+  return ResolvePath(name);
+}
+
+absl::Status CheckFiles(const TrainOptions& options) {
+  return CheckOutputIsNotInput({{"the run's checkpoint", options.out_dir + "/checkpoint.bgc"},
+                                {"the run's best checkpoint", options.out_dir + "/best.bgc"},
+                                {"--metrics", options.metrics_file}},
+                               {{"--recipe", RecipeFile()}});
+}
+
 absl::Status Train() {
   BITGRAD_ASSIGN_OR_RETURN(const recipe::Recipe recipe, RecipeFromFlags());
   TrainOptions options;
@@ -107,6 +126,7 @@ absl::Status Train() {
     return absl::InvalidArgumentError(
         absl::StrCat("--threads=", options.threads, " is not in 0 .. 1024; 0 means one per core"));
   }
+  BITGRAD_RETURN_IF_ERROR(CheckFiles(options));
 
   absl::PrintF("%s: %s\n", recipe.name(), recipe.description());
   std::fflush(stdout);

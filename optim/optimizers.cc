@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bitgrad/core/did_you_mean.h"
 #include "bitgrad/optim/adam.h"
 #include "bitgrad/optim/adamax.h"
 #include "bitgrad/optim/sgd.h"
@@ -29,7 +30,8 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(ExecContext& context, a
     if (name == info.name) return info.make(context, common, hyperparameters);
     names.push_back(info.name);
   }
-  return absl::NotFoundError(absl::StrCat("no optimizer '", name, "'; there are: ", absl::StrJoin(names, ", ")));
+  return absl::NotFoundError(
+      absl::StrCat("no optimizer '", name, "'", DidYouMean(name, names), "; there are: ", absl::StrJoin(names, ", ")));
 }
 
 }  // namespace bitgrad

@@ -27,7 +27,7 @@ struct OptimizerInfo {
 
 absl::Span<const OptimizerInfo> AllOptimizers();
 
-// NotFound for an unknown name, with the names there are; InvalidArgument for options out of range
+// NotFound for an unknown name, with the nearest one and all names there are; InvalidArgument for options out of range
 // and for hyperparameters that the optimizer does not have. The context outlives the optimizer.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeOptimizer(ExecContext& context, absl::string_view name,
                                                          const OptimizerOptions& common,

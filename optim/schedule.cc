@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bitgrad/core/did_you_mean.h"
 #include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
@@ -106,8 +107,8 @@ absl::StatusOr<Schedule> MakeSchedule(const ScheduleOptions& options, int64_t ep
     names.push_back(candidate.name);
   }
   if (info == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("no schedule '", options.name, "'; there are: ", absl::StrJoin(names, ", ")));
+    return absl::NotFoundError(absl::StrCat("no schedule '", options.name, "'", DidYouMean(options.name, names),
+                                            "; there are: ", absl::StrJoin(names, ", ")));
   }
   if (epochs <= 0) {
     return OutOfRange(options, "the number of epochs", static_cast<double>(epochs), "at least 1");

@@ -52,8 +52,8 @@ absl::Status Inspect() {
 }  // namespace bitgrad
 
 int main(int argc, char** argv) {
-  return bitgrad::RunMain(argc, argv,
-                          {.usage = "shows a packed model layer by layer: bytes, bits, arithmetic, "
-                                    "and the kernel that runs it"},
-                          [] { return bitgrad::Inspect(); });
+  return bitgrad::RunMain(
+      argc, argv,
+      {.usage = "Shows a packed model layer by layer: bytes, bits, arithmetic, and the kernels that run it."},
+      [] { return bitgrad::Inspect(); });
 }

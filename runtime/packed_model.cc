@@ -1,9 +1,12 @@
 #include "bitgrad/runtime/packed_model.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/runtime/preamble.h"
 
@@ -17,11 +20,20 @@ absl::Status CheckZeros(absl::Span<const uint8_t> bytes, absl::string_view where
   return absl::OkStatus();
 }
 
+// The command that makes a packed model, in the folder of the checkpoint or of the run.
+std::string FreezeCommand(const std::string& checkpoint, const std::filesystem::path& folder) {
+  return absl::StrCat("./bazelw run //export:freeze -- --checkpoint=", ShellQuoted(checkpoint),
+                      " --out=", ShellQuoted((folder / "model.bgm").string()));
+}
+
 // "'net.bgm': <what>; <what to do>".
 absl::Status Annotate(const std::string& name, const absl::Status& status) {
   if (status.ok()) return status;
-  absl::string_view advice;
+  std::string advice;
   switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+      advice = absl::StrCat("; freeze it first: ", FreezeCommand(name, std::filesystem::path(name).parent_path()));
+      break;
     case absl::StatusCode::kDataLoss: advice = "; the file is damaged: copy it again or freeze the model again"; break;
     case absl::StatusCode::kUnimplemented:
       advice = "; freeze the model again with this bitgrad, or use a newer one";
@@ -34,6 +46,11 @@ absl::Status Annotate(const std::string& name, const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PackedModel>> PackedModel::Open(const std::string& path) {
+  if (std::error_code error; std::filesystem::is_directory(path, error)) {
+    return absl::InvalidArgumentError(absl::StrCat("'", path,
+                                                   "' is a folder, not a packed model; name a file in it, or ",
+                                                   "freeze a run's folder first: ", FreezeCommand(path, path)));
+  }
   BITGRAD_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   std::unique_ptr<PackedModel> model(new PackedModel);
   model->name_ = path;

@@ -11,6 +11,8 @@ namespace bitgrad {
 namespace {
 
 constexpr char kMagic[8] = {'B', 'I', 'T', 'G', 'R', 'A', 'D', '\0'};
+// How the files of models/training/checkpoint.h begin, to tell users who mix up the two kinds.
+constexpr char kCheckpointMagic[8] = {'B', 'I', 'T', 'G', 'C', 'K', 'P', 'T'};
 constexpr int kVersionAt = 8;
 constexpr int kHeaderBytesAt = 12;
 constexpr int kFileBytesAt = 16;
@@ -49,6 +51,10 @@ std::string EncodePreamble(const Preamble& preamble) {
 
 absl::StatusOr<Preamble> DecodePreamble(absl::Span<const uint8_t> bytes) {
   if (bytes.empty()) return absl::DataLossError("the file is empty");
+  if (bytes.size() >= sizeof kCheckpointMagic &&
+      std::memcmp(bytes.data(), kCheckpointMagic, sizeof kCheckpointMagic) == 0) {
+    return absl::FailedPreconditionError("this is a checkpoint of a training run, not a packed model");
+  }
   const size_t known = std::min(bytes.size(), sizeof kMagic);
   if (std::memcmp(bytes.data(), kMagic, known) != 0) {
     return absl::InvalidArgumentError("the magic number is not that of a packed model");

@@ -30,7 +30,8 @@ struct Preamble {
 // kPreambleBytes bytes, with the current format version.
 std::string EncodePreamble(const Preamble& preamble);
 
-// Reads and checks the preamble of a file of which `bytes` is all. Errors do not name the file.
+// Reads and checks the preamble of a file of which `bytes` is all. Errors do not name the file. A checkpoint, which
+// users mistake for a packed model, is FailedPrecondition.
 absl::StatusOr<Preamble> DecodePreamble(absl::Span<const uint8_t> bytes);
 
 // zlib's CRC-32 (reflected polynomial 0xEDB88320): finds every error of a single bit.

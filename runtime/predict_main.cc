@@ -21,8 +21,8 @@
 #include "bitgrad/runtime/packed_model.h"
 
 ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
-ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie. The built-in digits need none.");
-ABSL_FLAG(int, threads, 0, "Threads; 0 means one per hardware thread.");
+ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
+ABSL_FLAG(int, threads, 0, "Number of threads; 0 means one per core.");
 ABSL_FLAG(int, batch, 100, "Images per batch. A GPU needs thousands to be busy.");
 ABSL_FLAG(std::string, device, "cpu", "Where the model runs: cpu or cuda.");
 
@@ -97,7 +97,7 @@ absl::Status Predict() {
   }
   if (threads < 0 || threads > 1024) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--threads=", threads, " is not in [0, 1024]; 0 means one per hardware thread"));
+        absl::StrCat("--threads=", threads, " is not in 0 .. 1024; 0 means one per core"));
   }
   if (batch < 1) {
     return absl::InvalidArgumentError(absl::StrCat("--batch=", batch, " is not positive; try 100"));
@@ -131,6 +131,7 @@ absl::Status Predict() {
 }  // namespace bitgrad
 
 int main(int argc, char** argv) {
-  return bitgrad::RunMain(argc, argv, {.usage = "runs a packed model over the test images of its data set"},
+  return bitgrad::RunMain(argc, argv,
+                          {.usage = "Runs a packed model over the test images of its data set and counts the errors."},
                           [] { return bitgrad::Predict(); });
 }

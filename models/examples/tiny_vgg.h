@@ -1,5 +1,5 @@
-// A convolutional model of your own, for 32x32 colour images: two binary convolutions behind one of 8-bit pixels, one
-// of them with a shortcut.
+// A convolutional model of your own, for 32x32 colour images. The first convolution takes 8-bit pixels, the two after
+// it are binary, and one of those has a shortcut.
 
 #ifndef BITGRAD_MODELS_EXAMPLES_TINY_VGG_H_
 #define BITGRAD_MODELS_EXAMPLES_TINY_VGG_H_

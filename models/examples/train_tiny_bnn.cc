@@ -1,4 +1,5 @@
-// The whole path with a model of one's own: train, freeze, run on packed bits, compare. README.md begins with it.
+// A model of one's own: it is trained, frozen, run on packed bits, and the errors are compared. README.md begins with
+// this program.
 //
 //   ./bazelw run //models/examples:train_tiny_bnn
 

@@ -1,9 +1,11 @@
 #include "bitgrad/models/layers/activation.h"
 
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bitgrad/core/did_you_mean.h"
 #include "bitgrad/ops/activations.h"
 
 namespace bitgrad {
@@ -23,14 +25,13 @@ constexpr ActivationInfo kActivations[] = {
 absl::Span<const ActivationInfo> AllActivations() { return kActivations; }
 
 absl::StatusOr<Activation> Activation::Named(absl::string_view name) {
+  std::vector<std::string> names;
   for (const ActivationInfo& info : kActivations) {
     if (name == info.name) return Activation(info.apply);
+    names.push_back(info.name);
   }
-  return absl::NotFoundError(
-      absl::StrCat("unknown activation '", name,
-                   "'; known: ", absl::StrJoin(kActivations, ", ", [](std::string* out, const ActivationInfo& info) {
-                     absl::StrAppend(out, info.name);
-                   })));
+  return absl::NotFoundError(absl::StrCat("unknown activation '", name, "'", DidYouMean(name, names),
+                                          "; known: ", absl::StrJoin(names, ", ")));
 }
 
 }  // namespace bitgrad

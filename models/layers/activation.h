@@ -1,4 +1,5 @@
-// Activation: a pointwise function by name, for recipes and Sequential. Formulas: ops/activations.h.
+// Activation: a pointwise function that is chosen by name, for recipes and for Sequential. The formulas are in
+// ops/activations.h.
 
 #ifndef BITGRAD_MODELS_LAYERS_ACTIVATION_H_
 #define BITGRAD_MODELS_LAYERS_ACTIVATION_H_
@@ -21,7 +22,7 @@ absl::Span<const ActivationInfo> AllActivations();
 
 class Activation final : public Layer {
  public:
-  // NotFound, with the known names, for an unknown one.
+  // The activation of that name. NotFound, with the known names, if there is none.
   static absl::StatusOr<Activation> Named(absl::string_view name);
   explicit Activation(Var (*apply)(const Var& x)) : apply_(apply) {}
   Var operator()(const Var& x) override { return apply_(x); }

@@ -1,5 +1,5 @@
-// BatchNorm: batch normalization over features with learned gamma (initially 1) and beta (initially 0).
-// x [.., n] -> [.., n].
+// BatchNorm: batch normalization of each feature, x [.., n] -> [.., n], with gamma and beta that are learned. They
+// begin at 1 and 0.
 //
 // In training the layer normalizes by the batch's statistics and keeps a moving average of them, by which it normalizes
 // in evaluation: ops/batch_norm.h has the formula, its variants and their sources. During a NormEstimation

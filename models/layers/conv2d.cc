@@ -30,7 +30,8 @@ Initializer WeightInitializer(const Conv2dOptions& options) {
           : options.clip);
 }
 
-// The mean is a number of the weights alone: in evaluation a constant, so that an exporter finds it on the tape.
+// The mean depends on the weights alone. Evaluation records it as a constant, so that an exporter finds its value on
+// the tape.
 Var MeanAbsScale(Tape& tape, const Var& w) {
   const Var alpha = MeanAbs(w);
   if (tape.training()) return alpha;

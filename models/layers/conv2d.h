@@ -1,12 +1,14 @@
 // Conv2d: y = conv(q_input(x), q_weight(W)) (* alpha) (+ b). x [N, H, W, in] -> y [N, P, Q, out]; W [out, kernel,
 // kernel, in / groups], alpha and b [out].
 //
-// Quantizers plug in as in Dense; the arithmetic, the border and how binary operands stay packed are ops/conv2d.h.
+// The quantizers are those of Dense. ops/conv2d.h describes the arithmetic, the border, and how binary operands stay
+// packed.
 //
 //   Conv2d(scope / "conv2", {.in = 128, .out = 128, .kernel = 3, .pad = 1, .input = Sign(), .weight = Sign()})
 //
-// Quantized weights start uniform in [-clip, clip] and are clipped back to it after each step (BinaryConnect, arXiv
-// 1511.00363); others start in Glorot's range, with fans kernel^2 * channels, and are not clipped.
+// Quantized weights begin uniformly distributed in [-clip, clip] and are clipped to that interval after each step
+// (BinaryConnect, arXiv 1511.00363). Weights that are not quantized begin in Glorot's range +-sqrt(6 / (fan_in +
+// fan_out)) with fans of kernel height * kernel width * channels / groups, and are not clipped.
 
 #ifndef BITGRAD_MODELS_LAYERS_CONV2D_H_
 #define BITGRAD_MODELS_LAYERS_CONV2D_H_
@@ -21,11 +23,11 @@
 
 namespace bitgrad {
 
-// A factor for each output channel.
+// The factor by which each output channel is multiplied.
 enum class ChannelScale {
   kNone,
-  kMeanAbs,  // mean |W[o, ...]|, of the latent weight (XNOR-Net, arXiv 1603.05279)
-  kLearned,  // a parameter, 1 at first
+  kMeanAbs,  // mean |W[o, ...]| of the latent weight (XNOR-Net, arXiv 1603.05279)
+  kLearned,  // a parameter that begins at 1
 };
 
 struct Conv2dOptions {

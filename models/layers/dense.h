@@ -1,12 +1,13 @@
 // Dense: y = q_input(x) q_weight(W)^T (+ b). x [.., in] -> y [.., out]; W [out, in], b [out].
 //
-// Three quantizers plug in: of the input activations, of the weights, of the gradient that arrives at y. The
-// arithmetic, and how binary operands stay packed, is ops/linear.h.
+// There are three quantizers: of the input activations, of the weights, and of the gradient that arrives at y.
+// ops/linear.h describes the arithmetic, and how binary operands stay packed.
 //
 //   Dense(scope / "fc2", {.in = 1024, .out = 1024, .input = Sign(), .weight = Sign()})
 //
-// Quantized weights start uniform in [-clip, clip] and are clipped back to it after each step (BinaryConnect, arXiv
-// 1511.00363); others start in Glorot's range +-sqrt(6 / (in + out)) and are not clipped.
+// Quantized weights begin uniformly distributed in [-clip, clip] and are clipped to that interval after each step
+// (BinaryConnect, arXiv 1511.00363). Weights that are not quantized begin in Glorot's range +-sqrt(6 / (in + out)) and
+// are not clipped.
 
 #ifndef BITGRAD_MODELS_LAYERS_DENSE_H_
 #define BITGRAD_MODELS_LAYERS_DENSE_H_
@@ -27,8 +28,9 @@ struct DenseOptions {
   Quantizer gradient;
   bool bias = false;
   float clip = 1.0f;  // of quantized latent weights
-  // Dropout on the quantized input, in training: BNN drops after binarizing, so that training sees {-2, 0, 2} where
-  // evaluation sees {-1, 1}. Such a layer trains in float; it is evaluated and frozen packed.
+  // Dropout on the quantized input: in training each value is kept with this probability and divided by it. BNN drops
+  // values after binarizing them, so that with 0.5 training sees {-2, 0, 2} where evaluation sees {-1, 1}. Such a layer
+  // trains in float; it is evaluated and frozen with packed bits.
   float input_keep = 1.0f;
 };
 

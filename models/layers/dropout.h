@@ -1,4 +1,5 @@
-// Dropout: keeps each element with probability `keep` in training; nothing in evaluation (ops/dropout.h).
+// Dropout: in training each element is kept with probability `keep` and divided by it, or set to 0 (ops/dropout.h). In
+// evaluation the layer does nothing.
 
 #ifndef BITGRAD_MODELS_LAYERS_DROPOUT_H_
 #define BITGRAD_MODELS_LAYERS_DROPOUT_H_
@@ -10,7 +11,7 @@ namespace bitgrad {
 
 class Dropout final : public Layer {
  public:
-  // A keep outside (0, 1] is an error of the tape that the layer is applied on.
+  // Where `keep` is not in (0, 1], the tape that the layer is applied on reports the error.
   explicit Dropout(float keep) : keep_(keep) {}
   Var operator()(const Var& x) override { return ApplyDropout(x, keep_); }
 

@@ -1,4 +1,4 @@
-// Layer: one step of a model, with its parameters. Called like a function.
+// Layer: one step of a model, with its parameters. It is called like a function: y = layer(x).
 
 #ifndef BITGRAD_MODELS_LAYERS_LAYER_H_
 #define BITGRAD_MODELS_LAYERS_LAYER_H_

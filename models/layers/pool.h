@@ -1,5 +1,5 @@
-// Pooling and flattening as layers, for Sequential. A model that has its own Forward() calls the ops (ops/pool.h,
-// ops/reshape.h).
+// Pooling and flattening as layers, for Sequential. A model that has its own Forward() can call the ops themselves
+// (ops/pool.h, ops/reshape.h).
 //
 //   net.Add<MaxPool2d>(scope / "pool1", PoolOptions{.kernel = 2, .stride = 2});
 
@@ -67,8 +67,8 @@ class FlattenLayer final : public Layer {
   Var operator()(const Var& x) override { return x.tape() == nullptr ? Var() : Flatten(x); }
 };
 
-// [N, H*W*C] -> [N, H, W, C]: data sets give images as vectors. Any other example's shape does as well: {28, 28} makes
-// [N, 28, 28].
+// [N, H*W*C] -> [N, H, W, C]. Data sets give images as vectors; convolutions take them as images. Any other example's
+// shape does as well: {28, 28} makes [N, 28, 28].
 class Unflatten final : public Layer {
  public:
   explicit Unflatten(const Shape& example) {

@@ -1,4 +1,4 @@
-// Residual: y = body(x) + shortcut(x); without a shortcut, + x (He et al., arXiv 1512.03385).
+// Residual: y = body(x) + shortcut(x), or y = body(x) + x where no shortcut is given (He et al., arXiv 1512.03385).
 
 #ifndef BITGRAD_MODELS_LAYERS_RESIDUAL_H_
 #define BITGRAD_MODELS_LAYERS_RESIDUAL_H_

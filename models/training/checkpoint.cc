@@ -16,6 +16,8 @@ namespace bitgrad {
 namespace {
 
 constexpr char kMagic[8] = {'B', 'I', 'T', 'G', 'C', 'K', 'P', 'T'};
+// How packed models (runtime/preamble.h) begin, to tell users who mix up the two kinds of files.
+constexpr char kPackedModelMagic[8] = {'B', 'I', 'T', 'G', 'R', 'A', 'D', '\0'};
 constexpr uint32_t kVersion = 1;
 constexpr uint64_t kUnit = 64;
 
@@ -143,6 +145,10 @@ absl::StatusOr<Checkpoint> Checkpoint::OpenHeader(const std::string& path) {
   Preamble preamble;
   if (bytes.size() < sizeof(preamble)) return Damaged(path, "is cut off: it has ", bytes.size(), " bytes");
   std::memcpy(&preamble, bytes.data(), sizeof(preamble));
+  if (std::memcmp(preamble.magic, kPackedModelMagic, sizeof(kPackedModelMagic)) == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("'", path, "' is a packed model, not a checkpoint; name the ",
+                                                   "checkpoint that it was frozen from, or the run's folder"));
+  }
   if (std::memcmp(preamble.magic, kMagic, sizeof(kMagic)) != 0) {
     return absl::InvalidArgumentError(absl::StrCat("'", path, "' is not a checkpoint of bitgrad (wrong magic bytes)"));
   }

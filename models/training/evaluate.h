@@ -1,4 +1,4 @@
-// Evaluation: how many examples a model classifies wrongly.
+// Evaluation: a model's answers, and how many of them are wrong.
 
 #ifndef BITGRAD_MODELS_TRAINING_EVALUATE_H_
 #define BITGRAD_MODELS_TRAINING_EVALUATE_H_
@@ -14,15 +14,17 @@
 
 namespace bitgrad {
 
-// Logits of a batch, by an evaluation tape, on the context's device. Images (and the labels of the functions below) may
-// lie on the host or on the device. REQUIRES: the model's parameters are on the device.
+// The logits [batch, classes] of a batch of images [batch, features], on the context's device, computed with running
+// statistics and without randomness. Here and below, images, logits and labels may lie on the host or on the device.
+// REQUIRES: the model's parameters are on the context's device.
 absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& images);
 
-// Rows of `logits` whose largest value is not at the label.
+// The number of rows of `logits` [batch, classes] whose largest value is not the one of the label [batch].
 absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels);
 
-// The share of wrong examples in the range; NaN for an empty range. The model sees images after `preprocessing`; null:
-// there is none. `stop` is asked before each batch; where it says true the result is Cancelled.
+// The share of the examples in the range that the model classifies wrongly; NaN where the range is empty. The model
+// gets the images as `preprocessing` leaves them, or as they are where it is null. `stop` is asked before each batch;
+// where it says true the result is Cancelled.
 absl::StatusOr<double> ErrorRate(
     ExecContext& context, Model& model, const Dataset& dataset, const ExampleRange& range,
     std::shared_ptr<const Preprocessing> preprocessing = nullptr,

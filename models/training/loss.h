@@ -1,4 +1,4 @@
-// The recipe's loss, applied to a batch.
+// ApplyLoss: the recipe's loss of a batch, from logits [batch, classes] and labels [batch] to one number.
 
 #ifndef BITGRAD_MODELS_TRAINING_LOSS_H_
 #define BITGRAD_MODELS_TRAINING_LOSS_H_

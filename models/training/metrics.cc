@@ -2,15 +2,23 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "bitgrad/core/file_error.h"
+#include "bitgrad/core/status_macros.h"
+#include "google/protobuf/descriptor.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace bitgrad {
 namespace {
+
+// How every line of metrics begins.
+constexpr absl::string_view kLineBegin = "{\"epoch\":";
 
 checkpoint::LayerSums& SumsOf(absl::string_view layer, checkpoint::PartialSums& sums) {
   for (checkpoint::LayerSums& known : *sums.mutable_layers()) {
@@ -21,6 +29,18 @@ checkpoint::LayerSums& SumsOf(absl::string_view layer, checkpoint::PartialSums& 
   return added;
 }
 
+// Protobuf writes numbers that are not finite as the texts "NaN", "Infinity" and "-Infinity", which readers of numbers
+// stumble over. Only fields of numbers are changed, not a layer of such a name.
+void NullsForNotFinite(const google::protobuf::Descriptor& message, std::string& json) {
+  for (int i = 0; i < message.field_count(); ++i) {
+    if (message.field(i)->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_DOUBLE) continue;
+    const std::string name = absl::StrCat("\"", message.field(i)->name(), "\":");
+    for (const char* text : {"\"NaN\"", "\"Infinity\"", "\"-Infinity\""}) {
+      absl::StrReplaceAll({{name + text, name + "null"}}, &json);
+    }
+  }
+}
+
 absl::StatusOr<std::string> JsonLine(const checkpoint::EpochMetrics& metrics) {
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
@@ -28,6 +48,8 @@ absl::StatusOr<std::string> JsonLine(const checkpoint::EpochMetrics& metrics) {
   std::string json;
   const auto status = google::protobuf::util::MessageToJsonString(metrics, &json, options);
   if (!status.ok()) return absl::InternalError(std::string(status.message()));
+  NullsForNotFinite(*checkpoint::EpochMetrics::descriptor(), json);
+  NullsForNotFinite(*checkpoint::LayerMetrics::descriptor(), json);
   return json + "\n";
 }
 
@@ -105,8 +127,23 @@ absl::Status MetricsFile::Write(const char* mode, absl::string_view text) {
   return error == 0 ? absl::OkStatus() : FileError("write metrics to", path_, error);
 }
 
+absl::Status MetricsFile::CheckReplaceable() const {
+  // Pipes and devices take what they are given. A file that cannot be opened is for Begin() to report.
+  std::error_code error;
+  if (path_.empty() || !std::filesystem::is_regular_file(path_, error)) return absl::OkStatus();
+  std::FILE* file = std::fopen(path_.c_str(), "r");
+  if (file == nullptr) return absl::OkStatus();
+  char beginning[kLineBegin.size()];
+  const size_t size = std::fread(beginning, 1, sizeof(beginning), file);
+  std::fclose(file);
+  if (size == 0 || absl::string_view(beginning, size) == kLineBegin) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("cannot write metrics to '", path_, "': it is a file of another ",
+                                                    "kind, which would be lost; name a new file, or one of metrics"));
+}
+
 absl::Status MetricsFile::Begin(const google::protobuf::RepeatedPtrField<checkpoint::EpochMetrics>& epochs) {
   if (path_.empty()) return absl::OkStatus();
+  BITGRAD_RETURN_IF_ERROR(CheckReplaceable());
   std::string text;
   for (const checkpoint::EpochMetrics& metrics : epochs) {
     const absl::StatusOr<std::string> line = JsonLine(metrics);

@@ -14,23 +14,32 @@
 
 namespace bitgrad {
 
-// Adds one step: its loss (mean of the batch), errors, and per quantized layer the sign flips, latent weights at the
-// clip (the optimizer's counts) and activations inside the window (the tape's).
+// Adds the measurements of one step to `sums`: its loss, the mean over the batch; its errors; and of each quantized
+// layer how many signs of weights flipped and how many latent weights are at the clip, both as the optimizer counted
+// them in `store`, and how many activations lay inside the straight-through estimator's window, as the tape observed
+// them.
 void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const WindowObservation> observations,
              const ParameterStore& store, checkpoint::PartialSums& sums);
 
-// The epoch's metrics so far: shares, in [0, 1]. Validation and test errors are the caller's.
+// The metrics of the epoch so far. Errors and the numbers of layers are shares in [0, 1]. Validation and test errors
+// are left for the caller to set.
 checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums);
 
-// For people: the epoch in a line, then a line per quantized layer.
+// The metrics as people read them: a line for the epoch, then a line for each quantized layer.
 std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs);
 
-// A file of JSON lines, one object per epoch. An empty path: nothing is written.
+// A file of JSON lines, one object per epoch. JSON has no numbers that are not finite: they are written as null, as the
+// validation error of a run without validation examples is. With an empty path nothing is written.
 class MetricsFile {
  public:
   explicit MetricsFile(std::string path) : path_(std::move(path)) {}
-  // Begins the file anew with the epochs already done (none, or those of a resumed run).
+  // FailedPrecondition where the path names a file with other contents than metrics, which Begin() would wipe out: a
+  // recipe, a checkpoint, a data set's file. Nothing is written.
+  absl::Status CheckReplaceable() const;
+  // Begins the file anew with the epochs already done (none, or those of a resumed run). Errors: those of
+  // CheckReplaceable(), and what the system says.
   absl::Status Begin(const google::protobuf::RepeatedPtrField<checkpoint::EpochMetrics>& epochs);
+  // Adds a line. Errors: what the system says.
   absl::Status Append(const checkpoint::EpochMetrics& metrics);
 
  private:

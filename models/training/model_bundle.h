@@ -1,5 +1,5 @@
-// ModelBundle: a model with the parameters that it uses. Training makes one from a recipe; evaluation and freezing load
-// one from a checkpoint, and with it the preprocessing of images that belongs to the model.
+// A model together with its parameters, and the preprocessing of its images. Training builds them from a recipe;
+// evaluation and freezing load them from a checkpoint.
 
 #ifndef BITGRAD_MODELS_TRAINING_MODEL_BUNDLE_H_
 #define BITGRAD_MODELS_TRAINING_MODEL_BUNDLE_H_
@@ -35,10 +35,11 @@ absl::StatusOr<ModelBundle> RestoreModel(const recipe::Recipe& recipe, const Ima
 // no recipe.
 absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint);
 
-// Brings the parameters' values to the context's device, where they have to be before anything computes with them.
+// Moves the parameters' values to the context's device. They have to be there before anything computes with them.
 void MoveToDevice(ExecContext& context, ParameterStore& store);
 
-// The checkpoint's preprocessing, as it was fitted when training began; empty if the recipe has none.
+// The checkpoint's preprocessing with what it learned from the training images when training began. It does nothing if
+// the recipe has none.
 absl::StatusOr<std::shared_ptr<const Preprocessing>> LoadPreprocessing(const Checkpoint& checkpoint);
 
 }  // namespace bitgrad

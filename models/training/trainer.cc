@@ -101,9 +101,13 @@ absl::Status Trainer::RunEpoch(int epoch) {
     const double left =
         static_cast<double>(loader_->examples_per_epoch()) * static_cast<double>(recipe_.epochs() - epoch) / rate -
         sums.seconds();
-    bar_.Update(label, progress.batches_done(), loader_->batches_per_epoch(),
-                sums.loss_sum() / static_cast<double>(sums.examples()), rate,
-                batches.seconds_waited() / (Seconds() - begin), left);
+    bar_.Update({.label = label,
+                 .done = progress.batches_done(),
+                 .total = loader_->batches_per_epoch(),
+                 .loss = sums.loss_sum() / static_cast<double>(sums.examples()),
+                 .examples_per_second = rate,
+                 .data_wait = batches.seconds_waited() / (Seconds() - begin),
+                 .seconds_left = left});
     if (interrupted) return Interrupted(epoch);
   }
   bar_.Clear();

@@ -20,6 +20,7 @@
 #include "bitgrad/data/validation.h"
 #include "bitgrad/models/data_options.h"
 #include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/can_learn.h"
 #include "bitgrad/models/training/loss.h"
 #include "bitgrad/models/training/norm_reestimation.h"
 #include "bitgrad/models/training/trainer.h"
@@ -73,6 +74,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& r
 
 absl::Status Trainer::Load() {
   // Whatever can be wrong without the data is found before it is read.
+  BITGRAD_RETURN_IF_ERROR(metrics_.CheckReplaceable());
   BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(recipe_.optimizer(), context_));
   BITGRAD_ASSIGN_OR_RETURN(Schedule schedule, ScheduleOf(recipe_));
   schedule_ = std::make_unique<Schedule>(schedule);
@@ -94,6 +96,11 @@ absl::Status Trainer::Load() {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, RestoreModel(recipe_, train_.image_shape(), train_.num_classes, *checkpoint));
   } else {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
+  }
+  {
+    ExecContext host({.threads = context_.threads()});
+    BITGRAD_RETURN_IF_ERROR(
+        CheckCanLearn(host, *bundle_.model, bundle_.store->parameters(), train_.features(), recipe_.batch_size()));
   }
   MoveToDevice(context_, *bundle_.store);
   if (checkpoint.has_value()) {

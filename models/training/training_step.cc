@@ -6,18 +6,19 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/check.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/training/can_learn.h"
 #include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 namespace {
 
-// Before a step is recorded, beside the very first, which uploads its labels: by then optimizer and layers have made
-// what they keep.
+// How many steps run unrecorded before a step is recorded, not counting the very first one, which uploads its labels.
+// After them the optimizer and the layers have allocated what they keep from step to step.
 constexpr int kEagerSteps = 2;
-// A step that keeps making new memory for what it keeps cannot be recorded.
+// After so many failures no more recordings are tried: each step seems to allocate what it keeps anew.
 constexpr int kMostFailedRecords = 3;
 
-// Of the results, in int64s.
+// Where the parts of the results begin, in int64s.
 constexpr int64_t kLoss = 0, kErrors = 1, kObservations = 2;
 
 }  // namespace
@@ -41,6 +42,7 @@ TrainingStep::~TrainingStep() = default;
 
 absl::Status TrainingStep::Enqueue(const Tensor& images, const Tensor& labels, double learning_rate) {
   BITGRAD_CHECK(unfinished_ < DeviceStream::kReadbacks);
+  BITGRAD_RETURN_IF_ERROR(CheckTrainable(parameters_));
   BITGRAD_RETURN_IF_ERROR(SetBatch(images, labels));
   optimizer_.set_learning_rate(learning_rate);
   if (recorded_ != nullptr) {
@@ -63,10 +65,10 @@ absl::Status TrainingStep::Enqueue(const Tensor& images, const Tensor& labels, d
   return absl::OkStatus();
 }
 
-// On the CPU the batch is where it is; on a GPU it is sent to memory of its own.
+// On the CPU the batch is used where it lies. On a GPU it is copied to memory on the device.
 absl::Status TrainingStep::SetBatch(const Tensor& images, const Tensor& labels) {
-  if (images.is_null() || labels.is_null() || labels.dtype() != DType::kInt32) {
-    return absl::InvalidArgumentError("training step: it takes images, and labels that are int32");
+  if (images.is_null() || images.shape().rank() == 0 || labels.is_null() || labels.dtype() != DType::kInt32) {
+    return absl::InvalidArgumentError("training step: it takes images [batch, ...], and labels that are int32");
   }
   if (context_.stream() == nullptr) {
     images_ = images.Alias();
@@ -74,7 +76,8 @@ absl::Status TrainingStep::SetBatch(const Tensor& images, const Tensor& labels) 
     return absl::OkStatus();
   }
   for (const int32_t label : labels.span<int32_t>()) {
-    // Ops check labels of the host only: those of the first step, when nobody knows the classes yet.
+    // The loss checks labels only where they lie on the host, as those of the first step do. Then the number of classes
+    // is not known here yet.
     if (classes_ == 0 || (label >= 0 && label < classes_)) continue;
     return absl::InvalidArgumentError(absl::StrCat("training step: label ", label, " is not in [0, ", classes_, ")"));
   }
@@ -99,6 +102,9 @@ absl::Status TrainingStep::SetBatch(const Tensor& images, const Tensor& labels) 
 absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward(const Tensor& labels) {
   Forward forward = {.tape = std::make_unique<Tape>(context_)};
   forward.logits = model_.Forward(forward.tape->Input(images_));
+  BITGRAD_RETURN_IF_ERROR(forward.tape->status());
+  const int64_t examples = images_.shape().dim(0);
+  BITGRAD_RETURN_IF_ERROR(CheckBatchNorms(*forward.tape, examples, examples));
   forward.loss = loss_(forward.logits, labels);
   BITGRAD_RETURN_IF_ERROR(forward.tape->Backward(forward.loss));
   return forward;
@@ -146,7 +152,7 @@ absl::Status TrainingStep::RunEagerly(const Tensor& host_labels) {
   }
   transfers += context_.transfers() - before_begin;
   BITGRAD_RETURN_IF_ERROR(UpdateAndMeasure(forward));
-  // What the host would have to do in each step is not part of a recording.
+  // A recording holds what the device does, so that a step that copies to or from the host cannot be recorded.
   const bool recordable = context_.stream() != nullptr && context_.transfers() == transfers;
   eager_steps_ = recordable ? eager_steps_ + 1 : 0;
   return absl::OkStatus();
@@ -161,7 +167,7 @@ std::vector<const void*> TrainingStep::Addresses() const {
   return addresses;
 }
 
-// The recording is of the step after those that were enqueued; it runs when that comes.
+// Records the next step without running it; the next Enqueue() runs the recording.
 absl::Status TrainingStep::Record() {
   const std::vector<const void*> before = Addresses();
   std::vector<Tensor> values;
@@ -179,8 +185,9 @@ absl::Status TrainingStep::Record() {
     recorded_ = *std::move(recorded);
     return absl::OkStatus();
   }
-  // A step makes new memory for something that it keeps, so that the recording would work on what is old in the next
-  // step. What it was to write was never written.
+  // The step has allocated new memory for something that it keeps, so that the recording would read and write the old
+  // memory in every further step. It is given up. As nothing ran, the new memory holds nothing, and the old values come
+  // back.
   ++failed_records_;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     parameters_[i]->value = std::move(values[i]);

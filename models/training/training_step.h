@@ -1,4 +1,4 @@
-// TrainingStep: forward, loss, backward and update of a batch, over and over.
+// TrainingStep: trains a model on one batch after another: forward pass, loss, backward pass, update.
 //
 //   TrainingStep step(context, model, store.parameters(), *optimizer, [](const Var& logits, const Tensor& labels) {
 //     return SquaredHinge(logits, labels);
@@ -8,13 +8,13 @@
 //     if (step.unfinished() > 1) BITGRAD_ASSIGN_OR_RETURN(const StepResult result, step.Finish());
 //   }
 //
-// On the CPU Enqueue() has done the step when it returns. On a GPU it returns at once: the batch travels while the step
-// before runs, and the host reads what a step has measured while the next one runs. After a few steps the whole of it,
-// hundreds of kernels, is recorded (core/recorded_work.h) and from then on enqueued by one call. The numbers are the
-// same as without.
+// On the CPU the step is done when Enqueue() returns. On a GPU Enqueue() returns at once: a batch is copied to the
+// device while the previous step runs, and the host reads a step's measurements while the next step runs. After a few
+// steps a whole step, which is hundreds of kernels, is recorded (core/recorded_work.h); from then on one call enqueues
+// all of it. Recorded and unrecorded steps give the same numbers.
 //
-// What must not change once a step has been recorded: the model's structure, anything that its Forward() decides on the
-// host, and the batch's shape (batches of another shape run unrecorded).
+// Once a step has been recorded, the model's structure and whatever its Forward() decides on the host must not change.
+// Batches of another shape than the recorded step's run unrecorded.
 
 #ifndef BITGRAD_MODELS_TRAINING_TRAINING_STEP_H_
 #define BITGRAD_MODELS_TRAINING_TRAINING_STEP_H_
@@ -46,30 +46,32 @@ struct StepResult {
 
 class TrainingStep {
  public:
-  // A loss of [batch, classes] logits and int32 [batch] labels: one number.
+  // Computes one number, the loss, from logits [batch, classes] and labels [batch] of type int32.
   using Loss = absl::AnyInvocable<Var(const Var& logits, const Tensor& labels)>;
 
-  // REQUIRES: all but the loss outlive the step; the parameters are on the context's device.
+  // REQUIRES: context, model, parameters and optimizer outlive this object; the parameters are on the context's device.
   TrainingStep(ExecContext& context, Model& model, absl::Span<Parameter* const> parameters, Optimizer& optimizer,
                Loss loss);
   ~TrainingStep();
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  // images [batch, features] float32 and labels [batch] int32 of the host, which have been read when it returns. Where
-  // the loss or a gradient is not finite nothing is updated, then or in later steps, and Finish() says so. REQUIRES:
-  // unfinished() < 2, and no Finish() has failed.
+  // Trains on images [batch, features] of type float32 and labels [batch] of type int32. They lie on the host and are
+  // not used any more after the call. Where the loss or a gradient turns out not to be finite, neither this step nor a
+  // later one updates anything, and Finish() reports it. Errors: those of the model's ops and of the loss; a model that
+  // cannot learn from this batch (models/training/can_learn.h). REQUIRES: unfinished() < 2, and no Finish() has failed.
   absl::Status Enqueue(const Tensor& images, const Tensor& labels, double learning_rate);
 
-  // Steps that were enqueued and whose results were not asked for.
+  // How many steps were enqueued whose results Finish() has not returned yet.
   int unfinished() const { return unfinished_; }
-  // What the earliest of them measured; the parameters' sign_flips and at_clip are then its too. OutOfRange where its
-  // loss or a gradient was not finite; then the training cannot go on with this object. REQUIRES: unfinished() > 0.
+  // Waits for the earliest unfinished step and returns what it measured. The parameters' sign_flips and at_clip are
+  // then those of this step, too. OutOfRange where its loss or a gradient was not finite; training cannot go on with
+  // this object then. REQUIRES: unfinished() > 0.
   absl::StatusOr<StepResult> Finish();
 
-  // Whether steps are recorded by now.
+  // Whether a step has been recorded, so that the next one is enqueued by one call.
   bool recorded() const { return recorded_ != nullptr; }
-  // The most that the context's pool has handed out when the first step came to its update; 0 before.
+  // The peak of the memory that the context's pool had handed out when the first step came to its update; 0 before.
   size_t peak_bytes() const { return peak_bytes_; }
 
  private:
@@ -87,20 +89,20 @@ class TrainingStep {
   Optimizer& optimizer_;
   Loss loss_;
 
-  // The batch on the device, and on a GPU the ways there.
+  // The batch on the device, and on a GPU what copies the host's batches there.
   Tensor images_, labels_;
   std::unique_ptr<DeviceStream::Feed> image_feed_, label_feed_;
-  int64_t classes_ = 0;  // of the logits, once known
+  int64_t classes_ = 0;  // columns of the logits; 0 before the first step
 
-  // What a step leaves for the host: [loss, to 8 bytes][errors][observations][the optimizer's report].
+  // What a step leaves for the host: [loss, padded to 8 bytes][errors][observations][the optimizer's report].
   std::unique_ptr<DeviceArray<int64_t>> results_;
-  std::vector<WindowObservation> observed_;           // without numbers
+  std::vector<WindowObservation> observed_;           // layers and totals; `inside` comes from results_
   std::unique_ptr<DeviceStream::Readback> readback_;  // on a GPU
   std::deque<std::vector<int64_t>> host_results_;     // on the CPU
   int unfinished_ = 0;
 
-  int eager_steps_ = 0;  // with the present batch's shape, that could have been recorded
-  int failed_records_ = 0;
+  int eager_steps_ = 0;     // consecutive steps with this batch shape that could have been recorded
+  int failed_records_ = 0;  // recordings that were given up
   DeviceArray<uint32_t> device_step_;
   std::unique_ptr<RecordedWork> recorded_;
   size_t peak_bytes_ = 0;

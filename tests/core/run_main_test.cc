@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/flags/reflection.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -60,7 +61,7 @@ TEST(RunMainTest, FlagsInAllTheirForms) {
   EXPECT_EQ(absl::GetFlag(FLAGS_text), "a=b c");
   EXPECT_EQ(absl::GetFlag(FLAGS_number), -3);
   EXPECT_TRUE(absl::GetFlag(FLAGS_quick));
-  EXPECT_EQ(Call({"--quick", "--noquick", "--text="}).status, 0);
+  EXPECT_EQ(Call({"--quick", "--noquick"}).status, 0);
   EXPECT_FALSE(absl::GetFlag(FLAGS_quick));
   EXPECT_EQ(Call({"--quick=true"}).status, 0);
   EXPECT_TRUE(absl::GetFlag(FLAGS_quick));
@@ -74,15 +75,39 @@ TEST(RunMainTest, RepeatableFlagsCollectTheirValues) {
 }
 
 TEST(RunMainTest, UsageErrorsAreOneLine) {
-  ExpectUsageError({"--numbre=3"}, "unknown flag --numbre");
-  ExpectUsageError({"--nonumber"}, "unknown flag --nonumber");
+  ExpectUsageError({"--count=3"}, "unknown flag --count");
   ExpectUsageError({"file"}, "unexpected argument \"file\": everything is a flag, --name=value");
   ExpectUsageError({"-number=3"}, "unexpected argument \"-number=3\": everything is a flag, --name=value");
   ExpectUsageError({"--"}, "unexpected argument \"--\": everything is a flag, --name=value");
   ExpectUsageError({"--quick", "maybe"}, "unexpected argument \"maybe\": everything is a flag, --name=value");
   ExpectUsageError({"--number"}, "flag --number has no value: write --number=VALUE");
   ExpectUsageError({"--number=3x"}, "Illegal value '3x' specified for flag 'number'");
-  ExpectUsageError({"--number="}, "Illegal value '' specified for flag 'number'");
+}
+
+TEST(RunMainTest, NearFlagsAreSuggested) {
+  ExpectUsageError({"--numbre=3"}, "unknown flag --numbre (did you mean '--number'?)");
+  ExpectUsageError({"--nonumber"}, "unknown flag --nonumber (did you mean '--number'?)");
+  ExpectUsageError({"--txt", "a"}, "unknown flag --txt (did you mean '--text'?)");
+  ExpectUsageError({"--hlep"}, "unknown flag --hlep (did you mean '--help'?)");
+}
+
+// They would be read, and do nothing.
+TEST(RunMainTest, FlagsOfLibrariesAreUnknown) {
+  ASSERT_NE(absl::FindCommandLineFlag("flagfile"), nullptr);
+  ExpectUsageError({"--flagfile=flags.txt"}, "unknown flag --flagfile");
+}
+
+// As they come from shell variables that are not set: --text=$TEXT, --text "$TEXT", --text $TEXT --quick.
+TEST(RunMainTest, EmptyFlagsAreErrors) {
+  const std::string advice = "= is empty: give it a value, or leave it out (was it a shell variable that is not set?)";
+  for (const char* name : {"--text", "--number", "--quick", "--set"}) {
+    ExpectUsageError({std::string(name) + "="}, "flag " + (name + advice));
+  }
+  ExpectUsageError({"--text", ""}, "flag --text" + advice);
+  ExpectUsageError({"--set=a=1", "--set="}, "flag --set" + advice);
+  ExpectUsageError({"--text", "--quick"}, "flag --text has no value: write --text=VALUE");
+  EXPECT_EQ(Call({"--text=--quick"}).status, 0);
+  EXPECT_EQ(absl::GetFlag(FLAGS_text), "--quick");
 }
 
 TEST(RunMainTest, HelpRunsNothing) {

@@ -47,7 +47,7 @@ TEST(ParseCallTest, ErrorsSayWhatIsKnownOrAllowed) {
     const char* error;
   } cases[] = {
       {"", "unknown; known: crop, flip, jitter"},
-      {"corp(4)", "unknown; known: crop, flip, jitter"},
+      {"corp(4)", "unknown (did you mean 'crop'?); known: crop, flip, jitter"},
       {"crop(4", "missing ')'"},
       {"crop(4) ,flip", "missing ')'"},
       {"crop()", "'crop' takes 1 whole number(s) from 1 to 100; for example crop(4)"},

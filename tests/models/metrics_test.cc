@@ -1,17 +1,11 @@
-// Metrics against counts by hand, the JSON lines, the progress bar.
+// Metrics against counts by hand, the JSON lines.
 
 #include "bitgrad/models/training/metrics.h"
-
-#include <fcntl.h>
-#include <poll.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include <limits>
 
 #include "absl/strings/str_split.h"
 #include "bitgrad/models/layers/dense.h"
-#include "bitgrad/models/training/progress.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/optim/optimizers.h"
@@ -125,13 +119,51 @@ TEST(MetricsFileTest, JsonLinesThatParse) {
   for (int i = 0; i < 3; ++i) {
     checkpoint::EpochMetrics parsed;
     ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(lines[i], &parsed).ok()) << lines[i];
-    EXPECT_EQ(parsed.DebugString(), (i == 1 ? without_validation : SomeMetrics(i + 1)).DebugString());
+    EXPECT_EQ(parsed.DebugString(), SomeMetrics(i + 1).DebugString());
     EXPECT_THAT(lines[i], AllOf(HasSubstr("\"train_error\":0.0512"), HasSubstr("\"learning_rate\":0.003"),
                                 HasSubstr("\"test_error\":0"), HasSubstr("\"sign_flips\":0.00123")));
   }
+  // What is not a number is null, not a text.
+  EXPECT_THAT(lines[0], HasSubstr("\"valid_error\":0,"));
+  EXPECT_THAT(lines[1], HasSubstr("\"valid_error\":null,"));
   // A new run begins the file anew.
   ASSERT_TRUE(file.Begin({}).ok());
   EXPECT_EQ(ReadFile(path), "");
+}
+
+TEST(MetricsFileTest, NumbersThatAreNotFiniteAreNull) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  checkpoint::EpochMetrics metrics = SomeMetrics(1);
+  metrics.set_loss(kInfinity);
+  metrics.set_train_error(-kInfinity);
+  metrics.mutable_layers(0)->set_sign_flips(kNan);
+  metrics.mutable_layers(1)->set_layer("NaN");  // a name
+  const std::string path = NewDirectory() + "/metrics.jsonl";
+  ASSERT_TRUE(MetricsFile(path).Append(metrics).ok());
+  const std::string json = ReadFile(path);
+  EXPECT_THAT(json,
+              AllOf(HasSubstr("\"loss\":null,"), HasSubstr("\"train_error\":null,"), HasSubstr("\"sign_flips\":null,"),
+                    HasSubstr("\"layer\":\"NaN\""), Not(HasSubstr("Infinity"))));
+}
+
+TEST(MetricsFileTest, OtherFilesAreNotOverwritten) {
+  const std::string directory = NewDirectory();
+  for (const char* text : {"name: \"a recipe\"\n", "{\"other\": \"json\"}\n", "{", "BITGCKPT"}) {
+    const std::string path = directory + "/file";
+    WriteFile(path, text);
+    EXPECT_EQ(MetricsFile(path).CheckReplaceable().code(), absl::StatusCode::kFailedPrecondition) << text;
+    EXPECT_THAT(std::string(MetricsFile(path).Begin({}).message()), HasSubstr(path));
+    EXPECT_EQ(ReadFile(path), text);
+  }
+  WriteFile(directory + "/empty", "");
+  for (const std::string& path :
+       {directory + "/empty", directory + "/missing", std::string("/dev/null"), std::string()}) {
+    EXPECT_TRUE(MetricsFile(path).CheckReplaceable().ok()) << path;
+  }
+  MetricsFile metrics(directory + "/metrics");
+  ASSERT_TRUE(metrics.Append(SomeMetrics(1)).ok());
+  EXPECT_TRUE(metrics.Begin({}).ok());
 }
 
 TEST(MetricsFileTest, WithoutAPathNothingIsWrittenAndErrorsNameTheFile) {
@@ -145,71 +177,6 @@ TEST(MetricsFileTest, WithoutAPathNothingIsWrittenAndErrorsNameTheFile) {
     MetricsFile full("/dev/full");
     EXPECT_THAT(std::string(full.Append(SomeMetrics(1)).message()), HasSubstr("No space left"));
   }
-}
-
-// ---- Progress ----------------------------------------------------------------------------------
-
-TEST(ProgressTest, TheBar) {
-  EXPECT_EQ(Bar(0, 10, 10), "[>         ]");
-  EXPECT_EQ(Bar(1, 10, 10), "[=>        ]");
-  EXPECT_EQ(Bar(5, 10, 10), "[=====>    ]");
-  EXPECT_EQ(Bar(9, 10, 10), "[=========>]");
-  EXPECT_EQ(Bar(10, 10, 10), "[==========]");
-  EXPECT_EQ(Bar(11, 10, 10), "[==========]");
-  EXPECT_EQ(Bar(999, 1000, 4), "[===>]");
-  EXPECT_EQ(Bar(0, 0, 4), "[====]");
-}
-
-TEST(ProgressTest, Seconds) {
-  EXPECT_EQ(FormatSeconds(0), "0 s");
-  EXPECT_EQ(FormatSeconds(-3), "0 s");
-  EXPECT_EQ(FormatSeconds(0.6), "1 s");
-  EXPECT_EQ(FormatSeconds(42), "42 s");
-  EXPECT_EQ(FormatSeconds(59.4), "59 s");
-  EXPECT_EQ(FormatSeconds(59.6), "1:00");
-  EXPECT_EQ(FormatSeconds(187), "3:07");
-  EXPECT_EQ(FormatSeconds(3599.9), "1:00:00");
-  EXPECT_EQ(FormatSeconds(3765), "1:02:45");
-}
-
-TEST(ProgressTest, SilentWhereNobodyLooks) {
-  std::FILE* file = std::tmpfile();
-  ASSERT_NE(file, nullptr);
-  ProgressBar bar(file);
-  bar.Update("epoch 1/2", 1, 10, 0.5, 100, 0, 9);
-  bar.Clear();
-  std::fflush(file);
-  EXPECT_EQ(std::ftell(file), 0);
-  std::fclose(file);
-}
-
-TEST(ProgressTest, RedrawnInPlaceOnATerminal) {
-  const int master = posix_openpt(O_RDWR | O_NOCTTY);
-  if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) GTEST_SKIP() << "no pseudo-terminals here";
-  std::FILE* terminal = std::fopen(ptsname(master), "w");
-  if (terminal == nullptr) GTEST_SKIP() << "no pseudo-terminals here";
-  const auto shown = [&] {
-    std::fflush(terminal);
-    std::string text;
-    pollfd ready{.fd = master, .events = POLLIN, .revents = 0};
-    while (poll(&ready, 1, 200) == 1) {
-      char buffer[1000];
-      const ssize_t count = read(master, buffer, sizeof(buffer));
-      if (count <= 0) break;
-      text.append(buffer, static_cast<size_t>(count));
-    }
-    return text;
-  };
-  ProgressBar bar(terminal);
-  bar.Update("epoch 1/2", 5, 10, 0.5, 1234, 0.034, 90);
-  EXPECT_THAT(shown(), AllOf(HasSubstr("\repoch 1/2 [============>           ]  50%  loss 0.5000  "
-                                       "1234 examples/s  data wait 3%  1:30 left"),
-                             Not(HasSubstr("\n"))));
-  bar.Update("epoch 1/2", 6, 10, 0.5, 1234, 0.034, 90);
-  bar.Clear();
-  EXPECT_THAT(shown(), EndsWith("\r\x1b[K"));
-  std::fclose(terminal);
-  close(master);
 }
 
 }  // namespace

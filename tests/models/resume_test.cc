@@ -65,24 +65,25 @@ TEST_P(ResumeTest, ContinuesBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(
     Recipes, ResumeTest,
-    testing::Values(
-        ResumeCase{"bnn", {}},
-        ResumeCase{"random",
-                   {"model.mlp.weight_quantizer=stochastic_sign", "model.mlp.input_keep=0.8",
-                    "model.mlp.hidden_keep=0.5", "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
-        ResumeCase{
-            "sgd",
-            {"optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=cosine", "schedule.warmup_epochs=1"}},
-        ResumeCase{"adamax_float",
-                   {"optimizer.name=adamax", "optimizer.glorot_scale=false", "loss=SOFTMAX_CROSS_ENTROPY",
-                    "model.mlp.weight_quantizer=", "model.mlp.activation_quantizer=", "model.mlp.activation=relu"}},
-        ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
-        ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
-        ResumeCase{"reestimated",
-                   {"model.mlp.norm.reestimate_batches=4", "model.mlp.input_keep=0.8", "data.augmentation=crop(3)"}},
-        // One batch is an epoch: every interruption is between the last batch and the
-        // epoch's end.
-        ResumeCase{"whole_epochs", {"batch_size=500", "model.mlp.norm.reestimate_batches=4"}}),
+    testing::Values(ResumeCase{"bnn", {}},
+                    ResumeCase{"random",
+                               {"model.mlp.weight_quantizer=stochastic_sign", "model.mlp.input_keep=0.8",
+                                "model.mlp.hidden_keep=0.5", "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
+                    ResumeCase{"sgd",
+                               {"optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=cosine",
+                                "schedule.warmup_epochs=1"}},
+                    ResumeCase{"adamax_float",
+                               {"optimizer.name=adamax", "optimizer.glorot_scale=false", "loss=SOFTMAX_CROSS_ENTROPY",
+                                "model.mlp.weight_quantizer=identity", "model.mlp.activation_quantizer=identity",
+                                "model.mlp.activation=relu"}},
+                    ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
+                    ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
+                    ResumeCase{"reestimated",
+                               {"model.mlp.norm.reestimate_batches=4", "model.mlp.input_keep=0.8",
+                                "data.augmentation=crop(3)"}},
+                    // One batch is an epoch: every interruption is between the last batch and the
+                    // epoch's end.
+                    ResumeCase{"whole_epochs", {"batch_size=500", "model.mlp.norm.reestimate_batches=4"}}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(ResumeErrorsTest, EachSaysWhatIsWrong) {
@@ -229,10 +230,10 @@ TEST_F(ResumeErrorsTest, AFinishedRunCanBeTrainedForLonger) {
 }
 
 TEST_F(DivergenceTest, ADivergedRunNamesLayerAndCheckpoint) {
-  const std::vector<std::string> diverging = {"optimizer.name=sgd",           "optimizer.glorot_scale=false",
-                                              "optimizer.learning_rate=1e30", "schedule.name=constant",
-                                              "model.mlp.weight_quantizer=",  "model.mlp.activation_quantizer=",
-                                              "model.mlp.activation=relu"};
+  const std::vector<std::string> diverging = {
+      "optimizer.name=sgd",       "optimizer.glorot_scale=false",        "optimizer.learning_rate=1e30",
+      "schedule.name=constant",   "model.mlp.weight_quantizer=identity", "model.mlp.activation_quantizer=identity",
+      "model.mlp.activation=relu"};
   const auto result = Train(TinyRecipe(diverging), {.out_dir = NewDirectory()});
   EXPECT_EQ(result.status().code(), absl::StatusCode::kOutOfRange);
   EXPECT_THAT(std::string(result.status().message()),

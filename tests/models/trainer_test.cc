@@ -273,7 +273,8 @@ TEST(TrainerTest, WhatIsWrongIsFoundBeforeTraining) {
   } cases[] = {
       {"data.name=fashion", "there is no data set 'fashion'"},
       {"data.validation_examples=600", "600"},
-      {"data.augmentation=corp(4)", "augmentation 'corp(4)': unknown; known: crop, flip, jitter"},
+      {"data.augmentation=corp(4)",
+       "augmentation 'corp(4)': unknown (did you mean 'crop'?); known: crop, flip, jitter"},
       {"data.augmentation=flip,crop(28)", "crop(28) of images of 28x28x1"},
       {"data.augmentation=jitter", "needs 3 channels"},
       {"data.preprocessing=whiten", "preprocessing 'whiten': unknown; known: mean_std, gcn, zca"},

@@ -54,8 +54,8 @@ for program in "$predict" "$inspect"; do
   grep -q -- '--model' stdout || fail "--help without flags"
   expect_error 'no model given; name a packed model: --model=FILE' "$program"
   expect_error "cannot open 'missing.bgm': No such file or directory" "$program" --model=missing.bgm
-  expect_error 'not a regular file' "$program" --model=elsewhere
-  expect_error 'unknown flag --modle' "$program" --modle=net.bgm
+  expect_error "'elsewhere' is a folder, not a packed model" "$program" --model=elsewhere
+  expect_error "unknown flag --modle (did you mean '--model'?)" "$program" --modle=net.bgm
   expect_error 'unexpected argument "net.bgm"' "$program" net.bgm
   expect_error 'flag --model has no value' "$program" --model
   head -c 640 net.bgm >cut.bgm
