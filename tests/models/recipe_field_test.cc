@@ -195,8 +195,7 @@ TEST_F(SetFieldTest, GroupsOfAList) {
   for (const char* index : {"[-1]", "[x]", "[]", "[1", "[1]x", "[99999999999]", "[1.5]", "[ 1]x"}) {
     EXPECT_THAT(Error(absl::StrCat("model.conv_net.block", index, ".filters=8")), HasSubstr("--set=")) << index;
   }
-  EXPECT_THAT(Error("model.conv_net.block[-1].filters=8"),
-              HasSubstr("block[0], counted from 0, or block[*] for all"));
+  EXPECT_THAT(Error("model.conv_net.block[-1].filters=8"), HasSubstr("block[0], counted from 0, or block[*] for all"));
   EXPECT_THAT(Error("model.conv_net.block[1]=8"), AllOf(HasSubstr("group of fields"), HasSubstr("filters")));
   EXPECT_THAT(Error("model.conv_net.block=8"), HasSubstr("'block' is a list of 6"));
   EXPECT_THAT(Error("model.conv_net.block=[]"), HasSubstr("'block' is a list of 6"));
