@@ -81,7 +81,7 @@ class FreezeCheckpointTest : public testing::Test {
 };
 
 TEST_F(FreezeCheckpointTest, WithoutPreprocessingTakesPixels) {
-  ASSERT_NO_FATAL_FAILURE(Freeze(""));
+  ASSERT_NO_FATAL_FAILURE(Freeze("[]"));
   ExpectGraphsLogits(RunPixels());
   ExpectGraphsLogits(interpreter_->Run(images_.matrix<float>()));
 }

@@ -144,9 +144,11 @@ TEST(PackedFileTest, WhatIsNoPackedModelSaysSo) {
   EXPECT_THAT(message(""), HasSubstr("the file is empty"));
   EXPECT_THAT(message("BITG"), HasSubstr("cut off: it has 4 bytes"));
   EXPECT_THAT(message(std::string(1000, 'x')), HasSubstr("magic number"));
+  EXPECT_THAT(message("BITGCKPT" + std::string(1000, 'x')), HasSubstr("this is a checkpoint"));
   EXPECT_THAT(std::string(PackedModel::Open("/nonexistent/net.bgm").status().message()),
               HasSubstr("cannot open '/nonexistent/net.bgm': No such file or directory"));
-  EXPECT_THAT(std::string(PackedModel::Open(testing::TempDir()).status().message()), HasSubstr("not a regular file"));
+  EXPECT_THAT(std::string(PackedModel::Open(testing::TempDir()).status().message()),
+              HasSubstr("is a folder, not a packed model"));
   EXPECT_THAT(std::string(PackedModel::Open("/dev/zero").status().message()), HasSubstr("not a regular file"));
 }
 
