@@ -308,10 +308,11 @@ TEST_F(ErrorsTest, Resume) {
   const std::string data = NewDirectory();
   for (const char* prefix : {"/train", "/t10k"}) {
     WriteFile(data + prefix + "-images-idx3-ubyte", IdxFile({60, 5, 5}, std::string(60 * 25, '\7')));
-    WriteFile(data + prefix + "-labels-idx1-ubyte", IdxFile({60}, std::string(60, '\7')));
+    WriteFile(data + prefix + "-labels-idx1-ubyte", IdxFile({60}, std::string(30, '\3') + std::string(30, '\7')));
   }
   ExpectTrainError({out, "--resume", "--data_dir=" + data}, "another model");
-  ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + data}, "25");
+  ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + data},
+                     "the test images of data set 'mnist' are 5x5x1");
 }
 
 TEST_F(ErrorsTest, PackedModels) {
