@@ -388,15 +388,12 @@ TEST(BatchLoaderTest, ReadImagesGiveTheSameBatches) {
       options.workers = workers;
       const BatchLoader loader = MakeLoader(served, {5, 58}, options);
       EpochBatches a = expected.Epoch(2), b = loader.Epoch(2);
-      int batches = 0;
       for (const Batch& batch : a) {
         const Batch* other = b.Next();
         ASSERT_NE(other, nullptr) << b.status();
         EXPECT_EQ(other->images.span<float>(), batch.images.span<float>());
         EXPECT_EQ(other->labels.span<int32_t>(), batch.labels.span<int32_t>());
-        ++batches;
       }
-      EXPECT_EQ(batches, 8);
       EXPECT_EQ(b.Next(), nullptr);
       EXPECT_TRUE(b.status().ok() && a.status().ok());
     }
