@@ -117,7 +117,9 @@ TEST(PrefetchQueueTest, CanBeDestroyedAtAnyMoment) {
       for (int i = 0; i < taken; ++i) {
         const int* value = queue.Next();
         ASSERT_EQ(value != nullptr, i < 5);
-        if (value != nullptr) ASSERT_EQ(*value, i);
+        if (value != nullptr) {
+          ASSERT_EQ(*value, i);
+        }
       }
     }
   }

@@ -234,8 +234,13 @@ TEST(ChangedHeadersTest, AreRefusedOrTrain) {
     EXPECT_GT(places.size(), 80u);
     const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
     for (const Place& place : places) {
+      // The nets differ in their recipes; what else is in a header is the same for each.
+      const bool is_recipe = place.path.rfind("recipe.", 0) == 0;
+      if (!is_recipe && name != std::string("mlp")) continue;
       for (const double value : {-1.0, 0.0, 1000.0, 0x1p28, 0x1p31 - 1, 0x1p62, -0x1p62, 1e300, nan, infinity}) {
-        const std::string text = value == 0 ? "" : value == 1000 ? "\xff" : absl::StrCat(value);
+        // Most values of these are accepted and cost a run; a few will do.
+        if (MayHaveOtherValues(place.path) && value != 0 && value != 0x1p62 && !std::isnan(value)) continue;
+        const std::string text = value == 0 ? "" : value == 1e300 ? "\xff" : absl::StrCat(value);
         checkpoint::Header header = golden->header();
         Set(place, value, text, header);
         if (header.SerializeAsString() == golden->header().SerializeAsString()) continue;
@@ -262,8 +267,8 @@ TEST(ChangedHeadersTest, AreRefusedOrTrain) {
     }
   }
   std::printf("%d changed headers were refused, %d accepted\n", refused, trained);
-  EXPECT_GT(refused, 500);
-  EXPECT_GT(trained, 100);
+  EXPECT_GT(refused, 400);
+  EXPECT_GT(trained, 50);
   // Some of them ask for gigabytes.
   rusage usage;
   ASSERT_EQ(getrusage(RUSAGE_SELF, &usage), 0);

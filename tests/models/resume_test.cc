@@ -114,6 +114,12 @@ TEST_F(ResumeErrorsTest, FewerEpochsThanAreDone) {
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("has begun its epoch 3, so it cannot have 2 epochs"));
 }
 
+// An idx file of labels with another one for this example.
+std::string OtherLabel(const std::string& file, size_t example) {
+  const size_t at = 8 + example;
+  return file.substr(0, at) + static_cast<char>(9 - file[at]) + file.substr(at + 1);
+}
+
 // Other data is refused, and what differs is named. The checkpoint is as it was.
 TEST_F(ResumeErrorsTest, OtherData) {
   const std::string directory = NewDirectory(), data = MakeTinyMnist(60, 20);
@@ -126,7 +132,7 @@ TEST_F(ResumeErrorsTest, OtherData) {
   const std::string before = ReadFile(directory + "/checkpoint.bgc");
   const struct {
     const char* file;
-    std::function<std::string(std::string)> change;
+    std::function<std::string(const std::string&)> change;
     const char* text;
   } cases[] = {
       {"train-images-idx3-ubyte",
@@ -134,17 +140,9 @@ TEST_F(ResumeErrorsTest, OtherData) {
          return IdxFile({60, 4, 4}, std::string(960, 'x'));
        },
        "Its training set has: other pixels"},
-      {"train-labels-idx1-ubyte",
-       [](std::string b) {
-         b[8 + 17] = static_cast<char>(9 - b[8 + 17]);
-         return b;
-       },
+      {"train-labels-idx1-ubyte", [](const std::string& b) { return OtherLabel(b, 17); },
        "Its training set has: other labels"},
-      {"t10k-labels-idx1-ubyte",
-       [](std::string b) {
-         b[8 + 3] = static_cast<char>(9 - b[8 + 3]);
-         return b;
-       },
+      {"t10k-labels-idx1-ubyte", [](const std::string& b) { return OtherLabel(b, 3); },
        "Its test set has: other labels"},
   };
   for (const auto& c : cases) {
