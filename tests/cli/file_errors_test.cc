@@ -180,7 +180,7 @@ TEST_F(ErrorsTest, Resume) {
   const std::string data = NewDirectory();
   for (const char* prefix : {"/train", "/t10k"}) {
     WriteFile(data + prefix + "-images-idx3-ubyte", IdxFile({60, 5, 5}, std::string(60 * 25, '\7')));
-    WriteFile(data + prefix + "-labels-idx1-ubyte", IdxFile({60}, std::string(60, '\7')));
+    WriteFile(data + prefix + "-labels-idx1-ubyte", IdxFile({60}, std::string(30, '\3') + std::string(30, '\7')));
   }
   ExpectTrainError({out, "--resume", "--data_dir=" + data},
                    "is for images of 4x4x1 in 10 classes; data set 'mnist' has");
