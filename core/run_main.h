@@ -9,7 +9,7 @@
 //
 // Flags are Abseil's, read as --name=value, --name value, --flag or --noflag. Every error, of the
 // command line or of the work, is one line on stderr that says what, where and what to do; the exit
-// status is then 1, and 0 only on success.
+// status is then 1, and 0 only on success. That includes memory that is refused (core/out_of_memory.h) and exceptions.
 
 #ifndef BITGRAD_CORE_RUN_MAIN_H_
 #define BITGRAD_CORE_RUN_MAIN_H_

@@ -3,6 +3,7 @@
 #ifndef BITGRAD_MODELS_TRAINING_EVALUATE_H_
 #define BITGRAD_MODELS_TRAINING_EVALUATE_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -12,6 +13,9 @@
 #include "bitgrad/models/model.h"
 
 namespace bitgrad {
+
+// Examples that ErrorRate() evaluates at a time.
+inline constexpr int64_t kEvaluationBatch = 500;
 
 // Logits of a batch, by an evaluation tape, on the context's device. Images, and labels below, are given on the host or
 // on the device; the model's parameters are on the device.

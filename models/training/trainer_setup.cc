@@ -12,6 +12,7 @@
 #include "bitgrad/core/atomic_file.h"
 #include "bitgrad/core/file_error.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/threads.h"
 #include "bitgrad/data/augmentation.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/data/preprocessings.h"
@@ -70,6 +71,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& r
 
 absl::Status Trainer::Load() {
   // Whatever can be wrong without the data is found before it is read.
+  BITGRAD_RETURN_IF_ERROR(CheckThreads(context_.threads() + options_.data_workers));
   BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(recipe_.optimizer(), context_));
   BITGRAD_ASSIGN_OR_RETURN(Schedule schedule, ScheduleOf(recipe_));
   schedule_ = std::make_unique<Schedule>(schedule);
@@ -98,6 +100,7 @@ absl::Status Trainer::Load() {
                                                                     .preprocessing = preprocessing_}));
   loader_ = std::make_unique<BatchLoader>(std::move(loader));
   BITGRAD_RETURN_IF_ERROR(preprocessing_->SetShape(train_.image_shape()));
+  BITGRAD_RETURN_IF_ERROR(CheckModelMemory());
   BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
 
   std::error_code error;
