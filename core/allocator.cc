@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "bitgrad/core/check.h"
+#include "bitgrad/core/out_of_memory.h"
 
 namespace bitgrad {
 namespace {
@@ -24,15 +24,13 @@ void* SystemAllocate(size_t bytes) {
   // aligned_alloc requires a multiple of the alignment. Rounding up is cheap: pages that are never touched take address
   // space, not memory.
   const size_t alignment = huge ? kHugePage : kAlignment;
-  void* block = std::aligned_alloc(alignment, std::max(alignment, (bytes + alignment - 1) / alignment * alignment));
+  const size_t whole = std::max(alignment, (bytes + alignment - 1) / alignment * alignment);
+  void* block;
+  while ((block = std::aligned_alloc(alignment, whole)) == nullptr) HandleOutOfMemory(bytes);
 #ifdef MADV_HUGEPAGE
   // This is advice only: where the system has no huge pages left, the block consists of small ones.
-  if (huge && block != nullptr) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  if (huge) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
-  if (block == nullptr) {
-    std::fprintf(stderr, "bitgrad: out of memory: %zu bytes asked for\n", bytes);
-    std::abort();
-  }
   return block;
 }
 
@@ -86,26 +84,27 @@ void PoolAllocator::Abandon() {
 
 void* PoolAllocator::Allocate(size_t bytes) {
   const SizeClass size = ClassOf(bytes);
-  BITGRAD_CHECK(size.index < kClasses);
+  while (size.index >= kClasses) HandleOutOfMemory(bytes);  // No machine has as much.
+  auto& list = free_[size.index];
+  void* block;
+  if (list.empty()) {
+    block = source_.Allocate(size.bytes);  // It may throw, so nothing is counted before.
+    reserved_bytes_ += size.bytes;
+    ++system_allocations_;
+  } else {
+    block = list.back();
+    list.pop_back();
+  }
   live_bytes_ += size.bytes;
   ++live_blocks_;
   peak_bytes_ = std::max(peak_bytes_, live_bytes_);
-  auto& list = free_[size.index];
-  if (!list.empty()) {
-    void* block = list.back();
-    list.pop_back();
-    if (reserving_) handed_out_.insert(block);
-    return block;
-  }
-  reserved_bytes_ += size.bytes;
-  ++system_allocations_;
-  void* const block = source_.Allocate(size.bytes);
   if (reserving_) handed_out_.insert(block);
   return block;
 }
 
 void PoolAllocator::Deallocate(void* block, size_t bytes) {
   const SizeClass size = ClassOf(bytes);
+  BITGRAD_DCHECK(live_bytes_ >= size.bytes);
   live_bytes_ -= size.bytes;
   free_[size.index].push_back(block);
   if (--live_blocks_ == 0 && abandoned_) delete this;

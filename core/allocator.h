@@ -26,7 +26,8 @@ class Allocator {
   virtual ~Allocator() = default;
 
   // Returns a block of at least `bytes` bytes, aligned to kAlignment, with undefined contents. Never returns null:
-  // where the device has no memory left, the process ends with a line that names the number of bytes requested.
+  // where no memory is left it does what operator new does (core/out_of_memory.h), so bitgrad's programs end with a
+  // line that names the number of bytes requested, and elsewhere std::bad_alloc is thrown.
   virtual void* Allocate(size_t bytes) = 0;
 
   // Gives a block of this allocator back. REQUIRES: `bytes` is the number passed to Allocate().

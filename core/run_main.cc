@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <map>
 
 #include "absl/flags/commandlineflag.h"
@@ -15,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "bitgrad/core/did_you_mean.h"
+#include "bitgrad/core/out_of_memory.h"
 
 namespace bitgrad {
 namespace {
@@ -135,12 +137,22 @@ static void WaitWithoutSpinning(char** argv) {
   // Still here: it could not be started again, so it goes on as it is.
 }
 
+// What a library throws (a thread that cannot be started, say) is an error like any other.
+static absl::Status RunBody(absl::FunctionRef<absl::Status()> body) {
+  try {
+    return body();
+  } catch (const std::exception& failure) {
+    return absl::InternalError(failure.what());
+  }
+}
+
 int RunMain(int argc, char** argv, const MainOptions& options, absl::FunctionRef<absl::Status()> body) {
   WaitWithoutSpinning(argv);
   absl::string_view program = argc > 0 ? argv[0] : "bitgrad";
   if (const size_t slash = program.rfind('/'); slash != absl::string_view::npos) {
     program = program.substr(slash + 1);
   }
+  ExitWhereOutOfMemory(program.data());
   bool help = false;
   absl::Status status =
       ParseArguments(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0), options, &help);
@@ -148,7 +160,7 @@ int RunMain(int argc, char** argv, const MainOptions& options, absl::FunctionRef
     if (help) {
       PrintHelp(program, options);
     } else {
-      status = body();
+      status = RunBody(body);
     }
   }
   // What was promised on stdout must have arrived there (a full disk shows only here).

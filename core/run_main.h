@@ -11,7 +11,8 @@
 // to go on with the default would be to do something else than was asked for.
 //
 // Every error, of the command line or of the work, is one line on stderr that says what is wrong, where, and what to
-// do. The exit status is then 1; it is 0 only on success.
+// do. That includes memory that is refused (core/out_of_memory.h) and exceptions. The exit status is then 1; it is 0
+// only on success.
 
 #ifndef BITGRAD_CORE_RUN_MAIN_H_
 #define BITGRAD_CORE_RUN_MAIN_H_

@@ -1,7 +1,5 @@
 #include "bitgrad/data/image_folder.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -12,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bitgrad/core/available_memory.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/data/class_folders.h"
 #include "bitgrad/data/first_few.h"
@@ -58,7 +57,7 @@ absl::Status CheckSameClasses(const std::string& train, const std::vector<std::s
 }
 
 // What the images of a split may take by default: with two splits, half of the machine's memory.
-int64_t DefaultCacheBytes() { return int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE) / 4; }
+int64_t DefaultCacheBytes() { return FindAvailableMemory().bytes / 4; }
 
 }  // namespace
 

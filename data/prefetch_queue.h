@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <limits>
 #include <mutex>
@@ -26,28 +27,27 @@ class PrefetchQueue {
  public:
   // Starts to call `fill` on own threads, each index 0, 1, 2, ... once: it makes the slot that value and returns true,
   // or returns false where there is no such value; then there are none behind it either. Up to `depth` values are ready
-  // at a time. With several workers `fill` runs for different indices at the same time. REQUIRES: depth > 0, workers >
-  // 0.
+  // at a time. With several workers `fill` runs for different indices at the same time. Throws std::system_error where
+  // a thread cannot be started (core/threads.h tells before). REQUIRES: depth > 0, workers > 0.
   PrefetchQueue(int depth, int workers, std::function<bool(int64_t, T*)> fill)
       : slots_(depth + 1),  // one more: the value in the consumer's hands
         fill_(std::move(fill)) {
-    for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { FillSlots(); });
+    try {
+      for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { FillSlots(); });
+    } catch (...) {
+      EndThreads();
+      throw;
+    }
   }
 
   // Ends the threads; waits for the calls of `fill` that are under way.
-  ~PrefetchQueue() {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      stopped_ = true;
-    }
-    slot_free_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-  }
+  ~PrefetchQueue() { EndThreads(); }
 
   PrefetchQueue(const PrefetchQueue&) = delete;
   PrefetchQueue& operator=(const PrefetchQueue&) = delete;
 
-  // The next value, valid until the next call; null after the last one. For one consumer thread.
+  // The next value, valid until the next call; null after the last one. Throws what a call of `fill` has thrown, when
+  // the values before it are used up. For one consumer thread.
   const T* Next() {
     std::unique_lock<std::mutex> lock(mutex_);
     if (in_use_) {  // The value of the call before is given back.
@@ -57,7 +57,10 @@ class PrefetchQueue {
       slot_free_.notify_one();
     }
     slot_ready_.wait(lock, [this] { return SlotOf(released_).ready || released_ >= end_; });
-    if (released_ >= end_) return nullptr;
+    if (released_ >= end_) {
+      if (failure_ != nullptr) std::rethrow_exception(failure_);
+      return nullptr;
+    }
     in_use_ = true;
     return &SlotOf(released_).value;
   }
@@ -67,6 +70,15 @@ class PrefetchQueue {
     T value;
     bool ready = false;
   };
+
+  void EndThreads() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopped_ = true;
+    }
+    slot_free_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
 
   Slot& SlotOf(int64_t index) { return slots_[index % static_cast<int64_t>(slots_.size())]; }
 
@@ -80,8 +92,15 @@ class PrefetchQueue {
       const int64_t index = claimed_++;
       Slot& slot = SlotOf(index);
       lock.unlock();  // This slot is the thread's own until it is ready.
-      const bool has_value = fill_(index, &slot.value);
+      bool has_value = false;
+      std::exception_ptr failure;
+      try {
+        has_value = fill_(index, &slot.value);
+      } catch (...) {
+        failure = std::current_exception();
+      }
       lock.lock();
+      if (failure_ == nullptr) failure_ = failure;
       if (has_value) {
         slot.ready = true;
       } else {
@@ -100,6 +119,7 @@ class PrefetchQueue {
   int64_t claimed_ = 0;                                // values made or in the making
   int64_t released_ = 0;                               // values given back; the next one to hand out
   int64_t end_ = std::numeric_limits<int64_t>::max();  // the first index without a value, once known
+  std::exception_ptr failure_;                         // what a call of `fill` has thrown first
   bool in_use_ = false;
   bool stopped_ = false;              // the queue is being destroyed
   std::vector<std::thread> threads_;  // last: they use all of the above

@@ -38,7 +38,7 @@ Binary ArithmeticOf(const Tape::Node& node) {
   return node.descriptor.op == "add" ? Binary::kAdd : node.descriptor.op == "sub" ? Binary::kSub : Binary::kMul;
 }
 
-// Whether the op maps each element of `value` monotonely, by constants of its column.
+// Whether the op is a monotone function of each element of `value`, with constants that depend on the column alone.
 bool IsMonotone(const TapeGraph& graph, const Tape::Node& node, int value) {
   if (node.inputs[0] != value) return false;
   for (size_t i = 1; i < node.inputs.size(); ++i) {
@@ -46,7 +46,7 @@ bool IsMonotone(const TapeGraph& graph, const Tape::Node& node, int value) {
   }
   if (node.descriptor.op == "batch_norm") return true;
   if (IsArithmetic(node)) {
-    // One number per column: not a constant of the whole batch's shape.
+    // The constant has one number per column, and not the shape of the whole batch.
     return graph.node(node.inputs[1]).shape == Shape({node.shape.cols()}) &&
            (node.shape.rank() == 2 || node.shape.rank() == 4);
   }
@@ -81,7 +81,7 @@ FoldChain FindFoldChain(const TapeGraph& graph, int product) {
     const auto consumers = graph.consumers(value);
     if (std::all_of(consumers.begin(), consumers.end(), [&](int consumer) {
           const Tape::Node& node = graph.node(consumer);
-          // Images of bits are read by convolutions, what lies along the last dimension by linear ops.
+          // Convolutions read bits with an example per row, linear ops bits along the last dimension.
           const bool fits = graph.node(value).shape.rank() == 2 || (node.descriptor.op == "conv2d") == is_conv;
           return fits && BinarizesInput(node, value, &chain.quantizer);
         })) {

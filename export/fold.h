@@ -1,4 +1,4 @@
-// Which ops behind a linear or conv2d fold into integer thresholds, and the thresholds.
+// Which ops behind a linear or conv2d fold into integer thresholds, and what the thresholds are.
 
 #ifndef BITGRAD_EXPORT_FOLD_H_
 #define BITGRAD_EXPORT_FOLD_H_
@@ -13,13 +13,15 @@
 
 namespace bitgrad {
 
-// The nodes between a linear or conv2d node and the binary inputs that take its result, in order; the last one is what
-// the consumers read. Empty, with `folds` false, where something else needs the value or an op is not monotone.
+// The nodes between a linear or conv2d node and the products that binarize its result, in order: bias, batch norm,
+// activation. The consumers read the last of them. Where another op needs one of the values, or an op between is not
+// monotone, nothing folds: `folds` is false and the chain is empty.
 //
-// After a conv2d there may be a max_pool, as the first node or after all monotone ones, and a reshape as the last:
+// After a conv2d the chain may also have a max_pool, either as its first node or after all monotone ones, and a reshape
+// as its last node. With g the composition of the monotone ops, increasing or decreasing:
 //
-//   sign(g(max x)) = (OR (x >= t)) != flip      the pool first: flips come behind it
-//   sign(max g(x)) = OR ((x >= t) != flip)      the pool behind
+//   sign(g(max x)) = (OR (x >= t)) != flip      where the pool is the first node: the flip is applied behind the pool
+//   sign(max g(x)) = OR ((x >= t) != flip)      where the pool is behind: the flip is applied before the pool
 struct FoldChain {
   bool folds = false;
   std::vector<int> nodes;

@@ -56,8 +56,8 @@ class Freezer {
   ExecContext& context_;
   const TapeGraph& graph_;
   const int64_t batch_;
-  std::vector<int> values_;       // of each node: its value id in the packed model
-  std::map<int, int> constants_;  // of each constant node: its blob
+  std::vector<int> values_;       // the value id of each node in the packed model
+  std::map<int, int> constants_;  // the blob of each constant node that has been added
   PackedModelWriter writer_;
 };
 
@@ -76,7 +76,7 @@ absl::Status Freezer::CheckFinite(int i) const {
   return absl::OkStatus();
 }
 
-// The blob of a constant, added at first use.
+// The blob of a constant, which is added to the model when it is used first.
 absl::StatusOr<int> Freezer::Constant(int i, const Shape& shape) {
   const Tape::Node& node = graph_.node(i);
   if (!graph_.is_constant(i)) return Error(node, "has to be a parameter here");
@@ -87,7 +87,8 @@ absl::StatusOr<int> Freezer::Constant(int i, const Shape& shape) {
   return blob;
 }
 
-// The part that linear and conv2d share: weight and scale of `spec`, and the encodings of both operands.
+// What linear and conv2d share: adds the weight, sets weight and scale of `spec`, and returns the encodings of both
+// operands.
 absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_rows, LinearSpec& spec,
                                  Encoding& input_encoding, Encoding& weight_encoding) {
   const int w = node.inputs[1];
@@ -120,7 +121,7 @@ absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_row
   return absl::OkStatus();
 }
 
-// Adds the thresholds that the chain behind node i, whose sums have k terms, folds into.
+// Folds the chain behind node i, whose sums have k terms, into thresholds, and adds these to the model.
 absl::Status Freezer::AddThresholds(int i, const FoldChain& chain, const Encoding& input, const Encoding& weight,
                                     int64_t k, LinearSpec& spec, int& pool_flips) {
   const Tape::Node& node = graph_.node(i);
@@ -167,7 +168,7 @@ absl::Status Freezer::EmitConv2d(int i) {
   BITGRAD_RETURN_IF_ERROR(AddProduct(node, {w.dim(0), k}, spec.product, input, weight));
   FoldChain chain;
   int pool_flips = -1;
-  // Where the float convolution is the faster one (groups of few channels), its sums stay floats.
+  // Where the float convolution is faster (groups of few channels), it is used, and its sums have no thresholds.
   if (ChooseConvKernel(input, weight, spec.geometry) != ConvKernel::kFloat) chain = FindFoldChain(graph_, i);
   if (chain.folds) BITGRAD_RETURN_IF_ERROR(AddThresholds(i, chain, input, weight, k, spec.product, pool_flips));
   int value = values_[i] = writer_.AddConv2d(node.layer, values_[node.inputs[0]], spec);

@@ -3,14 +3,17 @@
 //   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freeze(context, model, example, {.name = "tiny"}));
 //   BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("tiny.bgm"));
 //
-// What it does with the graph:
-//   - the weights of each linear op are quantized once more, as in evaluation, and stored as codes: 1 bit for binary;
-//   - between a linear op whose sums are exact integers and a binary input of the next one, all that stands between
-//     (scale, bias, batch norm, monotone activations) folds into an integer threshold per output: the kernels
-//     themselves are run on candidate sums, so the folded answer is theirs, to the last bit, for gamma < 0 and = 0 too;
-//   - whatever else is recorded becomes an instruction of its own, run by the same kernels.
+// What it does with the ops of the tape:
+//   - the weights of each linear and conv2d op are quantized once more, as in evaluation, and stored as codes, with 1
+//     bit where they are binary;
+//   - where the sums of a linear or conv2d op are exact integers and the next one binarizes its input, everything
+//     between them (scale, bias, batch norm, monotone activations) folds into an integer threshold per output. The
+//     threshold is found by running the kernels themselves on candidate sums, so the folded result has the kernels'
+//     bits, for gamma < 0 and gamma = 0 too;
+//   - every other op becomes an instruction of its own, which the same kernels run.
 //
-// Errors: an op that the packed format does not have (named, with its layer), a parameter that is not finite.
+// Errors: an op that the packed format does not have (the error names it and its layer); a parameter that is not
+// finite.
 
 #ifndef BITGRAD_EXPORT_FREEZE_H_
 #define BITGRAD_EXPORT_FREEZE_H_

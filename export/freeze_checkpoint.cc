@@ -25,7 +25,8 @@ Parameter Constant(ExecContext& context, const char* name, const Tensor& value) 
   return parameter;
 }
 
-// data/standardization.h as ops, with the same roundings, before the model.
+// A model that standardizes its input as data/standardization.h does, by ops with the same roundings, and then applies
+// another model.
 class Standardized final : public Model {
  public:
   // learned: mean and inverse standard deviation of each channel.

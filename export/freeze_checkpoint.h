@@ -1,8 +1,8 @@
 // Freezes the model of a checkpoint.
 //
-// Where the recipe preprocesses images with "mean_std" alone, that becomes part of the packed model, which takes
-// pixels. With other preprocessing it takes floats: images as data/preprocessing.h leaves them, by what the checkpoint
-// holds.
+// A recipe whose only preprocessing is "mean_std" gives a packed model that takes pixels: the standardization becomes
+// part of it. With other preprocessing the packed model takes floats, and whoever runs it has to preprocess the images
+// (data/preprocessing.h) by the statistics that the checkpoint holds.
 
 #ifndef BITGRAD_EXPORT_FREEZE_CHECKPOINT_H_
 #define BITGRAD_EXPORT_FREEZE_CHECKPOINT_H_

@@ -1,4 +1,4 @@
-// Geometry of recorded convolutions and poolings.
+// The geometry of recorded convolutions and poolings.
 
 #ifndef BITGRAD_EXPORT_IMAGE_NODES_H_
 #define BITGRAD_EXPORT_IMAGE_NODES_H_
@@ -10,10 +10,10 @@
 
 namespace bitgrad {
 
-// Of a conv2d node with an input of shape x and a weight of shape w.
+// The geometry of a conv2d node whose input has shape x and whose weight has shape w.
 ConvGeometry ConvGeometryOf(const Tape::Node& node, const Shape& x, const Shape& w);
 
-// The window of a max_pool or average_pool node; the image's extents are left out.
+// The window of a max_pool or average_pool node. The image's extents are not set.
 PoolGeometry PoolGeometryOf(const Tape::Node& node);
 
 }  // namespace bitgrad

@@ -27,7 +27,7 @@ class TapeGraph {
   bool is_used(int i) const { return used_[i]; }
   // Used nodes that have node i as an operand; one that has it twice is listed twice.
   absl::Span<const int> consumers(int i) const { return consumers_[i]; }
-  // A parameter, or a tensor that is not the model's input: the same for every example.
+  // Whether the node is a parameter, or a tensor other than the model's input: then it is the same for every example.
   bool is_constant(int i) const { return nodes_[i].inputs.empty() && i != input_; }
   // The value of a constant, on the host. Null for a constant that the output does not depend on. REQUIRES:
   // is_constant(i).

@@ -1,4 +1,4 @@
-// Folding what stands between an integer sum and a sign into one integer comparison per output.
+// Folds the ops between an integer sum and a sign into one integer comparison per output.
 
 #ifndef BITGRAD_EXPORT_THRESHOLD_H_
 #define BITGRAD_EXPORT_THRESHOLD_H_
@@ -18,12 +18,13 @@ struct Thresholds {
   std::vector<uint8_t> flip;
 };
 
-// bits(sums, out): for each output j, out[j] = the bit that the graph computes for the integer sum sums[j]. It has to
-// be monotone in each sum (rising or falling), as roundings, batch norm and the usual activations are.
+// A function bits(sums, out) that sets out[j], for each output j, to the bit that the graph computes for the integer
+// sum sums[j]. Each bit has to be a monotone function of its sum, increasing or decreasing, as the composition of
+// roundings, batch norm and the usual activations is.
 using BitsOfSums = absl::FunctionRef<absl::Status(absl::Span<const int32_t> sums, absl::Span<uint8_t> bits)>;
 
-// Finds, for all `outputs` at once, by bisection over sums in [-limit, limit], where the bit changes. Outputs whose bit
-// never changes (gamma = 0) get a threshold that says so.
+// Finds where the bit of each output changes, by bisection over the sums in [-limit, limit] for all outputs at once. An
+// output whose bit never changes (gamma = 0) gets the least integer as threshold, and its bit in `flip`.
 absl::StatusOr<Thresholds> FindThresholds(int64_t outputs, int32_t limit, BitsOfSums bits);
 
 }  // namespace bitgrad

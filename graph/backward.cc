@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/out_of_memory.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/graph/tape_core.h"
 
@@ -57,6 +58,7 @@ absl::Status Tape::Backward(const Var& loss) {
     Node& node = core_->nodes[i];
     if (node.backward == nullptr) continue;
     if (!node.gradient.is_null()) {
+      const MemoryUser user("backward pass of layer", node.layer);
       GradientSink sink(*this, i, &node.gradient);
       node.backward(sink);
       node.gradient = Tensor();

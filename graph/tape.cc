@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/out_of_memory.h"
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/graph/tape_core.h"
 
@@ -174,8 +175,13 @@ void Tape::ReportError(const absl::Status& error) {
 }
 
 Tape::LayerScope::LayerScope(Tape& tape, absl::string_view path)
-    : tape_(tape), previous_(std::exchange(tape.core_->layer, std::string(path))) {}
-Tape::LayerScope::~LayerScope() { tape_.core_->layer = std::move(previous_); }
+    : tape_(tape), previous_(std::exchange(tape.core_->layer, std::string(path))) {
+  MemoryUser::Set({"layer", &tape.core_->layer});
+}
+Tape::LayerScope::~LayerScope() {
+  tape_.core_->layer = std::move(previous_);
+  if (tape_.core_->layer.empty()) MemoryUser::Set({});
+}
 
 bool Tape::Check(const Var& var, absl::string_view op) {
   if (!core_->status.ok()) return false;

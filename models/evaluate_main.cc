@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/threads.h"
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/data/batches.h"
@@ -34,6 +36,13 @@ ABSL_FLAG(std::string, device, "cpu", "Where the graph and the packed model run:
 
 namespace bitgrad {
 namespace {
+
+// How far two logits are apart. Equal infinities, and two NaNs, are not; a NaN and a number are, infinitely.
+double Difference(float a, float b) {
+  if (a == b || (std::isnan(a) && std::isnan(b))) return 0;
+  const double difference = std::abs(double{a} - double{b});
+  return std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
+}
 
 int64_t ArgMax(absl::Span<const float> row) { return std::max_element(row.begin(), row.end()) - row.begin(); }
 
@@ -71,6 +80,7 @@ absl::Status Evaluate() {
   BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));
   const recipe::Recipe& recipe = checkpoint.header().recipe();
   ExecContext context({.threads = absl::GetFlag(FLAGS_threads)});
+  BITGRAD_RETURN_IF_ERROR(CheckThreads(context.threads()));
   BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
   ExecContext device_context({.device = device, .threads = absl::GetFlag(FLAGS_threads)});
@@ -118,7 +128,7 @@ absl::Status Evaluate() {
       const auto b = frozen.span<float>().subspan(i * classes, classes);
       disagreements += ArgMax(a) != ArgMax(b);
       for (int64_t j = 0; j < classes; ++j) {
-        max_difference = std::max<double>(max_difference, std::abs(double{a[j]} - double{b[j]}));
+        max_difference = std::max(max_difference, Difference(a[j], b[j]));
       }
     }
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/out_of_memory.h"
 #include "bitgrad/core/rng.h"
 
 namespace bitgrad {
@@ -50,6 +51,15 @@ int64_t ParameterStore::trainable_elements() const {
   return count;
 }
 
+ParameterStore::Elements ParameterStore::measured() const {
+  Elements elements;
+  for (size_t i = 0; i < measured_.size(); ++i) {
+    elements.all += measured_[i];
+    if (parameters_[i]->trainable) elements.trainable += measured_[i];
+  }
+  return elements;
+}
+
 Scope Scope::operator/(absl::string_view name) const {
   return Scope(*store_, path_.empty() ? std::string(name) : absl::StrCat(path_, "/", name));
 }
@@ -71,13 +81,18 @@ Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape, const
   if (valid.ok() && shape.num_elements() == 0) {
     valid = absl::InvalidArgumentError(absl::StrCat("shape ", shape.ToString(), " has 0 elements"));
   }
-  if (valid.ok() && shape.num_elements() > MaxElements() - store_->elements_) {
+  if (valid.ok() && !store_->measures_only_ && shape.num_elements() > MaxElements() - store_->elements_) {
     valid = absl::InvalidArgumentError(absl::StrCat("shape ", shape.ToString(), " has ", shape.num_elements(),
                                                     " elements, more than fit into memory"));
   }
   if (!valid.ok()) ReportError(absl::StrCat("parameter '", name, "': ", valid.message()));
   // A model with an error is not used, so that its further parameters get no memory.
-  if (store_->status_.ok()) {
+  if (store_->status_.ok() && store_->measures_only_) {
+    store_->elements_ += shape.num_elements();
+    store_->measured_.push_back(shape.num_elements());
+    parameter->value = Tensor::Zeros({0});
+  } else if (store_->status_.ok()) {
+    const MemoryUser user("parameter", parameter->name);
     store_->elements_ += shape.num_elements();
     parameter->value = Tensor(shape, DType::kFloat32);
     Fill(init,

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/device_array.h"
+#include "bitgrad/core/out_of_memory.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/optim/hyperparameters.h"
@@ -244,6 +245,7 @@ absl::StatusOr<std::vector<Optimizer::Bound>> Optimizer::Bind(absl::Span<Paramet
       return ParameterError(*parameter, "it occurs twice; every parameter needs its own name");
     }
     Bound bound{parameter->name, parameter->value.shape(), parameter->trainable, {}};
+    const MemoryUser user("optimizer's state of parameter", parameter->name);
     for (size_t i = 0; parameter->trainable && i < traits_.slots.size(); ++i) {
       bound.slots.push_back(Tensor::Zeros(bound.shape, DType::kFloat32, context_.lasting_allocator()));
     }

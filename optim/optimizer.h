@@ -110,6 +110,8 @@ class Optimizer {
   size_t report_bytes() const { return report_->bytes(); }
 
   const char* name() const { return traits_.name; }
+  // How many numbers of state there are for each element of a trainable parameter.
+  int64_t slots() const { return static_cast<int64_t>(traits_.slots.size()); }
   const OptimizerOptions& options() const { return options_; }
   double learning_rate() const { return options_.learning_rate; }
   // Takes effect, and is checked, at the next Step().

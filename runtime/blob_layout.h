@@ -1,4 +1,4 @@
-// What the bytes of a blob are: planes of bits, or numbers. Layout: docs/packed_model_format.md.
+// How the bytes of a blob are laid out: as planes of bits, or as numbers. docs/packed_model_format.md specifies it.
 
 #ifndef BITGRAD_RUNTIME_BLOB_LAYOUT_H_
 #define BITGRAD_RUNTIME_BLOB_LAYOUT_H_
@@ -14,27 +14,28 @@
 
 namespace bitgrad {
 
-// OK if kind, bits, shape and byte_size are each valid and fit each other. Nothing is allocated by
-// size.
+// OK if kind, bits, shape and byte_size are each valid and consistent with each other. The check allocates nothing, so
+// that a damaged size does no harm.
 absl::Status CheckBlobDescriptor(const packed::Blob& blob);
 
-// OK if the bytes are what the descriptor says: CRC-32, zero padding behind every row of bits, and
-// no pattern of bits that stands for no code. REQUIRES: CheckBlobDescriptor(blob).ok() and
+// OK if the bytes are as the descriptor says: their CRC-32 is the descriptor's, the padding behind every row of bits is
+// zero, and every pattern of bits is a code of the kind. REQUIRES: CheckBlobDescriptor(blob).ok() and
 // bytes.size() == blob.byte_size(); bytes aligned to kPackedAlignment.
 absl::Status CheckBlobBytes(const packed::Blob& blob, absl::Span<const uint8_t> bytes);
 
-// ---- Of a checked descriptor
-// -------------------------------------------------------------------------
+// ---- For descriptors that CheckBlobDescriptor() has accepted
+// -----------------------------------------------------------
+
 inline Shape ShapeOf(const packed::Blob& blob) {
   return Shape(absl::MakeConstSpan(blob.shape().data(), static_cast<size_t>(blob.shape_size())));
 }
-// Whether the values are codes of a weight: BINARY, TERNARY, SYMMETRIC, UNSIGNED.
+// Whether the blob holds the codes of a weight: BINARY, TERNARY, SYMMETRIC, UNSIGNED.
 bool IsCodes(packed::Blob::Kind kind);
-// Number of bit planes; 0 for FLOAT32 and INT32.
+// The number of bit planes; 0 for FLOAT32 and INT32.
 int PlaneCount(const packed::Blob& blob);
-// One row of `size` bits for FLAGS, [out, in] for codes. REQUIRES: the kind has planes.
+// A view of one plane: [1, n] for FLAGS of n elements, [out, in] for codes. REQUIRES: the kind has planes.
 ConstBitMatrixView PlaneOf(const packed::Blob& blob, const uint8_t* bytes, int plane);
-// kFloat for FLOAT32. REQUIRES: FLOAT32 or IsCodes(kind).
+// The encoding of a weight blob; kFloat for FLOAT32. REQUIRES: the kind is FLOAT32, or IsCodes(kind).
 Encoding EncodingOf(const packed::Blob& blob);
 
 // The integer code that the planes' bits c (plane 0: bit 0 of c) stand for, and back.

@@ -37,13 +37,13 @@ absl::StatusOr<Shape> CheckExampleShape(absl::Span<const int64_t> dims) {
   return shape;
 }
 
-// Whether a constant is that of a whole example, or of its last dimension.
+// Whether a constant has the shape of a whole example or of its last dimension.
 bool IsRowOf(const Shape& constant, const Shape& example) {
   const int64_t count = constant.num_elements();
   return count == example.num_elements() || count == example.cols();
 }
 
-// A vector's one row is an example either way.
+// A vector has one row per example in both layouts of bits.
 bool ReadsBits(const Instruction& instruction, const PackedValue& value) {
   const bool vector = value.example.rank() == 1;
   if (instruction.has_linear()) return vector || !value.rows_are_examples;
@@ -56,8 +56,8 @@ absl::Span<const int64_t> Dims(const Repeated& field) {
   return {field.data(), static_cast<size_t>(field.size())};
 }
 
-// Walks the instructions once; every Check* function has the operands of its instruction already
-// checked.
+// Visits the instructions once, in order. When a Check* function is called, the operands of its instruction have been
+// checked already.
 class Checker {
  public:
   explicit Checker(const Header& header) : header_(header), blob_is_used_(static_cast<size_t>(header.blobs_size())) {}
@@ -77,15 +77,15 @@ class Checker {
   absl::StatusOr<PackedValue> CheckConcat();
   absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
 
-  // What linear and conv2d have in common: the operand, its quantizer and the weight, of which the shape is returned;
-  // and what becomes of the sums. `threshold` is null where there is none.
+  // Checks what linear and conv2d have in common: the operand, its quantizer, the weight, whose shape is returned, and
+  // what is done with the sums. `threshold` is null where there is none.
   absl::StatusOr<Shape> CheckProduct(const std::string& kind, const std::string& input_quantizer, int weight_id);
   absl::Status CheckOutput(const std::string& kind, int weight_id, float scale, const packed::Threshold* threshold);
 
   absl::Status CheckOperands(const Instruction& instruction);
   absl::Status CheckOperandCount(int count) const;
   absl::Status CheckQuantizer(const std::string& field, const std::string& text);
-  // That the blob exists, and marks it as used.
+  // Checks that the blob exists, and marks it as used.
   absl::StatusOr<const Blob*> UseBlob(const char* field, int id);
   absl::Status UseBlob(const char* field, int id, Blob::Kind kind, const Shape& shape);
   const PackedValue& operand(int i) const { return program_.values[operands_[i]]; }
@@ -93,8 +93,8 @@ class Checker {
   const Header& header_;
   std::vector<bool> blob_is_used_;
   CheckedProgram program_;
-  std::vector<int> operands_;  // of the instruction at hand
-  Quantizer quantizer_;        // of the instruction at hand
+  std::vector<int> operands_;  // of the instruction that is being checked
+  Quantizer quantizer_;        // of the instruction that is being checked
 };
 
 absl::StatusOr<const Blob*> Checker::UseBlob(const char* field, int id) {
@@ -320,7 +320,7 @@ absl::Status Checker::CheckHead() {
   program_.values.push_back({.example = *std::move(shape)});
   if (header_.input().has_pixels()) {
     const packed::PixelMapping& pixels = header_.input().pixels();
-    // The smallest and the largest pixel bound the rest.
+    // The mapping is monotone: where the values of the smallest and the largest pixel are finite, all are.
     if (!std::isfinite(pixels.multiplier()) || !std::isfinite(pixels.offset()) || !std::isfinite(pixels.divisor()) ||
         !std::isfinite(pixels.offset() / pixels.divisor()) ||
         !std::isfinite((pixels.multiplier() * 255.0f + pixels.offset()) / pixels.divisor())) {

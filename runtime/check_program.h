@@ -1,9 +1,8 @@
-// The rules that a packed model's header must keep: what makes its program meaningful, and safe to
-// run.
+// Checks the rules that the header of a packed model must obey for its program to be meaningful and safe to run.
 //
-// After CheckProgram every id is in range, every shape fits, every quantizer is known, sizes are
-// bounded and numbers are finite: neither the interpreter nor `inspect` checks again. The rules, as
-// text: docs/packed_model_format.md, section "Rules of the program".
+// After CheckProgram() every id is in range, shapes are consistent, every quantizer is known, sizes are bounded and
+// numbers are finite. Neither the interpreter nor `inspect` checks again. docs/packed_model_format.md lists the rules
+// in its section "Rules of the program".
 
 #ifndef BITGRAD_RUNTIME_CHECK_PROGRAM_H_
 #define BITGRAD_RUNTIME_CHECK_PROGRAM_H_
@@ -18,18 +17,21 @@
 
 namespace bitgrad {
 
-// Elements of a value per example; also a limit of the packed GEMM's K (its sums stay exact in
-// float).
+// The most elements that a value may have per example. The inner dimension of a packed GEMM obeys it too, which keeps
+// its sums exact in float.
 inline constexpr int64_t kMaxFeatures = (int64_t{1} << 24) - 1;
-// Memory of all values of one example: what no real net needs and no machine lacks.
+// The most memory that all values of one example may take as floats. No real net needs as much, and every machine has
+// it.
 inline constexpr int64_t kMaxExampleBytes = int64_t{256} << 20;
 
-// What the checker found out about a value.
+// What is known about a value after the check.
 struct PackedValue {
   Shape example;  // without the batch
-  bool is_bits =
-      false;  // {-1, +1} as packed bits, of a linear or conv2d with a threshold, or a max_pool of such; else float
-  // Bits: whether a row holds an example (of conv2d and max_pool), not what lies along the last dimension (of linear).
+  // Whether the value is packed bits for -1 and +1, as a linear or conv2d with a threshold and a max_pool of bits make
+  // them. Otherwise it is floats.
+  bool is_bits = false;
+  // For bits: whether a row of the bit matrix holds a whole example, as conv2d and max_pool write them, and not the
+  // elements along the last dimension, as linear does.
   bool rows_are_examples = false;
   int64_t features() const { return example.num_elements(); }
 };

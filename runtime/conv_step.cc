@@ -25,7 +25,7 @@ void ConvStep::Run(Frame& frame) {
   geometry_.batch = frame.batch();
   if (choice_.kernel == ConvKernel::kFloat) return RunFloats(frame);
   const bool binary = choice_.kernel == ConvKernel::kXnorPopcount;
-  // The input first: it may be made by a kernel of its own.
+  // The input is made before the output is asked for, because a kernel of its own may have to run.
   const ConstBitMatrixView bits = binary ? input_.Bits(frame) : ConstBitMatrixView{};
   const ConstMatrixView<uint8_t> codes = binary ? ConstMatrixView<uint8_t>{} : input_.Codes(frame);
   DotOutput out;
@@ -42,7 +42,7 @@ void ConvStep::Run(Frame& frame) {
   }
 }
 
-// Without a threshold: those stand behind integers.
+// There is no threshold here: only integer sums have thresholds.
 void ConvStep::RunFloats(Frame& frame) {
   const ConstMatrixView<float> x = input_.Terms(frame);
   const float border = input_.quantizer().encoding().is_integer() ? static_cast<float>(border_code_)

@@ -1,4 +1,4 @@
-// ConvStep: a conv2d instruction, made ready to run.
+// ConvStep: a conv2d instruction, prepared for running.
 
 #ifndef BITGRAD_RUNTIME_CONV_STEP_H_
 #define BITGRAD_RUNTIME_CONV_STEP_H_

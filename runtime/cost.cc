@@ -120,7 +120,7 @@ class CostCounter {
     AddWeights(conv, choice.geometry.filters, choice.geometry.patch_size(), w, cost);
   }
 
-  // The weight and the thresholds of a linear or conv2d.
+  // Counts the weight and the thresholds of a linear or conv2d.
   template <typename Product>
   void AddWeights(const Product& product, int64_t out, int64_t in, const Encoding& w, LayerCost& cost) {
     if (IsNew(product.weight())) {

@@ -1,9 +1,8 @@
 // What a packed model costs, layer by layer: bytes, bits per weight, multiply-accumulates by
 // precision, kernel.
 //
-// All of it follows from the descriptions of the layers. predicted_bytes is computed from their
-// shapes and encodings, not from the file or its blob sizes: that it equals the bytes on disk is a
-// check of both.
+// Everything is computed from the header's description of the layers. In particular predicted_bytes comes from shapes
+// and encodings and not from the file or its blob sizes, so comparing it with the bytes on disk checks both.
 
 #ifndef BITGRAD_RUNTIME_COST_H_
 #define BITGRAD_RUNTIME_COST_H_
@@ -21,13 +20,13 @@ struct LayerCost {
   std::string layer;
   std::string op;           // "linear", "linear + threshold", "batch_norm", ...
   Shape example;            // of its value
-  std::string input;        // encoding of what a linear multiplies, "symmetric(8)"; empty for others
+  std::string input;        // encoding of the quantized input of a linear or conv2d, "symmetric(8)"; else empty
   std::string weights;      // encoding of the weights; empty where there are none
   int64_t weight_bits = 0;  // per weight, without padding; 0 where there are none
   int64_t parameters = 0;
   int64_t bytes = 0;  // in the file, padding included
-  // Multiply-accumulates of one example, by the kernel for a batch of one: of bits with bits (each
-  // pair of bit planes counts), of bytes, of floats.
+  // Multiply-accumulates for one example, as the kernel for a batch of one computes them: on bits (one for each pair of
+  // bit planes), on bytes, and on floats.
   int64_t bit_macs = 0;
   int64_t integer_macs = 0;
   int64_t float_macs = 0;

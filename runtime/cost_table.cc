@@ -11,7 +11,7 @@ namespace {
 constexpr int kColumns = 12;
 using Row = std::array<std::string, kColumns>;
 
-// Layer, op, shape, input, weights and kernel are text, the rest numbers.
+// Layer, op, shape, input, weights and kernel are text, aligned left; the other columns are numbers, aligned right.
 constexpr bool kIsNumber[kColumns] = {false, false, false, false, false, true, true, true, true, true, true, false};
 
 std::string Count(int64_t value) { return value == 0 ? "-" : absl::StrCat(value); }

@@ -32,7 +32,7 @@ void RunBinary(const PackedModel& model, const Instruction& instruction, int res
     frame.kernels().binary_forward(frame.context(), op, a, frame.floats(instruction.operands(1)), y);
     return;
   }
-  // What the constant is the same for is one row here: an example, or a position in it.
+  // The matrix has a row for each repetition of the constant: for each example, or for each position in an example.
   const int64_t cols = ShapeOf(model.blob(binary.constant())).num_elements();
   const int64_t rows = a.size() / cols;
   frame.kernels().binary_forward(frame.context(), op, {a.data, rows, cols},

@@ -1,4 +1,5 @@
-// The instructions that move or change values one by one: all kinds but linear. They have no state.
+// The instructions without weights of their own: batch_norm, unary, binary, quantize, concat and reshape. They need no
+// preparation.
 
 #ifndef BITGRAD_RUNTIME_ELEMENTWISE_STEP_H_
 #define BITGRAD_RUNTIME_ELEMENTWISE_STEP_H_
@@ -8,7 +9,8 @@
 
 namespace bitgrad {
 
-// Makes value i + 1 of the frame. REQUIRES: instruction `i` is not linear; its operands are made.
+// Runs instruction `i`, which makes value i + 1 of the frame. REQUIRES: it is of one of these kinds, and the
+// instructions that make its operands have run.
 void RunElementwiseStep(const PackedModel& model, int i, Frame& frame);
 
 }  // namespace bitgrad

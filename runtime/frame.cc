@@ -9,7 +9,7 @@
 namespace bitgrad {
 namespace {
 
-// What pixels are as floats; zeros where the model takes none.
+// The float value of each of the 256 pixels; zeros where the model takes no pixels.
 Tensor PixelValues(const PackedModel& model) {
   Tensor values = Tensor::Zeros({1, 256});
   if (!model.header().input().has_pixels()) return values;

@@ -1,5 +1,6 @@
-// Frame: the values of a program while it runs over one piece of a batch, and what they are made from, all in memory of
-// the context's device. Buffers stay between runs.
+// Frame: holds the values of a program while it runs over one piece of a batch: the input, the result of each
+// instruction, and the buffers that they are written to. All of them lie in memory of the context's device. Buffers are
+// kept between runs and grow when a larger piece comes.
 
 #ifndef BITGRAD_RUNTIME_FRAME_H_
 #define BITGRAD_RUNTIME_FRAME_H_
@@ -17,7 +18,7 @@
 
 namespace bitgrad {
 
-// A buffer of at least `count` elements, kept where the one at hand is large enough.
+// Makes `buffer` hold at least `count` elements. A buffer that is large enough is left as it is.
 template <typename T>
 T* GrowBuffer(Tensor& buffer, int64_t count, Allocator& allocator) {
   if (buffer.is_null() || buffer.num_elements() < count) buffer = Tensor({count}, DTypeOf<T>::kValue, allocator);
@@ -28,7 +29,7 @@ T* GrowBuffer(Tensor& buffer, int64_t count, ExecContext& context) {
   return GrowBuffer<T>(buffer, count, context.allocator());
 }
 
-// The first `rows` rows of a bit matrix with `cols` columns, grown likewise.
+// The same for a bit matrix with `cols` columns: a view of its first `rows` rows.
 BitMatrixView GrowBits(BitMatrix& buffer, int64_t rows, int64_t cols, ExecContext& context);
 
 class Frame {
@@ -38,31 +39,33 @@ class Frame {
 
   ExecContext& context() { return context_; }
   const Kernels& kernels() const { return kernels_; }
-  // Examples of the piece.
+  // The number of examples in the piece.
   int64_t batch() const { return batch_; }
 
   // The model's blobs.
   const ModelBlobs& blobs() const { return blobs_; }
-  // What each pixel is as a float, by the model's mapping: [1, 256].
+  // The float that the model's pixel mapping makes of each of the 256 pixels, [1, 256].
   ConstMatrixView<float> pixel_values() const { return pixel_values_.matrix<float>(); }
 
-  // Starts a run over the rows of x [batch, features] of the host, which has to stay while it lasts.
+  // Begins a run over the rows of x [batch, features]. x lies in the host's memory and has to stay there until the run
+  // is over.
   void Begin(ConstMatrixView<float> x);
   void Begin(ConstMatrixView<uint8_t> pixels);
 
   // A value as a matrix: all dimensions but the last, the batch included, are rows; no gaps between
-  // rows. REQUIRES: it is made, and is not bits. Pixels become floats here.
+  // rows. An input that was given as pixels is converted to floats here, at the first call. REQUIRES: the instruction
+  // that makes the value has run, and the value is not bits.
   ConstMatrixView<float> floats(int id);
-  // The value as pixels, where it is the input (or its reshape) and was given so; else data is
-  // null.
+  // The value as pixels, where it is the input, or a reshape of the input, and the input was given as pixels. Otherwise
+  // `data` of the result is null.
   ConstMatrixView<uint8_t> pixels(int id) const;
-  // REQUIRES: it is made, and is bits.
+  // The value as bits. REQUIRES: the instruction that makes it has run, and it is bits.
   ConstBitMatrixView bits(int id) const { return values_[id].bits; }
 
-  // Where an instruction writes its value. Bits lie as PackedValue says.
+  // The buffer that an instruction writes its value to. PackedValue (check_program.h) says how bits are laid out.
   MatrixView<float> NewFloats(int id);
   BitMatrixView NewBits(int id);
-  // Value `id` is the elements of value `of` in another shape.
+  // Makes value `id` the elements of value `of` in another shape, without copying them.
   void Alias(int id, int of);
 
  private:
@@ -73,12 +76,12 @@ class Frame {
     Tensor float_buffer;
     BitMatrix bit_buffer;
   };
-  // Memory for what is not used in place.
+  // Copies of an input that kernels cannot read where it is.
   struct Input {
-    Tensor gathered;  // of the host
-    Tensor uploaded;
+    Tensor gathered;  // the rows without gaps between them, in the host's memory
+    Tensor uploaded;  // the same in the device's memory
   };
-  // The elements of x without gaps between rows, where kernels read them.
+  // The elements of x without gaps between rows, in memory that kernels can read: x itself where that is possible.
   template <typename T>
   const T* Load(ConstMatrixView<T> x, Input& input);
   void Begin(int64_t batch);

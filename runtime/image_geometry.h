@@ -1,4 +1,4 @@
-// Geometry of the convolutions and poolings of a packed program, checked.
+// The geometry of the convolutions and poolings of a packed program, checked.
 
 #ifndef BITGRAD_RUNTIME_IMAGE_GEOMETRY_H_
 #define BITGRAD_RUNTIME_IMAGE_GEOMETRY_H_
@@ -11,8 +11,9 @@
 
 namespace bitgrad {
 
-// For a batch of one example of shape [height, width, channels] and a weight [filters, patch]. InvalidArgument where
-// sizes make no sense, the kernel is larger than the padded image, or shapes do not go together.
+// The geometry for a batch of one example of shape [height, width, channels] and, for a convolution, a weight [filters,
+// patch]. InvalidArgument where a size is not positive or too large, the kernel is larger than the image with its
+// border, or the shapes are inconsistent.
 absl::StatusOr<ConvGeometry> GeometryOf(const packed::Conv2d& conv, const Shape& example, const Shape& weight);
 absl::StatusOr<PoolGeometry> GeometryOf(const packed::Pool& pool, const Shape& example);
 

@@ -16,14 +16,15 @@
 namespace bitgrad {
 namespace {
 
-// Memory that the values of one piece of a batch may take.
+// How much memory the values of one piece of a batch may take by default.
 int64_t PieceBytes(Device device) {
-  // Enough rows to keep the cores busy; what is larger leaves the caches.
+  // Enough rows to keep the cores busy. A larger piece would not fit into the caches.
   if (device == Device::kCpu) return int64_t{32} << 20;
-  // A piece costs two copies that the host waits for and the start of some dozen kernels, about 0.1 ms (not measured),
-  // in which a GPU does the work of several of a CPU's pieces. These are some 300,000 images through a net for MNIST,
-  // 20,000 through one for CIFAR-10 and 40 through a residual net for 224 x 224 pixels, whose last layers, of 7 x 7,
-  // need as many to fill a GPU; and there is room on one of 8 GB. Of it only what a batch needs is allocated.
+  // Each piece costs two copies that the host waits for and the launches of some dozen kernels: about 0.1 ms (an
+  // estimate, not measured), in which a GPU computes several pieces of the CPU's size. So its pieces are larger. With
+  // this limit a piece has some 300,000 images for an MNIST net, 20,000 for a CIFAR-10 net, and 40 for a residual net
+  // on 224 x 224 pixels, whose last layers, of 7 x 7, need that many to fill a GPU. A GPU with 8 GB has room for it,
+  // and no more is allocated than the batch needs.
   return int64_t{2} << 30;
 }
 
@@ -31,7 +32,7 @@ int64_t ExamplesPerPiece(const PackedModel& model, int64_t piece_bytes) {
   int64_t bytes = 0;
   for (int id = 0; id <= model.header().instructions_size(); ++id) {
     const PackedValue& value = model.value(id);
-    // A float and, where a linear quantizes it, its codes.
+    // Each element takes a float and, where a linear quantizes the value, a code.
     bytes += value.is_bits ? value.features() / 8 + 1 : 8 * value.features();
   }
   return std::max<int64_t>(1, piece_bytes / bytes);
@@ -87,7 +88,7 @@ class ProgramInterpreter final : public Interpreter {
     return y;
   }
 
-  // Runs what the frame was begun with and writes the last value, row by row, to y.
+  // Runs the program on the input that the frame was begun with, and writes the last value, row by row, to y.
   void RunPiece(float* y) {
     for (int i = 0; i < model_.header().instructions_size(); ++i) {
       if (steps_[i] != nullptr) {
@@ -103,7 +104,7 @@ class ProgramInterpreter final : public Interpreter {
     context_.Download(y, result, static_cast<size_t>(count) * sizeof(float));
   }
 
-  // To memory of the device.
+  // The same with y in memory of the device.
   void WriteResult(float* y) {
     const int count = model_.header().instructions_size();
     if (model_.result().is_bits) {
@@ -118,9 +119,9 @@ class ProgramInterpreter final : public Interpreter {
   const PackedModel& model_;
   ExecContext& context_;
   Frame frame_;
-  const int64_t piece_;                       // examples
-  std::vector<std::unique_ptr<Step>> steps_;  // by instruction; null: nothing to make ready
-  Tensor result_;                             // of a piece, on a device other than the CPU
+  const int64_t piece_;                       // the most examples of a piece
+  std::vector<std::unique_ptr<Step>> steps_;  // of each instruction; null where it needs no preparation
+  Tensor result_;                             // the result of a piece, on a device other than the CPU
 };
 
 }  // namespace

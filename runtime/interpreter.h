@@ -3,12 +3,14 @@
 //   BITGRAD_ASSIGN_OR_RETURN(auto interpreter, Interpreter::Create(*model, context));
 //   BITGRAD_ASSIGN_OR_RETURN(Tensor logits, interpreter->Run(images));         // [batch, classes]
 //
-// Which kernel runs each linear instruction is decided once, in Create (runtime/kernel_choice.h).
-// The answers are the graph's: the same kernels or, for integer sums, exact ones. Buffers are kept
-// between calls. A batch is taken in pieces, so working memory stays bounded however large it is.
+// Create() decides once which kernel runs each linear and conv2d instruction (runtime/kernel_choice.h). The results are
+// those of the training graph in evaluation, because the same kernels compute them or, for integer sums, kernels that
+// are exact. Buffers are kept between calls. A batch is processed in pieces, so that working memory is bounded however
+// large the batch is.
 //
-// On a GPU the model's weights are copied there once, in Create; the images of a piece go up and their answers come
-// down in one copy each. The answers are the CPU's, to the last bit wherever sums are integers (docs/cuda.md).
+// On a GPU, Create() copies the model's weights to the device once. The images of a piece are copied to the device, and
+// its results back, in one copy each. Results are equal to the CPU's in every bit wherever sums are integers
+// (docs/cuda.md).
 
 #ifndef BITGRAD_RUNTIME_INTERPRETER_H_
 #define BITGRAD_RUNTIME_INTERPRETER_H_
@@ -27,7 +29,7 @@ namespace bitgrad {
 class Interpreter {
  public:
   struct Options {
-    // Memory that the values of one piece may take, about; 0: what suits the device.
+    // About how much memory the values of one piece may take; 0: a default for the device.
     int64_t piece_bytes = 0;
   };
 
@@ -43,8 +45,9 @@ class Interpreter {
   // features]. InvalidArgument when the columns are not the model's. Inputs and result are the host's.
   virtual absl::StatusOr<Tensor> Run(ConstMatrixView<float> x) = 0;
 
-  // The same from 8-bit pixels through the model's pixel mapping. A first layer that takes few-bit
-  // codes gets them from a table of 256 entries: no float is made.
+  // The same for 8-bit pixels, which the model's pixel mapping converts. A first layer with a few-bit input quantizer
+  // reads its codes from a table of 256 entries, without floats in between. FailedPrecondition where the model takes
+  // floats only.
   virtual absl::StatusOr<Tensor> RunPixels(ConstMatrixView<uint8_t> pixels) = 0;
 };
 

@@ -21,7 +21,7 @@ ConvChoice ChooseConvKernel(const PackedModel& model, int i) {
   const packed::Instruction& instruction = model.header().instructions(i);
   const packed::Blob& weight = model.blob(instruction.conv2d().weight());
   const Encoding x = InputEncoding(model, i), w = EncodingOf(weight);
-  // The program is checked: there is a geometry.
+  // The program has been checked, so its geometry is valid.
   const ConvGeometry geometry =
       *GeometryOf(instruction.conv2d(), model.value(instruction.operands(0)).example, ShapeOf(weight));
   const bool threshold = instruction.conv2d().has_threshold();

@@ -1,6 +1,6 @@
-// Which kernel computes the sums of an instruction: ops/dot_kernel.h and ops/conv_kernel.h, asked about a packed model
-// on this machine's CPU, so that `inspect` prints what `predict` runs there. Whether sums are integers or floats does
-// not depend on the device.
+// Which kernel computes the sums of an instruction on this machine's CPU. The choice is made by ops/dot_kernel.h and
+// ops/conv_kernel.h; here they are asked about the instructions of a packed model, so that `inspect` prints the kernel
+// that `predict` runs. Whether sums are integers or floats does not depend on the device.
 
 #ifndef BITGRAD_RUNTIME_KERNEL_CHOICE_H_
 #define BITGRAD_RUNTIME_KERNEL_CHOICE_H_
@@ -19,7 +19,7 @@ struct KernelChoice {
   std::string description;  // for people, for every batch size
 };
 
-// Encoding of what linear or conv2d instruction `i` multiplies its weights with.
+// The encoding of the quantized input of linear or conv2d instruction `i`, the left operand of its product.
 Encoding InputEncoding(const PackedModel& model, int i);
 
 // REQUIRES: instruction `i` is linear.

@@ -55,7 +55,7 @@ void LinearStep::RunIntegers(Frame& frame) {
   }
 }
 
-// Without a threshold: those stand only behind exact sums, which are integers.
+// There is no threshold here: only integer sums have thresholds.
 void LinearStep::RunFloats(Frame& frame) {
   const ConstMatrixView<float> x = input_.Terms(frame);
   const MatrixView<float> y = frame.NewFloats(result_);

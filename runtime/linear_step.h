@@ -1,4 +1,5 @@
-// LinearStep: a linear instruction, made ready to run. Few-bit weights stay the file's bits wherever sums are integers.
+// LinearStep: a linear instruction, prepared for running. Where its sums are integers, few-bit weights are read as the
+// bits of the file; where they are floats, the weights are expanded to floats once.
 
 #ifndef BITGRAD_RUNTIME_LINEAR_STEP_H_
 #define BITGRAD_RUNTIME_LINEAR_STEP_H_
@@ -22,7 +23,7 @@ class LinearStep final : public Step {
  private:
   void RunIntegers(Frame& frame);
   void RunFloats(Frame& frame);
-  // Where the value goes.
+  // What the kernel is to do with the sums: scale them to floats, or compare them with thresholds.
   DotOutput Output(Frame& frame) const;
 
   const bool in_integers_;

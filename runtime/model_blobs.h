@@ -1,5 +1,6 @@
-// ModelBlobs: the contents of a packed model's blobs where a context's kernels read them. On the CPU that is where the
-// file is mapped, without a copy; on another device a copy, made once, with each blob aligned as it is in the file.
+// ModelBlobs: the contents of a packed model's blobs in memory that a context's kernels can read. On the CPU that is
+// the mapped file itself. On another device it is a copy, which is made once and in which each blob is aligned as it is
+// in the file.
 
 #ifndef BITGRAD_RUNTIME_MODEL_BLOBS_H_
 #define BITGRAD_RUNTIME_MODEL_BLOBS_H_
@@ -20,10 +21,11 @@ class ModelBlobs {
   // REQUIRES: model and context outlive this.
   ModelBlobs(const PackedModel& model, ExecContext& context);
 
-  // As PackedModel's, but the kind of a blob is not asked for, and pointers are the device's.
+  // Like the functions of PackedModel, but the kind of the blob is not checked and pointers are into the device's
+  // memory.
   const float* floats(int id) const { return reinterpret_cast<const float*>(data_[id]); }
   const int32_t* ints(int id) const { return reinterpret_cast<const int32_t*>(data_[id]); }
-  // With the ones of each row where the device's products need them and the blob is binary weights.
+  // For binary weights the view has the number of ones in each row, where the device's kernels need it.
   ConstBitMatrixView plane(int id, int plane) const {
     ConstBitMatrixView view = PlaneOf(model_.blob(id), data_[id], plane);
     if (!ones_[id].is_null()) view.ones = ones_[id].data<int32_t>();
@@ -33,7 +35,7 @@ class ModelBlobs {
  private:
   const PackedModel& model_;
   Tensor copy_;               // null on the CPU
-  std::vector<Tensor> ones_;  // by blob; null: not counted
+  std::vector<Tensor> ones_;  // of each blob the number of ones in each row; null where nobody needs it
   std::vector<const uint8_t*> data_;
 };
 

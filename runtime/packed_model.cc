@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/program_command.h"
 #include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/runtime/preamble.h"
@@ -22,11 +23,11 @@ absl::Status CheckZeros(absl::Span<const uint8_t> bytes, absl::string_view where
 
 // The command that makes a packed model, in the folder of the checkpoint or of the run.
 std::string FreezeCommand(const std::string& checkpoint, const std::filesystem::path& folder) {
-  return absl::StrCat("./bazelw run //export:freeze -- --checkpoint=", ShellQuoted(checkpoint),
+  return absl::StrCat(ProgramCommand("//export:freeze"), " --checkpoint=", ShellQuoted(checkpoint),
                       " --out=", ShellQuoted((folder / "model.bgm").string()));
 }
 
-// "'net.bgm': <what>; <what to do>".
+// Makes an error of the form "'net.bgm': <what>; <what to do>".
 absl::Status Annotate(const std::string& name, const absl::Status& status) {
   if (status.ok()) return status;
   std::string advice;
@@ -62,7 +63,7 @@ absl::StatusOr<std::unique_ptr<PackedModel>> PackedModel::Open(const std::string
 absl::StatusOr<std::unique_ptr<PackedModel>> PackedModel::FromBytes(std::string name, absl::string_view bytes) {
   std::unique_ptr<PackedModel> model(new PackedModel);
   model->name_ = std::move(name);
-  // A tensor's buffer is aligned as a mapped file is.
+  // The buffer of a tensor is aligned like a mapped file.
   model->copy_ = Tensor({static_cast<int64_t>(bytes.size())}, DType::kUint8);
   std::copy(bytes.begin(), bytes.end(), model->copy_.mutable_data<uint8_t>());
   BITGRAD_RETURN_IF_ERROR(Annotate(model->name_, model->Load(model->copy_.span<uint8_t>())));
@@ -85,12 +86,12 @@ absl::Status PackedModel::Load(absl::Span<const uint8_t> bytes) {
 }
 
 absl::Status PackedModel::LoadHeader(absl::Span<const uint8_t> bytes) {
-  // A header of 2^31 bytes or more is refused by the parser's int.
+  // The parser takes the size as an int, so a header of 2^31 bytes or more is refused.
   if (static_cast<int64_t>(bytes.size()) > INT32_MAX ||
       !header_.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::InvalidArgumentError("the header is no packed.Header message");
   }
-  // A field that this program does not know may change what the others mean.
+  // A field that this program does not know may change the meaning of others.
   header_.DiscardUnknownFields();
   if (header_.ByteSizeLong() != bytes.size()) {
     return absl::UnimplementedError("the header has fields that are unknown to this program");
@@ -100,8 +101,8 @@ absl::Status PackedModel::LoadHeader(absl::Span<const uint8_t> bytes) {
 }
 
 absl::Status PackedModel::LoadBlobs(absl::Span<const uint8_t> bytes, int64_t begin) {
-  // One behind the other: their order and sizes say where they lie, so they can neither overlap nor
-  // leave gaps.
+  // Blobs lie one behind the other. Their order and sizes determine their places, so they can neither overlap nor leave
+  // gaps.
   for (int i = 0; i < header_.blobs_size(); ++i) {
     const packed::Blob& descriptor = blob(i);
     const std::string what = absl::StrCat("blob ", i, " (", descriptor.name(), ")");

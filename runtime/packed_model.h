@@ -3,10 +3,10 @@
 //   BITGRAD_ASSIGN_OR_RETURN(auto model, PackedModel::Open("net.bgm"));
 //   ConstBitMatrixView weights = model->plane(blob, 0);
 //
-// Open() verifies every byte of the file (docs/packed_model_format.md) and every rule of its
-// program; after it, accessors and the interpreter meet no surprises. Errors name the file, the
-// field or blob, and what to do. The file must not be changed in place while it is open: writers
-// replace it by renaming, which is safe.
+// Open() verifies every byte of the file (docs/packed_model_format.md) and every rule of its program, so that neither
+// the accessors nor the interpreter have to check anything again. Errors name the file, the field or blob, and what to
+// do. While the file is open it must not be changed in place. Replacing it by renaming another file, as
+// PackedModelWriter::Write() does, is safe.
 
 #ifndef BITGRAD_RUNTIME_PACKED_MODEL_H_
 #define BITGRAD_RUNTIME_PACKED_MODEL_H_
@@ -32,7 +32,7 @@ namespace bitgrad {
 class PackedModel {
  public:
   static absl::StatusOr<std::unique_ptr<PackedModel>> Open(const std::string& path);
-  // The same from a copy of the file's bytes. `name` stands for the path in errors.
+  // The same for a copy of the file's bytes. Errors say `name` where they would name the path.
   static absl::StatusOr<std::unique_ptr<PackedModel>> FromBytes(std::string name, absl::string_view bytes);
 
   const std::string& name() const { return name_; }
@@ -42,10 +42,10 @@ class PackedModel {
   // Value 0 is the input; value i + 1 is that of instruction i.
   const PackedValue& value(int id) const { return program_.values[id]; }
   const PackedValue& result() const { return program_.values.back(); }
-  // Of a linear, conv2d or quantize instruction, parsed.
+  // The quantizer that a linear, conv2d or quantize instruction names.
   const Quantizer& quantizer(int instruction) const { return program_.quantizers[instruction]; }
 
-  // Contents of a blob; the views live as long as the model.
+  // The contents of a blob. The views are valid as long as the model lives.
   const packed::Blob& blob(int id) const { return header_.blobs(id); }
   absl::Span<const uint8_t> bytes(int id) const { return {blob_data_[id], static_cast<size_t>(blob(id).byte_size())}; }
   // REQUIRES: the blob is FLOAT32.

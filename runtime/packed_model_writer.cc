@@ -37,7 +37,7 @@ Blob::Kind KindOf(EncodingKind kind) {
   return Blob::UNSPECIFIED;
 }
 
-// Row-major planes of bits, zero at first, in the layout of BitMatrix.
+// Planes of bits in the layout of BitMatrix, all zero at first.
 class Planes {
  public:
   Planes(int count, int64_t rows, int64_t cols)
@@ -56,7 +56,7 @@ class Planes {
   std::string bytes_;
 };
 
-// The fields that linear and conv2d share.
+// Sets the fields that linear and conv2d share.
 template <typename Product>
 void SetProduct(const LinearSpec& spec, Product& product) {
   product.set_weight(spec.weight);
@@ -143,7 +143,7 @@ int PackedModelWriter::AddCodes(absl::string_view name, const Encoding& encoding
   for (int64_t i = 0; i < codes.rows; ++i) {
     for (int64_t j = 0; j < codes.cols; ++j) {
       const float code = codes.at(i, j);
-      // Compared as a float first: a NaN or a huge number has no integer.
+      // The comparison as floats comes first: a NaN or a huge number cannot be converted to an integer.
       const int64_t c = std::fabs(code) <= 255.0f ? PlaneBitsOf(encoding, static_cast<int64_t>(code)) : -1;
       if (c < 0 || c >= patterns || static_cast<float>(CodeOf(encoding, c)) != code) {
         ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": element [", i, ", ", j, "] = ", code,

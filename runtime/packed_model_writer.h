@@ -1,16 +1,15 @@
-// PackedModelWriter: builds a packed model, blob by blob and instruction by instruction, and writes
-// it.
+// PackedModelWriter: builds a packed model, blob by blob and instruction by instruction, and writes it.
 //
 //   PackedModelWriter writer;
 //   writer.header().set_name("mnist_bnn_mlp");
 //   writer.header().mutable_input()->add_shape(784);
 //   int weight = writer.AddCodes("fc1/weight", Sign().encoding(), codes);
-//   int y = writer.AddLinear("fc1", kInputValue, {.weight = weight, .input_quantizer = "k_bit(8)",
-//   .scale = s}); BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("net.bgm"));
+//   int y = writer.AddLinear("fc1", kInputValue, {.weight = weight, .input_quantizer = "k_bit(8)", .scale = s});
+//   BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("net.bgm"));
 //
 // The Add functions return the id of a blob or of a value. The first error is kept and returned by
-// Write(), so callers need not look at each. Write() applies the reader's own checks: what it
-// writes, PackedModel opens.
+// Write(), so that callers need not check each call. Write() applies the reader's checks, so PackedModel opens whatever
+// it has written.
 
 #ifndef BITGRAD_RUNTIME_PACKED_MODEL_WRITER_H_
 #define BITGRAD_RUNTIME_PACKED_MODEL_WRITER_H_
@@ -49,50 +48,51 @@ struct LinearSpec {
 // See message Conv2d. The weight is [filters, kernel_height * kernel_width * channels / groups].
 struct ConvSpec {
   LinearSpec product;
-  ConvGeometry geometry;  // batch and the image's extents are not looked at
+  ConvGeometry geometry;  // batch and the image's extents are ignored
 };
 
 class PackedModelWriter {
  public:
-  // Producer, name, input, data set, class count, float parameters: for the caller to set.
-  // Instructions and blobs: through the functions below.
+  // The caller sets producer, name, input, data set, class count and the fields about the float model. Instructions and
+  // blobs are added by the functions below.
   packed::Header& header() { return header_; }
 
   // ---- Blobs. The bytes are copied.
-  // ------------------------------------------------------------------- REQUIRES: values.size() ==
-  // shape.num_elements().
+  // ------------------------------------------------------------------------------------
+
+  // REQUIRES: values.size() == shape.num_elements().
   int AddFloats(absl::string_view name, const Shape& shape, absl::Span<const float> values);
   int AddInts(absl::string_view name, absl::Span<const int32_t> values);
-  // Each 0 or 1.
+  // REQUIRES: each flag is 0 or 1.
   int AddFlags(absl::string_view name, absl::Span<const uint8_t> flags);
-  // A {-1, +1} matrix.
+  // A matrix of -1 and +1.
   int AddBits(absl::string_view name, ConstBitMatrixView bits);
   // Integer codes, as the QuantizeCodes kernel makes them, of a kBinary, kTernary, kSymmetric or
-  // kUnsigned encoding. A number that is no code of it is an error.
+  // kUnsigned encoding. A number that is not a code of the encoding is an error.
   int AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes);
 
-  // ---- Instructions. Each returns the id of its value.
-  // ------------------------------------------------
+  // ---- Instructions. Each function returns the id of the instruction's value.
+  // ------------------------------------------
+
   int AddLinear(absl::string_view layer, int x, const LinearSpec& spec);
   int AddConv2d(absl::string_view layer, int x, const ConvSpec& spec);
-  // flips: blob of AddFlags, [channels], for a value of bits; -1: none.
+  // flips: a blob of AddFlags, [channels], where x is bits; -1: none.
   int AddMaxPool(absl::string_view layer, int x, const PoolGeometry& geometry, int flips = -1);
   int AddAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry);
   int AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std, int gamma, int beta);
   int AddUnary(absl::string_view layer, int x, Unary op, float parameter = 0);
   int AddBinary(absl::string_view layer, int a, Binary op, int b);
-  // b: a FLOAT32 blob with the elements of one example.
+  // blob: FLOAT32, with the elements of one example or of its last dimension.
   int AddBinaryConstant(absl::string_view layer, int a, Binary op, int blob);
   int AddQuantize(absl::string_view layer, int x, absl::string_view quantizer);
   int AddConcat(absl::string_view layer, absl::Span<const int> values);
   // `shape` is of one example, without the batch.
   int AddReshape(absl::string_view layer, int x, const Shape& shape);
 
-  // The file's bytes; with them whoever wants to may keep the model in memory
-  // (PackedModel::FromBytes).
+  // The bytes of the file, for models that are kept in memory (PackedModel::FromBytes).
   absl::StatusOr<std::string> Serialize() const;
 
-  // Writes the file whole or not at all (core/atomic_file.h) and returns its size.
+  // Writes the file and returns its size. After an error there is no file, or the one from before (core/atomic_file.h).
   absl::StatusOr<int64_t> Write(const std::string& path) const;
 
  private:

@@ -1,5 +1,6 @@
-// PackedWeights: the weights of a linear or a convolution in the form that its kernels take: the file's own bits or
-// floats (runtime/model_blobs.h), or, for a product of floats, the codes expanded once.
+// PackedWeights: the weights of a linear or conv2d instruction in the form that its kernel takes. That is the bits or
+// floats of the file (runtime/model_blobs.h) or, where few-bit weights take part in a product of floats, their codes as
+// floats, expanded once.
 
 #ifndef BITGRAD_RUNTIME_PACKED_WEIGHTS_H_
 #define BITGRAD_RUNTIME_PACKED_WEIGHTS_H_
@@ -20,8 +21,10 @@ class PackedWeights {
   // REQUIRES: the model and the frame outlive this.
   PackedWeights(const PackedModel& model, int blob, bool as_floats, Frame& frame);
 
-  const ConstPlanesView& planes() const { return planes_; }         // unless as_floats
-  const ConstMatrixView<float>& floats() const { return floats_; }  // where as_floats
+  // REQUIRES: as_floats was false.
+  const ConstPlanesView& planes() const { return planes_; }
+  // REQUIRES: as_floats was true.
+  const ConstMatrixView<float>& floats() const { return floats_; }
 
  private:
   ConstPlanesView planes_;
@@ -29,7 +32,8 @@ class PackedWeights {
   ConstMatrixView<float> floats_;
 };
 
-// Integer thresholds behind exact sums, ready for kernels; empty where there are none.
+// The integer thresholds that an instruction compares its exact sums with, in memory that kernels can read. Empty where
+// the instruction has none.
 class PackedThreshold {
  public:
   // REQUIRES: the frame outlives this.
@@ -46,7 +50,7 @@ class PackedThreshold {
   Tensor flips_;
 };
 
-// A row of flags as bytes on the context's device.
+// The `count` flags of a FLAGS blob as bytes of 0 and 1, in memory of the context's device.
 Tensor Flags(const PackedModel& model, int blob, int64_t count, ExecContext& context);
 
 }  // namespace bitgrad

@@ -12,7 +12,7 @@ PoolStep::PoolStep(const PackedModel& model, int i, Frame& frame)
       result_(i + 1) {
   const packed::Instruction& instruction = model.header().instructions(i);
   const packed::Pool& pool = is_max_ ? instruction.max_pool() : instruction.average_pool();
-  geometry_ = *GeometryOf(pool, model.value(operand_).example);  // The program is checked.
+  geometry_ = *GeometryOf(pool, model.value(operand_).example);  // The program has been checked.
   if (pool.has_flips()) flips_ = Flags(model, pool.flips(), geometry_.channels, frame.context());
 }
 

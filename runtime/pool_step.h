@@ -1,4 +1,4 @@
-// PoolStep: a max_pool or average_pool instruction, made ready to run.
+// PoolStep: a max_pool or average_pool instruction, prepared for running.
 
 #ifndef BITGRAD_RUNTIME_POOL_STEP_H_
 #define BITGRAD_RUNTIME_POOL_STEP_H_

@@ -13,8 +13,8 @@ namespace bitgrad {
 
 inline constexpr uint32_t kPackedFormatVersion = 1;
 inline constexpr int64_t kPreambleBytes = 64;
-// Blobs, and with them the file's end, lie at multiples of this: whole cache lines, whole rows of
-// BitMatrix.
+// Each blob begins, and the file ends, at a multiple of this: the size of a cache line, of which a row of a BitMatrix
+// takes a whole number.
 inline constexpr int64_t kPackedAlignment = 64;
 
 constexpr int64_t AlignUp(int64_t bytes) {
@@ -27,10 +27,10 @@ struct Preamble {
   uint32_t header_crc32 = 0;
 };
 
-// kPreambleBytes bytes, with the current format version.
+// The kPreambleBytes bytes of a preamble with the current format version.
 std::string EncodePreamble(const Preamble& preamble);
 
-// Reads and checks the preamble of a file of which `bytes` is all. Errors do not name the file. A checkpoint, which
+// Reads and checks the preamble. `bytes` are those of the whole file. Errors do not name the file. A checkpoint, which
 // users mistake for a packed model, is FailedPrecondition.
 absl::StatusOr<Preamble> DecodePreamble(absl::Span<const uint8_t> bytes);
 

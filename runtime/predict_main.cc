@@ -13,6 +13,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/threads.h"
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/data/fingerprint.h"
@@ -29,17 +30,14 @@ ABSL_FLAG(std::string, device, "cpu", "Where the model runs: cpu or cuda.");
 namespace bitgrad {
 namespace {
 
-// Index of the largest logit, the first one if there are several.
-int64_t ClassOf(absl::Span<const float> logits) {
-  return std::max_element(logits.begin(), logits.end()) - logits.begin();
-}
-
 struct Result {
   int64_t errors = 0;
   double seconds = 0;  // without those of decoding images
 };
 
+// Wrong answers are counted as evaluate counts them: by the first of the largest logits; one with a NaN is wrong.
 absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, int64_t batch, int threads) {
+  ExecContext host({.threads = 1});
   const int32_t* labels = data.labels.data<int32_t>();
   std::vector<uint8_t> buffer;
   Result result;
@@ -50,10 +48,9 @@ absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, i
     if (begin == 0) BITGRAD_RETURN_IF_ERROR(interpreter.RunPixels(pixels).status());
     const auto start = std::chrono::steady_clock::now();
     BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, interpreter.RunPixels(pixels));
-    for (int64_t i = 0; i < rows; ++i) {
-      const auto row = logits.span<float>().subspan(i * logits.shape().cols(), logits.shape().cols());
-      result.errors += ClassOf(row) != labels[begin + i];
-    }
+    int64_t errors;
+    KernelsFor(Device::kCpu).count_errors(host, logits.matrix<float>(), labels + begin, &errors);
+    result.errors += errors;
     result.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   return result;
@@ -65,15 +62,20 @@ int64_t SideOf(int64_t features) {
   return 3 * side * side == features ? side : 0;
 }
 
-// That the model can be used with the data. Where the data is not what it was tested on after training, which may be
-// meant, that is said.
-absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
-  const packed::Header& header = model.header();
-  if (!header.input().has_pixels()) {
+// That the model takes images as they are in their data set.
+absl::Status CheckTakesPixels(const PackedModel& model) {
+  if (!model.header().input().has_pixels()) {
     return absl::FailedPreconditionError(
         absl::StrCat("packed model '", model.name(), "' takes preprocessed images, not pixels: what its recipe's ",
                      "data.preprocessing learned is in the checkpoint; run //models:evaluate on that"));
   }
+  return absl::OkStatus();
+}
+
+// That the model can be used with the data. Where the data is not what it was tested on after training, which may be
+// meant, that is said.
+absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
+  const packed::Header& header = model.header();
   // A model that does not know its training data knows how many values it takes.
   const ImageShape shape =
       header.has_training_data() ? ImageShapeOf(header.training_data()) : ImageShape{1, model.value(0).features(), 1};
@@ -111,7 +113,9 @@ absl::Status Predict() {
         absl::StrCat("packed model '", path, "' names no data set to predict; ",
                      "run it through runtime/interpreter.h, or freeze a model trained on one"));
   }
+  BITGRAD_RETURN_IF_ERROR(CheckTakesPixels(*model));
   ExecContext context({.device = device, .threads = threads});
+  BITGRAD_RETURN_IF_ERROR(CheckThreads(context.threads()));
   LoadOptions options{
       .data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)), .split = Split::kTest, .threads = context.threads()};
   if (header.data_seed() != 0) options.seed = header.data_seed();

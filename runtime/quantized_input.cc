@@ -14,7 +14,7 @@ QuantizedInput::QuantizedInput(const PackedModel& model, int i, int64_t cols, Fr
       quantizer_(model.quantizer(i)) {
   const Encoding encoding = quantizer_.encoding();
   if (!encoding.is_integer() || encoding.bits > kMaxCodeBits) return;
-  // What the kernel makes of the 256 pixels is what it would make of each in place.
+  // Quantizing the 256 possible pixels once gives the codes that quantizing each pixel of an image would give.
   ExecContext& context = frame.context();
   Tensor codes({1, 256}, DType::kFloat32, context.allocator());
   pixel_codes_ = Tensor({1, 256}, DType::kUint8, context.allocator());

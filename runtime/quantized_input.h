@@ -1,6 +1,7 @@
-// QuantizedInput: what a linear or a convolution multiplies its weights with: the value of another instruction through
-// the input quantizer, as bits, as stored codes or as floats, whichever the kernel takes. Pixels become codes by a
-// table.
+// QuantizedInput: the left operand of the product that a linear or conv2d instruction computes. It takes the value of
+// another instruction, applies the input quantizer to it, and gives the result in the form that the kernel takes: bits,
+// stored codes (the c of core/encoding.h), or codes as floats. 8-bit pixels are converted to codes by a table of 256
+// entries.
 
 #ifndef BITGRAD_RUNTIME_QUANTIZED_INPUT_H_
 #define BITGRAD_RUNTIME_QUANTIZED_INPUT_H_
@@ -18,15 +19,16 @@ namespace bitgrad {
 
 class QuantizedInput {
  public:
-  // Of the first operand of instruction i, seen as a matrix of `cols` columns.
+  // For the first operand of instruction i, read as a matrix with `cols` columns.
   QuantizedInput(const PackedModel& model, int i, int64_t cols, Frame& frame);
 
   const Quantizer& quantizer() const { return quantizer_; }
 
-  // The views hold until the next call. Bits: REQUIRES a binary quantizer; codes: one of integers.
+  // The views are valid until the next call of any of the three. REQUIRES: the quantizer is binary, for Bits(), and
+  // its codes are integers, for Codes().
   ConstBitMatrixView Bits(Frame& frame);
   ConstMatrixView<uint8_t> Codes(Frame& frame);
-  // Codes as floats; the values themselves where the quantizer is the identity.
+  // The codes as floats or, where the quantizer is the identity, the values themselves.
   ConstMatrixView<float> Terms(Frame& frame);
 
  private:
@@ -36,8 +38,8 @@ class QuantizedInput {
   bool is_bits_;
   int64_t cols_;
   Quantizer quantizer_;
-  Tensor pixel_codes_;             // pixel -> c, on the device; null where there are no codes
-  bool pixels_are_codes_ = false;  // the c of pixel p is p
+  Tensor pixel_codes_;             // the c of each pixel, on the device; null where the quantizer has no integer codes
+  bool pixels_are_codes_ = false;  // whether the c of each pixel p is p itself
   Tensor codes_;
   Tensor terms_;
   BitMatrix bits_;

@@ -1,4 +1,5 @@
-// Step: an instruction that is made ready once and run for every piece of a batch.
+// Step: an instruction that is prepared once, when the interpreter is created, and then run for every piece of a batch.
+// Preparing means choosing the kernel, expanding weights and building tables.
 
 #ifndef BITGRAD_RUNTIME_STEP_H_
 #define BITGRAD_RUNTIME_STEP_H_

@@ -36,7 +36,7 @@ absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Datas
   if (range.size() == 0) return std::numeric_limits<double>::quiet_NaN();
   BITGRAD_ASSIGN_OR_RETURN(
       const BatchLoader loader,
-      BatchLoader::Create(dataset, range, {.batch_size = 500, .preprocessing = std::move(preprocessing)}));
+      BatchLoader::Create(dataset, range, {.batch_size = kEvaluationBatch, .preprocessing = std::move(preprocessing)}));
   int64_t errors = 0;
   EpochBatches batches = loader.Epoch(0);
   for (const Batch& batch : batches) {

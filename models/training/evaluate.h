@@ -3,6 +3,7 @@
 #ifndef BITGRAD_MODELS_TRAINING_EVALUATE_H_
 #define BITGRAD_MODELS_TRAINING_EVALUATE_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/functional/function_ref.h"
@@ -13,6 +14,9 @@
 #include "bitgrad/models/model.h"
 
 namespace bitgrad {
+
+// Examples that ErrorRate() evaluates at a time.
+inline constexpr int64_t kEvaluationBatch = 500;
 
 // The logits [batch, classes] of a batch of images [batch, features], on the context's device, computed with running
 // statistics and without randomness. Here and below, images, logits and labels may lie on the host or on the device.

@@ -15,9 +15,10 @@
 namespace bitgrad {
 namespace {
 
-// The peak of a pool between two moments. The pool knows only the peak since its beginning; so the room below that is
-// filled with ballast, which nobody writes to: it takes addresses, not memory. Its blocks' sizes are powers of two,
-// which the pool does not round.
+// Measures the peak of a pool between two moments. The pool itself knows only the peak since its beginning. So the
+// difference between that peak and what is handed out now is filled with blocks that nobody uses, the ballast: then
+// whatever is handed out next raises the pool's peak, and shows. Nobody writes to the ballast, so it takes addresses
+// but no memory. The sizes of its blocks are powers of two, which the pool does not round.
 class PeakMeter {
  public:
   explicit PeakMeter(PoolAllocator& pool) : pool_(pool) { Begin(); }
@@ -52,8 +53,8 @@ class PeakMeter {
   size_t ballast_bytes_ = 0;
 };
 
-// Puts back in the end what forward and backward passes change in parameters: running statistics, gradients, the signs
-// that a weight carries. Weights themselves only an optimizer changes.
+// Restores, when it is destroyed, what forward and backward passes change in parameters: running statistics, gradients
+// and the signs that a weight carries. Weights themselves are changed by optimizers only.
 class ParameterRestorer {
  public:
   ParameterRestorer(ExecContext& context, absl::Span<Parameter* const> parameters)
@@ -86,29 +87,34 @@ class ParameterRestorer {
   std::vector<Before> before_;
 };
 
+// What a pass with a few examples has measured.
 struct Probe {
-  std::vector<int64_t> peaks;     // while each op worked
+  std::vector<int64_t> peaks;     // the peak of the pool while each op worked
   std::vector<int64_t> elements;  // of each node's value
 };
 
-// A step but for the optimizer's part, which needs less. The values of the images do not matter.
-absl::StatusOr<Probe> ProbeStep(ExecContext& context, Model& model, recipe::Loss loss_kind, int64_t features,
+// In training a step without the optimizer's part, which needs less memory; else an evaluation. The values of the
+// images do not matter.
+absl::StatusOr<Probe> ProbePass(ExecContext& context, Mode mode, Model& model, recipe::Loss loss_kind, int64_t features,
                                 int64_t batch) {
   const Tensor images = Tensor::Zeros({batch, features}), labels = Tensor::Zeros({batch}, DType::kInt32);
   PeakMeter meter(context.allocator());
   Probe probe;
   // As in training, where a batch stays on the device until the next one comes.
   const Tensor device_images = ToDevice(context, images), device_labels = ToDevice(context, labels);
-  Tape tape(context);
+  Tape tape(context, mode);
   tape.set_op_listener([&] { probe.peaks.push_back(meter.Next()); });
   const Var logits = model.Forward(tape.Input(device_images));
-  const Var loss = ApplyLoss(loss_kind, logits, device_labels);
-  BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
+  if (mode == Mode::kTrain) {
+    const Var loss = ApplyLoss(loss_kind, logits, device_labels);
+    BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
+  }
+  BITGRAD_RETURN_IF_ERROR(tape.status());
   for (const Tape::Node& node : tape.nodes()) probe.elements.push_back(node.shape.num_elements());
   return probe;
 }
 
-// What the pool makes of a request.
+// The bytes that the pool hands out for a request of `bytes`: its size class.
 int64_t Rounded(PoolAllocator& pool, int64_t bytes) {
   const size_t before = pool.live_bytes();
   void* const block = pool.Allocate(static_cast<size_t>(bytes));
@@ -117,17 +123,15 @@ int64_t Rounded(PoolAllocator& pool, int64_t bytes) {
   return static_cast<int64_t>(rounded);
 }
 
-}  // namespace
-
-absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, Model& model, ParameterStore& parameters,
-                                          recipe::Loss loss, int64_t features, int64_t batch_size) {
+absl::StatusOr<int64_t> Predict(const ExecContext::Options& options, Mode mode, Model& model,
+                                ParameterStore& parameters, recipe::Loss loss, int64_t features, int64_t batch_size) {
   ExecContext context(options);
   BITGRAD_RETURN_IF_ERROR(context.status());
   const ParameterRestorer restorer(context, parameters.parameters());
-  // An example for each thread: scratch that threads have for themselves is there already.
+  // At least one example for each thread, so that the scratch that each thread has for itself is part of both probes.
   const int64_t few_examples = context.threads(), more_examples = 2 * few_examples;
   const auto probe = [&](int64_t batch) {
-    auto result = ProbeStep(context, model, loss, features, batch);
+    auto result = ProbePass(context, mode, model, loss, features, batch);
     for (Parameter* parameter : parameters.parameters()) parameter->gradient = Tensor();
     return result;
   };
@@ -140,7 +144,7 @@ absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, M
     double bytes = 0;
     for (size_t i = 0; i < few.elements.size(); ++i) {
       const int64_t an_example = (more.elements[i] - few.elements[i]) / few_examples;
-      if (an_example == 0) continue;  // a parameter
+      if (an_example == 0) continue;  // the value of a parameter, which does not grow
       bytes += static_cast<double>(Rounded(context.allocator(), batch * an_example * int64_t{sizeof(float)}));
     }
     return bytes;
@@ -153,6 +157,18 @@ absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, M
     peak = std::max(peak, from + growth * (to - from));
   }
   return static_cast<int64_t>(peak);
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, Model& model, ParameterStore& parameters,
+                                          recipe::Loss loss, int64_t features, int64_t batch_size) {
+  return Predict(options, Mode::kTrain, model, parameters, loss, features, batch_size);
+}
+
+absl::StatusOr<int64_t> PredictEvaluationMemory(const ExecContext::Options& options, Model& model,
+                                                ParameterStore& parameters, int64_t features, int64_t batch_size) {
+  return Predict(options, Mode::kEval, model, parameters, recipe::Loss(), features, batch_size);
 }
 
 }  // namespace bitgrad

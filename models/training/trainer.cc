@@ -10,14 +10,11 @@
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/loss.h"
 #include "bitgrad/models/training/norm_reestimation.h"
-#include "bitgrad/models/training/step_memory.h"
 
 namespace bitgrad {
 namespace {
 
 double Seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-std::string Megabytes(int64_t bytes) { return absl::StrFormat("%.2f MB", 1e-6 * static_cast<double>(bytes)); }
 
 }  // namespace
 
@@ -46,35 +43,6 @@ absl::Status Trainer::FinishStep(int epoch) {
           *progress.mutable_partial());
   progress.set_batches_done(progress.batches_done() + 1);
   return absl::OkStatus();
-}
-
-absl::Status Trainer::PredictMemory() {
-  BITGRAD_RETURN_IF_ERROR(context_.Synchronize());
-  lasting_bytes_ = static_cast<int64_t>(context_.allocator().live_bytes());
-  BITGRAD_ASSIGN_OR_RETURN(predicted_step_bytes_, PredictStepMemory({.device = context_.device(),
-                                                                     .threads = context_.threads(),
-                                                                     .seed = context_.seed(),
-                                                                     .backward = context_.backward_precision()},
-                                                                    *bundle_.model, *bundle_.store, recipe_.loss(),
-                                                                    train_.features(), recipe_.batch_size()));
-  int64_t parameters = 0;
-  for (const Parameter* parameter : bundle_.store->parameters()) {
-    parameters += static_cast<int64_t>(parameter->value.byte_size());
-  }
-  absl::FPrintF(options_.log, "memory: parameters %s, a step %s (predicted)\n", Megabytes(parameters),
-                Megabytes(predicted_step_bytes_));
-  std::fflush(options_.log);
-  return absl::OkStatus();
-}
-
-void Trainer::ReportMemory() {
-  int64_t state = 0;
-  for (const NamedTensor& tensor : optimizer_->state()) state += static_cast<int64_t>(tensor.tensor->byte_size());
-  absl::FPrintF(options_.log, "memory of a step: predicted %s, measured %s; optimizer's state %s\n",
-                Megabytes(predicted_step_bytes_), Megabytes(static_cast<int64_t>(step_->peak_bytes()) - lasting_bytes_),
-                Megabytes(state));
-  std::fflush(options_.log);
-  memory_reported_ = true;
 }
 
 absl::Status Trainer::RunEpoch(int epoch) {

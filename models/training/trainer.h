@@ -3,8 +3,10 @@
 //   BITGRAD_ASSIGN_OR_RETURN(auto trainer, Trainer::Create(recipe, {.data_dir = dir, .out_dir = "run1"}));
 //   BITGRAD_ASSIGN_OR_RETURN(TrainResult result, trainer->Run());
 //
-// Before the first step it tells how much memory a step will take, after it how much it took: the peak of the context's
-// pool, that is values, what is held for the backward pass, gradients and scratch.
+// Before memory for the model is allocated, and again before the first step, it compares what the run will need with
+// what the machine or its control group has: where that is less, the run ends with a table of what needs how much. It
+// tells how much memory a step will take, and after the first one how much it took: the peak of the context's pool,
+// that is values, what is held for the backward pass, gradients and scratch.
 //
 // After each epoch, before anything is evaluated, it estimates the running statistics of batch norms anew where the
 // recipe says so (norm_reestimation.h): what is validated, kept and checkpointed is the model with these statistics.
@@ -106,6 +108,7 @@ class Trainer {
   absl::Status RunEpoch(int epoch);
   absl::Status FinishEpoch(int epoch);
   absl::Status FinishStep(int epoch);
+  absl::Status CheckModelMemory();
   absl::Status PredictMemory();
   void ReportMemory();
   double LearningRate(int epoch, int64_t batch) const;

@@ -13,6 +13,7 @@
 #include "bitgrad/core/atomic_file.h"
 #include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/threads.h"
 #include "bitgrad/data/augmentation.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/data/fingerprint.h"
@@ -74,7 +75,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& r
 
 absl::Status Trainer::Load() {
   // Whatever can be wrong without the data is found before it is read.
-  BITGRAD_RETURN_IF_ERROR(metrics_.CheckReplaceable());
+  BITGRAD_RETURN_IF_ERROR(CheckThreads(context_.threads() + options_.data_workers));
   BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(recipe_.optimizer(), context_));
   BITGRAD_ASSIGN_OR_RETURN(Schedule schedule, ScheduleOf(recipe_));
   schedule_ = std::make_unique<Schedule>(schedule);
@@ -90,6 +91,7 @@ absl::Status Trainer::Load() {
   }
 
   BITGRAD_RETURN_IF_ERROR(LoadData());
+  BITGRAD_RETURN_IF_ERROR(CheckModelMemory());
   if (checkpoint.has_value()) {
     BITGRAD_RETURN_IF_ERROR(CheckSameData(*checkpoint));
     BITGRAD_RETURN_IF_ERROR(CheckSteps(*checkpoint));
@@ -139,18 +141,14 @@ absl::Status Trainer::CheckMetricsFile() const {
                                                      "', a checkpoint of the run; choose another --metrics=FILE"));
     }
   }
+  BITGRAD_RETURN_IF_ERROR(metrics_.CheckReplaceable());
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error) || std::filesystem::file_size(path, error) == 0) {
+  if (options_.resume || !std::filesystem::is_regular_file(path, error) ||
+      std::filesystem::file_size(path, error) == 0) {
     return absl::OkStatus();
   }
-  if (!options_.resume) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the metrics cannot go to '", path, "', which another run may have written; choose another --metrics=FILE"));
-  }
-  BITGRAD_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  if (file.bytes().empty() || file.bytes()[0] == '{') return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("the metrics cannot go to '", path, "', which holds something else; choose another --metrics=FILE"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the metrics cannot go to '", path, "', which another run may have written; choose another --metrics=FILE"));
 }
 
 absl::Status Trainer::LoadData() {

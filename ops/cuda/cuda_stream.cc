@@ -1,8 +1,8 @@
 #include "bitgrad/ops/cuda/cuda_stream.h"
 
 #include <cstdio>
-#include <cstdlib>
 
+#include "bitgrad/core/out_of_memory.h"
 #include "bitgrad/ops/cuda/cuda_graph.h"
 #include "bitgrad/ops/cuda/cuda_status.h"
 #include "bitgrad/ops/cuda/cuda_transfers.h"
@@ -23,14 +23,13 @@ CudaStream::~CudaStream() {
 
 void* CudaStream::Allocate(size_t bytes) {
   void* block = nullptr;
-  const cudaError_t error = cudaMalloc(&block, bytes);
-  if (error != cudaSuccess) {
-    // The process ends, as it does when the host's memory runs out: no caller could go on without the block.
+  while (cudaMalloc(&block, bytes) != cudaSuccess) {
+    cudaGetLastError();  // Clears the error, which would otherwise be taken for that of the next kernel.
     size_t free = 0, total = 0;
     cudaMemGetInfo(&free, &total);
-    std::fprintf(stderr, "bitgrad: out of GPU memory: %zu bytes asked for, %zu of %zu are free (%s)\n", bytes, free,
-                 total, CudaText(error).c_str());
-    std::abort();
+    char memory[100];
+    std::snprintf(memory, sizeof(memory), "GPU memory (%zu of %zu bytes are free)", free, total);
+    HandleOutOfMemory(bytes, memory);
   }
   return block;
 }

@@ -1,6 +1,7 @@
 #include "bitgrad/data/prefetch_queue.h"
 
 #include <time.h>
+#include <new>
 
 #include <atomic>
 #include <chrono>
@@ -140,6 +141,20 @@ TEST(PrefetchQueueTest, SleepsWhileThereIsNothingToDo) {
   const double before = cpu_seconds();
   slow.Next();  // waits for a value, while `full` waits for a free slot
   EXPECT_LT(cpu_seconds() - before, 0.1);
+}
+
+// A failure on another thread reaches the consumer, behind the values that were made before it.
+TEST(PrefetchQueueTest, WhatFillThrowsIsThrownByNext) {
+  for (const int workers : {1, 3}) {
+    PrefetchQueue<int64_t> queue(/*depth=*/2, workers, [](int64_t i, int64_t* slot) {
+      if (i == 5) throw std::bad_alloc();
+      *slot = i;
+      return true;
+    });
+    for (int64_t i = 0; i < 5; ++i) ASSERT_EQ(*queue.Next(), i);
+    EXPECT_THROW(queue.Next(), std::bad_alloc);
+    EXPECT_THROW(queue.Next(), std::bad_alloc);
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "bitgrad/models/training/step_memory.h"
 
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,7 +11,9 @@
 
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/memory_plan.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
@@ -162,6 +165,67 @@ TEST(StepMemoryTest, ParametersKeepTheirGradientsAndSigns) {
   ASSERT_NE(weight->value.signs(), nullptr);
   predict();
 }
+
+// ---- An evaluation -----------------------------------------------------------------------------------------
+
+TEST(StepMemoryTest, OfAnEvaluation) {
+  for (const auto& [name, image] : {std::pair{"digits_bnn_mlp", kDigits}, {"cifar10_float_vgg_tiny", kCifar}}) {
+    SCOPED_TRACE(name);
+    const recipe::Recipe recipe = *LoadRecipe(name);
+    ParameterStore store(1);
+    const auto model = *MakeNetwork(recipe.model(), image, kClasses, store);
+    const auto before = BytesOf(store);
+    const auto predicted = PredictEvaluationMemory({.threads = 2}, *model, store, image.features(), 100);
+    ASSERT_TRUE(predicted.ok()) << predicted.status();
+    EXPECT_TRUE(BytesOf(store) == before);
+    ExecContext context({.threads = 2});
+    ASSERT_TRUE(Logits(context, *model, RandomExamples(100, image.features(), kClasses, 1).x).ok());
+    const double measured = static_cast<double>(context.allocator().peak_bytes());
+    EXPECT_NEAR(static_cast<double>(*predicted), measured, 0.1 * measured);
+  }
+}
+
+// ---- What is compared with what there is -------------------------------------------------------------------
+
+TEST(MemoryPlanTest, RefusesWithWhatIsNeeded) {
+  MemoryPlan plan;
+  plan.AddHeld("images", 55000000);
+  plan.Add("parameters", 2000000000);
+  plan.Add("gradients", 1500000);
+  EXPECT_EQ(plan.needed(), 2001500000);
+  EXPECT_TRUE(plan.Check({.bytes = 2001500000}).ok());
+  EXPECT_EQ(
+      plan.Check({.bytes = 2001499999, .limit = "this machine has 4.00 GB"}),
+      absl::ResourceExhaustedError("not enough memory: 2.00 GB are needed (parameters 2.00 GB, gradients 1.50 MB) "
+                                   "and 2.00 GB are available (this machine has 4.00 GB); make the batch or the "
+                                   "model smaller"));
+  EXPECT_EQ(plan.Table(),
+            "       2.00 GB  parameters\n"
+            "      55.00 MB  images (in memory already)\n"
+            "       1.50 MB  gradients\n"
+            "       2.00 GB  still needed\n");
+  plan.Add("a step", std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(plan.needed(), std::numeric_limits<int64_t>::max());
+}
+
+// The sizes of a model that is not made are those of the model.
+TEST(MemoryPlanTest, AModelIsMeasuredWithoutMemory) {
+  for (const auto& [name, image] :
+       {std::pair{"mnist_bnn_mlp_small", kDigits}, {"cifar10_bnn_vgg_tiny", kCifar}, {"cifar10_birealnet20", kCifar}}) {
+    SCOPED_TRACE(name);
+    const recipe::Recipe recipe = *LoadRecipe(name);
+    ParameterStore store(1), measuring{ParameterStore::MeasuresOnly()};
+    ASSERT_TRUE(MakeNetwork(recipe.model(), image, kClasses, store).ok());
+    ASSERT_TRUE(MakeNetwork(recipe.model(), image, kClasses, measuring).ok());
+    int64_t all = 0;
+    for (const Parameter* parameter : store.parameters()) all += parameter->value.num_elements();
+    EXPECT_EQ(measuring.measured().all, all);
+    EXPECT_EQ(measuring.measured().trainable, store.trainable_elements());
+    for (const Parameter* parameter : measuring.parameters()) EXPECT_EQ(parameter->value.num_elements(), 0);
+  }
+}
+
+// ---- Errors ------------------------------------------------------------------------------------------------
 
 TEST(StepMemoryTest, ErrorsAreTheModels) {
   const recipe::Recipe recipe = *LoadRecipe("cifar10_bnn_vgg_tiny");

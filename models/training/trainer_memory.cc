@@ -1,0 +1,100 @@
+// Trainer's memory: predicted before it is allocated, compared with what there is, and reported.
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_format.h"
+#include "bitgrad/core/available_memory.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/networks.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/models/training/memory_plan.h"
+#include "bitgrad/models/training/step_memory.h"
+#include "bitgrad/models/training/trainer.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr int64_t kFloat = sizeof(float);
+
+// Images that are decoded when needed have a limit of their own (data.image_cache_mib).
+int64_t BytesOf(const Dataset& data) {
+  return data.images.is_null() ? 0 : static_cast<int64_t>(data.images.byte_size());
+}
+
+std::string Megabytes(int64_t bytes) { return absl::StrFormat("%.2f MB", 1e-6 * static_cast<double>(bytes)); }
+
+// The limits that are known are the host's: on a GPU nothing is compared.
+absl::Status CheckOnHost(const MemoryPlan& plan, Device device, std::FILE* log) {
+  if (device != Device::kCpu) return absl::OkStatus();
+  const absl::Status status = plan.Check(FindAvailableMemory());
+  if (!status.ok()) {
+    absl::FPrintF(log, "memory:\n%s", plan.Table());
+    std::fflush(log);
+  }
+  return status;
+}
+
+}  // namespace
+
+// What depends on the model's size alone, before any of it is allocated.
+absl::Status Trainer::CheckModelMemory() {
+  ParameterStore measuring{ParameterStore::MeasuresOnly()};
+  BITGRAD_RETURN_IF_ERROR(MakeNetwork(recipe_.model(), train_.image_shape(), train_.num_classes, measuring).status());
+  const ParameterStore::Elements elements = measuring.measured();
+  MemoryPlan plan;
+  plan.AddHeld("images", BytesOf(train_) + BytesOf(test_));
+  plan.Add("parameters", kFloat * elements.all);
+  plan.Add("gradients", kFloat * elements.trainable);
+  plan.Add("optimizer's state", kFloat * elements.trainable * optimizer_->slots());
+  return CheckOnHost(plan, context_.device(), options_.log);
+}
+
+absl::Status Trainer::PredictMemory() {
+  BITGRAD_RETURN_IF_ERROR(context_.Synchronize());
+  lasting_bytes_ = static_cast<int64_t>(context_.allocator().live_bytes());
+  const ExecContext::Options options{.device = context_.device(),
+                                     .threads = context_.threads(),
+                                     .seed = context_.seed(),
+                                     .backward = context_.backward_precision()};
+  const int64_t evaluated = std::min(kEvaluationBatch, std::max(test_.size(), parts_.validation.size()));
+  BITGRAD_ASSIGN_OR_RETURN(predicted_step_bytes_,
+                           PredictStepMemory(options, *bundle_.model, *bundle_.store, recipe_.loss(), train_.features(),
+                                             recipe_.batch_size()));
+  BITGRAD_ASSIGN_OR_RETURN(
+      const int64_t evaluation_bytes,
+      PredictEvaluationMemory(options, *bundle_.model, *bundle_.store, train_.features(), evaluated));
+  int64_t parameters = 0, trainable = 0;
+  for (const Parameter* parameter : bundle_.store->parameters()) {
+    const auto bytes = static_cast<int64_t>(parameter->value.byte_size());
+    parameters += bytes;
+    if (parameter->trainable) trainable += bytes;
+  }
+  MemoryPlan plan;
+  plan.AddHeld("images", BytesOf(train_) + BytesOf(test_));
+  plan.AddHeld("parameters", parameters);
+  const bool resumed = optimizer_->step_count() > 0;
+  const int64_t state = trainable * optimizer_->slots();
+  resumed ? plan.AddHeld("optimizer's state", state) : plan.Add("optimizer's state", state);
+  plan.Add("a training step, gradients included", predicted_step_bytes_);
+  // The pool keeps the blocks of both.
+  plan.Add("an evaluation", evaluation_bytes);
+  plan.Add("batches that are prepared ahead", (BatchOptions().prefetch + 1) * kFloat * train_.features() *
+                                                  std::max<int64_t>(evaluated, recipe_.batch_size()));
+  absl::FPrintF(options_.log, "memory: parameters %s, a step %s (predicted)\n", Megabytes(parameters),
+                Megabytes(predicted_step_bytes_));
+  std::fflush(options_.log);
+  return CheckOnHost(plan, context_.device(), options_.log);
+}
+
+void Trainer::ReportMemory() {
+  int64_t state = 0;
+  for (const NamedTensor& tensor : optimizer_->state()) state += static_cast<int64_t>(tensor.tensor->byte_size());
+  absl::FPrintF(options_.log, "memory of a step: predicted %s, measured %s; optimizer's state %s\n",
+                Megabytes(predicted_step_bytes_), Megabytes(static_cast<int64_t>(step_->peak_bytes()) - lasting_bytes_),
+                Megabytes(state));
+  std::fflush(options_.log);
+  memory_reported_ = true;
+}
+
+}  // namespace bitgrad
