@@ -7,7 +7,6 @@
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/onednn.h"
 #include "bitgrad/ops/cpu/onednn_matmul.h"
-#include "bitgrad/ops/kernels/scratch.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
 namespace bitgrad::cpu {
@@ -58,12 +57,11 @@ constexpr int64_t kMatmulRows = 512;
 
 // c = a b^T by oneDNN's matmul. Neither it nor dnnl_sgemm is the best everywhere: with few rows, dnnl_sgemm copies b
 // before it multiplies, and does not share that work between threads. REQUIRES: rows of c are at least its width apart.
-dnnl_status_t MultiplyByTransposed(ExecContext& context, const Operand& a, const Operand& b, int64_t k,
-                                   MatrixView<float> c, int64_t c_stride) {
+dnnl_status_t MultiplyByTransposed(const Operand& a, const Operand& b, int64_t k, MatrixView<float> c,
+                                   int64_t c_stride) {
   try {
-    const OneDnnMatmul product(c.rows, c.cols, k, a.stride(), b.stride(), c_stride);
-    const Scratch<uint8_t> scratchpad(context, static_cast<int64_t>(product.scratchpad_bytes()));
-    product.Execute(a.data(), b.data(), c.data, scratchpad.data());
+    const OneDnnMatmul product(c.rows, c.cols, k, a.stride(), b.stride(), c_stride, dnnl::scratchpad_mode::library);
+    product.Execute(a.data(), b.data(), c.data, /*scratchpad=*/nullptr);
   } catch (const dnnl::error& error) {
     return error.status;
   }
@@ -88,7 +86,7 @@ void GemmF32(ExecContext& context, bool transpose_a, bool transpose_b, float alp
   const bool few_rows = c.rows > 1 && c.rows <= kMatmulRows;
   const dnnl_status_t status =
       !transpose_a && transpose_b && alpha == 1.0f && beta == 0.0f && few_rows
-          ? MultiplyByTransposed(context, left, right, k, c, c_stride)
+          ? MultiplyByTransposed(left, right, k, c, c_stride)
           // Unlike Fortran's, oneDNN's sgemm is row-major.
           : dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', c.rows, c.cols, k, alpha, left.data(),
                        left.stride(), right.data(), right.stride(), beta, c.data, c_stride);

@@ -1,6 +1,5 @@
 #include "bitgrad/ops/cpu/cpu_kernels.h"
 
-#include <cstring>
 #include <set>
 #include <string>
 
@@ -9,23 +8,15 @@
 namespace bitgrad {
 namespace {
 
-// The table is an array of {name, function} pairs, whatever the functions' types, so a test can look at all of them.
-struct Entry {
-  const char* name;
-  void (*function)();
-};
-static_assert(sizeof(Kernels) % sizeof(Entry) == 0);
-static_assert(sizeof(Kernel<GemmF32>) == sizeof(Entry));
-
 TEST(CpuKernelsTest, HasEveryKernel) {
   std::set<std::string> names;
-  for (size_t offset = 0; offset < sizeof(Kernels); offset += sizeof(Entry)) {
-    Entry entry;
-    std::memcpy(&entry, reinterpret_cast<const char*>(&CpuKernels()) + offset, sizeof(entry));
-    EXPECT_NE(entry.function, nullptr) << entry.name;
-    EXPECT_TRUE(names.insert(entry.name).second) << "two kernels named " << entry.name;
-  }
-  EXPECT_EQ(names.size(), sizeof(Kernels) / sizeof(Entry));
+#define BITGRAD_CHECK_KERNEL(Contract, kernel)                 \
+  EXPECT_NE(CpuKernels().kernel.function, nullptr) << #kernel; \
+  EXPECT_EQ(std::string(CpuKernels().kernel.name), #kernel);   \
+  EXPECT_TRUE(names.insert(CpuKernels().kernel.name).second) << "two kernels " << #kernel;
+  BITGRAD_KERNELS(BITGRAD_CHECK_KERNEL)
+#undef BITGRAD_CHECK_KERNEL
+  EXPECT_GT(names.size(), 50u);
 }
 
 TEST(CpuKernelsTest, MissingKernelIsAnErrorThatNamesIt) {

@@ -243,7 +243,7 @@ void CheckMatmul(int64_t m, int64_t n, int64_t k) {
         current += ", as a primitive";
         const cpu::OmpThreads omp(threads);
         const GuardedFloats d(m * n);
-        const cpu::OneDnnMatmul product(m, n, k, k, k, n);
+        const cpu::OneDnnMatmul product(m, n, k, k, k, n, dnnl::scratchpad_mode::user);
         const GuardedScratch scratchpad(product.scratchpad_bytes());
         product.Execute(ga.data(), gb.data(), d.data(), scratchpad.data());
         ExpectSums(d.values(), expected);
