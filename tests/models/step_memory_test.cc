@@ -180,8 +180,10 @@ TEST(StepMemoryTest, OfAnEvaluation) {
     EXPECT_TRUE(BytesOf(store) == before);
     ExecContext context({.threads = 2});
     ASSERT_TRUE(Logits(context, *model, RandomExamples(100, image.features(), kClasses, 1).x).ok());
+    // At its peak an evaluation holds two or three blocks, and the pool may round each of them up by a quarter, where
+    // the prediction assumes what all activations are rounded by on average.
     const double measured = static_cast<double>(context.allocator().peak_bytes());
-    EXPECT_NEAR(static_cast<double>(*predicted), measured, 0.1 * measured);
+    EXPECT_NEAR(static_cast<double>(*predicted), measured, 0.25 * measured);
   }
 }
 
