@@ -17,6 +17,7 @@
 #include "absl/strings/strip.h"
 #include "bitgrad/core/did_you_mean.h"
 #include "bitgrad/core/out_of_memory.h"
+#include "bitgrad/core/version.h"
 
 namespace bitgrad {
 namespace {
@@ -56,7 +57,7 @@ absl::Status UnknownFlag(absl::string_view name, const std::map<std::string, abs
 }
 
 // Sets the flags. *help: whether --help was among them.
-absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions& options, bool* help) {
+absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions& options, bool* help, bool* version) {
   const std::map<std::string, absl::CommandLineFlag*> flags = FlagsOfTheProgram();
   const auto find = [&](absl::string_view name) -> absl::CommandLineFlag* {
     const auto found = flags.find(std::string(name));
@@ -77,8 +78,8 @@ absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions
       name = name.substr(0, equals);
       has_value = true;
     }
-    if (name == "help" && !has_value) {
-      *help = true;
+    if ((name == "help" || name == "version") && !has_value) {
+      *(name == "help" ? help : version) = true;
       continue;
     }
     absl::CommandLineFlag* flag = find(name);
@@ -153,12 +154,14 @@ int RunMain(int argc, char** argv, const MainOptions& options, absl::FunctionRef
     program = program.substr(slash + 1);
   }
   ExitWhereOutOfMemory(program.data());
-  bool help = false;
-  absl::Status status =
-      ParseArguments(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0), options, &help);
+  bool help = false, version = false;
+  absl::Status status = ParseArguments(absl::MakeConstSpan(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0),
+                                       options, &help, &version);
   if (status.ok()) {
     if (help) {
       PrintHelp(program, options);
+    } else if (version) {
+      std::printf("%s: bitgrad %s\n", std::string(program).c_str(), kVersion);
     } else {
       status = RunBody(body);
     }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/transfer.h"
+#include "bitgrad/core/version.h"
 #include "bitgrad/export/fold.h"
 #include "bitgrad/export/image_nodes.h"
 #include "bitgrad/export/tape_graph.h"
@@ -280,7 +281,7 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, freezer.Run());
 
   packed::Header& header = writer.header();
-  header.set_producer("bitgrad freeze");
+  header.set_producer(absl::StrCat("bitgrad ", kVersion));
   header.set_name(options.name);
   header.set_data_set(options.data_set);
   header.set_class_count(static_cast<int32_t>(output.shape().cols()));

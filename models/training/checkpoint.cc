@@ -9,6 +9,7 @@
 #include "bitgrad/core/atomic_file.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/transfer.h"
+#include "bitgrad/core/version.h"
 #include "bitgrad/models/training/check_header.h"
 #include "zlib.h"
 
@@ -92,7 +93,7 @@ ImageShape ImageShapeOf(const checkpoint::Header& header) {
 absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, checkpoint::Header header,
                              const ParameterStore& store, const Optimizer* optimizer,
                              const Preprocessing& preprocessing) {
-  header.set_producer("bitgrad train");
+  header.set_producer(absl::StrCat("bitgrad ", kVersion));
   header.clear_parameters();
   header.clear_optimizer_state();
   header.clear_optimizer_steps();

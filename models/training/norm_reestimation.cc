@@ -28,11 +28,12 @@ absl::StatusOr<int64_t> ReestimateBatchesOf(const recipe::Model& model) {
 }
 
 absl::Status ReestimateNorms(ExecContext& context, Model& model, ParameterStore& store, const BatchLoader& loader,
-                             int64_t epoch, int64_t batches) {
+                             int64_t epoch, int64_t batches, absl::FunctionRef<bool()> stop) {
   if (batches == 0) return absl::OkStatus();
   const NormEstimation estimation(store);
   EpochBatches epoch_batches = loader.Epoch(epoch);
   for (const Batch& batch : epoch_batches) {
+    if (stop()) return absl::CancelledError("the estimation of statistics was stopped");
     BITGRAD_RETURN_IF_ERROR(Logits(context, model, batch.images).status());
     if (batch.index + 1 == batches) break;
   }

@@ -21,6 +21,7 @@
 
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bitgrad/core/exec_context.h"
@@ -36,9 +37,12 @@ absl::StatusOr<int64_t> ReestimateBatchesOf(const recipe::Model& model);
 
 // Makes the running statistics of every batch norm of the model the averages over the first `batches` batches of the
 // loader's epoch, or over all where it has fewer. Does nothing where `batches` is 0. The model's parameters, all in
-// `store`, are on the context's device. Errors are those of the model's ops.
-absl::Status ReestimateNorms(ExecContext& context, Model& model, ParameterStore& store, const BatchLoader& loader,
-                             int64_t epoch, int64_t batches);
+// `store`, are on the context's device. `stop` is asked before each batch; where it says true the result is Cancelled,
+// and the statistics are those of the batches until then. Other errors are those of the model's ops and of reading
+// images.
+absl::Status ReestimateNorms(
+    ExecContext& context, Model& model, ParameterStore& store, const BatchLoader& loader, int64_t epoch,
+    int64_t batches, absl::FunctionRef<bool()> stop = [] { return false; });
 
 }  // namespace bitgrad
 

@@ -100,11 +100,14 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   const auto error_rate = [&](const Dataset& dataset, const ExampleRange& range) {
     return ErrorRate(context_, *bundle_.model, dataset, range, preprocessing_, InterruptGuard::interrupted);
   };
-  BITGRAD_RETURN_IF_ERROR(
-      ReestimateNorms(context_, *bundle_.model, *bundle_.store, *loader_, epoch, reestimate_batches_));
+  // Cancelled means that the user wants to stop. All batches of the epoch are done, and what follows them is not: a
+  // resumed run begins with the estimation of statistics.
+  const absl::Status estimated = ReestimateNorms(context_, *bundle_.model, *bundle_.store, *loader_, epoch,
+                                                 reestimate_batches_, InterruptGuard::interrupted);
+  if (absl::IsCancelled(estimated)) return Interrupted(epoch);
+  if (!estimated.ok()) return estimated;
   absl::StatusOr<double> valid_error = error_rate(train_, parts_.validation);
   absl::StatusOr<double> test_error = valid_error.ok() ? error_rate(test_, AllExamples(test_)) : valid_error;
-  // All batches of the epoch are done, and its evaluation is not: a resumed run begins with the evaluation.
   if (absl::IsCancelled(test_error.status())) return Interrupted(epoch);
   if (!test_error.ok()) return test_error.status();
   const double valid = *valid_error;

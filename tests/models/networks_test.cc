@@ -143,7 +143,7 @@ TEST(NetworksTest, TheUnbiasedVarianceOfARecipeArrives) {
     ASSERT_TRUE(model.ok()) << model.status();
     Tape tape(context);
     (*model)->Forward(tape.Input(Tensor::Zeros({1, kMnist.features()})));
-    EXPECT_EQ(Message(tape.status()).find("one row has no unbiased variance") != std::string::npos,
+    EXPECT_EQ(std::string(tape.status().message()).find("one row has no unbiased variance") != std::string::npos,
               statistic == recipe::BatchNorm::UNBIASED_VARIANCE)
         << tape.status();
   }
