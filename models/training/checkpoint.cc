@@ -19,7 +19,7 @@ namespace {
 constexpr char kMagic[8] = {'B', 'I', 'T', 'G', 'C', 'K', 'P', 'T'};
 // How packed models (runtime/preamble.h) begin, to tell users who mix up the two kinds of files.
 constexpr char kPackedModelMagic[8] = {'B', 'I', 'T', 'G', 'R', 'A', 'D', '\0'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kFormatVersion = 1;
 constexpr uint64_t kUnit = 64;
 
 struct Preamble {
@@ -120,7 +120,7 @@ absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, chec
   const std::string header_bytes = header.SerializeAsString();
   Preamble preamble = {};
   std::memcpy(preamble.magic, kMagic, sizeof(kMagic));
-  preamble.version = kVersion;
+  preamble.version = kFormatVersion;
   preamble.header_crc32 = Crc32(header_bytes.data(), header_bytes.size());
   preamble.header_bytes = header_bytes.size();
   preamble.file_bytes = kUnit + RoundUp(header_bytes.size()) + offset;
@@ -153,9 +153,9 @@ absl::StatusOr<Checkpoint> Checkpoint::OpenHeader(const std::string& path) {
   if (std::memcmp(preamble.magic, kMagic, sizeof(kMagic)) != 0) {
     return absl::InvalidArgumentError(absl::StrCat("'", path, "' is not a checkpoint of bitgrad (wrong magic bytes)"));
   }
-  if (preamble.version != kVersion) {
+  if (preamble.version != kFormatVersion) {
     return absl::InvalidArgumentError(absl::StrCat("checkpoint '", path, "' has format version ", preamble.version,
-                                                   "; this build reads version ", kVersion));
+                                                   "; this build reads version ", kFormatVersion));
   }
   if (preamble.file_bytes != bytes.size()) {
     return Damaged(path, "has ", bytes.size(), " bytes where it should have ", preamble.file_bytes);
