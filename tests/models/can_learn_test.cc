@@ -10,7 +10,7 @@
 #include "bitgrad/models/mlp.h"
 #include "bitgrad/models/training/training_step.h"
 #include "bitgrad/ops/losses.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
