@@ -4,9 +4,9 @@
 //   BITGRAD_RETURN_IF_ERROR(file.Append(bytes));
 //   BITGRAD_RETURN_IF_ERROR(file.Commit());
 //
-// The bytes go to "<path>.tmp", which Commit() flushes to the disk and renames. A crash at any moment leaves the old file
-// or the new one. If it leaves a "<path>.tmp", the next writer overwrites that. Without a Commit() that succeeded, the
-// destructor removes the temporary file.
+// The bytes go to "<path>.tmp", which Commit() flushes to the disk and renames. A crash at any moment leaves the old
+// file or the new one. If it leaves a "<path>.tmp", the next writer overwrites that. Without a Commit() that succeeded,
+// the destructor removes the temporary file.
 
 #ifndef BITGRAD_CORE_ATOMIC_FILE_H_
 #define BITGRAD_CORE_ATOMIC_FILE_H_
@@ -22,8 +22,8 @@ namespace bitgrad {
 
 class AtomicFile {
  public:
-  // Fails where the directory is missing or not writable, where `path` is something other than a regular file, and where
-  // another process is writing the same file.
+  // Fails where the directory is missing or not writable, where `path` is something other than a regular file, and
+  // where another process is writing the same file.
   static absl::StatusOr<AtomicFile> Create(const std::string& path);
   AtomicFile(AtomicFile&& other) noexcept
       : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}

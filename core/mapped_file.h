@@ -24,8 +24,8 @@ class MappedFile {
   }
   ~MappedFile();
 
-  // They start at a page, so they are aligned for every type. If another process shortens the file meanwhile, reading the
-  // lost bytes ends our process with SIGBUS; files should be replaced by renaming.
+  // They start at a page, so they are aligned for every type. If another process shortens the file meanwhile, reading
+  // the lost bytes ends our process with SIGBUS; files should be replaced by renaming.
   absl::Span<const uint8_t> bytes() const { return bytes_; }
 
  private:

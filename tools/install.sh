@@ -30,12 +30,12 @@ prefix=$(readlink -f -- "$prefix")
 version=$(sed -n 's/.*kVersion\[\] = "\(.*\)";/\1/p' '{version_header}')
 [[ -n $version ]] || fail "core/version.h has no version"
 
-# Every file is removed first: a program that is running, or a library that is being linked, keeps the old one.
+# install(1) replaces a file by a new one: a program that is running keeps the old one.
 files=0
 while IFS= read -r path && IFS= read -r source; do
   mode=644
   if [[ $path == bin/* ]]; then mode=755; fi
-  install -D --remove-destination -m "$mode" -- "$source" "$prefix/$path" || fail "cannot write '$prefix/$path'"
+  install -D -m "$mode" -- "$source" "$prefix/$path" || fail "cannot write '$prefix/$path'"
   files=$((files + 1))
 done <'{manifest}'
 

@@ -137,8 +137,8 @@ absl::Status MetricsFile::CheckReplaceable() const {
   const size_t size = std::fread(beginning, 1, sizeof(beginning), file);
   std::fclose(file);
   if (size == 0 || absl::string_view(beginning, size) == kLineBegin) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("cannot write metrics to '", path_, "': it is a file of another ",
-                                                    "kind, which would be lost; name a new file, or one of metrics"));
+  return absl::FailedPreconditionError(absl::StrCat("cannot write metrics to '", path_, "', a file of another kind, ",
+                                                    "which would be lost; choose another --metrics=FILE"));
 }
 
 absl::Status MetricsFile::Begin(const google::protobuf::RepeatedPtrField<checkpoint::EpochMetrics>& epochs) {

@@ -4,7 +4,11 @@ def _compiled_against_impl(ctx):
     lines = []
     for dep in ctx.attr.deps:
         headers = dep[CcInfo].compilation_context.headers.to_list()
-        lines += ["%s %s" % (dep.label, header.short_path) for header in headers if not header.path.startswith("external/")]
+        lines += [
+            "%s %s" % (dep.label, header.short_path)
+            for header in headers
+            if not header.path.startswith("external/")
+        ]
     output = ctx.actions.declare_file(ctx.label.name + ".txt")
     ctx.actions.write(output, "\n".join(lines) + "\n")
     return [DefaultInfo(files = depset([output]))]

@@ -50,7 +50,9 @@ TEST_F(ErrorsTest, SizesAndRates) {
   ExpectTrainError({"--set=data.validation_examples=-1"}, "data.validation_examples");
   ExpectTrainError({"--set=data.validation_examples=60"}, "60");
   ExpectTrainError({"--set=batch_size=51"}, "51");
-  ExpectTrainError({"--set=model.mlp.hidden=2000000000"}, "hidden1");
+  ExpectTrainError({"--set=model.mlp.hidden=2000000000"}, "not enough memory");
+  // More elements than a tensor may have.
+  ExpectTrainError({"--set=model.mlp.hidden=2000000000,2000000000"}, "hidden2");
   ExpectTrainError({"--set=model.mlp.weight_quantizer=k_bit(9)"}, "k_bit");
 }
 

@@ -294,7 +294,8 @@ TEST_F(IdxDatasetTest, MissingFilesAreNamed) {
 TEST(DatasetsTest, UnknownNameListsTheKnownOnes) {
   const absl::Status status = LoadDataset("cifar11", {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(Message(status), HasSubstr("'cifar11'; choose one of: digits, mnist, idx, cifar10"));
+  EXPECT_THAT(Message(status), AllOf(HasSubstr("'cifar11' (did you mean 'cifar10'?); choose one of: "),
+                                     HasSubstr("digits, mnist, idx, cifar10,")));
 }
 
 TEST(DatasetsTest, TableHasUniqueNamesAndOneLineOfHelp) {

@@ -38,14 +38,16 @@ expect_error() {
 }
 
 # A model that no machine has memory for: refused before any of it is allocated, with the table.
-expect_error 'not enough memory: [0-9.]+ GB are needed \(optimizer.s state [0-9.]+ GB, parameters [0-9.]+ GB, gradients [0-9.]+ GB\) and ' \
+parts='\(optimizer.s state [0-9.]+ GB, parameters [0-9.]+ GB, gradients [0-9.]+ GB\)'
+expect_error "not enough memory: [0-9.]+ GB are needed $parts and " \
   ./train "${small[@]}" --set=model.mlp.hidden=1000000,1000000 --out="$(new_folder)"
 grep -qE "GB +optimizer's state" stdout || fail "no table: $(cat stdout)"
 grep -qE "MB +images \(in memory already\)" stdout || fail "no images in the table: $(cat stdout)"
 
 # A step that the process may not have memory for, though the model fits.
 expect_error 'a training step, gradients included [0-9.]+ GB.*2.05 GB of addresses \(ulimit -v\)' \
-  bash -c "ulimit -v 2000000; exec ./train --set=model.mlp.hidden=2048,2048 --set=batch_size=50000 --epochs=1 --threads=2 --out=$(new_folder)"
+  bash -c "ulimit -v 2000000; exec ./train --set=model.mlp.hidden=2048,2048 --set=batch_size=50000 --epochs=1 \
+    --threads=2 --out=$(new_folder)"
 grep -qE "GB +a training step" stdout || fail "no table: $(cat stdout)"
 
 # Whatever the limit: the run ends well, or with status 1 and a word about it.

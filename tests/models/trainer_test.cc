@@ -60,8 +60,8 @@ TEST(TrainerDataTest, SaysWhatTheDataAre) {
   Log log;
   ASSERT_TRUE(Train(TinyRecipe(), {.out_dir = NewDirectory()}, log).ok());
   EXPECT_THAT(log.text(),
-              AllOf(HasSubstr("digits train: 600 images of 28x28x1, 10 classes\n"),
-                    HasSubstr("digits test: 600 images of 28x28x1, 10 classes\n"), Not(HasSubstr("warning"))));
+              AllOf(HasSubstr("digits train: 600 images of 28x28x1, 10 classes "),
+                    HasSubstr("digits test: 600 images of 28x28x1, 10 classes "), Not(HasSubstr("warning"))));
 }
 
 // MNIST's four files with images of the given sizes, all black; example i has the label labels(i).
@@ -356,7 +356,7 @@ TEST(TrainerTest, MetricsFilesOfOthers) {
     EXPECT_THAT(error(run + file, false), HasSubstr("a checkpoint of the run"));
   }
   EXPECT_EQ(error(directory + "/new.jsonl", false), "");
-  EXPECT_THAT(error(directory + "/recipe.textproto", true), HasSubstr("which holds something else"));
+  EXPECT_THAT(error(directory + "/recipe.textproto", true), HasSubstr("a file of another kind"));
   EXPECT_EQ(ReadFile(directory + "/recipe.textproto"), "epochs: 1\n");
   EXPECT_EQ(error(directory + "/new.jsonl", true), "");
 }
