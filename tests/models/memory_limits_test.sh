@@ -12,7 +12,7 @@ cp -L "$1" "$work/train"
 cd "$work" || exit 1
 mkdir -m 777 runs
 small=(--set=data.limit=2000 --set=data.validation_examples=500 --epochs=1 --threads=2)
-runs=0 failures=0
+failures=0
 
 fail() {
   echo "FAIL: $*"
@@ -25,7 +25,8 @@ run() {
   status=$?
 }
 
-new_folder() { runs=$((runs + 1)); echo "runs/$runs"; }
+# The name of a folder that does not exist yet.
+new_folder() { mktemp -u runs/XXXXXX; }
 
 # expect_error TEXT COMMAND...
 expect_error() {
