@@ -13,7 +13,7 @@
 namespace {
 
 absl::Status Run(const std::string& file) {
-  bitgrad::ExecContext context({});
+  bitgrad::ExecContext context({.threads = 2});
   BITGRAD_ASSIGN_OR_RETURN(const auto model, bitgrad::PackedModel::Open(file));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, bitgrad::Interpreter::Create(*model, context));
   const std::vector<uint8_t> image(784);
