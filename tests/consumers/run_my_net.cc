@@ -18,7 +18,7 @@ absl::Status Run(const std::string& file) {
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, bitgrad::Interpreter::Create(*model, context));
   const std::vector<uint8_t> image(784);
   BITGRAD_ASSIGN_OR_RETURN(const bitgrad::Tensor logits, interpreter->RunPixels({image.data(), 1, 784}));
-  std::printf("%s:", model->name().c_str());
+  std::printf("%s:", model->header().name().c_str());
   for (int64_t i = 0; i < logits.num_elements(); ++i) std::printf(" %g", logits.data<float>()[i]);
   std::printf("\n");
   return absl::OkStatus();
