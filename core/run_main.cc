@@ -48,15 +48,16 @@ void PrintHelp(absl::string_view program, const MainOptions& options) {
     std::printf("  --%-12s %s%s%s\n", name.c_str(), flag->Help().c_str(), repeatable ? " May be repeated." : "",
                 value.empty() ? "" : absl::StrCat(" Default: ", value, ".").c_str());
   }
+  std::printf("  --%-12s %s\n", "version", "Prints the version and does nothing else.");
 }
 
 absl::Status UnknownFlag(absl::string_view name, const std::map<std::string, absl::CommandLineFlag*>& flags) {
-  std::vector<std::string> names = {"--help"};
+  std::vector<std::string> names = {"--help", "--version"};
   for (const auto& [known, flag] : flags) names.push_back(absl::StrCat("--", known));
   return UsageError(absl::StrCat("unknown flag --", name, DidYouMean(absl::StrCat("--", name), names)));
 }
 
-// Sets the flags. *help: whether --help was among them.
+// Sets the flags. *help, *version: whether --help, --version was among them.
 absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions& options, bool* help, bool* version) {
   const std::map<std::string, absl::CommandLineFlag*> flags = FlagsOfTheProgram();
   const auto find = [&](absl::string_view name) -> absl::CommandLineFlag* {

@@ -5,6 +5,7 @@
 
 #include "absl/flags/flag.h"
 #include "absl/flags/reflection.h"
+#include "bitgrad/core/version.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -89,6 +90,7 @@ TEST(RunMainTest, NearFlagsAreSuggested) {
   ExpectUsageError({"--nonumber"}, "unknown flag --nonumber (did you mean '--number'?)");
   ExpectUsageError({"--txt", "a"}, "unknown flag --txt (did you mean '--text'?)");
   ExpectUsageError({"--hlep"}, "unknown flag --hlep (did you mean '--help'?)");
+  ExpectUsageError({"--verison"}, "unknown flag --verison (did you mean '--version'?)");
 }
 
 // They would be read, and do nothing.
@@ -119,6 +121,15 @@ TEST(RunMainTest, HelpRunsNothing) {
   EXPECT_THAT(outcome.out, HasSubstr("  --set          field=value. May be repeated.\n"));
   // Abseil's and GoogleTest's own stay out.
   EXPECT_EQ(outcome.out.find("flagfile"), std::string::npos);
+}
+
+TEST(RunMainTest, VersionRunsNothing) {
+  const Outcome outcome = Call({"--number=5", "--version"});
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_FALSE(outcome.ran);
+  EXPECT_EQ(outcome.out, std::string("program: bitgrad ") + kVersion + "\n");
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(kVersion, testing::MatchesRegex("[0-9]+[.][0-9]+[.][0-9]+")) << "not as semver.org has it";
 }
 
 TEST(RunMainTest, FailureIsOneLineAndStatusOne) {
