@@ -10,6 +10,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/threads.h"
@@ -72,9 +73,9 @@ absl::Status CheckData(const Checkpoint& checkpoint, const Dataset& test) {
 
 absl::Status Evaluate() {
   if (absl::GetFlag(FLAGS_checkpoint).empty()) return absl::InvalidArgumentError("--checkpoint=FILE is missing");
-  if (const int threads = absl::GetFlag(FLAGS_threads); threads < 0 || threads > 1024) {
+  if (const int threads = absl::GetFlag(FLAGS_threads); threads < 0 || threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--threads=", threads, " is not in 0 .. 1024; 0 means one per core"));
+        absl::StrCat("--threads=", threads, " is not in 0 .. ", ExecContext::kMaxThreads, "; 0 means one per core"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const std::string path, CheckpointPath(ResolvePath(absl::GetFlag(FLAGS_checkpoint))));
   BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(path));

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/types/optional.h"
+#include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/program_command.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/same_file.h"
@@ -122,9 +123,9 @@ absl::Status Train() {
   options.threads = absl::GetFlag(FLAGS_threads);
   options.data_workers = absl::GetFlag(FLAGS_data_workers);
   options.resume = absl::GetFlag(FLAGS_resume);
-  if (options.threads < 0 || options.threads > 1024) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--threads=", options.threads, " is not in 0 .. 1024; 0 means one per core"));
+  if (options.threads < 0 || options.threads > ExecContext::kMaxThreads) {
+    return absl::InvalidArgumentError(absl::StrCat("--threads=", options.threads, " is not in 0 .. ",
+                                                   ExecContext::kMaxThreads, "; 0 means one per core"));
   }
   BITGRAD_RETURN_IF_ERROR(CheckFiles(options));
 

@@ -97,9 +97,9 @@ absl::Status Predict() {
   if (path.empty()) {
     return absl::InvalidArgumentError("no model given; name a packed model: --model=FILE");
   }
-  if (threads < 0 || threads > 1024) {
+  if (threads < 0 || threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--threads=", threads, " is not in 0 .. 1024; 0 means one per core"));
+        absl::StrCat("--threads=", threads, " is not in 0 .. ", ExecContext::kMaxThreads, "; 0 means one per core"));
   }
   if (batch < 1) {
     return absl::InvalidArgumentError(absl::StrCat("--batch=", batch, " is not positive; try 100"));
