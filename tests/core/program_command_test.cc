@@ -9,7 +9,6 @@
 #include <fstream>
 #include <string>
 
-#include "bitgrad/core/shell_quote.h"
 #include "gtest/gtest.h"
 
 namespace bitgrad {
@@ -73,14 +72,6 @@ TEST_F(ProgramCommandTest, FromThePath) {
   const std::string own = std::filesystem::read_symlink("/proc/self/exe").filename();
   CalledAs("train");
   EXPECT_EQ(ProgramCommand("//tests:" + own), own) << "this test lies beside itself";
-}
-
-TEST_F(ProgramCommandTest, ShellQuoted) {
-  EXPECT_EQ(ShellQuoted("/home/user/run-1_a.b"), "/home/user/run-1_a.b");
-  EXPECT_EQ(ShellQuoted("a b"), "'a b'");
-  EXPECT_EQ(ShellQuoted("it's"), "'it'\\''s'");
-  EXPECT_EQ(ShellQuoted("$HOME"), "'$HOME'");
-  EXPECT_EQ(ShellQuoted(""), "''");
 }
 
 }  // namespace

@@ -1,11 +1,10 @@
-// The nets whose files lie in tests/golden/, and the images on which their logits were computed.
+// The images on which the logits in tests/golden/ were computed.
 
 #ifndef BITGRAD_TESTS_GOLDEN_GOLDEN_NETS_H_
 #define BITGRAD_TESTS_GOLDEN_GOLDEN_NETS_H_
 
-#include <string>
+#include <cstdint>
 
-#include "absl/strings/str_format.h"
 #include "bitgrad/core/tensor.h"
 
 namespace bitgrad {
@@ -19,16 +18,6 @@ inline Tensor GoldenPixels(int64_t count = 24) {
     }
   }
   return pixels;
-}
-
-// A line per image, the numbers as hexadecimal floats, which lose nothing.
-inline std::string LogitsText(const Tensor& logits) {
-  std::string text;
-  const int64_t cols = logits.shape().cols();
-  for (int64_t i = 0; i < logits.num_elements(); ++i) {
-    absl::StrAppendFormat(&text, "%a%c", logits.data<float>()[i], (i + 1) % cols == 0 ? '\n' : ' ');
-  }
-  return text;
 }
 
 }  // namespace bitgrad
