@@ -28,9 +28,8 @@ absl::StatusOr<std::vector<std::string>> ListClasses(const std::string& director
 
 // A class is a folder in the directory, or a link to one. Its files are all those called .jpg, .jpeg or .png, in any
 // case, in the folder and in the folders below it. Names that begin with a dot (.ipynb_checkpoints, macOS's ._0.jpg)
-// and
-// __MACOSX are hidden: they are passed over, folders with all that is in them. Files of other names, and files beside
-// the class folders, are passed over, too. All that is passed over is counted.
+// and __MACOSX are hidden: they are passed over, folders with all that is in them. Files of other names, and files
+// beside the class folders, are passed over, too. All that is passed over is counted.
 //
 // Errors name the directory and what to do: NotFound where it is missing; what the system says where a folder cannot be
 // listed; InvalidArgument where a link cannot be followed (an image or a class would be missing without a word), where

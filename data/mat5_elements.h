@@ -3,9 +3,8 @@
 //
 //   file    = 116 bytes of text "MATLAB 5.0 MAT-file, ...", 8 bytes, version, "IM" where little-endian; element, ...
 //   element = type uint32, size uint32, size bytes; those of type 15 are zlib streams with one element in them
-//   matrix  = element of type 14: flags, extents, name, data, each an element of its own, padded to 8 bytes; one of up
-//   to
-//             4 bytes may be packed: type uint16, size uint16, 4 bytes
+//   matrix  = element of type 14: flags, extents, name, data, each an element of its own, padded to 8 bytes; one of
+//             up to 4 bytes may be packed: type uint16, size uint16, 4 bytes
 
 #ifndef BITGRAD_DATA_MAT5_ELEMENTS_H_
 #define BITGRAD_DATA_MAT5_ELEMENTS_H_

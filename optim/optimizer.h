@@ -94,9 +94,9 @@ class Optimizer {
   //   Begin    works on the host: it checks all that Step() checks but the gradients' values, and tells the device the
   //            learning rate and t.
   //   Enqueue  enqueues the device's work, which can be recorded (core/recorded_work.h). Gradients stay; the caller
-  //   drops
-  //            them. A step with a gradient that is not finite, or whose `loss` (on the device; null: none) is not,
-  //            changes nothing, and neither do the steps after it until a Begin() that follows the failed Finish().
+  //            drops them. A step with a gradient that is not finite, or whose `loss` (on the device; null: none) is
+  //            not, changes nothing, and neither do the steps after it until a Begin() that follows the failed
+  //            Finish().
   //   Finish   is given the report of the step, copied to the host. It sets sign_flips, at_clip and gradient_norm(), or
   //            returns the step's error. After an error the signs that values carry are dropped, so work that was
   //            recorded with them must not run any more.

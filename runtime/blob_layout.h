@@ -24,7 +24,6 @@ absl::Status CheckBlobDescriptor(const packed::Blob& blob);
 absl::Status CheckBlobBytes(const packed::Blob& blob, absl::Span<const uint8_t> bytes);
 
 // ---- For descriptors that CheckBlobDescriptor() has accepted
-// -----------------------------------------------------------
 
 inline Shape ShapeOf(const packed::Blob& blob) {
   return Shape(absl::MakeConstSpan(blob.shape().data(), static_cast<size_t>(blob.shape_size())));

@@ -58,7 +58,6 @@ class PackedModelWriter {
   packed::Header& header() { return header_; }
 
   // ---- Blobs. The bytes are copied.
-  // ------------------------------------------------------------------------------------
 
   // REQUIRES: values.size() == shape.num_elements().
   int AddFloats(absl::string_view name, const Shape& shape, absl::Span<const float> values);
@@ -72,7 +71,6 @@ class PackedModelWriter {
   int AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes);
 
   // ---- Instructions. Each function returns the id of the instruction's value.
-  // ------------------------------------------
 
   int AddLinear(absl::string_view layer, int x, const LinearSpec& spec);
   int AddConv2d(absl::string_view layer, int x, const ConvSpec& spec);

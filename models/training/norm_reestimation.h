@@ -10,8 +10,7 @@
 //   - The images are those of the first batches of the epoch that was just trained, in its order, augmented and
 //     preprocessed as they were then (data/batches.h: a function of seed, epoch and example).
 //   - The passes are evaluations but for batch norm: no dropout, no stochastic quantizer. They draw no random number
-//   and
-//     leave the context's random step alone.
+//     and leave the context's random step alone.
 //
 // The running statistics stay as estimated: they are what checkpoints hold, and what the next epoch's moving averages
 // begin with. Training itself never reads them, so weights are the same with and without.

@@ -6,8 +6,7 @@
 //
 // A run's folder has checkpoint.bgc, from which the run continues, and best.bgc, the model that counts. While a process
 // has the folder open it holds a lock on the file ".lock" in it; the lock goes with the process, however that ends, so
-// a
-// ".lock" that was left behind is no obstacle.
+// a ".lock" that was left behind is no obstacle.
 
 #ifndef BITGRAD_MODELS_TRAINING_RUN_FOLDER_H_
 #define BITGRAD_MODELS_TRAINING_RUN_FOLDER_H_
