@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "bitgrad/core/check.h"
 #include "bitgrad/ops/batch_norm_statistics.h"
 #include "bitgrad/ops/op_recorder.h"
 
@@ -10,10 +9,10 @@ namespace bitgrad {
 
 Var ApplyBatchNormEstimating(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
                              Parameter& running_statistic, int64_t k, const BatchNormOptions& options) {
-  BITGRAD_CHECK(k >= 1);
   OpRecorder op("batch_norm", {x, gamma, beta});
   if (!op.ok()) return op.Failed();
   if (op.training()) return op.Fail("statistics are estimated by an evaluation, not by a training step");
+  if (k < 1) return op.Fail("batch number ", k, " is below 1");
   if (!CheckBatchNorm(op, x, gamma, beta, running_mean, running_statistic, options)) return op.Failed();
   const Shape shape = x.shape();
   if (shape.rows() == 0) return op.Fail("the batch is empty");

@@ -22,8 +22,8 @@ namespace bitgrad {
 
 // x [.., n] -> [.., n] float32, normalized by the batch's statistics, which become the k-th of the running averages;
 // for k = 1 what these held before is forgotten. x is of an evaluation tape; the other arguments are those of
-// ApplyBatchNorm(). The running values are written in place. Errors: shapes; an empty batch; epsilon < 0; a training
-// tape. REQUIRES: k >= 1.
+// ApplyBatchNorm(). The running values are written in place. Errors: k < 1; shapes; an empty batch; epsilon < 0; a
+// training tape.
 Var ApplyBatchNormEstimating(const Var& x, const Var& gamma, const Var& beta, Parameter& running_mean,
                              Parameter& running_statistic, int64_t k, const BatchNormOptions& options = {});
 

@@ -16,6 +16,7 @@
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
+#include "bitgrad/ops/batch_norm_estimation.h"
 #include "bitgrad/ops/channel_scale.h"
 #include "bitgrad/ops/concat.h"
 #include "bitgrad/ops/conv2d.h"
@@ -135,6 +136,10 @@ std::vector<Op> Ops() {
     ops.push_back({"batch_norm", 3, [unbiased](V v, Extras& e) {
                      return ApplyBatchNorm(v[0], v[1], v[2], e.state[0], e.state[1],
                                            {.momentum = e.real, .unbiased = unbiased});
+                   }});
+    ops.push_back({"batch_norm", 3, [unbiased](V v, Extras& e) {
+                     return ApplyBatchNormEstimating(v[0], v[1], v[2], e.state[0], e.state[1], e.numbers[0],
+                                                     {.unbiased = unbiased});
                    }});
   }
   const std::vector<LinearQuantizers> quantizers = {
