@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/check.h"
@@ -13,7 +14,7 @@ namespace bitgrad {
 namespace {
 
 // c = op(a) op(b), row-major, c [m, n], inner dimension k. oneDNN takes its number of threads from the calling thread's
-// OpenMP setting.
+// OpenMP setting. Throws std::runtime_error where oneDNN fails: the arguments are right, so it lacks memory.
 void Multiply(int threads, char transpose_a, char transpose_b, int64_t m, int64_t n, int64_t k, const float* a,
               const float* b, float* c) {
   const int before = omp_get_max_threads();
@@ -21,7 +22,11 @@ void Multiply(int threads, char transpose_a, char transpose_b, int64_t m, int64_
   const dnnl_status_t status = dnnl_sgemm(transpose_a, transpose_b, m, n, k, 1.0f, a, transpose_a == 'T' ? m : k, b,
                                           transpose_b == 'T' ? k : n, 0.0f, c, n);
   omp_set_num_threads(before);
-  BITGRAD_CHECK(status == dnnl_success);
+  if (status != dnnl_success) {
+    throw std::runtime_error(
+        absl::StrCat("zca: oneDNN cannot multiply [", m, ", ", k, "] by [", k, ", ", n,
+                     "]: ", status == dnnl_out_of_memory ? "out of memory" : absl::StrCat("status ", status)));
+  }
 }
 
 void Subtract(const float* mean, MatrixView<float> x) {
