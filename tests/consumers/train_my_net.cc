@@ -1,7 +1,8 @@
 // A user's program, in a project that only knows bitgrad's headers and libraries: trains a model, freezes it, writes
 // the packed file, and compares the graph's answers on the test images with the packed model's.
 //
-//   train_my_net FILE      prints "my_net: graph E% packed E% bytes N"; its status is 0 when the two are equal
+//   train_my_net FILE      prints "my_net: bitgrad VERSION graph E% packed E% bytes N"; its status is 0 when the two E
+//   are equal
 
 #include <cstdio>
 #include <string>
