@@ -5,9 +5,11 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/same_file.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/threads.h"
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/export/freeze_checkpoint.h"
 #include "bitgrad/models/training/checkpoint.h"
@@ -31,7 +33,8 @@ absl::Status FreezeFile() {
     return absl::InvalidArgumentError(
         absl::StrCat("--out='", out, "' is a checkpoint, which would be overwritten; choose another --out"));
   }
-  ExecContext context;
+  // The model does not depend on the number of threads, so one does where a limit forbids more.
+  ExecContext context({.threads = CheckThreads(ExecContext().threads()).ok() ? 0 : 1});
   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, FreezeCheckpoint(context, checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(const int64_t bytes, writer.Write(out));
   const int64_t float_bytes = writer.header().float_parameter_bytes();

@@ -1,14 +1,15 @@
 #!/bin/bash
-# What train does where memory or threads are refused: status 1 and a line that says what to do, never an abort.
+# What train does where memory or threads are refused, and the other programs where threads are: status 1 and a line
+# that says what to do, never an abort.
 #
-#   memory_limits_test.sh TRAIN
+#   memory_limits_test.sh PROGRAM...     train, freeze, evaluate and predict
 set -uo pipefail
 
 # Copied to where any user can start it.
 work=$(mktemp -d /tmp/bitgrad_limits.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
-cp -L "$1" "$work/train"
+for program in "$@"; do cp -L "$program" "$work/"; done
 cd "$work" || exit 1
 mkdir -m 777 runs
 small=(--set=data.limit=2000 --set=data.validation_examples=500 --epochs=1 --threads=2)
@@ -75,5 +76,15 @@ expect_error 'only [0-9]+ of [0-9]+ threads can be started \(Resource temporaril
   "${somebody[@]}" bash -c "ulimit -u 1; exec ./train ${small[*]} --out=$folder"
 expect_error 'only [0-9]+ of [0-9]+ threads can be started' \
   bash -c "ulimit -s 8192; ulimit -v 1500000; exec ./train ${small[*]} --threads=1000 --out=$(new_folder)"
+
+# The other programs. One thread is enough to freeze.
+run ./train "${small[@]}" --out=runs/done
+[[ $status == 0 ]] || fail "a run without limits: $(cat stderr)"
+run "${somebody[@]}" bash -c "ulimit -u 1; exec ./freeze --checkpoint=runs/done --out=runs/model.bgm"
+[[ $status == 0 ]] || fail "freeze with a single thread: status $status: $(cat stderr)"
+expect_error 'only [0-9]+ of [0-9]+ threads can be started' \
+  "${somebody[@]}" bash -c "ulimit -u 1; exec ./evaluate --checkpoint=runs/done"
+expect_error 'only [0-9]+ of [0-9]+ threads can be started' \
+  "${somebody[@]}" bash -c "ulimit -u 1; exec ./predict --model=runs/model.bgm"
 
 [[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }
