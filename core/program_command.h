@@ -9,15 +9,14 @@
 
 namespace bitgrad {
 
-// The beginning of a command, quoted for a shell, to which flags are appended.
+// The beginning of a command, quoted for a shell, to which flags are appended. It is the first of these that applies:
 //
-//   `bazel run` has started this program:  "./bazelw run //export:freeze --", with the path to bazelw where the user
-//   stands
-//                                          elsewhere
-//   `target` is this program itself:       the name under which it was called
-//   it lies beside this program:           its path there: "/usr/local/bin/freeze", or "/usr/local/bin/bitgrad_freeze"
-//                                          where this program is bitgrad_train
-//   else:                                  "./bazelw run //export:freeze --"
+//   - Where `bazel run` has started this program, "./bazelw run //export:freeze --", with the path to bazelw where the
+//     user stands elsewhere.
+//   - Where `target` is this program itself, the name under which it was called.
+//   - Where the other program lies beside this one, its path there: "/usr/local/bin/freeze", or
+//     "/usr/local/bin/bitgrad-freeze" where this program is bitgrad-train.
+//   - "./bazelw run //export:freeze --".
 //
 // target: a label of one of the programs, "//export:freeze".
 std::string ProgramCommand(absl::string_view target);
