@@ -102,7 +102,7 @@ Name: $1
 Description: $2
 Version: $version
 Requires: $3
-Cflags: -I\${includedir} -std=c++20 -ffp-contract=off -fopenmp
+Cflags: -isystem \${includedir} -std=c++20 -ffp-contract=off -fopenmp
 Libs: -L\${libdir} -l$1 ${*:4} -fopenmp
 END
 }

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/data/batches.h"
 #include "bitgrad/data/datasets.h"
@@ -75,8 +76,4 @@ absl::Status Run() {
   return absl::OkStatus();
 }
 
-int main() {
-  const absl::Status status = Run();
-  if (!status.ok()) std::fprintf(stderr, "train_tiny_bnn: %s\n", status.ToString().c_str());
-  return status.ok() ? 0 : 1;
-}
+int main(int argc, char** argv) { return RunMain(argc, argv, {.usage = "Trains, freezes and runs a net."}, Run); }
