@@ -215,7 +215,7 @@ __global__ void PrepareKernel(const double* squares, int64_t count, const float*
   bool finite = loss == nullptr || fabsf(*loss) <= std::numeric_limits<float>::max();
   for (int64_t i = 0; i < count; ++i) {
     sum += squares[i];
-    finite &= squares[i] <= std::numeric_limits<double>::max();
+    finite &= fabs(squares[i]) <= std::numeric_limits<double>::max();
   }
   const double norm = sqrt(sum);
   scalars->gradient_scale = max_norm > 0 && norm > max_norm ? static_cast<float>(max_norm / norm) : 1.0f;

@@ -1,4 +1,5 @@
-// An optimizer's step for one element, in double precision.
+// An optimizer's step for one element. In double it is the formula of ops/kernels/optimizer_step.h; in float, with the
+// operations in the formula's order, it is what every kernel has to compute to the last bit.
 
 #ifndef BITGRAD_TESTS_REFERENCE_OPTIMIZER_STEP_H_
 #define BITGRAD_TESTS_REFERENCE_OPTIMIZER_STEP_H_
@@ -31,41 +32,54 @@ struct StepArgs {
   }
 };
 
+template <typename Real>
 struct StepElement {
-  double weight;
-  double state1 = 0;  // velocity, m
-  double state2 = 0;  // v
+  Real weight;
+  Real state1 = 0;  // velocity, m
+  Real state2 = 0;  // v
 };
 
-inline double ScaledGradient(const StepArgs& args, double g, double w) {
+template <typename Real>
+Real ScaledGradient(const StepArgs& args, Real g, Real w) {
   return args.gradient_scale * g + args.weight_decay * w;
 }
 
-inline double Moved(const StepArgs& args, double w, double step) {
-  const double clip = args.clip;
+template <typename Real>
+Real Moved(const StepArgs& args, Real w, Real step) {
+  const Real clip = args.clip;
   return std::clamp(w + args.weight_scale * step, -clip, clip);
 }
 
-inline StepElement Sgd(const StepArgs& args, double momentum, bool nesterov, double g, double velocity, double w) {
-  const double scaled = args.rate * ScaledGradient(args, g, w);
-  const double v = momentum * velocity - scaled;
-  return {Moved(args, w, nesterov ? momentum * v - scaled : v), v};
+// SGD without a velocity.
+template <typename Real>
+StepElement<Real> PlainSgd(const StepArgs& args, Real g, Real w) {
+  return {Moved<Real>(args, w, -args.rate * ScaledGradient(args, g, w))};
 }
 
-inline StepElement Adam(const StepArgs& args, const AdamArgs& adam, double g, double m, double v, double w) {
-  const double gradient = ScaledGradient(args, g, w);
-  const double b1 = adam.beta1, b2 = adam.beta2;
-  const double m_new = b1 * m + (1 - b1) * gradient;
-  const double v_new = b2 * v + (1 - b2) * gradient * gradient;
-  return {Moved(args, w, -double{args.rate} * m_new / (std::sqrt(v_new) + adam.epsilon)), m_new, v_new};
+template <typename Real>
+StepElement<Real> Momentum(const StepArgs& args, float momentum, bool nesterov, Real g, Real velocity, Real w) {
+  const Real scaled = args.rate * ScaledGradient(args, g, w);
+  const Real v = momentum * velocity - scaled;
+  return {Moved<Real>(args, w, nesterov ? momentum * v - scaled : v), v};
 }
 
-inline StepElement AdaMax(const StepArgs& args, const AdamArgs& adam, double g, double m, double v, double w) {
-  const double gradient = ScaledGradient(args, g, w);
-  const double b1 = adam.beta1, b2 = adam.beta2;
-  const double m_new = b1 * m + (1 - b1) * gradient;
-  const double v_new = std::max(b2 * v, std::fabs(gradient));
-  return {Moved(args, w, -double{args.rate} * m_new / (v_new + adam.epsilon)), m_new, v_new};
+template <typename Real>
+StepElement<Real> Adam(const StepArgs& args, const AdamArgs& adam, Real g, Real m, Real v, Real w) {
+  const Real gradient = ScaledGradient(args, g, w);
+  const Real b1 = adam.beta1, b2 = adam.beta2;
+  const Real m_new = b1 * m + (1 - b1) * gradient;
+  const Real v_new = b2 * v + (1 - b2) * (gradient * gradient);
+  return {Moved<Real>(args, w, -args.rate * m_new / (std::sqrt(v_new) + adam.epsilon)), m_new, v_new};
+}
+
+template <typename Real>
+StepElement<Real> AdaMax(const StepArgs& args, const AdamArgs& adam, Real g, Real m, Real v, Real w) {
+  const Real gradient = ScaledGradient(args, g, w);
+  const Real b1 = adam.beta1, b2 = adam.beta2;
+  const Real m_new = b1 * m + (1 - b1) * gradient;
+  const Real decayed = b2 * v, size = std::fabs(gradient);
+  const Real v_new = size <= decayed ? decayed : size;  // NaN where the gradient is NaN
+  return {Moved<Real>(args, w, -args.rate * m_new / (v_new + adam.epsilon)), m_new, v_new};
 }
 
 }  // namespace bitgrad::reference
