@@ -2,7 +2,7 @@
 
 load("//tools:cc.bzl", "bitgrad_cc_test")
 
-def kernel_test(name):
+def kernel_test(name, deps = [], multiplies_bits = False):
     """The cases of NAME.cc on the CPU, on a GPU and on the emulator of one.
 
     NAME runs them on every instruction set of the machine's processor, NAME_cuda on a GPU (it skips with the reason
@@ -10,20 +10,27 @@ def kernel_test(name):
 
     Args:
       name: the test's name.
+      deps: what the cases depend on beyond the harness.
+      multiplies_bits: also makes NAME_emulated_100, for the emulator of a GPU without products of bits.
     """
-    for suffix, deps in {
+    emulator = [
+        ":on_emulator",
+        "//ops/cuda:emulated_backend",
+    ]
+    places = {
         "": [":on_cpu"],
         "_cuda": [":on_gpu"],
-        "_emulated": [
-            ":on_emulator",
-            "//ops/cuda:emulated_backend",
-        ],
-    }.items():
+        "_emulated": emulator,
+    }
+    if multiplies_bits:
+        places["_emulated_100"] = emulator
+    for suffix, place in places.items():
         bitgrad_cc_test(
             name = name + suffix,
             size = "medium",
             srcs = [name + ".cc"],
-            deps = deps + [
+            env = {"BITGRAD_EMULATED_CAPABILITY": "100"} if suffix == "_emulated_100" else {},
+            deps = deps + place + [
                 ":kernel_testing",
                 "//core:encoding",
                 "//core:rng",

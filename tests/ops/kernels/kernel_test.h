@@ -161,8 +161,7 @@ class Array {
   std::vector<T> values() const {
     std::vector<T> first;
     for (size_t k = 0; k < blocks_.size(); ++k) {
-      std::vector<T> values(initial_.size());
-      blocks_[k].first->Download(values.data(), blocks_[k].second, bytes());
+      std::vector<T> values = this->values(*blocks_[k].first);
       if (k == 0) {
         first = std::move(values);
       } else {
@@ -171,6 +170,14 @@ class Array {
       }
     }
     return first;
+  }
+  // What is there now in one context, for results that may depend on the number of threads.
+  std::vector<T> values(const ExecContext& context) const {
+    std::vector<T> values(initial_.size());
+    for (const auto& [known, block] : blocks_) {
+      if (known == &context) known->Download(values.data(), block, bytes());
+    }
+    return values;
   }
 
  private:
@@ -205,6 +212,7 @@ class BitArray {
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
   bool initial(int64_t i, int64_t j) const { return BitOf(words_.initial(), i, j); }
+  ConstBitMatrixView initial() const { return {words_.initial().data(), rows_, cols_, BitMatrix::WordsPerRow(cols_)}; }
   BitMatrixView on(const ExecContext& context) const {
     return {words_.on(context), rows_, cols_, BitMatrix::WordsPerRow(cols_)};
   }
@@ -322,6 +330,20 @@ void ExpectNear(const Array<T>& array, int64_t count, const Expected& expected, 
                   << std::fabs(value - right) << " is over " << tolerance(i);
     return;
   }
+}
+
+// |element (i, j) - expected(i, j)| <= tolerance(i, j) in the matrix [rows, cols] with `stride` elements from row to
+// row; NaN is near NaN alone, and 0.0 equals -0.0. What lies between rows is as it was.
+template <typename T, typename Expected, typename Tolerance>
+void ExpectMatrixNear(const Array<T>& array, int64_t rows, int64_t cols, int64_t stride, const Expected& expected,
+                      const Tolerance& tolerance) {
+  ExpectNear(
+      array, rows * stride,
+      [&](int64_t k) {
+        const int64_t i = k / stride, j = k % stride;
+        return j < cols ? static_cast<double>(expected(i, j)) : static_cast<double>(array.initial(k));
+      },
+      [&](int64_t k) { return k % stride < cols ? static_cast<double>(tolerance(k / stride, k % stride)) : 0.0; });
 }
 
 }  // namespace bitgrad

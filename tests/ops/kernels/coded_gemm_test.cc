@@ -1,0 +1,188 @@
+// plane_gemm and int8_gemm against codes multiplied one by one: exact for every pair of encodings.
+
+#include "bitgrad/tests/reference/coded_gemm.h"
+
+#include <array>
+#include <cstdint>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/tests/ops/kernels/kernel_test.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr Encoding kBinary{EncodingKind::kBinary, 1};
+constexpr Encoding kTernary{EncodingKind::kTernary, 2};
+constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
+constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
+
+constexpr Encoding kEncodings[] = {kBinary,     kTernary,    Symmetric(2), Symmetric(3), Symmetric(7), Symmetric(8),
+                                   Unsigned(1), Unsigned(2), Unsigned(3),  Unsigned(4),  Unsigned(8)};
+
+// Random stored codes. With `extreme` they are mostly the least and the largest, with which sums of bytes would
+// overflow.
+std::vector<uint8_t> RandomCodes(Random& random, const Encoding& encoding, int64_t count, bool extreme) {
+  // A ternary code is stored as 0, 1 or 2.
+  const uint32_t codes = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
+  std::vector<uint8_t> values = RandomBytes(random, count, codes);
+  for (uint8_t& c : values) {
+    if (extreme && random.Below(8) != 0) c = static_cast<uint8_t>(c % 4 == 0 ? 0 : codes - 1);
+  }
+  return values;
+}
+
+// Random codes [rows, cols], as bytes with `gap` other codes between rows and as planes.
+class Operand {
+ public:
+  Operand(const KernelTest& test, Random& random, const Encoding& encoding, int64_t rows, int64_t cols, int64_t gap,
+          bool extreme)
+      : encoding_(encoding),
+        rows_(rows),
+        cols_(cols),
+        stride_(cols + gap),
+        codes_(test, RandomCodes(random, encoding, rows * stride_, extreme)) {
+    const int64_t words_per_row = BitMatrix::WordsPerRow(cols);
+    for (int p = 0; p < encoding.bits; ++p) {
+      std::vector<uint64_t> words(rows * words_per_row, 0);
+      for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t j = 0; j < cols; ++j) {
+          words[i * words_per_row + j / 64] |= uint64_t{codes_.initial(i * stride_ + j) >> p & 1u} << j % 64;
+        }
+      }
+      planes_.emplace_back(test, rows, cols, std::move(words));
+    }
+  }
+
+  ConstMatrixView<uint8_t> initial() const { return {codes_.initial().data(), rows_, cols_, stride_}; }
+  ConstCodesView bytes(const ExecContext& context) const {
+    return {encoding_, codes_.matrix(context, rows_, cols_, stride_)};
+  }
+  ConstPlanesView planes(const ExecContext& context) const {
+    ConstPlanesView view{.encoding = encoding_};
+    for (int p = 0; p < encoding_.bits; ++p) view.planes[p] = planes_[p].on(context);
+    return view;
+  }
+
+ private:
+  Encoding encoding_;
+  int64_t rows_, cols_, stride_;
+  Array<uint8_t> codes_;
+  std::vector<BitArray> planes_;
+};
+
+using Extents3 = std::array<int64_t, 3>;  // m, n, k
+
+class CodedGemmTest : public KernelTest {
+ protected:
+  void ExpectExact(Random& random, const Encoding& a_encoding, const Encoding& b_encoding, const Extents3& s,
+                   int64_t gap_of_codes) {
+    const auto [m, n, k] = s;
+    if (!DotIsExact(a_encoding, b_encoding, k)) return;
+    SCOPED_TRACE(testing::Message() << Name(a_encoding.kind) << a_encoding.bits << " x " << Name(b_encoding.kind)
+                                    << b_encoding.bits << ", m " << m << ", n " << n << ", k " << k << ", gap "
+                                    << gap_of_codes);
+    const bool extreme = random.Below(2) == 0;
+    const Operand a(*this, random, a_encoding, m, k, gap_of_codes, extreme);
+    const Operand b(*this, random, b_encoding, n, k, gap_of_codes, extreme);
+    std::vector<int64_t> dots;
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        dots.push_back(reference::CodedDot(a_encoding, a.initial(), i, b_encoding, b.initial(), j));
+      }
+    }
+    std::vector<int32_t> threshold(n);
+    std::vector<uint8_t> flip(n);
+    for (int64_t j = 0; j < n; ++j) {
+      // Mostly a value that occurs in the column, so that the case of equality is tested; and the limits of int32.
+      const uint32_t draw = random.Below(8);
+      threshold[j] = draw == 0   ? INT32_MIN
+                     : draw == 1 ? INT32_MAX
+                     : m > 0     ? static_cast<int32_t>(dots[random.Below(static_cast<uint32_t>(m)) * n + j])
+                                 : 0;
+      flip[j] = static_cast<uint8_t>(random.Below(2));
+    }
+    const Array<int32_t> thresholds(*this, threshold);
+    const Array<uint8_t> flips(*this, flip);
+    const auto check = [&, m = m, n = n](const char* kernel, const auto& multiply) {
+      SCOPED_TRACE(kernel);
+      const Array<float> floats(*this, m * (n + 3));
+      const BitArray bits(*this, m, n);
+      Run([&](ExecContext& x, const Kernels& kernels) {
+        multiply(x, kernels, DotOutput{.floats = floats.matrix(x, m, n, n + 3), .scale = 0.37f});
+        multiply(x, kernels, DotOutput{.bits = bits.on(x), .threshold = thresholds.on(x), .flip = flips.on(x)});
+      });
+      ExpectMatrix(floats, m, n, n + 3,
+                   [&](int64_t i, int64_t j) { return static_cast<float>(dots[i * n + j]) * 0.37f; });
+      ExpectBits(bits, [&](int64_t i, int64_t j) { return (dots[i * n + j] >= threshold[j]) != (flip[j] != 0); });
+    };
+    check("plane_gemm", [&](ExecContext& x, const Kernels& kernels, const DotOutput& out) {
+      kernels.plane_gemm(x, a.planes(x), b.planes(x), out);
+    });
+    check("int8_gemm", [&](ExecContext& x, const Kernels& kernels, const DotOutput& out) {
+      kernels.int8_gemm(x, a.bytes(x), b.planes(x), out);
+    });
+  }
+};
+
+// Every size as each of the extents, with rows around the tile of 6, columns around groups of 64, and K around words
+// and blocks of 32.
+TEST_P(CodedGemmTest, EverySizeIsExact) {
+  constexpr int64_t kSizes[] = {0, 1, 2, 3, 31, 32, 33, 63, 64, 65, 127, 129, 1000};
+  constexpr int kCount = std::size(kSizes);
+  std::vector<Extents3> shapes = {{13, 66, 95}};
+  for (int i = 0; i < kCount; ++i) {
+    for (const int step : {1, 3}) {
+      const Extents3 s = {kSizes[i], kSizes[(i * 5 + step) % kCount], kSizes[(i * 8 + 2 * step) % kCount]};
+      // At most one extent of 1000, because the reference is slow.
+      if (s[0] * s[1] * s[2] < 3'000'000) shapes.push_back(s);
+    }
+  }
+  Random random(1);
+  for (const Extents3& shape : shapes) {
+    ExpectExact(random, Symmetric(8), kBinary, shape, 5);
+    ExpectExact(random, kTernary, kTernary, shape, 5);
+    ExpectExact(random, Unsigned(2), Symmetric(3), shape, 5);
+  }
+}
+
+TEST_P(CodedGemmTest, EveryPairOfEncodingsIsExact) {
+  Random random(2);
+  for (const Encoding& a : kEncodings) {
+    for (const Encoding& b : kEncodings) {
+      ExpectExact(random, a, b, {7, 67, 129}, 5);
+      ExpectExact(random, a, b, {2, 5, 258}, 5);
+    }
+  }
+}
+
+// Around the tiles of a GPU, with rows of codes that follow each other.
+TEST_P(CodedGemmTest, RowsWithoutGaps) {
+  const std::pair<Encoding, Encoding> pairs[] = {
+      {kBinary, kBinary},         {Symmetric(8), kBinary},     {Unsigned(8), kBinary},      {kBinary, Symmetric(8)},
+      {kTernary, kTernary},       {Symmetric(2), kTernary},    {Unsigned(3), Symmetric(2)}, {Unsigned(1), kBinary},
+      {Unsigned(8), Unsigned(8)}, {Symmetric(8), Symmetric(8)}};
+  Random random(3);
+  for (const auto& [a, b] : pairs) {
+    for (const Extents3& shape : std::vector<Extents3>{
+             {1, 1, 1}, {3, 33, 31}, {0, 5, 7}, {9, 10, 0}, {65, 66, 100}, {5, 64, 257}, {17, 7, 1030}, {129, 1, 65}}) {
+      ExpectExact(random, a, b, shape, 0);
+    }
+  }
+}
+
+// A GPU uses codes in place whose rows are aligned to 16 bytes, but only if rows also end on a multiple of 16 bytes, as
+// other data may follow them.
+TEST_P(CodedGemmTest, AlignedCodes) {
+  Random random(4);
+  for (const int64_t k : {16, 40, 144}) {
+    for (const int64_t gap : {8, 16}) ExpectExact(random, Unsigned(8), kBinary, {70, 33, k}, gap);
+  }
+}
+
+BITGRAD_INSTANTIATE_ON_DEVICES(CodedGemmTest);
+
+}  // namespace
+}  // namespace bitgrad
