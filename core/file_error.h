@@ -25,6 +25,8 @@ inline absl::Status FileError(absl::string_view what, absl::string_view path, in
     case EROFS: advice = "; choose a directory that can be written"; break;
     case ENOSPC:
     case EDQUOT: advice = "; free some space or write elsewhere"; break;
+    case EMFILE: advice = "; raise the limit of open files (ulimit -n)"; break;
+    case ENOMEM: advice = "; free some memory, or raise the limit of addresses (ulimit -v)"; break;
     case EFBIG: advice = "; raise the limit (ulimit -f) or write elsewhere"; break;
     default: break;
   }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -150,6 +151,8 @@ static absl::Status RunBody(absl::FunctionRef<absl::Status()> body) {
 
 int RunMain(int argc, char** argv, const MainOptions& options, absl::FunctionRef<absl::Status()> body) {
   WaitWithoutSpinning(argv);
+  // A file that may not grow further (ulimit -f) is an error of its write, with a message, not the process's end.
+  std::signal(SIGXFSZ, SIG_IGN);
   absl::string_view program = argc > 0 ? argv[0] : "bitgrad";
   if (const size_t slash = program.rfind('/'); slash != absl::string_view::npos) {
     program = program.substr(slash + 1);

@@ -6,11 +6,14 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "bitgrad/core/file_error.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/data/first_few.h"
+#include "google/protobuf/stubs/common.h"
 
 namespace bitgrad {
 namespace {
@@ -18,6 +21,14 @@ namespace {
 namespace fs = std::filesystem;
 
 bool IsHidden(const std::string& name) { return name[0] == '.' || name == "__MACOSX"; }
+
+// Whether the text is UTF-8 without control characters.
+bool IsPrintable(absl::string_view text) {
+  for (const char c : text) {
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) return false;
+  }
+  return google::protobuf::internal::IsStructurallyValidUTF8(text.data(), static_cast<int>(text.size()));
+}
 
 bool IsImageName(const std::string& name) {
   const std::string extension = absl::AsciiStrToLower(fs::path(name).extension().string());
@@ -129,6 +140,16 @@ absl::StatusOr<Listing> ListRoot(const std::string& directory, Walk& walk) {
   BITGRAD_RETURN_IF_ERROR(walk.CheckLinks());
   if (listing.folders.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("image_folder: '", directory, "' has no folders of classes"));
+  }
+  // The names become the classes', which files keep as text and programs print on a line.
+  std::vector<std::string> unreadable;
+  for (const std::string& name : listing.folders) {
+    if (!IsPrintable(name)) unreadable.push_back(absl::StrCat("'", directory, "/", absl::CHexEscape(name), "'"));
+  }
+  if (!unreadable.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("image_folder: the names of classes have to be UTF-8 text without control characters, unlike ",
+                     FirstFew(unreadable, "folder", "folders"), "; rename ", unreadable.size() == 1 ? "it" : "them"));
   }
   return listing;
 }

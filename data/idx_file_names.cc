@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "absl/types/optional.h"
 #include "bitgrad/core/file_error.h"
+#include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
 
 namespace bitgrad {
@@ -101,9 +102,9 @@ absl::StatusOr<std::string> FindIdxFile(const std::string& data_dir, Split split
   }
   if (names.empty()) return missing;
   if (names.size() > 1) {
-    return absl::InvalidArgumentError(absl::StrCat("directory '", data_dir,
-                                                   "' has the files of several data sets: ", absl::StrJoin(names, ", "),
-                                                   "; pick one with --data_dir=", data_dir, "/", names[0]));
+    return absl::InvalidArgumentError(
+        absl::StrCat("directory '", data_dir, "' has the files of several data sets: ", absl::StrJoin(names, ", "),
+                     "; pick one with --data_dir=", ShellQuoted(data_dir + "/" + names[0])));
   }
   return found.at(names[0] + "-").begin()->second;
 }

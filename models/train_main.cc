@@ -127,6 +127,9 @@ absl::Status Train() {
     return absl::InvalidArgumentError(absl::StrCat("--threads=", options.threads, " is not in 0 .. ",
                                                    ExecContext::kMaxThreads, "; 0 means one per core"));
   }
+  if (options.data_workers < 0 || options.data_workers > 1024) {
+    return absl::InvalidArgumentError(absl::StrCat("--data_workers=", options.data_workers, " is not in 0 .. 1024"));
+  }
   BITGRAD_RETURN_IF_ERROR(CheckFiles(options));
 
   absl::PrintF("%s: %s\n", recipe.name(), recipe.description());

@@ -131,7 +131,9 @@ absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, chec
   for (const Tensor& tensor : tensors) {
     BITGRAD_RETURN_IF_ERROR(Append(file, tensor.raw_data(), tensor.byte_size()));
   }
-  if (const absl::Status readable = Checkpoint::OpenHeader(file.temporary_path()).status(); !readable.ok()) {
+  // That there is no memory to read it with now says nothing about the file, and is no reason to lose it.
+  if (const absl::Status readable = Checkpoint::OpenHeader(file.temporary_path()).status();
+      !readable.ok() && !absl::IsResourceExhausted(readable)) {
     return absl::Status(readable.code(), absl::StrCat("cannot write checkpoint '", path,
                                                       "', it would not be readable: ", readable.message()));
   }

@@ -40,6 +40,11 @@ absl::StatusOr<std::unique_ptr<RunFolder>> RunFolder::Open(const std::string& pa
   if (error) return FileError("create directory", path, error.value());
   BITGRAD_RETURN_IF_ERROR(folder->Lock());
   if (const std::string file = folder->RunFile(); use == Use::kNew && !file.empty()) {
+    if (path + "/" + file == folder->best_path()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("'", path, "' holds the best model of a run (", file, ") without the run's last checkpoint ",
+                       "(checkpoint.bgc), so that it cannot be continued; choose another --out, or remove the file"));
+    }
     return absl::FailedPreconditionError(absl::StrCat("'", path, "' holds a run already (", file,
                                                       "); continue that run with --resume, or choose another --out"));
   }

@@ -119,12 +119,13 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   progress.clear_partial();
   *state_.add_epochs() = metrics;
   // Without validation examples (valid is NaN) the last epoch counts.
-  if (progress.best_epoch() == 0 || !(valid > progress.best_valid_error())) {
+  if (progress.best_epoch() == 0 || best_is_lost_ || !(valid > progress.best_valid_error())) {
     progress.set_best_epoch(epoch + 1);
     progress.set_best_valid_error(valid);
     state_.set_random_step(context_.step());
     BITGRAD_RETURN_IF_ERROR(
         WriteCheckpoint(context_, folder_->best_path(), state_, *bundle_.store, nullptr, *preprocessing_));
+    best_is_lost_ = false;
   }
   BITGRAD_RETURN_IF_ERROR(SaveLatest());
   absl::FPrintF(options_.log, "%s", FormatEpoch(metrics, recipe_.epochs()));

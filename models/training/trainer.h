@@ -103,6 +103,7 @@ class Trainer {
   absl::Status CheckSameData(const Checkpoint& checkpoint) const;
   absl::Status CheckSteps(const Checkpoint& checkpoint) const;
   absl::Status Restore(const Checkpoint& checkpoint);
+  absl::Status CheckBest();
   void PrintResumed(const checkpoint::Header& header);
   std::string ResumeCommand() const;
   absl::Status RunEpoch(int epoch);
@@ -137,6 +138,7 @@ class Trainer {
   int64_t lasting_bytes_ = 0;
   int64_t predicted_step_bytes_ = 0;
   bool memory_reported_ = false;
+  bool best_is_lost_ = false;  // best.bgc of the resumed run is missing or damaged
   MetricsFile metrics_;
   ProgressBar bar_;
 };

@@ -78,6 +78,26 @@ absl::Status Trainer::Restore(const Checkpoint& checkpoint) {
   *state_.mutable_epochs() = header.epochs();
   state_.set_random_step(header.random_step());
   context_.set_step(header.random_step());
+  return CheckBest();
+}
+
+// A run that was moved without its best.bgc goes on: the next epoch is then the best one so far. If there is no next
+// epoch, there would be no model to name in the end.
+absl::Status Trainer::CheckBest() {
+  const checkpoint::Progress& progress = state_.progress();
+  if (progress.best_epoch() == 0) return absl::OkStatus();
+  const absl::Status best = Checkpoint::Open(folder_->best_path()).status();
+  // Where it can only not be read now, as for want of memory, it must not be replaced.
+  if (!absl::IsNotFound(best) && !absl::IsDataLoss(best) && !absl::IsInvalidArgument(best)) return best;
+  if (progress.epoch() == recipe_.epochs()) {
+    return absl::FailedPreconditionError(absl::StrCat("the run is finished, but its best model, of epoch ",
+                                                      progress.best_epoch(), ", is lost: ", best.message(),
+                                                      "; restore the file, or train for longer (--epochs)"));
+  }
+  absl::FPrintF(options_.log,
+                "warning: the best model so far, of epoch %d, is lost (%s); the next epoch's takes its place\n",
+                progress.best_epoch(), best.message());
+  best_is_lost_ = true;
   return absl::OkStatus();
 }
 

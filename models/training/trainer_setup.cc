@@ -141,6 +141,15 @@ absl::Status Trainer::CheckMetricsFile() const {
                                                      "', a checkpoint of the run; choose another --metrics=FILE"));
     }
   }
+  // Files that are removed or replaced in the course of the run.
+  for (const std::string& own :
+       {folder_->path() + "/.lock", folder_->checkpoint_path() + ".tmp", folder_->best_path() + ".tmp"}) {
+    std::error_code error;
+    if (path == own || std::filesystem::equivalent(path, own, error)) {
+      return absl::InvalidArgumentError(absl::StrCat("the metrics cannot go to '", path,
+                                                     "', which the run itself uses; choose another --metrics=FILE"));
+    }
+  }
   BITGRAD_RETURN_IF_ERROR(metrics_.CheckReplaceable());
   std::error_code error;
   if (options_.resume || !std::filesystem::is_regular_file(path, error) ||

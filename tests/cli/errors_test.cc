@@ -61,13 +61,16 @@ TEST_F(ErrorsTest, MisspeltFlags) {
   ExpectProgramError("runtime/inspect", {"--models=x"}, "(did you mean '--model'?)");
 }
 
-TEST_F(ErrorsTest, NumbersOfEvaluateAndPredict) {
+TEST_F(ErrorsTest, NumbersOutOfRange) {
   for (const char* threads : {"--threads=-1", "--threads=100000"}) {
     ExpectProgramError("models/evaluate", {"--checkpoint=" + world.best, "--data_dir=" + world.data, threads}, threads);
     ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--data_dir=" + world.data, threads}, threads);
   }
   for (const char* batch : {"--batch=0", "--batch=-1"}) {
     ExpectProgramError("runtime/predict", {"--model=" + world.packed, "--data_dir=" + world.data, batch}, batch);
+  }
+  for (const char* workers : {"--data_workers=-1", "--data_workers=100000"}) {
+    ExpectTrainError({workers}, std::string(workers) + " is not in 0 .. 1024");
   }
 }
 

@@ -74,9 +74,7 @@ TEST_F(ErrorsTest, OutputsOverInputs) {
 // A checkpoint has more than this many bytes, text files have less.
 bool LimitFiles() {
   const rlimit limit = {4096, 4096};
-  // As a shell would after `trap '' XFSZ`: the write fails, instead of the signal ending the
-  // process.
-  signal(SIGXFSZ, SIG_IGN);
+  signal(SIGXFSZ, SIG_DFL);  // as a shell's `ulimit -f` leaves it
   return setrlimit(RLIMIT_FSIZE, &limit) == 0;
 }
 
@@ -109,7 +107,7 @@ TEST_F(ErrorsTest, FilesThatMayNotGrow) {
   ExpectError(RunProgram("export/freeze", {"--checkpoint=" + wide + "/best.bgc", "--out=" + wide + "/model.bgm"},
                          [] {
                            const rlimit limit = {1024, 1024};
-                           signal(SIGXFSZ, SIG_IGN);
+                           signal(SIGXFSZ, SIG_DFL);
                            return setrlimit(RLIMIT_FSIZE, &limit) == 0;
                          }),
               wide + "/model.bgm");

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -197,6 +198,18 @@ TEST_F(ImageFolderTest, EmptyClassesAndMissingFoldersAreErrors) {
   std::filesystem::remove_all(dir_ + "/train");
   ExpectError(absl::StatusCode::kNotFound, "DIR/train/CLASS/*.jpg");
   EXPECT_THAT(std::string(LoadImageFolder({}).status().message()), HasSubstr("no data directory given"));
+}
+
+// They would make checkpoints that nothing can read, and lines that are two.
+TEST_F(ImageFolderTest, NamesOfClassesAreText) {
+  for (const auto& [name, escaped] :
+       {std::pair{"/train/\xff", "/train/\\xff'"}, std::pair{"/train/a\nb", "/train/a\\nb'"}}) {
+    std::filesystem::create_directory(dir_ + name);
+    ExpectError(absl::StatusCode::kInvalidArgument, dir_ + escaped);
+    std::filesystem::remove(dir_ + name);
+  }
+  std::filesystem::rename(dir_ + "/train/ring", dir_ + "/train/Ringelgänse é");
+  EXPECT_TRUE(Load().ok());
 }
 
 TEST_F(ImageFolderTest, BadFilesAreNamed) {

@@ -1,6 +1,7 @@
 // Runs that end before their end: interrupted and resumed, or diverged.
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -224,6 +225,29 @@ TEST_F(ResumeErrorsTest, AFinishedRunCanBeTrainedForLonger) {
     ASSERT_TRUE(Train(longer, {.out_dir = parts, .resume = true}, done).ok());
     EXPECT_THAT(done.text(),
                 HasSubstr("the run is finished: it has done its 3 epochs; --epochs=N trains it for longer"));
+  }
+}
+
+// A run whose best.bgc was left behind or is damaged never names it as its result.
+TEST_F(ResumeErrorsTest, ALostBestModel) {
+  for (const bool damaged : {false, true}) {
+    const std::string directory = NewDirectory(), best = directory + "/best.bgc";
+    const std::vector<std::string> recipe = {"data.limit=200", "schedule.name=constant", "epochs=2"};
+    ASSERT_TRUE(Train(TinyRecipe(recipe), {.out_dir = directory}).ok());
+    const std::string bytes = ReadFile(best);
+    std::filesystem::remove(best);
+    if (damaged) WriteFile(best, bytes.substr(0, bytes.size() / 2));
+    EXPECT_THAT(std::string(Train(TinyRecipe(recipe), {.out_dir = directory, .resume = true}).status().message()),
+                AllOf(HasSubstr("is lost"), HasSubstr(best), HasSubstr("--epochs")));
+    Log log;
+    const auto result = Train(TinyRecipe({"data.limit=200", "schedule.name=constant", "epochs=3"}),
+                              {.out_dir = directory, .resume = true}, log);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_THAT(log.text(), HasSubstr("warning: the best model so far, of epoch "));
+    EXPECT_EQ(result->best.epoch(), 3);
+    const auto opened = Checkpoint::Open(best);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_EQ(opened->header().progress().best_epoch(), 3);
   }
 }
 

@@ -355,6 +355,9 @@ TEST(TrainerTest, MetricsFilesOfOthers) {
   for (const char* file : {"/checkpoint.bgc", "/best.bgc"}) {
     EXPECT_THAT(error(run + file, false), HasSubstr("a checkpoint of the run"));
   }
+  for (const char* file : {"/.lock", "/checkpoint.bgc.tmp", "/best.bgc.tmp"}) {
+    EXPECT_THAT(error(run + file, false), HasSubstr("which the run itself uses"));
+  }
   EXPECT_EQ(error(directory + "/new.jsonl", false), "");
   EXPECT_THAT(error(directory + "/recipe.textproto", true), HasSubstr("a file of another kind"));
   EXPECT_EQ(ReadFile(directory + "/recipe.textproto"), "epochs: 1\n");
