@@ -19,6 +19,7 @@ constexpr AdamArgs kAdam = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f};
 
 using reference::StepArgs;
 using reference::StepElement;
+using Tensors = absl::Span<const StepTensor>;
 
 // The magnitudes of random operands.
 struct Operands {
@@ -30,8 +31,7 @@ constexpr Operands kWide = {.gradient = 2, .weight = 0.6f, .first = 2, .lowest_s
 
 class OptimizerStepTest : public KernelTest {
  protected:
-  using Step =
-      std::function<void(ExecContext&, const Kernels&, const StepScalars*, absl::Span<const StepTensor>, StepCounts*)>;
+  using Step = std::function<void(ExecContext&, const Kernels&, const StepScalars*, Tensors, StepCounts*)>;
 
   // What PrepareStep() overwrites is garbage.
   static std::vector<StepScalars> ScalarsOf(const StepArgs& args, int32_t failed = 0) {
@@ -146,18 +146,14 @@ class OptimizerStepTest : public KernelTest {
 
 TEST_P(OptimizerStepTest, Sgd) {
   CheckAll(
-      0,
-      [](ExecContext& c, const Kernels& k, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
-         StepCounts* counts) { k.sgd_step(c, 0.0f, false, scalars, tensors, counts); },
+      0, [](ExecContext& c, const Kernels& k, auto... args) { k.sgd_step(c, 0.0f, false, args...); },
       [](const StepArgs& args, auto g, auto, auto, auto w) { return reference::PlainSgd(args, g, w); });
 }
 
 TEST_P(OptimizerStepTest, Momentum) {
   for (const bool nesterov : {false, true}) {
     CheckAll(
-        1,
-        [&](ExecContext& c, const Kernels& k, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
-            StepCounts* counts) { k.sgd_step(c, 0.9f, nesterov, scalars, tensors, counts); },
+        1, [&](ExecContext& c, const Kernels& k, auto... args) { k.sgd_step(c, 0.9f, nesterov, args...); },
         [&](const StepArgs& args, auto g, auto velocity, auto, auto w) {
           return reference::Momentum(args, 0.9f, nesterov, g, velocity, w);
         });
@@ -166,17 +162,13 @@ TEST_P(OptimizerStepTest, Momentum) {
 
 TEST_P(OptimizerStepTest, Adam) {
   CheckAll(
-      2,
-      [](ExecContext& c, const Kernels& k, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
-         StepCounts* counts) { k.adam_step(c, kAdam, scalars, tensors, counts); },
+      2, [](ExecContext& c, const Kernels& k, auto... args) { k.adam_step(c, kAdam, args...); },
       [](const StepArgs& args, auto g, auto m, auto v, auto w) { return reference::Adam(args, kAdam, g, m, v, w); });
 }
 
 TEST_P(OptimizerStepTest, AdaMax) {
   CheckAll(
-      2,
-      [](ExecContext& c, const Kernels& k, const StepScalars* scalars, absl::Span<const StepTensor> tensors,
-         StepCounts* counts) { k.adamax_step(c, kAdam, scalars, tensors, counts); },
+      2, [](ExecContext& c, const Kernels& k, auto... args) { k.adamax_step(c, kAdam, args...); },
       [](const StepArgs& args, auto g, auto m, auto v, auto w) { return reference::AdaMax(args, kAdam, g, m, v, w); });
 }
 
