@@ -152,7 +152,7 @@ TEST_P(CodedGemmTest, EveryPairOfEncodingsIsExact) {
   Random random(2);
   for (const Encoding& a : kEncodings) {
     for (const Encoding& b : kEncodings) {
-      ExpectExact(random, a, b, {7, 67, 129}, 5);
+      if (!GetParam().slow) ExpectExact(random, a, b, {7, 67, 129}, 5);
       ExpectExact(random, a, b, {2, 5, 258}, 5);
     }
   }

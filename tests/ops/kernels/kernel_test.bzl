@@ -28,6 +28,8 @@ def kernel_test(name, deps = [], multiplies_bits = False):
         bitgrad_cc_test(
             name = name + suffix,
             size = "medium",
+            # Products of bits as bytes take the emulator minutes.
+            timeout = "long" if suffix == "_emulated_100" else "moderate",
             srcs = [name + ".cc"],
             env = {"BITGRAD_EMULATED_CAPABILITY": "100"} if suffix == "_emulated_100" else {},
             deps = deps + place + [
