@@ -42,13 +42,6 @@ inline std::vector<Extents> MatrixShapes() {
   return shapes;
 }
 
-// Lengths of vectors: the sizes of kSizes, and one that is enough work for two threads.
-inline std::vector<int64_t> VectorSizes() {
-  std::vector<int64_t> sizes(std::begin(kSizes), std::end(kSizes));
-  sizes.push_back(40001);
-  return sizes;
-}
-
 // A random sequence. The same seed, which a failing test prints, gives the same sequence.
 class Random {
  public:
@@ -191,9 +184,6 @@ void ExpectBits(const BitMatrix& bits, const Expected& expected) {
   }
   ExpectPaddingZero(bits);
 }
-
-// Whether the bits are the same: NaN equals itself, and 0.0 differs from -0.0.
-inline bool SameBits(float a, float b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
 
 // Whether the values are equal or both NaN: what an exact kernel has to achieve.
 inline bool SameValue(float a, float b) { return a == b || (a != a && b != b); }

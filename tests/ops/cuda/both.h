@@ -153,12 +153,6 @@ inline void ExpectClose(const Both<float>& both, double relative, double absolut
   }
 }
 
-// Sizes around those at which kernels change what they do.
-inline std::vector<int64_t> Counts() { return {0, 1, 2, 3, 5, 31, 32, 33, 255, 256, 257, 1000, 4099}; }
-inline std::vector<std::pair<int64_t, int64_t>> Shapes() {
-  return {{0, 5}, {1, 1}, {1, 33}, {3, 1}, {5, 31}, {7, 64}, {33, 65}, {64, 127}, {2, 1000}, {257, 3}, {130, 129}};
-}
-
 }  // namespace bitgrad
 
 #endif  // BITGRAD_TESTS_OPS_CUDA_BOTH_H_
