@@ -62,6 +62,12 @@
   X(QuantizeBits, quantize_bits)                                 \
   X(QuantizeRowsS8, quantize_rows_s8)                            \
   X(QuantizeBackward, quantize_backward)                         \
+  X(QuantizeScale, quantize_scale)                               \
+  X(QuantizeInitialValue, quantize_initial_value)                \
+  X(TrackStatistic, track_statistic)                             \
+  X(QuantizeVariableGradient, quantize_variable_gradient)        \
+  X(QuantizeStatisticBackward, quantize_statistic_backward)      \
+  X(CombineScales, combine_scales)                               \
   X(UnaryForward, unary_forward)                                 \
   X(UnaryBackward, unary_backward)                               \
   X(BinaryForward, binary_forward)                               \

@@ -11,13 +11,28 @@
 //   Dense({.in = 784, .out = 1024, .input = KBit(8), .weight = Sign()});
 //   ParseQuantizer("k_bit(2)")       the form of recipes, files and --help
 //
+// Numbers. Beside x, the scalar functions of a form may read two numbers that belong to the tensor or, with
+// Granularity::kRow, to each of its rows (an output of a weight, an example of a gradient):
+//
+//   a statistic    measured on the tensor whenever it is quantized (mean |x|, max |x|)
+//   a variable     a Parameter of the layer that training changes: LSQ's step, PACT's clip, BitPruning's bit length
+//
+// The scale is a quotient, operand / divisor. The divisor is a constant of the form; the operand is 1, the statistic,
+// the variable, or a scale of its own that the text form asks for and that is fixed, measured or learned:
+//
+//   "sign(scale=learned)"                  alpha * sign(x), alpha a variable of the layer
+//   "sign(scale=learned, per_output)"      the same with one alpha for each output
+//   "sign(scale=mean, per_output)"         mean |w| of each output, which "xnor" is a name for
+//   "k_bit(2, scale=0.5)"                  one half of k_bit(2)
+//
 // Latent weights: for quantizers with `weight_pass_through` the gradient at the quantized weight goes
-// to the latent weight unchanged (BinaryConnect, arXiv 1511.00363); the clip of the latent weight after
-// the step takes the place of the STE window.
+// to the latent weight unchanged but for the scale (BinaryConnect, arXiv 1511.00363); the clip of the latent weight
+// after the step takes the place of the STE window.
 
 #ifndef BITGRAD_OPS_QUANTIZERS_QUANTIZER_H_
 #define BITGRAD_OPS_QUANTIZERS_QUANTIZER_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -31,23 +46,62 @@ namespace bitgrad {
 // What a layer quantizes with it.
 enum class QuantizerRole { kActivation, kWeight, kGradient };
 
-// A reduction over the tensor that the scalar functions need beforehand.
+// Whether statistic, variable and scale are one number for the tensor, or one for each row of the matrix that is
+// quantized.
+enum class Granularity { kTensor, kRow };
+
+// A reduction over the tensor, or over each row, that the scalar functions need beforehand.
 enum class Statistic {
   kNone,
-  kMeanAbs,     // mean |x| over the tensor
-  kMaxAbsTanh,  // max |tanh x| over the tensor
-  kRowMaxAbs,   // max |x| of each row (an example; an output, where a transposed gradient is quantized)
+  kMeanAbs,     // mean |x|
+  kMaxAbs,      // max |x|
+  kMaxAbsTanh,  // max |tanh x|
+};
+
+// What the scale's operand is (see above).
+enum class ScaleOperand {
+  kOne,
+  kStatistic,
+  kVariable,
+  kScale,  // a second variable, which the layer learns: "scale=learned"
 };
 
 // Numbers that a quantizer is made with. Each quantizer reads those that it documents.
 struct QuantizerArgs {
   int bits = 1;
   float parameter = 0;  // swish_sign: beta; ternary: threshold
+  // The role in which a layer uses the quantizer. Forms that are signed for weights and unsigned for activations (lsq)
+  // read it. Layers set it: Quantizer::In().
+  QuantizerRole role = QuantizerRole::kActivation;
+  Granularity granularity = Granularity::kTensor;
+  // Where the scale is neither the form's own nor fixed.
+  ScaleOperand scale = ScaleOperand::kOne;
+  float fixed_scale = 1.0f;       // "scale=0.5"
+  bool learns_parameter = false;  // "beta=learned": `parameter` is the initial value of the variable
   friend bool operator==(const QuantizerArgs&, const QuantizerArgs&) = default;
+};
+
+// The numbers beside x that scalar functions read, of the tensor or of the row of x.
+struct QuantizerNumbers {
+  float statistic = 0;
+  float variable = 0;
 };
 
 // What the argument in parentheses, "name(argument)", means.
 enum class QuantizerArgument { kNone, kBits, kParameter };
+
+// How a variable begins. mean_abs and max_abs are those of the first tensor that is quantized: the weight, or the
+// first batch.
+struct QuantizerVariable {
+  const char* name = nullptr;  // the last part of the parameter's path: "step"; null: the form has no variable
+  float (*initial)(const struct QuantizerArgs&, float mean_abs, float max_abs) = nullptr;
+  // The gradient that arrives is multiplied with this (LSQ's 1 / sqrt(n Q_p)); count: the elements that share the
+  // variable.
+  float (*gradient_factor)(const struct QuantizerArgs&, int64_t count) = nullptr;
+  // After each step the variable is clipped to [least, most].
+  float least = 0, most = 0;
+  bool decays = false;  // whether weight decay applies (PACT's clip)
+};
 
 class Quantizer;
 
@@ -63,12 +117,23 @@ struct QuantizerInfo {
   bool stochastic;           // Code reads a random number
   bool surrogate_is_window;  // Surrogate is 1{|x| <= 1}: a mask of bits is all that backward needs
   bool weight_pass_through;  // as a weight quantizer the surrogate is 1 everywhere
+  bool scalable;             // takes "scale=..."
+  bool clips_latent;         // latent weights live in [-clip, clip]; otherwise they are not clipped (lsq)
+  // Whether the statistic counts in the backward pass, as XNOR-Net's mean does:
+  // dw += dscale * d mean|w| / dw = dscale * sign(w) / n. Otherwise it is a constant there.
+  bool differentiates_statistic;
+  Granularity granularity;  // the least: gradient quantizers always have a scale for each row
   Statistic (*statistic)(const QuantizerArgs&);
   Encoding (*encoding)(const QuantizerArgs&);
-  float (*scale)(const QuantizerArgs&, float statistic);
+  ScaleOperand (*scale_operand)(const QuantizerArgs&);
+  float (*scale_divisor)(const QuantizerArgs&);
+  QuantizerVariable (*variable)(const QuantizerArgs&);
   // What evaluation uses instead of a stochastic quantizer (BinaryConnect section 2.3: stochastic weights are
   // evaluated with the real ones; BNN: stochastic activations with the deterministic sign). Null: itself.
   Quantizer (*at_evaluation)(QuantizerRole);
+  // What the layer uses once the variable is no longer learned: bit_pruning's bit length, rounded up, gives a
+  // quantizer of that many bits. Null: itself.
+  Quantizer (*hardened)(const QuantizerArgs&, float variable);
 };
 
 class Quantizer {
@@ -86,17 +151,32 @@ class Quantizer {
   const QuantizerArgs& args() const { return args_; }
   bool is_identity() const;
 
-  Statistic statistic() const { return info_->statistic(args_); }
-  Encoding encoding() const { return info_->encoding(args_); }
-  float scale(float statistic) const { return info_->scale(args_, statistic); }
-  // Whether the scale is the same for every statistic; whether it is the statistic.
-  bool scale_is_fixed() const { return scale(1.0f) == scale(2.0f); }
-  bool scale_is_statistic() const { return scale(1.0f) == 1.0f && scale(3.0f) == 3.0f; }
-  Quantizer AtEvaluation(QuantizerRole role) const {
-    return info_->at_evaluation == nullptr ? *this : info_->at_evaluation(role);
-  }
+  // The same quantizer in a role, for each row, with a scale of its own that is learned, measured (mean |x|) or fixed.
+  Quantizer In(QuantizerRole role) const;
+  Quantizer PerRow() const;
+  Quantizer WithLearnedScale() const;
+  Quantizer WithMeanScale() const;
+  Quantizer WithFixedScale(float scale) const;
 
-  // "sign", "k_bit(2)": what ParseQuantizer reads.
+  Statistic statistic() const;
+  Granularity granularity() const;
+  Encoding encoding() const { return info_->encoding(args_); }
+  // The scale is operand / divisor, for the operand kOne fixed_scale / divisor.
+  ScaleOperand scale_operand() const;
+  float scale_divisor() const { return info_->scale_divisor(args_); }
+  // The scale for a value of its operand. REQUIRES: `operand` is 1 for kOne.
+  float scale(float operand) const { return args_.fixed_scale * operand / scale_divisor(); }
+  bool scale_is_constant() const { return scale_operand() == ScaleOperand::kOne; }
+  // The form's variable; `name` is null where it has none. Whether there is a learned scale beside it.
+  QuantizerVariable variable() const { return info_->variable(args_); }
+  bool has_variable() const { return variable().name != nullptr; }
+  bool has_learned_scale() const { return scale_operand() == ScaleOperand::kScale; }
+  // Whether value and backward pass depend on x, the arguments and constants alone: no statistic, variable or random
+  // number, no scale but a constant one.
+  bool is_fixed() const;
+  Quantizer AtEvaluation() const;
+
+  // "sign", "k_bit(2)", "sign(scale=learned, per_output)": what ParseQuantizer reads. The role is not part of it.
   std::string ToString() const;
 
   friend bool operator==(const Quantizer&, const Quantizer&) = default;
@@ -112,7 +192,9 @@ absl::Span<const QuantizerInfo> AllQuantizers();
 // The one of that name. REQUIRES: it is in list.h.
 const QuantizerInfo& QuantizerNamed(absl::string_view name);
 
-// Reads "name" or "name(number)". Errors name the quantizer and list the known ones or the range.
+// Reads "name" or "name(item, item, ...)". An item is the form's number, "per_output", "scale=learned", "scale=mean",
+// "scale=NUMBER", or, for a form that can learn its number, "beta=learned" with that number's name. Errors name the
+// quantizer and list the known ones, the items that it takes, or the range.
 absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text);
 
 // A line per quantizer, for --help.
