@@ -1,0 +1,46 @@
+// LayerQuantizer: a quantizer in its place in a layer, with the parameters that it learns or keeps.
+//
+//   LayerQuantizer weight_quantizer_(scope / "weight", Lsq(4), QuantizerRole::kWeight, /*rows=*/out);
+//   Var w = weight_quantizer_(tape.Use(weight_));      // conv1/weight/quantizer/step
+//
+// Parameters, all below "quantizer" of the scope, [1] or, for each row, [rows]:
+//
+//   the form's variable, by its name    step, clip, bits, beta
+//   scale                               where the scale is learned
+//   range                               the running statistic of activations; not trainable
+//
+// They get their first values from the first tensor that is quantized in training (ops/quantize.h).
+
+#ifndef BITGRAD_MODELS_LAYERS_LAYER_QUANTIZER_H_
+#define BITGRAD_MODELS_LAYERS_LAYER_QUANTIZER_H_
+
+#include <cstdint>
+
+#include "bitgrad/graph/parameter.h"
+#include "bitgrad/graph/var.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+
+namespace bitgrad {
+
+class LayerQuantizer {
+ public:
+  // `rows` is the number of rows of the matrix that is quantized, for numbers of each row: a weight's outputs. A
+  // quantizer that cannot have the role, or whose argument is out of range, is an error of the scope.
+  LayerQuantizer(const Scope& scope, const Quantizer& quantizer, QuantizerRole role, int64_t rows);
+
+  Var operator()(const Var& x, QuantizedRows rows = QuantizedRows::kByRank) const;
+  // In the layer's role.
+  const Quantizer& quantizer() const { return quantizer_; }
+
+ private:
+  Quantizer quantizer_;
+  Parameter* variable_ = nullptr;
+  Parameter* scale_ = nullptr;
+  Parameter* range_ = nullptr;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_LAYERS_LAYER_QUANTIZER_H_
