@@ -221,9 +221,9 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Li
     saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0).Alias(saved.image_rows), x_rng,
                               x_surrogate);
   }
-  saved.w =
-      QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1).Alias(saved.filter_rows),
-                      op.tape().NextRandomStream(RngPurpose::kQuantizer), op.wants(1) ? &saved.w_surrogate : nullptr);
+  saved.w = QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1).Alias(saved.filter_rows),
+                            op.tape().NextRandomStream(RngPurpose::kQuantizer),
+                            op.wants(1) ? &saved.w_surrogate : nullptr, op.parameter(1));
   saved.gradient_quantizer = quantizers.gradient;
   saved.gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   if (saved.x.encoding.is_integer() && geometry.has_border() &&

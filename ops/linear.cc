@@ -206,9 +206,9 @@ Var Linear(const Var& x, const Var& w, const LinearQuantizers& quantizers) {
   } else {
     saved.x = QuantizeOperand(context, input, QuantizerRole::kActivation, op.value(0), x_rng, x_surrogate);
   }
-  saved.w =
-      QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1),
-                      op.tape().NextRandomStream(RngPurpose::kQuantizer), op.wants(1) ? &saved.w_surrogate : nullptr);
+  saved.w = QuantizeOperand(context, weight, QuantizerRole::kWeight, op.value(1),
+                            op.tape().NextRandomStream(RngPurpose::kQuantizer),
+                            op.wants(1) ? &saved.w_surrogate : nullptr, op.parameter(1));
   saved.gradient_quantizer = quantizers.gradient;
   saved.gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   if (saved.gradient_in_int8()) saved.weight_gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);

@@ -18,7 +18,7 @@ Tensor ComputeStatistic(ExecContext& context, const Quantizer& quantizer, const 
 }
 
 QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role, const Tensor& x,
-                                 const RngStream& rng, Surrogate* surrogate) {
+                                 const RngStream& rng, Surrogate* surrogate, Parameter* parameter) {
   const Kernels& kernels = KernelsFor(context.device());
   const ConstMatrixView<float> matrix = x.matrix<float>();
   QuantizedOperand operand;
@@ -46,9 +46,10 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
 
   // The codes of a binary quantizer that draws no random numbers are the signs, whichever quantizer it is.
   const bool codes_are_signs = operand.encoding.kind == EncodingKind::kBinary && !quantizer.info().stochastic;
-  const bool reusable = role == QuantizerRole::kWeight && codes_are_signs && !wants_window;
-  if (reusable && x.signs() != nullptr && x.signs()->rows() == matrix.rows && x.signs()->cols() == matrix.cols) {
-    operand.bits = x.signs();
+  const bool reusable = parameter != nullptr && role == QuantizerRole::kWeight && codes_are_signs && !wants_window;
+  const std::shared_ptr<const BitMatrix> carried = reusable ? parameter->signs() : nullptr;
+  if (carried != nullptr && carried->rows() == matrix.rows && carried->cols() == matrix.cols) {
+    operand.bits = carried;
   } else if (operand.encoding.kind == EncodingKind::kBinary) {
     // Signs that stay with a weight may outlive the context.
     Allocator& allocator = reusable && surrogate != nullptr ? context.lasting_allocator() : context.allocator();
@@ -56,7 +57,7 @@ QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantize
     kernels.quantize_bits(context, quantizer, matrix, StatisticData(operand.statistic), rng, bits->mutable_view(),
                           window_view);
     operand.bits = std::move(bits);
-    if (reusable && surrogate != nullptr) x.set_signs(operand.bits);
+    if (reusable && surrogate != nullptr) parameter->set_signs(operand.bits);
   } else {
     Tensor codes(x.shape(), DType::kFloat32, context.allocator());
     kernels.quantize_codes(context, quantizer, matrix, StatisticData(operand.statistic), rng,

@@ -11,6 +11,7 @@
 #include "bitgrad/core/rng.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/graph/descriptor.h"
+#include "bitgrad/graph/parameter.h"
 #include "bitgrad/ops/pending_batch_norm.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
@@ -68,7 +69,7 @@ class Surrogate {
 
  private:
   friend QuantizedOperand QuantizeOperand(ExecContext&, const Quantizer&, QuantizerRole, const Tensor&,
-                                          const RngStream&, Surrogate*);
+                                          const RngStream&, Surrogate*, Parameter*);
   friend QuantizedOperand QuantizePending(ExecContext&, const Quantizer&, const PendingBatchNorm&, const Shape&,
                                           Surrogate*);
   Quantizer quantizer_;
@@ -79,10 +80,11 @@ class Surrogate {
 
 // Quantizes x, seen as [rows, cols]. Where `surrogate` is not null, also stores there what the backward pass needs:
 // nothing for a weight whose gradient passes unchanged, a mask of bits for a window, otherwise x itself (aliased).
-// Where a weight carries its signs (Tensor::signs) they are used; where it carries none, a pass with `surrogate` leaves
-// them with the weight, and the optimizer keeps them up to date from then on.
+// `parameter` is the one whose value x is, or null. Where a weight's parameter carries its signs (Parameter::signs)
+// they are used; where it carries none, a pass with `surrogate` leaves them with the parameter, and the optimizer keeps
+// them up to date from then on.
 QuantizedOperand QuantizeOperand(ExecContext& context, const Quantizer& quantizer, QuantizerRole role, const Tensor& x,
-                                 const RngStream& rng, Surrogate* surrogate);
+                                 const RngStream& rng, Surrogate* surrogate, Parameter* parameter = nullptr);
 
 // The same for an activation that is the pending output of batch norm, without computing that. REQUIRES:
 // NeedsOnlySigns(quantizer).

@@ -32,7 +32,8 @@ Dense::Dense(const Scope& scope, const DenseOptions& options)
   weight_.decays = true;
   weight_.fan_in = options.in;
   weight_.fan_out = options.out;
-  weight_.quantizer = options.weight.ToString();
+  weight_.kind = options.weight.is_identity() ? ParameterKind::kWeight : ParameterKind::kQuantizedWeight;
+  weight_.encoding = options.weight.encoding();
   if (weight_.is_quantized()) weight_.clip = options.clip;
   if (options.bias) bias_ = &scope.NewParameter("bias", {options.out}, Initializer::Constant(0));
 }
