@@ -65,6 +65,8 @@ class OpRecorder {
   const Kernels& kernels() const { return *kernels_; }
   // REQUIRES: ok(). Valid until Record().
   const Tensor& value(int input) const { return tape_->ValueOf(inputs_[input].index()); }
+  // The parameter that the input is, or null.
+  Parameter* parameter(int input) const { return tape_->nodes()[inputs_[input].index()].parameter; }
   // What the input's value will be made of, or null where it exists.
   const PendingValue* pending(int input) const { return tape_->nodes()[inputs_[input].index()].pending.get(); }
   // The input's codes, or null where it is not quantized.

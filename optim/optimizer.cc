@@ -37,10 +37,10 @@ absl::Status CheckTensor(const Parameter& parameter, const char* role, const Ten
 // Takes from a weight the signs that the forward pass has left with it, and returns where the step writes the new ones,
 // for the next forward pass: into the same memory, unless a tape still holds that. Null where the weight carries no
 // signs.
-std::shared_ptr<BitMatrix> SignsToUpdate(ExecContext& context, const Tensor& value) {
-  std::shared_ptr<const BitMatrix> old = value.signs();
+std::shared_ptr<BitMatrix> SignsToUpdate(ExecContext& context, Parameter& parameter) {
+  std::shared_ptr<const BitMatrix> old = parameter.signs();
+  parameter.set_signs(nullptr);
   if (old == nullptr) return nullptr;
-  value.set_signs(nullptr);
   // Products on GPUs need the ones of each row.
   const bool with_ones = context.device() != Device::kCpu;
   if (old.use_count() == 1 && old->has_ones() == with_ones) return std::const_pointer_cast<BitMatrix>(std::move(old));
@@ -118,7 +118,7 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   for (size_t i = 0; i < parameters.size(); ++i) {
     if (!HasGradient(*parameters[i])) continue;
     stepped_.push_back(static_cast<int>(i));
-    signs.push_back(SignsToUpdate(context_, parameters[i]->value));
+    signs.push_back(SignsToUpdate(context_, *parameters[i]));
     tensors.push_back(TensorOf(*parameters[i], bound_[i]));
     if (signs.back() != nullptr) tensors.back().signs = signs.back()->mutable_view();
   }
@@ -130,7 +130,7 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   kernels.prepare_step(context_, report_->squares(), loss, options_.max_gradient_norm, tensors, report_->scalars(),
                        report_->counts());
   UpdateTensors(context_, kernels, report_->scalars(), tensors, report_->counts());
-  for (size_t k = 0; k < stepped_.size(); ++k) parameters[stepped_[k]]->value.set_signs(std::move(signs[k]));
+  for (size_t k = 0; k < stepped_.size(); ++k) parameters[stepped_[k]]->set_signs(std::move(signs[k]));
   return context_.status();
 }
 
@@ -163,8 +163,7 @@ absl::Status Optimizer::Finish(absl::Span<Parameter* const> parameters, const vo
   if (host.scalars->failed != 0) {
     failed_ = true;
     TakeBack();
-    for (const int i : stepped_)
-      parameters[i]->value.set_signs(nullptr);  // Some may have been made anew for this step.
+    for (const int i : stepped_) parameters[i]->set_signs(nullptr);  // Some may have been made anew for this step.
     for (size_t k = 0; k < stepped_.size(); ++k) {
       if (std::isfinite(host.squares[k])) continue;
       return absl::OutOfRangeError(absl::StrCat(

@@ -98,7 +98,7 @@ class Optimizer {
   //            not, changes nothing, and neither do the steps after it until a Begin() that follows the failed
   //            Finish().
   //   Finish   is given the report of the step, copied to the host. It sets sign_flips, at_clip and gradient_norm(), or
-  //            returns the step's error. After an error the signs that values carry are dropped, so work that was
+  //            returns the step's error. After an error the signs that parameters carry are dropped, so work that was
   //            recorded with them must not run any more.
   //
   // Several steps may begin before the first is finished; each is finished once, in order.

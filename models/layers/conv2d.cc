@@ -47,11 +47,7 @@ Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& options)
   if (!(options.clip > 0)) {
     scope.ReportError(absl::StrCat("conv2d: clip = ", options.clip, " has to be positive"));
   }
-  weight_.decays = true;
-  weight_.fan_in = FanIn(options);
-  weight_.fan_out = FanOut(options);
-  weight_.quantizer = options.weight.ToString();
-  if (options.weight.info().clips_latent) weight_.clip = options.clip;
+  quantize_weight_.SetUpWeight(weight_, FanIn(options), FanOut(options), options.clip);
 }
 
 Var Conv2d::operator()(const Var& x) {

@@ -31,11 +31,7 @@ Dense::Dense(const Scope& scope, const DenseOptions& options)
   if (!(options.clip > 0)) {
     scope.ReportError(absl::StrCat("dense: clip = ", options.clip, " has to be positive"));
   }
-  weight_.decays = true;
-  weight_.fan_in = options.in;
-  weight_.fan_out = options.out;
-  weight_.quantizer = options.weight.ToString();
-  if (options.weight.info().clips_latent) weight_.clip = options.clip;
+  quantize_weight_.SetUpWeight(weight_, options.in, options.out, options.clip);
 }
 
 Var Dense::operator()(const Var& x) {

@@ -14,6 +14,7 @@ LayerQuantizer::LayerQuantizer(const Scope& scope, const Quantizer& quantizer, Q
   const Shape shape({quantizer_.granularity() == Granularity::kRow ? rows : 1});
   const auto make = [&](const char* name) {
     Parameter& parameter = numbers.NewParameter(name, shape, Initializer::Constant(1));
+    parameter.kind = ParameterKind::kQuantizerVariable;
     parameter.is_set = false;
     return &parameter;
   };
@@ -27,6 +28,20 @@ LayerQuantizer::LayerQuantizer(const Scope& scope, const Quantizer& quantizer, Q
     range_ = make("range");
     range_->trainable = false;
   }
+}
+
+void LayerQuantizer::SetUpWeight(Parameter& weight, int64_t fan_in, int64_t fan_out, float clip) const {
+  weight.decays = true;
+  if (quantizer_.is_identity()) {
+    weight.kind = ParameterKind::kWeight;
+  } else {
+    weight.kind = ParameterKind::kQuantizedWeight;
+    weight.encoding = quantizer_.encoding();
+    if (!quantizer_.info().clips_latent) return;
+    weight.clip = clip;
+  }
+  weight.fan_in = fan_in;
+  weight.fan_out = fan_out;
 }
 
 Var LayerQuantizer::operator()(const Var& x, QuantizedRows rows) const {

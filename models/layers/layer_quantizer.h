@@ -30,6 +30,10 @@ class LayerQuantizer {
   // quantizer that cannot have the role, or whose argument is out of range, is an error of the scope.
   LayerQuantizer(const Scope& scope, const Quantizer& quantizer, QuantizerRole role, int64_t rows);
 
+  // Says of a weight that is quantized by this what it is, to optimizers and summaries. Latent weights are clipped to
+  // [-clip, clip] where the quantizer wants them there, and their steps may be scaled (GlorotScale of optim/).
+  void SetUpWeight(Parameter& weight, int64_t fan_in, int64_t fan_out, float clip) const;
+
   Var operator()(const Var& x, QuantizedRows rows = QuantizedRows::kByRank) const;
   // In the layer's role.
   const Quantizer& quantizer() const { return quantizer_; }

@@ -61,7 +61,7 @@ class ParameterRestorer {
       : context_(context), parameters_(parameters) {
     for (Parameter* parameter : parameters) {
       Tensor& value = parameter->value;
-      before_.push_back({value.Alias(), std::move(parameter->gradient), value.signs()});
+      before_.push_back({value.Alias(), std::move(parameter->gradient), parameter->signs()});
       if (!parameter->trainable) value = value.Clone(context.lasting_allocator());
     }
   }
@@ -71,8 +71,8 @@ class ParameterRestorer {
     context_.Synchronize();
     for (size_t i = 0; i < before_.size(); ++i) {
       Before& before = before_[i];
-      before.value.set_signs(std::move(before.signs));
       parameters_[i]->value = std::move(before.value);
+      parameters_[i]->set_signs(std::move(before.signs));
       parameters_[i]->gradient = std::move(before.gradient);
     }
   }

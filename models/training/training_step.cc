@@ -162,7 +162,8 @@ std::vector<const void*> TrainingStep::Addresses() const {
   std::vector<const void*> addresses = {results_->data()};
   for (const Parameter* parameter : parameters_) {
     addresses.push_back(parameter->value.raw_data());
-    addresses.push_back(parameter->value.signs() == nullptr ? nullptr : parameter->value.signs()->view().words);
+    const std::shared_ptr<const BitMatrix> signs = parameter->signs();
+    addresses.push_back(signs == nullptr ? nullptr : signs->view().words);
   }
   return addresses;
 }
@@ -191,7 +192,7 @@ absl::Status TrainingStep::Record() {
   ++failed_records_;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     parameters_[i]->value = std::move(values[i]);
-    parameters_[i]->value.set_signs(nullptr);
+    parameters_[i]->set_signs(nullptr);
   }
   return absl::OkStatus();
 }

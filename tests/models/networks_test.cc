@@ -98,7 +98,7 @@ TEST(NetworksTest, EveryFieldOfTheRecipeArrivesInTheModel) {
   }
   ParameterStore store(1);
   ASSERT_TRUE(MakeNetwork(recipe.model(), kMnist, 10, store).ok());
-  EXPECT_EQ(store.Find("hidden1/weight")->quantizer, "ternary(0.25)");
+  EXPECT_EQ(store.Find("hidden1/weight")->encoding.kind, EncodingKind::kTernary);
   EXPECT_EQ(store.Find("hidden1/weight")->clip, 0.5f);
   EXPECT_EQ(store.Find("hidden1/weight")->value.shape(), Shape({8, 784}));
   recipe::Model none;

@@ -457,18 +457,26 @@ TEST(LinearSignsTest, AWeightKeepsItsBitsUntilItIsWritten) {
     return (*tape.Value(y))->Clone();
   };
   const Tensor evaluated = run(Mode::kEval);
-  EXPECT_EQ(w.value.signs(), nullptr) << "an evaluation leaves no traces";
+  EXPECT_EQ(w.signs(), nullptr) << "an evaluation leaves no traces";
   const Tensor first = run(Mode::kTrain);
-  ASSERT_NE(w.value.signs(), nullptr);
-  const auto bits = w.value.signs();
+  ASSERT_NE(w.signs(), nullptr);
+  const auto bits = w.signs();
   ExpectSameBits(run(Mode::kTrain), first);
   ExpectSameBits(evaluated, first);
-  EXPECT_EQ(w.value.signs(), bits);
-  // Inverts all signs, so that a stale bit would be noticed.
+  EXPECT_EQ(w.signs(), bits);
+  // Inverts all signs, so that a stale bit would be noticed: in place, then by another value in place of the old one.
+  const auto expect_product = [&](float factor) {
+    EXPECT_EQ(w.signs(), nullptr);
+    const Tensor y = run(Mode::kTrain);
+    for (int64_t i = 0; i < y.num_elements(); ++i) ASSERT_EQ(y.data<float>()[i], factor * first.data<float>()[i]);
+    EXPECT_NE(w.signs(), nullptr);
+  };
   for (float& v : w.value.mutable_span<float>()) v = -v;
-  EXPECT_EQ(w.value.signs(), nullptr);
-  const Tensor negated = run(Mode::kTrain);
-  for (int64_t i = 0; i < first.num_elements(); ++i) ASSERT_EQ(negated.data<float>()[i], -first.data<float>()[i]);
+  expect_product(-1);
+  Tensor other = w.value.Clone();
+  for (float& v : other.mutable_span<float>()) v = -v;
+  w.value = std::move(other);
+  expect_product(1);
 }
 
 // ---- Stochastic quantizers ----------------------------------------------------------------------------

@@ -36,7 +36,8 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
   // Weights of two layers and a bias, each of which the options treat differently.
   static void AddParameters(BareModel& model) {
     Parameter& weight = model.Add("hidden1/weight", RandomValues(kCount, 1));
-    weight.quantizer = "sign";
+    weight.kind = ParameterKind::kQuantizedWeight;
+    weight.encoding = {EncodingKind::kBinary, 1};
     weight.fan_in = 40;
     weight.fan_out = 25;
     weight.clip = 1;
@@ -112,7 +113,7 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
   }
 
   double Scale(const OptimizerOptions& options, const Parameter& parameter) const {
-    if (!options.glorot_scale || parameter.quantizer.empty()) return 1;
+    if (!options.glorot_scale || !parameter.is_quantized()) return 1;
     const double s = std::sqrt((parameter.fan_in + parameter.fan_out) / 1.5);
     return GetParam().name == "sgd" ? s * s : s;
   }
@@ -370,16 +371,16 @@ TEST_P(OptimizerTest, KeepsSignsUpToDate) {
   BareModel model;
   AddParameters(model);
   std::unique_ptr<Optimizer> optimizer = Make({.learning_rate = 0.3});
-  model[0].value.set_signs(std::make_shared<const BitMatrix>(25, kCount / 25));
+  model[0].set_signs(std::make_shared<const BitMatrix>(25, kCount / 25));
   for (int step = 0; step < 3; ++step) {
     SetGradients(model, step);
     ASSERT_TRUE(optimizer->Step(model.parameters()).ok());
-    const auto signs = model[0].value.signs();
+    const auto signs = model[0].signs();
     ASSERT_NE(signs, nullptr);
     for (int64_t i = 0; i < kCount; ++i) {
       ASSERT_EQ(signs->view().bit(i / 40, i % 40), model[0].value.data<float>()[i] >= 0) << i;
     }
-    EXPECT_EQ(model[1].value.signs(), nullptr);
+    EXPECT_EQ(model[1].signs(), nullptr);
   }
 }
 
