@@ -24,7 +24,7 @@ int64_t FanOut(const Conv2dOptions& options) {
 
 Initializer WeightInitializer(const Conv2dOptions& options) {
   return Initializer::Uniform(
-      !options.weight.info().clips_latent
+      options.weight.is_identity() || !options.weight.info().clips_latent
           ? static_cast<float>(std::sqrt(6.0 / static_cast<double>(FanIn(options) + FanOut(options))))
           : options.clip);
 }

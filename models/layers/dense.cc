@@ -11,7 +11,7 @@ namespace bitgrad {
 namespace {
 
 Initializer WeightInitializer(const DenseOptions& options) {
-  return Initializer::Uniform(!options.weight.info().clips_latent
+  return Initializer::Uniform(options.weight.is_identity() || !options.weight.info().clips_latent
                                   ? static_cast<float>(std::sqrt(6.0 / static_cast<double>(options.in + options.out)))
                                   : options.clip);
 }

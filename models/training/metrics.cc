@@ -55,7 +55,7 @@ absl::StatusOr<std::string> JsonLine(const checkpoint::EpochMetrics& metrics) {
 
 }  // namespace
 
-void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const WindowObservation> observations,
+void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const CounterValue> observations,
              const ParameterStore& store, checkpoint::PartialSums& sums) {
   sums.set_loss_sum(sums.loss_sum() + loss * static_cast<double>(examples));
   sums.set_errors(sums.errors() + errors);
@@ -71,9 +71,9 @@ void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const Win
     layer_sums.set_at_clip(parameter->at_clip);
     layer_sums.set_weight_count(parameter->value.num_elements());
   }
-  for (const WindowObservation& seen : observations) {
+  for (const CounterValue& seen : observations) {
     checkpoint::LayerSums& layer_sums = SumsOf(seen.layer, sums);
-    layer_sums.set_inside_window(layer_sums.inside_window() + seen.inside);
+    layer_sums.set_inside_window(layer_sums.inside_window() + seen.count);
     layer_sums.set_activations(layer_sums.activations() + seen.total);
   }
 }

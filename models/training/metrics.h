@@ -18,7 +18,7 @@ namespace bitgrad {
 // layer how many signs of weights flipped and how many latent weights are at the clip, both as the optimizer counted
 // them in `store`, and how many activations lay inside the straight-through estimator's window, as the tape observed
 // them.
-void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const WindowObservation> observations,
+void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const CounterValue> observations,
              const ParameterStore& store, checkpoint::PartialSums& sums);
 
 // The metrics of the epoch so far. Errors and the numbers of layers are shares in [0, 1]. Validation and test errors

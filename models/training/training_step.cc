@@ -115,7 +115,7 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
   BITGRAD_RETURN_IF_ERROR(optimizer_.Enqueue(parameters_, loss->data<float>()));
   for (Parameter* parameter : parameters_) parameter->gradient = Tensor();
 
-  const absl::Span<const WindowObservation> observed = forward.tape->unread_observations();
+  const absl::Span<const CounterValue> observed = forward.tape->unread_counters();
   const auto observations = static_cast<int64_t>(observed.size());
   const size_t report_bytes = optimizer_.report_bytes();
   const int64_t size = kObservations + observations + static_cast<int64_t>((report_bytes + 7) / 8);
@@ -136,7 +136,7 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
   classes_ = logits->shape().cols();
   KernelsFor(context_.device())
       .count_errors(context_, logits->matrix<float>(), labels_.data<int32_t>(), results + kErrors);
-  forward.tape->CopyObservations(results + kObservations);
+  forward.tape->CopyCounters(results + kObservations);
   memory.Copy(results + kObservations + observations, optimizer_.report(), report_bytes);
   return context_.status();
 }

@@ -41,7 +41,7 @@ namespace bitgrad {
 struct StepResult {
   float loss = 0;
   int64_t errors = 0;  // examples that the forward pass classified wrongly
-  std::vector<WindowObservation> observations;
+  std::vector<CounterValue> observations;
 };
 
 class TrainingStep {
@@ -96,7 +96,7 @@ class TrainingStep {
 
   // What a step leaves for the host: [loss, padded to 8 bytes][errors][observations][the optimizer's report].
   std::unique_ptr<DeviceArray<int64_t>> results_;
-  std::vector<WindowObservation> observed_;           // layers and totals; `inside` comes from results_
+  std::vector<CounterValue> observed_;           // layers and totals; `inside` comes from results_
   std::unique_ptr<DeviceStream::Readback> readback_;  // on a GPU
   std::deque<std::vector<int64_t>> host_results_;     // on the CPU
   int unfinished_ = 0;

@@ -40,7 +40,7 @@ TEST(MetricsTest, AStepCountedByHand) {
     Tape tape(context);
     ASSERT_TRUE(tape.Backward(Sum(dense(tape.Differentiable(Tensor::Of<float>({2, 4}, x))))).ok());
     ASSERT_TRUE(optimizer->Step(store.parameters()).ok());
-    AddStep(loss, errors, 2, tape.observations(), store, sums);
+    AddStep(loss, errors, 2, tape.counters(), store, sums);
   };
   step(3.0, 1);
   EXPECT_THAT(weight.value.span<float>(), testing::ElementsAre(0, 0.25f, -1, -1));
@@ -71,7 +71,7 @@ TEST(MetricsTest, LayersWithoutQuantizersAreLeftOut) {
   Dense dense(store.Root() / "fc", {.in = 4, .out = 1});
   checkpoint::PartialSums sums;
   Tape tape(context);
-  AddStep(1, 0, 1, tape.observations(), store, sums);
+  AddStep(1, 0, 1, tape.counters(), store, sums);
   EXPECT_EQ(Summarize(sums).layers_size(), 0);
   // Nothing at all is no division by zero.
   EXPECT_EQ(Summarize(checkpoint::PartialSums()).loss(), 0);

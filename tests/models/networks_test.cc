@@ -123,8 +123,10 @@ std::vector<std::string> NodesOf(const recipe::Model& recipe, const ImageShape& 
       if (const int64_t value = node.descriptor.Get<int64_t>(name, -1); value >= 0) absl::StrAppend(&text, " ", value);
     }
     if (op == "conv2d" || op == "linear") {
-      absl::StrAppend(&text, " ", node.descriptor.Get<std::string>("input_quantizer", ""), " ",
-                      node.descriptor.Get<std::string>("weight_quantizer", ""));
+      for (const int32_t input : node.inputs) {
+        absl::StrAppend(&text, " ",
+                        tape.nodes()[input].descriptor.Get<Quantizer>("quantizer", Quantizer()).ToString());
+      }
     }
     nodes.push_back(text);
   }

@@ -13,6 +13,7 @@
 #include "bitgrad/core/rng.h"
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/linear.h"
@@ -117,19 +118,19 @@ using LinearGradientQuantizerTest = OnTestDevice<testing::Test>;
 // The library's result for dy = r.
 struct Outcome {
   Tensor y, dx, dw;
-  std::vector<WindowObservation> observations;
+  std::vector<CounterValue> observations;
 };
 
-Outcome RunLinear(const LinearQuantizers& quantizers, const Tensor& x, const Tensor& w, const Tensor& r) {
+Outcome RunLinear(const ProductQuantizers& quantizers, const Tensor& x, const Tensor& w, const Tensor& r) {
   ExecContext context({.device = TestDevice(), .threads = 1, .seed = kSeed, .backward = BackwardPrecision::kFloat32});
   Tape tape(context);
   const Var vx = tape.Differentiable(ToDevice(context, x)), vw = tape.Differentiable(ToDevice(context, w));
-  const Var y = Linear(vx, vw, quantizers);
+  const Var y = QuantizedLinear(vx, vw, quantizers);
   const absl::Status status = tape.Backward(Sum(Mul(y, tape.Input(ToDevice(context, r)))));
   EXPECT_TRUE(status.ok()) << status;
   if (!status.ok()) return {};
   const auto on_host = [&](const absl::StatusOr<const Tensor*>& tensor) { return ToHost(context, **tensor).Clone(); };
-  return {on_host(tape.Value(y)), on_host(tape.Gradient(vx)), on_host(tape.Gradient(vw)), tape.observations()};
+  return {on_host(tape.Value(y)), on_host(tape.Gradient(vx)), on_host(tape.Gradient(vw)), tape.counters()};
 }
 
 struct Size {
@@ -308,7 +309,7 @@ TEST_F(LinearGradientQuantizerTest, ReplacesTheGradientByItsQuantizedValue) {
         dy.push_back(reference::Value(q, row[j], statistic, u));
       }
     }
-    const LinearQuantizers quantizers{.weight = Make("sign"), .gradient = q};
+    const ProductQuantizers quantizers{.weight = Make("sign"), .gradient = q};
     const Outcome run = RunLinear(quantizers, x, w, r);
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t l = 0; l < k; ++l) {
@@ -411,9 +412,9 @@ TEST(LinearAfterBatchNormTest, SameBitsWithAndWithoutTheValue) {
         ASSERT_TRUE(tape.Value(h).ok());
       }
       EXPECT_EQ(static_cast<int64_t>(context.allocator().live_bytes()) > before, read);
-      const Var y = Linear(h, tape.Use(w), {.input = Make(quantizer), .weight = Make("sign")});
+      const Var y = QuantizedLinear(h, tape.Use(w), {.input = Make(quantizer), .weight = Make("sign")});
       ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(r)))).ok()) << tape.status();
-      ASSERT_EQ(tape.observations().size(), quantizer == std::string("approx_sign") ? 0u : 1u);
+      ASSERT_EQ(tape.counters().size(), quantizer == std::string("approx_sign") ? 0u : 1u);
       results[read].push_back((*tape.Value(y))->Clone());
       results[read].push_back((*tape.Gradient(input))->Clone());
       for (Parameter* p : {&w, &gamma, &beta}) results[read].push_back(p->gradient.Clone());
@@ -452,7 +453,7 @@ TEST(LinearSignsTest, AWeightKeepsItsBitsUntilItIsWritten) {
   Parameter w = MakeParameter("w", random.UniformTensor({5, 70}));
   const auto run = [&](Mode mode) {
     Tape tape(context, mode);
-    const Var y = Linear(tape.Input(x), tape.Use(w), {.input = Make("sign"), .weight = Make("sign")});
+    const Var y = QuantizedLinear(tape.Input(x), tape.Use(w), {.input = Make("sign"), .weight = Make("sign")});
     EXPECT_TRUE(tape.status().ok()) << tape.status();
     return (*tape.Value(y))->Clone();
   };
@@ -500,7 +501,7 @@ TEST(LinearStochasticTest, OneSampleOfTheWeightsForForwardAndBackward) {
       // y = I w_b^T shows the sample; dy = I in dx = dy w_b shows it again.
       Tape tape(context);
       const Var x = tape.Differentiable(identity);
-      const Var y = Linear(x, tape.Input(w), {.weight = Make(name)});
+      const Var y = QuantizedLinear(x, tape.Input(w), {.weight = Make(name)});
       const std::vector<float> forward = ValuesOf(**tape.Value(y));
       ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(identity)))).ok());
       const std::vector<float> backward = ValuesOf(**tape.Gradient(x));
@@ -514,7 +515,7 @@ TEST(LinearStochasticTest, OneSampleOfTheWeightsForForwardAndBackward) {
     // The same step with the same seed draws the same numbers.
     context.set_step(0);
     Tape tape(context);
-    const Var y = Linear(tape.Input(identity), tape.Input(w), {.weight = Make(name)});
+    const Var y = QuantizedLinear(tape.Input(identity), tape.Input(w), {.weight = Make(name)});
     const Tensor& value = **tape.Value(y);
     for (int64_t i = 0; i < k; ++i) {
       for (int64_t j = 0; j < k; ++j) {
@@ -530,9 +531,9 @@ TEST(LinearStochasticTest, OperandsAndLayersDrawApart) {
   const Tensor zeros = Filled({k, k}, 0);
   const Tensor identity = Identity(k);
   Tape tape(context);
-  const Var first = Linear(tape.Input(identity), tape.Input(zeros), {.weight = Make("stochastic_sign")});
-  const Var second = Linear(tape.Input(identity), tape.Input(zeros), {.weight = Make("stochastic_sign")});
-  const Var input = Linear(tape.Input(zeros), tape.Input(identity), {.input = Make("stochastic_sign")});
+  const Var first = QuantizedLinear(tape.Input(identity), tape.Input(zeros), {.weight = Make("stochastic_sign")});
+  const Var second = QuantizedLinear(tape.Input(identity), tape.Input(zeros), {.weight = Make("stochastic_sign")});
+  const Var input = QuantizedLinear(tape.Input(zeros), tape.Input(identity), {.input = Make("stochastic_sign")});
   const std::vector<float> a = ValuesOf(**tape.Value(first)), b = ValuesOf(**tape.Value(second)),
                            c = ValuesOf(**tape.Value(input));
   const auto agreements = [&](const std::vector<float>& p, const std::vector<float>& q, bool transposed) {
@@ -552,10 +553,10 @@ TEST(LinearStochasticTest, EvaluationUsesRealWeightsAndDeterministicActivations)
   TestRandom random(35);
   BITGRAD_TRACE(random);
   const Tensor x = random.UniformTensor({6, 33}), w = random.UniformTensor({4, 33});
-  const auto evaluate = [&](const LinearQuantizers& quantizers) {
+  const auto evaluate = [&](const ProductQuantizers& quantizers) {
     ExecContext context({.threads = 1, .seed = kSeed});
     Tape tape(context, Mode::kEval);
-    const Var y = Linear(tape.Input(x), tape.Input(w), quantizers);
+    const Var y = QuantizedLinear(tape.Input(x), tape.Input(w), quantizers);
     EXPECT_TRUE(tape.status().ok()) << tape.status();
     return (*tape.Value(y))->Clone();
   };
@@ -568,7 +569,7 @@ TEST(LinearStochasticTest, EvaluationUsesRealWeightsAndDeterministicActivations)
                  evaluate({.input = Make("ternary"), .weight = Make("sign")}));
   // Deterministic quantizers are what they are in training.
   for (const char* name : {"sign", "k_bit(2)", "dorefa_weight(1)", "ternary"}) {
-    const LinearQuantizers quantizers{.input = Make("k_bit(8)"), .weight = Make(name)};
+    const ProductQuantizers quantizers{.input = Make("k_bit(8)"), .weight = Make(name)};
     ExpectSameBits(evaluate(quantizers), RunLinear(quantizers, x, w, Filled({6, 4}, 1)).y);
   }
 }
@@ -585,7 +586,7 @@ TEST(LinearStochasticTest, SamplesHaveTheMeanOfTheirWeights) {
     std::vector<double> mean(k, 0);
     for (int step = 0; step < kSteps; ++step) {
       Tape tape(context);
-      const Var y = Linear(tape.Input(identity), tape.Input(weights), {.weight = Make(name)});
+      const Var y = QuantizedLinear(tape.Input(identity), tape.Input(weights), {.weight = Make(name)});
       for (int64_t i = 0; i < k; ++i) mean[i] += (*tape.Value(y))->data<float>()[i] / double{kSteps};
     }
     for (int64_t i = 0; i < k; ++i) {
@@ -609,7 +610,7 @@ TEST(LinearMemoryTest, BinaryLayerKeepsBits) {
     {
       // h is a value of the step, wants a gradient, and is not needed by Add's own backward.
       const Var h = Add(tape.Input(x), tape.Use(bias));
-      y = Linear(h, tape.Use(weight), {.input = Make(input), .weight = Make(w)});
+      y = QuantizedLinear(h, tape.Use(weight), {.input = Make(input), .weight = Make(w)});
     }
     EXPECT_TRUE(tape.status().ok()) << tape.status();
     return static_cast<int64_t>(context.allocator().live_bytes()) - m * n * 4;  // without y

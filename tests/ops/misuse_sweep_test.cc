@@ -13,11 +13,11 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/batch_norm_estimation.h"
-#include "bitgrad/ops/channel_scale.h"
 #include "bitgrad/ops/concat.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/dropout.h"
@@ -109,7 +109,6 @@ std::vector<Op> Ops() {
       {"add", 2, [](V v, Extras&) { return Add(v[0], v[1]); }},
       {"sub", 2, [](V v, Extras&) { return Sub(v[0], v[1]); }},
       {"mul", 2, [](V v, Extras&) { return Mul(v[0], v[1]); }},
-      {"mean_abs", 1, [](V v, Extras&) { return MeanAbs(v[0]); }},
       {"matmul", 2, [](V v, Extras&) { return MatMul(v[0], v[1]); }},
       {"concat", 3, [](V v, Extras&) { return Concat(v); }},
       {"reshape", 1,
@@ -142,7 +141,7 @@ std::vector<Op> Ops() {
                                                      {.unbiased = unbiased});
                    }});
   }
-  const std::vector<LinearQuantizers> quantizers = {
+  const std::vector<ProductQuantizers> quantizers = {
       {},
       {.input = Sign(), .weight = Sign()},
       {.input = KBit(2), .weight = Ternary(), .gradient = DorefaGradient(4)},
@@ -151,10 +150,10 @@ std::vector<Op> Ops() {
       {.input = KBit(9), .weight = Sign()},
       {.weight = KBit(0)},
       {.gradient = StochasticRound(1)}};
-  for (const LinearQuantizers& q : quantizers) {
-    ops.push_back({"linear", 2, [q](V v, Extras&) { return Linear(v[0], v[1], q); }});
+  for (const ProductQuantizers& q : quantizers) {
+    ops.push_back({"linear", 2, [q](V v, Extras&) { return QuantizedLinear(v[0], v[1], q); }});
     ops.push_back({"conv2d", 2, [q](V v, Extras& e) {
-                     return Convolution(v[0], v[1],
+                     return QuantizedConvolution(v[0], v[1],
                                         {.stride = {e.numbers[0], e.numbers[1]},
                                          .pad = {e.numbers[2], e.numbers[3]},
                                          .dilation = e.numbers[4],

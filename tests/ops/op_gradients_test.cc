@@ -16,7 +16,6 @@
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
-#include "bitgrad/ops/channel_scale.h"
 #include "bitgrad/ops/concat.h"
 #include "bitgrad/ops/dropout.h"
 #include "bitgrad/ops/linear.h"
@@ -209,22 +208,6 @@ OpCase MulPerChannelCase() {
                                         y.push_back(v[0][i] * v[1][i % v[1].size()]);
                                       }
                                       return y;
-                                    },
-                                .roundings = 4};
-          }};
-}
-
-OpCase MeanAbsCase() {
-  return {"mean_abs", [](int64_t m, int64_t n) {
-            return GradientCase{.operands = {{.shape = {m, 2, n}, .kinks = {0}}},
-                                .op = [](Vars v) { return MeanAbs(v[0]); },
-                                .value =
-                                    [=](const Doubles& v) {
-                                      Array alpha(m, 0);
-                                      for (size_t i = 0; i < v[0].size(); ++i) {
-                                        alpha[i / (2 * n)] += std::fabs(v[0][i]) / static_cast<double>(2 * n);
-                                      }
-                                      return alpha;
                                     },
                                 .roundings = 4};
           }};
@@ -449,7 +432,6 @@ std::vector<OpCase> AllCases() {
       SumCase("sum", Sum, false),
       SumCase("mean", Mean, true),
       MulPerChannelCase(),
-      MeanAbsCase(),
       BatchNormCase("batch_norm_inside_root", EpsilonPlacement::kInsideRoot),
       BatchNormCase("batch_norm_outside_root", EpsilonPlacement::kOutsideRoot),
       SoftmaxCrossEntropyCase(),
