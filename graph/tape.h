@@ -204,8 +204,9 @@ class Tape {
 
   // The stream of the next random op of this step.
   RngStream NextRandomStream(RngPurpose purpose);
-  // Begins a CounterValue of the current layer and returns its counter, which lies in the memory of the context's device
-  // and is 0. The caller's kernel adds to it how many of `total` elements have the property. `name` is a string literal.
+  // Begins a CounterValue of the current layer and returns its counter, which lies in the memory of the context's
+  // device and is 0. The caller's kernel adds to it how many of `total` elements have the property. `name` is a string
+  // literal.
   int64_t* Counter(absl::string_view name, int64_t total);
   // All counters since the tape began or was reset. Reads them from the device, which means to wait for it, all of them
   // at once.

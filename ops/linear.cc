@@ -85,8 +85,8 @@ Tensor SignProduct(Tape::GradientSink& sink, const SavedForBackward& saved, bool
     Tensor codes({rows, transpose ? g.rows : g.cols}, DType::kInt8, context.allocator());
     Tensor row_scale = NewTensor(sink, Shape({1, rows}));
     kernels.quantize_rows_s8(context, saved.gradient_quantizer, transpose, g,
-                             transpose ? saved.weight_gradient_rng : saved.gradient_rng,
-                             codes.mutable_matrix<int8_t>(), row_scale.mutable_data<float>());
+                             transpose ? saved.weight_gradient_rng : saved.gradient_rng, codes.mutable_matrix<int8_t>(),
+                             row_scale.mutable_data<float>());
     ScaleColumns(context, scale, row_scale);
     kernels.sign_gemm_s8(context, row_scale.data<float>(), codes.matrix<int8_t>(), signs.view(), {},
                          product.mutable_matrix<float>(), wanted);

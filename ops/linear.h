@@ -24,8 +24,8 @@
 // with an operand that is not binary keep the exact dy.
 //
 // Errors: shapes that do not multiply, or whose product has more than 2^40 elements; operands that were quantized as
-// other matrices than are multiplied; a quantizer whose argument is out of its range; an inner dimension of 2^24 or more
-// for binary x binary; more than 2^17 examples or outputs to sum int8 gradients over.
+// other matrices than are multiplied; a quantizer whose argument is out of its range; an inner dimension of 2^24 or
+// more for binary x binary; more than 2^17 examples or outputs to sum int8 gradients over.
 
 #ifndef BITGRAD_OPS_LINEAR_H_
 #define BITGRAD_OPS_LINEAR_H_

@@ -94,8 +94,7 @@ bool MeasureStatistic(OpRecorder& op, const QuantizeOptions& options, Job& job) 
   }
   job.statistic = op.NewTensor({job.count()});
   const Tensor x = op.value(0).Alias(job.matrix);
-  op.kernels().quantize_statistic(op.context(), job.quantizer, x.matrix<float>(),
-                                  job.statistic.mutable_data<float>());
+  op.kernels().quantize_statistic(op.context(), job.quantizer, x.matrix<float>(), job.statistic.mutable_data<float>());
   if (range == nullptr || !op.training()) return true;
   op.kernels().track_statistic(op.context(), range->is_set ? kRangeMomentum : 1.0f, job.statistic.data<float>(),
                                job.count(), range->value.mutable_data<float>());
@@ -253,9 +252,8 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
     inputs.push_back(tape->Use(*parameter));
     return true;
   };
-  if (job.quantizer.has_variable() &&
-      !add_number(QuantizerNumber::kVariable, job.quantizer.variable().name, options.variable, job.variable,
-                  shared->variable_input)) {
+  if (job.quantizer.has_variable() && !add_number(QuantizerNumber::kVariable, job.quantizer.variable().name,
+                                                  options.variable, job.variable, shared->variable_input)) {
     return check.Failed();
   }
   if (job.quantizer.has_learned_scale() &&
@@ -285,8 +283,7 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
                                  y.mutable_matrix<float>());
   }
   if (!saved.window.is_null()) {
-    op.kernels().count_ones(op.context(), saved.window.view(),
-                            op.tape().Counter("window", job.matrix.num_elements()));
+    op.kernels().count_ones(op.context(), saved.window.view(), op.tape().Counter("window", job.matrix.num_elements()));
   }
   if (wants && (learns_numbers || job.scales_gradient() || (saved.window.is_null() && !job.passes()))) {
     saved.x = op.value(0).Alias(job.matrix);

@@ -7,9 +7,9 @@
 //   ds    = sum of dvalue * code / divisor, for a learned scale s
 //
 // The value is coded (core/coded_tensor.h): products take the codes (ops/linear.h, ops/conv2d.h), and floats are made
-// only if some other op reads the value. A quantizer without integer codes (bit_pruning, while its bit length is learned)
-// makes floats. For the backward pass the op keeps nothing where the gradient passes unchanged, a mask of bits where the
-// surrogate is a window, and otherwise x.
+// only if some other op reads the value. A quantizer without integer codes (bit_pruning, while its bit length is
+// learned) makes floats. For the backward pass the op keeps nothing where the gradient passes unchanged, a mask of bits
+// where the surrogate is a window, and otherwise x.
 //
 // In evaluation stochastic quantizers are replaced (Quantizer::AtEvaluation), and a statistic of activations is the
 // running one where `range` is given. A parameter of the tape is quantized once by each quantizer, however often

@@ -40,8 +40,8 @@ Var Dense::operator()(const Var& x) {
   Tape::LayerScope layer(*tape, path_);
   Var input = quantize_input_(x, QuantizedRows::kLastDimension);
   if (options_.input_keep < 1.0f && tape->training()) {
-    // Values are dropped after they were quantized. Quantizing by the identity takes the stream of random numbers that a
-    // layer's second quantization of its input has always taken.
+    // Values are dropped after they were quantized. Quantizing by the identity takes the stream of random numbers that
+    // a layer's second quantization of its input has always taken.
     input = ApplyDropout(input, options_.input_keep);
     input = Quantize(input, Quantizer());
   }

@@ -21,6 +21,7 @@
 #include "bitgrad/ops/kernels/pool.h"
 #include "bitgrad/ops/kernels/quantize.h"
 #include "bitgrad/ops/kernels/reduce.h"
+#include "bitgrad/ops/kernels/scale_penalty.h"
 #include "bitgrad/ops/kernels/sign_gemm.h"
 
 // X(Contract, name) for each kernel: the type of its contract, which is also the name of the function that a device
@@ -81,6 +82,8 @@
   X(MeanAbsRows, mean_abs_rows)                                  \
   X(MeanAbsRowsBackward, mean_abs_rows_backward)                 \
   X(SumsOfSquares, sums_of_squares)                              \
+  X(ScalePenaltyForward, scale_penalty_forward)                  \
+  X(ScalePenaltyBackward, scale_penalty_backward)                \
   X(BatchNormStatistics, batch_norm_statistics)                  \
   X(BatchNormTrainBackward, batch_norm_train_backward)           \
   X(BatchNormUpdateRunning, batch_norm_update_running)           \

@@ -13,7 +13,6 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
-#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
@@ -26,6 +25,7 @@
 #include "bitgrad/ops/matmul.h"
 #include "bitgrad/ops/pool.h"
 #include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/dorefa_gradient.h"
 #include "bitgrad/ops/quantizers/dorefa_weight.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
@@ -35,6 +35,7 @@
 #include "bitgrad/ops/quantizers/ternary.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/ops/reshape.h"
+#include "bitgrad/ops/scale_penalty.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
 
@@ -109,6 +110,7 @@ std::vector<Op> Ops() {
       {"add", 2, [](V v, Extras&) { return Add(v[0], v[1]); }},
       {"sub", 2, [](V v, Extras&) { return Sub(v[0], v[1]); }},
       {"mul", 2, [](V v, Extras&) { return Mul(v[0], v[1]); }},
+      {"scale_penalty", 2, [](V v, Extras&) { return ScalePenalty(v[0], v[1], ScalePenaltyKind::kR2); }},
       {"matmul", 2, [](V v, Extras&) { return MatMul(v[0], v[1]); }},
       {"concat", 3, [](V v, Extras&) { return Concat(v); }},
       {"reshape", 1,
@@ -154,12 +156,12 @@ std::vector<Op> Ops() {
     ops.push_back({"linear", 2, [q](V v, Extras&) { return QuantizedLinear(v[0], v[1], q); }});
     ops.push_back({"conv2d", 2, [q](V v, Extras& e) {
                      return QuantizedConvolution(v[0], v[1],
-                                        {.stride = {e.numbers[0], e.numbers[1]},
-                                         .pad = {e.numbers[2], e.numbers[3]},
-                                         .dilation = e.numbers[4],
-                                         .groups = e.numbers[5],
-                                         .padding = e.real > 0.5f ? Padding::kPlusOne : Padding::kZero},
-                                        q);
+                                                 {.stride = {e.numbers[0], e.numbers[1]},
+                                                  .pad = {e.numbers[2], e.numbers[3]},
+                                                  .dilation = e.numbers[4],
+                                                  .groups = e.numbers[5],
+                                                  .padding = e.real > 0.5f ? Padding::kPlusOne : Padding::kZero},
+                                                 q);
                    }});
   }
   for (const QuantizerInfo& info : AllQuantizers()) {

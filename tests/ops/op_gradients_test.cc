@@ -23,6 +23,7 @@
 #include "bitgrad/ops/matmul.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/ops/reshape.h"
+#include "bitgrad/ops/scale_penalty.h"
 #include "bitgrad/tests/testing/gradient_check.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "bitgrad/tests/testing/test_device.h"
@@ -208,6 +209,26 @@ OpCase MulPerChannelCase() {
                                         y.push_back(v[0][i] * v[1][i % v[1].size()]);
                                       }
                                       return y;
+                                    },
+                                .roundings = 4};
+          }};
+}
+
+OpCase ScalePenaltyCase(const char* name, ScalePenaltyKind kind, bool per_output) {
+  return {name, [kind, per_output](int64_t m, int64_t n) {
+            const int64_t scales = per_output ? m : 1;
+            return GradientCase{.operands = {{.shape = {m, 2, n}, .kinks = {0}}, {.shape = {scales}}},
+                                .op = [kind](Vars v) { return ScalePenalty(v[0], v[1], kind); },
+                                .value =
+                                    [=](const Doubles& v) {
+                                      Array sum(1, 0);
+                                      for (size_t i = 0; i < v[0].size(); ++i) {
+                                        const double alpha = v[1][per_output ? i / (2 * n) : 0];
+                                        const double distance = alpha - std::fabs(v[0][i]);
+                                        sum[0] +=
+                                            kind == ScalePenaltyKind::kR1 ? std::fabs(distance) : distance * distance;
+                                      }
+                                      return sum;
                                     },
                                 .roundings = 4};
           }};
@@ -432,6 +453,8 @@ std::vector<OpCase> AllCases() {
       SumCase("sum", Sum, false),
       SumCase("mean", Mean, true),
       MulPerChannelCase(),
+      ScalePenaltyCase("scale_penalty_r2", ScalePenaltyKind::kR2, false),
+      ScalePenaltyCase("scale_penalty_r2_per_output", ScalePenaltyKind::kR2, true),
       BatchNormCase("batch_norm_inside_root", EpsilonPlacement::kInsideRoot),
       BatchNormCase("batch_norm_outside_root", EpsilonPlacement::kOutsideRoot),
       SoftmaxCrossEntropyCase(),
