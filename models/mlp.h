@@ -13,9 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "bitgrad/models/layers/sequential.h"
-#include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/models/sequential_model.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
@@ -36,13 +35,9 @@ struct MlpOptions {
   float hidden_keep = 1.0f;  // dropout on the (quantized) activations
 };
 
-class Mlp final : public Model {
+class Mlp final : public SequentialModel {
  public:
   Mlp(const Scope& scope, const MlpOptions& options);
-  Var Forward(const Var& x) override { return layers_(x); }
-
- private:
-  Sequential layers_;
 };
 
 }  // namespace bitgrad

@@ -45,6 +45,10 @@ class Conv2d final : public Layer {
  public:
   Conv2d(const Scope& scope, const Conv2dOptions& options);
   Var operator()(const Var& x) override;
+  void VisitQuantizers(absl::FunctionRef<void(LayerQuantizer&)> visit) override {
+    visit(quantize_input_);
+    visit(quantize_weight_);
+  }
 
  private:
   std::string path_;

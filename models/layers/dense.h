@@ -40,6 +40,10 @@ class Dense final : public Layer {
  public:
   Dense(const Scope& scope, const DenseOptions& options);
   Var operator()(const Var& x) override;
+  void VisitQuantizers(absl::FunctionRef<void(LayerQuantizer&)> visit) override {
+    visit(quantize_input_);
+    visit(quantize_weight_);
+  }
 
  private:
   std::string path_;

@@ -3,14 +3,21 @@
 #ifndef BITGRAD_MODELS_LAYERS_LAYER_H_
 #define BITGRAD_MODELS_LAYERS_LAYER_H_
 
+#include "absl/functional/function_ref.h"
 #include "bitgrad/graph/tape.h"
 
 namespace bitgrad {
+
+class LayerQuantizer;
 
 class Layer {
  public:
   virtual ~Layer() = default;
   virtual Var operator()(const Var& x) = 0;
+
+  // Calls visit(quantizer) for each quantizer of the layer and of the layers that it is made of, in the order in which
+  // they work. A layer without quantizers leaves it as it is.
+  virtual void VisitQuantizers(absl::FunctionRef<void(LayerQuantizer&)> /*visit*/) {}
 };
 
 }  // namespace bitgrad

@@ -1,11 +1,16 @@
 #include "bitgrad/models/layers/layer_quantizer.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/core/transfer.h"
 
 namespace bitgrad {
 
 LayerQuantizer::LayerQuantizer(const Scope& scope, const Quantizer& quantizer, QuantizerRole role, int64_t rows)
-    : quantizer_(quantizer.In(role)) {
+    : path_(scope.path()), quantizer_(quantizer.In(role)), learns_bits_(quantizer.info().hardened != nullptr) {
   if (const absl::Status status = quantizer_.CheckRole(); !status.ok()) {
     scope.ReportError(status.message());
     return;
@@ -42,6 +47,37 @@ void LayerQuantizer::SetUpWeight(Parameter& weight, int64_t fan_in, int64_t fan_
   }
   weight.fan_in = fan_in;
   weight.fan_out = fan_out;
+}
+
+double LayerQuantizer::Bits(ExecContext& context) const {
+  if (!quantizer_.has_variable() || !learns_bits_) return quantizer_.encoding().bits;
+  const Tensor lengths = ToHost(context, variable_->value);
+  double sum = 0;
+  for (const float length : lengths.span<float>()) sum += length;
+  return sum / static_cast<double>(lengths.num_elements());
+}
+
+absl::Status LayerQuantizer::Harden(ExecContext& context) {
+  if (!quantizer_.has_variable() || !learns_bits_) return absl::OkStatus();
+  const QuantizerVariable variable = quantizer_.variable();
+  if (!variable_->is_set) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("parameter '", variable_->name, "' has no value yet; train before its quantizer is hardened"));
+  }
+  Tensor lengths = ToHost(context, variable_->value).Clone();
+  float most = 0;
+  for (float& length : lengths.mutable_span<float>()) {
+    if (!(length >= variable.least && length <= variable.most)) {
+      return absl::FailedPreconditionError(absl::StrCat("parameter '", variable_->name, "' is ", length,
+                                                        "; a bit length is a number from ", variable.least, " to ",
+                                                        variable.most, ", so the parameters are damaged"));
+    }
+    length = std::ceil(length);
+    most = std::max(most, length);
+  }
+  context.Upload(variable_->value.mutable_raw_data(), lengths.raw_data(), lengths.byte_size());
+  quantizer_ = quantizer_.Hardened(most);
+  return context.status();
 }
 
 Var LayerQuantizer::operator()(const Var& x, QuantizedRows rows) const {

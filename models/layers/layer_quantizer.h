@@ -15,7 +15,10 @@
 #define BITGRAD_MODELS_LAYERS_LAYER_QUANTIZER_H_
 
 #include <cstdint>
+#include <string>
 
+#include "absl/status/status.h"
+#include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/parameter.h"
 #include "bitgrad/graph/var.h"
 #include "bitgrad/models/scope.h"
@@ -37,9 +40,25 @@ class LayerQuantizer {
   Var operator()(const Var& x, QuantizedRows rows = QuantizedRows::kByRank) const;
   // In the layer's role.
   const Quantizer& quantizer() const { return quantizer_; }
+  // The path of what is quantized: "conv1/weight".
+  const std::string& path() const { return path_; }
+
+  // How many bits a value takes: those of the codes or, where bit lengths are being learned, their mean. Waits for the
+  // device in that case.
+  double Bits(ExecContext& context) const;
+  // Whether the number of bits is learned, or was before Harden().
+  bool learns_bits() const { return learns_bits_; }
+
+  // Ends the learning of a bit length: it is rounded up, and the quantizer becomes one of so many bits. Where each output
+  // has a length of its own, that is the largest of them, for a product has one kind of codes. Its parameter keeps the
+  // rounded lengths. FailedPrecondition, naming the parameter, where a length is none from 1 to 8. Does nothing for other
+  // quantizers.
+  absl::Status Harden(ExecContext& context);
 
  private:
+  std::string path_;
   Quantizer quantizer_;
+  bool learns_bits_ = false;
   Parameter* variable_ = nullptr;
   Parameter* scale_ = nullptr;
   Parameter* range_ = nullptr;
