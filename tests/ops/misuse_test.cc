@@ -255,7 +255,7 @@ TEST_F(MisuseTest, LabelsAndTargets) {
 }
 
 TEST_F(MisuseTest, OperandsThatAreNotFloat) {
-  for (const auto& op : std::vector<std::function<Var(const Var&)>>{Relu, Sum, Flatten,
+  for (const auto& op : std::vector<std::function<Var(const Var&)>>{Relu, [](const Var& x) { return Sum(x); }, Flatten,
                                                                     [](const Var& x) { return Quantize(x, Sign()); }}) {
     const std::string error = Error([&](Tape& tape) { return op(tape.Input(Labels({1, 2}))); });
     EXPECT_NE(error.find(": an operand is int32 [2] on cpu; ops compute in float32 on cpu"), std::string::npos)
