@@ -30,7 +30,7 @@ struct QuantizerOperands {
 using QuantizeStatistic = void(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
                                float* statistic);
 
-// scale[0], or scale[i] for each of `rows` rows: the quantizer's operand / divisor.
+// scale[0], or scale[i] for each of `rows` rows: the quantizer's operand / divisor, times its fixed scale.
 using QuantizeScale = void(ExecContext& context, const Quantizer& quantizer, const QuantizerOperands& operands,
                            int64_t rows, float* scale);
 
@@ -67,8 +67,8 @@ using QuantizeBits = void(ExecContext& context, const Quantizer& quantizer, Cons
 using QuantizeRowsS8 = void(ExecContext& context, const Quantizer& quantizer, bool transpose, ConstMatrixView<float> x,
                             const RngStream& rng, MatrixView<int8_t> codes, float* scale);
 
-// dx[i, j] = dq[i, j] * Surrogate(x[i, j]) and, with pass_through, 1 in place of Surrogate(x[i, j]); where the scale's
-// operand is kScale or a differentiated statistic, times the scale: Surrogate is the derivative of Code / divisor.
+// dx[i, j] = dq[i, j] * Surrogate(x[i, j]) and, with pass_through, 1 in place of Surrogate(x[i, j]); then, where the
+// quantizer scales_gradient(), times the scale without its divisor: Surrogate is the derivative of Code / divisor.
 // dx may be dq.
 using QuantizeBackward = void(ExecContext& context, const Quantizer& quantizer, bool pass_through,
                               ConstMatrixView<float> x, const QuantizerOperands& operands, ConstMatrixView<float> dq,
@@ -76,7 +76,8 @@ using QuantizeBackward = void(ExecContext& context, const Quantizer& quantizer, 
 
 // The gradient of a variable, [1] or [m]: with sums over all elements, or over those of row i, accumulated in double in
 // an order that does not depend on the number of threads,
-//   kVariable:  gradient = factor * sum dq[i, j] * VariableSurrogate(x[i, j])      factor: gradient_factor()
+//   kVariable:  gradient = factor * sum dq[i, j] * VariableSurrogate(x[i, j])      factor: gradient_factor(); where the
+//               quantizer scales_gradient(), times the scale, as dx
 //   kScale:     gradient = sum dq[i, j] * Code(x[i, j]) / divisor
 using QuantizeVariableGradient = void(ExecContext& context, const Quantizer& quantizer, QuantizerNumber which,
                                       ConstMatrixView<float> x, const QuantizerOperands& operands, const RngStream& rng,

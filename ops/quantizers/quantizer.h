@@ -4,6 +4,7 @@
 //
 //   q(x) = Code(x) * scale           codes: integers, see core/encoding.h
 //   dx   = dq * Surrogate(x)         the declared surrogate gradient (straight-through estimator, STE)
+//   dv   = sum dq * VariableSurrogate(x)       that of the form's variable, where it has one
 //
 // A quantizer is one .h/.cc pair in this folder (a struct of scalar functions, see sign.h) plus one line in
 // list.h. Nothing here knows tapes or devices: ops/kernels/quantize.h applies the scalar functions.
@@ -24,6 +25,9 @@
 //   "sign(scale=learned, per_output)"      the same with one alpha for each output
 //   "sign(scale=mean, per_output)"         mean |w| of each output, which "xnor" is a name for
 //   "k_bit(2, scale=0.5)"                  one half of k_bit(2)
+//
+// In the backward pass such a scale s is a factor like any other: q = s Q gives dx = dq * s * Surrogate(x) and, where
+// it is learned, ds = sum dq * Q(x). The mean is a function of w, which dw includes (differentiates_statistic).
 //
 // Latent weights: for quantizers with `weight_pass_through` the gradient at the quantized weight goes
 // to the latent weight unchanged but for the scale (BinaryConnect, arXiv 1511.00363); the clip of the latent weight
@@ -90,14 +94,15 @@ struct QuantizerNumbers {
 // What the argument in parentheses, "name(argument)", means.
 enum class QuantizerArgument { kNone, kBits, kParameter };
 
-// How a variable begins. mean_abs and max_abs are those of the first tensor that is quantized: the weight, or the
-// first batch.
+// A form's variable. The functions of one that has a name are not null.
 struct QuantizerVariable {
   const char* name = nullptr;  // the last part of the parameter's path: "step"; null: the form has no variable
-  float (*initial)(const struct QuantizerArgs&, float mean_abs, float max_abs) = nullptr;
+  // How it begins. mean_abs and max_abs are those of the first tensor that is quantized: the weight, or the first
+  // batch.
+  float (*initial)(const QuantizerArgs&, float mean_abs, float max_abs) = nullptr;
   // The gradient that arrives is multiplied with this (LSQ's 1 / sqrt(n Q_p)); count: the elements that share the
   // variable.
-  float (*gradient_factor)(const struct QuantizerArgs&, int64_t count) = nullptr;
+  float (*gradient_factor)(const QuantizerArgs&, int64_t count) = nullptr;
   // After each step the variable is clipped to [least, most].
   float least = 0, most = 0;
   bool decays = false;  // whether weight decay applies (PACT's clip)
@@ -114,13 +119,14 @@ struct QuantizerInfo {
   float default_argument;
   float min_argument;
   float max_argument;
-  bool stochastic;           // Code reads a random number
-  bool surrogate_is_window;  // Surrogate is 1{|x| <= 1}: a mask of bits is all that backward needs
-  bool weight_pass_through;  // as a weight quantizer the surrogate is 1 everywhere
-  bool scalable;             // takes "scale=..."
-  bool clips_latent;         // latent weights live in [-clip, clip]; otherwise they are not clipped (lsq)
-  // Whether the statistic counts in the backward pass, as XNOR-Net's mean does:
-  // dw += dscale * d mean|w| / dw = dscale * sign(w) / n. Otherwise it is a constant there.
+  float min_weight_argument;  // of a weight's quantizer: 2 for lsq(k), one bit of which is the sign
+  bool stochastic;            // Code reads a random number
+  bool surrogate_is_window;   // Surrogate is 1{|x| <= 1}: a mask of bits is all that backward needs
+  bool weight_pass_through;   // as a weight quantizer the surrogate is 1 everywhere
+  bool scalable;              // takes "scale=..."
+  bool clips_latent;          // latent weights live in [-clip, clip]; otherwise they are not clipped (lsq)
+  // Whether the statistic, where it is the scale, counts in the backward pass, as XNOR-Net's mean and every
+  // "scale=mean" do: dw += dscale * d mean|w| / dw = dscale * sign(w) / n. Otherwise it is a constant there.
   bool differentiates_statistic;
   Granularity granularity;  // the least: gradient quantizers always have a scale for each row
   Statistic (*statistic)(const QuantizerArgs&);
@@ -132,7 +138,7 @@ struct QuantizerInfo {
   // evaluated with the real ones; BNN: stochastic activations with the deterministic sign). Null: itself.
   Quantizer (*at_evaluation)(QuantizerRole);
   // What the layer uses once the variable is no longer learned: bit_pruning's bit length, rounded up, gives a
-  // quantizer of that many bits. Null: itself.
+  // quantizer of that many bits. Null: itself. Through Quantizer::Hardened().
   Quantizer (*hardened)(const QuantizerArgs&, float variable);
 };
 
@@ -166,6 +172,10 @@ class Quantizer {
   float scale_divisor() const { return info_->scale_divisor(args_); }
   // The scale for a value of its operand. REQUIRES: `operand` is 1 for kOne.
   float scale(float operand) const { return args_.fixed_scale * operand / scale_divisor(); }
+  // Whether the backward pass multiplies with the scale, without its divisor, of which Surrogate is the derivative: a
+  // fixed, a learned, or a differentiated scale. Surrogate of forms with a scale of their own (lsq, pact,
+  // dorefa_weight(1)) is the derivative of the value.
+  bool scales_gradient() const;
   bool scale_is_constant() const { return scale_operand() == ScaleOperand::kOne; }
   // The form's variable; `name` is null where it has none. Whether there is a learned scale beside it.
   QuantizerVariable variable() const { return info_->variable(args_); }
@@ -174,7 +184,10 @@ class Quantizer {
   // Whether value and backward pass depend on x, the arguments and constants alone: no statistic, variable or random
   // number, no scale but a constant one.
   bool is_fixed() const;
+  // What evaluation quantizes with in this role, with this quantizer's scale.
   Quantizer AtEvaluation() const;
+  // What quantizes once the variable, here with its last value, is no longer learned.
+  Quantizer Hardened(float variable) const;
 
   // "sign", "k_bit(2)", "sign(scale=learned, per_output)": what ParseQuantizer reads. The role is not part of it.
   std::string ToString() const;
@@ -193,8 +206,9 @@ absl::Span<const QuantizerInfo> AllQuantizers();
 const QuantizerInfo& QuantizerNamed(absl::string_view name);
 
 // Reads "name" or "name(item, item, ...)". An item is the form's number, "per_output", "scale=learned", "scale=mean",
-// "scale=NUMBER", or, for a form that can learn its number, "beta=learned" with that number's name. Errors name the
-// quantizer and list the known ones, the items that it takes, or the range.
+// "scale=NUMBER", or, for a form that can learn its number, "beta=learned" with that number's name. They come in any
+// order, each at most once. "per_output" is for quantizers with a statistic, a variable, or a learned or measured
+// scale. Errors name the quantizer and list the known ones, the items that it takes, or the range.
 absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text);
 
 // A line per quantizer, for --help.
