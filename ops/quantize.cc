@@ -35,10 +35,9 @@ struct Job {
   const float* Data(const Tensor& numbers) const { return numbers.is_null() ? nullptr : numbers.data<float>(); }
   QuantizerOperands operands() const { return {Data(statistic), Data(variable), Data(scale)}; }
   int64_t count() const { return quantizer.granularity() == Granularity::kRow ? matrix.dim(0) : 1; }
-  // Whether the gradient is multiplied with the scale: one that is part of the form is part of the surrogate, too.
-  bool scales_gradient() const {
-    return quantizer.has_learned_scale() || quantizer.info().differentiates_statistic ||
-           (quantizer.args().scale != ScaleOperand::kOne && !quantizer.scale_is_constant());
+  // Whether the gradient goes through the statistic, too.
+  bool differentiates_statistic() const {
+    return quantizer.scale_operand() == ScaleOperand::kStatistic && quantizer.info().differentiates_statistic;
   }
   // Whether the surrogate is 1 everywhere.
   bool passes() const {
@@ -175,18 +174,20 @@ Tensor VariableGradient(Tape::GradientSink& sink, const SavedForBackward& saved,
 Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, Tensor dq) {
   ExecContext& context = sink.context();
   const Job& job = saved.job;
-  if (job.passes() && !job.scales_gradient()) return dq;
+  if (job.passes() && !job.quantizer.scales_gradient()) return dq;
   Tensor dx = dq.is_unique() ? dq.Alias() : NewTensor(sink, dq.shape());
+  // The scale alone does not read x.
+  const ConstMatrixView<float> x = saved.x.is_null() ? dq.matrix<float>() : saved.x.matrix<float>();
   if (!saved.window.is_null()) {
     KernelsOf(sink).mask_by_bits(context, saved.window.view(), dq.matrix<float>(), dx.mutable_matrix<float>());
-    if (!job.scales_gradient()) return dx;
+    if (!job.quantizer.scales_gradient()) return dx;
     // The window has done the surrogate's part; what is left is the scale.
-    KernelsOf(sink).quantize_backward(context, job.quantizer, /*pass_through=*/true, saved.x.matrix<float>(),
-                                      job.operands(), dx.matrix<float>(), dx.mutable_matrix<float>());
+    KernelsOf(sink).quantize_backward(context, job.quantizer, /*pass_through=*/true, x, job.operands(),
+                                      dx.matrix<float>(), dx.mutable_matrix<float>());
     return dx;
   }
-  KernelsOf(sink).quantize_backward(context, job.quantizer, job.passes(), saved.x.matrix<float>(), job.operands(),
-                                    dq.matrix<float>(), dx.mutable_matrix<float>());
+  KernelsOf(sink).quantize_backward(context, job.quantizer, job.passes(), x, job.operands(), dq.matrix<float>(),
+                                    dx.mutable_matrix<float>());
   return dx;
 }
 
@@ -203,7 +204,7 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
   }
   if (!sink.wants(0)) return;
   Tensor statistic_gradient;
-  if (job.quantizer.info().differentiates_statistic) {
+  if (job.differentiates_statistic()) {
     statistic_gradient = VariableGradient(sink, saved, QuantizerNumber::kScale, dq);
   }
   Tensor dx = InputGradient(sink, saved, std::move(dq));
@@ -219,7 +220,8 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
 Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& options) {
   Tape* const tape = x.tape();
   OpRecorder check("quantize", {x});
-  if (!check.ok() || !check.CheckQuantizer(quantizer)) return check.Failed();
+  if (!check.ok()) return check.Failed();
+  if (const absl::Status status = quantizer.CheckRole(); !status.ok()) return check.Fail(status.message());
   Job job{.quantizer = tape->training() ? quantizer : quantizer.AtEvaluation()};
   job.rng = tape->NextRandomStream(RngPurpose::kQuantizer);
   if (job.quantizer.is_identity()) return x;
@@ -228,11 +230,6 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
   const bool by_example = shape.rank() == 4 && options.rows == QuantizedRows::kByRank;
   const int64_t rows = by_example ? shape.dim(0) : shape.rows();
   job.matrix = Shape({rows, rows == 0 ? shape.cols() : shape.num_elements() / rows});
-  if (job.quantizer.granularity() == Granularity::kRow && quantizer.args().role == QuantizerRole::kActivation &&
-      job.quantizer.encoding().is_integer()) {
-    return check.Fail("quantizer '", quantizer.ToString(), "' has a scale for each row; it is for ",
-                      quantizer.info().granularity == Granularity::kRow ? "gradients" : "weights");
-  }
   // A parameter is quantized once.
   const bool is_leaf = tape->nodes()[x.index()].parameter != nullptr;
   if (is_leaf) {
@@ -263,7 +260,7 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
   OpRecorder op("quantize", inputs);
   if (!op.ok() || !MeasureStatistic(op, options, job)) return op.Failed();
 
-  const bool learns_numbers = inputs.size() > 1 || job.quantizer.info().differentiates_statistic;
+  const bool learns_numbers = inputs.size() > 1 || job.differentiates_statistic();
   const bool wants = op.wants(0) || (op.training() && inputs.size() > 1);
   const bool is_coded = job.quantizer.encoding().is_integer();
   SavedForBackward& saved = *shared;
@@ -285,7 +282,7 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
   if (!saved.window.is_null()) {
     op.kernels().count_ones(op.context(), saved.window.view(), op.tape().Counter("window", job.matrix.num_elements()));
   }
-  if (wants && (learns_numbers || job.scales_gradient() || (saved.window.is_null() && !job.passes()))) {
+  if (wants && (learns_numbers || (saved.window.is_null() && !job.passes()))) {
     saved.x = op.value(0).Alias(job.matrix);
   }
   saved.job = std::move(job);

@@ -73,7 +73,7 @@
   X(UnaryBackward, unary_backward)                               \
   X(BinaryForward, binary_forward)                               \
   X(ScaleF32, scale_f32)                                         \
-  X(ScaleByF32, scale_by_f32)                                    \
+  X(ScaleRows, scale_rows)                                       \
   X(FillF32, fill_f32)                                           \
   X(CopyMatrix, copy_matrix)                                     \
   X(DropoutApply, dropout)                                       \

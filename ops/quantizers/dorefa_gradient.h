@@ -26,6 +26,7 @@ struct DorefaGradientQuantizer : QuantizerBase {
   static constexpr float kDefaultArgument = 6, kMinArgument = 1, kMaxArgument = 8;
   static constexpr bool kStochastic = true;
   static constexpr Granularity kGranularity = Granularity::kRow;
+  static constexpr bool kForGradients = true;
   static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kMaxAbs; }
   static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kSymmetric, args.bits}; }
   static ScaleOperand ScaleOperandOf(const QuantizerArgs&) { return ScaleOperand::kStatistic; }

@@ -29,6 +29,7 @@ QuantizerInfo InfoOf() {
           // The only statistic that a scalable form can have is that of "scale=mean".
           .differentiates_statistic = Q::kScalable || Q::kDifferentiatesStatistic,
           .granularity = Q::kGranularity,
+          .for_gradients = Q::kForGradients,
           .statistic = Q::StatisticOf,
           .encoding = Q::EncodingOf,
           .scale_operand = Q::ScaleOperandOf,

@@ -129,6 +129,7 @@ struct QuantizerInfo {
   // "scale=mean" do: dw += dscale * d mean|w| / dw = dscale * sign(w) / n. Otherwise it is a constant there.
   bool differentiates_statistic;
   Granularity granularity;  // the least: gradient quantizers always have a scale for each row
+  bool for_gradients;       // has no other role
   Statistic (*statistic)(const QuantizerArgs&);
   Encoding (*encoding)(const QuantizerArgs&);
   ScaleOperand (*scale_operand)(const QuantizerArgs&);
@@ -152,6 +153,10 @@ class Quantizer {
   // reports this error (OpRecorder::CheckQuantizer), and ParseQuantizer makes none. REQUIRES of all functions below but
   // is_identity() and ToString(): status().ok().
   absl::Status status() const;
+
+  // The same, and whether it can have its role: InvalidArgument for a quantizer of gradients in another role, and for
+  // numbers of each row of activations, which a product could not factor out.
+  absl::Status CheckRole() const;
 
   const QuantizerInfo& info() const { return *info_; }
   const QuantizerArgs& args() const { return args_; }

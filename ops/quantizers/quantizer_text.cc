@@ -180,6 +180,19 @@ std::string Quantizer::ToString() const {
 
 absl::Status Quantizer::status() const { return Check(*this, ToString()); }
 
+absl::Status Quantizer::CheckRole() const {
+  if (absl::Status invalid = status(); !invalid.ok()) return invalid;
+  if (args_.role != QuantizerRole::kGradient && info_->for_gradients) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("quantizer '", ToString(), "' has a scale for each row; it is for gradients"));
+  }
+  if (args_.role == QuantizerRole::kActivation && granularity() == Granularity::kRow) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("quantizer '", ToString(), "' has numbers for each output; it is for weights"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text) {
   absl::string_view name = absl::StripAsciiWhitespace(text);
   std::vector<absl::string_view> items;

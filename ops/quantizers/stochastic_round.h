@@ -26,6 +26,7 @@ struct StochasticRoundQuantizer : QuantizerBase {
   static constexpr float kDefaultArgument = 8, kMinArgument = 2, kMaxArgument = 8;
   static constexpr bool kStochastic = true;
   static constexpr Granularity kGranularity = Granularity::kRow;
+  static constexpr bool kForGradients = true;
   static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kMaxAbs; }
   static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kSigned, args.bits}; }
   static ScaleOperand ScaleOperandOf(const QuantizerArgs&) { return ScaleOperand::kStatistic; }
