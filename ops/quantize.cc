@@ -268,6 +268,10 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
   if (op.wants(0) && job.has_window() && is_coded) {
     saved.window = BitMatrix(rows, job.matrix.cols(), op.context().allocator());
   }
+  // Before the codes are made: a value that is pending is then computed once.
+  if (wants && (learns_numbers || (saved.window.is_null() && !job.passes()))) {
+    saved.x = op.value(0).Alias(job.matrix);
+  }
   Tape::NodeValue value;
   if (is_coded) {
     value.coded = Code(op, x.index(), job, saved.window);
@@ -281,9 +285,6 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
   }
   if (!saved.window.is_null()) {
     op.kernels().count_ones(op.context(), saved.window.view(), op.tape().Counter("window", job.matrix.num_elements()));
-  }
-  if (wants && (learns_numbers || (saved.window.is_null() && !job.passes()))) {
-    saved.x = op.value(0).Alias(job.matrix);
   }
   saved.job = std::move(job);
   const Quantizer recorded = saved.job.quantizer;
