@@ -45,7 +45,7 @@ class Conv2d final : public Layer {
  public:
   Conv2d(const Scope& scope, const Conv2dOptions& options);
   Var operator()(const Var& x) override;
-  void VisitQuantizers(absl::FunctionRef<void(LayerQuantizer&)> visit) override {
+  void VisitQuantizers(const QuantizerVisitor& visit) override {
     visit(quantize_input_);
     visit(quantize_weight_);
   }

@@ -40,7 +40,7 @@ class Dense final : public Layer {
  public:
   Dense(const Scope& scope, const DenseOptions& options);
   Var operator()(const Var& x) override;
-  void VisitQuantizers(absl::FunctionRef<void(LayerQuantizer&)> visit) override {
+  void VisitQuantizers(const QuantizerVisitor& visit) override {
     visit(quantize_input_);
     visit(quantize_weight_);
   }

@@ -3,12 +3,14 @@
 #ifndef BITGRAD_MODELS_LAYERS_LAYER_H_
 #define BITGRAD_MODELS_LAYERS_LAYER_H_
 
-#include "absl/functional/function_ref.h"
+#include <functional>
+
 #include "bitgrad/graph/tape.h"
 
 namespace bitgrad {
 
 class LayerQuantizer;
+using QuantizerVisitor = std::function<void(LayerQuantizer&)>;
 
 class Layer {
  public:
@@ -17,7 +19,7 @@ class Layer {
 
   // Calls visit(quantizer) for each quantizer of the layer and of the layers that it is made of, in the order in which
   // they work. A layer without quantizers leaves it as it is.
-  virtual void VisitQuantizers(absl::FunctionRef<void(LayerQuantizer&)> /*visit*/) {}
+  virtual void VisitQuantizers(const QuantizerVisitor& /*visit*/) {}
 };
 
 }  // namespace bitgrad

@@ -24,7 +24,7 @@ class Residual final : public Layer {
     Tape::LayerScope layer(*x.tape(), path_);
     return Add(y, skip);
   }
-  void VisitQuantizers(absl::FunctionRef<void(LayerQuantizer&)> visit) override {
+  void VisitQuantizers(const QuantizerVisitor& visit) override {
     body_->VisitQuantizers(visit);
     if (shortcut_ != nullptr) shortcut_->VisitQuantizers(visit);
   }

@@ -27,7 +27,7 @@ class Sequential final : public Layer {
     for (const auto& layer : layers_) y = (*layer)(y);
     return y;
   }
-  void VisitQuantizers(absl::FunctionRef<void(LayerQuantizer&)> visit) override {
+  void VisitQuantizers(const QuantizerVisitor& visit) override {
     for (const auto& layer : layers_) layer->VisitQuantizers(visit);
   }
 
