@@ -38,6 +38,9 @@ using ScaleF32 = void(ExecContext& context, float scale, const float* x, bool ac
 // y[i, j] = x[i, j] * scale.at(i).   x, y [m, n], of any strides; y may be x
 using ScaleRows = void(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y);
 
+// y[i, j] = x[i, j] * scale.at(j).   x, y [m, n], of any strides; y may be x
+using ScaleColumns = void(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y);
+
 // y[i] = value, i < count.
 using FillF32 = void(ExecContext& context, float value, float* y, int64_t count);
 
