@@ -63,7 +63,7 @@ Tensor Product(ExecContext& context, const SavedForBackward& saved) {
       const Tensor x_terms = x.Terms(context), w_terms = w.Terms(context);
       FloatConvolution(context, saved.geometry, saved.border(), x_terms.data<float>(), w_terms.data<float>(),
                        y.mutable_data<float>());
-      ScaleColumns(context, scale.view(), y);
+      ScaleOutputs(context, scale.view(), y);
       break;
     }
   }
@@ -86,7 +86,7 @@ Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, co
   geometry.padding = Padding::kZero;
   KernelsOf(sink).conv2d_backward_input_f32(context, geometry, scaled.data<float>(), terms.data<float>(),
                                             dx.mutable_data<float>());
-  if (scale.is_uniform()) ScaleColumns(context, scale, dx);
+  if (scale.is_uniform()) ScaleOutputs(context, scale, dx);
   return dx;
 }
 
@@ -107,7 +107,7 @@ Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, c
     kernels.conv2d_backward_weight_f32(context, padded, image.data<float>(), dy.data<float>(),
                                        dw.mutable_data<float>());
   }
-  ScaleColumns(context, saved.x.scale(), dw);
+  ScaleOutputs(context, saved.x.scale(), dw);
   return dw;
 }
 

@@ -59,7 +59,7 @@ Tensor Product(ExecContext& context, const SavedForBackward& saved) {
       const Tensor x_terms = x.Terms(context), w_terms = w.Terms(context);
       kernels.gemm_f32(context, false, true, 1.0f, x_terms.matrix<float>(), w_terms.matrix<float>(), 0.0f,
                        y.mutable_matrix<float>());
-      ScaleColumns(context, scale.view(), y);
+      ScaleOutputs(context, scale.view(), y);
       break;
     }
   }
@@ -87,7 +87,7 @@ Tensor SignProduct(Tape::GradientSink& sink, const SavedForBackward& saved, bool
     kernels.quantize_rows_s8(context, saved.gradient_quantizer, transpose, g,
                              transpose ? saved.weight_gradient_rng : saved.gradient_rng, codes.mutable_matrix<int8_t>(),
                              row_scale.mutable_data<float>());
-    ScaleColumns(context, scale, row_scale);
+    ScaleOutputs(context, scale, row_scale);
     kernels.sign_gemm_s8(context, row_scale.data<float>(), codes.matrix<int8_t>(), signs.view(), {},
                          product.mutable_matrix<float>(), wanted);
   }
@@ -105,7 +105,7 @@ Tensor FloatProduct(Tape::GradientSink& sink, bool transpose, const Tensor& dy, 
   const bool in_product = scale.is_constant();
   KernelsOf(sink).gemm_f32(context, transpose, false, in_product ? scale.factor : 1.0f, dy.matrix<float>(),
                            terms.matrix<float>(), 0.0f, product.mutable_matrix<float>());
-  if (!in_product) ScaleColumns(context, scale, product);
+  if (!in_product) ScaleOutputs(context, scale, product);
   return product;
 }
 

@@ -39,7 +39,7 @@ ProductScale::ProductScale(ExecContext& context, const ScaleView& x, const Scale
   }
 }
 
-void ScaleColumns(ExecContext& context, const ScaleView& scale, Tensor& y) {
+void ScaleOutputs(ExecContext& context, const ScaleView& scale, Tensor& y) {
   if (scale.is_constant() && scale.factor == 1.0f) return;
   KernelsFor(context.device()).scale_columns(context, scale, y.matrix<float>(), y.mutable_matrix<float>());
 }

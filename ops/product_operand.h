@@ -49,7 +49,7 @@ class ProductScale {
 };
 
 // y *= scale, column by column. Does nothing where the scale is 1.
-void ScaleColumns(ExecContext& context, const ScaleView& scale, Tensor& y);
+void ScaleOutputs(ExecContext& context, const ScaleView& scale, Tensor& y);
 
 // The values of a gradient that is quantized before it enters the products, dy seen as a matrix of its last dimension.
 Tensor QuantizedValues(ExecContext& context, const Quantizer& quantizer, const RngStream& rng, const Tensor& dy);
