@@ -59,7 +59,7 @@ Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& options)
   weight_.fan_out = FanOut(options);
   weight_.kind = options.weight.is_identity() ? ParameterKind::kWeight : ParameterKind::kQuantizedWeight;
   weight_.encoding = options.weight.encoding();
-  if (weight_.is_quantized()) weight_.clip = options.clip;
+  if (weight_.is_quantized()) weight_.ClipTo(options.clip);
   if (options.scale == ChannelScale::kLearned) {
     alpha_ = &scope.NewParameter("scale", {options.out}, Initializer::Constant(1));
   }

@@ -34,7 +34,7 @@ Dense::Dense(const Scope& scope, const DenseOptions& options)
   weight_.fan_out = options.out;
   weight_.kind = options.weight.is_identity() ? ParameterKind::kWeight : ParameterKind::kQuantizedWeight;
   weight_.encoding = options.weight.encoding();
-  if (weight_.is_quantized()) weight_.clip = options.clip;
+  if (weight_.is_quantized()) weight_.ClipTo(options.clip);
   if (options.bias) bias_ = &scope.NewParameter("bias", {options.out}, Initializer::Constant(0));
 }
 
