@@ -37,8 +37,12 @@ struct Parameter {
   bool trainable = true;
   // Whether weight decay applies (weights, not biases or batch norm).
   bool decays = false;
-  // The latent value is clipped to [-clip, clip] after each step; infinity: no constraint.
-  float clip = std::numeric_limits<float>::infinity();
+  // After each step the value is clipped to [least, most]; an infinite bound is none.
+  float least = -std::numeric_limits<float>::infinity();
+  float most = std::numeric_limits<float>::infinity();
+  // Whether a value at a bound is an error of the step instead: for what has to be positive and finite, like the step
+  // size of a quantizer, with the bounds 0 and the largest float.
+  bool has_to_stay_inside = false;
   // fan_in and fan_out of a weight, for the Glorot learning-rate scale; 0: not a weight.
   int64_t fan_in = 0;
   int64_t fan_out = 0;
@@ -49,13 +53,19 @@ struct Parameter {
   // What products take in place of a quantized weight; of any other parameter they take floats.
   Encoding encoding;
 
-  // How many latent values changed their sign, and how many lie at +-clip, after the optimizer's last step
+  // How many values changed their sign, and how many lie at a bound, after the optimizer's last step
   // (ops/kernels/optimizer_step.h). For training diagnostics.
   int64_t sign_flips = 0;
   int64_t at_clip = 0;
 
   bool is_quantized() const { return kind == ParameterKind::kQuantizedWeight; }
   bool is_binary() const { return is_quantized() && encoding.kind == EncodingKind::kBinary; }
+
+  // Bounds [-clip, clip].
+  void ClipTo(float clip) {
+    least = -clip;
+    most = clip;
+  }
 
   // The signs of `value`, seen as the matrix [rows, cols], as bits: the forward pass of a training step leaves them,
   // the optimizer's pass over the weights replaces them by those of the next step. Null where nobody has left any, and

@@ -51,6 +51,8 @@ class ParameterStore {
     int64_t all = 0, trainable = 0;
   };
   Elements measured() const;
+  // The same for each parameter, in the order of parameters().
+  absl::Span<const int64_t> measured_elements() const { return measured_; }
 
   // The number of the NormEstimation that is going on; 0: none.
   int64_t norm_estimation() const { return norm_estimation_; }

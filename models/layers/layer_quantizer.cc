@@ -2,12 +2,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/core/transfer.h"
 
 namespace bitgrad {
+namespace {
+
+// What a scale is made of is an error of the step once it is not positive and finite.
+void HasToBePositive(Parameter& parameter) {
+  parameter.least = 0;
+  parameter.most = std::numeric_limits<float>::max();
+  parameter.has_to_stay_inside = true;
+}
+
+}  // namespace
 
 LayerQuantizer::LayerQuantizer(const Scope& scope, const Quantizer& quantizer, QuantizerRole role, int64_t rows)
     : path_(scope.path()), quantizer_(quantizer.In(role)), learns_bits_(quantizer.info().hardened != nullptr) {
@@ -27,8 +38,17 @@ LayerQuantizer::LayerQuantizer(const Scope& scope, const Quantizer& quantizer, Q
     const QuantizerVariable variable = quantizer_.variable();
     variable_ = make(variable.name);
     variable_->decays = variable.decays;
+    if (quantizer_.scale_operand() == ScaleOperand::kVariable) {
+      HasToBePositive(*variable_);
+    } else {
+      variable_->least = variable.least;
+      variable_->most = variable.most;
+    }
   }
-  if (quantizer_.has_learned_scale()) scale_ = make("scale");
+  if (quantizer_.has_learned_scale()) {
+    scale_ = make("scale");
+    HasToBePositive(*scale_);
+  }
   if (role == QuantizerRole::kActivation && quantizer_.statistic() != Statistic::kNone) {
     range_ = make("range");
     range_->trainable = false;
@@ -43,7 +63,7 @@ void LayerQuantizer::SetUpWeight(Parameter& weight, int64_t fan_in, int64_t fan_
     weight.kind = ParameterKind::kQuantizedWeight;
     weight.encoding = quantizer_.encoding();
     if (!quantizer_.info().clips_latent) return;
-    weight.clip = clip;
+    weight.ClipTo(clip);
   }
   weight.fan_in = fan_in;
   weight.fan_out = fan_out;

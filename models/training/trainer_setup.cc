@@ -24,30 +24,15 @@
 #include "bitgrad/models/training/can_learn.h"
 #include "bitgrad/models/training/loss.h"
 #include "bitgrad/models/training/norm_reestimation.h"
+#include "bitgrad/models/training/recipe_optimizer.h"
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/ops/dispatch.h"
-#include "bitgrad/optim/optimizers.h"
 
 namespace bitgrad {
 namespace {
 
 std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& texts) {
   return {texts.begin(), texts.end()};
-}
-
-absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& recipe, ExecContext& context) {
-  Hyperparameters own;
-  if (recipe.has_momentum()) own["momentum"] = recipe.momentum();
-  if (recipe.has_nesterov()) own["nesterov"] = recipe.nesterov();
-  if (recipe.has_beta1()) own["beta1"] = recipe.beta1();
-  if (recipe.has_beta2()) own["beta2"] = recipe.beta2();
-  if (recipe.has_epsilon()) own["epsilon"] = recipe.epsilon();
-  return MakeOptimizer(context, recipe.name(),
-                       {.learning_rate = recipe.learning_rate(),
-                        .weight_decay = recipe.weight_decay(),
-                        .glorot_scale = recipe.glorot_scale(),
-                        .max_gradient_norm = recipe.max_gradient_norm()},
-                       own);
 }
 
 }  // namespace
@@ -98,6 +83,7 @@ absl::Status Trainer::Load() {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, RestoreModel(recipe_, train_.image_shape(), train_.num_classes, *checkpoint));
   } else {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
+    BITGRAD_RETURN_IF_ERROR(optimizer_->CheckRules(bundle_.store->parameters()));
   }
   {
     ExecContext host({.threads = context_.threads()});

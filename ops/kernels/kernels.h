@@ -101,7 +101,8 @@
   X(PrepareStep, prepare_step)                                   \
   X(SgdStep, sgd_step)                                           \
   X(AdamStep, adam_step)                                         \
-  X(AdaMaxStep, adamax_step)
+  X(AdaMaxStep, adamax_step)                                     \
+  X(BopStep, bop_step)
 // clang-format on
 
 namespace bitgrad {

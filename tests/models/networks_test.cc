@@ -99,7 +99,7 @@ TEST(NetworksTest, EveryFieldOfTheRecipeArrivesInTheModel) {
   ParameterStore store(1);
   ASSERT_TRUE(MakeNetwork(recipe.model(), kMnist, 10, store).ok());
   EXPECT_EQ(store.Find("hidden1/weight")->encoding.kind, EncodingKind::kTernary);
-  EXPECT_EQ(store.Find("hidden1/weight")->clip, 0.5f);
+  EXPECT_EQ(store.Find("hidden1/weight")->most, 0.5f);
   EXPECT_EQ(store.Find("hidden1/weight")->value.shape(), Shape({8, 784}));
   recipe::Model none;
   EXPECT_THAT(Message(MakeNetwork(none, kMnist, 10, store).status()), HasSubstr("model"));
@@ -174,7 +174,7 @@ TEST(NetworksTest, EveryFieldOfAConvNetArrives) {
                           "linear [1, 7] sign ternary(0.25)", "linear [1, 10] identity identity"));
   ParameterStore store(1);
   ASSERT_TRUE(MakeNetwork(recipe.model(), image, 10, store).ok());
-  EXPECT_EQ(store.Find("conv2/weight")->clip, 0.5f);
+  EXPECT_EQ(store.Find("conv2/weight")->most, 0.5f);
   EXPECT_FALSE(store.Find("conv1/weight")->is_quantized());
 }
 
