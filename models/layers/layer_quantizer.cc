@@ -29,9 +29,8 @@ LayerQuantizer::LayerQuantizer(const Scope& scope, const Quantizer& quantizer, Q
   const Scope numbers = scope / "quantizer";
   const Shape shape({quantizer_.granularity() == Granularity::kRow ? rows : 1});
   const auto make = [&](const char* name) {
-    Parameter& parameter = numbers.NewParameter(name, shape, Initializer::Constant(1));
+    Parameter& parameter = numbers.NewUnsetParameter(name, shape);
     parameter.kind = ParameterKind::kQuantizerVariable;
-    parameter.is_set = false;
     return &parameter;
   };
   if (quantizer_.has_variable()) {
@@ -51,6 +50,7 @@ LayerQuantizer::LayerQuantizer(const Scope& scope, const Quantizer& quantizer, Q
   }
   if (role == QuantizerRole::kActivation && quantizer_.statistic() != Statistic::kNone) {
     range_ = make("range");
+    range_->kind = ParameterKind::kOther;
     range_->trainable = false;
   }
 }
