@@ -4,6 +4,7 @@
 #ifndef BITGRAD_OPS_KERNELS_ROW_NUMBERS_H_
 #define BITGRAD_OPS_KERNELS_ROW_NUMBERS_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "bitgrad/ops/kernels/quantize.h"
@@ -50,8 +51,9 @@ inline RowNumbers RowNumbersOf(const Quantizer& quantizer, const QuantizerOperan
 
 // What QuantizeVariableGradient multiplies its sum with. `count`: the elements that share the number.
 inline double VariableGradientFactor(const Quantizer& quantizer, QuantizerNumber which, int64_t count) {
-  return which == QuantizerNumber::kVariable ? double{quantizer.variable().gradient_factor(quantizer.args(), count)}
-                                             : 1.0 / double{quantizer.scale_divisor()};
+  if (which == QuantizerNumber::kScale) return 1.0 / double{quantizer.scale_divisor()};
+  // The sum over no element is 0 times a factor, which has to be finite.
+  return quantizer.variable().gradient_factor(quantizer.args(), std::max<int64_t>(1, count));
 }
 
 // What a learned scale begins with. A tensor of zeros has no scale of its own.

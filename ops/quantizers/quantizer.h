@@ -101,7 +101,7 @@ struct QuantizerVariable {
   // batch.
   float (*initial)(const QuantizerArgs&, float mean_abs, float max_abs) = nullptr;
   // The gradient that arrives is multiplied with this (LSQ's 1 / sqrt(n Q_p)); count: the elements that share the
-  // variable.
+  // variable, at least 1.
   float (*gradient_factor)(const QuantizerArgs&, int64_t count) = nullptr;
   // After each step the variable is clipped to [least, most].
   float least = 0, most = 0;

@@ -151,7 +151,7 @@ class QuantizeRowsTest : public KernelTest {
     }
     ExpectValues(scale, [&](int64_t i) { return has_nan[i] ? NAN : q.scale(max[i]); });
     ExpectMatrix(codes, rows, cols, codes_stride, [&](int64_t i, int64_t j) {
-      return StochasticRoundQuantizer::Code(at(i, j), q.args(), max[i], Uniform(kRng, i * cols + j));
+      return StochasticRoundQuantizer::Code(at(i, j), q.args(), {.statistic = max[i]}, Uniform(kRng, i * cols + j));
     });
   }
 };
