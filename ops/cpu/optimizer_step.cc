@@ -122,8 +122,10 @@ StepCounts Bop(const StepTensor& tensor, const StepScalars& scalars, float rate,
   return Update(tensor, scalars.gradient_scale, begin, end, [=](int64_t i, float g, float w) {
     const float m_new = (1.0f - rate) * m[i] + rate * g;
     m[i] = m_new;
-    const float sign = w >= 0.0f ? 1.0f : -1.0f;
-    return m_new * sign > threshold ? -sign : sign;
+    // In integers, because gcc makes branches of a choice between the floats -1 and +1, which do not vectorize.
+    const int32_t positive = w >= 0.0f ? 1 : 0;
+    const int32_t flips = (w >= 0.0f ? m_new : -m_new) > threshold ? 1 : 0;
+    return static_cast<float>(2 * (positive ^ flips) - 1);
   });
 }
 
