@@ -7,7 +7,6 @@
 #include "bitgrad/models/penalties.h"
 #include "bitgrad/models/recipe_fields.h"
 #include "bitgrad/ops/arithmetic.h"
-#include "bitgrad/ops/reshape.h"
 
 namespace bitgrad {
 namespace {
@@ -38,8 +37,7 @@ class PenalizedModel final : public Model {
   Var Penalty(Tape& tape) override {
     Var sum;
     const auto add = [&](const Var& term, Parameter& factor) {
-      // The factor is [1], the sum of the penalties one number.
-      const Var scaled = Reshape(Mul(Reshape(term, {1}), tape.Use(factor)), {});
+      const Var scaled = Mul(term, tape.Use(factor));
       sum = sum.tape() == nullptr ? scaled : Add(sum, scaled);
     };
     if (lambda_ != nullptr) add(SumOfScalePenalties(tape, scale_penalty_), *lambda_);

@@ -1,7 +1,7 @@
-// Geometries that the tests of convolution kernels share. They are small, because an emulator computes them.
+// Geometries that the tests of convolutions of few bits share.
 
-#ifndef BITGRAD_TESTS_OPS_CUDA_CONV_TESTING_H_
-#define BITGRAD_TESTS_OPS_CUDA_CONV_TESTING_H_
+#ifndef BITGRAD_TESTS_OPS_KERNELS_CONV_GEOMETRIES_H_
+#define BITGRAD_TESTS_OPS_KERNELS_CONV_GEOMETRIES_H_
 
 #include <cstdint>
 #include <ostream>
@@ -19,28 +19,29 @@ inline std::ostream& operator<<(std::ostream& out, const ConvGeometry& g) {
              << static_cast<int>(g.padding);
 }
 
-// Kernels with strides and borders; channels and filters take turns, and paddings do where there is a border. Then
-// special cases: dilation, groups, unequal axes, a border wider than the kernel, a kernel larger than the image, many
-// small images.
-inline std::vector<ConvGeometry> ConvGeometries() {
-  constexpr int64_t kChannels[] = {1, 3, 31, 32, 33, 64, 65, 130, 4, 16};
-  constexpr int64_t kFilters[] = {1, 7, 64, 65, 32};
+// Every kernel with every stride and several borders; channels, filters and paddings take turns. Then special cases:
+// dilation, groups, unequal axes, borders wider than the image, many small images. Without those of more than
+// `most_macs`.
+inline std::vector<ConvGeometry> ConvGeometries(int64_t most_macs) {
+  constexpr int64_t kChannels[] = {1, 3, 31, 32, 33, 64, 65, 128, 257};
+  constexpr int64_t kFilters[] = {1, 7, 64, 65, 100};
   constexpr Padding kPaddings[] = {Padding::kZero, Padding::kPlusOne, Padding::kZero, Padding::kMinusOne};
   std::vector<ConvGeometry> all;
   int turn = 0;
+
   const auto add = [&](ConvGeometry g) {
-    if (g.channels == 0) g.channels = kChannels[turn % 10];
+    if (g.channels == 0) g.channels = kChannels[turn % 9];
     if (g.filters == 0) g.filters = kFilters[turn % 5];
-    if (g.batch == 0) g.batch = 1 + turn % 3;
-    g.padding = g.has_border() ? kPaddings[turn % 4] : Padding::kZero;
+    g.batch = g.batch == 0 ? 1 + turn % 3 : g.batch;
+    g.padding = kPaddings[turn % 4];
     ++turn;
-    all.push_back(g);
+    if (g.macs() <= most_macs) all.push_back(g);
   };
-  for (const int64_t kernel : {1, 3, 5}) {
-    for (const int64_t stride : {1, 2, 3}) {
-      for (int64_t pad = 0; pad <= kernel / 2; ++pad) {
+  for (const int64_t kernel : {1, 3, 5, 7, 11}) {
+    for (const int64_t stride : {1, 2, 4}) {
+      for (int64_t pad = 0; pad <= kernel / 2; pad += kernel < 7 ? 1 : kernel / 2) {
         add({.height = kernel + 2,
-             .width = kernel + 3,
+             .width = kernel + 5,
              .kernel_height = kernel,
              .kernel_width = kernel,
              .stride_height = stride,
@@ -50,8 +51,21 @@ inline std::vector<ConvGeometry> ConvGeometries() {
       }
     }
   }
-  // Each number of channels with each padding, and with more than one pixel away from the border.
-  for (const int64_t channels : kChannels) {
+  // Channels that are whole words, with every padding.
+  for (int i = 0; i < 8; ++i) {
+    add({.height = 7,
+         .width = 6,
+         .channels = 64 + i % 2 * 64,
+         .filters = i < 4 ? 64 : 130,
+         .kernel_height = 3,
+         .kernel_width = 3,
+         .stride_height = 1 + i % 3,
+         .stride_width = 1,
+         .pad_height = 1,
+         .pad_width = 1});
+  }
+  // Numbers of channels around words, vectors and aligned rows, with more than one pixel away from the border.
+  for (const int64_t channels : {1, 3, 4, 16, 31, 32, 33, 64, 65, 130}) {
     for (int i = 0; i < 2; ++i) {
       add({.height = 4,
            .width = 5,
@@ -63,9 +77,10 @@ inline std::vector<ConvGeometry> ConvGeometries() {
            .pad_width = 1});
     }
   }
-  for (const int64_t channels : {3, 64, 65}) {
-    add({.height = 7,
-         .width = 6,
+  // Dilation.
+  for (const int64_t channels : {3, 64, 65, 40, 128}) {
+    add({.height = 9,
+         .width = 8,
          .channels = channels,
          .kernel_height = 3,
          .kernel_width = 3,
@@ -74,9 +89,10 @@ inline std::vector<ConvGeometry> ConvGeometries() {
          .dilation_height = 2,
          .dilation_width = 2});
   }
-  for (const int64_t group_filters : {1, 5, 64}) {
-    add({.height = 4,
-         .width = 3,
+  // Groups whose filters are whole words, are not, and are single ones.
+  for (const int64_t group_filters : {1, 5, 32, 64, 70}) {
+    add({.height = 5,
+         .width = 6,
          .channels = 2 * 33,
          .filters = 2 * group_filters,
          .kernel_height = 3,
@@ -103,16 +119,7 @@ inline std::vector<ConvGeometry> ConvGeometries() {
          .kernel_width = 1,
          .groups = 2});
   }
-  add({.height = 6,
-       .width = 5,
-       .channels = 8,
-       .filters = 8,
-       .kernel_height = 3,
-       .kernel_width = 3,
-       .pad_height = 1,
-       .pad_width = 1,
-       .groups = 8});
-  // Small groups with several filters each, and strides.
+  // Small groups with several filters each, and strides; and a filter for each channel.
   add({.batch = 3,
        .height = 9,
        .width = 8,
@@ -136,8 +143,18 @@ inline std::vector<ConvGeometry> ConvGeometries() {
        .pad_height = 1,
        .pad_width = 1,
        .groups = 33});
+  add({.height = 6,
+       .width = 5,
+       .channels = 8,
+       .filters = 8,
+       .kernel_height = 3,
+       .kernel_width = 3,
+       .pad_height = 1,
+       .pad_width = 1,
+       .groups = 8});
+  // Height and width differ in everything.
   add({.height = 4,
-       .width = 11,
+       .width = 15,
        .channels = 20,
        .filters = 9,
        .kernel_height = 1,
@@ -156,10 +173,11 @@ inline std::vector<ConvGeometry> ConvGeometries() {
        .pad_height = 3,
        .pad_width = 0,
        .dilation_height = 3});
-  for (int i = 0; i < 2; ++i) {
+  // A border wider than the kernel, so that some patches have no pixel; and a kernel larger than the image.
+  for (int i = 0; i < 4; ++i) {
     add({.height = 2,
          .width = 1,
-         .channels = i == 0 ? 64 : 5,
+         .channels = i < 2 ? 64 : 5,
          .filters = 6,
          .kernel_height = 2,
          .kernel_width = 2,
@@ -167,14 +185,14 @@ inline std::vector<ConvGeometry> ConvGeometries() {
          .pad_width = 4});
     add({.height = 2,
          .width = 1,
-         .channels = i == 0 ? 5 : 64,
+         .channels = i < 2 ? 5 : 64,
          .filters = 6,
          .kernel_height = 5,
          .kernel_width = 3,
          .pad_height = 2,
          .pad_width = 1});
   }
-  // Several chunks, with borders of zeros and without.
+  // Several chunks of a GPU.
   for (int i = 0; i < 4; ++i) {
     add({.batch = 25,
          .height = 6,
@@ -186,20 +204,48 @@ inline std::vector<ConvGeometry> ConvGeometries() {
          .pad_height = i % 2,
          .pad_width = 0});
   }
-  add({.batch = 2,
-       .height = 24,
-       .width = 25,
-       .channels = 8,
-       .filters = 3,
-       .kernel_height = 3,
-       .kernel_width = 3,
-       .stride_width = 2,
+  // Many small images; and images of several chunks for two threads, whose pixels share words of the output.
+  for (int i = 0; i < 4; ++i) {
+    add({.batch = 50,
+         .height = 2,
+         .width = 2,
+         .channels = 64,
+         .filters = i < 2 ? 64 : 10,
+         .kernel_height = 2,
+         .kernel_width = 2,
+         .pad_height = i % 2,
+         .pad_width = 0});
+    add({.batch = 1,
+         .height = 41,
+         .width = 40,
+         .channels = 32,
+         .filters = i < 2 ? 100 : 64,
+         .kernel_height = 3,
+         .kernel_width = 3,
+         .pad_height = 1,
+         .pad_width = i % 2});
+  }
+  add({.batch = 301,
+       .height = 2,
+       .width = 2,
+       .channels = 256,
+       .filters = 20,
+       .kernel_height = 2,
+       .kernel_width = 2,
        .pad_height = 1,
        .pad_width = 1});
-  all.back().padding = Padding::kZero;
+  add({.batch = 2,
+       .height = 16,
+       .width = 17,
+       .channels = 256,
+       .filters = 130,
+       .kernel_height = 3,
+       .kernel_width = 3,
+       .pad_height = 1,
+       .pad_width = 1});
   return all;
 }
 
 }  // namespace bitgrad
 
-#endif  // BITGRAD_TESTS_OPS_CUDA_CONV_TESTING_H_
+#endif  // BITGRAD_TESTS_OPS_KERNELS_CONV_GEOMETRIES_H_
