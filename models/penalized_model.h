@@ -13,8 +13,8 @@
 namespace bitgrad {
 
 // The network itself where the recipe has no penalty. Otherwise a model that has the network's forward pass, and whose
-// Penalty() is that of the recipe: lambda * SumOfScalePenalties() + gamma * CostOfBits() (models/penalties.h). Hardening
-// ends the cost of bits. Lambda and gamma are made below scope / "penalty". Errors name the recipe's field.
+// Penalty() is that of the recipe: lambda * SumOfScalePenalties() + gamma * CostOfBits() (models/penalties.h).
+// Hardening ends the cost of bits. Lambda and gamma are made below scope / "penalty". Errors name the recipe's field.
 absl::StatusOr<std::unique_ptr<Model>> WithPenalties(const recipe::Model& recipe, const Scope& scope,
                                                      std::unique_ptr<Model> network);
 

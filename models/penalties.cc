@@ -38,8 +38,9 @@ double Lambda(const Tape& tape, int32_t index, BitCost cost) {
   switch (cost) {
     case BitCost::kAverage: return 1;
     case BitCost::kFootprint:
-      return QuantizerOf(node).args().role == QuantizerRole::kWeight ? elements
-                                                                     : elements / static_cast<double>(node.shape.dim(0));
+      return QuantizerOf(node).args().role == QuantizerRole::kWeight
+                 ? elements
+                 : elements / static_cast<double>(node.shape.dim(0));
     case BitCost::kOperations: return ProductMacs(tape, index);
   }
   return 0;

@@ -31,8 +31,7 @@ std::vector<ModelValue> SequentialModel::Report(ExecContext& context) {
     Mean& mean = IsWeight(quantizer) ? weights : activations;
     mean.sum += bits;
     ++mean.count;
-    const absl::string_view layer =
-        absl::StripSuffix(absl::StripSuffix(quantizer.path(), "/weight"), "/input");
+    const absl::string_view layer = absl::StripSuffix(absl::StripSuffix(quantizer.path(), "/weight"), "/input");
     values.push_back({std::string(layer), IsWeight(quantizer) ? "weight_bits" : "activation_bits", bits});
   });
   if (weights.count > 0) values.push_back({"", "average_weight_bits", weights.sum / weights.count});

@@ -49,10 +49,10 @@ class LayerQuantizer {
   // Whether the number of bits is learned, or was before Harden().
   bool learns_bits() const { return learns_bits_; }
 
-  // Ends the learning of a bit length: it is rounded up, and the quantizer becomes one of so many bits. Where each output
-  // has a length of its own, that is the largest of them, for a product has one kind of codes. Its parameter keeps the
-  // rounded lengths. FailedPrecondition, naming the parameter, where a length is none from 1 to 8. Does nothing for other
-  // quantizers.
+  // Ends the learning of a bit length: it is rounded up, and the quantizer becomes one of so many bits. Where each
+  // output has a length of its own, that is the largest of them, for a product has one kind of codes. Its parameter
+  // keeps the rounded lengths. FailedPrecondition, naming the parameter, where a length is none from 1 to 8. Does
+  // nothing for other quantizers.
   absl::Status Harden(ExecContext& context);
 
  private:

@@ -75,15 +75,16 @@ TEST(NetworksTest, QuantizersInRolesThatTheyCannotHave) {
       for (const QuantizerInfo& info : AllQuantizers()) {
         recipe::Recipe changed = recipe;
         ASSERT_TRUE(SetField(absl::StrCat(net, field, "=", std::string(info.name)), changed).ok());
-        const Statistic statistic = ParseQuantizer(info.name)->statistic();
-        const bool refused = is_weight ? statistic == Statistic::kRowMaxAbs : statistic != Statistic::kNone;
+        const QuantizerRole role = is_weight ? QuantizerRole::kWeight : QuantizerRole::kActivation;
+        const bool refused = !ParseQuantizer(info.name)->In(role).CheckRole().ok();
+        EXPECT_EQ(refused, info.for_gradients || (!is_weight && info.name == "xnor")) << info.name;
         ParameterStore store(1);
         const auto model = MakeNetwork(changed.model(), {32, 32, 3}, 10, store);
         EXPECT_EQ(model.ok(), !refused) << net << field << " " << info.name;
         if (refused) {
           EXPECT_THAT(Message(model.status()),
                       AllOf(HasSubstr(absl::StrCat("recipe: ", net, field)), HasSubstr(std::string(info.name)),
-                            HasSubstr(is_weight ? "it is for gradients" : "depends on all values of the batch")));
+                            HasSubstr(info.for_gradients ? "it is for gradients" : "it is for weights")));
         }
       }
     }

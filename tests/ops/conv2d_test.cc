@@ -12,11 +12,11 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/graph/tape.h"
-#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/tests/testing/gradient_check.h"
@@ -151,10 +151,11 @@ TEST_F(ConvolutionOnDeviceTest, QuantizedIsConvolutionOfQuantized) {
         const Quantizer input = *ParseQuantizer(input_name), weight = *ParseQuantizer(weight_name);
         TestRandom random(++seed);
         const Tensor x = random.UniformTensor(c.x()), w = random.UniformTensor(c.w());
-        const Result packed =
-            Compute([&](const Var& vx,
-                        const Var& vw) { return QuantizedConvolution(vx, vw, c.options, {.input = input, .weight = weight}); },
-                    x, w, seed);
+        const Result packed = Compute(
+            [&](const Var& vx, const Var& vw) {
+              return QuantizedConvolution(vx, vw, c.options, {.input = input, .weight = weight});
+            },
+            x, w, seed);
         ExecContext context({.threads = 1});
         Tape tape(context);
         const Tensor quantized = (*tape.Value(Quantize(tape.Input(w), weight)))->Clone();

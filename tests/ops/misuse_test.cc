@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
-#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
@@ -22,6 +21,7 @@
 #include "bitgrad/ops/losses.h"
 #include "bitgrad/ops/matmul.h"
 #include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/dorefa_activation.h"
 #include "bitgrad/ops/quantizers/dorefa_gradient.h"
 #include "bitgrad/ops/quantizers/dorefa_weight.h"
@@ -96,8 +96,10 @@ TEST_F(MisuseTest, Products) {
 
 TEST_F(MisuseTest, QuantizersOfLinear) {
   const std::string expected = "quantize: quantizer 'dorefa_gradient(4)' has a scale for each row; it is for gradients";
-  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return QuantizedLinear(v[0], v[1], {.input = DorefaGradient(4)}); }), expected);
-  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return QuantizedLinear(v[0], v[1], {.weight = DorefaGradient(4)}); }), expected);
+  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return QuantizedLinear(v[0], v[1], {.input = DorefaGradient(4)}); }),
+            expected);
+  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return QuantizedLinear(v[0], v[1], {.weight = DorefaGradient(4)}); }),
+            expected);
 }
 
 TEST_F(MisuseTest, QuantizersOutOfRange) {
@@ -107,8 +109,9 @@ TEST_F(MisuseTest, QuantizersOutOfRange) {
          {ProductQuantizers{.input = q}, ProductQuantizers{.weight = q}, ProductQuantizers{.gradient = q}}) {
       EXPECT_EQ(Error({{2, 3}, {4, 3}}, [&](V v) { return QuantizedLinear(v[0], v[1], quantizers); }),
                 absl::StrCat("linear: ", q.status().message()));
-      EXPECT_EQ(Error({{2, 3, 3, 2}, {4, 3, 3, 2}}, [&](V v) { return QuantizedConvolution(v[0], v[1], {}, quantizers); }),
-                absl::StrCat("conv2d: ", q.status().message()));
+      EXPECT_EQ(
+          Error({{2, 3, 3, 2}, {4, 3, 3, 2}}, [&](V v) { return QuantizedConvolution(v[0], v[1], {}, quantizers); }),
+          absl::StrCat("conv2d: ", q.status().message()));
     }
     for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
       EXPECT_EQ(Error(
@@ -126,9 +129,10 @@ TEST_F(MisuseTest, ResultsThatAreTooLarge) {
   EXPECT_EQ(Error([&](Tape& tape) { return MatMul(tape.Input(column), tape.Input(row)); }),
             "matmul: the result's shape [2097152, 2097152]" + end);
   for (const Quantizer& q : {Quantizer(), Sign(), KBit(2)}) {
-    EXPECT_EQ(
-        Error([&](Tape& tape) { return QuantizedLinear(tape.Input(column), tape.Input(column), {.input = q, .weight = q}); }),
-        "linear: the result's shape [2097152, 2097152]" + end);
+    EXPECT_EQ(Error([&](Tape& tape) {
+                return QuantizedLinear(tape.Input(column), tape.Input(column), {.input = q, .weight = q});
+              }),
+              "linear: the result's shape [2097152, 2097152]" + end);
     EXPECT_EQ(Error([&](Tape& tape) {
                 const Tensor images = column.Alias({large, 1, 1, 1});
                 return QuantizedConvolution(tape.Input(images), tape.Input(images), {}, {.input = q, .weight = q});
@@ -171,7 +175,7 @@ TEST_F(MisuseTest, LongestSumOfInt8Gradients) {
   const Tensor many({(1 << 17) + 1, 2}, DType::kFloat32), few({3, 2}, DType::kFloat32);
   EXPECT_EQ(Error([&](Tape& tape) {
               return QuantizedLinear(tape.Input(many), tape.Differentiable(few),
-                            {.input = Sign(), .weight = Sign(), .gradient = StochasticRound(8)});
+                                     {.input = Sign(), .weight = Sign(), .gradient = StochasticRound(8)});
             }),
             "linear: gradient quantizer 'stochastic_round(8)' sums up at most 131072 examples or outputs, not those of "
             "input [131073, 2] and weight [3, 2]");

@@ -450,7 +450,8 @@ std::vector<OpCase> AllCases() {
                  [](int64_t n) {
                    return std::vector<int64_t>{2, n, 1};
                  }),
-      SumCase("sum", [](const Var& x) { return Sum(x); }, false),
+      SumCase(
+          "sum", [](const Var& x) { return Sum(x); }, false),
       SumCase("mean", Mean, true),
       MulPerChannelCase(),
       ScalePenaltyCase("scale_penalty_r2", ScalePenaltyKind::kR2, false),
