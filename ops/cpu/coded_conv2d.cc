@@ -207,7 +207,20 @@ void ConvolvePlanes(ExecContext& context, const CodedConv& conv) {
   });
 }
 
-// The filters are packed once per call, for all groups of channels.
+// Calls pack(range, i, filters of the group of channels) for each panel i of columns, of which all groups of channels
+// together have `count`: filters are packed once per call.
+template <typename Pack>
+void ForEachPanel(ExecContext& context, const CodedConv& conv, int64_t ranges, int64_t count, const Pack& pack) {
+  const int64_t group_panels = count / conv.geometry.groups;
+  ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      for (int64_t i = count * r / ranges; i < count * (r + 1) / ranges; ++i) {
+        pack(r, i, conv.group_filters(i / group_panels));
+      }
+    }
+  });
+}
+
 void ConvolveTriples(ExecContext& context, const CodedConv& conv) {
   const ConvGeometry& g = conv.geometry;
   const ImagePlanes images(context, conv);
@@ -219,14 +232,9 @@ void ConvolveTriples(ExecContext& context, const CodedConv& conv) {
   const Scratch<uint8_t> panels(context, panel_count * any.panel_bytes());
   const Scratch<int32_t> column_terms(context, panel_count * kGroupCols);
   const Scratch<uint8_t> pack(context, ranges * any.pack_bytes());
-  ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; ++r) {
-      for (int64_t i = panel_count * r / ranges; i < panel_count * (r + 1) / ranges; ++i) {
-        const ConstPlanesView filters = conv.group_filters(i / any.groups());
-        PackTripleGroup(TripleProblem(conv.x.encoding, filters), i % any.groups(), pack.data() + r * any.pack_bytes(),
-                        panels.data() + i * any.panel_bytes(), column_terms.data() + i * kGroupCols);
-      }
-    }
+  ForEachPanel(context, conv, ranges, panel_count, [&](int64_t range, int64_t i, const ConstPlanesView& filters) {
+    PackTripleGroup(TripleProblem(conv.x.encoding, filters), i % any.groups(), pack.data() + range * any.pack_bytes(),
+                    panels.data() + i * any.panel_bytes(), column_terms.data() + i * kGroupCols);
   });
 
   const ConvChunks chunks = ChunksOf(conv, 2 * (8 * words + any.steps() + kTripleSums), ranges);
@@ -261,7 +269,9 @@ void GatherCodePatch(const CodedConv& conv, const uint8_t* image, int64_t group,
   const TapRange rows = vertical.Inside(p), cols = horizontal.Inside(q);
   const int64_t tap_bytes = g.group_channels(), tap_step = g.dilation_width * g.channels;
   const int64_t run = tap_step == tap_bytes ? cols.size() : 1;  // taps that are contiguous in the image
-  std::memset(patch, conv.border_code, static_cast<size_t>(g.patch_size()));
+  if (rows.size() < g.kernel_height || cols.size() < g.kernel_width) {
+    std::memset(patch, conv.border_code, static_cast<size_t>(g.patch_size()));
+  }
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     const int64_t row = (vertical.First(p) + r * g.dilation_height) * g.width;
     for (int64_t s = cols.begin; s < cols.end; s += run) {
@@ -275,13 +285,23 @@ void GatherCodePatch(const CodedConv& conv, const uint8_t* image, int64_t group,
 void ConvolveBytes(ExecContext& context, const CodedConv& conv) {
   const ConvGeometry& g = conv.geometry;
   const Int8Problem any(conv.x.encoding, conv.group_filters(0));
-  const int64_t ranges = RangeCount(context, g.pixels() * g.filters * g.patch_size(), kInt8Grain);
+  const int64_t ranges = RangeCount(context, g.macs(), kInt8Grain);
+
+  const int64_t panel_count = g.groups * any.groups();
+  const Scratch<uint8_t> blocks(context, panel_count * any.block_bytes());
+  const Scratch<int32_t> column_terms(context, panel_count * kGroupCols);
+  const Scratch<uint8_t> scratch(context, ranges * any.scratch_bytes());
+  ForEachPanel(context, conv, ranges, panel_count, [&](int64_t range, int64_t i, const ConstPlanesView& filters) {
+    ExpandInt8Group(Int8Problem(conv.x.encoding, filters), i % any.groups(),
+                    scratch.data() + range * any.scratch_bytes(), blocks.data() + i * any.block_bytes(),
+                    column_terms.data() + i * kGroupCols);
+  });
+
   const ConvChunks chunks = ChunksOf(conv, any.row_bytes(), ranges);
   const int64_t rows = chunks.max_pixels();
   const Scratch<uint8_t> patches(context, ranges * g.patch_size());
   const Scratch<uint8_t> arranged(context, ranges * rows * any.row_bytes());
   const Scratch<int32_t> row_terms(context, ranges * rows);
-  const Scratch<uint8_t> scratch(context, ranges * any.scratch_bytes());
   ForEachProduct(context, conv, chunks, ranges, [&](const ChunkProduct& product) {
     const ConstPlanesView filters = conv.group_filters(product.group);
     Int8Problem p(conv.x.encoding, filters);
@@ -301,8 +321,10 @@ void ConvolveBytes(ExecContext& context, const CodedConv& conv) {
     p.row_terms = terms;
     p.row_classes = product.row_classes;
     p.out = product.out;
-    for (int64_t cols = 0; cols * kGroupCols < filters.rows(); ++cols) {
-      MultiplyInt8Tiles(p, cols, 0, product.tiles(), scratch.data() + product.range * p.scratch_bytes());
+    for (int64_t cols = 0; cols < p.groups(); ++cols) {
+      const int64_t i = product.group * p.groups() + cols;
+      MultiplyInt8Tiles(p, cols, 0, product.tiles(), blocks.data() + i * p.block_bytes(),
+                        column_terms.data() + i * kGroupCols);
     }
   });
 }

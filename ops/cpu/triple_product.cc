@@ -186,8 +186,8 @@ HWY_INLINE ByteVec LookUp(ByteVec table, ByteVec index) {
   return bytes;
 }
 
-// Loads a vector that the compiler keeps in a register. It would otherwise load it again for every row, and loads are as
-// scarce as lookups.
+// Loads a vector that the compiler keeps in a register. It would otherwise load it again for every row, and loads are
+// as scarce as lookups.
 HWY_INLINE ByteVec LoadOnce(const uint8_t* p) {
   ByteVec bytes = hn::Load(ByteTag(), p);
   asm("" : "+v"(bytes.raw));
@@ -274,9 +274,8 @@ void MultiplyGroups(const TripleProblem& p, int64_t first, int64_t groups, WideS
   const hn::CappedTag<int32_t, 16> d32;
   const hn::Rebind<uint16_t, decltype(d32)> d16;
   for (int64_t g = 0; g < groups; ++g) {
-    int32_t terms[kGroupCols];
-    std::memcpy(terms, p.column_terms + (first + g) * kGroupCols, sizeof(terms));
-    const GroupOutput output(p.out, p.terms.shift(), p.row_terms, first + g, terms, p.row_classes);
+    const GroupOutput output(p.out, p.terms.shift(), p.row_terms, first + g, p.column_terms + (first + g) * kGroupCols,
+                             p.row_classes);
     for (int64_t row = 0; row < p.m; ++row) {
       const uint16_t* const wide = sums[row] + g * kGroupCols;
       alignas(64) int32_t dots[kGroupCols];
