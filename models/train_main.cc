@@ -57,8 +57,9 @@ std::string MoreHelp() {
   for (const NetworkInfo& info : AllNetworks()) {
     absl::StrAppendFormat(&help, "  %-22s %s\n", info.name, info.help);
   }
-  absl::StrAppend(&help, "\nQuantizers:\n", QuantizersHelp(), "\nOptimizers:\n");
-  for (const OptimizerInfo& info : AllOptimizers()) {
+  absl::StrAppend(&help, "\nQuantizers:\n", QuantizersHelp(),
+                  "\nUpdate rules (optimizer.name, optimizer.rule[0].name):\n");
+  for (const UpdateRuleInfo& info : AllUpdateRules()) {
     absl::StrAppendFormat(&help, "  %-22s %s\n", info.name, info.help);
   }
   absl::StrAppend(&help, "\nSchedules:\n");

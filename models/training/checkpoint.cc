@@ -245,7 +245,10 @@ absl::Status Checkpoint::RestoreParameters(ParameterStore& store) const {
     BITGRAD_RETURN_IF_ERROR(CheckParameter(parameter->name, parameter->value.shape()));
     values.emplace_back(parameter, Read(*Find(parameter->name)));
   }
-  for (auto& [parameter, value] : values) parameter->value = std::move(value);
+  for (auto& [parameter, value] : values) {
+    parameter->value = std::move(value);
+    parameter->is_set = true;
+  }
   return absl::OkStatus();
 }
 

@@ -48,7 +48,12 @@ absl::Status Trainer::CheckModelMemory() {
   plan.AddHeld("images", BytesOf(train_) + BytesOf(test_));
   plan.Add("parameters", kFloat * elements.all);
   plan.Add("gradients", kFloat * elements.trainable);
-  plan.Add("optimizer's state", kFloat * elements.trainable * optimizer_->slots());
+  int64_t state = 0;
+  for (size_t i = 0; i < measuring.parameters().size(); ++i) {
+    const Parameter& parameter = *measuring.parameters()[i];
+    if (parameter.trainable) state += kFloat * measuring.measured_elements()[i] * optimizer_->slots(parameter);
+  }
+  plan.Add("optimizer's state", state);
   return CheckOnHost(plan, context_.device(), options_.log);
 }
 
@@ -64,17 +69,16 @@ absl::Status Trainer::PredictMemory() {
                            PredictStepMemory(options, *bundle_.model, *bundle_.store, *task_, recipe_.batch_size()));
   BITGRAD_ASSIGN_OR_RETURN(const int64_t evaluation_bytes,
                            PredictEvaluationMemory(options, *bundle_.model, *bundle_.store, *task_, evaluated));
-  int64_t parameters = 0, trainable = 0;
+  int64_t parameters = 0, state = 0;
   for (const Parameter* parameter : bundle_.store->parameters()) {
     const auto bytes = static_cast<int64_t>(parameter->value.byte_size());
     parameters += bytes;
-    if (parameter->trainable) trainable += bytes;
+    if (parameter->trainable) state += bytes * optimizer_->slots(*parameter);
   }
   MemoryPlan plan;
   plan.AddHeld("images", BytesOf(train_) + BytesOf(test_));
   plan.AddHeld("parameters", parameters);
   const bool resumed = optimizer_->step_count() > 0;
-  const int64_t state = trainable * optimizer_->slots();
   resumed ? plan.AddHeld("optimizer's state", state) : plan.Add("optimizer's state", state);
   plan.Add("a training step, gradients included", predicted_step_bytes_);
   // The pool keeps the blocks of both.

@@ -26,30 +26,15 @@
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/gradient_descent.h"
 #include "bitgrad/models/training/norm_reestimation.h"
+#include "bitgrad/models/training/recipe_optimizer.h"
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/ops/dispatch.h"
-#include "bitgrad/optim/optimizers.h"
 
 namespace bitgrad {
 namespace {
 
 std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& texts) {
   return {texts.begin(), texts.end()};
-}
-
-absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& recipe, ExecContext& context) {
-  Hyperparameters own;
-  if (recipe.has_momentum()) own["momentum"] = recipe.momentum();
-  if (recipe.has_nesterov()) own["nesterov"] = recipe.nesterov();
-  if (recipe.has_beta1()) own["beta1"] = recipe.beta1();
-  if (recipe.has_beta2()) own["beta2"] = recipe.beta2();
-  if (recipe.has_epsilon()) own["epsilon"] = recipe.epsilon();
-  return MakeOptimizer(context, recipe.name(),
-                       {.learning_rate = recipe.learning_rate(),
-                        .weight_decay = recipe.weight_decay(),
-                        .glorot_scale = recipe.glorot_scale(),
-                        .max_gradient_norm = recipe.max_gradient_norm()},
-                       own);
 }
 
 std::unique_ptr<Task> TaskOf(const RecipePhase& phase, const Dataset& train) {
@@ -112,6 +97,7 @@ absl::Status Trainer::Load() {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, RestoreModel(recipe_, train_.image_shape(), train_.num_classes, *checkpoint));
   } else {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
+    BITGRAD_RETURN_IF_ERROR(optimizer_->CheckRules(bundle_.store->parameters()));
   }
   BITGRAD_RETURN_IF_ERROR(CheckLaterModels());
   MoveToDevice(context_, *bundle_.store);

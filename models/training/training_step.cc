@@ -122,7 +122,7 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
   BITGRAD_RETURN_IF_ERROR(optimizer_.Enqueue(parameters_, loss->data<float>()));
   for (Parameter* parameter : parameters_) parameter->gradient = Tensor();
 
-  const absl::Span<const WindowObservation> observed = tape.unread_observations();
+  const absl::Span<const CounterValue> observed = tape.unread_counters();
   const StepBlock::Sizes sizes = {.metrics = static_cast<int64_t>(task_.metrics().size()),
                                   .counters = static_cast<int64_t>(observed.size()),
                                   .optimizer_bytes = optimizer_.report_bytes()};
@@ -143,7 +143,7 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
     memory.Copy(&block_->losses()->penalty, penalty->raw_data(), sizeof(float));
   }
   BITGRAD_RETURN_IF_ERROR(task_.Measure(tape, objective.output, batch_, block_->metrics()));
-  tape.CopyObservations(block_->counters());
+  tape.CopyCounters(block_->counters());
   memory.Copy(block_->optimizer(), optimizer_.report(), sizes.optimizer_bytes);
   return context_.status();
 }
@@ -169,7 +169,8 @@ std::vector<const void*> TrainingStep::Addresses() const {
   std::vector<const void*> addresses = {block_->block()};
   for (const Parameter* parameter : parameters_) {
     addresses.push_back(parameter->value.raw_data());
-    addresses.push_back(parameter->value.signs() == nullptr ? nullptr : parameter->value.signs()->view().words);
+    const std::shared_ptr<const BitMatrix> signs = parameter->signs();
+    addresses.push_back(signs == nullptr ? nullptr : signs->view().words);
   }
   return addresses;
 }
@@ -225,7 +226,7 @@ absl::StatusOr<StepResult> TrainingStep::Finish() {
   if (has_penalty_) result.penalty = host.losses->penalty;
   result.metrics = MetricsOf(task_, host.metrics, begun.count);
   result.observations = observed_;
-  for (size_t i = 0; i < observed_.size(); ++i) result.observations[i].inside = host.counters[i];
+  for (size_t i = 0; i < observed_.size(); ++i) result.observations[i].count = host.counters[i];
   const absl::Status status = optimizer_.Finish(parameters_, host.optimizer);
   if (!status.ok()) {
     recorded_ = nullptr;

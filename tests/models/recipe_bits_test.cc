@@ -19,8 +19,8 @@
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/classification.h"
+#include "bitgrad/models/training/recipe_optimizer.h"
 #include "bitgrad/models/training/training_step.h"
-#include "bitgrad/optim/optimizers.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "gtest/gtest.h"
 #include "zlib.h"
@@ -99,9 +99,7 @@ TEST_P(RecipeBitsTest, AreThoseOfEarlierVersions) {
   const auto model = MakeNetwork(recipe->model(), image, kClasses, store);
   ASSERT_TRUE(model.ok()) << model.status();
   ExecContext context({.threads = 1, .seed = 1});
-  const auto optimizer = MakeOptimizer(
-      context, recipe->optimizer().name(),
-      {.learning_rate = recipe->optimizer().learning_rate(), .glorot_scale = recipe->optimizer().glorot_scale()});
+  const auto optimizer = OptimizerOf(recipe->optimizer(), context);
   ASSERT_TRUE(optimizer.ok()) << optimizer.status();
   const std::unique_ptr<Task> task =
       Classification({.features = image.features(), .classes = kClasses, .loss = recipe->loss()});

@@ -153,13 +153,13 @@ TEST(StepMemoryTest, ParametersKeepTheirGradientsAndSigns) {
   const auto predict = [&] {
     std::vector<std::pair<const void*, const void*>> before;
     for (const Parameter* p : training.store().parameters()) {
-      before.push_back({p->gradient.is_null() ? nullptr : p->gradient.raw_data(), p->value.signs().get()});
+      before.push_back({p->gradient.is_null() ? nullptr : p->gradient.raw_data(), p->signs().get()});
     }
     ASSERT_TRUE(training.Predict(10).ok());
     for (size_t i = 0; i < before.size(); ++i) {
       const Parameter* p = training.store().parameters()[i];
       EXPECT_EQ(p->gradient.is_null() ? nullptr : p->gradient.raw_data(), before[i].first) << p->name;
-      EXPECT_EQ(p->value.signs().get(), before[i].second) << p->name;
+      EXPECT_EQ(p->signs().get(), before[i].second) << p->name;
       EXPECT_TRUE(p->value.is_unique()) << p->name;
     }
   };
@@ -167,7 +167,7 @@ TEST(StepMemoryTest, ParametersKeepTheirGradientsAndSigns) {
   training.Backward(5, 1);
   Parameter* const weight = training.store().Find("conv2/weight");
   ASSERT_FALSE(weight->gradient.is_null());
-  ASSERT_NE(weight->value.signs(), nullptr);
+  ASSERT_NE(weight->signs(), nullptr);
   predict();
 }
 
