@@ -53,6 +53,7 @@ constexpr Expected kExpected[] = {
     {"mnist_bnn_lenet", 0x2175cfbc, 0x4e0fe9ee},
     {"mnist_bnn_mlp", 0xc21be533, 0xd92402e5},
     {"mnist_bnn_mlp_small", 0x008b5079, 0x9ba36e07},
+    {"mnist_bop_mlp", 0xf154146b, 0x282fdbcb},
     {"mnist_float_mlp", 0x6e48d29a, 0x4db4cc3c},
     {"svhn_bnn_vgg", 0x247db513, 0x86ee140e},
 };
