@@ -56,6 +56,19 @@ absl::Status CheckRange(absl::string_view field, int64_t value, int64_t least, i
   return InField(field, absl::InvalidArgumentError(absl::StrCat(value, " is not in [", least, ", ", most, "]")));
 }
 
+absl::Status ReadScalar(absl::string_view field, const recipe::ScheduledScalar& recipe, ScalarSchedule& scalar) {
+  if (recipe.has_initial()) scalar.initial = recipe.initial();
+  scalar.final = recipe.has_final() ? recipe.final() : scalar.initial;
+  scalar.by_step = recipe.per() == recipe::ScheduledScalar::STEP;
+  switch (recipe.change()) {
+    case recipe::ScheduledScalar::LINEAR: scalar.change = ScalarChange::kLinear; break;
+    case recipe::ScheduledScalar::EXPONENTIAL: scalar.change = ScalarChange::kExponential; break;
+    default: scalar.change = ScalarChange::kConstant;
+  }
+  const absl::Status valid = scalar.status();
+  return valid.ok() ? valid : InField(field, valid);
+}
+
 BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm) {
   BatchNormOptions options;
   if (norm.has_epsilon()) options.epsilon = norm.epsilon();

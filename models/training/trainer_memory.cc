@@ -40,7 +40,9 @@ absl::Status CheckOnHost(const MemoryPlan& plan, Device device, std::FILE* log) 
 // What depends on the model's size alone, before any of it is allocated.
 absl::Status Trainer::CheckModelMemory() {
   ParameterStore measuring{ParameterStore::MeasuresOnly()};
-  BITGRAD_RETURN_IF_ERROR(MakeNetwork(recipe_.model(), train_.image_shape(), train_.num_classes, measuring).status());
+  BITGRAD_RETURN_IF_ERROR(MakeNetwork(phases_[static_cast<size_t>(phase_)].recipe.model(), train_.image_shape(),
+                                      train_.num_classes, measuring)
+                              .status());
   const ParameterStore::Elements elements = measuring.measured();
   MemoryPlan plan;
   plan.AddHeld("images", BytesOf(train_) + BytesOf(test_));
@@ -64,11 +66,9 @@ absl::Status Trainer::PredictMemory() {
                                      .backward = context_.backward_precision()};
   const int64_t evaluated = std::min(kEvaluationBatch, std::max(test_.size(), parts_.validation.size()));
   BITGRAD_ASSIGN_OR_RETURN(predicted_step_bytes_,
-                           PredictStepMemory(options, *bundle_.model, *bundle_.store, recipe_.loss(), train_.features(),
-                                             recipe_.batch_size()));
-  BITGRAD_ASSIGN_OR_RETURN(
-      const int64_t evaluation_bytes,
-      PredictEvaluationMemory(options, *bundle_.model, *bundle_.store, train_.features(), evaluated));
+                           PredictStepMemory(options, *bundle_.model, *bundle_.store, *task_, recipe_.batch_size()));
+  BITGRAD_ASSIGN_OR_RETURN(const int64_t evaluation_bytes,
+                           PredictEvaluationMemory(options, *bundle_.model, *bundle_.store, *task_, evaluated));
   int64_t parameters = 0, state = 0;
   for (const Parameter* parameter : bundle_.store->parameters()) {
     const auto bytes = static_cast<int64_t>(parameter->value.byte_size());
@@ -95,8 +95,8 @@ void Trainer::ReportMemory() {
   int64_t state = 0;
   for (const NamedTensor& tensor : optimizer_->state()) state += static_cast<int64_t>(tensor.tensor->byte_size());
   absl::FPrintF(options_.log, "memory of a step: predicted %s, measured %s; optimizer's state %s\n",
-                Megabytes(predicted_step_bytes_), Megabytes(static_cast<int64_t>(step_->peak_bytes()) - lasting_bytes_),
-                Megabytes(state));
+                Megabytes(predicted_step_bytes_),
+                Megabytes(static_cast<int64_t>(learner_->peak_bytes()) - lasting_bytes_), Megabytes(state));
   std::fflush(options_.log);
   memory_reported_ = true;
 }

@@ -18,7 +18,7 @@
 #include "bitgrad/export/freeze.h"
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
-#include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/classification.h"
 #include "bitgrad/models/training/recipe_optimizer.h"
 #include "bitgrad/models/training/training_step.h"
 #include "bitgrad/runtime/packed_model.h"
@@ -42,6 +42,7 @@ constexpr Expected kExpected[] = {
     {"cifar10_birealnet20", 0xca0b7511, 0xe9b09449},
     {"cifar10_bnn_vgg", 0x5203b2ca, 0x6183e67d},
     {"cifar10_bnn_vgg_tiny", 0x28bef1b3, 0x35675bb9},
+    {"cifar10_bop_vgg_tiny", 0xf3196ed3, 0xd8b6bbc1},
     {"cifar10_float_vgg", 0xfe0a1b46, 0x8eb786bd},
     {"cifar10_float_vgg_tiny", 0x053f9620, 0x8edcea59},
     {"digits_bnn_mlp", 0x3a507217, 0x5c553a18},
@@ -102,8 +103,9 @@ TEST_P(RecipeBitsTest, AreThoseOfEarlierVersions) {
   ExecContext context({.threads = 1, .seed = 1});
   const auto optimizer = OptimizerOf(recipe->optimizer(), context);
   ASSERT_TRUE(optimizer.ok()) << optimizer.status();
-  TrainingStep step(context, **model, store.parameters(), **optimizer,
-                    [&](const Var& logits, const Tensor& labels) { return ApplyLoss(recipe->loss(), logits, labels); });
+  const std::unique_ptr<Task> task =
+      Classification({.features = image.features(), .classes = kClasses, .loss = recipe->loss()});
+  TrainingStep step(context, **model, *task, store.parameters(), **optimizer);
   std::mt19937 random(1);
   Tensor images({kBatch, image.features()}, DType::kFloat32);
   Tensor labels({kBatch}, DType::kInt32);
@@ -112,7 +114,8 @@ TEST_P(RecipeBitsTest, AreThoseOfEarlierVersions) {
       pixel = static_cast<float>(2 * static_cast<int>(random() >> 24) - 255) / 255;
     }
     for (int32_t& label : labels.mutable_span<int32_t>()) label = static_cast<int32_t>(random() % kClasses);
-    ASSERT_TRUE(step.Enqueue(images, labels, recipe->optimizer().learning_rate()).ok());
+    const Batch batch = {.images = images.Alias(), .labels = labels.Alias()};
+    ASSERT_TRUE(step.Enqueue(batch, recipe->optimizer().learning_rate()).ok());
     const auto result = step.Finish();
     ASSERT_TRUE(result.ok()) << result.status();
   }

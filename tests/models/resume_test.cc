@@ -23,7 +23,7 @@ using testing::HasSubstr;
 struct ResumeCase {
   const char* name;
   std::vector<std::string> assignments;
-  bool with_bop = false;  // for the quantized weights
+  bool with_bop = false;  // for the quantized weights, and with a phase
 };
 
 class ResumeTest : public OnTestDevice<testing::TestWithParam<ResumeCase>> {};
@@ -37,6 +37,10 @@ TEST_P(ResumeTest, ContinuesBitForBit) {
     rule.set_for_(recipe::UpdateRule::QUANTIZED_WEIGHTS);
     rule.set_name("bop");
     rule.set_learning_rate(0.01);
+    // The rate of Bop is relative to that of the optimizer, in each phase to that of the phase.
+    recipe::Phase& phase = *recipe.add_phase();
+    phase.set_from_epoch(3);
+    phase.add_set("optimizer.learning_rate=0.0001");
   }
   const std::string whole = NewDirectory(), parts = NewDirectory();
   const auto expected = Train(recipe, {.out_dir = whole});
