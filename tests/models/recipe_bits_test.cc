@@ -42,6 +42,7 @@ constexpr Expected kExpected[] = {
     {"cifar10_birealnet20", 0xca0b7511, 0xe9b09449},
     {"cifar10_bnn_vgg", 0x5203b2ca, 0x6183e67d},
     {"cifar10_bnn_vgg_tiny", 0x28bef1b3, 0x35675bb9},
+    {"cifar10_bop_vgg_tiny", 0xf3196ed3, 0xd8b6bbc1},
     {"cifar10_float_vgg", 0xfe0a1b46, 0x8eb786bd},
     {"cifar10_float_vgg_tiny", 0x053f9620, 0x8edcea59},
     {"digits_bnn_mlp", 0x3a507217, 0x5c553a18},
@@ -53,6 +54,7 @@ constexpr Expected kExpected[] = {
     {"mnist_bnn_lenet", 0x2175cfbc, 0x4e0fe9ee},
     {"mnist_bnn_mlp", 0xc21be533, 0xd92402e5},
     {"mnist_bnn_mlp_small", 0x008b5079, 0x9ba36e07},
+    {"mnist_bop_mlp", 0xf154146b, 0x282fdbcb},
     {"mnist_float_mlp", 0x6e48d29a, 0x4db4cc3c},
     {"svhn_bnn_vgg", 0x247db513, 0x86ee140e},
 };
