@@ -130,7 +130,7 @@ absl::StatusOr<Thresholds> FoldThresholds(ExecContext& context, const TapeGraph&
     for (int64_t j = 0; j < n; ++j) out[j] = bits.view().bit(0, j);
     return context.status();
   };
-  return FindThresholds(n, limit, bits_of_sums);
+  return FindThresholds(n, 1, limit, bits_of_sums);
 }
 
 }  // namespace bitgrad

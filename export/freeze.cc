@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -43,8 +44,8 @@ class Freezer {
   }
 
   absl::Status Emit(int i);
-  absl::Status AddProduct(const Tape::Node& node, const Shape& weight_rows, LinearSpec& spec, Encoding& input_encoding,
-                          Encoding& weight_encoding);
+  absl::Status AddProduct(const Tape::Node& node, const Shape& weight_rows, int& x, LinearSpec& spec,
+                          Encoding& input_encoding, Encoding& weight_encoding);
   absl::Status AddThresholds(int i, const FoldChain& chain, const Encoding& input, const Encoding& weight, int64_t k,
                              LinearSpec& spec, int& pool_flips);
   absl::Status EmitLinear(int i);
@@ -58,6 +59,8 @@ class Freezer {
   const TapeGraph& graph_;
   const int64_t batch_;
   std::vector<int> values_;       // the value id of each node in the packed model
+  std::set<int> bits_;            // packed values that are bits of thresholds
+  std::set<int> quantized_;       // packed values that are codes of an op that quantizes
   std::map<int, int> constants_;  // the blob of each constant node that has been added
   PackedModelWriter writer_;
 };
@@ -90,7 +93,7 @@ absl::StatusOr<int> Freezer::Constant(int i, const Shape& shape) {
 
 // What linear and conv2d share: adds the weight, sets weight and scale of `spec`, and returns the encodings of both
 // operands.
-absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_rows, LinearSpec& spec,
+absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_rows, int& x, LinearSpec& spec,
                                  Encoding& input_encoding, Encoding& weight_encoding) {
   const int w = node.inputs[1];
   if (!graph_.is_constant(w)) return Error(node, "has a weight that is computed");
@@ -101,9 +104,12 @@ absl::Status Freezer::AddProduct(const Tape::Node& node, const Shape& weight_row
   if (input.statistic() != Statistic::kNone) {
     return Error(node, absl::StrCat("has input quantizer '", input.ToString(), "', whose scale depends on each batch"));
   }
+  x = values_[node.inputs[0]];
+  if (input.is_identity() ? quantized_.count(x) > 0 : bits_.count(x) == 0) {
+    x = writer_.AddQuantize(node.layer, x, {.quantizer = input});
+  }
   const Tape::Node& latent = graph_.node(w);
   BITGRAD_RETURN_IF_ERROR(CheckFinite(w));
-  spec.input_quantizer = input.ToString();
   const QuantizedOperand codes =
       QuantizeOperand(context_, weight, QuantizerRole::kWeight, graph_.constant(w).Alias(weight_rows), RngStream(),
                       /*surrogate=*/nullptr);
@@ -129,7 +135,7 @@ absl::Status Freezer::AddThresholds(int i, const FoldChain& chain, const Encodin
   const int64_t limit = k * input.max_code() * weight.max_code();
   BITGRAD_ASSIGN_OR_RETURN(Thresholds thresholds,
                            FoldThresholds(context_, graph_, i, chain, spec.scale, static_cast<int32_t>(limit)));
-  spec.thresholds = writer_.AddInts(absl::StrCat(node.layer, "/thresholds"), thresholds.threshold);
+  spec.thresholds = writer_.AddInts(absl::StrCat(node.layer, "/thresholds"), 1, thresholds.threshold);
   if (chain.pool >= 0 && chain.pool_is_first) {
     pool_flips = writer_.AddFlags(absl::StrCat(node.layer, "/pool_flips"), thresholds.flip);
     std::fill(thresholds.flip.begin(), thresholds.flip.end(), uint8_t{0});
@@ -145,7 +151,8 @@ absl::Status Freezer::EmitLinear(int i) {
   LinearSpec spec;
   Encoding input, weight;
   const Shape& weight_shape = graph_.node(node.inputs[1]).shape;
-  BITGRAD_RETURN_IF_ERROR(AddProduct(node, weight_shape, spec, input, weight));
+  int x;
+  BITGRAD_RETURN_IF_ERROR(AddProduct(node, weight_shape, x, spec, input, weight));
   int result = i;
   if (DotIsExact(input, weight, weight_shape.cols())) {
     if (const FoldChain chain = FindFoldChain(graph_, i); chain.folds) {
@@ -154,7 +161,8 @@ absl::Status Freezer::EmitLinear(int i) {
       if (!chain.nodes.empty()) result = chain.nodes.back();
     }
   }
-  values_[result] = values_[i] = writer_.AddLinear(node.layer, values_[node.inputs[0]], spec);
+  values_[result] = values_[i] = writer_.AddLinear(node.layer, x, spec);
+  if (spec.thresholds >= 0) bits_.insert(values_[result]);
   return absl::OkStatus();
 }
 
@@ -166,13 +174,14 @@ absl::Status Freezer::EmitConv2d(int i) {
   spec.geometry = ConvGeometryOf(node, x, w);
   Encoding input, weight;
   const int64_t k = spec.geometry.patch_size();
-  BITGRAD_RETURN_IF_ERROR(AddProduct(node, {w.dim(0), k}, spec.product, input, weight));
+  int operand;
+  BITGRAD_RETURN_IF_ERROR(AddProduct(node, {w.dim(0), k}, operand, spec.product, input, weight));
   FoldChain chain;
   int pool_flips = -1;
   // Where the float convolution is faster (groups of few channels), it is used, and its sums have no thresholds.
   if (ChooseConvKernel(input, weight, spec.geometry) != ConvKernel::kFloat) chain = FindFoldChain(graph_, i);
   if (chain.folds) BITGRAD_RETURN_IF_ERROR(AddThresholds(i, chain, input, weight, k, spec.product, pool_flips));
-  int value = values_[i] = writer_.AddConv2d(node.layer, values_[node.inputs[0]], spec);
+  int value = values_[i] = writer_.AddConv2d(node.layer, operand, spec);
   if (chain.pool >= 0) {
     const Tape::Node& pool = graph_.node(chain.pool);
     value = writer_.AddMaxPool(pool.layer, value, PoolGeometryOf(pool), pool_flips);
@@ -182,6 +191,7 @@ absl::Status Freezer::EmitConv2d(int i) {
     value = writer_.AddReshape(reshape.layer, value, Shape(reshape.shape.dims().subspan(1)));
   }
   values_[chain.nodes.empty() ? i : chain.nodes.back()] = value;
+  if (chain.folds) bits_.insert(value);
   return absl::OkStatus();
 }
 
@@ -238,17 +248,20 @@ absl::Status Freezer::Emit(int i) {
     if (parsed.statistic() != Statistic::kNone) {
       return Error(node, absl::StrCat("by '", quantizer, "' has a scale that depends on each batch"));
     }
-    values_[i] = writer_.AddQuantize(node.layer, operand(0), quantizer);
+    values_[i] = writer_.AddQuantize(node.layer, operand(0), {.quantizer = parsed});
+    if (parsed.encoding().is_integer()) quantized_.insert(values_[i]);
   } else if (op == "concat") {
     std::vector<int> operands;
     for (size_t k = 0; k < node.inputs.size(); ++k) operands.push_back(operand(k));
     values_[i] = writer_.AddConcat(node.layer, operands);
   } else if (op == "max_pool") {
     values_[i] = writer_.AddMaxPool(node.layer, operand(0), PoolGeometryOf(node));
+    if (quantized_.count(operand(0)) > 0) quantized_.insert(values_[i]);
   } else if (op == "average_pool") {
     values_[i] = writer_.AddAveragePool(node.layer, operand(0), PoolGeometryOf(node));
   } else if (op == "reshape") {
     values_[i] = writer_.AddReshape(node.layer, operand(0), example);
+    if (quantized_.count(operand(0)) > 0) quantized_.insert(values_[i]);
   } else {
     return Error(node, "is not in the packed format; see docs/packed_model_format.md for what is");
   }
