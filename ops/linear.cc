@@ -55,7 +55,8 @@ Tensor Product(ExecContext& context, const SavedForBackward& saved) {
   Tensor y(saved.y_shape, DType::kFloat32, context.allocator());
   switch (saved.KernelOn(context.device())) {
     case DotKernel::kXnorPopcount:
-      kernels.packed_gemm_f32(context, x.bits->view(), w.bits->view(), scale.for_kernel(), y.mutable_matrix<float>());
+      kernels.packed_gemm(context, x.bits->view(), w.bits->view(),
+                          {.floats = y.mutable_matrix<float>(), .scale = scale.for_kernel()});
       scale.Finish(context, y);
       break;
     case DotKernel::kBitPlanes:

@@ -29,9 +29,7 @@
 // clang-format off
 #define BITGRAD_KERNELS(X)                                       \
   X(GemmF32, gemm_f32)                                           \
-  X(PackedGemmI32, packed_gemm_i32)                              \
-  X(PackedGemmF32, packed_gemm_f32)                              \
-  X(PackedGemmThreshold, packed_gemm_threshold)                  \
+  X(PackedGemm, packed_gemm)                                     \
   X(PlaneGemm, plane_gemm)                                       \
   X(Int8Gemm, int8_gemm)                                         \
   X(SignGemmF32, sign_gemm_f32)                                  \
@@ -47,6 +45,8 @@
   X(AveragePoolForward, average_pool_forward)                    \
   X(AveragePoolBackward, average_pool_backward)                  \
   X(MaxPoolBits, max_pool_bits)                                  \
+  X(MaxPoolCodes, max_pool_codes)                                \
+  X(AveragePoolCodes, average_pool_codes)                        \
   X(PackCodes, pack_codes)                                       \
   X(UnpackCodes, unpack_codes)                                   \
   X(LookUpF32, look_up_f32)                                      \
@@ -67,6 +67,7 @@
   X(BinaryForward, binary_forward)                               \
   X(ScaleF32, scale_f32)                                         \
   X(ScaleByF32, scale_by_f32)                                    \
+  X(ScaleColumns, scale_columns)                                 \
   X(FillF32, fill_f32)                                           \
   X(CopyMatrix, copy_matrix)                                     \
   X(DropoutApply, dropout)                                       \

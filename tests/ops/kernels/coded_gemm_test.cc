@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bitgrad/core/encoding.h"
+#include "bitgrad/tests/ops/kernels/dot_outputs.h"
 #include "bitgrad/tests/ops/kernels/kernel_test.h"
 
 namespace bitgrad {
@@ -18,9 +19,12 @@ constexpr Encoding kBinary{EncodingKind::kBinary, 1};
 constexpr Encoding kTernary{EncodingKind::kTernary, 2};
 constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
 constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
+constexpr Encoding TwosComplement(int bits) { return {EncodingKind::kTwosComplement, bits}; }
 
-constexpr Encoding kEncodings[] = {kBinary,     kTernary,    Symmetric(2), Symmetric(3), Symmetric(7), Symmetric(8),
-                                   Unsigned(1), Unsigned(2), Unsigned(3),  Unsigned(4),  Unsigned(8)};
+constexpr Encoding kEncodings[] = {kBinary,           kTernary,          Symmetric(2),     Symmetric(3),
+                                   Symmetric(7),      Symmetric(8),      Unsigned(1),      Unsigned(2),
+                                   Unsigned(3),       Unsigned(4),       Unsigned(8),      TwosComplement(1),
+                                   TwosComplement(2), TwosComplement(4), TwosComplement(8)};
 
 // Random stored codes. With `extreme` they are mostly the least and the largest, with which sums of bytes would
 // overflow.
@@ -87,36 +91,17 @@ class CodedGemmTest : public KernelTest {
     const bool extreme = random.Below(2) == 0;
     const Operand a(*this, random, a_encoding, m, k, gap_of_codes, extreme);
     const Operand b(*this, random, b_encoding, n, k, gap_of_codes, extreme);
-    std::vector<int64_t> dots;
+    std::vector<int32_t> dots;
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
-        dots.push_back(reference::CodedDot(a_encoding, a.initial(), i, b_encoding, b.initial(), j));
+        dots.push_back(
+            static_cast<int32_t>(reference::CodedDot(a_encoding, a.initial(), i, b_encoding, b.initial(), j)));
       }
     }
-    std::vector<int32_t> threshold(n);
-    std::vector<uint8_t> flip(n);
-    for (int64_t j = 0; j < n; ++j) {
-      // Mostly a value that occurs in the column, so that the case of equality is tested; and the limits of int32.
-      const uint32_t draw = random.Below(8);
-      threshold[j] = draw == 0   ? INT32_MIN
-                     : draw == 1 ? INT32_MAX
-                     : m > 0     ? static_cast<int32_t>(dots[random.Below(static_cast<uint32_t>(m)) * n + j])
-                                 : 0;
-      flip[j] = static_cast<uint8_t>(random.Below(2));
-    }
-    const Array<int32_t> thresholds(*this, threshold);
-    const Array<uint8_t> flips(*this, flip);
     const auto check = [&, m = m, n = n](const char* kernel, const auto& multiply) {
       SCOPED_TRACE(kernel);
-      const Array<float> floats(*this, m * (n + 3));
-      const BitArray bits(*this, m, n);
-      Run([&](ExecContext& x, const Kernels& kernels) {
-        multiply(x, kernels, DotOutput{.floats = floats.matrix(x, m, n, n + 3), .scale = 0.37f});
-        multiply(x, kernels, DotOutput{.bits = bits.on(x), .threshold = thresholds.on(x), .flip = flips.on(x)});
-      });
-      ExpectMatrix(floats, m, n, n + 3,
-                   [&](int64_t i, int64_t j) { return static_cast<float>(dots[i * n + j]) * 0.37f; });
-      ExpectBits(bits, [&](int64_t i, int64_t j) { return (dots[i * n + j] >= threshold[j]) != (flip[j] != 0); });
+      ExpectDotOutputs(
+          *this, random, m, n, m, dots, [&](const auto& f) { Run(f); }, multiply);
     };
     check("plane_gemm", [&](ExecContext& x, const Kernels& kernels, const DotOutput& out) {
       kernels.plane_gemm(x, a.planes(x), b.planes(x), out);

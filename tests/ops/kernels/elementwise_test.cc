@@ -121,6 +121,34 @@ TEST_P(ElementwiseTest, ScalesAndFills) {
   }
 }
 
+TEST_P(ElementwiseTest, ScalesColumns) {
+  Random random(6);
+  for (const auto& [m, n] : Shapes()) {
+    for (const int64_t gap : {0, 5}) {
+      // From one output's number to the next: one number for all, one for each, and every second one.
+      for (const int64_t step : {0, 1, 2}) {
+        SCOPED_TRACE(testing::Message() << m << " x " << n << ", gap " << gap << ", stride " << step);
+        const int64_t stride = n + gap;
+        const Array<float> x(*this, RandomVector(random, m * stride)), y(*this, m * stride);
+        const Array<float> in_place(*this, x.initial()), constant(*this, m * stride);
+        const Array<float> values(*this, RandomVector(random, n * step + 1));
+        Run([&, m = m, n = n](ExecContext& c, const Kernels& k) {
+          const ScaleView scale(0.3f, values.on(c), step);
+          k.scale_columns(c, scale, x.matrix(c, m, n, stride), y.matrix(c, m, n, stride));
+          k.scale_columns(c, scale, in_place.matrix(c, m, n, stride), in_place.matrix(c, m, n, stride));
+          k.scale_columns(c, 0.7f, x.matrix(c, m, n, stride), constant.matrix(c, m, n, stride));
+        });
+        const auto scaled = [&](int64_t i, int64_t j) {
+          return x.initial(i * stride + j) * (0.3f * values.initial(j * step));
+        };
+        ExpectMatrix(y, m, n, stride, scaled);
+        ExpectMatrix(in_place, m, n, stride, scaled);
+        ExpectMatrix(constant, m, n, stride, [&](int64_t i, int64_t j) { return x.initial(i * stride + j) * 0.7f; });
+      }
+    }
+  }
+}
+
 TEST_P(ElementwiseTest, Copies) {
   Random random(5);
   for (const auto& [m, n] : Shapes()) {
