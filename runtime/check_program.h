@@ -21,8 +21,8 @@ namespace bitgrad {
 // The most elements that a value may have per example. The inner dimension of a packed GEMM obeys it too, which keeps
 // its sums exact in float.
 inline constexpr int64_t kMaxFeatures = (int64_t{1} << 24) - 1;
-// The most memory that all values of one example may take, where floats take 4 bytes and codes one. No real net needs as
-// much, and every machine has it.
+// The most memory that all values of one example may take, where floats take 4 bytes and codes one. No real net needs
+// as much, and every machine has it.
 inline constexpr int64_t kMaxExampleBytes = int64_t{256} << 20;
 
 // What is known about a value after the check.

@@ -42,9 +42,9 @@ void ConvStep::Run(Frame& frame) {
 // There is no threshold here: only integer sums have thresholds.
 void ConvStep::RunFloats(Frame& frame) {
   const ConstMatrixView<float> x = frame.terms(operand_);
-  const float border = x_.is_coded()                              ? static_cast<float>(border_code_)
+  const float border = x_.is_coded()                            ? static_cast<float>(border_code_)
                        : geometry_.padding == Padding::kPlusOne ? 1.0f
-                                                                  : -1.0f;
+                                                                : -1.0f;
   const MatrixView<float> y = frame.NewFloats(result_);
   FloatConvolution(frame.context(), geometry_, border, x.data, weights_.floats().data, y.data);
   output_.Scale(frame, y);

@@ -15,8 +15,8 @@ namespace {
 using packed::Instruction;
 
 std::string NameOf(const Encoding& encoding) {
-  const bool has_bits = encoding.is_integer() && encoding.kind != EncodingKind::kBinary &&
-                        encoding.kind != EncodingKind::kTernary;
+  const bool has_bits =
+      encoding.is_integer() && encoding.kind != EncodingKind::kBinary && encoding.kind != EncodingKind::kTernary;
   return has_bits ? absl::StrCat(Name(encoding.kind), "(", encoding.bits, ")") : std::string(Name(encoding.kind));
 }
 
@@ -129,8 +129,7 @@ class CostCounter {
 
   // Counts the weight, the scales and the thresholds of a linear or conv2d.
   template <typename Product>
-  void AddWeights(const Product& product, int64_t levels, int64_t out, int64_t in, const Encoding& w,
-                  LayerCost& cost) {
+  void AddWeights(const Product& product, int64_t levels, int64_t out, int64_t in, const Encoding& w, LayerCost& cost) {
     if (IsNew(product.weight())) {
       cost.parameters += out * in;
       cost.bytes += w.is_integer() ? w.bits * BitBytes(out, in) : AlignUp(out * in * 4);

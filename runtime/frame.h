@@ -93,8 +93,8 @@ class Frame {
   // The codes are what `source` makes, as soon as somebody asks for them. REQUIRES: what it reads is not written to
   // before the end of the run.
   void SetSource(int id, CodeSource* source) { values_[id].source = source; }
-  // Makes value `id` the elements of value `of`, maybe in another shape, without copying them. Where only `of` is codes,
-  // `id` is their floats.
+  // Makes value `id` the elements of value `of`, maybe in another shape, without copying them. Where only `of` is
+  // codes, `id` is their floats.
   void Alias(int id, int of) { values_[id].alias = of; }
 
  private:

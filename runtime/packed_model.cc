@@ -91,14 +91,14 @@ absl::Status PackedModel::CheckThresholds() const {
   for (const packed::Instruction& instruction : header_.instructions()) {
     const bool has_threshold = instruction.linear().has_threshold() || instruction.conv2d().has_threshold();
     if (!has_threshold) continue;
-    const int id = (instruction.has_linear() ? instruction.linear().threshold() : instruction.conv2d().threshold())
-                       .thresholds();
+    const int id =
+        (instruction.has_linear() ? instruction.linear().threshold() : instruction.conv2d().threshold()).thresholds();
     const absl::Span<const int32_t> thresholds = ints(id);
     const size_t out = static_cast<size_t>(blob(id).shape(1));
     for (size_t i = out; i < thresholds.size(); ++i) {
       if (thresholds[i] < thresholds[i - out]) {
-        return absl::InvalidArgumentError(absl::StrCat("blob ", id, " (", blob(id).name(), "): the thresholds of output ",
-                                                       i % out, " do not ascend"));
+        return absl::InvalidArgumentError(absl::StrCat("blob ", id, " (", blob(id).name(),
+                                                       "): the thresholds of output ", i % out, " do not ascend"));
       }
     }
   }

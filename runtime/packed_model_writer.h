@@ -40,11 +40,11 @@ inline constexpr int kInputValue = 0;
 
 // See message Linear in proto/packed_model.proto for the formula.
 struct LinearSpec {
-  int weight = -1;       // blob of AddCodes, AddBits or AddFloats, [out, in]
-  float scale = 1.0f;    // of the operand, times that of the weights; not used with thresholds
-  int scales = -1;       // blob of AddFloats, [out]: of each row of weights; -1: none; not used with thresholds
-  int thresholds = -1;   // blob of AddInts, [levels, out]; -1: the value is floats
-  int flips = -1;        // blob of AddFlags, [out]
+  int weight = -1;      // blob of AddCodes, AddBits or AddFloats, [out, in]
+  float scale = 1.0f;   // of the operand, times that of the weights; not used with thresholds
+  int scales = -1;      // blob of AddFloats, [out]: of each row of weights; -1: none; not used with thresholds
+  int thresholds = -1;  // blob of AddInts, [levels, out]; -1: the value is floats
+  int flips = -1;       // blob of AddFlags, [out]
   Encoding encoding = {EncodingKind::kBinary, 1};  // with thresholds: of the value's codes
   float value_scale = 1.0f;                        // with thresholds: of the value's codes
 };
@@ -71,8 +71,8 @@ class PackedModelWriter {
   int AddFlags(absl::string_view name, absl::Span<const uint8_t> flags);
   // A matrix of -1 and +1.
   int AddBits(absl::string_view name, ConstBitMatrixView bits);
-  // Integer codes, as the QuantizeCodes kernel makes them, of any encoding but kFloat and kSigned. A number that is not a
-  // code of the encoding is an error.
+  // Integer codes, as the QuantizeCodes kernel makes them, of any encoding but kFloat and kSigned. A number that is not
+  // a code of the encoding is an error.
   int AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes);
   // The same for stored codes (core/encoding.h).
   int AddStoredCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<uint8_t> codes);

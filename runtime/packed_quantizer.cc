@@ -31,8 +31,7 @@ absl::Status PackedQuantizer::Check() const {
                                                    "' depends on random numbers or on each example; ",
                                                    "a packed model takes only quantizers of single values"));
   }
-  BITGRAD_RETURN_IF_ERROR(
-      CheckNumber(quantizer, "statistic", quantizer.statistic() != Statistic::kNone, statistic));
+  BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "statistic", quantizer.statistic() != Statistic::kNone, statistic));
   BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "variable", false, variable));
   BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "scale", false, scale));
   if (quantizer.encoding().is_integer() && !std::isfinite(value_scale())) {

@@ -1,5 +1,5 @@
-// PackedQuantizer: the quantizer of a quantize instruction, with the numbers that training has left it: what it needs to
-// quantize floats exactly as the graph does.
+// PackedQuantizer: the quantizer of a quantize instruction, with the numbers that training has left it: what it needs
+// to quantize floats exactly as the graph does.
 
 #ifndef BITGRAD_RUNTIME_PACKED_QUANTIZER_H_
 #define BITGRAD_RUNTIME_PACKED_QUANTIZER_H_
@@ -25,8 +25,8 @@ struct PackedQuantizer {
   // The scale of its codes.
   float value_scale() const;
 
-  // InvalidArgument for what a packed model cannot run: quantizers that need random numbers or numbers that are missing,
-  // and numbers that are not finite.
+  // InvalidArgument for what a packed model cannot run: quantizers that need random numbers or numbers that are
+  // missing, and numbers that are not finite.
   absl::Status Check() const;
   packed::Quantize ToProto() const;
   // Checked. Errors name the field.

@@ -1,5 +1,5 @@
-// ProductOutput: what a linear or conv2d instruction makes of its sums, prepared for running: floats, by one scale or one
-// for each output, or codes, by thresholds.
+// ProductOutput: what a linear or conv2d instruction makes of its sums, prepared for running: floats, by one scale or
+// one for each output, or codes, by thresholds.
 
 #ifndef BITGRAD_RUNTIME_PRODUCT_OUTPUT_H_
 #define BITGRAD_RUNTIME_PRODUCT_OUTPUT_H_

@@ -7,7 +7,9 @@
 namespace bitgrad {
 
 QuantizeStep::QuantizeStep(const PackedModel& model, int i, Frame& frame)
-    : operand_(model.header().instructions(i).operands(0)), result_(i + 1), quantizer_(model.quantizer(i), frame.context()) {
+    : operand_(model.header().instructions(i).operands(0)),
+      result_(i + 1),
+      quantizer_(model.quantizer(i), frame.context()) {
   ExecContext& context = frame.context();
   const Encoding encoding = quantizer_.packed().encoding();
   if (!encoding.is_integer()) return;

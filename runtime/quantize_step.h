@@ -1,6 +1,6 @@
-// QuantizeStep: a quantize instruction, prepared for running. Where its encoding is of integers it is done when a product
-// or somebody else reads the codes, in the form in which they are read. 8-bit pixels are converted to codes by a table of
-// 256 entries.
+// QuantizeStep: a quantize instruction, prepared for running. Where its encoding is of integers it is done when a
+// product or somebody else reads the codes, in the form in which they are read. 8-bit pixels are converted to codes by
+// a table of 256 entries.
 
 #ifndef BITGRAD_RUNTIME_QUANTIZE_STEP_H_
 #define BITGRAD_RUNTIME_QUANTIZE_STEP_H_

@@ -19,8 +19,7 @@ QuantizerOnDevice::QuantizerOnDevice(const PackedQuantizer& quantizer, ExecConte
     : quantizer_(quantizer), statistic_(OnDevice(context, quantizer.statistic)) {}
 
 void QuantizerOnDevice::Codes(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> codes) const {
-  KernelsFor(context.device())
-      .quantize_codes(context, quantizer_.quantizer, x, Data(statistic_), RngStream{}, codes);
+  KernelsFor(context.device()).quantize_codes(context, quantizer_.quantizer, x, Data(statistic_), RngStream{}, codes);
 }
 
 void QuantizerOnDevice::Bits(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits) const {

@@ -93,7 +93,8 @@ class Upgrade {
     return absl::OkStatus();
   }
 
-  // Puts the quantizer of the operand in front of a linear or conv2d. Bits are what each binary quantizer makes of them.
+  // Puts the quantizer of the operand in front of a linear or conv2d. Bits are what each binary quantizer makes of
+  // them.
   template <typename Product>
   Type AddProduct(const Value& x, Instruction& instruction, Product& product) {
     const std::string quantizer = product.version_1_input_quantizer();

@@ -411,7 +411,8 @@ TEST(CheckProgramTest, BlobContentsAreChecked) {
   EXPECT_EQ(message_of(full, [](std::string& blob) { blob[127] ^= 1 << 7; }), "");
   // Thresholds of three levels: those of the first output are all INT32_MIN, INT32_MAX cannot stand before another.
   const SampleModel codes = CodeToCodeModel();
-  EXPECT_THAT(message_of(codes, [](std::string& blob) { blob[3] = '\x7f'; }, 1),
+  EXPECT_THAT(message_of(
+                  codes, [](std::string& blob) { blob[3] = '\x7f'; }, 1),
               HasSubstr("blob 1 (conv1/thresholds): the thresholds of output 0 do not ascend"));
   const SampleModel ternary = LinearModel("sign", {EncodingKind::kTernary, 2}, 8, 1, false);
   EXPECT_THAT(message_of(ternary, [](std::string& blob) { blob[0] = blob[64] = 4; }),

@@ -194,9 +194,9 @@ SampleModel EveryInstructionModel() {
   LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 9, 48, 11)};
   AddThreshold(writer, "fc1", 9, 48, 12, fc1);
   const int l = writer.AddLinear("fc1", AddQuantize(writer, "fc1", k, "sign"), fc1);  // [2, 9]
-  const int m = writer.AddLinear("fc2", l,
-                                 {.weight = AddWeight(writer, "fc2/weight", {EncodingKind::kTernary, 2}, 6, 9, 13),
-                                  .scale = 0.5f});  // [2, 6]
+  const int m = writer.AddLinear(
+      "fc2", l,
+      {.weight = AddWeight(writer, "fc2/weight", {EncodingKind::kTernary, 2}, 6, 9, 13), .scale = 0.5f});  // [2, 6]
   const int n = writer.AddReshape("reshape", m, {12});
   writer.AddLinear("fc3", n, {.weight = AddWeight(writer, "fc3/weight", {EncodingKind::kFloat, 32}, 5, 12, 14)});
   return model;
@@ -245,15 +245,13 @@ SampleModel ResidualModel() {
   const PoolGeometry window = {
       .kernel_height = 3, .kernel_width = 3, .stride_height = 2, .stride_width = 2, .pad_height = 1, .pad_width = 1};
   x = writer.AddMaxPool("pool", x, window);
-  const ConvSpec conv1{.product = {.weight = AddWeight(writer, "conv1/weight", binary, 12, 9 * 12, 2),
-                                   .scale = 0.37f},
+  const ConvSpec conv1{.product = {.weight = AddWeight(writer, "conv1/weight", binary, 12, 9 * 12, 2), .scale = 0.37f},
                        .geometry = same};
   int y = writer.AddConv2d("conv1", AddQuantize(writer, "conv1", x, "sign"), conv1);  // [4, 4, 12]
   y = AddRandomBatchNorm(writer, "bn1", y, 12, 20);
   x = writer.AddBinary("add1", y, Binary::kAdd, x);
 
-  ConvSpec conv2{.product = {.weight = AddWeight(writer, "conv2/weight", binary, 16, 9 * 12, 3),
-                             .scale = 0.2f},
+  ConvSpec conv2{.product = {.weight = AddWeight(writer, "conv2/weight", binary, 16, 9 * 12, 3), .scale = 0.2f},
                  .geometry = same};
   conv2.geometry.stride_height = conv2.geometry.stride_width = 2;
   conv2.geometry.padding = Padding::kMinusOne;
@@ -261,8 +259,7 @@ SampleModel ResidualModel() {
   y = AddRandomBatchNorm(writer, "bn2", y, 16, 30);
   const PoolGeometry halves = {.kernel_height = 2, .kernel_width = 2, .stride_height = 2, .stride_width = 2};
   int shortcut = writer.AddAveragePool("mean", x, halves);
-  const ConvSpec conv3{.product = {.weight = AddSixteenths(writer, "shortcut/weight", 16, 12, 4),
-                                   .scale = 0.01f},
+  const ConvSpec conv3{.product = {.weight = AddSixteenths(writer, "shortcut/weight", 16, 12, 4), .scale = 0.01f},
                        .geometry = {.kernel_height = 1, .kernel_width = 1}};
   shortcut = writer.AddConv2d("shortcut", AddQuantize(writer, "shortcut", shortcut, "k_bit(8)"), conv3);
   x = writer.AddBinary("add2", y, Binary::kAdd, shortcut);
@@ -279,16 +276,15 @@ SampleModel CodedConvModel() {
   PackedModelWriter& writer = model.writer;
   SetHead(writer, model.name, {6, 5, 4});
   const Encoding binary{EncodingKind::kBinary, 1};
-  const ConvSpec codes{.product = {.weight = AddWeight(writer, "codes/weight", {EncodingKind::kTernary, 2}, 8, 36, 1),
-                                   .scale = 1.5f},
-                       .geometry = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1}};
+  const ConvSpec codes{
+      .product = {.weight = AddWeight(writer, "codes/weight", {EncodingKind::kTernary, 2}, 8, 36, 1), .scale = 1.5f},
+      .geometry = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1}};
   int x = AddQuantize(writer, "codes", kInputValue, "dorefa_activation(2)");
   x = writer.AddConv2d("codes", x, codes);  // [6, 5, 8]
   x = AddRandomBatchNorm(writer, "bn1", x, 8, 10);
   x = writer.AddUnary("hardtanh", x, Unary::kHardtanh);
   // Groups of 4 channels: in float.
-  ConvSpec groups{.product = {.weight = AddWeight(writer, "groups/weight", binary, 6, 36, 2),
-                              .scale = 1.1f},
+  ConvSpec groups{.product = {.weight = AddWeight(writer, "groups/weight", binary, 6, 36, 2), .scale = 1.1f},
                   .geometry = codes.geometry};
   groups.geometry.groups = 2;
   groups.geometry.padding = Padding::kPlusOne;
@@ -334,16 +330,16 @@ SampleModel CodeToCodeModel() {
   AddThreshold(writer, "conv3", 7, 81, 6, conv3.product);
   x = writer.AddConv2d("conv3", x, conv3);  // [3, 2, 7]
   // On the last of three dimensions: the bits of a convolution in rows of other lengths.
-  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 11, 7, 7),
-                 .encoding = three_bits,
-                 .value_scale = 0.125f};
+  LinearSpec fc1{
+      .weight = AddWeight(writer, "fc1/weight", binary, 11, 7, 7), .encoding = three_bits, .value_scale = 0.125f};
   AddThreshold(writer, "fc1", 11, 7, 8, fc1);
-  x = writer.AddLinear("fc1", x, fc1);           // [3, 2, 11]
+  x = writer.AddLinear("fc1", x, fc1);  // [3, 2, 11]
   const int codes = writer.AddReshape("flat", x, {66});
   // The same codes as codes, with a scale for each output, and as floats.
   const int scales = writer.AddFloats("fc2/scales", {5}, {0.5f, -0.25f, 0.0f, 3.0f, 0.1f});
   const int y = writer.AddLinear(
-      "fc2", codes, {.weight = AddWeight(writer, "fc2/weight", signed_bits, 5, 66, 9), .scale = 0.3f, .scales = scales});
+      "fc2", codes,
+      {.weight = AddWeight(writer, "fc2/weight", signed_bits, 5, 66, 9), .scale = 0.3f, .scales = scales});
   const int floats = writer.AddQuantize("floats", codes, {});
   const int z = writer.AddLinear(
       "fc3", floats, {.weight = AddSixteenths(writer, "fc3/weight", 5, 66, 10), .scale = 2.0f, .scales = scales});

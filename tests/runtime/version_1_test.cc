@@ -92,7 +92,7 @@ TEST(Version1Test, ValuesThatWereQuantizedAreReadAsFloats) {
   for (const int64_t extent : {4, 4, 2}) writer.header().mutable_input()->add_shape(extent);
   int x = writer.AddQuantize("q", kInputValue, {.quantizer = KBit(2)});
   const PoolGeometry window = {.kernel_height = 2, .kernel_width = 2, .stride_height = 2, .stride_width = 2};
-  x = writer.AddMaxPool("max", x, window);        // [2, 2, 2]
+  x = writer.AddMaxPool("max", x, window);  // [2, 2, 2]
   const int mean = writer.AddAveragePool("mean", x, {.kernel_height = 2, .kernel_width = 2});
   const int vector = writer.AddReshape("flat", x, {8});
   const float weights[] = {0.1f, -0.7f, 0.3f, 1.9f, -0.2f, 0.6f, 1.3f, -0.4f};
@@ -138,10 +138,11 @@ TEST(Version1Test, ValuesThatWereQuantizedAreReadAsFloats) {
 TEST(Version1Test, WhatVersion1DoesNotHaveIsRefused) {
   const std::string file = *BnnModel().writer.Serialize();
   const auto message_of = [&](const std::function<void(Header&)>& change) {
-    return std::string(PackedModel::FromBytes("net.bgm", AsVersion1(file, [&](Header& h) {
-                                                MakeBnnOld(h);
-                                                change(h);
-                                              }))
+    return std::string(PackedModel::FromBytes("net.bgm", AsVersion1(file,
+                                                                    [&](Header& h) {
+                                                                      MakeBnnOld(h);
+                                                                      change(h);
+                                                                    }))
                            .status()
                            .message());
   };
