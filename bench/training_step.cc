@@ -38,6 +38,7 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/models/mlp.h"
+#include "bitgrad/models/training/classification.h"
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/models/training/training_step.h"
 #include "bitgrad/ops/dispatch.h"
@@ -100,7 +101,8 @@ class Training {
   // Runs a step and returns the loss before its update; for recorded steps, the loss of the step before.
   absl::StatusOr<float> Step() {
     if (recorded_ != nullptr) {
-      BITGRAD_RETURN_IF_ERROR(recorded_->Enqueue(images_, labels_, optimizer_->learning_rate()));
+      BITGRAD_RETURN_IF_ERROR(
+          recorded_->Enqueue({.images = images_.Alias(), .labels = labels_.Alias()}, optimizer_->learning_rate()));
       if (recorded_->unfinished() < DeviceStream::kReadbacks) return loss_;
       BITGRAD_ASSIGN_OR_RETURN(const StepResult result, recorded_->Finish());
       return loss_ = result.loss;
@@ -135,9 +137,7 @@ class Training {
     BITGRAD_ASSIGN_OR_RETURN(
         optimizer_, MakeAdam(context_, {.common = {.learning_rate = mode.learning_rate, .glorot_scale = true}}));
     if (context_.device() != Device::kCpu && !absl::GetFlag(FLAGS_eager)) {
-      recorded_ = std::make_unique<TrainingStep>(
-          context_, model_, store_.parameters(), *optimizer_,
-          [](const Var& logits, const Tensor& labels) { return SquaredHinge(logits, labels); });
+      recorded_ = std::make_unique<TrainingStep>(context_, model_, *task_, store_.parameters(), *optimizer_);
     }
     std::vector<float> losses;
     for (int i = 0; i < 11; ++i) {
@@ -156,6 +156,7 @@ class Training {
   ParameterStore store_{/*seed=*/1};
   Mlp model_;
   std::unique_ptr<Optimizer> optimizer_;
+  const std::unique_ptr<Task> task_ = Classification({.features = kFeatures, .classes = kClasses});
   std::unique_ptr<TrainingStep> recorded_;  // used on a GPU
   float loss_ = 0;
   absl::Status status_;

@@ -17,7 +17,6 @@
 
 #include "absl/types/span.h"
 #include "bitgrad/core/allocator.h"
-#include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/check.h"
 #include "bitgrad/core/device.h"
 #include "bitgrad/core/dtype.h"
@@ -47,7 +46,7 @@ class Tensor {
   size_t byte_size() const { return static_cast<size_t>(num_elements()) * SizeOf(dtype_); }
 
   // Access to the elements. REQUIRES: !is_null(), and T is the type of dtype(). The pointer is one of device(). Every
-  // access for writing (mutable_...) drops the derived values below.
+  // access for writing (mutable_...) drops the derived value below.
   template <typename T>
   const T* data() const {
     BITGRAD_DCHECK(DTypeOf<T>::kValue == dtype_);
@@ -60,7 +59,7 @@ class Tensor {
   }
   const void* raw_data() const { return buffer_->block; }
   void* mutable_raw_data() {
-    buffer_->derived = {};
+    buffer_->sum_of_squares = -1;
     ++buffer_->writes;
     return buffer_->block;
   }
@@ -90,32 +89,24 @@ class Tensor {
   // REQUIRES: shape.num_elements() == num_elements().
   Tensor Alias(Shape shape) const;
 
-  // Derived values: results that some code has computed from the contents and keeps with them for later users. Every
-  // access for writing (mutable_...) drops them. A pointer from mutable_data() therefore must not be kept for later
+  // A derived value: a result that some code has computed from the contents and keeps with them for later users. Every
+  // access for writing (mutable_...) drops it. A pointer from mutable_data() therefore must not be kept for later
   // writes: call mutable_data() again for each change. For thread safety, setting a derived value counts as writing.
   //
-  // The signs of the [rows, cols] matrix as bits, or null. The optimizer thereby hands a binary weight's bits to the
-  // next forward pass.
-  const std::shared_ptr<const BitMatrix>& signs() const { return buffer_->derived.signs; }
-  void set_signs(std::shared_ptr<const BitMatrix> signs) const { buffer_->derived.signs = std::move(signs); }
   // The sum of the squares of all elements, with a relative error of about 1e-6 (elements of magnitude below 1e-19 may
   // count as 0), or a negative number where it is not known. The product that makes a gradient thereby tells the
   // optimizer the gradient's norm.
-  double sum_of_squares() const { return buffer_->derived.sum_of_squares; }
-  void set_sum_of_squares(double sum) const { buffer_->derived.sum_of_squares = sum; }
+  double sum_of_squares() const { return buffer_->sum_of_squares; }
+  void set_sum_of_squares(double sum) const { buffer_->sum_of_squares = sum; }
 
   // Whether no other handle shares the bytes.
   bool is_unique() const { return buffer_.use_count() == 1; }
 
-  // Which bytes a tensor had at some moment, and how often they had been opened for writing (mutable_..) by then: how a
-  // tape finds out that somebody has changed a value that its backward pass relies on. Keeps no memory alive.
+  // Which bytes a tensor had at some moment, and how often they had been opened for writing (mutable_..) by then: how
+  // whoever relies on a value finds out that somebody has changed it. Keeps no memory alive.
   class Version;
 
  private:
-  struct Derived {
-    std::shared_ptr<const BitMatrix> signs;
-    double sum_of_squares = -1;
-  };
   struct Buffer {
     Buffer(size_t bytes, Allocator& allocator)
         : allocator(&allocator), bytes(bytes), block(allocator.Allocate(bytes)) {}
@@ -125,7 +116,7 @@ class Tensor {
     Allocator* allocator;
     size_t bytes;
     void* block;
-    Derived derived;
+    double sum_of_squares = -1;
     uint64_t writes = 0;  // how often the bytes were opened for writing
   };
 

@@ -32,6 +32,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bitgrad/core/tensor.h"
+#include "bitgrad/data/batch.h"
 #include "bitgrad/data/dataset.h"
 #include "bitgrad/data/image_source.h"
 #include "bitgrad/data/image_transform.h"
@@ -39,14 +40,6 @@
 #include "bitgrad/data/preprocessing.h"
 
 namespace bitgrad {
-
-struct Batch {
-  Tensor images;      // [batch, height * width * channels] float32, in [-1, 1] unless preprocessed
-  Tensor labels;      // [batch] int32
-  int64_t index = 0;  // of the batch within its epoch
-
-  int64_t size() const { return labels.num_elements(); }
-};
 
 struct BatchOptions {
   int64_t batch_size = 100;

@@ -8,11 +8,23 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
+#include <utility>
 
+#include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/encoding.h"
 #include "bitgrad/core/tensor.h"
 
 namespace bitgrad {
+
+// What a parameter is to its layer. Optimizers choose their update rule by it, summaries and metrics group by it.
+enum class ParameterKind {
+  kOther,              // biases, batch norm, running statistics
+  kWeight,             // a weight that products take as it is
+  kQuantizedWeight,    // the latent values of a weight that products take quantized
+  kQuantizerVariable,  // a variable of a quantizer: a step, a clip, a bit length, a scale
+};
 
 struct Parameter {
   std::string name;
@@ -25,20 +37,51 @@ struct Parameter {
   bool trainable = true;
   // Whether weight decay applies (weights, not biases or batch norm).
   bool decays = false;
-  // The latent value is clipped to [-clip, clip] after each step; infinity: no constraint.
-  float clip = std::numeric_limits<float>::infinity();
+  // After each step the value is clipped to [least, most]; an infinite bound is none.
+  float least = -std::numeric_limits<float>::infinity();
+  float most = std::numeric_limits<float>::infinity();
+  // Whether a value at a bound is an error of the step instead: for what has to be positive and finite, like the step
+  // size of a quantizer, with the bounds 0 and the largest float.
+  bool has_to_stay_inside = false;
   // fan_in and fan_out of a weight, for the Glorot learning-rate scale; 0: not a weight.
   int64_t fan_in = 0;
   int64_t fan_out = 0;
-  // The quantizer that the layer applies ("sign"); empty or "identity": none. Summaries and metrics print it.
-  std::string quantizer;
+  ParameterKind kind = ParameterKind::kOther;
+  // False where the value only holds the place for one that the first batch of a training gives: a quantizer's step or
+  // running statistic (ops/quantize.h).
+  bool is_set = true;
+  // What products take in place of a quantized weight; of any other parameter they take floats.
+  Encoding encoding;
 
-  // How many latent values changed their sign, and how many lie at +-clip, after the optimizer's last step
+  // How many values changed their sign, and how many lie at a bound, after the optimizer's last step
   // (ops/kernels/optimizer_step.h). For training diagnostics.
   int64_t sign_flips = 0;
   int64_t at_clip = 0;
 
-  bool is_quantized() const { return !quantizer.empty() && quantizer != "identity"; }
+  bool is_quantized() const { return kind == ParameterKind::kQuantizedWeight; }
+  bool is_binary() const { return is_quantized() && encoding.kind == EncodingKind::kBinary; }
+
+  // Bounds [-clip, clip].
+  void ClipTo(float clip) {
+    least = -clip;
+    most = clip;
+  }
+
+  // The signs of `value`, seen as the matrix [rows, cols], as bits: the forward pass of a training step leaves them,
+  // the optimizer's pass over the weights replaces them by those of the next step. Null where nobody has left any, and
+  // once `value` was written to or replaced.
+  std::shared_ptr<const BitMatrix> signs() const {
+    return signs_version_.IsOf(value) && !signs_version_.WasWritten() ? signs_ : nullptr;
+  }
+  // `signs` are those of `value` as it is now; null forgets them. For thread safety this counts as writing.
+  void set_signs(std::shared_ptr<const BitMatrix> signs) {
+    signs_ = std::move(signs);
+    signs_version_ = Tensor::Version(value);
+  }
+
+ private:
+  std::shared_ptr<const BitMatrix> signs_;
+  Tensor::Version signs_version_;  // of the value that they are the signs of
 };
 
 }  // namespace bitgrad

@@ -4,9 +4,21 @@
 #ifndef BITGRAD_MODELS_MODEL_H_
 #define BITGRAD_MODELS_MODEL_H_
 
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
 
 namespace bitgrad {
+
+// A number that a model tells of itself: {"hidden1", "weight_bits", 3.2}.
+struct ModelValue {
+  std::string layer;  // empty: of the whole model
+  std::string name;   // lower case and underscores, for "name=value"
+  double value = 0;
+};
 
 class Model {
  public:
@@ -15,6 +27,22 @@ class Model {
   // Maps x [batch, features] to logits [batch, classes]. The tape of `x` decides whether this is training or
   // evaluation. Errors are those of the ops; they stay with the tape.
   virtual Var Forward(const Var& x) = 0;
+
+  // What training adds to the loss: one number of the parameters alone, such as a regularizer or the cost of bits. It
+  // is recorded on the tape of a training step, after Forward(). An empty Var (the default): nothing is added.
+  virtual Var Penalty(Tape& /*tape*/) { return Var(); }
+
+  // Ends the learning of what quantizers learn: from now on bit lengths and the like are what they have become, rounded
+  // to what can be frozen, and get no gradient. The parameters keep their names, shapes and `trainable`. Called when
+  // the parameters have their values, once for each object: at the beginning of a training phase that says so
+  // (models/recipe_phases.h), and where a model of such a phase is loaded. So a function of the parameters' values
+  // that gives the same when it is applied to its own result. An error names the layer.
+  virtual absl::Status Harden(ExecContext& /*context*/) { return absl::OkStatus(); }
+
+  // What the lines of an epoch say of the model beside its errors, the same names in the same order each time. Called
+  // after an epoch, when waiting for a device does not matter. The values of the whole model are also part of the
+  // program's last line.
+  virtual std::vector<ModelValue> Report(ExecContext& /*context*/) { return {}; }
 };
 
 }  // namespace bitgrad

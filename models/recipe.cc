@@ -15,6 +15,7 @@
 #include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/working_directory.h"
+#include "bitgrad/models/recipe_phases.h"
 #include "bitgrad/models/recipe_text.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
@@ -125,6 +126,12 @@ absl::Status ValidateRecipe(const recipe::Recipe& recipe) {
   }
   if (!recipe.has_model() || recipe.model().kind_case() == recipe::Model::KIND_NOT_SET) {
     return absl::InvalidArgumentError("recipe: there is no model; write model { mlp { ... } }");
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const std::vector<RecipePhase> phases, PhasesOf(recipe));
+  for (size_t i = 1; i < phases.size(); ++i) {
+    if (const absl::Status valid = ValidateRecipe(phases[i].recipe); !valid.ok()) {
+      return absl::Status(valid.code(), absl::StrCat(valid.message(), " (in phase[", i - 1, "])"));
+    }
   }
   return absl::OkStatus();
 }

@@ -25,17 +25,7 @@ absl::Status ReadQuantizer(absl::string_view field, const std::string& text, Qua
     return InField(field, absl::Status(parsed.status().code(),
                                        absl::StrCat(parsed.status().message(), known ? "" : DidYouMean(name, names))));
   }
-  const Statistic statistic = parsed->statistic();
-  if (role == QuantizerRole::kActivation && statistic != Statistic::kNone) {
-    return InField(field, absl::InvalidArgumentError(absl::StrCat(
-                              "'", parsed->ToString(), "' depends on all values of the batch, so that an image's ",
-                              "answer would depend on the images beside it; activations take a quantizer of single ",
-                              "values: sign, k_bit, dorefa_activation, ...")));
-  }
-  if (role == QuantizerRole::kWeight && statistic == Statistic::kRowMaxAbs) {
-    return InField(field, absl::InvalidArgumentError(absl::StrCat("'", parsed->ToString(), "' has a scale for each ",
-                                                                  "row; it is for gradients")));
-  }
+  if (const absl::Status status = parsed->In(role).CheckRole(); !status.ok()) return InField(field, status);
   quantizer = *parsed;
   return absl::OkStatus();
 }
@@ -54,6 +44,19 @@ absl::Status CheckPositive(absl::string_view field, int64_t value) {
 absl::Status CheckRange(absl::string_view field, int64_t value, int64_t least, int64_t most) {
   if (value >= least && value <= most) return absl::OkStatus();
   return InField(field, absl::InvalidArgumentError(absl::StrCat(value, " is not in [", least, ", ", most, "]")));
+}
+
+absl::Status ReadScalar(absl::string_view field, const recipe::ScheduledScalar& recipe, ScalarSchedule& scalar) {
+  if (recipe.has_initial()) scalar.initial = recipe.initial();
+  scalar.final = recipe.has_final() ? recipe.final() : scalar.initial;
+  scalar.by_step = recipe.per() == recipe::ScheduledScalar::STEP;
+  switch (recipe.change()) {
+    case recipe::ScheduledScalar::LINEAR: scalar.change = ScalarChange::kLinear; break;
+    case recipe::ScheduledScalar::EXPONENTIAL: scalar.change = ScalarChange::kExponential; break;
+    default: scalar.change = ScalarChange::kConstant;
+  }
+  const absl::Status valid = scalar.status();
+  return valid.ok() ? valid : InField(field, valid);
 }
 
 BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm) {

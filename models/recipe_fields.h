@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "bitgrad/models/scheduled_scalar.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/kernels/conv2d.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
@@ -33,6 +34,10 @@ absl::Status ReadActivation(absl::string_view field, const std::string& name, st
 // An error that names the field and its value where that is not positive, or not in [least, most].
 absl::Status CheckPositive(absl::string_view field, int64_t value);
 absl::Status CheckRange(absl::string_view field, int64_t value, int64_t least, int64_t most);
+
+// Reads a number that has a schedule; `scalar.initial` is its value where the recipe sets none. An error where the
+// schedule cannot be followed.
+absl::Status ReadScalar(absl::string_view field, const recipe::ScheduledScalar& recipe, ScalarSchedule& scalar);
 
 BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm);
 

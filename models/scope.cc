@@ -60,6 +60,13 @@ ParameterStore::Elements ParameterStore::measured() const {
   return elements;
 }
 
+void ParameterStore::SetScalars(ExecContext& context, const TrainingTime& time) {
+  for (const ScheduledScalar& scalar : scalars_) {
+    const float value = scalar.schedule.At(time);
+    context.Upload(scalar.parameter->value.mutable_raw_data(), &value, sizeof(value));
+  }
+}
+
 Scope Scope::operator/(absl::string_view name) const {
   return Scope(*store_, path_.empty() ? std::string(name) : absl::StrCat(path_, "/", name));
 }
@@ -86,8 +93,22 @@ Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape, const
                                                     " elements, more than fit into memory"));
   }
   if (!valid.ok()) ReportError(absl::StrCat("parameter '", name, "': ", valid.message()));
+  if (store_->status_.ok() && store_->before_ != nullptr) {
+    const Parameter* const before = store_->before_->Find(parameter->name);
+    if (before == nullptr) {
+      ReportError(absl::StrCat("parameter '", name, "' is new; a model can only continue one that has it"));
+    } else if (before->value.shape() != shape) {
+      ReportError(absl::StrCat("parameter '", name, "' is ", shape.ToString(), ", and was ",
+                               before->value.shape().ToString(), " in the model that is to be continued"));
+    } else {
+      parameter->value = before->value.Alias();
+      parameter->is_set = before->is_set;
+    }
+  }
   // A model with an error is not used, so that its further parameters get no memory.
-  if (store_->status_.ok() && store_->measures_only_) {
+  if (store_->status_.ok() && store_->before_ != nullptr) {
+    store_->elements_ += shape.num_elements();
+  } else if (store_->status_.ok() && store_->measures_only_) {
     store_->elements_ += shape.num_elements();
     store_->measured_.push_back(shape.num_elements());
     parameter->value = Tensor::Zeros({0});
@@ -106,6 +127,21 @@ Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape, const
   store_->parameters_.push_back(parameter.get());
   store_->owned_.push_back(std::move(parameter));
   return *store_->owned_.back();
+}
+
+Parameter& Scope::NewUnsetParameter(absl::string_view name, const Shape& shape) const {
+  Parameter& parameter = NewParameter(name, shape, Initializer::Constant(1));
+  if (store_->before_ == nullptr) parameter.is_set = false;
+  return parameter;
+}
+
+Parameter& Scope::NewScalar(absl::string_view name, const ScalarSchedule& schedule) const {
+  const absl::Status valid = schedule.status();
+  if (!valid.ok()) ReportError(absl::StrCat("'", name, "': ", valid.message()));
+  Parameter& parameter = NewParameter(name, Shape(), Initializer::Constant(static_cast<float>(schedule.initial)));
+  parameter.trainable = false;
+  store_->scalars_.push_back({&parameter, schedule});
+  return parameter;
 }
 
 }  // namespace bitgrad

@@ -18,7 +18,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/parameter.h"
+#include "bitgrad/models/scheduled_scalar.h"
 
 namespace bitgrad {
 
@@ -32,6 +34,13 @@ class ParameterStore {
   // run.
   struct MeasuresOnly {};
   explicit ParameterStore(MeasuresOnly) : measures_only_(true) {}
+  // A store whose parameters take over the values of another store's, which they share: for a model that continues
+  // another one with other options. A parameter that the other store does not have, in this shape, is an error of the
+  // store. REQUIRES: `before` outlives the making of the model.
+  struct Continues {
+    const ParameterStore& before;
+  };
+  explicit ParameterStore(const Continues& other) : before_(&other.before) {}
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
@@ -51,6 +60,17 @@ class ParameterStore {
     int64_t all = 0, trainable = 0;
   };
   Elements measured() const;
+  // The same for each parameter, in the order of parameters().
+  absl::Span<const int64_t> measured_elements() const { return measured_; }
+
+  // A number that changes in the course of training (scheduled_scalar.h).
+  struct ScheduledScalar {
+    Parameter* parameter;  // its value
+    ScalarSchedule schedule;
+  };
+  absl::Span<const ScheduledScalar> scalars() const { return scalars_; }
+  // Gives all scalars their values of this time. The parameters are on the context's device.
+  void SetScalars(ExecContext& context, const TrainingTime& time);
 
   // The number of the NormEstimation that is going on; 0: none.
   int64_t norm_estimation() const { return norm_estimation_; }
@@ -68,9 +88,11 @@ class ParameterStore {
   friend class Scope;
   uint64_t seed_ = 0;
   bool measures_only_ = false;
-  std::vector<int64_t> measured_;  // of each parameter, where it measures only
+  const ParameterStore* before_ = nullptr;  // whose values are taken over
+  std::vector<int64_t> measured_;           // of each parameter, where it measures only
   std::vector<std::unique_ptr<Parameter>> owned_;
   std::vector<Parameter*> parameters_;
+  std::vector<ScheduledScalar> scalars_;
   int64_t elements_ = 0;  // of all parameters
   ParameterCheck parameter_check_;
   int64_t norm_estimation_ = 0, norm_estimations_ = 0;
@@ -115,6 +137,11 @@ class Scope {
   // large for memory, the store keeps the error. From the first error on parameters are empty, so that constructors can
   // go on without asking, and no memory is taken for a model that will not be used.
   Parameter& NewParameter(absl::string_view name, const Shape& shape, const Initializer& init) const;
+  // The same for a parameter whose value the first batch of a training gives (Parameter::is_set).
+  Parameter& NewUnsetParameter(absl::string_view name, const Shape& shape) const;
+  // Makes the parameter "path/name", one number [] that is not trainable and whose value follows the schedule. Where
+  // the schedule cannot be followed, the store keeps the error.
+  Parameter& NewScalar(absl::string_view name, const ScalarSchedule& schedule) const;
   // Reports InvalidArgument "layer 'path': message".
   void ReportError(absl::string_view message) const;
 

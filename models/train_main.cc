@@ -21,6 +21,7 @@
 #include "bitgrad/data/preprocessings.h"
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/metrics.h"
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
@@ -56,8 +57,9 @@ std::string MoreHelp() {
   for (const NetworkInfo& info : AllNetworks()) {
     absl::StrAppendFormat(&help, "  %-22s %s\n", info.name, info.help);
   }
-  absl::StrAppend(&help, "\nQuantizers:\n", QuantizersHelp(), "\nOptimizers:\n");
-  for (const OptimizerInfo& info : AllOptimizers()) {
+  absl::StrAppend(&help, "\nQuantizers:\n", QuantizersHelp(),
+                  "\nUpdate rules (optimizer.name, optimizer.rule[0].name):\n");
+  for (const UpdateRuleInfo& info : AllUpdateRules()) {
     absl::StrAppendFormat(&help, "  %-22s %s\n", info.name, info.help);
   }
   absl::StrAppend(&help, "\nSchedules:\n");
@@ -143,9 +145,9 @@ absl::Status Train() {
   absl::PrintF("  %s --checkpoint=%s --out=%s\n", ProgramCommand("//export:freeze"), ShellQuoted(result.checkpoint),
                packed);
   absl::PrintF("  %s --model=%s%s\n", ProgramCommand("//runtime:predict"), packed, data);
-  absl::PrintF("final: epochs=%d train_error=%.2f%% valid_error=%.2f%% test_error=%.2f%% checkpoint=%s\n",
+  absl::PrintF("final: epochs=%d train_error=%.2f%% valid_error=%.2f%% test_error=%.2f%%%s checkpoint=%s\n",
                result.epochs, 100 * result.best.train_error(), 100 * result.best.valid_error(),
-               100 * result.best.test_error(), result.checkpoint);
+               100 * result.best.test_error(), FormatValues(result.best), result.checkpoint);
   return absl::OkStatus();
 }
 

@@ -1,6 +1,7 @@
 #include "bitgrad/optim/adam.h"
 
 #include <cmath>
+#include <utility>
 
 #include "bitgrad/core/status_macros.h"
 
@@ -9,18 +10,18 @@ namespace {
 
 constexpr char kName[] = "adam";
 
-class Adam final : public Optimizer {
+class Adam final : public UpdateRule {
  public:
-  Adam(ExecContext& context, const AdamOptions& options)
-      : Optimizer(context, options.common, {kName, {"m", "v"}, /*glorot_power=*/1}),
+  explicit Adam(const AdamOptions& options)
+      : UpdateRule({.name = kName, .slots = {"m", "v"}, .glorot_power = 1}),
         args_{static_cast<float>(options.beta1), static_cast<float>(options.beta2),
               static_cast<float>(options.epsilon)} {}
 
-  static absl::Status Check(const AdamOptions& options) {
-    BITGRAD_RETURN_IF_ERROR(CheckOptions(kName, options.common));
+  static absl::StatusOr<std::unique_ptr<UpdateRule>> Make(const AdamOptions& options) {
     BITGRAD_RETURN_IF_ERROR(CheckFraction(kName, "beta1", options.beta1));
     BITGRAD_RETURN_IF_ERROR(CheckFraction(kName, "beta2", options.beta2));
-    return CheckPositive(kName, "epsilon", options.epsilon);
+    BITGRAD_RETURN_IF_ERROR(CheckPositive(kName, "epsilon", options.epsilon));
+    return std::make_unique<Adam>(options);
   }
 
  private:
@@ -29,9 +30,9 @@ class Adam final : public Optimizer {
     const double correction2 = 1.0 - std::pow(static_cast<double>(args_.beta2), t);
     return learning_rate * std::sqrt(correction2) / correction1;
   }
-  void UpdateTensors(ExecContext& context, const Kernels& kernels, const StepScalars* scalars,
-                     absl::Span<const StepTensor> tensors, StepCounts* counts) override {
-    kernels.adam_step(context, args_, scalars, tensors, counts);
+  void Update(ExecContext& context, const Kernels& kernels, const float* rate, const StepScalars* scalars,
+              absl::Span<const StepTensor> tensors, StepCounts* counts) const override {
+    kernels.adam_step(context, args_, rate, scalars, tensors, counts);
   }
 
   const AdamArgs args_;
@@ -40,16 +41,15 @@ class Adam final : public Optimizer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdam(ExecContext& context, const AdamOptions& options) {
-  BITGRAD_RETURN_IF_ERROR(Adam::Check(options));
-  return std::make_unique<Adam>(context, options);
+  BITGRAD_ASSIGN_OR_RETURN(std::unique_ptr<UpdateRule> rule, Adam::Make(options));
+  return Optimizer::Create(context, options.common, std::move(rule));
 }
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdamFrom(ExecContext& context, const OptimizerOptions& common,
-                                                        const Hyperparameters& hyperparameters) {
-  AdamOptions options{.common = common};
+absl::StatusOr<std::unique_ptr<UpdateRule>> MakeAdamRule(const Hyperparameters& hyperparameters) {
+  AdamOptions options;
   BITGRAD_RETURN_IF_ERROR(ReadHyperparameters(
       kName, hyperparameters, {{"beta1", &options.beta1}, {"beta2", &options.beta2}, {"epsilon", &options.epsilon}}));
-  return MakeAdam(context, options);
+  return Adam::Make(options);
 }
 
 }  // namespace bitgrad

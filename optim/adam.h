@@ -12,6 +12,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/optim/hyperparameters.h"
 #include "bitgrad/optim/optimizer.h"
+#include "bitgrad/optim/update_rule.h"
 
 namespace bitgrad {
 
@@ -26,9 +27,8 @@ struct AdamOptions {
 // optimizer.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdam(ExecContext& context, const AdamOptions& options);
 
-// The factory for the table in optimizers.h; its hyperparameters are beta1, beta2, epsilon.
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdamFrom(ExecContext& context, const OptimizerOptions& common,
-                                                        const Hyperparameters& hyperparameters);
+// The rule alone, for the table in optimizers.h. Its hyperparameters are beta1, beta2, epsilon.
+absl::StatusOr<std::unique_ptr<UpdateRule>> MakeAdamRule(const Hyperparameters& hyperparameters);
 
 }  // namespace bitgrad
 

@@ -14,6 +14,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/optim/hyperparameters.h"
 #include "bitgrad/optim/optimizer.h"
+#include "bitgrad/optim/update_rule.h"
 
 namespace bitgrad {
 
@@ -28,9 +29,8 @@ struct AdaMaxOptions {
 // optimizer.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMax(ExecContext& context, const AdaMaxOptions& options);
 
-// The factory for the table in optimizers.h; its hyperparameters are beta1, beta2, epsilon.
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeAdaMaxFrom(ExecContext& context, const OptimizerOptions& common,
-                                                          const Hyperparameters& hyperparameters);
+// The rule alone, for the table in optimizers.h. Its hyperparameters are beta1, beta2, epsilon.
+absl::StatusOr<std::unique_ptr<UpdateRule>> MakeAdaMaxRule(const Hyperparameters& hyperparameters);
 
 }  // namespace bitgrad
 

@@ -1,7 +1,8 @@
 #include "bitgrad/optim/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
-#include <map>
+#include <limits>
 #include <memory>
 #include <set>
 #include <utility>
@@ -37,10 +38,10 @@ absl::Status CheckTensor(const Parameter& parameter, const char* role, const Ten
 // Takes from a weight the signs that the forward pass has left with it, and returns where the step writes the new ones,
 // for the next forward pass: into the same memory, unless a tape still holds that. Null where the weight carries no
 // signs.
-std::shared_ptr<BitMatrix> SignsToUpdate(ExecContext& context, const Tensor& value) {
-  std::shared_ptr<const BitMatrix> old = value.signs();
+std::shared_ptr<BitMatrix> SignsToUpdate(ExecContext& context, Parameter& parameter) {
+  std::shared_ptr<const BitMatrix> old = parameter.signs();
+  parameter.set_signs(nullptr);
   if (old == nullptr) return nullptr;
-  value.set_signs(nullptr);
   // Products on GPUs need the ones of each row.
   const bool with_ones = context.device() != Device::kCpu;
   if (old.use_count() == 1 && old->has_ones() == with_ones) return std::const_pointer_cast<BitMatrix>(std::move(old));
@@ -55,13 +56,77 @@ double GlorotScale(int64_t fan_in, int64_t fan_out) {
   return std::sqrt((static_cast<double>(fan_in) + static_cast<double>(fan_out)) / 1.5);
 }
 
-Optimizer::Optimizer(ExecContext& context, const OptimizerOptions& options, Traits traits)
-    : context_(context), options_(options), traits_(std::move(traits)) {}
+absl::StatusOr<std::unique_ptr<Optimizer>> Optimizer::Create(ExecContext& context, const OptimizerOptions& options,
+                                                             std::unique_ptr<UpdateRule> rule,
+                                                             std::vector<GroupRule> groups) {
+  std::vector<Rule> rules;
+  const std::string name = rule->name();
+  rules.push_back({std::move(rule), name, {.learning_rate = options.learning_rate}, options.weight_decay});
+  std::array<int, kParameterGroups> rule_of_group = {};
+  for (GroupRule& group : groups) {
+    int& index = rule_of_group[static_cast<size_t>(group.group)];
+    if (index != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("optimizer '", name, "': there are two rules for ", Name(group.group)));
+    }
+    index = static_cast<int>(rules.size());
+    const std::string label = absl::StrCat(group.rule->name(), " of ", Name(group.group));
+    rules.push_back(
+        {std::move(group.rule), label, group.options, group.options.weight_decay.value_or(options.weight_decay)});
+  }
+  for (const Rule& each : rules) {
+    BITGRAD_RETURN_IF_ERROR(CheckRate(each, each.options.learning_rate));
+    BITGRAD_RETURN_IF_ERROR(CheckNotNegative(each.label.c_str(), "weight_decay", each.weight_decay));
+  }
+  BITGRAD_RETURN_IF_ERROR(CheckNotNegative(name.c_str(), "max_gradient_norm", options.max_gradient_norm));
+  std::unique_ptr<Optimizer> optimizer(new Optimizer(context, options, std::move(rules)));
+  optimizer->rule_of_group_ = rule_of_group;
+  return optimizer;
+}
 
-absl::Status Optimizer::CheckOptions(const char* optimizer, const OptimizerOptions& options) {
-  BITGRAD_RETURN_IF_ERROR(CheckPositive(optimizer, "learning_rate", options.learning_rate));
-  BITGRAD_RETURN_IF_ERROR(CheckNotNegative(optimizer, "weight_decay", options.weight_decay));
-  return CheckNotNegative(optimizer, "max_gradient_norm", options.max_gradient_norm);
+absl::Status Optimizer::CheckRate(const Rule& rule, double learning_rate) {
+  BITGRAD_RETURN_IF_ERROR(CheckPositive(rule.label.c_str(), "learning_rate", learning_rate));
+  const double most = rule.update->traits().most_learning_rate;
+  if (learning_rate <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("optimizer '", rule.label, "': learning_rate is ", learning_rate, ", must be at most ", most));
+}
+
+double Optimizer::LearningRate(int rule) const {
+  if (rule == 0) return options_.learning_rate;
+  const GroupRule::Options& own = rules_[rule].options;
+  return own.constant_rate ? own.learning_rate : own.learning_rate * (options_.learning_rate / first_learning_rate_);
+}
+
+double Optimizer::learning_rate(ParameterGroup group) const {
+  return LearningRate(rule_of_group_[static_cast<size_t>(group)]);
+}
+
+int64_t Optimizer::slots(const Parameter& parameter) const {
+  return static_cast<int64_t>(rules_[RuleOf(parameter)].update->traits().slots.size());
+}
+
+absl::Status Optimizer::CheckRules(absl::Span<Parameter* const> parameters) const {
+  for (int group = 0; group < kParameterGroups; ++group) {
+    const bool any = std::any_of(parameters.begin(), parameters.end(), [&](const Parameter* parameter) {
+      return static_cast<int>(GroupOf(*parameter)) == group;
+    });
+    if (any || rule_of_group_[group] == 0) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("optimizer: there is a rule '", rules_[rule_of_group_[group]].update->name(), "' for ",
+                     Name(static_cast<ParameterGroup>(group)), ", but the model has none"));
+  }
+  for (const Parameter* parameter : parameters) BITGRAD_RETURN_IF_ERROR(CheckRuleOf(*parameter));
+  return absl::OkStatus();
+}
+
+absl::Status Optimizer::CheckRuleOf(const Parameter& parameter) const {
+  const UpdateRule& rule = *rules_[RuleOf(parameter)].update;
+  if (!parameter.trainable || !rule.traits().binary_weights_only || parameter.is_binary()) return absl::OkStatus();
+  return ParameterError(parameter, absl::StrCat("optimizer '", rule.name(),
+                                                "' trains binary weights only, and this is none; choose another rule "
+                                                "for ",
+                                                Name(GroupOf(parameter))));
 }
 
 absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
@@ -73,9 +138,11 @@ absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
   std::vector<char> report(report_bytes());
   context_.Download(report.data(), report_->block(), report.size());
   BITGRAD_RETURN_IF_ERROR(context_.status());
-  BITGRAD_RETURN_IF_ERROR(Finish(parameters, report.data()));
+  const int64_t before = step_count_;
+  absl::Status finished = Finish(parameters, report.data());
+  if (step_count_ == before) return finished;
   for (const int i : stepped_) parameters[i]->gradient = Tensor();
-  return absl::OkStatus();
+  return finished;
 }
 
 // Of steps that have begun and failed nothing stays: not even to which parameters the first one would have bound the
@@ -89,7 +156,9 @@ void Optimizer::TakeBack() {
 
 absl::Status Optimizer::Begin(absl::Span<Parameter* const> parameters) {
   BITGRAD_RETURN_IF_ERROR(context_.status());
-  BITGRAD_RETURN_IF_ERROR(CheckPositive(name(), "learning_rate", options_.learning_rate));
+  for (size_t rule = 0; rule < rules_.size(); ++rule) {
+    BITGRAD_RETURN_IF_ERROR(CheckRate(rules_[rule], LearningRate(static_cast<int>(rule))));
+  }
   BITGRAD_RETURN_IF_ERROR(CheckParameters(parameters));
   if (bound_.empty()) {
     BITGRAD_ASSIGN_OR_RETURN(bound_, Bind(parameters));
@@ -105,8 +174,13 @@ absl::Status Optimizer::Begin(absl::Span<Parameter* const> parameters) {
     const StepScalars fresh = {};
     context_.Upload(report_->scalars(), &fresh, sizeof(fresh));
   }
-  const auto rate = static_cast<float>(Rate(static_cast<float>(options_.learning_rate), ++begun_));
-  context_.Upload(&report_->scalars()->rate, &rate, sizeof(rate));
+  ++begun_;
+  std::array<float, StepReport::kMostRules> rates = {};
+  for (size_t rule = 0; rule < rules_.size(); ++rule) {
+    const auto learning_rate = static_cast<float>(LearningRate(static_cast<int>(rule)));
+    rates[rule] = static_cast<float>(rules_[rule].update->Rate(learning_rate, begun_));
+  }
+  context_.Upload(report_->rates(), rates.data(), rules_.size() * sizeof(float));
   return absl::OkStatus();
 }
 
@@ -115,12 +189,16 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   stepped_.clear();
   std::vector<StepTensor> tensors;
   std::vector<std::shared_ptr<BitMatrix>> signs;
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    if (!HasGradient(*parameters[i])) continue;
-    stepped_.push_back(static_cast<int>(i));
-    signs.push_back(SignsToUpdate(context_, parameters[i]->value));
-    tensors.push_back(TensorOf(*parameters[i], bound_[i]));
-    if (signs.back() != nullptr) tensors.back().signs = signs.back()->mutable_view();
+  std::vector<size_t> ends;  // of each rule's tensors
+  for (size_t rule = 0; rule < rules_.size(); ++rule) {
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      if (bound_[i].rule != static_cast<int>(rule) || !HasGradient(*parameters[i])) continue;
+      stepped_.push_back(static_cast<int>(i));
+      signs.push_back(SignsToUpdate(context_, *parameters[i]));
+      tensors.push_back(TensorOf(*parameters[i], bound_[i]));
+      if (signs.back() != nullptr) tensors.back().signs = signs.back()->mutable_view();
+    }
+    ends.push_back(tensors.size());
   }
   if (tensors.empty()) {
     return absl::FailedPreconditionError(
@@ -129,8 +207,16 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   SumSquares(parameters);
   kernels.prepare_step(context_, report_->squares(), loss, options_.max_gradient_norm, tensors, report_->scalars(),
                        report_->counts());
-  UpdateTensors(context_, kernels, report_->scalars(), tensors, report_->counts());
-  for (size_t k = 0; k < stepped_.size(); ++k) parameters[stepped_[k]]->value.set_signs(std::move(signs[k]));
+  size_t begin = 0;
+  for (size_t rule = 0; rule < rules_.size(); ++rule) {
+    const size_t end = ends[rule];
+    if (begin < end) {
+      rules_[rule].update->Update(context_, kernels, report_->rates() + rule, report_->scalars(),
+                                  absl::MakeConstSpan(tensors).subspan(begin, end - begin), report_->counts() + begin);
+    }
+    begin = end;
+  }
+  for (size_t k = 0; k < stepped_.size(); ++k) parameters[stepped_[k]]->set_signs(std::move(signs[k]));
   return context_.status();
 }
 
@@ -163,8 +249,7 @@ absl::Status Optimizer::Finish(absl::Span<Parameter* const> parameters, const vo
   if (host.scalars->failed != 0) {
     failed_ = true;
     TakeBack();
-    for (const int i : stepped_)
-      parameters[i]->value.set_signs(nullptr);  // Some may have been made anew for this step.
+    for (const int i : stepped_) parameters[i]->set_signs(nullptr);  // Some may have been made anew for this step.
     for (size_t k = 0; k < stepped_.size(); ++k) {
       if (std::isfinite(host.squares[k])) continue;
       return absl::OutOfRangeError(absl::StrCat(
@@ -184,6 +269,14 @@ absl::Status Optimizer::Finish(absl::Span<Parameter* const> parameters, const vo
     parameters[stepped_[k]]->at_clip = host.counts[k].at_clip;
   }
   gradient_norm_ = std::sqrt(sum);
+  for (const int i : stepped_) {
+    const Parameter& parameter = *parameters[i];
+    if (!parameter.has_to_stay_inside || parameter.at_clip == 0) continue;
+    return absl::OutOfRangeError(absl::StrCat(
+        "parameter '", parameter.name, "': ", parameter.at_clip, " of ", parameter.value.num_elements(),
+        " values had to stay above ", parameter.least, " and below ", parameter.most, " and did not at step ",
+        step_count_, ". Try a lower learning rate than ", LearningRate(bound_[i].rule)));
+  }
   return absl::OkStatus();
 }
 
@@ -196,9 +289,11 @@ absl::Status Optimizer::CheckParameters(absl::Span<Parameter* const> parameters)
     if (!parameter.trainable) continue;
     if (parameter.value.is_null()) return ParameterError(parameter, "it has no value");
     BITGRAD_RETURN_IF_ERROR(CheckTensor(parameter, "value", parameter.value, context_.device()));
-    if (!(parameter.clip > 0)) {
-      return ParameterError(parameter, absl::StrCat("its clip is ", parameter.clip, ", must be positive"));
+    if (!(parameter.least < parameter.most)) {
+      return ParameterError(parameter, absl::StrCat("its bounds are ", parameter.least, " and ", parameter.most,
+                                                    ", the first must be less than the second"));
     }
+    BITGRAD_RETURN_IF_ERROR(CheckRuleOf(parameter));
     if (parameter.gradient.is_null()) continue;
     BITGRAD_RETURN_IF_ERROR(CheckTensor(parameter, "gradient", parameter.gradient, context_.device()));
     if (parameter.gradient.shape() != parameter.value.shape()) {
@@ -244,9 +339,9 @@ absl::StatusOr<std::vector<Optimizer::Bound>> Optimizer::Bind(absl::Span<Paramet
     if (!names.insert(parameter->name).second) {
       return ParameterError(*parameter, "it occurs twice; every parameter needs its own name");
     }
-    Bound bound{parameter->name, parameter->value.shape(), parameter->trainable, {}};
+    Bound bound{parameter->name, parameter->value.shape(), parameter->trainable, RuleOf(*parameter), {}};
     const MemoryUser user("optimizer's state of parameter", parameter->name);
-    for (size_t i = 0; parameter->trainable && i < traits_.slots.size(); ++i) {
+    for (int64_t i = 0; parameter->trainable && i < slots(*parameter); ++i) {
       bound.slots.push_back(Tensor::Zeros(bound.shape, DType::kFloat32, context_.lasting_allocator()));
     }
     result.push_back(std::move(bound));
@@ -254,95 +349,27 @@ absl::StatusOr<std::vector<Optimizer::Bound>> Optimizer::Bind(absl::Span<Paramet
   return result;
 }
 
-double Optimizer::WeightScale(const Parameter& parameter) const {
-  const bool scales =
-      options_.glorot_scale && parameter.is_quantized() && parameter.fan_in > 0 && parameter.fan_out > 0;
-  return scales ? std::pow(GlorotScale(parameter.fan_in, parameter.fan_out), traits_.glorot_power) : 1;
-}
-
 StepTensor Optimizer::TensorOf(Parameter& parameter, Bound& bound) const {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   StepTensor tensor = {.gradient = parameter.gradient.data<float>(),
                        .weight = parameter.value.mutable_data<float>(),
                        .slots = {nullptr, nullptr},
                        .count = parameter.value.num_elements(),
-                       .weight_decay = parameter.decays ? static_cast<float>(options_.weight_decay) : 0.0f,
-                       .weight_scale = static_cast<float>(WeightScale(parameter)),
-                       .clip = parameter.clip};
+                       .weight_decay = 0,
+                       .weight_scale = 1,
+                       .least = -kInfinity,
+                       .most = kInfinity};
   for (size_t slot = 0; slot < bound.slots.size(); ++slot) tensor.slots[slot] = bound.slots[slot].mutable_data<float>();
+  const Rule& rule = rules_[bound.rule];
+  if (rule.update->traits().binary_weights_only) return tensor;
+  tensor.least = parameter.least;
+  tensor.most = parameter.most;
+  if (parameter.decays) tensor.weight_decay = static_cast<float>(rule.weight_decay);
+  if (options_.glorot_scale && parameter.is_quantized() && parameter.fan_in > 0 && parameter.fan_out > 0) {
+    tensor.weight_scale = static_cast<float>(
+        std::pow(GlorotScale(parameter.fan_in, parameter.fan_out), rule.update->traits().glorot_power));
+  }
   return tensor;
-}
-
-std::string Optimizer::StateName(int slot, const std::string& parameter) const {
-  return absl::StrCat(name(), "/", traits_.slots[slot], "/", parameter);
-}
-
-std::vector<NamedTensor> Optimizer::state() const {
-  std::vector<NamedTensor> result;
-  for (const Bound& bound : bound_) {
-    for (size_t i = 0; i < bound.slots.size(); ++i) {
-      result.push_back({StateName(i, bound.name), &bound.slots[i]});
-    }
-  }
-  return result;
-}
-
-absl::Status Optimizer::Restore(absl::Span<Parameter* const> parameters, absl::Span<const NamedTensor> state,
-                                int64_t step_count) {
-  if (step_count < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("optimizer '", name(), "': step count ", step_count, " is negative"));
-  }
-  if (step_count == 0 && state.empty()) {  // As before the first step.
-    bound_.clear();
-    first_step_ = false;
-    step_count_ = begun_ = 0;
-    gradient_norm_ = 0;
-    return absl::OkStatus();
-  }
-  BITGRAD_RETURN_IF_ERROR(CheckParameters(parameters));
-  std::map<std::string, const Tensor*> given;
-  for (const NamedTensor& named : state) {
-    if (!given.emplace(named.name, named.tensor).second) {
-      return absl::InvalidArgumentError(absl::StrCat("optimizer state '", named.name, "' is given twice"));
-    }
-  }
-  BITGRAD_ASSIGN_OR_RETURN(std::vector<Bound> restored, Bind(parameters));
-  for (Bound& bound : restored) {
-    for (size_t i = 0; i < bound.slots.size(); ++i) {
-      const std::string key = StateName(i, bound.name);
-      const auto found = given.find(key);
-      if (found == given.end()) {
-        return absl::InvalidArgumentError(absl::StrCat("optimizer state '", key, "' is missing"));
-      }
-      const Tensor* tensor = found->second;
-      if (tensor == nullptr || tensor->is_null() || tensor->dtype() != DType::kFloat32 ||
-          tensor->shape() != bound.shape ||
-          (tensor->device() != Device::kCpu && tensor->device() != context_.device())) {
-        const std::string what =
-            tensor == nullptr || tensor->is_null()
-                ? "null"
-                : absl::StrCat(Name(tensor->dtype()), " ", tensor->shape().ToString(), " on ", Name(tensor->device()));
-        return absl::InvalidArgumentError(absl::StrCat("optimizer state '", key, "' is ", what, ", must be float32 ",
-                                                       bound.shape.ToString(), " on cpu",
-                                                       context_.device() == Device::kCpu ? "" : " or cuda"));
-      }
-      if (tensor->device() == Device::kCpu) {
-        context_.Upload(bound.slots[i].mutable_raw_data(), tensor->raw_data(), tensor->byte_size());
-      } else {
-        bound.slots[i] = tensor->Clone(context_.lasting_allocator());
-      }
-      given.erase(found);
-    }
-  }
-  if (!given.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("optimizer '", name(), "' has no state '", given.begin()->first, "' for this model"));
-  }
-  bound_ = std::move(restored);
-  first_step_ = false;
-  step_count_ = begun_ = step_count;
-  gradient_norm_ = 0;
-  return absl::OkStatus();
 }
 
 }  // namespace bitgrad

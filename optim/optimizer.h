@@ -13,10 +13,20 @@
 //
 //   N      = sqrt(sum of g_i^2 over all elements of all trainable parameters that have a gradient)
 //   g'     = g min(1, max_gradient_norm / N) + weight_decay w       decay where Parameter::decays
-//   w_new  = clip(w + s step(g'), -c, c)                            c = Parameter::clip
+//   w_new  = clip(w + s step(g'), least, most)                      Parameter::least, most
 //
-// step() is the optimizer's own: see sgd.h, adam.h, adamax.h. The decay is added to the gradient
-// (an L2 penalty), after clipping, for every optimizer.
+// step() is that of an update rule (update_rule.h): see sgd.h, adam.h, adamax.h; bop.h flips binary weights instead.
+// The decay is added to the gradient (an L2 penalty), after clipping, for every rule.
+//
+// One rule trains all parameters, but groups of them (parameter_group.h) can have rules of their own, each with a
+// learning rate of its own. With lr(t) the learning rate that set_learning_rate() has set, lr(0) that of the options,
+// and r the rate that a group's rule was given, the rule works with r lr(t) / lr(0): a schedule scales all rates alike.
+// A rule with `constant_rate` works with r throughout.
+//
+//   std::vector<GroupRule> rules;
+//   BITGRAD_ASSIGN_OR_RETURN(std::unique_ptr<UpdateRule> bop, MakeUpdateRule("bop", {{"threshold", 1e-8}}));
+//   rules.push_back({ParameterGroup::kQuantizedWeights, std::move(bop), {.learning_rate = 1e-4}});
+//   BITGRAD_ASSIGN_OR_RETURN(auto optimizer, MakeOptimizer(context, "adam", {}, {}, std::move(rules)));
 //
 // s is BinaryConnect's Glorot learning-rate scale (Courbariaux et al., arXiv 1511.00363): latent
 // weights of quantized layers live in [-1, 1] rather than in Glorot's range, so their steps grow by
@@ -24,35 +34,51 @@
 // have fan_in and fan_out. Adam and AdaMax, whose steps do not depend on the gradient's size, take
 // it once, SGD squared.
 //
-// To add an optimizer: a pair like adamax.h/.cc and one line in optimizers.cc.
-
 #ifndef BITGRAD_OPTIM_OPTIMIZER_H_
 #define BITGRAD_OPTIM_OPTIMIZER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/shape.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/graph/parameter.h"
 #include "bitgrad/ops/kernels/kernels.h"
+#include "bitgrad/optim/parameter_group.h"
 #include "bitgrad/optim/step_report.h"
+#include "bitgrad/optim/update_rule.h"
 
 namespace bitgrad {
 
-// What all optimizers have. Numbers are rounded to float for the kernels, and are checked as such.
+// What holds for all parameters, whatever their rule. Numbers are rounded to float for the kernels, and are checked as
+// such.
 struct OptimizerOptions {
   double learning_rate = 1e-3;   // > 0
   double weight_decay = 0;       // >= 0; 0: none
   bool glorot_scale = false;     // scale the steps of quantized weights
   double max_gradient_norm = 0;  // >= 0; 0: no clipping
+};
+
+// An update rule that a group of parameters has for itself.
+struct GroupRule {
+  struct Options {
+    double learning_rate = 1e-3;          // r of the formulas above, > 0
+    bool constant_rate = false;           // set_learning_rate() does not change it
+    absl::optional<double> weight_decay;  // >= 0; default: that of the optimizer
+  };
+  ParameterGroup group;
+  std::unique_ptr<UpdateRule> rule;
+  Options options;
 };
 
 // A tensor of the optimizer's state: "adam/m/hidden1/weight". Borrowed.
@@ -66,9 +92,17 @@ double GlorotScale(int64_t fan_in, int64_t fan_out);
 
 class Optimizer {
  public:
+  // `rule` trains all parameters but those of the groups that have their own. InvalidArgument, naming the option, when
+  // one is out of its range, and where a group has two rules. The context outlives the optimizer.
+  static absl::StatusOr<std::unique_ptr<Optimizer>> Create(ExecContext& context, const OptimizerOptions& options,
+                                                           std::unique_ptr<UpdateRule> rule,
+                                                           std::vector<GroupRule> groups = {});
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
-  virtual ~Optimizer() = default;
+
+  // Whether the rules fit the parameters of a model: each group that has a rule of its own has parameters, and no rule
+  // trains what it cannot. Step() checks the latter, too; this is to find a mistake before a run begins.
+  absl::Status CheckRules(absl::Span<Parameter* const> parameters) const;
 
   // Updates every trainable parameter that has a gradient, writes its sign_flips and at_clip, and
   // drops the gradient, so that the next Backward() begins a new sum.
@@ -79,13 +113,15 @@ class Optimizer {
   //
   // The first step that succeeds binds the optimizer to its parameters. Errors, after none of which anything was
   // changed:
-  //   - the learning rate, rounded to float, is not a positive finite number;
+  //   - a learning rate, rounded to float, is not a positive finite number, or too large for its rule;
   //   - no trainable parameter has a gradient (Backward() was not called since the last step);
-  //   - a gradient's shape, type or device is not that of its value, or a clip is not positive;
+  //   - a gradient's shape, type or device is not that of its value, or a lower bound is not below the upper one;
+  //   - a parameter's rule trains binary weights only, and it is none;
   //   - a gradient has a NaN or an infinity: the first such parameter is named;
   //   - names, shapes, `trainable` flags or order are not those of the parameters that the optimizer is bound to;
   //   - two parameters have the same name.
-  // A kernel that the device lacks, or that fails, is an error too.
+  // A kernel that the device lacks, or that fails, is an error too. And so is, after the step was done, a value at a
+  // bound of a parameter that has to stay inside its bounds.
   absl::Status Step(absl::Span<Parameter* const> parameters);
 
   // Step() in three parts, for steps that are recorded once and run many times, or whose results are read later
@@ -98,7 +134,7 @@ class Optimizer {
   //            not, changes nothing, and neither do the steps after it until a Begin() that follows the failed
   //            Finish().
   //   Finish   is given the report of the step, copied to the host. It sets sign_flips, at_clip and gradient_norm(), or
-  //            returns the step's error. After an error the signs that values carry are dropped, so work that was
+  //            returns the step's error. After an error the signs that parameters carry are dropped, so work that was
   //            recorded with them must not run any more.
   //
   // Several steps may begin before the first is finished; each is finished once, in order.
@@ -109,11 +145,14 @@ class Optimizer {
   const void* report() { return report_->block(); }
   size_t report_bytes() const { return report_->bytes(); }
 
-  const char* name() const { return traits_.name; }
-  // How many numbers of state there are for each element of a trainable parameter.
-  int64_t slots() const { return static_cast<int64_t>(traits_.slots.size()); }
+  // Of the rule for all parameters.
+  const char* name() const { return rules_[0].update->name(); }
+  // How many numbers of state there are for each element of a parameter.
+  int64_t slots(const Parameter& parameter) const;
   const OptimizerOptions& options() const { return options_; }
   double learning_rate() const { return options_.learning_rate; }
+  // That of the group's rule.
+  double learning_rate(ParameterGroup group) const;
   // Takes effect, and is checked, at the next Step().
   void set_learning_rate(double learning_rate) { options_.learning_rate = learning_rate; }
 
@@ -134,54 +173,51 @@ class Optimizer {
   absl::Status Restore(absl::Span<Parameter* const> parameters, absl::Span<const NamedTensor> state,
                        int64_t step_count);
 
- protected:
-  struct Traits {
-    const char* name;                // in the table and in the names of states
-    std::vector<const char*> slots;  // states per parameter, float32 of its shape, 0 at first
-    int glorot_power;                // s = GlorotScale()^glorot_power
-  };
-
-  // REQUIRES: CheckOptions(options).ok(); the context outlives the optimizer.
-  Optimizer(ExecContext& context, const OptimizerOptions& options, Traits traits);
-
-  static absl::Status CheckOptions(const char* optimizer, const OptimizerOptions& options);
-
-  // Returns StepScalars::rate of step t = 1, 2, ... The learning rate has been rounded to float.
-  virtual double Rate(double learning_rate, int64_t t) const = 0;
-  // Calls the optimizer's kernel. slots[i] of a tensor is state traits.slots[i]. `scalars` and `counts` lie in the
-  // memory of the device.
-  virtual void UpdateTensors(ExecContext& context, const Kernels& kernels, const StepScalars* scalars,
-                             absl::Span<const StepTensor> tensors, StepCounts* counts) = 0;
-
  private:
+  struct Rule {
+    std::unique_ptr<UpdateRule> update;
+    std::string label;  // for errors: "adam", "bop of quantized weights"
+    GroupRule::Options options;
+    double weight_decay = 0;
+  };
   // A parameter as it was at the first step, and its state.
   struct Bound {
     std::string name;
     Shape shape;
     bool trainable;
+    int rule;                   // in rules_
     std::vector<Tensor> slots;  // empty where not trainable
   };
 
+  Optimizer(ExecContext& context, const OptimizerOptions& options, std::vector<Rule> rules)
+      : context_(context), options_(options), first_learning_rate_(options.learning_rate), rules_(std::move(rules)) {}
+
+  static absl::Status CheckRate(const Rule& rule, double learning_rate);
+  int RuleOf(const Parameter& parameter) const { return rule_of_group_[static_cast<size_t>(GroupOf(parameter))]; }
+  double LearningRate(int rule) const;
   absl::StatusOr<std::vector<Bound>> Bind(absl::Span<Parameter* const> parameters) const;
   absl::Status CheckParameters(absl::Span<Parameter* const> parameters) const;
+  absl::Status CheckRuleOf(const Parameter& parameter) const;
   absl::Status CheckUnchanged(absl::Span<Parameter* const> parameters) const;
   void TakeBack();
   void SumSquares(absl::Span<Parameter* const> parameters);
   StepTensor TensorOf(Parameter& parameter, Bound& bound) const;
-  double WeightScale(const Parameter& parameter) const;
-  std::string StateName(int slot, const std::string& parameter) const;
+  std::string StateName(const Bound& bound, size_t slot) const;
 
   ExecContext& context_;
   OptimizerOptions options_;
-  const Traits traits_;
+  const double first_learning_rate_;
+  const std::vector<Rule> rules_;                         // the first is for groups that have none of their own
+  std::array<int, kParameterGroups> rule_of_group_ = {};  // in rules_
   int64_t step_count_ = 0;
   double gradient_norm_ = 0;
   std::vector<Bound> bound_;  // empty before the first step
   bool first_step_ = false;   // bound_ was made by a first step that is not finished yet
   std::unique_ptr<StepReport> report_;
-  std::vector<int> stepped_;  // the parameters of the report, in order: those that had a gradient at the last Enqueue()
-  int64_t begun_ = 0;         // how many steps have begun; step_count_ of them are finished
-  bool failed_ = false;       // whether the last step that was finished has failed
+  // The parameters of the report, rule by rule: those that had a gradient at the last Enqueue().
+  std::vector<int> stepped_;
+  int64_t begun_ = 0;    // how many steps have begun; step_count_ of them are finished
+  bool failed_ = false;  // whether the last step that was finished has failed
 };
 
 }  // namespace bitgrad

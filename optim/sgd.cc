@@ -1,5 +1,6 @@
 #include "bitgrad/optim/sgd.h"
 
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -13,29 +14,28 @@ constexpr char kName[] = "sgd";
 // Whether there is a momentum once it is rounded to float.
 bool HasMomentum(const SgdOptions& options) { return static_cast<float>(options.momentum) != 0; }
 
-class Sgd final : public Optimizer {
+class Sgd final : public UpdateRule {
  public:
-  Sgd(ExecContext& context, const SgdOptions& options)
-      : Optimizer(context, options.common,
-                  {kName, HasMomentum(options) ? std::vector<const char*>{"velocity"} : std::vector<const char*>{},
-                   /*glorot_power=*/2}),
+  explicit Sgd(const SgdOptions& options)
+      : UpdateRule({.name = kName,
+                    .slots = HasMomentum(options) ? std::vector<const char*>{"velocity"} : std::vector<const char*>{},
+                    .glorot_power = 2}),
         momentum_(static_cast<float>(options.momentum)),
         nesterov_(options.nesterov) {}
 
-  static absl::Status Check(const SgdOptions& options) {
-    BITGRAD_RETURN_IF_ERROR(CheckOptions(kName, options.common));
+  static absl::StatusOr<std::unique_ptr<UpdateRule>> Make(const SgdOptions& options) {
     BITGRAD_RETURN_IF_ERROR(CheckFraction(kName, "momentum", options.momentum));
     if (options.nesterov && !HasMomentum(options)) {
       return absl::InvalidArgumentError("optimizer 'sgd': nesterov needs a momentum above 0");
     }
-    return absl::OkStatus();
+    return std::make_unique<Sgd>(options);
   }
 
  private:
   double Rate(double learning_rate, int64_t /*t*/) const override { return learning_rate; }
-  void UpdateTensors(ExecContext& context, const Kernels& kernels, const StepScalars* scalars,
-                     absl::Span<const StepTensor> tensors, StepCounts* counts) override {
-    kernels.sgd_step(context, momentum_, nesterov_, scalars, tensors, counts);
+  void Update(ExecContext& context, const Kernels& kernels, const float* rate, const StepScalars* scalars,
+              absl::Span<const StepTensor> tensors, StepCounts* counts) const override {
+    kernels.sgd_step(context, momentum_, nesterov_, rate, scalars, tensors, counts);
   }
 
   const float momentum_;
@@ -45,13 +45,12 @@ class Sgd final : public Optimizer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgd(ExecContext& context, const SgdOptions& options) {
-  BITGRAD_RETURN_IF_ERROR(Sgd::Check(options));
-  return std::make_unique<Sgd>(context, options);
+  BITGRAD_ASSIGN_OR_RETURN(std::unique_ptr<UpdateRule> rule, Sgd::Make(options));
+  return Optimizer::Create(context, options.common, std::move(rule));
 }
 
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgdFrom(ExecContext& context, const OptimizerOptions& common,
-                                                       const Hyperparameters& hyperparameters) {
-  SgdOptions options{.common = common};
+absl::StatusOr<std::unique_ptr<UpdateRule>> MakeSgdRule(const Hyperparameters& hyperparameters) {
+  SgdOptions options;
   double nesterov = 0;
   BITGRAD_RETURN_IF_ERROR(
       ReadHyperparameters(kName, hyperparameters, {{"momentum", &options.momentum}, {"nesterov", &nesterov}}));
@@ -59,7 +58,7 @@ absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgdFrom(ExecContext& context, con
     return absl::InvalidArgumentError(absl::StrCat("optimizer 'sgd': nesterov is ", nesterov, ", must be 0 or 1"));
   }
   options.nesterov = nesterov == 1;
-  return MakeSgd(context, options);
+  return Sgd::Make(options);
 }
 
 }  // namespace bitgrad

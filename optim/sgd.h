@@ -15,6 +15,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/optim/hyperparameters.h"
 #include "bitgrad/optim/optimizer.h"
+#include "bitgrad/optim/update_rule.h"
 
 namespace bitgrad {
 
@@ -28,9 +29,8 @@ struct SgdOptions {
 // optimizer.
 absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgd(ExecContext& context, const SgdOptions& options);
 
-// The factory for the table in optimizers.h; its hyperparameters are momentum, nesterov (0 or 1).
-absl::StatusOr<std::unique_ptr<Optimizer>> MakeSgdFrom(ExecContext& context, const OptimizerOptions& common,
-                                                       const Hyperparameters& hyperparameters);
+// The rule alone, for the table in optimizers.h. Its hyperparameters are momentum, nesterov (0 or 1).
+absl::StatusOr<std::unique_ptr<UpdateRule>> MakeSgdRule(const Hyperparameters& hyperparameters);
 
 }  // namespace bitgrad
 

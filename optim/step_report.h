@@ -12,23 +12,26 @@
 
 namespace bitgrad {
 
-// The block: StepScalars, padded to 16 bytes; the sum of the squared gradients of each parameter, as doubles;
+// The block: StepScalars; the rate of each update rule; the sum of the squared gradients of each parameter, as doubles;
 // StepCounts of each parameter.
 class StepReport {
  public:
+  static constexpr int kMostRules = 4;
+
   StepReport(ExecContext& context, int64_t parameters)
       : parameters_(parameters), block_(context, static_cast<int64_t>(BytesFor(parameters))) {}
 
   static size_t BytesFor(int64_t parameters) {
-    return kHeader + static_cast<size_t>(parameters) * (sizeof(double) + sizeof(StepCounts));
+    return sizeof(Header) + static_cast<size_t>(parameters) * (sizeof(double) + sizeof(StepCounts));
   }
   size_t bytes() const { return BytesFor(parameters_); }
   int64_t parameters() const { return parameters_; }
 
   // Pointers into the device's memory.
   void* block() { return block_.data(); }
-  StepScalars* scalars() { return reinterpret_cast<StepScalars*>(block_.data()); }
-  double* squares() { return reinterpret_cast<double*>(block_.data() + kHeader); }
+  StepScalars* scalars() { return &reinterpret_cast<Header*>(block_.data())->scalars; }
+  float* rates() { return reinterpret_cast<Header*>(block_.data())->rates; }
+  double* squares() { return reinterpret_cast<double*>(block_.data() + sizeof(Header)); }
   StepCounts* counts() { return reinterpret_cast<StepCounts*>(squares() + parameters_); }
 
   // Pointers into a copy of the block in the host's memory.
@@ -39,14 +42,16 @@ class StepReport {
   };
   Host Read(const void* copy) const {
     const char* const bytes = static_cast<const char*>(copy);
-    const auto* const squares = reinterpret_cast<const double*>(bytes + kHeader);
+    const auto* const squares = reinterpret_cast<const double*>(bytes + sizeof(Header));
     return {reinterpret_cast<const StepScalars*>(bytes), squares,
             reinterpret_cast<const StepCounts*>(squares + parameters_)};
   }
 
  private:
-  static constexpr size_t kHeader = 16;
-  static_assert(sizeof(StepScalars) <= kHeader);
+  struct alignas(double) Header {
+    StepScalars scalars;
+    float rates[kMostRules];
+  };
   const int64_t parameters_;
   DeviceArray<char> block_;
 };

@@ -4,8 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
-#include "bitgrad/core/tensor.h"
-#include "bitgrad/core/transfer.h"
 
 namespace bitgrad {
 
@@ -31,11 +29,11 @@ absl::Status CheckBatchNorms(const Tape& forward, int64_t recorded, int64_t batc
   return absl::OkStatus();
 }
 
-absl::Status CheckCanLearn(ExecContext& context, Model& model, absl::Span<Parameter* const> parameters,
-                           int64_t features, int64_t batch_size) {
+absl::Status CheckCanLearn(ExecContext& context, Model& model, const Task& task,
+                           absl::Span<Parameter* const> parameters, int64_t batch_size) {
   BITGRAD_RETURN_IF_ERROR(CheckTrainable(parameters));
   Tape tape(context, Mode::kEval);
-  model.Forward(tape.Input(ToDevice(context, Tensor::Zeros({1, features}))));
+  task.Forward(model, tape, ToDevice(context, task.Blank(1)));
   BITGRAD_RETURN_IF_ERROR(tape.status());
   return CheckBatchNorms(tape, 1, batch_size);
 }

@@ -11,6 +11,7 @@
 #include "bitgrad/graph/parameter.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/models/model.h"
+#include "bitgrad/models/training/task.h"
 
 namespace bitgrad {
 
@@ -22,10 +23,10 @@ absl::Status CheckTrainable(absl::Span<Parameter* const> parameters);
 // do that behind a dense layer. `forward` holds a forward pass of `recorded` examples, in training or evaluation.
 absl::Status CheckBatchNorms(const Tape& forward, int64_t recorded, int64_t batch_size);
 
-// Both, before anything is trained: by an evaluation of the model on one example of `features` zeros. Errors are also
+// Both, before anything is trained: by an evaluation of the model on one blank example of the task. Errors are also
 // those of the model's ops. REQUIRES: the parameters' values are on the context's device.
-absl::Status CheckCanLearn(ExecContext& context, Model& model, absl::Span<Parameter* const> parameters,
-                           int64_t features, int64_t batch_size);
+absl::Status CheckCanLearn(ExecContext& context, Model& model, const Task& task,
+                           absl::Span<Parameter* const> parameters, int64_t batch_size);
 
 }  // namespace bitgrad
 

@@ -100,6 +100,7 @@ absl::Status CheckDataFields(const checkpoint::Header& header) {
 
 absl::Status CheckPartialSums(const checkpoint::PartialSums& sums) {
   BITGRAD_RETURN_IF_ERROR(CheckFinite("progress.partial.loss_sum", sums.loss_sum()));
+  BITGRAD_RETURN_IF_ERROR(CheckFinite("progress.partial.penalty_sum", sums.penalty_sum()));
   BITGRAD_RETURN_IF_ERROR(CheckFinite("progress.partial.seconds", sums.seconds()));
   if (sums.seconds() < 0) return Error("progress.partial.seconds is ", sums.seconds());
   BITGRAD_RETURN_IF_ERROR(CheckIn("progress.partial.errors", sums.errors(), 0, sums.examples()));
@@ -120,6 +121,7 @@ absl::Status CheckPartialSums(const checkpoint::PartialSums& sums) {
 absl::Status CheckEpoch(const std::string& field, const checkpoint::EpochMetrics& metrics, int number) {
   BITGRAD_RETURN_IF_ERROR(CheckIn(field + ".epoch", metrics.epoch(), number, number));
   BITGRAD_RETURN_IF_ERROR(CheckFinite(field + ".loss", metrics.loss()));
+  BITGRAD_RETURN_IF_ERROR(CheckFinite(field + ".penalty", metrics.penalty()));
   BITGRAD_RETURN_IF_ERROR(CheckFinite(field + ".learning_rate", metrics.learning_rate()));
   BITGRAD_RETURN_IF_ERROR(CheckFinite(field + ".seconds", metrics.seconds()));
   BITGRAD_RETURN_IF_ERROR(CheckFinite(field + ".examples_per_second", metrics.examples_per_second()));

@@ -91,7 +91,7 @@ ImageShape ImageShapeOf(const checkpoint::Header& header) {
 }
 
 absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, checkpoint::Header header,
-                             const ParameterStore& store, const Optimizer* optimizer,
+                             const ParameterStore& store, const LearnerState& learner,
                              const Preprocessing& preprocessing) {
   header.set_producer(absl::StrCat("bitgrad ", kVersion));
   header.clear_parameters();
@@ -107,12 +107,8 @@ absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, chec
   for (const Parameter* parameter : store.parameters()) {
     add(parameter->name, parameter->value, header.mutable_parameters());
   }
-  if (optimizer != nullptr) {
-    header.set_optimizer_steps(optimizer->step_count());
-    for (const NamedTensor& state : optimizer->state()) {
-      add(state.name, *state.tensor, header.mutable_optimizer_state());
-    }
-  }
+  header.set_optimizer_steps(learner.steps);
+  for (const NamedTensor& state : learner.tensors) add(state.name, *state.tensor, header.mutable_optimizer_state());
   for (const LearnedTensor& learned : preprocessing.learned()) {
     add(learned.name, *learned.tensor, header.mutable_preprocessing());
   }
@@ -249,24 +245,32 @@ absl::Status Checkpoint::RestoreParameters(ParameterStore& store) const {
     BITGRAD_RETURN_IF_ERROR(CheckParameter(parameter->name, parameter->value.shape()));
     values.emplace_back(parameter, Read(*Find(parameter->name)));
   }
-  for (auto& [parameter, value] : values) parameter->value = std::move(value);
+  for (auto& [parameter, value] : values) {
+    parameter->value = std::move(value);
+    parameter->is_set = true;
+  }
   return absl::OkStatus();
 }
 
-absl::Status Checkpoint::RestoreOptimizer(const ParameterStore& store, Optimizer& optimizer) const {
+absl::Status Checkpoint::RestoreLearner(absl::FunctionRef<absl::Status(const LearnerState& state)> restore) const {
   if (header_.optimizer_steps() == 0 && header_.optimizer_state().empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat("checkpoint '", path_, "' holds no optimizer state; resume from the last one written"));
   }
   std::vector<Tensor> tensors;
   for (const checkpoint::TensorEntry& entry : header_.optimizer_state()) tensors.push_back(Read(entry));
-  std::vector<NamedTensor> state;
+  LearnerState state({}, header_.optimizer_steps());
   for (size_t i = 0; i < tensors.size(); ++i) {
-    state.push_back({header_.optimizer_state(static_cast<int>(i)).name(), &tensors[i]});
+    state.tensors.push_back({header_.optimizer_state(static_cast<int>(i)).name(), &tensors[i]});
   }
-  const absl::Status restored = optimizer.Restore(store.parameters(), state, header_.optimizer_steps());
+  const absl::Status restored = restore(state);
   if (restored.ok()) return restored;
   return absl::Status(restored.code(), absl::StrCat("checkpoint '", path_, "': ", restored.message()));
+}
+
+absl::Status Checkpoint::RestoreOptimizer(const ParameterStore& store, Optimizer& optimizer) const {
+  return RestoreLearner(
+      [&](const LearnerState& state) { return optimizer.Restore(store.parameters(), state.tensors, state.steps); });
 }
 
 absl::Status Checkpoint::RestorePreprocessing(Preprocessing& preprocessing) const {

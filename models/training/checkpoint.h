@@ -11,8 +11,12 @@
 #ifndef BITGRAD_MODELS_TRAINING_CHECKPOINT_H_
 #define BITGRAD_MODELS_TRAINING_CHECKPOINT_H_
 
+#include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -29,12 +33,24 @@
 
 namespace bitgrad {
 
-// Writes `header` (recipe, progress, metrics, random step, data) with the tensors of `store`, the state of `optimizer`
-// unless that is null, and what `preprocessing` has learned; the header's tensor entries are filled in here. Tensors on
-// the context's device are copied to the host. Errors name the file, which is then what it was before: the file cannot
-// be written, or the header is one that Open() would refuse.
+// What a learner (models/training/learner.h) keeps from step to step beside the parameters. An optimizer is the state
+// of gradient descent; a null pointer is none.
+struct LearnerState {
+  LearnerState(std::vector<NamedTensor> tensors, int64_t steps) : tensors(std::move(tensors)), steps(steps) {}
+  LearnerState(const Optimizer* optimizer) {  // NOLINT(google-explicit-constructor)
+    if (optimizer != nullptr) *this = LearnerState(optimizer->state(), optimizer->step_count());
+  }
+
+  std::vector<NamedTensor> tensors;
+  int64_t steps = 0;
+};
+
+// Writes `header` (recipe, progress, metrics, random step, data) with the tensors of `store`, the state of the learner,
+// and what `preprocessing` has learned; the header's tensor entries are filled in here. Tensors on the context's device
+// are copied to the host. Errors name the file, which is then what it was before: the file cannot be written, or the
+// header is one that Open() would refuse.
 absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, checkpoint::Header header,
-                             const ParameterStore& store, const Optimizer* optimizer,
+                             const ParameterStore& store, const LearnerState& learner,
                              const Preprocessing& preprocessing = Preprocessing());
 
 // The shape of the images that the model was built for. Old files do not know it: one row of `features` pixels then.
@@ -56,7 +72,10 @@ class Checkpoint {
   // Gives the store's parameters their values, on the host. A parameter that is missing, too many or of another shape
   // (the checkpoint of another model) is an error; nothing was changed then.
   absl::Status RestoreParameters(ParameterStore& store) const;
-  // FailedPrecondition where the file holds no optimizer state (a "best" checkpoint).
+  // Gives `restore` the state of the learner, on the host. FailedPrecondition where the file holds none (a "best"
+  // checkpoint); otherwise what `restore` returns, with the file's name.
+  absl::Status RestoreLearner(absl::FunctionRef<absl::Status(const LearnerState& state)> restore) const;
+  // The same for an optimizer.
   absl::Status RestoreOptimizer(const ParameterStore& store, Optimizer& optimizer) const;
   // Copies what was learned into `preprocessing`. FailedPrecondition where the file holds something else than it has
   // learned(); nothing was changed then. REQUIRES: its shape is set.
@@ -68,7 +87,7 @@ class Checkpoint {
   // Opens the file and checks all but the tensors' checksums.
   static absl::StatusOr<Checkpoint> OpenHeader(const std::string& path);
   friend absl::Status WriteCheckpoint(ExecContext&, const std::string&, checkpoint::Header, const ParameterStore&,
-                                      const Optimizer*, const Preprocessing&);
+                                      const LearnerState&, const Preprocessing&);
   Tensor Read(const checkpoint::TensorEntry& entry) const;
   // Null if there is no parameter of that name.
   const checkpoint::TensorEntry* Find(absl::string_view name) const;

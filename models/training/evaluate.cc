@@ -1,12 +1,13 @@
 #include "bitgrad/models/training/evaluate.h"
 
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "bitgrad/core/device_array.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/transfer.h"
-#include "bitgrad/data/batches.h"
+#include "bitgrad/models/training/classification.h"
 #include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
@@ -31,22 +32,36 @@ absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, c
   return count;
 }
 
+absl::StatusOr<std::vector<MetricSum>> Evaluate(ExecContext& context, Model& model, const Task& task,
+                                                const BatchLoader& loader, absl::FunctionRef<bool()> stop) {
+  std::vector<MetricSum> sums;
+  DeviceArray<MetricCell> cells(context, static_cast<int64_t>(task.metrics().size()));
+  EpochBatches batches = loader.Epoch(0);
+  for (const Batch& batch : batches) {
+    if (stop()) return absl::CancelledError("the evaluation was stopped");
+    BITGRAD_RETURN_IF_ERROR(task.Check(batch));
+    const Batch device_batch = ToDevice(context, batch);
+    Tape tape(context, Mode::kEval);
+    const TaskOutput output = task.Forward(model, tape, device_batch);
+    BITGRAD_RETURN_IF_ERROR(tape.status());
+    BITGRAD_RETURN_IF_ERROR(task.Measure(tape, output, device_batch, cells.data()));
+    const std::vector<MetricCell> measured = cells.Download();
+    BITGRAD_RETURN_IF_ERROR(context.status());
+    AddMetrics(MetricsOf(task, measured.data(), task.Count(batch)), sums);
+  }
+  BITGRAD_RETURN_IF_ERROR(batches.status());
+  return sums;
+}
+
 absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Dataset& dataset, const ExampleRange& range,
                                  std::shared_ptr<const Preprocessing> preprocessing, absl::FunctionRef<bool()> stop) {
   if (range.size() == 0) return std::numeric_limits<double>::quiet_NaN();
   BITGRAD_ASSIGN_OR_RETURN(
       const BatchLoader loader,
       BatchLoader::Create(dataset, range, {.batch_size = kEvaluationBatch, .preprocessing = std::move(preprocessing)}));
-  int64_t errors = 0;
-  EpochBatches batches = loader.Epoch(0);
-  for (const Batch& batch : batches) {
-    if (stop()) return absl::CancelledError("the evaluation was stopped");
-    BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, Logits(context, model, batch.images));
-    BITGRAD_ASSIGN_OR_RETURN(const int64_t wrong, CountWrong(context, logits, batch.labels));
-    errors += wrong;
-  }
-  BITGRAD_RETURN_IF_ERROR(batches.status());
-  return static_cast<double>(errors) / static_cast<double>(range.size());
+  const std::unique_ptr<Task> task = Classification({.features = dataset.features(), .classes = dataset.num_classes});
+  BITGRAD_ASSIGN_OR_RETURN(const std::vector<MetricSum> metrics, Evaluate(context, model, *task, loader, stop));
+  return metrics[0].mean();
 }
 
 }  // namespace bitgrad

@@ -5,13 +5,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/data/batches.h"
 #include "bitgrad/data/dataset.h"
 #include "bitgrad/data/preprocessing.h"
 #include "bitgrad/models/model.h"
+#include "bitgrad/models/training/task.h"
 
 namespace bitgrad {
 
@@ -25,6 +28,13 @@ absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& 
 
 // The number of rows of `logits` [batch, classes] whose largest value is not the one of the label [batch].
 absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels);
+
+// The task's metrics over one pass through the loader's batches, in the task's order: with running statistics and
+// without randomness. `stop` is asked before each batch; where it says true the result is Cancelled. Other errors are
+// those of the task, of the model's ops and of reading images.
+absl::StatusOr<std::vector<MetricSum>> Evaluate(
+    ExecContext& context, Model& model, const Task& task, const BatchLoader& loader,
+    absl::FunctionRef<bool()> stop = [] { return false; });
 
 // The share of the examples in the range that the model classifies wrongly; NaN where the range is empty. The model
 // gets the images as `preprocessing` leaves them, or as they are where it is null. `stop` is asked before each batch;

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "bitgrad/core/file_error.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/training/classification.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/util/json_util.h"
 
@@ -20,13 +21,19 @@ namespace {
 // How every line of metrics begins.
 constexpr absl::string_view kLineBegin = "{\"epoch\":";
 
-checkpoint::LayerSums& SumsOf(absl::string_view layer, checkpoint::PartialSums& sums) {
-  for (checkpoint::LayerSums& known : *sums.mutable_layers()) {
+// The one of this layer, which is added where there is none.
+template <typename Layers>
+auto& OfLayer(absl::string_view layer, Layers& layers) {
+  for (auto& known : layers) {
     if (known.layer() == layer) return known;
   }
-  checkpoint::LayerSums& added = *sums.add_layers();
+  auto& added = *layers.Add();
   added.set_layer(std::string(layer));
   return added;
+}
+
+std::string Format(const checkpoint::ModelValue& value) {
+  return absl::StrFormat("%s=%.4g", value.name(), value.value());
 }
 
 // Protobuf writes numbers that are not finite as the texts "NaN", "Infinity" and "-Infinity", which readers of numbers
@@ -48,32 +55,35 @@ absl::StatusOr<std::string> JsonLine(const checkpoint::EpochMetrics& metrics) {
   std::string json;
   const auto status = google::protobuf::util::MessageToJsonString(metrics, &json, options);
   if (!status.ok()) return absl::InternalError(std::string(status.message()));
+  absl::StrReplaceAll({{",\"values\":[]", ""}}, &json);  // of models that tell nothing
   NullsForNotFinite(*checkpoint::EpochMetrics::descriptor(), json);
   NullsForNotFinite(*checkpoint::LayerMetrics::descriptor(), json);
+  NullsForNotFinite(*checkpoint::ModelValue::descriptor(), json);
   return json + "\n";
 }
 
 }  // namespace
 
-void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const WindowObservation> observations,
-             const ParameterStore& store, checkpoint::PartialSums& sums) {
-  sums.set_loss_sum(sums.loss_sum() + loss * static_cast<double>(examples));
-  sums.set_errors(sums.errors() + errors);
-  sums.set_examples(sums.examples() + examples);
+void AddStep(const StepResult& step, const ParameterStore& store, checkpoint::PartialSums& sums) {
+  const auto examples = static_cast<double>(step.examples);
+  sums.set_loss_sum(sums.loss_sum() + double{step.loss} * examples);
+  if (step.penalty.has_value()) sums.set_penalty_sum(sums.penalty_sum() + double{*step.penalty} * examples);
+  sums.set_errors(sums.errors() + static_cast<int64_t>(step.SumOf(kErrors)));
+  sums.set_examples(sums.examples() + step.examples);
   sums.set_steps(sums.steps() + 1);
   for (const Parameter* parameter : store.parameters()) {
     if (!parameter->is_quantized()) continue;
     absl::string_view layer = parameter->name;
     absl::ConsumeSuffix(&layer, "/weight");
-    checkpoint::LayerSums& layer_sums = SumsOf(layer, sums);
+    checkpoint::LayerSums& layer_sums = OfLayer(layer, *sums.mutable_layers());
     layer_sums.set_sign_flips(layer_sums.sign_flips() + parameter->sign_flips);
     layer_sums.set_weights(layer_sums.weights() + parameter->value.num_elements());
     layer_sums.set_at_clip(parameter->at_clip);
     layer_sums.set_weight_count(parameter->value.num_elements());
   }
-  for (const WindowObservation& seen : observations) {
-    checkpoint::LayerSums& layer_sums = SumsOf(seen.layer, sums);
-    layer_sums.set_inside_window(layer_sums.inside_window() + seen.inside);
+  for (const CounterValue& seen : step.observations) {
+    checkpoint::LayerSums& layer_sums = OfLayer(seen.layer, *sums.mutable_layers());
+    layer_sums.set_inside_window(layer_sums.inside_window() + seen.count);
     layer_sums.set_activations(layer_sums.activations() + seen.total);
   }
 }
@@ -82,6 +92,7 @@ checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums) {
   checkpoint::EpochMetrics metrics;
   const double examples = static_cast<double>(std::max<int64_t>(1, sums.examples()));
   metrics.set_loss(sums.loss_sum() / examples);
+  if (sums.has_penalty_sum()) metrics.set_penalty(sums.penalty_sum() / examples);
   metrics.set_train_error(static_cast<double>(sums.errors()) / examples);
   metrics.set_seconds(sums.seconds());
   metrics.set_examples_per_second(sums.seconds() > 0 ? examples / sums.seconds() : 0);
@@ -99,11 +110,30 @@ checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums) {
   return metrics;
 }
 
+void AddValues(const std::vector<ModelValue>& values, checkpoint::EpochMetrics& metrics) {
+  for (const ModelValue& value : values) {
+    checkpoint::ModelValue& added =
+        *(value.layer.empty() ? metrics.add_values() : OfLayer(value.layer, *metrics.mutable_layers()).add_values());
+    added.set_name(value.name);
+    added.set_value(value.value);
+  }
+}
+
+std::string FormatValues(const checkpoint::EpochMetrics& metrics) {
+  std::string text;
+  for (const checkpoint::ModelValue& value : metrics.values()) absl::StrAppend(&text, " ", Format(value));
+  return text;
+}
+
 std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs) {
+  const std::string penalty =
+      metrics.has_penalty() ? absl::StrFormat("  of it penalty %.5f", metrics.penalty()) : std::string();
+  const std::string values = metrics.values().empty() ? "" : absl::StrCat(" ", FormatValues(metrics));
   std::string text = absl::StrFormat(
-      "epoch %d/%d  loss %.5f  lr %.3g  error: train %.2f%% valid %.2f%% test %.2f%%  %.1f s, %.0f examples/s\n",
-      metrics.epoch(), epochs, metrics.loss(), metrics.learning_rate(), 100 * metrics.train_error(),
-      100 * metrics.valid_error(), 100 * metrics.test_error(), metrics.seconds(), metrics.examples_per_second());
+      "epoch %d/%d  loss %.5f%s  lr %.3g  error: train %.2f%% valid %.2f%% test %.2f%%%s  %.1f s, %.0f examples/s\n",
+      metrics.epoch(), epochs, metrics.loss(), penalty, metrics.learning_rate(), 100 * metrics.train_error(),
+      100 * metrics.valid_error(), 100 * metrics.test_error(), values, metrics.seconds(),
+      metrics.examples_per_second());
   for (const checkpoint::LayerMetrics& layer : metrics.layers()) {
     absl::StrAppendFormat(&text, "    %-10s", layer.layer());
     if (layer.has_sign_flips()) {
@@ -113,6 +143,7 @@ std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs) {
     if (layer.has_inside_window()) {
       absl::StrAppendFormat(&text, "  activations in the window %.1f%%", 100 * layer.inside_window());
     }
+    for (const checkpoint::ModelValue& value : layer.values()) absl::StrAppend(&text, "  ", Format(value));
     text += "\n";
   }
   return text;

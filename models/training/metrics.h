@@ -4,26 +4,33 @@
 #define BITGRAD_MODELS_TRAINING_METRICS_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
-#include "bitgrad/graph/tape.h"
+#include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/models/training/step_result.h"
 #include "bitgrad/proto/checkpoint.pb.h"
 
 namespace bitgrad {
 
-// Adds the measurements of one step to `sums`: its loss, the mean over the batch; its errors; and of each quantized
-// layer how many signs of weights flipped and how many latent weights are at the clip, both as the optimizer counted
-// them in `store`, and how many activations lay inside the straight-through estimator's window, as the tape observed
-// them.
-void AddStep(double loss, int64_t errors, int64_t examples, absl::Span<const WindowObservation> observations,
-             const ParameterStore& store, checkpoint::PartialSums& sums);
+// Adds the measurements of one step to `sums`: its loss and penalty, means over the batch; its errors; and of each
+// quantized layer how many signs of weights flipped and how many latent weights are at the clip, both as the optimizer
+// counted them in `store`, and how many activations lay inside the straight-through estimator's window, as the tape
+// observed them.
+void AddStep(const StepResult& step, const ParameterStore& store, checkpoint::PartialSums& sums);
 
 // The metrics of the epoch so far. Errors and the numbers of layers are shares in [0, 1]. Validation and test errors
 // are left for the caller to set.
 checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums);
+
+// Adds what the model tells of itself: values of a layer to that layer, the others to the epoch.
+void AddValues(const std::vector<ModelValue>& values, checkpoint::EpochMetrics& metrics);
+
+// The values of the whole model as a program's last line has them: " average_weight_bits=3.2", each with a space before
+// it. Empty where there are none.
+std::string FormatValues(const checkpoint::EpochMetrics& metrics);
 
 // The metrics as people read them: a line for the epoch, then a line for each quantized layer.
 std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs);

@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/data/image_shape.h"
 #include "bitgrad/data/preprocessing.h"
 #include "bitgrad/models/model.h"
+#include "bitgrad/models/recipe_phases.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/proto/recipe.pb.h"
@@ -23,17 +25,26 @@ struct ModelBundle {
   std::unique_ptr<Model> model;
 };
 
-// The recipe's model with initial values, on the host.
+// The recipe's model with initial values, on the host, as its first epoch trains it (models/recipe_phases.h).
 absl::StatusOr<ModelBundle> MakeModel(const recipe::Recipe& recipe, const ImageShape& image, int64_t classes);
 
-// The recipe's model with the checkpoint's values, on the host. FailedPrecondition where the checkpoint is of another
-// model; that is found before memory is taken for a parameter that the checkpoint does not have.
+// The index of the recipe's phase that a run was in when it stood here: that of the batch it did last.
+int PhaseOf(const std::vector<RecipePhase>& phases, const checkpoint::Progress& progress);
+
+// The recipe's model with the checkpoint's values, on the host, as the phase that the checkpoint was written in trains
+// it. FailedPrecondition where the checkpoint is of another model; that is found before memory is taken for a parameter
+// that the checkpoint does not have.
 absl::StatusOr<ModelBundle> RestoreModel(const recipe::Recipe& recipe, const ImageShape& image, int64_t classes,
                                          const Checkpoint& checkpoint);
 
 // The model of the checkpoint's own recipe with the checkpoint's values, on the host. FailedPrecondition where it has
 // no recipe.
 absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint);
+
+// The model of another phase with the values of the parameters before, which it takes over where they are. It is not
+// hardened yet. FailedPrecondition where its parameters are not the same.
+absl::StatusOr<ModelBundle> ContinueModel(const RecipePhase& phase, const ImageShape& image, int64_t classes,
+                                          const ParameterStore& before);
 
 // Moves the parameters' values to the context's device. They have to be there before anything computes with them.
 void MoveToDevice(ExecContext& context, ParameterStore& store);

@@ -23,6 +23,10 @@ constexpr ResumeField kResumeFields[] = {
     {"optimizer.learning_rate", "it is set anew for every step"},
     {"optimizer.max_gradient_norm", "it is a limit for each step alone"},
     {"optimizer.weight_decay", "it is a term of each step alone"},
+    {"optimizer.rule.learning_rate", "it is set anew for every step"},
+    {"optimizer.rule.constant_rate", "it is set anew for every step"},
+    {"optimizer.rule.weight_decay", "it is a term of each step alone"},
+    {"optimizer.rule.threshold", "it is a limit for each step alone"},
     {"schedule", "it is a function of the epoch, which remembers nothing"},
 };
 
@@ -57,7 +61,21 @@ void Flatten(const Message& message, const std::string& prefix, std::map<std::st
   }
 }
 
-bool MayChange(const std::string& path) {
+// The table names fields of list entries without the place: "optimizer.rule[0].threshold" is
+// "optimizer.rule.threshold".
+std::string WithoutPlaces(const std::string& path) {
+  std::string result;
+  bool inside = false;
+  for (const char c : path) {
+    inside |= c == '[';
+    if (!inside) result += c;
+    inside &= c != ']';
+  }
+  return result;
+}
+
+bool MayChange(const std::string& full_path) {
+  const std::string path = WithoutPlaces(full_path);
   for (const ResumeField& field : kResumeFields) {
     if (path == field.path || absl::StartsWith(path, absl::StrCat(field.path, "."))) return true;
   }

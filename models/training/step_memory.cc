@@ -8,9 +8,7 @@
 #include "bitgrad/core/check.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/tensor.h"
-#include "bitgrad/core/transfer.h"
 #include "bitgrad/graph/tape.h"
-#include "bitgrad/models/training/loss.h"
 
 namespace bitgrad {
 namespace {
@@ -53,16 +51,16 @@ class PeakMeter {
   size_t ballast_bytes_ = 0;
 };
 
-// Restores, when it is destroyed, what forward and backward passes change in parameters: running statistics, gradients
-// and the signs that a weight carries. Weights themselves are changed by optimizers only.
+// Restores, when it is destroyed, what forward and backward passes change in parameters: running statistics, first
+// values, gradients and the signs that a weight carries. Weights themselves are changed by optimizers only.
 class ParameterRestorer {
  public:
   ParameterRestorer(ExecContext& context, absl::Span<Parameter* const> parameters)
       : context_(context), parameters_(parameters) {
     for (Parameter* parameter : parameters) {
       Tensor& value = parameter->value;
-      before_.push_back({value.Alias(), std::move(parameter->gradient), value.signs()});
-      if (!parameter->trainable) value = value.Clone(context.lasting_allocator());
+      before_.push_back({value.Alias(), std::move(parameter->gradient), parameter->signs(), parameter->is_set});
+      if (!parameter->trainable || !parameter->is_set) value = value.Clone(context.lasting_allocator());
     }
   }
   ParameterRestorer(const ParameterRestorer&) = delete;
@@ -71,9 +69,10 @@ class ParameterRestorer {
     context_.Synchronize();
     for (size_t i = 0; i < before_.size(); ++i) {
       Before& before = before_[i];
-      before.value.set_signs(std::move(before.signs));
       parameters_[i]->value = std::move(before.value);
+      parameters_[i]->set_signs(std::move(before.signs));
       parameters_[i]->gradient = std::move(before.gradient);
+      parameters_[i]->is_set = before.is_set;
     }
   }
 
@@ -81,6 +80,7 @@ class ParameterRestorer {
   struct Before {
     Tensor value, gradient;
     std::shared_ptr<const BitMatrix> signs;
+    bool is_set;
   };
   ExecContext& context_;
   const absl::Span<Parameter* const> parameters_;
@@ -94,20 +94,20 @@ struct Probe {
 };
 
 // In training a step without the optimizer's part, which needs less memory; else an evaluation. The values of the
-// images do not matter.
-absl::StatusOr<Probe> ProbePass(ExecContext& context, Mode mode, Model& model, recipe::Loss loss_kind, int64_t features,
-                                int64_t batch) {
-  const Tensor images = Tensor::Zeros({batch, features}), labels = Tensor::Zeros({batch}, DType::kInt32);
+// batch do not matter.
+absl::StatusOr<Probe> ProbePass(ExecContext& context, Mode mode, Model& model, const Task& task, int64_t examples) {
+  const Batch host_batch = task.Blank(examples);
   PeakMeter meter(context.allocator());
   Probe probe;
   // As in training, where a batch stays on the device until the next one comes.
-  const Tensor device_images = ToDevice(context, images), device_labels = ToDevice(context, labels);
+  const Batch batch = ToDevice(context, host_batch);
   Tape tape(context, mode);
   tape.set_op_listener([&] { probe.peaks.push_back(meter.Next()); });
-  const Var logits = model.Forward(tape.Input(device_images));
   if (mode == Mode::kTrain) {
-    const Var loss = ApplyLoss(loss_kind, logits, device_labels);
-    BITGRAD_RETURN_IF_ERROR(tape.Backward(loss));
+    const Objective objective = RecordObjective(task, model, tape, batch);
+    BITGRAD_RETURN_IF_ERROR(tape.Backward(objective.total));
+  } else {
+    task.Forward(model, tape, batch);
   }
   BITGRAD_RETURN_IF_ERROR(tape.status());
   for (const Tape::Node& node : tape.nodes()) probe.elements.push_back(node.shape.num_elements());
@@ -124,14 +124,14 @@ int64_t Rounded(PoolAllocator& pool, int64_t bytes) {
 }
 
 absl::StatusOr<int64_t> Predict(const ExecContext::Options& options, Mode mode, Model& model,
-                                ParameterStore& parameters, recipe::Loss loss, int64_t features, int64_t batch_size) {
+                                ParameterStore& parameters, const Task& task, int64_t batch_size) {
   ExecContext context(options);
   BITGRAD_RETURN_IF_ERROR(context.status());
   const ParameterRestorer restorer(context, parameters.parameters());
   // At least one example for each thread, so that the scratch that each thread has for itself is part of both probes.
   const int64_t few_examples = context.threads(), more_examples = 2 * few_examples;
   const auto probe = [&](int64_t batch) {
-    auto result = ProbePass(context, mode, model, loss, features, batch);
+    auto result = ProbePass(context, mode, model, task, batch);
     for (Parameter* parameter : parameters.parameters()) parameter->gradient = Tensor();
     return result;
   };
@@ -162,13 +162,13 @@ absl::StatusOr<int64_t> Predict(const ExecContext::Options& options, Mode mode, 
 }  // namespace
 
 absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, Model& model, ParameterStore& parameters,
-                                          recipe::Loss loss, int64_t features, int64_t batch_size) {
-  return Predict(options, Mode::kTrain, model, parameters, loss, features, batch_size);
+                                          const Task& task, int64_t batch_size) {
+  return Predict(options, Mode::kTrain, model, parameters, task, batch_size);
 }
 
 absl::StatusOr<int64_t> PredictEvaluationMemory(const ExecContext::Options& options, Model& model,
-                                                ParameterStore& parameters, int64_t features, int64_t batch_size) {
-  return Predict(options, Mode::kEval, model, parameters, recipe::Loss(), features, batch_size);
+                                                ParameterStore& parameters, const Task& task, int64_t batch_size) {
+  return Predict(options, Mode::kEval, model, parameters, task, batch_size);
 }
 
 }  // namespace bitgrad

@@ -29,21 +29,21 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
-#include "bitgrad/proto/recipe.pb.h"
+#include "bitgrad/models/training/task.h"
 
 namespace bitgrad {
 
-// The peak in bytes of a step with `batch_size` examples of `features` numbers, in a context of these options.
+// The peak in bytes of a step of the task with `batch_size` examples, in a context of these options.
 // `parameters` are all that the model uses; whatever the result, they are afterwards what they were before, gradients
 // and running statistics included. Errors are those of the model's ops. REQUIRES: other contexts have done their work
 // on the parameters (ExecContext::Synchronize).
 absl::StatusOr<int64_t> PredictStepMemory(const ExecContext::Options& options, Model& model, ParameterStore& parameters,
-                                          recipe::Loss loss, int64_t features, int64_t batch_size);
+                                          const Task& task, int64_t batch_size);
 
 // The same for an evaluation, a forward pass as evaluate.h does it. It is less exact, because an evaluation holds only
 // a few blocks at its peak and the pool rounds each by up to a quarter: 13 % too little was seen for digits_bnn_mlp.
 absl::StatusOr<int64_t> PredictEvaluationMemory(const ExecContext::Options& options, Model& model,
-                                                ParameterStore& parameters, int64_t features, int64_t batch_size);
+                                                ParameterStore& parameters, const Task& task, int64_t batch_size);
 
 }  // namespace bitgrad
 

@@ -1,14 +1,12 @@
 #include "bitgrad/models/training/trainer.h"
 
 #include <chrono>
-#include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bitgrad/core/status_macros.h"
-#include "bitgrad/core/transfer.h"
 #include "bitgrad/models/training/evaluate.h"
-#include "bitgrad/models/training/loss.h"
 #include "bitgrad/models/training/norm_reestimation.h"
 
 namespace bitgrad {
@@ -25,26 +23,6 @@ Trainer::Trainer(const recipe::Recipe& recipe, const TrainOptions& options)
       metrics_(options.metrics_file),
       bar_(options.log) {}
 
-double Trainer::LearningRate(int epoch, int64_t batch) const {
-  return schedule_->At(epoch, static_cast<double>(batch) / static_cast<double>(loader_->batches_per_epoch()));
-}
-
-// Waits for the earliest unfinished step, which is that of the next batch of the progress, and adds up what it has
-// measured.
-absl::Status Trainer::FinishStep(int epoch) {
-  checkpoint::Progress& progress = *state_.mutable_progress();
-  const absl::StatusOr<StepResult> result = step_->Finish();
-  if (!result.ok()) {
-    return absl::IsOutOfRange(result.status()) ? ExplainDivergence(epoch, progress.batches_done(), result.status())
-                                               : result.status();
-  }
-  if (!memory_reported_) ReportMemory();
-  AddStep(result->loss, result->errors, recipe_.batch_size(), result->observations, *bundle_.store,
-          *progress.mutable_partial());
-  progress.set_batches_done(progress.batches_done() + 1);
-  return absl::OkStatus();
-}
-
 absl::Status Trainer::RunEpoch(int epoch) {
   checkpoint::Progress& progress = *state_.mutable_progress();
   checkpoint::PartialSums& sums = *progress.mutable_partial();
@@ -53,18 +31,11 @@ absl::Status Trainer::RunEpoch(int epoch) {
 
   const double begin = Seconds();
   EpochBatches batches = loader_->Epoch(epoch, progress.batches_done());
-  // On a GPU the next step is enqueued before the last one is waited for.
-  const int ahead = context_.device() == Device::kCpu ? 0 : 1;
-  for (const Batch& batch : batches) {
-    BITGRAD_RETURN_IF_ERROR(step_->Enqueue(batch.images, batch.labels, LearningRate(epoch, batch.index)));
-    while (step_->unfinished() > ahead) BITGRAD_RETURN_IF_ERROR(FinishStep(epoch));
-    const bool interrupted = InterruptGuard::interrupted();
-    if (interrupted || batch.index + 1 == loader_->batches_per_epoch()) {
-      while (step_->unfinished() > 0) BITGRAD_RETURN_IF_ERROR(FinishStep(epoch));
-    }
+  const auto finished = [&](const StepResult& step) {
+    if (!memory_reported_) ReportMemory();
+    AddStep(step, *bundle_.store, sums);
+    progress.set_batches_done(progress.batches_done() + 1);
     sums.set_seconds(Seconds() - start);
-    if (sums.examples() == 0) continue;
-
     const double rate = static_cast<double>(sums.examples()) / sums.seconds();
     const double left =
         static_cast<double>(loader_->examples_per_epoch()) * static_cast<double>(recipe_.epochs() - epoch) / rate -
@@ -76,10 +47,11 @@ absl::Status Trainer::RunEpoch(int epoch) {
                  .examples_per_second = rate,
                  .data_wait = batches.seconds_waited() / (Seconds() - begin),
                  .seconds_left = left});
-    if (interrupted) return Interrupted(epoch);
-  }
+  };
+  const absl::Status status = learner_->RunEpoch(epoch, batches, finished, InterruptGuard::interrupted);
+  if (absl::IsCancelled(status)) return Interrupted(epoch);
   bar_.Clear();
-  return batches.status();
+  return absl::IsOutOfRange(status) ? Diverged(epoch, status) : status;
 }
 
 absl::Status Trainer::Interrupted(int epoch) {
@@ -96,9 +68,13 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   checkpoint::Progress& progress = *state_.mutable_progress();
   checkpoint::EpochMetrics metrics = Summarize(progress.partial());
   metrics.set_epoch(epoch + 1);
-  metrics.set_learning_rate(LearningRate(epoch, loader_->batches_per_epoch() - 1));
-  const auto error_rate = [&](const Dataset& dataset, const ExampleRange& range) {
-    return ErrorRate(context_, *bundle_.model, dataset, range, preprocessing_, InterruptGuard::interrupted);
+  metrics.set_learning_rate(learner_->LearningRate(epoch, loader_->batches_per_epoch() - 1));
+  // The task's first metric; NaN where there are no examples.
+  const auto error_rate = [&](const BatchLoader* loader) -> absl::StatusOr<double> {
+    if (loader == nullptr) return std::numeric_limits<double>::quiet_NaN();
+    BITGRAD_ASSIGN_OR_RETURN(const std::vector<MetricSum> sums,
+                             Evaluate(context_, *bundle_.model, *task_, *loader, InterruptGuard::interrupted));
+    return sums[0].mean();
   };
   // Cancelled means that the user wants to stop. All batches of the epoch are done, and what follows them is not: a
   // resumed run begins with the estimation of statistics.
@@ -106,20 +82,23 @@ absl::Status Trainer::FinishEpoch(int epoch) {
                                                  reestimate_batches_, InterruptGuard::interrupted);
   if (absl::IsCancelled(estimated)) return Interrupted(epoch);
   if (!estimated.ok()) return estimated;
-  absl::StatusOr<double> valid_error = error_rate(train_, parts_.validation);
-  absl::StatusOr<double> test_error = valid_error.ok() ? error_rate(test_, AllExamples(test_)) : valid_error;
+  absl::StatusOr<double> valid_error = error_rate(validation_.get());
+  absl::StatusOr<double> test_error = valid_error.ok() ? error_rate(test_loader_.get()) : valid_error;
   if (absl::IsCancelled(test_error.status())) return Interrupted(epoch);
   if (!test_error.ok()) return test_error.status();
   const double valid = *valid_error;
   metrics.set_valid_error(valid);
   metrics.set_test_error(*test_error);
+  AddValues(bundle_.model->Report(context_), metrics);
+  BITGRAD_RETURN_IF_ERROR(context_.status());
 
   progress.set_epoch(epoch + 1);
   progress.set_batches_done(0);
   progress.clear_partial();
   *state_.add_epochs() = metrics;
-  // Without validation examples (valid is NaN) the last epoch counts.
-  if (progress.best_epoch() == 0 || best_is_lost_ || !(valid > progress.best_valid_error())) {
+  // Without validation examples (valid is NaN) the last epoch counts. What an earlier phase has led to does not.
+  const bool first_of_phase = progress.best_epoch() <= phases_[static_cast<size_t>(phase_)].begin;
+  if (first_of_phase || best_is_lost_ || !(valid > progress.best_valid_error())) {
     progress.set_best_epoch(epoch + 1);
     progress.set_best_valid_error(valid);
     state_.set_random_step(context_.step());
@@ -137,7 +116,9 @@ absl::StatusOr<TrainResult> Trainer::Run() {
   BITGRAD_RETURN_IF_ERROR(metrics_.Begin(state_.epochs()));
   if (state_.progress().epoch() < recipe_.epochs()) BITGRAD_RETURN_IF_ERROR(PredictMemory());
   const InterruptGuard::Deferral deferral;
+  if (phases_.size() > 1) PrintPhase();
   for (int epoch = state_.progress().epoch(); epoch < recipe_.epochs(); ++epoch) {
+    if (const int phase = PhaseAt(phases_, epoch); phase != phase_) BITGRAD_RETURN_IF_ERROR(BeginPhase(phase));
     BITGRAD_RETURN_IF_ERROR(RunEpoch(epoch));
     BITGRAD_RETURN_IF_ERROR(FinishEpoch(epoch));
   }
@@ -150,27 +131,17 @@ absl::StatusOr<TrainResult> Trainer::Run() {
 
 absl::Status Trainer::SaveLatest() {
   state_.set_random_step(context_.step());
-  return WriteCheckpoint(context_, folder_->checkpoint_path(), state_, *bundle_.store, optimizer_.get(),
+  return WriteCheckpoint(context_, folder_->checkpoint_path(), state_, *bundle_.store, learner_->state(),
                          *preprocessing_);
 }
 
-// Runs the batch forward once more and looks at every value, to name the first layer that is not finite.
-absl::Status Trainer::ExplainDivergence(int epoch, int64_t batch, const absl::Status& error) {
-  bar_.Clear();
-  Tape tape(context_);
-  tape.set_check_finite(true);
-  EpochBatches again = loader_->Epoch(epoch, batch);
-  const Batch* const diverged = again.Next();
-  if (diverged == nullptr) return again.status();
-  const Var logits = bundle_.model->Forward(tape.Input(ToDevice(context_, diverged->images)));
-  ApplyLoss(recipe_.loss(), logits, diverged->labels);
-  return absl::OutOfRangeError(absl::StrCat(
-      "training stopped in epoch ", epoch + 1, ", batch ", batch + 1, ": ", error.message(),
-      tape.status().ok() ? "" : absl::StrCat(" (", tape.status().message(), ")"), "; ",
-      epoch == 0
-          ? "no checkpoint was written yet"
-          : absl::StrCat("the last good checkpoint, of epoch ", epoch, ", is '", folder_->checkpoint_path(), "'"),
-      "; lower optimizer.learning_rate or set optimizer.max_gradient_norm"));
+absl::Status Trainer::Diverged(int epoch, const absl::Status& error) {
+  return absl::OutOfRangeError(absl::StrCat("training stopped in epoch ", epoch + 1, ", batch ",
+                                            state_.progress().batches_done() + 1, ": ", error.message(), "; ",
+                                            epoch == 0 ? "no checkpoint was written yet"
+                                                       : absl::StrCat("the last good checkpoint, of epoch ", epoch,
+                                                                      ", is '", folder_->checkpoint_path(), "'"),
+                                            "; lower optimizer.learning_rate or set optimizer.max_gradient_norm"));
 }
 
 }  // namespace bitgrad

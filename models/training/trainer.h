@@ -22,6 +22,9 @@
 // its recipe, but for the fields of ResumeFields() (resume_fields.h). With more epochs than it had, a finished run goes
 // on.
 //
+// A recipe may have phases (models/recipe_phases.h). Each begins with the model of the one before, made anew with the
+// phase's options, and with the optimizer's state. The model that counts is the best one of the last phase.
+//
 // SIGINT, SIGTERM and SIGHUP stop a run (interrupt.h): before the first step at once, for there is nothing to save;
 // later after the batch, of training or evaluation, that it is at, with out_dir/checkpoint.bgc written.
 
@@ -31,6 +34,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -39,15 +43,15 @@
 #include "bitgrad/data/dataset.h"
 #include "bitgrad/data/preprocessing.h"
 #include "bitgrad/data/validation.h"
-#include "bitgrad/models/model.h"
-#include "bitgrad/models/scope.h"
+#include "bitgrad/models/recipe_phases.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/interrupt.h"
+#include "bitgrad/models/training/learner.h"
 #include "bitgrad/models/training/metrics.h"
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/models/training/progress.h"
 #include "bitgrad/models/training/run_folder.h"
-#include "bitgrad/models/training/training_step.h"
+#include "bitgrad/models/training/task.h"
 #include "bitgrad/optim/optimizer.h"
 #include "bitgrad/optim/schedule.h"
 #include "bitgrad/proto/checkpoint.pb.h"
@@ -99,6 +103,12 @@ class Trainer {
   void PrintData();
   absl::Status FitPreprocessing();
   absl::Status CheckMetricsFile() const;
+  absl::Status CheckPhases() const;
+  absl::Status CheckLaterModels();
+  absl::Status MakeLearner();
+  // Ends the phase that the run is in, and begins the one of this index.
+  absl::Status BeginPhase(int index);
+  void PrintPhase() const;
   absl::StatusOr<Checkpoint> OpenCheckpoint();
   absl::Status CheckSameData(const Checkpoint& checkpoint) const;
   absl::Status CheckSteps(const Checkpoint& checkpoint) const;
@@ -108,12 +118,10 @@ class Trainer {
   std::string ResumeCommand() const;
   absl::Status RunEpoch(int epoch);
   absl::Status FinishEpoch(int epoch);
-  absl::Status FinishStep(int epoch);
   absl::Status CheckModelMemory();
   absl::Status PredictMemory();
   void ReportMemory();
-  double LearningRate(int epoch, int64_t batch) const;
-  absl::Status ExplainDivergence(int epoch, int64_t batch, const absl::Status& error);
+  absl::Status Diverged(int epoch, const absl::Status& error);
   absl::Status SaveLatest();
   // Saves where the epoch stands; the Cancelled error with what to do.
   absl::Status Interrupted(int epoch);
@@ -123,15 +131,19 @@ class Trainer {
   TrainOptions options_;
   ExecContext context_;
   std::unique_ptr<RunFolder> folder_;
+  std::vector<RecipePhase> phases_;
+  int phase_ = 0;  // that the run is in
   Dataset train_, test_;
   TrainValidation parts_;
   std::shared_ptr<Preprocessing> preprocessing_;
   std::unique_ptr<BatchLoader> loader_;
+  std::unique_ptr<BatchLoader> validation_, test_loader_;  // null: there are no examples
+  // Of the phase that the run is in.
+  std::unique_ptr<Task> task_;
   int64_t reestimate_batches_ = 0;  // 0: running statistics stay as training has left them
   ModelBundle bundle_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<Schedule> schedule_;
-  std::unique_ptr<TrainingStep> step_;
+  std::unique_ptr<Learner> learner_;
   checkpoint::Header state_;  // recipe, data, progress, metrics of complete epochs
   // Bytes of the context's pool: what was handed out before the first step (on a GPU the parameters, on the CPU
   // nothing), and what a step will take beside that.
@@ -143,8 +155,8 @@ class Trainer {
   ProgressBar bar_;
 };
 
-// The learning-rate schedule of a recipe. Errors are those of MakeSchedule().
-absl::StatusOr<Schedule> ScheduleOf(const recipe::Recipe& recipe);
+// The learning-rate schedule of a phase, which spreads over the phase's epochs. Errors are those of MakeSchedule().
+absl::StatusOr<Schedule> ScheduleOf(const RecipePhase& phase);
 
 }  // namespace bitgrad
 

@@ -40,13 +40,20 @@ absl::Status CheckOnHost(const MemoryPlan& plan, Device device, std::FILE* log) 
 // What depends on the model's size alone, before any of it is allocated.
 absl::Status Trainer::CheckModelMemory() {
   ParameterStore measuring{ParameterStore::MeasuresOnly()};
-  BITGRAD_RETURN_IF_ERROR(MakeNetwork(recipe_.model(), train_.image_shape(), train_.num_classes, measuring).status());
+  BITGRAD_RETURN_IF_ERROR(MakeNetwork(phases_[static_cast<size_t>(phase_)].recipe.model(), train_.image_shape(),
+                                      train_.num_classes, measuring)
+                              .status());
   const ParameterStore::Elements elements = measuring.measured();
   MemoryPlan plan;
   plan.AddHeld("images", BytesOf(train_) + BytesOf(test_));
   plan.Add("parameters", kFloat * elements.all);
   plan.Add("gradients", kFloat * elements.trainable);
-  plan.Add("optimizer's state", kFloat * elements.trainable * optimizer_->slots());
+  int64_t state = 0;
+  for (size_t i = 0; i < measuring.parameters().size(); ++i) {
+    const Parameter& parameter = *measuring.parameters()[i];
+    if (parameter.trainable) state += kFloat * measuring.measured_elements()[i] * optimizer_->slots(parameter);
+  }
+  plan.Add("optimizer's state", state);
   return CheckOnHost(plan, context_.device(), options_.log);
 }
 
@@ -59,22 +66,19 @@ absl::Status Trainer::PredictMemory() {
                                      .backward = context_.backward_precision()};
   const int64_t evaluated = std::min(kEvaluationBatch, std::max(test_.size(), parts_.validation.size()));
   BITGRAD_ASSIGN_OR_RETURN(predicted_step_bytes_,
-                           PredictStepMemory(options, *bundle_.model, *bundle_.store, recipe_.loss(), train_.features(),
-                                             recipe_.batch_size()));
-  BITGRAD_ASSIGN_OR_RETURN(
-      const int64_t evaluation_bytes,
-      PredictEvaluationMemory(options, *bundle_.model, *bundle_.store, train_.features(), evaluated));
-  int64_t parameters = 0, trainable = 0;
+                           PredictStepMemory(options, *bundle_.model, *bundle_.store, *task_, recipe_.batch_size()));
+  BITGRAD_ASSIGN_OR_RETURN(const int64_t evaluation_bytes,
+                           PredictEvaluationMemory(options, *bundle_.model, *bundle_.store, *task_, evaluated));
+  int64_t parameters = 0, state = 0;
   for (const Parameter* parameter : bundle_.store->parameters()) {
     const auto bytes = static_cast<int64_t>(parameter->value.byte_size());
     parameters += bytes;
-    if (parameter->trainable) trainable += bytes;
+    if (parameter->trainable) state += bytes * optimizer_->slots(*parameter);
   }
   MemoryPlan plan;
   plan.AddHeld("images", BytesOf(train_) + BytesOf(test_));
   plan.AddHeld("parameters", parameters);
   const bool resumed = optimizer_->step_count() > 0;
-  const int64_t state = trainable * optimizer_->slots();
   resumed ? plan.AddHeld("optimizer's state", state) : plan.Add("optimizer's state", state);
   plan.Add("a training step, gradients included", predicted_step_bytes_);
   // The pool keeps the blocks of both.
@@ -91,8 +95,8 @@ void Trainer::ReportMemory() {
   int64_t state = 0;
   for (const NamedTensor& tensor : optimizer_->state()) state += static_cast<int64_t>(tensor.tensor->byte_size());
   absl::FPrintF(options_.log, "memory of a step: predicted %s, measured %s; optimizer's state %s\n",
-                Megabytes(predicted_step_bytes_), Megabytes(static_cast<int64_t>(step_->peak_bytes()) - lasting_bytes_),
-                Megabytes(state));
+                Megabytes(predicted_step_bytes_),
+                Megabytes(static_cast<int64_t>(learner_->peak_bytes()) - lasting_bytes_), Megabytes(state));
   std::fflush(options_.log);
   memory_reported_ = true;
 }

@@ -13,6 +13,17 @@
 #include "bitgrad/models/training/trainer.h"
 
 namespace bitgrad {
+namespace {
+
+// The learning rate with which an epoch begins.
+absl::StatusOr<double> LearningRateOf(const recipe::Recipe& recipe, int epoch) {
+  BITGRAD_ASSIGN_OR_RETURN(const std::vector<RecipePhase> phases, PhasesOf(recipe));
+  const RecipePhase& phase = phases[static_cast<size_t>(PhaseAt(phases, epoch))];
+  BITGRAD_ASSIGN_OR_RETURN(const Schedule schedule, ScheduleOf(phase));
+  return schedule.At(epoch - phase.begin);
+}
+
+}  // namespace
 
 // Opens the checkpoint and compares its recipe with the run's.
 absl::StatusOr<Checkpoint> Trainer::OpenCheckpoint() {
@@ -29,6 +40,9 @@ absl::StatusOr<Checkpoint> Trainer::OpenCheckpoint() {
     return absl::FailedPreconditionError(absl::StrCat("the run of checkpoint '", checkpoint.path(),
                                                       "' has begun its epoch ", begun, ", so it cannot have ",
                                                       recipe_.epochs(), " epochs in all; ask for more (--epochs)"));
+  }
+  if (const absl::Status same = CheckSamePhases(before, recipe_, begun); !same.ok()) {
+    return absl::Status(same.code(), absl::StrCat("checkpoint '", checkpoint.path(), "': ", same.message()));
   }
   for (const std::string& change : *changes) absl::FPrintF(options_.log, "resumed with a change: %s\n", change);
   return checkpoint;
@@ -71,7 +85,8 @@ absl::Status Trainer::CheckSteps(const Checkpoint& checkpoint) const {
 }
 
 absl::Status Trainer::Restore(const Checkpoint& checkpoint) {
-  BITGRAD_RETURN_IF_ERROR(checkpoint.RestoreOptimizer(*bundle_.store, *optimizer_));
+  BITGRAD_RETURN_IF_ERROR(
+      checkpoint.RestoreLearner([this](const LearnerState& state) { return learner_->Restore(state); }));
   BITGRAD_RETURN_IF_ERROR(checkpoint.RestorePreprocessing(*preprocessing_));
   const checkpoint::Header& header = checkpoint.header();
   *state_.mutable_progress() = header.progress();
@@ -111,13 +126,12 @@ void Trainer::PrintResumed(const checkpoint::Header& header) {
   } else {
     absl::FPrintF(options_.log, "resumed: %d of %d epochs are done, and %d batches of the next\n", next,
                   recipe_.epochs(), progress.batches_done());
-    const absl::StatusOr<Schedule> before = ScheduleOf(header.recipe());
-    if (before.ok() && header.recipe().epochs() != recipe_.epochs() && before->At(next) != schedule_->At(next)) {
+    const absl::StatusOr<double> before = LearningRateOf(header.recipe(), next), now = LearningRateOf(recipe_, next);
+    if (before.ok() && now.ok() && header.recipe().epochs() != recipe_.epochs() && *before != *now) {
       absl::FPrintF(options_.log,
                     "schedule '%s' spreads over all %d epochs: the learning rate goes on with %.3g, where a run of %d "
                     "epochs has %.3g\n",
-                    recipe_.schedule().name(), recipe_.epochs(), schedule_->At(next), header.recipe().epochs(),
-                    before->At(next));
+                    recipe_.schedule().name(), recipe_.epochs(), *now, header.recipe().epochs(), *before);
     }
   }
   std::fflush(options_.log);

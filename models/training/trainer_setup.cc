@@ -22,11 +22,13 @@
 #include "bitgrad/models/data_options.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/can_learn.h"
-#include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/classification.h"
+#include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/models/training/gradient_descent.h"
 #include "bitgrad/models/training/norm_reestimation.h"
+#include "bitgrad/models/training/recipe_optimizer.h"
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/ops/dispatch.h"
-#include "bitgrad/optim/optimizers.h"
 
 namespace bitgrad {
 namespace {
@@ -35,24 +37,21 @@ std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::s
   return {texts.begin(), texts.end()};
 }
 
-absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& recipe, ExecContext& context) {
-  Hyperparameters own;
-  if (recipe.has_momentum()) own["momentum"] = recipe.momentum();
-  if (recipe.has_nesterov()) own["nesterov"] = recipe.nesterov();
-  if (recipe.has_beta1()) own["beta1"] = recipe.beta1();
-  if (recipe.has_beta2()) own["beta2"] = recipe.beta2();
-  if (recipe.has_epsilon()) own["epsilon"] = recipe.epsilon();
-  return MakeOptimizer(context, recipe.name(),
-                       {.learning_rate = recipe.learning_rate(),
-                        .weight_decay = recipe.weight_decay(),
-                        .glorot_scale = recipe.glorot_scale(),
-                        .max_gradient_norm = recipe.max_gradient_norm()},
-                       own);
+std::unique_ptr<Task> TaskOf(const RecipePhase& phase, const Dataset& train) {
+  return Classification({.features = train.features(), .classes = train.num_classes, .loss = phase.recipe.loss()});
+}
+
+// Says that the error is of a later phase of the recipe: `index` counts phases, of which the first is the recipe
+// itself.
+absl::Status InPhase(size_t index, const absl::Status& error) {
+  if (index == 0) return error;
+  return absl::Status(error.code(), absl::StrCat(error.message(), " (in phase[", index - 1, "] of the recipe)"));
 }
 
 }  // namespace
 
-absl::StatusOr<Schedule> ScheduleOf(const recipe::Recipe& recipe) {
+absl::StatusOr<Schedule> ScheduleOf(const RecipePhase& phase) {
+  const recipe::Recipe& recipe = phase.recipe;
   const recipe::Schedule& schedule = recipe.schedule();
   ScheduleOptions options;
   if (!schedule.name().empty()) options.name = schedule.name();
@@ -62,7 +61,7 @@ absl::StatusOr<Schedule> ScheduleOf(const recipe::Recipe& recipe) {
   options.step_epochs = schedule.step_epochs();
   options.warmup_epochs = schedule.warmup_epochs();
   if (schedule.has_warmup_start_factor()) options.warmup_start_factor = schedule.warmup_start_factor();
-  return MakeSchedule(options, recipe.epochs());
+  return MakeSchedule(options, phase.epochs());
 }
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& recipe, const TrainOptions& options) {
@@ -76,19 +75,19 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& r
 absl::Status Trainer::Load() {
   // Whatever can be wrong without the data is found before it is read.
   BITGRAD_RETURN_IF_ERROR(CheckThreads(context_.threads() + options_.data_workers));
-  BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(recipe_.optimizer(), context_));
-  BITGRAD_ASSIGN_OR_RETURN(Schedule schedule, ScheduleOf(recipe_));
-  schedule_ = std::make_unique<Schedule>(schedule);
+  BITGRAD_ASSIGN_OR_RETURN(phases_, PhasesOf(recipe_));
+  BITGRAD_RETURN_IF_ERROR(CheckPhases());
   BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing(Strings(recipe_.data().preprocessing())));
   preprocessing_ = std::make_shared<Preprocessing>(std::move(preprocessing));
   BITGRAD_RETURN_IF_ERROR(ParseAugmentation(Strings(recipe_.data().augmentation())).status());
-  BITGRAD_ASSIGN_OR_RETURN(reestimate_batches_, ReestimateBatchesOf(recipe_.model()));
   BITGRAD_RETURN_IF_ERROR(OpenFolder());
   BITGRAD_RETURN_IF_ERROR(CheckMetricsFile());
   absl::optional<Checkpoint> checkpoint;
   if (options_.resume) {
     BITGRAD_ASSIGN_OR_RETURN(checkpoint, OpenCheckpoint());
   }
+  phase_ = checkpoint.has_value() ? PhaseOf(phases_, checkpoint->header().progress()) : PhaseAt(phases_, 0);
+  BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(phases_[static_cast<size_t>(phase_)].recipe.optimizer(), context_));
 
   BITGRAD_RETURN_IF_ERROR(LoadData());
   BITGRAD_RETURN_IF_ERROR(CheckModelMemory());
@@ -98,23 +97,86 @@ absl::Status Trainer::Load() {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, RestoreModel(recipe_, train_.image_shape(), train_.num_classes, *checkpoint));
   } else {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
+    BITGRAD_RETURN_IF_ERROR(optimizer_->CheckRules(bundle_.store->parameters()));
   }
-  {
-    ExecContext host({.threads = context_.threads()});
-    BITGRAD_RETURN_IF_ERROR(
-        CheckCanLearn(host, *bundle_.model, bundle_.store->parameters(), train_.features(), recipe_.batch_size()));
-  }
+  BITGRAD_RETURN_IF_ERROR(CheckLaterModels());
   MoveToDevice(context_, *bundle_.store);
+  BITGRAD_RETURN_IF_ERROR(MakeLearner());
   if (checkpoint.has_value()) {
     BITGRAD_RETURN_IF_ERROR(Restore(*checkpoint));
     PrintResumed(checkpoint->header());
   } else {
     BITGRAD_RETURN_IF_ERROR(FitPreprocessing());
   }
-  step_ = std::make_unique<TrainingStep>(
-      context_, *bundle_.model, bundle_.store->parameters(), *optimizer_,
-      [this](const Var& logits, const Tensor& labels) { return ApplyLoss(recipe_.loss(), logits, labels); });
   return absl::OkStatus();
+}
+
+// What can be known of all phases without the data. A phase without epochs is passed by.
+absl::Status Trainer::CheckPhases() const {
+  for (size_t i = 0; i < phases_.size(); ++i) {
+    if (phases_[i].epochs() == 0) continue;
+    ExecContext host({.threads = 1});
+    absl::Status status = OptimizerOf(phases_[i].recipe.optimizer(), host).status();
+    if (status.ok()) status = ScheduleOf(phases_[i]).status();
+    if (status.ok()) status = ReestimateBatchesOf(phases_[i].recipe.model()).status();
+    if (!status.ok()) return InPhase(i, status);
+  }
+  return absl::OkStatus();
+}
+
+// That the model can learn in its phase and in those that follow: what is wrong with a later one is found now. The
+// values are on the host.
+absl::Status Trainer::CheckLaterModels() {
+  ExecContext host({.threads = context_.threads()});
+  for (size_t i = static_cast<size_t>(phase_); i < phases_.size(); ++i) {
+    if (phases_[i].epochs() == 0) continue;
+    absl::StatusOr<ModelBundle> bundle =
+        ContinueModel(phases_[i], train_.image_shape(), train_.num_classes, *bundle_.store);
+    if (!bundle.ok()) return InPhase(i, bundle.status());
+    const absl::Status can_learn = CheckCanLearn(host, *bundle->model, *TaskOf(phases_[i], train_),
+                                                 bundle->store->parameters(), recipe_.batch_size());
+    if (!can_learn.ok()) return InPhase(i, can_learn);
+  }
+  return absl::OkStatus();
+}
+
+// For the model and the optimizer of the phase that the run is in.
+absl::Status Trainer::MakeLearner() {
+  const RecipePhase& phase = phases_[static_cast<size_t>(phase_)];
+  BITGRAD_ASSIGN_OR_RETURN(reestimate_batches_, ReestimateBatchesOf(phase.recipe.model()));
+  BITGRAD_ASSIGN_OR_RETURN(const Schedule schedule, ScheduleOf(phase));
+  task_ = TaskOf(phase, train_);
+  learner_ = std::make_unique<GradientDescent>(context_, *bundle_.model, *bundle_.store, *task_, *loader_, *optimizer_,
+                                               schedule, phase.begin);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::BeginPhase(int index) {
+  const RecipePhase &before = phases_[static_cast<size_t>(phase_)], &phase = phases_[static_cast<size_t>(index)];
+  phase_ = index;
+  PrintPhase();
+  learner_ = nullptr;
+  BITGRAD_ASSIGN_OR_RETURN(ModelBundle bundle,
+                           ContinueModel(phase, train_.image_shape(), train_.num_classes, *bundle_.store));
+  bundle_ = std::move(bundle);
+  if (phase.hardened) BITGRAD_RETURN_IF_ERROR(bundle_.model->Harden(context_));
+  // The learning rate is set anew for every step.
+  recipe::Optimizer old_options = before.recipe.optimizer(), options = phase.recipe.optimizer();
+  old_options.clear_learning_rate();
+  options.clear_learning_rate();
+  if (options.SerializeAsString() != old_options.SerializeAsString()) {
+    BITGRAD_ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> next, OptimizerOf(phase.recipe.optimizer(), context_));
+    BITGRAD_RETURN_IF_ERROR(next->Restore(bundle_.store->parameters(), optimizer_->state(), optimizer_->step_count()));
+    optimizer_ = std::move(next);
+  }
+  return MakeLearner();
+}
+
+void Trainer::PrintPhase() const {
+  const RecipePhase& phase = phases_[static_cast<size_t>(phase_)];
+  absl::FPrintF(options_.log, "phase %d of %d, epochs %d to %d%s\n", phase_ + 1, phases_.size(), phase.begin + 1,
+                phase.end, phase.changes.empty() ? "" : absl::StrCat(": ", phase.changes));
+  std::fflush(options_.log);
 }
 
 absl::Status Trainer::OpenFolder() {
@@ -182,6 +244,16 @@ absl::Status Trainer::LoadData() {
                                                                     .augmentation = std::move(augmentation),
                                                                     .preprocessing = preprocessing_}));
   loader_ = std::make_unique<BatchLoader>(std::move(loader));
+  const auto evaluation = [&](const Dataset& dataset,
+                              const ExampleRange& range) -> absl::StatusOr<std::unique_ptr<BatchLoader>> {
+    if (range.size() == 0) return std::unique_ptr<BatchLoader>();
+    BITGRAD_ASSIGN_OR_RETURN(
+        BatchLoader all,
+        BatchLoader::Create(dataset, range, {.batch_size = kEvaluationBatch, .preprocessing = preprocessing_}));
+    return std::make_unique<BatchLoader>(std::move(all));
+  };
+  BITGRAD_ASSIGN_OR_RETURN(validation_, evaluation(train_, parts_.validation));
+  BITGRAD_ASSIGN_OR_RETURN(test_loader_, evaluation(test_, AllExamples(test_)));
   BITGRAD_RETURN_IF_ERROR(preprocessing_->SetShape(train_.image_shape()));
 
   *state_.mutable_recipe() = recipe_;

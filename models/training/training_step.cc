@@ -1,49 +1,56 @@
 #include "bitgrad/models/training/training_step.h"
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/check.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/training/can_learn.h"
-#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 namespace {
 
-// How many steps run unrecorded before a step is recorded, not counting the very first one, which uploads its labels.
-// After them the optimizer and the layers have allocated what they keep from step to step.
-constexpr int kEagerSteps = 2;
+// How many steps run unrecorded before a step is recorded. After them the optimizer and the layers have allocated what
+// they keep from step to step.
+constexpr int kEagerSteps = 3;
 // After so many failures no more recordings are tried: each step seems to allocate what it keeps anew.
 constexpr int kMostFailedRecords = 3;
 
-// Where the parts of the results begin, in int64s.
-constexpr int64_t kLoss = 0, kErrors = 1, kObservations = 2;
+// Whether the tensors of two batches have the same names, types and shapes.
+bool SameShapes(const Batch& a, const Batch& b) {
+  for (const BatchField& field : kBatchFields) {
+    const Tensor &x = a.*field.tensor, &y = b.*field.tensor;
+    if (x.is_null() != y.is_null()) return false;
+    if (!x.is_null() && (x.shape() != y.shape() || x.dtype() != y.dtype())) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
 // A step up to its update. The Vars keep their values.
 struct TrainingStep::Forward {
   std::unique_ptr<Tape> tape;
-  Var logits, loss;
+  Objective objective;
 };
 
-TrainingStep::TrainingStep(ExecContext& context, Model& model, absl::Span<Parameter* const> parameters,
-                           Optimizer& optimizer, Loss loss)
+TrainingStep::TrainingStep(ExecContext& context, Model& model, const Task& task,
+                           absl::Span<Parameter* const> parameters, Optimizer& optimizer, GradientReducer* reducer)
     : context_(context),
       model_(model),
+      task_(task),
       parameters_(parameters.begin(), parameters.end()),
       optimizer_(optimizer),
-      loss_(std::move(loss)),
+      reducer_(reducer),
       device_step_(context, 1) {}
 
 TrainingStep::~TrainingStep() = default;
 
-absl::Status TrainingStep::Enqueue(const Tensor& images, const Tensor& labels, double learning_rate) {
-  BITGRAD_CHECK(unfinished_ < DeviceStream::kReadbacks);
+absl::Status TrainingStep::Enqueue(const Batch& batch, double learning_rate) {
+  BITGRAD_CHECK(unfinished() < DeviceStream::kReadbacks);
   BITGRAD_RETURN_IF_ERROR(CheckTrainable(parameters_));
-  BITGRAD_RETURN_IF_ERROR(SetBatch(images, labels));
+  BITGRAD_RETURN_IF_ERROR(task_.Check(batch));
+  BITGRAD_RETURN_IF_ERROR(SetBatch(batch));
   optimizer_.set_learning_rate(learning_rate);
   if (recorded_ != nullptr) {
     BITGRAD_RETURN_IF_ERROR(optimizer_.Begin(parameters_));
@@ -52,98 +59,98 @@ absl::Status TrainingStep::Enqueue(const Tensor& images, const Tensor& labels, d
     context_.Upload(device_step_.data(), &step, sizeof(step));
     recorded_->Enqueue();
   } else {
-    BITGRAD_RETURN_IF_ERROR(RunEagerly(labels));
+    BITGRAD_RETURN_IF_ERROR(RunEagerly());
   }
   if (readback_ != nullptr) {
     readback_->Enqueue();
   } else {
-    host_results_.push_back(results_->Download());
+    host_blocks_.push_back(block_->Download());
   }
-  ++unfinished_;
+  begun_.push_back({batch.size(), task_.Count(batch), context_.step()});
   BITGRAD_RETURN_IF_ERROR(context_.status());
   if (recorded_ == nullptr && eager_steps_ >= kEagerSteps && failed_records_ < kMostFailedRecords) return Record();
   return absl::OkStatus();
 }
 
 // On the CPU the batch is used where it lies. On a GPU it is copied to memory on the device.
-absl::Status TrainingStep::SetBatch(const Tensor& images, const Tensor& labels) {
-  if (images.is_null() || images.shape().rank() == 0 || labels.is_null() || labels.dtype() != DType::kInt32) {
-    return absl::InvalidArgumentError("training step: it takes images [batch, ...], and labels that are int32");
-  }
+absl::Status TrainingStep::SetBatch(const Batch& batch) {
   if (context_.stream() == nullptr) {
-    images_ = images.Alias();
-    labels_ = labels.Alias();
+    for (const BatchField& field : kBatchFields) {
+      const Tensor& tensor = batch.*field.tensor;
+      batch_.*field.tensor = tensor.is_null() ? Tensor() : tensor.Alias();
+    }
     return absl::OkStatus();
   }
-  for (const int32_t label : labels.span<int32_t>()) {
-    // The loss checks labels only where they lie on the host, as those of the first step do. Then the number of classes
-    // is not known here yet.
-    if (classes_ == 0 || (label >= 0 && label < classes_)) continue;
-    return absl::InvalidArgumentError(absl::StrCat("training step: label ", label, " is not in [0, ", classes_, ")"));
-  }
-  if (images_.is_null() || images.shape() != images_.shape() || labels.shape() != labels_.shape()) {
+  if (!SameShapes(batch, batch_)) {
     recorded_ = nullptr;
     eager_steps_ = 0;
-    Tensor device_images(images.shape(), images.dtype(), context_.lasting_allocator());
-    Tensor device_labels(labels.shape(), labels.dtype(), context_.lasting_allocator());
-    DeviceStream& stream = *context_.stream();
-    BITGRAD_ASSIGN_OR_RETURN(auto image_feed, stream.NewFeed(device_images.mutable_raw_data(), images.byte_size()));
-    BITGRAD_ASSIGN_OR_RETURN(auto label_feed, stream.NewFeed(device_labels.mutable_raw_data(), labels.byte_size()));
-    images_ = std::move(device_images);
-    labels_ = std::move(device_labels);
-    image_feed_ = std::move(image_feed);
-    label_feed_ = std::move(label_feed);
+    Batch device_batch;
+    std::vector<std::unique_ptr<DeviceStream::Feed>> feeds;
+    for (const BatchField& field : kBatchFields) {
+      const Tensor& from = batch.*field.tensor;
+      if (from.is_null()) continue;
+      Tensor to(from.shape(), from.dtype(), context_.lasting_allocator());
+      BITGRAD_ASSIGN_OR_RETURN(auto feed, context_.stream()->NewFeed(to.mutable_raw_data(), from.byte_size()));
+      device_batch.*field.tensor = std::move(to);
+      feeds.push_back(std::move(feed));
+    }
+    batch_ = std::move(device_batch);
+    feeds_ = std::move(feeds);
   }
-  image_feed_->Send(images.raw_data());
-  label_feed_->Send(labels.raw_data());
+  size_t next = 0;
+  for (const BatchField& field : kBatchFields) {
+    const Tensor& tensor = batch.*field.tensor;
+    if (!tensor.is_null()) feeds_[next++]->Send(tensor.raw_data());
+  }
   return absl::OkStatus();
 }
 
-absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward(const Tensor& labels) {
+absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward() {
   Forward forward = {.tape = std::make_unique<Tape>(context_)};
-  forward.logits = model_.Forward(forward.tape->Input(images_));
+  forward.objective = RecordObjective(task_, model_, *forward.tape, batch_);
   BITGRAD_RETURN_IF_ERROR(forward.tape->status());
-  const int64_t examples = images_.shape().dim(0);
-  BITGRAD_RETURN_IF_ERROR(CheckBatchNorms(*forward.tape, examples, examples));
-  forward.loss = loss_(forward.logits, labels);
-  BITGRAD_RETURN_IF_ERROR(forward.tape->Backward(forward.loss));
+  BITGRAD_RETURN_IF_ERROR(CheckBatchNorms(*forward.tape, batch_.size(), batch_.size()));
+  BITGRAD_RETURN_IF_ERROR(forward.tape->Backward(forward.objective.total));
+  if (reducer_ != nullptr) BITGRAD_RETURN_IF_ERROR(reducer_->Reduce(context_, parameters_));
   return forward;
 }
 
 absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
-  BITGRAD_ASSIGN_OR_RETURN(const Tensor* loss, forward.tape->Value(forward.loss));
+  Tape& tape = *forward.tape;
+  const Objective& objective = forward.objective;
+  BITGRAD_ASSIGN_OR_RETURN(const Tensor* loss, tape.Value(objective.total));
   BITGRAD_RETURN_IF_ERROR(optimizer_.Enqueue(parameters_, loss->data<float>()));
   for (Parameter* parameter : parameters_) parameter->gradient = Tensor();
 
-  const absl::Span<const WindowObservation> observed = forward.tape->unread_observations();
-  const auto observations = static_cast<int64_t>(observed.size());
-  const size_t report_bytes = optimizer_.report_bytes();
-  const int64_t size = kObservations + observations + static_cast<int64_t>((report_bytes + 7) / 8);
-  if (results_ == nullptr || results_->count() != size) {
-    BITGRAD_CHECK(unfinished_ == 0);
+  const absl::Span<const CounterValue> observed = tape.unread_counters();
+  const StepBlock::Sizes sizes = {.metrics = static_cast<int64_t>(task_.metrics().size()),
+                                  .counters = static_cast<int64_t>(observed.size()),
+                                  .optimizer_bytes = optimizer_.report_bytes()};
+  if (block_ == nullptr || block_->sizes() != sizes) {
+    BITGRAD_CHECK(unfinished() == 0);
     readback_ = nullptr;
-    results_ = std::make_unique<DeviceArray<int64_t>>(context_, size);
+    block_ = std::make_unique<StepBlock>(context_, sizes);
     if (context_.stream() != nullptr) {
-      BITGRAD_ASSIGN_OR_RETURN(readback_,
-                               context_.stream()->NewReadback(results_->data(), static_cast<size_t>(size) * 8));
+      BITGRAD_ASSIGN_OR_RETURN(readback_, context_.stream()->NewReadback(block_->block(), block_->bytes()));
     }
   }
   observed_.assign(observed.begin(), observed.end());
-  int64_t* const results = results_->data();
+  has_penalty_ = objective.penalty.tape() != nullptr;
   PoolAllocator& memory = context_.allocator();
-  memory.Copy(results + kLoss, loss->raw_data(), sizeof(float));
-  BITGRAD_ASSIGN_OR_RETURN(const Tensor* logits, forward.tape->Value(forward.logits));
-  classes_ = logits->shape().cols();
-  KernelsFor(context_.device())
-      .count_errors(context_, logits->matrix<float>(), labels_.data<int32_t>(), results + kErrors);
-  forward.tape->CopyObservations(results + kObservations);
-  memory.Copy(results + kObservations + observations, optimizer_.report(), report_bytes);
+  memory.Copy(&block_->losses()->total, loss->raw_data(), sizeof(float));
+  if (has_penalty_) {
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor* penalty, tape.Value(objective.penalty));
+    memory.Copy(&block_->losses()->penalty, penalty->raw_data(), sizeof(float));
+  }
+  BITGRAD_RETURN_IF_ERROR(task_.Measure(tape, objective.output, batch_, block_->metrics()));
+  tape.CopyCounters(block_->counters());
+  memory.Copy(block_->optimizer(), optimizer_.report(), sizes.optimizer_bytes);
   return context_.status();
 }
 
-absl::Status TrainingStep::RunEagerly(const Tensor& host_labels) {
+absl::Status TrainingStep::RunEagerly() {
   int64_t transfers = context_.transfers();
-  BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward(classes_ == 0 ? host_labels : labels_));
+  BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward());
   if (peak_bytes_ == 0) peak_bytes_ = context_.allocator().peak_bytes();
   const int64_t before_begin = context_.transfers();
   if (absl::Status error = optimizer_.Begin(parameters_); !error.ok()) {
@@ -159,10 +166,11 @@ absl::Status TrainingStep::RunEagerly(const Tensor& host_labels) {
 }
 
 std::vector<const void*> TrainingStep::Addresses() const {
-  std::vector<const void*> addresses = {results_->data()};
+  std::vector<const void*> addresses = {block_->block()};
   for (const Parameter* parameter : parameters_) {
     addresses.push_back(parameter->value.raw_data());
-    addresses.push_back(parameter->value.signs() == nullptr ? nullptr : parameter->value.signs()->view().words);
+    const std::shared_ptr<const BitMatrix> signs = parameter->signs();
+    addresses.push_back(signs == nullptr ? nullptr : signs->view().words);
   }
   return addresses;
 }
@@ -175,7 +183,7 @@ absl::Status TrainingStep::Record() {
   const uint32_t step = context_.step();
   context_.set_device_step(device_step_.data());
   auto recorded = RecordedWork::Record(context_, [&]() -> absl::Status {
-    BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward(labels_));
+    BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward());
     return UpdateAndMeasure(forward);
   });
   context_.set_device_step(nullptr);
@@ -197,25 +205,29 @@ absl::Status TrainingStep::Record() {
 }
 
 absl::StatusOr<StepResult> TrainingStep::Finish() {
-  BITGRAD_CHECK(unfinished_ > 0);
-  --unfinished_;
-  std::vector<int64_t> on_host;
-  const int64_t* results;
+  BITGRAD_CHECK(unfinished() > 0);
+  const Begun begun = begun_.front();
+  begun_.pop_front();
+  finished_random_step_ = begun.random_step;
+  std::vector<char> on_host;
+  const void* copy;
   if (readback_ != nullptr) {
-    results = static_cast<const int64_t*>(readback_->Next());
+    copy = readback_->Next();
   } else {
-    on_host = std::move(host_results_.front());
-    host_results_.pop_front();
-    results = on_host.data();
+    on_host = std::move(host_blocks_.front());
+    host_blocks_.pop_front();
+    copy = on_host.data();
   }
   BITGRAD_RETURN_IF_ERROR(context_.status());
+  const StepBlock::Host host = block_->Read(copy);
   StepResult result;
-  std::memcpy(&result.loss, results + kLoss, sizeof(float));
-  result.errors = results[kErrors];
+  result.examples = begun.examples;
+  result.loss = host.losses->total;
+  if (has_penalty_) result.penalty = host.losses->penalty;
+  result.metrics = MetricsOf(task_, host.metrics, begun.count);
   result.observations = observed_;
-  for (size_t i = 0; i < observed_.size(); ++i) result.observations[i].inside = results[kObservations + i];
-  const absl::Status status =
-      optimizer_.Finish(parameters_, results + kObservations + static_cast<int64_t>(observed_.size()));
+  for (size_t i = 0; i < observed_.size(); ++i) result.observations[i].count = host.counters[i];
+  const absl::Status status = optimizer_.Finish(parameters_, host.optimizer);
   if (!status.ok()) {
     recorded_ = nullptr;
     return status;

@@ -1,10 +1,9 @@
 // TrainingStep: trains a model on one batch after another: forward pass, loss, backward pass, update.
 //
-//   TrainingStep step(context, model, store.parameters(), *optimizer, [](const Var& logits, const Tensor& labels) {
-//     return SquaredHinge(logits, labels);
-//   });
+//   const std::unique_ptr<Task> task = Classification({.features = 784, .classes = 10});
+//   TrainingStep step(context, model, *task, store.parameters(), *optimizer);
 //   for (const Batch& batch : loader.Epoch(epoch)) {
-//     BITGRAD_RETURN_IF_ERROR(step.Enqueue(batch.images, batch.labels, learning_rate));
+//     BITGRAD_RETURN_IF_ERROR(step.Enqueue(batch, learning_rate));
 //     if (step.unfinished() > 1) BITGRAD_ASSIGN_OR_RETURN(const StepResult result, step.Finish());
 //   }
 //
@@ -13,8 +12,9 @@
 // steps a whole step, which is hundreds of kernels, is recorded (core/recorded_work.h); from then on one call enqueues
 // all of it. Recorded and unrecorded steps give the same numbers.
 //
-// Once a step has been recorded, the model's structure and whatever its Forward() decides on the host must not change.
-// Batches of another shape than the recorded step's run unrecorded.
+// Once a step has been recorded, the model's structure and whatever its Forward() and Penalty() decide on the host must
+// not change; numbers that change from step to step are parameters (models/scheduled_scalar.h). Batches of another
+// shape than the recorded step's run unrecorded.
 
 #ifndef BITGRAD_MODELS_TRAINING_TRAINING_STEP_H_
 #define BITGRAD_MODELS_TRAINING_TRAINING_STEP_H_
@@ -24,50 +24,47 @@
 #include <memory>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "bitgrad/core/device_array.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/recorded_work.h"
-#include "bitgrad/core/tensor.h"
+#include "bitgrad/data/batch.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/models/model.h"
+#include "bitgrad/models/training/gradient_reducer.h"
+#include "bitgrad/models/training/step_result.h"
+#include "bitgrad/models/training/task.h"
 #include "bitgrad/optim/optimizer.h"
 
 namespace bitgrad {
 
-struct StepResult {
-  float loss = 0;
-  int64_t errors = 0;  // examples that the forward pass classified wrongly
-  std::vector<WindowObservation> observations;
-};
-
 class TrainingStep {
  public:
-  // Computes one number, the loss, from logits [batch, classes] and labels [batch] of type int32.
-  using Loss = absl::AnyInvocable<Var(const Var& logits, const Tensor& labels)>;
-
-  // REQUIRES: context, model, parameters and optimizer outlive this object; the parameters are on the context's device.
-  TrainingStep(ExecContext& context, Model& model, absl::Span<Parameter* const> parameters, Optimizer& optimizer,
-               Loss loss);
+  // Gradients go through `reducer`, if there is one, between the backward pass and the update. REQUIRES: all that is
+  // given outlives this object; the parameters are on the context's device.
+  TrainingStep(ExecContext& context, Model& model, const Task& task, absl::Span<Parameter* const> parameters,
+               Optimizer& optimizer, GradientReducer* reducer = nullptr);
   ~TrainingStep();
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  // Trains on images [batch, features] of type float32 and labels [batch] of type int32. They lie on the host and are
-  // not used any more after the call. Where the loss or a gradient turns out not to be finite, neither this step nor a
-  // later one updates anything, and Finish() reports it. Errors: those of the model's ops and of the loss; a model that
-  // cannot learn from this batch (models/training/can_learn.h). REQUIRES: unfinished() < 2, and no Finish() has failed.
-  absl::Status Enqueue(const Tensor& images, const Tensor& labels, double learning_rate);
+  // Trains on the batch, which lies on the host and is not used any more after the call. Where the loss or a gradient
+  // turns out not to be finite, neither this step nor a later one updates anything, and Finish() reports it. Errors:
+  // those of the task, of the model's ops and of the loss; a model that cannot learn from this batch
+  // (models/training/can_learn.h). REQUIRES: unfinished() < 2, and no Finish() has failed.
+  absl::Status Enqueue(const Batch& batch, double learning_rate);
 
   // How many steps were enqueued whose results Finish() has not returned yet.
-  int unfinished() const { return unfinished_; }
+  int unfinished() const { return static_cast<int>(begun_.size()); }
   // Waits for the earliest unfinished step and returns what it measured. The parameters' sign_flips and at_clip are
   // then those of this step, too. OutOfRange where its loss or a gradient was not finite; training cannot go on with
   // this object then. REQUIRES: unfinished() > 0.
   absl::StatusOr<StepResult> Finish();
+  // The random step (ExecContext::step()) of the step that Finish() was called for last, whatever it returned: with it
+  // the forward pass can be run again with the same random numbers.
+  uint32_t finished_random_step() const { return finished_random_step_; }
 
   // Whether a step has been recorded, so that the next one is enqueued by one call.
   bool recorded() const { return recorded_ != nullptr; }
@@ -76,32 +73,40 @@ class TrainingStep {
 
  private:
   struct Forward;
-  absl::Status SetBatch(const Tensor& images, const Tensor& labels);
-  absl::Status RunEagerly(const Tensor& host_labels);
+  absl::Status SetBatch(const Batch& batch);
+  absl::Status RunEagerly();
   absl::Status Record();
-  absl::StatusOr<Forward> ForwardAndBackward(const Tensor& labels);
+  absl::StatusOr<Forward> ForwardAndBackward();
   absl::Status UpdateAndMeasure(const Forward& forward);
   std::vector<const void*> Addresses() const;
 
   ExecContext& context_;
   Model& model_;
+  const Task& task_;
   const std::vector<Parameter*> parameters_;
   Optimizer& optimizer_;
-  Loss loss_;
+  GradientReducer* const reducer_;
 
-  // The batch on the device, and on a GPU what copies the host's batches there.
-  Tensor images_, labels_;
-  std::unique_ptr<DeviceStream::Feed> image_feed_, label_feed_;
-  int64_t classes_ = 0;  // columns of the logits; 0 before the first step
+  // The batch on the device, and on a GPU what copies the host's batches there, one for each of its tensors.
+  Batch batch_;
+  std::vector<std::unique_ptr<DeviceStream::Feed>> feeds_;
 
-  // What a step leaves for the host: [loss, padded to 8 bytes][errors][observations][the optimizer's report].
-  std::unique_ptr<DeviceArray<int64_t>> results_;
-  std::vector<WindowObservation> observed_;           // layers and totals; `inside` comes from results_
+  // What a step leaves for the host.
+  std::unique_ptr<StepBlock> block_;
+  bool has_penalty_ = false;
+  std::vector<CounterValue> observed_;           // layers and totals; `inside` comes from the block
   std::unique_ptr<DeviceStream::Readback> readback_;  // on a GPU
-  std::deque<std::vector<int64_t>> host_results_;     // on the CPU
-  int unfinished_ = 0;
+  std::deque<std::vector<char>> host_blocks_;         // on the CPU
+  // Of the steps that are not finished: what is known of them on the host.
+  struct Begun {
+    int64_t examples;
+    int64_t count;  // Task::Count()
+    uint32_t random_step;
+  };
+  std::deque<Begun> begun_;
+  uint32_t finished_random_step_ = 0;
 
-  int eager_steps_ = 0;     // consecutive steps with this batch shape that could have been recorded
+  int eager_steps_ = 0;     // consecutive steps with these shapes that could have been recorded
   int failed_records_ = 0;  // recordings that were given up
   DeviceArray<uint32_t> device_step_;
   std::unique_ptr<RecordedWork> recorded_;

@@ -84,8 +84,11 @@ void ScaleF32(ExecContext& context, float scale, const float* x, bool accumulate
   });
 }
 
-void ScaleByF32(ExecContext& context, float scale, const float* factor, float* y, int64_t count) {
-  ScaleF32(context, scale * *factor, y, /*accumulate=*/false, y, count);
+void ScaleRows(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y) {
+  BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
+  ForEachSegment(context.threads(), x.rows, x.cols, /*flat=*/false, [&](int64_t i, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(ScaleF32)(scale.at(i), x.row(i) + begin, /*accumulate=*/false, y.row(i) + begin, end - begin);
+  });
 }
 
 void ScaleColumns(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y) {

@@ -18,16 +18,19 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// The part that all optimizers share; step_of(i, g') is the optimizer's own formula. Free of branches, so that it
+// The part that all update rules share; new_weight(i, g', w) is the rule's own formula. Free of branches, so that it
 // vectorizes.
-template <typename StepOf>
-HWY_INLINE StepCounts Step(const StepTensor& tensor, float gradient_scale, int64_t begin, int64_t end,
-                           const StepOf& step_of) {
+template <typename NewWeight>
+HWY_INLINE StepCounts Update(const StepTensor& tensor, float gradient_scale, int64_t begin, int64_t end,
+                             const NewWeight& new_weight) {
   const float* const gradient = tensor.gradient;
   float* const weight = tensor.weight;
   const float weight_decay = tensor.weight_decay;
-  const float weight_scale = tensor.weight_scale;
-  const float clip = tensor.clip;
+  // Comparisons with NaN are false, so that a bound that there is not is never reached.
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float least = tensor.least == -kInfinity ? kNan : tensor.least;
+  const float most = tensor.most == kInfinity ? kNan : tensor.most;
   constexpr int64_t kBlock = 1 << 20;  // counts of a block fit an int32, which is as wide as the floats
   StepCounts counts = {0, 0};
   for (int64_t block = begin; block < end; block += kBlock) {
@@ -38,22 +41,32 @@ HWY_INLINE StepCounts Step(const StepTensor& tensor, float gradient_scale, int64
     for (int64_t i = block; i < block_end; ++i) {
       const float w = weight[i];
       const float g = gradient_scale * gradient[i] + weight_decay * w;
-      const float moved = w + weight_scale * step_of(i, g);
-      const float clipped = moved < -clip ? -clip : moved > clip ? clip : moved;
-      weight[i] = clipped;
-      flips += (clipped >= 0.0f ? 1 : 0) ^ (w >= 0.0f ? 1 : 0);
-      at_clip += std::fabs(clipped) >= clip ? 1 : 0;
+      const float updated = new_weight(i, g, w);
+      weight[i] = updated;
+      flips += (updated >= 0.0f ? 1 : 0) ^ (w >= 0.0f ? 1 : 0);
+      at_clip += (updated <= least ? 1 : 0) | (updated >= most ? 1 : 0);
     }
     counts.sign_flips += flips;
     counts.at_clip += at_clip;
   }
-  if (clip == std::numeric_limits<float>::infinity()) counts.at_clip = 0;
   return counts;
 }
 
-StepCounts Sgd(const StepTensor& tensor, const StepScalars& scalars, float momentum, bool nesterov, int64_t begin,
-               int64_t end) {
-  const float rate = scalars.rate;
+// The rules that move weights: step_of(i, g') is the step.
+template <typename StepOf>
+HWY_INLINE StepCounts Step(const StepTensor& tensor, float gradient_scale, int64_t begin, int64_t end,
+                           const StepOf& step_of) {
+  const float weight_scale = tensor.weight_scale;
+  const float least = tensor.least;
+  const float most = tensor.most;
+  return Update(tensor, gradient_scale, begin, end, [=](int64_t i, float g, float w) {
+    const float moved = w + weight_scale * step_of(i, g);
+    return moved < least ? least : moved > most ? most : moved;
+  });
+}
+
+StepCounts Sgd(const StepTensor& tensor, const StepScalars& scalars, float rate, float momentum, bool nesterov,
+               int64_t begin, int64_t end) {
   float* const velocity = tensor.slots[0];
   if (velocity == nullptr) {
     return Step(tensor, scalars.gradient_scale, begin, end, [=](int64_t, float g) { return -rate * g; });
@@ -69,9 +82,8 @@ StepCounts Sgd(const StepTensor& tensor, const StepScalars& scalars, float momen
               [=](int64_t i, float g) { return velocity[i] = momentum * velocity[i] - rate * g; });
 }
 
-StepCounts Adam(const StepTensor& tensor, const StepScalars& scalars, const AdamArgs& adam, int64_t begin,
+StepCounts Adam(const StepTensor& tensor, const StepScalars& scalars, float rate, const AdamArgs& adam, int64_t begin,
                 int64_t end) {
-  const float rate = scalars.rate;
   const float beta1 = adam.beta1;
   const float beta2 = adam.beta2;
   const float epsilon = adam.epsilon;
@@ -86,9 +98,8 @@ StepCounts Adam(const StepTensor& tensor, const StepScalars& scalars, const Adam
   });
 }
 
-StepCounts AdaMax(const StepTensor& tensor, const StepScalars& scalars, const AdamArgs& adam, int64_t begin,
+StepCounts AdaMax(const StepTensor& tensor, const StepScalars& scalars, float rate, const AdamArgs& adam, int64_t begin,
                   int64_t end) {
-  const float rate = scalars.rate;
   const float beta1 = adam.beta1;
   const float beta2 = adam.beta2;
   const float epsilon = adam.epsilon;
@@ -102,6 +113,19 @@ StepCounts AdaMax(const StepTensor& tensor, const StepScalars& scalars, const Ad
     m[i] = m_new;
     v[i] = v_new;
     return -rate * m_new / (v_new + epsilon);
+  });
+}
+
+StepCounts Bop(const StepTensor& tensor, const StepScalars& scalars, float rate, float threshold, int64_t begin,
+               int64_t end) {
+  float* const m = tensor.slots[0];
+  return Update(tensor, scalars.gradient_scale, begin, end, [=](int64_t i, float g, float w) {
+    const float m_new = (1.0f - rate) * m[i] + rate * g;
+    m[i] = m_new;
+    // In integers, because gcc makes branches of a choice between the floats -1 and +1, which do not vectorize.
+    const int32_t positive = w >= 0.0f ? 1 : 0;
+    const int32_t flips = (w >= 0.0f ? m_new : -m_new) > threshold ? 1 : 0;
+    return static_cast<float>(2 * (positive ^ flips) - 1);
   });
 }
 
@@ -121,6 +145,7 @@ namespace {
 HWY_EXPORT(Sgd);
 HWY_EXPORT(Adam);
 HWY_EXPORT(AdaMax);
+HWY_EXPORT(Bop);
 HWY_EXPORT(Signs);
 
 // Calls range(tensor, begin, end) on pieces of the weights. The signs of a piece are packed right after it, while it is
@@ -168,25 +193,32 @@ void PrepareStep(ExecContext& /*context*/, const double* squares, const float* l
   if (!finite) scalars->failed = 1;
 }
 
-void SgdStep(ExecContext& context, float momentum, bool nesterov, const StepScalars* scalars,
+void SgdStep(ExecContext& context, float momentum, bool nesterov, const float* rate, const StepScalars* scalars,
              absl::Span<const StepTensor> tensors, StepCounts* counts) {
   StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
     BITGRAD_DCHECK(tensor.slots[0] != nullptr || momentum == 0.0f);
-    return HWY_DYNAMIC_DISPATCH(Sgd)(tensor, *scalars, momentum, nesterov, begin, end);
+    return HWY_DYNAMIC_DISPATCH(Sgd)(tensor, *scalars, *rate, momentum, nesterov, begin, end);
   });
 }
 
-void AdamStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+void AdamStep(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) {
   StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(Adam)(tensor, *scalars, adam, begin, end);
+    return HWY_DYNAMIC_DISPATCH(Adam)(tensor, *scalars, *rate, adam, begin, end);
   });
 }
 
-void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
                 absl::Span<const StepTensor> tensors, StepCounts* counts) {
   StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(AdaMax)(tensor, *scalars, adam, begin, end);
+    return HWY_DYNAMIC_DISPATCH(AdaMax)(tensor, *scalars, *rate, adam, begin, end);
+  });
+}
+
+void BopStep(ExecContext& context, float threshold, const float* rate, const StepScalars* scalars,
+             absl::Span<const StepTensor> tensors, StepCounts* counts) {
+  StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
+    return HWY_DYNAMIC_DISPATCH(Bop)(tensor, *scalars, *rate, threshold, begin, end);
   });
 }
 

@@ -54,8 +54,9 @@ void ScaleF32(ExecContext& context, float scale, const float* x, bool accumulate
               [=] __device__(int64_t i) { y[i] = accumulate ? scale * x[i] + y[i] : scale * x[i]; });
 }
 
-void ScaleByF32(ExecContext& context, float scale, const float* factor, float* y, int64_t count) {
-  ForElements(context, "scale_by_f32", count, [=] __device__(int64_t i) { y[i] = (scale * *factor) * y[i]; });
+void ScaleRows(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y) {
+  ForCells(context, "scale_rows", x.rows, x.cols,
+           [=] __device__(int64_t i, int64_t j) { y.at(i, j) = x.at(i, j) * scale.at(i); });
 }
 
 void ScaleColumns(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y) {

@@ -1,5 +1,5 @@
-// The optimizers' steps, in one pass over all parameters. Limited by memory: 12 (SGD) to 28 (Adam) bytes per element,
-// and an eighth of a byte for the signs.
+// The steps of all update rules, in one pass over all parameters. Limited by memory: 12 (SGD) to 28 (Adam) bytes per
+// element, and an eighth of a byte for the signs.
 //
 // One launch serves all parameters: the kernel's argument is a table of them, in which a block finds its parameter. A
 // block processes kUnitsPerBlock pieces, each of 128 elements of a row; each of its warps takes one piece after
@@ -31,7 +31,7 @@ struct Entry {
   float* slots[2];
   int64_t rows, cols, pieces_per_row;
   BitMatrixView signs;
-  float weight_decay, weight_scale, clip;
+  float weight_decay, weight_scale, least, most;
   int32_t first_block;
 };
 
@@ -45,12 +45,21 @@ struct Table {
 };
 static_assert(sizeof(Table) <= 4096 - 64);
 
-// The part of each optimizer that is its own: Load() loads its state for an element, Step() turns the gradient into a
-// step and stores the new state.
+// The part of each update rule that is its own: Load() loads its state for an element, NewWeight() turns the gradient
+// and the weight into the new weight and stores the new state.
+
+// The new weight of the rules that move weights by a step.
+__device__ float Moved(const Entry& entry, float w, float step) {
+  const float moved = w + entry.weight_scale * step;
+  return moved < entry.least ? entry.least : moved > entry.most ? entry.most : moved;
+}
+
 struct PlainSgd {
   struct State {};
   __device__ State Load(const Entry&, int64_t) const { return {}; }
-  __device__ float Step(const Entry&, int64_t, float rate, float g, State) const { return -rate * g; }
+  __device__ float NewWeight(const Entry& entry, int64_t, float rate, float g, float w, State) const {
+    return Moved(entry, w, -rate * g);
+  }
 };
 
 struct MomentumSgd {
@@ -60,10 +69,10 @@ struct MomentumSgd {
     float v;
   };
   __device__ State Load(const Entry& entry, int64_t i) const { return {entry.slots[0][i]}; }
-  __device__ float Step(const Entry& entry, int64_t i, float rate, float g, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, float rate, float g, float w, State old) const {
     const float v = momentum * old.v - rate * g;
     entry.slots[0][i] = v;
-    return nesterov ? momentum * v - rate * g : v;
+    return Moved(entry, w, nesterov ? momentum * v - rate * g : v);
   }
 };
 
@@ -81,37 +90,56 @@ struct TwoSlots {
 struct Adam : TwoSlots {
   AdamArgs args;
   explicit Adam(const AdamArgs& args) : args(args) {}
-  __device__ float Step(const Entry& entry, int64_t i, float rate, float g, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, float rate, float g, float w, State old) const {
     const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
     const float v = args.beta2 * old.v + (1.0f - args.beta2) * (g * g);
     Keep(entry, i, m, v);
-    return -rate * m / (sqrtf(v) + args.epsilon);
+    return Moved(entry, w, -rate * m / (sqrtf(v) + args.epsilon));
   }
 };
 
 struct AdaMax : TwoSlots {
   AdamArgs args;
   explicit AdaMax(const AdamArgs& args) : args(args) {}
-  __device__ float Step(const Entry& entry, int64_t i, float rate, float g, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, float rate, float g, float w, State old) const {
     const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
     const float decayed = args.beta2 * old.v;
     const float size = fabsf(g);
     const float v = size <= decayed ? decayed : size;  // NaN where g is NaN
     Keep(entry, i, m, v);
-    return -rate * m / (v + args.epsilon);
+    return Moved(entry, w, -rate * m / (v + args.epsilon));
   }
 };
 
-template <typename Optimizer>
-__global__ void StepKernel(const __grid_constant__ Table table, Optimizer optimizer, const StepScalars* scalars,
-                           unsigned long long* counts) {
+struct Bop {
+  float threshold;
+  struct State {
+    float m;
+  };
+  __device__ State Load(const Entry& entry, int64_t i) const { return {entry.slots[0][i]}; }
+  __device__ float NewWeight(const Entry& entry, int64_t i, float rate, float g, float w, State old) const {
+    const float m = (1.0f - rate) * old.m + rate * g;
+    entry.slots[0][i] = m;
+    const float sign = w >= 0.0f ? 1.0f : -1.0f;
+    return m * sign > threshold ? -sign : sign;
+  }
+};
+
+template <typename Rule>
+__global__ void StepKernel(const __grid_constant__ Table table, Rule rule, const float* rate_of_step,
+                           const StepScalars* scalars, unsigned long long* counts) {
   const StepScalars shared = *scalars;
   if (shared.failed != 0) return;
+  const float rate = *rate_of_step;
   int index = 0;
   while (index + 1 < table.count && static_cast<int32_t>(blockIdx.x) >= table.entries[index + 1].first_block) ++index;
   const Entry& entry = table.entries[index];
   const int lane = static_cast<int>(threadIdx.x % 32);
-  const bool clips = entry.clip != std::numeric_limits<float>::infinity();
+  // Comparisons with NaN are false, so that a bound that there is not is never reached.
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float least = entry.least == -kInfinity ? kNan : entry.least;
+  const float most = entry.most == kInfinity ? kNan : entry.most;
   const int64_t pieces = entry.pieces_per_row, units = entry.rows * pieces;
   const int64_t first_unit = (static_cast<int64_t>(blockIdx.x) - entry.first_block) * kUnitsPerBlock;
   int64_t flips = 0;
@@ -121,14 +149,14 @@ __global__ void StepKernel(const __grid_constant__ Table table, Optimizer optimi
     const int64_t row = unit / pieces;
     const int64_t first = (unit - row * pieces) * kPiece + lane;
     float w[kWords], g[kWords];
-    typename Optimizer::State state[kWords];
+    typename Rule::State state[kWords];
 #pragma unroll
     for (int k = 0; k < kWords; ++k) {
       const int64_t i = row * entry.cols + first + 32 * k;
       if (first + 32 * k < entry.cols) {
         w[k] = entry.weight[i];
         g[k] = entry.gradient[i];
-        state[k] = optimizer.Load(entry, i);
+        state[k] = rule.Load(entry, i);
       }
     }
     unsigned signs[kWords];
@@ -138,12 +166,11 @@ __global__ void StepKernel(const __grid_constant__ Table table, Optimizer optimi
       bool positive = false;
       if (first + 32 * k < entry.cols) {
         const float scaled = shared.gradient_scale * g[k] + entry.weight_decay * w[k];
-        const float moved = w[k] + entry.weight_scale * optimizer.Step(entry, i, shared.rate, scaled, state[k]);
-        const float clipped = moved < -entry.clip ? -entry.clip : moved > entry.clip ? entry.clip : moved;
-        entry.weight[i] = clipped;
-        positive = clipped >= 0.0f;
+        const float updated = rule.NewWeight(entry, i, rate, scaled, w[k], state[k]);
+        entry.weight[i] = updated;
+        positive = updated >= 0.0f;
         flips += positive != (w[k] >= 0.0f);
-        at_clip += clips && fabsf(clipped) >= entry.clip;
+        at_clip += updated <= least || updated >= most;
       }
       signs[k] = __ballot_sync(0xffffffffu, positive);
     }
@@ -176,7 +203,8 @@ Entry EntryOf(const StepTensor& tensor) {
           .signs = tensor.signs,
           .weight_decay = tensor.weight_decay,
           .weight_scale = tensor.weight_scale,
-          .clip = tensor.clip,
+          .least = tensor.least,
+          .most = tensor.most,
           .first_block = 0};
 }
 
@@ -196,13 +224,13 @@ void ForEachTable(absl::Span<const StepTensor> tensors, const F& launch) {
   }
 }
 
-template <typename Optimizer>
-void LaunchStep(ExecContext& context, const char* name, const Optimizer& optimizer, const StepScalars* scalars,
+template <typename Rule>
+void LaunchStep(ExecContext& context, const char* name, const Rule& rule, const float* rate, const StepScalars* scalars,
                 absl::Span<const StepTensor> tensors, StepCounts* counts) {
   static_assert(sizeof(StepCounts) == 2 * sizeof(unsigned long long));
   ForEachTable(tensors, [&](const Table& table, int64_t first) {
-    Launch(context, name, StepKernel<Optimizer>, {dim3(static_cast<unsigned>(table.blocks)), dim3(kThreads)}, table,
-           optimizer, scalars, reinterpret_cast<unsigned long long*>(counts + first));
+    Launch(context, name, StepKernel<Rule>, {dim3(static_cast<unsigned>(table.blocks)), dim3(kThreads)}, table, rule,
+           rate, scalars, reinterpret_cast<unsigned long long*>(counts + first));
   });
 }
 
@@ -244,23 +272,28 @@ void PrepareStep(ExecContext& context, const double* squares, const float* loss,
   });
 }
 
-void SgdStep(ExecContext& context, float momentum, bool nesterov, const StepScalars* scalars,
+void SgdStep(ExecContext& context, float momentum, bool nesterov, const float* rate, const StepScalars* scalars,
              absl::Span<const StepTensor> tensors, StepCounts* counts) {
   if (momentum == 0.0f) {
-    LaunchStep(context, "sgd_step", PlainSgd(), scalars, tensors, counts);
+    LaunchStep(context, "sgd_step", PlainSgd(), rate, scalars, tensors, counts);
   } else {
-    LaunchStep(context, "sgd_step", MomentumSgd{momentum, nesterov}, scalars, tensors, counts);
+    LaunchStep(context, "sgd_step", MomentumSgd{momentum, nesterov}, rate, scalars, tensors, counts);
   }
 }
 
-void AdamStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+void AdamStep(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) {
-  LaunchStep(context, "adam_step", Adam(adam), scalars, tensors, counts);
+  LaunchStep(context, "adam_step", Adam(adam), rate, scalars, tensors, counts);
 }
 
-void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
                 absl::Span<const StepTensor> tensors, StepCounts* counts) {
-  LaunchStep(context, "adamax_step", AdaMax(adam), scalars, tensors, counts);
+  LaunchStep(context, "adamax_step", AdaMax(adam), rate, scalars, tensors, counts);
+}
+
+void BopStep(ExecContext& context, float threshold, const float* rate, const StepScalars* scalars,
+             absl::Span<const StepTensor> tensors, StepCounts* counts) {
+  LaunchStep(context, "bop_step", Bop{threshold}, rate, scalars, tensors, counts);
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

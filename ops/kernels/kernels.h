@@ -21,6 +21,7 @@
 #include "bitgrad/ops/kernels/pool.h"
 #include "bitgrad/ops/kernels/quantize.h"
 #include "bitgrad/ops/kernels/reduce.h"
+#include "bitgrad/ops/kernels/scale_penalty.h"
 #include "bitgrad/ops/kernels/sign_gemm.h"
 
 // X(Contract, name) for each kernel: the type of its contract, which is also the name of the function that a device
@@ -62,11 +63,17 @@
   X(QuantizeBits, quantize_bits)                                 \
   X(QuantizeRowsS8, quantize_rows_s8)                            \
   X(QuantizeBackward, quantize_backward)                         \
+  X(QuantizeScale, quantize_scale)                               \
+  X(QuantizeInitialValue, quantize_initial_value)                \
+  X(TrackStatistic, track_statistic)                             \
+  X(QuantizeVariableGradient, quantize_variable_gradient)        \
+  X(QuantizeStatisticBackward, quantize_statistic_backward)      \
+  X(CombineScales, combine_scales)                               \
   X(UnaryForward, unary_forward)                                 \
   X(UnaryBackward, unary_backward)                               \
   X(BinaryForward, binary_forward)                               \
   X(ScaleF32, scale_f32)                                         \
-  X(ScaleByF32, scale_by_f32)                                    \
+  X(ScaleRows, scale_rows)                                       \
   X(ScaleColumns, scale_columns)                                 \
   X(FillF32, fill_f32)                                           \
   X(CopyMatrix, copy_matrix)                                     \
@@ -76,6 +83,8 @@
   X(MeanAbsRows, mean_abs_rows)                                  \
   X(MeanAbsRowsBackward, mean_abs_rows_backward)                 \
   X(SumsOfSquares, sums_of_squares)                              \
+  X(ScalePenaltyForward, scale_penalty_forward)                  \
+  X(ScalePenaltyBackward, scale_penalty_backward)                \
   X(BatchNormStatistics, batch_norm_statistics)                  \
   X(BatchNormTrainBackward, batch_norm_train_backward)           \
   X(BatchNormUpdateRunning, batch_norm_update_running)           \
@@ -92,7 +101,8 @@
   X(PrepareStep, prepare_step)                                   \
   X(SgdStep, sgd_step)                                           \
   X(AdamStep, adam_step)                                         \
-  X(AdaMaxStep, adamax_step)
+  X(AdaMaxStep, adamax_step)                                     \
+  X(BopStep, bop_step)
 // clang-format on
 
 namespace bitgrad {

@@ -1,14 +1,16 @@
 // The update of all parameters in a training step, float32. One pass over memory does it all: gradient scale, weight
-// decay, the optimizer's step, the clip of latent weights, their signs as bits, and the counts that training shows.
+// decay, the step of the update rule, the bounds of the values, their signs as bits, and the counts that training
+// shows.
 //
 //   g'      = gradient_scale * g + weight_decay * w
-//   w'      = w + weight_scale * (step of the optimizer on g')
-//   w_new   = clip(w', -clip, clip)                            clip = infinity: no clip
+//   w'      = w + weight_scale * (step of the update rule on g')
+//   w_new   = clip(w', least, most)                            an infinite bound is none
 //
-// weight_scale is BinaryConnect's Glorot learning-rate scale: it multiplies the optimizer's step.
+// weight_scale is BinaryConnect's Glorot learning-rate scale: it multiplies the step of the update rule.
 //
-// Numbers that change from step to step are read from the device's memory (StepScalars), so that a step can be recorded
-// and enqueued again (core/recorded_work.h).
+// Numbers that change from step to step are read from the device's memory (StepScalars, rate), so that a step can be
+// recorded and enqueued again (core/recorded_work.h). Parameters that are trained by different update rules share the
+// StepScalars of a step; each rule has a rate of its own.
 
 #ifndef BITGRAD_OPS_KERNELS_OPTIMIZER_STEP_H_
 #define BITGRAD_OPS_KERNELS_OPTIMIZER_STEP_H_
@@ -25,11 +27,11 @@ namespace bitgrad {
 struct StepTensor {
   const float* gradient;
   float* weight;
-  float* slots[2];  // the optimizer's state: none, [velocity] or [m, v]; the rest is null
+  float* slots[2];  // the update rule's state: none, [velocity], [m] or [m, v]; the rest is null
   int64_t count;    // elements of each array
   float weight_decay;
   float weight_scale;
-  float clip;
+  float least, most;
   // Where signs.words is not null, the update writes bit = w_new >= 0 for the next forward pass. Where signs.ones is
   // not null, it also counts the ones of each row (not on the CPU, whose products do not need them). Row by row, the
   // elements of `signs` are those of the weight.
@@ -38,7 +40,6 @@ struct StepTensor {
 
 // In the device's memory.
 struct StepScalars {
-  float rate;            // set by the host: lr, with the corrections below
   float gradient_scale;  // clipping by global norm
   int32_t failed;        // not 0: a gradient or the loss was not finite. Stays so until the host sets it to 0
 };
@@ -46,7 +47,7 @@ struct StepScalars {
 // In the device's memory, one for each parameter. Both counts are 0 after a step that failed.
 struct StepCounts {
   int64_t sign_flips;  // elements with (w_new >= 0) != (w >= 0)
-  int64_t at_clip;     // elements with |w_new| >= clip; 0 for an infinite clip
+  int64_t at_clip;     // elements with w_new <= least or w_new >= most; an infinite bound is never reached
 };
 
 // Runs before the update. N = sqrt(sum of squares[i]) is the norm of all gradients. Sets gradient_scale = min(1,
@@ -56,12 +57,13 @@ struct StepCounts {
 using PrepareStep = void(ExecContext& context, const double* squares, const float* loss, double max_norm,
                          absl::Span<const StepTensor> tensors, StepScalars* scalars, StepCounts* counts);
 
-// The updates change nothing where scalars->failed is not 0. REQUIRES: PrepareStep() ran before.
+// The updates change nothing where scalars->failed is not 0. `rate` is a number in the device's memory that the host
+// sets: the learning rate lr with the corrections below. REQUIRES: PrepareStep() ran before.
 //
 // Plain SGD (momentum = 0, no slots):        step = -rate g'                                 rate = lr
 // Momentum:                                  v = momentum v - rate g';  step = v
 // Nesterov:                                  v = momentum v - rate g';  step = momentum v - rate g'
-using SgdStep = void(ExecContext& context, float momentum, bool nesterov, const StepScalars* scalars,
+using SgdStep = void(ExecContext& context, float momentum, bool nesterov, const float* rate, const StepScalars* scalars,
                      absl::Span<const StepTensor> tensors, StepCounts* counts);
 
 struct AdamArgs {
@@ -73,13 +75,21 @@ struct AdamArgs {
 // Adam (Kingma & Ba, arXiv 1412.6980, epsilon outside the root as in section 2's efficient form):
 //   m = b1 m + (1 - b1) g';  v = b2 v + (1 - b2) g'^2
 //   step = -rate m / (sqrt(v) + epsilon)                       rate = lr sqrt(1 - b2^t) / (1 - b1^t), t = 1, 2, ...
-using AdamStep = void(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+using AdamStep = void(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
                       absl::Span<const StepTensor> tensors, StepCounts* counts);
 
 // AdaMax (the same paper, section 7.1; epsilon guards the division, as in BNN's code):
 //   m = b1 m + (1 - b1) g';  v = max(b2 v, |g'|);  step = -rate m / (v + epsilon)       rate = lr / (1 - b1^t)
-using AdaMaxStep = void(ExecContext& context, const AdamArgs& adam, const StepScalars* scalars,
+using AdaMaxStep = void(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
                         absl::Span<const StepTensor> tensors, StepCounts* counts);
+
+// Bop (Helwegen et al., arXiv 1906.02107) flips binary weights; there are no latent ones:
+//   m = (1 - rate) m + rate g'                                 rate = gamma, in (0, 1]
+//   w_new = -s where m s > threshold, else s                   s = +1 where w >= 0, else -1; threshold >= 0
+// m s > threshold says that |m| exceeds the threshold and m has the weight's sign. Weights that are not -1 or +1 yet
+// become so in their first step. weight_scale does not apply, nor do the bounds, except in counts.at_clip.
+using BopStep = void(ExecContext& context, float threshold, const float* rate, const StepScalars* scalars,
+                     absl::Span<const StepTensor> tensors, StepCounts* counts);
 
 }  // namespace bitgrad
 

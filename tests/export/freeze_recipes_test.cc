@@ -14,7 +14,7 @@
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/loss.h"
-#include "bitgrad/optim/optimizers.h"
+#include "bitgrad/models/training/recipe_optimizer.h"
 #include "bitgrad/runtime/cost.h"
 #include "bitgrad/tests/export/freeze_testing.h"
 #include "gtest/gtest.h"
@@ -61,9 +61,7 @@ class FreezeRecipesTest : public testing::TestWithParam<RecipeCase> {
 
 // With the recipe's loss, optimizer and learning rate.
 void FreezeRecipesTest::Train(int steps, int64_t batch) {
-  const auto optimizer = MakeOptimizer(
-      context_, recipe_.optimizer().name(),
-      {.learning_rate = recipe_.optimizer().learning_rate(), .glorot_scale = recipe_.optimizer().glorot_scale()});
+  const auto optimizer = OptimizerOf(recipe_.optimizer(), context_);
   ASSERT_TRUE(optimizer.ok()) << optimizer.status();
   Tensor labels({batch}, DType::kInt32);
   for (int64_t i = 0; i < batch; ++i) labels.mutable_data<int32_t>()[i] = static_cast<int32_t>(i % kClasses);

@@ -8,8 +8,8 @@
 
 #include "bitgrad/models/conv_net.h"
 #include "bitgrad/models/mlp.h"
+#include "bitgrad/models/training/classification.h"
 #include "bitgrad/models/training/training_step.h"
-#include "bitgrad/ops/losses.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
@@ -28,13 +28,15 @@ ConvNetOptions SmallConvNet(int64_t side) {
   return {.image = {side, side, 2}, .blocks = {{.filters = 4}}, .classes = 3, .weight = Sign()};
 }
 
+std::unique_ptr<Task> TaskOf(int64_t features) { return Classification({.features = features, .classes = 3}); }
+
 TEST(CanLearnTest, BatchNormNeedsTwoValuesOfAFeature) {
   ExecContext context({.threads = 1});
   ParameterStore store(1);
   Mlp mlp(store.Root(), SmallMlp());
   ASSERT_TRUE(store.status().ok()) << store.status();
-  EXPECT_TRUE(CheckCanLearn(context, mlp, store.parameters(), 6, 2).ok());
-  const absl::Status status = CheckCanLearn(context, mlp, store.parameters(), 6, 1);
+  EXPECT_TRUE(CheckCanLearn(context, mlp, *TaskOf(6), store.parameters(), 2).ok());
+  const absl::Status status = CheckCanLearn(context, mlp, *TaskOf(6), store.parameters(), 1);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("layer 'hidden1/norm'"), HasSubstr("batch_size")));
 }
@@ -45,12 +47,12 @@ TEST(CanLearnTest, PlacesOfAnImageCount) {
   ParameterStore store(1);
   ConvNet net(store.Root(), SmallConvNet(5));
   ASSERT_TRUE(store.status().ok()) << store.status();
-  EXPECT_TRUE(CheckCanLearn(context, net, store.parameters(), 50, 2).ok());
-  EXPECT_THAT(std::string(CheckCanLearn(context, net, store.parameters(), 50, 1).message()),
+  EXPECT_TRUE(CheckCanLearn(context, net, *TaskOf(50), store.parameters(), 2).ok());
+  EXPECT_THAT(std::string(CheckCanLearn(context, net, *TaskOf(50), store.parameters(), 1).message()),
               HasSubstr("layer 'output/norm'"));
   ParameterStore one_place(1);
   ConvNet narrow(one_place.Root(), SmallConvNet(1));
-  EXPECT_THAT(std::string(CheckCanLearn(context, narrow, one_place.parameters(), 2, 1).message()),
+  EXPECT_THAT(std::string(CheckCanLearn(context, narrow, *TaskOf(2), one_place.parameters(), 1).message()),
               HasSubstr("layer 'conv1/norm'"));
 }
 
@@ -59,9 +61,9 @@ absl::Status OneStep(Model& net, ParameterStore& store, int64_t examples) {
   ExecContext context({.threads = 1});
   const auto optimizer = *MakeOptimizer(context, "sgd", {.learning_rate = 0.1});
   const Examples data = RandomExamples(examples, 6, 3, 2);
-  TrainingStep step(context, net, store.parameters(), *optimizer,
-                    [](const Var& logits, const Tensor& labels) { return SquaredHinge(logits, labels); });
-  return step.Enqueue(data.x, data.labels, 0.1);
+  const std::unique_ptr<Task> task = TaskOf(6);
+  TrainingStep step(context, net, *task, store.parameters(), *optimizer);
+  return step.Enqueue(data.batch(), 0.1);
 }
 
 TEST(CanLearnTest, TheFirstStepOfALoopRefusesToo) {

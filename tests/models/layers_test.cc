@@ -68,9 +68,10 @@ TEST(DenseTest, QuantizedWeightsStartInTheClipAndStayThere) {
     const Parameter& weight = *store.Find("fc/weight");
     EXPECT_EQ(weight.value.shape(), Shape({40, 50}));
     ExpectUniform(weight.value, clip);
-    EXPECT_EQ(weight.clip, clip);
-    EXPECT_EQ(weight.quantizer, "sign");
-    EXPECT_TRUE(weight.is_quantized() && weight.decays && weight.trainable);
+    EXPECT_EQ(weight.least, -clip);
+    EXPECT_EQ(weight.most, clip);
+    EXPECT_EQ(weight.kind, ParameterKind::kQuantizedWeight);
+    EXPECT_TRUE(weight.is_binary() && weight.decays && weight.trainable);
     EXPECT_EQ(weight.fan_in, 50);
     EXPECT_EQ(weight.fan_out, 40);
   }
@@ -81,8 +82,9 @@ TEST(DenseTest, FloatWeightsStartInGlorotsRangeWithoutClip) {
   const Dense dense(store.Root() / "fc", {.in = 50, .out = 40, .bias = true});
   const Parameter& weight = *store.Find("fc/weight");
   ExpectUniform(weight.value, std::sqrt(6.0f / 90));
-  EXPECT_TRUE(std::isinf(weight.clip));
-  EXPECT_FALSE(weight.is_quantized());
+  EXPECT_TRUE(std::isinf(weight.least) && std::isinf(weight.most));
+  EXPECT_EQ(weight.kind, ParameterKind::kWeight);
+  EXPECT_EQ(store.Find("fc/bias")->kind, ParameterKind::kOther);
   EXPECT_THAT(Names(store), ElementsAre("fc/weight", "fc/bias"));
   EXPECT_EQ(store.Find("fc/bias")->value.shape(), Shape({40}));
   for (const float b : store.Find("fc/bias")->value.span<float>()) EXPECT_EQ(b, 0);

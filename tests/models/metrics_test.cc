@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_split.h"
 #include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/training/classification.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/optim/optimizers.h"
@@ -20,6 +21,13 @@ using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
+
+StepResult StepOf(double loss, int64_t errors, int64_t examples, const Tape& tape) {
+  return {.examples = examples,
+          .loss = static_cast<float>(loss),
+          .metrics = {{kErrors, static_cast<double>(errors), examples}},
+          .observations = tape.counters()};
+}
 
 // One step of SGD with rate 1 on y = x w^T: the gradient of w is the sum of the inputs' signs.
 TEST(MetricsTest, AStepCountedByHand) {
@@ -40,7 +48,7 @@ TEST(MetricsTest, AStepCountedByHand) {
     Tape tape(context);
     ASSERT_TRUE(tape.Backward(Sum(dense(tape.Differentiable(Tensor::Of<float>({2, 4}, x))))).ok());
     ASSERT_TRUE(optimizer->Step(store.parameters()).ok());
-    AddStep(loss, errors, 2, tape.observations(), store, sums);
+    AddStep(StepOf(loss, errors, 2, tape), store, sums);
   };
   step(3.0, 1);
   EXPECT_THAT(weight.value.span<float>(), testing::ElementsAre(0, 0.25f, -1, -1));
@@ -71,7 +79,7 @@ TEST(MetricsTest, LayersWithoutQuantizersAreLeftOut) {
   Dense dense(store.Root() / "fc", {.in = 4, .out = 1});
   checkpoint::PartialSums sums;
   Tape tape(context);
-  AddStep(1, 0, 1, tape.observations(), store, sums);
+  AddStep(StepOf(1, 0, 1, tape), store, sums);
   EXPECT_EQ(Summarize(sums).layers_size(), 0);
   // Nothing at all is no division by zero.
   EXPECT_EQ(Summarize(checkpoint::PartialSums()).loss(), 0);
@@ -101,6 +109,47 @@ TEST(MetricsTest, TheEpochForPeople) {
                           HasSubstr("test 0.00%"), HasSubstr("2.2 s, 22222 examples/s"),
                           HasSubstr("hidden1     signs flipped per step 0.123%  latent weights at the clip 50.0%\n"),
                           HasSubstr("hidden2     activations in the window 75.0%\n"), EndsWith("\n")));
+}
+
+// The penalty is a mean over examples like the loss.
+TEST(MetricsTest, APenaltyIsToldWhereThereIsOne) {
+  ParameterStore store(1);
+  checkpoint::PartialSums sums;
+  AddStep({.examples = 3, .loss = 2, .penalty = 0.5f}, store, sums);
+  AddStep({.examples = 1, .loss = 4, .penalty = 1.5f}, store, sums);
+  const checkpoint::EpochMetrics metrics = Summarize(sums);
+  EXPECT_EQ(metrics.loss(), 2.5);
+  EXPECT_EQ(metrics.penalty(), 0.75);
+  EXPECT_THAT(FormatEpoch(metrics, 2), HasSubstr("loss 2.50000  of it penalty 0.75000  lr "));
+  EXPECT_FALSE(Summarize(checkpoint::PartialSums()).has_penalty());
+  EXPECT_THAT(FormatEpoch(SomeMetrics(1), 2), Not(HasSubstr("penalty")));
+}
+
+// What a model tells of itself and of its layers, known ones and others.
+TEST(MetricsTest, ValuesOfTheModel) {
+  checkpoint::EpochMetrics metrics = SomeMetrics(1);
+  EXPECT_EQ(FormatValues(metrics), "");
+  AddValues({{"hidden1", "weight_bits", 3.25},
+             {"", "average_weight_bits", 3.125},
+             {"conv9", "weight_bits", 3},
+             {"hidden1", "activation_bits", 4},
+             {"", "average_activation_bits", 4.0}},
+            metrics);
+  EXPECT_EQ(FormatValues(metrics), " average_weight_bits=3.125 average_activation_bits=4");
+  EXPECT_THAT(FormatEpoch(metrics, 20),
+              AllOf(HasSubstr("test 0.00%  average_weight_bits=3.125 average_activation_bits=4  2.2 s"),
+                    HasSubstr("at the clip 50.0%  weight_bits=3.25  activation_bits=4\n"),
+                    HasSubstr("    conv9       weight_bits=3\n")));
+  const std::string path = NewDirectory() + "/metrics.jsonl";
+  metrics.mutable_values(0)->set_value(std::numeric_limits<double>::quiet_NaN());
+  ASSERT_TRUE(MetricsFile(path).Append(metrics).ok());
+  const std::string json = ReadFile(path);
+  EXPECT_THAT(json, AllOf(HasSubstr("\"values\":[{\"name\":\"average_weight_bits\",\"value\":null},"
+                                    "{\"name\":\"average_activation_bits\",\"value\":4}]"),
+                          HasSubstr("\"values\":[{\"name\":\"weight_bits\",\"value\":3.25},")));
+  const std::string without = NewDirectory() + "/metrics.jsonl";
+  ASSERT_TRUE(MetricsFile(without).Append(SomeMetrics(1)).ok());
+  EXPECT_THAT(ReadFile(without), AllOf(Not(HasSubstr("values")), Not(HasSubstr("penalty"))));
 }
 
 TEST(MetricsFileTest, JsonLinesThatParse) {

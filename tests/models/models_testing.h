@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/rng.h"
 #include "bitgrad/core/tensor.h"
+#include "bitgrad/data/batch.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "gtest/gtest.h"
@@ -73,6 +74,8 @@ inline recipe::Recipe TinyRecipe(const std::vector<std::string>& assignments = {
 // Random inputs in [-1, 1) and labels, by the counter-based generator: the same on every machine.
 struct Examples {
   Tensor x, labels;
+
+  Batch batch() const { return {.images = x.Alias(), .labels = labels.Alias()}; }
 };
 inline Examples RandomExamples(int64_t count, int64_t features, int32_t classes, uint64_t seed) {
   Examples examples{Tensor({count, features}, DType::kFloat32), Tensor({count}, DType::kInt32)};

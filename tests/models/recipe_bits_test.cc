@@ -18,9 +18,9 @@
 #include "bitgrad/export/freeze.h"
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
-#include "bitgrad/models/training/loss.h"
+#include "bitgrad/models/training/classification.h"
+#include "bitgrad/models/training/recipe_optimizer.h"
 #include "bitgrad/models/training/training_step.h"
-#include "bitgrad/optim/optimizers.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "gtest/gtest.h"
 #include "zlib.h"
@@ -99,12 +99,11 @@ TEST_P(RecipeBitsTest, AreThoseOfEarlierVersions) {
   const auto model = MakeNetwork(recipe->model(), image, kClasses, store);
   ASSERT_TRUE(model.ok()) << model.status();
   ExecContext context({.threads = 1, .seed = 1});
-  const auto optimizer = MakeOptimizer(
-      context, recipe->optimizer().name(),
-      {.learning_rate = recipe->optimizer().learning_rate(), .glorot_scale = recipe->optimizer().glorot_scale()});
+  const auto optimizer = OptimizerOf(recipe->optimizer(), context);
   ASSERT_TRUE(optimizer.ok()) << optimizer.status();
-  TrainingStep step(context, **model, store.parameters(), **optimizer,
-                    [&](const Var& logits, const Tensor& labels) { return ApplyLoss(recipe->loss(), logits, labels); });
+  const std::unique_ptr<Task> task =
+      Classification({.features = image.features(), .classes = kClasses, .loss = recipe->loss()});
+  TrainingStep step(context, **model, *task, store.parameters(), **optimizer);
   std::mt19937 random(1);
   Tensor images({kBatch, image.features()}, DType::kFloat32);
   Tensor labels({kBatch}, DType::kInt32);
@@ -113,7 +112,8 @@ TEST_P(RecipeBitsTest, AreThoseOfEarlierVersions) {
       pixel = static_cast<float>(2 * static_cast<int>(random() >> 24) - 255) / 255;
     }
     for (int32_t& label : labels.mutable_span<int32_t>()) label = static_cast<int32_t>(random() % kClasses);
-    ASSERT_TRUE(step.Enqueue(images, labels, recipe->optimizer().learning_rate()).ok());
+    const Batch batch = {.images = images.Alias(), .labels = labels.Alias()};
+    ASSERT_TRUE(step.Enqueue(batch, recipe->optimizer().learning_rate()).ok());
     const auto result = step.Finish();
     ASSERT_TRUE(result.ok()) << result.status();
   }

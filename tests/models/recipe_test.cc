@@ -62,7 +62,7 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
                           "cifar10_float_vgg", "cifar10_float_vgg_tiny", "digits_bnn_mlp", "imagenet_birealnet18",
                           "imagenet_bnn_alexnet", "imagenet_dorefa_alexnet", "mnist_binaryconnect_mlp",
                           "mnist_binaryconnect_stochastic_mlp", "mnist_bnn_lenet", "mnist_bnn_mlp",
-                          "mnist_bnn_mlp_small", "mnist_float_mlp", "svhn_bnn_vgg"));
+                          "mnist_bnn_mlp_small", "mnist_bop_mlp", "mnist_float_mlp", "svhn_bnn_vgg"));
 }
 
 TEST(RecipeTest, AFileGivesWhatABuiltInOneDoes) {

@@ -152,6 +152,25 @@ TEST(ResumeFieldsTest, WhatIsNotIsNamed) {
               HasSubstr("model.conv_net was (not set)"));
 }
 
+// Fields of update rules, which are entries of a list.
+TEST(ResumeFieldsTest, OfUpdateRules) {
+  const auto recipe = [](double rate, double threshold, const char* name) {
+    recipe::Recipe result = TinyRecipe();
+    recipe::UpdateRule& rule = *result.mutable_optimizer()->add_rule();
+    rule.set_learning_rate(rate);
+    rule.set_threshold(threshold);
+    rule.set_name(name);
+    return result;
+  };
+  const auto changes = ChangesOnResume(recipe(0.5, 1, "bop"), recipe(0.25, 2, "bop"));
+  ASSERT_TRUE(changes.ok()) << changes.status();
+  EXPECT_THAT(*changes, testing::ElementsAre("optimizer.rule[0].learning_rate: 0.5 -> 0.25",
+                                             "optimizer.rule[0].threshold: 1 -> 2"));
+  EXPECT_THAT(std::string(ChangesOnResume(recipe(1, 1, "bop"), recipe(1, 1, "adam")).status().message()),
+              HasSubstr("optimizer.rule[0].name was \"bop\" and is \"adam\" now"));
+  EXPECT_FALSE(ChangesOnResume(recipe(1, 1, "bop"), TinyRecipe()).ok()) << "its state would be missing";
+}
+
 // Every entry of the table is a field, or a group, that recipes have.
 TEST(ResumeFieldsTest, TheTableNamesFields) {
   for (const ResumeField& entry : ResumeFields()) {

@@ -11,6 +11,7 @@
 
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/classification.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/loss.h"
 #include "bitgrad/models/training/memory_plan.h"
@@ -22,6 +23,10 @@ namespace bitgrad {
 namespace {
 
 constexpr int64_t kClasses = 10;
+
+std::unique_ptr<Task> TaskOf(const recipe::Recipe& recipe, int64_t features) {
+  return Classification({.features = features, .classes = kClasses, .loss = recipe.loss()});
+}
 
 // A recipe's net with an optimizer.
 class Training {
@@ -36,7 +41,7 @@ class Training {
         optimizer_(*MakeOptimizer(context_, "adam", {.learning_rate = 1e-3})) {}
 
   absl::StatusOr<int64_t> Predict(int64_t batch) {
-    return PredictStepMemory(options_, *model_, store_, recipe_.loss(), features_, batch);
+    return PredictStepMemory(options_, *model_, store_, *TaskOf(recipe_, features_), batch);
   }
   void Step(int64_t batch, uint64_t seed) {
     Backward(batch, seed);
@@ -148,13 +153,13 @@ TEST(StepMemoryTest, ParametersKeepTheirGradientsAndSigns) {
   const auto predict = [&] {
     std::vector<std::pair<const void*, const void*>> before;
     for (const Parameter* p : training.store().parameters()) {
-      before.push_back({p->gradient.is_null() ? nullptr : p->gradient.raw_data(), p->value.signs().get()});
+      before.push_back({p->gradient.is_null() ? nullptr : p->gradient.raw_data(), p->signs().get()});
     }
     ASSERT_TRUE(training.Predict(10).ok());
     for (size_t i = 0; i < before.size(); ++i) {
       const Parameter* p = training.store().parameters()[i];
       EXPECT_EQ(p->gradient.is_null() ? nullptr : p->gradient.raw_data(), before[i].first) << p->name;
-      EXPECT_EQ(p->value.signs().get(), before[i].second) << p->name;
+      EXPECT_EQ(p->signs().get(), before[i].second) << p->name;
       EXPECT_TRUE(p->value.is_unique()) << p->name;
     }
   };
@@ -162,7 +167,7 @@ TEST(StepMemoryTest, ParametersKeepTheirGradientsAndSigns) {
   training.Backward(5, 1);
   Parameter* const weight = training.store().Find("conv2/weight");
   ASSERT_FALSE(weight->gradient.is_null());
-  ASSERT_NE(weight->value.signs(), nullptr);
+  ASSERT_NE(weight->signs(), nullptr);
   predict();
 }
 
@@ -234,7 +239,7 @@ TEST(StepMemoryTest, ErrorsAreTheModels) {
   ParameterStore store(1);
   const auto model = *MakeNetwork(recipe.model(), kCifar, kClasses, store);
   const auto before = BytesOf(store);
-  const auto predicted = PredictStepMemory({.threads = 1}, *model, store, recipe.loss(), kCifar.features() + 1, 50);
+  const auto predicted = PredictStepMemory({.threads = 1}, *model, store, *TaskOf(recipe, kCifar.features() + 1), 50);
   EXPECT_THAT(std::string(predicted.status().message()), testing::HasSubstr("reshape"));
   EXPECT_TRUE(BytesOf(store) == before);
 }

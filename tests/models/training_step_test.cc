@@ -2,6 +2,7 @@
 
 #include "bitgrad/models/training/training_step.h"
 
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <string>
@@ -10,10 +11,14 @@
 
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/models/mlp.h"
+#include "bitgrad/models/training/classification.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/model_bundle.h"
+#include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/losses.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
+#include "bitgrad/ops/quantizers/sign.h"
+#include "bitgrad/ops/reduce.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
 #include "bitgrad/tests/testing/tensors.h"
@@ -59,11 +64,10 @@ struct Net {
   }
 
   std::unique_ptr<TrainingStep> MakeStep() {
-    return std::make_unique<TrainingStep>(
-        context, model, store.parameters(), *optimizer,
-        [](const Var& logits, const Tensor& labels) { return SquaredHinge(logits, labels); });
+    return std::make_unique<TrainingStep>(context, model, *task, store.parameters(), *optimizer);
   }
 
+  const std::unique_ptr<Task> task = Classification({.features = kFeatures, .classes = kClasses});
   ExecContext context;
   ParameterStore store;
   Mlp model;
@@ -83,9 +87,9 @@ struct Seen {
 };
 
 Seen SeenOf(const StepResult& result, const Net& net) {
-  Seen seen = {result.loss, result.errors, {}, net.optimizer->gradient_norm()};
-  for (const WindowObservation& observation : result.observations) {
-    seen.counts.push_back(observation.inside);
+  Seen seen = {result.loss, static_cast<int64_t>(result.SumOf(kErrors)), {}, net.optimizer->gradient_norm()};
+  for (const CounterValue& observation : result.observations) {
+    seen.counts.push_back(observation.count);
     seen.counts.push_back(observation.total);
   }
   for (const Parameter* parameter : net.store.parameters()) {
@@ -101,12 +105,13 @@ Seen WrittenOut(Net& net, const Examples& batch, double rate) {
   const Var loss = SquaredHinge(logits, batch.labels);
   StepResult result;
   result.loss = ToHost(net.context, **tape.Value(loss)).data<float>()[0];
-  result.errors = *CountWrong(net.context, **tape.Value(logits), batch.labels);
+  const int64_t errors = *CountWrong(net.context, **tape.Value(logits), batch.labels);
+  result.metrics = {{kErrors, static_cast<double>(errors), batch.labels.num_elements()}};
   EXPECT_TRUE(tape.Backward(loss).ok());
   net.optimizer->set_learning_rate(rate);
   const absl::Status stepped = net.optimizer->Step(net.store.parameters());
   EXPECT_TRUE(stepped.ok()) << stepped;
-  result.observations = tape.observations();
+  result.observations = tape.counters();
   return SeenOf(result, net);
 }
 
@@ -144,7 +149,7 @@ TEST_P(TrainingStepNetsTest, IsTheStepWrittenOut) {
     for (int i = 0; i < kSteps; ++i) {
       const Examples batch = BatchOf(i);
       reference.push_back(WrittenOut(expected, batch, RateOf(i)));
-      const absl::Status enqueued = step->Enqueue(batch.x, batch.labels, RateOf(i));
+      const absl::Status enqueued = step->Enqueue(batch.batch(), RateOf(i));
       ASSERT_TRUE(enqueued.ok()) << enqueued;
       while (step->unfinished() > ahead) finish();
       if (i == 5) {  // Other work in between, which takes memory from the same pool.
@@ -191,7 +196,7 @@ TEST_F(TrainingStepTest, BatchesMayChangeTheirShape) {
   for (int i = 0; i < 12; ++i) {
     const Examples batch = BatchOf(i, i == 5 ? 7 : 20);
     const Seen reference = WrittenOut(expected, batch, RateOf(i));
-    ASSERT_TRUE(step->Enqueue(batch.x, batch.labels, RateOf(i)).ok());
+    ASSERT_TRUE(step->Enqueue(batch.batch(), RateOf(i)).ok());
     const auto result = step->Finish();
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_EQ(SeenOf(*result, net), reference) << "step " << i;
@@ -210,7 +215,7 @@ TEST_F(TrainingStepTest, AStepThatIsNotFiniteChangesNothing) {
       const auto step = net.MakeStep();
       for (int i = 0; i < good; ++i) {
         const Examples batch = BatchOf(i);
-        ASSERT_TRUE(step->Enqueue(batch.x, batch.labels, 0.01).ok());
+        ASSERT_TRUE(step->Enqueue(batch.batch(), 0.01).ok());
         ASSERT_TRUE(step->Finish().ok());
       }
       std::vector<Tensor> before;
@@ -219,10 +224,10 @@ TEST_F(TrainingStepTest, AStepThatIsNotFiniteChangesNothing) {
       }
       Examples bad = BatchOf(good);
       bad.x.mutable_data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
-      ASSERT_TRUE(step->Enqueue(bad.x, bad.labels, 0.01).ok());
+      ASSERT_TRUE(step->Enqueue(bad.batch(), 0.01).ok());
       if (another) {
         const Examples batch = BatchOf(good + 1);
-        ASSERT_TRUE(step->Enqueue(batch.x, batch.labels, 0.01).ok());
+        ASSERT_TRUE(step->Enqueue(batch.batch(), 0.01).ok());
       }
       const auto result = step->Finish();
       ASSERT_EQ(result.status().code(), absl::StatusCode::kOutOfRange) << result.status();
@@ -245,21 +250,133 @@ TEST_F(TrainingStepTest, AStepThatIsNotFiniteChangesNothing) {
   }
 }
 
+// A net that is fined for the size of its last weights, by a number that changes from step to step.
+class FinedNet final : public Model {
+ public:
+  explicit FinedNet(ParameterStore& store)
+      : mlp_(store.Root(), {.features = kFeatures, .hidden = {12}, .classes = kClasses, .weight = Sign()}),
+        lambda_(store.Root().NewScalar(
+            "lambda", {.initial = 0.5, .final = 4, .change = ScalarChange::kExponential, .by_step = true})),
+        weight_(*store.Find("output/weight")) {}
+  Var Forward(const Var& x) override { return mlp_.Forward(x); }
+  Var Penalty(Tape& tape) override {
+    const Var w = tape.Use(weight_);
+    return Mul(Sum(Mul(w, w)), tape.Use(lambda_));
+  }
+
+ private:
+  Mlp mlp_;
+  Parameter& lambda_;
+  Parameter& weight_;
+};
+
+// Steps of FinedNet by plain SGD.
+struct FinedTraining {
+  FinedTraining() {
+    EXPECT_TRUE(store.status().ok()) << store.status();
+    MoveToDevice(context, store);
+  }
+  void SetTime(int step) { store.SetScalars(context, {.epochs = 1, .batch = step, .batches = kSteps}); }
+
+  const std::unique_ptr<Task> task = Classification({.features = kFeatures, .classes = kClasses});
+  ExecContext context{{.device = TestDevice(), .threads = 1, .seed = 7}};
+  ParameterStore store{3};
+  FinedNet model{store};
+  const std::unique_ptr<Optimizer> optimizer = *MakeOptimizer(context, "sgd", {});
+};
+
+// The loss is what is minimized, the penalty is part of it, and recorded steps see each new lambda.
+TEST_F(TrainingStepTest, APenaltyIsPartOfTheLoss) {
+  FinedTraining expected, training;
+  TrainingStep step(training.context, training.model, *training.task, training.store.parameters(), *training.optimizer);
+  for (int i = 0; i < kSteps; ++i) {
+    SCOPED_TRACE(i);
+    const Examples batch = BatchOf(i);
+    expected.SetTime(i);
+    const float lambda = ToHost(expected.context, expected.store.Find("lambda")->value).data<float>()[0];
+    EXPECT_NEAR(lambda, 0.5 * std::pow(8, i / (kSteps - 1.0)), 1e-6);
+    double squares = 0;
+    const Tensor weight = ToHost(expected.context, expected.store.Find("output/weight")->value);
+    for (const float w : weight.span<float>()) squares += double{w} * w;
+    Tape tape(expected.context);
+    const Var loss =
+        SquaredHinge(expected.model.Forward(tape.Input(ToDevice(expected.context, batch.x))), batch.labels);
+    const Var total = Add(loss, expected.model.Penalty(tape));
+    const float loss_value = ToHost(expected.context, **tape.Value(loss)).data<float>()[0];
+    const float total_value = ToHost(expected.context, **tape.Value(total)).data<float>()[0];
+    ASSERT_TRUE(tape.Backward(total).ok()) << tape.status();
+    expected.optimizer->set_learning_rate(0.01);
+    ASSERT_TRUE(expected.optimizer->Step(expected.store.parameters()).ok());
+
+    training.SetTime(i);
+    ASSERT_TRUE(step.Enqueue(batch.batch(), 0.01).ok());
+    const auto result = step.Finish();
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->loss, total_value);
+    ASSERT_TRUE(result->penalty.has_value());
+    EXPECT_NEAR(*result->penalty, lambda * squares, 1e-5 * lambda * squares);
+    EXPECT_NEAR(result->loss - loss_value, *result->penalty, 1e-5 * result->loss);
+  }
+  EXPECT_EQ(step.recorded(), TestDevice() == Device::kCuda);
+  for (size_t i = 0; i < expected.store.parameters().size(); ++i) {
+    SCOPED_TRACE(expected.store.parameters()[i]->name);
+    ExpectSameBits(ToHost(expected.context, expected.store.parameters()[i]->value),
+                   ToHost(training.context, training.store.parameters()[i]->value));
+  }
+}
+
+TEST_F(TrainingStepTest, AModelWithoutPenaltyReportsNone) {
+  Net net(BnnCase());
+  const auto step = net.MakeStep();
+  ASSERT_TRUE(step->Enqueue(BatchOf(0).batch(), 0.01).ok());
+  const auto result = step->Finish();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_FALSE(result->penalty.has_value());
+}
+
+// Takes away what was learned from the batch.
+class NothingLearned final : public GradientReducer {
+ public:
+  absl::Status Reduce(ExecContext& context, absl::Span<Parameter* const> parameters) override {
+    for (Parameter* parameter : parameters) {
+      if (parameter->gradient.is_null()) continue;
+      parameter->gradient = Tensor::Zeros(parameter->gradient.shape(), DType::kFloat32, context.allocator());
+    }
+    return absl::OkStatus();
+  }
+};
+
+TEST_F(TrainingStepTest, GradientsGoThroughTheReducer) {
+  FinedTraining training;
+  NothingLearned reducer;
+  TrainingStep step(training.context, training.model, *training.task, training.store.parameters(), *training.optimizer,
+                    &reducer);
+  const Tensor before = ToHost(training.context, training.store.Find("hidden1/weight")->value).Clone();
+  for (int i = 0; i < kSteps; ++i) {
+    ASSERT_TRUE(step.Enqueue(BatchOf(i).batch(), 0.01).ok());
+    ASSERT_TRUE(step.Finish().ok());
+  }
+  EXPECT_EQ(step.recorded(), TestDevice() == Device::kCuda);
+  ExpectSameBits(ToHost(training.context, training.store.Find("hidden1/weight")->value), before);
+}
+
 TEST_F(TrainingStepTest, WhatIsWrongIsNamed) {
   Net net(BnnCase());
   const auto step = net.MakeStep();
   const Examples batch = BatchOf(0);
-  EXPECT_THAT(std::string(step->Enqueue(batch.x, Tensor(), 0.01).message()), HasSubstr("labels that are int32"));
-  EXPECT_THAT(std::string(step->Enqueue(batch.x, batch.labels, 0).message()), HasSubstr("learning_rate"));
+  EXPECT_THAT(std::string(step->Enqueue({.images = batch.x.Alias()}, 0.01).message()),
+              HasSubstr("labels that are int32"));
+  EXPECT_THAT(std::string(step->Enqueue(batch.batch(), 0).message()), HasSubstr("learning_rate"));
   EXPECT_EQ(step->unfinished(), 0);
   for (int i = 0; i < 5; ++i) {
-    Tensor labels = batch.labels.Clone();
-    labels.mutable_data<int32_t>()[4] = i % 2 == 0 ? -1 : 99;
-    const absl::Status bad = step->Enqueue(batch.x, labels, 0.01);
+    Batch wrong = batch.batch();
+    wrong.labels = batch.labels.Clone();
+    wrong.labels.mutable_data<int32_t>()[4] = i % 2 == 0 ? -1 : 99;
+    const absl::Status bad = step->Enqueue(wrong, 0.01);
     EXPECT_EQ(bad.code(), absl::StatusCode::kInvalidArgument) << bad;
     EXPECT_THAT(std::string(bad.message()),
                 HasSubstr(i % 2 == 0 ? "label -1 is not in [0, 4)" : "label 99 is not in [0, 4)"));
-    ASSERT_TRUE(step->Enqueue(batch.x, batch.labels, 0.01).ok());
+    ASSERT_TRUE(step->Enqueue(batch.batch(), 0.01).ok());
     ASSERT_TRUE(step->Finish().ok());
   }
 }

@@ -77,11 +77,13 @@ struct OptimizerCase {
   friend std::ostream& operator<<(std::ostream& out, const OptimizerCase& value) { return out << value.TestName(); }
 };
 
-// Every optimizer of the table with its defaults, and those whose formula has branches also with an option for each
-// branch.
+// Every rule of the table that can train any parameter with its defaults, and those whose formula has branches also
+// with an option for each branch.
 inline std::vector<OptimizerCase> OptimizerCases() {
   std::vector<OptimizerCase> cases;
-  for (const OptimizerInfo& info : AllOptimizers()) cases.push_back({info.name, {}});
+  for (const UpdateRuleInfo& info : AllUpdateRules()) {
+    if (!(*info.make({}))->traits().binary_weights_only) cases.push_back({info.name, {}});
+  }
   cases.push_back({"sgd", {{"momentum", 0.9}}});
   cases.push_back({"sgd", {{"momentum", 0.9}, {"nesterov", 1}}});
   cases.push_back({"adam", {{"beta1", 0.5}, {"beta2", 0.75}, {"epsilon", 0.125}}});

@@ -63,9 +63,11 @@ class OptimizerErrorsTest : public ::testing::Test {
 };
 
 TEST_F(OptimizerErrorsTest, CommonOptionsOutOfRange) {
-  for (const OptimizerInfo& info : AllOptimizers()) {
+  for (const UpdateRuleInfo& info : AllUpdateRules()) {
     const std::string prefix = std::string("optimizer '") + info.name + "': ";
-    const auto error = [&](const OptimizerOptions& options) { return ErrorOf(info.make(context_, options, {})); };
+    const auto error = [&](const OptimizerOptions& options) {
+      return ErrorOf(MakeOptimizer(context_, info.name, options));
+    };
     EXPECT_EQ(error({.learning_rate = 0}), prefix + "learning_rate is 0, must be a positive finite number");
     EXPECT_EQ(error({.learning_rate = -0.5}), prefix + "learning_rate is -0.5, must be a positive finite number");
     EXPECT_EQ(error({.learning_rate = std::nan("")}),
@@ -97,7 +99,8 @@ TEST_F(OptimizerErrorsTest, HyperparametersOutOfRange) {
 }
 
 TEST_F(OptimizerErrorsTest, UnknownNames) {
-  EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "adagrad", {})), "no optimizer 'adagrad'; there are: sgd, adam, adamax");
+  EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "adagrad", {})),
+            "no optimizer 'adagrad'; there are: sgd, adam, adamax, bop");
   EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "adam", {}, {{"momentum", 0.9}})),
             "optimizer 'adam' has no hyperparameter 'momentum'; it has: beta1, beta2, epsilon");
   EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "sgd", {}, {{"beta1", 0.9}})),
@@ -171,9 +174,12 @@ TEST_F(OptimizerErrorsTest, AFailedStepKeepsWhatWasRestored) {
 TEST_F(OptimizerErrorsTest, ParametersThatAreNone) {
   std::unique_ptr<Optimizer> optimizer = Adam();
   SetGradients();
-  model_[1].clip = 0;
-  EXPECT_EQ(StepError(*optimizer), "parameter 'b/weight': its clip is 0, must be positive");
-  model_[1].clip = 1;
+  model_[1].ClipTo(0);
+  EXPECT_EQ(StepError(*optimizer),
+            "parameter 'b/weight': its bounds are -0 and 0, the first must be less than the second");
+  model_[1].least = std::nanf("");
+  EXPECT_NE(StepError(*optimizer).find("its bounds are nan"), std::string::npos);
+  model_[1].ClipTo(1);
   Tensor value = std::move(model_[1].value);  // Leaves null.
   EXPECT_EQ(StepError(*optimizer), "parameter 'b/weight': it has no value");
   model_[1].value = std::move(value);

@@ -23,12 +23,11 @@ TEST(GlorotScaleTest, HasBinaryConnectsValues) {
 
 // The length of the first step for a gradient of 1, in units of the learning rate. Without a scale it is 1 for each
 // optimizer.
-double FirstStep(const char* optimizer_name, bool glorot_scale, const char* quantizer, int64_t fan_in,
-                 int64_t fan_out) {
+double FirstStep(const char* optimizer_name, bool glorot_scale, ParameterKind kind, int64_t fan_in, int64_t fan_out) {
   ExecContext context({.threads = 1});
   BareModel model;
   Parameter& weight = model.Add("weight", {0});
-  weight.quantizer = quantizer;
+  weight.kind = kind;
   weight.fan_in = fan_in;
   weight.fan_out = fan_out;
   weight.gradient = BareModel::Vector({1});
@@ -40,19 +39,23 @@ double FirstStep(const char* optimizer_name, bool glorot_scale, const char* quan
 
 TEST(GlorotScaleTest, MultipliesTheStepOfQuantizedWeights) {
   const double s = 34.718;
-  EXPECT_NEAR(FirstStep("adam", true, "sign", 784, 1024), s, 1e-3);
-  EXPECT_NEAR(FirstStep("adamax", true, "sign", 784, 1024), s, 1e-3);
-  EXPECT_NEAR(FirstStep("sgd", true, "stochastic_sign", 784, 1024), s * s, 5e-2);
+  constexpr auto kQuantized = ParameterKind::kQuantizedWeight;
+  EXPECT_NEAR(FirstStep("adam", true, kQuantized, 784, 1024), s, 1e-3);
+  EXPECT_NEAR(FirstStep("adamax", true, kQuantized, 784, 1024), s, 1e-3);
+  EXPECT_NEAR(FirstStep("sgd", true, kQuantized, 784, 1024), s * s, 5e-2);
 }
 
 TEST(GlorotScaleTest, IsForQuantizedWeightsOnly) {
-  for (const OptimizerInfo& info : AllOptimizers()) {
-    EXPECT_NEAR(FirstStep(info.name, false, "sign", 784, 1024), 1, 1e-6) << info.name;
-    EXPECT_NEAR(FirstStep(info.name, true, "", 784, 1024), 1, 1e-6) << info.name;
-    EXPECT_NEAR(FirstStep(info.name, true, "identity", 784, 1024), 1, 1e-6) << info.name;
-    EXPECT_NEAR(FirstStep(info.name, true, "sign", 0, 0), 1, 1e-6) << info.name;
-    EXPECT_NEAR(FirstStep(info.name, true, "sign", 0, 9), 1, 1e-6) << info.name;
-    EXPECT_NEAR(FirstStep(info.name, true, "sign", 9, 0), 1, 1e-6) << info.name;
+  using enum ParameterKind;
+  for (const UpdateRuleInfo& info : AllUpdateRules()) {
+    if ((*info.make({}))->traits().binary_weights_only) continue;  // There are no steps to scale.
+    EXPECT_NEAR(FirstStep(info.name, false, kQuantizedWeight, 784, 1024), 1, 1e-6) << info.name;
+    for (const ParameterKind kind : {kOther, kWeight, kQuantizerVariable}) {
+      EXPECT_NEAR(FirstStep(info.name, true, kind, 784, 1024), 1, 1e-6) << info.name;
+    }
+    EXPECT_NEAR(FirstStep(info.name, true, kQuantizedWeight, 0, 0), 1, 1e-6) << info.name;
+    EXPECT_NEAR(FirstStep(info.name, true, kQuantizedWeight, 0, 9), 1, 1e-6) << info.name;
+    EXPECT_NEAR(FirstStep(info.name, true, kQuantizedWeight, 9, 0), 1, 1e-6) << info.name;
   }
 }
 

@@ -36,10 +36,11 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
   // Weights of two layers and a bias, each of which the options treat differently.
   static void AddParameters(BareModel& model) {
     Parameter& weight = model.Add("hidden1/weight", RandomValues(kCount, 1));
-    weight.quantizer = "sign";
+    weight.kind = ParameterKind::kQuantizedWeight;
+    weight.encoding = {EncodingKind::kBinary, 1};
     weight.fan_in = 40;
     weight.fan_out = 25;
-    weight.clip = 1;
+    weight.ClipTo(1);
     weight.decays = true;
     model.Add("hidden1/bias", RandomValues(33, 2));
     Parameter& output = model.Add("output/weight", RandomValues(65, 3));
@@ -93,7 +94,7 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
         for (size_t i = 0; i < w[k].size(); ++i) {
           const double g = gradient_scale * p.gradient.data<float>()[i] + decay * w[k][i];
           const double next = w[k][i] + Scale(options, p) * reference[k][i].Step(g, rate);
-          w[k][i] = std::clamp(next, -double{p.clip}, double{p.clip});
+          w[k][i] = std::clamp(next, double{p.least}, double{p.most});
         }
       }
       ASSERT_TRUE(optimizer->Step(model.parameters()).ok());
@@ -112,7 +113,7 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
   }
 
   double Scale(const OptimizerOptions& options, const Parameter& parameter) const {
-    if (!options.glorot_scale || parameter.quantizer.empty()) return 1;
+    if (!options.glorot_scale || !parameter.is_quantized()) return 1;
     const double s = std::sqrt((parameter.fan_in + parameter.fan_out) / 1.5);
     return GetParam().name == "sgd" ? s * s : s;
   }
@@ -138,7 +139,7 @@ TEST_P(OptimizerTest, FollowsTheFormulasWithGradientNormClipping) {
 TEST_P(OptimizerTest, CountsFlipsAndKeepsWeightsInsideTheClip) {
   BareModel model;
   Parameter& clipped = model.Add("clipped", RandomValues(kCount, 4));
-  clipped.clip = 0.75f;
+  clipped.ClipTo(0.75f);
   for (float& w : clipped.value.mutable_span<float>()) w *= 0.75f;
   Parameter& free = model.Add("free", RandomValues(kCount, 5));
   std::unique_ptr<Optimizer> optimizer = Make({.learning_rate = 0.2});
@@ -154,9 +155,9 @@ TEST_P(OptimizerTest, CountsFlipsAndKeepsWeightsInsideTheClip) {
     int64_t at_clip = 0;
     for (int64_t i = 0; i < kCount; ++i) {
       const float w = clipped.value.data<float>()[i];
-      ASSERT_LE(std::abs(w), clipped.clip);
+      ASSERT_LE(std::abs(w), 0.75f);
       clipped_flips += (w >= 0) != (clipped_before[i] >= 0);
-      at_clip += w == clipped.clip || w == -clipped.clip;
+      at_clip += std::abs(w) == 0.75f;
       free_flips += (free.value.data<float>()[i] >= 0) != (free_before[i] >= 0);
     }
     EXPECT_EQ(clipped.sign_flips, clipped_flips);
@@ -175,7 +176,7 @@ TEST_P(OptimizerTest, ConvergesOnAConvexFunction) {
   constexpr int kSteps = 3000;
   BareModel model;
   Parameter& w = model.Add("w", RandomValues(kCount, 6));
-  w.clip = 1;
+  w.ClipTo(1);
   std::vector<float> center = RandomValues(kCount, 7);
   for (float& c : center) c *= 2;
   const std::vector<float> random = RandomValues(kCount, 8);
@@ -252,7 +253,7 @@ TEST_P(OptimizerTest, TheNumberOfThreadsDoesNotMatter) {
   for (const int threads : {1, 3}) {
     ExecContext context({.threads = threads});
     BareModel model;
-    model.Add("w", RandomValues(kMany, 9)).clip = 1;
+    model.Add("w", RandomValues(kMany, 9)).ClipTo(1);
     std::unique_ptr<Optimizer> optimizer = Make({.learning_rate = 0.1, .max_gradient_norm = 100}, context);
     for (int step = 0; step < 3; ++step) {
       SetGradients(model, step);
@@ -370,16 +371,16 @@ TEST_P(OptimizerTest, KeepsSignsUpToDate) {
   BareModel model;
   AddParameters(model);
   std::unique_ptr<Optimizer> optimizer = Make({.learning_rate = 0.3});
-  model[0].value.set_signs(std::make_shared<const BitMatrix>(25, kCount / 25));
+  model[0].set_signs(std::make_shared<const BitMatrix>(25, kCount / 25));
   for (int step = 0; step < 3; ++step) {
     SetGradients(model, step);
     ASSERT_TRUE(optimizer->Step(model.parameters()).ok());
-    const auto signs = model[0].value.signs();
+    const auto signs = model[0].signs();
     ASSERT_NE(signs, nullptr);
     for (int64_t i = 0; i < kCount; ++i) {
       ASSERT_EQ(signs->view().bit(i / 40, i % 40), model[0].value.data<float>()[i] >= 0) << i;
     }
-    EXPECT_EQ(model[1].value.signs(), nullptr);
+    EXPECT_EQ(model[1].signs(), nullptr);
   }
 }
 

@@ -1,5 +1,5 @@
-// An optimizer's step for one element. In double it is the formula of ops/kernels/optimizer_step.h; in float, with the
-// operations in the formula's order, it is what every kernel has to compute to the last bit.
+// The step of an update rule for one element. In double it is the formula of ops/kernels/optimizer_step.h; in float,
+// with the operations in the formula's order, it is what every kernel has to compute to the last bit.
 
 #ifndef BITGRAD_TESTS_REFERENCE_OPTIMIZER_STEP_H_
 #define BITGRAD_TESTS_REFERENCE_OPTIMIZER_STEP_H_
@@ -12,15 +12,23 @@
 
 namespace bitgrad::reference {
 
-// The fields of StepScalars and StepTensor that a step uses.
+// The rate, and the fields of StepScalars and StepTensor that a step uses.
 struct StepArgs {
   float rate = 0.1f;
   float gradient_scale = 1;
   float weight_decay = 0;
   float weight_scale = 1;
-  float clip = std::numeric_limits<float>::infinity();
+  float least = -std::numeric_limits<float>::infinity();
+  float most = std::numeric_limits<float>::infinity();
 
-  StepScalars scalars() const { return {.rate = rate, .gradient_scale = gradient_scale, .failed = 0}; }
+  StepArgs WithClip(float clip) const {
+    StepArgs result = *this;
+    result.least = -clip;
+    result.most = clip;
+    return result;
+  }
+  // Whether a new weight counts as one at a bound.
+  bool AtClip(float w) const { return (std::isfinite(least) && w <= least) || (std::isfinite(most) && w >= most); }
   StepTensor Tensor(const float* gradient, float* weight, float* slot0, float* slot1, int64_t count) const {
     return {.gradient = gradient,
             .weight = weight,
@@ -28,7 +36,8 @@ struct StepArgs {
             .count = count,
             .weight_decay = weight_decay,
             .weight_scale = weight_scale,
-            .clip = clip};
+            .least = least,
+            .most = most};
   }
 };
 
@@ -46,8 +55,7 @@ Real ScaledGradient(const StepArgs& args, Real g, Real w) {
 
 template <typename Real>
 Real Moved(const StepArgs& args, Real w, Real step) {
-  const Real clip = args.clip;
-  return std::clamp(w + args.weight_scale * step, -clip, clip);
+  return std::clamp<Real>(w + args.weight_scale * step, args.least, args.most);
 }
 
 // SGD without a velocity.
@@ -80,6 +88,14 @@ StepElement<Real> AdaMax(const StepArgs& args, const AdamArgs& adam, Real g, Rea
   const Real decayed = b2 * v, size = std::fabs(gradient);
   const Real v_new = size <= decayed ? decayed : size;  // NaN where the gradient is NaN
   return {Moved<Real>(args, w, -args.rate * m_new / (v_new + adam.epsilon)), m_new, v_new};
+}
+
+template <typename Real>
+StepElement<Real> Bop(const StepArgs& args, float threshold, Real g, Real m, Real w) {
+  const Real rate = args.rate;
+  const Real m_new = (1 - rate) * m + rate * ScaledGradient(args, g, w);
+  const Real sign = w >= 0 ? 1 : -1;
+  return {std::fabs(m_new) > threshold && (m_new >= 0) == (sign > 0) ? -sign : sign, m_new};
 }
 
 }  // namespace bitgrad::reference

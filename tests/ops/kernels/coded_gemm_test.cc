@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bitgrad/core/encoding.h"
+#include "bitgrad/tests/ops/kernels/code_array.h"
 #include "bitgrad/tests/ops/kernels/dot_outputs.h"
 #include "bitgrad/tests/ops/kernels/kernel_test.h"
 
@@ -26,57 +27,6 @@ constexpr Encoding kEncodings[] = {kBinary,           kTernary,          Symmetr
                                    Unsigned(3),       Unsigned(4),       Unsigned(8),      TwosComplement(1),
                                    TwosComplement(2), TwosComplement(4), TwosComplement(8)};
 
-// Random stored codes. With `extreme` they are mostly the least and the largest, with which sums of bytes would
-// overflow.
-std::vector<uint8_t> RandomCodes(Random& random, const Encoding& encoding, int64_t count, bool extreme) {
-  // A ternary code is stored as 0, 1 or 2.
-  const uint32_t codes = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
-  std::vector<uint8_t> values = RandomBytes(random, count, codes);
-  for (uint8_t& c : values) {
-    if (extreme && random.Below(8) != 0) c = static_cast<uint8_t>(c % 4 == 0 ? 0 : codes - 1);
-  }
-  return values;
-}
-
-// Random codes [rows, cols], as bytes with `gap` other codes between rows and as planes.
-class Operand {
- public:
-  Operand(const KernelTest& test, Random& random, const Encoding& encoding, int64_t rows, int64_t cols, int64_t gap,
-          bool extreme)
-      : encoding_(encoding),
-        rows_(rows),
-        cols_(cols),
-        stride_(cols + gap),
-        codes_(test, RandomCodes(random, encoding, rows * stride_, extreme)) {
-    const int64_t words_per_row = BitMatrix::WordsPerRow(cols);
-    for (int p = 0; p < encoding.bits; ++p) {
-      std::vector<uint64_t> words(rows * words_per_row, 0);
-      for (int64_t i = 0; i < rows; ++i) {
-        for (int64_t j = 0; j < cols; ++j) {
-          words[i * words_per_row + j / 64] |= uint64_t{codes_.initial(i * stride_ + j) >> p & 1u} << j % 64;
-        }
-      }
-      planes_.emplace_back(test, rows, cols, std::move(words));
-    }
-  }
-
-  ConstMatrixView<uint8_t> initial() const { return {codes_.initial().data(), rows_, cols_, stride_}; }
-  ConstCodesView bytes(const ExecContext& context) const {
-    return {encoding_, codes_.matrix(context, rows_, cols_, stride_)};
-  }
-  ConstPlanesView planes(const ExecContext& context) const {
-    ConstPlanesView view{.encoding = encoding_};
-    for (int p = 0; p < encoding_.bits; ++p) view.planes[p] = planes_[p].on(context);
-    return view;
-  }
-
- private:
-  Encoding encoding_;
-  int64_t rows_, cols_, stride_;
-  Array<uint8_t> codes_;
-  std::vector<BitArray> planes_;
-};
-
 using Extents3 = std::array<int64_t, 3>;  // m, n, k
 
 class CodedGemmTest : public KernelTest {
@@ -89,8 +39,8 @@ class CodedGemmTest : public KernelTest {
                                     << b_encoding.bits << ", m " << m << ", n " << n << ", k " << k << ", gap "
                                     << gap_of_codes);
     const bool extreme = random.Below(2) == 0;
-    const Operand a(*this, random, a_encoding, m, k, gap_of_codes, extreme);
-    const Operand b(*this, random, b_encoding, n, k, gap_of_codes, extreme);
+    const CodeArray a(*this, random, a_encoding, m, k, gap_of_codes, extreme);
+    const CodeArray b(*this, random, b_encoding, n, k, gap_of_codes, extreme);
     std::vector<int32_t> dots;
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {

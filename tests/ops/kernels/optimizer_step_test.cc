@@ -31,12 +31,11 @@ constexpr Operands kWide = {.gradient = 2, .weight = 0.6f, .first = 2, .lowest_s
 
 class OptimizerStepTest : public KernelTest {
  protected:
-  using Step = std::function<void(ExecContext&, const Kernels&, const StepScalars*, Tensors, StepCounts*)>;
+  using Step =
+      std::function<void(ExecContext&, const Kernels&, const float* rate, const StepScalars*, Tensors, StepCounts*)>;
 
   // What PrepareStep() overwrites is garbage.
-  static std::vector<StepScalars> ScalarsOf(const StepArgs& args, int32_t failed = 0) {
-    return {{.rate = args.rate, .gradient_scale = 7, .failed = failed}};
-  }
+  static std::vector<StepScalars> Garbage(int32_t failed = 0) { return {{.gradient_scale = 7, .failed = failed}}; }
 
   static void ExpectCounts(const StepCounts& counts, int64_t sign_flips, int64_t at_clip) {
     EXPECT_EQ(counts.sign_flips, sign_flips);
@@ -50,7 +49,7 @@ class OptimizerStepTest : public KernelTest {
   void Check(int64_t rows, int64_t cols, const StepArgs& args, const Operands& operands, bool with_signs, int slots,
              const Step& step, const Reference& reference) {
     SCOPED_TRACE(testing::Message() << rows << " x " << cols << (with_signs ? " with signs" : "") << ", rate "
-                                    << args.rate << ", clip " << args.clip);
+                                    << args.rate << ", bounds " << args.least << ", " << args.most);
     Random random(1);
     const int64_t n = rows * cols;
     const auto symmetric = [&](float limit) { return RandomVector(random, n, -limit, limit); };
@@ -60,7 +59,8 @@ class OptimizerStepTest : public KernelTest {
     // The norm of all gradients is 1.
     const Array<double> squares(*this, std::vector<double>{1.0});
     const double max_norm = args.gradient_scale == 1 ? 0 : static_cast<double>(args.gradient_scale);
-    const Array<StepScalars> scalars(*this, ScalarsOf(args));
+    const Array<StepScalars> scalars(*this, Garbage());
+    const Array<float> rate(*this, std::vector<float>{args.rate});
     const Array<StepCounts> counts(*this, 1);
     const BitArray signs(*this, rows, cols);
 
@@ -72,7 +72,7 @@ class OptimizerStepTest : public KernelTest {
                                         slots > 1 ? second.on(c) : nullptr, n);
         if (with_signs) tensor.signs = signs.on(c);
         k.prepare_step(c, squares.on(c), nullptr, max_norm, {tensor}, scalars.on(c), counts.on(c));
-        step(c, k, scalars.on(c), {tensor}, counts.on(c));
+        step(c, k, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
       });
       std::vector<StepElement<double>> exact(is_near_exact ? n : 0);
       int64_t sign_flips = 0, at_clip = 0;
@@ -82,7 +82,7 @@ class OptimizerStepTest : public KernelTest {
                                static_cast<double>(v[i]), static_cast<double>(w[i]));
         const StepElement<float> expected = reference(args, gradient.initial(i), m[i], v[i], w[i]);
         sign_flips += (expected.weight >= 0) != (w[i] >= 0);
-        at_clip += args.clip != kInfinity && std::fabs(expected.weight) >= args.clip;
+        at_clip += args.AtClip(expected.weight);
         w[i] = expected.weight;
         if (slots > 0) m[i] = expected.state1;
         if (slots > 1) v[i] = expected.state2;
@@ -105,10 +105,9 @@ class OptimizerStepTest : public KernelTest {
       ExpectCounts(counts.values()[0], sign_flips, at_clip);
       if (n > 4000 && t == 0) {
         EXPECT_GT(sign_flips, 0);
-        EXPECT_EQ(at_clip > 0, args.clip != kInfinity);
+        EXPECT_EQ(at_clip > 0, std::isfinite(args.least) || std::isfinite(args.most));
       }
       const StepScalars after = scalars.values()[0];
-      EXPECT_EQ(after.rate, args.rate);
       EXPECT_EQ(after.gradient_scale, args.gradient_scale);
       EXPECT_EQ(after.failed, 0);
       if (with_signs) ExpectBits(signs, [&](int64_t i, int64_t j) { return w[i * cols + j] >= 0; });
@@ -122,8 +121,8 @@ class OptimizerStepTest : public KernelTest {
                            bool with_signs) { Check(rows, cols, args, operands, with_signs, slots, step, reference); };
     for (const int64_t n : Counts()) {
       check(1, n, {.rate = 0.1f}, kSmall, false);
-      check(1, n, {.rate = 0.5f, .gradient_scale = 0.5f, .weight_decay = 0.01f, .weight_scale = 3, .clip = 1}, kSmall,
-            false);
+      const StepArgs args = {.rate = 0.5f, .gradient_scale = 0.5f, .weight_decay = 0.01f, .weight_scale = 3};
+      check(1, n, args.WithClip(1), kSmall, false);
     }
     std::vector<std::pair<int64_t, int64_t>> shapes = Shapes();
     for (const int64_t n : Counts()) shapes.push_back({1, n});
@@ -133,10 +132,17 @@ class OptimizerStepTest : public KernelTest {
     shapes.erase(std::unique(shapes.begin(), shapes.end()), shapes.end());
     for (const auto& [rows, cols] : shapes) {
       const bool large = rows * cols > 20000;  // Once is enough: references take long.
-      for (const float clip : {0.5f, kInfinity}) {
-        if (large && clip == kInfinity) continue;
-        const StepArgs args = {
-            .rate = 0.1f, .gradient_scale = 0.9f, .weight_decay = 0.01f, .weight_scale = 1.5f, .clip = clip};
+      for (const auto& [least, most] : std::vector<std::pair<float, float>>{
+               {-0.5f, 0.5f}, {-kInfinity, kInfinity}, {0.125f, 0.5f}, {-0.25f, kInfinity}, {-kInfinity, 0.25f}}) {
+        if (large && least != -0.5f) continue;
+        const bool symmetric = least == -most;
+        if (!symmetric && rows * cols > 600) continue;
+        const StepArgs args = {.rate = 0.1f,
+                               .gradient_scale = 0.9f,
+                               .weight_decay = 0.01f,
+                               .weight_scale = 1.5f,
+                               .least = least,
+                               .most = most};
         if (!large) check(rows, cols, args, kWide, false);
         check(rows, cols, args, kWide, true);
       }
@@ -172,20 +178,52 @@ TEST_P(OptimizerStepTest, AdaMax) {
       [](const StepArgs& args, auto g, auto m, auto v, auto w) { return reference::AdaMax(args, kAdam, g, m, v, w); });
 }
 
+// Weights that are not -1 or +1 become so in the first of the two steps.
+TEST_P(OptimizerStepTest, Bop) {
+  for (const float threshold : {0.0f, 0.3f}) {
+    CheckAll(
+        1, [&](ExecContext& c, const Kernels& k, auto... args) { k.bop_step(c, threshold, args...); },
+        [&](const StepArgs& args, auto g, auto m, auto, auto w) { return reference::Bop(args, threshold, g, m, w); });
+  }
+}
+
+// A moving average at the threshold, or of 0, flips nothing.
+TEST_P(OptimizerStepTest, BopFlipsBeyondTheThreshold) {
+  const float tau = 0.25f, above = std::nextafter(tau, 1.0f);
+  const std::vector<float> m = {tau, tau, -tau, -tau, above, above, -above, -above, 0.0f, -0.0f, 0.0f, NAN};
+  const std::vector<float> w = {1, -1, 1, -1, 1, -1, 1, -1, 1, 1, -1, 1};
+  const std::vector<float> expected = {1, -1, 1, -1, -1, -1, 1, 1, 1, 1, -1, 1};
+  const auto n = static_cast<int64_t>(m.size());
+  // With a rate of 1 the average is the gradient.
+  const Array<float> gradient(*this, m), average(*this, std::vector<float>(n, 5.0f)), weight(*this, w);
+  const Array<double> squares(*this, std::vector<double>{1.0});
+  const Array<StepScalars> scalars(*this, Garbage());
+  const Array<float> rate(*this, std::vector<float>{1});
+  const Array<StepCounts> counts(*this, 1);
+  Run([&](ExecContext& c, const Kernels& k) {
+    const StepTensor tensor = StepArgs().Tensor(gradient.on(c), weight.on(c), average.on(c), nullptr, n);
+    k.prepare_step(c, squares.on(c), nullptr, 0, {tensor}, scalars.on(c), counts.on(c));
+    k.bop_step(c, tau, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
+  });
+  ExpectValues(weight, [&](int64_t i) { return expected[i]; });
+  ExpectCounts(counts.values()[0], 2, 0);
+}
+
 TEST_P(OptimizerStepTest, NanIsKept) {
-  const StepArgs args = {.rate = 1, .clip = 1};
+  const StepArgs args = StepArgs{.rate = 1}.WithClip(1);
   const Array<float> g(*this, std::vector<float>(20, NAN)), w(*this, std::vector<float>(20, 0.5f));
   const Array<float> u(*this, w.initial()), m(*this, std::vector<float>(20)), v(*this, std::vector<float>(20));
   const Array<double> squares(*this, std::vector<double>{1.0});
-  const Array<StepScalars> scalars(*this, ScalarsOf(args));
+  const Array<StepScalars> scalars(*this, Garbage());
+  const Array<float> rate(*this, std::vector<float>{args.rate});
   const Array<StepCounts> counts(*this, 1);
   Run([&](ExecContext& c, const Kernels& k) {
     const StepTensor plain = args.Tensor(g.on(c), w.on(c), nullptr, nullptr, 20);
     k.prepare_step(c, squares.on(c), nullptr, 0, {plain}, scalars.on(c), counts.on(c));
-    k.sgd_step(c, 0.0f, false, scalars.on(c), {plain}, counts.on(c));
+    k.sgd_step(c, 0.0f, false, rate.on(c), scalars.on(c), {plain}, counts.on(c));
     const StepTensor with_slots = args.Tensor(g.on(c), u.on(c), m.on(c), v.on(c), 20);
     k.prepare_step(c, squares.on(c), nullptr, 0, {with_slots}, scalars.on(c), counts.on(c));
-    k.adamax_step(c, kAdam, scalars.on(c), {with_slots}, counts.on(c));
+    k.adamax_step(c, kAdam, rate.on(c), scalars.on(c), {with_slots}, counts.on(c));
   });
   for (const Array<float>* array : {&w, &u, &v}) ExpectValues(*array, [](int64_t) { return NAN; });
 }
@@ -194,12 +232,13 @@ TEST_P(OptimizerStepTest, AnInfiniteClipIsNeverReached) {
   const StepArgs args = {.rate = 1};
   const Array<float> g(*this, std::vector<float>(20, -kInfinity)), w(*this, std::vector<float>(20, 0.5f));
   const Array<double> squares(*this, std::vector<double>{1.0});
-  const Array<StepScalars> scalars(*this, ScalarsOf(args));
+  const Array<StepScalars> scalars(*this, Garbage());
+  const Array<float> rate(*this, std::vector<float>{args.rate});
   const Array<StepCounts> counts(*this, 1);
   Run([&](ExecContext& c, const Kernels& k) {
     const StepTensor tensor = args.Tensor(g.on(c), w.on(c), nullptr, nullptr, 20);
     k.prepare_step(c, squares.on(c), nullptr, 0, {tensor}, scalars.on(c), counts.on(c));
-    k.sgd_step(c, 0.0f, false, scalars.on(c), {tensor}, counts.on(c));
+    k.sgd_step(c, 0.0f, false, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
   });
   ExpectValues(w, [](int64_t) { return kInfinity; });
   ExpectCounts(counts.values()[0], 0, 0);
@@ -212,16 +251,17 @@ TEST_P(OptimizerStepTest, ManyTensors) {
   Random random(3);
   const auto size = [](int64_t i) { return i % 7 == 3 ? 0 : i % 5 == 0 ? 9000 + i : 10 * i + 1; };
   const auto args_of = [](int64_t i) {
-    return StepArgs{.gradient_scale = static_cast<float>(2 / std::sqrt(static_cast<double>(kTensors))),
-                    .weight_decay = 0.01f * static_cast<float>(i % 3),
-                    .weight_scale = 1 + 0.25f * static_cast<float>(i),
-                    .clip = i % 2 == 0 ? 1.0f : kInfinity};
+    const StepArgs args = {.gradient_scale = static_cast<float>(2 / std::sqrt(static_cast<double>(kTensors))),
+                           .weight_decay = 0.01f * static_cast<float>(i % 3),
+                           .weight_scale = 1 + 0.25f * static_cast<float>(i)};
+    return args.WithClip(i % 2 == 0 ? 1.0f : kInfinity);
   };
   int64_t all = 0;
   for (int64_t i = 0; i < kTensors; ++i) all += size(i);
   const Array<float> weight(*this, RandomVector(random, all)), gradient(*this, RandomVector(random, all));
   const Array<double> squares(*this, std::vector<double>(kTensors, 1.0));
-  const Array<StepScalars> scalars(*this, ScalarsOf({}));
+  const Array<StepScalars> scalars(*this, Garbage());
+  const Array<float> rate(*this, std::vector<float>{StepArgs().rate});
   const Array<StepCounts> counts(*this, kTensors);
   Run([&](ExecContext& c, const Kernels& k) {
     std::vector<StepTensor> tensors;
@@ -231,7 +271,7 @@ TEST_P(OptimizerStepTest, ManyTensors) {
       first += size(i);
     }
     k.prepare_step(c, squares.on(c), nullptr, 2, tensors, scalars.on(c), counts.on(c));
-    k.sgd_step(c, 0.0f, false, scalars.on(c), tensors, counts.on(c));
+    k.sgd_step(c, 0.0f, false, rate.on(c), scalars.on(c), tensors, counts.on(c));
   });
   std::vector<float> expected;
   for (int64_t i = 0; i < kTensors; ++i) {
@@ -243,12 +283,11 @@ TEST_P(OptimizerStepTest, ManyTensors) {
       const float g = gradient.initial(static_cast<int64_t>(expected.size()));
       expected.push_back(reference::PlainSgd(args, g, w).weight);
       sign_flips += (expected.back() >= 0) != (w >= 0);
-      at_clip += args.clip != kInfinity && std::fabs(expected.back()) >= args.clip;
+      at_clip += args.AtClip(expected.back());
     }
     ExpectCounts(counts.values()[i], sign_flips, at_clip);
   }
   ExpectValues(weight, [&](int64_t i) { return expected[i]; });
-  EXPECT_EQ(scalars.values()[0].rate, StepArgs().rate);
   EXPECT_EQ(scalars.values()[0].gradient_scale, args_of(0).gradient_scale);
   EXPECT_EQ(scalars.values()[0].failed, 0);
 }
@@ -267,14 +306,15 @@ TEST_P(OptimizerStepTest, CountsTheOnesOfSigns) {
       BitMatrix signs = BitMatrix::WithOnes(rows, cols, c.allocator());
       const std::vector<int32_t> before(rows, 7);
       c.Upload(signs.mutable_view().ones, before.data(), before.size() * sizeof(int32_t));
-      const Array<StepScalars> scalars(*this, ScalarsOf({}, failed));
+      const Array<StepScalars> scalars(*this, Garbage(failed));
+      const Array<float> rate(*this, std::vector<float>{1});
       const Array<StepCounts> counts(*this, 1);
       const Array<double> squares(*this, std::vector<double>{1.0});
       StepTensor tensor = StepArgs().Tensor(gradient.on(c), weight.on(c), nullptr, nullptr, rows * cols);
       tensor.signs = signs.mutable_view();
       for (int step = 0; step < 2; ++step) {
         k.prepare_step(c, squares.on(c), nullptr, 0, {tensor}, scalars.on(c), counts.on(c));
-        k.sgd_step(c, 0.0f, false, scalars.on(c), {tensor}, counts.on(c));
+        k.sgd_step(c, 0.0f, false, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
       }
       std::vector<int32_t> ones(rows);
       c.Download(ones.data(), signs.view().ones, ones.size() * sizeof(int32_t));
@@ -301,15 +341,17 @@ TEST_P(OptimizerStepTest, AFailedStepChangesNothing) {
     const Array<float> v(*this, RandomVector(random, 100)), gradient(*this, RandomVector(random, 100));
     const Array<double> squares(*this, {2.0, failure.square});
     const Array<float> loss(*this, std::vector<float>{failure.loss});
-    const Array<StepScalars> scalars(*this, ScalarsOf({.rate = 1}, failure.failed));
+    const Array<StepScalars> scalars(*this, Garbage(failure.failed));
+    const Array<float> rate(*this, std::vector<float>{1});
     const Array<StepCounts> counts(*this, std::vector<StepCounts>(2, {9, 9}));
     Run([&](ExecContext& c, const Kernels& k) {
       const StepTensor tensor = StepArgs().Tensor(gradient.on(c), weight.on(c), m.on(c), v.on(c), 100);
       const std::vector<StepTensor> tensors = {tensor, tensor};
       k.prepare_step(c, squares.on(c), loss.on(c), 0, tensors, scalars.on(c), counts.on(c));
-      k.sgd_step(c, 0.9f, true, scalars.on(c), tensors, counts.on(c));
-      k.adam_step(c, kAdam, scalars.on(c), tensors, counts.on(c));
-      k.adamax_step(c, kAdam, scalars.on(c), tensors, counts.on(c));
+      k.sgd_step(c, 0.9f, true, rate.on(c), scalars.on(c), tensors, counts.on(c));
+      k.adam_step(c, kAdam, rate.on(c), scalars.on(c), tensors, counts.on(c));
+      k.adamax_step(c, kAdam, rate.on(c), scalars.on(c), tensors, counts.on(c));
+      k.bop_step(c, 0.0f, rate.on(c), scalars.on(c), tensors, counts.on(c));
     });
     EXPECT_EQ(scalars.values()[0].failed, 1);
     EXPECT_EQ(weight.values(), weight.initial());
@@ -322,8 +364,7 @@ TEST_P(OptimizerStepTest, AFailedStepChangesNothing) {
 TEST_P(OptimizerStepTest, PreparesAStep) {
   const std::vector<StepTensor> tensors(2, StepArgs().Tensor(nullptr, nullptr, nullptr, nullptr, 0));
   const auto prepare = [&](std::vector<double> square_values, double max_norm, float loss_value, int32_t failed = 0) {
-    const Array<StepScalars> scalars(*this,
-                                     std::vector<StepScalars>{{.rate = 7, .gradient_scale = -1, .failed = failed}});
+    const Array<StepScalars> scalars(*this, std::vector<StepScalars>{{.gradient_scale = -1, .failed = failed}});
     const Array<StepCounts> counts(*this, std::vector<StepCounts>{{5, 6}, {7, 8}});
     const Array<double> squares(*this, std::move(square_values));
     const Array<float> loss(*this, std::vector<float>{loss_value});
@@ -331,7 +372,6 @@ TEST_P(OptimizerStepTest, PreparesAStep) {
       k.prepare_step(c, squares.on(c), loss.on(c), max_norm, tensors, scalars.on(c), counts.on(c));
     });
     for (const StepCounts& count : counts.values()) ExpectCounts(count, 0, 0);
-    EXPECT_EQ(scalars.values()[0].rate, 7);
     return scalars.values()[0];
   };
   EXPECT_EQ(prepare({9, 16}, 0, 1).gradient_scale, 1);
@@ -355,9 +395,10 @@ TEST_P(OptimizerStepTest, Edges) {
     const int64_t n = static_cast<int64_t>(w.size());
     const Array<float> weight(*this, w), gradient(*this, g);
     const Array<float> m(*this, std::vector<float>(n, 0.0f)), v(*this, std::vector<float>(n, 0.0f));
-    const StepArgs args = {.rate = 1, .clip = clip};
+    const StepArgs args = StepArgs{.rate = 1}.WithClip(clip);
     const Array<double> squares(*this, std::vector<double>{1.0});
-    const Array<StepScalars> scalars(*this, ScalarsOf(args));
+    const Array<StepScalars> scalars(*this, Garbage());
+    const Array<float> rate(*this, std::vector<float>{args.rate});
     const Array<StepCounts> counts(*this, 1);
     const BitArray signs(*this, 1, n);
     for (const bool adamax : {false, true}) {
@@ -368,9 +409,9 @@ TEST_P(OptimizerStepTest, Edges) {
         tensor.signs = signs.on(c);
         k.prepare_step(c, squares.on(c), nullptr, 0, {tensor}, scalars.on(c), counts.on(c));
         if (adamax) {
-          k.adamax_step(c, kFaster, scalars.on(c), {tensor}, counts.on(c));
+          k.adamax_step(c, kFaster, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
         } else {
-          k.sgd_step(c, 0, false, scalars.on(c), {tensor}, counts.on(c));
+          k.sgd_step(c, 0, false, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
         }
       });
       std::vector<StepElement<float>> expected;
@@ -379,7 +420,7 @@ TEST_P(OptimizerStepTest, Edges) {
         expected.push_back(adamax ? reference::AdaMax(args, kFaster, g[i], 0.0f, 0.0f, w[i])
                                   : reference::PlainSgd(args, g[i], w[i]));
         sign_flips += (expected[i].weight >= 0) != (w[i] >= 0);
-        at_clip += clip != kInfinity && std::fabs(expected[i].weight) >= clip;
+        at_clip += args.AtClip(expected[i].weight);
         w[i] = expected[i].weight;
       }
       ExpectValues(weight, [&](int64_t i) { return expected[i].weight; });

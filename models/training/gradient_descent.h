@@ -1,0 +1,63 @@
+// GradientDescent: the learner that takes a step of an optimizer for each batch, with a learning rate that follows a
+// schedule.
+
+#ifndef BITGRAD_MODELS_TRAINING_GRADIENT_DESCENT_H_
+#define BITGRAD_MODELS_TRAINING_GRADIENT_DESCENT_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/data/batches.h"
+#include "bitgrad/models/model.h"
+#include "bitgrad/models/scope.h"
+#include "bitgrad/models/training/learner.h"
+#include "bitgrad/models/training/task.h"
+#include "bitgrad/models/training/training_step.h"
+#include "bitgrad/optim/optimizer.h"
+#include "bitgrad/optim/schedule.h"
+
+namespace bitgrad {
+
+class GradientDescent final : public Learner {
+ public:
+  // Beside the learning rate, the numbers of the model that have schedules (ParameterStore::SetScalars) are set before
+  // each step. Both spread over the schedule's epochs, of which `first_epoch` is the first. REQUIRES: all that is given
+  // outlives this object; `store` has the model's parameters, on the context's device; `loader` is the one whose
+  // batches RunEpoch() gets.
+  GradientDescent(ExecContext& context, Model& model, ParameterStore& store, const Task& task,
+                  const BatchLoader& loader, Optimizer& optimizer, const Schedule& schedule, int64_t first_epoch = 0);
+
+  // On a GPU the next step is enqueued before the last one is waited for. Where a loss or a gradient is not finite, the
+  // step is run forward once more, with the random numbers that it had, and the error names the first value that is not
+  // finite.
+  absl::Status RunEpoch(int64_t epoch, EpochBatches& batches, absl::FunctionRef<void(const StepResult& step)> finished,
+                        absl::FunctionRef<bool()> stop) override;
+  LearnerState state() const override { return LearnerState(&optimizer_); }
+  absl::Status Restore(const LearnerState& state) override {
+    return optimizer_.Restore(store_.parameters(), state.tensors, state.steps);
+  }
+  double LearningRate(int64_t epoch, int64_t batch) const override;
+  size_t peak_bytes() const override { return step_.peak_bytes(); }
+
+ private:
+  TrainingTime TimeOf(int64_t epoch, int64_t batch) const;
+  absl::Status FinishStep(int64_t epoch, int64_t batch, absl::FunctionRef<void(const StepResult& step)> finished);
+  absl::Status ExplainDivergence(int64_t epoch, int64_t batch, const absl::Status& error);
+
+  ExecContext& context_;
+  Model& model_;
+  ParameterStore& store_;
+  const Task& task_;
+  const BatchLoader& loader_;
+  Optimizer& optimizer_;
+  const Schedule schedule_;
+  const int64_t first_epoch_;
+  TrainingStep step_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_MODELS_TRAINING_GRADIENT_DESCENT_H_

@@ -1,0 +1,56 @@
+// UpdateRule: the formula by which an optimizer changes a parameter. What is common to all formulas (the norm of the
+// gradients, clipping, weight decay, the Glorot scale, bounds, state, reports) is Optimizer's; a rule says which state
+// it keeps for each element, how the learning rate enters at step t, and which kernel computes it.
+//
+// To add a rule: a pair of files like adamax.h/.cc, one line in optimizers.cc, and a kernel (docs/adding_an_op.md).
+
+#ifndef BITGRAD_OPTIM_UPDATE_RULE_H_
+#define BITGRAD_OPTIM_UPDATE_RULE_H_
+
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/kernels/kernels.h"
+
+namespace bitgrad {
+
+class UpdateRule {
+ public:
+  struct Traits {
+    const char* name;                // in the table and in the names of states
+    std::vector<const char*> slots;  // states per parameter, float32 of its shape, 0 at first; two at most
+    int glorot_power = 0;            // the Glorot scale of a step is GlorotScale()^glorot_power
+    double most_learning_rate = std::numeric_limits<double>::infinity();
+    // The rule keeps weights at -1 and +1, so that only binary weights can be trained with it. Weight decay and bounds
+    // have no meaning for them and do not apply.
+    bool binary_weights_only = false;
+  };
+
+  UpdateRule(const UpdateRule&) = delete;
+  UpdateRule& operator=(const UpdateRule&) = delete;
+  virtual ~UpdateRule() = default;
+
+  const Traits& traits() const { return traits_; }
+  const char* name() const { return traits_.name; }
+
+  // The rate that the kernel is given at step t = 1, 2, ... The learning rate has been rounded to float.
+  virtual double Rate(double learning_rate, int64_t t) const = 0;
+  // Calls the rule's kernel. slots[i] of a tensor is the state traits().slots[i]. `rate`, `scalars` and `counts` lie in
+  // the memory of the device.
+  virtual void Update(ExecContext& context, const Kernels& kernels, const float* rate, const StepScalars* scalars,
+                      absl::Span<const StepTensor> tensors, StepCounts* counts) const = 0;
+
+ protected:
+  explicit UpdateRule(Traits traits) : traits_(std::move(traits)) {}
+
+ private:
+  const Traits traits_;
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_OPTIM_UPDATE_RULE_H_
