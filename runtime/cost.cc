@@ -32,7 +32,11 @@ class CostCounter {
     for (int i = 0; i < model_.header().instructions_size(); ++i) cost.layers.push_back(Layer(i));
     cost.head_bytes = model_.head_bytes();
     cost.predicted_bytes = cost.head_bytes;
-    for (const LayerCost& layer : cost.layers) cost.predicted_bytes += layer.bytes;
+    for (const LayerCost& layer : cost.layers) {
+      cost.predicted_bytes += layer.bytes;
+      cost.float_layers += layer.is_float;
+    }
+    cost.parameters_by_bits = parameters_by_bits_;
     return cost;
   }
 
@@ -91,6 +95,7 @@ class CostCounter {
     const int64_t out = y.cols();
     cost.input = NameOf(x);
     cost.weights = NameOf(w);
+    cost.input_bits = x.bits;
     cost.weight_bits = w.bits;
     const KernelChoice choice = ChooseKernel(model_, i);
     cost.kernel = choice.description;
@@ -99,7 +104,10 @@ class CostCounter {
       case DotKernel::kXnorPopcount: cost.bit_macs = macs; break;
       case DotKernel::kBitPlanes: cost.bit_macs = macs * x.bits * w.bits; break;
       case DotKernel::kInt8: cost.integer_macs = macs; break;
-      case DotKernel::kFloatGemm: cost.float_macs = macs; break;
+      case DotKernel::kFloatGemm:
+        cost.float_macs = macs;
+        cost.is_float = true;
+        break;
     }
     AddWeights(linear, Levels(i), out, in, w, cost);
   }
@@ -110,13 +118,17 @@ class CostCounter {
     const Encoding w = EncodingOf(model_.blob(conv.weight()));
     cost.input = NameOf(x);
     cost.weights = NameOf(w);
+    cost.input_bits = x.bits;
     cost.weight_bits = w.bits;
     const ConvChoice choice = ChooseConvKernel(model_, i);
     cost.kernel = choice.description;
     switch (choice.kernel) {
       case ConvKernel::kXnorPopcount: cost.bit_macs = choice.geometry.macs(); break;
       case ConvKernel::kCodes: cost.integer_macs = choice.geometry.macs(); break;
-      case ConvKernel::kFloat: cost.float_macs = choice.geometry.macs(); break;
+      case ConvKernel::kFloat:
+        cost.float_macs = choice.geometry.macs();
+        cost.is_float = true;
+        break;
     }
     AddWeights(conv, Levels(i), choice.geometry.filters, choice.geometry.patch_size(), w, cost);
   }
@@ -132,6 +144,7 @@ class CostCounter {
   void AddWeights(const Product& product, int64_t levels, int64_t out, int64_t in, const Encoding& w, LayerCost& cost) {
     if (IsNew(product.weight())) {
       cost.parameters += out * in;
+      parameters_by_bits_[w.bits] += out * in;
       cost.bytes += w.is_integer() ? w.bits * BitBytes(out, in) : AlignUp(out * in * 4);
     }
     if (product.has_scales()) AddFloats(product.scales(), out, cost);
@@ -140,6 +153,7 @@ class CostCounter {
       if (IsNew(product.threshold().thresholds())) {
         cost.parameters += count;
         cost.bytes += AlignUp(count * 4);
+        parameters_by_bits_[32] += count;
       }
       if (IsNew(product.threshold().flips())) cost.bytes += BitBytes(1, out);
     }
@@ -149,6 +163,7 @@ class CostCounter {
     if (!IsNew(blob)) return;
     cost.parameters += count;
     cost.bytes += AlignUp(count * 4);
+    parameters_by_bits_[32] += count;
   }
 
   // Two instructions may share a blob; it lies in the file once.
@@ -156,6 +171,7 @@ class CostCounter {
 
   const PackedModel& model_;
   std::set<int> counted_;
+  std::map<int64_t, int64_t> parameters_by_bits_;
 };
 
 }  // namespace

@@ -93,13 +93,12 @@ ConstMatrixView<float> Frame::terms(int id) {
 
 ConstMatrixView<uint8_t> Frame::codes(int id) {
   Value& value = values_[root(id)];
-  if (value.codes == nullptr) {
-    const MatrixView<uint8_t> codes = NewCodes(root(id));
-    if (value.source != nullptr) {
-      value.source->MakeCodes(*this, codes);
-    } else {
-      kernels_.pack_codes(context_, model_.value(id).encoding, terms(root(id)), codes);
-    }
+  if (value.codes == nullptr && value.source != nullptr) {
+    value.source->MakeCodes(*this, NewCodes(root(id)));
+  } else if (value.codes == nullptr) {
+    // Of bits. They are read before there is a place for the bytes, which would be taken for the value.
+    const ConstMatrixView<float> from = terms(root(id));
+    kernels_.pack_codes(context_, model_.value(id).encoding, from, NewCodes(root(id)));
   }
   return {value.codes, rows(id), cols(id)};
 }
@@ -107,14 +106,13 @@ ConstMatrixView<uint8_t> Frame::codes(int id) {
 ConstBitMatrixView Frame::bits(int id, int64_t cols_of_row) {
   const int from = root(id);
   BitForm& form = BitsOf(values_[from], cols_of_row);
-  if (!form.is_made) {
+  if (!form.is_made && values_[from].source != nullptr) {
+    values_[from].source->MakeBits(*this, NewBits(from, cols_of_row));
+  } else if (!form.is_made) {
+    // Of bits in rows of another length, or of bytes. They are read before there is a place for the new ones.
+    const ConstMatrixView<uint8_t> c = codes(id);
     const BitMatrixView bits = NewBits(from, cols_of_row);
-    if (values_[from].source != nullptr) {
-      values_[from].source->MakeBits(*this, bits);
-    } else {
-      const ConstMatrixView<uint8_t> c = codes(id);
-      kernels_.pack_planes(context_, {c.data, c.size() / cols_of_row, cols_of_row}, 1, &bits);
-    }
+    kernels_.pack_planes(context_, {c.data, c.size() / cols_of_row, cols_of_row}, 1, &bits);
   }
   return form.view;
 }

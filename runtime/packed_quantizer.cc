@@ -23,19 +23,31 @@ absl::Status CheckNumber(const Quantizer& quantizer, const char* name, bool is_r
 
 }  // namespace
 
-float PackedQuantizer::value_scale() const { return quantizer.scale(statistic.value_or(0)); }
+float PackedQuantizer::value_scale() const {
+  switch (quantizer.scale_operand()) {
+    case ScaleOperand::kOne: break;
+    case ScaleOperand::kStatistic: return quantizer.scale(statistic.value_or(0));
+    case ScaleOperand::kVariable: return quantizer.scale(variable.value_or(0));
+    case ScaleOperand::kScale: return quantizer.scale(scale.value_or(0));
+  }
+  return quantizer.scale(1);
+}
 
 absl::Status PackedQuantizer::Check() const {
-  if (quantizer.info().stochastic || quantizer.statistic() == Statistic::kRowMaxAbs) {
+  BITGRAD_RETURN_IF_ERROR(quantizer.status());
+  const bool reads_numbers =
+      quantizer.statistic() != Statistic::kNone || quantizer.has_variable() || quantizer.has_learned_scale();
+  if (quantizer.info().stochastic || (reads_numbers && quantizer.granularity() == Granularity::kRow)) {
     return absl::InvalidArgumentError(absl::StrCat("'", quantizer.ToString(),
                                                    "' depends on random numbers or on each example; ",
                                                    "a packed model takes only quantizers of single values"));
   }
   BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "statistic", quantizer.statistic() != Statistic::kNone, statistic));
-  BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "variable", false, variable));
-  BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "scale", false, scale));
-  if (quantizer.encoding().is_integer() && !std::isfinite(value_scale())) {
-    return absl::InvalidArgumentError(absl::StrCat("the scale of '", quantizer.ToString(), "' is not finite"));
+  BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "variable", quantizer.has_variable(), variable));
+  BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "scale", quantizer.has_learned_scale(), scale));
+  if (quantizer.encoding().is_integer() && !(std::isfinite(value_scale()) && value_scale() >= 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the scale of '", quantizer.ToString(), "' is ", value_scale(), ", not finite and at least 0"));
   }
   return absl::OkStatus();
 }
@@ -43,6 +55,7 @@ absl::Status PackedQuantizer::Check() const {
 packed::Quantize PackedQuantizer::ToProto() const {
   packed::Quantize quantize;
   quantize.set_quantizer(quantizer.ToString());
+  if (quantizer.args().role == QuantizerRole::kWeight) quantize.set_role(packed::Quantize::WEIGHT);
   if (variable.has_value()) quantize.set_variable(*variable);
   if (scale.has_value()) quantize.set_scale(*scale);
   if (statistic.has_value()) quantize.set_statistic(*statistic);
@@ -58,7 +71,9 @@ absl::StatusOr<PackedQuantizer> PackedQuantizer::FromProto(const packed::Quantiz
     return absl::InvalidArgumentError(
         absl::StrCat("quantize.role: ", static_cast<int>(quantize.role()), " is unknown"));
   }
-  PackedQuantizer result = {.quantizer = *quantizer};
+  const QuantizerRole role =
+      quantize.role() == packed::Quantize::WEIGHT ? QuantizerRole::kWeight : QuantizerRole::kActivation;
+  PackedQuantizer result = {.quantizer = quantizer->In(role)};
   if (quantize.has_variable()) result.variable = quantize.variable();
   if (quantize.has_scale()) result.scale = quantize.scale();
   if (quantize.has_statistic()) result.statistic = quantize.statistic();

@@ -16,15 +16,22 @@ const float* Data(const Tensor& number) { return number.is_null() ? nullptr : nu
 }  // namespace
 
 QuantizerOnDevice::QuantizerOnDevice(const PackedQuantizer& quantizer, ExecContext& context)
-    : quantizer_(quantizer), statistic_(OnDevice(context, quantizer.statistic)) {}
+    : quantizer_(quantizer),
+      statistic_(OnDevice(context, quantizer.statistic)),
+      variable_(OnDevice(context, quantizer.variable)),
+      scale_(OnDevice(context, quantizer.scale)) {}
+
+QuantizerOperands QuantizerOnDevice::operands() const {
+  return {.statistic = Data(statistic_), .variable = Data(variable_), .scale = Data(scale_)};
+}
 
 void QuantizerOnDevice::Codes(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> codes) const {
-  KernelsFor(context.device()).quantize_codes(context, quantizer_.quantizer, x, Data(statistic_), RngStream{}, codes);
+  KernelsFor(context.device()).quantize_codes(context, quantizer_.quantizer, x, operands(), RngStream{}, codes);
 }
 
 void QuantizerOnDevice::Bits(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits) const {
   KernelsFor(context.device())
-      .quantize_bits(context, quantizer_.quantizer, x, Data(statistic_), RngStream{}, bits, BitMatrixView{});
+      .quantize_bits(context, quantizer_.quantizer, x, operands(), RngStream{}, bits, BitMatrixView{});
 }
 
 }  // namespace bitgrad

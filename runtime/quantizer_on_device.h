@@ -9,6 +9,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/core/view.h"
+#include "bitgrad/ops/kernels/quantize.h"
 #include "bitgrad/runtime/packed_quantizer.h"
 
 namespace bitgrad {
@@ -24,8 +25,10 @@ class QuantizerOnDevice {
   void Bits(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits) const;
 
  private:
+  QuantizerOperands operands() const;
+
   const PackedQuantizer quantizer_;
-  Tensor statistic_;  // null where there is none
+  Tensor statistic_, variable_, scale_;  // null where there is none
 };
 
 }  // namespace bitgrad

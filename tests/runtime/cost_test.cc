@@ -81,14 +81,17 @@ TEST(CostTest, CountsOfAKnownNet) {
     }
     rows.push_back(cells);
   }
-  ASSERT_EQ(rows.size(), 8u);
-  EXPECT_THAT(rows[0], ElementsAre("layer", "op", "value", "input", "weights", "bits", "parameters", "bytes",
+  ASSERT_EQ(rows.size(), 9u);
+  EXPECT_THAT(rows[0], ElementsAre("layer", "op", "value", "input", "bits", "weights", "bits", "parameters", "bytes",
                                    "bit MACs", "integer MACs", "float MACs", "kernel"));
-  EXPECT_THAT(rows[2], ElementsAre("fc1", "linear + threshold", "[65]", "symmetric(8)", "binary", "1", "4615", "4544",
-                                   planes ? "36400" : "-", planes ? "-" : "4550", "-", choice.description));
-  EXPECT_THAT(rows[5], ElementsAre("bn3", "batch_norm", "[10]", "-", "-", "-", "40", "256", "-", "-", "-", "-"));
+  EXPECT_THAT(rows[2], ElementsAre("fc1", "linear + threshold", "[65]", "symmetric(8)", "8", "binary", "1", "4615",
+                                   "4544", planes ? "36400" : "-", planes ? "-" : "4550", "-", choice.description));
+  EXPECT_THAT(rows[5], ElementsAre("bn3", "batch_norm", "[10]", "-", "-", "-", "-", "40", "256", "-", "-", "-", "-"));
   EXPECT_EQ(rows[7][0], "total");
-  EXPECT_EQ(rows[7][7], absl::StrCat((*model)->byte_size()));
+  EXPECT_EQ(rows[7][8], absl::StrCat((*model)->byte_size()));
+  // Weights; thresholds of fc1 and fc2, and the batch norm.
+  EXPECT_THAT(rows[8], ElementsAre("parameters by bits:", "1: 7025", "32: 138"));
+  EXPECT_EQ(cost.float_layers, 0);
 }
 
 }  // namespace

@@ -20,8 +20,9 @@ using packed::Instruction;
 float CodeOfValue(const PackedQuantizer& packed, float x) {
   const Quantizer& quantizer = packed.quantizer;
   float code = 0;
-  DispatchQuantizer(quantizer.info(),
-                    [&]<typename Q>() { code = Q::Code(x, quantizer.args(), packed.statistic.value_or(0.0f), 0.0f); });
+  DispatchQuantizer(quantizer.info(), [&]<typename Q>() {
+    code = Q::Code(x, quantizer.args(), {packed.statistic.value_or(0.0f), packed.variable.value_or(0.0f)}, 0.0f);
+  });
   return code;
 }
 
