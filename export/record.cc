@@ -116,6 +116,7 @@ void Recorder::KeepLast() {
   if (nodes.empty()) return;
   const int last = static_cast<int>(nodes.size()) - 1;
   const Tape::Node& node = nodes[last];
+  if (node.coded != nullptr) encodings_[last] = node.coded->encoding;
   const bool is_known = !node.inputs.empty() && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int operand) {
     return (nodes[operand].inputs.empty() && operand != input_) || known_.count(operand) > 0;
   });
@@ -148,7 +149,7 @@ absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
                    .layer = node.layer,
                    .shape = node.shape};
     for (const int operand : node.inputs) value.operands.push_back(ids[operand]);
-    if (node.coded != nullptr) value.encoding = node.coded->encoding;
+    if (const auto encoding = encodings_.find(i); encoding != encodings_.end()) value.encoding = encoding->second;
     if (!node.inputs.empty()) {
       value.operation = OperationOf(node, nodes);
       if (const auto known = known_.find(i); known != known_.end()) {

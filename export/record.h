@@ -8,13 +8,15 @@
 
 #include "absl/status/statusor.h"
 #include "bitgrad/core/coded_tensor.h"
+#include "bitgrad/core/encoding.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/export/program.h"
 #include "bitgrad/graph/tape.h"
 
 namespace bitgrad {
 
-// Keeps, while a tape records, the values that depend on no input, as the ops have computed them.
+// Keeps, while a tape records, what the tape drops: which values are codes, and the values that depend on no input, as
+// the ops have computed them.
 //
 //   const Var input = tape.Input(example);
 //   Recorder recorder(tape, input);
@@ -41,7 +43,8 @@ class Recorder {
 
   Tape& tape_;
   const int input_;
-  std::map<int, Known> known_;  // of nodes that depend on no input and are no leaves
+  std::map<int, Encoding> encodings_;  // of nodes whose values are codes
+  std::map<int, Known> known_;         // of nodes that depend on no input and are no leaves
 };
 
 }  // namespace bitgrad

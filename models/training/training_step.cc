@@ -199,7 +199,7 @@ absl::Status TrainingStep::Record() {
   ++failed_records_;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     parameters_[i]->value = std::move(values[i]);
-    parameters_[i]->value.set_signs(nullptr);
+    parameters_[i]->set_signs(nullptr);
   }
   return absl::OkStatus();
 }
