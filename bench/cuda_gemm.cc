@@ -169,10 +169,10 @@ bool IsRight(benchmark::State& state, const absl::Status& check) {
 void Packed(benchmark::State& state, const Shape3& shape) {
   ExecContext context({.device = Device::kCuda});
   const Problem problem(context, shape);
-  Gpu().packed_gemm_i32(context, problem.a(0), problem.b(0), 0, false, problem.c<int32_t>(0));
-  if (!IsRight(state, problem.Check<int32_t>())) return;
+  Gpu().packed_gemm(context, problem.a(0), problem.b(0), {.floats = problem.c<float>(0)});
+  if (!IsRight(state, problem.Check<float>())) return;
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
-          Gpu().packed_gemm_i32(context, problem.a(i), problem.b(i), 0, false, problem.c<int32_t>(i));
+          Gpu().packed_gemm(context, problem.a(i), problem.b(i), {.floats = problem.c<float>(i)});
         }));
 }
 
@@ -192,12 +192,13 @@ void PackedToBits(benchmark::State& state, const Shape3& shape) {
   const Block threshold(context, shape.n * 4), flip(context, shape.n);
   context.allocator().Zero(threshold.as<void>(), shape.n * 4);
   context.allocator().Zero(flip.as<void>(), shape.n);
-  Gpu().packed_gemm_threshold(context, problem.a(0), problem.b(0), threshold.as<int32_t>(), flip.as<uint8_t>(),
-                              problem.bits(0));
+  const auto to_bits = [&](int64_t i) -> DotOutput {
+    return {.bits = problem.bits(i), .threshold = threshold.as<int32_t>(), .flip = flip.as<uint8_t>()};
+  };
+  Gpu().packed_gemm(context, problem.a(0), problem.b(0), to_bits(0));
   if (!IsRight(state, problem.CheckBits())) return;
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
-          Gpu().packed_gemm_threshold(context, problem.a(i), problem.b(i), threshold.as<int32_t>(), flip.as<uint8_t>(),
-                                      problem.bits(i));
+          Gpu().packed_gemm(context, problem.a(i), problem.b(i), to_bits(i));
         }));
 }
 
@@ -224,7 +225,7 @@ void PackAndMultiply(benchmark::State& state, const Shape3& shape) {
   const BitMatrixView packed = {bits.as<uint64_t>(), shape.m, shape.k, BitMatrix::WordsPerRow(shape.k)};
   Count(state, shape, SecondsPerCall(state, context, [&](int64_t i) {
           Gpu().pack_signs(context, {floats[i % copies]->as<float>(), shape.m, shape.k}, packed, {});
-          Gpu().packed_gemm_f32(context, packed, problem.b(i), 1.0f, problem.c<float>(i));
+          Gpu().packed_gemm(context, packed, problem.b(i), {.floats = problem.c<float>(i)});
         }));
 }
 

@@ -142,11 +142,12 @@ class Nets {
     kernels.int8_gemm(context_, {kPixelCodes, {codes_->get(), batch_, kPixels}}, weights,
                       {.bits = Bits(0), .threshold = layers_[0]->threshold->get(), .flip = layers_[0]->flip->get()});
     for (int l = 1; l + 1 < kLayers; ++l) {
-      kernels.packed_gemm_threshold(context_, Bits(l - 1), layers_[l]->bits(), layers_[l]->threshold->get(),
-                                    layers_[l]->flip->get(), Bits(l));
+      kernels.packed_gemm(
+          context_, Bits(l - 1), layers_[l]->bits(),
+          {.bits = Bits(l), .threshold = layers_[l]->threshold->get(), .flip = layers_[l]->flip->get()});
     }
-    kernels.packed_gemm_f32(context_, Bits(kLayers - 2), layers_.back()->bits(), 1.0f,
-                            {logits_.get(), batch_, kClasses});
+    kernels.packed_gemm(context_, Bits(kLayers - 2), layers_.back()->bits(),
+                        {.floats = {logits_.get(), batch_, kClasses}});
   }
 
   void Naive() {

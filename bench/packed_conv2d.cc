@@ -8,6 +8,7 @@
 //   Int8             oneDNN's u8 x s8 -> s32, likewise
 //   PackAndConvolve  float activations packed, then convolved into floats, as in a layer's forward pass in training
 //   PackedToBits     packed images to threshold bits, as in an inner layer of a frozen net
+//   W2A2, W4A4       images of codes of 2 (4) bits and weights of as many to such codes, by 3 (15) thresholds
 // oneDNN's preparations are not timed; the packing of bitgrad's filters into panels is.
 //
 // Operands are random signs; for Int8 the input's elements are 0 and 1. Before anything of a shape is timed, every
@@ -129,6 +130,84 @@ std::vector<float> ZerosAndOnes(const std::vector<float>& signs) {
   return values;
 }
 
+// Images and filters of k-bit codes: unsigned activations, weights in two's complement.
+class CodedLayer {
+ public:
+  CodedLayer(ExecContext& context, const ConvGeometry& g, int bits)
+      : g_(g),
+        levels_((1 << bits) - 1),
+        x_encoding_{EncodingKind::kUnsigned, bits},
+        w_encoding_{EncodingKind::kTwosComplement, bits},
+        x_(static_cast<size_t>(g.batch * g.height * g.width * g.channels)),
+        w_(static_cast<size_t>(g.filters * g.patch_size())),
+        threshold_(static_cast<size_t>(levels_ * g.filters)),
+        flip_(static_cast<size_t>(g.filters)),
+        y_(static_cast<size_t>(g.pixels() * g.filters)) {
+    const RngStream rng{.seed = 7, .stream = static_cast<uint32_t>(10 + bits)};
+    uint64_t next = 0;
+    for (uint8_t& c : x_) c = static_cast<uint8_t>(RandomWord(rng, next++) & levels_);
+    for (uint8_t& c : w_) c = static_cast<uint8_t>(RandomWord(rng, next++) & levels_);
+    // Around the mean of the sums, as far apart as spreads them over all codes.
+    const double count = static_cast<double>(g.patch_size()), codes = levels_ + 1.0;
+    const double mean = -0.5 * 0.5 * levels_ * count, deviation = codes * codes / 6 * std::sqrt(count);
+    for (int l = 0; l < levels_; ++l) {
+      const double threshold = mean + deviation * 3 * ((l + 1) / codes - 0.5);
+      for (int64_t o = 0; o < g.filters; ++o) threshold_[l * g.filters + o] = static_cast<int32_t>(threshold) + o % 7;
+    }
+    for (int64_t o = 0; o < g.filters; ++o) flip_[o] = RandomWord(rng, next++) & 1;
+    planes_.encoding = w_encoding_;
+    BitMatrixView planes[kMaxCodeBits];
+    for (int q = 0; q < bits; ++q) {
+      plane_bits_.emplace_back(g.filters, g.patch_size());
+      planes[q] = plane_bits_[q].mutable_view();
+      planes_.planes[q] = planes[q];
+    }
+    KernelsFor(Device::kCpu).pack_planes(context, {w_.data(), g.filters, g.patch_size()}, bits, planes);
+  }
+
+  void Run(ExecContext& context) {
+    KernelsFor(Device::kCpu)
+        .coded_conv2d(context, g_, {x_encoding_, {x_.data(), g_.batch, g_.height * g_.width * g_.channels}}, planes_, 0,
+                      {.codes = {y_.data(), g_.pixels(), g_.filters},
+                       .levels = levels_,
+                       .threshold = threshold_.data(),
+                       .flip = flip_.data()});
+  }
+
+  // Whether Run() has made the codes of the float convolution's sums.
+  bool IsRight() const {
+    OneDnnConvolution floats(g_, Codes(x_encoding_, x_), Codes(w_encoding_, w_), memory::data_type::f32,
+                             memory::data_type::f32, memory::data_type::f32);
+    floats.Run();
+    const std::vector<float> sums = floats.Output();
+    for (int64_t i = 0; i < g_.pixels() * g_.filters; ++i) {
+      const int64_t o = i % g_.filters;
+      int code = 0;
+      for (int l = 0; l < levels_; ++l) code += static_cast<int32_t>(sums[i]) >= threshold_[l * g_.filters + o] ? 1 : 0;
+      if (y_[i] != (flip_[o] != 0 ? levels_ - code : code)) return false;
+    }
+    return true;
+  }
+
+ private:
+  static std::vector<float> Codes(const Encoding& encoding, const std::vector<uint8_t>& stored) {
+    std::vector<float> codes;
+    for (const uint8_t c : stored) {
+      codes.push_back(static_cast<float>(encoding.least_code() + encoding.code_step() * c));
+    }
+    return codes;
+  }
+
+  const ConvGeometry g_;
+  const int levels_;
+  const Encoding x_encoding_, w_encoding_;
+  std::vector<uint8_t> x_, w_;
+  std::vector<int32_t> threshold_;
+  std::vector<uint8_t> flip_, y_;
+  std::vector<BitMatrix> plane_bits_;
+  ConstPlanesView planes_;
+};
+
 // A layer's operands in every form, its results, and every way to compute them.
 class Problem {
  public:
@@ -144,7 +223,9 @@ class Problem {
         y_(static_cast<size_t>(g_.pixels() * g_.filters)),
         threshold_(static_cast<size_t>(g_.filters)),
         flip_(static_cast<size_t>(g_.filters)),
-        y_bits_(g_.batch, g_.out_height() * g_.out_width() * g_.filters) {
+        y_bits_(g_.batch, g_.out_height() * g_.out_width() * g_.filters),
+        w2a2_(context_, g_, 2),
+        w4a4_(context_, g_, 4) {
     const RngStream rng{.seed = 7, .stream = 3};
     for (int64_t o = 0; o < g_.filters; ++o) {
       // Within two standard deviations of a sum, so that both bits are frequent.
@@ -173,6 +254,8 @@ class Problem {
     kernels_.packed_conv2d(context_, g_, x_bits_.view(), w_bits_.view(),
                            {.bits = y_bits_.mutable_view(), .threshold = threshold_.data(), .flip = flip_.data()});
   }
+  void W2A2() { w2a2_.Run(context_); }
+  void W4A4() { w4a4_.Run(context_); }
 
  private:
   static int SetOneDnnThreads(int threads) {
@@ -196,6 +279,10 @@ class Problem {
       same &= y_bits_.view().bit(i / y_bits_.cols(), i % y_bits_.cols()) == bit;
     }
     check("PackedToBits", same);
+    W2A2();
+    check("W2A2", w2a2_.IsRight());
+    W4A4();
+    check("W4A4", w4a4_.IsRight());
     Int8();
     OneDnnConvolution same_numbers(g_, ZerosAndOnes(x_), w_, memory::data_type::f32, memory::data_type::f32,
                                    memory::data_type::f32);
@@ -213,6 +300,7 @@ class Problem {
   std::vector<int32_t> threshold_;
   std::vector<uint8_t> flip_;
   BitMatrix y_bits_;
+  CodedLayer w2a2_, w4a4_;
   std::string wrong_;
 };
 
@@ -223,7 +311,9 @@ struct Workload {
 constexpr Workload kWorkloads[] = {{"Float", &Problem::Float},
                                    {"Int8", &Problem::Int8},
                                    {"PackAndConvolve", &Problem::PackAndConvolve},
-                                   {"PackedToBits", &Problem::PackedToBits}};
+                                   {"PackedToBits", &Problem::PackedToBits},
+                                   {"W2A2", &Problem::W2A2},
+                                   {"W4A4", &Problem::W4A4}};
 
 void Run(benchmark::State& state, const std::string& layer, const ConvGeometry& geometry, const Workload& workload,
          int threads) {

@@ -6,7 +6,7 @@
 // WORKLOAD/FAMILY/NAME/MxNxK/threads:T. Workloads:
 //   Sgemm            the baseline: the float product, by the gemm_f32 kernel
 //   Int8             oneDNN's s8 x s8 -> s32: what int8 would achieve
-//   Packed           +-1 x +-1, packed operands to int32
+//   Packed           +-1 x +-1, packed operands to floats
 //   PackedToBits     packed operands to threshold bits, as in an inner layer of a frozen net
 //   PackAndMultiply  float activations packed, then multiplied into float, as in a layer's forward pass in training
 // Operands are random signs. Before anything of a shape is timed, every workload's result is compared with the float
@@ -101,15 +101,15 @@ class Problem {
                       dots_.mutable_data<int32_t>(), n_, &no_offset);
   }
   void Packed(ExecContext& context) {
-    kernels_.packed_gemm_i32(context, a_.bits.view(), b_.bits.view(), 0, false, dots_.mutable_matrix<int32_t>());
+    kernels_.packed_gemm(context, a_.bits.view(), b_.bits.view(), {.floats = products_.mutable_matrix<float>()});
   }
   void PackedToBits(ExecContext& context) {
-    kernels_.packed_gemm_threshold(context, a_.bits.view(), b_.bits.view(), threshold_.data(), flip_.data(),
-                                   signs_.mutable_view());
+    kernels_.packed_gemm(context, a_.bits.view(), b_.bits.view(),
+                         {.bits = signs_.mutable_view(), .threshold = threshold_.data(), .flip = flip_.data()});
   }
   void PackAndMultiply(ExecContext& context) {
     kernels_.pack_signs(context, a_.floats.matrix<float>(), a_.bits.mutable_view(), {});
-    kernels_.packed_gemm_f32(context, a_.bits.view(), b_.bits.view(), 1.0f, products_.mutable_matrix<float>());
+    Packed(context);
   }
 
  private:
@@ -129,18 +129,19 @@ class Problem {
       }
       if (!same && wrong_.empty()) wrong_ = workload;
     };
-    const auto same_dot = [&](int64_t i, int64_t j, int32_t dot) { return dots_.data<int32_t>()[i * n_ + j] == dot; };
+    const auto same_product = [&](int64_t i, int64_t j, int32_t dot) {
+      return products_.data<float>()[i * n_ + j] == static_cast<float>(dot);
+    };
     Int8(context);
-    check("Int8", same_dot);
+    check("Int8", [&](int64_t i, int64_t j, int32_t dot) { return dots_.data<int32_t>()[i * n_ + j] == dot; });
     Packed(context);
-    check("Packed", same_dot);
+    check("Packed", same_product);
     PackedToBits(context);
     check("PackedToBits", [&](int64_t i, int64_t j, int32_t dot) {
       return signs_.view().bit(i, j) == ((dot >= threshold_[j]) != (flip_[j] != 0));
     });
     PackAndMultiply(context);
-    check("PackAndMultiply",
-          [&](int64_t i, int64_t j, int32_t dot) { return products_.data<float>()[i * n_ + j] == dot; });
+    check("PackAndMultiply", same_product);
   }
 
   const Kernels& kernels_ = KernelsFor(Device::kCpu);

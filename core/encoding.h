@@ -7,6 +7,7 @@
 //   kSymmetric  odd integers 2c - (2^k - 1)         k      k_bit(k); 8-bit pixels scaled to [-1, 1]
 //   kUnsigned   0 .. 2^k - 1                        k      dorefa_activation(k)
 //   kSigned     -(2^(k-1) - 1) .. 2^(k-1) - 1       k      stochastic_round(k); gradients only, never in files
+//   kTwosComplement  -2^(k-1) .. 2^(k-1) - 1        k      lsq(k) of weights
 //
 // A layer whose two operands have integer codes multiplies the codes and applies both scales once, to the finished sum.
 // Sums of integers below 2^24 are exact in float and in int32, in any order: this is why the packed model gives the
@@ -20,7 +21,15 @@
 namespace bitgrad {
 
 // Values are written to files (packed_model.proto): never renumber.
-enum class EncodingKind : int { kFloat = 0, kBinary = 1, kTernary = 2, kSymmetric = 3, kUnsigned = 4, kSigned = 5 };
+enum class EncodingKind : int {
+  kFloat = 0,
+  kBinary = 1,
+  kTernary = 2,
+  kSymmetric = 3,
+  kUnsigned = 4,
+  kSigned = 5,
+  kTwosComplement = 6
+};
 
 struct Encoding {
   EncodingKind kind = EncodingKind::kFloat;
@@ -30,6 +39,7 @@ struct Encoding {
   // The largest |code|. REQUIRES: is_integer().
   int64_t max_code() const {
     if (kind == EncodingKind::kBinary || kind == EncodingKind::kTernary) return 1;
+    if (kind == EncodingKind::kTwosComplement) return int64_t{1} << (bits - 1);
     return (int64_t{1} << (kind == EncodingKind::kSigned ? bits - 1 : bits)) - 1;
   }
   // Memory and files hold a code as an unsigned integer c of `bits` bits, with code = least_code() + code_step() * c.
@@ -55,6 +65,7 @@ constexpr const char* Name(EncodingKind kind) {
     case EncodingKind::kSymmetric: return "symmetric";
     case EncodingKind::kUnsigned: return "unsigned";
     case EncodingKind::kSigned: return "signed";
+    case EncodingKind::kTwosComplement: return "twos_complement";
   }
   return "unknown";
 }

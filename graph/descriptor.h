@@ -1,11 +1,14 @@
 // OpDescriptor: which op made a node of the tape, and with which attributes. Together with the node's operands this is
 // enough to print summaries, to count arithmetic and to freeze, so that any model can be exported from a tape.
+//
+// An attribute is an integer, a real number, or a value of a type that only the op and its readers know (a Quantizer).
 
 #ifndef BITGRAD_GRAPH_DESCRIPTOR_H_
 #define BITGRAD_GRAPH_DESCRIPTOR_H_
 
+#include <any>
 #include <cstdint>
-#include <string>
+#include <type_traits>
 #include <variant>
 
 #include "absl/container/inlined_vector.h"
@@ -15,7 +18,7 @@ namespace bitgrad {
 
 struct Attribute {
   const char* name;
-  std::variant<int64_t, double, std::string> value;
+  std::variant<int64_t, double, std::any> value;
 };
 
 struct OpDescriptor {
@@ -27,7 +30,11 @@ struct OpDescriptor {
   T Get(absl::string_view name, T fallback) const {
     for (const Attribute& attribute : attributes) {
       if (name == attribute.name) {
-        if (const T* value = std::get_if<T>(&attribute.value)) return *value;
+        if constexpr (std::is_same_v<T, int64_t> || std::is_same_v<T, double>) {
+          if (const T* value = std::get_if<T>(&attribute.value)) return *value;
+        } else if (const std::any* any = std::get_if<std::any>(&attribute.value)) {
+          if (const T* value = std::any_cast<T>(any)) return *value;
+        }
       }
     }
     return fallback;

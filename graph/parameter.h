@@ -47,6 +47,9 @@ struct Parameter {
   int64_t fan_in = 0;
   int64_t fan_out = 0;
   ParameterKind kind = ParameterKind::kOther;
+  // False where the value only holds the place for one that the first batch of a training gives: a quantizer's step or
+  // running statistic (ops/quantize.h).
+  bool is_set = true;
   // What products take in place of a quantized weight; of any other parameter they take floats.
   Encoding encoding;
 

@@ -60,8 +60,7 @@ void Tape::Release(Core* core, int32_t index, uint32_t generation) {
     Node& node = core->nodes[index];
     // The constants of an evaluation stay, for exporters, which look at the whole tape afterwards.
     if (--node.handles == 0 && (core->mode == Mode::kTrain || !node.inputs.empty())) {
-      node.value = Tensor();
-      node.pending = nullptr;
+      static_cast<NodeValue&>(node) = {};
     }
   }
   if (--core->references == 0) delete core;
@@ -94,9 +93,10 @@ Tape::Tape(ExecContext& context, Mode mode) : core_(new Core(this, context, mode
 }
 
 Tape::~Tape() {
+  core_->kept_results.clear();
   core_->tape = nullptr;
   core_->nodes.clear();
-  core_->counters.clear();
+  core_->device_counters.clear();
   if (--core_->references == 0) delete core_;
 }
 
@@ -107,38 +107,38 @@ const std::string& Tape::layer() const { return core_->layer; }
 const ArithmeticCounts& Tape::arithmetic() const { return core_->arithmetic; }
 void Tape::Count(const ArithmeticCounts& counts) { core_->arithmetic += counts; }
 
-int64_t* Tape::Observe(int64_t total) {
-  core_->observations.push_back({core_->layer, 0, total});
+int64_t* Tape::Counter(absl::string_view name, int64_t total) {
+  core_->counters.push_back({core_->layer, name, 0, total});
   const int64_t counter = core_->unread++;
   if (counter % Core::kCounters == 0) {
-    core_->counters.push_back(std::make_unique<DeviceArray<int64_t>>(context(), Core::kCounters));
+    core_->device_counters.push_back(std::make_unique<DeviceArray<int64_t>>(context(), Core::kCounters));
   }
-  return core_->counters.back()->data() + counter % Core::kCounters;
+  return core_->device_counters.back()->data() + counter % Core::kCounters;
 }
 
-const std::vector<WindowObservation>& Tape::observations() const {
-  auto observation = core_->observations.end() - core_->unread;
-  for (const auto& counters : core_->counters) {
-    for (const int64_t inside : counters->Download()) {
-      if (observation == core_->observations.end()) break;
-      (observation++)->inside = inside;
+const std::vector<CounterValue>& Tape::counters() const {
+  auto counter = core_->counters.end() - core_->unread;
+  for (const auto& counts : core_->device_counters) {
+    for (const int64_t count : counts->Download()) {
+      if (counter == core_->counters.end()) break;
+      (counter++)->count = count;
     }
   }
-  core_->counters.clear();
+  core_->device_counters.clear();
   core_->unread = 0;
-  return core_->observations;
+  return core_->counters;
 }
 
-absl::Span<const WindowObservation> Tape::unread_observations() const {
-  return absl::MakeConstSpan(core_->observations).last(static_cast<size_t>(core_->unread));
+absl::Span<const CounterValue> Tape::unread_counters() const {
+  return absl::MakeConstSpan(core_->counters).last(static_cast<size_t>(core_->unread));
 }
 
-void Tape::CopyObservations(int64_t* inside) const {
+void Tape::CopyCounters(int64_t* counts) const {
   int64_t left = core_->unread;
-  for (const auto& counters : core_->counters) {
+  for (const auto& counters : core_->device_counters) {
     const int64_t count = std::min(left, Core::kCounters);
-    context().allocator().Copy(inside, counters->data(), static_cast<size_t>(count) * sizeof(int64_t));
-    inside += count;
+    context().allocator().Copy(counts, counters->data(), static_cast<size_t>(count) * sizeof(int64_t));
+    counts += count;
     left -= count;
   }
 }
@@ -147,11 +147,12 @@ void Tape::Reset() {
   // The generation comes first: Vars that backward functions hold die with them, and must not touch nodes that die,
   // too.
   ++core_->generation;
+  core_->kept_results.clear();
   core_->nodes.clear();
   core_->leaves.clear();
   core_->parameters.clear();
-  core_->observations.clear();
   core_->counters.clear();
+  core_->device_counters.clear();
   core_->unread = 0;
   core_->layer.clear();
   core_->status = absl::OkStatus();
@@ -221,18 +222,24 @@ Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor v
   return Append(std::move(node), inputs, std::move(backward), arithmetic, std::move(recompute));
 }
 
-Var Tape::RecordPending(OpDescriptor descriptor, absl::Span<const Var> inputs, const Shape& shape,
-                        std::shared_ptr<const PendingValue> pending, BackwardFunction backward,
-                        const GradientArithmetic* arithmetic) {
+Var Tape::Record(OpDescriptor descriptor, absl::Span<const Var> inputs, const Shape& shape, NodeValue value,
+                 BackwardFunction backward, const GradientArithmetic* arithmetic) {
   Node node;
+  static_cast<NodeValue&>(node) = std::move(value);
   node.shape = shape;
-  if (core_->check_finite && core_->status.ok()) {
-    node.value = pending->Compute(context());
-  } else {
-    node.pending = std::move(pending);
+  if (core_->check_finite && core_->status.ok() && node.pending != nullptr) {
+    node.value = node.pending->Compute(context());
+    node.pending = nullptr;
   }
   node.descriptor = std::move(descriptor);
   return Append(std::move(node), inputs, std::move(backward), arithmetic, nullptr);
+}
+
+void Tape::KeepResult(const Var& leaf, const Var& result) { core_->kept_results[leaf.index_].push_back(result); }
+
+absl::Span<const Var> Tape::Results(const Var& leaf) const {
+  const auto results = core_->kept_results.find(leaf.index_);
+  return results == core_->kept_results.end() ? absl::Span<const Var>() : absl::MakeConstSpan(results->second);
 }
 
 Var Tape::Append(Node node, absl::Span<const Var> inputs, BackwardFunction backward,

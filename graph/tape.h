@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -28,6 +29,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "bitgrad/core/coded_tensor.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/rng.h"
 #include "bitgrad/core/tensor.h"
@@ -44,10 +46,12 @@ enum class Mode {
   kEval,   // running statistics, no randomness, no gradients
 };
 
-// How many of a layer's `total` activations lay inside the window of its straight-through estimator.
-struct WindowObservation {
+// What an op has counted on the device: how many of `total` elements had some property. "window": the activations of a
+// layer that lay inside the window of its straight-through estimator.
+struct CounterValue {
   std::string layer;
-  int64_t inside = 0;
+  absl::string_view name;  // a string literal
+  int64_t count = 0;
   int64_t total = 0;
 };
 
@@ -106,7 +110,7 @@ class Tape {
   // is kept for the next step.
   void Reset();
 
-  // While it lives, errors, nodes and observations of the tape carry this layer's name:
+  // While it lives, errors, nodes and counters of the tape carry this layer's name:
   // Tape::LayerScope layer(tape, "hidden1"); (The layers themselves are models/layers/layer.h.)
   class LayerScope {
    public:
@@ -127,6 +131,9 @@ class Tape {
    public:
     // The gradient that has arrived at the node's output.
     const Tensor& output_gradient() const { return *output_gradient_; }
+    // The same, for an op that passes it on or changes it in place. It is unique unless other ops hold it, too.
+    // output_gradient() is null afterwards.
+    Tensor TakeOutputGradient() { return std::move(*output_gradient_); }
     // Whether the i-th input wants a gradient.
     bool wants(int input) const;
     // Adds `gradient`, float32 of the input's shape, to the i-th input's. Anything else, or an input that wants none,
@@ -138,11 +145,11 @@ class Tape {
 
    private:
     friend class Tape;
-    GradientSink(Tape& tape, int32_t node, const Tensor* output_gradient)
+    GradientSink(Tape& tape, int32_t node, Tensor* output_gradient)
         : tape_(tape), node_(node), output_gradient_(output_gradient) {}
     Tape& tape_;
     int32_t node_;
-    const Tensor* output_gradient_;
+    Tensor* output_gradient_;
   };
   using BackwardFunction = absl::AnyInvocable<void(GradientSink&)>;
 
@@ -155,9 +162,15 @@ class Tape {
     void (*fill)(ExecContext& context, float value, Tensor& y);
   };
 
-  struct Node {
+  // A node's value: floats, or what will make them when somebody reads them; and the codes of a value that is
+  // quantized.
+  struct NodeValue {
     Tensor value;  // null once dropped, and while it is pending
     std::shared_ptr<const PendingValue> pending;
+    std::shared_ptr<const CodedTensor> coded;
+  };
+
+  struct Node : NodeValue {
     Shape shape;
     Tensor gradient;
     absl::InlinedVector<int32_t, 3> inputs;
@@ -174,10 +187,14 @@ class Tape {
   // Backward() has passed the node.
   Var Record(OpDescriptor descriptor, absl::Span<const Var> inputs, Tensor value, BackwardFunction backward,
              const GradientArithmetic* arithmetic, std::shared_ptr<const Recomputation> recompute = nullptr);
-  // The same for a pending value.
-  Var RecordPending(OpDescriptor descriptor, absl::Span<const Var> inputs, const Shape& shape,
-                    std::shared_ptr<const PendingValue> pending, BackwardFunction backward,
-                    const GradientArithmetic* arithmetic);
+  // The same for a value of `shape` that is pending, coded, or both.
+  Var Record(OpDescriptor descriptor, absl::Span<const Var> inputs, const Shape& shape, NodeValue value,
+             BackwardFunction backward, const GradientArithmetic* arithmetic);
+  // Keeps `result`, which was made of the leaf `leaf` and constants alone, for all ops of this tape that would make the
+  // same: a weight is quantized once, however often it is used. Results() are all that were kept, and lives until the
+  // next call.
+  void KeepResult(const Var& leaf, const Var& result);
+  absl::Span<const Var> Results(const Var& leaf) const;
   // The value of a node. A pending one is computed now.
   const Tensor& ValueOf(int32_t index);
   // The result of an op that has failed: a Var of this tape, of shape [0].
@@ -187,17 +204,18 @@ class Tape {
 
   // The stream of the next random op of this step.
   RngStream NextRandomStream(RngPurpose purpose);
-  // Begins a WindowObservation of the current layer and returns its counter, which lies in the memory of the context's
-  // device and is 0. The caller's kernel adds to it how many activations lie inside the window.
-  int64_t* Observe(int64_t total);
-  // All observations since the tape began or was reset. Reads their counters from the device, which means to wait for
-  // it, all of them at once.
-  const std::vector<WindowObservation>& observations() const;
-  // The two functions that do not wait for the device. unread_observations() are those whose counters have not been
-  // read yet, with `inside` = 0; CopyObservations() lets the device copy their counters, in the same order, to its own
-  // memory at `inside`. REQUIRES: room for all of them.
-  absl::Span<const WindowObservation> unread_observations() const;
-  void CopyObservations(int64_t* inside) const;
+  // Begins a CounterValue of the current layer and returns its counter, which lies in the memory of the context's
+  // device and is 0. The caller's kernel adds to it how many of `total` elements have the property. `name` is a string
+  // literal.
+  int64_t* Counter(absl::string_view name, int64_t total);
+  // All counters since the tape began or was reset. Reads them from the device, which means to wait for it, all of them
+  // at once.
+  const std::vector<CounterValue>& counters() const;
+  // The two functions that do not wait for the device. unread_counters() are those that have not been read yet, with
+  // `count` = 0; CopyCounters() lets the device copy them, in the same order, to its own memory at `counts`. REQUIRES:
+  // room for all of them.
+  absl::Span<const CounterValue> unread_counters() const;
+  void CopyCounters(int64_t* counts) const;
   // The arithmetic of all ops so far; after Backward() also that of the backward pass.
   void Count(const ArithmeticCounts& counts);
   const ArithmeticCounts& arithmetic() const;

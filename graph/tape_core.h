@@ -43,10 +43,11 @@ struct Tape::Core {
   uint32_t random_streams = 0;
   ArithmeticCounts arithmetic;
   const GradientArithmetic* gradient_arithmetic = nullptr;
-  std::vector<WindowObservation> observations;
-  // The counters of the last `unread` observations, kCounters in each array. observations() reads and drops them.
+  absl::flat_hash_map<int32_t, std::vector<Var>> kept_results;  // of leaves
+  std::vector<CounterValue> counters;
+  // The counts of the last `unread` counters, kCounters in each array. Tape::counters() reads and drops them.
   static constexpr int64_t kCounters = 64;
-  std::vector<std::unique_ptr<DeviceArray<int64_t>>> counters;
+  std::vector<std::unique_ptr<DeviceArray<int64_t>>> device_counters;
   int64_t unread = 0;
 };
 

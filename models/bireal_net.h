@@ -18,9 +18,8 @@
 #include <vector>
 
 #include "bitgrad/core/shape.h"
-#include "bitgrad/models/layers/sequential.h"
-#include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/models/sequential_model.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/kernels/conv2d.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
@@ -49,14 +48,10 @@ struct BiRealNetOptions {
   Padding padding = Padding::kZero;
 };
 
-class BiRealNet final : public Model {
+class BiRealNet final : public SequentialModel {
  public:
   // Takes images as vectors [batch, height * width * channels].
   BiRealNet(const Scope& scope, const BiRealNetOptions& options);
-  Var Forward(const Var& x) override { return layers_(x); }
-
- private:
-  Sequential layers_;
 };
 
 }  // namespace bitgrad

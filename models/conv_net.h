@@ -16,9 +16,8 @@
 #include <vector>
 
 #include "bitgrad/core/shape.h"
-#include "bitgrad/models/layers/sequential.h"
-#include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/models/sequential_model.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/kernels/conv2d.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
@@ -51,14 +50,10 @@ struct ConvNetOptions {
   bool float_ends = false;  // the first and the last layer are not quantized
 };
 
-class ConvNet final : public Model {
+class ConvNet final : public SequentialModel {
  public:
   // Takes images as vectors [batch, height * width * channels].
   ConvNet(const Scope& scope, const ConvNetOptions& options);
-  Var Forward(const Var& x) override { return layers_(x); }
-
- private:
-  Sequential layers_;
 };
 
 }  // namespace bitgrad

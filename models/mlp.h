@@ -4,7 +4,8 @@
 //
 // The first layer quantizes its input, the network's, with `input`. Every other layer quantizes its input with
 // `activation_quantizer`: sign in a BNN, identity in BinaryConnect. All layers quantize their weights with `weight` and
-// the gradient that arrives at their output with `gradient`. Parameters are named hidden1/.., hidden2/.., output/...
+// the gradient that arrives at their output with `gradient`. With `float_ends` the first and the last layer quantize
+// nothing. Parameters are named hidden1/.., hidden2/.., output/...
 
 #ifndef BITGRAD_MODELS_MLP_H_
 #define BITGRAD_MODELS_MLP_H_
@@ -13,9 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "bitgrad/models/layers/sequential.h"
-#include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/models/sequential_model.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
@@ -34,15 +34,12 @@ struct MlpOptions {
   float clip = 1.0f;
   float input_keep = 1.0f;   // dropout on the network's input
   float hidden_keep = 1.0f;  // dropout on the (quantized) activations
+  bool float_ends = false;   // the first and the last layer are not quantized
 };
 
-class Mlp final : public Model {
+class Mlp final : public SequentialModel {
  public:
   Mlp(const Scope& scope, const MlpOptions& options);
-  Var Forward(const Var& x) override { return layers_(x); }
-
- private:
-  Sequential layers_;
 };
 
 }  // namespace bitgrad

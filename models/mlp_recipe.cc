@@ -25,6 +25,7 @@ absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& re
                                         QuantizerRole::kGradient, options.gradient));
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.mlp.activation", mlp.activation(), options.activation));
   options.norm = ReadBatchNorm(mlp.norm());
+  options.float_ends = mlp.float_ends();
   if (mlp.has_clip()) options.clip = mlp.clip();
   if (mlp.has_input_keep()) options.input_keep = mlp.input_keep();
   if (mlp.has_hidden_keep()) options.hidden_keep = mlp.hidden_keep();

@@ -1,8 +1,12 @@
 #include "bitgrad/models/networks.h"
 
+#include <utility>
+
+#include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/bireal_net_recipe.h"
 #include "bitgrad/models/conv_net_recipe.h"
 #include "bitgrad/models/mlp_recipe.h"
+#include "bitgrad/models/penalized_model.h"
 
 namespace bitgrad {
 namespace {
@@ -21,8 +25,9 @@ absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, 
                                                    int64_t classes, ParameterStore& store) {
   for (const NetworkInfo& network : kNetworks) {
     if (network.kind != recipe.kind_case()) continue;
-    auto model = network.make(recipe, image, classes, store);
-    if (model.ok() && !store.status().ok()) return store.status();
+    BITGRAD_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, network.make(recipe, image, classes, store));
+    BITGRAD_ASSIGN_OR_RETURN(model, WithPenalties(recipe, store.Root(), std::move(model)));
+    if (!store.status().ok()) return store.status();
     return model;
   }
   return absl::InvalidArgumentError("recipe: model names no network that this build knows");

@@ -25,17 +25,7 @@ absl::Status ReadQuantizer(absl::string_view field, const std::string& text, Qua
     return InField(field, absl::Status(parsed.status().code(),
                                        absl::StrCat(parsed.status().message(), known ? "" : DidYouMean(name, names))));
   }
-  const Statistic statistic = parsed->statistic();
-  if (role == QuantizerRole::kActivation && statistic != Statistic::kNone) {
-    return InField(field, absl::InvalidArgumentError(absl::StrCat(
-                              "'", parsed->ToString(), "' depends on all values of the batch, so that an image's ",
-                              "answer would depend on the images beside it; activations take a quantizer of single ",
-                              "values: sign, k_bit, dorefa_activation, ...")));
-  }
-  if (role == QuantizerRole::kWeight && statistic == Statistic::kRowMaxAbs) {
-    return InField(field, absl::InvalidArgumentError(absl::StrCat("'", parsed->ToString(), "' has a scale for each ",
-                                                                  "row; it is for gradients")));
-  }
+  if (const absl::Status status = parsed->In(role).CheckRole(); !status.ok()) return InField(field, status);
   quantizer = *parsed;
   return absl::OkStatus();
 }

@@ -102,6 +102,7 @@ Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape, const
                                before->value.shape().ToString(), " in the model that is to be continued"));
     } else {
       parameter->value = before->value.Alias();
+      parameter->is_set = before->is_set;
     }
   }
   // A model with an error is not used, so that its further parameters get no memory.
@@ -126,6 +127,12 @@ Parameter& Scope::NewParameter(absl::string_view name, const Shape& shape, const
   store_->parameters_.push_back(parameter.get());
   store_->owned_.push_back(std::move(parameter));
   return *store_->owned_.back();
+}
+
+Parameter& Scope::NewUnsetParameter(absl::string_view name, const Shape& shape) const {
+  Parameter& parameter = NewParameter(name, shape, Initializer::Constant(1));
+  if (store_->before_ == nullptr) parameter.is_set = false;
+  return parameter;
 }
 
 Parameter& Scope::NewScalar(absl::string_view name, const ScalarSchedule& schedule) const {

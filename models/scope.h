@@ -137,6 +137,8 @@ class Scope {
   // large for memory, the store keeps the error. From the first error on parameters are empty, so that constructors can
   // go on without asking, and no memory is taken for a model that will not be used.
   Parameter& NewParameter(absl::string_view name, const Shape& shape, const Initializer& init) const;
+  // The same for a parameter whose value the first batch of a training gives (Parameter::is_set).
+  Parameter& NewUnsetParameter(absl::string_view name, const Shape& shape) const;
   // Makes the parameter "path/name", one number [] that is not trainable and whose value follows the schedule. Where
   // the schedule cannot be followed, the store keeps the error.
   Parameter& NewScalar(absl::string_view name, const ScalarSchedule& schedule) const;

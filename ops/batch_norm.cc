@@ -26,8 +26,8 @@ Var Train(OpRecorder& op, const Shape& shape, Parameter& running_mean, Parameter
   auto y = std::make_shared<PendingBatchNorm>(op.value(0).Alias(), batch.mean.Alias(), batch.inv_std.Alias(),
                                               op.value(1).Clone(op.context().allocator()),
                                               op.value(2).Clone(op.context().allocator()));
-  return op.RecordPending(
-      shape, std::move(y),
+  return op.Record(
+      shape, {.pending = std::move(y)}, {},
       [saved_x = op.Save(0), gamma = op.value(1).Alias(), batch = std::move(batch),
        placement = options.placement](Tape::GradientSink& sink) {
         const Tensor& dy = sink.output_gradient();

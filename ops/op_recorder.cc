@@ -78,9 +78,10 @@ Var OpRecorder::Record(Tensor value, absl::InlinedVector<Attribute, 1> attribute
                        &kGradientArithmetic, std::move(recompute));
 }
 
-Var OpRecorder::RecordPending(const Shape& shape, std::shared_ptr<const PendingValue> pending,
-                              Tape::BackwardFunction backward) {
-  return tape_->RecordPending({op_, {}}, inputs_, shape, std::move(pending), std::move(backward), &kGradientArithmetic);
+Var OpRecorder::Record(const Shape& shape, Tape::NodeValue value, absl::InlinedVector<Attribute, 1> attributes,
+                       Tape::BackwardFunction backward) {
+  return tape_->Record({op_, std::move(attributes)}, inputs_, shape, std::move(value), std::move(backward),
+                       &kGradientArithmetic);
 }
 
 }  // namespace bitgrad

@@ -68,9 +68,9 @@ class OpRecorder {
   // The parameter that the input is, or null.
   Parameter* parameter(int input) const { return tape_->nodes()[inputs_[input].index()].parameter; }
   // What the input's value will be made of, or null where it exists.
-  std::shared_ptr<const PendingValue> pending(int input) const {
-    return tape_->nodes()[inputs_[input].index()].pending;
-  }
+  const PendingValue* pending(int input) const { return tape_->nodes()[inputs_[input].index()].pending.get(); }
+  // The input's codes, or null where it is not quantized.
+  std::shared_ptr<const CodedTensor> coded(int input) const { return tape_->nodes()[inputs_[input].index()].coded; }
   // Whether a gradient will be wanted for the input: if not, backward needs nothing saved for it.
   bool wants(int input) const { return training() && tape_->nodes()[inputs_[input].index()].requires_gradient; }
 
@@ -92,7 +92,9 @@ class OpRecorder {
   Var Record(Tensor value, absl::InlinedVector<Attribute, 1> attributes, Tape::BackwardFunction backward,
              std::shared_ptr<const Recomputation> recompute = nullptr);
 
-  Var RecordPending(const Shape& shape, std::shared_ptr<const PendingValue> pending, Tape::BackwardFunction backward);
+  // The same for a value that is pending, coded, or both.
+  Var Record(const Shape& shape, Tape::NodeValue value, absl::InlinedVector<Attribute, 1> attributes,
+             Tape::BackwardFunction backward);
 
  private:
   absl::string_view op_;

@@ -1,5 +1,5 @@
 // The pending output of batch norm in training. It is computed from batch norm's input when somebody reads it. A binary
-// layer does not read it: it takes the signs with Signs(), and then the output is never computed. Internal to ops/.
+// quantizer does not read it: it takes the signs with Signs(), and then the output is never computed. Internal to ops/.
 
 #ifndef BITGRAD_OPS_PENDING_BATCH_NORM_H_
 #define BITGRAD_OPS_PENDING_BATCH_NORM_H_
@@ -31,10 +31,8 @@ class PendingBatchNorm final : public PendingValue {
     return y;
   }
 
-  // Computes the signs of the value and, where window.words is not null, for each element whether it lies in [-1, 1].
-  // `bits` and `window` have the shape of the value seen as a matrix [.., n], or are bit images [N, H*W*n] for
-  // x [N, H, W, n].
-  void Signs(ExecContext& context, BitMatrixView bits, BitMatrixView window) const;
+  bool has_signs() const override { return true; }
+  void Signs(ExecContext& context, BitMatrixView bits, BitMatrixView window) const override;
 
  private:
   const Tensor x_, mean_, inv_std_, gamma_, beta_;

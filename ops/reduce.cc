@@ -26,10 +26,10 @@ Var ScaledSum(OpRecorder& op, const Shape& shape, float scale) {
 
 }  // namespace
 
-Var Sum(const Var& x) {
+Var Sum(const Var& x, float factor) {
   OpRecorder op("sum", {x});
   if (!op.ok()) return op.Failed();
-  return ScaledSum(op, x.shape(), 1.0f);
+  return ScaledSum(op, x.shape(), factor);
 }
 
 Var Mean(const Var& x) {

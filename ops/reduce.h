@@ -1,6 +1,6 @@
 // Sum and mean of all elements: [any] -> [] (one number). Accumulated in double.
 //
-//   Sum: dx = dy everywhere     Mean: dx = dy / count everywhere
+//   Sum: factor * sum of x, dx = factor * dy everywhere     Mean: dx = dy / count everywhere
 
 #ifndef BITGRAD_OPS_REDUCE_H_
 #define BITGRAD_OPS_REDUCE_H_
@@ -9,7 +9,7 @@
 
 namespace bitgrad {
 
-Var Sum(const Var& x);
+Var Sum(const Var& x, float factor = 1.0f);
 Var Mean(const Var& x);
 
 }  // namespace bitgrad

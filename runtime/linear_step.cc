@@ -48,10 +48,8 @@ void LinearStep::RunIntegers(Frame& frame) {
   const DotOutput out = Output(frame);
   if (weights_.planes().encoding.kind != EncodingKind::kBinary) {
     kernels.plane_gemm(frame.context(), BinaryPlanes(x), weights_.planes(), out);
-  } else if (threshold_.present()) {
-    kernels.packed_gemm_threshold(frame.context(), x, weights_.planes().planes[0], out.threshold, out.flip, out.bits);
   } else {
-    kernels.packed_gemm_f32(frame.context(), x, weights_.planes().planes[0], scale_, out.floats);
+    kernels.packed_gemm(frame.context(), x, weights_.planes().planes[0], out);
   }
 }
 

@@ -32,7 +32,8 @@ Blob::Kind KindOf(EncodingKind kind) {
     case EncodingKind::kSymmetric: return Blob::SYMMETRIC;
     case EncodingKind::kUnsigned: return Blob::UNSIGNED;
     case EncodingKind::kFloat:
-    case EncodingKind::kSigned: break;
+    case EncodingKind::kSigned:
+    case EncodingKind::kTwosComplement: break;
   }
   return Blob::UNSPECIFIED;
 }

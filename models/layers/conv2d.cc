@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/ops/arithmetic.h"
-#include "bitgrad/ops/channel_scale.h"
 
 namespace bitgrad {
 namespace {
@@ -25,18 +24,9 @@ int64_t FanOut(const Conv2dOptions& options) {
 
 Initializer WeightInitializer(const Conv2dOptions& options) {
   return Initializer::Uniform(
-      options.weight.is_identity()
+      options.weight.is_identity() || !options.weight.info().clips_latent
           ? static_cast<float>(std::sqrt(6.0 / static_cast<double>(FanIn(options) + FanOut(options))))
           : options.clip);
-}
-
-// The mean depends on the weights alone. Evaluation records it as a constant, so that an exporter finds its value on
-// the tape.
-Var MeanAbsScale(Tape& tape, const Var& w) {
-  const Var alpha = MeanAbs(w);
-  if (tape.training()) return alpha;
-  const absl::StatusOr<const Tensor*> value = tape.Value(alpha);
-  return value.ok() ? tape.Input((*value)->Alias()) : alpha;
 }
 
 }  // namespace
@@ -44,7 +34,10 @@ Var MeanAbsScale(Tape& tape, const Var& w) {
 Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& options)
     : path_(scope.path()),
       options_(options),
-      weight_(scope.NewParameter("weight", WeightShape(options), WeightInitializer(options))) {
+      weight_(scope.NewParameter("weight", WeightShape(options), WeightInitializer(options))),
+      bias_(options.bias ? &scope.NewParameter("bias", {options.out}, Initializer::Constant(0)) : nullptr),
+      quantize_input_(scope / "input", options.input, QuantizerRole::kActivation, /*rows=*/1),
+      quantize_weight_(scope / "weight", options.weight, QuantizerRole::kWeight, options.out) {
   if (options.in <= 0 || options.out <= 0 || options.kernel.height <= 0 || options.kernel.width <= 0 ||
       options.groups <= 0 || options.in % GroupsOf(options) != 0 || options.out % GroupsOf(options) != 0) {
     scope.ReportError(absl::StrCat(
@@ -54,32 +47,21 @@ Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& options)
   if (!(options.clip > 0)) {
     scope.ReportError(absl::StrCat("conv2d: clip = ", options.clip, " has to be positive"));
   }
-  weight_.decays = true;
-  weight_.fan_in = FanIn(options);
-  weight_.fan_out = FanOut(options);
-  weight_.kind = options.weight.is_identity() ? ParameterKind::kWeight : ParameterKind::kQuantizedWeight;
-  weight_.encoding = options.weight.encoding();
-  if (weight_.is_quantized()) weight_.ClipTo(options.clip);
-  if (options.scale == ChannelScale::kLearned) {
-    alpha_ = &scope.NewParameter("scale", {options.out}, Initializer::Constant(1));
-  }
-  if (options.bias) bias_ = &scope.NewParameter("bias", {options.out}, Initializer::Constant(0));
+  quantize_weight_.SetUpWeight(weight_, FanIn(options), FanOut(options), options.clip);
 }
 
 Var Conv2d::operator()(const Var& x) {
   Tape* tape = x.tape();
   if (tape == nullptr) return Var();
   Tape::LayerScope layer(*tape, path_);
-  const Var w = tape->Use(weight_);
-  Var y = Convolution(x, w,
-                      {.stride = options_.stride,
-                       .pad = options_.pad,
-                       .dilation = options_.dilation,
-                       .groups = options_.groups,
-                       .padding = options_.padding},
-                      {options_.input, options_.weight, options_.gradient});
-  if (options_.scale == ChannelScale::kMeanAbs) y = Mul(y, MeanAbsScale(*tape, w));
-  if (alpha_ != nullptr) y = Mul(y, tape->Use(*alpha_));
+  const Var input = quantize_input_(x);
+  const Var y = Convolution(input, quantize_weight_(tape->Use(weight_)),
+                            {.stride = options_.stride,
+                             .pad = options_.pad,
+                             .dilation = options_.dilation,
+                             .groups = options_.groups,
+                             .padding = options_.padding},
+                            {.gradient = options_.gradient});
   return bias_ == nullptr ? y : Add(y, tape->Use(*bias_));
 }
 

@@ -1,14 +1,15 @@
-// Conv2d: y = conv(q_input(x), q_weight(W)) (* alpha) (+ b). x [N, H, W, in] -> y [N, P, Q, out]; W [out, kernel,
-// kernel, in / groups], alpha and b [out].
+// Conv2d: y = conv(q_input(x), q_weight(W)) (+ b). x [N, H, W, in] -> y [N, P, Q, out]; W [out, kernel, kernel,
+// in / groups], b [out].
 //
-// The quantizers are those of Dense. ops/conv2d.h describes the arithmetic, the border, and how binary operands stay
-// packed.
+// The quantizers are those of Dense. ops/conv2d.h describes the arithmetic and the border. XNOR-Net's scale of each
+// filter is the weight quantizer Xnor() or, learned, Sign().WithLearnedScale().PerRow().
 //
 //   Conv2d(scope / "conv2", {.in = 128, .out = 128, .kernel = 3, .pad = 1, .input = Sign(), .weight = Sign()})
 //
 // Quantized weights begin uniformly distributed in [-clip, clip] and are clipped to that interval after each step
-// (BinaryConnect, arXiv 1511.00363). Weights that are not quantized begin in Glorot's range +-sqrt(6 / (fan_in +
-// fan_out)) with fans of kernel height * kernel width * channels / groups, and are not clipped.
+// (BinaryConnect, arXiv 1511.00363). Weights that are not quantized, or whose quantizer has a step of its own (lsq),
+// begin in Glorot's range +-sqrt(6 / (fan_in + fan_out)) with fans of kernel height * kernel width * channels / groups,
+// and are not clipped.
 
 #ifndef BITGRAD_MODELS_LAYERS_CONV2D_H_
 #define BITGRAD_MODELS_LAYERS_CONV2D_H_
@@ -17,18 +18,12 @@
 #include <string>
 
 #include "bitgrad/models/layers/layer.h"
+#include "bitgrad/models/layers/layer_quantizer.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
-
-// The factor by which each output channel is multiplied.
-enum class ChannelScale {
-  kNone,
-  kMeanAbs,  // mean |W[o, ...]| of the latent weight (XNOR-Net, arXiv 1603.05279)
-  kLearned,  // a parameter that begins at 1
-};
 
 struct Conv2dOptions {
   int64_t in = 0;
@@ -42,7 +37,6 @@ struct Conv2dOptions {
   Quantizer input;
   Quantizer weight;
   Quantizer gradient;
-  ChannelScale scale = ChannelScale::kNone;
   bool bias = false;
   float clip = 1.0f;  // of quantized latent weights
 };
@@ -51,13 +45,17 @@ class Conv2d final : public Layer {
  public:
   Conv2d(const Scope& scope, const Conv2dOptions& options);
   Var operator()(const Var& x) override;
+  void VisitQuantizers(const QuantizerVisitor& visit) override {
+    visit(quantize_input_);
+    visit(quantize_weight_);
+  }
 
  private:
   std::string path_;
   Conv2dOptions options_;
   Parameter& weight_;
-  Parameter* alpha_ = nullptr;
   Parameter* bias_ = nullptr;
+  LayerQuantizer quantize_input_, quantize_weight_;
 };
 
 }  // namespace bitgrad

@@ -6,13 +6,12 @@
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/dropout.h"
 #include "bitgrad/ops/linear.h"
-#include "bitgrad/ops/quantize.h"
 
 namespace bitgrad {
 namespace {
 
 Initializer WeightInitializer(const DenseOptions& options) {
-  return Initializer::Uniform(options.weight.is_identity()
+  return Initializer::Uniform(options.weight.is_identity() || !options.weight.info().clips_latent
                                   ? static_cast<float>(std::sqrt(6.0 / static_cast<double>(options.in + options.out)))
                                   : options.clip);
 }
@@ -22,33 +21,31 @@ Initializer WeightInitializer(const DenseOptions& options) {
 Dense::Dense(const Scope& scope, const DenseOptions& options)
     : path_(scope.path()),
       options_(options),
-      weight_(scope.NewParameter("weight", {options.out, options.in}, WeightInitializer(options))) {
+      weight_(scope.NewParameter("weight", {options.out, options.in}, WeightInitializer(options))),
+      bias_(options.bias ? &scope.NewParameter("bias", {options.out}, Initializer::Constant(0)) : nullptr),
+      quantize_input_(scope / "input", options.input, QuantizerRole::kActivation, /*rows=*/1),
+      quantize_weight_(scope / "weight", options.weight, QuantizerRole::kWeight, options.out) {
   if (options.in <= 0 || options.out <= 0) {
     scope.ReportError(absl::StrCat("dense: in = ", options.in, " and out = ", options.out, " have to be positive"));
   }
   if (!(options.clip > 0)) {
     scope.ReportError(absl::StrCat("dense: clip = ", options.clip, " has to be positive"));
   }
-  weight_.decays = true;
-  weight_.fan_in = options.in;
-  weight_.fan_out = options.out;
-  weight_.kind = options.weight.is_identity() ? ParameterKind::kWeight : ParameterKind::kQuantizedWeight;
-  weight_.encoding = options.weight.encoding();
-  if (weight_.is_quantized()) weight_.ClipTo(options.clip);
-  if (options.bias) bias_ = &scope.NewParameter("bias", {options.out}, Initializer::Constant(0));
+  quantize_weight_.SetUpWeight(weight_, options.in, options.out, options.clip);
 }
 
 Var Dense::operator()(const Var& x) {
   Tape* tape = x.tape();
   if (tape == nullptr) return Var();
   Tape::LayerScope layer(*tape, path_);
-  LinearQuantizers quantizers = {options_.input, options_.weight, options_.gradient};
-  Var input = x;
+  Var input = quantize_input_(x, QuantizedRows::kLastDimension);
   if (options_.input_keep < 1.0f && tape->training()) {
-    input = ApplyDropout(Quantize(x, options_.input), options_.input_keep);
-    quantizers.input = Quantizer();
+    // Values are dropped after they were quantized. Quantizing by the identity takes the stream of random numbers that
+    // a layer's second quantization of its input has always taken.
+    input = ApplyDropout(input, options_.input_keep);
+    input = Quantize(input, Quantizer());
   }
-  Var y = Linear(input, tape->Use(weight_), quantizers);
+  const Var y = Linear(input, quantize_weight_(tape->Use(weight_)), {.gradient = options_.gradient});
   return bias_ == nullptr ? y : Add(y, tape->Use(*bias_));
 }
 

@@ -1,13 +1,14 @@
 // Dense: y = q_input(x) q_weight(W)^T (+ b). x [.., in] -> y [.., out]; W [out, in], b [out].
 //
 // There are three quantizers: of the input activations, of the weights, and of the gradient that arrives at y.
-// ops/linear.h describes the arithmetic, and how binary operands stay packed.
+// ops/quantize.h and ops/linear.h describe the arithmetic, and how few-bit operands stay packed. What the quantizers
+// learn are parameters of the layer (layer_quantizer.h).
 //
 //   Dense(scope / "fc2", {.in = 1024, .out = 1024, .input = Sign(), .weight = Sign()})
 //
 // Quantized weights begin uniformly distributed in [-clip, clip] and are clipped to that interval after each step
-// (BinaryConnect, arXiv 1511.00363). Weights that are not quantized begin in Glorot's range +-sqrt(6 / (in + out)) and
-// are not clipped.
+// (BinaryConnect, arXiv 1511.00363). Weights that are not quantized, or whose quantizer has a step of its own (lsq),
+// begin in Glorot's range +-sqrt(6 / (in + out)) and are not clipped.
 
 #ifndef BITGRAD_MODELS_LAYERS_DENSE_H_
 #define BITGRAD_MODELS_LAYERS_DENSE_H_
@@ -15,6 +16,7 @@
 #include <cstdint>
 
 #include "bitgrad/models/layers/layer.h"
+#include "bitgrad/models/layers/layer_quantizer.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
@@ -38,12 +40,17 @@ class Dense final : public Layer {
  public:
   Dense(const Scope& scope, const DenseOptions& options);
   Var operator()(const Var& x) override;
+  void VisitQuantizers(const QuantizerVisitor& visit) override {
+    visit(quantize_input_);
+    visit(quantize_weight_);
+  }
 
  private:
   std::string path_;
   DenseOptions options_;
   Parameter& weight_;
   Parameter* bias_ = nullptr;
+  LayerQuantizer quantize_input_, quantize_weight_;
 };
 
 }  // namespace bitgrad

@@ -24,6 +24,10 @@ class Residual final : public Layer {
     Tape::LayerScope layer(*x.tape(), path_);
     return Add(y, skip);
   }
+  void VisitQuantizers(const QuantizerVisitor& visit) override {
+    body_->VisitQuantizers(visit);
+    if (shortcut_ != nullptr) shortcut_->VisitQuantizers(visit);
+  }
 
  private:
   std::string path_;

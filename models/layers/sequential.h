@@ -27,6 +27,9 @@ class Sequential final : public Layer {
     for (const auto& layer : layers_) y = (*layer)(y);
     return y;
   }
+  void VisitQuantizers(const QuantizerVisitor& visit) override {
+    for (const auto& layer : layers_) layer->VisitQuantizers(visit);
+  }
 
  private:
   std::vector<std::unique_ptr<Layer>> layers_;

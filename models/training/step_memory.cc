@@ -51,16 +51,16 @@ class PeakMeter {
   size_t ballast_bytes_ = 0;
 };
 
-// Restores, when it is destroyed, what forward and backward passes change in parameters: running statistics, gradients
-// and the signs that a weight carries. Weights themselves are changed by optimizers only.
+// Restores, when it is destroyed, what forward and backward passes change in parameters: running statistics, first
+// values, gradients and the signs that a weight carries. Weights themselves are changed by optimizers only.
 class ParameterRestorer {
  public:
   ParameterRestorer(ExecContext& context, absl::Span<Parameter* const> parameters)
       : context_(context), parameters_(parameters) {
     for (Parameter* parameter : parameters) {
       Tensor& value = parameter->value;
-      before_.push_back({value.Alias(), std::move(parameter->gradient), parameter->signs()});
-      if (!parameter->trainable) value = value.Clone(context.lasting_allocator());
+      before_.push_back({value.Alias(), std::move(parameter->gradient), parameter->signs(), parameter->is_set});
+      if (!parameter->trainable || !parameter->is_set) value = value.Clone(context.lasting_allocator());
     }
   }
   ParameterRestorer(const ParameterRestorer&) = delete;
@@ -72,6 +72,7 @@ class ParameterRestorer {
       parameters_[i]->value = std::move(before.value);
       parameters_[i]->set_signs(std::move(before.signs));
       parameters_[i]->gradient = std::move(before.gradient);
+      parameters_[i]->is_set = before.is_set;
     }
   }
 
@@ -79,6 +80,7 @@ class ParameterRestorer {
   struct Before {
     Tensor value, gradient;
     std::shared_ptr<const BitMatrix> signs;
+    bool is_set;
   };
   ExecContext& context_;
   const absl::Span<Parameter* const> parameters_;

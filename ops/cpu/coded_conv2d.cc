@@ -58,7 +58,7 @@ struct CodedConv {
   // Null where no correction is needed: there is no border, or its stored code has exactly its value.
   const BorderSums* border;
 
-  bool to_bits() const { return out.floats.data == nullptr; }
+  bool to_bits() const { return out.bits.words != nullptr; }
   ConstPlanesView group_filters(int64_t group) const {
     const int64_t filters = geometry.group_filters();
     ConstPlanesView view = {w.encoding, {}};
@@ -109,13 +109,15 @@ void ForEachProduct(ExecContext& context, const CodedConv& conv, const ConvChunk
         row_classes.terms = conv.border->sums(0, group);
         row_classes.stride = conv.border->class_stride();
       }
-      ChunkProduct product = {range, group, begin, end, {.scale = conv.out.scale}, row_classes};
+      ChunkProduct product = {range, group, begin, end, conv.out.TransformFrom(group * filters), row_classes};
       if (conv.to_bits()) {
         product.out.bits = {bits.data() + range * rows * bit_words, end - begin, filters, bit_words};
-        product.out.threshold = conv.out.threshold + group * filters;
-        product.out.flip = conv.out.flip + group * filters;
         multiply(product);
         HWY_DYNAMIC_DISPATCH(StoreImageBits)(g, group, begin, end, product.out.bits, conv.out.bits);
+      } else if (conv.out.codes.data != nullptr) {
+        const MatrixView<uint8_t>& y = conv.out.codes;
+        product.out.codes = {y.row(begin) + group * filters, end - begin, filters, y.stride};
+        multiply(product);
       } else {
         const MatrixView<float>& y = conv.out.floats;
         product.out.floats = {y.row(begin) + group * filters, end - begin, filters, y.stride};
@@ -238,8 +240,7 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   if (g.pixels() == 0 || g.filters == 0) return;
 
   const CodeMap x_codes = CodeMapOf(x.encoding), w_codes = CodeMapOf(w.encoding);
-  // The nearest code; of two that are equally near, the lower one.
-  const int32_t border_code = std::max(0, padding_code - x_codes.least) / x_codes.step;
+  const int32_t border_code = StoredBorderCode(x.encoding, padding_code);
   const int32_t missing = padding_code - (x_codes.least + x_codes.step * border_code);
   std::optional<BorderSums> border;
   if (missing != 0 && (g.pad_height > 0 || g.pad_width > 0)) {

@@ -1,5 +1,5 @@
-// The output transform of the kernels for coded operands: from sums of products of stored codes to scaled floats or
-// threshold bits (DotOutput). Included through foreach_target.h only.
+// The output transform of the kernels for coded operands: from sums of products of stored codes to scaled floats,
+// threshold bits or codes (DotOutput). Included through foreach_target.h only.
 
 #if defined(BITGRAD_OPS_CPU_DOT_OUTPUT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITGRAD_OPS_CPU_DOT_OUTPUT_INL_H_
@@ -14,8 +14,10 @@
 
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/ops/cpu/coded_gemm.h"
+#include "bitgrad/ops/cpu/group_scales.h"
 #include "hwy/highway.h"
 #include "bitgrad/ops/cpu/bits-inl.h"
+#include "bitgrad/ops/cpu/level_counter-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
@@ -29,11 +31,16 @@ class GroupOutput {
  public:
   GroupOutput(const DotOutput& out, int shift, const int32_t* row_terms, int64_t group,
               const int32_t (&column_terms)[kGroupCols], const RowClasses& row_classes)
-      : out_(out), shift_(shift), row_terms_(row_terms), row_classes_(row_classes), col_(group * kGroupCols) {
-    const int64_t n = out.floats.data != nullptr ? out.floats.cols : out.bits.cols;
-    cols_ = std::min(kGroupCols, n - col_);
+      : out_(out),
+        shift_(shift),
+        row_terms_(row_terms),
+        row_classes_(row_classes),
+        col_(group * kGroupCols),
+        cols_(std::min(kGroupCols, out.cols() - col_)),
+        levels_(out) {
     std::copy_n(column_terms, kGroupCols, column_terms_);
-    if (out.floats.data != nullptr) return;
+    if (out.floats.data != nullptr) FillGroupScales(out.scale, col_, cols_, scales_);
+    if (out.bits.words == nullptr) return;
     // dot >= threshold is tested as dot - column term >= threshold - column term. Sums are far from the limits of
     // int32, so clamping changes no result.
     constexpr int64_t kLeast = std::numeric_limits<int32_t>::min(), kMost = std::numeric_limits<int32_t>::max();
@@ -55,8 +62,12 @@ class GroupOutput {
     }
     if (out_.floats.data != nullptr) {
       WriteFloats(row_terms_[row], shift, sums, out_.floats.row(row) + col_);
-    } else {
+    } else if (out_.bits.words != nullptr) {
       WriteBits(row_terms_[row], shift, sums, out_.bits.row(row));
+    } else {
+      const int32_t row_term = row_terms_[row];
+      levels_.Write(col_, cols_, out_.codes.row(row),
+                    [&](auto, int64_t j) HWY_ATTR { return Dots(row_term, shift, sums, j); });
     }
   }
 
@@ -68,18 +79,23 @@ class GroupOutput {
     return hn::Add(hn::ShiftLeftSame(hn::LoadU(d, sums), shift), hn::Set(d, row_term));
   }
 
+  // REQUIRES: the output is not bits, whose column terms are thresholds.
+  HWY_INLINE hn::Vec<SumTag> Dots(int32_t row_term, int shift, const int32_t* sums, int64_t j) const {
+    return hn::Add(RowSums(row_term, shift, sums + j), hn::LoadU(SumTag(), column_terms_ + j));
+  }
+
   HWY_INLINE void WriteFloats(int32_t row_term, int shift, const int32_t* sums, float* y) const {
     const SumTag d;
     const hn::RebindToFloat<SumTag> df;
     const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
     int64_t j = 0;
     for (; j + lanes <= cols_; j += lanes) {
-      const auto dot = hn::Add(RowSums(row_term, shift, sums + j), hn::LoadU(d, column_terms_ + j));
-      hn::StoreU(hn::Mul(hn::ConvertTo(df, dot), hn::Set(df, out_.scale)), df, y + j);
+      const auto dot = Dots(row_term, shift, sums, j);
+      hn::StoreU(hn::Mul(hn::ConvertTo(df, dot), hn::LoadU(df, scales_ + j)), df, y + j);
     }
     for (; j < cols_; ++j) {
       const int32_t dot = sums[j] * (1 << shift) + row_term + column_terms_[j];
-      y[j] = static_cast<float>(dot) * out_.scale;
+      y[j] = static_cast<float>(dot) * scales_[j];
     }
   }
 
@@ -100,8 +116,10 @@ class GroupOutput {
   const int32_t* const row_terms_;
   const RowClasses& row_classes_;
   const int64_t col_;
-  int64_t cols_;
+  const int64_t cols_;
+  const LevelCounter levels_;
   uint64_t flips_ = 0;
+  float scales_[kGroupCols];
   int32_t column_terms_[kGroupCols];  // for bits: the least dot - column term that reaches the threshold
 };
 

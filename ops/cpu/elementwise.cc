@@ -41,6 +41,13 @@ void ScaleF32(float scale, const float* x, bool accumulate, float* y, int64_t co
   }
 }
 
+void MultiplyByScales(const float* x, const ScaleView& scale, float* y, int64_t count) {
+  const float* const values = scale.values;
+  const float factor = scale.factor;
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) y[j] = x[j] * (factor * values[j]);
+}
+
 void FillF32(float value, float* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] = value;
 }
@@ -56,6 +63,7 @@ namespace {
 
 HWY_EXPORT(BinaryForward);
 HWY_EXPORT(ScaleF32);
+HWY_EXPORT(MultiplyByScales);
 HWY_EXPORT(FillF32);
 
 }  // namespace
@@ -76,8 +84,28 @@ void ScaleF32(ExecContext& context, float scale, const float* x, bool accumulate
   });
 }
 
-void ScaleByF32(ExecContext& context, float scale, const float* factor, float* y, int64_t count) {
-  ScaleF32(context, scale * *factor, y, /*accumulate=*/false, y, count);
+void ScaleRows(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y) {
+  BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
+  ForEachSegment(context.threads(), x.rows, x.cols, /*flat=*/false, [&](int64_t i, int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(ScaleF32)(scale.at(i), x.row(i) + begin, /*accumulate=*/false, y.row(i) + begin, end - begin);
+  });
+}
+
+void ScaleColumns(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y) {
+  BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
+  const bool uniform = scale.is_uniform();
+  const bool flat = uniform && x.contiguous() && y.contiguous();
+  ForEachSegment(context.threads(), x.rows, x.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
+    const float* const in = x.row(i) + begin;
+    float* const out = y.row(i) + begin;
+    if (uniform) {
+      HWY_DYNAMIC_DISPATCH(ScaleF32)(scale.at(0), in, /*accumulate=*/false, out, end - begin);
+    } else if (scale.stride == 1) {
+      HWY_DYNAMIC_DISPATCH(MultiplyByScales)(in, {scale.factor, scale.values + begin, 1}, out, end - begin);
+    } else {
+      for (int64_t j = begin; j < end; ++j) y.at(i, j) = x.at(i, j) * scale.at(j);
+    }
+  });
 }
 
 void FillF32(ExecContext& context, float value, float* y, int64_t count) {

@@ -47,7 +47,7 @@ struct PackedConv {
   // Null where no correction is needed: there is no border, or its bit has its value.
   const BorderSums* border;
 
-  bool to_bits() const { return out.floats.data == nullptr; }
+  bool to_bits() const { return out.bits.words != nullptr; }
   int64_t words() const { return (geometry.patch_size() + 63) / 64; }
   // The distance between patches, even because the table lookups read two words at a time.
   int64_t patch_words() const { return (words() + 1) / 2 * 2; }
@@ -149,18 +149,18 @@ void ConvolveChunk(const PackedConv& conv, int64_t begin, int64_t end, const Pac
     PackedProblem p = conv.Product(group, rows, scratch.patches);
     uint8_t* group_panels = panels + group * p.groups() * Tiles::GroupBytes(p);
     PackRowTiles(p, 0, p.row_tiles(), scratch.row_tiles);
+    p.out = conv.out.TransformFrom(group * filters);
     if (conv.to_bits()) {
-      p.out = {.kind = PackedOutput::Kind::kThreshold,
-               .bits = bits,
-               .threshold = conv.out.threshold + group * filters,
-               .flip = conv.out.flip + group * filters};
+      p.out.bits = bits;
       MultiplyPatches<ToBits>(conv, p, group, scratch, group_panels);
       StoreImageBits(g, group, begin, end, bits, conv.out.bits);
+    } else if (conv.out.codes.data != nullptr) {
+      const MatrixView<uint8_t>& y = conv.out.codes;
+      p.out.codes = {y.row(begin) + group * filters, rows, filters, y.stride};
+      MultiplyPatches<ToCodes>(conv, p, group, scratch, group_panels);
     } else {
       const MatrixView<float>& y = conv.out.floats;
-      p.out = {.kind = PackedOutput::Kind::kF32,
-               .f32 = {y.row(begin) + group * filters, rows, filters, y.stride},
-               .scale = conv.out.scale};
+      p.out.floats = {y.row(begin) + group * filters, rows, filters, y.stride};
       MultiplyPatches<ToF32>(conv, p, group, scratch, group_panels);
     }
   }

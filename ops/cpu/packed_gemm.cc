@@ -88,9 +88,12 @@ HWY_EXPORT(MultiplyUnpacked);
 // The least work that is worth a thread, some ten microseconds: pairs of words (a XOR, a count and an addition each).
 constexpr int64_t kWordGrain = 1 << 18;
 
-void PackedGemm(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, const PackedOutput& out) {
+}  // namespace
+
+void PackedGemm(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, const DotOutput& out) {
   BITGRAD_DCHECK(a.cols == b.cols && a.cols < (1 << 24));
   if (a.rows == 0 || b.rows == 0) return;
+  BITGRAD_DCHECK(out.cols() == b.rows);
   const PackedProblem p = {a, b, (a.cols + 63) / 64, out};
   const int64_t ranges = std::clamp<int64_t>(a.rows * b.rows * p.words / kWordGrain, 1, context.threads());
   const PackedSizes sizes = HWY_DYNAMIC_DISPATCH(Sizes)(p);
@@ -121,25 +124,6 @@ void PackedGemm(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b
     }
   });
   context.allocator().Deallocate(scratch, bytes);
-}
-
-}  // namespace
-
-void PackedGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, int shift, bool accumulate,
-                   MatrixView<int32_t> c) {
-  BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
-  PackedGemm(context, a, b, {.kind = PackedOutput::Kind::kI32, .i32 = c, .shift = shift, .accumulate = accumulate});
-}
-
-void PackedGemmF32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, float scale, MatrixView<float> c) {
-  BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
-  PackedGemm(context, a, b, {.kind = PackedOutput::Kind::kF32, .f32 = c, .scale = scale});
-}
-
-void PackedGemmThreshold(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, const int32_t* threshold,
-                         const uint8_t* flip, BitMatrixView c) {
-  BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows);
-  PackedGemm(context, a, b, {.kind = PackedOutput::Kind::kThreshold, .bits = c, .threshold = threshold, .flip = flip});
 }
 
 }  // namespace bitgrad::cpu

@@ -12,9 +12,12 @@
 #include <cstring>
 
 #include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/scale_view.h"
+#include "bitgrad/ops/cpu/group_scales.h"
 #include "bitgrad/ops/cpu/packed_problem.h"
 #include "hwy/highway.h"
 #include "bitgrad/ops/cpu/bits-inl.h"
+#include "bitgrad/ops/cpu/level_counter-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
@@ -44,60 +47,32 @@ HWY_INLINE void ForEachCount(const Body& body) {
 // Each output is called with a row of c, a group, the group's number of columns, the number of terms K, and the kGroup
 // counts popcount(a ^ b) of the group's columns; counts after the last column are undefined. BeginGroup(group, cols)
 // is called before the first row of a group.
-class ToI32 {
- public:
-  explicit ToI32(const PackedProblem& p) : shift_(p.out.shift), accumulate_(p.out.accumulate), c_(p.out.i32) {}
-
-  void BeginGroup(int64_t, int64_t) {}
-  HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
-
-  // (K - 2 count) * 2^shift = K * 2^shift - count * 2^(shift + 1)
-  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms, const int32_t* counts) const {
-    int32_t* out = c_.row(row) + group * kGroup;
-    const auto k = hn::Set(CountTag(), terms << shift_);
-    const int shift = shift_ + 1;
-    const auto value = [k, shift, counts](auto d, int64_t j)
-                           HWY_ATTR { return hn::Sub(k, hn::ShiftLeftSame(hn::Load(d, counts + j), shift)); };
-    if (cols < kGroup) {
-      for (int64_t j = 0; j < cols; ++j) out[j] = (accumulate_ ? out[j] : 0) + ((terms - 2 * counts[j]) << shift_);
-    } else if (accumulate_) {
-      ForEachCount([&](auto d, int64_t j)
-                       HWY_ATTR { hn::StoreU(hn::Add(hn::LoadU(d, out + j), value(d, j)), d, out + j); });
-    } else {
-      ForEachCount([&](auto d, int64_t j) HWY_ATTR { hn::StoreU(value(d, j), d, out + j); });
-    }
-  }
-
- private:
-  const int shift_;
-  const bool accumulate_;
-  const MatrixView<int32_t> c_;
-};
-
 class ToF32 {
  public:
-  explicit ToF32(const PackedProblem& p) : scale_(p.out.scale), c_(p.out.f32) {}
+  explicit ToF32(const PackedProblem& p) : scale_(p.out.scale), c_(p.out.floats) {}
 
-  void BeginGroup(int64_t, int64_t) {}
+  void BeginGroup(int64_t group, int64_t cols) { FillGroupScales(scale_, group * kGroup, cols, group_scale_); }
   HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
 
   HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms, const int32_t* counts) const {
     float* out = c_.row(row) + group * kGroup;
+    const float* scales = group_scale_;
     if (cols < kGroup) {
-      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<float>(terms - 2 * counts[j]) * scale_;
+      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<float>(terms - 2 * counts[j]) * scales[j];
       return;
     }
     ForEachCount([&](auto d, int64_t j) HWY_ATTR {
       const hn::RebindToFloat<decltype(d)> df;
       const auto count = hn::Load(d, counts + j);
       const auto dot = hn::Sub(hn::Set(d, terms), hn::Add(count, count));
-      hn::StoreU(hn::Mul(hn::ConvertTo(df, dot), hn::Set(df, scale_)), df, out + j);
+      hn::StoreU(hn::Mul(hn::ConvertTo(df, dot), hn::Load(df, scales + j)), df, out + j);
     });
   }
 
  private:
-  const float scale_;
+  const ScaleView scale_;
   const MatrixView<float> c_;
+  alignas(64) float group_scale_[kGroup];
 };
 
 class ToBits {
@@ -146,14 +121,31 @@ class ToBits {
   uint64_t valid_ = 0;
 };
 
+class ToCodes {
+ public:
+  explicit ToCodes(const PackedProblem& p) : c_(p.out.codes), levels_(p.out) {}
+
+  void BeginGroup(int64_t, int64_t) {}
+  HWY_INLINE void Prefetch(int64_t row, int64_t group) const { PrefetchRow(c_, row, group); }
+
+  HWY_INLINE void operator()(int64_t row, int64_t group, int64_t cols, int32_t terms, const int32_t* counts) const {
+    levels_.Write(group * kGroup, cols, c_.row(row), [&](auto d, int64_t j) HWY_ATTR {
+      const auto count = hn::Load(d, counts + j);
+      return hn::Sub(hn::Set(d, terms), hn::Add(count, count));
+    });
+  }
+
+ private:
+  const MatrixView<uint8_t> c_;
+  const LevelCounter levels_;
+};
+
 // Calls body(output) with the output transform that the problem asks for.
 template <typename Body>
 HWY_INLINE void WithOutput(const PackedProblem& p, const Body& body) {
-  switch (p.out.kind) {
-    case PackedOutput::Kind::kI32: return body(ToI32(p));
-    case PackedOutput::Kind::kF32: return body(ToF32(p));
-    case PackedOutput::Kind::kThreshold: return body(ToBits(p));
-  }
+  if (p.out.floats.data != nullptr) return body(ToF32(p));
+  if (p.out.bits.words != nullptr) return body(ToBits(p));
+  body(ToCodes(p));
 }
 
 }  // namespace HWY_NAMESPACE

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "bitgrad/core/bit_matrix.h"
-#include "bitgrad/core/view.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad::cpu {
 
@@ -19,27 +19,11 @@ inline constexpr int64_t kTileRows = 6;
 // With more rows of `a` than this, every instruction set packs b; most do with fewer, too.
 inline constexpr int64_t kMaxUnpackedRows = 12;
 
-struct PackedOutput {
-  enum class Kind { kI32, kF32, kThreshold };
-  Kind kind;
-  // kI32
-  MatrixView<int32_t> i32;
-  int shift;
-  bool accumulate;
-  // kF32
-  MatrixView<float> f32;
-  float scale;
-  // kThreshold
-  BitMatrixView bits;
-  const int32_t* threshold;
-  const uint8_t* flip;
-};
-
 struct PackedProblem {
   ConstBitMatrixView a;
   ConstBitMatrixView b;
   int64_t words;  // words of K bits, without the padding words at the end of a row
-  PackedOutput out;
+  DotOutput out;
 
   int32_t terms() const { return static_cast<int32_t>(a.cols); }  // of a dot product: K
   int64_t groups() const { return (b.rows + kGroup - 1) / kGroup; }

@@ -35,11 +35,12 @@ namespace HWY_NAMESPACE {
 // codes[j] = Code(x[j]), j < count <= Uniforms::kCount. These are two loops because the compiler vectorizes them, but
 // not a single one.
 template <typename Q>
-void QuantizePiece(const QuantizerArgs args, const float* x, float statistic, const float* u, int64_t count,
-                   int8_t* codes) {
+void QuantizeSegment(const QuantizerArgs args, const float* x, float statistic, const float* u, int64_t count,
+                     int8_t* codes) {
+  const QuantizerNumbers numbers = {.statistic = statistic};
   float values[Uniforms::kCount];
 #pragma omp simd
-  for (int64_t j = 0; j < count; ++j) values[j] = Q::Code(x[j], args, statistic, u[j]);
+  for (int64_t j = 0; j < count; ++j) values[j] = Q::Code(x[j], args, numbers, u[j]);
 #pragma omp simd
   for (int64_t j = 0; j < count; ++j) codes[j] = static_cast<int8_t>(static_cast<int32_t>(values[j]));
 }
@@ -61,8 +62,8 @@ float QuantizeRow(const Quantizer& quantizer, const float* x, int64_t count, con
       Uniforms uniforms;
       for (int64_t begin = 0; begin < count; begin += Uniforms::kCount) {
         const int64_t size = std::min(Uniforms::kCount, count - begin);
-        QuantizePiece<Q>(quantizer.args(), x + begin, statistic, uniforms.Fill(rng, first + begin, size), size,
-                         codes + begin);
+        QuantizeSegment<Q>(quantizer.args(), x + begin, statistic, uniforms.Fill(rng, first + begin, size), size,
+                           codes + begin);
       }
     }
   });
@@ -100,7 +101,7 @@ HWY_EXPORT(QuantizeColumns);
 
 void QuantizeRowsS8(ExecContext& context, const Quantizer& quantizer, bool transpose, ConstMatrixView<float> x,
                     const RngStream& rng, MatrixView<int8_t> codes, float* scale) {
-  BITGRAD_DCHECK(quantizer.statistic() == Statistic::kRowMaxAbs);
+  BITGRAD_DCHECK(quantizer.statistic() == Statistic::kMaxAbs && quantizer.granularity() == Granularity::kRow);
   BITGRAD_DCHECK(quantizer.encoding().kind == EncodingKind::kSigned && quantizer.info().stochastic);
   BITGRAD_DCHECK(codes.rows == (transpose ? x.cols : x.rows) && codes.cols == (transpose ? x.rows : x.cols));
   if (transpose) {

@@ -236,10 +236,12 @@ void SignGemm(ExecContext& context, SignProblem p, double* squares) {
 
 }  // namespace
 
-void SignGemmF32(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
-                 ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
+void SignGemmF32(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
+                 ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
+  BITGRAD_DCHECK(scale.is_uniform());
   BITGRAD_DCHECK((transpose_a ? a.cols : a.rows) == c.rows && (transpose_a ? a.rows : a.cols) == b.rows);
-  SignGemm(context, {.a_f32 = a, .transpose_a = transpose_a, .b = b, .mask = mask, .c = c, .scale = scale}, squares);
+  SignGemm(context, {.a_f32 = a, .transpose_a = transpose_a, .b = b, .mask = mask, .c = c, .scale = scale.at(0)},
+           squares);
 }
 
 void SignGemmS8(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,

@@ -1,7 +1,6 @@
 // Convolution of codes with few bits: patches are gathered as rows of bytes (gather_patches.h) and multiplied by the
 // product of bytes.
 
-#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 
@@ -26,10 +25,9 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   BITGRAD_DCHECK(DotIsExact(x.encoding, w.encoding, g.patch_size()));
   BITGRAD_DCHECK(std::abs(padding_code) <= x.encoding.max_code());
   if (ConvolvesDirectly(g)) return DirectCodeDots(context, g, x, w, padding_code, out);
-  // The stored code that is nearest to the border's value; of two that are equally near, the lower one.
   const int32_t least = static_cast<int32_t>(x.encoding.least_code()),
                 step = static_cast<int32_t>(x.encoding.code_step());
-  const int32_t border_code = std::max(0, padding_code - least) / step;
+  const int32_t border_code = StoredBorderCode(x.encoding, padding_code);
   const int32_t missing = padding_code - (least + step * border_code);
   const int64_t stride = ByteRowBytes(g.patch_size());
   ConvolveChunks(

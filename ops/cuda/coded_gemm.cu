@@ -28,16 +28,6 @@ DotTerms TermsOf(const Encoding& a, const Encoding& b, int64_t k, const int32_t*
           .column_sums = column_sums};
 }
 
-// Calls multiply(columns, epilogue) with the epilogue that `out` asks for.
-template <typename Multiply>
-void MultiplyTo(const DotOutput& out, const DotTerms& terms, const Multiply& multiply) {
-  if (out.bits.words != nullptr) {
-    multiply(ToBits::Columns(out.bits), ToBits{terms, out.bits, out.threshold, out.flip});
-  } else {
-    multiply(out.floats.cols, ToFloat{terms, out.floats, out.scale});
-  }
-}
-
 }  // namespace
 
 void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanesView& b, const DotOutput& out) {

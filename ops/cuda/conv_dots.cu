@@ -4,6 +4,7 @@
 
 #include "bitgrad/ops/cuda/bit_rows.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/levels.h"
 #include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
@@ -32,16 +33,29 @@ void SumTaps(ExecContext& context, const char* name, const ConvGeometry& g, cons
   });
 }
 
-// y = float(sum) * scale. y holds the uncorrected sums as floats; sums at the border are corrected. Where the scale is
-// 1, pixels away from the border are left alone. Limited by memory, 8 bytes for each element that changes.
-void FinishFloats(ExecContext& context, const char* name, const BorderTerms& border, float scale, MatrixView<float> y) {
+// y = float(sum) * scale.at(o). y holds the uncorrected sums as floats; sums at the border are corrected. Where the
+// scale is 1, pixels away from the border are left alone. Limited by memory, 8 bytes for each element that changes.
+void FinishFloats(ExecContext& context, const char* name, const BorderTerms& border, const ScaleView& scale,
+                  MatrixView<float> y) {
+  const bool scales = !scale.is_constant() || scale.factor != 1.0f;
   ForCells(context, name, y.rows, y.cols, [=] __device__(int64_t i, int64_t o) {
     const ConvPixels::Patch patch = border.pixels.At(static_cast<uint32_t>(i));
     if (border.IsZero(patch)) {
-      if (scale != 1.0f) y.at(i, o) = y.at(i, o) * scale;
+      if (scales) y.at(i, o) = y.at(i, o) * scale.at(o);
     } else {
-      y.at(i, o) = static_cast<float>(static_cast<int32_t>(y.at(i, o)) + border.Of(patch, o)) * scale;
+      y.at(i, o) = static_cast<float>(static_cast<int32_t>(y.at(i, o)) + border.Of(patch, o)) * scale.at(o);
     }
+  });
+}
+
+// codes = the codes of dots [rows, O], which are corrected at the border. Limited by reading them.
+void FinishCodes(ExecContext& context, const char* name, const BorderTerms& border, const float* dots,
+                 const Levels& levels, MatrixView<uint8_t> codes) {
+  ForCells(context, name, codes.rows, codes.cols, [=] __device__(int64_t i, int64_t o) {
+    const ConvPixels::Patch patch = border.pixels.At(static_cast<uint32_t>(i));
+    int32_t dot = static_cast<int32_t>(dots[i * codes.cols + o]);
+    if (!border.IsZero(patch)) dot += border.Of(patch, o);
+    codes.at(i, o) = levels.Code(o, dot);
   });
 }
 
@@ -101,7 +115,8 @@ void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& 
                     int32_t missing, bool product_corrects, int64_t patch_bytes, const DotOutput& out,
                     const MultiplyPatches& multiply) {
   if (g.pixels() == 0 || g.filters == 0) return;
-  const bool has_terms = missing != 0 && g.has_border(), to_bits = out.floats.data == nullptr;
+  const bool has_terms = missing != 0 && g.has_border(), to_bits = out.bits.words != nullptr,
+             to_codes = out.codes.data != nullptr;
   const bool corrects = has_terms && !product_corrects;  // whether a pass after the product corrects the border
   const int64_t filters = g.group_filters();
   const Scratch<int32_t> taps(context, has_terms ? g.kernel_height * g.kernel_width * g.filters : 0);
@@ -118,11 +133,19 @@ void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& 
         multiply(chunk, group, of_product, output_of(group));
       }
     };
-    if (!to_bits) {
+    if (to_codes && !corrects) {
+      const MatrixView<uint8_t> y = {out.codes.row(chunk.begin(g)), chunk.rows, g.filters, out.codes.stride};
+      multiply_groups([&](int64_t group) {
+        DotOutput sums = out.TransformFrom(group * filters);
+        sums.codes = {y.data + group * filters, chunk.rows, filters, y.stride};
+        return sums;
+      });
+    } else if (!to_bits && !to_codes) {
       const MatrixView<float> y = {out.floats.row(chunk.begin(g)), chunk.rows, g.filters, out.floats.stride};
-      multiply_groups([&](int64_t group) -> DotOutput {
-        return {.floats = {y.data + group * filters, chunk.rows, filters, y.stride},
-                .scale = corrects ? 1.0f : out.scale};
+      multiply_groups([&](int64_t group) {
+        DotOutput sums = corrects ? DotOutput() : out.TransformFrom(group * filters);
+        sums.floats = {y.data + group * filters, chunk.rows, filters, y.stride};
+        return sums;
       });
       if (corrects) FinishFloats(context, name, border, out.scale, y);
     } else if (corrects) {
@@ -130,13 +153,18 @@ void ConvolveChunks(ExecContext& context, const char* name, const ConvGeometry& 
       multiply_groups([&](int64_t group) -> DotOutput {
         return {.floats = {dots.data() + group * filters, chunk.rows, filters, g.filters}};
       });
-      FinishBits(context, name, g, chunk, border, dots.data(), out);
+      if (to_codes) {
+        FinishCodes(context, name, border, dots.data(), Levels(out),
+                    {out.codes.row(chunk.begin(g)), chunk.rows, g.filters, out.codes.stride});
+      } else {
+        FinishBits(context, name, g, chunk, border, dots.data(), out);
+      }
     } else {
       const Scratch<uint64_t> rows(context, g.groups * chunk.rows * row_words);
-      multiply_groups([&](int64_t group) -> DotOutput {
-        return {.bits = {rows.data() + group * chunk.rows * row_words, chunk.rows, filters, row_words},
-                .threshold = out.threshold + group * filters,
-                .flip = out.flip + group * filters};
+      multiply_groups([&](int64_t group) {
+        DotOutput sums = out.TransformFrom(group * filters);
+        sums.bits = {rows.data() + group * chunk.rows * row_words, chunk.rows, filters, row_words};
+        return sums;
       });
       const int64_t pixels = g.out_height() * g.out_width(), images = chunk.rows / pixels;
       const BitMatrixView image = {out.bits.row(chunk.image), images, pixels * g.filters, out.bits.stride};

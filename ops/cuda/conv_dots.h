@@ -1,5 +1,5 @@
 // What the convolutions of few bits share: chunks of patches, the correction of sums at the border, and the output
-// transform to floats or bit images.
+// transform to floats, codes or bit images.
 //
 // Where the border's value is none of the codes, it is gathered as another code. A tap outside of the image then adds
 // (that code) * (the sum of w's codes under the tap), where it should add (the border's value) * (that same sum):

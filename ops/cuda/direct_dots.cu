@@ -9,6 +9,7 @@
 #include "bitgrad/ops/cuda/bit_rows.h"
 #include "bitgrad/ops/cuda/conv_pixels.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/levels.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
@@ -92,9 +93,17 @@ void MakeDirectDots(ExecContext& context, const ConvGeometry& g, const Images& x
                                    border};
   if (out.floats.data != nullptr) {
     const MatrixView<float> y = out.floats;
-    const float scale = out.scale;
+    const ScaleView scale = out.scale;
     ForCells(context, kName, y.rows, y.cols, [=] __device__(int64_t row, int64_t o) {
-      y.at(row, o) = static_cast<float>(dots.At(static_cast<uint32_t>(row), static_cast<uint32_t>(o))) * scale;
+      y.at(row, o) = static_cast<float>(dots.At(static_cast<uint32_t>(row), static_cast<uint32_t>(o))) * scale.at(o);
+    });
+    return;
+  }
+  if (out.codes.data != nullptr) {
+    const MatrixView<uint8_t> y = out.codes;
+    const Levels levels(out);
+    ForCells(context, kName, y.rows, y.cols, [=] __device__(int64_t row, int64_t o) {
+      y.at(row, o) = levels.Code(o, dots.At(static_cast<uint32_t>(row), static_cast<uint32_t>(o)));
     });
     return;
   }

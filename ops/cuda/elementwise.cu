@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "bitgrad/core/check.h"
 #include "bitgrad/core/rng.h"
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
@@ -53,8 +54,15 @@ void ScaleF32(ExecContext& context, float scale, const float* x, bool accumulate
               [=] __device__(int64_t i) { y[i] = accumulate ? scale * x[i] + y[i] : scale * x[i]; });
 }
 
-void ScaleByF32(ExecContext& context, float scale, const float* factor, float* y, int64_t count) {
-  ForElements(context, "scale_by_f32", count, [=] __device__(int64_t i) { y[i] = (scale * *factor) * y[i]; });
+void ScaleRows(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y) {
+  ForCells(context, "scale_rows", x.rows, x.cols,
+           [=] __device__(int64_t i, int64_t j) { y.at(i, j) = x.at(i, j) * scale.at(i); });
+}
+
+void ScaleColumns(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y) {
+  BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
+  ForCells(context, "scale_columns", x.rows, x.cols,
+           [=] __device__(int64_t i, int64_t j) { y.at(i, j) = x.at(i, j) * scale.at(j); });
 }
 
 void FillF32(ExecContext& context, float value, float* y, int64_t count) {

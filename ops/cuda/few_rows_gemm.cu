@@ -11,6 +11,7 @@
 
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/levels.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
@@ -18,21 +19,11 @@ namespace {
 constexpr int kColumns = 32;  // columns of a block: one word of bits
 constexpr int kWarps = 8;
 
-struct StoreInt32 {
-  MatrixView<int32_t> c;
-  int shift;
-  bool accumulate;
-  __device__ void operator()(int64_t i, int64_t j0, int lane, int32_t dot) const {
-    if (j0 + lane >= c.cols) return;
-    int32_t& cell = c.at(i, j0 + lane);
-    cell = accumulate ? cell + dot * (1 << shift) : dot * (1 << shift);
-  }
-};
 struct StoreFloat {
   MatrixView<float> c;
-  float scale;
+  ScaleView scale;
   __device__ void operator()(int64_t i, int64_t j0, int lane, int32_t dot) const {
-    if (j0 + lane < c.cols) c.at(i, j0 + lane) = static_cast<float>(dot) * scale;
+    if (j0 + lane < c.cols) c.at(i, j0 + lane) = static_cast<float>(dot) * scale.at(j0 + lane);
   }
 };
 struct StoreBits {
@@ -44,6 +35,13 @@ struct StoreBits {
     const bool bit = j < c.cols && (dot >= threshold[j]) != (flip[j] != 0);
     const uint32_t word = __ballot_sync(0xffffffffu, bit);
     if (lane == 0) reinterpret_cast<uint32_t*>(c.row(i))[j0 / 32] = word;
+  }
+};
+struct StoreCodes {
+  MatrixView<uint8_t> c;
+  Levels levels;
+  __device__ void operator()(int64_t i, int64_t j0, int lane, int32_t dot) const {
+    if (j0 + lane < c.cols) c.at(i, j0 + lane) = levels.Code(j0 + lane, dot);
   }
 };
 
@@ -97,19 +95,14 @@ void Multiply(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, 
 
 }  // namespace
 
-void FewRowsGemmI32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, int shift, bool accumulate,
-                    MatrixView<int32_t> c) {
-  Multiply(context, a, b, c.cols, StoreInt32{c, shift, accumulate});
-}
-
-void FewRowsGemmF32(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, float scale,
-                    MatrixView<float> c) {
-  Multiply(context, a, b, c.cols, StoreFloat{c, scale});
-}
-
-void FewRowsGemmThreshold(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, const int32_t* threshold,
-                          const uint8_t* flip, BitMatrixView c) {
-  Multiply(context, a, b, BitMatrix::WordsPerRow(c.cols) * 64, StoreBits{c, threshold, flip});
+void FewRowsGemm(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, const DotOutput& out) {
+  if (out.floats.data != nullptr) {
+    Multiply(context, a, b, out.floats.cols, StoreFloat{out.floats, out.scale});
+  } else if (out.bits.words != nullptr) {
+    Multiply(context, a, b, BitMatrix::WordsPerRow(out.bits.cols) * 64, StoreBits{out.bits, out.threshold, out.flip});
+  } else {
+    Multiply(context, a, b, out.codes.cols, StoreCodes{out.codes, Levels(out)});
+  }
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

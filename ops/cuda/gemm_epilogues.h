@@ -1,4 +1,4 @@
-// The epilogues of tensor_gemm.h: from its sums S(i, j) to dot products of codes, and then to integers, floats or bits.
+// The epilogues of tensor_gemm.h: from its sums S(i, j) to dot products of codes, and then to floats, bits or codes.
 //
 //   dot(i, j) = scale S + row_terms[i] + column_terms[j] + constant        (ops/kernels/coded_gemm.h)
 //
@@ -10,9 +10,12 @@
 #include <cstdint>
 
 #include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/scale_view.h"
 #include "bitgrad/core/view.h"
 #include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/levels.h"
 #include "bitgrad/ops/cuda/tensor_gemm.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
@@ -51,32 +54,16 @@ __device__ __forceinline__ void ForEachDot(const DotTerms& terms, int64_t row0, 
   }
 }
 
-// c = dot * 2^shift, added to c where `accumulate`.
-struct ToInt32 {
-  DotTerms terms;
-  MatrixView<int32_t> c;
-  int shift;
-  bool accumulate;
-
-  template <typename Tile>
-  __device__ __forceinline__ void Store(int64_t row0, int64_t col0, const WarpSums<Tile>& sums) const {
-    ForEachDot(terms, row0, col0, c.rows, c.cols, sums, [&](int64_t i, int64_t j, int32_t dot) {
-      int32_t& cell = c.at(i, j);
-      cell = accumulate ? cell + dot * (1 << shift) : dot * (1 << shift);
-    });
-  }
-};
-
-// c = float(dot) * scale.
+// c = float(dot) * scale.at(j).
 struct ToFloat {
   DotTerms terms;
   MatrixView<float> c;
-  float scale;
+  ScaleView scale;
 
   template <typename Tile>
   __device__ __forceinline__ void Store(int64_t row0, int64_t col0, const WarpSums<Tile>& sums) const {
     ForEachDot(terms, row0, col0, c.rows, c.cols, sums,
-               [&](int64_t i, int64_t j, int32_t dot) { c.at(i, j) = static_cast<float>(dot) * scale; });
+               [&](int64_t i, int64_t j, int32_t dot) { c.at(i, j) = static_cast<float>(dot) * scale.at(j); });
   }
 };
 
@@ -128,6 +115,31 @@ struct ToBits {
     }
   }
 };
+
+// c = the number of thresholds that the dot product reaches (DotOutput::codes).
+struct ToCodes {
+  DotTerms terms;
+  MatrixView<uint8_t> c;
+  Levels levels;
+
+  template <typename Tile>
+  __device__ __forceinline__ void Store(int64_t row0, int64_t col0, const WarpSums<Tile>& sums) const {
+    ForEachDot(terms, row0, col0, c.rows, c.cols, sums,
+               [&](int64_t i, int64_t j, int32_t dot) { c.at(i, j) = levels.Code(j, dot); });
+  }
+};
+
+// Calls multiply(columns, epilogue) with the epilogue that `out` asks for.
+template <typename Multiply>
+void MultiplyTo(const DotOutput& out, const DotTerms& terms, const Multiply& multiply) {
+  if (out.floats.data != nullptr) {
+    multiply(out.floats.cols, ToFloat{terms, out.floats, out.scale});
+  } else if (out.bits.words != nullptr) {
+    multiply(ToBits::Columns(out.bits), ToBits{terms, out.bits, out.threshold, out.flip});
+  } else {
+    multiply(out.codes.cols, ToCodes{terms, out.codes, Levels(out)});
+  }
+}
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE
 

@@ -92,10 +92,8 @@ void PackedConv2d(ExecContext& context, const ConvGeometry& geometry, ConstBitMa
                    const ConstBitMatrixView filters = GroupFilters(g, w, group);
                    if (border.taps != nullptr) {
                      PackedGemmWithBorder(context, patches, filters, border, sums);
-                   } else if (sums.floats.data != nullptr) {
-                     PackedGemmF32(context, patches, filters, sums.scale, sums.floats);
                    } else {
-                     PackedGemmThreshold(context, patches, filters, sums.threshold, sums.flip, sums.bits);
+                     PackedGemm(context, patches, filters, sums);
                    }
                  });
 }

@@ -76,8 +76,8 @@ struct ToInt16 {
 void PackedGemmI16(ExecContext& context, ConstBitMatrixView a, ConstBitMatrixView b, MatrixView<int16_t> c) {
   BITGRAD_DCHECK(c.rows == a.rows && c.cols == b.rows && a.cols <= kMostInnerOfI16);
   const bool aligned = reinterpret_cast<uintptr_t>(c.data) % 16 == 0 && c.stride % 8 == 0;
-  PackedProduct(context, "packed_gemm_i16", a, b, c.cols, [&](const DotTerms& terms) {
-    return ToInt16{terms, c, aligned};
+  PackedProduct(context, "packed_gemm_i16", a, b, [&](const DotTerms& terms, const auto& multiply) {
+    multiply(c.cols, ToInt16{terms, c, aligned});
   });
 }
 

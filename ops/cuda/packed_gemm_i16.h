@@ -1,4 +1,4 @@
-// The packed product with results of int16: they take half the memory of PackedGemmI32's, for user-written kernels that
+// The packed product with results of int16: they take half the memory of floats, for user-written kernels that
 // process them further. It is in no table of kernels, because only the GPU has it.
 
 #ifndef BITGRAD_OPS_CUDA_PACKED_GEMM_I16_H_

@@ -25,11 +25,11 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// a [m, K], b [n, K]. `cols` is at least n, and more where the epilogue writes padding. epilogue_of(terms) makes the
-// epilogue.
-template <typename MakeEpilogue>
+// a [m, K], b [n, K]. store(terms, multiply) calls multiply(columns, epilogue) once: columns is at least n, and more
+// where the epilogue writes padding.
+template <typename Store>
 void PackedProduct(ExecContext& context, const char* name, const ConstBitMatrixView& a, const ConstBitMatrixView& b,
-                   int64_t cols, const MakeEpilogue& epilogue_of) {
+                   const Store& store) {
   BITGRAD_DCHECK(a.cols == b.cols && a.cols < (1 << 24));
   TensorProblem problem = {.a = BitOperand(a), .b = BitOperand(b), .row_bytes = BitRowBytes(a.cols)};
   SetPairs(1, 1, problem);
@@ -38,20 +38,22 @@ void PackedProduct(ExecContext& context, const char* name, const ConstBitMatrixV
   // For weights, the optimizer has counted the ones when it made the bits.
   const int32_t* const ones_of_b = b.ones != nullptr ? b.ones : ones.data() + a.rows;
   if (b.ones == nullptr) SumBitRows(context, problem.b, 1, problem.row_bytes, ones.data() + a.rows);
-  const auto epilogue = epilogue_of(DotTerms{.scale = 4,
-                                             .row_factor = -2,
-                                             .column_factor = -2,
-                                             .constant = static_cast<int32_t>(a.cols),
-                                             .row_sums = ones.data(),
-                                             .column_sums = ones_of_b});
-  if (!HasBitProducts()) {
-    const Encoding binary{EncodingKind::kBinary, 1};
-    ExpandedProduct(context, name, {binary, {a}}, {binary, {b}}, cols, epilogue);
-  } else if (UsesWgmma(problem, cols)) {
-    WgmmaGemm(context, name, problem, cols, epilogue);
-  } else {
-    TensorGemm<BitProducts>(context, name, problem, cols, epilogue);
-  }
+  const DotTerms terms = {.scale = 4,
+                          .row_factor = -2,
+                          .column_factor = -2,
+                          .constant = static_cast<int32_t>(a.cols),
+                          .row_sums = ones.data(),
+                          .column_sums = ones_of_b};
+  store(terms, [&](int64_t cols, const auto& epilogue) {
+    if (!HasBitProducts()) {
+      const Encoding binary{EncodingKind::kBinary, 1};
+      ExpandedProduct(context, name, {binary, {a}}, {binary, {b}}, cols, epilogue);
+    } else if (UsesWgmma(problem, cols)) {
+      WgmmaGemm(context, name, problem, cols, epilogue);
+    } else {
+      TensorGemm<BitProducts>(context, name, problem, cols, epilogue);
+    }
+  });
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -1,6 +1,6 @@
 // Quantizers over matrices: the scalar functions of ops/quantizers/, with a kernel instantiated for each. Limited by
-// memory: 8 bytes per element (12 in the backward pass). Random numbers come in blocks of four, so a thread processes
-// four elements: with one block, and with accesses of 16 bytes where rows follow each other without gaps.
+// memory: 8 bytes per element. Random numbers come in blocks of four, so a thread processes four elements: with one
+// block, and with accesses of 16 bytes where rows follow each other without gaps.
 
 #include <cstdint>
 
@@ -10,7 +10,7 @@
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
 #include "bitgrad/ops/cuda/quads.h"
-#include "bitgrad/ops/cuda/row_statistic.h"
+#include "bitgrad/ops/kernels/row_numbers.h"
 #include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
@@ -18,7 +18,7 @@ namespace {
 
 // y[i, j] = Code(x[i, j]), times the scale where kScaled. y may be x.
 template <typename Q, bool kScaled>
-__global__ void QuantizeKernel(QuantizerArgs args, ConstMatrixView<float> x, bool whole_x, RowStatistic statistic,
+__global__ void QuantizeKernel(QuantizerArgs args, ConstMatrixView<float> x, bool whole_x, RowNumbers numbers,
                                RngStream given_rng, MatrixView<float> y, bool whole_y) {
   const RngStream rng = StepOnDevice(given_rng);
   ForEachQuad(x.rows, x.cols, [&](const Quad& quad) {
@@ -26,12 +26,13 @@ __global__ void QuantizeKernel(QuantizerArgs args, ConstMatrixView<float> x, boo
     RngBlock random = {};
     if constexpr (Q::kStochastic) random = RandomBlock(rng, static_cast<uint64_t>(quad.first / 4));
     int64_t row = quad.i;
-    float of_row = statistic.of(row), scale = Q::Scale(args, of_row);
+    QuantizerNumbers of_row = numbers.of(row);
+    float scale = numbers.scale(row);
     ForEachOfQuad(quad, x.cols, [&](int k, int64_t i, int64_t) {
-      if (i != row && statistic.stride != 0) {
+      if (i != row && numbers.stride != 0) {
         row = i;
-        of_row = statistic.of(row);
-        scale = Q::Scale(args, of_row);
+        of_row = numbers.of(row);
+        scale = numbers.scale(row);
       }
       const float code = Q::Code(four.value[k], args, of_row, Q::kStochastic ? ToUniform(random.word[k]) : 0.0f);
       four.value[k] = kScaled ? code * scale : code;
@@ -41,56 +42,26 @@ __global__ void QuantizeKernel(QuantizerArgs args, ConstMatrixView<float> x, boo
 }
 
 template <typename Q, bool kScaled>
-void LaunchQuantize(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
-                    const RngStream& rng, MatrixView<float> y) {
+void LaunchQuantize(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                    const QuantizerOperands& operands, const RngStream& rng, MatrixView<float> y) {
   BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
   if (x.size() == 0) return;
   Launch(context, kScaled ? "quantize_values" : "quantize_codes", QuantizeKernel<Q, kScaled>, OverQuads(x.rows, x.cols),
-         quantizer.args(), x, HasWholeQuads(x), RowStatisticOf(quantizer, statistic), rng, y, HasWholeQuads(y));
-}
-
-// dx may be dq.
-template <typename Q>
-__global__ void QuantizeBackwardKernel(QuantizerArgs args, ConstMatrixView<float> x, bool whole_x,
-                                       RowStatistic statistic, ConstMatrixView<float> dq, bool whole_dq,
-                                       MatrixView<float> dx, bool whole_dx) {
-  ForEachQuad(x.rows, x.cols, [&](const Quad& quad) {
-    const FourOf<float> in = LoadQuad(x, quad, whole_x);
-    FourOf<float> gradient = LoadQuad(dq, quad, whole_dq);
-    ForEachOfQuad(quad, x.cols, [&](int k, int64_t i, int64_t) {
-      gradient.value[k] = gradient.value[k] * Q::Surrogate(in.value[k], args, statistic.of(i));
-    });
-    StoreQuad(gradient, dx, quad, whole_dx);
-  });
-}
-
-template <typename Q>
-void LaunchQuantizeBackward(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
-                            const float* statistic, ConstMatrixView<float> dq, MatrixView<float> dx) {
-  Launch(context, "quantize_backward", QuantizeBackwardKernel<Q>, OverQuads(x.rows, x.cols), quantizer.args(), x,
-         HasWholeQuads(x), RowStatisticOf(quantizer, statistic), dq, HasWholeQuads(dq), dx, HasWholeQuads(dx));
+         quantizer.args(), x, HasWholeQuads(x), RowNumbersOf(quantizer, operands), rng, y, HasWholeQuads(y));
 }
 
 }  // namespace
 
-void QuantizeCodes(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
-                   const RngStream& rng, MatrixView<float> codes) {
+void QuantizeCodes(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                   const QuantizerOperands& operands, const RngStream& rng, MatrixView<float> codes) {
   DispatchQuantizer(quantizer.info(),
-                    [&]<typename Q>() { LaunchQuantize<Q, false>(context, quantizer, x, statistic, rng, codes); });
+                    [&]<typename Q>() { LaunchQuantize<Q, false>(context, quantizer, x, operands, rng, codes); });
 }
 
-void QuantizeValues(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
-                    const RngStream& rng, MatrixView<float> values) {
+void QuantizeValues(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                    const QuantizerOperands& operands, const RngStream& rng, MatrixView<float> values) {
   DispatchQuantizer(quantizer.info(),
-                    [&]<typename Q>() { LaunchQuantize<Q, true>(context, quantizer, x, statistic, rng, values); });
-}
-
-void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
-                      const float* statistic, ConstMatrixView<float> dq, MatrixView<float> dx) {
-  BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols && x.rows == dx.rows && x.cols == dx.cols);
-  if (x.size() == 0) return;
-  DispatchQuantizer(quantizer.info(),
-                    [&]<typename Q>() { LaunchQuantizeBackward<Q>(context, quantizer, x, statistic, dq, dx); });
+                    [&]<typename Q>() { LaunchQuantize<Q, true>(context, quantizer, x, operands, rng, values); });
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

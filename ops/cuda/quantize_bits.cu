@@ -10,7 +10,7 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
-#include "bitgrad/ops/cuda/row_statistic.h"
+#include "bitgrad/ops/kernels/row_numbers.h"
 #include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
@@ -35,14 +35,14 @@ __device__ void DrawPiece(const RngStream& rng, uint64_t first, float* u) {
 
 // A window without words is not written.
 template <typename Q>
-__global__ void QuantizeBitsKernel(QuantizerArgs args, ConstMatrixView<float> x, RowStatistic statistic,
+__global__ void QuantizeBitsKernel(QuantizerArgs args, ConstMatrixView<float> x, RowNumbers numbers,
                                    RngStream given_rng, BitMatrixView bits, BitMatrixView window) {
   const RngStream rng = StepOnDevice(given_rng);
   __shared__ float uniforms[kThreads / 32][kPiece + 4];
   const int lane = threadIdx.x % 32;
   [[maybe_unused]] float* const u = uniforms[threadIdx.x / 32];
   ForEachLine(x.rows, x.cols, [&](int64_t i, int64_t begin) {
-    const float of_row = statistic.of(i);
+    const QuantizerNumbers of_row = numbers.of(i);
     uint64_t code_word = 0, window_word = 0;
     for (int group = 0; group < kLineBits / 32 && begin + group * 32 < x.cols; group += kGroupsInFlight) {
       const int64_t first = begin + group * 32;
@@ -73,21 +73,22 @@ __global__ void QuantizeBitsKernel(QuantizerArgs args, ConstMatrixView<float> x,
 
 template <typename Q>
 void LaunchQuantizeBits(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
-                        const float* statistic, const RngStream& rng, BitMatrixView bits, BitMatrixView window) {
+                        const QuantizerOperands& operands, const RngStream& rng, BitMatrixView bits,
+                        BitMatrixView window) {
   Launch(context, "quantize_bits", QuantizeBitsKernel<Q>, OverLines(x.rows, x.cols), quantizer.args(), x,
-         RowStatisticOf(quantizer, statistic), rng, bits, window);
+         RowNumbersOf(quantizer, operands), rng, bits, window);
 }
 
 }  // namespace
 
-void QuantizeBits(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, const float* statistic,
-                  const RngStream& rng, BitMatrixView bits, BitMatrixView window) {
+void QuantizeBits(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,
+                  const QuantizerOperands& operands, const RngStream& rng, BitMatrixView bits, BitMatrixView window) {
   BITGRAD_DCHECK(quantizer.encoding().kind == EncodingKind::kBinary);
   BITGRAD_DCHECK(window.words == nullptr || quantizer.info().surrogate_is_window);
   BITGRAD_DCHECK(bits.rows == x.rows && bits.cols == x.cols);
   if (x.size() == 0) return;
   DispatchQuantizer(quantizer.info(),
-                    [&]<typename Q>() { LaunchQuantizeBits<Q>(context, quantizer, x, statistic, rng, bits, window); });
+                    [&]<typename Q>() { LaunchQuantizeBits<Q>(context, quantizer, x, operands, rng, bits, window); });
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -34,15 +34,16 @@ struct RowMagnitude {
   }
 };
 
-// NaN where the row has a NaN: the codes could not show it.
+// As Quantizer::scale(); NaN where the row has a NaN: the codes could not show it.
 template <typename Q>
 __device__ float ScaleOf(const QuantizerArgs& args, const RowMagnitude& row) {
-  return row.has_nan != 0 ? NAN : Q::Scale(args, __int_as_float(row.largest));
+  return row.has_nan != 0 ? NAN : args.fixed_scale * __int_as_float(row.largest) / Q::ScaleDivisor(args);
 }
 
 template <typename Q>
 __device__ int8_t CodeOf(float x, const QuantizerArgs& args, float statistic, uint32_t random) {
-  return static_cast<int8_t>(static_cast<int32_t>(Q::Code(x, args, statistic, ToUniform(random))));
+  return static_cast<int8_t>(
+      static_cast<int32_t>(Q::Code(x, args, QuantizerNumbers{statistic, 0.0f}, ToUniform(random))));
 }
 
 __device__ bool IsAligned(const void* p, uintptr_t bytes) { return reinterpret_cast<uintptr_t>(p) % bytes == 0; }
@@ -187,7 +188,7 @@ void LaunchColumns(ExecContext& context, const Quantizer& quantizer, ConstMatrix
 
 void QuantizeRowsS8(ExecContext& context, const Quantizer& quantizer, bool transpose, ConstMatrixView<float> x,
                     const RngStream& rng, MatrixView<int8_t> codes, float* scale) {
-  BITGRAD_DCHECK(quantizer.statistic() == Statistic::kRowMaxAbs);
+  BITGRAD_DCHECK(quantizer.statistic() == Statistic::kMaxAbs && quantizer.granularity() == Granularity::kRow);
   BITGRAD_DCHECK(quantizer.encoding().kind == EncodingKind::kSigned && quantizer.info().stochastic);
   BITGRAD_DCHECK(codes.rows == (transpose ? x.cols : x.rows) && codes.cols == (transpose ? x.rows : x.cols));
   DispatchQuantizer(quantizer.info(), [&]<typename Q>() {

@@ -9,7 +9,9 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/magnitudes.h"
 #include "bitgrad/ops/cuda/quads.h"
+#include "bitgrad/ops/cuda/sums_over_rows.h"
 #include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
@@ -52,8 +54,6 @@ __global__ void LargestMagnitudeKernel(ConstMatrixView<float> x, int* largest) {
   __syncthreads();
   if (threadIdx.x == 0) atomicMax(largest, block_best);
 }
-
-__global__ void TanhKernel(float* x) { *x = tanhf(*x); }
 
 // The sum of all threads' values, always added in the same order; thread 0 gets it. `warps` is shared memory with one
 // element per warp.
@@ -112,17 +112,33 @@ void LargestMagnitude(ExecContext& context, ConstMatrixView<float> x, float* lar
 
 }  // namespace
 
+void MeanMagnitudes(ExecContext& context, Granularity granularity, ConstMatrixView<float> x, float* mean) {
+  const bool per_row = granularity == Granularity::kRow;
+  if (x.size() == 0) return context.allocator().Zero(mean, (per_row ? x.rows : 1) * sizeof(float));
+  if (!per_row) return MeanMagnitude(context, x, mean);
+  const double count = static_cast<double>(x.cols);
+  SumOverRows(
+      context, "quantize_statistic", x.rows, x.cols,
+      [=] __device__(int64_t i, int64_t j) { return static_cast<double>(fabsf(x.at(i, j))); },
+      [=] __device__(int64_t i, double sum) { mean[i] = static_cast<float>(sum / count); });
+}
+
+void LargestMagnitudes(ExecContext& context, Granularity granularity, ConstMatrixView<float> x, float* largest) {
+  if (granularity == Granularity::kRow) return LargestMagnitude<true>(context, x, largest);
+  LargestMagnitude<false>(context, x, largest);
+}
+
 void QuantizeStatistic(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x, float* statistic) {
+  const Granularity granularity = quantizer.granularity();
   switch (quantizer.statistic()) {
     case Statistic::kNone: return;
-    case Statistic::kMeanAbs:
-      if (x.size() == 0) return context.allocator().Zero(statistic, sizeof(float));
-      return MeanMagnitude(context, x, statistic);
+    case Statistic::kMeanAbs: return MeanMagnitudes(context, granularity, x, statistic);
+    case Statistic::kMaxAbs: return LargestMagnitudes(context, granularity, x, statistic);
     case Statistic::kMaxAbsTanh:
       // tanh is monotone and odd, so the largest |tanh x| is the tanh of the largest |x|.
-      LargestMagnitude<false>(context, x, statistic);
-      return Launch(context, "quantize_statistic", TanhKernel, LaunchShape{dim3(1), dim3(1)}, statistic);
-    case Statistic::kRowMaxAbs: return LargestMagnitude<true>(context, x, statistic);
+      LargestMagnitudes(context, granularity, x, statistic);
+      return ForElements(context, "quantize_statistic", granularity == Granularity::kRow ? x.rows : 1,
+                         [=] __device__(int64_t i) { statistic[i] = tanhf(statistic[i]); });
   }
 }
 

@@ -9,36 +9,10 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/sums_over_rows.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
-
-// Rows with at least this many columns get a block each, narrower rows a warp each.
-constexpr int64_t kWideRow = 1024;
-
-__global__ void MeanAbsWideRowsKernel(ConstMatrixView<float> x, float* y) {
-  for (int64_t i = blockIdx.x; i < x.rows; i += gridDim.x) {
-    const float* const row = x.row(i);
-    double sum = 0;
-#pragma unroll 4
-    for (int64_t j = threadIdx.x; j < x.cols; j += kThreads) sum += fabsf(row[j]);
-    sum = BlockSum(sum);
-    if (threadIdx.x == 0) y[i] = static_cast<float>(sum / static_cast<double>(x.cols));
-  }
-}
-
-__global__ void MeanAbsRowsKernel(ConstMatrixView<float> x, float* y) {
-  const int lane = static_cast<int>(threadIdx.x % 32);
-  const int64_t step = static_cast<int64_t>(gridDim.x) * kWarpsPerBlock;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / 32; i < x.rows; i += step) {
-    const float* const row = x.row(i);
-    double sum = 0;
-#pragma unroll 4
-    for (int64_t j = lane; j < x.cols; j += 32) sum += fabsf(row[j]);
-    sum = WarpSum(sum);
-    if (lane == 0) y[i] = static_cast<float>(sum / static_cast<double>(x.cols));
-  }
-}
 
 // ---- Sums of squares of several arrays: the blocks of a grid add up chunks of the arrays, then one block per array
 // adds up the sums of its chunks.
@@ -104,12 +78,11 @@ void SumAll(ExecContext& context, const float* x, int64_t count, float scale, fl
 
 void MeanAbsRows(ExecContext& context, ConstMatrixView<float> x, float* y) {
   BITGRAD_DCHECK(x.cols > 0);
-  if (x.rows == 0) return;
-  if (x.cols >= kWideRow) {
-    Launch(context, "mean_abs_rows", MeanAbsWideRowsKernel, OverElements(x.rows * kThreads), x, y);
-  } else {
-    Launch(context, "mean_abs_rows", MeanAbsRowsKernel, OverElements(x.rows * 32), x, y);
-  }
+  const double count = static_cast<double>(x.cols);
+  SumOverRows(
+      context, "mean_abs_rows", x.rows, x.cols,
+      [=] __device__(int64_t i, int64_t j) { return static_cast<double>(fabsf(x.at(i, j))); },
+      [=] __device__(int64_t i, double sum) { y[i] = static_cast<float>(sum / count); });
 }
 
 void MeanAbsRowsBackward(ExecContext& context, ConstMatrixView<float> x, const float* dy, MatrixView<float> dx) {

@@ -48,7 +48,7 @@ struct FloatRows {
   using Loaded = float;
 
   ConstMatrixView<float> a;  // [m, K], or [K, m]
-  float scale;
+  ScaleView scale;           // one number
 
   __device__ __forceinline__ float Load(int64_t row, int64_t k) const {
     return kTransposed ? a.at(k, row) : a.at(row, k);
@@ -60,7 +60,7 @@ struct FloatRows {
       x -= __uint_as_float(static_cast<uint32_t>(pieces[p]) << 16);
     }
   }
-  __device__ __forceinline__ float ScaleOf(int64_t) const { return scale; }
+  __device__ __forceinline__ float ScaleOf(int64_t) const { return scale.at(0); }
 
   // The words that a lane needs are those of rows 2q, 2q + 1, 2q + 8 and 2q + 9; Signs() makes b's fragment from their
   // bit `bit`.
@@ -297,7 +297,7 @@ void Multiply(ExecContext& context, const char* name, const SignOperands& x, con
 }
 
 template <int kPieces>
-void MultiplyFloats(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+void MultiplyFloats(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
                     const SignOperands& x) {
   if (transpose_a) {
     Multiply(context, "sign_gemm_f32", x, FloatRows<kPieces, true>{a, scale});
@@ -308,7 +308,7 @@ void MultiplyFloats(ExecContext& context, bool transpose_a, float scale, ConstMa
 
 }  // namespace
 
-void SignGemmInRegisters(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+void SignGemmInRegisters(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
                          ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c) {
   const SignOperands x = {b, mask, c, b.rows};
   switch (context.backward_precision()) {
@@ -318,9 +318,9 @@ void SignGemmInRegisters(ExecContext& context, bool transpose_a, float scale, Co
   }
 }
 
-void SignGemmF32(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a, ConstBitMatrixView b,
-                 ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
-  BITGRAD_DCHECK(squares == nullptr);
+void SignGemmF32(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
+                 ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
+  BITGRAD_DCHECK(squares == nullptr && scale.is_uniform());
   BITGRAD_DCHECK(c.cols == b.cols && c.rows == (transpose_a ? a.cols : a.rows) &&
                  b.rows == (transpose_a ? a.rows : a.cols));
   if (IsFasterInMemory(context.backward_precision(), b.rows, mask, c)) {

@@ -79,7 +79,7 @@ bool IsFasterInMemory(BackwardPrecision precision, int64_t inner, ConstBitMatrix
   return pieces * m * n * k > kProductsPerByte * bytes;
 }
 
-void SignGemmInMemory(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+void SignGemmInMemory(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
                       ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c) {
   BITGRAD_DCHECK(a.rows > 0 && a.cols > 0 && b.cols > 0);
   const int pieces = static_cast<int>(context.backward_precision());
@@ -87,10 +87,13 @@ void SignGemmInMemory(ExecContext& context, bool transpose_a, float scale, Const
   const Scratch<uint16_t> signs(context, b.rows * b_stride), floats(context, pieces * a.rows * a_stride);
   ExpandSigns(context, b, signs.data());
   SplitFloats(context, a, pieces, floats.data());
+  // cuBLASLt is given the factor that the host knows; a scale in the device's memory takes a pass of its own.
+  const float factor = scale.is_constant() ? scale.factor : 1.0f;
   for (int p = pieces - 1; p >= 0; --p) {
-    Bf16Gemm(context, transpose_a, scale, {floats.data() + p * a.rows * a_stride, a.rows, a.cols, a_stride},
+    Bf16Gemm(context, transpose_a, factor, {floats.data() + p * a.rows * a_stride, a.rows, a.cols, a_stride},
              {signs.data(), b.rows, b.cols, b_stride}, p == pieces - 1 ? 0.0f : 1.0f, c);
   }
+  if (!scale.is_constant()) ScaleColumns(context, scale, c, c);
   if (mask.words != nullptr) MaskByBits(context, mask, c, c);
 }
 

@@ -15,10 +15,12 @@
 #define BITGRAD_OPS_KERNELS_CODED_GEMM_H_
 
 #include <array>
+#include <cstdint>
 
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/scale_view.h"
 #include "bitgrad/core/view.h"
 
 namespace bitgrad {
@@ -41,16 +43,39 @@ struct ConstCodesView {
   ConstMatrixView<uint8_t> codes;
 };
 
-// The output transform: what a kernel makes of the dot products. Exactly one of `floats` and `bits` is set; both are
-// [m, n].
+// The most thresholds that an output can have: their number is stored in a byte.
+inline constexpr int kMaxLevels = 255;
+
+// The output transform: what a kernel makes of the dot products. Exactly one of `floats`, `bits` and `codes` is set;
+// all are [m, n].
 struct DotOutput {
-  // floats[i, j] = float(dot(i, j)) * scale
+  // floats[i, j] = float(dot(i, j)) * scale.at(j)
   MatrixView<float> floats = {};
-  float scale = 1.0f;
-  // Bit j of row i: (dot(i, j) >= threshold[j]) != flip[j].   threshold [n] int32, flip [n] uint8 (0, 1)
+  ScaleView scale = {};
+  // Bit j of row i: (dot(i, j) >= threshold[j]) != flip[j]
   BitMatrixView bits = {};
+  // codes[i, j] = reached(i, j), or levels - reached(i, j) where flip[j], with
+  //   reached(i, j) = #{l < levels : dot(i, j) >= threshold[l * n + j]}
+  //
+  // This is what follows a layer, batch norm and a quantizer of k bits, folded into 2^k - 1 comparisons of integers.
+  // REQUIRES: 1 <= levels <= kMaxLevels; threshold ascends with l.
+  MatrixView<uint8_t> codes = {};
+  int levels = 1;
+  // With bits [n], with codes [levels, n]: level_stride numbers from one level to the next, or n where that is 0.
   const int32_t* threshold = nullptr;
-  const uint8_t* flip = nullptr;
+  int64_t level_stride = 0;
+  const uint8_t* flip = nullptr;  // [n], 0 or 1
+
+  // The number of outputs, n.
+  int64_t cols() const { return floats.data != nullptr ? floats.cols : bits.words != nullptr ? bits.cols : codes.cols; }
+  // The transform of the outputs from `first` on, without the matrix that it writes to.
+  DotOutput TransformFrom(int64_t first) const {
+    DotOutput out = {.scale = scale, .levels = levels, .level_stride = level_stride != 0 ? level_stride : cols()};
+    if (scale.values != nullptr) out.scale.values += first * scale.stride;
+    if (threshold != nullptr) out.threshold = threshold + first;
+    if (flip != nullptr) out.flip = flip + first;
+    return out;
+  }
 };
 
 // S as the sum of 2^(p + q) popcount(a_p & b_q) over all pairs of planes, or of fewer popcounts with the same result.

@@ -18,9 +18,11 @@
 #ifndef BITGRAD_OPS_KERNELS_CONV2D_H_
 #define BITGRAD_OPS_KERNELS_CONV2D_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/encoding.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/view.h"
 #include "bitgrad/ops/kernels/coded_gemm.h"
@@ -70,12 +72,20 @@ using Conv2dBackwardWeightF32 = void(ExecContext& context, const ConvGeometry& g
 // other than zero, which the three kernels above do not know.
 using PadImageF32 = void(ExecContext& context, const ConvGeometry& geometry, float border, const float* x, float* y);
 
-// ---- Few bits. All sums are exact integers. The output transform (DotOutput) gives out.floats [N*P*Q, O], or out.bits
-// [N, P*Q*O], a bit image; out.threshold and out.flip are [O].
+// ---- Few bits. All sums are exact integers. The output transform (DotOutput) gives out.floats [N*P*Q, O], out.codes
+// [N*P*Q, O], an image of codes, or out.bits [N, P*Q*O], a bit image. Its n is O: the thresholds are [O], or [levels,
+// O] without gaps.
 
 // Binary x binary, by XNOR-popcount. x is a bit image [N, H*W*C], w [O, R*S*C/G] bits. REQUIRES: patch_size() < 2^24.
 using PackedConv2d = void(ExecContext& context, const ConvGeometry& geometry, ConstBitMatrixView x,
                           ConstBitMatrixView w, const DotOutput& out);
+
+// The stored code that is nearest to the border's value; of two that are equally near, the lower one. It stands for the
+// border where patches are gathered.
+inline int32_t StoredBorderCode(const Encoding& x, int32_t padding_code) {
+  const int64_t stored = (padding_code - x.least_code()) / x.code_step();
+  return static_cast<int32_t>(std::clamp<int64_t>(stored, 0, (int64_t{1} << x.bits) - 1));
+}
 
 // Codes x codes. x [N, H*W*C] codes; w [O, R*S*C/G] planes. padding_code is the integer at the border: 0 for kZero,
 // else +-1 / (scale of x); it need not be a code of x.encoding. REQUIRES: DotIsExact(x.encoding, w.encoding,

@@ -5,6 +5,7 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/rng.h"
+#include "bitgrad/core/scale_view.h"
 #include "bitgrad/core/view.h"
 
 namespace bitgrad {
@@ -34,8 +35,11 @@ using BinaryForward = void(ExecContext& context, Binary op, ConstMatrixView<floa
 // y = scale * x + (accumulate ? y : 0).   y may be x.
 using ScaleF32 = void(ExecContext& context, float scale, const float* x, bool accumulate, float* y, int64_t count);
 
-// y[i] = (scale * *factor) y[i].   y [count]; `factor` points to one number in the device's memory.
-using ScaleByF32 = void(ExecContext& context, float scale, const float* factor, float* y, int64_t count);
+// y[i, j] = x[i, j] * scale.at(i).   x, y [m, n], of any strides; y may be x
+using ScaleRows = void(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y);
+
+// y[i, j] = x[i, j] * scale.at(j).   x, y [m, n], of any strides; y may be x
+using ScaleColumns = void(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y);
 
 // y[i] = value, i < count.
 using FillF32 = void(ExecContext& context, float value, float* y, int64_t count);

@@ -21,6 +21,7 @@
 #include "bitgrad/ops/kernels/pool.h"
 #include "bitgrad/ops/kernels/quantize.h"
 #include "bitgrad/ops/kernels/reduce.h"
+#include "bitgrad/ops/kernels/scale_penalty.h"
 #include "bitgrad/ops/kernels/sign_gemm.h"
 
 // X(Contract, name) for each kernel: the type of its contract, which is also the name of the function that a device
@@ -29,9 +30,7 @@
 // clang-format off
 #define BITGRAD_KERNELS(X)                                       \
   X(GemmF32, gemm_f32)                                           \
-  X(PackedGemmI32, packed_gemm_i32)                              \
-  X(PackedGemmF32, packed_gemm_f32)                              \
-  X(PackedGemmThreshold, packed_gemm_threshold)                  \
+  X(PackedGemm, packed_gemm)                                     \
   X(PlaneGemm, plane_gemm)                                       \
   X(Int8Gemm, int8_gemm)                                         \
   X(SignGemmF32, sign_gemm_f32)                                  \
@@ -47,6 +46,8 @@
   X(AveragePoolForward, average_pool_forward)                    \
   X(AveragePoolBackward, average_pool_backward)                  \
   X(MaxPoolBits, max_pool_bits)                                  \
+  X(MaxPoolCodes, max_pool_codes)                                \
+  X(AveragePoolCodes, average_pool_codes)                        \
   X(PackCodes, pack_codes)                                       \
   X(UnpackCodes, unpack_codes)                                   \
   X(LookUpF32, look_up_f32)                                      \
@@ -62,11 +63,18 @@
   X(QuantizeBits, quantize_bits)                                 \
   X(QuantizeRowsS8, quantize_rows_s8)                            \
   X(QuantizeBackward, quantize_backward)                         \
+  X(QuantizeScale, quantize_scale)                               \
+  X(QuantizeInitialValue, quantize_initial_value)                \
+  X(TrackStatistic, track_statistic)                             \
+  X(QuantizeVariableGradient, quantize_variable_gradient)        \
+  X(QuantizeStatisticBackward, quantize_statistic_backward)      \
+  X(CombineScales, combine_scales)                               \
   X(UnaryForward, unary_forward)                                 \
   X(UnaryBackward, unary_backward)                               \
   X(BinaryForward, binary_forward)                               \
   X(ScaleF32, scale_f32)                                         \
-  X(ScaleByF32, scale_by_f32)                                    \
+  X(ScaleRows, scale_rows)                                       \
+  X(ScaleColumns, scale_columns)                                 \
   X(FillF32, fill_f32)                                           \
   X(CopyMatrix, copy_matrix)                                     \
   X(DropoutApply, dropout)                                       \
@@ -75,6 +83,8 @@
   X(MeanAbsRows, mean_abs_rows)                                  \
   X(MeanAbsRowsBackward, mean_abs_rows_backward)                 \
   X(SumsOfSquares, sums_of_squares)                              \
+  X(ScalePenaltyForward, scale_penalty_forward)                  \
+  X(ScalePenaltyBackward, scale_penalty_backward)                \
   X(BatchNormStatistics, batch_norm_statistics)                  \
   X(BatchNormTrainBackward, batch_norm_train_backward)           \
   X(BatchNormUpdateRunning, batch_norm_update_running)           \

@@ -12,7 +12,9 @@
 #include <cstdint>
 
 #include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/encoding.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/scale_view.h"
 
 namespace bitgrad {
 
@@ -48,6 +50,22 @@ using AveragePoolBackward = void(ExecContext& context, const PoolGeometry& geome
 // flip [C] uint8 (0, 1), null for none. With x = (sum >= threshold), y is sign(batch_norm(max_pool(sum))).
 using MaxPoolBits = void(ExecContext& context, const PoolGeometry& geometry, ConstBitMatrixView x, const uint8_t* flip,
                          BitMatrixView y);
+
+// Max pooling of codes: y = the largest c of each window, or levels - it where flip[c].   x [N, H, W, C], y [N, P, Q,
+// C] bytes, stored codes; flip [C] uint8 (0, 1), null for none. With x = #{l : sum >= threshold[l]} (DotOutput), y is
+// quantizer(batch_norm(max_pool(sum))) for a quantizer of `levels` + 1 codes. REQUIRES: no c exceeds `levels`.
+using MaxPoolCodes = void(ExecContext& context, const PoolGeometry& geometry, const uint8_t* x, int levels,
+                          const uint8_t* flip, uint8_t* y);
+
+// Average pooling of codes:
+//
+//   y = float(sum of the window's codes) * (scale / number of its elements)
+//
+// The sum is an exact integer, and the quotient in the parentheses is rounded to float once.   x [N, H, W, C] bytes,
+// stored codes; y [N, P, Q, C] float32. REQUIRES: scale.is_uniform(); kernel_height * kernel_width * max_code() <=
+// 2^24.
+using AveragePoolCodes = void(ExecContext& context, const PoolGeometry& geometry, const Encoding& encoding,
+                              const ScaleView& scale, const uint8_t* x, float* y);
 
 }  // namespace bitgrad
 

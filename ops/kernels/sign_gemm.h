@@ -20,15 +20,17 @@
 
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/scale_view.h"
 #include "bitgrad/core/view.h"
 
 namespace bitgrad {
 
-// a = op(A) [m, K] float32, with op(A) = A, or A^T where transpose_a; `scale` is one number. On the CPU each sum is
-// rounded K times, in the order of k, so the result depends neither on the instruction set nor on the number of
+// a = op(A) [m, K] float32, with op(A) = A, or A^T where transpose_a; the scale is one number: REQUIRES
+// scale.is_uniform(). (A scale for each row of b is applied to the columns of a before: scale_columns.) On the CPU each
+// sum is rounded K times, in the order of k, so the result depends neither on the instruction set nor on the number of
 // threads. On a GPU the elements of a are rounded as ExecContext::backward_precision() says, and the tensor cores
 // determine the order of a sum; it is the same on every call.
-using SignGemmF32 = void(ExecContext& context, bool transpose_a, float scale, ConstMatrixView<float> a,
+using SignGemmF32 = void(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
                          ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares);
 
 // Up to this K, sums of int8 times signs stay below 2^24 and are exact in float too.

@@ -15,11 +15,12 @@ namespace bitgrad {
 struct ApproxSignQuantizer : QuantizerBase {
   static constexpr char kName[] = "approx_sign";
   static constexpr char kHelp[] = "+1 if x >= 0 else -1; surrogate max(0, 2 - 2|x|) (Bi-Real Net, arXiv 1808.00278)";
+  static constexpr bool kScalable = true;
   static Encoding EncodingOf(const QuantizerArgs&) { return {EncodingKind::kBinary, 1}; }
-  static constexpr float Code(float x, const QuantizerArgs&, float /*statistic*/, float /*uniform*/) {
+  static constexpr float Code(float x, const QuantizerArgs&, const QuantizerNumbers&, float /*uniform*/) {
     return SignOf(x);
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) {
+  static constexpr float Surrogate(float x, const QuantizerArgs&, const QuantizerNumbers&) {
     return x > -1.0f && x < 1.0f ? 2.0f - 2.0f * (x < 0.0f ? -x : x) : 0.0f;
   }
 };

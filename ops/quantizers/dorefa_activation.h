@@ -20,12 +20,11 @@ struct DorefaActivationQuantizer : QuantizerBase {
   static constexpr QuantizerArgument kArgument = QuantizerArgument::kBits;
   static constexpr float kDefaultArgument = 2, kMinArgument = 1, kMaxArgument = 8;
   static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kUnsigned, args.bits}; }
-  static constexpr float Scale(const QuantizerArgs& args, float) { return 1.0f / LargestCode(args.bits); }
-  static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/, float /*uniform*/) {
-    const float clipped = !(x > 0.0f) ? 0.0f : x < 1.0f ? x : 1.0f;
-    return RoundHalfUp(LargestCode(args.bits) * clipped);
+  static constexpr float ScaleDivisor(const QuantizerArgs& args) { return LargestCode(args.bits); }
+  static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers&, float /*uniform*/) {
+    return RoundHalfUp(LargestCode(args.bits) * ClipToUnit(x));
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) {
+  static constexpr float Surrogate(float x, const QuantizerArgs&, const QuantizerNumbers&) {
     return x >= 0.0f && x <= 1.0f ? 1.0f : 0.0f;
   }
 };

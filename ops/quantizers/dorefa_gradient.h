@@ -25,20 +25,21 @@ struct DorefaGradientQuantizer : QuantizerBase {
   static constexpr QuantizerArgument kArgument = QuantizerArgument::kBits;
   static constexpr float kDefaultArgument = 6, kMinArgument = 1, kMaxArgument = 8;
   static constexpr bool kStochastic = true;
-  static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kRowMaxAbs; }
+  static constexpr Granularity kGranularity = Granularity::kRow;
+  static constexpr bool kForGradients = true;
+  static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kMaxAbs; }
   static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kSymmetric, args.bits}; }
-  static constexpr float Scale(const QuantizerArgs& args, float statistic) {
-    return statistic / LargestCode(args.bits);
-  }
-  static constexpr float Code(float x, const QuantizerArgs& args, float statistic, float uniform) {
+  static ScaleOperand ScaleOperandOf(const QuantizerArgs&) { return ScaleOperand::kStatistic; }
+  static constexpr float ScaleDivisor(const QuantizerArgs& args) { return LargestCode(args.bits); }
+  static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers& numbers, float uniform) {
     const float levels = LargestCode(args.bits);
     // Half of x / m rather than x / (2m), which is the same number: 2m overflows for m > 1.7e38.
-    const float t = statistic > 0.0f ? x / statistic * 0.5f + 0.5f : 0.5f;
+    const float t = numbers.statistic > 0.0f ? x / numbers.statistic * 0.5f + 0.5f : 0.5f;
     // round(v + u - 1/2) with ties up is floor(v + u).
     const float c = std::floor(levels * t + uniform);
     return 2.0f * (!(c > 0.0f) ? 0.0f : c < levels ? c : levels) - levels;
   }
-  static constexpr float Surrogate(float, const QuantizerArgs&, float /*statistic*/) { return 1.0f; }
+  static constexpr float Surrogate(float, const QuantizerArgs&, const QuantizerNumbers&) { return 1.0f; }
 };
 
 // bits is in [1, 8]; otherwise status() of the quantizer says so, and every op refuses it.

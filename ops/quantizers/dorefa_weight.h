@@ -4,8 +4,8 @@
 //   k > 1:  q(w) = 2 round((2^k - 1) t) / (2^k - 1) - 1,
 //           t = tanh(w) / (2 max|tanh(w)|) + 1/2                      Surrogate(w) = (1 - tanh(w)^2) / max|tanh(w)|
 //
-// The means and maxima are taken over the tensor and count as constants in the backward pass.
-// Source: Zhou et al., "DoReFa-Net", arXiv 1606.06160, sections 2.2 and 2.3.
+// The means and maxima are taken over the tensor, or over each output (per_output), and count as constants in the
+// backward pass. Source: Zhou et al., "DoReFa-Net", arXiv 1606.06160, sections 2.2 and 2.3.
 
 #ifndef BITGRAD_OPS_QUANTIZERS_DOREFA_WEIGHT_H_
 #define BITGRAD_OPS_QUANTIZERS_DOREFA_WEIGHT_H_
@@ -27,20 +27,20 @@ struct DorefaWeightQuantizer : QuantizerBase {
   static Encoding EncodingOf(const QuantizerArgs& args) {
     return args.bits == 1 ? Encoding{EncodingKind::kBinary, 1} : Encoding{EncodingKind::kSymmetric, args.bits};
   }
-  static constexpr float Scale(const QuantizerArgs& args, float statistic) {
-    return args.bits == 1 ? statistic : 1.0f / LargestCode(args.bits);
+  static ScaleOperand ScaleOperandOf(const QuantizerArgs& args) {
+    return args.bits == 1 ? ScaleOperand::kStatistic : ScaleOperand::kOne;
   }
-  static constexpr float Code(float x, const QuantizerArgs& args, float statistic, float /*uniform*/) {
+  static constexpr float ScaleDivisor(const QuantizerArgs& args) { return LargestCode(args.bits); }
+  static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers& numbers, float /*uniform*/) {
     if (args.bits == 1) return SignOf(x);
     // An all-zero tensor has no scale of its own: treat its maximum as 1.
-    const float max = statistic > 0.0f ? statistic : 1.0f;
-    const float t = std::tanh(x) / (2.0f * max) + 0.5f;
-    return SymmetricCode(!(t > 0.0f) ? 0.0f : t < 1.0f ? t : 1.0f, args.bits);
+    const float max = numbers.statistic > 0.0f ? numbers.statistic : 1.0f;
+    return SymmetricCode(ClipToUnit(std::tanh(x) / (2.0f * max) + 0.5f), args.bits);
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs& args, float statistic) {
+  static constexpr float Surrogate(float x, const QuantizerArgs& args, const QuantizerNumbers& numbers) {
     if (args.bits == 1) return 1.0f;
     const float tanh = std::tanh(x);
-    return (1.0f - tanh * tanh) / (statistic > 0.0f ? statistic : 1.0f);
+    return (1.0f - tanh * tanh) / (numbers.statistic > 0.0f ? numbers.statistic : 1.0f);
   }
 };
 

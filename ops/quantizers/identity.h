@@ -11,9 +11,10 @@ struct IdentityQuantizer : QuantizerBase {
   static constexpr char kName[] = "identity";
   static constexpr char kHelp[] = "x itself, full precision; surrogate 1";
   static constexpr bool kWeightPassThrough = true;
+  static constexpr bool kScalable = true;  // what stochastic_sign(scale=learned) is evaluated with
   static Encoding EncodingOf(const QuantizerArgs&) { return {EncodingKind::kFloat, 32}; }
-  static constexpr float Code(float x, const QuantizerArgs&, float, float) { return x; }
-  static constexpr float Surrogate(float, const QuantizerArgs&, float) { return 1.0f; }
+  static constexpr float Code(float x, const QuantizerArgs&, const QuantizerNumbers&, float) { return x; }
+  static constexpr float Surrogate(float, const QuantizerArgs&, const QuantizerNumbers&) { return 1.0f; }
 };
 
 Quantizer Identity();

@@ -23,15 +23,16 @@ struct KBitQuantizer : QuantizerBase {
   static constexpr float kDefaultArgument = 2, kMinArgument = 1, kMaxArgument = 8;
   static constexpr bool kSurrogateIsWindow = true;
   static constexpr bool kWeightPassThrough = true;
+  static constexpr bool kScalable = true;
   static Encoding EncodingOf(const QuantizerArgs& args) {
     return args.bits == 1 ? Encoding{EncodingKind::kBinary, 1} : Encoding{EncodingKind::kSymmetric, args.bits};
   }
-  static constexpr float Scale(const QuantizerArgs& args, float) { return 1.0f / LargestCode(args.bits); }
-  static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/, float /*uniform*/) {
+  static constexpr float ScaleDivisor(const QuantizerArgs& args) { return LargestCode(args.bits); }
+  static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers&, float /*uniform*/) {
     // One bit apart: x + 1 rounds to 1 for tiny negative x, and q_1 has to be sign exactly.
     return args.bits == 1 ? SignOf(x) : SymmetricCode(HardSigmoid(x), args.bits);
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, const QuantizerNumbers&) { return HardtanhWindow(x); }
 };
 
 // bits is in [1, 8]; otherwise status() of the quantizer says so, and every op refuses it.

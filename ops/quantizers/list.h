@@ -12,17 +12,23 @@
 #include <type_traits>
 
 #include "bitgrad/ops/quantizers/approx_sign.h"
+#include "bitgrad/ops/quantizers/bit_pruning.h"
 #include "bitgrad/ops/quantizers/dorefa_activation.h"
 #include "bitgrad/ops/quantizers/dorefa_gradient.h"
 #include "bitgrad/ops/quantizers/dorefa_weight.h"
+#include "bitgrad/ops/quantizers/heaviside.h"
 #include "bitgrad/ops/quantizers/identity.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/lsq.h"
+#include "bitgrad/ops/quantizers/max_abs.h"
+#include "bitgrad/ops/quantizers/pact.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/quantizers/stochastic_round.h"
 #include "bitgrad/ops/quantizers/stochastic_sign.h"
 #include "bitgrad/ops/quantizers/stochastic_ternary.h"
 #include "bitgrad/ops/quantizers/swish_sign.h"
 #include "bitgrad/ops/quantizers/ternary.h"
+#include "bitgrad/ops/quantizers/xnor.h"
 
 namespace bitgrad {
 
@@ -32,9 +38,15 @@ using QuantizerList = std::tuple<  //
     StochasticSignQuantizer,       //
     ApproxSignQuantizer,           //
     SwishSignQuantizer,            //
+    XnorQuantizer,                 //
+    HeavisideQuantizer,            //
     TernaryQuantizer,              //
     StochasticTernaryQuantizer,    //
     KBitQuantizer,                 //
+    LsqQuantizer,                  //
+    PactQuantizer,                 //
+    MaxAbsQuantizer,               //
+    BitPruningQuantizer,           //
     DorefaActivationQuantizer,     //
     DorefaWeightQuantizer,         //
     DorefaGradientQuantizer,       //

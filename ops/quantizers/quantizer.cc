@@ -1,16 +1,11 @@
 #include "bitgrad/ops/quantizers/quantizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <limits>
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "bitgrad/ops/quantizers/list.h"
 
 namespace bitgrad {
@@ -25,13 +20,23 @@ QuantizerInfo InfoOf() {
           .default_argument = Q::kDefaultArgument,
           .min_argument = Q::kMinArgument,
           .max_argument = Q::kMaxArgument,
+          .min_weight_argument = std::max(Q::kMinArgument, Q::kMinWeightArgument),
           .stochastic = Q::kStochastic,
           .surrogate_is_window = Q::kSurrogateIsWindow,
           .weight_pass_through = Q::kWeightPassThrough,
+          .scalable = Q::kScalable,
+          .clips_latent = Q::kClipsLatent,
+          // The only statistic that a scalable form can have is that of "scale=mean".
+          .differentiates_statistic = Q::kScalable || Q::kDifferentiatesStatistic,
+          .granularity = Q::kGranularity,
+          .for_gradients = Q::kForGradients,
           .statistic = Q::StatisticOf,
           .encoding = Q::EncodingOf,
-          .scale = Q::Scale,
-          .at_evaluation = Q::kAtEvaluation};
+          .scale_operand = Q::ScaleOperandOf,
+          .scale_divisor = Q::ScaleDivisor,
+          .variable = Q::VariableOf,
+          .at_evaluation = Q::kAtEvaluation,
+          .hardened = Q::kHardened};
 }
 
 template <size_t... i>
@@ -39,25 +44,6 @@ const QuantizerInfo* Table(std::index_sequence<i...>) {
   // Not constexpr: with -fsanitize=undefined, g++ 12 takes the check of an address for null as not constant.
   static const QuantizerInfo kTable[] = {InfoOf<std::tuple_element_t<i, QuantizerList>>()...};
   return kTable;
-}
-
-QuantizerArgs ArgsOf(const QuantizerInfo& info, float argument) {
-  switch (info.argument) {
-    case QuantizerArgument::kNone: return {};
-    case QuantizerArgument::kBits: return {.bits = static_cast<int>(argument)};
-    case QuantizerArgument::kParameter: return {.parameter = argument};
-  }
-  return {};
-}
-
-absl::Status CheckArgument(const QuantizerInfo& info, float value, absl::string_view text) {
-  const bool real = info.argument != QuantizerArgument::kBits;
-  if (value >= info.min_argument && value <= info.max_argument && (real || value == std::floor(value))) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(absl::StrCat("quantizer '", text, "': the argument of '", info.name, "' is ",
-                                                 real ? "a number" : "a whole number of bits", " from ",
-                                                 info.min_argument, " to ", info.max_argument));
 }
 
 }  // namespace
@@ -74,64 +60,78 @@ const QuantizerInfo& QuantizerNamed(absl::string_view name) {
   std::abort();
 }
 
-std::string Quantizer::ToString() const {
-  switch (info_->argument) {
-    case QuantizerArgument::kBits: return absl::StrCat(info_->name, "(", args_.bits, ")");
-    // %.9g is enough digits to read the same float back.
-    case QuantizerArgument::kParameter: return absl::StrFormat("%s(%.9g)", info_->name, args_.parameter);
-    case QuantizerArgument::kNone: break;
-  }
-  return std::string(info_->name);
+Quantizer Quantizer::In(QuantizerRole role) const {
+  Quantizer result = *this;
+  result.args_.role = role;
+  return result;
 }
 
-absl::Status Quantizer::status() const {
-  switch (info_->argument) {
-    case QuantizerArgument::kNone: break;
-    case QuantizerArgument::kBits: return CheckArgument(*info_, static_cast<float>(args_.bits), ToString());
-    case QuantizerArgument::kParameter: return CheckArgument(*info_, args_.parameter, ToString());
-  }
-  return absl::OkStatus();
+Quantizer Quantizer::PerRow() const {
+  Quantizer result = *this;
+  // Where the form is so anyway, equal quantizers stay equal.
+  if (info_->granularity == Granularity::kTensor) result.args_.granularity = Granularity::kRow;
+  return result;
 }
 
-absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text) {
-  absl::string_view name = absl::StripAsciiWhitespace(text);
-  absl::string_view argument;
-  bool has_argument = false;
-  if (const size_t open = name.find('('); open != absl::string_view::npos) {
-    argument = name.substr(open + 1);
-    if (!absl::ConsumeSuffix(&argument, ")")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("quantizer '", text, "': missing ')'; write name or name(number)"));
-    }
-    name = name.substr(0, open);
-    has_argument = true;
-  }
-  for (const QuantizerInfo& info : AllQuantizers()) {
-    if (info.name != name) continue;
-    float value = info.default_argument;
-    if (has_argument) {
-      if (info.argument == QuantizerArgument::kNone) {
-        return absl::InvalidArgumentError(absl::StrCat("quantizer '", text, "': '", name, "' takes no argument"));
-      }
-      if (!absl::SimpleAtof(argument, &value)) value = std::numeric_limits<float>::quiet_NaN();
-      if (absl::Status status = CheckArgument(info, value, text); !status.ok()) return status;
-    }
-    return Quantizer(&info, ArgsOf(info, value));
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown quantizer '", text,
-                   "'; known: ", absl::StrJoin(AllQuantizers(), ", ", [](std::string* out, const QuantizerInfo& info) {
-                     absl::StrAppend(out, info.name);
-                   })));
+Quantizer Quantizer::WithLearnedScale() const {
+  Quantizer result = WithFixedScale(1.0f);
+  result.args_.scale = ScaleOperand::kScale;
+  return result;
 }
 
-std::string QuantizersHelp() {
-  std::string help;
-  for (const QuantizerInfo& info : AllQuantizers()) {
-    const Quantizer example(&info, ArgsOf(info, info.default_argument));
-    absl::StrAppendFormat(&help, "  %-22s %s\n", example.ToString(), info.help);
+Quantizer Quantizer::WithMeanScale() const {
+  Quantizer result = WithFixedScale(1.0f);
+  result.args_.scale = ScaleOperand::kStatistic;
+  return result;
+}
+
+Quantizer Quantizer::WithFixedScale(float scale) const {
+  Quantizer result = *this;
+  result.args_.scale = ScaleOperand::kOne;
+  result.args_.fixed_scale = scale;
+  return result;
+}
+
+Statistic Quantizer::statistic() const {
+  return args_.scale == ScaleOperand::kStatistic ? Statistic::kMeanAbs : info_->statistic(args_);
+}
+
+Granularity Quantizer::granularity() const {
+  return info_->granularity == Granularity::kRow ? Granularity::kRow : args_.granularity;
+}
+
+ScaleOperand Quantizer::scale_operand() const {
+  return args_.scale == ScaleOperand::kOne ? info_->scale_operand(args_) : args_.scale;
+}
+
+bool Quantizer::scales_gradient() const {
+  switch (scale_operand()) {
+    case ScaleOperand::kOne: return args_.fixed_scale != 1.0f;
+    case ScaleOperand::kStatistic: return info_->differentiates_statistic;
+    case ScaleOperand::kVariable: return false;
+    case ScaleOperand::kScale: return true;
   }
-  return help;
+  return false;
+}
+
+bool Quantizer::is_fixed() const {
+  return !info_->stochastic && statistic() == Statistic::kNone && !has_variable() && scale_is_constant();
+}
+
+Quantizer Quantizer::AtEvaluation() const {
+  if (info_->at_evaluation == nullptr) return *this;
+  Quantizer result = info_->at_evaluation(args_.role).In(args_.role);
+  result.args_.granularity = args_.granularity;
+  result.args_.scale = args_.scale;
+  result.args_.fixed_scale = args_.fixed_scale;
+  return result;
+}
+
+Quantizer Quantizer::Hardened(float variable) const {
+  if (info_->hardened == nullptr) return *this;
+  Quantizer result = info_->hardened(args_, variable).In(args_.role);
+  result.args_.granularity = args_.granularity;
+  return result;
 }
 
 }  // namespace bitgrad

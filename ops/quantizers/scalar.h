@@ -5,6 +5,7 @@
 #define BITGRAD_OPS_QUANTIZERS_SCALAR_H_
 
 #include <cmath>
+#include <cstdint>
 
 #include "bitgrad/ops/quantizers/quantizer.h"
 
@@ -29,17 +30,35 @@ constexpr float SymmetricCode(float t, int bits) {
   return 2.0f * RoundHalfUp(levels * t) - levels;
 }
 
+// t in [0, 1]; NaN gives 0.
+constexpr float ClipToUnit(float t) { return !(t > 0.0f) ? 0.0f : t < 1.0f ? t : 1.0f; }
+
 // Defaults that a quantizer's struct inherits and overrides by name.
 struct QuantizerBase {
   static constexpr QuantizerArgument kArgument = QuantizerArgument::kNone;
   static constexpr float kDefaultArgument = 0, kMinArgument = 0, kMaxArgument = 0;
+  static constexpr float kMinWeightArgument = 0;  // where it is more than kMinArgument
   static constexpr bool kStochastic = false;
   static constexpr bool kSurrogateIsWindow = false;
   static constexpr bool kWeightPassThrough = false;
+  static constexpr bool kScalable = false;
+  static constexpr bool kClipsLatent = true;
+  static constexpr bool kDifferentiatesStatistic = false;
+  static constexpr Granularity kGranularity = Granularity::kTensor;
+  static constexpr bool kForGradients = false;
   static constexpr Quantizer (*kAtEvaluation)(QuantizerRole) = nullptr;
+  static constexpr Quantizer (*kHardened)(const QuantizerArgs&, float) = nullptr;
   static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kNone; }
-  static constexpr float Scale(const QuantizerArgs&, float) { return 1.0f; }
+  static ScaleOperand ScaleOperandOf(const QuantizerArgs&) { return ScaleOperand::kOne; }
+  static constexpr float ScaleDivisor(const QuantizerArgs&) { return 1.0f; }
+  // A form with a variable overrides these three; its VariableOf names InitialVariable.
+  static QuantizerVariable VariableOf(const QuantizerArgs&) { return {}; }
+  static constexpr float InitialVariable(const QuantizerArgs&, float /*mean_abs*/, float /*max_abs*/) { return 0.0f; }
+  static constexpr float VariableSurrogate(float, const QuantizerArgs&, const QuantizerNumbers&) { return 0.0f; }
 };
+
+// QuantizerVariable::gradient_factor of a gradient that is taken as it comes.
+inline float GradientAsItIs(const QuantizerArgs&, int64_t) { return 1.0f; }
 
 // The value of the quantizer with the struct Q: what the function of its .cc file returns.
 template <typename Q>

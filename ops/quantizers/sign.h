@@ -17,11 +17,12 @@ struct SignQuantizer : QuantizerBase {
   static constexpr char kHelp[] = "+1 if x >= 0 else -1; surrogate 1{|x| <= 1} (BNN, arXiv 1602.02830)";
   static constexpr bool kSurrogateIsWindow = true;
   static constexpr bool kWeightPassThrough = true;
+  static constexpr bool kScalable = true;
   static Encoding EncodingOf(const QuantizerArgs&) { return {EncodingKind::kBinary, 1}; }
-  static constexpr float Code(float x, const QuantizerArgs&, float /*statistic*/, float /*uniform*/) {
+  static constexpr float Code(float x, const QuantizerArgs&, const QuantizerNumbers&, float /*uniform*/) {
     return SignOf(x);
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, const QuantizerNumbers&) { return HardtanhWindow(x); }
 };
 
 Quantizer Sign();

@@ -25,21 +25,22 @@ struct StochasticRoundQuantizer : QuantizerBase {
   static constexpr QuantizerArgument kArgument = QuantizerArgument::kBits;
   static constexpr float kDefaultArgument = 8, kMinArgument = 2, kMaxArgument = 8;
   static constexpr bool kStochastic = true;
-  static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kRowMaxAbs; }
+  static constexpr Granularity kGranularity = Granularity::kRow;
+  static constexpr bool kForGradients = true;
+  static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kMaxAbs; }
   static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kSigned, args.bits}; }
-  static constexpr float Scale(const QuantizerArgs& args, float statistic) {
-    return statistic / LargestCode(args.bits - 1);
-  }
-  static constexpr float Code(float x, const QuantizerArgs& args, float statistic, float uniform) {
+  static ScaleOperand ScaleOperandOf(const QuantizerArgs&) { return ScaleOperand::kStatistic; }
+  static constexpr float ScaleDivisor(const QuantizerArgs& args) { return LargestCode(args.bits - 1); }
+  static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers& numbers, float uniform) {
     const float largest = LargestCode(args.bits - 1);
-    const float t = statistic > 0.0f ? x / statistic : 0.0f;
+    const float t = numbers.statistic > 0.0f ? x / numbers.statistic : 0.0f;
     const float sign = t < 0.0f ? -1.0f : 1.0f;
     // By magnitude, so that +-m stay +-L for every u.
     const float c = std::floor(t * sign * largest + uniform);
     const float size = c < largest ? c : largest;
     return sign * (c > 0.0f ? size : 0.0f);
   }
-  static constexpr float Surrogate(float, const QuantizerArgs&, float /*statistic*/) { return 1.0f; }
+  static constexpr float Surrogate(float, const QuantizerArgs&, const QuantizerNumbers&) { return 1.0f; }
 };
 
 // bits is in [2, 8]; otherwise status() of the quantizer says so, and every op refuses it.

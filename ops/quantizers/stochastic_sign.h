@@ -24,12 +24,13 @@ struct StochasticSignQuantizer : QuantizerBase {
   static constexpr bool kStochastic = true;
   static constexpr bool kSurrogateIsWindow = true;
   static constexpr bool kWeightPassThrough = true;
+  static constexpr bool kScalable = true;
   static constexpr Quantizer (*kAtEvaluation)(QuantizerRole) = StochasticSignAtEvaluation;
   static Encoding EncodingOf(const QuantizerArgs&) { return {EncodingKind::kBinary, 1}; }
-  static constexpr float Code(float x, const QuantizerArgs&, float /*statistic*/, float uniform) {
+  static constexpr float Code(float x, const QuantizerArgs&, const QuantizerNumbers&, float uniform) {
     return uniform < HardSigmoid(x) ? 1.0f : -1.0f;
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, const QuantizerNumbers&) { return HardtanhWindow(x); }
 };
 
 Quantizer StochasticSign();

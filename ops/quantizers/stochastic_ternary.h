@@ -23,12 +23,13 @@ struct StochasticTernaryQuantizer : QuantizerBase {
   static constexpr bool kStochastic = true;
   static constexpr bool kSurrogateIsWindow = true;
   static constexpr bool kWeightPassThrough = true;
+  static constexpr bool kScalable = true;
   static constexpr Quantizer (*kAtEvaluation)(QuantizerRole) = StochasticTernaryAtEvaluation;
   static Encoding EncodingOf(const QuantizerArgs&) { return {EncodingKind::kTernary, 2}; }
-  static constexpr float Code(float x, const QuantizerArgs&, float /*statistic*/, float uniform) {
+  static constexpr float Code(float x, const QuantizerArgs&, const QuantizerNumbers&, float uniform) {
     return uniform < x ? 1.0f : uniform < -x ? -1.0f : 0.0f;
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, const QuantizerNumbers&) { return HardtanhWindow(x); }
 };
 
 Quantizer StochasticTernary();

@@ -19,11 +19,12 @@ struct TernaryQuantizer : QuantizerBase {
   static constexpr float kDefaultArgument = 0.5f, kMinArgument = 0, kMaxArgument = 0.999f;
   static constexpr bool kSurrogateIsWindow = true;
   static constexpr bool kWeightPassThrough = true;
+  static constexpr bool kScalable = true;
   static Encoding EncodingOf(const QuantizerArgs&) { return {EncodingKind::kTernary, 2}; }
-  static constexpr float Code(float x, const QuantizerArgs& args, float /*statistic*/, float /*uniform*/) {
+  static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers&, float /*uniform*/) {
     return x > args.parameter ? 1.0f : x < -args.parameter ? -1.0f : 0.0f;
   }
-  static constexpr float Surrogate(float x, const QuantizerArgs&, float /*statistic*/) { return HardtanhWindow(x); }
+  static constexpr float Surrogate(float x, const QuantizerArgs&, const QuantizerNumbers&) { return HardtanhWindow(x); }
 };
 
 // threshold is in [0, 0.999]; otherwise status() of the quantizer says so, and every op refuses it.

@@ -215,6 +215,7 @@ bool MayHaveOtherValues(const std::string& path) {
                                                                               "random_step",
                                                                               "progress.best_valid_error",
                                                                               "progress.partial.loss_sum",
+                                                                              "progress.partial.penalty_sum",
                                                                               "progress.partial.errors",
                                                                               "progress.partial.seconds"};
   return kFree->count(path) > 0 || path.rfind("recipe.", 0) == 0 || path.rfind("epochs.", 0) == 0 ||

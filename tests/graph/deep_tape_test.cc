@@ -5,6 +5,7 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
@@ -62,7 +63,7 @@ TEST(DeepTapeTest, AHundredThousandPoolsThatAreRecomputed) {
     Tape tape(context);
     const Var x = tape.Differentiable(Filled({1, 2, 2, 1}, 0.5f)), one = tape.Input(Filled({1}, 1));
     const Var w = tape.Differentiable(Filled({1, 1, 1, 1}, 0.5f));
-    Var y = Convolution(x, w, {}, {.input = Sign(), .weight = Sign()});
+    Var y = QuantizedConvolution(x, w, {}, {.input = Sign(), .weight = Sign()});
     for (int i = 0; i < 100'000; ++i) {
       y = MaxPool(y, {.kernel = 1, .stride = 1});
       // Batch norm's backward function asks for its input again.

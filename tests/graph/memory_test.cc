@@ -6,6 +6,7 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
@@ -95,7 +96,7 @@ TEST_F(MemoryTest, ConstantsStayInEvaluation) {
 // ---- What layers hold for their gradients ---------------------------------------------------------------
 
 // Bytes that `layers` hidden layers of linear + batch norm + activation keep between forward and backward.
-int64_t HeldByLayers(ExecContext& context, const LinearQuantizers& first, const LinearQuantizers& others, bool relu) {
+int64_t HeldByLayers(ExecContext& context, const ProductQuantizers& first, const ProductQuantizers& others, bool relu) {
   constexpr int64_t kBatch = 20, kIn = 128, kWidth = 256;
   TestRandom random(4);
   const Tensor x = random.UniformTensor({kBatch, kIn});
@@ -106,8 +107,8 @@ int64_t HeldByLayers(ExecContext& context, const LinearQuantizers& first, const 
   Parameter mean = MakeParameter("mean", Filled({kWidth}, 0)),
             variance = MakeParameter("variance", Filled({kWidth}, 1));
   Tape tape(context);
-  const auto linear = [&](const Var& h, Parameter& w, const LinearQuantizers& q) {
-    const Var y = ApplyBatchNorm(Linear(h, tape.Use(w), q), tape.Use(gamma), tape.Use(beta), mean, variance);
+  const auto linear = [&](const Var& h, Parameter& w, const ProductQuantizers& q) {
+    const Var y = ApplyBatchNorm(QuantizedLinear(h, tape.Use(w), q), tape.Use(gamma), tape.Use(beta), mean, variance);
     return relu ? Relu(y) : y;
   };
   Var h = linear(tape.Input(x), w1, first);
@@ -136,9 +137,9 @@ class SmallNet {
   absl::Status Step(Tape& tape, uint64_t step) {
     TestRandom random(step);
     const Var x = tape.Input(random.UniformTensor({kBatch, kIn}));
-    Var h = Add(Linear(x, tape.Use(w1_), {.weight = StochasticSign()}), tape.Use(b1_));
+    Var h = Add(QuantizedLinear(x, tape.Use(w1_), {.weight = StochasticSign()}), tape.Use(b1_));
     h = ApplyBatchNorm(h, tape.Use(gamma_), tape.Use(beta_), mean_, variance_);
-    h = Linear(h, tape.Use(w2_), {.input = Sign(), .weight = Sign(), .gradient = DorefaGradient(6)});
+    h = QuantizedLinear(h, tape.Use(w2_), {.input = Sign(), .weight = Sign(), .gradient = DorefaGradient(6)});
     h = ApplyDropout(Concat({Tanh(h), Relu(h), Mul(h, h)}), 0.5f);
     std::vector<int32_t> labels;
     for (int64_t i = 0; i < kBatch; ++i) labels.push_back(static_cast<int32_t>(random.Below(kOut * 3)));

@@ -6,6 +6,7 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
@@ -105,18 +106,18 @@ TEST_F(TapeStateTest, ObservationsCanBeCopied) {
   Tape tape(context_);
   for (int64_t i = 0; i < kMany; ++i) {
     const Tape::LayerScope layer(tape, std::string(1, static_cast<char>('a' + i % 26)));
-    *tape.Observe(1000 + i) = 7 * i;
+    *tape.Counter("window", 1000 + i) = 7 * i;
   }
-  const auto unread = tape.unread_observations();
+  const auto unread = tape.unread_counters();
   ASSERT_EQ(unread.size(), kMany);
   EXPECT_EQ(unread[27].layer, "b");
   EXPECT_EQ(unread[27].total, 1027);
   std::vector<int64_t> copies(kMany + 1, -1);
-  tape.CopyObservations(copies.data());
+  tape.CopyCounters(copies.data());
   for (int64_t i = 0; i < kMany; ++i) EXPECT_EQ(copies[i], 7 * i);
   EXPECT_EQ(copies[kMany], -1);
-  EXPECT_EQ(tape.observations()[149].inside, 7 * 149);
-  EXPECT_TRUE(tape.unread_observations().empty());
+  EXPECT_EQ(tape.counters()[149].count, 7 * 149);
+  EXPECT_TRUE(tape.unread_counters().empty());
 }
 
 TEST_F(TapeStateTest, NodesKnowTheirLayer) {
@@ -149,10 +150,14 @@ TEST_F(TapeStateTest, NodesKnowTheirLayer) {
 TEST_F(TapeStateTest, QuantizersStandInTheDescriptor) {
   Tape tape(context_);
   const Var y =
-      Linear(tape.Input(Filled({2, 3}, 1)), tape.Input(Filled({2, 3}, 1)), {.input = KBit(2), .weight = Sign()});
-  const OpDescriptor& descriptor = tape.nodes()[y.index()].descriptor;
-  EXPECT_EQ(descriptor.Get<std::string>("input_quantizer", ""), "k_bit(2)");
-  EXPECT_EQ(descriptor.Get<std::string>("weight_quantizer", ""), "sign");
+      QuantizedLinear(tape.Input(Filled({2, 3}, 1)), tape.Input(Filled({2, 3}, 1)), {.input = KBit(2), .weight = Sign()});
+  const auto quantizer_of = [&](int operand) {
+    const int32_t input = tape.nodes()[y.index()].inputs[operand];
+    return tape.nodes()[input].descriptor.Get<Quantizer>("quantizer", Quantizer());
+  };
+  EXPECT_EQ(quantizer_of(0), KBit(2));
+  EXPECT_EQ(quantizer_of(1), Sign().In(QuantizerRole::kWeight));
+  EXPECT_EQ(tape.nodes()[y.index()].descriptor.Get<Quantizer>("no such", Ternary()), Ternary());
 }
 
 TEST_F(TapeStateTest, ObservesTheWindow) {
@@ -162,22 +167,22 @@ TEST_F(TapeStateTest, ObservesTheWindow) {
   Var h;
   {
     const Tape::LayerScope layer(tape, "hidden1");
-    h = Linear(x, w, {.input = Sign(), .weight = Sign()});  // 4 of 6 are in [-1, 1]
+    h = QuantizedLinear(x, w, {.input = Sign(), .weight = Sign()});  // 4 of 6 are in [-1, 1]
   }
   {
     const Tape::LayerScope layer(tape, "hidden2");
-    Linear(h, w, {.input = KBit(2)});  // rows of signs' sums: {1, -1, 1} -> 1 and {-1, 1, 1} -> 1
+    QuantizedLinear(h, w, {.input = KBit(2)});  // rows of signs' sums: {1, -1, 1} -> 1 and {-1, 1, 1} -> 1
   }
-  Linear(h, w, {.weight = Sign()});  // no window
-  ASSERT_EQ(tape.observations().size(), 2u);
-  EXPECT_EQ(tape.observations()[0].layer, "hidden1");
-  EXPECT_EQ(tape.observations()[0].inside, 4);
-  EXPECT_EQ(tape.observations()[0].total, 6);
-  EXPECT_EQ(tape.observations()[1].layer, "hidden2");
-  EXPECT_EQ(tape.observations()[1].inside, 6);
-  EXPECT_EQ(tape.observations()[1].total, 6);
+  QuantizedLinear(h, w, {.weight = Sign()});  // no window
+  ASSERT_EQ(tape.counters().size(), 2u);
+  EXPECT_EQ(tape.counters()[0].layer, "hidden1");
+  EXPECT_EQ(tape.counters()[0].count, 4);
+  EXPECT_EQ(tape.counters()[0].total, 6);
+  EXPECT_EQ(tape.counters()[1].layer, "hidden2");
+  EXPECT_EQ(tape.counters()[1].count, 6);
+  EXPECT_EQ(tape.counters()[1].total, 6);
   tape.Reset();
-  EXPECT_TRUE(tape.observations().empty());
+  EXPECT_TRUE(tape.counters().empty());
 }
 
 // ---- Arithmetic ---------------------------------------------------------------------------------------
@@ -195,10 +200,10 @@ constexpr int64_t m = 4, k = 10, n = 3, macs = m * k * n;
 
 class LinearCountsTest : public TapeStateTest {
  protected:
-  void Check(const LinearQuantizers& quantizers, const ArithmeticCounts& forward, const ArithmeticCounts& both) {
+  void Check(const ProductQuantizers& quantizers, const ArithmeticCounts& forward, const ArithmeticCounts& both) {
     Parameter w = MakeParameter("w", Filled({n, k}, 1));
     Tape tape(context_);
-    const Var y = Linear(tape.Differentiable(Filled({m, k}, 1)), tape.Use(w), quantizers);
+    const Var y = QuantizedLinear(tape.Differentiable(Filled({m, k}, 1)), tape.Use(w), quantizers);
     ExpectCounts(tape.arithmetic(), forward);
     const Var loss = Sum(y);  // m n additions
     ASSERT_TRUE(tape.Backward(loss).ok());
@@ -245,7 +250,7 @@ TEST_F(TapeStateTest, CountsOfASmallNet) {
   Parameter gamma = MakeParameter("gamma", Filled({n}, 1)), beta = MakeParameter("beta", Filled({n}, 1));
   Parameter mean = MakeParameter("mean", Filled({n}, 0)), variance = MakeParameter("var", Filled({n}, 1));
   Tape tape(context_);
-  Var h = Add(Linear(tape.Input(Filled({m, k}, 1)), tape.Use(w), {.weight = Sign()}), tape.Use(b));
+  Var h = Add(QuantizedLinear(tape.Input(Filled({m, k}, 1)), tape.Use(w), {.weight = Sign()}), tape.Use(b));
   ExpectCounts(tape.arithmetic(), {.float_additions = macs + m * n});
   h = ApplyBatchNorm(h, tape.Use(gamma), tape.Use(beta), mean, variance);
   ArithmeticCounts expected = {
@@ -264,7 +269,7 @@ TEST_F(TapeStateTest, CountsOfASmallNet) {
 
 TEST_F(TapeStateTest, EvaluationCountsToo) {
   Tape tape(context_, Mode::kEval);
-  Linear(tape.Input(Filled({m, k}, 1)), tape.Input(Filled({n, k}, 1)), {.input = Sign(), .weight = Sign()});
+  QuantizedLinear(tape.Input(Filled({m, k}, 1)), tape.Input(Filled({n, k}, 1)), {.input = Sign(), .weight = Sign()});
   ExpectCounts(tape.arithmetic(), {.xnor_popcounts = macs});
 }
 

@@ -119,26 +119,36 @@ TEST(ConvNetsTest, WrongSizesNameTheLayer) {
   EXPECT_THAT(message(options), AllOf(HasSubstr("layer 'conv2'"), HasSubstr("groups = 3 has to divide in and out")));
 }
 
-TEST(ConvNetsTest, ChannelScales) {
-  for (const ChannelScale scale : {ChannelScale::kMeanAbs, ChannelScale::kLearned}) {
+// XNOR-Net's scale of each filter, and one that is learned.
+TEST(ConvNetsTest, ScalesOfFilters) {
+  for (const Quantizer& quantizer : {Xnor(), Sign().WithMeanScale().PerRow(), Sign().WithLearnedScale().PerRow()}) {
+    SCOPED_TRACE(quantizer.ToString());
     ParameterStore store(3);
-    Conv2d conv(store.Root() / "conv",
-                {.in = 2, .out = 3, .kernel = 1, .input = Sign(), .weight = Sign(), .scale = scale});
+    Conv2d conv(store.Root() / "conv", {.in = 2, .out = 3, .kernel = 1, .input = Sign(), .weight = quantizer});
     ASSERT_TRUE(store.status().ok());
     Parameter& weight = *store.Find("conv/weight");
     const std::vector<float> values = {0.5f, -0.25f, 0.125f, 1.0f, -1.0f, -0.5f};
     std::copy(values.begin(), values.end(), weight.value.mutable_data<float>());
-    if (scale == ChannelScale::kLearned) store.Find("conv/scale")->value.mutable_data<float>()[1] = 3;
-    for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+    Parameter* const scale = store.Find("conv/weight/quantizer/scale");
+    ASSERT_EQ(scale != nullptr, quantizer.has_learned_scale());
+    // A learned scale begins with the mean |w| of the filter, at the first step of a training.
+    for (const Mode mode : {Mode::kEval, Mode::kTrain, Mode::kEval}) {
       ExecContext context({.threads = 1});
       Tape tape(context, mode);
       const Tensor x = Floats({1, 1, 1, 2}, {1.0f, 2.0f});
       const Var y = conv(tape.Input(x));
       ASSERT_TRUE(tape.status().ok()) << tape.status();
-      const bool mean = scale == ChannelScale::kMeanAbs;
-      EXPECT_EQ(ValuesOf(**tape.Value(y)),
-                (mean ? std::vector<float>{0, 2 * 0.5625f, -2 * 0.75f} : std::vector<float>{0, 6, -2}));
+      EXPECT_EQ(ValuesOf(**tape.Value(y)), (std::vector<float>{0, 2 * 0.5625f, -2 * 0.75f}));
+      if (scale != nullptr && mode == Mode::kTrain) {
+        EXPECT_EQ(ValuesOf(scale->value), (std::vector<float>{0.375f, 0.5625f, 0.75f}));
+      }
     }
+    if (scale == nullptr) continue;
+    scale->value.mutable_data<float>()[1] = 3;
+    ExecContext context({.threads = 1});
+    Tape tape(context, Mode::kEval);
+    const Var y = conv(tape.Input(Floats({1, 1, 1, 2}, {1.0f, 2.0f})));
+    EXPECT_EQ(ValuesOf(**tape.Value(y)), (std::vector<float>{0, 6, -2 * 0.75f}));
   }
 }
 

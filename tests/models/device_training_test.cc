@@ -85,7 +85,7 @@ struct Side {
     const absl::Status stepped = optimizer->Step(store.parameters());
     EXPECT_TRUE(stepped.ok()) << stepped;
     outcome.norm = optimizer->gradient_norm();
-    for (const WindowObservation& seen : tape.observations()) outcome.counts.push_back(seen.inside);
+    for (const CounterValue& seen : tape.counters()) outcome.counts.push_back(seen.count);
     // Not of those that begin at zero, whose sign is that of a gradient that may be nothing but roundings.
     for (const Parameter* parameter : store.parameters()) {
       if (!parameter->is_quantized()) continue;

@@ -89,9 +89,9 @@ struct Seen {
 
 Seen SeenOf(const StepResult& result, const Net& net) {
   Seen seen = {result.loss, static_cast<int64_t>(result.SumOf(kErrors)), {}, net.optimizer->gradient_norm()};
-  for (const WindowObservation& observation : result.observations) {
-    seen.counts.push_back(observation.inside);
-    seen.counts.push_back(observation.total);
+  for (const CounterValue& counter : result.counters) {
+    seen.counts.push_back(counter.count);
+    seen.counts.push_back(counter.total);
   }
   for (const Parameter* parameter : net.store.parameters()) {
     seen.counts.push_back(parameter->sign_flips);
@@ -112,7 +112,7 @@ Seen WrittenOut(Net& net, const Examples& batch, double rate) {
   net.optimizer->set_learning_rate(rate);
   const absl::Status stepped = net.optimizer->Step(net.store.parameters());
   EXPECT_TRUE(stepped.ok()) << stepped;
-  result.observations = tape.observations();
+  result.counters = tape.counters();
   return SeenOf(result, net);
 }
 

@@ -16,6 +16,7 @@
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/tests/testing/gradient_check.h"
@@ -150,10 +151,11 @@ TEST_F(ConvolutionOnDeviceTest, QuantizedIsConvolutionOfQuantized) {
         const Quantizer input = *ParseQuantizer(input_name), weight = *ParseQuantizer(weight_name);
         TestRandom random(++seed);
         const Tensor x = random.UniformTensor(c.x()), w = random.UniformTensor(c.w());
-        const Result packed =
-            Compute([&](const Var& vx,
-                        const Var& vw) { return Convolution(vx, vw, c.options, {.input = input, .weight = weight}); },
-                    x, w, seed);
+        const Result packed = Compute(
+            [&](const Var& vx, const Var& vw) {
+              return QuantizedConvolution(vx, vw, c.options, {.input = input, .weight = weight});
+            },
+            x, w, seed);
         ExecContext context({.threads = 1});
         Tape tape(context);
         const Tensor quantized = (*tape.Value(Quantize(tape.Input(w), weight)))->Clone();
@@ -198,7 +200,7 @@ TEST(ConvolutionTest, SignsBehindBatchNorm) {
       if (read_first) {
         EXPECT_TRUE(tape.Value(normed).ok());
       }
-      const Var y = Convolution(normed, tape.Input(w), {.pad = 1}, {.input = Sign(), .weight = Sign()});
+      const Var y = QuantizedConvolution(normed, tape.Input(w), {.pad = 1}, {.input = Sign(), .weight = Sign()});
       Result result;
       result.y = (*tape.Value(y))->Clone();
       EXPECT_TRUE(tape.Backward(Sum(Mul(y, y))).ok());
@@ -232,11 +234,11 @@ TEST(ConvolutionTest, GradientQuantizerHasAScalePerExample) {
 class ConvolutionMisuseTest : public testing::Test {
  protected:
   std::string Error(const Shape& x, const Shape& w, const ConvOptions& options = {},
-                    const LinearQuantizers& quantizers = {}) {
+                    const ProductQuantizers& quantizers = {}) {
     ExecContext context({.threads = 1});
     Tape tape(context);
     Tape::LayerScope layer(tape, "conv");
-    const Var y = Convolution(tape.Input(Tensor::Zeros(x)), tape.Input(Tensor::Zeros(w)), options, quantizers);
+    const Var y = QuantizedConvolution(tape.Input(Tensor::Zeros(x)), tape.Input(Tensor::Zeros(w)), options, quantizers);
     EXPECT_EQ(y.shape(), Shape({0}));
     return std::string(tape.status().message());
   }

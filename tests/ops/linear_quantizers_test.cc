@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/rng.h"
@@ -16,6 +17,7 @@
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/linear.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/identity.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/ops/reduce.h"
@@ -31,14 +33,18 @@ constexpr uint64_t kSeed = 5;
 
 Quantizer Make(const std::string& text) { return ParseQuantizer(text).value(); }
 
-// Every quantizer that is not for gradients, with the arguments at which formulas change.
+// Every quantizer of one tensor's operand that learns nothing, with the arguments at which formulas change. What is
+// learned, and numbers for each output, are the business of quantize_test and of ScalesOfOutputs below.
 std::vector<std::string> OperandQuantizers() {
   std::vector<std::string> result;
   for (const QuantizerInfo& info : AllQuantizers()) {
-    if (info.name != "dorefa_gradient" && info.name != "stochastic_round") result.push_back(std::string(info.name));
+    const Quantizer quantizer = ParseQuantizer(info.name).value();
+    if (quantizer.granularity() == Granularity::kTensor && !quantizer.has_variable()) {
+      result.push_back(std::string(info.name));
+    }
   }
   for (const char* more : {"k_bit(1)", "k_bit(8)", "dorefa_activation(1)", "dorefa_activation(8)", "dorefa_weight(3)",
-                           "ternary(0.25)", "swish_sign(2)"}) {
+                           "max_abs(2)", "ternary(0.25)", "swish_sign(2)", "sign(scale=0.5)", "k_bit(3, scale=2)"}) {
     result.push_back(more);
   }
   return result;
@@ -48,10 +54,11 @@ double StatisticOf(Statistic kind, const std::vector<float>& values) {
   double sum = 0, max = 0;
   for (float v : values) {
     sum += std::fabs(v);
-    max = std::max(max, std::fabs(std::tanh(double{v})));
+    max = std::max(max, std::fabs(double{v}));
   }
+  if (kind == Statistic::kMaxAbs) return max;
   if (kind == Statistic::kMeanAbs) return static_cast<float>(sum / static_cast<double>(values.size()));
-  if (kind == Statistic::kMaxAbsTanh) return max;
+  if (kind == Statistic::kMaxAbsTanh) return std::tanh(max);
   return 0;
 }
 
@@ -71,24 +78,33 @@ RngStream StreamOf(uint32_t operand) {
 
 // Whether a latent weight with this quantizer gets the gradient of the quantized weight unchanged.
 bool PassesAsWeight(const std::string& name) {
-  for (const char* pass : {"identity", "sign", "stochastic_sign", "ternary", "stochastic_ternary", "k_bit"}) {
+  for (const char* pass :
+       {"identity", "sign", "stochastic_sign", "ternary", "stochastic_ternary", "k_bit", "heaviside"}) {
     if (name == pass) return true;
   }
   return false;
 }
 
-Reference Quantized(const Quantizer& q, const std::vector<float>& values, uint32_t operand) {
+Quantizer InRole(const Quantizer& q, uint32_t operand) {
+  return q.In(operand == 1 ? QuantizerRole::kWeight : QuantizerRole::kActivation);
+}
+
+Reference Quantized(const Quantizer& of_any_role, const std::vector<float>& values, uint32_t operand) {
+  const Quantizer q = InRole(of_any_role, operand);
   const std::string name(q.info().name);
   const double statistic = StatisticOf(q.statistic(), values);
   Reference result;
   result.exact_scale = q.statistic() == Statistic::kNone;
-  if (q.encoding().is_integer()) result.scale = q.scale(static_cast<float>(statistic));
+  if (q.encoding().is_integer()) {
+    result.scale = q.scale(q.scale_operand() == ScaleOperand::kStatistic ? static_cast<float>(statistic) : 1.0f);
+  }
   for (size_t i = 0; i < values.size(); ++i) {
     const double u = Uniform(StreamOf(operand), i);
     const double value = reference::Value(q, values[i], statistic, u);
     result.codes.push_back(q.encoding().is_integer() ? std::round(value / result.scale) : value);
     const bool passes = operand == 1 && PassesAsWeight(name);
-    result.surrogate.push_back(passes ? 1 : reference::Surrogate(q, values[i], statistic));
+    const double fixed_scale = q.args().fixed_scale;
+    result.surrogate.push_back(fixed_scale * (passes ? 1 : reference::Surrogate(q, values[i], statistic)));
   }
   if (name == "swish_sign") result.surrogate_size = 2 * q.args().parameter;
   if (name == "approx_sign") result.surrogate_size = 4;
@@ -97,7 +113,8 @@ Reference Quantized(const Quantizer& q, const std::vector<float>& values, uint32
 }
 
 // Random values at which a rounding in float cannot change the quantized value.
-std::vector<float> Draw(const Quantizer& q, int64_t count, uint32_t operand, TestRandom& random) {
+std::vector<float> Draw(const Quantizer& of_any_role, int64_t count, uint32_t operand, TestRandom& random) {
+  const Quantizer q = InRole(of_any_role, operand);
   std::vector<float> values(count);
   for (float& value : values) value = random.Uniform(-2, 2);
   // The largest weight would be at the edge of the grid; it is far from the next jump.
@@ -117,19 +134,19 @@ using LinearGradientQuantizerTest = OnTestDevice<testing::Test>;
 // The library's result for dy = r.
 struct Outcome {
   Tensor y, dx, dw;
-  std::vector<WindowObservation> observations;
+  std::vector<CounterValue> observations;
 };
 
-Outcome RunLinear(const LinearQuantizers& quantizers, const Tensor& x, const Tensor& w, const Tensor& r) {
+Outcome RunLinear(const ProductQuantizers& quantizers, const Tensor& x, const Tensor& w, const Tensor& r) {
   ExecContext context({.device = TestDevice(), .threads = 1, .seed = kSeed, .backward = BackwardPrecision::kFloat32});
   Tape tape(context);
   const Var vx = tape.Differentiable(ToDevice(context, x)), vw = tape.Differentiable(ToDevice(context, w));
-  const Var y = Linear(vx, vw, quantizers);
+  const Var y = QuantizedLinear(vx, vw, quantizers);
   const absl::Status status = tape.Backward(Sum(Mul(y, tape.Input(ToDevice(context, r)))));
   EXPECT_TRUE(status.ok()) << status;
   if (!status.ok()) return {};
   const auto on_host = [&](const absl::StatusOr<const Tensor*>& tensor) { return ToHost(context, **tensor).Clone(); };
-  return {on_host(tape.Value(y)), on_host(tape.Gradient(vx)), on_host(tape.Gradient(vw)), tape.observations()};
+  return {on_host(tape.Value(y)), on_host(tape.Gradient(vx)), on_host(tape.Gradient(vw)), tape.counters()};
 }
 
 struct Size {
@@ -238,7 +255,7 @@ TEST_F(LinearSteTest, EdgesOfTheWindow) {
     EXPECT_EQ(ValuesOf(run.dx), std::vector<float>{3 * window[i]});
     EXPECT_EQ(ValuesOf(run.dw), std::vector<float>{3 * sign[i]});
     ASSERT_EQ(run.observations.size(), 1u);
-    EXPECT_EQ(run.observations[0].inside, static_cast<int64_t>(window[i]));
+    EXPECT_EQ(run.observations[0].count, static_cast<int64_t>(window[i]));
     EXPECT_EQ(run.observations[0].total, 1);
   }
   // The same values in one row, and as a weight, whose gradient is not masked.
@@ -301,14 +318,14 @@ TEST_F(LinearGradientQuantizerTest, ReplacesTheGradientByItsQuantizedValue) {
       float* row = r.mutable_data<float>() + i * n;
       // The largest gradient is not among those moved away from a jump: it is the row's statistic.
       row[0] = static_cast<float>(2.5 + i);
-      const double statistic = q.statistic() == Statistic::kRowMaxAbs ? row[0] : 0;
+      const double statistic = q.granularity() == Granularity::kRow ? row[0] : 0;
       for (int64_t j = 0; j < n; ++j) {
         const double u = Uniform(StreamOf(2), i * n + j);
         while (j > 0 && reference::DistanceToJump(q, row[j], statistic, u) < 1e-4) row[j] *= 0.98f;
         dy.push_back(reference::Value(q, row[j], statistic, u));
       }
     }
-    const LinearQuantizers quantizers{.weight = Make("sign"), .gradient = q};
+    const ProductQuantizers quantizers{.weight = Make("sign"), .gradient = q};
     const Outcome run = RunLinear(quantizers, x, w, r);
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t l = 0; l < k; ++l) {
@@ -411,9 +428,9 @@ TEST(LinearAfterBatchNormTest, SameBitsWithAndWithoutTheValue) {
         ASSERT_TRUE(tape.Value(h).ok());
       }
       EXPECT_EQ(static_cast<int64_t>(context.allocator().live_bytes()) > before, read);
-      const Var y = Linear(h, tape.Use(w), {.input = Make(quantizer), .weight = Make("sign")});
+      const Var y = QuantizedLinear(h, tape.Use(w), {.input = Make(quantizer), .weight = Make("sign")});
       ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(r)))).ok()) << tape.status();
-      ASSERT_EQ(tape.observations().size(), quantizer == std::string("approx_sign") ? 0u : 1u);
+      ASSERT_EQ(tape.counters().size(), quantizer == std::string("approx_sign") ? 0u : 1u);
       results[read].push_back((*tape.Value(y))->Clone());
       results[read].push_back((*tape.Gradient(input))->Clone());
       for (Parameter* p : {&w, &gamma, &beta}) results[read].push_back(p->gradient.Clone());
@@ -452,7 +469,7 @@ TEST(LinearSignsTest, AWeightKeepsItsBitsUntilItIsWritten) {
   Parameter w = MakeParameter("w", random.UniformTensor({5, 70}));
   const auto run = [&](Mode mode) {
     Tape tape(context, mode);
-    const Var y = Linear(tape.Input(x), tape.Use(w), {.input = Make("sign"), .weight = Make("sign")});
+    const Var y = QuantizedLinear(tape.Input(x), tape.Use(w), {.input = Make("sign"), .weight = Make("sign")});
     EXPECT_TRUE(tape.status().ok()) << tape.status();
     return (*tape.Value(y))->Clone();
   };
@@ -500,7 +517,7 @@ TEST(LinearStochasticTest, OneSampleOfTheWeightsForForwardAndBackward) {
       // y = I w_b^T shows the sample; dy = I in dx = dy w_b shows it again.
       Tape tape(context);
       const Var x = tape.Differentiable(identity);
-      const Var y = Linear(x, tape.Input(w), {.weight = Make(name)});
+      const Var y = QuantizedLinear(x, tape.Input(w), {.weight = Make(name)});
       const std::vector<float> forward = ValuesOf(**tape.Value(y));
       ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(identity)))).ok());
       const std::vector<float> backward = ValuesOf(**tape.Gradient(x));
@@ -514,7 +531,7 @@ TEST(LinearStochasticTest, OneSampleOfTheWeightsForForwardAndBackward) {
     // The same step with the same seed draws the same numbers.
     context.set_step(0);
     Tape tape(context);
-    const Var y = Linear(tape.Input(identity), tape.Input(w), {.weight = Make(name)});
+    const Var y = QuantizedLinear(tape.Input(identity), tape.Input(w), {.weight = Make(name)});
     const Tensor& value = **tape.Value(y);
     for (int64_t i = 0; i < k; ++i) {
       for (int64_t j = 0; j < k; ++j) {
@@ -530,9 +547,9 @@ TEST(LinearStochasticTest, OperandsAndLayersDrawApart) {
   const Tensor zeros = Filled({k, k}, 0);
   const Tensor identity = Identity(k);
   Tape tape(context);
-  const Var first = Linear(tape.Input(identity), tape.Input(zeros), {.weight = Make("stochastic_sign")});
-  const Var second = Linear(tape.Input(identity), tape.Input(zeros), {.weight = Make("stochastic_sign")});
-  const Var input = Linear(tape.Input(zeros), tape.Input(identity), {.input = Make("stochastic_sign")});
+  const Var first = QuantizedLinear(tape.Input(identity), tape.Input(zeros), {.weight = Make("stochastic_sign")});
+  const Var second = QuantizedLinear(tape.Input(identity), tape.Input(zeros), {.weight = Make("stochastic_sign")});
+  const Var input = QuantizedLinear(tape.Input(zeros), tape.Input(identity), {.input = Make("stochastic_sign")});
   const std::vector<float> a = ValuesOf(**tape.Value(first)), b = ValuesOf(**tape.Value(second)),
                            c = ValuesOf(**tape.Value(input));
   const auto agreements = [&](const std::vector<float>& p, const std::vector<float>& q, bool transposed) {
@@ -552,10 +569,10 @@ TEST(LinearStochasticTest, EvaluationUsesRealWeightsAndDeterministicActivations)
   TestRandom random(35);
   BITGRAD_TRACE(random);
   const Tensor x = random.UniformTensor({6, 33}), w = random.UniformTensor({4, 33});
-  const auto evaluate = [&](const LinearQuantizers& quantizers) {
+  const auto evaluate = [&](const ProductQuantizers& quantizers) {
     ExecContext context({.threads = 1, .seed = kSeed});
     Tape tape(context, Mode::kEval);
-    const Var y = Linear(tape.Input(x), tape.Input(w), quantizers);
+    const Var y = QuantizedLinear(tape.Input(x), tape.Input(w), quantizers);
     EXPECT_TRUE(tape.status().ok()) << tape.status();
     return (*tape.Value(y))->Clone();
   };
@@ -568,7 +585,7 @@ TEST(LinearStochasticTest, EvaluationUsesRealWeightsAndDeterministicActivations)
                  evaluate({.input = Make("ternary"), .weight = Make("sign")}));
   // Deterministic quantizers are what they are in training.
   for (const char* name : {"sign", "k_bit(2)", "dorefa_weight(1)", "ternary"}) {
-    const LinearQuantizers quantizers{.input = Make("k_bit(8)"), .weight = Make(name)};
+    const ProductQuantizers quantizers{.input = Make("k_bit(8)"), .weight = Make(name)};
     ExpectSameBits(evaluate(quantizers), RunLinear(quantizers, x, w, Filled({6, 4}, 1)).y);
   }
 }
@@ -585,11 +602,65 @@ TEST(LinearStochasticTest, SamplesHaveTheMeanOfTheirWeights) {
     std::vector<double> mean(k, 0);
     for (int step = 0; step < kSteps; ++step) {
       Tape tape(context);
-      const Var y = Linear(tape.Input(identity), tape.Input(weights), {.weight = Make(name)});
+      const Var y = QuantizedLinear(tape.Input(identity), tape.Input(weights), {.weight = Make(name)});
       for (int64_t i = 0; i < k; ++i) mean[i] += (*tape.Value(y))->data<float>()[i] / double{kSteps};
     }
     for (int64_t i = 0; i < k; ++i) {
       EXPECT_NEAR(mean[i], std::clamp(w[i], -1.0f, 1.0f), 4 / std::sqrt(double{kSteps})) << w[i];
+    }
+  }
+}
+
+// ---- Scales of outputs --------------------------------------------------------------------------------
+
+// A learned scale of each output is what a product of signs is multiplied with, and so are its gradients.
+TEST_F(LinearSteTest, ScalesOfOutputs) {
+  for (const char* input : {"sign", "k_bit(3)", "identity"}) {
+    for (const char* granularity : {"", ", per_output"}) {
+      TestRandom random(40);
+      SCOPED_TRACE(absl::StrCat(input, granularity, ", ", random.ToString()));
+      const int64_t m = 6, k = 70, n = 5, scales = *granularity == 0 ? 1 : n;
+      ExecContext context(
+          {.device = TestDevice(), .threads = 1, .seed = kSeed, .backward = BackwardPrecision::kFloat32});
+      const Tensor x = random.UniformTensor({m, k}), w = random.UniformTensor({n, k}), r = random.UniformTensor({m, n});
+      const Tensor alpha = random.UniformTensor({scales}, 0.5f, 1.5f);
+      std::vector<float> repeated(n);
+      for (int64_t j = 0; j < n; ++j) repeated[j] = alpha.data<float>()[scales == 1 ? 0 : j];
+      struct Result {
+        Tensor y, dx, dw, dalpha;
+      };
+      const auto host = [&](const Tensor& tensor) { return ToHost(context, tensor).Clone(); };
+      Result in_product, outside;
+      for (const bool inside : {true, false}) {
+        Parameter weight = MakeParameter("w", ToDevice(context, w));
+        Parameter scale = MakeParameter("scale", ToDevice(context, inside ? alpha.Alias() : Floats({n}, repeated)));
+        Tape tape(context);
+        const Var vx = tape.Differentiable(ToDevice(context, x));
+        const Quantizer sign = Make(inside ? absl::StrCat("sign(scale=learned", granularity, ")") : "sign");
+        Var y = Linear(Quantize(vx, Make(input)),
+                       Quantize(tape.Use(weight), sign.In(QuantizerRole::kWeight), {.scale = &scale}));
+        if (!inside) y = Mul(y, tape.Use(scale));
+        ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(ToDevice(context, r))))).ok()) << tape.status();
+        Result& result = inside ? in_product : outside;
+        result = {host(**tape.Value(y)), host(**tape.Gradient(vx)), host(weight.gradient), host(scale.gradient)};
+      }
+      // Where the input's codes have a scale of their own, the two orders of multiplication round apart.
+      const double bound = 16 * kRounding * static_cast<double>(k) * 1.5;
+      const auto near = [&](const Tensor& a, const Tensor& b) {
+        ASSERT_EQ(a.shape(), b.shape());
+        for (int64_t i = 0; i < a.num_elements(); ++i) EXPECT_NEAR(a.data<float>()[i], b.data<float>()[i], bound) << i;
+      };
+      near(in_product.y, outside.y);
+      near(in_product.dx, outside.dx);
+      near(in_product.dw, outside.dw);
+      if (scales == n) {
+        near(in_product.dalpha, outside.dalpha);
+      } else {
+        double sum = 0;
+        for (const float d : outside.dalpha.span<float>()) sum += d;
+        EXPECT_NEAR(in_product.dalpha.data<float>()[0], sum, static_cast<double>(n) * bound);
+      }
+      if (std::string(input) == "sign") ExpectSameBits(in_product.y, outside.y);
     }
   }
 }
@@ -609,7 +680,7 @@ TEST(LinearMemoryTest, BinaryLayerKeepsBits) {
     {
       // h is a value of the step, wants a gradient, and is not needed by Add's own backward.
       const Var h = Add(tape.Input(x), tape.Use(bias));
-      y = Linear(h, tape.Use(weight), {.input = Make(input), .weight = Make(w)});
+      y = QuantizedLinear(h, tape.Use(weight), {.input = Make(input), .weight = Make(w)});
     }
     EXPECT_TRUE(tape.status().ok()) << tape.status();
     return static_cast<int64_t>(context.allocator().live_bytes()) - m * n * 4;  // without y

@@ -17,7 +17,6 @@
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/batch_norm_estimation.h"
-#include "bitgrad/ops/channel_scale.h"
 #include "bitgrad/ops/concat.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/dropout.h"
@@ -26,6 +25,7 @@
 #include "bitgrad/ops/matmul.h"
 #include "bitgrad/ops/pool.h"
 #include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/dorefa_gradient.h"
 #include "bitgrad/ops/quantizers/dorefa_weight.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
@@ -35,6 +35,7 @@
 #include "bitgrad/ops/quantizers/ternary.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/ops/reshape.h"
+#include "bitgrad/ops/scale_penalty.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
 
@@ -109,7 +110,7 @@ std::vector<Op> Ops() {
       {"add", 2, [](V v, Extras&) { return Add(v[0], v[1]); }},
       {"sub", 2, [](V v, Extras&) { return Sub(v[0], v[1]); }},
       {"mul", 2, [](V v, Extras&) { return Mul(v[0], v[1]); }},
-      {"mean_abs", 1, [](V v, Extras&) { return MeanAbs(v[0]); }},
+      {"scale_penalty", 2, [](V v, Extras&) { return ScalePenalty(v[0], v[1], ScalePenaltyKind::kR2); }},
       {"matmul", 2, [](V v, Extras&) { return MatMul(v[0], v[1]); }},
       {"concat", 3, [](V v, Extras&) { return Concat(v); }},
       {"reshape", 1,
@@ -142,7 +143,7 @@ std::vector<Op> Ops() {
                                                      {.unbiased = unbiased});
                    }});
   }
-  const std::vector<LinearQuantizers> quantizers = {
+  const std::vector<ProductQuantizers> quantizers = {
       {},
       {.input = Sign(), .weight = Sign()},
       {.input = KBit(2), .weight = Ternary(), .gradient = DorefaGradient(4)},
@@ -151,16 +152,16 @@ std::vector<Op> Ops() {
       {.input = KBit(9), .weight = Sign()},
       {.weight = KBit(0)},
       {.gradient = StochasticRound(1)}};
-  for (const LinearQuantizers& q : quantizers) {
-    ops.push_back({"linear", 2, [q](V v, Extras&) { return Linear(v[0], v[1], q); }});
+  for (const ProductQuantizers& q : quantizers) {
+    ops.push_back({"linear", 2, [q](V v, Extras&) { return QuantizedLinear(v[0], v[1], q); }});
     ops.push_back({"conv2d", 2, [q](V v, Extras& e) {
-                     return Convolution(v[0], v[1],
-                                        {.stride = {e.numbers[0], e.numbers[1]},
-                                         .pad = {e.numbers[2], e.numbers[3]},
-                                         .dilation = e.numbers[4],
-                                         .groups = e.numbers[5],
-                                         .padding = e.real > 0.5f ? Padding::kPlusOne : Padding::kZero},
-                                        q);
+                     return QuantizedConvolution(v[0], v[1],
+                                                 {.stride = {e.numbers[0], e.numbers[1]},
+                                                  .pad = {e.numbers[2], e.numbers[3]},
+                                                  .dilation = e.numbers[4],
+                                                  .groups = e.numbers[5],
+                                                  .padding = e.real > 0.5f ? Padding::kPlusOne : Padding::kZero},
+                                                 q);
                    }});
   }
   for (const QuantizerInfo& info : AllQuantizers()) {

@@ -14,7 +14,6 @@
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
-#include "bitgrad/ops/channel_scale.h"
 #include "bitgrad/ops/concat.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/dropout.h"
@@ -22,6 +21,7 @@
 #include "bitgrad/ops/losses.h"
 #include "bitgrad/ops/matmul.h"
 #include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/dorefa_activation.h"
 #include "bitgrad/ops/quantizers/dorefa_gradient.h"
 #include "bitgrad/ops/quantizers/dorefa_weight.h"
@@ -78,12 +78,6 @@ TEST_F(MisuseTest, Arithmetic) {
             "mul: shapes [2, 4, 4, 3] and [4]" + expected);
 }
 
-TEST_F(MisuseTest, ChannelScales) {
-  EXPECT_EQ(Error({{}}, [](V v) { return MeanAbs(v[0]); }), "mean_abs: weight [] has to be [outputs, ..], not empty");
-  EXPECT_EQ(Error({{3, 0, 2}}, [](V v) { return MeanAbs(v[0]); }),
-            "mean_abs: weight [3, 0, 2] has to be [outputs, ..], not empty");
-}
-
 TEST_F(MisuseTest, Products) {
   EXPECT_EQ(Error({{2, 3}, {4, 5}}, [](V v) { return Linear(v[0], v[1]); }),
             "linear: input [2, 3] and weight [4, 5] do not match; they have to be [batch, in] and "
@@ -101,20 +95,23 @@ TEST_F(MisuseTest, Products) {
 }
 
 TEST_F(MisuseTest, QuantizersOfLinear) {
-  const std::string expected = "linear: quantizer 'dorefa_gradient(4)' has a scale for each row; it is for gradients";
-  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return Linear(v[0], v[1], {.input = DorefaGradient(4)}); }), expected);
-  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return Linear(v[0], v[1], {.weight = DorefaGradient(4)}); }), expected);
+  const std::string expected = "quantize: quantizer 'dorefa_gradient(4)' has a scale for each row; it is for gradients";
+  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return QuantizedLinear(v[0], v[1], {.input = DorefaGradient(4)}); }),
+            expected);
+  EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return QuantizedLinear(v[0], v[1], {.weight = DorefaGradient(4)}); }),
+            expected);
 }
 
 TEST_F(MisuseTest, QuantizersOutOfRange) {
   for (const Quantizer& q : {KBit(9), KBit(0), KBit(1 << 30), DorefaWeight(9), DorefaActivation(0), DorefaGradient(40),
                              StochasticRound(1), Ternary(1), SwishSign(0), SwishSign(std::nanf(""))}) {
-    for (const LinearQuantizers& quantizers :
-         {LinearQuantizers{.input = q}, LinearQuantizers{.weight = q}, LinearQuantizers{.gradient = q}}) {
-      EXPECT_EQ(Error({{2, 3}, {4, 3}}, [&](V v) { return Linear(v[0], v[1], quantizers); }),
+    for (const ProductQuantizers& quantizers :
+         {ProductQuantizers{.input = q}, ProductQuantizers{.weight = q}, ProductQuantizers{.gradient = q}}) {
+      EXPECT_EQ(Error({{2, 3}, {4, 3}}, [&](V v) { return QuantizedLinear(v[0], v[1], quantizers); }),
                 absl::StrCat("linear: ", q.status().message()));
-      EXPECT_EQ(Error({{2, 3, 3, 2}, {4, 3, 3, 2}}, [&](V v) { return Convolution(v[0], v[1], {}, quantizers); }),
-                absl::StrCat("conv2d: ", q.status().message()));
+      EXPECT_EQ(
+          Error({{2, 3, 3, 2}, {4, 3, 3, 2}}, [&](V v) { return QuantizedConvolution(v[0], v[1], {}, quantizers); }),
+          absl::StrCat("conv2d: ", q.status().message()));
     }
     for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
       EXPECT_EQ(Error(
@@ -132,12 +129,13 @@ TEST_F(MisuseTest, ResultsThatAreTooLarge) {
   EXPECT_EQ(Error([&](Tape& tape) { return MatMul(tape.Input(column), tape.Input(row)); }),
             "matmul: the result's shape [2097152, 2097152]" + end);
   for (const Quantizer& q : {Quantizer(), Sign(), KBit(2)}) {
-    EXPECT_EQ(
-        Error([&](Tape& tape) { return Linear(tape.Input(column), tape.Input(column), {.input = q, .weight = q}); }),
-        "linear: the result's shape [2097152, 2097152]" + end);
+    EXPECT_EQ(Error([&](Tape& tape) {
+                return QuantizedLinear(tape.Input(column), tape.Input(column), {.input = q, .weight = q});
+              }),
+              "linear: the result's shape [2097152, 2097152]" + end);
     EXPECT_EQ(Error([&](Tape& tape) {
                 const Tensor images = column.Alias({large, 1, 1, 1});
-                return Convolution(tape.Input(images), tape.Input(images), {}, {.input = q, .weight = q});
+                return QuantizedConvolution(tape.Input(images), tape.Input(images), {}, {.input = q, .weight = q});
               }),
               "conv2d: the result's shape [2097152, 1, 1, 2097152]" + end);
   }
@@ -168,7 +166,7 @@ TEST_F(MisuseTest, InnerDimensionOfBinaryLinear) {
   // Never filled: the error comes before anything is read.
   const Tensor huge({1, int64_t{1} << 24}, DType::kFloat32);
   EXPECT_EQ(Error([&](Tape& tape) {
-              return Linear(tape.Input(huge), tape.Input(huge), {.input = Sign(), .weight = Sign()});
+              return QuantizedLinear(tape.Input(huge), tape.Input(huge), {.input = Sign(), .weight = Sign()});
             }),
             "linear: inner dimension 16777216 is not below 2^24");
 }
@@ -176,8 +174,8 @@ TEST_F(MisuseTest, InnerDimensionOfBinaryLinear) {
 TEST_F(MisuseTest, LongestSumOfInt8Gradients) {
   const Tensor many({(1 << 17) + 1, 2}, DType::kFloat32), few({3, 2}, DType::kFloat32);
   EXPECT_EQ(Error([&](Tape& tape) {
-              return Linear(tape.Input(many), tape.Differentiable(few),
-                            {.input = Sign(), .weight = Sign(), .gradient = StochasticRound(8)});
+              return QuantizedLinear(tape.Input(many), tape.Differentiable(few),
+                                     {.input = Sign(), .weight = Sign(), .gradient = StochasticRound(8)});
             }),
             "linear: gradient quantizer 'stochastic_round(8)' sums up at most 131072 examples or outputs, not those of "
             "input [131073, 2] and weight [3, 2]");
@@ -261,7 +259,7 @@ TEST_F(MisuseTest, LabelsAndTargets) {
 }
 
 TEST_F(MisuseTest, OperandsThatAreNotFloat) {
-  for (const auto& op : std::vector<std::function<Var(const Var&)>>{Relu, Sum, Flatten,
+  for (const auto& op : std::vector<std::function<Var(const Var&)>>{Relu, [](const Var& x) { return Sum(x); }, Flatten,
                                                                     [](const Var& x) { return Quantize(x, Sign()); }}) {
     const std::string error = Error([&](Tape& tape) { return op(tape.Input(Labels({1, 2}))); });
     EXPECT_NE(error.find(": an operand is int32 [2] on cpu; ops compute in float32 on cpu"), std::string::npos)
@@ -333,13 +331,13 @@ TEST_F(MisuseTest, BatchNorm) {
 TEST_F(MisuseTest, EmptyBatchesPassThrough) {
   Parameter weight = MakeParameter("weight", Filled({4, 3}, 0.5f));
   Parameter bias = MakeParameter("bias", Filled({4}, 0.5f));
-  for (const LinearQuantizers& quantizers :
-       {LinearQuantizers{}, LinearQuantizers{.input = Sign(), .weight = Sign(), .gradient = DorefaGradient(2)}}) {
+  for (const ProductQuantizers& quantizers :
+       {ProductQuantizers{}, ProductQuantizers{.input = Sign(), .weight = Sign(), .gradient = DorefaGradient(2)}}) {
     Tape tape(context_);
     const Var x = tape.Differentiable(Tensor::Zeros({0, 3, 1}));
     const Var flat = Flatten(x);
     EXPECT_EQ(flat.shape(), Shape({0, 3}));
-    Var y = Add(Linear(flat, tape.Use(weight), quantizers), tape.Use(bias));
+    Var y = Add(QuantizedLinear(flat, tape.Use(weight), quantizers), tape.Use(bias));
     y = Tanh(ApplyDropout(Concat({y, Relu(y)}), 0.5f));
     y = MatMul(y, tape.Input(Filled({8, 2}, 1)));
     EXPECT_EQ(y.shape(), Shape({0, 2}));

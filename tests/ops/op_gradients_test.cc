@@ -16,7 +16,6 @@
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
-#include "bitgrad/ops/channel_scale.h"
 #include "bitgrad/ops/concat.h"
 #include "bitgrad/ops/dropout.h"
 #include "bitgrad/ops/linear.h"
@@ -24,6 +23,7 @@
 #include "bitgrad/ops/matmul.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/ops/reshape.h"
+#include "bitgrad/ops/scale_penalty.h"
 #include "bitgrad/tests/testing/gradient_check.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "bitgrad/tests/testing/test_device.h"
@@ -214,17 +214,21 @@ OpCase MulPerChannelCase() {
           }};
 }
 
-OpCase MeanAbsCase() {
-  return {"mean_abs", [](int64_t m, int64_t n) {
-            return GradientCase{.operands = {{.shape = {m, 2, n}, .kinks = {0}}},
-                                .op = [](Vars v) { return MeanAbs(v[0]); },
+OpCase ScalePenaltyCase(const char* name, ScalePenaltyKind kind, bool per_output) {
+  return {name, [kind, per_output](int64_t m, int64_t n) {
+            const int64_t scales = per_output ? m : 1;
+            return GradientCase{.operands = {{.shape = {m, 2, n}, .kinks = {0}}, {.shape = {scales}}},
+                                .op = [kind](Vars v) { return ScalePenalty(v[0], v[1], kind); },
                                 .value =
                                     [=](const Doubles& v) {
-                                      Array alpha(m, 0);
+                                      Array sum(1, 0);
                                       for (size_t i = 0; i < v[0].size(); ++i) {
-                                        alpha[i / (2 * n)] += std::fabs(v[0][i]) / static_cast<double>(2 * n);
+                                        const double alpha = v[1][per_output ? i / (2 * n) : 0];
+                                        const double distance = alpha - std::fabs(v[0][i]);
+                                        sum[0] +=
+                                            kind == ScalePenaltyKind::kR1 ? std::fabs(distance) : distance * distance;
                                       }
-                                      return alpha;
+                                      return sum;
                                     },
                                 .roundings = 4};
           }};
@@ -446,10 +450,12 @@ std::vector<OpCase> AllCases() {
                  [](int64_t n) {
                    return std::vector<int64_t>{2, n, 1};
                  }),
-      SumCase("sum", Sum, false),
+      SumCase(
+          "sum", [](const Var& x) { return Sum(x); }, false),
       SumCase("mean", Mean, true),
       MulPerChannelCase(),
-      MeanAbsCase(),
+      ScalePenaltyCase("scale_penalty_r2", ScalePenaltyKind::kR2, false),
+      ScalePenaltyCase("scale_penalty_r2_per_output", ScalePenaltyKind::kR2, true),
       BatchNormCase("batch_norm_inside_root", EpsilonPlacement::kInsideRoot),
       BatchNormCase("batch_norm_outside_root", EpsilonPlacement::kOutsideRoot),
       SoftmaxCrossEntropyCase(),

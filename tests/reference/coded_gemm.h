@@ -16,8 +16,12 @@ inline int64_t Code(const Encoding& encoding, int64_t c) {
     case EncodingKind::kBinary: return c == 0 ? -1 : 1;
     case EncodingKind::kTernary: return c - 1;
     case EncodingKind::kSymmetric: return 2 * c - ((int64_t{1} << encoding.bits) - 1);
-    default: return c;
+    case EncodingKind::kSigned: return c - ((int64_t{1} << (encoding.bits - 1)) - 1);
+    case EncodingKind::kTwosComplement: return c - (int64_t{1} << (encoding.bits - 1));
+    case EncodingKind::kUnsigned:
+    case EncodingKind::kFloat: return c;
   }
+  return c;
 }
 
 // sum_k Code(a[i, k]) Code(b[j, k])

@@ -3,11 +3,13 @@
 #ifndef BITGRAD_TESTS_REFERENCE_POOL_H_
 #define BITGRAD_TESTS_REFERENCE_POOL_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
 #include "bitgrad/core/bit_matrix.h"
+#include "bitgrad/core/encoding.h"
 #include "bitgrad/ops/kernels/pool.h"
 
 namespace bitgrad::reference {
@@ -95,6 +97,22 @@ inline std::vector<std::vector<bool>> MaxPoolBits(const PoolGeometry& g, ConstBi
   for (std::vector<bool>& bits : y) {
     for (int64_t i = 0; flip != nullptr && i < out_image; ++i) bits[i] = bits[i] != (flip[i % g.channels] != 0);
   }
+  return y;
+}
+
+// The largest stored code of each window.
+inline std::vector<uint8_t> MaxPoolCodes(const PoolGeometry& g, const std::vector<uint8_t>& x) {
+  std::vector<uint8_t> y(g.pixels() * g.channels, 0);
+  ForEachPoolElement(g, [&](int64_t iy, int64_t ix, int64_t) { y[iy] = std::max(y[iy], x[ix]); });
+  return y;
+}
+
+// The sum of each window's codes.
+inline std::vector<int64_t> SumPoolCodes(const PoolGeometry& g, const Encoding& encoding,
+                                         const std::vector<uint8_t>& x) {
+  std::vector<int64_t> y(g.pixels() * g.channels, 0);
+  ForEachPoolElement(
+      g, [&](int64_t iy, int64_t ix, int64_t) { y[iy] += encoding.least_code() + encoding.code_step() * x[ix]; });
   return y;
 }
 

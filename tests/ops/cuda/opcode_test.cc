@@ -70,10 +70,10 @@ TEST_P(OpcodeTest, UsesTensorCoresAndSpillsNothing) {
 
 INSTANTIATE_TEST_SUITE_P(
     HotKernels, OpcodeTest,
-    testing::Values(Expectation{"packed_gemm", {"TensorGemmKernel", "BitProducts", "ToInt32"}, Opcode::kBmma, 80, 90},
+    testing::Values(Expectation{"packed_gemm", {"TensorGemmKernel", "BitProducts", "ToCodes"}, Opcode::kBmma, 80, 90},
                     Expectation{"packed_gemm", {"TensorGemmKernel", "BitProducts", "ToFloat"}, Opcode::kBmma, 80, 90},
                     Expectation{"packed_gemm", {"TensorGemmKernel", "BitProducts", "ToBits"}, Opcode::kBmma, 80, 90},
-                    Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToInt32"}, Opcode::kBgmma, 90, 90},
+                    Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToCodes"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToFloat"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_gemm", {"WgmmaGemmKernel", "ToBits"}, Opcode::kBgmma, 90, 90},
                     Expectation{"packed_gemm", {"TensorGemmKernel", "ByteProducts"}, Opcode::kImma, 80, 90},

@@ -16,15 +16,15 @@ using BITGRAD_CUDA_NAMESPACE::PackedGemmI16;
 
 class CudaPackedGemmI16Test : public CudaTest {
  protected:
-  // Compares with the CPU's 32-bit sums. The gaps between the rows of c must stay unchanged.
+  // Compares with the CPU's sums. The gaps between the rows of c must stay unchanged.
   void Compare(BothBits& a, BothBits& b, int64_t gap) {
     const int64_t m = a.on(cpu_).rows, n = b.on(cpu_).rows;
     Both<int16_t> c(gpu_, m * (n + gap));
     std::vector<int16_t> expected = c.of_host();
     PackedGemmI16(gpu_, a.on(gpu_), b.on(gpu_), c.matrix(gpu_, m, n, n + gap));
     ASSERT_TRUE(gpu_.Synchronize().ok()) << gpu_.status();
-    std::vector<int32_t> sums(m * n);
-    KernelsFor(Device::kCpu).packed_gemm_i32(cpu_, a.on(cpu_), b.on(cpu_), 0, false, {sums.data(), m, n});
+    std::vector<float> sums(m * n);
+    KernelsFor(Device::kCpu).packed_gemm(cpu_, a.on(cpu_), b.on(cpu_), {.floats = {sums.data(), m, n}});
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) expected[i * (n + gap) + j] = static_cast<int16_t>(sums[i * n + j]);
     }
@@ -41,7 +41,7 @@ struct Extents3 {
 
 // Rows and columns around tiles and groups of eight cells; the small tile, the large one and warpgroups; rows of c that
 // are aligned to 16 bytes and that are not.
-TEST_F(CudaPackedGemmI16Test, IsTheInt32Product) {
+TEST_F(CudaPackedGemmI16Test, IsTheProduct) {
   TestRandom random(1);
   const std::vector<Extents3> shapes = {{0, 3, 5},        {3, 0, 5},        {2, 9, 0},      {1, 1, 1},
                                         {7, 31, 129},     {16, 32, 64},     {65, 40, 1030}, {63, 136, 257},

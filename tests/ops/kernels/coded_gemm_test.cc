@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "bitgrad/core/encoding.h"
+#include "bitgrad/tests/ops/kernels/code_array.h"
+#include "bitgrad/tests/ops/kernels/dot_outputs.h"
 #include "bitgrad/tests/ops/kernels/kernel_test.h"
 
 namespace bitgrad {
@@ -18,60 +20,12 @@ constexpr Encoding kBinary{EncodingKind::kBinary, 1};
 constexpr Encoding kTernary{EncodingKind::kTernary, 2};
 constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
 constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
+constexpr Encoding TwosComplement(int bits) { return {EncodingKind::kTwosComplement, bits}; }
 
-constexpr Encoding kEncodings[] = {kBinary,     kTernary,    Symmetric(2), Symmetric(3), Symmetric(7), Symmetric(8),
-                                   Unsigned(1), Unsigned(2), Unsigned(3),  Unsigned(4),  Unsigned(8)};
-
-// Random stored codes. With `extreme` they are mostly the least and the largest, with which sums of bytes would
-// overflow.
-std::vector<uint8_t> RandomCodes(Random& random, const Encoding& encoding, int64_t count, bool extreme) {
-  // A ternary code is stored as 0, 1 or 2.
-  const uint32_t codes = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
-  std::vector<uint8_t> values = RandomBytes(random, count, codes);
-  for (uint8_t& c : values) {
-    if (extreme && random.Below(8) != 0) c = static_cast<uint8_t>(c % 4 == 0 ? 0 : codes - 1);
-  }
-  return values;
-}
-
-// Random codes [rows, cols], as bytes with `gap` other codes between rows and as planes.
-class Operand {
- public:
-  Operand(const KernelTest& test, Random& random, const Encoding& encoding, int64_t rows, int64_t cols, int64_t gap,
-          bool extreme)
-      : encoding_(encoding),
-        rows_(rows),
-        cols_(cols),
-        stride_(cols + gap),
-        codes_(test, RandomCodes(random, encoding, rows * stride_, extreme)) {
-    const int64_t words_per_row = BitMatrix::WordsPerRow(cols);
-    for (int p = 0; p < encoding.bits; ++p) {
-      std::vector<uint64_t> words(rows * words_per_row, 0);
-      for (int64_t i = 0; i < rows; ++i) {
-        for (int64_t j = 0; j < cols; ++j) {
-          words[i * words_per_row + j / 64] |= uint64_t{codes_.initial(i * stride_ + j) >> p & 1u} << j % 64;
-        }
-      }
-      planes_.emplace_back(test, rows, cols, std::move(words));
-    }
-  }
-
-  ConstMatrixView<uint8_t> initial() const { return {codes_.initial().data(), rows_, cols_, stride_}; }
-  ConstCodesView bytes(const ExecContext& context) const {
-    return {encoding_, codes_.matrix(context, rows_, cols_, stride_)};
-  }
-  ConstPlanesView planes(const ExecContext& context) const {
-    ConstPlanesView view{.encoding = encoding_};
-    for (int p = 0; p < encoding_.bits; ++p) view.planes[p] = planes_[p].on(context);
-    return view;
-  }
-
- private:
-  Encoding encoding_;
-  int64_t rows_, cols_, stride_;
-  Array<uint8_t> codes_;
-  std::vector<BitArray> planes_;
-};
+constexpr Encoding kEncodings[] = {kBinary,           kTernary,          Symmetric(2),     Symmetric(3),
+                                   Symmetric(7),      Symmetric(8),      Unsigned(1),      Unsigned(2),
+                                   Unsigned(3),       Unsigned(4),       Unsigned(8),      TwosComplement(1),
+                                   TwosComplement(2), TwosComplement(4), TwosComplement(8)};
 
 using Extents3 = std::array<int64_t, 3>;  // m, n, k
 
@@ -85,38 +39,19 @@ class CodedGemmTest : public KernelTest {
                                     << b_encoding.bits << ", m " << m << ", n " << n << ", k " << k << ", gap "
                                     << gap_of_codes);
     const bool extreme = random.Below(2) == 0;
-    const Operand a(*this, random, a_encoding, m, k, gap_of_codes, extreme);
-    const Operand b(*this, random, b_encoding, n, k, gap_of_codes, extreme);
-    std::vector<int64_t> dots;
+    const CodeArray a(*this, random, a_encoding, m, k, gap_of_codes, extreme);
+    const CodeArray b(*this, random, b_encoding, n, k, gap_of_codes, extreme);
+    std::vector<int32_t> dots;
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
-        dots.push_back(reference::CodedDot(a_encoding, a.initial(), i, b_encoding, b.initial(), j));
+        dots.push_back(
+            static_cast<int32_t>(reference::CodedDot(a_encoding, a.initial(), i, b_encoding, b.initial(), j)));
       }
     }
-    std::vector<int32_t> threshold(n);
-    std::vector<uint8_t> flip(n);
-    for (int64_t j = 0; j < n; ++j) {
-      // Mostly a value that occurs in the column, so that the case of equality is tested; and the limits of int32.
-      const uint32_t draw = random.Below(8);
-      threshold[j] = draw == 0   ? INT32_MIN
-                     : draw == 1 ? INT32_MAX
-                     : m > 0     ? static_cast<int32_t>(dots[random.Below(static_cast<uint32_t>(m)) * n + j])
-                                 : 0;
-      flip[j] = static_cast<uint8_t>(random.Below(2));
-    }
-    const Array<int32_t> thresholds(*this, threshold);
-    const Array<uint8_t> flips(*this, flip);
     const auto check = [&, m = m, n = n](const char* kernel, const auto& multiply) {
       SCOPED_TRACE(kernel);
-      const Array<float> floats(*this, m * (n + 3));
-      const BitArray bits(*this, m, n);
-      Run([&](ExecContext& x, const Kernels& kernels) {
-        multiply(x, kernels, DotOutput{.floats = floats.matrix(x, m, n, n + 3), .scale = 0.37f});
-        multiply(x, kernels, DotOutput{.bits = bits.on(x), .threshold = thresholds.on(x), .flip = flips.on(x)});
-      });
-      ExpectMatrix(floats, m, n, n + 3,
-                   [&](int64_t i, int64_t j) { return static_cast<float>(dots[i * n + j]) * 0.37f; });
-      ExpectBits(bits, [&](int64_t i, int64_t j) { return (dots[i * n + j] >= threshold[j]) != (flip[j] != 0); });
+      ExpectDotOutputs(
+          *this, random, m, n, m, dots, [&](const auto& f) { Run(f); }, multiply);
     };
     check("plane_gemm", [&](ExecContext& x, const Kernels& kernels, const DotOutput& out) {
       kernels.plane_gemm(x, a.planes(x), b.planes(x), out);

@@ -9,10 +9,11 @@ namespace {
 
 using CodesTest = KernelTest;
 
-constexpr Encoding kEncodings[] = {{EncodingKind::kBinary, 1},    {EncodingKind::kTernary, 2},
-                                   {EncodingKind::kSymmetric, 2}, {EncodingKind::kSymmetric, 5},
-                                   {EncodingKind::kSymmetric, 8}, {EncodingKind::kUnsigned, 1},
-                                   {EncodingKind::kUnsigned, 8},  {EncodingKind::kSigned, 8}};
+constexpr Encoding kEncodings[] = {
+    {EncodingKind::kBinary, 1},         {EncodingKind::kTernary, 2},       {EncodingKind::kSymmetric, 2},
+    {EncodingKind::kSymmetric, 5},      {EncodingKind::kSymmetric, 8},     {EncodingKind::kUnsigned, 1},
+    {EncodingKind::kUnsigned, 8},       {EncodingKind::kSigned, 8},        {EncodingKind::kTwosComplement, 1},
+    {EncodingKind::kTwosComplement, 4}, {EncodingKind::kTwosComplement, 8}};
 
 // Stored codes c of the encoding.
 std::vector<uint8_t> RandomCodes(Random& random, const Encoding& encoding, int64_t count) {

@@ -103,21 +103,69 @@ TEST_P(ElementwiseTest, ScalesAndFills) {
     SCOPED_TRACE(n);
     const Array<float> x(*this, RandomVector(random, n)), sum(*this, RandomVector(random, n)), y(*this, n);
     const Array<float> in_place(*this, x.initial()), sum_in_place(*this, x.initial());
-    const Array<float> factor(*this, RandomVector(random, 1)), scaled(*this, x.initial()), filled(*this, n + 3);
+    const Array<float> filled(*this, n + 3);
     Run([&](ExecContext& c, const Kernels& k) {
       k.scale_f32(c, 0.3f, x.on(c), /*accumulate=*/false, y.on(c), n);
       k.scale_f32(c, 0.3f, x.on(c), /*accumulate=*/true, sum.on(c), n);
       k.scale_f32(c, 0.3f, in_place.on(c), /*accumulate=*/false, in_place.on(c), n);
       k.scale_f32(c, 0.3f, sum_in_place.on(c), /*accumulate=*/true, sum_in_place.on(c), n);
-      k.scale_by_f32(c, 0.3f, factor.on(c), scaled.on(c), n);
       k.fill_f32(c, 0.7f, filled.on(c), n);
     });
     ExpectValues(y, [&](int64_t i) { return 0.3f * x.initial(i); });
     ExpectValues(sum, [&](int64_t i) { return 0.3f * x.initial(i) + sum.initial(i); });
     ExpectValues(in_place, [&](int64_t i) { return 0.3f * x.initial(i); });
     ExpectValues(sum_in_place, [&](int64_t i) { return 0.3f * x.initial(i) + x.initial(i); });
-    ExpectValues(scaled, [&](int64_t i) { return (0.3f * factor.initial(0)) * x.initial(i); });
     ExpectValues(filled, n, [](int64_t) { return 0.7f; });
+  }
+}
+
+TEST_P(ElementwiseTest, ScalesRows) {
+  Random random(4);
+  for (const auto& [m, n] : Shapes()) {
+    for (const int64_t scale_stride : {0, 1}) {
+      SCOPED_TRACE(testing::Message() << m << " x " << n << ", scales of stride " << scale_stride);
+      const int64_t stride = n + 3;
+      const Array<float> x(*this, RandomVector(random, m * stride)), y(*this, m * (n + 5));
+      const Array<float> scale(*this, RandomVector(random, m + 1)), in_place(*this, x.initial());
+      Run([&, m = m, n = n](ExecContext& c, const Kernels& k) {
+        const ScaleView view(0.3f, scale.on(c), scale_stride);
+        k.scale_rows(c, view, x.matrix(c, m, n, stride), y.matrix(c, m, n, n + 5));
+        k.scale_rows(c, view, in_place.matrix(c, m, n, stride), in_place.matrix(c, m, n, stride));
+      });
+      const auto expected = [&](int64_t i, int64_t j) {
+        return x.initial(i * stride + j) * (0.3f * scale.initial(i * scale_stride));
+      };
+      ExpectMatrix(y, m, n, n + 5, expected);
+      ExpectMatrix(in_place, m, n, stride, expected);
+    }
+  }
+}
+
+TEST_P(ElementwiseTest, ScalesColumns) {
+  Random random(6);
+  for (const auto& [m, n] : Shapes()) {
+    for (const int64_t gap : {0, 5}) {
+      // From one output's number to the next: one number for all, one for each, and every second one.
+      for (const int64_t step : {0, 1, 2}) {
+        SCOPED_TRACE(testing::Message() << m << " x " << n << ", gap " << gap << ", stride " << step);
+        const int64_t stride = n + gap;
+        const Array<float> x(*this, RandomVector(random, m * stride)), y(*this, m * stride);
+        const Array<float> in_place(*this, x.initial()), constant(*this, m * stride);
+        const Array<float> values(*this, RandomVector(random, n * step + 1));
+        Run([&, m = m, n = n](ExecContext& c, const Kernels& k) {
+          const ScaleView scale(0.3f, values.on(c), step);
+          k.scale_columns(c, scale, x.matrix(c, m, n, stride), y.matrix(c, m, n, stride));
+          k.scale_columns(c, scale, in_place.matrix(c, m, n, stride), in_place.matrix(c, m, n, stride));
+          k.scale_columns(c, 0.7f, x.matrix(c, m, n, stride), constant.matrix(c, m, n, stride));
+        });
+        const auto scaled = [&](int64_t i, int64_t j) {
+          return x.initial(i * stride + j) * (0.3f * values.initial(j * step));
+        };
+        ExpectMatrix(y, m, n, stride, scaled);
+        ExpectMatrix(in_place, m, n, stride, scaled);
+        ExpectMatrix(constant, m, n, stride, [&](int64_t i, int64_t j) { return x.initial(i * stride + j) * 0.7f; });
+      }
+    }
   }
 }
 

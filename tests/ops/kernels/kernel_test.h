@@ -74,11 +74,17 @@ class KernelTest : public testing::TestWithParam<Place> {
   void SetUp() override {
     if (!GetParam().status.ok()) GTEST_SKIP() << GetParam().status.message();
     GetParam().enter();
-    for (const int threads : {1, 2}) {
-      contexts_.push_back(
-          std::make_unique<ExecContext>(ExecContext::Options{.device = GetParam().device, .threads = threads}));
-      if (GetParam().device != Device::kCpu) break;  // Its own threads are no option of the context.
+    for (const ExecContext::Options& options : ContextOptions()) {
+      contexts_.push_back(std::make_unique<ExecContext>(options));
     }
+  }
+
+  // The contexts' options: one thread and two on the CPU; the threads of other devices are no option of the context.
+  virtual std::vector<ExecContext::Options> ContextOptions() const {
+    const Device device = GetParam().device;
+    std::vector<ExecContext::Options> options = {{.device = device, .threads = 1}};
+    if (device == Device::kCpu) options.push_back({.device = device, .threads = 2});
+    return options;
   }
 
   // Calls f in each context.

@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <iterator>
-#include <limits>
 #include <ostream>
 #include <vector>
 
+#include "bitgrad/tests/ops/kernels/dot_outputs.h"
 #include "bitgrad/tests/ops/kernels/kernel_test.h"
 
 namespace bitgrad {
@@ -22,7 +22,6 @@ std::ostream& operator<<(std::ostream& out, const Extents3& s) { return out << s
 
 // Up to here the reference counts bit by bit, from here on by words.
 constexpr int64_t kManyProducts = 10'000'000;
-constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
 
 class PackedGemmTest : public KernelTest {
  protected:
@@ -69,12 +68,11 @@ class PackedGemmTest : public KernelTest {
     return shapes;
   }
 
-  // Calls body(a, b, dots) for all shapes of up to `most` products; `dots` is the reference's result [m, n].
+  // Calls body(a, b, dots) for all shapes; `dots` is the reference's result [m, n].
   template <typename Body>
-  void ForEachProduct(uint64_t seed, int64_t most, const Body& body) {
+  void ForEachProduct(uint64_t seed, const Body& body) {
     Random random(seed);
     for (const Extents3& s : Products()) {
-      if (s.products() > most) continue;
       SCOPED_TRACE(testing::Message() << s);
       const BitArray a = BitArray::OfRandomBits(*this, random, s.m, s.k);
       const BitArray b = BitArray::OfRandomBits(*this, random, s.n, s.k);
@@ -89,67 +87,14 @@ class PackedGemmTest : public KernelTest {
   }
 };
 
-TEST_P(PackedGemmTest, IntegersAreExactAndAccumulate) {
-  ForEachProduct(1, kAll, [&](const BitArray& a, const BitArray& b, const std::vector<int32_t>& dots) {
-    const int64_t m = a.rows(), n = b.rows();
-    const Array<int32_t> c(*this, m * (n + 3)), sum(*this, std::vector<int32_t>(m * n, 17));
-    Run([&](ExecContext& x, const Kernels& kernels) {
-      kernels.packed_gemm_i32(x, a.on(x), b.on(x), 0, false, c.matrix(x, m, n, n + 3));
-      kernels.packed_gemm_i32(x, a.on(x), b.on(x), 3, true, sum.matrix(x, m, n, n));
-    });
-    ExpectMatrix(c, m, n, n + 3, [&](int64_t i, int64_t j) { return dots[i * n + j]; });
-    ExpectValues(sum, [&](int64_t l) { return 17 + 8 * dots[l]; });
-  });
-}
-
-TEST_P(PackedGemmTest, ShiftedSumsAccumulate) {
-  ForEachProduct(2, 2 * kManyProducts, [&](const BitArray& a, const BitArray& b, const std::vector<int32_t>& dots) {
-    const int64_t m = a.rows(), n = b.rows();
-    const Array<int32_t> c(*this, m * (n + 1));
-    Run([&](ExecContext& x, const Kernels& kernels) {
-      kernels.packed_gemm_i32(x, a.on(x), b.on(x), 3, false, c.matrix(x, m, n, n + 1));
-      kernels.packed_gemm_i32(x, a.on(x), b.on(x), 1, true, c.matrix(x, m, n, n + 1));
-    });
-    ExpectMatrix(c, m, n, n + 1, [&](int64_t i, int64_t j) { return 10 * dots[i * n + j]; });
-  });
-}
-
-TEST_P(PackedGemmTest, FloatsAreTheScaledIntegers) {
-  ForEachProduct(3, kAll, [&](const BitArray& a, const BitArray& b, const std::vector<int32_t>& dots) {
-    const int64_t m = a.rows(), n = b.rows();
-    for (const int64_t gap : {0, 1}) {
-      if (gap == 0 && m * n * a.cols() > 2 * kManyProducts) continue;
-      const float scale = gap == 0 ? 0.37f : 0.3f;
-      const Array<float> c(*this, m * (n + gap));
-      Run([&](ExecContext& x, const Kernels& kernels) {
-        kernels.packed_gemm_f32(x, a.on(x), b.on(x), scale, c.matrix(x, m, n, n + gap));
-      });
-      ExpectMatrix(c, m, n, n + gap, [&](int64_t i, int64_t j) { return static_cast<float>(dots[i * n + j]) * scale; });
-    }
-  });
-}
-
-TEST_P(PackedGemmTest, ThresholdsAreInclusiveAndFlip) {
+TEST_P(PackedGemmTest, EverySizeIsExact) {
   Random random(5);
-  ForEachProduct(4, kAll, [&](const BitArray& a, const BitArray& b, const std::vector<int32_t>& dots) {
-    const int64_t m = a.rows(), n = b.rows();
-    std::vector<int32_t> threshold(n);
-    std::vector<uint8_t> flip(n);
-    for (int64_t j = 0; j < n; ++j) {
-      // Mostly a value that occurs in the column, so that the case of equality is tested.
-      threshold[j] = m > 0 && j % 4 != 0 ? dots[random.Below(static_cast<uint32_t>(m)) * n + j]
-                                         : static_cast<int32_t>(random.Below(41)) - 20;
-      flip[j] = static_cast<uint8_t>(random.Below(2));
-    }
-    if (n > 3) threshold[0] = std::numeric_limits<int32_t>::min();
-    if (n > 3) threshold[1] = std::numeric_limits<int32_t>::max();
-    const Array<int32_t> thresholds(*this, threshold);
-    const Array<uint8_t> flips(*this, flip);
-    const BitArray c(*this, m, n);
-    Run([&](ExecContext& x, const Kernels& kernels) {
-      kernels.packed_gemm_threshold(x, a.on(x), b.on(x), thresholds.on(x), flips.on(x), c.on(x));
-    });
-    ExpectBits(c, [&](int64_t i, int64_t j) { return (dots[i * n + j] >= threshold[j]) != (flip[j] != 0); });
+  ForEachProduct(1, [&](const BitArray& a, const BitArray& b, const std::vector<int32_t>& dots) {
+    ExpectDotOutputs(
+        *this, random, a.rows(), b.rows(), a.rows(), dots, [&](const auto& f) { Run(f); },
+        [&](ExecContext& x, const Kernels& kernels, const DotOutput& out) {
+          kernels.packed_gemm(x, a.on(x), b.on(x), out);
+        });
   });
 }
 
@@ -164,39 +109,12 @@ TEST_P(PackedGemmTest, OppositeRowsCountEveryBit) {
       for (int64_t j = 0; j < k; ++j) ones[i * stride + j / 64] |= uint64_t{1} << j % 64;
     }
     const BitArray a(*this, kRows, k, ones), b(*this, kCols, k, std::vector<uint64_t>(kCols * stride, 0));
-    const Array<int32_t> c(*this, kRows * kCols);
+    const Array<float> c(*this, kRows * kCols);
     Run([&](ExecContext& x, const Kernels& kernels) {
-      kernels.packed_gemm_i32(x, a.on(x), b.on(x), 0, false, c.matrix(x, kRows, kCols, kCols));
+      kernels.packed_gemm(x, a.on(x), b.on(x), {.floats = c.matrix(x, kRows, kCols, kCols)});
     });
-    ExpectValues(c, [&](int64_t) { return static_cast<int32_t>(-k); });
+    ExpectValues(c, [&](int64_t) { return static_cast<float>(-k); });
   }
-}
-
-// The products of the planes of k-bit codes, added up with shift and accumulate, are the product of the codes.
-TEST_P(PackedGemmTest, BitPlanesMultiplySymmetricCodes) {
-  Random random(6);
-  constexpr int kBits = 3;
-  constexpr int64_t kRows = 7, kCols = 33, kInner = 129;
-  const Array<uint8_t> codes(*this, RandomBytes(random, kRows * kInner, 1 << kBits));
-  const BitArray b = BitArray::OfRandomBits(*this, random, kCols, kInner);
-  std::vector<BitArray> planes;
-  for (int bit = 0; bit < kBits; ++bit) planes.emplace_back(*this, kRows, kInner);
-  const Array<int32_t> c(*this, kRows * kCols);
-  Run([&](ExecContext& x, const Kernels& kernels) {
-    std::vector<BitMatrixView> views;
-    for (const BitArray& plane : planes) views.push_back(plane.on(x));
-    kernels.pack_planes(x, codes.matrix(x, kRows, kInner, kInner), kBits, views.data());
-    for (int bit = 0; bit < kBits; ++bit) {
-      kernels.packed_gemm_i32(x, views[bit], b.on(x), bit, bit > 0, c.matrix(x, kRows, kCols, kCols));
-    }
-  });
-  ExpectMatrix(c, kRows, kCols, kCols, [&](int64_t i, int64_t j) {
-    int32_t sum = 0;
-    for (int64_t l = 0; l < kInner; ++l) {
-      sum += (2 * codes.initial(i * kInner + l) - ((1 << kBits) - 1)) * (b.initial(j, l) ? 1 : -1);
-    }
-    return sum;
-  });
 }
 
 BITGRAD_INSTANTIATE_ON_DEVICES(PackedGemmTest);

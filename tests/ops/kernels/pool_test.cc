@@ -3,9 +3,11 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <vector>
 
+#include "bitgrad/core/encoding.h"
 #include "bitgrad/ops/kernels/conv2d.h"
 #include "bitgrad/tests/ops/kernels/kernel_test.h"
 
@@ -179,6 +181,53 @@ TEST_P(PoolTest, MaxOfBits) {
     const auto plain = reference::MaxPoolBits(g, bits, nullptr);
     ExpectBits(y, [&](int64_t i, int64_t j) { return flipped[i][j]; });
     ExpectBits(unflipped, [&](int64_t i, int64_t j) { return plain[i][j]; });
+    if (HasFailure()) return;
+  }
+}
+
+TEST_P(PoolTest, MaxOfCodes) {
+  Random random(9);
+  for (const PoolGeometry& g : Geometries()) {
+    const int levels = random.Below(2) == 0 ? 3 : 255;
+    SCOPED_TRACE(Describe(g) << ", " << levels << " levels");
+    const Array<uint8_t> x(*this, RandomBytes(random, InputSize(g), static_cast<uint32_t>(levels + 1)));
+    const Array<uint8_t> flips(*this, RandomBytes(random, g.channels, 2));
+    const Array<uint8_t> y(*this, OutputSize(g)), unflipped(*this, OutputSize(g));
+    Run([&](ExecContext& c, const Kernels& k) {
+      k.max_pool_codes(c, g, x.on(c), levels, flips.on(c), y.on(c));
+      k.max_pool_codes(c, g, x.on(c), levels, nullptr, unflipped.on(c));
+    });
+    const std::vector<uint8_t> most = reference::MaxPoolCodes(g, x.initial());
+    ExpectValues(unflipped, [&](int64_t i) { return most[i]; });
+    ExpectValues(y, [&](int64_t i) { return flips.initial(i % g.channels) != 0 ? levels - most[i] : most[i]; });
+    if (HasFailure()) return;
+  }
+}
+
+TEST_P(PoolTest, AverageOfCodes) {
+  constexpr Encoding kEncodings[] = {{EncodingKind::kBinary, 1},
+                                     {EncodingKind::kTernary, 2},
+                                     {EncodingKind::kSymmetric, 8},
+                                     {EncodingKind::kUnsigned, 4},
+                                     {EncodingKind::kTwosComplement, 8}};
+  Random random(10);
+  size_t next = 0;
+  for (const PoolGeometry& g : Geometries()) {
+    const Encoding& encoding = kEncodings[next++ % std::size(kEncodings)];
+    SCOPED_TRACE(Describe(g) << ", " << Name(encoding.kind));
+    const uint32_t codes = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
+    const Array<uint8_t> x(*this, RandomBytes(random, InputSize(g), codes));
+    const Array<float> scale(*this, RandomVector(random, 1));
+    const Array<float> y(*this, OutputSize(g)), on_device(*this, OutputSize(g));
+    Run([&](ExecContext& c, const Kernels& k) {
+      k.average_pool_codes(c, g, encoding, 0.37f, x.on(c), y.on(c));
+      k.average_pool_codes(c, g, encoding, ScaleView(0.3f, scale.on(c), 0), x.on(c), on_device.on(c));
+    });
+    const std::vector<int64_t> sums = reference::SumPoolCodes(g, encoding, x.initial());
+    const std::vector<float> counts = reference::PoolCounts(g);
+    const auto mean = [&](int64_t i, float scale) { return static_cast<float>(sums[i]) * (scale / counts[i]); };
+    ExpectValues(y, [&](int64_t i) { return mean(i, 0.37f); });
+    ExpectValues(on_device, [&](int64_t i) { return mean(i, 0.3f * scale.initial(0)); });
     if (HasFailure()) return;
   }
 }

@@ -1,116 +1,22 @@
+// Codes, values, bits and gradients of quantizers over matrices. The numbers beside x are in quantize_numbers_test.cc.
+
 #include "bitgrad/ops/kernels/quantize.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <iterator>
 #include <utility>
 #include <vector>
 
 #include "bitgrad/ops/quantizers/list.h"
 #include "bitgrad/tests/ops/kernels/kernel_test.h"
+#include "bitgrad/tests/ops/kernels/quantize_testing.h"
 
 namespace bitgrad {
 namespace {
 
-constexpr RngStream kRng = {.seed = 0x123456789abcdef, .purpose = RngPurpose::kQuantizer, .step = 5, .stream = 9};
-
-// Every quantizer of the list with its default and extreme arguments, and with some between them.
-std::vector<Quantizer> Quantizers() {
-  std::vector<Quantizer> quantizers;
-  for (const QuantizerInfo& info : AllQuantizers()) {
-    const auto add = [&](float argument) {
-      if (argument < info.min_argument || argument > info.max_argument) return;
-      const Quantizer q(&info, info.argument == QuantizerArgument::kBits
-                                   ? QuantizerArgs{.bits = static_cast<int>(argument)}
-                                   : QuantizerArgs{.parameter = argument});
-      if (std::find(quantizers.begin(), quantizers.end(), q) == quantizers.end()) quantizers.push_back(q);
-    };
-    switch (info.argument) {
-      case QuantizerArgument::kNone: quantizers.push_back(Quantizer(&info, {})); break;
-      case QuantizerArgument::kBits:
-        for (const float bits : {info.default_argument, info.min_argument, info.max_argument, 1.0f, 2.0f, 3.0f, 8.0f}) {
-          add(bits);
-        }
-        break;
-      case QuantizerArgument::kParameter:
-        for (const float value : {info.default_argument, info.min_argument, 0.3f * info.default_argument}) add(value);
-        break;
-    }
-  }
-  return quantizers;
-}
-
-// Uniform in [-1.5, 1.5], with values among them at which the results of quantizers change.
-std::vector<float> ValuesWithEdges(Random& random, int64_t count, bool with_nan) {
-  const float edges[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 1.0000001f, -1.0000001f, 1e-40f, -1e-40f, 1.5f, NAN};
-  std::vector<float> values(count);
-  for (float& value : values) {
-    const uint32_t edge = random.Below(60);
-    value = edge < std::size(edges) - (with_nan ? 0 : 1) ? edges[edge] : random.Uniform(-1.5f, 1.5f);
-  }
-  return values;
-}
-
-// One float, one per row, or one that is not read, as the quantizer needs.
-std::vector<float> StatisticsFor(Random& random, const Quantizer& q, int64_t rows) {
-  std::vector<float> statistics = RandomVector(random, q.statistic() == Statistic::kRowMaxAbs ? rows : 1, 0.2f, 1.5f);
-  if (q.statistic() == Statistic::kRowMaxAbs && rows > 1) statistics[1] = 0.0f;
-  return statistics;
-}
-
-float StatisticOfRow(const Quantizer& q, const std::vector<float>& statistics, int64_t i) {
-  return q.statistic() == Statistic::kRowMaxAbs ? statistics[i] : statistics[0];
-}
-
-// The expected result for x [m, n]: the scalar functions are the specification (tests/ops/quantizers checks them).
-struct Expected {
-  std::vector<float> codes, surrogates;
-};
-
-Expected ExpectedFor(const Quantizer& q, const std::vector<float>& x, int64_t m, int64_t n, int64_t stride,
-                     const std::vector<float>& statistics) {
-  Expected expected;
-  DispatchQuantizer(q.info(), [&]<typename Q>() {
-    for (int64_t i = 0; i < m; ++i) {
-      const float s = StatisticOfRow(q, statistics, i);
-      for (int64_t j = 0; j < n; ++j) {
-        const float u = Q::kStochastic ? Uniform(kRng, i * n + j) : 0.0f;
-        expected.codes.push_back(Q::Code(x[i * stride + j], q.args(), s, u));
-        expected.surrogates.push_back(Q::Surrogate(x[i * stride + j], q.args(), s));
-      }
-    }
-  });
-  return expected;
-}
-
-// tanh and exp of two mathematics libraries are within 2 units in the last place each, and a unit is up to twice the
-// error of a rounding.
-constexpr double kTranscendental = 8 * kRoundingError;
-
-// Whether a GPU, whose tanh and exp are its own, may differ from the scalar functions of the host.
-bool UsesTanhOrExp(const Quantizer& q) {
-  return q.statistic() == Statistic::kMaxAbsTanh || q.info().name == "swish_sign";
-}
-
-class QuantizeTest : public KernelTest {
+class QuantizeTest : public QuantizeKernelTest {
  protected:
-  bool on_cpu() const { return GetParam().device == Device::kCpu; }
-
-  // Without gaps between rows, a matrix is treated as one long row, unless the quantizer has a statistic per row. A
-  // second thread needs some 32,000 elements: that many only for the quantizers' default arguments.
-  std::vector<std::pair<int64_t, int64_t>> ShapesFor(const Quantizer& q) const {
-    std::vector<std::pair<int64_t, int64_t>> shapes = {{0, 3},   {3, 0},   {0, 5},   {1, 1},    {2, 3},    {31, 33},
-                                                       {3, 65},  {27, 63}, {9, 129}, {2, 1025}, {64, 64},  {1, 33},
-                                                       {3, 1},   {5, 31},  {7, 64},  {33, 65},  {64, 127}, {2, 1000},
-                                                       {257, 3}, {3, 511}, {3, 512}, {3, 516},  {3, 1537}, {130, 129}};
-    if (!GetParam().slow && (*ParseQuantizer(q.info().name) == q || q.info().argument == QuantizerArgument::kNone)) {
-      shapes.push_back({1, 33001});
-      shapes.push_back({5, 9001});
-    }
-    return shapes;
-  }
-
   // Codes or values of a quantizer that rounds a tanh, on a GPU. An error of tanh moves the value that is rounded by
   // less than 2^k kTranscendental. With uniform values it therefore changes the code, by one step, of a small fraction
   // of the elements; three more are allowed for chance. What lies between rows is as it was.
@@ -139,42 +45,50 @@ TEST_P(QuantizeTest, CodesValuesAndGradientsAreTheScalarFunctions) {
         if (m * n > 30000 && gap != (m == 1 ? 0 : 3)) continue;  // One way is enough for the large ones.
         SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n << ", gap " << gap);
         const int64_t stride = n + gap;
-        const std::vector<float> statistics = StatisticsFor(random, q, m);
+        const NumbersOf numbers(*this, random, q, m);
         const Array<float> x(*this, HardVector(random, m * stride)), dq(*this, RandomVector(random, m * stride));
-        const Array<float> statistic(*this, statistics), codes(*this, m * stride), values(*this, m * stride);
-        const Array<float> dx(*this, m * stride);
+        const Array<float> codes(*this, m * stride), values(*this, m * stride);
+        const Array<float> dx(*this, m * stride), passed(*this, m * stride);
         const Array<float> values_in_place(*this, x.initial()), dx_in_place(*this, dq.initial());
         Run([&](ExecContext& c, const Kernels& k) {
           const auto view = [&](const Array<float>& array) { return array.matrix(c, m, n, stride); };
-          const float* s = q.statistic() == Statistic::kNone ? nullptr : statistic.on(c);
-          k.quantize_codes(c, q, view(x), s, kRng, view(codes));
-          k.quantize_values(c, q, view(x), s, kRng, view(values));
-          k.quantize_values(c, q, view(values_in_place), s, kRng, view(values_in_place));
-          k.quantize_backward(c, q, view(x), s, view(dq), view(dx));
-          k.quantize_backward(c, q, view(x), s, view(dx_in_place), view(dx_in_place));
+          const QuantizerOperands operands = numbers.on(c);
+          k.quantize_codes(c, q, view(x), operands, kRng, view(codes));
+          k.quantize_values(c, q, view(x), operands, kRng, view(values));
+          k.quantize_values(c, q, view(values_in_place), operands, kRng, view(values_in_place));
+          k.quantize_backward(c, q, /*pass_through=*/false, view(x), operands, view(dq), view(dx));
+          k.quantize_backward(c, q, /*pass_through=*/false, view(x), operands, view(dx_in_place), view(dx_in_place));
+          k.quantize_backward(c, q, /*pass_through=*/true, view(x), operands, view(dq), view(passed));
         });
-        const Expected expected = ExpectedFor(q, x.initial(), m, n, stride, statistics);
+        const Expected expected = ExpectedFor(q, x.initial(), m, n, stride, numbers);
         const auto code = [&](int64_t i, int64_t j) { return expected.codes[i * n + j]; };
-        const auto value = [&](int64_t i, int64_t j) { return code(i, j) * q.scale(StatisticOfRow(q, statistics, i)); };
+        const auto value = [&](int64_t i, int64_t j) { return code(i, j) * numbers.scale(i); };
         const auto gradient = [&](int64_t i, int64_t j) {
-          return dq.initial(i * stride + j) * expected.surrogates[i * n + j];
+          return dq.initial(i * stride + j) * expected.surrogates[i * n + j] * numbers.gradient_scale(i);
         };
+        const auto none = [](int64_t, int64_t) { return 0.0; };
+        ExpectMatrixNear(
+            passed, m, n, stride,
+            [&](int64_t i, int64_t j) { return dq.initial(i * stride + j) * numbers.gradient_scale(i); }, none);
         if (!on_cpu() && UsesTanhOrExp(q)) {
-          const double levels = std::ldexp(1.0, q.args().bits), scale = q.scale(1);
+          const double levels = std::ldexp(1.0, q.args().bits);
+          // A step of the values is that of the row with the largest scale.
+          double scale = 0;
+          for (int64_t i = 0; i < m; ++i) scale = std::max<double>(scale, numbers.scale(i));
           ExpectSameButForTies(codes, m, n, stride, code, 2, levels);
           ExpectSameButForTies(values, m, n, stride, value, 2 * scale, levels);
           ExpectSameButForTies(values_in_place, m, n, stride, value, 2 * scale, levels);
           // 1 - tanh^2, and swish_sign's polynomial in e = exp(-|b x|), are differences of numbers of order 1 or 2 (b).
           // So the errors of tanh and exp count absolutely, a few times over (in products of up to five such factors),
           // and with |dq| <= 2.
-          const double slope = q.info().name == "swish_sign" ? q.args().parameter : 2;
           const auto tolerance = [&](int64_t i, int64_t j) {
-            return 8 * kTranscendental * (std::fabs(gradient(i, j)) + slope * 2);
+            const bool swish = q.info().name == "swish_sign";
+            const double slope = !swish ? 2 : q.has_variable() ? numbers.of(i).variable : q.args().parameter;
+            return 8 * kTranscendental * (std::fabs(gradient(i, j)) + slope * 2 * std::fabs(numbers.gradient_scale(i)));
           };
           ExpectMatrixNear(dx, m, n, stride, gradient, tolerance);
           ExpectMatrixNear(dx_in_place, m, n, stride, gradient, tolerance);
         } else {
-          const auto none = [](int64_t, int64_t) { return 0.0; };
           ExpectMatrixNear(codes, m, n, stride, code, none);
           ExpectMatrixNear(values, m, n, stride, value, none);
           ExpectMatrixNear(values_in_place, m, n, stride, value, none);
@@ -196,96 +110,21 @@ TEST_P(QuantizeTest, BitsAreTheSignsOfCodes) {
       const int64_t m = shape.first, n = shape.second;
       SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n);
       const bool has_window = q.info().surrogate_is_window;
-      const std::vector<float> statistics = StatisticsFor(random, q, m);
-      const Array<float> x(*this, HardVector(random, m * (n + 3))), statistic(*this, statistics);
+      const NumbersOf numbers(*this, random, q, m);
+      const Array<float> x(*this, HardVector(random, m * (n + 3)));
       const BitArray bits(*this, m, n), window(*this, m, n);
       Run([&](ExecContext& c, const Kernels& k) {
-        k.quantize_bits(c, q, x.matrix(c, m, n, n + 3), statistic.on(c), kRng, bits.on(c),
+        k.quantize_bits(c, q, x.matrix(c, m, n, n + 3), numbers.on(c), kRng, bits.on(c),
                         has_window ? window.on(c) : BitMatrixView());
       });
-      const Expected expected = ExpectedFor(q, x.initial(), m, n, n + 3, statistics);
+      const Expected expected = ExpectedFor(q, x.initial(), m, n, n + 3, numbers);
       ExpectBits(bits, [&](int64_t i, int64_t j) { return expected.codes[i * n + j] > 0.0f; });
       if (has_window) {
         ExpectBits(window, [&](int64_t i, int64_t j) { return expected.surrogates[i * n + j] != 0.0f; });
       }
     }
   }
-  EXPECT_GE(binary, 6);
-}
-
-TEST_P(QuantizeTest, Statistics) {
-  Random random(3);
-  for (const Quantizer& q : Quantizers()) {
-    auto shapes = ShapesFor(q);
-    shapes.push_back({100, 1000});
-    for (const auto& shape : shapes) {
-      const int64_t m = shape.first, n = shape.second;
-      for (const int64_t gap : {0, 3}) {
-        SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n << ", gap " << gap);
-        const int64_t stride = n + gap;
-        // A mean of magnitudes becomes NaN, a maximum ignores NaN.
-        const Array<float> x(*this, ValuesWithEdges(random, m * stride, q.statistic() != Statistic::kMeanAbs));
-        const Array<float> statistic(*this, q.statistic() == Statistic::kRowMaxAbs ? m : 1);
-        Run([&](ExecContext& c, const Kernels& k) {
-          k.quantize_statistic(c, q, x.matrix(c, m, n, stride), statistic.on(c));
-        });
-        double sum = 0;
-        float max = 0;
-        std::vector<float> row_max(m, 0.0f);
-        for (int64_t i = 0; i < m; ++i) {
-          for (int64_t j = 0; j < n; ++j) {
-            const float magnitude = std::fabs(x.initial(i * stride + j));
-            sum += magnitude;
-            if (magnitude > row_max[i]) row_max[i] = magnitude;
-          }
-          max = std::max(max, row_max[i]);
-        }
-        const double mean = m * n == 0 ? 0 : sum / static_cast<double>(m * n);
-        const double tanh = std::tanh(max);
-        switch (q.statistic()) {
-          case Statistic::kNone:
-            ExpectValues(statistic, 0, [](int64_t) { return 0.0f; });
-            break;  // Not written.
-          // The sums are in double, so that what counts is the rounding of the mean to float.
-          case Statistic::kMeanAbs:
-            ExpectNear(
-                statistic, 1, [&](int64_t) { return mean; }, [&](int64_t) { return 2 * kRoundingError * mean; });
-            break;
-          case Statistic::kMaxAbsTanh:
-            ExpectNear(
-                statistic, 1, [&](int64_t) { return on_cpu() ? static_cast<double>(std::tanh(max)) : tanh; },
-                [&](int64_t) { return on_cpu() ? 0 : kTranscendental * tanh; });
-            break;
-          case Statistic::kRowMaxAbs: ExpectValues(statistic, [&](int64_t i) { return row_max[i]; }); break;
-        }
-      }
-    }
-  }
-}
-
-TEST_P(QuantizeTest, MeansSayNaN) {
-  const Array<float> x(*this, {1.0f, NAN, 2.0f}), mean(*this, 1);
-  Run([&](ExecContext& c, const Kernels& k) {
-    k.quantize_statistic(c, DorefaWeight(1), x.matrix(c, 1, 3, 3), mean.on(c));
-  });
-  EXPECT_TRUE(std::isnan(mean.values()[0]));
-}
-
-// The mean does not depend on where rows lie in memory.
-TEST_P(QuantizeTest, MeansDependOnShapeAlone) {
-  Random random(4);
-  constexpr int64_t kRows = 129, kCols = 257, kStride = kCols + 5;
-  const Array<float> gapless(*this, RandomVector(random, kRows * kCols));
-  std::vector<float> values(kRows * kStride, 7.0f);
-  for (int64_t i = 0; i < kRows; ++i) {
-    std::copy_n(gapless.initial().begin() + i * kCols, kCols, values.begin() + i * kStride);
-  }
-  const Array<float> gaps(*this, values), means(*this, 2);
-  Run([&](ExecContext& c, const Kernels& k) {
-    k.quantize_statistic(c, DorefaWeight(1), gapless.matrix(c, kRows, kCols, kCols), means.on(c));
-    k.quantize_statistic(c, DorefaWeight(1), gaps.matrix(c, kRows, kCols, kStride), means.on(c) + 1);
-  });
-  EXPECT_EQ(means.values()[0], means.values()[1]);
+  EXPECT_GE(binary, 15);
 }
 
 class QuantizeRowsTest : public KernelTest {
@@ -312,7 +151,7 @@ class QuantizeRowsTest : public KernelTest {
     }
     ExpectValues(scale, [&](int64_t i) { return has_nan[i] ? NAN : q.scale(max[i]); });
     ExpectMatrix(codes, rows, cols, codes_stride, [&](int64_t i, int64_t j) {
-      return StochasticRoundQuantizer::Code(at(i, j), q.args(), max[i], Uniform(kRng, i * cols + j));
+      return StochasticRoundQuantizer::Code(at(i, j), q.args(), {.statistic = max[i]}, Uniform(kRng, i * cols + j));
     });
   }
 };

@@ -1,108 +1,58 @@
-// The properties that every quantizer of the list must have, and the promises of single ones.
+// The properties that every quantizer of the list must have, in each role, and the promises of single ones. Their text
+// form is in quantizer_text_test.cc, those that learn a number in learned_quantizers_test.cc.
 
 #include <cctype>
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <ostream>
 #include <string>
 #include <vector>
 
 #include "bitgrad/core/rng.h"
 #include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/tests/ops/quantizers/scalar_functions.h"
 #include "bitgrad/tests/reference/quantizers.h"
 #include "gtest/gtest.h"
 
 namespace bitgrad {
-
-void PrintTo(const Quantizer& quantizer, std::ostream* out) { *out << quantizer.ToString(); }
-
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kTiny = std::numeric_limits<float>::denorm_min();
-
-float Code(const Quantizer& q, float x, float statistic = 1.0f, float uniform = 0.5f) {
-  float code = 0;
-  DispatchQuantizer(q.info(), [&]<typename Q>() { code = Q::Code(x, q.args(), statistic, uniform); });
-  return code;
-}
-
-float Value(const Quantizer& q, float x, float statistic = 1.0f, float uniform = 0.5f) {
-  return Code(q, x, statistic, uniform) * q.scale(statistic);
-}
-
-float Surrogate(const Quantizer& q, float x, float statistic = 1.0f) {
-  float surrogate = 0;
-  DispatchQuantizer(q.info(), [&]<typename Q>() { surrogate = Q::Surrogate(x, q.args(), statistic); });
-  return surrogate;
-}
-
-// Every quantizer with several arguments: all numbers of bits; the ends and the default of a real parameter.
-std::vector<Quantizer> Quantizers() {
-  std::vector<Quantizer> quantizers;
-  for (const QuantizerInfo& info : AllQuantizers()) {
-    switch (info.argument) {
-      case QuantizerArgument::kNone: quantizers.push_back(Quantizer(&info, {})); break;
-      case QuantizerArgument::kBits:
-        for (int bits = static_cast<int>(info.min_argument); bits <= static_cast<int>(info.max_argument); ++bits) {
-          quantizers.push_back(Quantizer(&info, {.bits = bits}));
-        }
-        break;
-      case QuantizerArgument::kParameter:
-        for (float value :
-             {info.min_argument, info.default_argument, info.default_argument * 0.7f, info.max_argument}) {
-          quantizers.push_back(Quantizer(&info, {.parameter = value}));
-        }
-        break;
-    }
-  }
-  return quantizers;
-}
-
-// Ascending: a fine grid over [-3, 3], the neighbours of every multiple of 1/8, and far away.
-std::vector<float> Inputs() {
-  std::vector<float> inputs = {-kInfinity, -std::numeric_limits<float>::max(), -1e10f, -100.0f};
-  for (int i = -600; i <= 600; ++i) {
-    const float x = static_cast<float>(i) / 200.0f;
-    if (i % 25 == 0) inputs.push_back(std::nextafter(x, -kInfinity));
-    if (i == 0) inputs.push_back(-0.0f);
-    inputs.push_back(x);
-    if (i % 25 == 0) inputs.push_back(std::nextafter(x, kInfinity));
-  }
-  for (float x : {100.0f, 1e10f, std::numeric_limits<float>::max(), kInfinity}) inputs.push_back(x);
-  return inputs;
-}
+constexpr float kLargestUniform = 0x1.fffffep-1f;
 
 class QuantizerTest : public testing::TestWithParam<Quantizer> {
  protected:
   const Quantizer& q() const { return GetParam(); }
   bool deterministic() const { return !q().info().stochastic; }
-  bool identity() const { return q().is_identity(); }
+  // Whether there are no codes: the values are real.
+  bool is_real() const { return !q().encoding().is_integer(); }
+  bool identity() const { return q().info().name == "identity"; }
+  bool scaled() const { return q().args().scale != ScaleOperand::kOne || q().args().fixed_scale != 1.0f; }
+  float least_code() const { return static_cast<float>(q().encoding().least_code()); }
+  float greatest_code() const {
+    const Encoding encoding = q().encoding();
+    const int64_t steps = encoding.kind == EncodingKind::kTernary  ? 2
+                          : encoding.kind == EncodingKind::kSigned ? 2 * encoding.max_code()
+                                                                   : (int64_t{1} << encoding.bits) - 1;
+    return static_cast<float>(encoding.least_code() + encoding.code_step() * steps);
+  }
 };
 
+TEST_P(QuantizerTest, IsValid) { EXPECT_TRUE(q().status().ok()) << q().status(); }
+
 TEST_P(QuantizerTest, CodesAreInTheCodebook) {
-  if (identity()) GTEST_SKIP() << "no codes";
-  const Encoding encoding = q().encoding();
-  ASSERT_TRUE(encoding.is_integer());
+  if (is_real()) GTEST_SKIP() << "no codes";
   std::vector<float> inputs = Inputs();
   inputs.push_back(kNan);
-  for (float statistic : {0.0f, 0.3f, 1.0f, 2.0f}) {
+  const float step = static_cast<float>(q().encoding().code_step());
+  for (const Numbers& numbers : NumbersFor(q())) {
     for (float x : inputs) {
-      for (float uniform : {0.0f, 0.3f, 0x1.fffffep-1f}) {
-        const float code = Code(q(), x, statistic, uniform);
-        SCOPED_TRACE(testing::Message() << "q(" << x << ") has code " << code);
-        ASSERT_EQ(code, std::rint(code));
-        ASSERT_LE(std::fabs(code), static_cast<float>(encoding.max_code()));
-        switch (encoding.kind) {
-          case EncodingKind::kBinary: ASSERT_EQ(std::fabs(code), 1.0f); break;
-          case EncodingKind::kSymmetric: ASSERT_EQ(std::fabs(std::fmod(code, 2.0f)), 1.0f); break;
-          case EncodingKind::kUnsigned: ASSERT_GE(code, 0.0f); break;
-          case EncodingKind::kTernary:
-          case EncodingKind::kSigned:
-          case EncodingKind::kFloat: break;
-        }
+      for (float uniform : {0.0f, 0.3f, kLargestUniform}) {
+        const float code = Code(q(), x, numbers, uniform);
+        const float c = (code - least_code()) / step;
+        ASSERT_EQ(c, std::rint(c)) << "q(" << x << ") has code " << code;
+        ASSERT_GE(code, least_code()) << "q(" << x << ")";
+        ASSERT_LE(code, greatest_code()) << "q(" << x << ")";
       }
     }
   }
@@ -110,12 +60,16 @@ TEST_P(QuantizerTest, CodesAreInTheCodebook) {
 
 TEST_P(QuantizerTest, ValuesAreTheFormula) {
   if (identity()) GTEST_SKIP() << "trivial";
-  for (float statistic : {0.4f, 1.0f}) {
+  const std::vector<float> uniforms = deterministic() ? std::vector<float>{0.0f} : std::vector<float>{0.0f, 0.3f, 0.9f};
+  for (const Numbers& numbers : NumbersFor(q())) {
     for (float x : Inputs()) {
-      for (float u : {0.0f, 0.3f, 0.9f}) {
-        if (std::fabs(x) > 100 || reference::DistanceToJump(q(), x, statistic, u) < 1e-6) continue;
-        const double expected = reference::Value(q(), x, statistic, u);
-        ASSERT_NEAR(Value(q(), x, statistic, u), expected, 3e-7) << x << ", u " << u;
+      for (float u : uniforms) {
+        if (std::fabs(x) > 100 || reference::DistanceToJump(q(), x, numbers.exact(), u) < 1e-6 * std::fmax(1, x)) {
+          continue;
+        }
+        const double expected = reference::Value(q(), x, numbers.exact(), u);
+        ASSERT_NEAR(Value(q(), x, numbers, u), expected, 3e-7 * std::fmax(1, std::fabs(expected)))
+            << x << ", u " << u << ", " << numbers;
       }
     }
   }
@@ -126,25 +80,28 @@ TEST_P(QuantizerTest, BinaryCodesThatDrawNothingAreSigns) {
   if (!deterministic() || q().encoding().kind != EncodingKind::kBinary) GTEST_SKIP() << "not promised";
   std::vector<float> inputs = Inputs();
   for (float x : {kNan, kTiny, -kTiny, -1e-9f}) inputs.push_back(x);
-  for (float statistic : {0.0f, 0.5f, 1.0f}) {
-    for (float x : inputs) ASSERT_EQ(Code(q(), x, statistic), x >= 0 ? 1.0f : -1.0f) << x;
+  for (const Numbers& numbers : NumbersFor(q())) {
+    for (float x : inputs) ASSERT_EQ(Code(q(), x, numbers), x >= 0 ? 1.0f : -1.0f) << x;
   }
 }
 
 TEST_P(QuantizerTest, IsIdempotent) {
-  if (!deterministic() || q().statistic() != Statistic::kNone) GTEST_SKIP() << "not promised";
-  for (float x : Inputs()) {
-    const float once = Value(q(), x);
-    ASSERT_EQ(Value(q(), once), once) << "x = " << x;
+  if (!deterministic() || q().statistic() != Statistic::kNone || scaled()) GTEST_SKIP() << "not promised";
+  for (const Numbers& numbers : NumbersFor(q())) {
+    for (float x : Inputs()) {
+      const float once = Value(q(), x, numbers);
+      ASSERT_EQ(Value(q(), once, numbers), once) << "x = " << x;
+    }
   }
 }
 
 TEST_P(QuantizerTest, IsMonotone) {
   if (!deterministic()) GTEST_SKIP() << "not promised";
-  for (float statistic : {0.4f, 1.0f}) {
+  for (const Numbers& numbers : NumbersFor(q())) {
     float before = -kInfinity;
     for (float x : Inputs()) {
-      const float value = Value(q(), x, statistic);
+      if (identity() && std::isinf(x)) continue;  // 0 times infinity
+      const float value = Value(q(), x, numbers);
       ASSERT_GE(value, before) << "x = " << x;
       before = value;
     }
@@ -152,96 +109,126 @@ TEST_P(QuantizerTest, IsMonotone) {
 }
 
 TEST_P(QuantizerTest, ZeroHasNoSign) {
-  EXPECT_EQ(Code(q(), 0.0f), Code(q(), -0.0f));
-  EXPECT_EQ(Surrogate(q(), 0.0f), Surrogate(q(), -0.0f));
-  // Code(0) is +1 for signs (ties are up) and for the symmetric grids, 0 where there is one.
-  if (!deterministic() || identity()) return;
-  switch (q().encoding().kind) {
-    case EncodingKind::kBinary:
-    case EncodingKind::kSymmetric: EXPECT_EQ(Code(q(), 0.0f), 1.0f); break;
-    case EncodingKind::kTernary:
-    case EncodingKind::kUnsigned:
-    case EncodingKind::kSigned: EXPECT_EQ(Code(q(), 0.0f), 0.0f); break;
-    case EncodingKind::kFloat: break;
+  for (const Numbers& numbers : NumbersFor(q())) {
+    EXPECT_EQ(Code(q(), 0.0f, numbers), Code(q(), -0.0f, numbers));
+    EXPECT_EQ(Surrogate(q(), 0.0f, numbers), Surrogate(q(), -0.0f, numbers));
+    EXPECT_EQ(VariableSurrogate(q(), 0.0f, numbers), VariableSurrogate(q(), -0.0f, numbers));
+    // Code(0) is +1 for signs (ties are up) and for the symmetric grids, 0 where there is one.
+    if (!deterministic() || is_real()) continue;
+    switch (q().encoding().kind) {
+      case EncodingKind::kBinary:
+      case EncodingKind::kSymmetric: EXPECT_EQ(Code(q(), 0.0f, numbers), 1.0f); break;
+      case EncodingKind::kTernary:
+      case EncodingKind::kUnsigned:
+      case EncodingKind::kSigned:
+      case EncodingKind::kTwosComplement: EXPECT_EQ(Code(q(), 0.0f, numbers), 0.0f); break;
+      case EncodingKind::kFloat: break;
+    }
   }
 }
 
 TEST_P(QuantizerTest, NanIsTheLowestCodeOrZero) {
+  const Numbers numbers = {};
   if (identity()) {
-    EXPECT_TRUE(std::isnan(Code(q(), kNan)));
+    EXPECT_TRUE(std::isnan(Code(q(), kNan, numbers)));
     return;
   }
-  const float code = Code(q(), kNan);
-  const Encoding encoding = q().encoding();
-  const bool has_zero = encoding.kind != EncodingKind::kBinary && encoding.kind != EncodingKind::kSymmetric;
-  EXPECT_EQ(code, has_zero ? 0.0f : -static_cast<float>(encoding.max_code()));
+  const float code = Code(q(), kNan, numbers);
+  if (is_real()) {
+    EXPECT_EQ(code, Code(q(), -kInfinity, numbers));
+  } else {
+    EXPECT_EQ(code, least_code() < 0 && Code(q(), 0.0f, numbers) == 0.0f ? 0.0f : least_code());
+  }
   // A window does not let NaN through.
   if (q().info().surrogate_is_window) {
-    EXPECT_EQ(Surrogate(q(), kNan), 0.0f);
+    EXPECT_EQ(Surrogate(q(), kNan, numbers), 0.0f);
   }
 }
 
 TEST_P(QuantizerTest, EndsSaturate) {
-  if (identity()) GTEST_SKIP() << "unbounded";
-  const float max = static_cast<float>(q().encoding().max_code());
-  const float low = q().encoding().kind == EncodingKind::kUnsigned ? 0.0f : -max;
+  if (is_real()) GTEST_SKIP() << "no codes";
   for (float x : {1.0f, std::nextafter(1.0f, 2.0f), 10.0f, kInfinity}) {
-    for (float u : {0.0f, 0x1.fffffep-1f}) {
-      // The statistics' maximum of |tanh| is tanh(1) then: 1 is the largest element.
-      const float statistic = q().statistic() == Statistic::kMaxAbsTanh ? std::tanh(1.0f) : 1.0f;
-      if (std::isinf(x) && q().statistic() == Statistic::kRowMaxAbs) continue;  // The maximum would be infinite too.
-      EXPECT_EQ(Code(q(), x, statistic, u), max) << x;
-      EXPECT_EQ(Code(q(), -x, statistic, u), low) << -x;
+    for (float u : {0.0f, kLargestUniform}) {
+      Numbers numbers;
+      // The statistics' maximum of |tanh| is tanh(1) then: 1 is the largest element. It is the last of the lsq's codes.
+      if (q().statistic() == Statistic::kMaxAbsTanh) numbers.statistic = std::tanh(1.0f);
+      if (q().info().name == "lsq") numbers.variable = 1.0f / greatest_code();
+      if (std::isinf(x) && q().info().granularity == Granularity::kRow && q().info().stochastic) {
+        continue;  // The maximum would be infinite too.
+      }
+      EXPECT_EQ(Code(q(), x, numbers, u), greatest_code()) << x;
+      if (q().info().name == "lsq") numbers.variable = 1.0f / std::fmax(1.0f, -least_code());
+      EXPECT_EQ(Code(q(), -x, numbers, u), least_code()) << -x;
     }
   }
 }
 
 TEST_P(QuantizerTest, SurrogateIsTheFormula) {
-  for (float statistic : {0.0f, 0.5f, 1.0f}) {
+  for (const Numbers& numbers : NumbersFor(q())) {
     for (float x : Inputs()) {
       if (std::isinf(x)) continue;
-      const double expected = reference::Surrogate(q(), x, statistic);
-      const double peak = reference::Surrogate(q(), 0, statistic);
+      const double expected = reference::Surrogate(q(), x, numbers.exact());
+      const double peak = reference::Surrogate(q(), 0, numbers.exact());
       // exp and tanh see an argument with relative error eps, and lose |argument| eps.
-      const double beta = q().info().argument == QuantizerArgument::kParameter ? q().args().parameter : 1.0;
+      const double beta = q().info().name == "swish_sign" ? peak : 1.0;
       const double argument = std::fabs(beta * x);
-      ASSERT_NEAR(Surrogate(q(), x, statistic), expected,
+      ASSERT_NEAR(Surrogate(q(), x, numbers), expected,
                   0x1p-24 * (16 * std::fabs(peak) + 8 * argument * std::fabs(expected)))
-          << "x = " << x;
+          << "x = " << x << ", " << numbers;
     }
   }
 }
 
 TEST_P(QuantizerTest, WindowFlagSaysWhatTheSurrogateIs) {
   bool is_window = true;
-  for (float x : Inputs()) {
-    is_window &= Surrogate(q(), x) == (std::fabs(x) <= 1.0f ? 1.0f : 0.0f);
+  for (const Numbers& numbers : NumbersFor(q())) {
+    for (float x : Inputs()) is_window &= Surrogate(q(), x, numbers) == (std::fabs(x) <= 1.0f ? 1.0f : 0.0f);
   }
   EXPECT_EQ(q().info().surrogate_is_window, is_window);
 }
 
 TEST_P(QuantizerTest, FlagsOfStochasticQuantizers) {
   bool reads_uniform = false;
-  for (float x : Inputs())
-    reads_uniform |= Code(q(), x, 1.0f, 0.0f) != Code(q(), x, 1.0f, 0x1.fffffep-1f) && !std::isnan(x);
+  for (float x : Inputs()) {
+    reads_uniform |= Code(q(), x, {}, 0.0f) != Code(q(), x, {}, kLargestUniform) && !std::isnan(x);
+  }
   EXPECT_EQ(q().info().stochastic, reads_uniform);
   for (QuantizerRole role : {QuantizerRole::kActivation, QuantizerRole::kWeight, QuantizerRole::kGradient}) {
-    const Quantizer evaluated = q().AtEvaluation(role);
+    const Quantizer evaluated = q().In(role).AtEvaluation();
     if (deterministic()) {
-      EXPECT_EQ(evaluated, q());
+      EXPECT_EQ(evaluated, q().In(role));
     }
-    EXPECT_EQ(evaluated.AtEvaluation(role), evaluated);
+    EXPECT_EQ(evaluated.AtEvaluation(), evaluated);
+    // With the same scale.
+    EXPECT_EQ(evaluated.scale_operand(), q().scale_operand());
+    EXPECT_EQ(evaluated.granularity(), q().granularity());
+    EXPECT_EQ(evaluated.args().fixed_scale, q().args().fixed_scale);
   }
+}
+
+// Which numbers a quantizer says that it has is what it reads.
+TEST_P(QuantizerTest, DependsOnTheNumbersThatItHas) {
+  bool on_statistic = false, on_variable = false, on_scale = false;
+  for (float x : Inputs()) {
+    if (std::fabs(x) > 100) continue;
+    const auto differ = [&](const Numbers& a, const Numbers& b) {
+      return Value(q(), x, a) != Value(q(), x, b) || Surrogate(q(), x, a) != Surrogate(q(), x, b);
+    };
+    on_statistic |= differ({.statistic = 0.7f}, {.statistic = 1.3f});
+    on_variable |= differ({.variable = 1.25f}, {.variable = 2.5f});
+    on_scale |= differ({.scale = 0.7f}, {.scale = 1.3f});
+  }
+  EXPECT_EQ(on_statistic, q().statistic() != Statistic::kNone);
+  EXPECT_EQ(on_variable, q().has_variable());
+  EXPECT_EQ(on_scale, q().has_learned_scale());
+  EXPECT_EQ(q().is_fixed(), deterministic() && !on_statistic && !on_variable && !on_scale);
 }
 
 TEST_P(QuantizerTest, ParseReadsWhatToStringWrites) {
   const absl::StatusOr<Quantizer> parsed = ParseQuantizer(q().ToString());
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->ToString(), q().ToString());
-  EXPECT_EQ(&parsed->info(), &q().info());
-  if (q().info().argument != QuantizerArgument::kNone) {
-    EXPECT_EQ(*parsed, q());
-  }
+  EXPECT_EQ(parsed->In(q().args().role), q());
 }
 
 INSTANTIATE_TEST_SUITE_P(All, QuantizerTest, testing::ValuesIn(Quantizers()),
@@ -256,7 +243,8 @@ INSTANTIATE_TEST_SUITE_P(All, QuantizerTest, testing::ValuesIn(Quantizers()),
 // ---- Single quantizers.
 
 TEST(SignTest, TiesAndTinies) {
-  for (const Quantizer& q : {Sign(), KBit(1), ApproxSign(), SwishSign(), DorefaWeight(1)}) {
+  for (const Quantizer& q :
+       {Sign(), Xnor(), KBit(1), ApproxSign(), SwishSign(), DorefaWeight(1), MaxAbs(1).In(QuantizerRole::kWeight)}) {
     SCOPED_TRACE(q.ToString());
     EXPECT_EQ(Code(q, 0.0f), 1.0f);
     EXPECT_EQ(Code(q, -0.0f), 1.0f);
@@ -274,24 +262,55 @@ TEST(KBitTest, EightBitsKeepPixels) {
   }
 }
 
-TEST(SwishSignTest, PublishedValues) {
-  EXPECT_EQ(Surrogate(SwishSign(5), 0.0f), 5.0f);
-  EXPECT_NEAR(Surrogate(SwishSign(5), 0.1f), 4.41229, 5e-6);
-  EXPECT_NEAR(Surrogate(SwishSign(5), 0.3f), 1.561976, 5e-7 * 5);
-  EXPECT_NEAR(Surrogate(SwishSign(5), 1.0f), -0.194992, 5e-7 * 5);
+TEST(HeavisideTest, ZeroIsZero) {
+  EXPECT_EQ(Code(Heaviside(), 0.0f), 0.0f);
+  EXPECT_EQ(Code(Heaviside(), -0.0f), 0.0f);
+  EXPECT_EQ(Code(Heaviside(), kTiny), 1.0f);
+  EXPECT_EQ(Code(Heaviside(), kNan), 0.0f);
 }
 
-TEST(SwishSignTest, IsTheDerivativeOfSignSwish) {
-  for (double beta : {1.0, 5.0, 20.0}) {
-    for (double x = -3; x <= 3; x += 0.01) {
-      // Central differences: the error is h^2 beta^3 (times a third derivative of a few units), plus cancellation.
-      const double h = 1e-5;
-      const double slope = (reference::SignSwish(beta, x + h) - reference::SignSwish(beta, x - h)) / (2 * h);
-      EXPECT_NEAR(Surrogate(SwishSign(static_cast<float>(beta)), static_cast<float>(x)), slope,
-                  1e-10 * 10 * beta * beta * beta + 1e-5 * beta)
-          << "beta " << beta << ", x " << x;
+TEST(XnorTest, IsSignWithTheMeanOfEachOutput) {
+  const Quantizer q = Sign().WithMeanScale().PerRow();
+  EXPECT_EQ(q, *ParseQuantizer("sign(scale=mean, per_output)"));
+  for (const Quantizer& xnor : {Xnor(), *ParseQuantizer("xnor"), Xnor().PerRow()}) {
+    EXPECT_EQ(xnor, Xnor());
+    EXPECT_EQ(xnor.statistic(), q.statistic());
+    EXPECT_EQ(xnor.granularity(), q.granularity());
+    EXPECT_EQ(xnor.encoding(), q.encoding());
+    EXPECT_EQ(xnor.scale_operand(), q.scale_operand());
+    EXPECT_EQ(xnor.scale_divisor(), q.scale_divisor());
+    EXPECT_EQ(xnor.scales_gradient(), q.scales_gradient());
+    EXPECT_EQ(xnor.info().differentiates_statistic, q.info().differentiates_statistic);
+    EXPECT_EQ(xnor.info().surrogate_is_window, q.info().surrogate_is_window);
+    EXPECT_EQ(xnor.info().weight_pass_through, q.info().weight_pass_through);
+    EXPECT_EQ(xnor.info().clips_latent, q.info().clips_latent);
+    for (float x : Inputs()) {
+      for (float mean : {0.0f, 0.3f, 2.0f}) {
+        EXPECT_EQ(Value(xnor, x, {.statistic = mean}), Value(q, x, {.statistic = mean}));
+        EXPECT_EQ(Surrogate(xnor, x, {.statistic = mean}), Surrogate(q, x, {.statistic = mean}));
+      }
     }
   }
+  EXPECT_TRUE(q.scales_gradient() && q.info().differentiates_statistic);
+}
+
+// Which factors dx has: those scales of which the surrogate knows nothing.
+TEST(ScaleTest, OfTheBackwardPass) {
+  EXPECT_FALSE(Sign().scales_gradient());
+  EXPECT_TRUE(Sign().WithFixedScale(0.5f).scales_gradient());
+  EXPECT_TRUE(Sign().WithLearnedScale().scales_gradient());
+  EXPECT_TRUE(Sign().WithMeanScale().scales_gradient());
+  EXPECT_FALSE(KBit(2).scales_gradient());
+  EXPECT_TRUE(KBit(2).WithLearnedScale().scales_gradient());
+  EXPECT_EQ(KBit(2).WithLearnedScale().scale(6.0f), 2.0f);
+  EXPECT_EQ(KBit(2).WithFixedScale(0.5f).scale(1.0f), 0.5f / 3.0f);
+  for (const Quantizer& q : {Lsq(2), Pact(2), MaxAbs(2), BitPruning(), DorefaWeight(1), DorefaGradient(2)}) {
+    EXPECT_FALSE(q.scales_gradient()) << q.ToString();
+  }
+  // The last one asked for counts.
+  EXPECT_EQ(Sign().WithFixedScale(0.5f).WithLearnedScale(), Sign().WithLearnedScale());
+  EXPECT_EQ(Sign().WithLearnedScale().WithMeanScale(), Sign().WithMeanScale());
+  EXPECT_EQ(Sign().WithMeanScale().WithFixedScale(1.0f), Sign());
 }
 
 TEST(ApproxSignTest, SurrogateIsContinuousAtOne) {
@@ -318,7 +337,7 @@ Moments Sample(const Quantizer& q, float x, float statistic) {
   const RngStream rng = {.seed = 17, .purpose = RngPurpose::kQuantizer};
   double sum = 0, squares = 0;
   for (int i = 0; i < kCount; ++i) {
-    const double value = Value(q, x, statistic, Uniform(rng, i));
+    const double value = Value(q, x, {.statistic = statistic}, Uniform(rng, i));
     sum += value;
     squares += value * value;
   }
@@ -353,99 +372,31 @@ TEST(StochasticQuantizersTest, GradientQuantizersAreUnbiased) {
 TEST(StochasticQuantizersTest, GradientsOfAnySize) {
   for (const float max : {1.8e38f, 3.4e38f}) {
     for (const Quantizer& q : {DorefaGradient(2), DorefaGradient(6), StochasticRound(8)}) {
-      EXPECT_NEAR(Value(q, max, max, 0.5f) / max, 1, 1e-6) << q.ToString();
-      EXPECT_NEAR(Value(q, -max, max, 0.5f) / max, -1, 1e-6) << q.ToString();
+      EXPECT_NEAR(Value(q, max, {.statistic = max}, 0.5f) / max, 1, 1e-6) << q.ToString();
+      EXPECT_NEAR(Value(q, -max, {.statistic = max}, 0.5f) / max, -1, 1e-6) << q.ToString();
     }
   }
 }
 
 TEST(StochasticQuantizersTest, AZeroRowOfGradientsIsZero) {
-  EXPECT_EQ(Value(DorefaGradient(4), 0.0f, 0.0f), 0.0f);
-  EXPECT_EQ(Value(StochasticRound(4), 0.0f, 0.0f), 0.0f);
+  EXPECT_EQ(Value(DorefaGradient(4), 0.0f, {.statistic = 0.0f}), 0.0f);
+  EXPECT_EQ(Value(StochasticRound(4), 0.0f, {.statistic = 0.0f}), 0.0f);
 }
 
 TEST(StochasticQuantizersTest, StochasticRoundKeepsZeros) {
-  for (float uniform : {0.0f, 0.5f, 0x1.fffffep-1f}) EXPECT_EQ(Code(StochasticRound(8), 0.0f, 3.0f, uniform), 0.0f);
+  for (float uniform : {0.0f, 0.5f, 0x1.fffffep-1f})
+    EXPECT_EQ(Code(StochasticRound(8), 0.0f, {.statistic = 3.0f}, uniform), 0.0f);
 }
 
 TEST(StochasticQuantizersTest, AreEvaluatedAsDocumented) {
-  EXPECT_EQ(StochasticSign().AtEvaluation(QuantizerRole::kActivation), Sign());
-  EXPECT_TRUE(StochasticSign().AtEvaluation(QuantizerRole::kWeight).is_identity());
-  EXPECT_EQ(StochasticTernary().AtEvaluation(QuantizerRole::kActivation), Ternary());
-  EXPECT_TRUE(StochasticTernary().AtEvaluation(QuantizerRole::kWeight).is_identity());
-}
-
-// ---- Text.
-
-TEST(ParseQuantizerTest, DefaultsAndSpaces) {
-  EXPECT_EQ(*ParseQuantizer("sign"), Sign());
-  EXPECT_EQ(*ParseQuantizer("  k_bit(3) "), KBit(3));
-  EXPECT_EQ(*ParseQuantizer("k_bit"), KBit(2));
-  EXPECT_EQ(*ParseQuantizer("swish_sign"), SwishSign(5));
-  EXPECT_EQ(*ParseQuantizer("ternary(0.25)"), Ternary(0.25f));
-  EXPECT_TRUE(ParseQuantizer("identity")->is_identity());
-  EXPECT_TRUE(Quantizer().is_identity());
-}
-
-std::string Error(absl::string_view text) {
-  const absl::StatusOr<Quantizer> quantizer = ParseQuantizer(text);
-  EXPECT_FALSE(quantizer.ok()) << text;
-  EXPECT_EQ(quantizer.status().code(), absl::StatusCode::kInvalidArgument);
-  return std::string(quantizer.status().message());
-}
-
-// A factory cannot fail: what it gives for such an argument says so itself, in the parser's words.
-TEST(ParseQuantizerTest, FactoriesHaveTheSameRanges) {
-  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
-  std::vector<Quantizer> invalid = {StochasticRound(1)};
-  for (const int bits : {-1, 0, 9, 32, 1 << 30, std::numeric_limits<int>::min()}) {
-    for (const auto& factory : {KBit, DorefaActivation, DorefaWeight, DorefaGradient, StochasticRound}) {
-      invalid.push_back(factory(bits));
-    }
-  }
-  for (const float value : {-0.1f, 1.0f, nan, infinity, -infinity}) invalid.push_back(Ternary(value));
-  for (const float value : {0.0f, -5.0f, 1001.0f, nan, infinity}) invalid.push_back(SwishSign(value));
-  for (const Quantizer& quantizer : invalid) {
-    const std::string text = quantizer.ToString();
-    EXPECT_EQ(quantizer.status().code(), absl::StatusCode::kInvalidArgument) << text;
-    EXPECT_EQ(quantizer.status(), ParseQuantizer(text).status()) << text;
-  }
-  EXPECT_EQ(KBit(9).status().message(),
-            "quantizer 'k_bit(9)': the argument of 'k_bit' is a whole number of bits from 1 to 8");
-  for (int bits = 1; bits <= 8; ++bits) {
-    for (const auto& factory : {KBit, DorefaActivation, DorefaWeight, DorefaGradient}) {
-      EXPECT_TRUE(factory(bits).status().ok()) << factory(bits).ToString();
-    }
-    EXPECT_EQ(StochasticRound(bits).status().ok(), bits > 1);
-  }
-  for (const QuantizerInfo& info : AllQuantizers()) EXPECT_TRUE(ParseQuantizer(info.name)->status().ok()) << info.name;
-}
-
-TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
-  EXPECT_EQ(Error("sgin"),
-            "unknown quantizer 'sgin'; known: identity, sign, stochastic_sign, approx_sign, swish_sign, "
-            "ternary, stochastic_ternary, k_bit, dorefa_activation, dorefa_weight, dorefa_gradient, "
-            "stochastic_round");
-  EXPECT_NE(Error("").find("unknown quantizer ''"), std::string::npos);
-  EXPECT_EQ(Error("k_bit(2"), "quantizer 'k_bit(2': missing ')'; write name or name(number)");
-  EXPECT_EQ(Error("sign(1)"), "quantizer 'sign(1)': 'sign' takes no argument");
-  EXPECT_EQ(Error("sign()"), "quantizer 'sign()': 'sign' takes no argument");
-  for (const char* text : {"k_bit(0)", "k_bit(9)", "k_bit(2.5)", "k_bit(two)", "k_bit()", "k_bit(nan)", "k_bit(-1)"}) {
-    EXPECT_EQ(Error(text),
-              "quantizer '" + std::string(text) + "': the argument of 'k_bit' is a whole number of bits from 1 to 8");
-  }
-  for (const char* text : {"swish_sign(0)", "swish_sign(inf)", "swish_sign(1001)"}) {
-    EXPECT_EQ(Error(text),
-              "quantizer '" + std::string(text) + "': the argument of 'swish_sign' is a number from 0.001 to 1000");
-  }
-}
-
-TEST(QuantizersHelpTest, ListsEveryQuantizer) {
-  const std::string help = QuantizersHelp();
-  for (const QuantizerInfo& info : AllQuantizers()) {
-    EXPECT_NE(help.find("  " + std::string(info.name)), std::string::npos) << info.name;
-    EXPECT_NE(help.find(std::string(info.help)), std::string::npos) << info.name;
-  }
+  EXPECT_EQ(StochasticSign().AtEvaluation(), Sign());
+  EXPECT_TRUE(StochasticSign().In(QuantizerRole::kWeight).AtEvaluation().is_identity());
+  EXPECT_EQ(StochasticTernary().AtEvaluation(), Ternary());
+  EXPECT_TRUE(StochasticTernary().In(QuantizerRole::kWeight).AtEvaluation().is_identity());
+  // E[a q(w)] = a w.
+  const Quantizer scaled = StochasticSign().In(QuantizerRole::kWeight).WithFixedScale(0.5f).AtEvaluation();
+  EXPECT_FALSE(scaled.is_identity());
+  EXPECT_EQ(Value(scaled, 0.25f), 0.125f);
 }
 
 }  // namespace

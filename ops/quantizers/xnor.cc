@@ -1,0 +1,7 @@
+#include "bitgrad/ops/quantizers/xnor.h"
+
+namespace bitgrad {
+
+Quantizer Xnor() { return MakeQuantizer<XnorQuantizer>(); }
+
+}  // namespace bitgrad

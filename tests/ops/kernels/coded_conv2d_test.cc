@@ -1,0 +1,103 @@
+// coded_conv2d against the convolution of the codes, computed tap by tap: exact for every encoding.
+
+#include <cstdint>
+#include <iterator>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/tests/ops/kernels/code_array.h"
+#include "bitgrad/tests/ops/kernels/conv_geometries.h"
+#include "bitgrad/tests/ops/kernels/dot_outputs.h"
+#include "bitgrad/tests/ops/kernels/kernel_test.h"
+#include "bitgrad/tests/reference/conv2d.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr Encoding kBinary{EncodingKind::kBinary, 1};
+constexpr Encoding kTernary{EncodingKind::kTernary, 2};
+constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
+constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
+constexpr Encoding TwosComplement(int bits) { return {EncodingKind::kTwosComplement, bits}; }
+
+// Encodings of images and filters, which take turns: 1 to 64 passes over planes, all forms, and weights of 8 bits.
+constexpr std::pair<Encoding, Encoding> kEncodings[] = {
+    {Symmetric(8), kBinary},
+    {kTernary, kTernary},
+    {kTernary, kBinary},
+    {kBinary, kTernary},
+    {Unsigned(2), Symmetric(3)},
+    {kBinary, kBinary},
+    {Unsigned(4), Symmetric(8)},
+    {Symmetric(2), Unsigned(2)},
+    {Symmetric(5), Unsigned(1)},
+    {kBinary, Symmetric(7)},
+    {Unsigned(8), Symmetric(8)},
+    {Unsigned(2), TwosComplement(2)},
+    {TwosComplement(4), TwosComplement(4)},
+    {Symmetric(2), Symmetric(2)},
+    {TwosComplement(2), kTernary},
+    {Unsigned(4), TwosComplement(8)},
+};
+
+class CodedConv2dTest : public KernelTest {
+ protected:
+  void ExpectExact(uint64_t seed, const ConvGeometry& g, std::pair<Encoding, Encoding> encodings) {
+    if (!DotIsExact(encodings.first, encodings.second, g.patch_size())) encodings = {Symmetric(3), kTernary};
+    const auto& [x_encoding, w_encoding] = encodings;
+    SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << g << ", " << Name(x_encoding.kind) << x_encoding.bits
+                                    << " x " << Name(w_encoding.kind) << w_encoding.bits);
+    Random random(seed);
+    const bool extreme = random.Below(2) == 0;
+    const CodeArray x(*this, random, x_encoding, g.batch, g.height * g.width * g.channels, seed % 2 * 3, extreme);
+    const CodeArray w(*this, random, w_encoding, g.filters, g.patch_size(), 0, extreme);
+    // Zero, or the magnitude of the largest code with either sign, whether that is a code or not.
+    const int32_t largest = static_cast<int32_t>(x_encoding.max_code());
+    const int32_t padding = g.padding == Padding::kZero ? 0 : g.padding == Padding::kPlusOne ? largest : -largest;
+    // Computed once for all places, because the reference is slow.
+    static std::map<uint64_t, std::vector<int32_t>> all_dots;
+    std::vector<int32_t>& dots = all_dots[seed];
+    if (dots.empty()) dots = reference::Conv2d(g, x.Codes(), w.Codes(), padding);
+    ExpectDotOutputs(
+        *this, random, g.pixels(), g.filters, g.batch, dots, [&](const auto& f) { Run(f); },
+        [&](ExecContext& c, const Kernels& k, const DotOutput& out) {
+          k.coded_conv2d(c, g, x.bytes(c), w.planes(c), padding, out);
+        });
+  }
+};
+
+TEST_P(CodedConv2dTest, EveryGeometryIsExact) {
+  uint64_t seed = 0;
+  for (const ConvGeometry& g : ConvGeometries(GetParam().slow ? 3'000'000 : INT64_MAX)) {
+    ExpectExact(seed, g, kEncodings[seed % std::size(kEncodings)]);
+    if (HasFailure()) return;
+    ++seed;
+  }
+}
+
+TEST_P(CodedConv2dTest, EachPairOfEncodingsWithEachBorder) {
+  uint64_t seed = 1000;
+  for (const auto& encodings : kEncodings) {
+    for (const Padding padding : {Padding::kZero, Padding::kPlusOne, Padding::kMinusOne}) {
+      const ConvGeometry g = {.batch = 2,
+                              .height = 5,
+                              .width = 4,
+                              .channels = 10,
+                              .filters = 9,
+                              .kernel_height = 3,
+                              .kernel_width = 3,
+                              .pad_height = 1,
+                              .pad_width = 1,
+                              .padding = padding};
+      ExpectExact(seed++, g, encodings);
+      if (HasFailure()) return;
+    }
+  }
+}
+
+BITGRAD_INSTANTIATE_ON_DEVICES(CodedConv2dTest);
+
+}  // namespace
+}  // namespace bitgrad
