@@ -3,13 +3,12 @@
 //   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freeze(context, model, example, {.name = "tiny"}));
 //   BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("tiny.bgm"));
 //
-// What it does with the ops of the tape:
-//   - the weights of each linear and conv2d op are quantized once more, as in evaluation, and stored as codes, with 1
-//     bit where they are binary;
-//   - where the sums of a linear or conv2d op are exact integers and the next one binarizes its input, everything
-//     between them (scale, bias, batch norm, monotone activations) folds into an integer threshold per output. The
-//     threshold is found by running the kernels themselves on candidate sums, so the folded result has the kernels'
-//     bits, for gamma < 0 and gamma = 0 too;
+// The tape becomes a program (export/program.h), which passes rewrite:
+//   - what depends on no input becomes a constant; quantized weights are stored as codes, with 1 bit where they are
+//     binary;
+//   - where the sums of a linear or conv2d op are exact integers and what reads them quantizes to few bits, everything
+//     between them (scale, bias, batch norm, monotone activations) folds into integer thresholds, one for each level
+//     and output (export/fold_thresholds.h);
 //   - every other op becomes an instruction of its own, which the same kernels run.
 //
 // Errors: an op that the packed format does not have (the error names it and its layer); a parameter that is not
@@ -33,6 +32,11 @@ struct FreezeOptions {
   std::string data_set;  // what //runtime:predict reads unless told otherwise; may be empty
   // Whether inputs are 8-bit pixels scaled to [-1, 1] (data/normalize.h), so that the frozen model takes bytes too.
   bool pixels = true;
+  // Passes that may be left out. The answers are the same.
+  bool fold_constants = true;  // products of quantized weights need it
+  bool fold_thresholds = true;
+  // The most thresholds of an output: quantizers of at most 4 bits fold.
+  int max_levels = 15;
 };
 
 // `example` [batch, features]: any input of the right shape, on the host or on the context's device. The model's

@@ -257,6 +257,11 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
       !add_number(QuantizerNumber::kScale, "scale", options.scale, job.scale, shared->scale_input)) {
     return check.Failed();
   }
+  // So is the running statistic where it replaces the batch's: what evaluation quantizes with is on the tape.
+  if (!tape->training() && job.quantizer.statistic() != Statistic::kNone && options.range != nullptr &&
+      options.range->is_set) {
+    inputs.push_back(tape->Use(*options.range));
+  }
   OpRecorder op("quantize", inputs);
   if (!op.ok() || !MeasureStatistic(op, options, job)) return op.Failed();
 

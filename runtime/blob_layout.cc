@@ -15,9 +15,20 @@ static_assert(std::numeric_limits<float>::is_iec559 && sizeof(float) == 4);
 
 using packed::Blob;
 
-bool IsCodes(Blob::Kind kind) {
-  return kind == Blob::BINARY || kind == Blob::TERNARY || kind == Blob::SYMMETRIC || kind == Blob::UNSIGNED;
+Blob::Kind KindOf(EncodingKind kind) {
+  switch (kind) {
+    case EncodingKind::kBinary: return Blob::BINARY;
+    case EncodingKind::kTernary: return Blob::TERNARY;
+    case EncodingKind::kSymmetric: return Blob::SYMMETRIC;
+    case EncodingKind::kUnsigned: return Blob::UNSIGNED;
+    case EncodingKind::kTwosComplement: return Blob::TWOS_COMPLEMENT;
+    case EncodingKind::kFloat:
+    case EncodingKind::kSigned: break;
+  }
+  return Blob::UNSPECIFIED;
 }
+
+bool IsCodes(Blob::Kind kind) { return kind == Blob::BINARY || kind == Blob::TERNARY || HasBits(kind); }
 
 int PlaneCount(const Blob& blob) {
   switch (blob.kind()) {
@@ -25,7 +36,8 @@ int PlaneCount(const Blob& blob) {
     case Blob::BINARY: return 1;
     case Blob::TERNARY: return 2;
     case Blob::SYMMETRIC:
-    case Blob::UNSIGNED: return blob.bits();
+    case Blob::UNSIGNED:
+    case Blob::TWOS_COMPLEMENT: return blob.bits();
     default: return 0;
   }
 }
@@ -36,8 +48,13 @@ Encoding EncodingOf(const Blob& blob) {
     case Blob::TERNARY: return {EncodingKind::kTernary, 2};
     case Blob::SYMMETRIC: return {EncodingKind::kSymmetric, blob.bits()};
     case Blob::UNSIGNED: return {EncodingKind::kUnsigned, blob.bits()};
+    case Blob::TWOS_COMPLEMENT: return {EncodingKind::kTwosComplement, blob.bits()};
     default: return {EncodingKind::kFloat, 32};
   }
+}
+
+int64_t LargestC(const Encoding& encoding) {
+  return encoding.kind == EncodingKind::kTernary ? 2 : (int64_t{1} << encoding.bits) - 1;
 }
 
 int64_t CodeOf(const Encoding& encoding, int64_t c) { return encoding.least_code() + encoding.code_step() * c; }
@@ -54,6 +71,16 @@ ConstBitMatrixView PlaneOf(const Blob& blob, const uint8_t* bytes, int plane) {
           BitMatrix::WordsPerRow(cols)};
 }
 
+bool HasBits(Blob::Kind kind) {
+  return kind == Blob::SYMMETRIC || kind == Blob::UNSIGNED || kind == Blob::TWOS_COMPLEMENT;
+}
+
+absl::Status CheckBits(const Blob& blob) {
+  if (HasBits(blob.kind()) ? blob.bits() >= 1 && blob.bits() <= 8 : blob.bits() == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("bits ", blob.bits(), " does not go with kind ", Blob::Kind_Name(blob.kind())));
+}
+
 absl::Status CheckBlobDescriptor(const Blob& blob) {
   // Multiplied by 8 (bits in a byte), 64 (a row of one bit takes 64 bytes) and 8 planes, still far
   // from overflow.
@@ -61,15 +88,11 @@ absl::Status CheckBlobDescriptor(const Blob& blob) {
   if (!Blob::Kind_IsValid(blob.kind()) || blob.kind() == Blob::UNSPECIFIED) {
     return absl::InvalidArgumentError(absl::StrCat("kind ", static_cast<int>(blob.kind()), " is unknown"));
   }
-  const bool has_bits = blob.kind() == Blob::SYMMETRIC || blob.kind() == Blob::UNSIGNED;
-  if (has_bits ? blob.bits() < 1 || blob.bits() > 8 : blob.bits() != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("bits ", blob.bits(), " does not go with kind ", Blob::Kind_Name(blob.kind())));
-  }
+  BITGRAD_RETURN_IF_ERROR(CheckBits(blob));
   const int rank = blob.shape_size();
-  const bool rank_fits = IsCodes(blob.kind())           ? rank == 2
-                         : blob.kind() == Blob::FLOAT32 ? rank >= 1 && rank <= 4
-                                                        : rank == 1;
+  const bool rank_fits = blob.kind() == Blob::FLOAT32 ? rank >= 1 && rank <= 4
+                         : blob.kind() == Blob::FLAGS ? rank == 1
+                                                      : rank == 2;
   if (!rank_fits) {
     return absl::InvalidArgumentError(
         absl::StrCat("rank ", rank, " does not go with kind ", Blob::Kind_Name(blob.kind())));

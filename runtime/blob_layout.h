@@ -23,12 +23,19 @@ absl::Status CheckBlobDescriptor(const packed::Blob& blob);
 // bytes.size() == blob.byte_size(); bytes aligned to kPackedAlignment.
 absl::Status CheckBlobBytes(const packed::Blob& blob, absl::Span<const uint8_t> bytes);
 
+// Whether the kind has a number of bits: SYMMETRIC, UNSIGNED, TWOS_COMPLEMENT.
+bool HasBits(packed::Blob::Kind kind);
+// OK if `bits` of the descriptor goes with its kind, which is valid.
+absl::Status CheckBits(const packed::Blob& blob);
+
 // ---- For descriptors that CheckBlobDescriptor() has accepted
 
 inline Shape ShapeOf(const packed::Blob& blob) {
   return Shape(absl::MakeConstSpan(blob.shape().data(), static_cast<size_t>(blob.shape_size())));
 }
-// Whether the blob holds the codes of a weight: BINARY, TERNARY, SYMMETRIC, UNSIGNED.
+// The kind of a blob of codes of this encoding; UNSPECIFIED where there is none.
+packed::Blob::Kind KindOf(EncodingKind kind);
+// Whether the blob holds codes, those of a weight: BINARY and so on.
 bool IsCodes(packed::Blob::Kind kind);
 // The number of bit planes; 0 for FLOAT32 and INT32.
 int PlaneCount(const packed::Blob& blob);
@@ -37,6 +44,8 @@ ConstBitMatrixView PlaneOf(const packed::Blob& blob, const uint8_t* bytes, int p
 // The encoding of a weight blob; kFloat for FLOAT32. REQUIRES: the kind is FLOAT32, or IsCodes(kind).
 Encoding EncodingOf(const packed::Blob& blob);
 
+// The largest c of an encoding of integers of up to 8 bits: the number of its codes but one.
+int64_t LargestC(const Encoding& encoding);
 // The integer code that the planes' bits c (plane 0: bit 0 of c) stand for, and back.
 int64_t CodeOf(const Encoding& encoding, int64_t c);
 int64_t PlaneBitsOf(const Encoding& encoding, int64_t code);

@@ -43,14 +43,6 @@ bool IsRowOf(const Shape& constant, const Shape& example) {
   return count == example.num_elements() || count == example.cols();
 }
 
-// A vector has one row per example in both layouts of bits.
-bool ReadsBits(const Instruction& instruction, const PackedValue& value) {
-  const bool vector = value.example.rank() == 1;
-  if (instruction.has_linear()) return vector || !value.rows_are_examples;
-  const bool image = instruction.has_conv2d() || instruction.has_max_pool() || instruction.has_reshape();
-  return image && (vector || value.rows_are_examples);
-}
-
 template <typename Repeated>
 absl::Span<const int64_t> Dims(const Repeated& field) {
   return {field.data(), static_cast<size_t>(field.size())};
@@ -70,21 +62,25 @@ class Checker {
   absl::StatusOr<PackedValue> CheckInstruction(const Instruction& instruction);
   absl::StatusOr<PackedValue> CheckLinear(const packed::Linear& linear);
   absl::StatusOr<PackedValue> CheckConv2d(const packed::Conv2d& conv);
-  absl::StatusOr<PackedValue> CheckPool(const char* kind, const packed::Pool& pool);
+  absl::StatusOr<PackedValue> CheckPool(bool is_max, const packed::Pool& pool);
   absl::StatusOr<PackedValue> CheckBatchNorm(const packed::BatchNorm& batch_norm);
   absl::StatusOr<PackedValue> CheckUnary(const packed::Unary& unary);
   absl::StatusOr<PackedValue> CheckBinary(const packed::Binary& binary);
   absl::StatusOr<PackedValue> CheckConcat();
   absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
 
-  // Checks what linear and conv2d have in common: the operand, its quantizer, the weight, whose shape is returned, and
-  // what is done with the sums. `threshold` is null where there is none.
-  absl::StatusOr<Shape> CheckProduct(const std::string& kind, const std::string& input_quantizer, int weight_id);
-  absl::Status CheckOutput(const std::string& kind, int weight_id, float scale, const packed::Threshold* threshold);
+  // Checks what linear and conv2d have in common: the operand and the weight, whose shape is returned.
+  template <typename Product>
+  absl::StatusOr<Shape> CheckProduct(const std::string& kind, const Product& product);
+  // Checks what linear and conv2d make of their sums. Returns the value, of examples of shape y.
+  template <typename Product>
+  absl::StatusOr<PackedValue> CheckOutput(const std::string& kind, const Product& product, const Shape& y);
+  absl::Status CheckThreshold(const std::string& field, const packed::Threshold& threshold, int64_t out,
+                              PackedValue& value);
+  absl::StatusOr<PackedValue> CheckQuantize(const packed::Quantize& quantize);
 
   absl::Status CheckOperands(const Instruction& instruction);
   absl::Status CheckOperandCount(int count) const;
-  absl::Status CheckQuantizer(const std::string& field, const std::string& text);
   // Checks that the blob exists, and marks it as used.
   absl::StatusOr<const Blob*> UseBlob(const char* field, int id);
   absl::Status UseBlob(const char* field, int id, Blob::Kind kind, const Shape& shape);
@@ -94,7 +90,7 @@ class Checker {
   std::vector<bool> blob_is_used_;
   CheckedProgram program_;
   std::vector<int> operands_;  // of the instruction that is being checked
-  Quantizer quantizer_;        // of the instruction that is being checked
+  PackedQuantizer quantizer_;  // of the instruction that is being checked
 };
 
 absl::StatusOr<const Blob*> Checker::UseBlob(const char* field, int id) {
@@ -120,12 +116,6 @@ absl::Status Checker::CheckOperands(const Instruction& instruction) {
     if (id < 0 || id >= static_cast<int>(program_.values.size())) {
       return Error("operands: value ", id, " is not made before it is used");
     }
-    const PackedValue& value = program_.values[id];
-    if (value.is_bits && !ReadsBits(instruction, value)) {
-      return Error("operands: value ", id,
-                   " is bits, which only linear, conv2d, max_pool and reshape can read, and a linear "
-                   "no images");
-    }
   }
   return absl::OkStatus();
 }
@@ -135,50 +125,60 @@ absl::Status Checker::CheckOperandCount(int count) const {
   return Error("operands: ", operands_.size(), " given, it takes ", count);
 }
 
-absl::Status Checker::CheckQuantizer(const std::string& field, const std::string& text) {
-  absl::StatusOr<Quantizer> quantizer = ParseQuantizer(text);
-  if (!quantizer.ok()) return Error(field, ": ", quantizer.status().message());
-  if (quantizer->info().stochastic || quantizer->statistic() != Statistic::kNone) {
-    return Error(field, ": '", text, "' depends on random numbers or on the whole batch; ",
-                 "a packed model takes only quantizers of single values");
-  }
-  quantizer_ = *quantizer;
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Shape> Checker::CheckProduct(const std::string& kind, const std::string& input_quantizer,
-                                            int weight_id) {
+template <typename Product>
+absl::StatusOr<Shape> Checker::CheckProduct(const std::string& kind, const Product& product) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
-  BITGRAD_RETURN_IF_ERROR(CheckQuantizer(kind + ".input_quantizer", input_quantizer));
-  if (operand(0).is_bits && quantizer_.encoding().kind != EncodingKind::kBinary) {
-    return Error(kind, ".input_quantizer: '", input_quantizer, "' is not binary, but the operand is bits");
+  if (!product.version_1_input_quantizer().empty()) {
+    return Error(kind, ".version_1_input_quantizer: products of format version 2 have no quantizer");
   }
-  BITGRAD_ASSIGN_OR_RETURN(const Blob* weight, UseBlob((kind + ".weight").c_str(), weight_id));
+  BITGRAD_ASSIGN_OR_RETURN(const Blob* weight, UseBlob((kind + ".weight").c_str(), product.weight()));
   const Shape shape = ShapeOf(*weight);
   if (shape.rank() != 2 || (!IsCodes(weight->kind()) && weight->kind() != Blob::FLOAT32)) {
-    return Error(kind, ".weight: blob ", weight_id, " (", weight->name(), ") is ", Blob::Kind_Name(weight->kind()), " ",
-                 shape.ToString(), ", no matrix of weights");
+    return Error(kind, ".weight: blob ", product.weight(), " (", weight->name(), ") is ",
+                 Blob::Kind_Name(weight->kind()), " ", shape.ToString(), ", no matrix of weights");
   }
   return shape;
 }
 
-absl::Status Checker::CheckOutput(const std::string& kind, int weight_id, float scale,
-                                  const packed::Threshold* threshold) {
-  if (!std::isfinite(scale)) return Error(kind, ".scale is not finite");
-  if (threshold == nullptr) return absl::OkStatus();
-  const Blob& weight = header_.blobs(weight_id);
-  const Shape shape = ShapeOf(weight);
-  if (!DotIsExact(quantizer_.encoding(), EncodingOf(weight), shape.dim(1))) {
+absl::Status Checker::CheckThreshold(const std::string& field, const packed::Threshold& threshold, int64_t out,
+                                     PackedValue& value) {
+  Blob codes;
+  codes.set_kind(threshold.encoding());
+  codes.set_bits(threshold.bits());
+  if (!IsCodes(codes.kind())) {
+    return Error(field, ".encoding: ", static_cast<int>(threshold.encoding()), " is no encoding of codes");
+  }
+  if (const absl::Status status = CheckBits(codes); !status.ok()) return Error(field, ": ", status.message());
+  value.encoding = EncodingOf(codes);
+  value.scale = threshold.scale();
+  if (!(std::isfinite(value.scale) && value.scale >= 0)) return Error(field, ".scale is not finite and at least 0");
+  BITGRAD_RETURN_IF_ERROR(
+      UseBlob((field + ".thresholds").c_str(), threshold.thresholds(), Blob::INT32, {LargestC(value.encoding), out}));
+  return UseBlob((field + ".flips").c_str(), threshold.flips(), Blob::FLAGS, {out});
+}
+
+template <typename Product>
+absl::StatusOr<PackedValue> Checker::CheckOutput(const std::string& kind, const Product& product, const Shape& y) {
+  if (!std::isfinite(product.scale())) return Error(kind, ".scale is not finite");
+  PackedValue value = {.example = y};
+  const Blob& weight = header_.blobs(product.weight());
+  const int64_t out = weight.shape(0);
+  if (!product.has_threshold()) {
+    if (product.has_scales()) {
+      BITGRAD_RETURN_IF_ERROR(UseBlob((kind + ".scales").c_str(), product.scales(), Blob::FLOAT32, {out}));
+    }
+    return value;
+  }
+  if (!DotIsExact(operand(0).encoding, EncodingOf(weight), weight.shape(1))) {
     return Error(kind, ".threshold: the sums that it compares are no exact integers");
   }
-  if (scale != 0) return Error(kind, ".scale: with a threshold there is none");
-  BITGRAD_RETURN_IF_ERROR(
-      UseBlob((kind + ".threshold.thresholds").c_str(), threshold->thresholds(), Blob::INT32, {shape.dim(0)}));
-  return UseBlob((kind + ".threshold.flips").c_str(), threshold->flips(), Blob::FLAGS, {shape.dim(0)});
+  if (product.scale() != 0 || product.has_scales()) return Error(kind, ".scale: with a threshold there is none");
+  BITGRAD_RETURN_IF_ERROR(CheckThreshold(kind + ".threshold", product.threshold(), out, value));
+  return value;
 }
 
 absl::StatusOr<PackedValue> Checker::CheckLinear(const packed::Linear& linear) {
-  BITGRAD_ASSIGN_OR_RETURN(const Shape weight, CheckProduct("linear", linear.input_quantizer(), linear.weight()));
+  BITGRAD_ASSIGN_OR_RETURN(const Shape weight, CheckProduct("linear", linear));
   const Shape& x = operand(0).example;
   if (x.cols() != weight.dim(1)) {
     return Error("linear.weight: its shape ", weight.ToString(), " does not go with examples of shape ", x.ToString());
@@ -186,28 +186,33 @@ absl::StatusOr<PackedValue> Checker::CheckLinear(const packed::Linear& linear) {
   std::vector<int64_t> dims(x.dims().begin(), x.dims().end());
   dims.back() = weight.dim(0);
   BITGRAD_ASSIGN_OR_RETURN(const Shape y, CheckExampleShape(dims));
-  const packed::Threshold* threshold = linear.has_threshold() ? &linear.threshold() : nullptr;
-  BITGRAD_RETURN_IF_ERROR(CheckOutput("linear", linear.weight(), linear.scale(), threshold));
-  return PackedValue{.example = y, .is_bits = threshold != nullptr};
+  return CheckOutput("linear", linear, y);
 }
 
 absl::StatusOr<PackedValue> Checker::CheckConv2d(const packed::Conv2d& conv) {
-  BITGRAD_ASSIGN_OR_RETURN(const Shape weight, CheckProduct("conv2d", conv.input_quantizer(), conv.weight()));
-  BITGRAD_ASSIGN_OR_RETURN(const ConvGeometry geometry, GeometryOf(conv, operand(0).example, weight));
-  const Encoding input = quantizer_.encoding();
+  BITGRAD_ASSIGN_OR_RETURN(const Shape weight, CheckProduct("conv2d", conv));
+  const PackedValue& x = operand(0);
+  BITGRAD_ASSIGN_OR_RETURN(const ConvGeometry geometry, GeometryOf(conv, x.example, weight));
   int32_t code;
-  if (input.is_integer() && geometry.has_border() && !BorderCode(input, quantizer_.scale(0), geometry.padding, &code)) {
-    return Error("conv2d.padding: ", packed::Conv2d::Padding_Name(conv.padding()), " is no value of '",
-                 conv.input_quantizer(), "'");
+  if (x.is_coded() && geometry.has_border() && !BorderCode(x.encoding, x.scale, geometry.padding, &code)) {
+    return Error("conv2d.padding: ", packed::Conv2d::Padding_Name(conv.padding()), " is no value of ",
+                 Name(x.encoding.kind), " codes of scale ", x.scale);
   }
   BITGRAD_ASSIGN_OR_RETURN(const Shape y,
                            CheckExampleShape({geometry.out_height(), geometry.out_width(), geometry.filters}));
-  const packed::Threshold* threshold = conv.has_threshold() ? &conv.threshold() : nullptr;
-  BITGRAD_RETURN_IF_ERROR(CheckOutput("conv2d", conv.weight(), conv.scale(), threshold));
-  return PackedValue{.example = y, .is_bits = threshold != nullptr, .rows_are_examples = threshold != nullptr};
+  return CheckOutput("conv2d", conv, y);
 }
 
-absl::StatusOr<PackedValue> Checker::CheckPool(const char* kind, const packed::Pool& pool) {
+absl::StatusOr<PackedValue> Checker::CheckQuantize(const packed::Quantize& quantize) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  BITGRAD_ASSIGN_OR_RETURN(quantizer_, PackedQuantizer::FromProto(quantize));
+  PackedValue value = {.example = operand(0).example, .encoding = quantizer_.encoding()};
+  if (value.is_coded()) value.scale = quantizer_.value_scale();
+  return value;
+}
+
+absl::StatusOr<PackedValue> Checker::CheckPool(bool is_max, const packed::Pool& pool) {
+  const char* kind = is_max ? "max_pool" : "average_pool";
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   const PackedValue& x = operand(0);
   absl::StatusOr<PoolGeometry> geometry = GeometryOf(pool, x.example);
@@ -215,10 +220,12 @@ absl::StatusOr<PackedValue> Checker::CheckPool(const char* kind, const packed::P
   BITGRAD_ASSIGN_OR_RETURN(const Shape y,
                            CheckExampleShape({geometry->out_height(), geometry->out_width(), geometry->channels}));
   if (pool.has_flips()) {
-    if (!x.is_bits) return Error(kind, ".flips: the operand is no bits");
+    if (!is_max) return Error(kind, ".flips: only max_pool has them");
+    if (!x.is_coded()) return Error(kind, ".flips: the operand is no codes");
     BITGRAD_RETURN_IF_ERROR(UseBlob("max_pool.flips", pool.flips(), Blob::FLAGS, {geometry->channels}));
   }
-  return PackedValue{.example = y, .is_bits = x.is_bits, .rows_are_examples = x.rows_are_examples};
+  if (is_max) return PackedValue{.example = y, .encoding = x.encoding, .scale = x.scale};
+  return PackedValue{.example = y};
 }
 
 absl::StatusOr<PackedValue> Checker::CheckBatchNorm(const packed::BatchNorm& batch_norm) {
@@ -229,7 +236,7 @@ absl::StatusOr<PackedValue> Checker::CheckBatchNorm(const packed::BatchNorm& bat
   BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.inv_std", batch_norm.inv_std(), Blob::FLOAT32, features));
   BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.gamma", batch_norm.gamma(), Blob::FLOAT32, features));
   BITGRAD_RETURN_IF_ERROR(UseBlob("batch_norm.beta", batch_norm.beta(), Blob::FLOAT32, features));
-  return x;
+  return PackedValue{.example = x.example};
 }
 
 absl::StatusOr<PackedValue> Checker::CheckUnary(const packed::Unary& unary) {
@@ -238,7 +245,7 @@ absl::StatusOr<PackedValue> Checker::CheckUnary(const packed::Unary& unary) {
     return Error("unary.op: ", static_cast<int>(unary.op()), " is unknown");
   }
   if (!std::isfinite(unary.parameter())) return Error("unary.parameter is not finite");
-  return operand(0);
+  return PackedValue{.example = operand(0).example};
 }
 
 absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
@@ -251,7 +258,7 @@ absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
     if (a.example != operand(1).example) {
       return Error("operands: shapes ", a.example.ToString(), " and ", operand(1).example.ToString(), " differ");
     }
-    return a;
+    return PackedValue{.example = a.example};
   }
   BITGRAD_ASSIGN_OR_RETURN(const Blob* constant, UseBlob("binary.constant", binary.constant()));
   if (constant->kind() != Blob::FLOAT32 || !IsRowOf(ShapeOf(*constant), a.example)) {
@@ -259,7 +266,7 @@ absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
                  Blob::Kind_Name(constant->kind()), " ", ShapeOf(*constant).ToString(),
                  ", not the floats of an example of shape ", a.example.ToString(), " or of its last dimension");
   }
-  return a;
+  return PackedValue{.example = a.example};
 }
 
 absl::StatusOr<PackedValue> Checker::CheckConcat() {
@@ -289,24 +296,21 @@ absl::StatusOr<PackedValue> Checker::CheckReshape(const packed::Reshape& reshape
     return Error("reshape.shape: ", shape->ToString(), " has not the elements of ", operand(0).example.ToString());
   }
   const PackedValue& x = operand(0);
-  return PackedValue{.example = *std::move(shape), .is_bits = x.is_bits, .rows_are_examples = x.is_bits};
+  return PackedValue{.example = *std::move(shape), .encoding = x.encoding, .scale = x.scale};
 }
 
 absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruction) {
-  quantizer_ = Quantizer();
+  quantizer_ = PackedQuantizer();
   BITGRAD_RETURN_IF_ERROR(CheckOperands(instruction));
   switch (instruction.kind_case()) {
     case Instruction::kLinear: return CheckLinear(instruction.linear());
     case Instruction::kConv2D: return CheckConv2d(instruction.conv2d());
-    case Instruction::kMaxPool: return CheckPool("max_pool", instruction.max_pool());
-    case Instruction::kAveragePool: return CheckPool("average_pool", instruction.average_pool());
+    case Instruction::kMaxPool: return CheckPool(true, instruction.max_pool());
+    case Instruction::kAveragePool: return CheckPool(false, instruction.average_pool());
     case Instruction::kBatchNorm: return CheckBatchNorm(instruction.batch_norm());
     case Instruction::kUnary: return CheckUnary(instruction.unary());
     case Instruction::kBinary: return CheckBinary(instruction.binary());
-    case Instruction::kQuantize:
-      BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
-      BITGRAD_RETURN_IF_ERROR(CheckQuantizer("quantize.quantizer", instruction.quantize().quantizer()));
-      return operand(0);
+    case Instruction::kQuantize: return CheckQuantize(instruction.quantize());
     case Instruction::kConcat: return CheckConcat();
     case Instruction::kReshape: return CheckReshape(instruction.reshape());
     case Instruction::KIND_NOT_SET: break;
@@ -344,7 +348,7 @@ absl::StatusOr<CheckedProgram> Checker::Run() {
     const Instruction& instruction = header_.instructions(i);
     absl::StatusOr<PackedValue> value = CheckInstruction(instruction);
     if (value.ok()) {
-      example_bytes += value->features() * 4;
+      example_bytes += value->features() * (value->is_coded() ? 1 : 4);
       if (example_bytes > kMaxExampleBytes) {
         value = Error("its value brings the memory of one example over ", kMaxExampleBytes, " bytes");
       }

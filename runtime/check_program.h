@@ -11,34 +11,33 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "bitgrad/core/encoding.h"
 #include "bitgrad/core/shape.h"
-#include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/proto/packed_model.pb.h"
+#include "bitgrad/runtime/packed_quantizer.h"
 
 namespace bitgrad {
 
 // The most elements that a value may have per example. The inner dimension of a packed GEMM obeys it too, which keeps
 // its sums exact in float.
 inline constexpr int64_t kMaxFeatures = (int64_t{1} << 24) - 1;
-// The most memory that all values of one example may take as floats. No real net needs as much, and every machine has
-// it.
+// The most memory that all values of one example may take, where floats take 4 bytes and codes one. No real net needs
+// as much, and every machine has it.
 inline constexpr int64_t kMaxExampleBytes = int64_t{256} << 20;
 
 // What is known about a value after the check.
 struct PackedValue {
-  Shape example;  // without the batch
-  // Whether the value is packed bits for -1 and +1, as a linear or conv2d with a threshold and a max_pool of bits make
-  // them. Otherwise it is floats.
-  bool is_bits = false;
-  // For bits: whether a row of the bit matrix holds a whole example, as conv2d and max_pool write them, and not the
-  // elements along the last dimension, as linear does.
-  bool rows_are_examples = false;
+  Shape example;      // without the batch
+  Encoding encoding;  // of its codes; kFloat where it is floats
+  float scale = 1;    // the float value of a code is code * scale
+  bool is_coded() const { return encoding.is_integer(); }
+  bool is_bits() const { return encoding.kind == EncodingKind::kBinary; }
   int64_t features() const { return example.num_elements(); }
 };
 
 struct CheckedProgram {
-  std::vector<PackedValue> values;    // value 0 is the input, value i + 1 that of instruction i
-  std::vector<Quantizer> quantizers;  // per instruction; identity where it has none
+  std::vector<PackedValue> values;          // value 0 is the input, value i + 1 that of instruction i
+  std::vector<PackedQuantizer> quantizers;  // per instruction; of use for quantize
 };
 
 // Errors name the instruction or blob and the field, not the file.

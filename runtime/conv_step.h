@@ -7,7 +7,7 @@
 #include "bitgrad/runtime/kernel_choice.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "bitgrad/runtime/packed_weights.h"
-#include "bitgrad/runtime/quantized_input.h"
+#include "bitgrad/runtime/product_output.h"
 #include "bitgrad/runtime/step.h"
 
 namespace bitgrad {
@@ -24,12 +24,12 @@ class ConvStep final : public Step {
 
   const ConvChoice choice_;
   ConvGeometry geometry_;
+  const int operand_;
   const int result_;
-  const float scale_;
+  const PackedValue& x_;
   int32_t border_code_ = 0;
-  QuantizedInput input_;
   const PackedWeights weights_;
-  const PackedThreshold threshold_;
+  const ProductOutput output_;
 };
 
 }  // namespace bitgrad

@@ -15,7 +15,8 @@ namespace {
 using packed::Instruction;
 
 std::string NameOf(const Encoding& encoding) {
-  const bool has_bits = encoding.kind == EncodingKind::kSymmetric || encoding.kind == EncodingKind::kUnsigned;
+  const bool has_bits =
+      encoding.is_integer() && encoding.kind != EncodingKind::kBinary && encoding.kind != EncodingKind::kTernary;
   return has_bits ? absl::StrCat(Name(encoding.kind), "(", encoding.bits, ")") : std::string(Name(encoding.kind));
 }
 
@@ -29,9 +30,13 @@ class CostCounter {
   ModelCost Run() {
     ModelCost cost;
     for (int i = 0; i < model_.header().instructions_size(); ++i) cost.layers.push_back(Layer(i));
-    cost.head_bytes = AlignUp(kPreambleBytes + static_cast<int64_t>(model_.header().ByteSizeLong()));
+    cost.head_bytes = model_.head_bytes();
     cost.predicted_bytes = cost.head_bytes;
-    for (const LayerCost& layer : cost.layers) cost.predicted_bytes += layer.bytes;
+    for (const LayerCost& layer : cost.layers) {
+      cost.predicted_bytes += layer.bytes;
+      cost.float_layers += layer.is_float;
+    }
+    cost.parameters_by_bits = parameters_by_bits_;
     return cost;
   }
 
@@ -45,11 +50,11 @@ class CostCounter {
     cost.example = value.example;
     switch (instruction.kind_case()) {
       case Instruction::kLinear:
-        cost.op = value.is_bits ? "linear + threshold" : "linear";
+        cost.op = value.is_coded() ? "linear + threshold" : "linear";
         AddLinear(i, x.cols(), value.example, cost);
         break;
       case Instruction::kConv2D:
-        cost.op = value.is_bits ? "conv2d + threshold" : "conv2d";
+        cost.op = value.is_coded() ? "conv2d + threshold" : "conv2d";
         AddConv2d(i, cost);
         break;
       case Instruction::kMaxPool:
@@ -90,6 +95,7 @@ class CostCounter {
     const int64_t out = y.cols();
     cost.input = NameOf(x);
     cost.weights = NameOf(w);
+    cost.input_bits = x.bits;
     cost.weight_bits = w.bits;
     const KernelChoice choice = ChooseKernel(model_, i);
     cost.kernel = choice.description;
@@ -98,9 +104,12 @@ class CostCounter {
       case DotKernel::kXnorPopcount: cost.bit_macs = macs; break;
       case DotKernel::kBitPlanes: cost.bit_macs = macs * x.bits * w.bits; break;
       case DotKernel::kInt8: cost.integer_macs = macs; break;
-      case DotKernel::kFloatGemm: cost.float_macs = macs; break;
+      case DotKernel::kFloatGemm:
+        cost.float_macs = macs;
+        cost.is_float = true;
+        break;
     }
-    AddWeights(linear, out, in, w, cost);
+    AddWeights(linear, Levels(i), out, in, w, cost);
   }
 
   void AddConv2d(int i, LayerCost& cost) {
@@ -109,28 +118,42 @@ class CostCounter {
     const Encoding w = EncodingOf(model_.blob(conv.weight()));
     cost.input = NameOf(x);
     cost.weights = NameOf(w);
+    cost.input_bits = x.bits;
     cost.weight_bits = w.bits;
     const ConvChoice choice = ChooseConvKernel(model_, i);
     cost.kernel = choice.description;
     switch (choice.kernel) {
       case ConvKernel::kXnorPopcount: cost.bit_macs = choice.geometry.macs(); break;
       case ConvKernel::kCodes: cost.integer_macs = choice.geometry.macs(); break;
-      case ConvKernel::kFloat: cost.float_macs = choice.geometry.macs(); break;
+      case ConvKernel::kFloat:
+        cost.float_macs = choice.geometry.macs();
+        cost.is_float = true;
+        break;
     }
-    AddWeights(conv, choice.geometry.filters, choice.geometry.patch_size(), w, cost);
+    AddWeights(conv, Levels(i), choice.geometry.filters, choice.geometry.patch_size(), w, cost);
   }
 
-  // Counts the weight and the thresholds of a linear or conv2d.
+  // The number of thresholds of each output of instruction i.
+  int64_t Levels(int i) const {
+    const Encoding& encoding = model_.value(i + 1).encoding;
+    return encoding.is_integer() ? LargestC(encoding) : 0;
+  }
+
+  // Counts the weight, the scales and the thresholds of a linear or conv2d.
   template <typename Product>
-  void AddWeights(const Product& product, int64_t out, int64_t in, const Encoding& w, LayerCost& cost) {
+  void AddWeights(const Product& product, int64_t levels, int64_t out, int64_t in, const Encoding& w, LayerCost& cost) {
     if (IsNew(product.weight())) {
       cost.parameters += out * in;
+      parameters_by_bits_[w.bits] += out * in;
       cost.bytes += w.is_integer() ? w.bits * BitBytes(out, in) : AlignUp(out * in * 4);
     }
+    if (product.has_scales()) AddFloats(product.scales(), out, cost);
     if (product.has_threshold()) {
+      const int64_t count = out * levels;
       if (IsNew(product.threshold().thresholds())) {
-        cost.parameters += out;
-        cost.bytes += AlignUp(out * 4);
+        cost.parameters += count;
+        cost.bytes += AlignUp(count * 4);
+        parameters_by_bits_[32] += count;
       }
       if (IsNew(product.threshold().flips())) cost.bytes += BitBytes(1, out);
     }
@@ -140,6 +163,7 @@ class CostCounter {
     if (!IsNew(blob)) return;
     cost.parameters += count;
     cost.bytes += AlignUp(count * 4);
+    parameters_by_bits_[32] += count;
   }
 
   // Two instructions may share a blob; it lies in the file once.
@@ -147,6 +171,7 @@ class CostCounter {
 
   const PackedModel& model_;
   std::set<int> counted_;
+  std::map<int64_t, int64_t> parameters_by_bits_;
 };
 
 }  // namespace

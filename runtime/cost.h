@@ -1,5 +1,5 @@
-// What a packed model costs, layer by layer: bytes, bits per weight, multiply-accumulates by
-// precision, kernel.
+// What a packed model costs, layer by layer: bytes, bits of weights and activations, multiply-accumulates by precision,
+// kernel.
 //
 // Everything is computed from the header's description of the layers. In particular predicted_bytes comes from shapes
 // and encodings and not from the file or its blob sizes, so comparing it with the bytes on disk checks both.
@@ -8,6 +8,7 @@
 #define BITGRAD_RUNTIME_COST_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,10 @@ struct LayerCost {
   std::string layer;
   std::string op;           // "linear", "linear + threshold", "batch_norm", ...
   Shape example;            // of its value
-  std::string input;        // encoding of the quantized input of a linear or conv2d, "symmetric(8)"; else empty
+  std::string input;        // encoding of the operand of a linear or conv2d, "symmetric(8)"; else empty
   std::string weights;      // encoding of the weights; empty where there are none
-  int64_t weight_bits = 0;  // per weight, without padding; 0 where there are none
+  int64_t input_bits = 0;   // of each element of that operand: 32 for floats; 0 where there is none
+  int64_t weight_bits = 0;  // of each weight, without padding; 0 where there are none
   int64_t parameters = 0;
   int64_t bytes = 0;  // in the file, padding included
   // Multiply-accumulates for one example, as the kernel for a batch of one computes them: on bits (one for each pair of
@@ -30,18 +32,23 @@ struct LayerCost {
   int64_t bit_macs = 0;
   int64_t integer_macs = 0;
   int64_t float_macs = 0;
+  // What computes the product, for every batch size, and where it is a kernel of floats, why.
   std::string kernel;
+  bool is_float = false;  // a linear or conv2d whose product runs on floats
 };
 
 struct ModelCost {
   std::vector<LayerCost> layers;  // one per instruction
   int64_t head_bytes = 0;         // preamble and header
   int64_t predicted_bytes = 0;
+  int64_t float_layers = 0;  // linear and conv2d instructions whose product runs on floats
+  // How many numbers of so many bits the model has: weights by their bits, everything else as 32.
+  std::map<int64_t, int64_t> parameters_by_bits;
 };
 
 ModelCost CostOf(const PackedModel& model);
 
-// The table of `inspect`: a line per layer and a line of totals.
+// The table of `inspect`: a line per layer, a line of totals, and one of the parameters by their bits.
 std::string CostTable(const PackedModel& model, const ModelCost& cost);
 
 }  // namespace bitgrad

@@ -8,27 +8,28 @@
 namespace bitgrad {
 namespace {
 
-constexpr int kColumns = 12;
+constexpr int kColumns = 13;
 using Row = std::array<std::string, kColumns>;
 
 // Layer, op, shape, input, weights and kernel are text, aligned left; the other columns are numbers, aligned right.
-constexpr bool kIsNumber[kColumns] = {false, false, false, false, false, true, true, true, true, true, true, false};
+constexpr bool kIsNumber[kColumns] = {false, false, false, false, true, false, true,
+                                      true,  true,  true,  true,  true, false};
 
 std::string Count(int64_t value) { return value == 0 ? "-" : absl::StrCat(value); }
 std::string Text(const std::string& value) { return value.empty() ? "-" : value; }
 
 Row RowOf(const LayerCost& layer) {
-  return {Text(layer.layer),         Text(layer.op),          layer.example.ToString(),
-          Text(layer.input),         Text(layer.weights),     Count(layer.weight_bits),
-          Count(layer.parameters),   Count(layer.bytes),      Count(layer.bit_macs),
-          Count(layer.integer_macs), Count(layer.float_macs), Text(layer.kernel)};
+  return {Text(layer.layer),       Text(layer.op),        layer.example.ToString(),  Text(layer.input),
+          Count(layer.input_bits), Text(layer.weights),   Count(layer.weight_bits),  Count(layer.parameters),
+          Count(layer.bytes),      Count(layer.bit_macs), Count(layer.integer_macs), Count(layer.float_macs),
+          Text(layer.kernel)};
 }
 
 }  // namespace
 
 std::string CostTable(const PackedModel& model, const ModelCost& cost) {
-  std::vector<Row> rows = {{"layer", "op", "value", "input", "weights", "bits", "parameters", "bytes", "bit MACs",
-                            "integer MACs", "float MACs", "kernel"}};
+  std::vector<Row> rows = {{"layer", "op", "value", "input", "bits", "weights", "bits", "parameters", "bytes",
+                            "bit MACs", "integer MACs", "float MACs", "kernel"}};
   LayerCost total{.layer = "total", .example = model.result().example};
   for (const LayerCost& layer : cost.layers) {
     rows.push_back(RowOf(layer));
@@ -58,7 +59,9 @@ std::string CostTable(const PackedModel& model, const ModelCost& cost) {
       }
     }
   }
-  return table;
+  absl::StrAppend(&table, "parameters by bits:");
+  for (const auto& [bits, count] : cost.parameters_by_bits) absl::StrAppend(&table, "  ", bits, ": ", count);
+  return table + "\n";
 }
 
 }  // namespace bitgrad

@@ -1,6 +1,5 @@
 #include "bitgrad/runtime/elementwise_step.h"
 
-#include "bitgrad/core/rng.h"
 #include "bitgrad/runtime/blob_layout.h"
 
 namespace bitgrad {
@@ -58,12 +57,9 @@ void RunElementwiseStep(const PackedModel& model, int i, Frame& frame) {
     case Instruction::kBatchNorm: return RunBatchNorm(instruction, result, frame);
     case Instruction::kUnary: return RunUnary(instruction, result, frame);
     case Instruction::kBinary: return RunBinary(model, instruction, result, frame);
-    case Instruction::kQuantize:
-      frame.kernels().quantize_values(frame.context(), model.quantizer(i), frame.floats(instruction.operands(0)),
-                                      nullptr, RngStream{}, frame.NewFloats(result));
-      return;
     case Instruction::kConcat: return RunConcat(instruction, result, frame);
     case Instruction::kReshape: return frame.Alias(result, instruction.operands(0));
+    case Instruction::kQuantize:
     case Instruction::kLinear:
     case Instruction::kConv2D:
     case Instruction::kMaxPool:

@@ -1,4 +1,4 @@
-// The instructions without weights of their own: batch_norm, unary, binary, quantize, concat and reshape. They need no
+// The instructions without weights of their own: batch_norm, unary, binary, concat and reshape. They need no
 // preparation.
 
 #ifndef BITGRAD_RUNTIME_ELEMENTWISE_STEP_H_

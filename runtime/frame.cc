@@ -43,8 +43,11 @@ Frame::Frame(const PackedModel& model, ExecContext& context)
 void Frame::Begin(int64_t batch) {
   batch_ = batch;
   for (Value& value : values_) {
-    value.floats = nullptr;
-    value.pixels = nullptr;
+    value.alias = -1;
+    value.floats = value.terms = nullptr;
+    value.codes = value.pixels = nullptr;
+    value.source = nullptr;
+    for (BitForm& form : value.bits) form.is_made = false;
   }
 }
 
@@ -76,36 +79,114 @@ void Frame::Begin(ConstMatrixView<uint8_t> pixels) {
 }
 
 ConstMatrixView<float> Frame::floats(int id) {
-  Value& value = values_[id];
-  if (value.floats == nullptr) {
-    const int64_t count = rows(id) * cols(id);
-    float* y = GrowBuffer<float>(value.float_buffer, count, context_);
-    kernels_.look_up_f32(context_, pixel_values_.data<float>(), value.pixels, y, count);
-    value.floats = y;
-  }
+  Value& value = values_[root(id)];
+  if (value.floats == nullptr) MakeFloats(root(id));
   return {value.floats, rows(id), cols(id)};
 }
 
-ConstMatrixView<uint8_t> Frame::pixels(int id) const { return {values_[id].pixels, rows(id), cols(id)}; }
+ConstMatrixView<float> Frame::terms(int id) {
+  if (!model_.value(id).is_coded()) return floats(id);
+  Value& value = values_[root(id)];
+  if (value.terms == nullptr) MakeTerms(root(id));
+  return {value.terms, rows(id), cols(id)};
+}
+
+ConstMatrixView<uint8_t> Frame::codes(int id) {
+  Value& value = values_[root(id)];
+  if (value.codes == nullptr && value.source != nullptr) {
+    value.source->MakeCodes(*this, NewCodes(root(id)));
+  } else if (value.codes == nullptr) {
+    // Of bits. They are read before there is a place for the bytes, which would be taken for the value.
+    const ConstMatrixView<float> from = terms(root(id));
+    kernels_.pack_codes(context_, model_.value(id).encoding, from, NewCodes(root(id)));
+  }
+  return {value.codes, rows(id), cols(id)};
+}
+
+ConstBitMatrixView Frame::bits(int id, int64_t cols_of_row) {
+  const int from = root(id);
+  BitForm& form = BitsOf(values_[from], cols_of_row);
+  if (!form.is_made && values_[from].source != nullptr) {
+    values_[from].source->MakeBits(*this, NewBits(from, cols_of_row));
+  } else if (!form.is_made) {
+    // Of bits in rows of another length, or of bytes. They are read before there is a place for the new ones.
+    const ConstMatrixView<uint8_t> c = codes(id);
+    const BitMatrixView bits = NewBits(from, cols_of_row);
+    kernels_.pack_planes(context_, {c.data, c.size() / cols_of_row, cols_of_row}, 1, &bits);
+  }
+  return form.view;
+}
+
+ConstMatrixView<uint8_t> Frame::pixels(int id) { return {values_[root(id)].pixels, rows(id), cols(id)}; }
+
+// From pixels, or from codes.
+void Frame::MakeFloats(int id) {
+  Value& value = values_[id];
+  const bool is_coded = model_.value(id).is_coded();
+  const ConstMatrixView<float> from = is_coded ? terms(id) : ConstMatrixView<float>{};
+  const int64_t count = rows(id) * cols(id);
+  const float scale = model_.value(id).scale;
+  if (is_coded && scale == 1.0f) {
+    value.floats = from.data;
+    return;
+  }
+  float* const y = GrowBuffer<float>(value.float_buffer, count, context_);
+  if (is_coded) {
+    kernels_.scale_f32(context_, scale, from.data, /*accumulate=*/false, y, count);
+  } else {
+    kernels_.look_up_f32(context_, pixel_values_.data<float>(), value.pixels, y, count);
+  }
+  value.floats = y;
+}
+
+void Frame::MakeTerms(int id) {
+  Value& value = values_[id];
+  const int64_t count = rows(id) * cols(id);
+  float* const terms = GrowBuffer<float>(value.term_buffer, count, context_);
+  value.terms = terms;
+  if (value.source != nullptr) {
+    value.source->MakeTerms(*this, {terms, rows(id), cols(id)});
+    return;
+  }
+  if (value.codes != nullptr) {
+    kernels_.unpack_codes(context_, model_.value(id).encoding, {value.codes, rows(id), cols(id)},
+                          {terms, rows(id), cols(id)});
+    return;
+  }
+  for (const BitForm& form : value.bits) {
+    if (!form.is_made) continue;
+    kernels_.unpack_signs(context_, form.view, {terms, form.view.rows, form.view.cols});
+    return;
+  }
+}
 
 MatrixView<float> Frame::NewFloats(int id) {
-  Value& value = values_[id];
-  float* y = GrowBuffer<float>(value.float_buffer, rows(id) * cols(id), context_);
-  value.floats = y;
+  float* const y = GrowBuffer<float>(values_[id].float_buffer, rows(id) * cols(id), context_);
+  values_[id].floats = y;
   return {y, rows(id), cols(id)};
 }
 
-BitMatrixView Frame::NewBits(int id) {
-  Value& value = values_[id];
-  const BitMatrixView bits = GrowBits(value.bit_buffer, bit_rows(id), bit_cols(id), context_);
-  value.bits = bits;
+MatrixView<uint8_t> Frame::NewCodes(int id) {
+  uint8_t* const c = GrowBuffer<uint8_t>(values_[id].code_buffer, rows(id) * cols(id), context_);
+  values_[id].codes = c;
+  return {c, rows(id), cols(id)};
+}
+
+BitMatrixView Frame::NewBits(int id, int64_t cols_of_row) {
+  BitForm& form = BitsOf(values_[id], cols_of_row);
+  const BitMatrixView bits = GrowBits(form.buffer, rows(id) * cols(id) / cols_of_row, cols_of_row, context_);
+  form.view = bits;
+  form.is_made = true;
   return bits;
 }
 
-void Frame::Alias(int id, int of) {
-  values_[id].floats = values_[of].floats;
-  values_[id].pixels = values_[of].pixels;
-  values_[id].bits = values_[of].bits;
+Frame::BitForm& Frame::BitsOf(Value& value, int64_t cols_of_row) {
+  for (BitForm& form : value.bits) {
+    if (form.cols == cols_of_row) return form;
+  }
+  BitForm& form = value.bits.emplace_back();
+  form.cols = cols_of_row;
+  return form;
 }
 
 }  // namespace bitgrad

@@ -1,11 +1,15 @@
 // Frame: holds the values of a program while it runs over one piece of a batch: the input, the result of each
 // instruction, and the buffers that they are written to. All of them lie in memory of the context's device. Buffers are
 // kept between runs and grow when a larger piece comes.
+//
+// A value has one or more forms: floats, the bytes or bits of its codes, its codes as floats, pixels. The instruction
+// that makes it gives one of them, or says how it is quantized; the others are made when somebody reads them.
 
 #ifndef BITGRAD_RUNTIME_FRAME_H_
 #define BITGRAD_RUNTIME_FRAME_H_
 
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "bitgrad/core/bit_matrix.h"
@@ -32,6 +36,18 @@ T* GrowBuffer(Tensor& buffer, int64_t count, ExecContext& context) {
 // The same for a bit matrix with `cols` columns: a view of its first `rows` rows.
 BitMatrixView GrowBits(BitMatrix& buffer, int64_t rows, int64_t cols, ExecContext& context);
 
+class Frame;
+
+// How a value of codes is made from another value: a quantize instruction, which leaves it to the frame when to do it
+// and in which form. Each function writes the whole value; the views have no gaps, and rows of any length.
+class CodeSource {
+ public:
+  virtual ~CodeSource() = default;
+  virtual void MakeCodes(Frame& frame, MatrixView<uint8_t> codes) = 0;  // stored codes (core/encoding.h)
+  virtual void MakeBits(Frame& frame, BitMatrixView bits) = 0;          // REQUIRES: the encoding is kBinary
+  virtual void MakeTerms(Frame& frame, MatrixView<float> terms) = 0;    // the codes as floats
+};
+
 class Frame {
  public:
   // REQUIRES: model and context outlive the frame.
@@ -52,29 +68,53 @@ class Frame {
   void Begin(ConstMatrixView<float> x);
   void Begin(ConstMatrixView<uint8_t> pixels);
 
-  // A value as a matrix: all dimensions but the last, the batch included, are rows; no gaps between
-  // rows. An input that was given as pixels is converted to floats here, at the first call. REQUIRES: the instruction
-  // that makes the value has run, and the value is not bits.
+  // ---- Reading. REQUIRES: the instruction that makes the value has run. Views are valid until the end of the run.
+
+  // The value's floats as a matrix: all dimensions but the last, the batch included, are rows; no gaps between rows.
   ConstMatrixView<float> floats(int id);
+  // The codes as floats; of a value of floats, the floats.
+  ConstMatrixView<float> terms(int id);
+  // The stored codes as bytes. REQUIRES: the value is codes.
+  ConstMatrixView<uint8_t> codes(int id);
+  // The codes as bits, in rows of `cols` elements. REQUIRES: the value is binary codes; `cols` divides its elements.
+  ConstBitMatrixView bits(int id, int64_t cols);
   // The value as pixels, where it is the input, or a reshape of the input, and the input was given as pixels. Otherwise
   // `data` of the result is null.
-  ConstMatrixView<uint8_t> pixels(int id) const;
-  // The value as bits. REQUIRES: the instruction that makes it has run, and it is bits.
-  ConstBitMatrixView bits(int id) const { return values_[id].bits; }
+  ConstMatrixView<uint8_t> pixels(int id);
 
-  // The buffer that an instruction writes its value to. PackedValue (check_program.h) says how bits are laid out.
+  // ---- Writing: each instruction calls one of these for its value, and fills the buffer that it is given.
+
   MatrixView<float> NewFloats(int id);
-  BitMatrixView NewBits(int id);
-  // Makes value `id` the elements of value `of` in another shape, without copying them.
-  void Alias(int id, int of);
+  MatrixView<uint8_t> NewCodes(int id);
+  // The codes are bytes that lie elsewhere, until the end of the run.
+  void SetCodes(int id, const uint8_t* codes) { values_[id].codes = codes; }
+  // In rows of `cols` elements.
+  BitMatrixView NewBits(int id, int64_t cols);
+  // The codes are what `source` makes, as soon as somebody asks for them. REQUIRES: what it reads is not written to
+  // before the end of the run.
+  void SetSource(int id, CodeSource* source) { values_[id].source = source; }
+  // Makes value `id` the elements of value `of`, maybe in another shape, without copying them. Where only `of` is
+  // codes, `id` is their floats.
+  void Alias(int id, int of) { values_[id].alias = of; }
 
  private:
+  // The bits of a value in rows of one length.
+  struct BitForm {
+    int64_t cols = 0;
+    bool is_made = false;  // in this run
+    ConstBitMatrixView view;
+    BitMatrix buffer;
+  };
   struct Value {
+    int alias = -1;  // of which value it is an alias
+    // The forms that have been made in this run; null or not is_made where they have not.
     const float* floats = nullptr;
+    const float* terms = nullptr;
+    const uint8_t* codes = nullptr;
     const uint8_t* pixels = nullptr;
-    ConstBitMatrixView bits;
-    Tensor float_buffer;
-    BitMatrix bit_buffer;
+    std::deque<BitForm> bits;  // seldom more than one
+    CodeSource* source = nullptr;
+    Tensor float_buffer, term_buffer, code_buffer;
   };
   // Copies of an input that kernels cannot read where it is.
   struct Input {
@@ -85,8 +125,15 @@ class Frame {
   template <typename T>
   const T* Load(ConstMatrixView<T> x, Input& input);
   void Begin(int64_t batch);
-  int64_t bit_rows(int id) const { return model_.value(id).rows_are_examples ? batch_ : rows(id); }
-  int64_t bit_cols(int id) const { return model_.value(id).rows_are_examples ? model_.value(id).features() : cols(id); }
+  // The value whose forms `id` reads.
+  int root(int id) const {
+    while (values_[id].alias >= 0) id = values_[id].alias;
+    return id;
+  }
+  BitForm& BitsOf(Value& value, int64_t cols);
+  // For a value that is no alias.
+  void MakeFloats(int id);
+  void MakeTerms(int id);
   int64_t rows(int id) const { return batch_ * model_.value(id).example.rows(); }
   int64_t cols(int id) const { return model_.value(id).example.cols(); }
 

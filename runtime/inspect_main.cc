@@ -41,10 +41,11 @@ absl::Status Inspect() {
   std::printf("%s", CostTable(*model, cost).c_str());
   std::printf(
       "inspect: parameters=%lld bytes_on_disk=%lld predicted_bytes=%lld float_bytes=%lld "
-      "ratio=%.2f\n",
+      "ratio=%.2f float_layers=%lld\n",
       static_cast<long long>(header.parameter_count()), static_cast<long long>(model->byte_size()),
       static_cast<long long>(cost.predicted_bytes), static_cast<long long>(header.float_parameter_bytes()),
-      static_cast<double>(header.float_parameter_bytes()) / static_cast<double>(model->byte_size()));
+      static_cast<double>(header.float_parameter_bytes()) / static_cast<double>(model->byte_size()),
+      static_cast<long long>(cost.float_layers));
   return absl::OkStatus();
 }
 

@@ -12,6 +12,7 @@
 #include "bitgrad/runtime/frame.h"
 #include "bitgrad/runtime/linear_step.h"
 #include "bitgrad/runtime/pool_step.h"
+#include "bitgrad/runtime/quantize_step.h"
 
 namespace bitgrad {
 namespace {
@@ -32,8 +33,8 @@ int64_t ExamplesPerPiece(const PackedModel& model, int64_t piece_bytes) {
   int64_t bytes = 0;
   for (int id = 0; id <= model.header().instructions_size(); ++id) {
     const PackedValue& value = model.value(id);
-    // Each element takes a float and, where a linear quantizes the value, a code.
-    bytes += value.is_bits ? value.features() / 8 + 1 : 8 * value.features();
+    // An element of floats takes a float, and another one where a kernel works on it.
+    bytes += value.is_bits() ? value.features() / 8 + 1 : value.is_coded() ? value.features() : 8 * value.features();
   }
   return std::max<int64_t>(1, piece_bytes / bytes);
 }
@@ -49,6 +50,7 @@ class ProgramInterpreter final : public Interpreter {
     for (int i = 0; i < model.header().instructions_size(); ++i) {
       const packed::Instruction& instruction = model.header().instructions(i);
       if (instruction.has_linear()) steps_[i] = std::make_unique<LinearStep>(model, i, frame_);
+      if (instruction.has_quantize()) steps_[i] = std::make_unique<QuantizeStep>(model, i, frame_);
       if (instruction.has_conv2d()) steps_[i] = std::make_unique<ConvStep>(model, i, frame_);
       if (instruction.has_max_pool() || instruction.has_average_pool()) {
         steps_[i] = std::make_unique<PoolStep>(model, i, frame_);
@@ -107,13 +109,8 @@ class ProgramInterpreter final : public Interpreter {
   // The same with y in memory of the device.
   void WriteResult(float* y) {
     const int count = model_.header().instructions_size();
-    if (model_.result().is_bits) {
-      const ConstBitMatrixView bits = frame_.bits(count);
-      frame_.kernels().unpack_signs(context_, bits, {y, bits.rows, bits.cols});
-    } else {
-      const ConstMatrixView<float> result = frame_.floats(count);
-      frame_.kernels().copy_matrix(context_, result, {y, result.rows, result.cols});
-    }
+    const ConstMatrixView<float> result = frame_.floats(count);
+    frame_.kernels().copy_matrix(context_, result, {y, result.rows, result.cols});
   }
 
   const PackedModel& model_;

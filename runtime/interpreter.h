@@ -41,11 +41,11 @@ class Interpreter {
   }
   virtual ~Interpreter() = default;
 
-  // The last value, [batch, features] float32 (bits become -1 and +1), from inputs x [batch,
+  // The last value, [batch, features] float32 (codes become their values), from inputs x [batch,
   // features]. InvalidArgument when the columns are not the model's. Inputs and result are the host's.
   virtual absl::StatusOr<Tensor> Run(ConstMatrixView<float> x) = 0;
 
-  // The same for 8-bit pixels, which the model's pixel mapping converts. A first layer with a few-bit input quantizer
+  // The same for 8-bit pixels, which the model's pixel mapping converts. A quantizer of few bits
   // reads its codes from a table of 256 entries, without floats in between. FailedPrecondition where the model takes
   // floats only.
   virtual absl::StatusOr<Tensor> RunPixels(ConstMatrixView<uint8_t> pixels) = 0;

@@ -5,7 +5,9 @@
 
 namespace bitgrad {
 
-Encoding InputEncoding(const PackedModel& model, int i) { return model.quantizer(i).encoding(); }
+Encoding InputEncoding(const PackedModel& model, int i) {
+  return model.value(model.header().instructions(i).operands(0)).encoding;
+}
 
 KernelChoice ChooseKernel(const PackedModel& model, int i) {
   const packed::Instruction& instruction = model.header().instructions(i);

@@ -19,7 +19,7 @@ struct KernelChoice {
   std::string description;  // for people, for every batch size
 };
 
-// The encoding of the quantized input of linear or conv2d instruction `i`, the left operand of its product.
+// The encoding of the operand of linear or conv2d instruction `i`; kFloat where it is floats.
 Encoding InputEncoding(const PackedModel& model, int i);
 
 // REQUIRES: instruction `i` is linear.

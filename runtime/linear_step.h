@@ -4,11 +4,13 @@
 #ifndef BITGRAD_RUNTIME_LINEAR_STEP_H_
 #define BITGRAD_RUNTIME_LINEAR_STEP_H_
 
-#include "bitgrad/ops/kernels/coded_gemm.h"
+#include <cstdint>
+
+#include "bitgrad/core/encoding.h"
 #include "bitgrad/runtime/frame.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "bitgrad/runtime/packed_weights.h"
-#include "bitgrad/runtime/quantized_input.h"
+#include "bitgrad/runtime/product_output.h"
 #include "bitgrad/runtime/step.h"
 
 namespace bitgrad {
@@ -23,15 +25,14 @@ class LinearStep final : public Step {
  private:
   void RunIntegers(Frame& frame);
   void RunFloats(Frame& frame);
-  // What the kernel is to do with the sums: scale them to floats, or compare them with thresholds.
-  DotOutput Output(Frame& frame) const;
 
   const bool in_integers_;
+  const int operand_;
   const int result_;
-  const float scale_;
-  QuantizedInput input_;
+  const Encoding encoding_;  // of the operand
+  const int64_t in_, out_;
   const PackedWeights weights_;
-  const PackedThreshold threshold_;
+  const ProductOutput output_;
 };
 
 }  // namespace bitgrad

@@ -10,6 +10,7 @@
 #include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/runtime/preamble.h"
+#include "bitgrad/runtime/version_1.h"
 
 namespace bitgrad {
 namespace {
@@ -77,15 +78,34 @@ absl::Status PackedModel::Load(absl::Span<const uint8_t> bytes) {
   if (Crc32(header) != preamble.header_crc32) {
     return absl::DataLossError("the header's CRC-32 does not match its bytes");
   }
-  BITGRAD_RETURN_IF_ERROR(LoadHeader(header));
+  BITGRAD_RETURN_IF_ERROR(LoadHeader(preamble.version, header));
   const int64_t header_end = kPreambleBytes + preamble.header_bytes;
-  const int64_t blobs_begin = AlignUp(header_end);
-  if (blobs_begin > byte_size_) return absl::DataLossError("the file ends inside the padding behind the header");
-  BITGRAD_RETURN_IF_ERROR(CheckZeros(bytes.subspan(header_end, blobs_begin - header_end), "the header"));
-  return LoadBlobs(bytes, blobs_begin);
+  head_bytes_ = AlignUp(header_end);
+  if (head_bytes_ > byte_size_) return absl::DataLossError("the file ends inside the padding behind the header");
+  BITGRAD_RETURN_IF_ERROR(CheckZeros(bytes.subspan(header_end, head_bytes_ - header_end), "the header"));
+  BITGRAD_RETURN_IF_ERROR(LoadBlobs(bytes, head_bytes_));
+  return CheckThresholds();
 }
 
-absl::Status PackedModel::LoadHeader(absl::Span<const uint8_t> bytes) {
+absl::Status PackedModel::CheckThresholds() const {
+  for (const packed::Instruction& instruction : header_.instructions()) {
+    const bool has_threshold = instruction.linear().has_threshold() || instruction.conv2d().has_threshold();
+    if (!has_threshold) continue;
+    const int id =
+        (instruction.has_linear() ? instruction.linear().threshold() : instruction.conv2d().threshold()).thresholds();
+    const absl::Span<const int32_t> thresholds = ints(id);
+    const size_t out = static_cast<size_t>(blob(id).shape(1));
+    for (size_t i = out; i < thresholds.size(); ++i) {
+      if (thresholds[i] < thresholds[i - out]) {
+        return absl::InvalidArgumentError(absl::StrCat("blob ", id, " (", blob(id).name(),
+                                                       "): the thresholds of output ", i % out, " do not ascend"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PackedModel::LoadHeader(uint32_t version, absl::Span<const uint8_t> bytes) {
   // The parser takes the size as an int, so a header of 2^31 bytes or more is refused.
   if (static_cast<int64_t>(bytes.size()) > INT32_MAX ||
       !header_.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
@@ -95,6 +115,9 @@ absl::Status PackedModel::LoadHeader(absl::Span<const uint8_t> bytes) {
   header_.DiscardUnknownFields();
   if (header_.ByteSizeLong() != bytes.size()) {
     return absl::UnimplementedError("the header has fields that are unknown to this program");
+  }
+  if (version == 1) {
+    BITGRAD_ASSIGN_OR_RETURN(header_, UpgradeFromVersion1(header_));
   }
   BITGRAD_ASSIGN_OR_RETURN(program_, CheckProgram(header_));
   return absl::OkStatus();

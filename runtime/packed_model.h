@@ -22,10 +22,10 @@
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/tensor.h"
-#include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/proto/packed_model.pb.h"
 #include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/check_program.h"
+#include "bitgrad/runtime/packed_quantizer.h"
 
 namespace bitgrad {
 
@@ -36,14 +36,17 @@ class PackedModel {
   static absl::StatusOr<std::unique_ptr<PackedModel>> FromBytes(std::string name, absl::string_view bytes);
 
   const std::string& name() const { return name_; }
+  // The header, whose program is of version 2 whatever the file's version is.
   const packed::Header& header() const { return header_; }
   int64_t byte_size() const { return byte_size_; }
+  // Of preamble and header, with the padding behind them.
+  int64_t head_bytes() const { return head_bytes_; }
 
   // Value 0 is the input; value i + 1 is that of instruction i.
   const PackedValue& value(int id) const { return program_.values[id]; }
   const PackedValue& result() const { return program_.values.back(); }
-  // The quantizer that a linear, conv2d or quantize instruction names.
-  const Quantizer& quantizer(int instruction) const { return program_.quantizers[instruction]; }
+  // REQUIRES: the instruction is quantize.
+  const PackedQuantizer& quantizer(int instruction) const { return program_.quantizers[instruction]; }
 
   // The contents of a blob. The views are valid as long as the model lives.
   const packed::Blob& blob(int id) const { return header_.blobs(id); }
@@ -59,13 +62,16 @@ class PackedModel {
   PackedModel() = default;
   // Checks all of `bytes`, which live as long as the model. Errors do not name the file.
   absl::Status Load(absl::Span<const uint8_t> bytes);
-  absl::Status LoadHeader(absl::Span<const uint8_t> bytes);
+  absl::Status LoadHeader(uint32_t version, absl::Span<const uint8_t> bytes);
   absl::Status LoadBlobs(absl::Span<const uint8_t> bytes, int64_t begin);
+  // Checks that the thresholds of each output ascend.
+  absl::Status CheckThresholds() const;
 
   std::string name_;
   MappedFile file_;  // this or copy_ holds the bytes
   Tensor copy_;
   int64_t byte_size_ = 0;
+  int64_t head_bytes_ = 0;
   packed::Header header_;
   std::vector<const uint8_t*> blob_data_;
   CheckedProgram program_;

@@ -25,19 +25,6 @@ std::string BytesOf(absl::Span<const T> values) {
   return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
 }
 
-Blob::Kind KindOf(EncodingKind kind) {
-  switch (kind) {
-    case EncodingKind::kBinary: return Blob::BINARY;
-    case EncodingKind::kTernary: return Blob::TERNARY;
-    case EncodingKind::kSymmetric: return Blob::SYMMETRIC;
-    case EncodingKind::kUnsigned: return Blob::UNSIGNED;
-    case EncodingKind::kFloat:
-    case EncodingKind::kSigned:
-    case EncodingKind::kTwosComplement: break;
-  }
-  return Blob::UNSPECIFIED;
-}
-
 // Planes of bits in the layout of BitMatrix, all zero at first.
 class Planes {
  public:
@@ -61,13 +48,17 @@ class Planes {
 template <typename Product>
 void SetProduct(const LinearSpec& spec, Product& product) {
   product.set_weight(spec.weight);
-  product.set_input_quantizer(spec.input_quantizer);
   if (spec.thresholds < 0) {
     product.set_scale(spec.scale);
-  } else {
-    product.mutable_threshold()->set_thresholds(spec.thresholds);
-    product.mutable_threshold()->set_flips(spec.flips);
+    if (spec.scales >= 0) product.set_scales(spec.scales);
+    return;
   }
+  packed::Threshold& threshold = *product.mutable_threshold();
+  threshold.set_thresholds(spec.thresholds);
+  threshold.set_flips(spec.flips);
+  threshold.set_encoding(KindOf(spec.encoding.kind));
+  threshold.set_bits(HasBits(threshold.encoding()) ? spec.encoding.bits : 0);
+  threshold.set_scale(spec.value_scale);
 }
 
 void SetWindow(const PoolGeometry& geometry, packed::Pool& pool) {
@@ -102,8 +93,8 @@ int PackedModelWriter::AddFloats(absl::string_view name, const Shape& shape, abs
   return FinishBlob(BytesOf(values));
 }
 
-int PackedModelWriter::AddInts(absl::string_view name, absl::Span<const int32_t> values) {
-  NewBlob(name, Blob::INT32, {static_cast<int64_t>(values.size())});
+int PackedModelWriter::AddInts(absl::string_view name, int64_t rows, absl::Span<const int32_t> values) {
+  NewBlob(name, Blob::INT32, {rows, static_cast<int64_t>(values.size()) / rows});
   return FinishBlob(BytesOf(values));
 }
 
@@ -131,28 +122,39 @@ int PackedModelWriter::AddBits(absl::string_view name, ConstBitMatrixView bits) 
 }
 
 int PackedModelWriter::AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes) {
+  std::vector<uint8_t> stored;
+  for (int64_t i = 0; i < codes.rows; ++i) {
+    for (int64_t j = 0; j < codes.cols; ++j) {
+      const float code = codes.at(i, j);
+      // The comparison as floats comes first: a NaN or a huge number cannot be converted to an integer.
+      const int64_t c =
+          encoding.is_integer() && std::fabs(code) <= 255.0f ? PlaneBitsOf(encoding, static_cast<int64_t>(code)) : -1;
+      if (encoding.is_integer() &&
+          (c < 0 || c > LargestC(encoding) || static_cast<float>(CodeOf(encoding, c)) != code)) {
+        ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": element [", i, ", ", j, "] = ", code,
+                                                            " is no ", Name(encoding.kind), " code")));
+      }
+      stored.push_back(static_cast<uint8_t>(c));
+    }
+  }
+  return AddStoredCodes(name, encoding, {stored.data(), codes.rows, codes.cols});
+}
+
+int PackedModelWriter::AddStoredCodes(absl::string_view name, const Encoding& encoding,
+                                      ConstMatrixView<uint8_t> codes) {
   Blob& blob = NewBlob(name, KindOf(encoding.kind), {codes.rows, codes.cols});
   if (blob.kind() == Blob::UNSPECIFIED || encoding.bits < 1 || encoding.bits > 8) {
     ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": a ", Name(encoding.kind), " encoding of ",
                                                         encoding.bits, " bits has no packed form")));
     return FinishBlob("");
   }
-  const bool has_bits = encoding.kind == EncodingKind::kSymmetric || encoding.kind == EncodingKind::kUnsigned;
-  if (has_bits) blob.set_bits(encoding.bits);
-  const int64_t patterns = encoding.kind == EncodingKind::kTernary ? 3 : int64_t{1} << encoding.bits;
-  Planes planes(PlaneCount(blob), codes.rows, codes.cols);
+  if (HasBits(blob.kind())) blob.set_bits(encoding.bits);
+  const int count = PlaneCount(blob);
+  Planes planes(count, codes.rows, codes.cols);
   for (int64_t i = 0; i < codes.rows; ++i) {
     for (int64_t j = 0; j < codes.cols; ++j) {
-      const float code = codes.at(i, j);
-      // The comparison as floats comes first: a NaN or a huge number cannot be converted to an integer.
-      const int64_t c = std::fabs(code) <= 255.0f ? PlaneBitsOf(encoding, static_cast<int64_t>(code)) : -1;
-      if (c < 0 || c >= patterns || static_cast<float>(CodeOf(encoding, c)) != code) {
-        ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": element [", i, ", ", j, "] = ", code,
-                                                            " is no ", Name(encoding.kind), " code")));
-        return FinishBlob(planes.Take());
-      }
-      for (int p = 0; p < PlaneCount(blob); ++p) {
-        if (c >> p & 1) planes.Set(p, i, j);
+      for (int p = 0; p < count; ++p) {
+        if (codes.at(i, j) >> p & 1) planes.Set(p, i, j);
       }
     }
   }
@@ -228,8 +230,8 @@ int PackedModelWriter::AddBinaryConstant(absl::string_view layer, int a, Binary 
   return ValueOfLast();
 }
 
-int PackedModelWriter::AddQuantize(absl::string_view layer, int x, absl::string_view quantizer) {
-  NewInstruction(layer, {x}).mutable_quantize()->set_quantizer(std::string(quantizer));
+int PackedModelWriter::AddQuantize(absl::string_view layer, int x, const PackedQuantizer& quantizer) {
+  *NewInstruction(layer, {x}).mutable_quantize() = quantizer.ToProto();
   return ValueOfLast();
 }
 

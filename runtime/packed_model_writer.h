@@ -4,7 +4,8 @@
 //   writer.header().set_name("mnist_bnn_mlp");
 //   writer.header().mutable_input()->add_shape(784);
 //   int weight = writer.AddCodes("fc1/weight", Sign().encoding(), codes);
-//   int y = writer.AddLinear("fc1", kInputValue, {.weight = weight, .input_quantizer = "k_bit(8)", .scale = s});
+//   int x = writer.AddQuantize("fc1", kInputValue, {.quantizer = KBit(8)});
+//   int y = writer.AddLinear("fc1", x, {.weight = weight, .scale = s});
 //   BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, writer.Write("net.bgm"));
 //
 // The Add functions return the id of a blob or of a value. The first error is kept and returned by
@@ -30,6 +31,7 @@
 #include "bitgrad/ops/kernels/elementwise.h"
 #include "bitgrad/ops/kernels/pool.h"
 #include "bitgrad/proto/packed_model.pb.h"
+#include "bitgrad/runtime/packed_quantizer.h"
 
 namespace bitgrad {
 
@@ -38,11 +40,13 @@ inline constexpr int kInputValue = 0;
 
 // See message Linear in proto/packed_model.proto for the formula.
 struct LinearSpec {
-  int weight = -1;  // blob of AddCodes, AddBits or AddFloats, [out, in]
-  std::string input_quantizer = "identity";
-  float scale = 1.0f;   // of the input quantizer times that of the weights; not used with thresholds
-  int thresholds = -1;  // blob of AddInts, [out]; -1: the value is float
+  int weight = -1;      // blob of AddCodes, AddBits or AddFloats, [out, in]
+  float scale = 1.0f;   // of the operand, times that of the weights; not used with thresholds
+  int scales = -1;      // blob of AddFloats, [out]: of each row of weights; -1: none; not used with thresholds
+  int thresholds = -1;  // blob of AddInts, [levels, out]; -1: the value is floats
   int flips = -1;       // blob of AddFlags, [out]
+  Encoding encoding = {EncodingKind::kBinary, 1};  // with thresholds: of the value's codes
+  float value_scale = 1.0f;                        // with thresholds: of the value's codes
 };
 
 // See message Conv2d. The weight is [filters, kernel_height * kernel_width * channels / groups].
@@ -61,20 +65,23 @@ class PackedModelWriter {
 
   // REQUIRES: values.size() == shape.num_elements().
   int AddFloats(absl::string_view name, const Shape& shape, absl::Span<const float> values);
-  int AddInts(absl::string_view name, absl::Span<const int32_t> values);
+  // A matrix of shape [rows, cols]. REQUIRES: values.size() == rows * cols.
+  int AddInts(absl::string_view name, int64_t rows, absl::Span<const int32_t> values);
   // REQUIRES: each flag is 0 or 1.
   int AddFlags(absl::string_view name, absl::Span<const uint8_t> flags);
   // A matrix of -1 and +1.
   int AddBits(absl::string_view name, ConstBitMatrixView bits);
-  // Integer codes, as the QuantizeCodes kernel makes them, of a kBinary, kTernary, kSymmetric or
-  // kUnsigned encoding. A number that is not a code of the encoding is an error.
+  // Integer codes, as the QuantizeCodes kernel makes them, of any encoding but kFloat and kSigned. A number that is not
+  // a code of the encoding is an error.
   int AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes);
+  // The same for stored codes (core/encoding.h).
+  int AddStoredCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<uint8_t> codes);
 
   // ---- Instructions. Each function returns the id of the instruction's value.
 
   int AddLinear(absl::string_view layer, int x, const LinearSpec& spec);
   int AddConv2d(absl::string_view layer, int x, const ConvSpec& spec);
-  // flips: a blob of AddFlags, [channels], where x is bits; -1: none.
+  // flips: a blob of AddFlags, [channels], where x is codes; -1: none.
   int AddMaxPool(absl::string_view layer, int x, const PoolGeometry& geometry, int flips = -1);
   int AddAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry);
   int AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std, int gamma, int beta);
@@ -82,7 +89,7 @@ class PackedModelWriter {
   int AddBinary(absl::string_view layer, int a, Binary op, int b);
   // blob: FLOAT32, with the elements of one example or of its last dimension.
   int AddBinaryConstant(absl::string_view layer, int a, Binary op, int blob);
-  int AddQuantize(absl::string_view layer, int x, absl::string_view quantizer);
+  int AddQuantize(absl::string_view layer, int x, const PackedQuantizer& quantizer);
   int AddConcat(absl::string_view layer, absl::Span<const int> values);
   // `shape` is of one example, without the batch.
   int AddReshape(absl::string_view layer, int x, const Shape& shape);

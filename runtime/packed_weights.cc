@@ -39,13 +39,6 @@ PackedWeights::PackedWeights(const PackedModel& model, int blob, bool as_floats,
   }
 }
 
-PackedThreshold::PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold,
-                                 int64_t count, Frame& frame) {
-  if (!present) return;
-  thresholds_ = frame.blobs().ints(threshold.thresholds());
-  flips_ = Flags(model, threshold.flips(), count, frame.context());
-}
-
 Tensor Flags(const PackedModel& model, int blob, int64_t count, ExecContext& context) {
   const ConstBitMatrixView row = model.plane(blob, 0);
   Tensor flags({count}, DType::kUint8);

@@ -32,24 +32,6 @@ class PackedWeights {
   ConstMatrixView<float> floats_;
 };
 
-// The integer thresholds that an instruction compares its exact sums with, in memory that kernels can read. Empty where
-// the instruction has none.
-class PackedThreshold {
- public:
-  // REQUIRES: the frame outlives this.
-  PackedThreshold(const PackedModel& model, bool present, const packed::Threshold& threshold, int64_t count,
-                  Frame& frame);
-
-  bool present() const { return thresholds_ != nullptr; }
-  DotOutput Output(BitMatrixView bits) const {
-    return {.bits = bits, .threshold = thresholds_, .flip = flips_.data<uint8_t>()};
-  }
-
- private:
-  const int32_t* thresholds_ = nullptr;
-  Tensor flips_;
-};
-
 // The `count` flags of a FLAGS blob as bytes of 0 and 1, in memory of the context's device.
 Tensor Flags(const PackedModel& model, int blob, int64_t count, ExecContext& context);
 

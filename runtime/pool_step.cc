@@ -1,5 +1,6 @@
 #include "bitgrad/runtime/pool_step.h"
 
+#include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/image_geometry.h"
 #include "bitgrad/runtime/packed_weights.h"
 
@@ -7,31 +8,44 @@ namespace bitgrad {
 
 PoolStep::PoolStep(const PackedModel& model, int i, Frame& frame)
     : is_max_(model.header().instructions(i).has_max_pool()),
-      is_bits_(model.value(i + 1).is_bits),
       operand_(model.header().instructions(i).operands(0)),
-      result_(i + 1) {
+      result_(i + 1),
+      x_(model.value(operand_)) {
   const packed::Instruction& instruction = model.header().instructions(i);
   const packed::Pool& pool = is_max_ ? instruction.max_pool() : instruction.average_pool();
-  geometry_ = *GeometryOf(pool, model.value(operand_).example);  // The program has been checked.
+  geometry_ = *GeometryOf(pool, x_.example);  // The program has been checked.
   if (pool.has_flips()) flips_ = Flags(model, pool.flips(), geometry_.channels, frame.context());
 }
 
 void PoolStep::Run(Frame& frame) {
-  const Kernels& kernels = frame.kernels();
   geometry_.batch = frame.batch();
-  if (is_bits_) {
-    const ConstBitMatrixView x = frame.bits(operand_);
-    kernels.max_pool_bits(frame.context(), geometry_, x, flips_.is_null() ? nullptr : flips_.data<uint8_t>(),
-                          frame.NewBits(result_));
-    return;
-  }
-  const float* const x = frame.floats(operand_).data;
-  float* const y = frame.NewFloats(result_).data;
   if (is_max_) {
-    kernels.max_pool_forward(frame.context(), geometry_, x, y, nullptr);
+    RunMax(frame);
   } else {
-    kernels.average_pool_forward(frame.context(), geometry_, x, y);
+    RunAverage(frame);
   }
+}
+
+void PoolStep::RunMax(Frame& frame) {
+  const Kernels& kernels = frame.kernels();
+  const uint8_t* const flips = flips_.is_null() ? nullptr : flips_.data<uint8_t>();
+  if (x_.is_bits()) {
+    const ConstBitMatrixView x = frame.bits(operand_, x_.features());
+    const int64_t cols = geometry_.out_height() * geometry_.out_width() * geometry_.channels;
+    kernels.max_pool_bits(frame.context(), geometry_, x, flips, frame.NewBits(result_, cols));
+  } else if (x_.is_coded()) {
+    const uint8_t* const x = frame.codes(operand_).data;
+    kernels.max_pool_codes(frame.context(), geometry_, x, static_cast<int>(LargestC(x_.encoding)), flips,
+                           frame.NewCodes(result_).data);
+  } else {
+    const float* const x = frame.floats(operand_).data;
+    kernels.max_pool_forward(frame.context(), geometry_, x, frame.NewFloats(result_).data, nullptr);
+  }
+}
+
+void PoolStep::RunAverage(Frame& frame) {
+  const float* const x = frame.floats(operand_).data;
+  frame.kernels().average_pool_forward(frame.context(), geometry_, x, frame.NewFloats(result_).data);
 }
 
 }  // namespace bitgrad

@@ -19,10 +19,13 @@ class PoolStep final : public Step {
   void Run(Frame& frame) override;
 
  private:
+  void RunMax(Frame& frame);
+  void RunAverage(Frame& frame);
+
   const bool is_max_;
-  const bool is_bits_;
   const int operand_;
   const int result_;
+  const PackedValue& x_;
   PoolGeometry geometry_;
   Tensor flips_;  // null: none
 };

@@ -40,7 +40,7 @@ uint32_t Crc32(absl::Span<const uint8_t> bytes) {
 std::string EncodePreamble(const Preamble& preamble) {
   std::string bytes(kPreambleBytes, '\0');
   std::memcpy(bytes.data(), kMagic, sizeof kMagic);
-  Put(kPackedFormatVersion, 4, bytes, kVersionAt);
+  Put(preamble.version, 4, bytes, kVersionAt);
   Put(preamble.header_bytes, 4, bytes, kHeaderBytesAt);
   Put(preamble.file_bytes, 8, bytes, kFileBytesAt);
   Put(preamble.header_crc32, 4, bytes, kHeaderCrcAt);
@@ -66,14 +66,16 @@ absl::StatusOr<Preamble> DecodePreamble(absl::Span<const uint8_t> bytes) {
   if (Get(bytes, kPreambleCrcAt, 4) != Crc32(bytes.first(kPreambleCrcAt))) {
     return absl::DataLossError("the preamble's CRC-32 does not match its bytes");
   }
-  if (const uint64_t version = Get(bytes, kVersionAt, 4); version != kPackedFormatVersion) {
+  const uint64_t version = Get(bytes, kVersionAt, 4);
+  if (version < 1 || version > kPackedFormatVersion) {
     return absl::UnimplementedError(absl::StrCat("format version ", version, " is unknown to this program, ",
-                                                 "which reads version ", kPackedFormatVersion));
+                                                 "which reads versions 1 to ", kPackedFormatVersion));
   }
   for (int i = kReservedAt; i < kPreambleCrcAt; ++i) {
     if (bytes[i] != 0) return absl::InvalidArgumentError("the preamble's reserved bytes are not zero");
   }
-  const Preamble preamble = {.header_bytes = static_cast<uint32_t>(Get(bytes, kHeaderBytesAt, 4)),
+  const Preamble preamble = {.version = static_cast<uint32_t>(version),
+                             .header_bytes = static_cast<uint32_t>(Get(bytes, kHeaderBytesAt, 4)),
                              .file_bytes = Get(bytes, kFileBytesAt, 8),
                              .header_crc32 = static_cast<uint32_t>(Get(bytes, kHeaderCrcAt, 4))};
   if (preamble.file_bytes != bytes.size()) {

@@ -11,7 +11,8 @@
 
 namespace bitgrad {
 
-inline constexpr uint32_t kPackedFormatVersion = 1;
+// The version that is written. Version 1 is read, too.
+inline constexpr uint32_t kPackedFormatVersion = 2;
 inline constexpr int64_t kPreambleBytes = 64;
 // Each blob begins, and the file ends, at a multiple of this: the size of a cache line, of which a row of a BitMatrix
 // takes a whole number.
@@ -22,12 +23,13 @@ constexpr int64_t AlignUp(int64_t bytes) {
 }
 
 struct Preamble {
+  uint32_t version = kPackedFormatVersion;
   uint32_t header_bytes = 0;
   uint64_t file_bytes = 0;
   uint32_t header_crc32 = 0;
 };
 
-// The kPreambleBytes bytes of a preamble with the current format version.
+// The kPreambleBytes bytes of a preamble.
 std::string EncodePreamble(const Preamble& preamble);
 
 // Reads and checks the preamble. `bytes` are those of the whole file. Errors do not name the file. A checkpoint, which

@@ -87,12 +87,12 @@ class TwoConvs final : public Model {
  public:
   enum class Between { kPoolLast, kPoolBetweenNorms, kNothing };
   TwoConvs(const Scope& scope, Between between, const std::string& activation_quantizer, const std::string& weight,
-           int64_t groups) {
+           int64_t groups, const BatchNormOptions& norm) {
     layers_.Add<Unflatten>(Shape({6, 7, 4}));
     layers_.Add<Conv2d>(
         scope / "conv1",
         Conv2dOptions{.in = 4, .out = 64, .pad = 1, .groups = groups, .input = Q("k_bit(8)"), .weight = Q(weight)});
-    layers_.Add<BatchNorm2d>(scope / "norm1", BatchNormLayerOptions{.features = 64});
+    layers_.Add<BatchNorm2d>(scope / "norm1", BatchNormLayerOptions{.features = 64, .norm = norm});
     if (between != Between::kNothing) layers_.Add<MaxPool2d>(scope / "pool", PoolOptions{.kernel = 2, .stride = 2});
     if (between == Between::kPoolBetweenNorms) {
       layers_.Add<BatchNorm2d>(scope / "norm2", BatchNormLayerOptions{.features = 64});
@@ -117,21 +117,25 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
   uint32_t seed = 100;
   for (const auto between :
        {TwoConvs::Between::kPoolLast, TwoConvs::Between::kPoolBetweenNorms, TwoConvs::Between::kNothing}) {
-    for (const char* activation : {"sign", "k_bit(2)", "ternary(0.5)", "dorefa_activation(2)"}) {
-      for (const char* weight : {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)"}) {
+    for (const char* activation : {"sign", "k_bit(2)", "ternary(0.5)", "dorefa_activation(2)", "lsq(2)", "pact(4)"}) {
+      for (const char* weight :
+           {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)", "xnor", "lsq(2, per_output)"}) {
         for (const int64_t groups : {1, 2}) {
           SCOPED_TRACE(absl::StrCat("seed ", ++seed, " ", static_cast<int>(between), " ", activation, " ", weight,
                                     " groups ", groups));
           std::mt19937 random(seed);
           ParameterStore store(seed);
-          TwoConvs net(store.Root(), between, activation, weight, groups);
+          const BatchNormOptions norm = {.epsilon = 0.01f,
+                                         .placement = static_cast<EpsilonPlacement>(1 + seed % 2),
+                                         .statistic = static_cast<RunningStatistic>(1 + seed / 2 % 3)};
+          TwoConvs net(store.Root(), between, activation, weight, groups, norm);
           ASSERT_TRUE(store.status().ok()) << store.status();
           RandomizeBatchNorms(store, random);
           ExecContext context({.threads = 2});
           const auto frozen = ExpectBitEqual(context, net, {1, 6 * 7 * 4}, 11, random, /*one_by_one=*/false);
           ASSERT_NE(frozen, nullptr);
-          const bool folds =
-              activation == std::string("sign") && between != TwoConvs::Between::kPoolBetweenNorms && groups == 1;
+          // Every activation quantizer here has at most 2 bits.
+          const bool folds = between != TwoConvs::Between::kPoolBetweenNorms && groups == 1;
           EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), folds ? 1 : 0);
         }
       }
@@ -163,9 +167,9 @@ TEST_F(FreezeConvTest, ResidualNets) {
         .stem_pool = seed % 2 == 0 ? 2 : 0,
         .stages = {{.filters = 8, .blocks = 2}, {.filters = 33, .blocks = 2, .stride = 2}},
         .classes = 4,
-        .activation_quantizer = ApproxSign(),
-        .weight = Sign(),
-        .padding = kPaddings[seed % 3]};
+        .activation_quantizer = seed < 4 ? ApproxSign() : Q("lsq(2)"),
+        .weight = seed < 4 ? Sign() : Q("lsq(2, per_output)"),
+        .padding = seed < 4 ? kPaddings[seed % 3] : Padding::kZero};
     ParameterStore store(seed);
     BiRealNet net(store.Root(), options);
     ASSERT_TRUE(store.status().ok()) << store.status();

@@ -93,7 +93,7 @@ TEST(FreezeErrorsTest, InputScalesThatDependOnTheData) {
     ParameterStore store(1);
     Dense dense(store.Root() / "fc", {.in = 4, .out = 2, .input = *ParseQuantizer(quantizer), .weight = Sign()});
     EXPECT_THAT(ErrorOf([&](const Var& x) { return dense(x); }),
-                AllOf(HasSubstr("layer 'fc': linear"), HasSubstr(quantizer), HasSubstr("depends on each batch")));
+                AllOf(HasSubstr("layer 'fc': quantize"), HasSubstr(quantizer), HasSubstr("depends on each batch")));
     EXPECT_THAT(ErrorOf([&](const Var& x) {
                   Tape::LayerScope layer(*x.tape(), "alone");
                   return Quantize(x, *ParseQuantizer(quantizer));

@@ -56,7 +56,7 @@ class BoundedMlp {
     const auto latent = Get(path + "/weight");
     const size_t in = x.size(), out = latent.size() / in;
     const bool binary =
-        !options_.weight.is_identity() && options_.weight.AtEvaluation(QuantizerRole::kWeight) == Sign();
+        !options_.weight.is_identity() && options_.weight.In(QuantizerRole::kWeight).AtEvaluation().info().name == "sign";
     std::vector<Bounded> y(out);
     for (size_t j = 0; j < out; ++j) {
       double magnitude = 0;

@@ -20,6 +20,7 @@
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/concat.h"
+#include "bitgrad/ops/linear.h"
 #include "bitgrad/ops/quantize.h"
 #include "bitgrad/ops/quantizers/approx_sign.h"
 #include "bitgrad/ops/quantizers/dorefa_weight.h"
@@ -27,6 +28,7 @@
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/quantizers/ternary.h"
 #include "bitgrad/ops/reshape.h"
+#include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/cost.h"
 #include "bitgrad/tests/export/freeze_testing.h"
 #include "bitgrad/tests/testing/test_device.h"
@@ -80,9 +82,15 @@ constexpr RunningStatistic kStatistics[] = {RunningStatistic::kVariance, Running
                                             RunningStatistic::kInverseStd};
 constexpr EpsilonPlacement kPlacements[] = {EpsilonPlacement::kInsideRoot, EpsilonPlacement::kOutsideRoot};
 
-// What one count of a sum is worth in the layer behind these quantizers.
+// What one count of a sum is worth in the layer behind these quantizers, where that is fixed.
 float UnitOf(const std::string& input, const std::string& weight) {
-  return Q(input).scale(0) * (Q(weight).statistic() == Statistic::kNone ? Q(weight).scale(0) : 1.0f);
+  const auto scale = [](const Quantizer& q) { return q.scale_is_constant() ? q.scale(1) : 1.0f; };
+  return scale(Q(input)) * scale(Q(weight).In(QuantizerRole::kWeight));
+}
+
+// Whether chains end in thresholds for the codes of an activation quantizer: it has at most 16 codes.
+bool Folds(const Quantizer& quantizer) {
+  return quantizer.encoding().is_integer() && LargestC(quantizer.encoding()) <= 15;
 }
 
 void ExpectNetBitEqual(const Net::Options& options, uint32_t seed, int expected_thresholds, int64_t batch) {
@@ -129,58 +137,107 @@ TEST_F(FreezeParityTest, EveryVariantOfBatchNorm) {
   }
 }
 
-// Each deterministic quantizer with a fixed scale as that of all activations.
+// Each quantizer whose codes in evaluation are integers as that of all activations: with up to 4 bits, chains end in
+// multi-thresholds.
 TEST_F(FreezeParityTest, EveryActivationQuantizer) {
   uint32_t seed = 100;
-  std::vector<std::string> texts = {"ternary(0.3)",
-                                    "k_bit(1)",
-                                    "k_bit(3)",
-                                    "k_bit(4)",
-                                    "k_bit(5)",
-                                    "k_bit(6)",
-                                    "k_bit(7)",
-                                    "k_bit(8)",
-                                    "dorefa_activation(1)",
-                                    "dorefa_activation(4)",
-                                    "dorefa_activation(8)",
-                                    "swish_sign(2)"};
+  std::vector<std::string> texts = {
+      "ternary(0.3)",    "swish_sign(2)",           "sign(scale=learned)",     "sign(scale=mean)",
+      "sign(scale=0.3)", "k_bit(2, scale=learned)", "ternary(0.3, scale=mean)"};
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const char* name : {"k_bit", "dorefa_activation", "lsq", "pact"}) {
+      texts.push_back(absl::StrCat(name, "(", bits, ")"));
+    }
+  }
   for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
   for (const std::string& text : texts) {
-    const Quantizer quantizer = Q(text).AtEvaluation(QuantizerRole::kActivation);
-    if (quantizer.statistic() != Statistic::kNone || quantizer.is_identity()) continue;
-    for (const char* weight : {"sign", "ternary", "k_bit(2)"}) {
-      for (const char* activation : {"identity", "relu"}) {
-        const bool binary = quantizer.encoding().kind == EncodingKind::kBinary;
-        ExpectNetBitEqual({.widths = {33, 31, 65, 5},
-                           .input = text,
-                           .activation_quantizer = text,
-                           .weight = weight,
-                           .activation = activation,
-                           .bias = seed % 2 == 0},
-                          seed, binary ? 2 : 0, 100);
-        ++seed;
+    const Quantizer quantizer = Q(text).In(QuantizerRole::kActivation).AtEvaluation();
+    if (!quantizer.CheckRole().ok() || !quantizer.encoding().is_integer()) continue;
+    if (quantizer.granularity() == Granularity::kRow) continue;
+    for (const char* weight : {"sign", "ternary", "lsq(3)", "xnor"}) {
+      const char* const activation = seed % 2 == 0 ? "identity" : "relu";
+      ExpectNetBitEqual({.widths = {33, 31, 65, 5},
+                         .input = text,
+                         .activation_quantizer = text,
+                         .weight = weight,
+                         .activation = activation,
+                         .bias = seed % 3 == 0},
+                        seed, Folds(quantizer) ? 2 : 0, 40);
+      ++seed;
+    }
+  }
+}
+
+// Each quantizer whose values in evaluation are integer codes as that of all weights, and each scale that weights can
+// have, one for the tensor or one for each output.
+TEST_F(FreezeParityTest, EveryWeightQuantizer) {
+  uint32_t seed = 1000;
+  std::vector<std::string> texts = {"ternary(0.2)"};
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const char* name : {"k_bit", "dorefa_weight", "dorefa_activation"}) {
+      texts.push_back(absl::StrCat(name, "(", bits, ")"));
+    }
+    if (bits == 1) continue;
+    texts.push_back(absl::StrCat("lsq(", bits, ")"));
+    texts.push_back(absl::StrCat("lsq(", bits, ", per_output)"));
+  }
+  for (const char* scale : {"learned", "mean", "learned, per_output", "mean, per_output", "0.3"}) {
+    texts.push_back(absl::StrCat("sign(scale=", scale, ")"));
+    texts.push_back(absl::StrCat("k_bit(3, scale=", scale, ")"));
+    texts.push_back(absl::StrCat("ternary(0.2, scale=", scale, ")"));
+  }
+  for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
+  for (const std::string& text : texts) {
+    const Quantizer quantizer = Q(text).In(QuantizerRole::kWeight).AtEvaluation();
+    if (!quantizer.CheckRole().ok() || !quantizer.encoding().is_integer()) continue;
+    for (const char* input : {"k_bit(8)", "sign", "dorefa_activation(2)"}) {
+      ExpectNetBitEqual({.widths = {65, 33, 31, 10}, .input = input, .weight = text}, seed++, 2, 100);
+    }
+  }
+}
+
+// Many images through nets of few bits, with every variant of batch norm.
+TEST_F(FreezeParityTest, AThousandImagesFromCodeToCode) {
+  uint32_t seed = 3000;
+  for (const RunningStatistic statistic : kStatistics) {
+    for (const EpsilonPlacement placement : kPlacements) {
+      for (const char* activation : {"dorefa_activation(2)", "pact(3)", "lsq(4)"}) {
+        Net::Options options{.widths = {65, 100, 65, 10},
+                             .activation_quantizer = activation,
+                             .weight = seed % 2 == 0 ? "lsq(2, per_output)" : "dorefa_weight(2)",
+                             .activation = seed % 3 == 0 ? "relu" : "identity",
+                             .bias = true};
+        options.norm = {.epsilon = 0.01f, .placement = placement, .statistic = statistic};
+        ExpectNetBitEqual(options, seed++, 2, 1000);
       }
     }
   }
 }
 
-// Each quantizer whose values in evaluation are integer codes as that of all weights.
-TEST_F(FreezeParityTest, EveryWeightQuantizer) {
-  uint32_t seed = 1000;
-  std::vector<std::string> texts = {"ternary(0.2)"};
-  for (int bits = 1; bits <= 8; ++bits) {
-    texts.push_back(absl::StrCat("k_bit(", bits, ")"));
-    texts.push_back(absl::StrCat("dorefa_weight(", bits, ")"));
-    texts.push_back(absl::StrCat("dorefa_activation(", bits, ")"));
+// Without thresholds the packed model computes the chains in floats, to the same answers.
+TEST_F(FreezeParityTest, PassesMayBeLeftOut) {
+  std::mt19937 random(8);
+  ParameterStore store(8);
+  Net net(store.Root(), {.widths = {33, 65, 31, 5}, .activation_quantizer = "lsq(2)", .weight = "xnor", .bias = true});
+  RandomizeBatchNorms(store, random, 1.0f / 255);
+  ExecContext context({.threads = 2});
+  const Tensor x = RandomInputs({200, 33}, random);
+  const Tensor graph = GraphLogits(context, net, x);
+  const struct {
+    FreezeOptions options;
+    int thresholds;
+  } cases[] = {{{}, 2}, {{.max_levels = 3}, 2}, {{.max_levels = 2}, 0}, {{.fold_thresholds = false}, 0}};
+  for (const auto& [options, thresholds] : cases) {
+    const auto frozen = FreezeToMemory(context, net, {1, 33}, options);
+    ASSERT_TRUE(frozen.ok()) << frozen.status();
+    EXPECT_EQ((*frozen)->thresholds(), thresholds);
+    const auto packed = (*frozen)->interpreter->Run(x.matrix<float>());
+    ASSERT_TRUE(packed.ok()) << packed.status();
+    EXPECT_EQ(packed->span<float>(), graph.span<float>());
   }
-  for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
-  for (const std::string& text : texts) {
-    const Quantizer quantizer = Q(text).AtEvaluation(QuantizerRole::kWeight);
-    if (!quantizer.encoding().is_integer() || quantizer.statistic() == Statistic::kRowMaxAbs) continue;
-    for (const char* input : {"k_bit(8)", "sign", "dorefa_activation(2)"}) {
-      ExpectNetBitEqual({.widths = {65, 33, 31, 10}, .input = input, .weight = text}, seed++, 2, 100);
-    }
-  }
+  // Weights are quantized by constant folding.
+  const auto frozen = FreezeToMemory(context, net, {1, 33}, {.fold_constants = false});
+  EXPECT_TRUE(absl::StrContains(frozen.status().message(), "weight that is computed")) << frozen.status();
 }
 
 // A sum of one input that takes all values from -k to k, through every gamma, mean and activation.
@@ -289,6 +346,49 @@ class ConcatModel final : public Model {
   Dense b_, joined_;
   BatchNorm norm_;
   Dense out_;
+};
+
+// What depends on no input is a constant, however the model computes it: a shift that is the tanh of a sum of
+// parameters, a weight that is scaled before it is quantized.
+class ConstantsModel final : public Model {
+ public:
+  explicit ConstantsModel(const Scope& scope)
+      : in_(scope / "in", {.in = 33, .out = 24, .input = KBit(8), .weight = Sign()}),
+        norm_(scope / "in", {.features = 24}),
+        w_(scope.NewParameter("w", {7, 24}, Initializer::Uniform(1))),
+        a_(scope.NewParameter("a", {24}, Initializer::Uniform(1))),
+        b_(scope.NewParameter("b", {24}, Initializer::Uniform(1))) {}
+  Var Forward(const Var& x) override {
+    Tape& tape = *x.tape();
+    const Var shift = Tanh(Add(tape.Use(a_), tape.Use(b_)));
+    const Var h = Quantize(Add(norm_(in_(x)), shift), Sign());
+    const Var w = Mul(tape.Use(w_), tape.Use(a_));
+    return Linear(h, Quantize(w, Sign().In(QuantizerRole::kWeight)));
+  }
+
+ private:
+  Dense in_;
+  BatchNorm norm_;
+  Parameter &w_, &a_, &b_;
+};
+
+// Layers that quantize one value in different ways: it folds where the codes are the same.
+class TwoReadersModel final : public Model {
+ public:
+  TwoReadersModel(const Scope& scope, const std::string& left, const std::string& right)
+      : in_(scope / "in", {.in = 33, .out = 50, .input = KBit(8), .weight = Sign()}),
+        norm_(scope / "in", {.features = 50}),
+        left_(scope / "left", {.in = 50, .out = 7, .input = Q(left), .weight = Sign()}),
+        right_(scope / "right", {.in = 50, .out = 7, .input = Q(right), .weight = KBit(2)}) {}
+  Var Forward(const Var& x) override {
+    const Var h = norm_(in_(x));
+    return Add(left_(h), right_(h));
+  }
+
+ private:
+  Dense in_;
+  BatchNorm norm_;
+  Dense left_, right_;
 };
 
 // A block whose result is added to its input: the sum's operands are needed as floats.
@@ -425,6 +525,34 @@ TEST_F(FreezeParityTest, Concat) {
   const auto frozen = ExpectUserModelBitEqual<ConcatModel>({1, 33});
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(frozen->thresholds(), 1);  // joined -> out
+}
+
+TEST_F(FreezeParityTest, WhatDependsOnNoInput) {
+  const auto frozen = ExpectUserModelBitEqual<ConstantsModel>({1, 33});
+  ASSERT_NE(frozen, nullptr);
+  EXPECT_EQ(frozen->thresholds(), 1);
+}
+
+TEST_F(FreezeParityTest, OneValueQuantizedTwice) {
+  const struct {
+    const char *left, *right;
+    int thresholds;
+  } cases[] = {{"sign", "approx_sign", 1},
+               {"k_bit(2)", "k_bit(2)", 1},
+               {"k_bit(2)", "k_bit(3)", 0},
+               {"sign", "sign(scale=0.5)", 0},
+               {"k_bit(2)", "k_bit(5)", 0}};
+  for (const auto& [left, right, thresholds] : cases) {
+    SCOPED_TRACE(absl::StrCat(left, " ", right));
+    std::mt19937 random(3);
+    ParameterStore store(3);
+    TwoReadersModel model(store.Root(), left, right);
+    RandomizeBatchNorms(store, random, 1.0f / 255);
+    ExecContext context({.threads = 1});
+    const auto frozen = ExpectBitEqual(context, model, {1, 33}, 100, random);
+    ASSERT_NE(frozen, nullptr);
+    EXPECT_EQ(frozen->thresholds(), thresholds);
+  }
 }
 
 TEST_F(FreezeParityTest, Residual) {

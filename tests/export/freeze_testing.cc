@@ -49,6 +49,10 @@ void RandomizeBatchNorms(ParameterStore& store, std::mt19937& random, float unit
         value = kind < 3 ? static_cast<float>(static_cast<int>(random() % 9) - 4) * unit : 4 * unit * uniform(random);
       } else if (absl::EndsWith(name, "/running_statistic")) {
         value = kind == 0 ? 1.0f : 0.05f + 10 * std::abs(uniform(random));
+      } else if (parameter->kind == ParameterKind::kQuantizerVariable || absl::EndsWith(name, "/quantizer/range")) {
+        // Powers of two, with which a product is exact, and others.
+        value = kind == 0 ? 0.25f : 0.02f + std::abs(uniform(random));
+        parameter->is_set = true;
       }
     }
   }

@@ -39,7 +39,7 @@ absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context
 
 // Gives batch norms what training could give them: gammas of both signs and zero, betas, means and
 // statistics, some of them such that a sum meets its threshold exactly. `unit`: what one count of
-// the layers' sums is worth.
+// the layers' sums is worth. Gives quantizers steps, clips, scales and ranges.
 void RandomizeBatchNorms(ParameterStore& store, std::mt19937& random, float unit = 1.0f);
 
 // [batch, ...]: values in [-1.25, 1.25), pixels' values, exact codes, halfway points between codes,

@@ -21,6 +21,7 @@
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
+#include "bitgrad/tests/models/optimizer_testing.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "bitgrad/tests/testing/test_device.h"
 #include "gmock/gmock.h"
@@ -59,7 +60,7 @@ struct Net {
                              .hidden_keep = c.keep}) {
     EXPECT_TRUE(store.status().ok()) << store.status();
     MoveToDevice(context, store);
-    optimizer = *MakeOptimizer(context, c.optimizer,
+    optimizer = OptimizerNamed(context, c.optimizer,
                                {.weight_decay = 1e-4, .glorot_scale = true, .max_gradient_norm = c.max_gradient_norm});
   }
 
@@ -174,6 +175,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         NetCase{"bnn", {"identity", "sign", "sign", "identity"}},
         NetCase{"bnn_codes", {"k_bit(8)", "sign", "sign", "identity"}, 1.0f, "adamax"},
+        NetCase{"bop", {"k_bit(8)", "sign", "sign", "identity"}, 1.0f, "bop"},
         // What draws random numbers: quantizers in both passes, dropout.
         NetCase{"random", {"identity", "stochastic_sign", "stochastic_sign", "identity"}, 0.8f, "sgd"},
         NetCase{"int8_gradients", {"identity", "sign", "sign", "stochastic_round(8)"}},

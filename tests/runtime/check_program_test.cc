@@ -154,7 +154,7 @@ TEST(CheckProgramTest, HeadAndBlobs) {
           {"bytes go beyond its last blob",
            [](Header& h) {
              h.mutable_blobs()->RemoveLast();
-             h.mutable_instructions(3)->mutable_batch_norm()->set_beta(9);
+             h.mutable_instructions(4)->mutable_batch_norm()->set_beta(9);
            }},
           // What a newer bitgrad might add.
           {"fields that are unknown",
@@ -163,53 +163,105 @@ TEST(CheckProgramTest, HeadAndBlobs) {
 }
 
 TEST(CheckProgramTest, LinearAndBatchNorm) {
+  // 0 quantize, 1 fc1, 2 fc2, 3 fc3, 4 bn3.
   ExpectMessages(
       BnnModel(),
       {
-          {"instruction 0 (fc1): operands: value 1 is not made before",
-           [](Header& h) { h.mutable_instructions(0)->set_operands(0, 1); }},
-          {"operands: value -1", [](Header& h) { h.mutable_instructions(0)->set_operands(0, -1); }},
-          {"operands: value 2147483647", [](Header& h) { h.mutable_instructions(1)->set_operands(0, INT32_MAX); }},
-          {"operands: 0 given, it takes 1", [](Header& h) { h.mutable_instructions(0)->clear_operands(); }},
-          {"operands: 2 given, it takes 1", [](Header& h) { h.mutable_instructions(0)->add_operands(0); }},
-          {"instruction 0 (fc1): its kind is unknown", [](Header& h) { h.mutable_instructions(0)->clear_kind(); }},
-          {"linear.input_quantizer: unknown quantizer 'sing'",
-           [](Header& h) { LinearOf(h, 0).set_input_quantizer("sing"); }},
-          {"linear.input_quantizer: quantizer 'k_bit(99)'",
-           [](Header& h) { LinearOf(h, 0).set_input_quantizer("k_bit(99)"); }},
-          {"'stochastic_sign' depends on random numbers",
-           [](Header& h) { LinearOf(h, 0).set_input_quantizer("stochastic_sign"); }},
-          {"'dorefa_weight(1)' depends on random numbers or on the whole batch",
-           [](Header& h) { LinearOf(h, 0).set_input_quantizer("dorefa_weight(1)"); }},
-          {"'k_bit(8)' is not binary, but the operand is bits",
-           [](Header& h) { LinearOf(h, 1).set_input_quantizer("k_bit(8)"); }},
-          {"linear.weight: there is no blob 11, the file has 11", [](Header& h) { LinearOf(h, 0).set_weight(11); }},
-          {"linear.weight: there is no blob -1", [](Header& h) { LinearOf(h, 0).set_weight(-1); }},
-          {"linear.weight: blob 1 (fc1/thresholds) is INT32 [65], no matrix of weights",
-           [](Header& h) { LinearOf(h, 0).set_weight(1); }},
+          {"instruction 1 (fc1): operands: value 2 is not made before",
+           [](Header& h) { h.mutable_instructions(1)->set_operands(0, 2); }},
+          {"operands: value -1", [](Header& h) { h.mutable_instructions(1)->set_operands(0, -1); }},
+          {"operands: value 2147483647", [](Header& h) { h.mutable_instructions(2)->set_operands(0, INT32_MAX); }},
+          {"operands: 0 given, it takes 1", [](Header& h) { h.mutable_instructions(1)->clear_operands(); }},
+          {"operands: 2 given, it takes 1", [](Header& h) { h.mutable_instructions(1)->add_operands(0); }},
+          {"instruction 1 (fc1): its kind is unknown", [](Header& h) { h.mutable_instructions(1)->clear_kind(); }},
+          {"linear.version_1_input_quantizer: products of format version 2 have no quantizer",
+           [](Header& h) { LinearOf(h, 1).set_version_1_input_quantizer("sign"); }},
+          {"linear.weight: there is no blob 11, the file has 11", [](Header& h) { LinearOf(h, 1).set_weight(11); }},
+          {"linear.weight: there is no blob -1", [](Header& h) { LinearOf(h, 1).set_weight(-1); }},
+          {"linear.weight: blob 2 (fc1/flips) is FLAGS [65], no matrix of weights",
+           [](Header& h) { LinearOf(h, 1).set_weight(2); }},
+          {"linear.weight: blob 1 (fc1/thresholds) is INT32 [1, 65], no matrix of weights",
+           [](Header& h) { LinearOf(h, 1).set_weight(1); }},
           {"linear.weight: its shape [33, 65] does not go with examples of shape [70]",
-           [](Header& h) { LinearOf(h, 0).set_weight(3); }},
-          {"instruction 2 (fc3): linear.scale is not finite", [](Header& h) { LinearOf(h, 2).set_scale(kInf); }},
-          {"linear.scale is not finite", [](Header& h) { LinearOf(h, 2).set_scale(kNan); }},
-          {"with a threshold there is none", [](Header& h) { LinearOf(h, 0).set_scale(1); }},
+           [](Header& h) { LinearOf(h, 1).set_weight(3); }},
+          {"instruction 3 (fc3): linear.scale is not finite", [](Header& h) { LinearOf(h, 3).set_scale(kInf); }},
+          {"linear.scale is not finite", [](Header& h) { LinearOf(h, 3).set_scale(kNan); }},
+          {"linear.scales: there is no blob 11", [](Header& h) { LinearOf(h, 3).set_scales(11); }},
+          {"linear.scales: blob 1 (fc1/thresholds) is INT32 [1, 65], not FLOAT32 [10]",
+           [](Header& h) { LinearOf(h, 3).set_scales(1); }},
+          {"with a threshold there is none", [](Header& h) { LinearOf(h, 1).set_scale(1); }},
+          {"with a threshold there is none", [](Header& h) { LinearOf(h, 1).set_scales(7); }},
           {"linear.threshold: the sums that it compares are no exact integers",
-           [](Header& h) { LinearOf(h, 0).set_input_quantizer("identity"); }},
-          {"linear.threshold.thresholds: blob 4 (fc2/thresholds) is INT32 [33], not INT32 [65]",
-           [](Header& h) { LinearOf(h, 0).mutable_threshold()->set_thresholds(4); }},
-          {"linear.threshold.flips: blob 1 (fc1/thresholds) is INT32 [65], not FLAGS [65]",
-           [](Header& h) { LinearOf(h, 0).mutable_threshold()->set_flips(1); }},
-          {"instruction 3 (bn3): operands: value 1 is bits, which only linear, conv2d, max_pool and reshape can read",
-           [](Header& h) { h.mutable_instructions(3)->set_operands(0, 1); }},
+           [](Header& h) { h.mutable_instructions(1)->set_operands(0, 0); }},
+          {"linear.threshold.thresholds: blob 4 (fc2/thresholds) is INT32 [1, 33], not INT32 [1, 65]",
+           [](Header& h) { LinearOf(h, 1).mutable_threshold()->set_thresholds(4); }},
+          {"linear.threshold.flips: blob 1 (fc1/thresholds) is INT32 [1, 65], not FLAGS [65]",
+           [](Header& h) { LinearOf(h, 1).mutable_threshold()->set_flips(1); }},
+          {"linear.threshold.encoding: 0 is no encoding of codes",
+           [](Header& h) { LinearOf(h, 1).mutable_threshold()->clear_encoding(); }},
+          {"linear.threshold.encoding: 1 is no encoding of codes",
+           [](Header& h) { LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::FLOAT32); }},
+          {"linear.threshold.encoding: 99 is no encoding of codes",
+           [](Header& h) { LinearOf(h, 1).mutable_threshold()->set_encoding(static_cast<Blob::Kind>(99)); }},
+          {"linear.threshold: bits 0 does not go with kind UNSIGNED",
+           [](Header& h) { LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::UNSIGNED); }},
+          {"linear.threshold: bits 9 does not go with kind TWOS_COMPLEMENT",
+           [](Header& h) {
+             LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::TWOS_COMPLEMENT);
+             LinearOf(h, 1).mutable_threshold()->set_bits(9);
+           }},
+          {"blob 1 (fc1/thresholds) is INT32 [1, 65], not INT32 [3, 65]",
+           [](Header& h) {
+             LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::UNSIGNED);
+             LinearOf(h, 1).mutable_threshold()->set_bits(2);
+           }},
+          {"blob 1 (fc1/thresholds) is INT32 [1, 65], not INT32 [2, 65]",
+           [](Header& h) { LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::TERNARY); }},
+          {"linear.threshold.scale is not finite and at least 0",
+           [](Header& h) { LinearOf(h, 1).mutable_threshold()->set_scale(kNan); }},
+          {"linear.threshold.scale is not finite and at least 0",
+           [](Header& h) { LinearOf(h, 1).mutable_threshold()->set_scale(-1); }},
           {"batch_norm.gamma: there is no blob 99",
-           [](Header& h) { h.mutable_instructions(3)->mutable_batch_norm()->set_gamma(99); }},
+           [](Header& h) { h.mutable_instructions(4)->mutable_batch_norm()->set_gamma(99); }},
           {"batch_norm.mean: blob 0 (fc1/weight) is BINARY [65, 70], not FLOAT32 [10]",
-           [](Header& h) { h.mutable_instructions(3)->mutable_batch_norm()->set_mean(0); }},
+           [](Header& h) { h.mutable_instructions(4)->mutable_batch_norm()->set_mean(0); }},
+      });
+}
+
+TEST(CheckProgramTest, Quantizers) {
+  const auto quantize = [](Header& h) { return h.mutable_instructions(0)->mutable_quantize(); };
+  ExpectMessages(
+      BnnModel(),
+      {
+          {"instruction 0 (fc1): quantize.quantizer: unknown quantizer 'sing'",
+           [&](Header& h) { quantize(h)->set_quantizer("sing"); }},
+          {"quantize.quantizer: quantizer 'k_bit(99)'", [&](Header& h) { quantize(h)->set_quantizer("k_bit(99)"); }},
+          {"'stochastic_sign' depends on random numbers",
+           [&](Header& h) { quantize(h)->set_quantizer("stochastic_sign"); }},
+          {"'dorefa_weight(1)' needs a statistic, which is missing",
+           [&](Header& h) { quantize(h)->set_quantizer("dorefa_weight(1)"); }},
+          {"the statistic of 'dorefa_weight(1)' is nan, not finite and at least 0",
+           [&](Header& h) {
+             quantize(h)->set_quantizer("dorefa_weight(1)");
+             quantize(h)->set_statistic(kNan);
+           }},
+          {"the statistic of 'dorefa_weight(1)' is -1, not finite and at least 0",
+           [&](Header& h) {
+             quantize(h)->set_quantizer("dorefa_weight(1)");
+             quantize(h)->set_statistic(-1);
+           }},
+          {"'k_bit(8)' reads no statistic, but there is one", [&](Header& h) { quantize(h)->set_statistic(1); }},
+          {"'k_bit(8)' reads no variable, but there is one", [&](Header& h) { quantize(h)->set_variable(1); }},
+          {"'k_bit(8)' reads no scale, but there is one", [&](Header& h) { quantize(h)->set_scale(1); }},
+          {"quantize.role: 7 is unknown",
+           [&](Header& h) { quantize(h)->set_role(static_cast<packed::Quantize::Role>(7)); }},
+          {"operands: 2 given, it takes 1", [](Header& h) { h.mutable_instructions(0)->add_operands(0); }},
       });
 }
 
 TEST(CheckProgramTest, TheOtherInstructions) {
   // 0 quantize, 1 leaky, 2 tanh, 3 sigmoid, 4 relu, 5 hardtanh, 6 concat, 7 bn, 8 add, 9 mul, 10
-  // shift, 11 fc1, 12 fc2, 13 reshape, 14 fc3.
+  // shift, 11 quantize, 12 fc1, 13 fc2, 14 reshape, 15 fc3.
   ExpectMessages(
       EveryInstructionModel(),
       {
@@ -240,58 +292,61 @@ TEST(CheckProgramTest, TheOtherInstructions) {
              h.mutable_instructions(10)->mutable_binary()->set_constant(0);
            }},
           {"reshape.shape: shape has 0 dimensions",
-           [](Header& h) { h.mutable_instructions(13)->mutable_reshape()->clear_shape(); }},
+           [](Header& h) { h.mutable_instructions(14)->mutable_reshape()->clear_shape(); }},
           {"reshape.shape: [13] has not the elements of [2, 6]",
-           [](Header& h) { h.mutable_instructions(13)->mutable_reshape()->set_shape(0, 13); }},
+           [](Header& h) { h.mutable_instructions(14)->mutable_reshape()->set_shape(0, 13); }},
           {"reshape.shape: shape [-12]",
-           [](Header& h) { h.mutable_instructions(13)->mutable_reshape()->set_shape(0, -12); }},
+           [](Header& h) { h.mutable_instructions(14)->mutable_reshape()->set_shape(0, -12); }},
       });
 }
 
 // Doubling by concat: 2^n features from n instructions of a few bytes.
 TEST(CheckProgramTest, Images) {
-  // 0 conv1, 1 pool, 2 conv2, 3 mean, 4 flat, 5 fc.
+  // 0 quantize, 1 conv1, 2 pool, 3 conv2, 4 mean, 5 flat, 6 fc.
   const auto conv = [](Header& h, int i) { return h.mutable_instructions(i)->mutable_conv2d(); };
-  const auto pool = [](Header& h) { return h.mutable_instructions(1)->mutable_max_pool(); };
+  const auto pool = [](Header& h) { return h.mutable_instructions(2)->mutable_max_pool(); };
   ExpectMessages(
       ImageModel(),
       {
-          {"instruction 0 (conv1): conv2d: kernel_width: 0 is not in [1, 524288]",
-           [&](Header& h) { conv(h, 0)->clear_kernel_width(); }},
-          {"conv2d: stride_height: -1 is not in [1, 524288]", [&](Header& h) { conv(h, 0)->set_stride_height(-1); }},
-          {"conv2d: pad_width: -1 is not in [0, 524288]", [&](Header& h) { conv(h, 0)->set_pad_width(-1); }},
+          {"instruction 1 (conv1): conv2d: kernel_width: 0 is not in [1, 524288]",
+           [&](Header& h) { conv(h, 1)->clear_kernel_width(); }},
+          {"conv2d: stride_height: -1 is not in [1, 524288]", [&](Header& h) { conv(h, 1)->set_stride_height(-1); }},
+          {"conv2d: pad_width: -1 is not in [0, 524288]", [&](Header& h) { conv(h, 1)->set_pad_width(-1); }},
           {"conv2d.padding: 7 is unknown",
-           [&](Header& h) { conv(h, 0)->set_padding(static_cast<packed::Conv2d::Padding>(7)); }},
-          {"conv2d: 3 groups do not divide 3 channels and 65 filters", [&](Header& h) { conv(h, 0)->set_groups(3); }},
+           [&](Header& h) { conv(h, 1)->set_padding(static_cast<packed::Conv2d::Padding>(7)); }},
+          {"conv2d: 3 groups do not divide 3 channels and 65 filters", [&](Header& h) { conv(h, 1)->set_groups(3); }},
           {"conv2d.weight: its shape [65, 27] does not go with images of shape [6, 5, 3], a kernel of [2, 3] and 1 "
            "groups",
-           [&](Header& h) { conv(h, 0)->set_kernel_height(2); }},
+           [&](Header& h) { conv(h, 1)->set_kernel_height(2); }},
           {"conv2d: the kernel spans [21, 3], more than the padded image [8, 7]",
-           [&](Header& h) { conv(h, 0)->set_dilation_height(10); }},
+           [&](Header& h) { conv(h, 1)->set_dilation_height(10); }},
           {"conv2d: pad [5, 1] has to be smaller than what the kernel spans, [3, 3]",
-           [&](Header& h) { conv(h, 0)->set_pad_height(5); }},
-          {"conv2d.input_quantizer: unknown quantizer 'x'", [&](Header& h) { conv(h, 0)->set_input_quantizer("x"); }},
-          {"conv2d.input_quantizer: 'k_bit(2)' is not binary, but the operand is bits",
-           [&](Header& h) { conv(h, 2)->set_input_quantizer("k_bit(2)"); }},
-          {"conv2d.scale: with a threshold there is none", [&](Header& h) { conv(h, 0)->set_scale(1); }},
-          {"conv2d.scale is not finite", [&](Header& h) { conv(h, 2)->set_scale(kNan); }},
-          {"conv2d.weight: there is no blob 99", [&](Header& h) { conv(h, 0)->set_weight(99); }},
+           [&](Header& h) { conv(h, 1)->set_pad_height(5); }},
+          {"conv2d.version_1_input_quantizer: products of format version 2 have no quantizer",
+           [&](Header& h) { conv(h, 1)->set_version_1_input_quantizer("sign"); }},
+          // A border of +1 among codes whose scale has no multiple of that value.
+          {"conv2d.padding: PLUS_ONE is no value of binary codes of scale 0.3",
+           [&](Header& h) { conv(h, 1)->mutable_threshold()->set_scale(0.3f); }},
+          {"conv2d.scales: blob 1 (conv1/thresholds) is INT32 [1, 65], not FLOAT32 [7]",
+           [&](Header& h) { conv(h, 3)->set_scales(1); }},
+          {"conv2d.scale: with a threshold there is none", [&](Header& h) { conv(h, 1)->set_scale(1); }},
+          {"conv2d.scale is not finite", [&](Header& h) { conv(h, 3)->set_scale(kNan); }},
+          {"conv2d.weight: there is no blob 99", [&](Header& h) { conv(h, 1)->set_weight(99); }},
           {"operands: shape [90] is no image [height, width, channels]",
            [&](Header& h) {
              h.mutable_input()->clear_shape();
              h.mutable_input()->add_shape(90);
            }},
-          {"instruction 1 (pool): max_pool: kernel_height: 0 is not in [1, 524288]",
+          {"instruction 2 (pool): max_pool: kernel_height: 0 is not in [1, 524288]",
            [&](Header& h) { pool(h)->clear_kernel_height(); }},
           {"max_pool: pad [2, 0] is not smaller than the kernel [2, 2]",
            [&](Header& h) { pool(h)->set_pad_height(2); }},
           {"max_pool: the kernel spans [9, 2], more than the padded image [6, 5]",
            [&](Header& h) { pool(h)->set_kernel_height(9); }},
           {"max_pool.flips: there is no blob 99", [&](Header& h) { pool(h)->set_flips(99); }},
-          {"instruction 3 (mean): operands: value 1 is bits",
-           [](Header& h) { h.mutable_instructions(3)->set_operands(0, 1); }},
-          {"instruction 5 (fc): operands: value 2 is bits",
-           [](Header& h) { h.mutable_instructions(5)->set_operands(0, 2); }},
+          {"average_pool.flips: only max_pool has them",
+           [](Header& h) { h.mutable_instructions(4)->mutable_average_pool()->set_flips(3); }},
+          {"max_pool.flips: the operand is no codes", [](Header& h) { h.mutable_instructions(2)->set_operands(0, 0); }},
       });
 }
 
@@ -329,15 +384,18 @@ TEST(CheckProgramTest, BlobsLieInTheFile) {
 
 // Contents that no writer makes, under a CRC that fits.
 TEST(CheckProgramTest, BlobContentsAreChecked) {
-  const auto message_of = [](const SampleModel& sample, const std::function<void(std::string&)>& change) {
+  const auto message_of = [](const SampleModel& sample, const std::function<void(std::string&)>& change, int id = 0) {
     std::string file = *sample.writer.Serialize();
     const auto* data = reinterpret_cast<const uint8_t*>(file.data());
-    const size_t begin = AlignUp(kPreambleBytes + DecodePreamble({data, file.size()})->header_bytes);
+    size_t begin = AlignUp(kPreambleBytes + DecodePreamble({data, file.size()})->header_bytes);
+    SampleModel copy = sample;
+    const packed::Header& header = copy.writer.header();
+    for (int i = 0; i < id; ++i) begin += AlignUp(header.blobs(i).byte_size());
     std::string blobs = file.substr(begin);
     change(blobs);
     file.replace(begin, blobs.size(), blobs);
     const std::string changed = WithHeader(file, [&](Header& h) {
-      Blob& blob = *h.mutable_blobs(0);
+      Blob& blob = *h.mutable_blobs(id);
       blob.set_crc32(Crc32({reinterpret_cast<const uint8_t*>(blobs.data()), static_cast<size_t>(blob.byte_size())}));
     });
     return std::string(PackedModel::FromBytes("net.bgm", changed).status().message());
@@ -351,6 +409,11 @@ TEST(CheckProgramTest, BlobContentsAreChecked) {
               HasSubstr("the padding bits of row 4 are not zero"));
   const SampleModel full = LinearModel("sign", {EncodingKind::kBinary, 1}, 512, 2, false);
   EXPECT_EQ(message_of(full, [](std::string& blob) { blob[127] ^= 1 << 7; }), "");
+  // Thresholds of three levels: those of the first output are all INT32_MIN, INT32_MAX cannot stand before another.
+  const SampleModel codes = CodeToCodeModel();
+  EXPECT_THAT(message_of(
+                  codes, [](std::string& blob) { blob[3] = '\x7f'; }, 1),
+              HasSubstr("blob 1 (conv1/thresholds): the thresholds of output 0 do not ascend"));
   const SampleModel ternary = LinearModel("sign", {EncodingKind::kTernary, 2}, 8, 1, false);
   EXPECT_THAT(message_of(ternary, [](std::string& blob) { blob[0] = blob[64] = 4; }),
               HasSubstr("row 0 has a bit pattern that is no ternary code"));

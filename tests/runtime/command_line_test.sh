@@ -37,7 +37,7 @@ expect_last_line() {
 bytes=$(stat -c %s net.bgm)
 
 sizes="bytes_on_disk=$bytes predicted_bytes=$bytes float_bytes=31400"
-expect_last_line "inspect: parameters=7850 $sizes ratio=[0-9]+\.[0-9]{2}" "$inspect" --model=net.bgm
+expect_last_line "inspect: parameters=7850 $sizes ratio=[0-9]+\.[0-9]{2} float_layers=0" "$inspect" --model=net.bgm
 grep -q 'int8 GEMM' stdout || fail "no kernel in the table"
 expect_last_line 'predict: images=10000 error=[0-9]+\.[0-9]{2}% images_per_second=[0-9]+' \
   "$predict" --model=net.bgm --threads=1 --batch=64

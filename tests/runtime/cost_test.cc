@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/runtime/kernel_choice.h"
 #include "bitgrad/tests/runtime/sample_models.h"
 #include "gmock/gmock.h"
@@ -29,15 +30,17 @@ TEST(CostTest, ASharedBlobCountsOnce) {
   writer.header().mutable_input()->add_shape(16);
   const Tensor codes = RandomCodes({EncodingKind::kBinary, 1}, 16, 16, 1);
   const int weight = writer.AddCodes("w", {EncodingKind::kBinary, 1}, codes.matrix<float>());
-  const int x = writer.AddLinear("a", kInputValue, {.weight = weight, .input_quantizer = "sign"});
-  writer.AddLinear("b", x, {.weight = weight, .input_quantizer = "sign"});
+  int x = writer.AddQuantize("a", kInputValue, {.quantizer = Sign()});
+  x = writer.AddLinear("a", x, {.weight = weight});
+  x = writer.AddQuantize("b", x, {.quantizer = Sign()});
+  writer.AddLinear("b", x, {.weight = weight});
   const auto model = PackedModel::FromBytes("tied", *writer.Serialize());
   ASSERT_TRUE(model.ok()) << model.status();
   const ModelCost cost = CostOf(**model);
   EXPECT_EQ(cost.predicted_bytes, (*model)->byte_size());
-  EXPECT_EQ(cost.layers[0].bytes, 16 * 64);
-  EXPECT_EQ(cost.layers[1].bytes, 0);
-  EXPECT_EQ(cost.layers[1].bit_macs, 256);
+  EXPECT_EQ(cost.layers[1].bytes, 16 * 64);
+  EXPECT_EQ(cost.layers[3].bytes, 0);
+  EXPECT_EQ(cost.layers[3].bit_macs, 256);
 }
 
 TEST(CostTest, CountsOfAKnownNet) {
@@ -45,8 +48,9 @@ TEST(CostTest, CountsOfAKnownNet) {
   const auto model = PackedModel::FromBytes("bnn", *sample.writer.Serialize());
   ASSERT_TRUE(model.ok()) << model.status();
   const ModelCost cost = CostOf(**model);
-  ASSERT_EQ(cost.layers.size(), 4u);
-  const LayerCost& fc1 = cost.layers[0];
+  ASSERT_EQ(cost.layers.size(), 5u);
+  EXPECT_EQ(cost.layers[0].op, "quantize k_bit(8)");
+  const LayerCost& fc1 = cost.layers[1];
   EXPECT_EQ(fc1.layer, "fc1");
   EXPECT_EQ(fc1.op, "linear + threshold");
   EXPECT_EQ(fc1.input, "symmetric(8)");
@@ -56,16 +60,16 @@ TEST(CostTest, CountsOfAKnownNet) {
   // 65 rows of 70 bits, 65 thresholds, 65 flips.
   EXPECT_EQ(fc1.bytes, 65 * 64 + 320 + 64);
   // By the kernel for a batch of one, which depends on the machine (ops/dot_kernel.h).
-  const KernelChoice choice = ChooseKernel(**model, 0);
+  const KernelChoice choice = ChooseKernel(**model, 1);
   const bool planes = choice.kernel == DotKernel::kBitPlanes;
   EXPECT_EQ(fc1.bit_macs, planes ? 8 * 65 * 70 : 0);
   EXPECT_EQ(fc1.integer_macs, planes ? 0 : 65 * 70);
   EXPECT_EQ(fc1.float_macs, 0);
   EXPECT_EQ(fc1.kernel, choice.description);
-  EXPECT_EQ(cost.layers[1].bit_macs, 33 * 65);
-  EXPECT_EQ(cost.layers[1].kernel, "packed XNOR-popcount");
-  EXPECT_EQ(cost.layers[3].op, "batch_norm");
-  EXPECT_EQ(cost.layers[3].bytes, 4 * 64);
+  EXPECT_EQ(cost.layers[2].bit_macs, 33 * 65);
+  EXPECT_EQ(cost.layers[2].kernel, "packed XNOR-popcount");
+  EXPECT_EQ(cost.layers[4].op, "batch_norm");
+  EXPECT_EQ(cost.layers[4].bytes, 4 * 64);
 
   const std::string table = CostTable(**model, cost);
   std::vector<std::vector<std::string>> rows;
@@ -77,14 +81,17 @@ TEST(CostTest, CountsOfAKnownNet) {
     }
     rows.push_back(cells);
   }
-  ASSERT_EQ(rows.size(), 7u);
-  EXPECT_THAT(rows[0], ElementsAre("layer", "op", "value", "input", "weights", "bits", "parameters", "bytes",
+  ASSERT_EQ(rows.size(), 9u);
+  EXPECT_THAT(rows[0], ElementsAre("layer", "op", "value", "input", "bits", "weights", "bits", "parameters", "bytes",
                                    "bit MACs", "integer MACs", "float MACs", "kernel"));
-  EXPECT_THAT(rows[1], ElementsAre("fc1", "linear + threshold", "[65]", "symmetric(8)", "binary", "1", "4615", "4544",
-                                   planes ? "36400" : "-", planes ? "-" : "4550", "-", choice.description));
-  EXPECT_THAT(rows[4], ElementsAre("bn3", "batch_norm", "[10]", "-", "-", "-", "40", "256", "-", "-", "-", "-"));
-  EXPECT_EQ(rows[6][0], "total");
-  EXPECT_EQ(rows[6][7], absl::StrCat((*model)->byte_size()));
+  EXPECT_THAT(rows[2], ElementsAre("fc1", "linear + threshold", "[65]", "symmetric(8)", "8", "binary", "1", "4615",
+                                   "4544", planes ? "36400" : "-", planes ? "-" : "4550", "-", choice.description));
+  EXPECT_THAT(rows[5], ElementsAre("bn3", "batch_norm", "[10]", "-", "-", "-", "-", "40", "256", "-", "-", "-", "-"));
+  EXPECT_EQ(rows[7][0], "total");
+  EXPECT_EQ(rows[7][8], absl::StrCat((*model)->byte_size()));
+  // Weights; thresholds of fc1 and fc2, and the batch norm.
+  EXPECT_THAT(rows[8], ElementsAre("parameters by bits:", "1: 7025", "32: 138"));
+  EXPECT_EQ(cost.float_layers, 0);
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ TEST_F(InterpreterTest, EveryModelGivesTheScalarAnswers) {
 // Inputs are the values of pixels: with them all sums are exact, so that the answers are, too (but for the last layer
 // of ImageModel).
 TEST_F(InterpreterTest, ModelsOfImagesGiveTheScalarAnswers) {
-  for (const SampleModel& sample : {ImageModel(), ResidualModel(), CodedConvModel()}) {
+  for (const SampleModel& sample : {ImageModel(), ResidualModel(), CodedConvModel(), CodeToCodeModel()}) {
     const auto model = Pack(sample);
     ASSERT_NE(model, nullptr);
     const packed::PixelMapping& mapping = model->header().input().pixels();
@@ -101,14 +101,14 @@ TEST(ReferenceInterpreterTest, WhatItDoesNotKnowIsAnError) {
     change(const_cast<packed::Header&>(model->header()));
     return RunReference(*model, x).status();
   };
-  EXPECT_EQ(error_after(ImageModel(), [](packed::Header& header) { header.mutable_instructions(1)->clear_kind(); }),
-            absl::UnimplementedError("reference: instruction 1 ('pool'): an unknown kind of instruction"));
+  EXPECT_EQ(error_after(ImageModel(), [](packed::Header& header) { header.mutable_instructions(2)->clear_kind(); }),
+            absl::UnimplementedError("reference: instruction 2 ('pool'): an unknown kind of instruction"));
   EXPECT_EQ(error_after(ImageModel(),
                         [](packed::Header& header) {
-                          header.mutable_instructions(2)->mutable_conv2d()->set_padding(
+                          header.mutable_instructions(3)->mutable_conv2d()->set_padding(
                               static_cast<packed::Conv2d::Padding>(3));
                         }),
-            absl::UnimplementedError("reference: instruction 2 ('conv2'): an unknown border"));
+            absl::UnimplementedError("reference: instruction 3 ('conv2'): an unknown border"));
   EXPECT_EQ(error_after(EveryInstructionModel(),
                         [](packed::Header& header) {
                           header.mutable_instructions(1)->mutable_unary()->set_op(static_cast<packed::Unary::Op>(6));
@@ -183,7 +183,7 @@ TEST_F(InterpreterTest, ABatchLargerThanAPieceGivesTheSameAnswers) {
 
 TEST_F(InterpreterTest, KernelsFollowFromTheEncodings) {
   const auto kernel_of = [](const std::string& input, const Encoding& weights, int64_t in) {
-    return ChooseKernel(*Pack(LinearModel(input, weights, in, 3, false)), 0).kernel;
+    return ChooseKernel(*Pack(LinearModel(input, weights, in, 3, false)), input == "identity" ? 0 : 1).kernel;
   };
   const Encoding binary{EncodingKind::kBinary, 1};
   const Encoding ternary{EncodingKind::kTernary, 2};

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "bitgrad/runtime/packed_model_writer.h"
 #include "bitgrad/runtime/preamble.h"
@@ -38,13 +39,15 @@ TEST(PackedFileTest, WhatIsWrittenIsReadBack) {
   for (const Encoding& encoding : {Encoding{EncodingKind::kBinary, 1},
                                    {EncodingKind::kTernary, 2},
                                    {EncodingKind::kSymmetric, 8},
-                                   {EncodingKind::kUnsigned, 3}}) {
+                                   {EncodingKind::kUnsigned, 3},
+                                   {EncodingKind::kTwosComplement, 4}}) {
     PackedModelWriter writer;
     const Tensor codes = RandomCodes(encoding, 3, 515, 1);
     writer.header().mutable_input()->add_shape(515);
     writer.header().set_name("name");
     const int weight = writer.AddCodes("w", encoding, codes.matrix<float>());
-    const int x = writer.AddLinear("fc", kInputValue, {.weight = weight, .input_quantizer = "sign", .scale = 0.25f});
+    int x = writer.AddQuantize("fc", kInputValue, {.quantizer = Sign()});
+    x = writer.AddLinear("fc", x, {.weight = weight, .scale = 0.25f});
     const float floats[] = {1.5f, -0.0f, 3e38f};
     const int constant = writer.AddFloats("c", {3}, floats);
     writer.AddBinaryConstant("bias", x, Binary::kAdd, constant);
@@ -56,10 +59,10 @@ TEST(PackedFileTest, WhatIsWrittenIsReadBack) {
     ASSERT_TRUE(model.ok()) << model.status();
     EXPECT_EQ((*model)->byte_size(), *written);
     EXPECT_EQ((*model)->header().name(), "name");
-    EXPECT_EQ((*model)->header().instructions(0).linear().scale(), 0.25f);
+    EXPECT_EQ((*model)->header().instructions(1).linear().scale(), 0.25f);
     EXPECT_EQ((*model)->floats(constant), absl::MakeConstSpan(floats));
-    EXPECT_EQ((*model)->value(1).example, Shape({3}));
-    EXPECT_EQ((*model)->quantizer(0).ToString(), "sign");
+    EXPECT_EQ((*model)->value(2).example, Shape({3}));
+    EXPECT_EQ((*model)->quantizer(0).quantizer.ToString(), "sign");
     for (int64_t i = 0; i < 3; ++i) {
       for (int64_t j = 0; j < 515; ++j) {
         int64_t c = 0;
@@ -81,7 +84,7 @@ TEST(PackedFileTest, BitsAreStoredAsBitMatrixKeepsThem) {
   PackedModelWriter writer;
   writer.header().mutable_input()->add_shape(67);
   const int weight = writer.AddBits("w", bits.view());
-  writer.AddLinear("fc", kInputValue, {.weight = weight, .input_quantizer = "sign"});
+  writer.AddLinear("fc", writer.AddQuantize("fc", kInputValue, {.quantizer = Sign()}), {.weight = weight});
   const auto model = PackedModel::FromBytes("net.bgm", *writer.Serialize());
   ASSERT_TRUE(model.ok()) << model.status();
   const uint64_t* words = (*model)->plane(weight, 0).words;
@@ -112,7 +115,9 @@ TEST(PackedFileTest, EveryFlippedBitIsRefused) {
 }
 
 TEST(PackedFileTest, EveryChangedByteOfEveryModelIsRefused) {
-  for (const SampleModel& sample : AllSampleModels()) {
+  std::vector<SampleModel> samples = AllSampleModels();
+  samples.push_back(CodeToCodeModel());
+  for (const SampleModel& sample : samples) {
     std::string bytes = Serialized(sample);
     // Each byte of the head, and samples of the rest.
     for (size_t at = 0; at < bytes.size(); at += at < 2048 ? 1 : 37) {
@@ -162,7 +167,8 @@ TEST(PackedFileTest, PreambleFieldsAreChecked) {
     for (int i = 0; i < 4; ++i) bytes[60 + i] = static_cast<char>(crc >> (8 * i));
     return std::string(PackedModel::FromBytes("net.bgm", bytes).status().message());
   };
-  EXPECT_THAT(with(8, std::string("\2\0\0\0", 4)), HasSubstr("format version 2 is unknown"));
+  EXPECT_THAT(with(8, std::string("\3\0\0\0", 4)), HasSubstr("format version 3 is unknown"));
+  EXPECT_THAT(with(8, std::string("\0\0\0\0", 4)), HasSubstr("format version 0 is unknown"));
   EXPECT_THAT(with(12, "\xff\xff\xff\xff"), HasSubstr("header size, 4294967295 bytes"));
   EXPECT_THAT(with(16, "\xff\xff\xff\xff\xff\xff\xff\xff"), HasSubstr("the file is cut off"));
   EXPECT_THAT(with(16, std::string(8, '\0')), HasSubstr("the file is too long"));

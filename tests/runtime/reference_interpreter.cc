@@ -10,16 +10,32 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/kernels/batch_norm.h"
 #include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/runtime/packed_quantizer.h"
 
 namespace bitgrad {
 namespace {
 
 using packed::Instruction;
 
-float CodeOfValue(const Quantizer& quantizer, float x) {
+float CodeOfValue(const PackedQuantizer& packed, float x) {
+  const Quantizer& quantizer = packed.quantizer;
   float code = 0;
-  DispatchQuantizer(quantizer.info(), [&]<typename Q>() { code = Q::Code(x, quantizer.args(), 0.0f, 0.0f); });
+  DispatchQuantizer(quantizer.info(), [&]<typename Q>() {
+    code = Q::Code(x, quantizer.args(), {packed.statistic.value_or(0.0f), packed.variable.value_or(0.0f)}, 0.0f);
+  });
   return code;
+}
+
+// The number that a stored code stands for; nothing for a kind of codes that is not known.
+std::optional<int> CodeOfStored(packed::Blob::Kind kind, int bits, int c) {
+  switch (kind) {
+    case packed::Blob::BINARY: return c ? 1 : -1;
+    case packed::Blob::TERNARY: return c - 1;
+    case packed::Blob::SYMMETRIC: return 2 * c - ((1 << bits) - 1);
+    case packed::Blob::UNSIGNED: return c;
+    case packed::Blob::TWOS_COMPLEMENT: return c - (1 << (bits - 1));
+    default: return std::nullopt;
+  }
 }
 
 // What the reference does not know.
@@ -40,42 +56,57 @@ std::optional<std::vector<double>> Weights(const PackedModel& model, int blob) {
       }
       int c = 0;
       for (int p = 0; p < PlaneCount(descriptor); ++p) c |= model.plane(blob, p).bit(i, j) << p;
-      switch (descriptor.kind()) {
-        case packed::Blob::BINARY: weights.push_back(c ? 1 : -1); break;
-        case packed::Blob::TERNARY: weights.push_back(c - 1); break;
-        case packed::Blob::SYMMETRIC: weights.push_back(2 * c - ((1 << descriptor.bits()) - 1)); break;
-        case packed::Blob::UNSIGNED: weights.push_back(c); break;
-        default: return std::nullopt;
-      }
+      const std::optional<int> code = CodeOfStored(descriptor.kind(), descriptor.bits(), c);
+      if (!code.has_value()) return std::nullopt;
+      weights.push_back(*code);
     }
   }
   return weights;
 }
 
 struct Value {
-  std::vector<float> x;
-  double error = 0;  // a bound for each element
+  std::vector<float> x;  // floats, or codes
+  double error = 0;      // a bound for each element
+  // Of codes: value = code * scale.
+  bool is_codes = false;
+  float scale = 1;
+  int least = 0, largest = 0;  // code
+
+  Value Floats() const {
+    Value y = {.x = x, .error = error};
+    for (float& value : y.x) value *= is_codes ? scale : 1.0f;
+    return y;
+  }
 };
 
 // A linear or conv2d instruction: what turns terms into outputs.
 class Product {
  public:
   template <typename Instruction>  // packed::Linear or packed::Conv2d
-  Product(const PackedModel& model, int i, const Instruction& instruction, std::vector<double> weights)
+  Product(const PackedModel& model, int i, const Instruction& instruction, const Value& x, std::vector<double> weights)
       : model_(model),
-        quantizer_(model.quantizer(i)),
+        x_(x),
         weights_(std::move(weights)),
         terms_(model.blob(instruction.weight()).shape(1)),
-        exact_(DotIsExact(quantizer_.encoding(), EncodingOf(model.blob(instruction.weight())), terms_)),
+        exact_(DotIsExact(model.value(model.header().instructions(i).operands(0)).encoding,
+                          EncodingOf(model.blob(instruction.weight())), terms_)),
         scale_(instruction.scale()),
+        scales_(instruction.has_scales() ? model.floats(instruction.scales()) : absl::Span<const float>()),
         threshold_(instruction.has_threshold() ? &instruction.threshold() : nullptr) {}
 
   int64_t terms() const { return terms_; }
-  double Term(float x) const { return double{CodeOfValue(quantizer_, x)}; }
-  // What stands outside of an image, as the quantizer's code; `value` is 0, 1 or -1.
-  double Border(double value) const {
-    const double code = value / double{quantizer_.scale(0)};
-    return quantizer_.encoding().is_integer() ? std::round(code) : value;
+  // What stands outside of an image, as a code; `value` is 0, 1 or -1.
+  double Border(double value) const { return x_.is_codes ? std::round(value / double{x_.scale}) : value; }
+  // The value of outputs, without any.
+  Value NewValue() const {
+    Value y;
+    if (threshold_ == nullptr) return y;
+    const int levels = static_cast<int>(model_.blob(threshold_->thresholds()).shape(0));
+    y.is_codes = true;
+    y.scale = threshold_->scale();
+    y.least = *CodeOfStored(threshold_->encoding(), threshold_->bits(), 0);
+    y.largest = *CodeOfStored(threshold_->encoding(), threshold_->bits(), levels);
+    return y;
   }
 
   // Appends output `o` of these terms.
@@ -87,25 +118,30 @@ class Product {
       magnitude += std::fabs(product);
     }
     if (threshold_ != nullptr) {
-      const bool bit =
-          (sum >= model_.ints(threshold_->thresholds())[o]) != model_.plane(threshold_->flips(), 0).bit(0, o);
-      y.x.push_back(bit ? 1.0f : -1.0f);
+      const packed::Blob& blob = model_.blob(threshold_->thresholds());
+      const int levels = static_cast<int>(blob.shape(0));
+      int c = 0;
+      for (int l = 0; l < levels; ++l) c += sum >= model_.ints(threshold_->thresholds())[l * blob.shape(1) + o];
+      if (model_.plane(threshold_->flips(), 0).bit(0, o)) c = levels - c;
+      y.x.push_back(static_cast<float>(*CodeOfStored(threshold_->encoding(), threshold_->bits(), c)));
       return;
     }
-    y.x.push_back(static_cast<float>(sum) * scale_);
+    const float scale = scales_.empty() ? scale_ : scale_ * scales_[o];
+    y.x.push_back(static_cast<float>(sum) * scale);
     if (exact_) return;
     // k roundings of the sum, each of at most eps times the sum of magnitudes.
     const double eps = std::numeric_limits<float>::epsilon();
-    y.error = std::max(y.error, (static_cast<double>(terms_) + 2) * eps * magnitude * std::fabs(scale_));
+    y.error = std::max(y.error, (static_cast<double>(terms_) + 2) * eps * magnitude * std::fabs(scale));
   }
 
  private:
   const PackedModel& model_;
-  const Quantizer& quantizer_;
+  const Value& x_;
   const std::vector<double> weights_;
   const int64_t terms_;
   const bool exact_;
   const float scale_;
+  const absl::Span<const float> scales_;
   const packed::Threshold* const threshold_;
 };
 
@@ -113,12 +149,12 @@ absl::StatusOr<Value> Linear(const PackedModel& model, int i, const Value& opera
   const packed::Linear& linear = model.header().instructions(i).linear();
   auto weights = Weights(model, linear.weight());
   if (!weights.has_value()) return Unknown(model, i, "weights of an unknown kind");
-  const Product product(model, i, linear, *std::move(weights));
+  const Product product(model, i, linear, operand, *std::move(weights));
   const int64_t in = product.terms();
-  Value y;
+  Value y = product.NewValue();
   std::vector<double> terms(in);
   for (size_t row = 0; row < operand.x.size() / in; ++row) {
-    for (int64_t k = 0; k < in; ++k) terms[k] = product.Term(operand.x[row * in + k]);
+    for (int64_t k = 0; k < in; ++k) terms[k] = operand.x[row * in + k];
     for (int64_t o = 0; o < model.blob(linear.weight()).shape(0); ++o) product.Append(o, terms, y);
   }
   return y;
@@ -129,7 +165,7 @@ absl::StatusOr<Value> Conv2d(const PackedModel& model, int i, const Value& opera
   const packed::Conv2d& conv = instruction.conv2d();
   auto weights = Weights(model, conv.weight());
   if (!weights.has_value()) return Unknown(model, i, "weights of an unknown kind");
-  const Product product(model, i, conv, *std::move(weights));
+  const Product product(model, i, conv, operand, *std::move(weights));
   double border;
   switch (conv.padding()) {
     case packed::Conv2d::ZERO: border = 0; break;
@@ -146,7 +182,7 @@ absl::StatusOr<Value> Conv2d(const PackedModel& model, int i, const Value& opera
       1;
   const int64_t out_width =
       (width + 2 * conv.pad_width() - conv.dilation_width() * (conv.kernel_width() - 1) - 1) / conv.stride_width() + 1;
-  Value y;
+  Value y = product.NewValue();
   for (int64_t p = 0; p < out_height; ++p) {
     for (int64_t q = 0; q < out_width; ++q) {
       for (int64_t o = 0; o < filters; ++o) {
@@ -158,7 +194,7 @@ absl::StatusOr<Value> Conv2d(const PackedModel& model, int i, const Value& opera
             const int64_t w = q * conv.stride_width() + s * conv.dilation_width() - conv.pad_width();
             const bool inside = h >= 0 && h < height && w >= 0 && w < width;
             for (int64_t c = first_channel; c < first_channel + channels / groups; ++c) {
-              terms.push_back(inside ? product.Term(operand.x[(h * width + w) * channels + c]) : border);
+              terms.push_back(inside ? operand.x[(h * width + w) * channels + c] : border);
             }
           }
         }
@@ -169,17 +205,18 @@ absl::StatusOr<Value> Conv2d(const PackedModel& model, int i, const Value& opera
   return y;
 }
 
-// Max pooling, of floats or of bits (values -1 and 1), and average pooling.
-Value Pool(const PackedModel& model, int i, const Value& operand) {
+// Max pooling, of floats or of codes, and average pooling.
+Value Pool(const PackedModel& model, int i, const Value& given) {
   const packed::Instruction& instruction = model.header().instructions(i);
   const bool is_max = instruction.has_max_pool();
+  const Value operand = is_max ? given : given.Floats();
   const packed::Pool& pool = is_max ? instruction.max_pool() : instruction.average_pool();
   const Shape& image = model.value(instruction.operands(0)).example;
   const int64_t height = image.dim(0), width = image.dim(1), channels = image.dim(2);
   const int64_t out_height = (height + 2 * pool.pad_height() - pool.kernel_height()) / pool.stride_height() + 1;
   const int64_t out_width = (width + 2 * pool.pad_width() - pool.kernel_width()) / pool.stride_width() + 1;
-  Value y;
-  y.error = operand.error;
+  Value y = operand;
+  y.x.clear();
   for (int64_t p = 0; p < out_height; ++p) {
     for (int64_t q = 0; q < out_width; ++q) {
       for (int64_t c = 0; c < channels; ++c) {
@@ -196,7 +233,9 @@ Value Pool(const PackedModel& model, int i, const Value& operand) {
             ++count;
           }
         }
-        if (pool.has_flips() && model.plane(pool.flips(), 0).bit(0, c)) largest = -largest;
+        if (pool.has_flips() && model.plane(pool.flips(), 0).bit(0, c)) {
+          largest = static_cast<float>(operand.least + operand.largest) - largest;
+        }
         y.x.push_back(is_max ? largest : sum * (1.0f / static_cast<float>(count)));
       }
     }
@@ -206,7 +245,7 @@ Value Pool(const PackedModel& model, int i, const Value& operand) {
 
 absl::StatusOr<Value> Unary(const PackedModel& model, int i, const Value& operand) {
   const packed::Unary& unary = model.header().instructions(i).unary();
-  Value y = operand;
+  Value y = operand.Floats();
   for (float& x : y.x) {
     switch (unary.op()) {
       case packed::Unary::RELU: x = x > 0 ? x : 0; break;
@@ -226,10 +265,12 @@ absl::StatusOr<Value> Binary(const PackedModel& model, int i, const Value& a, co
   const packed::Instruction& instruction = model.header().instructions(i);
   const packed::Binary& binary = instruction.binary();
   // A constant of the last dimension is the same for every position.
+  const Value second = binary.has_constant() ? Value() : values[instruction.operands(1)].Floats();
   const absl::Span<const float> b =
-      binary.has_constant() ? model.floats(binary.constant()) : absl::MakeConstSpan(values[instruction.operands(1)].x);
-  Value y = a;
-  for (size_t e = 0; e < a.x.size(); ++e) {
+      binary.has_constant() ? model.floats(binary.constant()) : absl::MakeConstSpan(second.x);
+  Value y = a.Floats();
+  y.error += second.error;
+  for (size_t e = 0; e < y.x.size(); ++e) {
     float& x = y.x[e];
     switch (binary.op()) {
       case packed::Binary::ADD: x += b[e % b.size()]; break;
@@ -245,10 +286,10 @@ Value BatchNorm(const PackedModel& model, int i, const Value& a) {
   const packed::Instruction& instruction = model.header().instructions(i);
   const packed::BatchNorm& norm = instruction.batch_norm();
   const int64_t cols = model.value(instruction.operands(0)).example.cols();
-  Value y = a;
-  for (size_t e = 0; e < a.x.size(); ++e) {
+  Value y = a.Floats();
+  for (size_t e = 0; e < y.x.size(); ++e) {
     const size_t j = e % cols;
-    y.x[e] = NormalizedValue(a.x[e], model.floats(norm.mean())[j], model.floats(norm.inv_std())[j],
+    y.x[e] = NormalizedValue(y.x[e], model.floats(norm.mean())[j], model.floats(norm.inv_std())[j],
                              model.floats(norm.gamma())[j], model.floats(norm.beta())[j]);
   }
   return y;
@@ -261,12 +302,25 @@ Value Concat(const PackedModel& model, int i, const std::vector<Value>& values) 
   Value y;
   for (int64_t row = 0; row < rows; ++row) {
     for (const int operand : instruction.operands()) {
-      const std::vector<float>& x = values[operand].x;
+      const std::vector<float> x = values[operand].Floats().x;
       const size_t width = x.size() / rows;
       y.x.insert(y.x.end(), x.begin() + row * width, x.begin() + (row + 1) * width);
       y.error = std::max(y.error, values[operand].error);
     }
   }
+  return y;
+}
+
+Value Quantize(const PackedModel& model, int i, const Value& operand) {
+  const PackedQuantizer& quantizer = model.quantizer(i);
+  Value y = operand.Floats();
+  for (float& x : y.x) x = CodeOfValue(quantizer, x);
+  const Encoding encoding = quantizer.encoding();
+  if (!encoding.is_integer()) return y;
+  y.is_codes = true;
+  y.scale = quantizer.value_scale();
+  y.least = static_cast<int>(CodeOf(encoding, 0));
+  y.largest = static_cast<int>(CodeOf(encoding, LargestC(encoding)));
   return y;
 }
 
@@ -283,12 +337,7 @@ absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Val
     case Instruction::kBinary: return Binary(model, i, a, values);
     case Instruction::kConcat: return Concat(model, i, values);
     case Instruction::kReshape: return a;
-    case Instruction::kQuantize: {
-      const Quantizer& quantizer = model.quantizer(i);
-      Value y = a;
-      for (float& x : y.x) x = CodeOfValue(quantizer, x) * quantizer.scale(0);
-      return y;
-    }
+    case Instruction::kQuantize: return Quantize(model, i, a);
     case Instruction::KIND_NOT_SET: break;
   }
   return Unknown(model, i, "an unknown kind of instruction");
@@ -302,7 +351,7 @@ absl::StatusOr<ReferenceResult> RunReference(const PackedModel& model, absl::Spa
     BITGRAD_ASSIGN_OR_RETURN(Value value, Run(model, i, values));
     values.push_back(std::move(value));
   }
-  const Value& last = values.back();
+  const Value last = values.back().Floats();
   return ReferenceResult{last.x, std::vector<double>(last.x.size(), last.error)};
 }
 

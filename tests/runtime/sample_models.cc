@@ -1,5 +1,6 @@
 #include "bitgrad/tests/runtime/sample_models.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -41,22 +42,36 @@ int AddRandomBatchNorm(PackedModelWriter& writer, const std::string& name, int x
   return writer.AddBatchNorm(name, x, mean, inv_std, gamma, beta);
 }
 
-// Thresholds near the middle of the sums' range, and at its ends and beyond.
+// A quantize instruction, or nothing for the identity. Returns the value that a product takes.
+int AddQuantize(PackedModelWriter& writer, const std::string& layer, int x, const std::string& quantizer) {
+  PackedQuantizer packed;
+  packed.quantizer = *ParseQuantizer(quantizer);
+  return packed.quantizer.is_identity() ? x : writer.AddQuantize(layer, x, packed);
+}
+
+// Thresholds near the middle of the sums' range, and at its ends and beyond; those of an output ascend.
 void AddThreshold(PackedModelWriter& writer, const std::string& name, int64_t out, int64_t largest, uint64_t seed,
                   LinearSpec& spec) {
-  std::vector<int32_t> thresholds;
+  const int64_t levels = LargestC(spec.encoding);
+  std::vector<int32_t> thresholds(static_cast<size_t>(levels * out));
   std::vector<uint8_t> flips;
+  const int32_t spread = static_cast<int32_t>(largest / 4) + 1;
   for (int64_t j = 0; j < out; ++j) {
-    const uint32_t word = RandomWord(Stream(seed), static_cast<uint64_t>(j));
-    const int32_t spread = static_cast<int32_t>(largest / 4) + 1;
-    thresholds.push_back(j == 0   ? INT32_MIN
-                         : j == 1 ? INT32_MAX
-                         : j == 2 ? static_cast<int32_t>(largest)
-                         : j == 3 ? static_cast<int32_t>(-largest)
-                                  : static_cast<int32_t>(word >> 1) % spread - spread / 2);
+    std::vector<int32_t> column;
+    uint32_t word = 0;
+    for (int64_t l = 0; l < levels; ++l) {
+      word = RandomWord(Stream(seed), static_cast<uint64_t>(l * out + j));
+      column.push_back(j == 0   ? INT32_MIN
+                       : j == 1 ? INT32_MAX
+                       : j == 2 ? static_cast<int32_t>(largest)
+                       : j == 3 ? static_cast<int32_t>(-largest)
+                                : static_cast<int32_t>(word >> 1) % spread - spread / 2);
+    }
+    std::sort(column.begin(), column.end());
+    for (int64_t l = 0; l < levels; ++l) thresholds[l * out + j] = column[l];
     flips.push_back(word & 1);
   }
-  spec.thresholds = writer.AddInts(name + "/thresholds", thresholds);
+  spec.thresholds = writer.AddInts(name + "/thresholds", levels, thresholds);
   spec.flips = writer.AddFlags(name + "/flips", flips);
 }
 
@@ -111,13 +126,13 @@ SampleModel LinearModel(const std::string& input_quantizer, const Encoding& weig
                                          threshold ? "_threshold" : "")};
   PackedModelWriter& writer = model.writer;
   SetHead(writer, model.name, {in});
-  LinearSpec spec{
-      .weight = AddWeight(writer, "weight", weights, out, in, 1), .input_quantizer = input_quantizer, .scale = 0.37f};
+  const int x = AddQuantize(writer, "fc", kInputValue, input_quantizer);
+  LinearSpec spec{.weight = AddWeight(writer, "weight", weights, out, in, 1), .scale = 0.37f};
   if (threshold) {
     const Encoding input = ParseQuantizer(input_quantizer)->encoding();
     AddThreshold(writer, "fc", out, in * input.max_code() * weights.max_code(), 2, spec);
   }
-  writer.AddLinear("fc", kInputValue, spec);
+  writer.AddLinear("fc", x, spec);
   return model;
 }
 
@@ -127,12 +142,13 @@ SampleModel BnnModel() {
   SetHead(writer, model.name, {70});
   writer.header().set_class_count(10);
   const Encoding binary{EncodingKind::kBinary, 1};
-  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 65, 70, 1), .input_quantizer = "k_bit(8)"};
+  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 65, 70, 1)};
   AddThreshold(writer, "fc1", 65, 70 * 255, 2, fc1);
-  LinearSpec fc2{.weight = AddWeight(writer, "fc2/weight", binary, 33, 65, 3), .input_quantizer = "sign"};
+  LinearSpec fc2{.weight = AddWeight(writer, "fc2/weight", binary, 33, 65, 3)};
   AddThreshold(writer, "fc2", 33, 65, 4, fc2);
-  const LinearSpec fc3{.weight = AddWeight(writer, "fc3/weight", binary, 10, 33, 5), .input_quantizer = "sign"};
-  int x = writer.AddLinear("fc1", kInputValue, fc1);
+  const LinearSpec fc3{.weight = AddWeight(writer, "fc3/weight", binary, 10, 33, 5)};
+  int x = AddQuantize(writer, "fc1", kInputValue, "k_bit(8)");
+  x = writer.AddLinear("fc1", x, fc1);
   x = writer.AddLinear("fc2", x, fc2);
   x = writer.AddLinear("fc3", x, fc3);
   const int mean = AddVector(writer, "bn3/mean", 10, 6);
@@ -147,11 +163,10 @@ SampleModel ReshapedInputModel() {
   SampleModel model{.name = "reshaped_input"};
   PackedModelWriter& writer = model.writer;
   SetHead(writer, model.name, {2, 35});
-  const int x = writer.AddReshape("flatten", kInputValue, {70});
+  int x = writer.AddReshape("flatten", kInputValue, {70});
+  x = AddQuantize(writer, "fc", x, "k_bit(8)");
   writer.AddLinear("fc", x,
-                   {.weight = AddWeight(writer, "fc/weight", {EncodingKind::kBinary, 1}, 9, 70, 1),
-                    .input_quantizer = "k_bit(8)",
-                    .scale = 0.01f});
+                   {.weight = AddWeight(writer, "fc/weight", {EncodingKind::kBinary, 1}, 9, 70, 1), .scale = 0.01f});
   return model;
 }
 
@@ -159,7 +174,7 @@ SampleModel EveryInstructionModel() {
   SampleModel model{.name = "every_instruction"};
   PackedModelWriter& writer = model.writer;
   SetHead(writer, model.name, {2, 12});
-  const int a = writer.AddQuantize("quantize", kInputValue, "k_bit(2)");
+  const int a = AddQuantize(writer, "quantize", kInputValue, "k_bit(2)");
   const int b = writer.AddUnary("leaky", a, Unary::kLeakyRelu, 0.25f);
   const int c = writer.AddUnary("tanh", kInputValue, Unary::kTanh);
   const int d = writer.AddUnary("sigmoid", kInputValue, Unary::kSigmoid);
@@ -176,17 +191,14 @@ SampleModel EveryInstructionModel() {
   const int k = writer.AddBinaryConstant("shift", j, Binary::kSub, AddVector(writer, "s", 96, 10));
   // On the last of two dimensions, with bits in between.
   const Encoding binary{EncodingKind::kBinary, 1};
-  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 9, 48, 11), .input_quantizer = "sign"};
+  LinearSpec fc1{.weight = AddWeight(writer, "fc1/weight", binary, 9, 48, 11)};
   AddThreshold(writer, "fc1", 9, 48, 12, fc1);
-  const int l = writer.AddLinear("fc1", k, fc1);  // [2, 9]
-  const int m = writer.AddLinear("fc2", l,
-                                 {.weight = AddWeight(writer, "fc2/weight", {EncodingKind::kTernary, 2}, 6, 9, 13),
-                                  .input_quantizer = "sign",
-                                  .scale = 0.5f});  // [2, 6]
+  const int l = writer.AddLinear("fc1", AddQuantize(writer, "fc1", k, "sign"), fc1);  // [2, 9]
+  const int m = writer.AddLinear(
+      "fc2", l,
+      {.weight = AddWeight(writer, "fc2/weight", {EncodingKind::kTernary, 2}, 6, 9, 13), .scale = 0.5f});  // [2, 6]
   const int n = writer.AddReshape("reshape", m, {12});
-  writer.AddLinear("fc3", n,
-                   {.weight = AddWeight(writer, "fc3/weight", {EncodingKind::kFloat, 32}, 5, 12, 14),
-                    .input_quantizer = "identity"});
+  writer.AddLinear("fc3", n, {.weight = AddWeight(writer, "fc3/weight", {EncodingKind::kFloat, 32}, 5, 12, 14)});
   return model;
 }
 
@@ -197,9 +209,8 @@ SampleModel ImageModel() {
   ConvSpec conv;
   conv.geometry = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1};
   conv.product.weight = AddWeight(writer, "conv1/weight", {EncodingKind::kBinary, 1}, 65, 27, 1);
-  conv.product.input_quantizer = "k_bit(8)";
   AddThreshold(writer, "conv1", 65, 27 * 255, 2, conv.product);
-  int value = writer.AddConv2d("conv1", kInputValue, conv);
+  int value = writer.AddConv2d("conv1", AddQuantize(writer, "conv1", kInputValue, "k_bit(8)"), conv);
   std::vector<uint8_t> flips(65);
   for (size_t c = 0; c < flips.size(); ++c) flips[c] = c % 2;
   const PoolGeometry window = {.kernel_height = 2, .kernel_width = 2, .stride_height = 2, .stride_width = 2};
@@ -208,7 +219,6 @@ SampleModel ImageModel() {
   second.geometry = conv.geometry;
   second.geometry.padding = Padding::kPlusOne;
   second.product = {.weight = AddWeight(writer, "conv2/weight", {EncodingKind::kBinary, 1}, 7, 9 * 65, 3),
-                    .input_quantizer = "sign",
                     .scale = 0.37f};
   value = writer.AddConv2d("conv2", value, second);
   value = writer.AddAveragePool("mean", value, {.kernel_height = 3, .kernel_width = 2});
@@ -235,35 +245,29 @@ SampleModel ResidualModel() {
   const PoolGeometry window = {
       .kernel_height = 3, .kernel_width = 3, .stride_height = 2, .stride_width = 2, .pad_height = 1, .pad_width = 1};
   x = writer.AddMaxPool("pool", x, window);
-  const ConvSpec conv1{.product = {.weight = AddWeight(writer, "conv1/weight", binary, 12, 9 * 12, 2),
-                                   .input_quantizer = "sign",
-                                   .scale = 0.37f},
+  const ConvSpec conv1{.product = {.weight = AddWeight(writer, "conv1/weight", binary, 12, 9 * 12, 2), .scale = 0.37f},
                        .geometry = same};
-  int y = writer.AddConv2d("conv1", x, conv1);  // [4, 4, 12]
+  int y = writer.AddConv2d("conv1", AddQuantize(writer, "conv1", x, "sign"), conv1);  // [4, 4, 12]
   y = AddRandomBatchNorm(writer, "bn1", y, 12, 20);
   x = writer.AddBinary("add1", y, Binary::kAdd, x);
 
-  ConvSpec conv2{.product = {.weight = AddWeight(writer, "conv2/weight", binary, 16, 9 * 12, 3),
-                             .input_quantizer = "sign",
-                             .scale = 0.2f},
+  ConvSpec conv2{.product = {.weight = AddWeight(writer, "conv2/weight", binary, 16, 9 * 12, 3), .scale = 0.2f},
                  .geometry = same};
   conv2.geometry.stride_height = conv2.geometry.stride_width = 2;
   conv2.geometry.padding = Padding::kMinusOne;
-  y = writer.AddConv2d("conv2", x, conv2);  // [2, 2, 16]
+  y = writer.AddConv2d("conv2", AddQuantize(writer, "conv2", x, "sign"), conv2);  // [2, 2, 16]
   y = AddRandomBatchNorm(writer, "bn2", y, 16, 30);
   const PoolGeometry halves = {.kernel_height = 2, .kernel_width = 2, .stride_height = 2, .stride_width = 2};
   int shortcut = writer.AddAveragePool("mean", x, halves);
-  const ConvSpec conv3{.product = {.weight = AddSixteenths(writer, "shortcut/weight", 16, 12, 4),
-                                   .input_quantizer = "k_bit(8)",
-                                   .scale = 0.01f},
+  const ConvSpec conv3{.product = {.weight = AddSixteenths(writer, "shortcut/weight", 16, 12, 4), .scale = 0.01f},
                        .geometry = {.kernel_height = 1, .kernel_width = 1}};
-  shortcut = writer.AddConv2d("shortcut", shortcut, conv3);
+  shortcut = writer.AddConv2d("shortcut", AddQuantize(writer, "shortcut", shortcut, "k_bit(8)"), conv3);
   x = writer.AddBinary("add2", y, Binary::kAdd, shortcut);
 
   x = writer.AddAveragePool("global", x, {.kernel_height = 2, .kernel_width = 2});
   x = writer.AddReshape("flat", x, {16});
-  writer.AddLinear(
-      "fc", x, {.weight = AddSixteenths(writer, "fc/weight", 10, 16, 5), .input_quantizer = "k_bit(8)", .scale = 0.3f});
+  x = AddQuantize(writer, "fc", x, "k_bit(8)");
+  writer.AddLinear("fc", x, {.weight = AddSixteenths(writer, "fc/weight", 10, 16, 5), .scale = 0.3f});
   return model;
 }
 
@@ -272,33 +276,74 @@ SampleModel CodedConvModel() {
   PackedModelWriter& writer = model.writer;
   SetHead(writer, model.name, {6, 5, 4});
   const Encoding binary{EncodingKind::kBinary, 1};
-  const ConvSpec codes{.product = {.weight = AddWeight(writer, "codes/weight", {EncodingKind::kTernary, 2}, 8, 36, 1),
-                                   .input_quantizer = "dorefa_activation(2)",
-                                   .scale = 1.5f},
-                       .geometry = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1}};
-  int x = writer.AddConv2d("codes", kInputValue, codes);  // [6, 5, 8]
+  const ConvSpec codes{
+      .product = {.weight = AddWeight(writer, "codes/weight", {EncodingKind::kTernary, 2}, 8, 36, 1), .scale = 1.5f},
+      .geometry = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1}};
+  int x = AddQuantize(writer, "codes", kInputValue, "dorefa_activation(2)");
+  x = writer.AddConv2d("codes", x, codes);  // [6, 5, 8]
   x = AddRandomBatchNorm(writer, "bn1", x, 8, 10);
   x = writer.AddUnary("hardtanh", x, Unary::kHardtanh);
   // Groups of 4 channels: in float.
-  ConvSpec groups{.product = {.weight = AddWeight(writer, "groups/weight", binary, 6, 36, 2),
-                              .input_quantizer = "sign",
-                              .scale = 1.1f},
+  ConvSpec groups{.product = {.weight = AddWeight(writer, "groups/weight", binary, 6, 36, 2), .scale = 1.1f},
                   .geometry = codes.geometry};
   groups.geometry.groups = 2;
   groups.geometry.padding = Padding::kPlusOne;
-  x = writer.AddConv2d("groups", x, groups);  // [6, 5, 6]
+  x = writer.AddConv2d("groups", AddQuantize(writer, "groups", x, "sign"), groups);  // [6, 5, 6]
   x = AddRandomBatchNorm(writer, "bn2", x, 6, 20);
   ConvSpec dilated{.product = {.weight = AddWeight(writer, "dilated/weight", {EncodingKind::kSymmetric, 3}, 5, 24, 3),
-                               .input_quantizer = "k_bit(2)",
                                .scale = 0.05f},
                    .geometry = {.kernel_height = 2, .kernel_width = 2, .pad_height = 1, .pad_width = 1}};
   dilated.geometry.dilation_height = dilated.geometry.dilation_width = 2;
   dilated.geometry.padding = Padding::kPlusOne;
-  x = writer.AddConv2d("dilated", x, dilated);  // [6, 5, 5]
-  ConvSpec last{.product = {.weight = AddWeight(writer, "last/weight", binary, 40, 45, 4), .input_quantizer = "sign"},
+  x = writer.AddConv2d("dilated", AddQuantize(writer, "dilated", x, "k_bit(2)"), dilated);  // [6, 5, 5]
+  ConvSpec last{.product = {.weight = AddWeight(writer, "last/weight", binary, 40, 45, 4)},
                 .geometry = {.kernel_height = 3, .kernel_width = 3, .stride_height = 2, .stride_width = 2}};
   AddThreshold(writer, "last", 40, 45, 5, last.product);
-  writer.AddConv2d("last", x, last);  // [2, 2, 40]
+  writer.AddConv2d("last", AddQuantize(writer, "last", x, "sign"), last);  // [2, 2, 40]
+  return model;
+}
+
+SampleModel CodeToCodeModel() {
+  SampleModel model{.name = "code_to_code"};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {6, 5, 3});
+  const Encoding binary{EncodingKind::kBinary, 1}, ternary{EncodingKind::kTernary, 2};
+  const Encoding two_bits{EncodingKind::kUnsigned, 2}, three_bits{EncodingKind::kSymmetric, 3};
+  const Encoding signed_bits{EncodingKind::kTwosComplement, 3};
+  const ConvGeometry same = {.kernel_height = 3, .kernel_width = 3, .pad_height = 1, .pad_width = 1};
+  ConvSpec conv1{.product = {.weight = AddWeight(writer, "conv1/weight", signed_bits, 20, 27, 1),
+                             .encoding = two_bits,
+                             .value_scale = 0.25f},
+                 .geometry = same};
+  AddThreshold(writer, "conv1", 20, 27 * 255 * 4, 2, conv1.product);
+  int x = writer.AddConv2d("conv1", AddQuantize(writer, "conv1", kInputValue, "k_bit(8)"), conv1);
+  std::vector<uint8_t> flips(20);
+  for (size_t c = 0; c < flips.size(); ++c) flips[c] = c % 2;
+  const PoolGeometry window = {.kernel_height = 2, .kernel_width = 2, .stride_height = 2, .stride_width = 2};
+  x = writer.AddMaxPool("pool", x, window, writer.AddFlags("pool/flips", flips));  // [3, 2, 20]
+  ConvSpec conv2{.product = {.weight = AddWeight(writer, "conv2/weight", binary, 9, 9 * 20, 3), .encoding = ternary},
+                 .geometry = same};
+  AddThreshold(writer, "conv2", 9, 9 * 20 * 3, 4, conv2.product);
+  x = writer.AddConv2d("conv2", x, conv2);  // [3, 2, 9]
+  ConvSpec conv3{.product = {.weight = AddWeight(writer, "conv3/weight", ternary, 7, 9 * 9, 5), .encoding = binary},
+                 .geometry = same};
+  AddThreshold(writer, "conv3", 7, 81, 6, conv3.product);
+  x = writer.AddConv2d("conv3", x, conv3);  // [3, 2, 7]
+  // On the last of three dimensions: the bits of a convolution in rows of other lengths.
+  LinearSpec fc1{
+      .weight = AddWeight(writer, "fc1/weight", binary, 11, 7, 7), .encoding = three_bits, .value_scale = 0.125f};
+  AddThreshold(writer, "fc1", 11, 7, 8, fc1);
+  x = writer.AddLinear("fc1", x, fc1);  // [3, 2, 11]
+  const int codes = writer.AddReshape("flat", x, {66});
+  // The same codes as codes, with a scale for each output, and as floats.
+  const int scales = writer.AddFloats("fc2/scales", {5}, {0.5f, -0.25f, 0.0f, 3.0f, 0.1f});
+  const int y = writer.AddLinear(
+      "fc2", codes,
+      {.weight = AddWeight(writer, "fc2/weight", signed_bits, 5, 66, 9), .scale = 0.3f, .scales = scales});
+  const int floats = writer.AddQuantize("floats", codes, {});
+  const int z = writer.AddLinear(
+      "fc3", floats, {.weight = AddSixteenths(writer, "fc3/weight", 5, 66, 10), .scale = 2.0f, .scales = scales});
+  writer.AddBinary("add", y, Binary::kAdd, z);
   return model;
 }
 

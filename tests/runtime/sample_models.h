@@ -55,6 +55,10 @@ SampleModel ResidualModel();
 // one ends in bits.
 SampleModel CodedConvModel();
 
+// Input [6, 5, 3]: convolutions and linears from code to code, with thresholds for 1 to 7 levels, max pooling of codes
+// with flips, weights in two's complement, a scale for each output; codes that are read as floats. Sums are exact.
+SampleModel CodeToCodeModel();
+
 // But for those with convolutions.
 std::vector<SampleModel> AllSampleModels();
 

@@ -1,0 +1,228 @@
+#include "bitgrad/export/emit.h"
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/export/product_scale.h"
+#include "bitgrad/export/program_quantizer.h"
+
+namespace bitgrad {
+namespace {
+
+using program::Program;
+using program::Uses;
+using program::Value;
+
+class Emitter {
+ public:
+  Emitter(const Program& program, int64_t batch)
+      : program_(program), batch_(batch), uses_(program), ids_(static_cast<size_t>(program.size()), kNone) {}
+
+  absl::StatusOr<PackedModelWriter> Run() {
+    for (int i = 0; i <= program_.result(); ++i) {
+      if (!uses_.is_used(i) || program_.is_constant(i)) continue;
+      const Value& value = program_.value(i);
+      if (value.shape.rank() < 1 || value.shape.dim(0) != batch_) {
+        return Error(i, absl::StrCat("gives ", value.shape.ToString(),
+                                     "; every value has to keep the batch as its first dimension"));
+      }
+      BITGRAD_ASSIGN_OR_RETURN(ids_[i],
+                               std::visit([&](const auto& operation) { return Add(i, operation); }, value.operation));
+    }
+    return std::move(writer_);
+  }
+
+ private:
+  static constexpr int kNone = -1;
+
+  absl::Status Error(int i, absl::string_view what) const {
+    const Value& value = program_.value(i);
+    return absl::UnimplementedError(absl::StrCat("freeze: layer '", value.layer, "': ", value.op, " ", what));
+  }
+  const std::string& layer(int i) const { return program_.value(i).layer; }
+
+  // ---- Operands
+
+  bool is_constant(int i, int k) const { return program_.is_constant(program_.value(i).operands[k]); }
+  // The packed value of operand k.
+  absl::StatusOr<int> Operand(int i, int k = 0) const {
+    const int operand = program_.value(i).operands[k];
+    if (program_.is_constant(operand)) return Error(i, "of a constant is not in the packed format");
+    return ids_[operand];
+  }
+  // The packed value of a product's operand: codes where the graph multiplies codes, otherwise floats.
+  absl::StatusOr<int> ProductOperand(int i) {
+    BITGRAD_ASSIGN_OR_RETURN(const int id, Operand(i));
+    if (program_.operand(i, 0).is_coded() || !is_codes_[id]) return id;
+    return Made(writer_.AddQuantize(layer(i), id, {}), /*codes=*/false);
+  }
+  // The blob of a constant of floats, which is added to the model when it is used first.
+  absl::StatusOr<int> Floats(int i, int k, const Shape& shape) {
+    const int operand = program_.value(i).operands[k];
+    const Value& value = program_.value(operand);
+    if (!program_.is_constant(operand)) return Error(i, "has an operand that has to be a parameter, and is computed");
+    if (value.floats.is_null()) return Error(i, "has a quantized constant where it takes floats");
+    if (const auto known = blobs_.find(operand); known != blobs_.end()) return known->second;
+    const int blob = writer_.AddFloats(value.as<program::Constant>()->name, shape, value.floats.span<float>());
+    blobs_.emplace(operand, blob);
+    return blob;
+  }
+  absl::StatusOr<int> Floats(int i, int k) { return Floats(i, k, program_.operand(i, k).shape); }
+  // The blob of a product's weight, [rows, cols].
+  absl::StatusOr<int> Weight(int i, const Shape& rows) {
+    const int operand = program_.value(i).operands[1];
+    const Value& w = program_.value(operand);
+    if (!program_.is_constant(operand)) return Error(i, "has a weight that is computed");
+    if (w.coded == nullptr) return Floats(i, 1, rows);
+    if (const auto known = blobs_.find(operand); known != blobs_.end()) return known->second;
+    const std::string& name = w.as<program::Constant>()->name;
+    int blob;
+    if (w.coded->is_binary()) {
+      blob = writer_.AddBits(name, w.coded->bits->view());
+    } else {
+      blob = writer_.AddStoredCodes(name, w.encoding, w.coded->codes.matrix<uint8_t>());
+    }
+    blobs_.emplace(operand, blob);
+    return blob;
+  }
+
+  // Remembers whether the packed value is codes, and returns it.
+  int Made(int id, bool codes) {
+    is_codes_[id] = codes;
+    return id;
+  }
+
+  // ---- Operations
+
+  absl::StatusOr<int> Add(int, const program::Input&) { return Made(kInputValue, false); }
+
+  absl::StatusOr<int> Add(int i, const program::Constant&) { return Error(i, "is a constant"); }
+
+  absl::StatusOr<int> Add(int i, const program::Other&) {
+    return Error(i, "is not in the packed format; see docs/packed_model_format.md for what is");
+  }
+
+  absl::StatusOr<int> Add(int i, const program::Quantize&) {
+    BITGRAD_ASSIGN_OR_RETURN(const PackedQuantizer quantizer, QuantizerOf(program_, i));
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
+    return Made(writer_.AddQuantize(layer(i), x, quantizer), quantizer.encoding().is_integer());
+  }
+
+  // What linear and conv2d share, and where a Compare reads the sums, that.
+  absl::StatusOr<LinearSpec> Product(int i, const Shape& weight) {
+    LinearSpec spec;
+    BITGRAD_ASSIGN_OR_RETURN(spec.weight, Weight(i, weight));
+    const int reader = uses_.consumers(i).empty() ? kNone : uses_.consumers(i)[0];
+    const auto* compare = reader == kNone ? nullptr : program_.value(reader).as<program::Compare>();
+    if (compare == nullptr) {
+      const PackedScale scale = ScaleOfProduct(program_, i);
+      spec.scale = scale.scale;
+      if (!scale.scales.empty()) {
+        spec.scales = writer_.AddFloats(absl::StrCat(layer(i), "/scales"), {static_cast<int64_t>(scale.scales.size())},
+                                        scale.scales);
+      }
+      return spec;
+    }
+    const Thresholds& thresholds = compare->thresholds;
+    spec.thresholds = writer_.AddInts(absl::StrCat(layer(i), "/thresholds"), thresholds.levels, thresholds.threshold);
+    spec.flips = writer_.AddFlags(absl::StrCat(layer(i), "/flips"), thresholds.flip);
+    spec.encoding = program_.value(reader).encoding;
+    spec.value_scale = program_.value(reader).scale;
+    return spec;
+  }
+
+  absl::StatusOr<int> Add(int i, const program::Linear&) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, ProductOperand(i));
+    BITGRAD_ASSIGN_OR_RETURN(const LinearSpec spec, Product(i, program_.operand(i, 1).shape));
+    return Made(writer_.AddLinear(layer(i), x, spec), spec.thresholds >= 0);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::Conv2d& conv) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, ProductOperand(i));
+    ConvSpec spec;
+    spec.geometry = conv.geometry;
+    BITGRAD_ASSIGN_OR_RETURN(spec.product, Product(i, {conv.geometry.filters, conv.geometry.patch_size()}));
+    return Made(writer_.AddConv2d(layer(i), x, spec), spec.product.thresholds >= 0);
+  }
+
+  // The product has done it.
+  absl::StatusOr<int> Add(int i, const program::Compare&) { return Operand(i); }
+
+  absl::StatusOr<int> Add(int i, const program::MaxPool& pool) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
+    int flips = -1;
+    if (!pool.flips.empty()) flips = writer_.AddFlags(absl::StrCat(layer(i), "/flips"), pool.flips);
+    return Made(writer_.AddMaxPool(layer(i), x, pool.geometry, flips), is_codes_[x]);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::AveragePool& pool) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
+    return Made(writer_.AddAveragePool(layer(i), x, pool.geometry), false);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::BatchNorm&) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
+    int blobs[4];
+    for (int k = 0; k < 4; ++k) {
+      BITGRAD_ASSIGN_OR_RETURN(blobs[k], Floats(i, k + 1));
+    }
+    return Made(writer_.AddBatchNorm(layer(i), x, blobs[0], blobs[1], blobs[2], blobs[3]), false);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::UnaryOp& unary) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
+    return Made(writer_.AddUnary(layer(i), x, unary.op, unary.parameter), false);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::BinaryOp& binary) {
+    int a = 0, b = 1;
+    if (is_constant(i, a)) {
+      if (binary.op == Binary::kSub) return Error(i, "of a constant minus a value is not in the packed format");
+      std::swap(a, b);
+    }
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i, a));
+    if (!is_constant(i, b)) {
+      BITGRAD_ASSIGN_OR_RETURN(const int y, Operand(i, b));
+      return Made(writer_.AddBinary(layer(i), x, binary.op, y), false);
+    }
+    const Shape &constant = program_.operand(i, b).shape, &shape = program_.value(i).shape;
+    if (Shape(shape.dims().subspan(1)) != constant && Shape({shape.cols()}) != constant) {
+      return Error(i, absl::StrCat("has a constant of shape ", constant.ToString(),
+                                   "; it has to be that of one example or of its last dimension"));
+    }
+    BITGRAD_ASSIGN_OR_RETURN(const int blob, Floats(i, b));
+    return Made(writer_.AddBinaryConstant(layer(i), x, binary.op, blob), false);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::Concat&) {
+    std::vector<int> operands;
+    for (size_t k = 0; k < program_.value(i).operands.size(); ++k) {
+      BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i, static_cast<int>(k)));
+      operands.push_back(x);
+    }
+    return Made(writer_.AddConcat(layer(i), operands), false);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::Reshape&) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
+    return Made(writer_.AddReshape(layer(i), x, Shape(program_.value(i).shape.dims().subspan(1))), is_codes_[x]);
+  }
+
+  const Program& program_;
+  const int64_t batch_;
+  const Uses uses_;
+  std::vector<int> ids_;          // the packed value of each value
+  std::map<int, bool> is_codes_;  // of each packed value
+  std::map<int, int> blobs_;      // of each constant that has been added
+  PackedModelWriter writer_;
+};
+
+}  // namespace
+
+absl::StatusOr<PackedModelWriter> Emit(const Program& program, int64_t batch) { return Emitter(program, batch).Run(); }
+
+}  // namespace bitgrad

@@ -1,0 +1,142 @@
+// Program: a recorded evaluation in static single assignment form, which the passes of Freeze() rewrite until it is
+// what a packed model runs.
+//
+//   record           a tape becomes a program (export/record.h)
+//   fold constants   what depends on no input becomes a constant (export/fold_constants.h)
+//   fold thresholds  chains behind exact sums become integer thresholds (export/fold_thresholds.h)
+//   emit             the program becomes a packed model (export/emit.h)
+//
+// Value i is made by operation i from values before it. A pass may change operations in place, as long as that stays
+// so. What no result depends on any more stays in the list, unused.
+
+#ifndef BITGRAD_EXPORT_PROGRAM_H_
+#define BITGRAD_EXPORT_PROGRAM_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "bitgrad/core/coded_tensor.h"
+#include "bitgrad/core/encoding.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/core/tensor.h"
+#include "bitgrad/export/threshold.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/elementwise.h"
+#include "bitgrad/ops/kernels/pool.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
+
+namespace bitgrad::program {
+
+// ---- Operations. Their operands are listed where they are not one x.
+
+struct Input {};
+// A number, vector or tensor that is the same for every example: of parameters, or folded. No operands.
+struct Constant {
+  std::string name;  // for people: "fc1/weight"
+  bool is_parameter = false;
+};
+// Operands: x, and those of the quantizer's numbers that it has: the variable, the learned scale, the statistic.
+struct Quantize {
+  Quantizer quantizer;
+  // Which operand it is; -1: none.
+  int variable = -1, scale = -1, statistic = -1;
+};
+struct Linear {};  // x, w
+struct Conv2d {    // x, w
+  ConvGeometry geometry;
+};
+// A linear or conv2d whose sums are compared instead of scaled. It is the only one that reads the product.
+struct Compare {
+  Thresholds thresholds;
+};
+struct MaxPool {
+  PoolGeometry geometry;       // the image's extents are not set
+  std::vector<uint8_t> flips;  // of codes, of each channel; empty: none
+};
+struct AveragePool {
+  PoolGeometry geometry;  // as in MaxPool
+};
+struct BatchNorm {};  // x, mean, inv_std, gamma, beta
+struct UnaryOp {
+  Unary op;
+  float parameter = 0;
+};
+struct BinaryOp {  // a, b
+  Binary op;
+};
+struct Concat {};  // any number
+struct Reshape {};
+// An op that packed models do not have.
+struct Other {};
+
+using Operation = std::variant<Input, Constant, Quantize, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm,
+                               UnaryOp, BinaryOp, Concat, Reshape, Other>;
+
+struct Value {
+  Operation operation;
+  std::vector<int> operands;
+  std::string op;     // the name of the recorded op, for errors: "linear"
+  std::string layer;  // the path of the layer, for people
+  // With the batch as the first dimension, unless the value depends on no input.
+  Shape shape;
+  // Of its codes; kFloat where it is floats. `scale` is that of codes that depend on an input: value = code * scale.
+  Encoding encoding;
+  float scale = 1;
+  // In the host's memory, where it is known because it depends on no input: floats, or codes.
+  Tensor floats;
+  std::shared_ptr<const CodedTensor> coded;
+
+  bool is_coded() const { return encoding.is_integer(); }
+  bool is_known() const { return !floats.is_null() || coded != nullptr; }
+  template <typename T>
+  const T* as() const {
+    return std::get_if<T>(&operation);
+  }
+};
+
+class Program {
+ public:
+  int Add(Value value) {
+    values_.push_back(std::move(value));
+    return size() - 1;
+  }
+  int size() const { return static_cast<int>(values_.size()); }
+  const Value& value(int i) const { return values_[i]; }
+  Value& value(int i) { return values_[i]; }
+  const Value& operand(int i, int k) const { return values_[values_[i].operands[k]]; }
+
+  int result() const { return result_; }
+  void set_result(int i) { result_ = i; }
+
+  bool is_constant(int i) const { return values_[i].as<Constant>() != nullptr; }
+  bool is_product(int i) const { return values_[i].as<Linear>() != nullptr || values_[i].as<Conv2d>() != nullptr; }
+
+  // Makes everybody who reads value `from` read value `to`. REQUIRES: `to` is made before them.
+  void Redirect(int from, int to);
+
+ private:
+  std::vector<Value> values_;
+  int result_ = -1;
+};
+
+// Who uses what. Does not follow later changes of the program.
+class Uses {
+ public:
+  explicit Uses(const Program& program);
+  // Whether the result depends on the value.
+  bool is_used(int i) const { return used_[i]; }
+  // Used values that have value i as an operand; one that has it twice is listed twice.
+  const std::vector<int>& consumers(int i) const { return consumers_[i]; }
+
+ private:
+  std::vector<bool> used_;
+  std::vector<std::vector<int>> consumers_;
+};
+
+}  // namespace bitgrad::program
+
+#endif  // BITGRAD_EXPORT_PROGRAM_H_

@@ -1,0 +1,181 @@
+#include "bitgrad/export/record.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "bitgrad/core/status_macros.h"
+#include "bitgrad/core/transfer.h"
+#include "bitgrad/export/program_quantizer.h"
+
+namespace bitgrad {
+namespace {
+
+using program::Value;
+
+ConvGeometry ConvGeometryOf(const OpDescriptor& op, const Shape& x, const Shape& w) {
+  const auto attribute = [&](const char* name) { return op.Get<int64_t>(name, 0); };
+  return {.batch = x.dim(0),
+          .height = x.dim(1),
+          .width = x.dim(2),
+          .channels = x.dim(3),
+          .filters = w.dim(0),
+          .kernel_height = w.dim(1),
+          .kernel_width = w.dim(2),
+          .stride_height = attribute("stride_height"),
+          .stride_width = attribute("stride_width"),
+          .pad_height = attribute("pad_height"),
+          .pad_width = attribute("pad_width"),
+          .dilation_height = attribute("dilation_height"),
+          .dilation_width = attribute("dilation_width"),
+          .groups = attribute("groups"),
+          .padding = static_cast<Padding>(attribute("padding"))};
+}
+
+PoolGeometry PoolGeometryOf(const OpDescriptor& op) {
+  const auto attribute = [&](const char* name) { return op.Get<int64_t>(name, 0); };
+  return {.kernel_height = attribute("kernel_height"),
+          .kernel_width = attribute("kernel_width"),
+          .stride_height = attribute("stride_height"),
+          .stride_width = attribute("stride_width"),
+          .pad_height = attribute("pad_height"),
+          .pad_width = attribute("pad_width")};
+}
+
+program::Quantize QuantizeOf(const Quantizer& quantizer, size_t inputs) {
+  program::Quantize quantize = {.quantizer = quantizer};
+  int next = 1;
+  if (quantizer.has_variable()) quantize.variable = next++;
+  if (quantizer.has_learned_scale()) quantize.scale = next++;
+  if (next < static_cast<int>(inputs)) quantize.statistic = next;
+  return quantize;
+}
+
+program::Operation OperationOf(const Tape::Node& node, absl::Span<const Tape::Node> nodes) {
+  const OpDescriptor& op = node.descriptor;
+  const auto shape = [&](int k) -> const Shape& { return nodes[node.inputs[k]].shape; };
+  if (op.op == "quantize") return QuantizeOf(op.Get<Quantizer>("quantizer", Quantizer()), node.inputs.size());
+  if (op.op == "linear") return program::Linear();
+  if (op.op == "conv2d") return program::Conv2d{ConvGeometryOf(op, shape(0), shape(1))};
+  if (op.op == "max_pool") return program::MaxPool{.geometry = PoolGeometryOf(op)};
+  if (op.op == "average_pool") return program::AveragePool{PoolGeometryOf(op)};
+  // In evaluation, whose operands are the statistics, too.
+  if (op.op == "batch_norm" && node.inputs.size() == 5) return program::BatchNorm();
+  if (op.op == "add") return program::BinaryOp{Binary::kAdd};
+  if (op.op == "sub") return program::BinaryOp{Binary::kSub};
+  if (op.op == "mul") return program::BinaryOp{Binary::kMul};
+  if (op.op == "concat") return program::Concat();
+  if (op.op == "reshape") return program::Reshape();
+  if (const int64_t unary = op.Get<int64_t>("unary", 0); unary != 0) {
+    return program::UnaryOp{static_cast<Unary>(unary), static_cast<float>(op.Get<double>("parameter", 0))};
+  }
+  return program::Other();
+}
+
+std::shared_ptr<const CodedTensor> ToHost(ExecContext& context, const CodedTensor& coded) {
+  auto host = std::make_shared<CodedTensor>();
+  host->encoding = coded.encoding;
+  host->matrix = coded.matrix;
+  host->factor = coded.factor;
+  if (!coded.scale.is_null()) host->scale = bitgrad::ToHost(context, coded.scale);
+  if (!coded.codes.is_null()) host->codes = bitgrad::ToHost(context, coded.codes);
+  if (coded.bits == nullptr || context.device() == Device::kCpu) {
+    host->bits = coded.bits;
+    return host;
+  }
+  auto bits = std::make_shared<BitMatrix>(coded.bits->rows(), coded.bits->cols());
+  context.Download(bits->mutable_view().words, coded.bits->view().words,
+                   BitMatrix::BytesFor(bits->rows(), bits->cols()));
+  host->bits = std::move(bits);
+  return host;
+}
+
+absl::Status CheckFinite(const Value& value) {
+  for (const float x : value.floats.span<float>()) {
+    if (std::isfinite(x)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("freeze: layer '", value.layer, "': '", value.as<program::Constant>()->name,
+                     "' has a NaN or an infinity; the parameters are damaged or training diverged"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Recorder::Recorder(Tape& tape, const Var& input) : tape_(tape), input_(input.index()) {
+  tape_.set_op_listener([this] { KeepLast(); });
+}
+
+Recorder::~Recorder() { tape_.set_op_listener(nullptr); }
+
+void Recorder::KeepLast() {
+  const absl::Span<const Tape::Node> nodes = tape_.nodes();
+  if (nodes.empty()) return;
+  const int last = static_cast<int>(nodes.size()) - 1;
+  const Tape::Node& node = nodes[last];
+  if (node.coded != nullptr) encodings_[last] = node.coded->encoding;
+  const bool is_known = !node.inputs.empty() && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int operand) {
+    return (nodes[operand].inputs.empty() && operand != input_) || known_.count(operand) > 0;
+  });
+  if (!is_known) return;
+  known_[last] = node.coded != nullptr ? Known{.floats = {}, .coded = node.coded}
+                                       : Known{.floats = tape_.ValueOf(last).Alias(), .coded = nullptr};
+}
+
+absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
+  const absl::Span<const Tape::Node> nodes = tape_.nodes();
+  const absl::Status not_computed =
+      absl::InvalidArgumentError("freeze: the model's Forward() does not return a value computed from its input");
+  if (output.tape() != &tape_ || output.index() == input_) return not_computed;
+  std::vector<bool> used(nodes.size(), false);
+  used[output.index()] = true;
+  for (int i = output.index(); i >= 0; --i) {
+    if (!used[i]) continue;
+    for (const int operand : nodes[i].inputs) used[operand] = true;
+  }
+  if (!used[input_]) return not_computed;
+
+  program::Program program;
+  std::vector<int> ids(nodes.size(), -1);
+  for (int i = 0; i <= output.index(); ++i) {
+    if (!used[i]) continue;
+    const Tape::Node& node = nodes[i];
+    Value value = {.operation = program::Input(),
+                   .operands = {},
+                   .op = std::string(node.descriptor.op),
+                   .layer = node.layer,
+                   .shape = node.shape};
+    for (const int operand : node.inputs) value.operands.push_back(ids[operand]);
+    if (const auto encoding = encodings_.find(i); encoding != encodings_.end()) value.encoding = encoding->second;
+    if (!node.inputs.empty()) {
+      value.operation = OperationOf(node, nodes);
+      if (const auto known = known_.find(i); known != known_.end()) {
+        const Known& k = known->second;
+        if (k.coded != nullptr) value.coded = ToHost(tape_.context(), *k.coded);
+        if (!k.floats.is_null()) value.floats = bitgrad::ToHost(tape_.context(), k.floats);
+      }
+    } else if (i != input_) {
+      const bool is_parameter = node.parameter != nullptr && node.parameter->trainable;
+      value.operation = program::Constant{
+          .name = node.parameter != nullptr ? node.parameter->name : absl::StrCat(node.layer, "/constant"),
+          .is_parameter = is_parameter};
+      value.floats = bitgrad::ToHost(tape_.context(), node.value);
+      BITGRAD_RETURN_IF_ERROR(tape_.context().status());
+      BITGRAD_RETURN_IF_ERROR(CheckFinite(value));
+    }
+    ids[i] = program.Add(std::move(value));
+    Value& added = program.value(ids[i]);
+    if (added.as<program::Quantize>() == nullptr || !added.is_coded() || added.is_known()) continue;
+    // Where there is none, emitting the program says why.
+    const absl::StatusOr<PackedQuantizer> quantizer = QuantizerOf(program, ids[i]);
+    if (quantizer.ok()) added.scale = quantizer->value_scale();
+  }
+  program.set_result(ids[output.index()]);
+  BITGRAD_RETURN_IF_ERROR(tape_.context().status());
+  return program;
+}
+
+}  // namespace bitgrad
