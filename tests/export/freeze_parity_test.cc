@@ -237,7 +237,7 @@ TEST_F(FreezeParityTest, PassesMayBeLeftOut) {
   }
   // Weights are quantized by constant folding.
   const auto frozen = FreezeToMemory(context, net, {1, 33}, {.fold_constants = false});
-  EXPECT_TRUE(absl::StrContains(frozen.status().message(), "weight that is computed")) << frozen.status();
+  EXPECT_TRUE(absl::StrContains(frozen.status().message(), "layer 'layer0': quantize")) << frozen.status();
 }
 
 // A sum of one input that takes all values from -k to k, through every gamma, mean and activation.
@@ -524,7 +524,7 @@ std::unique_ptr<FrozenModel> ExpectUserModelBitEqual(const Shape& example) {
 TEST_F(FreezeParityTest, Concat) {
   const auto frozen = ExpectUserModelBitEqual<ConcatModel>({1, 33});
   ASSERT_NE(frozen, nullptr);
-  EXPECT_EQ(frozen->thresholds(), 1);  // joined -> out
+  EXPECT_EQ(frozen->thresholds(), 2);  // b -> the quantizer, joined -> out
 }
 
 TEST_F(FreezeParityTest, WhatDependsOnNoInput) {

@@ -40,35 +40,35 @@ struct Expected {
 };
 
 constexpr Expected kExpected[] = {
-    {"cifar10_binaryconnect_vgg", 0x21450ba7, 0xc1bda9f3, 0x3eb199d4},
-    {"cifar10_birealnet20", 0xca0b7511, 0xe9b09449, 0xe99e44a2},
+    {"cifar10_binaryconnect_vgg", 0x21450ba7, 0xb1773e9a, 0x3eb199d4},
+    {"cifar10_birealnet20", 0xca0b7511, 0xba5b1606, 0xe99e44a2},
     {"cifar10_bitpruning_vgg_tiny", 0x00000000, 0x00000000, 0x00000000},
-    {"cifar10_bnn_vgg", 0x5203b2ca, 0x6183e67d, 0xcee8d755},
-    {"cifar10_bnn_vgg_tiny", 0x28bef1b3, 0x35675bb9, 0xf4e284bd},
+    {"cifar10_bnn_vgg", 0x5203b2ca, 0xdda30b45, 0xcee8d755},
+    {"cifar10_bnn_vgg_tiny", 0x28bef1b3, 0x171dbdfe, 0xf4e284bd},
     {"cifar10_bnnplus_vgg_tiny", 0x00000000, 0x00000000, 0x00000000},
     {"cifar10_bop_vgg_tiny", 0x00000000, 0x00000000, 0x00000000},
     {"cifar10_dorefa2_vgg_tiny", 0x00000000, 0x00000000, 0x00000000},
-    {"cifar10_float_vgg", 0xfe0a1b46, 0x8eb786bd, 0xd6d07136},
-    {"cifar10_float_vgg_tiny", 0x053f9620, 0x8edcea59, 0xc9dc56c2},
+    {"cifar10_float_vgg", 0xfe0a1b46, 0xb1773e9a, 0xd6d07136},
+    {"cifar10_float_vgg_tiny", 0x053f9620, 0x76258717, 0xc9dc56c2},
     {"cifar10_lsq2_vgg_tiny", 0x00000000, 0x00000000, 0x00000000},
     {"cifar10_pact2_vgg_tiny", 0x00000000, 0x00000000, 0x00000000},
-    {"digits_bnn_mlp", 0x3a507217, 0x5c553a18, 0x0c99a989},
-    {"imagenet_birealnet18", 0x90a0ab2f, 0x3a239cc7, 0xd317c887},
-    {"imagenet_bnn_alexnet", 0xd6f968ae, 0x1c4acc12, 0x8db092eb},
-    {"imagenet_dorefa_alexnet", 0xce2f6a82, 0x6013f0ab, 0xba84c5c8},
-    {"mnist_binaryconnect_mlp", 0x294ed357, 0xa9a5200a, 0x00297934},
-    {"mnist_binaryconnect_stochastic_mlp", 0xf37c2fc0, 0x9a5f895b, 0xbe505920},
+    {"digits_bnn_mlp", 0x3a507217, 0x1832d859, 0x0c99a989},
+    {"imagenet_birealnet18", 0x90a0ab2f, 0x8a773ec7, 0xd317c887},
+    {"imagenet_bnn_alexnet", 0xd6f968ae, 0x75768489, 0x8db092eb},
+    {"imagenet_dorefa_alexnet", 0xce2f6a82, 0x45e4d258, 0x511af653},
+    {"mnist_binaryconnect_mlp", 0x294ed357, 0xa3476d3f, 0x00297934},
+    {"mnist_binaryconnect_stochastic_mlp", 0xf37c2fc0, 0xa3476d3f, 0xbe505920},
     {"mnist_bitpruning_mlp", 0x00000000, 0x00000000, 0x00000000},
-    {"mnist_bnn_lenet", 0x2175cfbc, 0x4e0fe9ee, 0x1d574bf4},
-    {"mnist_bnn_mlp", 0xc21be533, 0xd92402e5, 0x57186e10},
-    {"mnist_bnn_mlp_small", 0x008b5079, 0x9ba36e07, 0x55507e78},
+    {"mnist_bnn_lenet", 0x2175cfbc, 0x9f6492b0, 0x1d574bf4},
+    {"mnist_bnn_mlp", 0xc21be533, 0x1832d859, 0x57186e10},
+    {"mnist_bnn_mlp_small", 0x008b5079, 0x1832d859, 0x55507e78},
     {"mnist_bnnplus_mlp", 0x00000000, 0x00000000, 0x00000000},
     {"mnist_bop_mlp", 0x00000000, 0x00000000, 0x00000000},
     {"mnist_dorefa2_mlp", 0x00000000, 0x00000000, 0x00000000},
-    {"mnist_float_mlp", 0x6e48d29a, 0x4db4cc3c, 0x6c08b958},
+    {"mnist_float_mlp", 0x6e48d29a, 0xfbe4c707, 0x6c08b958},
     {"mnist_lsq2_mlp", 0x00000000, 0x00000000, 0x00000000},
     {"mnist_pact2_mlp", 0x00000000, 0x00000000, 0x00000000},
-    {"svhn_bnn_vgg", 0x247db513, 0x86ee140e, 0x540d29a8},
+    {"svhn_bnn_vgg", 0x247db513, 0x7f11811b, 0x540d29a8},
 };
 
 // Nets of folders of images get small ones.
@@ -100,6 +100,11 @@ uint32_t BlobsChecksum(const PackedModel& model) {
   std::sort(blobs.begin(), blobs.end());
   return Add(0, blobs.data(), blobs.size() * sizeof(uint32_t));
 }
+
+// The blobs of the one recipe with activations of several bits, as they were before these ended in thresholds of
+// several levels.
+constexpr char kSeveralLevels[] = "imagenet_dorefa_alexnet";
+constexpr uint32_t kBlobsWithoutLevels = 0xba84c5c8;
 
 class RecipeBitsTest : public testing::TestWithParam<Expected> {};
 
@@ -141,12 +146,21 @@ TEST_P(RecipeBitsTest, AreThoseOfEarlierVersions) {
     parameters = Add(parameters, parameter->name.data(), parameter->name.size());
     parameters = Add(parameters, parameter->value.raw_data(), parameter->value.byte_size());
   }
-  const auto writer = Freeze(context, **model, Tensor::Zeros({1, image.features()}), {});
-  ASSERT_TRUE(writer.ok()) << writer.status();
-  const auto bytes = writer->Serialize();
-  ASSERT_TRUE(bytes.ok()) << bytes.status();
-  const auto packed = PackedModel::FromBytes(name, *bytes);
+  const auto freeze = [&](int max_levels) {
+    const auto writer =
+        Freeze(context, **model, Tensor::Zeros({1, image.features()}), FreezeOptions{.max_levels = max_levels});
+    EXPECT_TRUE(writer.ok()) << writer.status();
+    const auto bytes = writer.ok() ? writer->Serialize() : writer.status();
+    EXPECT_TRUE(bytes.ok()) << bytes.status();
+    return PackedModel::FromBytes(name, bytes.ok() ? *bytes : "");
+  };
+  const auto packed = freeze(FreezeOptions().max_levels);
   ASSERT_TRUE(packed.ok()) << packed.status();
+  if (name == kSeveralLevels) {
+    const auto without = freeze(/*max_levels=*/1);
+    ASSERT_TRUE(without.ok()) << without.status();
+    EXPECT_EQ(BlobsChecksum(**without), kBlobsWithoutLevels);
+  }
   const uint32_t program = ProgramChecksum(**packed), blobs = BlobsChecksum(**packed);
   EXPECT_TRUE(parameters == GetParam().parameters && program == GetParam().program && blobs == GetParam().blobs)
       << absl::StrFormat("now {\"%s\", 0x%08x, 0x%08x, 0x%08x},", name, parameters, program, blobs);
