@@ -20,6 +20,15 @@ absl::Status PhaseError(int phase, const What&... what) {
   return absl::InvalidArgumentError(absl::StrCat("recipe: phase[", phase, "]", what...));
 }
 
+// Which update rule each kind of parameters has: what the optimizer's state is made for.
+std::vector<std::string> UpdateRulesOf(const recipe::Recipe& recipe) {
+  std::vector<std::string> rules = {recipe.optimizer().name()};
+  for (const recipe::UpdateRule& rule : recipe.optimizer().rule()) {
+    rules.push_back(absl::StrCat(recipe::UpdateRule::Parameters_Name(rule.for_()), " ", rule.name()));
+  }
+  return rules;
+}
+
 absl::Status Assign(int phase, int place, const std::string& assignment, recipe::Recipe& recipe) {
   const std::string field = assignment.substr(0, assignment.find_first_of(".[="));
   if (std::find(std::begin(kChangeable), std::end(kChangeable), field) == std::end(kChangeable)) {
@@ -50,9 +59,9 @@ absl::StatusOr<std::vector<RecipePhase>> PhasesOf(const recipe::Recipe& recipe) 
     }
     RecipePhase next = {.recipe = phases.back().recipe, .hardened = phases.back().hardened || phase.harden()};
     for (int k = 0; k < phase.set_size(); ++k) BITGRAD_RETURN_IF_ERROR(Assign(i, k, phase.set(k), next.recipe));
-    if (next.recipe.optimizer().name() != phases.back().recipe.optimizer().name()) {
-      return PhaseError(i, " changes optimizer.name; a phase goes on with the optimizer's state, so it has to be the ",
-                        "same optimizer");
+    if (UpdateRulesOf(next.recipe) != UpdateRulesOf(phases.back().recipe)) {
+      return PhaseError(i, " changes optimizer.name, or a rule's name or parameters; a phase goes on with the ",
+                        "optimizer's state, so they have to stay");
     }
     std::vector<std::string> changes(phase.set().begin(), phase.set().end());
     if (phase.harden()) changes.emplace_back("hardened");

@@ -3,7 +3,7 @@
 //
 //   inputs     weights    kernel
 //   binary     binary     packed XNOR-popcount
-//   integer    integer    codes, as bit planes or bytes
+//   integer    integer    codes, as triples of 2-bit codes, as bit planes or as bytes (ops/cpu/coded_conv2d.cc)
 //
 // In all other cases the float convolution computes it, on the codes where an operand has any. It also does where a sum
 // may exceed 2^24, and in groups of less than 32 channels, of which a word of 64 bits would be mostly empty.

@@ -80,11 +80,12 @@ double LayerQuantizer::Bits(ExecContext& context) const {
 absl::Status LayerQuantizer::Harden(ExecContext& context) {
   if (!quantizer_.has_variable() || !learns_bits_) return absl::OkStatus();
   const QuantizerVariable variable = quantizer_.variable();
-  if (!variable_->is_set) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("parameter '", variable_->name, "' has no value yet; train before its quantizer is hardened"));
-  }
   Tensor lengths = ToHost(context, variable_->value).Clone();
+  // A run may be too short for a phase in which lengths are learned: they stay what they would have begun with.
+  if (!variable_->is_set) {
+    for (float& length : lengths.mutable_span<float>()) length = variable.initial(quantizer_.args(), 0, 0);
+    variable_->is_set = true;
+  }
   float most = 0;
   for (float& length : lengths.mutable_span<float>()) {
     if (!(length >= variable.least && length <= variable.most)) {

@@ -77,6 +77,23 @@ std::string CheckPlace(const checkpoint::TensorEntry& entry, absl::Span<const ui
   return "";
 }
 
+// Whether the values of a number that a quantizer learns are within the parameter's bounds: a bit length from 1 to 8, a
+// scale that is positive and finite. The optimizer sees to that after each step, so that other values are damage.
+absl::Status CheckBounds(const std::string& path, const Parameter& parameter, const Tensor& values) {
+  if (parameter.kind != ParameterKind::kQuantizerVariable) return absl::OkStatus();
+  const bool open = parameter.has_to_stay_inside;
+  for (const float value : values.span<float>()) {
+    const bool inside =
+        open ? value > parameter.least && value < parameter.most : value >= parameter.least && value <= parameter.most;
+    if (inside) continue;
+    return absl::FailedPreconditionError(absl::StrCat("checkpoint '", path, "': parameter '", parameter.name, "' is ",
+                                                      value, "; it has to be ", open ? "above " : "from ",
+                                                      parameter.least, open ? " and below " : " to ", parameter.most,
+                                                      ", so the checkpoint is of another model or damaged"));
+  }
+  return absl::OkStatus();
+}
+
 template <typename... What>
 absl::Status Damaged(const std::string& path, const What&... what) {
   return absl::DataLossError(
@@ -244,6 +261,7 @@ absl::Status Checkpoint::RestoreParameters(ParameterStore& store) const {
   for (Parameter* parameter : store.parameters()) {
     BITGRAD_RETURN_IF_ERROR(CheckParameter(parameter->name, parameter->value.shape()));
     values.emplace_back(parameter, Read(*Find(parameter->name)));
+    BITGRAD_RETURN_IF_ERROR(CheckBounds(path_, *parameter, values.back().second));
   }
   for (auto& [parameter, value] : values) {
     parameter->value = std::move(value);

@@ -70,7 +70,8 @@ class Checkpoint {
   // shape.
   absl::Status CheckParameter(absl::string_view name, const Shape& shape) const;
   // Gives the store's parameters their values, on the host. A parameter that is missing, too many or of another shape
-  // (the checkpoint of another model) is an error; nothing was changed then.
+  // (the checkpoint of another model) is an error, and so is a quantizer's number that is not within its bounds, NaN
+  // included; nothing was changed then.
   absl::Status RestoreParameters(ParameterStore& store) const;
   // Gives `restore` the state of the learner, on the host. FailedPrecondition where the file holds none (a "best"
   // checkpoint); otherwise what `restore` returns, with the file's name.

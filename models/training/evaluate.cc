@@ -32,8 +32,8 @@ absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, c
   return count;
 }
 
-absl::StatusOr<std::vector<MetricSum>> Evaluate(ExecContext& context, Model& model, const Task& task,
-                                                const BatchLoader& loader, absl::FunctionRef<bool()> stop) {
+absl::StatusOr<std::vector<MetricSum>> EvaluateMetrics(ExecContext& context, Model& model, const Task& task,
+                                                       const BatchLoader& loader, absl::FunctionRef<bool()> stop) {
   std::vector<MetricSum> sums;
   DeviceArray<MetricCell> cells(context, static_cast<int64_t>(task.metrics().size()));
   EpochBatches batches = loader.Epoch(0);
@@ -60,7 +60,7 @@ absl::StatusOr<double> ErrorRate(ExecContext& context, Model& model, const Datas
       const BatchLoader loader,
       BatchLoader::Create(dataset, range, {.batch_size = kEvaluationBatch, .preprocessing = std::move(preprocessing)}));
   const std::unique_ptr<Task> task = Classification({.features = dataset.features(), .classes = dataset.num_classes});
-  BITGRAD_ASSIGN_OR_RETURN(const std::vector<MetricSum> metrics, Evaluate(context, model, *task, loader, stop));
+  BITGRAD_ASSIGN_OR_RETURN(const std::vector<MetricSum> metrics, EvaluateMetrics(context, model, *task, loader, stop));
   return metrics[0].mean();
 }
 

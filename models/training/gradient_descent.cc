@@ -57,12 +57,17 @@ absl::Status GradientDescent::RunEpoch(int64_t epoch, EpochBatches& batches,
 // Waits for the earliest unfinished step, which is that of `batch`.
 absl::Status GradientDescent::FinishStep(int64_t epoch, int64_t batch,
                                          absl::FunctionRef<void(const StepResult& step)> finished) {
+  const int64_t steps = optimizer_.step_count();
   const absl::StatusOr<StepResult> result = step_.Finish();
   if (result.ok()) {
     finished(*result);
     return absl::OkStatus();
   }
-  return absl::IsOutOfRange(result.status()) ? ExplainDivergence(epoch, batch, result.status()) : result.status();
+  // Where the step was taken all the same, the error is about what it has led to, which it names, and the forward pass
+  // would be another one.
+  const bool nothing_changed = optimizer_.step_count() == steps;
+  return absl::IsOutOfRange(result.status()) && nothing_changed ? ExplainDivergence(epoch, batch, result.status())
+                                                                : result.status();
 }
 
 // Runs the batch forward once more, as the step did that has changed nothing, and looks at every value.

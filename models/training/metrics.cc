@@ -81,7 +81,8 @@ void AddStep(const StepResult& step, const ParameterStore& store, checkpoint::Pa
     layer_sums.set_at_clip(parameter->at_clip);
     layer_sums.set_weight_count(parameter->value.num_elements());
   }
-  for (const CounterValue& seen : step.observations) {
+  for (const CounterValue& seen : step.counters) {
+    if (seen.name != "window") continue;
     checkpoint::LayerSums& layer_sums = OfLayer(seen.layer, *sums.mutable_layers());
     layer_sums.set_inside_window(layer_sums.inside_window() + seen.count);
     layer_sums.set_activations(layer_sums.activations() + seen.total);

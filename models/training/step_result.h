@@ -21,7 +21,7 @@ struct StepResult {
   float loss = 0;                  // what the step made small: the task's loss plus the penalty
   absl::optional<float> penalty;   // the model's part of it, where it has one
   std::vector<MetricSum> metrics;  // in the task's order
-  std::vector<CounterValue> observations;
+  std::vector<CounterValue> counters;  // of the tape
 
   // The sum of the metric of that name; 0 where the task has none.
   double SumOf(absl::string_view metric) const {

@@ -73,7 +73,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   const auto error_rate = [&](const BatchLoader* loader) -> absl::StatusOr<double> {
     if (loader == nullptr) return std::numeric_limits<double>::quiet_NaN();
     BITGRAD_ASSIGN_OR_RETURN(const std::vector<MetricSum> sums,
-                             Evaluate(context_, *bundle_.model, *task_, *loader, InterruptGuard::interrupted));
+                             EvaluateMetrics(context_, *bundle_.model, *task_, *loader, InterruptGuard::interrupted));
     return sums[0].mean();
   };
   // Cancelled means that the user wants to stop. All batches of the epoch are done, and what follows them is not: a

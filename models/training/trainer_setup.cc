@@ -97,7 +97,6 @@ absl::Status Trainer::Load() {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, RestoreModel(recipe_, train_.image_shape(), train_.num_classes, *checkpoint));
   } else {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
-    BITGRAD_RETURN_IF_ERROR(optimizer_->CheckRules(bundle_.store->parameters()));
   }
   BITGRAD_RETURN_IF_ERROR(CheckLaterModels());
   MoveToDevice(context_, *bundle_.store);
@@ -133,9 +132,13 @@ absl::Status Trainer::CheckLaterModels() {
     absl::StatusOr<ModelBundle> bundle =
         ContinueModel(phases_[i], train_.image_shape(), train_.num_classes, *bundle_.store);
     if (!bundle.ok()) return InPhase(i, bundle.status());
-    const absl::Status can_learn = CheckCanLearn(host, *bundle->model, *TaskOf(phases_[i], train_),
-                                                 bundle->store->parameters(), recipe_.batch_size());
-    if (!can_learn.ok()) return InPhase(i, can_learn);
+    const absl::Span<Parameter* const> parameters = bundle->store->parameters();
+    absl::StatusOr<std::unique_ptr<Optimizer>> optimizer = OptimizerOf(phases_[i].recipe.optimizer(), host);
+    absl::Status status = optimizer.ok() ? (*optimizer)->CheckRules(parameters) : optimizer.status();
+    if (status.ok()) {
+      status = CheckCanLearn(host, *bundle->model, *TaskOf(phases_[i], train_), parameters, recipe_.batch_size());
+    }
+    if (!status.ok()) return InPhase(i, status);
   }
   return absl::OkStatus();
 }

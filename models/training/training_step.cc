@@ -122,9 +122,9 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
   BITGRAD_RETURN_IF_ERROR(optimizer_.Enqueue(parameters_, loss->data<float>()));
   for (Parameter* parameter : parameters_) parameter->gradient = Tensor();
 
-  const absl::Span<const CounterValue> observed = tape.unread_counters();
+  const absl::Span<const CounterValue> counters = tape.unread_counters();
   const StepBlock::Sizes sizes = {.metrics = static_cast<int64_t>(task_.metrics().size()),
-                                  .counters = static_cast<int64_t>(observed.size()),
+                                  .counters = static_cast<int64_t>(counters.size()),
                                   .optimizer_bytes = optimizer_.report_bytes()};
   if (block_ == nullptr || block_->sizes() != sizes) {
     BITGRAD_CHECK(unfinished() == 0);
@@ -134,7 +134,7 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
       BITGRAD_ASSIGN_OR_RETURN(readback_, context_.stream()->NewReadback(block_->block(), block_->bytes()));
     }
   }
-  observed_.assign(observed.begin(), observed.end());
+  counters_.assign(counters.begin(), counters.end());
   has_penalty_ = objective.penalty.tape() != nullptr;
   PoolAllocator& memory = context_.allocator();
   memory.Copy(&block_->losses()->total, loss->raw_data(), sizeof(float));
@@ -225,8 +225,8 @@ absl::StatusOr<StepResult> TrainingStep::Finish() {
   result.loss = host.losses->total;
   if (has_penalty_) result.penalty = host.losses->penalty;
   result.metrics = MetricsOf(task_, host.metrics, begun.count);
-  result.observations = observed_;
-  for (size_t i = 0; i < observed_.size(); ++i) result.observations[i].count = host.counters[i];
+  result.counters = counters_;
+  for (size_t i = 0; i < counters_.size(); ++i) result.counters[i].count = host.counters[i];
   const absl::Status status = optimizer_.Finish(parameters_, host.optimizer);
   if (!status.ok()) {
     recorded_ = nullptr;

@@ -94,7 +94,7 @@ class TrainingStep {
   // What a step leaves for the host.
   std::unique_ptr<StepBlock> block_;
   bool has_penalty_ = false;
-  std::vector<CounterValue> observed_;           // layers and totals; `inside` comes from the block
+  std::vector<CounterValue> counters_;                // of the tape; `count` comes from the block
   std::unique_ptr<DeviceStream::Readback> readback_;  // on a GPU
   std::deque<std::vector<char>> host_blocks_;         // on the CPU
   // Of the steps that are not finished: what is known of them on the host.

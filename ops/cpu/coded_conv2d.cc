@@ -1,7 +1,10 @@
 // Convolution of codes with few bits. The threads share chunks of output pixels (conv_chunks.h). The patches of a chunk
-// are gathered, multiplied by one of the two kernels for coded operands, and discarded while they are still in the
+// are gathered, multiplied by one of three kernels for coded operands, and discarded while they are still in the
 // cache.
 //
+//   triples (triple_product.cc)  codes of two bits, where the instruction set has the lookup: patches are gathered
+//   plane
+//                                by plane, as for the next one
 //   bit planes (plane_gemm.cc)   where the product takes few passes over pairs of planes: the images are split into
 //                                planes once, and patches are gathered plane by plane
 //   bytes (int8_gemm.cc)         otherwise: patches are bytes
@@ -23,6 +26,7 @@
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/int8_problem.h"
 #include "bitgrad/ops/cpu/plane_problem.h"
+#include "bitgrad/ops/cpu/triple_problem.h"
 #include "bitgrad/ops/kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -48,6 +52,9 @@ constexpr int kMaxPasses = 2;
 
 // The size of a chunk's patches: the more rows a chunk has, the less the expansion of the filters costs per row.
 constexpr int64_t kChunkBytes = 256 << 10;
+
+// The least number of products of codes of two bits that is worth a thread, some ten microseconds.
+constexpr int64_t kTripleGrain = 1 << 22;
 
 struct CodedConv {
   ConvGeometry geometry;
@@ -134,18 +141,49 @@ void ForEachProduct(ExecContext& context, const CodedConv& conv, const ConvChunk
   });
 }
 
+// The images, split into planes.
+class ImagePlanes {
+ public:
+  ImagePlanes(ExecContext& context, const CodedConv& conv)
+      : conv_(conv),
+        words_(BitMatrix::WordsPerRow(conv.x.codes.cols)),
+        scratch_(context, planes() * conv.geometry.batch * words_) {
+    const int64_t batch = conv.geometry.batch;
+    for (int q = 0; q < planes(); ++q) {
+      images_[q] = {scratch_.data() + q * batch * words_, batch, conv.x.codes.cols, words_};
+    }
+    PackPlanes(context, conv.x.codes, planes(), images_);
+  }
+
+  int planes() const { return conv_.x.encoding.bits; }
+  // The words of a plane's patch, with its padding.
+  int64_t patch_words() const { return BitMatrix::WordsPerRow(conv_.geometry.patch_size()); }
+
+  // Gathers the patches of a product, plane by plane, each plane_words words after the one before it.
+  ConstPlanesView Gather(const ChunkProduct& product, int64_t plane_words, uint64_t* patches) const {
+    const ConvGeometry& g = conv_.geometry;
+    ConstPlanesView view = {conv_.x.encoding, {}};
+    for (int q = 0; q < planes(); ++q) {
+      const BitMatrixView plane = {patches + q * plane_words, product.rows(), g.patch_size(), patch_words()};
+      HWY_DYNAMIC_DISPATCH(GatherBitPatches)
+      (g, product.group, images_[q], conv_.border_code >> q & 1, product.begin, product.end, patch_words(), plane);
+      view.planes[q] = plane;
+    }
+    return view;
+  }
+
+ private:
+  const CodedConv& conv_;
+  const int64_t words_;
+  const Scratch<uint64_t> scratch_;
+  BitMatrixView images_[kMaxCodeBits];
+};
+
 void ConvolvePlanes(ExecContext& context, const CodedConv& conv) {
   const ConvGeometry& g = conv.geometry;
-  const int planes = conv.x.encoding.bits;
-  const int64_t image_words = BitMatrix::WordsPerRow(conv.x.codes.cols);
-  const Scratch<uint64_t> image_scratch(context, planes * g.batch * image_words);
-  BitMatrixView images[kMaxCodeBits];
-  for (int q = 0; q < planes; ++q) {
-    images[q] = {image_scratch.data() + q * g.batch * image_words, g.batch, conv.x.codes.cols, image_words};
-  }
-  PackPlanes(context, conv.x.codes, planes, images);
-
-  const int64_t words = BitMatrix::WordsPerRow(g.patch_size());
+  const ImagePlanes images(context, conv);
+  const int planes = images.planes();
+  const int64_t words = images.patch_words();
   const int64_t work = g.pixels() * g.filters * words * planes * conv.w.encoding.bits;
   const int64_t ranges = RangeCount(context, work, kPlaneGrain);
   const ConvChunks chunks = ChunksOf(conv, planes * words * 8, ranges);
@@ -157,13 +195,7 @@ void ConvolvePlanes(ExecContext& context, const CodedConv& conv) {
   ForEachProduct(context, conv, chunks, ranges, [&](const ChunkProduct& product) {
     const ConstPlanesView filters = conv.group_filters(product.group);
     PlaneProblem p(conv.x.encoding, filters);
-    for (int q = 0; q < planes; ++q) {
-      const BitMatrixView plane = {patches.data() + (product.range * planes + q) * plane_words, product.rows(),
-                                   g.patch_size(), words};
-      HWY_DYNAMIC_DISPATCH(GatherBitPatches)
-      (g, product.group, images[q], conv.border_code >> q & 1, product.begin, product.end, words, plane);
-      p.a.planes[q] = plane;
-    }
+    p.a = images.Gather(product, plane_words, patches.data() + product.range * planes * plane_words);
     int32_t* const terms = row_terms.data() + product.range * rows;
     for (int64_t i = 0; i < product.rows(); ++i) terms[i] = PlaneRowTerm(p, i);
     p.row_terms = terms;
@@ -175,6 +207,61 @@ void ConvolvePlanes(ExecContext& context, const CodedConv& conv) {
   });
 }
 
+// Calls pack(range, i, filters of the group of channels) for each panel i of columns, of which all groups of channels
+// together have `count`: filters are packed once per call.
+template <typename Pack>
+void ForEachPanel(ExecContext& context, const CodedConv& conv, int64_t ranges, int64_t count, const Pack& pack) {
+  const int64_t group_panels = count / conv.geometry.groups;
+  ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      for (int64_t i = count * r / ranges; i < count * (r + 1) / ranges; ++i) {
+        pack(r, i, conv.group_filters(i / group_panels));
+      }
+    }
+  });
+}
+
+void ConvolveTriples(ExecContext& context, const CodedConv& conv) {
+  const ConvGeometry& g = conv.geometry;
+  const ImagePlanes images(context, conv);
+  const int64_t words = images.patch_words();
+  const TripleProblem any(conv.x.encoding, conv.group_filters(0));
+  const int64_t ranges = RangeCount(context, g.macs(), kTripleGrain);
+
+  const int64_t panel_count = g.groups * any.groups();
+  const Scratch<uint8_t> panels(context, panel_count * any.panel_bytes());
+  const Scratch<int32_t> column_terms(context, panel_count * kGroupCols);
+  const Scratch<uint8_t> pack(context, ranges * any.pack_bytes());
+  ForEachPanel(context, conv, ranges, panel_count, [&](int64_t range, int64_t i, const ConstPlanesView& filters) {
+    PackTripleGroup(TripleProblem(conv.x.encoding, filters), i % any.groups(), pack.data() + range * any.pack_bytes(),
+                    panels.data() + i * any.panel_bytes(), column_terms.data() + i * kGroupCols);
+  });
+
+  const ConvChunks chunks = ChunksOf(conv, 2 * (8 * words + any.steps() + kTripleSums), ranges);
+  const int64_t rows = chunks.max_pixels(), plane_words = rows * words;
+  const Scratch<uint64_t> patches(context, ranges * 2 * plane_words);
+  const Scratch<uint16_t> arranged(context, ranges * rows * any.steps());
+  const Scratch<int32_t> row_terms(context, ranges * rows);
+  const Scratch<uint16_t> sums(context, ranges * rows * kTripleSums);
+  ForEachProduct(context, conv, chunks, ranges, [&](const ChunkProduct& product) {
+    TripleProblem p(conv.x.encoding, conv.group_filters(product.group));
+    const ConstPlanesView a = images.Gather(product, plane_words, patches.data() + product.range * 2 * plane_words);
+    uint16_t* const triples = arranged.data() + product.range * rows * p.steps();
+    int32_t* const terms = row_terms.data() + product.range * rows;
+    for (int64_t i = 0; i < product.rows(); ++i) {
+      terms[i] = p.terms.RowTerm(ArrangeTripleRow(p, a.planes[0].row(i), a.planes[1].row(i), triples + i * p.steps()));
+    }
+    p.a = triples;
+    p.m = product.rows();
+    p.row_terms = terms;
+    p.row_classes = product.row_classes;
+    p.panels = panels.data() + product.group * p.groups() * p.panel_bytes();
+    p.column_terms = column_terms.data() + product.group * p.groups() * kGroupCols;
+    p.out = product.out;
+    MultiplyTriples(p, sums.data() + product.range * rows * kTripleSums);
+  });
+}
+
 // The patch of one output pixel, [R, S, C/G] bytes.
 void GatherCodePatch(const CodedConv& conv, const uint8_t* image, int64_t group, int64_t p, int64_t q, uint8_t* patch) {
   const ConvGeometry& g = conv.geometry;
@@ -182,7 +269,9 @@ void GatherCodePatch(const CodedConv& conv, const uint8_t* image, int64_t group,
   const TapRange rows = vertical.Inside(p), cols = horizontal.Inside(q);
   const int64_t tap_bytes = g.group_channels(), tap_step = g.dilation_width * g.channels;
   const int64_t run = tap_step == tap_bytes ? cols.size() : 1;  // taps that are contiguous in the image
-  std::memset(patch, conv.border_code, static_cast<size_t>(g.patch_size()));
+  if (rows.size() < g.kernel_height || cols.size() < g.kernel_width) {
+    std::memset(patch, conv.border_code, static_cast<size_t>(g.patch_size()));
+  }
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     const int64_t row = (vertical.First(p) + r * g.dilation_height) * g.width;
     for (int64_t s = cols.begin; s < cols.end; s += run) {
@@ -196,13 +285,23 @@ void GatherCodePatch(const CodedConv& conv, const uint8_t* image, int64_t group,
 void ConvolveBytes(ExecContext& context, const CodedConv& conv) {
   const ConvGeometry& g = conv.geometry;
   const Int8Problem any(conv.x.encoding, conv.group_filters(0));
-  const int64_t ranges = RangeCount(context, g.pixels() * g.filters * g.patch_size(), kInt8Grain);
+  const int64_t ranges = RangeCount(context, g.macs(), kInt8Grain);
+
+  const int64_t panel_count = g.groups * any.groups();
+  const Scratch<uint8_t> blocks(context, panel_count * any.block_bytes());
+  const Scratch<int32_t> column_terms(context, panel_count * kGroupCols);
+  const Scratch<uint8_t> scratch(context, ranges * any.scratch_bytes());
+  ForEachPanel(context, conv, ranges, panel_count, [&](int64_t range, int64_t i, const ConstPlanesView& filters) {
+    ExpandInt8Group(Int8Problem(conv.x.encoding, filters), i % any.groups(),
+                    scratch.data() + range * any.scratch_bytes(), blocks.data() + i * any.block_bytes(),
+                    column_terms.data() + i * kGroupCols);
+  });
+
   const ConvChunks chunks = ChunksOf(conv, any.row_bytes(), ranges);
   const int64_t rows = chunks.max_pixels();
   const Scratch<uint8_t> patches(context, ranges * g.patch_size());
   const Scratch<uint8_t> arranged(context, ranges * rows * any.row_bytes());
   const Scratch<int32_t> row_terms(context, ranges * rows);
-  const Scratch<uint8_t> scratch(context, ranges * any.scratch_bytes());
   ForEachProduct(context, conv, chunks, ranges, [&](const ChunkProduct& product) {
     const ConstPlanesView filters = conv.group_filters(product.group);
     Int8Problem p(conv.x.encoding, filters);
@@ -222,8 +321,10 @@ void ConvolveBytes(ExecContext& context, const CodedConv& conv) {
     p.row_terms = terms;
     p.row_classes = product.row_classes;
     p.out = product.out;
-    for (int64_t cols = 0; cols * kGroupCols < filters.rows(); ++cols) {
-      MultiplyInt8Tiles(p, cols, 0, product.tiles(), scratch.data() + product.range * p.scratch_bytes());
+    for (int64_t cols = 0; cols < p.groups(); ++cols) {
+      const int64_t i = product.group * p.groups() + cols;
+      MultiplyInt8Tiles(p, cols, 0, product.tiles(), blocks.data() + i * p.block_bytes(),
+                        column_terms.data() + i * kGroupCols);
     }
   });
 }
@@ -253,8 +354,13 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
     }
   }
   const CodedConv conv = {g, x, w, out, static_cast<uint8_t>(border_code), border ? &*border : nullptr};
+  const int passes = PlanePasses(x.encoding, w.encoding);
+  if (x.encoding.bits == 2 && w.encoding.bits == 2 && passes > 2 && CpuLooksUpTriples() &&
+      TripleProblem(x.encoding, w).steps() <= kMostTripleSteps) {
+    return ConvolveTriples(context, conv);
+  }
   const int max_passes = CpuCountsWords() ? kMaxPassesCountingWords : kMaxPasses;
-  if (PlanePasses(x.encoding, w.encoding) <= max_passes) {
+  if (passes <= max_passes) {
     ConvolvePlanes(context, conv);
   } else {
     ConvolveBytes(context, conv);

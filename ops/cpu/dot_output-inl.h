@@ -29,8 +29,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 //   dot(i, j) = 2^shift S(i, j) + row_terms[i] + column_terms[j - first column]
 class GroupOutput {
  public:
-  GroupOutput(const DotOutput& out, int shift, const int32_t* row_terms, int64_t group,
-              const int32_t (&column_terms)[kGroupCols], const RowClasses& row_classes)
+  GroupOutput(const DotOutput& out, int shift, const int32_t* row_terms, int64_t group, const int32_t* column_terms,
+              const RowClasses& row_classes)
       : out_(out),
         shift_(shift),
         row_terms_(row_terms),

@@ -100,8 +100,8 @@ void ScaleColumns(ExecContext& context, const ScaleView& scale, ConstMatrixView<
     float* const out = y.row(i) + begin;
     if (uniform) {
       HWY_DYNAMIC_DISPATCH(ScaleF32)(scale.at(0), in, /*accumulate=*/false, out, end - begin);
-    } else if (scale.stride == 1) {
-      HWY_DYNAMIC_DISPATCH(MultiplyByScales)(in, {scale.factor, scale.values + begin, 1}, out, end - begin);
+    } else if (scale.stride == 1) {  // segments are whole rows
+      HWY_DYNAMIC_DISPATCH(MultiplyByScales)(in, scale, out, end - begin);
     } else {
       for (int64_t j = begin; j < end; ++j) y.at(i, j) = x.at(i, j) * scale.at(j);
     }

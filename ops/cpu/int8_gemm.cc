@@ -77,8 +77,27 @@ HWY_INLINE LaneVec AddProducts(LaneVec sum, LaneVec a, LaneVec b) {
 // zero. Returns the sum of x.
 int32_t ArrangeRow(const uint8_t* x, int64_t count, int64_t steps, uint8_t* y) {
   int32_t sum = 0;
-  for (int64_t j = 0; j < count; ++j) sum += x[j];
-  for (int64_t begin = 0; begin < 4 * steps; begin += 32) {
+  int64_t begin = 0;
+#if HWY_TARGET == HWY_AVX3_DL
+  // Two blocks at a time, by one permutation of the bytes of a vector.
+  const hn::CappedTag<uint8_t, 64> d;
+  const hn::CappedTag<uint64_t, 8> d64;
+  alignas(64) uint8_t from[64];
+  for (int i = 0; i < 64; ++i) from[i] = static_cast<uint8_t>(i / 32 * 32 + i % 4 * 8 + i % 32 / 4);
+  const auto places = hn::Load(d, from);
+  auto sums = hn::Zero(d64);
+  for (; begin + 64 <= count; begin += 64) {
+    const auto bytes = hn::LoadU(d, x + begin);
+    auto permuted = bytes;
+    // Highway's own lookup is within blocks of 16 bytes.
+    asm("vpermb %2, %1, %0" : "=v"(permuted.raw) : "v"(places.raw), "v"(bytes.raw));
+    hn::StoreU(permuted, d, y + begin);
+    sums = hn::Add(sums, hn::SumsOf8(bytes));
+  }
+  sum = static_cast<int32_t>(hn::GetLane(hn::SumOfLanes(d64, sums)));
+#endif
+  for (int64_t j = begin; j < count; ++j) sum += x[j];
+  for (; begin < 4 * steps; begin += 32) {
     uint8_t rest[32] = {};
     const uint8_t* in = x + begin;
     if (begin + 32 > count) {
@@ -171,19 +190,22 @@ using Int8TileFunction = void(const uint8_t*, int64_t, const int32_t*, int64_t, 
 constexpr Int8TileFunction* kInt8Tiles[kTileRows] = {Int8Tile<1>, Int8Tile<2>, Int8Tile<3>,
                                                      Int8Tile<4>, Int8Tile<5>, Int8Tile<6>};
 
-// Multiplies row tiles [tile_begin, tile_end) with one group. `scratch` has room for the group as bytes and for the
-// words of a panel.
-void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint8_t* scratch) {
-  int32_t* block = reinterpret_cast<int32_t*>(scratch);
-  ExpandGroup(p, group, reinterpret_cast<uint64_t*>(scratch + p.block()), block);
-  int32_t column_terms[kGroupCols] = {};
-  if (p.terms.a.least != 0) {
-    const int32_t offset = p.b.encoding.bits == kMaxCodeBits ? 128 * p.terms.k : 0;
-    const int64_t first = group * kGroupCols, cols = std::min(kGroupCols, p.b.rows() - first);
-    for (int64_t j = 0; j < cols; ++j) {
-      column_terms[j] = p.terms.ColumnTerm(CodeSum(p.b, first + j, p.words()) - offset);
-    }
+// Expands a group and computes its terms.
+void Expand(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int32_t* column_terms) {
+  ExpandGroup(p, group, reinterpret_cast<uint64_t*>(scratch), reinterpret_cast<int32_t*>(block));
+  std::fill_n(column_terms, kGroupCols, 0);
+  if (p.terms.a.least == 0) return;
+  const int32_t offset = p.b.encoding.bits == kMaxCodeBits ? 128 * p.terms.k : 0;
+  const int64_t first = group * kGroupCols, cols = std::min(kGroupCols, p.b.rows() - first);
+  for (int64_t j = 0; j < cols; ++j) {
+    column_terms[j] = p.terms.ColumnTerm(CodeSum(p.b, first + j, p.words()) - offset);
   }
+}
+
+// Multiplies row tiles [tile_begin, tile_end) with one group.
+void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, const uint8_t* block,
+                       const int32_t* column_terms) {
+  const int32_t* const panels = reinterpret_cast<const int32_t*>(block);
   const GroupOutput output(p.out, p.terms.shift(), p.row_terms, group, column_terms, p.row_classes);
   const int64_t width = kTileVectors * static_cast<int64_t>(hn::Lanes(LaneTag()));
   alignas(64) int32_t sums[kTileRows * kGroupCols] = {};
@@ -191,7 +213,7 @@ void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, 
     const int64_t row = tile * kTileRows;
     const int64_t rows = std::min(kTileRows, p.m - row);
     for (int64_t col = 0; col < kGroupCols; col += width) {
-      kInt8Tiles[rows - 1](p.a + row * 4 * p.steps, 4 * p.steps, block + 16 * p.words() * col, p.steps, sums + col);
+      kInt8Tiles[rows - 1](p.a + row * 4 * p.steps, 4 * p.steps, panels + 16 * p.words() * col, p.steps, sums + col);
     }
     for (int64_t r = 0; r < rows; ++r) output.Write(row + r, sums + r * kGroupCols);
   }
@@ -207,6 +229,7 @@ namespace bitgrad::cpu {
 namespace {
 
 HWY_EXPORT(ArrangeRow);
+HWY_EXPORT(Expand);
 HWY_EXPORT(MultiplyInt8Group);
 
 }  // namespace
@@ -215,8 +238,13 @@ int32_t ArrangeInt8Row(const Int8Problem& p, const uint8_t* x, int64_t count, ui
   return HWY_DYNAMIC_DISPATCH(ArrangeRow)(x, count, p.steps, y);
 }
 
-void MultiplyInt8Tiles(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint8_t* scratch) {
-  HWY_DYNAMIC_DISPATCH(MultiplyInt8Group)(p, group, tile_begin, tile_end, scratch);
+void ExpandInt8Group(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int32_t* column_terms) {
+  HWY_DYNAMIC_DISPATCH(Expand)(p, group, scratch, block, column_terms);
+}
+
+void MultiplyInt8Tiles(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, const uint8_t* block,
+                       const int32_t* column_terms) {
+  HWY_DYNAMIC_DISPATCH(MultiplyInt8Group)(p, group, tile_begin, tile_end, block, column_terms);
 }
 
 void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out) {
@@ -238,9 +266,13 @@ void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesVi
   p.row_terms = row_terms.data();
 
   const int64_t ranges = RangeCount(context, m * n * k, kInt8Grain);
-  const Scratch<uint8_t> scratch(context, ranges * p.scratch_bytes());
+  const int64_t bytes = p.block_bytes() + p.scratch_bytes();
+  const Scratch<uint8_t> scratch(context, ranges * bytes);
   ForEachGroup(context, m, n, ranges, [&](int64_t range, int64_t group, int64_t begin, int64_t end) {
-    MultiplyInt8Tiles(p, group, begin, end, scratch.data() + range * p.scratch_bytes());
+    uint8_t* const block = scratch.data() + range * bytes;
+    int32_t column_terms[kGroupCols];
+    ExpandInt8Group(p, group, block + p.block_bytes(), block, column_terms);
+    MultiplyInt8Tiles(p, group, begin, end, block, column_terms);
   });
 }
 

@@ -32,17 +32,21 @@ struct Int8Problem {
 
   int64_t row_bytes() const { return 4 * steps; }
   int64_t words() const { return (b.cols() + 63) / 64; }
-  int64_t block() const { return 16 * words() * kGroupCols * 4; }  // bytes of a group of b
-  int64_t scratch_bytes() const { return block() + words() * kGroupCols * 8; }
+  int64_t groups() const { return (b.rows() + kGroupCols - 1) / kGroupCols; }
+  int64_t block_bytes() const { return 16 * words() * kGroupCols * 4; }  // of a group of b, expanded
+  int64_t scratch_bytes() const { return words() * kGroupCols * 8; }     // for ExpandInt8Group()
 };
 
 // Permutes x[count] to the order in which the product reads it, and fills it up with zeros to row_bytes(). Returns the
 // sum of x.
 int32_t ArrangeInt8Row(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* y);
 
-// Multiplies row tiles [tile_begin, tile_end) with one group of columns, on the caller's thread. `scratch` has
-// scratch_bytes() bytes.
-void MultiplyInt8Tiles(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, uint8_t* scratch);
+// Expands one group of columns to bytes, and computes its terms [kGroupCols].
+void ExpandInt8Group(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int32_t* column_terms);
+
+// Multiplies row tiles [tile_begin, tile_end) with one group of columns, which is expanded, on the caller's thread.
+void MultiplyInt8Tiles(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, const uint8_t* block,
+                       const int32_t* column_terms);
 
 }  // namespace bitgrad::cpu
 

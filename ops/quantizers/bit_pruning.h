@@ -20,6 +20,8 @@
 #ifndef BITGRAD_OPS_QUANTIZERS_BIT_PRUNING_H_
 #define BITGRAD_OPS_QUANTIZERS_BIT_PRUNING_H_
 
+#include <algorithm>
+
 #include "bitgrad/ops/quantizers/max_abs.h"
 
 namespace bitgrad {
@@ -38,10 +40,9 @@ struct BitPruningQuantizer : QuantizerBase {
   static Encoding EncodingOf(const QuantizerArgs&) { return {EncodingKind::kFloat, 32}; }
   static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers& numbers, float /*uniform*/) {
     const int bits = WholeBits(numbers.variable);
-    const float a = ClippedBits(numbers.variable) - static_cast<float>(bits);
-    const float low = MaxAbsQuantizer::ValueOfBits(x, args.role, bits, numbers.statistic);
-    const float high = MaxAbsQuantizer::ValueOfBits(x, args.role, bits + 1, numbers.statistic);
-    return a == 0.0f ? low : (1.0f - a) * low + a * high;
+    const float a = Fraction(numbers.variable);
+    return (1.0f - a) * MaxAbsQuantizer::ValueOfBits(x, args.role, bits, numbers.statistic) +
+           a * MaxAbsQuantizer::ValueOfBits(x, args.role, bits + 1, numbers.statistic);
   }
   static constexpr float Surrogate(float x, const QuantizerArgs& args, const QuantizerNumbers& numbers) {
     return MaxAbsQuantizer::Surrogate(x, args, numbers);
@@ -63,8 +64,14 @@ struct BitPruningQuantizer : QuantizerBase {
   }
 
  private:
-  static constexpr float ClippedBits(float n) { return n > kLeastBits ? (n < kMostBits ? n : kMostBits) : kLeastBits; }
-  static constexpr int WholeBits(float n) { return static_cast<int>(ClippedBits(n)); }
+  // b and a. The constraint after each step keeps n in [1, 8]; a number outside is taken for the nearest inside, and
+  // NaN gives NaN. Without branches on n, which would keep loops from being vectorized.
+  static constexpr int WholeBits(float n) {
+    return std::clamp(static_cast<int>(n), static_cast<int>(kLeastBits), static_cast<int>(kMostBits));
+  }
+  static constexpr float Fraction(float n) {
+    return (n - static_cast<float>(WholeBits(n))) * static_cast<float>(!(n < kLeastBits || n > kMostBits));
+  }
 };
 
 Quantizer BitPruning();

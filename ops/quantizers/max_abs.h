@@ -14,6 +14,8 @@
 #ifndef BITGRAD_OPS_QUANTIZERS_MAX_ABS_H_
 #define BITGRAD_OPS_QUANTIZERS_MAX_ABS_H_
 
+#include <limits>
+
 #include "bitgrad/ops/quantizers/scalar.h"
 
 namespace bitgrad {
@@ -42,12 +44,18 @@ struct MaxAbsQuantizer : QuantizerBase {
     return x >= low && x <= numbers.statistic ? 1.0f : 0.0f;
   }
 
-  // The code and the value of x in `bits` bits. Where m is 0 any code does: the scale is 0, too.
+  // The code and the value of x in `bits` bits. Where m is 0 any code does: the scale is 0, too. Both roles take the
+  // same way, with other numbers in place of branches: so loops vectorize, also over bit_pruning, which goes it twice.
   static constexpr float CodeOfBits(float x, QuantizerRole role, int bits, float m) {
-    const float t = m > 0.0f ? x / m : 0.0f;
-    if (role == QuantizerRole::kActivation) return RoundHalfUp(LargestCode(bits) * ClipToUnit(t));
-    // One bit apart, as in k_bit: the rounding of t + 1 would make tiny negative numbers positive.
-    return bits == 1 ? SignOf(x) : SymmetricCode(HardSigmoid(t), bits);
+    const float is_weight = role != QuantizerRole::kActivation;
+    const float is_sign = role != QuantizerRole::kActivation && bits == 1;
+    const float levels = LargestCode(bits);
+    // One bit is the sign, exactly: next to the least normal number, every number but zero is large enough to decide
+    // the rounding of 1/2 + x / 2. Zero itself is a tie, which is up.
+    const float range =
+        is_sign * std::numeric_limits<float>::min() + (1.0f - is_sign) * (m + static_cast<float>(m == 0.0f));
+    const float unit = ClipToUnit((x / range + is_weight) * (1.0f - 0.5f * is_weight));
+    return (1.0f + is_weight) * RoundHalfUp(levels * unit) - is_weight * levels;
   }
   static constexpr float ValueOfBits(float x, QuantizerRole role, int bits, float m) {
     return CodeOfBits(x, role, bits, m) * (m / LargestCode(bits));

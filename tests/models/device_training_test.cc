@@ -26,6 +26,7 @@
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
+#include "bitgrad/tests/models/optimizer_testing.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "gmock/gmock.h"
 
@@ -52,7 +53,7 @@ struct Side {
     EXPECT_TRUE(store.status().ok()) << store.status();
     MoveToDevice(context, store);
     optimizer =
-        *MakeOptimizer(context, optimizer_name, {.learning_rate = 0.01, .weight_decay = 1e-4, .glorot_scale = true});
+        OptimizerNamed(context, optimizer_name, {.learning_rate = 0.01, .weight_decay = 1e-4, .glorot_scale = true});
   }
 
   // What a step leaves behind, on the host.
@@ -176,6 +177,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(NetCase{"bnn", {"identity", "sign", "sign", "identity"}},
                     NetCase{"bnn_adam", {"identity", "sign", "sign", "identity"}, "identity", 1.0f, "adam"},
                     NetCase{"bnn_codes", {"k_bit(8)", "sign", "sign", "identity"}, "identity", 1.0f, "adamax"},
+                    NetCase{"bop", {"k_bit(8)", "sign", "sign", "identity"}, "identity", 1.0f, "bop"},
                     NetCase{"random", {"identity", "stochastic_sign", "stochastic_sign", "identity"}, "identity", 0.8f},
                     NetCase{"floats", {"identity", "identity", "identity", "identity"}, "relu"},
                     NetCase{"binary_weights", {"identity", "identity", "sign", "identity"}, "relu"},

@@ -26,7 +26,7 @@ StepResult StepOf(double loss, int64_t errors, int64_t examples, const Tape& tap
   return {.examples = examples,
           .loss = static_cast<float>(loss),
           .metrics = {{kErrors, static_cast<double>(errors), examples}},
-          .observations = tape.counters()};
+          .counters = tape.counters()};
 }
 
 // One step of SGD with rate 1 on y = x w^T: the gradient of w is the sum of the inputs' signs.

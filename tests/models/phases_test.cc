@@ -96,6 +96,9 @@ TEST(PhasesTest, WhatIsWrongIsNamed) {
       {"phase { from_epoch: 2 set: 'phase[0].from_epoch=5' }", "not 'phase'"},
       {"phase { from_epoch: 2 set: 'optimizer' }", "phase[0].set[0]: optimizer: write"},
       {"phase { from_epoch: 2 set: 'optimizer.name=sgd' }", "phase[0] changes optimizer.name"},
+      {"optimizer { rule { for: QUANTIZED_WEIGHTS name: 'sgd' } } "
+       "phase { from_epoch: 2 set: 'optimizer.rule[0].name=adam' }",
+       "phase[0] changes optimizer.name, or a rule's name"},
       {"phase { from_epoch: 2 set: 'model.conv_net.clip=1' }", "phase[0].set[0]: model.conv_net.clip=1: "},
       {"phase { from_epoch: 2 set: 'optimizer.learning_rate=-1' }",
        "optimizer.learning_rate is -1; it has to be positive (in phase[0])"},
@@ -218,8 +221,8 @@ TEST_F(PhasedRunTest, TheBestModelIsOneOfTheLastPhase) {
   const auto best = Checkpoint::Open(directory + "/best.bgc");
   ASSERT_TRUE(best.ok()) << best.status();
   const checkpoint::Header& header = best->header();
+  ASSERT_GE(header.progress().best_epoch(), 3);
   ASSERT_LT(header.epochs(1).valid_error(), header.epochs(2).valid_error());
-  EXPECT_GE(header.progress().best_epoch(), 3);
   EXPECT_EQ(result->best.epoch(), header.progress().best_epoch());
   // It is loaded as its phase made it.
   const auto bundle = LoadModel(*best);
@@ -254,6 +257,114 @@ TEST_F(PhasedRunTest, WhatIsWrongIsFoundBeforeTraining) {
         Train(Phased(absl::StrCat("phase { from_epoch: 3 set: '", c.set, "' }")), {.out_dir = NewDirectory()});
     EXPECT_THAT(std::string(result.status().message()), AllOf(HasSubstr(c.text), HasSubstr("in phase[0]"))) << c.set;
   }
+}
+
+// ---- Learned bit lengths, then hardened ones -------------------------------------------------------------------
+
+constexpr char kHardened[] = "phase { from_epoch: 3 harden: true set: 'optimizer.learning_rate=0.0005' }";
+
+recipe::Recipe BitPruningRecipe(const std::vector<std::string>& more = {}) {
+  std::vector<std::string> assignments = {"model.mlp.activation_quantizer=bit_pruning",
+                                          "model.mlp.weight_quantizer=bit_pruning",
+                                          "model.mlp.activation=relu",
+                                          "model.bit_cost.gamma.initial=1",
+                                          "optimizer.learning_rate=0.02",
+                                          "optimizer.glorot_scale=false",
+                                          "epochs=4"};
+  assignments.insert(assignments.end(), more.begin(), more.end());
+  return Phased(kHardened, assignments);
+}
+
+double ValueOf(const checkpoint::EpochMetrics& metrics, const std::string& name) {
+  for (const checkpoint::ModelValue& value : metrics.values()) {
+    if (value.name() == name) return value.value();
+  }
+  ADD_FAILURE() << "no " << name;
+  return 0;
+}
+
+// The cost of bits drives them down while they are learned; then they are whole and stay.
+TEST_F(PhasedRunTest, BitLengthsAreLearnedThenHardened) {
+  const std::string directory = NewDirectory();
+  Log log;
+  const auto result = Train(BitPruningRecipe(), {.out_dir = directory}, log);
+  ASSERT_TRUE(result.ok()) << result.status();
+  const auto best = Checkpoint::Open(directory + "/best.bgc");
+  ASSERT_TRUE(best.ok()) << best.status();
+  const checkpoint::Header header = Checkpoint::Open(directory + "/checkpoint.bgc")->header();
+  for (const char* name : {"average_weight_bits", "average_activation_bits"}) {
+    std::vector<double> bits;
+    for (const checkpoint::EpochMetrics& metrics : header.epochs()) bits.push_back(ValueOf(metrics, name));
+    EXPECT_LT(bits[1], bits[0]) << name;
+    EXPECT_LT(bits[0], 8) << name;
+    EXPECT_GE(bits[2], bits[1]) << name << " is rounded up";
+    EXPECT_LT(bits[2], bits[1] + 1) << name;
+    EXPECT_EQ(bits[3], bits[2]) << name;
+  }
+  EXPECT_TRUE(header.epochs(1).has_penalty());
+  EXPECT_FALSE(header.epochs(2).has_penalty());
+  EXPECT_THAT(log.text(), AllOf(HasSubstr("phase 2 of 2, epochs 3 to 4: optimizer.learning_rate=0.0005, hardened\n"),
+                                HasSubstr("  weight_bits="), HasSubstr(" average_activation_bits=")));
+  const ModelBundle bundle = *LoadModel(*best);
+  for (const Parameter* parameter : bundle.store->parameters()) {
+    if (parameter->name.find("/quantizer/bits") == std::string::npos) continue;
+    for (const float bits : parameter->value.span<float>()) EXPECT_EQ(bits, std::floor(bits)) << parameter->name;
+  }
+}
+
+TEST_F(PhasedRunTest, BitLengthsResumeBitForBit) {
+  const recipe::Recipe recipe = BitPruningRecipe();
+  const std::string whole = NewDirectory(), parts = NewDirectory();
+  ASSERT_TRUE(Train(recipe, {.out_dir = whole}).ok());
+  for (int run = 0; run < 3; ++run) {
+    Log log(/*interrupt_at_line=*/1);
+    const auto stopped = Train(recipe, {.out_dir = parts, .resume = run > 0}, log);
+    ASSERT_TRUE(absl::IsCancelled(stopped.status())) << stopped.status();
+  }
+  ASSERT_TRUE(Train(recipe, {.out_dir = parts, .resume = true}).ok());
+  ExpectSameCheckpoints(whole + "/checkpoint.bgc", parts + "/checkpoint.bgc");
+  ExpectSameCheckpoints(whole + "/best.bgc", parts + "/best.bgc");
+}
+
+// Nothing was learned yet where the hardened phase is the only one.
+TEST_F(PhasedRunTest, BitLengthsOfARunOfOneEpoch) {
+  const auto result = Train(BitPruningRecipe({"epochs=1", "data.limit=200"}), {.out_dir = NewDirectory()});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(ValueOf(result->best, "average_weight_bits"), 8);
+}
+
+// A checkpoint with a number that no training leaves behind is refused, with layer and variable.
+TEST_F(PhasedRunTest, NumbersOfQuantizersOutsideOfTheirBounds) {
+  const std::string directory = NewDirectory(), path = directory + "/checkpoint.bgc";
+  const recipe::Recipe recipe = BitPruningRecipe({"epochs=2", "data.limit=200"});
+  ASSERT_TRUE(Train(recipe, {.out_dir = directory}).ok());
+  const auto good = Checkpoint::Open(path);
+  ASSERT_TRUE(good.ok()) << good.status();
+  for (const float wrong : {0.5f, 9.0f, std::nanf(""), -1.0f}) {
+    const ModelBundle bundle = *LoadModel(*good);
+    Parameter* const bits = bundle.store->Find("hidden2/weight/quantizer/bits");
+    ASSERT_NE(bits, nullptr);
+    bits->value.mutable_data<float>()[0] = wrong;
+    ExecContext context({.threads = 1});
+    const std::string changed = NewDirectory() + "/changed.bgc";
+    ASSERT_TRUE(WriteCheckpoint(context, changed, good->header(), *bundle.store, nullptr).ok());
+    const auto loaded = LoadModel(*Checkpoint::Open(changed));
+    EXPECT_THAT(std::string(loaded.status().message()),
+                AllOf(HasSubstr("parameter 'hidden2/weight/quantizer/bits' is "), HasSubstr("from 1 to 8"),
+                      HasSubstr(changed)));
+  }
+}
+
+// A step size that a step has made zero or negative ends the training, and is named.
+TEST_F(PhasedRunTest, AScaleThatIsNoneEndsTheTraining) {
+  const recipe::Recipe recipe = TinyRecipe(
+      {"model.mlp.weight_quantizer=lsq(2)", "model.mlp.activation_quantizer=lsq(2)", "model.mlp.activation=relu",
+       "optimizer.name=sgd", "optimizer.glorot_scale=false", "optimizer.learning_rate=1000", "schedule.name=constant"});
+  const auto result = Train(recipe, {.out_dir = NewDirectory()});
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kOutOfRange) << result.status();
+  EXPECT_THAT(std::string(result.status().message()),
+              AllOf(HasSubstr("training stopped in epoch 1, batch 1: "), HasSubstr("/quantizer/step'"),
+                    HasSubstr("had to stay above 0")));
 }
 
 // Another number of epochs must not put epochs that are done into another phase; the phases are part of the recipe.

@@ -23,6 +23,7 @@ using testing::HasSubstr;
 struct ResumeCase {
   const char* name;
   std::vector<std::string> assignments;
+  bool with_bop = false;  // for the quantized weights, and with a phase
 };
 
 class ResumeTest : public OnTestDevice<testing::TestWithParam<ResumeCase>> {};
@@ -30,7 +31,17 @@ class ResumeErrorsTest : public OnTestDevice<testing::Test> {};
 class DivergenceTest : public OnTestDevice<testing::Test> {};
 
 TEST_P(ResumeTest, ContinuesBitForBit) {
-  const recipe::Recipe recipe = TinyRecipe(GetParam().assignments);
+  recipe::Recipe recipe = TinyRecipe(GetParam().assignments);
+  if (GetParam().with_bop) {
+    recipe::UpdateRule& rule = *recipe.mutable_optimizer()->add_rule();
+    rule.set_for_(recipe::UpdateRule::QUANTIZED_WEIGHTS);
+    rule.set_name("bop");
+    rule.set_learning_rate(0.01);
+    // The rate of Bop is relative to that of the optimizer, in each phase to that of the phase.
+    recipe::Phase& phase = *recipe.add_phase();
+    phase.set_from_epoch(3);
+    phase.add_set("optimizer.learning_rate=0.0001");
+  }
   const std::string whole = NewDirectory(), parts = NewDirectory();
   const auto expected = Train(recipe, {.out_dir = whole});
   ASSERT_TRUE(expected.ok()) << expected.status();
@@ -77,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(
                                {"optimizer.name=adamax", "optimizer.glorot_scale=false", "loss=SOFTMAX_CROSS_ENTROPY",
                                 "model.mlp.weight_quantizer=identity", "model.mlp.activation_quantizer=identity",
                                 "model.mlp.activation=relu"}},
-                    ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
+                    ResumeCase{"bop", {}, true}, ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
                     ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
                     ResumeCase{"reestimated",
                                {"model.mlp.norm.reestimate_batches=4", "model.mlp.input_keep=0.8",

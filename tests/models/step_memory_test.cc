@@ -180,7 +180,8 @@ TEST(StepMemoryTest, OfAnEvaluation) {
     ParameterStore store(1);
     const auto model = *MakeNetwork(recipe.model(), image, kClasses, store);
     const auto before = BytesOf(store);
-    const auto predicted = PredictEvaluationMemory({.threads = 2}, *model, store, image.features(), 100);
+    const auto predicted =
+        PredictEvaluationMemory({.threads = 2}, *model, store, *TaskOf(recipe, image.features()), 100);
     ASSERT_TRUE(predicted.ok()) << predicted.status();
     EXPECT_TRUE(BytesOf(store) == before);
     ExecContext context({.threads = 2});

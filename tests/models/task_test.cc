@@ -104,13 +104,13 @@ TEST(TaskTest, EvaluationIsTheMeanOverAllExamples) {
   for (const Batch& batch : batches) {
     wrong += *CountWrong(context, *Logits(context, model, batch.images), batch.labels);
   }
-  const auto metrics = Evaluate(context, model, *Classification({.features = 4, .classes = 3}), *loader);
+  const auto metrics = EvaluateMetrics(context, model, *Classification({.features = 4, .classes = 3}), *loader);
   ASSERT_TRUE(metrics.ok()) << metrics.status();
   EXPECT_EQ((*metrics)[0].name, kErrors);
   EXPECT_EQ((*metrics)[0].sum, wrong);
   EXPECT_EQ((*metrics)[0].count, 7);
   const auto stopped =
-      Evaluate(context, model, *Classification({.features = 4, .classes = 3}), *loader, [] { return true; });
+      EvaluateMetrics(context, model, *Classification({.features = 4, .classes = 3}), *loader, [] { return true; });
   EXPECT_TRUE(absl::IsCancelled(stopped.status()));
 }
 

@@ -21,6 +21,7 @@
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
+#include "bitgrad/tests/models/optimizer_testing.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "bitgrad/tests/testing/test_device.h"
 #include "gmock/gmock.h"
@@ -59,7 +60,7 @@ struct Net {
                              .hidden_keep = c.keep}) {
     EXPECT_TRUE(store.status().ok()) << store.status();
     MoveToDevice(context, store);
-    optimizer = *MakeOptimizer(context, c.optimizer,
+    optimizer = OptimizerNamed(context, c.optimizer,
                                {.weight_decay = 1e-4, .glorot_scale = true, .max_gradient_norm = c.max_gradient_norm});
   }
 
@@ -88,9 +89,9 @@ struct Seen {
 
 Seen SeenOf(const StepResult& result, const Net& net) {
   Seen seen = {result.loss, static_cast<int64_t>(result.SumOf(kErrors)), {}, net.optimizer->gradient_norm()};
-  for (const CounterValue& observation : result.observations) {
-    seen.counts.push_back(observation.count);
-    seen.counts.push_back(observation.total);
+  for (const CounterValue& counter : result.counters) {
+    seen.counts.push_back(counter.count);
+    seen.counts.push_back(counter.total);
   }
   for (const Parameter* parameter : net.store.parameters()) {
     seen.counts.push_back(parameter->sign_flips);
@@ -111,7 +112,7 @@ Seen WrittenOut(Net& net, const Examples& batch, double rate) {
   net.optimizer->set_learning_rate(rate);
   const absl::Status stepped = net.optimizer->Step(net.store.parameters());
   EXPECT_TRUE(stepped.ok()) << stepped;
-  result.observations = tape.counters();
+  result.counters = tape.counters();
   return SeenOf(result, net);
 }
 
@@ -174,6 +175,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         NetCase{"bnn", {"identity", "sign", "sign", "identity"}},
         NetCase{"bnn_codes", {"k_bit(8)", "sign", "sign", "identity"}, 1.0f, "adamax"},
+        NetCase{"bop", {"k_bit(8)", "sign", "sign", "identity"}, 1.0f, "bop"},
         // What draws random numbers: quantizers in both passes, dropout.
         NetCase{"random", {"identity", "stochastic_sign", "stochastic_sign", "identity"}, 0.8f, "sgd"},
         NetCase{"int8_gradients", {"identity", "sign", "sign", "stochastic_round(8)"}},

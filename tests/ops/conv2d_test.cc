@@ -287,8 +287,7 @@ TEST_F(ConvolutionMisuseTest, Messages) {
             "layer 'conv': conv2d: an image with its border has 2^24 elements or more");
   EXPECT_EQ(Error({2, 4, 4, 3}, {8, 3, 3, 3}, {.pad = 1, .padding = Padding::kPlusOne},
                   {.input = *ParseQuantizer("dorefa_weight(1)"), .weight = Sign()}),
-            "layer 'conv': conv2d: a border of +1 is no value of input quantizer 'dorefa_weight(1)', whose values are "
-            "multiples of 0; pad with zero");
+            "layer 'conv': conv2d: a border of +1 needs an input whose scale is fixed; pad with zero");
 }
 
 TEST_F(ConvolutionMisuseTest, Int8Gradients) {

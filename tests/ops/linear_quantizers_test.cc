@@ -121,7 +121,9 @@ std::vector<float> Draw(const Quantizer& of_any_role, int64_t count, uint32_t op
   const double statistic = StatisticOf(q.statistic(), values);
   for (int64_t i = 0; i < count; ++i) {
     const double u = Uniform(StreamOf(operand), i);
-    while (!q.is_identity() && reference::DistanceToJump(q, values[i], statistic, u) < 1e-5) {
+    // The jumps of a quantizer whose range is the statistic lie as close together as that is small.
+    const double far = q.statistic() == Statistic::kMaxAbs ? 1e-5 * std::min(1.0, statistic) : 1e-5;
+    while (!q.is_identity() && reference::DistanceToJump(q, values[i], statistic, u) < far) {
       values[i] *= 0.99f;
     }
   }

@@ -32,11 +32,11 @@ class CodeArray {
  public:
   CodeArray(const KernelTest& test, Random& random, const Encoding& encoding, int64_t rows, int64_t cols, int64_t gap,
             bool extreme)
-      : encoding_(encoding),
-        rows_(rows),
-        cols_(cols),
-        stride_(cols + gap),
-        stored_(test, RandomCodes(random, encoding, rows * stride_, extreme)) {
+      : CodeArray(test, encoding, rows, cols, cols + gap, RandomCodes(random, encoding, rows * (cols + gap), extreme)) {
+  }
+  CodeArray(const KernelTest& test, const Encoding& encoding, int64_t rows, int64_t cols, int64_t stride,
+            std::vector<uint8_t> stored)
+      : encoding_(encoding), rows_(rows), cols_(cols), stride_(stride), stored_(test, std::move(stored)) {
     const int64_t words_per_row = BitMatrix::WordsPerRow(cols);
     for (int p = 0; p < encoding.bits; ++p) {
       std::vector<uint64_t> words(rows * words_per_row, 0);

@@ -39,6 +39,8 @@ constexpr std::pair<Encoding, Encoding> kEncodings[] = {
     {TwosComplement(4), TwosComplement(4)},
     {Symmetric(2), Symmetric(2)},
     {TwosComplement(2), kTernary},
+    {TwosComplement(2), kBinary},
+    {TwosComplement(8), kBinary},
     {Unsigned(4), TwosComplement(8)},
 };
 
@@ -93,6 +95,34 @@ TEST_P(CodedConv2dTest, EachPairOfEncodingsWithEachBorder) {
                               .padding = padding};
       ExpectExact(seed++, g, encodings);
       if (HasFailure()) return;
+    }
+  }
+}
+
+// The largest sums: counters that are narrower than the result must be emptied in time. Around the longest K of the
+// CPU's lookup of triples.
+TEST_P(CodedConv2dTest, LargestCodesOfLongSums) {
+  constexpr int64_t kFilters = 65;
+  for (const int64_t channels : {27, 30, 64, 1000, 7232, 7233, 7296}) {
+    for (const int bits : {2, 4}) {
+      SCOPED_TRACE(testing::Message() << channels << " channels, " << bits << " bits");
+      const uint8_t largest = static_cast<uint8_t>((1 << bits) - 1);
+      const ConvGeometry g = {.batch = 1,
+                              .height = 1,
+                              .width = 4,
+                              .channels = channels,
+                              .filters = kFilters,
+                              .kernel_height = 1,
+                              .kernel_width = 1};
+      const CodeArray x(*this, Unsigned(bits), 1, 4 * channels, 4 * channels,
+                        std::vector<uint8_t>(4 * channels, largest));
+      const CodeArray w(*this, Unsigned(bits), kFilters, channels, channels,
+                        std::vector<uint8_t>(kFilters * channels, largest));
+      const Array<float> y(*this, 4 * kFilters);
+      Run([&](ExecContext& c, const Kernels& k) {
+        k.coded_conv2d(c, g, x.bytes(c), w.planes(c), 0, {.floats = y.matrix(c, 4, kFilters, kFilters)});
+      });
+      ExpectValues(y, [&](int64_t) { return static_cast<float>(channels * largest * largest); });
     }
   }
 }

@@ -44,9 +44,9 @@ class SignGemmTest : public KernelTest {
     } else {
       shapes.insert(shapes.end(), {{100, 130, 65}, {150, 261, 205}, {1410, 1500, 40}});
     }
-    for (int i = 0; i < kCount; ++i) {
+    for (int i = 0; i < kCount && !GetParam().slow; ++i) {
       const Extents3 shape = {kSizes[i], kSizes[(i * 5 + 1) % kCount], kSizes[(i * 8 + 2) % kCount]};
-      if (shape.m * shape.n * shape.k < (GetParam().slow ? 500'000 : 10'000'000)) shapes.push_back(shape);
+      if (shape.m * shape.n * shape.k < 10'000'000) shapes.push_back(shape);
     }
     return shapes;
   }
@@ -83,7 +83,9 @@ TEST_P(SignGemmTest, Floats) {
       const bool transpose = variant % 2 != 0, masked = variant / 2 % 2 != 0;
       // Rows of c that are aligned to 16 bytes, and that are not; and a scale in the device's memory.
       const bool aligned = variant >= 4, scale_on_device = (variant + s.k) % 3 == 0;
-      if (s.m > 1000 && GetParam().device != Device::kCpu && variant % 5 != 0) continue;
+      // The large tile of a GPU is used for all variants alike, and takes the emulator long.
+      if (s.m > 1000 && GetParam().device != Device::kCpu && variant != 5) continue;
+      if (aligned && GetParam().device == Device::kCpu && variant != 4) continue;
       const int64_t stride = aligned ? s.n / 4 * 4 + 4 : s.n + 1;
       SCOPED_TRACE(testing::Message() << s.m << " x " << s.n << " x " << s.k << (transpose ? " transposed" : "")
                                       << (masked ? " masked" : "") << ", from row to row " << stride);
@@ -96,6 +98,10 @@ TEST_P(SignGemmTest, Floats) {
       const auto at = [&](int64_t i, int64_t l) {
         return a.initial(transpose ? l * (cols + 3) + i : i * (cols + 3) + l);
       };
+      std::vector<double> magnitudes(s.m, 0.0);  // of the rows of a
+      for (int64_t i = 0; i < s.m; ++i) {
+        for (int64_t l = 0; l < s.k; ++l) magnitudes[i] += std::fabs(at(i, l));
+      }
       const bool sums_squares = GetParam().device == Device::kCpu && !masked;
       Run([&](ExecContext& x, const Kernels& kernels) {
         double squares = -1;
@@ -128,10 +134,8 @@ TEST_P(SignGemmTest, Floats) {
               return zero(i, j) ? 0.0 : sum * scale;
             },
             [&](int64_t i, int64_t j) {
-              double magnitude = 0;
-              for (int64_t l = 0; l < s.k; ++l) magnitude += std::fabs(at(i, l));
               const double roundings = 2 * kRoundingError * static_cast<double>(3 * s.k + 2 + 2);
-              return zero(i, j) ? 0.0 : scale * magnitude * (kept + roundings);
+              return zero(i, j) ? 0.0 : scale * magnitudes[i] * (kept + roundings);
             });
       });
       if (HasFailure()) return;
