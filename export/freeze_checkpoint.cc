@@ -8,7 +8,6 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/data/preprocessing.h"
-#include "bitgrad/export/freeze.h"
 #include "bitgrad/graph/parameter.h"
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/ops/arithmetic.h"
@@ -64,15 +63,18 @@ PackedModelWriter WithData(PackedModelWriter writer, const checkpoint::Header& h
 
 }  // namespace
 
-absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const Checkpoint& checkpoint) {
+absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const Checkpoint& checkpoint,
+                                                   FreezeOptions options) {
   const checkpoint::Header& header = checkpoint.header();
   const recipe::DataSet& data = header.recipe().data();
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(const auto preprocessing, LoadPreprocessing(checkpoint));
   MoveToDevice(context, *bundle.store);
   const Tensor example = Tensor::Zeros({1, header.features()});
-  FreezeOptions options{.name = header.recipe().name(), .data_set = data.name()};
+  options.name = header.recipe().name();
+  options.data_set = data.name();
   if (data.preprocessing_size() == 1 && absl::StripAsciiWhitespace(data.preprocessing(0)) == "mean_std") {
+    options.pixels = true;
     Standardized model(context, *bundle.model, preprocessing->learned());
     BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freeze(context, model, example, options));
     return WithData(std::move(writer), header);

@@ -9,13 +9,16 @@
 
 #include "absl/status/statusor.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/export/freeze.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/runtime/packed_model_writer.h"
 
 namespace bitgrad {
 
 // The recorded evaluation runs on the context's device; the packed model does not depend on which that is.
-absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const Checkpoint& checkpoint);
+// `options` says which passes run; its name, data set and pixels are those of the checkpoint.
+absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const Checkpoint& checkpoint,
+                                                   FreezeOptions options = {});
 
 }  // namespace bitgrad
 

@@ -79,7 +79,7 @@ TEST(HappyPathTest, DigitsFromTrainToInspect) {
   const ProgramResult inspected = RunProgram("runtime/inspect", {"--model=" + model});
   const std::string bytes = absl::StrCat(std::filesystem::file_size(model));
   ExpectSuccess(inspected, absl::StrCat("inspect: parameters=[0-9]+ bytes_on_disk=", bytes, " predicted_bytes=", bytes,
-                                        " float_bytes=[0-9]+ ratio=[0-9.]+"));
+                                        " float_bytes=[0-9]+ ratio=[0-9.]+ float_layers=0"));
   EXPECT_EQ(Field(inspected.last_line(), "parameters"),
             absl::StrCat(784 * 32 + 32 * 32 + 32 * 10 + 2 * (32 + 32 + 10)));
   EXPECT_EQ(Field(inspected.last_line(), "float_bytes"), Field(frozen.last_line(), "float_bytes"));

@@ -1,6 +1,7 @@
 // Frozen nets of integer codes give the graph's logits to the last bit: random nets, every
 // quantizer, exact ties, and models that users write. Seeds are fixed and printed on failure.
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -88,6 +89,9 @@ float UnitOf(const std::string& input, const std::string& weight) {
   return scale(Q(input)) * scale(Q(weight).In(QuantizerRole::kWeight));
 }
 
+// An emulated device is slow: there, a few images have to do.
+int64_t Images(int64_t count) { return TestDevice() == Device::kCpu ? count : std::min<int64_t>(count, 20); }
+
 // Whether chains end in thresholds for the codes of an activation quantizer: it has at most 16 codes.
 bool Folds(const Quantizer& quantizer) {
   return quantizer.encoding().is_integer() && LargestC(quantizer.encoding()) <= 15;
@@ -162,7 +166,7 @@ TEST_F(FreezeParityTest, EveryActivationQuantizer) {
                          .weight = weight,
                          .activation = activation,
                          .bias = seed % 3 == 0},
-                        seed, Folds(quantizer) ? 2 : 0, 40);
+                        seed, Folds(quantizer) ? 2 : 0, Images(40));
       ++seed;
     }
   }
@@ -191,7 +195,7 @@ TEST_F(FreezeParityTest, EveryWeightQuantizer) {
     const Quantizer quantizer = Q(text).In(QuantizerRole::kWeight).AtEvaluation();
     if (!quantizer.CheckRole().ok() || !quantizer.encoding().is_integer()) continue;
     for (const char* input : {"k_bit(8)", "sign", "dorefa_activation(2)"}) {
-      ExpectNetBitEqual({.widths = {65, 33, 31, 10}, .input = input, .weight = text}, seed++, 2, 100);
+      ExpectNetBitEqual({.widths = {65, 33, 31, 10}, .input = input, .weight = text}, seed++, 2, Images(100));
     }
   }
 }
@@ -208,7 +212,7 @@ TEST_F(FreezeParityTest, AThousandImagesFromCodeToCode) {
                              .activation = seed % 3 == 0 ? "relu" : "identity",
                              .bias = true};
         options.norm = {.epsilon = 0.01f, .placement = placement, .statistic = statistic};
-        ExpectNetBitEqual(options, seed++, 2, 1000);
+        ExpectNetBitEqual(options, seed++, 2, Images(1000));
       }
     }
   }

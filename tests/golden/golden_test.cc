@@ -145,13 +145,27 @@ TEST_P(GoldenTest, TheCheckpointFreezesToTheSameProgram) {
   const auto checkpoint = Checkpoint::Open(Golden(name + ".bgc"));
   const auto golden = PackedModel::Open(Golden(name + ".bgm"));
   ASSERT_TRUE(checkpoint.ok() && golden.ok());
-  const auto writer = FreezeCheckpoint(context, *checkpoint);
+  // Version 1 had no thresholds of several levels.
+  const auto writer = FreezeCheckpoint(context, *checkpoint, {.max_levels = 1});
   ASSERT_TRUE(writer.ok()) << writer.status();
   const auto bytes = writer->Serialize();
   ASSERT_TRUE(bytes.ok()) << bytes.status();
   const auto frozen = PackedModel::FromBytes("frozen", *bytes);
   ASSERT_TRUE(frozen.ok()) << frozen.status();
   EXPECT_EQ(ProgramText((*frozen)->header()), ProgramText((*golden)->header()));
+}
+
+TEST_P(GoldenTest, TheFrozenCheckpointGivesTheSameLogits) {
+  const auto checkpoint = Checkpoint::Open(Golden(name + ".bgc"));
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  const auto writer = FreezeCheckpoint(context, *checkpoint);
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  const auto model = PackedModel::FromBytes("frozen", *writer->Serialize());
+  ASSERT_TRUE(model.ok()) << model.status();
+  const auto interpreter = Interpreter::Create(**model, context);
+  ASSERT_TRUE(interpreter.ok()) << interpreter.status();
+  const Tensor pixels = GoldenPixels();
+  ExpectGoldenLogits((*interpreter)->RunPixels({pixels.data<uint8_t>(), pixels.shape().rows(), pixels.shape().cols()}));
 }
 
 // The files do not know their data's fingerprint; what they know, shapes and counts, is compared.
