@@ -86,7 +86,7 @@ void QuantizeStatistic(ExecContext& context, const Quantizer& quantizer, ConstMa
     case Statistic::kMaxAbsTanh:
       // tanh is monotone and odd, so the largest |tanh x| is the tanh of the largest |x|.
       MaxAbs(context, granularity, x, statistic);
-      for (int64_t i = 0; i < CountOf(granularity, x); ++i) statistic[i] = std::tanh(statistic[i]);
+      for (int64_t i = 0; i < CountOf(granularity, x); ++i) statistic[i] = Tanh(statistic[i]);
       return;
   }
 }

@@ -138,7 +138,7 @@ void QuantizeStatistic(ExecContext& context, const Quantizer& quantizer, ConstMa
       // tanh is monotone and odd, so the largest |tanh x| is the tanh of the largest |x|.
       LargestMagnitudes(context, granularity, x, statistic);
       return ForElements(context, "quantize_statistic", granularity == Granularity::kRow ? x.rows : 1,
-                         [=] __device__(int64_t i) { statistic[i] = tanhf(statistic[i]); });
+                         [=] __device__(int64_t i) { statistic[i] = Tanh(statistic[i]); });
   }
 }
 

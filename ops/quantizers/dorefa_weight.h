@@ -35,11 +35,11 @@ struct DorefaWeightQuantizer : QuantizerBase {
     if (args.bits == 1) return SignOf(x);
     // An all-zero tensor has no scale of its own: treat its maximum as 1.
     const float max = numbers.statistic > 0.0f ? numbers.statistic : 1.0f;
-    return SymmetricCode(ClipToUnit(std::tanh(x) / (2.0f * max) + 0.5f), args.bits);
+    return SymmetricCode(ClipToUnit(Tanh(x) / (2.0f * max) + 0.5f), args.bits);
   }
   static constexpr float Surrogate(float x, const QuantizerArgs& args, const QuantizerNumbers& numbers) {
     if (args.bits == 1) return 1.0f;
-    const float tanh = std::tanh(x);
+    const float tanh = Tanh(x);
     return (1.0f - tanh * tanh) / (numbers.statistic > 0.0f ? numbers.statistic : 1.0f);
   }
 };

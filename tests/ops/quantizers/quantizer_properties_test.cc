@@ -399,5 +399,24 @@ TEST(StochasticQuantizersTest, AreEvaluatedAsDocumented) {
   EXPECT_EQ(Value(scaled, 0.25f), 0.125f);
 }
 
+TEST(ScalarTest, TanhIsNearAndMonotone) {
+  float before = -1;
+  for (float x = -12; x < 12; x += 1e-4f) {
+    const double expected = std::tanh(double{x});
+    const float value = Tanh(x);
+    ASSERT_NEAR(value, expected, 3 * std::ldexp(std::fabs(expected), -23)) << x;
+    ASSERT_GE(value, before) << x;
+    before = value;
+  }
+  for (float x = 1e-38f; x < 1; x *= 1.01f) {
+    ASSERT_NEAR(Tanh(x), std::tanh(double{x}), 3 * std::ldexp(double{x}, -23)) << x;
+    ASSERT_EQ(Tanh(-x), -Tanh(x)) << x;
+  }
+  EXPECT_EQ(Tanh(kInfinity), 1);
+  EXPECT_EQ(Tanh(-kInfinity), -1);
+  EXPECT_EQ(Tanh(0), 0);
+  EXPECT_TRUE(std::isnan(Tanh(kNan)));
+}
+
 }  // namespace
 }  // namespace bitgrad
