@@ -11,6 +11,7 @@
 #include "bitgrad/ops/cpu/largest_magnitude.h"
 #include "bitgrad/ops/cpu/segments.h"
 #include "bitgrad/ops/kernels/row_numbers.h"
+#include "bitgrad/ops/quantizers/scalar.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/quantize_numbers.cc"

@@ -13,6 +13,7 @@
 #include "bitgrad/ops/cuda/quads.h"
 #include "bitgrad/ops/cuda/sums_over_rows.h"
 #include "bitgrad/ops/kernels/scratch.h"
+#include "bitgrad/ops/quantizers/scalar.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
