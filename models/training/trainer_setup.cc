@@ -163,11 +163,8 @@ absl::Status Trainer::BeginPhase(int index) {
                            ContinueModel(phase, train_.image_shape(), train_.num_classes, *bundle_.store));
   bundle_ = std::move(bundle);
   if (phase.hardened) BITGRAD_RETURN_IF_ERROR(bundle_.model->Harden(context_));
-  // The learning rate is set anew for every step.
-  recipe::Optimizer old_options = before.recipe.optimizer(), options = phase.recipe.optimizer();
-  old_options.clear_learning_rate();
-  options.clear_learning_rate();
-  if (options.SerializeAsString() != old_options.SerializeAsString()) {
+  // The rates of update rules are relative to the learning rate that the optimizer was made with.
+  if (phase.recipe.optimizer().SerializeAsString() != before.recipe.optimizer().SerializeAsString()) {
     BITGRAD_ASSIGN_OR_RETURN(std::unique_ptr<Optimizer> next, OptimizerOf(phase.recipe.optimizer(), context_));
     BITGRAD_RETURN_IF_ERROR(next->Restore(bundle_.store->parameters(), optimizer_->state(), optimizer_->step_count()));
     optimizer_ = std::move(next);

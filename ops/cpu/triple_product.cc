@@ -17,7 +17,6 @@
 #include "bitgrad/ops/cpu/triple_problem.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstring>
 
@@ -82,12 +81,12 @@ HWY_INLINE void TripleBytes(const TripleProblem& p, const uint64_t* plane0, cons
   const auto even = hn::Set(d64, 0x5555555555555555u), odd = hn::Set(d64, 0xaaaaaaaaaaaaaaaau);
   // The vectors of codes with odd k overwrite what those with even k have written after their end.
   for (int64_t w = 0; w < p.words; w += 8) {
-    const auto low = hn::Load(d64, plane0 + w), high = hn::Load(d64, plane1 + w);
+    const auto low = hn::LoadU(d64, plane0 + w), high = hn::LoadU(d64, plane1 + w);
     const auto codes = hn::Or(hn::And(low, even), hn::ShiftLeft<1>(hn::And(high, even)));
     hn::StoreU(hn::BitCast(d, codes), d, bytes + 8 * w);
   }
   for (int64_t w = 0; w < p.words; w += 8) {
-    const auto low = hn::Load(d64, plane0 + w), high = hn::Load(d64, plane1 + w);
+    const auto low = hn::LoadU(d64, plane0 + w), high = hn::LoadU(d64, plane1 + w);
     const auto codes = hn::Or(hn::And(hn::ShiftRight<1>(low), even), hn::And(high, odd));
     hn::StoreU(hn::BitCast(d, codes), d, bytes + 8 * (p.words + w));
   }

@@ -1,15 +1,12 @@
-// Sums, and means of magnitudes. All read each element once, 4 bytes, and have no other memory traffic that counts.
+// Sums. All read each element once, 4 bytes, and have no other memory traffic that counts.
 
-#include <cmath>
 #include <cstdint>
 
-#include "bitgrad/core/check.h"
 #include "bitgrad/ops/cuda/block_sum.h"
 #include "bitgrad/ops/cuda/column_sums.h"
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
-#include "bitgrad/ops/cuda/sums_over_rows.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
@@ -74,24 +71,6 @@ void SumAll(ExecContext& context, const float* x, int64_t count, float scale, fl
       context, "sum_all", SumBlocks(count),
       [=] __device__() { return SumOfElements(x, count, [](float v) { return static_cast<double>(v); }); },
       [=] __device__(double sum) { *y = static_cast<float>(scale * sum); });
-}
-
-void MeanAbsRows(ExecContext& context, ConstMatrixView<float> x, float* y) {
-  BITGRAD_DCHECK(x.cols > 0);
-  const double count = static_cast<double>(x.cols);
-  SumOverRows(
-      context, "mean_abs_rows", x.rows, x.cols,
-      [=] __device__(int64_t i, int64_t j) { return static_cast<double>(fabsf(x.at(i, j))); },
-      [=] __device__(int64_t i, double sum) { y[i] = static_cast<float>(sum / count); });
-}
-
-void MeanAbsRowsBackward(ExecContext& context, ConstMatrixView<float> x, const float* dy, MatrixView<float> dx) {
-  BITGRAD_DCHECK(x.cols > 0 && dx.rows == x.rows && dx.cols == x.cols);
-  const float count = static_cast<float>(x.cols);
-  ForCells(context, "mean_abs_rows_backward", x.rows, x.cols, [=] __device__(int64_t i, int64_t j) {
-    const float value = dy[i] / count;
-    dx.at(i, j) = x.at(i, j) >= 0.0f ? value : -value;
-  });
 }
 
 void SumsOfSquares(ExecContext& context, absl::Span<const absl::Span<const float>> arrays, double* y) {

@@ -80,8 +80,6 @@
   X(DropoutApply, dropout)                                       \
   X(SumRows, sum_rows)                                           \
   X(SumAll, sum_all)                                             \
-  X(MeanAbsRows, mean_abs_rows)                                  \
-  X(MeanAbsRowsBackward, mean_abs_rows_backward)                 \
   X(SumsOfSquares, sums_of_squares)                              \
   X(ScalePenaltyForward, scale_penalty_forward)                  \
   X(ScalePenaltyBackward, scale_penalty_backward)                \

@@ -15,11 +15,6 @@ using SumRows = void(ExecContext& context, ConstMatrixView<float> x, bool accumu
 // *y = scale * sum_i x[i].   x [count]
 using SumAll = void(ExecContext& context, const float* x, int64_t count, float scale, float* y);
 
-// y[i] = mean |x[i, j]| over j.   x [m, n], y [m]. REQUIRES: n > 0.
-using MeanAbsRows = void(ExecContext& context, ConstMatrixView<float> x, float* y);
-// dx[i, j] = x[i, j] >= 0 ? dy[i] / n : -dy[i] / n.   x, dx [m, n], dy [m]. REQUIRES: n > 0.
-using MeanAbsRowsBackward = void(ExecContext& context, ConstMatrixView<float> x, const float* dy, MatrixView<float> dx);
-
 // y[i] = the sum of the squares of arrays[i], as doubles in the device's memory. The global gradient norm is the root
 // of the sum over i.
 using SumsOfSquares = void(ExecContext& context, absl::Span<const absl::Span<const float>> arrays, double* y);

@@ -14,6 +14,7 @@
 #include "bitgrad/ops/quantizers/approx_sign.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
 #include "bitgrad/ops/quantizers/sign.h"
+#include "bitgrad/ops/quantizers/xnor.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
 #include "bitgrad/tests/testing/tensors.h"

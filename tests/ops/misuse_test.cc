@@ -107,11 +107,13 @@ TEST_F(MisuseTest, QuantizersOutOfRange) {
                              StochasticRound(1), Ternary(1), SwishSign(0), SwishSign(std::nanf(""))}) {
     for (const ProductQuantizers& quantizers :
          {ProductQuantizers{.input = q}, ProductQuantizers{.weight = q}, ProductQuantizers{.gradient = q}}) {
+      // The product itself takes the quantizer of gradients only.
+      const bool of_product = quantizers.gradient == q;
       EXPECT_EQ(Error({{2, 3}, {4, 3}}, [&](V v) { return QuantizedLinear(v[0], v[1], quantizers); }),
-                absl::StrCat("linear: ", q.status().message()));
+                absl::StrCat(of_product ? "linear: " : "quantize: ", q.status().message()));
       EXPECT_EQ(
           Error({{2, 3, 3, 2}, {4, 3, 3, 2}}, [&](V v) { return QuantizedConvolution(v[0], v[1], {}, quantizers); }),
-          absl::StrCat("conv2d: ", q.status().message()));
+          absl::StrCat(of_product ? "conv2d: " : "quantize: ", q.status().message()));
     }
     for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
       EXPECT_EQ(Error(

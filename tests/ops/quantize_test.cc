@@ -144,7 +144,9 @@ TEST_P(QuantizeTest, ValuesAndGradients) {
     unscaled.scale = 1;
     if (differentiates_mean) unscaled.statistic = 1;
     const int64_t number = per_row() ? i / kCols : 0;
-    of_variable[number] += r * reference::VariableSurrogate(q(), v, numbers);
+    // A scale beside the form is a factor of the derivative, too.
+    of_variable[number] += r * reference::VariableSurrogate(q(), v, numbers) *
+                           (q().has_learned_scale() ? numbers.scale : 1);
     of_scale[number] += r * reference::Value(q(), v, unscaled, u) / q().args().fixed_scale;
     magnitude[number] += std::fabs(r) * 4;
   }

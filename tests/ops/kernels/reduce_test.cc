@@ -110,52 +110,6 @@ TEST_P(ReduceTest, SquaresOfManyArrays) {
   ExpectValues(squares, [&](int64_t i) { return static_cast<double>(x.initial(i)) * x.initial(i); });
 }
 
-TEST_P(ReduceTest, MeansOfMagnitudes) {
-  Random random(3);
-  auto shapes = TallShapes();
-  shapes.insert(shapes.end(), {{3, 1023}, {3, 1024}, {5, 1025}, {2, 4099}});
-  for (const auto& [m, n] : shapes) {
-    if (n == 0) continue;
-    SCOPED_TRACE(testing::Message() << m << " x " << n);
-    const int64_t stride = n + 3;
-    const Array<float> x(*this, RandomVector(random, m * stride)), y(*this, m);
-    Run([&, m = m, n = n](ExecContext& c, const Kernels& k) {
-      k.mean_abs_rows(c, x.matrix(c, m, n, stride), y.on(c));
-    });
-    std::vector<reference::Sum> means(m);
-    for (int64_t i = 0; i < m; ++i) {
-      means[i] = reference::SumOf(n, [&](int64_t j) { return std::fabs(x.initial(i * stride + j)); });
-      means[i].value /= static_cast<double>(n);
-    }
-    ExpectSums(y, means, n);
-  }
-}
-
-TEST_P(ReduceTest, MeansOfMagnitudesBackward) {
-  Random random(6);
-  for (const auto& [m, n] : TallShapes()) {
-    if (n == 0) continue;
-    SCOPED_TRACE(testing::Message() << m << " x " << n);
-    const int64_t stride = n + 3;
-    const Array<float> x(*this, HardVector(random, m * stride)), dy(*this, RandomVector(random, m));
-    const Array<float> dx(*this, m * (n + 5));
-    Run([&, m = m, n = n](ExecContext& c, const Kernels& k) {
-      k.mean_abs_rows_backward(c, x.matrix(c, m, n, stride), dy.on(c), dx.matrix(c, m, n, n + 5));
-    });
-    // sign(0) = +1, sign(NaN) = -1
-    ExpectMatrix(dx, m, n, n + 5, [&, n = n](int64_t i, int64_t j) {
-      return (x.initial(i * stride + j) >= 0 ? dy.initial(i) : -dy.initial(i)) / static_cast<float>(n);
-    });
-  }
-}
-
-TEST_P(ReduceTest, MeansOfMagnitudesSayInfinityAndNaN) {
-  const Array<float> x(*this, {1.0f, INFINITY, -INFINITY, 1.0f, NAN, -1e-45f}), y(*this, 2);
-  Run([&](ExecContext& c, const Kernels& k) { k.mean_abs_rows(c, x.matrix(c, 2, 3, 3), y.on(c)); });
-  EXPECT_EQ(y.values()[0], INFINITY);
-  EXPECT_TRUE(std::isnan(y.values()[1]));
-}
-
 BITGRAD_INSTANTIATE_ON_DEVICES(ReduceTest);
 
 // The bits of a sum are the machine's business nowhere: all instruction sets must agree.
