@@ -3,13 +3,18 @@
 
 #include "bitgrad/runtime/check_program.h"
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/runtime/interpreter.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "bitgrad/runtime/preamble.h"
 #include "bitgrad/tests/runtime/sample_models.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/message.h"
 #include "google/protobuf/unknown_field_set.h"
 #include "gtest/gtest.h"
 
@@ -417,6 +422,72 @@ TEST(CheckProgramTest, BlobContentsAreChecked) {
   const SampleModel ternary = LinearModel("sign", {EncodingKind::kTernary, 2}, 8, 1, false);
   EXPECT_THAT(message_of(ternary, [](std::string& blob) { blob[0] = blob[64] = 4; }),
               HasSubstr("row 0 has a bit pattern that is no ternary code"));
+}
+
+// Sets the k-th number in the message and in those in it to `value`, as far as its type has it, and returns true;
+// without as many numbers it counts k down.
+bool SetNumber(google::protobuf::Message& message, int& k, double value) {
+  using google::protobuf::FieldDescriptor;
+  const google::protobuf::Reflection& r = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  r.ListFields(message, &fields);
+  const int32_t i32 = std::isnan(value) ? 77 : static_cast<int32_t>(std::clamp(value, -2147483648.0, 2147483647.0));
+  for (const FieldDescriptor* f : fields) {
+    const int count = f->is_repeated() ? r.FieldSize(message, f) : 1;
+    for (int i = 0; i < count; ++i) {
+      const bool repeated = f->is_repeated();
+      if (f->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+        auto& inner = repeated ? *r.MutableRepeatedMessage(&message, f, i) : *r.MutableMessage(&message, f);
+        if (SetNumber(inner, k, value)) return true;
+        continue;
+      }
+      if (f->cpp_type() == FieldDescriptor::CPPTYPE_STRING || k-- > 0) continue;
+      switch (f->cpp_type()) {
+        case FieldDescriptor::CPPTYPE_INT32:
+          repeated ? r.SetRepeatedInt32(&message, f, i, i32) : r.SetInt32(&message, f, i32);
+          break;
+        case FieldDescriptor::CPPTYPE_INT64:
+          repeated ? r.SetRepeatedInt64(&message, f, i, i32) : r.SetInt64(&message, f, i32);
+          break;
+        case FieldDescriptor::CPPTYPE_ENUM: r.SetEnumValue(&message, f, i32); break;
+        case FieldDescriptor::CPPTYPE_FLOAT: r.SetFloat(&message, f, static_cast<float>(value)); break;
+        default: break;  // checksums
+      }
+      return true;
+    }
+  }
+  return false;
+}
+
+// Whatever number stands in a field of a header whose checksums fit: the file is refused, or it runs.
+TEST(CheckProgramTest, EveryChangedNumberIsRefusedOrRuns) {
+  int refused = 0, run = 0;
+  for (const SampleModel& sample : {BnnModel(), EveryInstructionModel(), ImageModel(), CodeToCodeModel()}) {
+    const std::string file = *sample.writer.Serialize();
+    for (const double value : {-1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 65.0, 1e6, 2147483647.0, std::nan("")}) {
+      bool more = true;
+      for (int place = 0; more; ++place) {
+        const std::string changed = WithHeader(file, [&](Header& h) {
+          int k = place;
+          more = SetNumber(h, k, value);
+        });
+        const auto model = PackedModel::FromBytes("net.bgm", changed);
+        if (!model.ok()) {
+          ++refused;
+          ASSERT_FALSE(model.status().message().empty());
+          continue;
+        }
+        ++run;
+        ExecContext context({.threads = 1});
+        const auto interpreter = Interpreter::Create(**model, context);
+        ASSERT_TRUE(interpreter.ok()) << sample.name << " place " << place << ": " << interpreter.status();
+        const Tensor x = RandomInput(2, (*model)->value(0).features(), 1);
+        EXPECT_TRUE((*interpreter)->Run(x.matrix<float>()).ok()) << sample.name << " place " << place;
+      }
+    }
+  }
+  EXPECT_GT(refused, 1000);
+  EXPECT_GT(run, 500);
 }
 
 }  // namespace
