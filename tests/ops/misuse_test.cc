@@ -105,10 +105,10 @@ TEST_F(MisuseTest, QuantizersOfLinear) {
 TEST_F(MisuseTest, QuantizersOutOfRange) {
   for (const Quantizer& q : {KBit(9), KBit(0), KBit(1 << 30), DorefaWeight(9), DorefaActivation(0), DorefaGradient(40),
                              StochasticRound(1), Ternary(1), SwishSign(0), SwishSign(std::nanf(""))}) {
-    for (const ProductQuantizers& quantizers :
-         {ProductQuantizers{.input = q}, ProductQuantizers{.weight = q}, ProductQuantizers{.gradient = q}}) {
+    for (const bool of_product : {false, true}) {
       // The product itself takes the quantizer of gradients only.
-      const bool of_product = quantizers.gradient == q;
+      const ProductQuantizers quantizers =
+          of_product ? ProductQuantizers{.gradient = q} : ProductQuantizers{.input = q, .weight = q};
       EXPECT_EQ(Error({{2, 3}, {4, 3}}, [&](V v) { return QuantizedLinear(v[0], v[1], quantizers); }),
                 absl::StrCat(of_product ? "linear: " : "quantize: ", q.status().message()));
       EXPECT_EQ(
