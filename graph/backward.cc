@@ -50,6 +50,8 @@ absl::Status Tape::Backward(const Var& loss) {
   }
   if (const absl::Status error = CheckLeaves(loss.index_); !error.ok()) return fail(error);
   core_->backward_done = true;
+  // No op will ask for them any more, and an optimizer writes a weight's signs in place only where nobody holds them.
+  core_->kept_results.clear();
   Tensor one(last.shape, DType::kFloat32, context().allocator());
   core_->gradient_arithmetic->fill(context(), 1.0f, one);
   AddGradient(loss.index_, std::move(one));

@@ -191,8 +191,8 @@ class Tape {
   Var Record(OpDescriptor descriptor, absl::Span<const Var> inputs, const Shape& shape, NodeValue value,
              BackwardFunction backward, const GradientArithmetic* arithmetic);
   // Keeps `result`, which was made of the leaf `leaf` and constants alone, for all ops of this tape that would make the
-  // same: a weight is quantized once, however often it is used. Results() are all that were kept, and lives until the
-  // next call.
+  // same: a weight is quantized once, however often it is used. Results() are all that were kept; they live until the
+  // next call. Backward() drops them.
   void KeepResult(const Var& leaf, const Var& result);
   absl::Span<const Var> Results(const Var& leaf) const;
   // The value of a node. A pending one is computed now.

@@ -35,7 +35,7 @@ TEST_P(ScalePenaltyTest, ForwardAndBackward) {
           weights[0] = alphas[0];
           weights[1] = 0;
         }
-        const Array<float> w(*this, weights), alpha(*this, alphas), dy(*this, {0.75f});
+        const Array<float> w(*this, weights), alpha(*this, alphas), dy(*this, std::vector<float>{0.75f});
         const Array<float> y(*this, 1), dw(*this, m * (n + 5)), dalpha(*this, scales);
         Run([&, m = m, n = n](ExecContext& c, const Kernels& k) {
           k.scale_penalty_forward(c, kind, w.matrix(c, m, n, stride), alpha.on(c), alpha_stride, y.on(c));
@@ -76,7 +76,8 @@ TEST_P(ScalePenaltyTest, MinimaAreMedianAndMean) {
   const std::vector<float> weights = {0.1f, -0.2f, 0.4f, -0.9f, 1.4f};  // median 0.4, mean 0.6
   for (const auto& [kind, minimum] : {std::pair{ScalePenaltyKind::kR1, 0.4f}, std::pair{ScalePenaltyKind::kR2, 0.6f}}) {
     for (const float step : {-1e-3f, 1e-3f}) {
-      const Array<float> w(*this, weights), alpha(*this, {minimum + step}), dy(*this, {1.0f});
+      const Array<float> w(*this, weights), alpha(*this, std::vector<float>{minimum + step}),
+          dy(*this, std::vector<float>{1.0f});
       const Array<float> dw(*this, 5), dalpha(*this, 1);
       Run([&, kind = kind](ExecContext& c, const Kernels& k) {
         k.scale_penalty_backward(c, kind, w.matrix(c, 1, 5, 5), alpha.on(c), 0, dy.on(c), dw.matrix(c, 1, 5, 5),
