@@ -18,9 +18,9 @@ namespace bitgrad {
 
 struct StepResult {
   int64_t examples = 0;
-  float loss = 0;                  // what the step made small: the task's loss plus the penalty
-  absl::optional<float> penalty;   // the model's part of it, where it has one
-  std::vector<MetricSum> metrics;  // in the task's order
+  float loss = 0;                      // what the step made small: the task's loss plus the penalty
+  absl::optional<float> penalty;       // the model's part of it, where it has one
+  std::vector<MetricSum> metrics;      // in the task's order
   std::vector<CounterValue> counters;  // of the tape
 
   // The sum of the metric of that name; 0 where the task has none.

@@ -96,9 +96,9 @@ TEST_F(ErrorsTest, NetsThatCannotLearn) {
   ExpectTrainError({"--set=batch_size=1", "--out=" + out}, "layer 'hidden1/norm': batch norm has a single value");
   EXPECT_TRUE(std::filesystem::is_empty(out));
   for (const char* field : {"activation_quantizer", "input_quantizer"}) {
-    ExpectTrainError({absl::StrCat("--set=model.mlp.", field, "=xnor")},
-                     absl::StrCat("recipe: model.mlp.", field,
-                                  ": quantizer 'xnor' has numbers for each output; it is for weights"));
+    ExpectTrainError(
+        {absl::StrCat("--set=model.mlp.", field, "=xnor")},
+        absl::StrCat("recipe: model.mlp.", field, ": quantizer 'xnor' has numbers for each output; it is for weights"));
   }
 }
 

@@ -55,8 +55,8 @@ class BoundedMlp {
   std::vector<Bounded> Dense(const std::string& path, const std::vector<Bounded>& x) const {
     const auto latent = Get(path + "/weight");
     const size_t in = x.size(), out = latent.size() / in;
-    const bool binary =
-        !options_.weight.is_identity() && options_.weight.In(QuantizerRole::kWeight).AtEvaluation().info().name == "sign";
+    const bool binary = !options_.weight.is_identity() &&
+                        options_.weight.In(QuantizerRole::kWeight).AtEvaluation().info().name == "sign";
     std::vector<Bounded> y(out);
     for (size_t j = 0; j < out; ++j) {
       double magnitude = 0;

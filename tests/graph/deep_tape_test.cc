@@ -5,12 +5,12 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
-#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/pool.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/tests/testing/tensors.h"

@@ -6,7 +6,6 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
-#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
@@ -14,6 +13,7 @@
 #include "bitgrad/ops/dropout.h"
 #include "bitgrad/ops/linear.h"
 #include "bitgrad/ops/losses.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/dorefa_gradient.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
 #include "bitgrad/ops/quantizers/sign.h"

@@ -6,12 +6,12 @@
 
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/tape.h"
-#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/dropout.h"
 #include "bitgrad/ops/linear.h"
+#include "bitgrad/ops/quantized_product.h"
 #include "bitgrad/ops/quantizers/dorefa_gradient.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
 #include "bitgrad/ops/quantizers/sign.h"
@@ -149,8 +149,8 @@ TEST_F(TapeStateTest, NodesKnowTheirLayer) {
 
 TEST_F(TapeStateTest, QuantizersStandInTheDescriptor) {
   Tape tape(context_);
-  const Var y =
-      QuantizedLinear(tape.Input(Filled({2, 3}, 1)), tape.Input(Filled({2, 3}, 1)), {.input = KBit(2), .weight = Sign()});
+  const Var y = QuantizedLinear(tape.Input(Filled({2, 3}, 1)), tape.Input(Filled({2, 3}, 1)),
+                                {.input = KBit(2), .weight = Sign()});
   const auto quantizer_of = [&](int operand) {
     const int32_t input = tape.nodes()[y.index()].inputs[operand];
     return tape.nodes()[input].descriptor.Get<Quantizer>("quantizer", Quantizer());

@@ -125,8 +125,7 @@ std::vector<std::string> NodesOf(const recipe::Model& recipe, const ImageShape& 
     }
     if (op == "conv2d" || op == "linear") {
       for (const int32_t input : node.inputs) {
-        absl::StrAppend(&text, " ",
-                        tape.nodes()[input].descriptor.Get<Quantizer>("quantizer", Quantizer()).ToString());
+        absl::StrAppend(&text, " ", tape.nodes()[input].descriptor.Get<Quantizer>("quantizer", Quantizer()).ToString());
       }
     }
     nodes.push_back(text);

@@ -145,8 +145,8 @@ TEST_P(QuantizeTest, ValuesAndGradients) {
     if (differentiates_mean) unscaled.statistic = 1;
     const int64_t number = per_row() ? i / kCols : 0;
     // A scale beside the form is a factor of the derivative, too.
-    of_variable[number] += r * reference::VariableSurrogate(q(), v, numbers) *
-                           (q().has_learned_scale() ? numbers.scale : 1);
+    of_variable[number] +=
+        r * reference::VariableSurrogate(q(), v, numbers) * (q().has_learned_scale() ? numbers.scale : 1);
     of_scale[number] += r * reference::Value(q(), v, unscaled, u) / q().args().fixed_scale;
     magnitude[number] += std::fabs(r) * 4;
   }

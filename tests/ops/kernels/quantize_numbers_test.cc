@@ -66,9 +66,7 @@ TEST_P(QuantizeNumbersTest, Statistics) {
                 statistic, statistic.count(), [&](int64_t i) { return expected.mean[i]; },
                 [&](int64_t i) { return Roundings(2, expected.mean[i]); });
             break;
-          case Statistic::kMaxAbsTanh:
-            ExpectValues(statistic, [&](int64_t i) { return Tanh(expected.max[i]); });
-            break;
+          case Statistic::kMaxAbsTanh: ExpectValues(statistic, [&](int64_t i) { return Tanh(expected.max[i]); }); break;
           case Statistic::kMaxAbs: ExpectValues(statistic, [&](int64_t i) { return expected.max[i]; }); break;
         }
       }
