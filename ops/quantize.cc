@@ -101,6 +101,20 @@ bool MeasureStatistic(OpRecorder& op, const QuantizeOptions& options, Job& job) 
   return true;
 }
 
+// Whether `known`, which was made of the same x, is what the job would make: by the same quantizer, with the same
+// learned numbers, as the same matrix.
+bool IsResult(const Tape& tape, const Var& known, const Job& job, const QuantizeOptions& options) {
+  const Tape::Node& node = tape.nodes()[known.index()];
+  if (node.descriptor.Get<Quantizer>("quantizer", Quantizer()) != job.quantizer) return false;
+  if (node.coded->matrix != job.matrix) return false;
+  size_t input = 1;
+  const auto is_next = [&](const Parameter* number) {
+    return input < node.inputs.size() && tape.nodes()[node.inputs[input++]].parameter == number;
+  };
+  return (!job.quantizer.has_variable() || is_next(options.variable)) &&
+         (!job.quantizer.has_learned_scale() || is_next(options.scale));
+}
+
 // The bits of x's signs, from the parameter that has them from the last step, from batch norm before it is computed, or
 // from x.
 std::shared_ptr<const BitMatrix> Bits(OpRecorder& op, int32_t x, const Job& job, BitMatrix& window) {
@@ -234,9 +248,7 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
   const bool is_leaf = tape->nodes()[x.index()].parameter != nullptr;
   if (is_leaf) {
     for (const Var& known : tape->Results(x)) {
-      if (tape->nodes()[known.index()].descriptor.Get<Quantizer>("quantizer", Quantizer()) == job.quantizer) {
-        return known;
-      }
+      if (IsResult(*tape, known, job, options)) return known;
     }
   }
   // The numbers are inputs of the op, after they got their first values.

@@ -292,5 +292,23 @@ TEST(QuantizeOnceTest, AParameterIsQuantizedOnceByEachQuantizer) {
   EXPECT_EQ(ValuesOf(w.gradient), std::vector<float>(9, 2 * 9 * 3));
 }
 
+// Two layers may share a weight, each with a scale of its own.
+TEST(QuantizeOnceTest, OtherLearnedNumbersOrRowsAreAnotherQuantization) {
+  ExecContext context({.threads = 1, .seed = kSeed});
+  Parameter w = MakeParameter("w", Filled({2, 1, 2, 3}, 0.1f));
+  Parameter half = MakeParameter("half", Filled({1}, 0.5f)), two = MakeParameter("two", Filled({1}, 2));
+  const Quantizer sign = ParseQuantizer("sign(scale=learned)").value().In(QuantizerRole::kWeight);
+  Tape tape(context);
+  const Var a = Quantize(tape.Use(w), sign, {.scale = &half}), b = Quantize(tape.Use(w), sign, {.scale = &two});
+  EXPECT_EQ(ValuesOf(**tape.Value(a)), std::vector<float>(12, 0.5f));
+  EXPECT_EQ(ValuesOf(**tape.Value(b)), std::vector<float>(12, 2));
+  EXPECT_EQ(Quantize(tape.Use(w), sign, {.scale = &two}).index(), b.index());
+  // The rows are the filters, by the rank, or the taps of all of them.
+  const Var taps = Quantize(tape.Use(w), sign, {.scale = &two, .rows = QuantizedRows::kLastDimension});
+  ASSERT_TRUE(tape.status().ok()) << tape.status();
+  EXPECT_EQ(tape.nodes()[b.index()].coded->matrix, Shape({2, 6}));
+  EXPECT_EQ(tape.nodes()[taps.index()].coded->matrix, Shape({4, 3}));
+}
+
 }  // namespace
 }  // namespace bitgrad
