@@ -1,6 +1,6 @@
 // Sums over the rows of a matrix, in double and always in the same order. A wide row gets a block, a narrow one a warp.
 //
-//   SumOverRows(context, "mean_abs_rows", m, n,
+//   SumOverRows(context, "quantize_statistic", m, n,
 //               [=] __device__(int64_t i, int64_t j) { return static_cast<double>(fabsf(x.at(i, j))); },
 //               [=] __device__(int64_t i, double sum) { y[i] = static_cast<float>(sum / n); });
 

@@ -75,7 +75,7 @@ TEST_P(QuantizerTest, ValuesAreTheFormula) {
   }
 }
 
-// What QuantizeOperand relies on when it takes bits that a weight carries.
+// What Quantize relies on when it takes bits that a weight carries.
 TEST_P(QuantizerTest, BinaryCodesThatDrawNothingAreSigns) {
   if (!deterministic() || q().encoding().kind != EncodingKind::kBinary) GTEST_SKIP() << "not promised";
   std::vector<float> inputs = Inputs();
