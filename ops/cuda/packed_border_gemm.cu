@@ -13,7 +13,7 @@ __device__ __forceinline__ int32_t WithBorder(const BorderTerms& border, int64_t
   return border.pixels.IsFull(patch) ? dot : dot + border.Of(patch, j);
 }
 
-// The following are ToFloat, ToBits and ToCodes of gemm_epilogues.h, with the correction of the border.
+// The following are ToFloat and ToBits of gemm_epilogues.h, with the correction of the border.
 struct BorderToFloat {
   DotTerms terms;
   BorderTerms border;
@@ -55,31 +55,16 @@ struct BorderToBits {
   }
 };
 
-struct BorderToCodes {
-  DotTerms terms;
-  BorderTerms border;
-  MatrixView<uint8_t> c;
-  Levels levels;
-
-  template <typename Tile>
-  __device__ __forceinline__ void Store(int64_t row0, int64_t col0, const WarpSums<Tile>& sums) const {
-    ForEachDot(terms, row0, col0, c.rows, c.cols, sums,
-               [&](int64_t i, int64_t j, int32_t dot) { c.at(i, j) = levels.Code(j, WithBorder(border, i, j, dot)); });
-  }
-};
-
 }  // namespace
 
 void PackedGemmWithBorder(ExecContext& context, ConstBitMatrixView patches, ConstBitMatrixView filters,
                           const BorderTerms& border, const DotOutput& out) {
-  BITGRAD_DCHECK(border.taps != nullptr);
+  BITGRAD_DCHECK(border.taps != nullptr && out.codes.data == nullptr);
   PackedProduct(context, "packed_border_gemm", patches, filters, [&](const DotTerms& terms, const auto& multiply) {
     if (out.floats.data != nullptr) {
       multiply(out.floats.cols, BorderToFloat{terms, border, out.floats, out.scale});
-    } else if (out.bits.words != nullptr) {
-      multiply(ToBits::Columns(out.bits), BorderToBits{terms, border, out.bits, out.threshold, out.flip});
     } else {
-      multiply(out.codes.cols, BorderToCodes{terms, border, out.codes, Levels(out)});
+      multiply(ToBits::Columns(out.bits), BorderToBits{terms, border, out.bits, out.threshold, out.flip});
     }
   });
 }

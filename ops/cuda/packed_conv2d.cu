@@ -83,8 +83,11 @@ void PackedConv2d(ExecContext& context, const ConvGeometry& geometry, ConstBitMa
   const int32_t missing = g.padding == Padding::kZero ? 1 : 0;
   // The products read 16 bytes at a time.
   const int64_t words = (g.patch_size() + 127) / 128 * 2;
-  ConvolveChunks(context, "packed_conv2d", g, {{EncodingKind::kBinary, 1}, {w}}, missing, /*product_corrects=*/true,
-                 words * 8, out,
+  // The product corrects floats and bits itself. Levels and a correction in one epilogue have too little room in the
+  // registers of a large tile.
+  const bool product_corrects = out.codes.data == nullptr;
+  ConvolveChunks(context, "packed_conv2d", g, {{EncodingKind::kBinary, 1}, {w}}, missing, product_corrects, words * 8,
+                 out,
                  [&](const PixelChunk& chunk, int64_t group, const BorderTerms& border, const DotOutput& sums) {
                    const Scratch<uint64_t> scratch(context, chunk.rows * words);
                    const BitMatrixView patches = {scratch.data(), chunk.rows, g.patch_size(), words};
