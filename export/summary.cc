@@ -13,9 +13,12 @@ namespace bitgrad {
 absl::StatusOr<Summary> Summarize(ExecContext& context, Model& model, const Shape& example) {
   std::vector<int64_t> dims = {1};
   dims.insert(dims.end(), example.dims().begin(), example.dims().end());
-  BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer,
-                           Freeze(context, model, Tensor::Zeros(Shape(absl::MakeConstSpan(dims))), {}));
-  BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, writer.Serialize());
+  std::string bytes;
+  {
+    BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer,
+                             Freeze(context, model, Tensor::Zeros(Shape(absl::MakeConstSpan(dims))), {}));
+    BITGRAD_ASSIGN_OR_RETURN(bytes, writer.Serialize());
+  }
   BITGRAD_ASSIGN_OR_RETURN(const std::unique_ptr<PackedModel> packed, PackedModel::FromBytes("summary", bytes));
   Summary summary = {.cost = CostOf(*packed), .table = {}};
   summary.table = CostTable(*packed, summary.cost);

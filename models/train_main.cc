@@ -13,12 +13,15 @@
 #include "bitgrad/core/program_command.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/same_file.h"
+#include "bitgrad/core/shape.h"
 #include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/data/augmentation.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/data/preprocessings.h"
+#include "bitgrad/export/summary.h"
+#include "bitgrad/models/model.h"
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/metrics.h"
@@ -112,6 +115,17 @@ absl::Status CheckFiles(const TrainOptions& options) {
                                {{"--recipe", RecipeFile()}});
 }
 
+// What the model will cost once it is frozen.
+absl::Status PrintSummary(ExecContext& context, Model& model, const Shape& example) {
+  const absl::StatusOr<Summary> summary = Summarize(context, model, example);
+  // A net that has no packed form is trained all the same.
+  absl::PrintF("the net, once it is frozen%s",
+               summary.ok() ? absl::StrCat(":\n", summary->table)
+                            : absl::StrCat(" (it cannot be): ", summary.status().message(), "\n"));
+  std::fflush(stdout);
+  return absl::OkStatus();
+}
+
 absl::Status Train() {
   BITGRAD_ASSIGN_OR_RETURN(const recipe::Recipe recipe, RecipeFromFlags());
   TrainOptions options;
@@ -125,6 +139,7 @@ absl::Status Train() {
   options.threads = absl::GetFlag(FLAGS_threads);
   options.data_workers = absl::GetFlag(FLAGS_data_workers);
   options.resume = absl::GetFlag(FLAGS_resume);
+  options.before_training = PrintSummary;
   if (options.threads < 0 || options.threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(absl::StrCat("--threads=", options.threads, " is not in 0 .. ",
                                                    ExecContext::kMaxThreads, "; 0 means one per core"));

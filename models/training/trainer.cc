@@ -114,7 +114,12 @@ absl::Status Trainer::FinishEpoch(int epoch) {
 
 absl::StatusOr<TrainResult> Trainer::Run() {
   BITGRAD_RETURN_IF_ERROR(metrics_.Begin(state_.epochs()));
-  if (state_.progress().epoch() < recipe_.epochs()) BITGRAD_RETURN_IF_ERROR(PredictMemory());
+  if (state_.progress().epoch() < recipe_.epochs()) {
+    if (options_.before_training != nullptr) {
+      BITGRAD_RETURN_IF_ERROR(options_.before_training(context_, *bundle_.model, {train_.features()}));
+    }
+    BITGRAD_RETURN_IF_ERROR(PredictMemory());
+  }
   const InterruptGuard::Deferral deferral;
   if (phases_.size() > 1) PrintPhase();
   for (int epoch = state_.progress().epoch(); epoch < recipe_.epochs(); ++epoch) {

@@ -32,6 +32,7 @@
 #define BITGRAD_MODELS_TRAINING_TRAINER_H_
 
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,10 +40,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/shape.h"
 #include "bitgrad/data/batches.h"
 #include "bitgrad/data/dataset.h"
 #include "bitgrad/data/preprocessing.h"
 #include "bitgrad/data/validation.h"
+#include "bitgrad/models/model.h"
 #include "bitgrad/models/recipe_phases.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/interrupt.h"
@@ -69,6 +72,8 @@ struct TrainOptions {
   int data_workers = 1;  // threads that prepare batches, beside those
   bool resume = false;   // continue out_dir/checkpoint.bgc
   std::FILE* log = stdout;
+  // Called once, before the first step, with the model and the shape of one input. It may not change parameters.
+  std::function<absl::Status(ExecContext& context, Model& model, const Shape& example)> before_training;
   // What a shell calls the program that resumes runs, with --resume, --out and the other options as flags: the
   // beginning of the command that an interrupted run names.
   std::string command = "train";

@@ -61,6 +61,10 @@ TEST(HappyPathTest, DigitsFromTrainToInspect) {
   ExpectSuccess(trained, absl::StrCat("final: epochs=2 train_error=", kPercent, " valid_error=", kPercent,
                                       " test_error=", kPercent, " checkpoint=", out, "/best\\.bgc"));
   EXPECT_THAT(trained.out, HasSubstr("epoch 2/2  loss "));
+  // The table of inspect, before the first step.
+  const size_t summary = trained.out.find("the net, once it is frozen:\nlayer ");
+  EXPECT_LT(summary, trained.out.find("epoch 1/2")) << trained.out;
+  EXPECT_LT(trained.out.find("packed XNOR-popcount", summary), trained.out.find("epoch 1/2")) << trained.out;
   EXPECT_THAT(trained.out, testing::Not(HasSubstr("\r"))) << "no bar in a file";
   const std::string json = ReadFile(out + ".jsonl");
   EXPECT_EQ(std::count(json.begin(), json.end(), '\n'), 2);
