@@ -16,35 +16,6 @@ namespace {
 
 using program::Value;
 
-ConvGeometry ConvGeometryOf(const OpDescriptor& op, const Shape& x, const Shape& w) {
-  const auto attribute = [&](const char* name) { return op.Get<int64_t>(name, 0); };
-  return {.batch = x.dim(0),
-          .height = x.dim(1),
-          .width = x.dim(2),
-          .channels = x.dim(3),
-          .filters = w.dim(0),
-          .kernel_height = w.dim(1),
-          .kernel_width = w.dim(2),
-          .stride_height = attribute("stride_height"),
-          .stride_width = attribute("stride_width"),
-          .pad_height = attribute("pad_height"),
-          .pad_width = attribute("pad_width"),
-          .dilation_height = attribute("dilation_height"),
-          .dilation_width = attribute("dilation_width"),
-          .groups = attribute("groups"),
-          .padding = static_cast<Padding>(attribute("padding"))};
-}
-
-PoolGeometry PoolGeometryOf(const OpDescriptor& op) {
-  const auto attribute = [&](const char* name) { return op.Get<int64_t>(name, 0); };
-  return {.kernel_height = attribute("kernel_height"),
-          .kernel_width = attribute("kernel_width"),
-          .stride_height = attribute("stride_height"),
-          .stride_width = attribute("stride_width"),
-          .pad_height = attribute("pad_height"),
-          .pad_width = attribute("pad_width")};
-}
-
 program::Quantize QuantizeOf(const Quantizer& quantizer, size_t inputs) {
   program::Quantize quantize = {.quantizer = quantizer};
   int next = 1;
@@ -54,14 +25,13 @@ program::Quantize QuantizeOf(const Quantizer& quantizer, size_t inputs) {
   return quantize;
 }
 
-program::Operation OperationOf(const Tape::Node& node, absl::Span<const Tape::Node> nodes) {
+program::Operation OperationOf(const Tape::Node& node) {
   const OpDescriptor& op = node.descriptor;
-  const auto shape = [&](int k) -> const Shape& { return nodes[node.inputs[k]].shape; };
   if (op.op == "quantize") return QuantizeOf(op.Get<Quantizer>("quantizer", Quantizer()), node.inputs.size());
   if (op.op == "linear") return program::Linear();
-  if (op.op == "conv2d") return program::Conv2d{ConvGeometryOf(op, shape(0), shape(1))};
-  if (op.op == "max_pool") return program::MaxPool{.geometry = PoolGeometryOf(op)};
-  if (op.op == "average_pool") return program::AveragePool{PoolGeometryOf(op)};
+  if (op.op == "conv2d") return program::Conv2d{op.Get<ConvGeometry>("geometry", {})};
+  if (op.op == "max_pool") return program::MaxPool{.geometry = op.Get<PoolGeometry>("geometry", {})};
+  if (op.op == "average_pool") return program::AveragePool{op.Get<PoolGeometry>("geometry", {})};
   // In evaluation, whose operands are the statistics, too.
   if (op.op == "batch_norm" && node.inputs.size() == 5) return program::BatchNorm();
   if (op.op == "add") return program::BinaryOp{Binary::kAdd};
@@ -151,7 +121,7 @@ absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
     for (const int operand : node.inputs) value.operands.push_back(ids[operand]);
     if (const auto encoding = encodings_.find(i); encoding != encodings_.end()) value.encoding = encoding->second;
     if (!node.inputs.empty()) {
-      value.operation = OperationOf(node, nodes);
+      value.operation = OperationOf(node);
       if (const auto known = known_.find(i); known != known_.end()) {
         const Known& k = known->second;
         if (k.coded != nullptr) value.coded = ToHost(tape_.context(), *k.coded);

@@ -31,8 +31,11 @@ int64_t OutputExtent(int64_t extent, int64_t kernel, int64_t stride, int64_t pad
 
 ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
   const absl::StatusOr<Activation> activation = Activation::Named(options.activation);
-  if (!activation.ok()) {
-    scope.ReportError(activation.status().message());
+  const absl::StatusOr<Activation> last_activation =
+      options.last_activation.empty() ? activation : Activation::Named(options.last_activation);
+  for (const absl::Status& status : {activation.status(), last_activation.status()}) {
+    if (status.ok()) continue;
+    scope.ReportError(status.message());
     return;
   }
   if (options.image.rank() != 3) {
@@ -74,7 +77,7 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
       layers_.Add<MaxPool2d>(layer / "pool", PoolOptions{.kernel = block.pool, .stride = block.pool_stride});
     }
     layers_.Add<BatchNorm2d>(layer / "norm", BatchNormLayerOptions{.features = block.filters, .norm = options.norm});
-    layers_.Add<Activation>(*activation);
+    layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation);
     channels = block.filters;
     ++index;
   }
@@ -92,7 +95,7 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
                                            .gradient = quantizers.gradient,
                                            .clip = options.clip});
     layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
-    if (!last) layers_.Add<Activation>(*activation);
+    if (!last) layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation);
     in = out;
   }
 }

@@ -44,6 +44,7 @@ struct ConvNetOptions {
   Quantizer weight;
   Quantizer gradient;
   std::string activation = "identity";  // after batch norm, before the next layer's quantizer
+  std::string last_activation;          // that in front of the output layer; empty: `activation`
   BatchNormOptions norm;
   float clip = 1.0f;
   Padding padding = Padding::kZero;

@@ -54,6 +54,8 @@ absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model
   BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.gradient_quantizer", net.gradient_quantizer(),
                                         QuantizerRole::kGradient, options.gradient));
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.conv_net.activation", net.activation(), options.activation));
+  BITGRAD_RETURN_IF_ERROR(
+      ReadActivation("model.conv_net.last_activation", net.last_activation(), options.last_activation));
   options.norm = ReadBatchNorm(net.norm());
   if (net.has_clip()) options.clip = net.clip();
   options.padding = ReadPadding(net.padding());

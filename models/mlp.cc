@@ -9,8 +9,11 @@ namespace bitgrad {
 
 Mlp::Mlp(const Scope& scope, const MlpOptions& options) {
   const absl::StatusOr<Activation> activation = Activation::Named(options.activation);
-  if (!activation.ok()) {
-    scope.ReportError(activation.status().message());
+  const absl::StatusOr<Activation> last_activation =
+      options.last_activation.empty() ? activation : Activation::Named(options.last_activation);
+  for (const absl::Status& status : {activation.status(), last_activation.status()}) {
+    if (status.ok()) continue;
+    scope.ReportError(status.message());
     return;
   }
   int64_t in = options.features;
@@ -27,7 +30,7 @@ Mlp::Mlp(const Scope& scope, const MlpOptions& options) {
     }
     layers_.Add<Dense>(layer, dense);
     layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
-    if (!last) layers_.Add<Activation>(*activation);
+    if (!last) layers_.Add<Activation>(i + 1 < options.hidden.size() ? *activation : *last_activation);
     in = out;
   }
 }

@@ -5,7 +5,8 @@
 // The first layer quantizes its input, the network's, with `input`. Every other layer quantizes its input with
 // `activation_quantizer`: sign in a BNN, identity in BinaryConnect. All layers quantize their weights with `weight` and
 // the gradient that arrives at their output with `gradient`. With `float_ends` the first and the last layer quantize
-// nothing. Parameters are named hidden1/.., hidden2/.., output/...
+// nothing; the layer before the output then needs a `last_activation`, unless there is an `activation`, or else no
+// nonlinearity is between the two. Parameters are named hidden1/.., hidden2/.., output/...
 
 #ifndef BITGRAD_MODELS_MLP_H_
 #define BITGRAD_MODELS_MLP_H_
@@ -30,6 +31,7 @@ struct MlpOptions {
   Quantizer weight;
   Quantizer gradient;
   std::string activation = "identity";  // after batch norm, before the next layer's quantizer
+  std::string last_activation;          // that in front of the output layer; empty: `activation`
   BatchNormOptions norm;
   float clip = 1.0f;
   float input_keep = 1.0f;   // dropout on the network's input

@@ -24,6 +24,7 @@ absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& re
   BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.mlp.gradient_quantizer", mlp.gradient_quantizer(),
                                         QuantizerRole::kGradient, options.gradient));
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.mlp.activation", mlp.activation(), options.activation));
+  BITGRAD_RETURN_IF_ERROR(ReadActivation("model.mlp.last_activation", mlp.last_activation(), options.last_activation));
   options.norm = ReadBatchNorm(mlp.norm());
   options.float_ends = mlp.float_ends();
   if (mlp.has_clip()) options.clip = mlp.clip();

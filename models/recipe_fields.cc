@@ -31,7 +31,8 @@ absl::Status ReadQuantizer(absl::string_view field, const std::string& text, Qua
 }
 
 absl::Status ReadActivation(absl::string_view field, const std::string& name, std::string& activation) {
-  if (!name.empty()) activation = name;
+  if (name.empty()) return absl::OkStatus();
+  activation = name;
   const absl::StatusOr<Activation> known = Activation::Named(activation);
   return known.ok() ? absl::OkStatus() : InField(field, known.status());
 }

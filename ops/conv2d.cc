@@ -1,5 +1,6 @@
 #include "bitgrad/ops/conv2d.h"
 
+#include <any>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -207,16 +208,8 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Pr
         std::make_shared<const Recomputation>(Recomputation{[shared](ExecContext& c) { return Product(c, *shared); }});
   }
   return op.Record(
-      std::move(y),
-      {{"stride_height", geometry.stride_height},
-       {"stride_width", geometry.stride_width},
-       {"pad_height", geometry.pad_height},
-       {"pad_width", geometry.pad_width},
-       {"dilation_height", geometry.dilation_height},
-       {"dilation_width", geometry.dilation_width},
-       {"groups", geometry.groups},
-       {"padding", static_cast<int64_t>(geometry.padding)}},
-      [shared](Tape::GradientSink& sink) { Backward(*shared, sink); }, std::move(recompute));
+      std::move(y), {{"geometry", std::any(geometry)}}, [shared](Tape::GradientSink& sink) { Backward(*shared, sink); },
+      std::move(recompute));
 }
 
 }  // namespace bitgrad

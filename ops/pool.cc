@@ -1,5 +1,6 @@
 #include "bitgrad/ops/pool.h"
 
+#include <any>
 #include <memory>
 #include <string>
 #include <utility>
@@ -59,11 +60,6 @@ std::string Misfit(const Shape& x, const PoolOptions& options) {
 Shape InputShape(const PoolGeometry& g) { return {g.batch, g.height, g.width, g.channels}; }
 Shape OutputShape(const PoolGeometry& g) { return {g.batch, g.out_height(), g.out_width(), g.channels}; }
 
-absl::InlinedVector<Attribute, 1> Attributes(const PoolGeometry& g) {
-  return {{"kernel_height", g.kernel_height}, {"kernel_width", g.kernel_width}, {"stride_height", g.stride_height},
-          {"stride_width", g.stride_width},   {"pad_height", g.pad_height},     {"pad_width", g.pad_width}};
-}
-
 }  // namespace
 
 Var MaxPool(const Var& x, const PoolOptions& options) {
@@ -96,7 +92,7 @@ Var MaxPool(const Var& x, const PoolOptions& options) {
     recompute = std::make_shared<const Recomputation>(Recomputation{pool_again, ops + 1});
   }
   return op.Record(
-      std::move(y), Attributes(geometry),
+      std::move(y), {{"geometry", std::any(geometry)}},
       [geometry, argmax = std::move(argmax)](Tape::GradientSink& sink) {
         Tensor dx = NewTensor(sink, InputShape(geometry));
         KernelsOf(sink).max_pool_backward(sink.context(), geometry, argmax.data<uint8_t>(),
@@ -117,7 +113,7 @@ Var AveragePool(const Var& x, const PoolOptions& options) {
   // Counted as if no window reached over the border.
   const int64_t count = y.num_elements(), terms = count * options.kernel.height * options.kernel.width;
   op.tape().Count({.float_multiplications = count, .float_additions = terms});
-  return op.Record(std::move(y), Attributes(geometry), [geometry, terms](Tape::GradientSink& sink) {
+  return op.Record(std::move(y), {{"geometry", std::any(geometry)}}, [geometry, terms](Tape::GradientSink& sink) {
     Tensor dx = NewTensor(sink, InputShape(geometry));
     KernelsOf(sink).average_pool_backward(sink.context(), geometry, sink.output_gradient().data<float>(),
                                           dx.mutable_data<float>());

@@ -10,6 +10,8 @@
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/ops/kernels/pool.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/tests/models/recipe_testing.h"
 #include "gmock/gmock.h"
@@ -120,8 +122,12 @@ std::vector<std::string> NodesOf(const recipe::Model& recipe, const ImageShape& 
     const std::string op(node.descriptor.op);
     if (op != "conv2d" && op != "max_pool" && op != "linear" && op != "average_pool") continue;
     std::string text = absl::StrCat(op, " ", node.shape.ToString());
-    for (const char* name : {"stride_height", "pad_height", "kernel_height", "groups", "padding"}) {
-      if (const int64_t value = node.descriptor.Get<int64_t>(name, -1); value >= 0) absl::StrAppend(&text, " ", value);
+    if (op == "conv2d") {
+      const auto g = node.descriptor.Get<ConvGeometry>("geometry", {});
+      absl::StrAppend(&text, " ", g.stride_height, " ", g.pad_height, " ", g.groups, " ", static_cast<int>(g.padding));
+    } else if (op != "linear") {
+      const auto g = node.descriptor.Get<PoolGeometry>("geometry", {});
+      absl::StrAppend(&text, " ", g.stride_height, " ", g.pad_height, " ", g.kernel_height);
     }
     if (op == "conv2d" || op == "linear") {
       for (const int32_t input : node.inputs) {

@@ -178,13 +178,13 @@ TEST(PoolOpTest, DescribesItself) {
        {std::pair(MaxPool(x, options), "max_pool"), {AveragePool(x, options), "average_pool"}}) {
     const OpDescriptor& descriptor = tape.nodes()[y.index()].descriptor;
     EXPECT_EQ(descriptor.op, name);
-    const auto get = [&](const char* attribute) { return descriptor.Get<int64_t>(attribute, -1); };
-    EXPECT_EQ(get("kernel_height"), 3);
-    EXPECT_EQ(get("kernel_width"), 4);
-    EXPECT_EQ(get("stride_height"), 5);
-    EXPECT_EQ(get("stride_width"), 6);
-    EXPECT_EQ(get("pad_height"), 1);
-    EXPECT_EQ(get("pad_width"), 2);
+    const auto geometry = descriptor.Get<PoolGeometry>("geometry", {});
+    EXPECT_EQ(geometry.kernel_height, 3);
+    EXPECT_EQ(geometry.kernel_width, 4);
+    EXPECT_EQ(geometry.stride_height, 5);
+    EXPECT_EQ(geometry.stride_width, 6);
+    EXPECT_EQ(geometry.pad_height, 1);
+    EXPECT_EQ(geometry.pad_width, 2);
   }
 }
 
