@@ -20,14 +20,20 @@ namespace bitgrad {
 namespace {
 
 constexpr DatasetEntry kDatasets[] = {
-    {"digits", LoadDigits, "built in: 28x28 digits drawn from a seed, 60,000 train, 10,000 test"},
-    {"mnist", LoadMnist, "the MNIST database, or any 10-class data in its four idx files; needs --data_dir"},
-    {"idx", LoadIdx, "idx files of any image size and classes (EMNIST, KMNIST, Fashion); needs --data_dir"},
-    {"cifar10", LoadCifar10, "CIFAR-10's binary files: 32x32 RGB, 10 classes; needs --data_dir"},
-    {"cifar100", LoadCifar100, "CIFAR-100's binary files, fine labels: 32x32 RGB; needs --data_dir"},
-    {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir"},
-    {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir"},
-    {"image_folder", LoadImageFolder, "DIR/{train,val}/CLASS/*.{jpg,png}, cut to squares; needs --data_dir"},
+    {"digits", LoadDigits, "built in: 28x28 digits drawn from a seed, 60,000 train, 10,000 test", {{28, 28, 1}, 10}},
+    {"mnist",
+     LoadMnist,
+     "the MNIST database, or any 10-class data in its four idx files; needs --data_dir",
+     {{28, 28, 1}, 10}},
+    {"idx", LoadIdx, "idx files of any image size and classes (EMNIST, KMNIST, Fashion); needs --data_dir", {}},
+    {"cifar10", LoadCifar10, "CIFAR-10's binary files: 32x32 RGB, 10 classes; needs --data_dir", {{32, 32, 3}, 10}},
+    {"cifar100",
+     LoadCifar100,
+     "CIFAR-100's binary files, fine labels: 32x32 RGB; needs --data_dir",
+     {{32, 32, 3}, 100}},
+    {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir", {{32, 32, 3}, 10}},
+    {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir", {{32, 32, 3}, 10}},
+    {"image_folder", LoadImageFolder, "DIR/{train,val}/CLASS/*.{jpg,png}, cut to squares; needs --data_dir", {}},
 };
 
 // "mnist train: 60000 images of 28x28x1, 10 classes", and what the reader has to say besides.
@@ -46,22 +52,43 @@ std::string Summary(const Dataset& dataset, Split split) {
 
 absl::Span<const DatasetEntry> Datasets() { return kDatasets; }
 
+namespace {
+
+// The entry of that name, or the error with the nearest and all known names.
+absl::StatusOr<const DatasetEntry*> Find(const std::string& name) {
+  std::vector<std::string> names;
+  for (const DatasetEntry& entry : kDatasets) {
+    if (name == entry.name) return &entry;
+    names.push_back(entry.name);
+  }
+  return absl::InvalidArgumentError(absl::StrCat("there is no data set '", name, "'", DidYouMean(name, names),
+                                                 "; choose one of: ", absl::StrJoin(names, ", ")));
+}
+
+}  // namespace
+
 absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& options) {
   if (options.limit < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("the limit on examples is ", options.limit, "; it must be 0 (all) or more"));
   }
-  std::vector<std::string> names;
-  for (const DatasetEntry& entry : kDatasets) {
-    names.push_back(entry.name);
-    if (name != entry.name) continue;
-    BITGRAD_ASSIGN_OR_RETURN(Dataset dataset, entry.load(options));
-    BITGRAD_RETURN_IF_ERROR(dataset.Validate());
-    dataset.summary = Summary(dataset, options.split);
-    return dataset;
+  BITGRAD_ASSIGN_OR_RETURN(const DatasetEntry* entry, Find(name));
+  BITGRAD_ASSIGN_OR_RETURN(Dataset dataset, entry->load(options));
+  BITGRAD_RETURN_IF_ERROR(dataset.Validate());
+  dataset.summary = Summary(dataset, options.split);
+  return dataset;
+}
+
+absl::StatusOr<DataKind> KindOfDataset(const std::string& name, int64_t image_size) {
+  BITGRAD_ASSIGN_OR_RETURN(const DatasetEntry* entry, Find(name));
+  if (name == "image_folder") {
+    const int64_t size = image_size == 0 ? 224 : image_size;
+    return DataKind{{size, size, 3}, 1000};
   }
-  return absl::InvalidArgumentError(absl::StrCat("there is no data set '", name, "'", DidYouMean(name, names),
-                                                 "; choose one of: ", absl::StrJoin(names, ", ")));
+  if (entry->kind.classes > 0) return entry->kind;
+  return absl::FailedPreconditionError(
+      absl::StrCat("the size of images and the number of classes of data set '", name,
+                   "' are known from its files alone; choose one that is known, e.g. --set=data.name=mnist"));
 }
 
 }  // namespace bitgrad

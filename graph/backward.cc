@@ -110,11 +110,14 @@ void Tape::AddGradient(int32_t index, Tensor gradient) {
     }
   }
   core_->gradient_arithmetic->add(context(), gradient, sum);
+  core_->ArithmeticOf(node.layer).backward.float_additions += sum.num_elements();
 }
 
 ExecContext& Tape::GradientSink::context() const { return tape_.context(); }
 
-void Tape::GradientSink::Count(const ArithmeticCounts& counts) { tape_.Count(counts); }
+void Tape::GradientSink::Count(const ArithmeticCounts& counts) {
+  tape_.core_->ArithmeticOf(tape_.core_->nodes[node_].layer).backward += counts;
+}
 
 bool Tape::GradientSink::wants(int input) const {
   const Node& node = tape_.core_->nodes[node_];

@@ -41,26 +41,6 @@ struct OpDescriptor {
   }
 };
 
-// Numbers of scalar operations. They show what a binary net saves.
-struct ArithmeticCounts {
-  int64_t float_multiplications = 0;
-  int64_t float_additions = 0;
-  int64_t integer_additions = 0;  // multiply-accumulates of few-bit codes
-  int64_t shifts = 0;
-  int64_t xnor_popcounts = 0;  // one-bit multiply-accumulates
-  int64_t square_roots = 0;
-
-  ArithmeticCounts& operator+=(const ArithmeticCounts& other) {
-    float_multiplications += other.float_multiplications;
-    float_additions += other.float_additions;
-    integer_additions += other.integer_additions;
-    shifts += other.shifts;
-    xnor_popcounts += other.xnor_popcounts;
-    square_roots += other.square_roots;
-    return *this;
-  }
-};
-
 }  // namespace bitgrad
 
 #endif  // BITGRAD_GRAPH_DESCRIPTOR_H_

@@ -104,8 +104,23 @@ ExecContext& Tape::context() const { return core_->context; }
 Mode Tape::mode() const { return core_->mode; }
 absl::Span<const Tape::Node> Tape::nodes() const { return core_->nodes; }
 const std::string& Tape::layer() const { return core_->layer; }
-const ArithmeticCounts& Tape::arithmetic() const { return core_->arithmetic; }
-void Tape::Count(const ArithmeticCounts& counts) { core_->arithmetic += counts; }
+
+LayerArithmetic& Tape::Core::ArithmeticOf(const std::string& layer) {
+  for (auto known = arithmetic.rbegin(); known != arithmetic.rend(); ++known) {
+    if (known->layer == layer) return *known;
+  }
+  arithmetic.push_back({.layer = layer});
+  return arithmetic.back();
+}
+
+void Tape::Count(const ArithmeticCounts& counts) { core_->ArithmeticOf(core_->layer).forward += counts; }
+absl::Span<const LayerArithmetic> Tape::layer_arithmetic() const { return core_->arithmetic; }
+
+ArithmeticCounts Tape::arithmetic() const {
+  ArithmeticCounts sum;
+  for (const LayerArithmetic& layer : core_->arithmetic) sum += layer.total();
+  return sum;
+}
 
 int64_t* Tape::Counter(absl::string_view name, int64_t total) {
   core_->counters.push_back({core_->layer, name, 0, total});
@@ -158,7 +173,7 @@ void Tape::Reset() {
   core_->status = absl::OkStatus();
   core_->backward_done = false;
   core_->random_streams = 0;
-  core_->arithmetic = {};
+  core_->arithmetic.clear();
   if (training()) context().AdvanceStep();
 }
 

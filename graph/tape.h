@@ -33,6 +33,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/rng.h"
 #include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/arithmetic.h"
 #include "bitgrad/graph/descriptor.h"
 #include "bitgrad/graph/parameter.h"
 #include "bitgrad/graph/pending_value.h"
@@ -140,7 +141,7 @@ class Tape {
     // is an error of the tape.
     void Add(int input, Tensor gradient);
     ExecContext& context() const;
-    // Counts arithmetic of the backward pass.
+    // Counts arithmetic of the backward pass, for the node's layer.
     void Count(const ArithmeticCounts& counts);
 
    private:
@@ -216,9 +217,13 @@ class Tape {
   // room for all of them.
   absl::Span<const CounterValue> unread_counters() const;
   void CopyCounters(int64_t* counts) const;
-  // The arithmetic of all ops so far; after Backward() also that of the backward pass.
+  // Counts arithmetic of the forward pass, for the current layer.
   void Count(const ArithmeticCounts& counts);
-  const ArithmeticCounts& arithmetic() const;
+  // The arithmetic of all ops so far, after Backward() also that of the backward pass, by layer, in the order in which
+  // layers have counted first. What an optimizer does is not part of it.
+  absl::Span<const LayerArithmetic> layer_arithmetic() const;
+  // The sum over all layers.
+  ArithmeticCounts arithmetic() const;
   // In training the value of a node may be pending; ValueOf() computes it.
   absl::Span<const Node> nodes() const;
   const std::string& layer() const;

@@ -41,7 +41,8 @@ struct Tape::Core {
   bool check_finite = false;
   absl::AnyInvocable<void()> op_listener;
   uint32_t random_streams = 0;
-  ArithmeticCounts arithmetic;
+  LayerArithmetic& ArithmeticOf(const std::string& layer);
+  std::vector<LayerArithmetic> arithmetic;
   const GradientArithmetic* gradient_arithmetic = nullptr;
   absl::flat_hash_map<int32_t, std::vector<Var>> kept_results;  // of leaves
   std::vector<CounterValue> counters;

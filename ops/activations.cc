@@ -8,6 +8,19 @@
 namespace bitgrad {
 namespace {
 
+// ReLU and hardtanh choose, forward and backward. The exponentials of sigmoid and tanh are not counted; their
+// derivatives are dy y (1 - y) and dy (1 - y^2).
+ArithmeticCounts CountActivation(Unary kind, bool backward, int64_t elements) {
+  switch (kind) {
+    case Unary::kLeakyRelu: return {.float_multiplications = elements};
+    case Unary::kSigmoid:
+    case Unary::kTanh:
+      if (!backward) return {};
+      return {.float_multiplications = 2 * elements, .float_additions = elements};
+    default: return {};
+  }
+}
+
 Var Activation(const char* name, Unary kind, float parameter, const Var& x) {
   OpRecorder op(name, {x});
   if (!op.ok()) return op.Failed();
@@ -15,6 +28,8 @@ Var Activation(const char* name, Unary kind, float parameter, const Var& x) {
   const int64_t count = x.shape().num_elements();
   Tensor y = op.NewTensor(x.shape());
   op.kernels().unary_forward(op.context(), kind, parameter, op.value(0).data<float>(), y.mutable_data<float>(), count);
+
+  op.tape().Count(CountActivation(kind, /*backward=*/false, count));
 
   // The gradients of sigmoid and tanh are functions of their outputs.
   const bool saves_output = kind == Unary::kSigmoid || kind == Unary::kTanh;
@@ -25,6 +40,7 @@ Var Activation(const char* name, Unary kind, float parameter, const Var& x) {
                      Tensor dx = NewTensor(sink, dy.shape());
                      KernelsOf(sink).unary_backward(sink.context(), kind, parameter, saved.data<float>(),
                                                     dy.data<float>(), dx.mutable_data<float>(), dy.num_elements());
+                     sink.Count(CountActivation(kind, /*backward=*/true, dy.num_elements()));
                      sink.Add(0, std::move(dx));
                    });
 }

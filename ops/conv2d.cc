@@ -126,13 +126,16 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
                         : QuantizeGradient(sink.context(), saved, sink.output_gradient());
   const Encoding gradient = saved.gradient_quantizer.encoding();
   const int64_t macs = saved.geometry.macs();
+  sink.Count(CountGradientQuantizer(saved.gradient_quantizer, dy.num_elements()));
   if (sink.wants(0)) {
     sink.Add(0, InputGradient(sink, saved, dy));
     sink.Count(CountDot(gradient, saved.w.encoding, macs));
+    sink.Count(CountScaling(saved.w.scale(), saved.x_shape.num_elements()));
   }
   if (sink.wants(1)) {
     sink.Add(1, WeightGradient(sink, saved, dy));
     sink.Count(CountDot(gradient, saved.x.encoding, macs));
+    sink.Count(CountScaling(saved.x.scale(), saved.w_shape.num_elements()));
   }
 }
 
@@ -202,6 +205,7 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Pr
   }
   Tensor y = Product(context, saved);
   op.tape().Count(CountDot(saved.x.encoding, saved.w.encoding, geometry.macs()));
+  op.tape().Count(CountScaling(saved.x.scale(), saved.w.scale(), y.num_elements()));
   std::shared_ptr<const Recomputation> recompute;
   if (op.training() && saved.kernel() != ConvKernel::kFloat) {
     recompute =

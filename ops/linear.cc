@@ -138,13 +138,20 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
       quantizes ? QuantizedValues(sink.context(), saved.gradient_quantizer, saved.gradient_rng, sink.output_gradient())
                 : sink.output_gradient().Alias();
   const int64_t macs = dy.num_elements() * saved.w_shape.cols();
+  // Integer products quantize dy once for each of them.
+  if (quantizes) sink.Count(CountGradientQuantizer(saved.gradient_quantizer, dy.num_elements()));
+  const auto count_product = [&](const ProductOperand& operand, const Shape& result) {
+    sink.Count(CountDot(saved.GradientEncoding(operand), operand.encoding, macs));
+    sink.Count(CountScaling(operand.scale(), result.num_elements()));
+    if (!quantizes) sink.Count(CountGradientQuantizer(saved.gradient_quantizer, dy.num_elements()));
+  };
   if (sink.wants(0)) {
     sink.Add(0, InputGradient(sink, saved, dy));
-    sink.Count(CountDot(saved.GradientEncoding(saved.w), saved.w.encoding, macs));
+    count_product(saved.w, saved.x_shape);
   }
   if (sink.wants(1)) {
     sink.Add(1, WeightGradient(sink, saved, dy));
-    sink.Count(CountDot(saved.GradientEncoding(saved.x), saved.x.encoding, macs));
+    count_product(saved.x, saved.w_shape);
   }
 }
 
@@ -186,6 +193,7 @@ Var Linear(const Var& x, const Var& w, const ProductOptions& options) {
   }
   Tensor y = Product(context, saved);
   op.tape().Count(CountDot(saved.x.encoding, saved.w.encoding, y.num_elements() * k));
+  op.tape().Count(CountScaling(saved.x.scale(), saved.w.scale(), y.num_elements()));
   // Sums of bits and codes are exact and cheap, so an op that needs y in its backward pass computes it again rather
   // than keeping it.
   std::shared_ptr<const Recomputation> recompute;

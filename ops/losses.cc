@@ -35,6 +35,9 @@ Var SoftmaxCrossEntropy(const Var& logits, const Tensor& labels) {
   Tensor loss = op.NewTensor({});
   op.kernels().softmax_cross_entropy_forward(op.context(), op.value(0).matrix<float>(), device_labels.data<int32_t>(),
                                              probabilities.mutable_matrix<float>(), loss.mutable_data<float>());
+  // x - max, the sum of the exponentials, the quotient.
+  const int64_t count = logits.shape().num_elements();
+  op.tape().Count({.float_multiplications = count, .float_additions = 2 * count});
   return op.Record(
       std::move(loss), {},
       [probabilities = std::move(probabilities), labels = std::move(device_labels)](Tape::GradientSink& sink) {
@@ -42,6 +45,7 @@ Var SoftmaxCrossEntropy(const Var& logits, const Tensor& labels) {
         KernelsOf(sink).softmax_cross_entropy_backward(sink.context(), probabilities.matrix<float>(),
                                                        labels.data<int32_t>(), sink.output_gradient().data<float>(),
                                                        dlogits.mutable_matrix<float>());
+        sink.Count({.float_multiplications = dlogits.num_elements()});
         sink.Add(0, std::move(dlogits));
       });
 }
@@ -57,12 +61,16 @@ Var SquaredHinge(const Var& logits, const Tensor& labels, HingeReduction reducti
   Tensor device_labels = ToDevice(op.context(), labels);
   op.kernels().squared_hinge_forward(op.context(), op.value(0).matrix<float>(), device_labels.data<int32_t>(), scale,
                                      loss.mutable_data<float>());
+  // 1 - t y, its square, the sum. Backward: the product with 2 / count.
+  const int64_t count = logits.shape().num_elements();
+  op.tape().Count({.float_multiplications = count, .float_additions = 2 * count});
   return op.Record(std::move(loss), {},
                    [scale, logits = op.value(0).Alias(), labels = std::move(device_labels)](Tape::GradientSink& sink) {
                      Tensor dlogits = NewTensor(sink, logits.shape());
                      KernelsOf(sink).squared_hinge_backward(
                          sink.context(), logits.matrix<float>(), labels.data<int32_t>(), scale,
                          sink.output_gradient().data<float>(), dlogits.mutable_matrix<float>());
+                     sink.Count({.float_multiplications = dlogits.num_elements()});
                      sink.Add(0, std::move(dlogits));
                    });
 }
@@ -78,12 +86,15 @@ Var MeanSquaredError(const Var& y, const Tensor& target) {
   Tensor device_target = ToDevice(op.context(), target);
   op.kernels().squared_error_forward(op.context(), op.value(0).data<float>(), device_target.data<float>(), count, scale,
                                      loss.mutable_data<float>());
+  // y - t, its square, the sum. Backward: y - t again, the product with 2 / count.
+  op.tape().Count({.float_multiplications = count, .float_additions = 2 * count});
   return op.Record(
       std::move(loss), {},
       [scale, count, y = op.value(0).Alias(), target = std::move(device_target)](Tape::GradientSink& sink) {
         Tensor dy = NewTensor(sink, y.shape());
         KernelsOf(sink).squared_error_backward(sink.context(), y.data<float>(), target.data<float>(), count, scale,
                                                sink.output_gradient().data<float>(), dy.mutable_data<float>());
+        sink.Count({.float_multiplications = count, .float_additions = count});
         sink.Add(0, std::move(dy));
       });
 }

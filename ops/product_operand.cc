@@ -63,14 +63,32 @@ ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs) {
   const auto is = [&](EncodingKind x, EncodingKind y) {
     return (a.kind == x && b.kind == y) || (a.kind == y && b.kind == x);
   };
-  const auto sign_only = [](const Encoding& e) {
-    return e.kind == EncodingKind::kBinary || e.kind == EncodingKind::kTernary;
-  };
   if (is(EncodingKind::kBinary, EncodingKind::kBinary)) return {.xnor_popcounts = macs};
-  if (a.is_integer() && b.is_integer()) return {.integer_additions = macs};
+  const bool integers = a.is_integer() && b.is_integer();
   // A product with -1, 0 or +1 is a sign change.
-  if (sign_only(a) || sign_only(b)) return {.float_additions = macs};
+  const auto sign_only = [](const Encoding& e) { return e.is_integer() && e.max_code() == 1; };
+  if (sign_only(a) || sign_only(b)) {
+    return integers ? ArithmeticCounts{.integer_additions = macs} : ArithmeticCounts{.float_additions = macs};
+  }
+  if (integers) return {.integer_multiplications = macs, .integer_additions = macs};
   return {.float_multiplications = macs, .float_additions = macs};
+}
+
+ArithmeticCounts CountScaling(const ScaleView& scale, int64_t elements) {
+  return CountScaling(scale, ScaleView(), elements);
+}
+
+// The two are one factor.
+ArithmeticCounts CountScaling(const ScaleView& a, const ScaleView& b, int64_t elements) {
+  const auto is_one = [](const ScaleView& scale) { return scale.is_constant() && scale.factor == 1.0f; };
+  if (is_one(a) && is_one(b)) return {};
+  return {.float_multiplications = elements};
+}
+
+// A quotient and, of a stochastic quantizer, the addition of a random number.
+ArithmeticCounts CountGradientQuantizer(const Quantizer& quantizer, int64_t elements) {
+  if (quantizer.is_identity()) return {};
+  return {.float_multiplications = elements, .float_additions = quantizer.info().stochastic ? elements : 0};
 }
 
 }  // namespace bitgrad

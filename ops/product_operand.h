@@ -54,8 +54,12 @@ void ScaleOutputs(ExecContext& context, const ScaleView& scale, Tensor& y);
 // The values of a gradient that is quantized before it enters the products, dy seen as a matrix of its last dimension.
 Tensor QuantizedValues(ExecContext& context, const Quantizer& quantizer, const RngStream& rng, const Tensor& dy);
 
-// Counts the arithmetic of `macs` multiply-accumulates between operands of these encodings.
+// The arithmetic of `macs` multiply-accumulates between operands of these encodings, of `elements` products with one or
+// with two scales, and of quantizing `elements` of a gradient.
 ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs);
+ArithmeticCounts CountScaling(const ScaleView& scale, int64_t elements);
+ArithmeticCounts CountScaling(const ScaleView& a, const ScaleView& b, int64_t elements);
+ArithmeticCounts CountGradientQuantizer(const Quantizer& quantizer, int64_t elements);
 
 }  // namespace bitgrad
 

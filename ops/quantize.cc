@@ -173,10 +173,21 @@ std::shared_ptr<const CodedTensor> Code(OpRecorder& op, int32_t x, const Job& jo
   return coded;
 }
 
+// The statistic, where there is one, and of each element the quotient by the scale that is rounded; signs are
+// comparisons.
+ArithmeticCounts CountQuantizer(const Job& job) {
+  const int64_t elements = job.matrix.num_elements();
+  ArithmeticCounts counts;
+  if (job.quantizer.statistic() == Statistic::kMeanAbs) counts.float_additions = elements;
+  if (job.quantizer.encoding().kind != EncodingKind::kBinary) counts.float_multiplications = elements;
+  return counts;
+}
+
 // ---- Backward -----------------------------------------------------------------------------------------
 
 Tensor VariableGradient(Tape::GradientSink& sink, const SavedForBackward& saved, QuantizerNumber which,
                         const Tensor& dq) {
+  sink.Count({.float_multiplications = dq.num_elements(), .float_additions = dq.num_elements()});
   Tensor gradient = NewTensor(sink, {saved.job.count()});
   KernelsOf(sink).quantize_variable_gradient(sink.context(), saved.job.quantizer, which, saved.x.matrix<float>(),
                                              saved.job.operands(), saved.job.rng, dq.matrix<float>(),
@@ -189,6 +200,11 @@ Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, Te
   ExecContext& context = sink.context();
   const Job& job = saved.job;
   if (job.passes() && !job.quantizer.scales_gradient()) return dq;
+  // A window only keeps or drops; a surrogate that is no window is a factor, and so is the scale.
+  if (!job.passes() && !job.quantizer.info().surrogate_is_window) {
+    sink.Count({.float_multiplications = dq.num_elements()});
+  }
+  if (job.quantizer.scales_gradient()) sink.Count({.float_multiplications = dq.num_elements()});
   Tensor dx = dq.is_unique() ? dq.Alias() : NewTensor(sink, dq.shape());
   // The scale alone does not read x.
   const ConstMatrixView<float> x = saved.x.is_null() ? dq.matrix<float>() : saved.x.matrix<float>();
@@ -303,6 +319,7 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
   if (!saved.window.is_null()) {
     op.kernels().count_ones(op.context(), saved.window.view(), op.tape().Counter("window", job.matrix.num_elements()));
   }
+  op.tape().Count(CountQuantizer(job));
   saved.job = std::move(job);
   const Quantizer recorded = saved.job.quantizer;
   const Var result = op.Record(shape, std::move(value), {{"quantizer", recorded}},

@@ -13,7 +13,10 @@ constexpr char kName[] = "adam";
 class Adam final : public UpdateRule {
  public:
   explicit Adam(const AdamOptions& options)
-      : UpdateRule({.name = kName, .slots = {"m", "v"}, .glorot_power = 1}),
+      : UpdateRule({.name = kName,
+                    .slots = {"m", "v"},
+                    .glorot_power = 1,
+                    .arithmetic = {.float_multiplications = 10, .float_additions = 5, .square_roots = 1}}),
         args_{static_cast<float>(options.beta1), static_cast<float>(options.beta2),
               static_cast<float>(options.epsilon)} {}
 

@@ -13,7 +13,10 @@ constexpr char kName[] = "adamax";
 class AdaMax final : public UpdateRule {
  public:
   explicit AdaMax(const AdaMaxOptions& options)
-      : UpdateRule({.name = kName, .slots = {"m", "v"}, .glorot_power = 1}),
+      : UpdateRule({.name = kName,
+                    .slots = {"m", "v"},
+                    .glorot_power = 1,
+                    .arithmetic = {.float_multiplications = 8, .float_additions = 4}}),
         args_{static_cast<float>(options.beta1), static_cast<float>(options.beta2),
               static_cast<float>(options.epsilon)} {}
 

@@ -10,7 +10,11 @@ constexpr char kName[] = "bop";
 class Bop final : public UpdateRule {
  public:
   explicit Bop(double threshold)
-      : UpdateRule({.name = kName, .slots = {"m"}, .most_learning_rate = 1, .binary_weights_only = true}),
+      : UpdateRule({.name = kName,
+                    .slots = {"m"},
+                    .most_learning_rate = 1,
+                    .binary_weights_only = true,
+                    .arithmetic = {.float_multiplications = 4, .float_additions = 2}}),
         threshold_(static_cast<float>(threshold)) {}
 
  private:

@@ -106,6 +106,12 @@ int64_t Optimizer::slots(const Parameter& parameter) const {
   return static_cast<int64_t>(rules_[RuleOf(parameter)].update->traits().slots.size());
 }
 
+ArithmeticCounts Optimizer::ArithmeticOf(const Parameter& parameter) const {
+  ArithmeticCounts counts = rules_[RuleOf(parameter)].update->traits().arithmetic;
+  counts += {.float_multiplications = 1, .float_additions = 1};
+  return counts * parameter.value.num_elements();
+}
+
 absl::Status Optimizer::CheckRules(absl::Span<Parameter* const> parameters) const {
   for (int group = 0; group < kParameterGroups; ++group) {
     const bool any = std::any_of(parameters.begin(), parameters.end(), [&](const Parameter* parameter) {

@@ -52,6 +52,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/shape.h"
 #include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/arithmetic.h"
 #include "bitgrad/graph/parameter.h"
 #include "bitgrad/ops/kernels/kernels.h"
 #include "bitgrad/optim/parameter_group.h"
@@ -149,6 +150,8 @@ class Optimizer {
   const char* name() const { return rules_[0].update->name(); }
   // How many numbers of state there are for each element of a parameter.
   int64_t slots(const Parameter& parameter) const;
+  // What a step computes for a trainable parameter: the square of its gradient, and what its rule does.
+  ArithmeticCounts ArithmeticOf(const Parameter& parameter) const;
   const OptimizerOptions& options() const { return options_; }
   double learning_rate() const { return options_.learning_rate; }
   // That of the group's rule.

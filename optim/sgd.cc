@@ -14,12 +14,19 @@ constexpr char kName[] = "sgd";
 // Whether there is a momentum once it is rounded to float.
 bool HasMomentum(const SgdOptions& options) { return static_cast<float>(options.momentum) != 0; }
 
+// Gradient, decay and the new weight; rate g'; with a momentum also its product and sum, which Nesterov's has twice.
+ArithmeticCounts Arithmetic(const SgdOptions& options) {
+  const int64_t momentum = !HasMomentum(options) ? 0 : options.nesterov ? 2 : 1;
+  return {.float_multiplications = 4 + momentum, .float_additions = 2 + momentum};
+}
+
 class Sgd final : public UpdateRule {
  public:
   explicit Sgd(const SgdOptions& options)
       : UpdateRule({.name = kName,
                     .slots = HasMomentum(options) ? std::vector<const char*>{"velocity"} : std::vector<const char*>{},
-                    .glorot_power = 2}),
+                    .glorot_power = 2,
+                    .arithmetic = Arithmetic(options)}),
         momentum_(static_cast<float>(options.momentum)),
         nesterov_(options.nesterov) {}
 

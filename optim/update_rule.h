@@ -14,6 +14,7 @@
 
 #include "absl/types/span.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/graph/arithmetic.h"
 #include "bitgrad/ops/kernels/kernels.h"
 
 namespace bitgrad {
@@ -28,6 +29,8 @@ class UpdateRule {
     // The rule keeps weights at -1 and +1, so that only binary weights can be trained with it. Weight decay and bounds
     // have no meaning for them and do not apply.
     bool binary_weights_only = false;
+    // What Update() computes for each element: gradient, decay and rate, the rule's own formula, the new weight.
+    ArithmeticCounts arithmetic;
   };
 
   UpdateRule(const UpdateRule&) = delete;
