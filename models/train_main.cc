@@ -41,6 +41,8 @@ ABSL_FLAG(int, threads, 0, "Number of threads; 0 means one per core.");
 ABSL_FLAG(int, data_workers, 1, "Number of further threads, which prepare batches.");
 ABSL_FLAG(std::string, device, "cpu", "Where training runs: cpu or cuda.");
 ABSL_FLAG(bool, resume, false, "Continue the run of --out, bit for bit; with more --epochs a finished one, too.");
+ABSL_FLAG(bool, count_arithmetic, false,
+          "Print the scalar operations of a step by layer, and add them to the metrics.");
 ABSL_FLAG(std::string, metrics, "", "File for the metrics: a line for each epoch, a JSON object.");
 ABSL_FLAG(std::string, set, "",
           "Sets a field of the recipe: --set=optimizer.learning_rate=0.001, --set=model.mlp.hidden=512,512, "
@@ -139,6 +141,7 @@ absl::Status Train() {
   options.threads = absl::GetFlag(FLAGS_threads);
   options.data_workers = absl::GetFlag(FLAGS_data_workers);
   options.resume = absl::GetFlag(FLAGS_resume);
+  options.count_arithmetic = absl::GetFlag(FLAGS_count_arithmetic);
   options.before_training = PrintSummary;
   if (options.threads < 0 || options.threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(absl::StrCat("--threads=", options.threads, " is not in 0 .. ",

@@ -55,7 +55,8 @@ absl::StatusOr<std::string> JsonLine(const checkpoint::EpochMetrics& metrics) {
   std::string json;
   const auto status = google::protobuf::util::MessageToJsonString(metrics, &json, options);
   if (!status.ok()) return absl::InternalError(std::string(status.message()));
-  absl::StrReplaceAll({{",\"values\":[]", ""}}, &json);  // of models that tell nothing
+  // Of models that tell nothing, and of runs that count nothing.
+  absl::StrReplaceAll({{",\"values\":[]", ""}, {",\"arithmetic\":[]", ""}}, &json);
   NullsForNotFinite(*checkpoint::EpochMetrics::descriptor(), json);
   NullsForNotFinite(*checkpoint::LayerMetrics::descriptor(), json);
   NullsForNotFinite(*checkpoint::ModelValue::descriptor(), json);
@@ -117,6 +118,25 @@ void AddValues(const std::vector<ModelValue>& values, checkpoint::EpochMetrics& 
         *(value.layer.empty() ? metrics.add_values() : OfLayer(value.layer, *metrics.mutable_layers()).add_values());
     added.set_name(value.name);
     added.set_value(value.value);
+  }
+}
+
+void AddArithmetic(absl::Span<const LayerArithmetic> layers, checkpoint::EpochMetrics& metrics) {
+  const auto set = [](const ArithmeticCounts& counts, checkpoint::ArithmeticCounts& message) {
+    message.set_float_multiplications(static_cast<double>(counts.float_multiplications));
+    message.set_float_additions(static_cast<double>(counts.float_additions));
+    message.set_integer_multiplications(static_cast<double>(counts.integer_multiplications));
+    message.set_integer_additions(static_cast<double>(counts.integer_additions));
+    message.set_shifts(static_cast<double>(counts.shifts));
+    message.set_xnor_popcounts(static_cast<double>(counts.xnor_popcounts));
+    message.set_square_roots(static_cast<double>(counts.square_roots));
+  };
+  for (const LayerArithmetic& layer : layers) {
+    checkpoint::LayerArithmetic& message = *metrics.add_arithmetic();
+    message.set_layer(layer.layer);
+    set(layer.forward, *message.mutable_forward());
+    set(layer.backward, *message.mutable_backward());
+    set(layer.update, *message.mutable_update());
   }
 }
 

@@ -8,6 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "bitgrad/graph/arithmetic.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/training/step_result.h"
@@ -27,6 +29,9 @@ checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums);
 
 // Adds what the model tells of itself: values of a layer to that layer, the others to the epoch.
 void AddValues(const std::vector<ModelValue>& values, checkpoint::EpochMetrics& metrics);
+
+// Adds what a step computes.
+void AddArithmetic(absl::Span<const LayerArithmetic> layers, checkpoint::EpochMetrics& metrics);
 
 // The values of the whole model as a program's last line has them: " average_weight_bits=3.2", each with a space before
 // it. Empty where there are none.

@@ -8,6 +8,7 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/norm_reestimation.h"
+#include "bitgrad/models/training/step_arithmetic.h"
 
 namespace bitgrad {
 namespace {
@@ -90,6 +91,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   metrics.set_valid_error(valid);
   metrics.set_test_error(*test_error);
   AddValues(bundle_.model->Report(context_), metrics);
+  AddArithmetic(arithmetic_, metrics);
   BITGRAD_RETURN_IF_ERROR(context_.status());
 
   progress.set_epoch(epoch + 1);
@@ -112,6 +114,15 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   return metrics_.Append(metrics);
 }
 
+absl::Status Trainer::CountArithmetic() {
+  const ExecContext::Options options{.device = context_.device(), .threads = context_.threads()};
+  BITGRAD_ASSIGN_OR_RETURN(arithmetic_, CountStep(options, *bundle_.model, *bundle_.store, *task_, *optimizer_,
+                                                  recipe_.batch_size(), CountingConvention::kExecuted));
+  absl::FPrintF(options_.log, "arithmetic of a step:\n%s", ArithmeticTable(arithmetic_));
+  std::fflush(options_.log);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<TrainResult> Trainer::Run() {
   BITGRAD_RETURN_IF_ERROR(metrics_.Begin(state_.epochs()));
   if (state_.progress().epoch() < recipe_.epochs()) {
@@ -119,6 +130,7 @@ absl::StatusOr<TrainResult> Trainer::Run() {
       BITGRAD_RETURN_IF_ERROR(options_.before_training(context_, *bundle_.model, {train_.features()}));
     }
     BITGRAD_RETURN_IF_ERROR(PredictMemory());
+    if (options_.count_arithmetic) BITGRAD_RETURN_IF_ERROR(CountArithmetic());
   }
   const InterruptGuard::Deferral deferral;
   if (phases_.size() > 1) PrintPhase();

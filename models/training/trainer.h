@@ -45,6 +45,7 @@
 #include "bitgrad/data/dataset.h"
 #include "bitgrad/data/preprocessing.h"
 #include "bitgrad/data/validation.h"
+#include "bitgrad/graph/arithmetic.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/recipe_phases.h"
 #include "bitgrad/models/training/checkpoint.h"
@@ -71,6 +72,8 @@ struct TrainOptions {
   int threads = 0;       // 0: all
   int data_workers = 1;  // threads that prepare batches, beside those
   bool resume = false;   // continue out_dir/checkpoint.bgc
+  // Print what a step computes (step_arithmetic.h), and write it to the metrics of each epoch.
+  bool count_arithmetic = false;
   std::FILE* log = stdout;
   // Called once, before the first step, with the model and the shape of one input. It may not change parameters.
   std::function<absl::Status(ExecContext& context, Model& model, const Shape& example)> before_training;
@@ -124,6 +127,7 @@ class Trainer {
   absl::Status RunEpoch(int epoch);
   absl::Status FinishEpoch(int epoch);
   absl::Status CheckModelMemory();
+  absl::Status CountArithmetic();
   absl::Status PredictMemory();
   void ReportMemory();
   absl::Status Diverged(int epoch, const absl::Status& error);
@@ -155,7 +159,8 @@ class Trainer {
   int64_t lasting_bytes_ = 0;
   int64_t predicted_step_bytes_ = 0;
   bool memory_reported_ = false;
-  bool best_is_lost_ = false;  // best.bgc of the resumed run is missing or damaged
+  std::vector<LayerArithmetic> arithmetic_;  // of a step; empty where it is not counted
+  bool best_is_lost_ = false;                // best.bgc of the resumed run is missing or damaged
   MetricsFile metrics_;
   ProgressBar bar_;
 };

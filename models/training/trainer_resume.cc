@@ -141,6 +141,7 @@ std::string Trainer::ResumeCommand() const {
   std::string command = absl::StrCat(options_.command, " --resume --out=", ShellQuoted(folder_->path()));
   if (!options_.data_dir.empty()) absl::StrAppend(&command, " --data_dir=", ShellQuoted(options_.data_dir));
   if (!options_.metrics_file.empty()) absl::StrAppend(&command, " --metrics=", ShellQuoted(options_.metrics_file));
+  if (options_.count_arithmetic) absl::StrAppend(&command, " --count_arithmetic");
   if (options_.device != Device::kCpu) absl::StrAppend(&command, " --device=", Name(options_.device));
   // The float GEMM may round differently with another number of threads.
   if (options_.threads != 0) absl::StrAppend(&command, " --threads=", options_.threads);

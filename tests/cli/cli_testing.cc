@@ -90,7 +90,7 @@ ProgramResult RunProgram(const std::string& name, const std::vector<std::string>
 void ExpectError(const ProgramResult& result, const std::string& text) {
   EXPECT_EQ(result.status, 1) << result.err;
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
-  EXPECT_THAT(result.err, testing::MatchesRegex("(train|evaluate|freeze|predict|inspect): .*\n"));
+  EXPECT_THAT(result.err, testing::MatchesRegex("(train|evaluate|count|freeze|predict|inspect): .*\n"));
   EXPECT_THAT(result.err, testing::HasSubstr(text));
 }
 

@@ -20,7 +20,7 @@ using testing::HasSubstr;
 
 TEST_F(ErrorsTest, FlagsOfEveryProgram) {
   for (const char* program :
-       {"models/train", "models/evaluate", "export/freeze", "runtime/predict", "runtime/inspect"}) {
+       {"models/train", "models/evaluate", "models/count", "export/freeze", "runtime/predict", "runtime/inspect"}) {
     ExpectProgramError(program, {"--no_such_flag=1"}, "unknown flag --no_such_flag");
     ExpectProgramError(program, {"stray"}, "unexpected argument \"stray\"");
     ExpectProgramError(program, {"-x"}, "unexpected argument \"-x\"");
@@ -56,6 +56,8 @@ TEST_F(ErrorsTest, MisspeltFlags) {
   ExpectProgramError("models/train", {"--data-dir=x"}, "(did you mean '--data_dir'?)");
   ExpectProgramError("models/train", {"--resmue"}, "(did you mean '--resume'?)");
   ExpectProgramError("models/evaluate", {"--check_point=x"}, "(did you mean '--checkpoint'?)");
+  ExpectProgramError("models/count", {"--convention=lin"}, "--convention=lin is neither 'executed' nor 'paper'");
+  ExpectProgramError("models/count", {"--recipe=mnist_float_mlp", "--set=data.name=idx"}, "data set 'idx'");
   ExpectProgramError("export/freeze", {"--checkpont=x"}, "(did you mean '--checkpoint'?)");
   ExpectProgramError("runtime/predict", {"--modle=x"}, "(did you mean '--model'?)");
   ExpectProgramError("runtime/inspect", {"--models=x"}, "(did you mean '--model'?)");

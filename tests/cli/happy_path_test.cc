@@ -53,11 +53,27 @@ void ExpectSuccess(const ProgramResult& result, const std::string& last_line) {
   EXPECT_EQ(result.out.back(), '\n');
 }
 
+// The multiplications of arXiv 1510.03009, table 1: with and without the paper's shortcuts.
+TEST(HappyPathTest, CountsTheArithmeticOfAStep) {
+  const std::vector<std::string> net = {"--recipe=mnist_float_mlp", "--set=batch_size=200"};
+  std::vector<std::string> args = net;
+  args.push_back("--convention=paper");
+  ExpectSuccess(RunProgram("models/count", args),
+                "count: batch=200 float_multiplications=1753549338 float_additions=[0-9]+ integer_additions=0 shifts=0 "
+                "xnor_popcounts=0 square_roots=[0-9]+");
+  const ProgramResult executed = RunProgram("models/count", net);
+  // Nobody computes the gradient of the images.
+  ExpectSuccess(executed, "count: batch=200 float_multiplications=[0-9]+ .*");
+  EXPECT_LT(std::stoll(Field(executed.last_line(), "float_multiplications")), 1753549338 - 200 * 784 * 1024 / 2);
+  EXPECT_THAT(executed.out, HasSubstr("hidden1       backward"));
+  EXPECT_THAT(executed.out, HasSubstr(" mJ a step"));
+}
+
 TEST(HappyPathTest, DigitsFromTrainToInspect) {
   const std::string out = NewDirectory() + "/run";
   const ProgramResult trained = RunProgram(
       "models/train", {"--out=" + out, "--epochs=2", "--set=data.limit=600", "--set=data.validation_examples=100",
-                       "--set=model.mlp.hidden=32,32", "--metrics=" + out + ".jsonl"});
+                       "--set=model.mlp.hidden=32,32", "--metrics=" + out + ".jsonl", "--count_arithmetic"});
   ExpectSuccess(trained, absl::StrCat("final: epochs=2 train_error=", kPercent, " valid_error=", kPercent,
                                       " test_error=", kPercent, " checkpoint=", out, "/best\\.bgc"));
   EXPECT_THAT(trained.out, HasSubstr("epoch 2/2  loss "));
@@ -71,6 +87,10 @@ TEST(HappyPathTest, DigitsFromTrainToInspect) {
   checkpoint::EpochMetrics metrics;
   EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(json.substr(0, json.find('\n')), &metrics).ok());
   EXPECT_EQ(metrics.epoch(), 1);
+  ASSERT_GT(metrics.arithmetic_size(), 0);
+  EXPECT_EQ(metrics.arithmetic(0).layer(), "hidden1");
+  EXPECT_EQ(metrics.arithmetic(0).update().square_roots(), 784 * 32);
+  EXPECT_THAT(trained.out, HasSubstr("arithmetic of a step:\nlayer "));
 
   const ProgramResult frozen = RunProgram("export/freeze", NextCommand(trained.out, "//export:freeze"));
   ExpectSuccess(frozen,

@@ -190,6 +190,7 @@ TEST_F(TapeStateTest, ObservesTheWindow) {
 void ExpectCounts(const ArithmeticCounts& counts, const ArithmeticCounts& expected) {
   EXPECT_EQ(counts.float_multiplications, expected.float_multiplications);
   EXPECT_EQ(counts.float_additions, expected.float_additions);
+  EXPECT_EQ(counts.integer_multiplications, expected.integer_multiplications);
   EXPECT_EQ(counts.integer_additions, expected.integer_additions);
   EXPECT_EQ(counts.shifts, expected.shifts);
   EXPECT_EQ(counts.xnor_popcounts, expected.xnor_popcounts);
@@ -232,16 +233,51 @@ TEST_F(LinearCountsTest, BinaryWeightsOnly) {
 }
 
 TEST_F(LinearCountsTest, FewBits) {
-  // Backward: dy w is additions with binary weights, dy^T c_x a product with 2-bit codes.
-  Check({.input = KBit(2), .weight = Sign()}, {.integer_additions = macs},
-        {.float_multiplications = macs, .float_additions = 2 * macs, .integer_additions = macs});
-  Check({.input = Ternary(), .weight = Ternary()}, {.integer_additions = macs},
-        {.float_additions = 2 * macs, .integer_additions = macs});
+  // Forward: each x by the step of its quantizer, integer sums, each of them by the scale. Backward: dy w is additions
+  // with binary weights, dy^T c_x a product with 2-bit codes and dw times the scale.
+  Check(
+      {.input = KBit(2), .weight = Sign()}, {.float_multiplications = m * k + m * n, .integer_additions = macs},
+      {.float_multiplications = m * k + m * n + macs + n * k, .float_additions = 2 * macs, .integer_additions = macs});
+  // Codes of several bits on both sides are multiplied.
+  Check({.input = KBit(2), .weight = KBit(2)},
+        {.float_multiplications = m * k + n * k + m * n, .integer_multiplications = macs, .integer_additions = macs},
+        {.float_multiplications = m * k + n * k + m * n + 2 * macs + m * k + n * k,
+         .float_additions = 2 * macs,
+         .integer_multiplications = macs,
+         .integer_additions = macs});
+  Check({.input = Ternary(), .weight = Ternary()}, {.float_multiplications = m * k + n * k, .integer_additions = macs},
+        {.float_multiplications = m * k + n * k, .float_additions = 2 * macs, .integer_additions = macs});
 }
 
 TEST_F(LinearCountsTest, QuantizedGradient) {
+  // The gradient is quantized once: a quotient and a random number for each element.
   Check({.input = Sign(), .weight = Sign(), .gradient = DorefaGradient(4)}, {.xnor_popcounts = macs},
-        {.integer_additions = 2 * macs, .xnor_popcounts = macs});
+        {.float_multiplications = m * n,
+         .float_additions = m * n,
+         .integer_additions = 2 * macs,
+         .xnor_popcounts = macs});
+}
+
+TEST_F(TapeStateTest, CountsByLayer) {
+  Parameter w = MakeParameter("w", Filled({n, n}, 1));
+  Tape tape(context_);
+  Var h = tape.Differentiable(Filled({m, n}, 1));
+  for (const char* layer : {"a", "b"}) {
+    const Tape::LayerScope scope(tape, layer);
+    h = Linear(h, tape.Use(w));
+  }
+  ASSERT_TRUE(tape.Backward(Sum(h)).ok());
+  const auto layers = tape.layer_arithmetic();
+  ASSERT_EQ(layers.size(), 3u);  // the sum is in no layer
+  const int64_t products = m * n * n;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(layers[i].layer, i == 0 ? "a" : "b");
+    ExpectCounts(layers[i].forward, {.float_multiplications = products, .float_additions = products});
+  }
+  EXPECT_EQ(layers[2].layer, "");
+  // The gradients of the weight's two uses are added; the weight is a leaf of the layer that used it first.
+  ExpectCounts(layers[0].backward, {.float_multiplications = 2 * products, .float_additions = 2 * products + n * n});
+  ExpectCounts(layers[1].backward, {.float_multiplications = 2 * products, .float_additions = 2 * products});
 }
 
 // A first layer's input wants no gradient: half of the backward pass is not run, and not counted.
@@ -261,9 +297,10 @@ TEST_F(TapeStateTest, CountsOfASmallNet) {
   expected.float_additions += m * n;
   ExpectCounts(tape.arithmetic(), expected);
   ASSERT_TRUE(tape.Backward(loss).ok());
-  // Mul: two products; batch norm: 6 and 4 per element; bias: a sum; linear: dw = dy^T x in float.
+  // Mul: two products, and their sum, as both operands are h; batch norm: 6 and 4 per element; bias: a sum; linear: dw =
+  // dy^T x in float.
   expected.float_multiplications += 2 * m * n + 6 * m * n + macs;
-  expected.float_additions += 4 * m * n + m * n + macs;
+  expected.float_additions += m * n + 4 * m * n + m * n + macs;
   ExpectCounts(tape.arithmetic(), expected);
 }
 
