@@ -74,11 +74,11 @@ def seconds_per_call(call, seconds):
   return statistics.median(times)
 
 
-def bitgrad_seconds(command, size, seconds):
-  """Runs the benchmarks named NET/`size` of `command` (program and flags); returns {net: seconds per iteration}."""
+def bitgrad_seconds(command, pattern, seconds):
+  """Runs the benchmarks of `command` (program and flags) whose names NET/... match; {net: seconds per iteration}."""
   with tempfile.TemporaryDirectory() as directory:
     out = os.path.join(directory, "out.json")
-    result = subprocess.run(command + [f"--benchmark_filter=/{size}/", f"--benchmark_min_time={seconds}",
+    result = subprocess.run(command + [f"--benchmark_filter={pattern}", f"--benchmark_min_time={seconds}",
                                        f"--benchmark_out={out}"], text=True, capture_output=True)
     if result.returncode != 0:
       sys.exit(f"{' '.join(result.args)} failed:\n{result.stdout}{result.stderr}")
@@ -88,14 +88,14 @@ def bitgrad_seconds(command, size, seconds):
   return {run["name"].split("/")[0]: run["real_time"] * scale[run["time_unit"]] for run in runs}
 
 
-def take_turns(figures, size, runs, command, args, timer=seconds_per_call):
+def take_turns(figures, size, runs, command, args, timer=seconds_per_call, pattern=None):
   """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds.
 
-  A variant that is far slower than the best one of its row is not run again, to save time."""
+  These are the ones named NET/`size`, or those that match `pattern`. A variant that is far slower than the best one of its row is not run again, to save time."""
   for _ in range(args.rounds):
     for (row, variant), run in runs.items():
       figures.add(size, row, variant, timer(run, args.seconds))
-    for net, seconds in bitgrad_seconds(command, size, args.seconds).items():
+    for net, seconds in bitgrad_seconds(command, pattern or f"/{size}/", args.seconds).items():
       figures.add(size, "bitgrad " + net, "", seconds)
     runs = {(row, variant): run for (row, variant), run in runs.items()
             if figures.median(size, row, variant) < 1.5 * figures.best(size, row)[0]}
