@@ -34,6 +34,7 @@
 #include "hwy/highway.h"
 #include "bitgrad/ops/cpu/dot_output-inl.h"
 #include "bitgrad/ops/cpu/int8_tile-inl.h"
+#include "bitgrad/ops/cpu/packed_panels-inl.h"
 
 #ifndef BITGRAD_OPS_CPU_WINOGRAD_CONV_SHARED_
 #define BITGRAD_OPS_CPU_WINOGRAD_CONV_SHARED_
@@ -101,48 +102,108 @@ HWY_INLINE void TransformTaps(V g0, V g1, V g2, V (&y)[4]) {
   y[3] = hn::Add(g2, g2);
 }
 
-// Transforms the filters of one group, which `block` holds as ExpandInt8Group() makes it: the steps of the taps follow
-// each other. panels[panel][point][step][column of the panel] int32, so each point is a panel of Int8Tile().
-// added_sums[output][column] is what `added` contributes to 4 y.
-void TransformFilters(const WinogradProblem& p, const uint8_t* block, int32_t* panels, int32_t* added_sums) {
+// bytes[s] = the stored codes at bit s of each byte of the planes, s < 8. Pairs of planes become codes of two bits, and
+// pairs of these codes of four.
+HWY_INLINE void CodesOfPlanes(const LaneVec (&plane)[kMostFilterBits], LaneVec (&bytes)[8]) {
+  const LaneTag d;
+  const auto pairs = hn::Set(d, 0x55555555), quads = hn::Set(d, 0x33333333), low = hn::Set(d, 0x0f0f0f0f);
+  LaneVec two[2][2];  // of planes 2 i and 2 i + 1, at the even and at the odd bits
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    const LaneVec p0 = plane[2 * i], p1 = plane[2 * i + 1];
+    two[i][0] = hn::Or(hn::And(p0, pairs), hn::ShiftLeft<1>(hn::And(p1, pairs)));
+    two[i][1] = hn::Or(hn::And(hn::ShiftRight<1>(p0), pairs), hn::AndNot(pairs, p1));
+  }
+#pragma GCC unroll 2
+  for (int odd = 0; odd < 2; ++odd) {
+    const LaneVec first = hn::Or(hn::And(two[0][odd], quads), hn::ShiftLeft<2>(hn::And(two[1][odd], quads)));
+    const LaneVec second = hn::Or(hn::And(hn::ShiftRight<2>(two[0][odd]), quads), hn::AndNot(quads, two[1][odd]));
+    bytes[odd] = hn::And(first, low);
+    bytes[odd + 4] = hn::And(hn::ShiftRight<4>(first), low);
+    bytes[odd + 2] = hn::And(second, low);
+    bytes[odd + 6] = hn::And(hn::ShiftRight<4>(second), low);
+  }
+}
+
+// Transforms the filters of one group: panels[panel][point][step][column of the panel] int32, so each point is a panel
+// of Int8Tile(). A step has channels s, s + 8, s + 16 and s + 24 of 32, as in int8_gemm.cc. `words` is scratch for the
+// planes of a panel. column_terms [kGroupCols] are those of the product of patches; added_sums[output][column] is what
+// `added` contributes to 4 y.
+void TransformFilters(const WinogradProblem& p, int64_t group, uint64_t* words, int32_t* panels, int32_t* column_terms,
+                      int32_t* added_sums) {
   const LaneTag d;
   const hn::Repartition<uint8_t, LaneTag> d8;
+  using Bytes = hn::Vec<decltype(d8)>;
+  const Int8Problem& products = p.products;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), width = kTileVectors * lanes, steps = p.steps;
-  const auto center = hn::Set(d8, static_cast<uint8_t>(p.products.center));
+  const int64_t plane_words = products.words() * width, first = group * kGroupCols;
+  const int planes = products.b.encoding.bits;
+  const auto center = hn::Set(d8, static_cast<uint8_t>(products.center));
   const auto added = hn::Set(d, p.added * 0x01010101);
-  const int32_t* in = reinterpret_cast<const int32_t*>(block);
-  for (int64_t col = 0; col < kGroupCols; col += width) {
+  for (int64_t j = 0; j < kGroupCols; ++j) {
+    const bool counts = products.terms.a.least != 0 && first + j < products.b.rows();
+    column_terms[j] = !counts ? 0
+                              : products.terms.ColumnTerm(CodeSum(products.b, first + j, products.words()) -
+                                                          products.center * products.terms.k);
+  }
+  for (int64_t col = 0; col < kGroupCols; col += width, panels += kPoints * steps * width) {
+    for (int q = 0; q < planes; ++q) {
+      PackPanel(products.b.planes[q], products.words(), first + col, width, words + q * plane_words);
+    }
     for (int64_t v = 0; v < width; v += lanes) {
-      LaneVec sums[kPoints];
-#pragma GCC unroll 16
-      for (int i = 0; i < kPoints; ++i) sums[i] = hn::Zero(d);
-      for (int64_t s = 0; s < steps; ++s) {
-        hn::Vec<decltype(d8)> rows[3][4];
-#pragma GCC unroll 3
-        for (int c = 0; c < 3; ++c) {
-          const auto tap = [&](int64_t r) HWY_ATTR {
-            return hn::Sub(hn::BitCast(d8, hn::Load(d, in + ((3 * r + c) * steps + s) * width + v)), center);
-          };
-          TransformTaps(tap(0), tap(1), tap(2), rows[c]);
+      LaneVec sums[3][3];
+#pragma GCC unroll 9
+      for (int t = 0; t < 9; ++t) sums[t / 3][t % 3] = hn::Zero(d);
+      for (int64_t block = 0; block < steps; block += 8) {
+        alignas(64) int32_t codes[9][8][hn::MaxLanes(LaneTag())];
+        for (int64_t t = 0; t < 9; ++t) {
+          const int64_t half = (t * steps + block) / 8;  // which 32 bits of a column
+          LaneVec plane[kMostFilterBits], bytes[8];
+#pragma GCC unroll 4
+          for (int q = 0; q < kMostFilterBits; ++q) {
+            plane[q] = hn::Zero(d);
+            if (q >= planes) continue;
+            LaneVec halves[2];
+            const uint64_t* const at = words + q * plane_words + half / 2 * width + v;
+            hn::LoadInterleaved2(d, reinterpret_cast<const int32_t*>(at), halves[0], halves[1]);
+            plane[q] = half % 2 == 0 ? halves[0] : halves[1];
+          }
+          CodesOfPlanes(plane, bytes);
+#pragma GCC unroll 8
+          for (int s = 0; s < 8; ++s) hn::Store(bytes[s], d, codes[t][s]);
         }
+        for (int64_t s = 0; s < 8; ++s) {
+          int32_t* const out = panels + (block + s) * width + v;
+          Bytes rows[3][4];
+#pragma GCC unroll 3
+          for (int c = 0; c < 3; ++c) {
+            Bytes taps[3];
+#pragma GCC unroll 3
+            for (int r = 0; r < 3; ++r) {
+              taps[r] = hn::Sub(hn::BitCast(d8, hn::Load(d, codes[3 * r + c][s])), center);
+              sums[r][c] = AddProducts(sums[r][c], added, hn::BitCast(d, taps[r]));
+            }
+            TransformTaps(taps[0], taps[1], taps[2], rows[c]);
+          }
 #pragma GCC unroll 4
-        for (int r = 0; r < 4; ++r) {
-          hn::Vec<decltype(d8)> points[4];
-          TransformTaps(rows[0][r], rows[1][r], rows[2][r], points);
+          for (int r = 0; r < 4; ++r) {
+            Bytes points[4];
+            TransformTaps(rows[0][r], rows[1][r], rows[2][r], points);
 #pragma GCC unroll 4
-          for (int c = 0; c < 4; ++c) {
-            const LaneVec bytes = hn::BitCast(d, points[c]);
-            hn::Store(bytes, d, panels + ((4 * r + c) * steps + s) * width + v);
-            sums[4 * r + c] = AddProducts(sums[4 * r + c], added, bytes);
+            for (int c = 0; c < 4; ++c) hn::Store(hn::BitCast(d, points[c]), d, out + (4 * r + c) * steps * width);
           }
         }
       }
-      LaneVec y[kOutputs];
-      TransformSums(sums, y);
+      LaneVec rows[3][4], points[kPoints], y[kOutputs];
+      for (int c = 0; c < 3; ++c) TransformTaps(sums[0][c], sums[1][c], sums[2][c], rows[c]);
+      for (int r = 0; r < 4; ++r) {
+        LaneVec row[4];
+        TransformTaps(rows[0][r], rows[1][r], rows[2][r], row);
+        for (int c = 0; c < 4; ++c) points[4 * r + c] = row[c];
+      }
+      TransformSums(points, y);
       for (int i = 0; i < kOutputs; ++i) hn::Store(y[i], d, added_sums + i * kGroupCols + col + v);
     }
-    in += 16 * p.products.words() * width;
-    panels += kPoints * steps * width;
   }
 }
 
@@ -223,7 +284,9 @@ void MultiplyTiles(const WinogradProblem& p, const uint8_t* tiles, int64_t count
 #else
 
 bool HasVectors() { return false; }
-void TransformFilters(const WinogradProblem&, const uint8_t*, int32_t*, int32_t*) { BITGRAD_CHECK(false); }
+void TransformFilters(const WinogradProblem&, int64_t, uint64_t*, int32_t*, int32_t*, int32_t*) {
+  BITGRAD_CHECK(false);
+}
 void TransformTileRow(const WinogradProblem&, const uint8_t*, int64_t, uint8_t*) { BITGRAD_CHECK(false); }
 void MultiplyTiles(const WinogradProblem&, const uint8_t*, int64_t, int64_t, const int32_t*, const int32_t*,
                    const int32_t*, const int32_t*) {
@@ -322,15 +385,14 @@ void ConvolveWinograd(ExecContext& context, const ConvGeometry& g, const ConstCo
   const Scratch<int32_t> panels(context, groups * problem.panel_size());
   const Scratch<int32_t> column_terms(context, groups * kGroupCols);
   const Scratch<int32_t> added_sums(context, groups * kOutputs * kGroupCols);
-  const int64_t expanded = products.block_bytes() + products.scratch_bytes();
-  const Scratch<uint8_t> blocks(context, ranges * expanded);
+  const int64_t group_words = w.encoding.bits * products.words() * kGroupCols;
+  const Scratch<uint64_t> words(context, ranges * group_words);
   ParallelFor(context.threads(), ranges, 1, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
-      uint8_t* const block = blocks.data() + r * expanded;
       for (int64_t i = groups * r / ranges; i < groups * (r + 1) / ranges; ++i) {
-        ExpandInt8Group(products, i, block + products.block_bytes(), block, column_terms.data() + i * kGroupCols);
         HWY_DYNAMIC_DISPATCH(TransformFilters)
-        (problem, block, panels.data() + i * problem.panel_size(), added_sums.data() + i * kOutputs * kGroupCols);
+        (problem, i, words.data() + r * group_words, panels.data() + i * problem.panel_size(),
+         column_terms.data() + i * kGroupCols, added_sums.data() + i * kOutputs * kGroupCols);
       }
     }
   });
