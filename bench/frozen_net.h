@@ -1,4 +1,5 @@
 // FrozenNet: a frozen net, ready to be timed on a device. Its answers have been compared with the graph's on the CPU.
+// Before it is frozen it sees one batch in training, which gives quantizers and batch norms what they measure.
 
 #ifndef BITGRAD_BENCH_FROZEN_NET_H_
 #define BITGRAD_BENCH_FROZEN_NET_H_
@@ -18,6 +19,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/export/freeze.h"
+#include "bitgrad/graph/tape.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/training/evaluate.h"
@@ -60,11 +62,14 @@ class FrozenNet {
   static constexpr float kNear = 1e-3f;
   // The number of images that are compared: of large batches the first and the last ones.
   static constexpr int64_t kChecked = 500;
+  // The images of the batch in training.
+  static constexpr int64_t kMeasured = 50;
 
   absl::Status Prepare(const Make& make, bool exact) {
     ParameterStore store(/*seed=*/1);
     BITGRAD_ASSIGN_OR_RETURN(const std::unique_ptr<Model> net, make(store));
     BITGRAD_RETURN_IF_ERROR(store.status());
+    BITGRAD_RETURN_IF_ERROR(Measure(*net));
     BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer,
                              Freeze(graph_context_, *net, Images(0, 1), {.name = "net"}));
     BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, writer.Serialize());
@@ -75,6 +80,13 @@ class FrozenNet {
     const int64_t batch = frozen.shape().dim(0), count = std::min(batch, kChecked);
     BITGRAD_RETURN_IF_ERROR(Check(*net, frozen, 0, count, exact));
     return Check(*net, frozen, batch - count, count, exact);
+  }
+
+  absl::Status Measure(Model& net) {
+    const RandomImages batch(kMeasured, input_.images.shape().dim(1));
+    Tape tape(graph_context_);
+    const Var logits = net.Forward(tape.Input(batch.images.Alias()));
+    return tape.Value(logits).status();
   }
 
   // Some of the images in the form that the graph takes.

@@ -6,7 +6,9 @@
 #include <cstdint>
 
 #include "bitgrad/models/mlp.h"
+#include "bitgrad/ops/quantizers/dorefa_activation.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/lsq.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/quantizers/stochastic_round.h"
 
@@ -34,6 +36,35 @@ inline MlpOptions BinaryMlp(int64_t width) {
 inline MlpOptions BinaryMlp8BitGradients(int64_t width) {
   MlpOptions options = BinaryMlp(width);
   options.gradient = StochasticRound(8);
+  return options;
+}
+
+// BinaryMlp with scales of weights and activations that are learned, and the same with fixed ones.
+inline MlpOptions LearnedScaleMlp(int64_t width) {
+  MlpOptions options = BinaryMlp(width);
+  options.activation_quantizer = Sign().WithLearnedScale();
+  options.weight = Sign().WithLearnedScale();
+  return options;
+}
+inline MlpOptions FixedScaleMlp(int64_t width) {
+  MlpOptions options = BinaryMlp(width);
+  options.activation_quantizer = Sign().WithFixedScale(0.5f);
+  options.weight = Sign().WithFixedScale(0.5f);
+  return options;
+}
+
+// Weights and activations of two bits: with learned steps (LSQ), and with fixed ones (DoReFa's activations and k_bit's
+// weights).
+inline MlpOptions Lsq2Mlp(int64_t width) {
+  MlpOptions options = BinaryMlp(width);
+  options.activation_quantizer = Lsq(2);
+  options.weight = Lsq(2);
+  return options;
+}
+inline MlpOptions Fixed2Mlp(int64_t width) {
+  MlpOptions options = BinaryMlp(width);
+  options.activation_quantizer = DorefaActivation(2);
+  options.weight = KBit(2);
   return options;
 }
 

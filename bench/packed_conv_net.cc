@@ -3,8 +3,11 @@
 //   ./bazelw run //bench:packed_conv_net -- --benchmark_repetitions=5
 //   ./bazelw run //bench:cuda_frozen_conv_net        the same with --device=cuda
 //
-// Names: NET/batch:B/threads:T. The nets are recipes with their initial weights: cifar10_float_vgg, the baseline, and
-// cifar10_bnn_vgg, with 8-bit pixels as inputs and packed bits inside. The interpreter runs both from 8-bit pixels.
+// Names: NET/batch:B/threads:T. The nets are recipes with their initial weights, after one batch in training, which
+// gives batch norms their statistics and LSQ its steps: cifar10_float_vgg, the baseline, and cifar10_bnn_vgg, with
+// 8-bit pixels as inputs and packed bits inside. cifar10_lsqK_vgg and cifar10_dorefaK_vgg are cifar10_bnn_vgg with the
+// quantizers of LSQ and DoReFa instead, of K = 2 and 4 bits for weights and activations. The same with _tiny: the nets
+// of cifar10_bnn_vgg_tiny. The interpreter runs all from 8-bit pixels.
 // Counters: images/s; model_bytes, the size of the model file. Logits are compared with the graph's before anything is
 // timed.
 //
@@ -14,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -36,14 +40,32 @@ namespace {
 constexpr ImageShape kImage = {32, 32, 3};
 constexpr int64_t kClasses = 10;
 
-void Run(benchmark::State& state, const std::string& name, const std::string& recipe_name, int64_t batch, Device device,
-         int threads) {
+// The quantizers of a net's inner layers. Null: those of the recipe cifar10_NAME_vgg.
+struct Net {
+  const char* name;
+  const char* activation;
+  const char* weight;
+};
+constexpr Net kNets[] = {{"float", nullptr, nullptr},  {"bnn", nullptr, nullptr},
+                         {"lsq2", "lsq(2)", "lsq(2)"}, {"dorefa2", "dorefa_activation(2)", "dorefa_weight(2)"},
+                         {"lsq4", "lsq(4)", "lsq(4)"}, {"dorefa4", "dorefa_activation(4)", "dorefa_weight(4)"}};
+constexpr const char* kVariants[] = {"vgg", "vgg_tiny"};
+
+absl::StatusOr<std::unique_ptr<Model>> MakeNet(const Net& net, const char* variant, ParameterStore& store) {
+  const char* const family = net.weight == nullptr ? net.name : "bnn";
+  BITGRAD_ASSIGN_OR_RETURN(recipe::Recipe recipe, LoadRecipe(absl::StrCat("cifar10_", family, "_", variant)));
+  if (net.weight != nullptr) {
+    recipe.mutable_model()->mutable_conv_net()->set_activation_quantizer(net.activation);
+    recipe.mutable_model()->mutable_conv_net()->set_weight_quantizer(net.weight);
+  }
+  return MakeNetwork(recipe.model(), kImage, kClasses, store);
+}
+
+void Run(benchmark::State& state, const std::string& name, const Net& description, const char* variant, int64_t batch,
+         Device device, int threads) {
   static Last<FrozenNet> last;
-  const auto make = [&](ParameterStore& store) -> absl::StatusOr<std::unique_ptr<Model>> {
-    BITGRAD_ASSIGN_OR_RETURN(const recipe::Recipe recipe, LoadRecipe(recipe_name));
-    return MakeNetwork(recipe.model(), kImage, kClasses, store);
-  };
-  const bool exact = recipe_name == "cifar10_bnn_vgg";
+  const auto make = [&](ParameterStore& store) { return MakeNet(description, variant, store); };
+  const bool exact = std::string_view(description.name) != "float";
   FrozenNet& net = last.Get(
       name, [&] { return std::make_unique<FrozenNet>(make, kImage.features(), batch, device, threads, exact); });
   net.Time(state);
@@ -55,12 +77,16 @@ absl::Status Register() {
   const bool cpu = device == Device::kCpu;
   for (const int64_t batch : cpu ? std::vector<int64_t>{1, 10, 100} : std::vector<int64_t>{1, 100, 10000}) {
     for (const int threads : cpu ? std::vector<int>{1, 2} : std::vector<int>{1}) {
-      for (const char* recipe : {"cifar10_float_vgg", "cifar10_bnn_vgg"}) {
-        const std::string name = absl::StrCat(recipe, "/batch:", batch, "/threads:", threads);
-        benchmark::RegisterBenchmark(name.c_str(),
-                                     [=](benchmark::State& state) { Run(state, name, recipe, batch, device, threads); })
-            ->UseRealTime()
-            ->Unit(benchmark::kMicrosecond);
+      for (const char* variant : kVariants) {
+        for (const Net& net : kNets) {
+          const std::string name =
+              absl::StrCat("cifar10_", net.name, "_", variant, "/batch:", batch, "/threads:", threads);
+          benchmark::RegisterBenchmark(
+              name.c_str(),
+              [=, &net](benchmark::State& state) { Run(state, name, net, variant, batch, device, threads); })
+              ->UseRealTime()
+              ->Unit(benchmark::kMicrosecond);
+        }
       }
     }
   }

@@ -62,6 +62,10 @@ constexpr Mode kModes[] = {
     {"Float", FloatMlp, 1e-3},
     {"Binary", BinaryMlp, 3e-3},                // exact gradients
     {"Binary8", BinaryMlp8BitGradients, 3e-3},  // 8-bit gradients
+    {"BinaryFixedScale", FixedScaleMlp, 3e-3},  // sign(scale=0.5)
+    {"BinaryLearnedScale", LearnedScaleMlp, 3e-3},
+    {"Fixed2", Fixed2Mlp, 3e-3},  // 2 bits with fixed steps
+    {"Lsq2", Lsq2Mlp, 3e-3},      // 2 bits with learned steps
 };
 
 struct Size {

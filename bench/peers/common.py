@@ -29,6 +29,7 @@ def parser(description, suite):
   p.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True, help="try torch.compile, too")
   p.add_argument("--mkl_as_on_intel", action="store_true",
                  help="lets MKL, PyTorch's matrix products, use AVX-512 on other makers' processors, too")
+  p.add_argument("--cpu_time", action="store_true", help="CPU time, for one thread on a machine with other work")
   p.add_argument("--out", metavar="FILE", help="also writes all figures as JSON")
   return p
 
@@ -61,41 +62,43 @@ def program(args, suite):
   return os.path.join(ROOT, "bazel-bin", "bench", suite)
 
 
-def seconds_per_call(call, seconds):
+def seconds_per_call(call, seconds, clock=time.perf_counter):
   """The median time of calls, which are repeated for about `seconds`, at least three times."""
   for _ in range(2):
     call()
   times = []
   end = time.perf_counter() + seconds
   while len(times) < 3 or time.perf_counter() < end:
-    start = time.perf_counter()
+    start = clock()
     call()
-    times.append(time.perf_counter() - start)
+    times.append(clock() - start)
   return statistics.median(times)
 
 
-def bitgrad_seconds(command, size, seconds):
-  """Runs the benchmarks named NET/`size` of `command` (program and flags); returns {net: seconds per iteration}."""
+def bitgrad_seconds(command, pattern, seconds, time_name="real_time"):
+  """Runs the benchmarks of `command` (program and flags) whose names NET/... match; {net: seconds per iteration}."""
   with tempfile.TemporaryDirectory() as directory:
     out = os.path.join(directory, "out.json")
-    result = subprocess.run(command + [f"--benchmark_filter=/{size}/", f"--benchmark_min_time={seconds}",
+    result = subprocess.run(command + [f"--benchmark_filter={pattern}", f"--benchmark_min_time={seconds}",
                                        f"--benchmark_out={out}"], text=True, capture_output=True)
     if result.returncode != 0:
       sys.exit(f"{' '.join(result.args)} failed:\n{result.stdout}{result.stderr}")
     with open(out) as file:
       runs = json.load(file)["benchmarks"]
   scale = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
-  return {run["name"].split("/")[0]: run["real_time"] * scale[run["time_unit"]] for run in runs}
+  return {run["name"].split("/")[0]: run[time_name] * scale[run["time_unit"]] for run in runs}
 
 
-def take_turns(figures, size, runs, command, args, timer=seconds_per_call):
+def take_turns(figures, size, runs, command, args, timer=seconds_per_call, pattern=None):
   """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds.
 
-  A variant that is far slower than the best one of its row is not run again, to save time."""
+  These are the ones named NET/`size`, or those that match `pattern`. A variant that is far slower than the best one of its row is not run again, to save time."""
   for _ in range(args.rounds):
     for (row, variant), run in runs.items():
-      figures.add(size, row, variant, timer(run, args.seconds))
-    for net, seconds in bitgrad_seconds(command, size, args.seconds).items():
+      seconds = timer(run, args.seconds, time.process_time) if args.cpu_time else timer(run, args.seconds)
+      figures.add(size, row, variant, seconds)
+    time_name = "cpu_time" if args.cpu_time else "real_time"
+    for net, seconds in bitgrad_seconds(command, pattern or f"/{size}/", args.seconds, time_name).items():
       figures.add(size, "bitgrad " + net, "", seconds)
     runs = {(row, variant): run for (row, variant), run in runs.items()
             if figures.median(size, row, variant) < 1.5 * figures.best(size, row)[0]}

@@ -7,6 +7,7 @@
 //                                by plane, as for the next one
 //   bit planes (plane_gemm.cc)   where the product takes few passes over pairs of planes: the images are split into
 //                                planes once, and patches are gathered plane by plane
+//   Winograd (winograd_conv.cc)  otherwise, for kernels of 3 x 3 whose codes are small enough: not of patches at all
 //   bytes (int8_gemm.cc)         otherwise: patches are bytes
 //
 // The border is gathered as the stored code that is nearest to its value. Where the two differ (a zero border, codes -1
@@ -27,6 +28,7 @@
 #include "bitgrad/ops/cpu/int8_problem.h"
 #include "bitgrad/ops/cpu/plane_problem.h"
 #include "bitgrad/ops/cpu/triple_problem.h"
+#include "bitgrad/ops/cpu/winograd_conv.h"
 #include "bitgrad/ops/kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -362,6 +364,8 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   const int max_passes = CpuCountsWords() ? kMaxPassesCountingWords : kMaxPasses;
   if (passes <= max_passes) {
     ConvolvePlanes(context, conv);
+  } else if (WinogradFits(g, x.encoding, w.encoding, out)) {
+    ConvolveWinograd(context, g, x, w, conv.border_code, conv.border, out);
   } else {
     ConvolveBytes(context, conv);
   }

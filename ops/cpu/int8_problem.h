@@ -17,8 +17,14 @@ struct Int8Problem {
       : steps((b.cols() + 31) / 32 * 8),
         b(b),
         terms{CodeMapOf(a), CodeMapOf(b.encoding), static_cast<int32_t>(b.cols())} {
-    // With 8 planes the bytes of b are c - 128, so the encoding's least code moves.
-    if (b.encoding.bits == kMaxCodeBits) terms.b.least += 128 * terms.b.step;
+    // Eight bits are too many for a signed byte.
+    if (b.encoding.bits == kMaxCodeBits) CenterColumns(128);
+  }
+
+  // The bytes of b are c - `value` from now on, so the encoding's least code moves.
+  void CenterColumns(int32_t value) {
+    center += value;
+    terms.b.least += value * terms.b.step;
   }
 
   const uint8_t* a = nullptr;  // [m, 4 steps]; each block of 32 is permuted as ArrangeInt8Row() does
@@ -26,6 +32,7 @@ struct Int8Problem {
   int64_t steps;
   ConstPlanesView b;
   AffineTerms terms;
+  int32_t center = 0;                  // the bytes of b are c - center
   const int32_t* row_terms = nullptr;  // [m]
   RowClasses row_classes = {};
   DotOutput out = {};

@@ -34,17 +34,19 @@ constexpr float SymmetricCode(float t, int bits) {
 // t in [0, 1]; NaN gives 0.
 constexpr float ClipToUnit(float t) { return !(t > 0.0f) ? 0.0f : t < 1.0f ? t : 1.0f; }
 
-// tanh(x), with an error of less than three units in the last place; NaN stays NaN. Written out, because a loop over it
-// vectorizes, which one over std::tanh does not (ten times faster), and because all devices get the same bits.
+// e^-size = 2^power (1 + rest) for size in [0, 87], in parts. Written out, because a loop over it
+// vectorizes, which one over std::exp or std::tanh does not (ten times faster), and because all devices get the same
+// bits.
 //
-//   tanh |x| = -E / (2 + E),   E = e^y - 1,  y = -2 |x|
-//   E = 2^n p + (2^n - 1),     n = y / ln 2 rounded to a whole number,  p = e^r - 1 for r = y - n ln 2 in [-0.35, 0.35]
+//   power = -size / ln 2 rounded to a whole number n,   rest = e^r - 1 for r = -size - n ln 2 in [-0.35, 0.35]
 //
-// p is its Taylor series, cut off where the next term is below half a unit in the last place.
-constexpr float Tanh(float x) {
-  // Beyond 10 the result is 1 in float.
-  const float size = x < 0.0f ? -x : x;
-  const float y = -2.0f * (size > 10.0f ? 10.0f : size);
+// rest is its Taylor series, cut off where the next term is below half a unit in the last place.
+struct ExpParts {
+  float power;  // 2^n
+  float rest;
+};
+constexpr ExpParts ExpOfMinus(float size) {
+  const float y = -size;
   // In 1.5 * 2^23 + n the last bits of the float are n.
   constexpr float kWhole = 12582912.0f, kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   const float shifted = y * kLog2E + kWhole;
@@ -53,7 +55,25 @@ constexpr float Tanh(float x) {
   const float r = (y - n * kLn2High) - n * kLn2Low;
   float p = 1.0f / 5040;
   for (const float coefficient : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f}) p = p * r + coefficient;
-  const float e = power * (p * r) + (power - 1.0f);
+  return {power, p * r};
+}
+
+// e^-size for size >= 0, with an error of less than three units in the last place; 0 beyond 87, where it is below
+// 1.7e-38. NaN stays NaN.
+constexpr float ExpMinus(float size) {
+  const ExpParts parts = ExpOfMinus(size > 87.0f ? 87.0f : size);
+  const float e = parts.power * parts.rest + parts.power;
+  return size > 87.0f ? 0.0f : e;
+}
+
+// tanh(x), with an error of less than three units in the last place; NaN stays NaN.
+//
+//   tanh |x| = -E / (2 + E),   E = e^(-2 |x|) - 1
+constexpr float Tanh(float x) {
+  // Beyond 10 the result is 1 in float.
+  const float size = x < 0.0f ? -x : x;
+  const auto [power, rest] = ExpOfMinus(2.0f * (size > 10.0f ? 10.0f : size));
+  const float e = power * rest + (power - 1.0f);
   const float t = -e / (2.0f + e);
   return x < 0.0f ? -t : t;
 }

@@ -62,7 +62,7 @@ struct SwishSignQuantizer : QuantizerBase {
     // With e = exp(-|bx|): 1 / (1 + cosh bx) = 2e / (1 + e)^2 and tanh(|bx|/2) = (1 - e) / (1 + e), so
     // nothing overflows however large x is.
     const float z = std::fabs(beta * x);
-    const float e = std::exp(-z);
+    const float e = ExpMinus(z);
     const float inverse = 1.0f / (1.0f + e);
     return e == 0.0f ? 0.0f : inner * (2.0f - z * (1.0f - e) * inverse) * 2.0f * e * inverse * inverse;
   }

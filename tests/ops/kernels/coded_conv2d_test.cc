@@ -99,6 +99,50 @@ TEST_P(CodedConv2dTest, EachPairOfEncodingsWithEachBorder) {
   }
 }
 
+// Kernels of 3 x 3 with whole steps of channels, which the CPU computes by Winograd's algorithm: every border, odd and
+// even extents, several chunks, groups of filters that are not full, and every encoding around the largest that fits.
+TEST_P(CodedConv2dTest, KernelsOfThreeByThree) {
+  constexpr std::pair<Encoding, Encoding> kPairs[] = {
+      {Unsigned(4), TwosComplement(4)}, {Symmetric(4), Symmetric(4)}, {Unsigned(5), Symmetric(4)},
+      {TwosComplement(5), Unsigned(4)}, {Unsigned(4), Symmetric(3)},  {Unsigned(3), kTernary},
+      {Symmetric(6), Symmetric(3)},     {Unsigned(4), Symmetric(5)},  {TwosComplement(3), TwosComplement(2)},
+  };
+  constexpr Padding kPaddings[] = {Padding::kZero, Padding::kPlusOne, Padding::kMinusOne};
+  uint64_t seed = 2000;
+  for (const auto& encodings : kPairs) {
+    for (const int64_t channels : {32, 64, 96, 160}) {
+      const int64_t turn = static_cast<int64_t>(seed);
+      ConvGeometry g = {.batch = 1 + turn % 3,
+                        .height = 3 + turn % 4,
+                        .width = 3 + turn % 5,
+                        .channels = channels,
+                        .filters = turn % 3 == 0   ? 16
+                                   : turn % 3 == 1 ? 64
+                                                   : 70,
+                        .kernel_height = 3,
+                        .kernel_width = 3,
+                        .pad_height = turn % 3,
+                        .pad_width = turn / 3 % 3,
+                        .padding = kPaddings[turn / 2 % 3]};
+      if (g.out_height() < 1 || g.out_width() < 1) g.pad_height = g.pad_width = 1;
+      ExpectExact(seed++, g, encodings);
+      if (HasFailure()) return;
+    }
+  }
+  // More tiles than a chunk has.
+  ExpectExact(seed++,
+              {.batch = 3,
+               .height = 13,
+               .width = 11,
+               .channels = 512,
+               .filters = GetParam().slow ? 16 : 66,
+               .kernel_height = 3,
+               .kernel_width = 3,
+               .pad_height = 1,
+               .pad_width = 1},
+              {Unsigned(4), TwosComplement(4)});
+}
+
 // The largest sums: counters that are narrower than the result must be emptied in time. Around the longest K of the
 // CPU's lookup of triples.
 TEST_P(CodedConv2dTest, LargestCodesOfLongSums) {

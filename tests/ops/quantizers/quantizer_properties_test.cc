@@ -399,6 +399,22 @@ TEST(StochasticQuantizersTest, AreEvaluatedAsDocumented) {
   EXPECT_EQ(Value(scaled, 0.25f), 0.125f);
 }
 
+TEST(ScalarTest, ExpMinusIsNearAndMonotone) {
+  float before = 1;
+  for (float x = 0; x < 87; x += 1e-3f) {
+    const double expected = std::exp(-double{x});
+    const float value = ExpMinus(x);
+    ASSERT_NEAR(value, expected, 3 * std::ldexp(expected, -23)) << x;
+    ASSERT_LE(value, before) << x;
+    before = value;
+  }
+  EXPECT_EQ(ExpMinus(0), 1);
+  EXPECT_GT(ExpMinus(87), 0);
+  EXPECT_EQ(ExpMinus(88), 0);
+  EXPECT_EQ(ExpMinus(kInfinity), 0);
+  EXPECT_TRUE(std::isnan(ExpMinus(kNan)));
+}
+
 TEST(ScalarTest, TanhIsNearAndMonotone) {
   float before = -1;
   for (float x = -12; x < 12; x += 1e-4f) {
