@@ -82,6 +82,13 @@ float UnitOf(const std::string& input, const std::string& weight) {
 // An emulated device is slow: there, a few images have to do.
 int64_t Images(int64_t count) { return TestDevice() == Device::kCpu ? count : std::min<int64_t>(count, 20); }
 
+// Every statistic with every placement, as the seed goes on.
+BatchNormOptions NormOf(uint32_t seed) {
+  return {.epsilon = seed % 5 == 0 ? 0.3f : 1e-4f,
+          .placement = kPlacements[seed % std::size(kPlacements)],
+          .statistic = kStatistics[seed / 2 % std::size(kStatistics)]};
+}
+
 // Whether chains end in thresholds for the codes of an activation quantizer: it has at most 16 codes.
 bool Folds(const Quantizer& quantizer) {
   return quantizer.encoding().is_integer() && LargestC(quantizer.encoding()) <= 15;
@@ -113,7 +120,7 @@ TEST_F(FreezeParityTest, RandomBinaryNets) {
     options.input = seed % 4 == 0 ? "sign" : "k_bit(8)";
     options.norm.statistic = kStatistics[random() % std::size(kStatistics)];
     options.norm.placement = kPlacements[random() % std::size(kPlacements)];
-    ExpectNetBitEqual(options, seed, static_cast<int>(options.widths.size()) - 2, 300);
+    ExpectNetBitEqual(options, seed, static_cast<int>(options.widths.size()) - 2, Images(1000));
   }
 }
 
@@ -125,7 +132,7 @@ TEST_F(FreezeParityTest, EveryVariantOfBatchNorm) {
       for (const float epsilon : {1e-4f, 0.3f}) {
         Net::Options options{.widths = {31, 65, 33, 5}, .activation = "relu"};
         options.norm = {.epsilon = epsilon, .placement = placement, .statistic = statistic};
-        ExpectNetBitEqual(options, seed++, 2, 100);
+        ExpectNetBitEqual(options, seed++, 2, Images(1000));
       }
     }
   }
@@ -135,28 +142,16 @@ TEST_F(FreezeParityTest, EveryVariantOfBatchNorm) {
 // multi-thresholds.
 TEST_F(FreezeParityTest, EveryActivationQuantizer) {
   uint32_t seed = 100;
-  std::vector<std::string> texts = {
-      "ternary(0.3)",    "swish_sign(2)",           "sign(scale=learned)",     "sign(scale=mean)",
-      "sign(scale=0.3)", "k_bit(2, scale=learned)", "ternary(0.3, scale=mean)"};
-  for (int bits = 1; bits <= 8; ++bits) {
-    for (const char* name : {"k_bit", "dorefa_activation", "lsq", "pact"}) {
-      texts.push_back(absl::StrCat(name, "(", bits, ")"));
-    }
-  }
-  for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
-  for (const std::string& text : texts) {
-    const Quantizer quantizer = Q(text).In(QuantizerRole::kActivation).AtEvaluation();
-    if (!quantizer.CheckRole().ok() || !quantizer.encoding().is_integer()) continue;
-    if (quantizer.granularity() == Granularity::kRow) continue;
+  for (const Quantizer& quantizer : IntegerQuantizers(QuantizerRole::kActivation)) {
     for (const char* weight : {"sign", "ternary", "lsq(3)", "xnor"}) {
-      const char* const activation = seed % 2 == 0 ? "identity" : "relu";
       ExpectNetBitEqual({.widths = {33, 31, 65, 5},
-                         .input = text,
-                         .activation_quantizer = text,
+                         .input = quantizer.ToString(),
+                         .activation_quantizer = quantizer.ToString(),
                          .weight = weight,
-                         .activation = activation,
-                         .bias = seed % 3 == 0},
-                        seed, Folds(quantizer) ? 2 : 0, Images(40));
+                         .activation = seed % 2 == 0 ? "identity" : "relu",
+                         .bias = seed % 3 == 0,
+                         .norm = NormOf(seed)},
+                        seed, Folds(quantizer.AtEvaluation()) ? 2 : 0, Images(1000));
       ++seed;
     }
   }
@@ -166,26 +161,12 @@ TEST_F(FreezeParityTest, EveryActivationQuantizer) {
 // have, one for the tensor or one for each output.
 TEST_F(FreezeParityTest, EveryWeightQuantizer) {
   uint32_t seed = 1000;
-  std::vector<std::string> texts = {"ternary(0.2)"};
-  for (int bits = 1; bits <= 8; ++bits) {
-    for (const char* name : {"k_bit", "dorefa_weight", "dorefa_activation"}) {
-      texts.push_back(absl::StrCat(name, "(", bits, ")"));
-    }
-    if (bits == 1) continue;
-    texts.push_back(absl::StrCat("lsq(", bits, ")"));
-    texts.push_back(absl::StrCat("lsq(", bits, ", per_output)"));
-  }
-  for (const char* scale : {"learned", "mean", "learned, per_output", "mean, per_output", "0.3"}) {
-    texts.push_back(absl::StrCat("sign(scale=", scale, ")"));
-    texts.push_back(absl::StrCat("k_bit(3, scale=", scale, ")"));
-    texts.push_back(absl::StrCat("ternary(0.2, scale=", scale, ")"));
-  }
-  for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
-  for (const std::string& text : texts) {
-    const Quantizer quantizer = Q(text).In(QuantizerRole::kWeight).AtEvaluation();
-    if (!quantizer.CheckRole().ok() || !quantizer.encoding().is_integer()) continue;
+  for (const Quantizer& quantizer : IntegerQuantizers(QuantizerRole::kWeight)) {
     for (const char* input : {"k_bit(8)", "sign", "dorefa_activation(2)"}) {
-      ExpectNetBitEqual({.widths = {65, 33, 31, 10}, .input = input, .weight = text}, seed++, 2, Images(100));
+      ExpectNetBitEqual(
+          {.widths = {65, 33, 31, 10}, .input = input, .weight = quantizer.ToString(), .norm = NormOf(seed)}, seed, 2,
+          Images(1000));
+      ++seed;
     }
   }
 }
