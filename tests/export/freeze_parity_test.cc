@@ -80,7 +80,7 @@ float UnitOf(const std::string& input, const std::string& weight) {
 }
 
 // An emulated device is slow: there, a few images have to do.
-int64_t Images(int64_t count) { return TestDevice() == Device::kCpu ? count : std::min<int64_t>(count, 20); }
+int64_t Images(int64_t count) { return TestDevice() == Device::kCpu ? count : std::min<int64_t>(count, 4); }
 
 // Every statistic with every placement, as the seed goes on.
 BatchNormOptions NormOf(uint32_t seed) {

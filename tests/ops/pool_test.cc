@@ -117,7 +117,7 @@ TEST_F(PoolOnDeviceTest, AverageOfCodesIsExact) {
       const PoolGeometry g = GeometryOf(c.x, c.options);
       ExecContext context({.device = TestDevice(), .threads = 2});
       Tape tape(context);
-      const Var x = tape.Differentiable(ToDevice(context, random.UniformTensor(c.x)));
+      const Var x = tape.Differentiable(ToDevice(context, random.UniformTensor(c.x, -1, 1)));
       const Var codes = Quantize(x, quantizer);
       const Var y = AveragePool(codes, c.options);
       const Tensor r = random.UniformTensor(y.shape());
@@ -133,8 +133,9 @@ TEST_F(PoolOnDeviceTest, AverageOfCodesIsExact) {
       for (size_t i = 0; i < sums.size(); ++i) {
         ASSERT_EQ(means.data<float>()[i], sums[i] * (scale / count[i])) << i;
       }
-      const std::vector<float> dq = reference::AveragePoolBackward(g, ValuesOf(r));
-      EXPECT_EQ(ValuesOf(ToHost(context, **tape.Gradient(codes))), dq);
+      // Inside its window the sign hands the gradient on unchanged.
+      if (quantizer.ToString() != "sign") continue;
+      EXPECT_EQ(ValuesOf(ToHost(context, **tape.Gradient(x))), reference::AveragePoolBackward(g, ValuesOf(r)));
     }
   }
 }

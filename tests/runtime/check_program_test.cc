@@ -338,7 +338,7 @@ TEST(CheckProgramTest, ThresholdsOfAverages) {
                      // A window of floats.
                      {"average_pool.threshold: the sums that it compares are no exact integers",
                       [&](Header& h) { h.mutable_instructions(3)->set_operands(0, 3); }},
-                     {"average_pool.threshold.thresholds: blob 2 (mean2/thresholds) is INT32 [1, 3], not INT32 [3, 3]",
+                     {"average_pool.threshold.thresholds: blob 2 (mean2/thresholds) is INT32 [1, 8], not INT32 [3, 8]",
                       [&](Header& h) { pool(h, 1)->mutable_threshold()->set_thresholds(2); }},
                      {"average_pool.threshold.flips: there is no blob 9",
                       [&](Header& h) { pool(h, 1)->mutable_threshold()->set_flips(9); }},

@@ -59,7 +59,7 @@ SampleModel CodedConvModel();
 // with flips, weights in two's complement, a scale for each output; codes that are read as floats. Sums are exact.
 SampleModel CodeToCodeModel();
 
-// Input [6, 5, 3]: averages of codes, with thresholds for 3 levels and for 1, with a border, and of the whole image.
+// Input [6, 5, 8]: averages of codes, with thresholds for 3 levels and for 1, with a border, and of the whole image.
 SampleModel AveragesModel();
 
 // But for those with images.
