@@ -61,6 +61,8 @@ class ImageNet final : public Model {
     kCodedResidual,    // the same with a shortcut of codes
     kAverages,         // codes are averaged between two convolutions, and quantized again
     kNormalizedMeans,  // the same with a batch norm between mean and quantizer
+    kMeansAtBorder,    // windows reach over the border, where they have fewer elements
+    kMeansOfMaxima,    // of the largest codes, which the graph has as floats
   };
   struct Options {
     Kind kind = Kind::kConvs;
@@ -81,8 +83,15 @@ class ImageNet final : public Model {
         break;
       case Kind::kAverages:
       case Kind::kNormalizedMeans:
+      case Kind::kMeansAtBorder:
+      case Kind::kMeansOfMaxima:
         layers_.Add<QuantizeLayer>(scope / "codes", options.activation);
-        layers_.Add<AvgPool2d>(scope / "means", PoolOptions{.kernel = {2, 3}, .stride = {1, 1}});
+        if (options.kind == Kind::kMeansOfMaxima) {
+          layers_.Add<MaxPool2d>(scope / "maxima", PoolOptions{.kernel = 2, .stride = 1});
+        }
+        layers_.Add<AvgPool2d>(
+            scope / "means",
+            PoolOptions{.kernel = {2, 3}, .stride = {1, 1}, .pad = options.kind == Kind::kMeansAtBorder ? 1 : 0});
         if (options.kind == Kind::kNormalizedMeans) AddNorm(layers_, scope / "means");
         AddConv(layers_, scope / "conv", kChannels, options.activation, Padding::kZero);
         break;
@@ -144,6 +153,8 @@ class ImageNet final : public Model {
 struct Expected {
   int convs;     // "conv2d + threshold"
   int averages;  // "average_pool + threshold"
+  // What inspect says of the average, or of the sums of residual nets.
+  std::string kernel = "";
 };
 
 void ExpectTheGraphsLogits(ImageNet::Kind kind, const Quantizer& activation, const Quantizer& weight, uint32_t seed,
@@ -170,6 +181,15 @@ void ExpectTheGraphsLogits(ImageNet::Kind kind, const Quantizer& activation, con
   EXPECT_EQ(CostOf(*frozen->packed).float_layers, 0);
   EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), expected.convs);
   EXPECT_EQ(CountOps(*frozen, "average_pool + threshold"), expected.averages);
+  if (expected.kernel.empty()) return;
+  int seen = 0;
+  for (const LayerCost& layer : CostOf(*frozen->packed).layers) {
+    if (layer.op.substr(0, 12) != "average_pool" && layer.op != "binary") continue;
+    if (layer.layer.find("conv") != std::string::npos) continue;  // a bias
+    EXPECT_EQ(layer.kernel, expected.kernel) << layer.layer;
+    ++seen;
+  }
+  EXPECT_GE(seen, 1);
 }
 
 // Of Kind::kConvs. A chain has one pool.
@@ -195,6 +215,22 @@ TEST_F(FreezeImagesTest, EveryActivationQuantizer) {
     ExpectTheGraphsLogits(ImageNet::Kind::kNormalizedMeans, activation, weight(), seed, {folds ? 2 : 0, folds ? 1 : 0});
     ++seed;
     if (HasFailure()) return;
+  }
+}
+
+// What works on floats in the graph does so in the packed model, and the table of inspect says it.
+TEST_F(FreezeImagesTest, WhatIsNoSumOfIntegers) {
+  uint32_t seed = 2001;  // without a bias
+  const Quantizer weight = *ParseQuantizer("lsq(2)");
+  for (const char* text : {"sign(scale=0.3)", "dorefa_activation(2)", "lsq(3)", "k_bit(2)", "pact(4)"}) {
+    const Quantizer activation = *ParseQuantizer(text);
+    while (seed % 3 == 0) ++seed;
+    ExpectTheGraphsLogits(ImageNet::Kind::kAverages, activation, weight, seed, {2, 1, "sums of codes"});
+    ExpectTheGraphsLogits(ImageNet::Kind::kMeansAtBorder, activation, weight, seed, {2, 0, "sums of codes"});
+    ExpectTheGraphsLogits(ImageNet::Kind::kMeansOfMaxima, activation, weight, seed, {2, 0, "floats (float input)"});
+    ExpectTheGraphsLogits(ImageNet::Kind::kCodedResidual, activation, weight, seed,
+                          {1, 0, "floats (of two values, which thresholds cannot compare)"});
+    ++seed;
   }
 }
 
