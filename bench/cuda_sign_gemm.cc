@@ -3,8 +3,8 @@
 //
 //   ./bazelw run //bench:cuda_sign_gemm -- --benchmark_filter=square --benchmark_repetitions=5
 //
-// Names: IMPLEMENTATION/PRODUCT/SHAPE/MxNxK/pieces:P, where P is the number of bf16 pieces of a gradient; followed by
-// "/masked" where c is masked. Implementations: InRegisters, and InMemory (expansion, cuBLASLt and mask together).
+// Names: IMPLEMENTATION/PRODUCT/SHAPE/MxNxK/pieces:P, where P is the number of bf16 pieces of a gradient.
+// Implementations: InRegisters, and InMemory (expansion and cuBLASLt together).
 // Products: dx = dy w, and dw = dy^T x, whose operand is transposed. Shapes: square 1024 to 8192, and a layer 4096 x
 // 4096 at batches of 100 to 10000. Gradients are integers that P pieces represent exactly and whose sums are exact in
 // float. So before a shape is timed, some cells are compared with sums that the host computes, and none may differ.
@@ -40,7 +40,6 @@ struct Product {
   int64_t m, n, k;
   bool transpose_a;
   BackwardPrecision precision;
-  bool masked;
 };
 
 template <typename T>
@@ -54,15 +53,12 @@ class Problem {
         copies_(CopiesBeyondL2((product.m * product.k + product.m * product.n) * 4)),
         values_(product.m * product.k),
         signs_(RandomWords(1, product.k, product.n)),
-        mask_words_(RandomWords(2, product.m, product.n)),
-        b_(context, static_cast<int64_t>(signs_.size())),
-        mask_(context, static_cast<int64_t>(mask_words_.size())) {
+        b_(context, static_cast<int64_t>(signs_.size())) {
     std::mt19937 random(3);
     // Sums of K such numbers stay below 2^24.
     std::uniform_int_distribution<int> integer(-limit(), limit());
     for (float& value : values_) value = static_cast<float>(integer(random));
     context.Upload(b_.data(), signs_.data(), signs_.size() * 8);
-    context.Upload(mask_.data(), mask_words_.data(), mask_words_.size() * 8);
     for (int64_t i = 0; i < copies_; ++i) {
       a_.push_back(std::make_unique<Scratch<float>>(context, product.m * product.k));
       c_.push_back(std::make_unique<Scratch<float>>(context, product.m * product.n));
@@ -75,11 +71,7 @@ class Problem {
     const Product& p = product_;
     const ConstMatrixView<float> a = p.transpose_a ? ConstMatrixView<float>{a_[i % copies_]->data(), p.k, p.m}
                                                    : ConstMatrixView<float>{a_[i % copies_]->data(), p.m, p.k};
-    way(context_, p.transpose_a, 1.0f, a, {b_.data(), p.k, p.n, BitMatrix::WordsPerRow(p.n)}, mask(), c(i));
-  }
-  ConstBitMatrixView mask() const {
-    if (!product_.masked) return {};
-    return {mask_.data(), product_.m, product_.n, BitMatrix::WordsPerRow(product_.n)};
+    way(context_, p.transpose_a, 1.0f, a, {b_.data(), p.k, p.n, BitMatrix::WordsPerRow(p.n)}, c(i));
   }
   MatrixView<float> c(int64_t i) const { return {c_[i % copies_]->data(), product_.m, product_.n}; }
 
@@ -98,7 +90,6 @@ class Problem {
           const double a = values_[p.transpose_a ? k * p.m + i : i * p.k + k];
           sum += bit(signs_, p.n, k, j) ? a : -a;
         }
-        if (p.masked && !bit(mask_words_, p.n, i, j)) sum = 0;
         if (row[j] != sum) {
           return absl::InternalError(absl::StrCat(p.name, ": cell ", i, ", ", j, " is ", row[j], ", must be ", sum));
         }
@@ -120,8 +111,8 @@ class Problem {
   Product product_;
   int64_t copies_;
   std::vector<float> values_;
-  std::vector<uint64_t> signs_, mask_words_;
-  Scratch<uint64_t> b_, mask_;
+  std::vector<uint64_t> signs_;
+  Scratch<uint64_t> b_;
   Blocks<float> a_, c_;
 };
 
@@ -142,13 +133,9 @@ void Time(benchmark::State& state, const Product& product, const Way& way) {
 void Register(Product product, const std::string& shape) {
   // Any pointer with the alignment that rows of c will have; it is not dereferenced.
   float* const aligned = reinterpret_cast<float*>(uintptr_t{1} << 20);
-  uint64_t word = 0;
-  const ConstBitMatrixView mask =
-      product.masked ? ConstBitMatrixView{&word, product.m, product.n, 0} : ConstBitMatrixView{};
-  const bool in_memory = cuda::IsFasterInMemory(product.precision, product.k, mask, {aligned, product.m, product.n});
-  product.name =
-      absl::StrCat(product.transpose_a ? "dw/" : "dx/", shape, "/", product.m, "x", product.n, "x", product.k,
-                   "/pieces:", static_cast<int>(product.precision), product.masked ? "/masked" : "");
+  const bool in_memory = cuda::IsFasterInMemory(product.precision, product.k, {aligned, product.m, product.n});
+  product.name = absl::StrCat(product.transpose_a ? "dw/" : "dx/", shape, "/", product.m, "x", product.n, "x",
+                              product.k, "/pieces:", static_cast<int>(product.precision));
   const auto add = [&](const char* way_name, bool chosen, auto way) {
     const std::string name = absl::StrCat(way_name, "/", product.name, chosen ? "*" : "");
     benchmark::RegisterBenchmark(name.c_str(), [product, way](benchmark::State& state) { Time(state, product, way); })
@@ -163,19 +150,17 @@ absl::Status RegisterAll() {
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(Device::kCuda));
   for (const BackwardPrecision precision :
        {BackwardPrecision::kBf16, BackwardPrecision::kBf16x2, BackwardPrecision::kFloat32}) {
-    for (const bool masked : {false, true}) {
-      const auto add = [&](const std::string& shape, int64_t m, int64_t n, int64_t k, bool transpose_a) {
-        Register({{}, m, n, k, transpose_a, precision, masked}, shape);
-      };
-      for (const int64_t size : {1024, 1536, 2048, 3072, 4096, 8192}) {
-        add("square", size, size, size, false);
-        if (!masked) add("square", size, size, size, true);
-      }
-      for (const int64_t batch : {100, 1000, 10000}) {
-        const std::string shape = absl::StrCat("mlp_inner/", batch);
-        add(shape, batch, 4096, 4096, false);
-        if (!masked) add(shape, 4096, 4096, batch, true);
-      }
+    const auto add = [&](const std::string& shape, int64_t m, int64_t n, int64_t k, bool transpose_a) {
+      Register({{}, m, n, k, transpose_a, precision}, shape);
+    };
+    for (const int64_t size : {1024, 1536, 2048, 3072, 4096, 8192}) {
+      add("square", size, size, size, false);
+      add("square", size, size, size, true);
+    }
+    for (const int64_t batch : {100, 1000, 10000}) {
+      const std::string shape = absl::StrCat("mlp_inner/", batch);
+      add(shape, batch, 4096, 4096, false);
+      add(shape, 4096, 4096, batch, true);
     }
   }
   return absl::OkStatus();

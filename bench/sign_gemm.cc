@@ -94,19 +94,19 @@ class Problem {
                       dw_.mutable_matrix<float>());
   }
   void FloatDx(ExecContext& context) {
-    kernels_.sign_gemm_f32(context, false, 1.0f, dy_.matrix<float>(), w_.bits.view(), {}, dx_.mutable_matrix<float>(),
+    kernels_.sign_gemm_f32(context, false, 1.0f, dy_.matrix<float>(), w_.bits.view(), dx_.mutable_matrix<float>(),
                            nullptr);
   }
   void FloatDw(ExecContext& context) {
-    kernels_.sign_gemm_f32(context, true, 1.0f, dy_.matrix<float>(), x_.bits.view(), {}, dw_.mutable_matrix<float>(),
+    kernels_.sign_gemm_f32(context, true, 1.0f, dy_.matrix<float>(), x_.bits.view(), dw_.mutable_matrix<float>(),
                            nullptr);
   }
   void Int8Dx(ExecContext& context) {
-    kernels_.sign_gemm_s8(context, ones_.data(), dy_int8_.matrix<int8_t>(), w_.bits.view(), {},
-                          dx_.mutable_matrix<float>(), nullptr);
+    kernels_.sign_gemm_s8(context, ones_.data(), dy_int8_.matrix<int8_t>(), w_.bits.view(), dx_.mutable_matrix<float>(),
+                          nullptr);
   }
   void Int8Dw(ExecContext& context) {
-    kernels_.sign_gemm_s8(context, ones_.data(), dy_transposed_int8_.matrix<int8_t>(), x_.bits.view(), {},
+    kernels_.sign_gemm_s8(context, ones_.data(), dy_transposed_int8_.matrix<int8_t>(), x_.bits.view(),
                           dw_.mutable_matrix<float>(), nullptr);
   }
 

@@ -54,8 +54,8 @@ class Emitter {
     if (program_.is_constant(operand)) return Error(i, "of a constant is not in the packed format");
     return ids_[operand];
   }
-  // The packed value of a product's operand: codes where the graph multiplies codes, otherwise floats.
-  absl::StatusOr<int> ProductOperand(int i) {
+  // The packed value of the operand of a product or average: codes where the graph adds up codes, otherwise floats.
+  absl::StatusOr<int> CodesOrFloats(int i) {
     BITGRAD_ASSIGN_OR_RETURN(const int id, Operand(i));
     if (program_.operand(i, 0).is_coded() || !is_codes_[id]) return id;
     return Made(writer_.AddQuantize(layer(i), id, {}), /*codes=*/false);
@@ -112,37 +112,49 @@ class Emitter {
     return Made(writer_.AddQuantize(layer(i), x, quantizer), quantizer.encoding().is_integer());
   }
 
-  // What linear and conv2d share, and where a Compare reads the sums, that.
+  // Where a Compare reads the sums of value i, that.
+  ThresholdSpec Threshold(int i) {
+    const std::vector<int>& readers = uses_.consumers(i);
+    const auto* compare = readers.empty() ? nullptr : program_.value(readers[0]).as<program::Compare>();
+    if (compare == nullptr) return {};
+    const Value& codes = program_.value(readers[0]);
+    const Thresholds& thresholds = compare->thresholds;
+    return {
+        .thresholds = writer_.AddInts(absl::StrCat(layer(i), "/thresholds"), thresholds.levels, thresholds.threshold),
+        .flips = writer_.AddFlags(absl::StrCat(layer(i), "/flips"), thresholds.flip),
+        .encoding = codes.encoding,
+        .value_scale = codes.scale};
+  }
+
+  // What linear and conv2d share.
   absl::StatusOr<LinearSpec> Product(int i, const Shape& weight) {
     LinearSpec spec;
     BITGRAD_ASSIGN_OR_RETURN(spec.weight, Weight(i, weight));
-    const int reader = uses_.consumers(i).empty() ? kNone : uses_.consumers(i)[0];
-    const auto* compare = reader == kNone ? nullptr : program_.value(reader).as<program::Compare>();
-    if (compare == nullptr) {
-      const PackedScale scale = ScaleOfProduct(program_, i);
-      spec.scale = scale.scale;
-      if (!scale.scales.empty()) {
-        spec.scales = writer_.AddFloats(absl::StrCat(layer(i), "/scales"), {static_cast<int64_t>(scale.scales.size())},
-                                        scale.scales);
-      }
+    const ThresholdSpec threshold = Threshold(i);
+    if (threshold.thresholds >= 0) {
+      spec.thresholds = threshold.thresholds;
+      spec.flips = threshold.flips;
+      spec.encoding = threshold.encoding;
+      spec.value_scale = threshold.value_scale;
       return spec;
     }
-    const Thresholds& thresholds = compare->thresholds;
-    spec.thresholds = writer_.AddInts(absl::StrCat(layer(i), "/thresholds"), thresholds.levels, thresholds.threshold);
-    spec.flips = writer_.AddFlags(absl::StrCat(layer(i), "/flips"), thresholds.flip);
-    spec.encoding = program_.value(reader).encoding;
-    spec.value_scale = program_.value(reader).scale;
+    const PackedScale scale = ScaleOfProduct(program_, i);
+    spec.scale = scale.scale;
+    if (!scale.scales.empty()) {
+      spec.scales = writer_.AddFloats(absl::StrCat(layer(i), "/scales"), {static_cast<int64_t>(scale.scales.size())},
+                                      scale.scales);
+    }
     return spec;
   }
 
   absl::StatusOr<int> Add(int i, const program::Linear&) {
-    BITGRAD_ASSIGN_OR_RETURN(const int x, ProductOperand(i));
+    BITGRAD_ASSIGN_OR_RETURN(const int x, CodesOrFloats(i));
     BITGRAD_ASSIGN_OR_RETURN(const LinearSpec spec, Product(i, program_.operand(i, 1).shape));
     return Made(writer_.AddLinear(layer(i), x, spec), spec.thresholds >= 0);
   }
 
   absl::StatusOr<int> Add(int i, const program::Conv2d& conv) {
-    BITGRAD_ASSIGN_OR_RETURN(const int x, ProductOperand(i));
+    BITGRAD_ASSIGN_OR_RETURN(const int x, CodesOrFloats(i));
     ConvSpec spec;
     spec.geometry = conv.geometry;
     BITGRAD_ASSIGN_OR_RETURN(spec.product, Product(i, {conv.geometry.filters, conv.geometry.patch_size()}));
@@ -160,8 +172,9 @@ class Emitter {
   }
 
   absl::StatusOr<int> Add(int i, const program::AveragePool& pool) {
-    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
-    return Made(writer_.AddAveragePool(layer(i), x, pool.geometry), false);
+    BITGRAD_ASSIGN_OR_RETURN(const int x, CodesOrFloats(i));
+    const ThresholdSpec threshold = Threshold(i);
+    return Made(writer_.AddAveragePool(layer(i), x, pool.geometry, threshold), threshold.thresholds >= 0);
   }
 
   absl::StatusOr<int> Add(int i, const program::BatchNorm&) {

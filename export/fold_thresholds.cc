@@ -24,9 +24,9 @@ using program::Program;
 using program::Uses;
 using program::Value;
 
-// The operations between a product and the quantizers that read its result, in order.
+// The operations between exact sums and the quantizers that read their result, in order.
 struct Chain {
-  int product = -1;
+  int source = -1;  // of the sums: a linear, conv2d or average_pool
   std::vector<int> nodes;
   int pool = -1;  // the max_pool among the nodes
   bool pool_is_first = false;
@@ -34,8 +34,16 @@ struct Chain {
   std::vector<int> quantizers;  // all that read the last of the nodes
 };
 
-// Whether the sums of a product are exact integers that a kernel computes as such.
+// Whether value i is of sums that are exact integers, that a kernel computes as such, and that all have one scale for
+// each output.
 bool IsExact(const Program& program, int i) {
+  if (const auto* pool = program.value(i).as<program::AveragePool>()) {
+    // A window at a border has fewer elements than the others, and so another scale.
+    const Value& x = program.operand(i, 0);
+    return x.is_coded() && !x.is_known() && SumIsExact(x.encoding, pool->geometry) && pool->geometry.pad_height == 0 &&
+           pool->geometry.pad_width == 0;
+  }
+  if (!program.is_product(i)) return false;
   const Value &x = program.operand(i, 0), &w = program.operand(i, 1);
   if (!x.is_coded() || x.is_known() || w.coded == nullptr) return false;
   if (const auto* conv = program.value(i).as<program::Conv2d>()) {
@@ -70,10 +78,10 @@ bool IsQuantizerOf(const Program& program, int i, int value, int max_levels) {
          LargestC(node.encoding) <= max_levels && QuantizerOf(program, i).ok();
 }
 
-std::optional<Chain> FindChain(const Program& program, const Uses& uses, int product, int max_levels) {
-  Chain chain = {.product = product};
-  const bool is_conv = program.value(product).as<program::Conv2d>() != nullptr;
-  int value = product;
+std::optional<Chain> FindChain(const Program& program, const Uses& uses, int source, int max_levels) {
+  Chain chain = {.source = source};
+  const bool is_image = program.value(source).as<program::Linear>() == nullptr;
+  int value = source;
   while (value != program.result() && !uses.consumers(value).empty()) {
     const std::vector<int>& consumers = uses.consumers(value);
     if (std::all_of(consumers.begin(), consumers.end(),
@@ -83,9 +91,9 @@ std::optional<Chain> FindChain(const Program& program, const Uses& uses, int pro
     }
     if (consumers.size() != 1 || chain.reshape >= 0) break;
     const int next = consumers[0];
-    if (is_conv && program.value(next).as<program::MaxPool>() != nullptr && chain.pool < 0) {
+    if (is_image && program.value(next).as<program::MaxPool>() != nullptr && chain.pool < 0) {
       chain.pool = next;
-      chain.pool_is_first = value == product;
+      chain.pool_is_first = value == source;
     } else if (program.value(next).as<program::Reshape>() != nullptr) {
       chain.reshape = next;
     } else if ((chain.pool >= 0 && !chain.pool_is_first) || !IsMonotone(program, next, value)) {
@@ -113,22 +121,38 @@ void Apply(ExecContext& context, const Program& program, int i, Tensor& x) {
   }
 }
 
+// What exact sums are made to: float(sum) * scale, with |sum| <= limit.
+struct Sums {
+  int32_t limit;
+  PackedScale scale;
+};
+
+Sums SumsOf(const Program& program, int i) {
+  const Value& x = program.operand(i, 0);
+  if (const auto* pool = program.value(i).as<program::AveragePool>()) {
+    const int64_t window = pool->geometry.kernel_height * pool->geometry.kernel_width;
+    return {.limit = static_cast<int32_t>(window * x.encoding.max_code()),
+            .scale = {.scale = x.scale / static_cast<float>(window), .scales = {}}};
+  }
+  const Value& w = program.operand(i, 1);
+  return {.limit = static_cast<int32_t>(w.coded->matrix.cols() * x.encoding.max_code() * w.encoding.max_code()),
+          .scale = ScaleOfProduct(program, i)};
+}
+
 // The thresholds for one of the quantizers.
 absl::StatusOr<Thresholds> ThresholdsOf(ExecContext& context, const Program& program, const Chain& chain,
                                         int quantize) {
-  const Value &x = program.operand(chain.product, 0), &w = program.operand(chain.product, 1);
   const Encoding encoding = program.value(quantize).encoding;
-  const int64_t n = program.value(chain.product).shape.cols(), k = w.coded->matrix.cols();
+  const int64_t n = program.value(chain.source).shape.cols();
   const int levels = static_cast<int>(LargestC(encoding));
-  const int32_t limit = static_cast<int32_t>(k * x.encoding.max_code() * w.encoding.max_code());
   const Kernels& kernels = KernelsFor(context.device());
   BITGRAD_ASSIGN_OR_RETURN(const PackedQuantizer packed, QuantizerOf(program, quantize));
   const QuantizerOnDevice quantizer(packed, context);
-  const PackedScale scale = ScaleOfProduct(program, chain.product);
+  const Sums all = SumsOf(program, chain.source);
   Tensor y({levels, n}, DType::kFloat32), codes({levels, n}, DType::kFloat32), c({levels, n}, DType::kUint8);
   const auto codes_of_sums = [&](absl::Span<const int32_t> sums, absl::Span<uint8_t> out) -> absl::Status {
     std::copy(sums.begin(), sums.end(), y.mutable_data<float>());
-    kernels.scale_columns(context, scale.view(), y.matrix<float>(), y.mutable_matrix<float>());
+    kernels.scale_columns(context, all.scale.view(), y.matrix<float>(), y.mutable_matrix<float>());
     for (const int node : chain.nodes) {
       if (node == chain.pool || node == chain.reshape) continue;
       Apply(context, program, node, y);
@@ -144,7 +168,7 @@ absl::StatusOr<Thresholds> ThresholdsOf(ExecContext& context, const Program& pro
     std::memcpy(out.data(), c.data<uint8_t>(), out.size());
     return context.status();
   };
-  return FindThresholds(n, levels, limit, codes_of_sums);
+  return FindThresholds(n, levels, all.limit, codes_of_sums);
 }
 
 bool AreEqual(const Thresholds& a, const Thresholds& b) {
@@ -168,12 +192,12 @@ void Rewrite(const Chain& chain, Thresholds thresholds, Program& program) {
     pool_flips = thresholds.flip;
     std::fill(thresholds.flip.begin(), thresholds.flip.end(), uint8_t{0});
   }
-  const Value& product = program.value(chain.product);
+  const Value& source = program.value(chain.source);
   values.push_back({.operation = program::Compare{std::move(thresholds)},
                     .operands = {},
                     .op = "compare",
-                    .layer = product.layer,
-                    .shape = product.shape});
+                    .layer = source.layer,
+                    .shape = source.shape});
   if (chain.pool >= 0) {
     values.push_back(Renewed(program.value(chain.pool)));
     std::get<program::MaxPool>(values.back().operation).flips = std::move(pool_flips);
@@ -182,7 +206,7 @@ void Rewrite(const Chain& chain, Thresholds thresholds, Program& program) {
   std::vector<int> places = chain.nodes;
   places.push_back(quantize);
   places.erase(places.begin(), places.end() - static_cast<int64_t>(values.size()));
-  int operand = chain.product;
+  int operand = chain.source;
   for (size_t k = 0; k < values.size(); ++k) {
     values[k].operands = {operand};
     values[k].encoding = encoding;
@@ -199,8 +223,7 @@ void Rewrite(const Chain& chain, Thresholds thresholds, Program& program) {
 
 absl::Status FoldThresholds(ExecContext& context, int max_levels, Program& program) {
   for (int i = 0; i < program.size(); ++i) {
-    if (!program.is_product(i)) continue;
-    // A rewritten chain ends before the products that read it.
+    // A rewritten chain ends before the sums that read it.
     const Uses uses(program);
     if (!uses.is_used(i) || !IsExact(program, i)) continue;
     const std::optional<Chain> chain = FindChain(program, uses, i, max_levels);

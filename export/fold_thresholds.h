@@ -1,10 +1,11 @@
 // The pass that makes integer thresholds of everything monotone between exact sums and a quantizer of few bits.
 //
-// A linear or conv2d whose operands have integer codes gives exact integer sums. Where what follows it, up to the
-// quantizers that read the result, is a monotone function of each sum (scale, bias, batch norm, monotone activations),
-// the stored code of the quantizer counts how many integer thresholds the sum has reached (export/threshold.h), so that
-// nets of few bits run from code to code. The thresholds are found by running the graph's own kernels on candidate
-// sums, so the folded result has the kernels' bits, for gamma < 0 and gamma = 0 too.
+// A linear or conv2d whose operands have integer codes gives exact integer sums, and so does an average_pool of codes
+// without a border. Where what follows, up to the quantizers that read the result, is a monotone function of each sum
+// (scale, bias, batch norm, monotone activations), the stored code of the quantizer counts how many integer thresholds
+// the sum has reached (export/threshold.h), so that nets of few bits run from code to code. The thresholds are found by
+// running the graph's own kernels on candidate sums, so the folded result has the kernels' bits, for gamma < 0 and
+// gamma = 0 too.
 //
 // The chain may also have a max_pool, either as its first operation or after all monotone ones, and a reshape as its
 // last. With g the composition of the monotone ones and of the quantizer, as stored codes from 0 to L:

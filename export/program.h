@@ -49,7 +49,7 @@ struct Linear {};  // x, w
 struct Conv2d {    // x, w
   ConvGeometry geometry;
 };
-// A linear or conv2d whose sums are compared instead of scaled. It is the only one that reads the product.
+// A linear, conv2d or average_pool whose sums are compared instead of scaled. It is the only one that reads them.
 struct Compare {
   Thresholds thresholds;
 };

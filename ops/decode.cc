@@ -15,6 +15,15 @@ Tensor FloatCodes(ExecContext& context, const CodedTensor& coded) {
   return codes;
 }
 
+Tensor StoredCodes(ExecContext& context, const CodedTensor& coded) {
+  if (!coded.is_binary()) return coded.codes.Alias();
+  const Tensor codes = FloatCodes(context, coded);
+  Tensor stored(coded.matrix, DType::kUint8, context.allocator());
+  KernelsFor(context.device())
+      .pack_codes(context, coded.encoding, codes.matrix<float>(), stored.mutable_matrix<uint8_t>());
+  return stored;
+}
+
 Tensor Decode(ExecContext& context, const CodedTensor& coded) {
   Tensor values = FloatCodes(context, coded);
   const Kernels& kernels = KernelsFor(context.device());

@@ -12,6 +12,9 @@ namespace bitgrad {
 // The codes as floats, without the scale.   [rows, cols] of the matrix
 Tensor FloatCodes(ExecContext& context, const CodedTensor& coded);
 
+// The stored codes (core/encoding.h) as bytes, of binary codes too.   uint8 [rows, cols] of the matrix
+Tensor StoredCodes(ExecContext& context, const CodedTensor& coded);
+
 // The values: codes times scale.   [rows, cols] of the matrix
 Tensor Decode(ExecContext& context, const CodedTensor& coded);
 

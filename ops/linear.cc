@@ -77,8 +77,8 @@ Tensor SignProduct(Tape::GradientSink& sink, const SavedForBackward& saved, bool
   double squares = 0;
   double* const wanted = transpose && context.device() == Device::kCpu ? &squares : nullptr;
   if (!saved.gradient_in_int8()) {
-    kernels.sign_gemm_f32(context, transpose, scale, dy.matrix<float>(), signs.view(), {},
-                          product.mutable_matrix<float>(), wanted);
+    kernels.sign_gemm_f32(context, transpose, scale, dy.matrix<float>(), signs.view(), product.mutable_matrix<float>(),
+                          wanted);
   } else {
     const ConstMatrixView<float> g = dy.matrix<float>();
     const int64_t rows = transpose ? g.cols : g.rows;
@@ -88,7 +88,7 @@ Tensor SignProduct(Tape::GradientSink& sink, const SavedForBackward& saved, bool
                              transpose ? saved.weight_gradient_rng : saved.gradient_rng, codes.mutable_matrix<int8_t>(),
                              row_scale.mutable_data<float>());
     ScaleOutputs(context, scale, row_scale);
-    kernels.sign_gemm_s8(context, row_scale.data<float>(), codes.matrix<int8_t>(), signs.view(), {},
+    kernels.sign_gemm_s8(context, row_scale.data<float>(), codes.matrix<int8_t>(), signs.view(),
                          product.mutable_matrix<float>(), wanted);
   }
   if (wanted != nullptr) product.set_sum_of_squares(squares);

@@ -5,7 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "bitgrad/core/coded_tensor.h"
 #include "bitgrad/core/encoding.h"
+#include "bitgrad/ops/decode.h"
 #include "bitgrad/ops/op_recorder.h"
 #include "bitgrad/ops/reshape.h"
 
@@ -109,10 +111,19 @@ Var AveragePool(const Var& x, const PoolOptions& options) {
   const PoolGeometry geometry = GeometryOf(x.shape(), options);
   if (!op.CheckResult(OutputShape(geometry))) return op.Failed();
   Tensor y = op.NewTensor(OutputShape(geometry));
-  op.kernels().average_pool_forward(op.context(), geometry, op.value(0).data<float>(), y.mutable_data<float>());
   // Counted as if no window reached over the border.
   const int64_t count = y.num_elements(), terms = count * options.kernel.height * options.kernel.width;
-  op.tape().Count({.float_multiplications = count, .float_additions = terms});
+  const std::shared_ptr<const CodedTensor> coded = op.coded(0);
+  if (coded != nullptr && coded->scale_view().is_uniform() && SumIsExact(coded->encoding, geometry)) {
+    const MatrixView<float> means(y.mutable_data<float>(), geometry.pixels(), geometry.channels);
+    op.kernels().average_pool_codes(op.context(), geometry, coded->encoding,
+                                    StoredCodes(op.context(), *coded).data<uint8_t>(),
+                                    {.floats = means, .scale = coded->scale_view()});
+    op.tape().Count({.float_multiplications = count, .integer_additions = terms});
+  } else {
+    op.kernels().average_pool_forward(op.context(), geometry, op.value(0).data<float>(), y.mutable_data<float>());
+    op.tape().Count({.float_multiplications = count, .float_additions = terms});
+  }
   return op.Record(std::move(y), {{"geometry", std::any(geometry)}}, [geometry, terms](Tape::GradientSink& sink) {
     Tensor dx = NewTensor(sink, InputShape(geometry));
     KernelsOf(sink).average_pool_backward(sink.context(), geometry, sink.output_gradient().data<float>(),

@@ -4,6 +4,9 @@
 //   MaxPool      y = the largest of the window        dx = dy at that element, the first of several; keeps a byte per y
 //   AveragePool  y = the mean of the window           dx = dy / (how many elements the window has); keeps nothing
 //
+// The mean of a value that was quantized to integer codes is that of its codes, times its scale (AveragePoolCodes): the
+// sum is exact. Where a sum may exceed 2^24, and of other values, it is a sum of floats.
+//
 // Elements outside the image belong to no window: they are neither compared nor counted.
 // Errors: x is not [batch, height, width, channels] or is empty; a kernel or stride that is not in [1,
 // kMaxWindowExtent] (ops/extent2d.h); a pad that is negative or not smaller than the kernel; a window of more than 2^24

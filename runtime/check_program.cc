@@ -224,8 +224,16 @@ absl::StatusOr<PackedValue> Checker::CheckPool(bool is_max, const packed::Pool& 
     if (!x.is_coded()) return Error(kind, ".flips: the operand is no codes");
     BITGRAD_RETURN_IF_ERROR(UseBlob("max_pool.flips", pool.flips(), Blob::FLAGS, {geometry->channels}));
   }
+  if (is_max && pool.has_threshold()) return Error("max_pool.threshold: only average_pool has one");
   if (is_max) return PackedValue{.example = y, .encoding = x.encoding, .scale = x.scale};
-  return PackedValue{.example = y};
+  PackedValue value = {.example = y};
+  if (pool.has_threshold()) {
+    if (!SumIsExact(x.encoding, *geometry)) {
+      return Error("average_pool.threshold: the sums that it compares are no exact integers");
+    }
+    BITGRAD_RETURN_IF_ERROR(CheckThreshold("average_pool.threshold", pool.threshold(), geometry->channels, value));
+  }
+  return value;
 }
 
 absl::StatusOr<PackedValue> Checker::CheckBatchNorm(const packed::BatchNorm& batch_norm) {

@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/ops/dot_kernel.h"
+#include "bitgrad/ops/kernels/pool.h"
+#include "bitgrad/runtime/image_geometry.h"
 #include "bitgrad/runtime/kernel_choice.h"
 #include "bitgrad/runtime/preamble.h"
 
@@ -63,7 +65,7 @@ class CostCounter {
           cost.bytes += BitBytes(1, value.example.cols());
         }
         break;
-      case Instruction::kAveragePool: cost.op = "average_pool"; break;
+      case Instruction::kAveragePool: AddAveragePool(i, cost); break;
       case Instruction::kBatchNorm: {
         cost.op = "batch_norm";
         const packed::BatchNorm& b = instruction.batch_norm();
@@ -75,7 +77,9 @@ class CostCounter {
       case Instruction::kUnary: cost.op = "unary"; break;
       case Instruction::kBinary:
         cost.op = "binary";
-        if (instruction.binary().has_constant()) {
+        if (!instruction.binary().has_constant()) {
+          cost.kernel = "floats (of two values, which thresholds cannot compare)";
+        } else {
           const int constant = instruction.binary().constant();
           AddFloats(constant, ShapeOf(model_.blob(constant)).num_elements(), cost);
         }
@@ -148,15 +152,25 @@ class CostCounter {
       cost.bytes += w.is_integer() ? w.bits * BitBytes(out, in) : AlignUp(out * in * 4);
     }
     if (product.has_scales()) AddFloats(product.scales(), out, cost);
-    if (product.has_threshold()) {
-      const int64_t count = out * levels;
-      if (IsNew(product.threshold().thresholds())) {
-        cost.parameters += count;
-        cost.bytes += AlignUp(count * 4);
-        parameters_by_bits_[32] += count;
-      }
-      if (IsNew(product.threshold().flips())) cost.bytes += BitBytes(1, out);
-    }
+    if (product.has_threshold()) AddThreshold(product.threshold(), levels, out, cost);
+  }
+
+  void AddThreshold(const packed::Threshold& threshold, int64_t levels, int64_t out, LayerCost& cost) {
+    AddFloats(threshold.thresholds(), out * levels, cost);  // Integers of 4 bytes are counted as floats are.
+    if (IsNew(threshold.flips())) cost.bytes += BitBytes(1, out);
+  }
+
+  void AddAveragePool(int i, LayerCost& cost) {
+    const Instruction& instruction = model_.header().instructions(i);
+    const packed::Pool& pool = instruction.average_pool();
+    const PackedValue& x = model_.value(instruction.operands(0));
+    // The program has been checked, so its geometry is valid.
+    const bool sums_codes = SumIsExact(x.encoding, *GeometryOf(pool, x.example));
+    cost.op = pool.has_threshold() ? "average_pool + threshold" : "average_pool";
+    cost.input = NameOf(x.encoding);
+    cost.input_bits = x.encoding.bits;
+    cost.kernel = sums_codes ? "sums of codes" : x.is_coded() ? "floats (sums exceed 2^24)" : "floats (float input)";
+    if (pool.has_threshold()) AddThreshold(pool.threshold(), Levels(i), cost.example.cols(), cost);
   }
 
   void AddFloats(int blob, int64_t count, LayerCost& cost) {

@@ -21,7 +21,7 @@ struct LayerCost {
   std::string layer;
   std::string op;           // "linear", "linear + threshold", "batch_norm", ...
   Shape example;            // of its value
-  std::string input;        // encoding of the operand of a linear or conv2d, "symmetric(8)"; else empty
+  std::string input;        // encoding of the operand of a linear, conv2d or average_pool, "symmetric(8)"; else empty
   std::string weights;      // encoding of the weights; empty where there are none
   int64_t input_bits = 0;   // of each element of that operand: 32 for floats; 0 where there is none
   int64_t weight_bits = 0;  // of each weight, without padding; 0 where there are none
@@ -32,7 +32,7 @@ struct LayerCost {
   int64_t bit_macs = 0;
   int64_t integer_macs = 0;
   int64_t float_macs = 0;
-  // What computes the product, for every batch size, and where it is a kernel of floats, why.
+  // What computes the product, for every batch size, or the average; and where it is a kernel of floats, why.
   std::string kernel;
   bool is_float = false;  // a linear or conv2d whose product runs on floats
 };

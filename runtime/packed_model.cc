@@ -22,6 +22,14 @@ absl::Status CheckZeros(absl::Span<const uint8_t> bytes, absl::string_view where
   return absl::OkStatus();
 }
 
+// The threshold of an instruction; null where it has none.
+const packed::Threshold* ThresholdOf(const packed::Instruction& instruction) {
+  if (instruction.linear().has_threshold()) return &instruction.linear().threshold();
+  if (instruction.conv2d().has_threshold()) return &instruction.conv2d().threshold();
+  if (instruction.average_pool().has_threshold()) return &instruction.average_pool().threshold();
+  return nullptr;
+}
+
 // The command that makes a packed model, in the folder of the checkpoint or of the run.
 std::string FreezeCommand(const std::string& checkpoint, const std::filesystem::path& folder) {
   return absl::StrCat(ProgramCommand("//export:freeze"), " --checkpoint=", ShellQuoted(checkpoint),
@@ -89,10 +97,9 @@ absl::Status PackedModel::Load(absl::Span<const uint8_t> bytes) {
 
 absl::Status PackedModel::CheckThresholds() const {
   for (const packed::Instruction& instruction : header_.instructions()) {
-    const bool has_threshold = instruction.linear().has_threshold() || instruction.conv2d().has_threshold();
-    if (!has_threshold) continue;
-    const int id =
-        (instruction.has_linear() ? instruction.linear().threshold() : instruction.conv2d().threshold()).thresholds();
+    const packed::Threshold* const threshold = ThresholdOf(instruction);
+    if (threshold == nullptr) continue;
+    const int id = threshold->thresholds();
     const absl::Span<const int32_t> thresholds = ints(id);
     const size_t out = static_cast<size_t>(blob(id).shape(1));
     for (size_t i = out; i < thresholds.size(); ++i) {

@@ -44,6 +44,14 @@ class Planes {
   std::string bytes_;
 };
 
+void SetThreshold(const ThresholdSpec& spec, packed::Threshold& threshold) {
+  threshold.set_thresholds(spec.thresholds);
+  threshold.set_flips(spec.flips);
+  threshold.set_encoding(KindOf(spec.encoding.kind));
+  threshold.set_bits(HasBits(threshold.encoding()) ? spec.encoding.bits : 0);
+  threshold.set_scale(spec.value_scale);
+}
+
 // Sets the fields that linear and conv2d share.
 template <typename Product>
 void SetProduct(const LinearSpec& spec, Product& product) {
@@ -53,12 +61,7 @@ void SetProduct(const LinearSpec& spec, Product& product) {
     if (spec.scales >= 0) product.set_scales(spec.scales);
     return;
   }
-  packed::Threshold& threshold = *product.mutable_threshold();
-  threshold.set_thresholds(spec.thresholds);
-  threshold.set_flips(spec.flips);
-  threshold.set_encoding(KindOf(spec.encoding.kind));
-  threshold.set_bits(HasBits(threshold.encoding()) ? spec.encoding.bits : 0);
-  threshold.set_scale(spec.value_scale);
+  SetThreshold({spec.thresholds, spec.flips, spec.encoding, spec.value_scale}, *product.mutable_threshold());
 }
 
 void SetWindow(const PoolGeometry& geometry, packed::Pool& pool) {
@@ -197,8 +200,11 @@ int PackedModelWriter::AddMaxPool(absl::string_view layer, int x, const PoolGeom
   return ValueOfLast();
 }
 
-int PackedModelWriter::AddAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry) {
-  SetWindow(geometry, *NewInstruction(layer, {x}).mutable_average_pool());
+int PackedModelWriter::AddAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry,
+                                      const ThresholdSpec& threshold) {
+  packed::Pool& pool = *NewInstruction(layer, {x}).mutable_average_pool();
+  SetWindow(geometry, pool);
+  if (threshold.thresholds >= 0) SetThreshold(threshold, *pool.mutable_threshold());
   return ValueOfLast();
 }
 

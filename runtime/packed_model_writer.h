@@ -55,6 +55,14 @@ struct ConvSpec {
   ConvGeometry geometry;  // batch and the image's extents are ignored
 };
 
+// See message Threshold.
+struct ThresholdSpec {
+  int thresholds = -1;  // blob of AddInts, [levels, out]; -1: there is none, and the value is floats
+  int flips = -1;       // blob of AddFlags, [out]
+  Encoding encoding = {EncodingKind::kBinary, 1};  // of the value's codes
+  float value_scale = 1.0f;                        // of the value's codes
+};
+
 class PackedModelWriter {
  public:
   // The caller sets producer, name, input, data set, class count and the fields about the float model. Instructions and
@@ -83,7 +91,8 @@ class PackedModelWriter {
   int AddConv2d(absl::string_view layer, int x, const ConvSpec& spec);
   // flips: a blob of AddFlags, [channels], where x is codes; -1: none.
   int AddMaxPool(absl::string_view layer, int x, const PoolGeometry& geometry, int flips = -1);
-  int AddAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry);
+  // A threshold: where x is codes.
+  int AddAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry, const ThresholdSpec& threshold = {});
   int AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std, int gamma, int beta);
   int AddUnary(absl::string_view layer, int x, Unary op, float parameter = 0);
   int AddBinary(absl::string_view layer, int a, Binary op, int b);

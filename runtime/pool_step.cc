@@ -10,11 +10,15 @@ PoolStep::PoolStep(const PackedModel& model, int i, Frame& frame)
     : is_max_(model.header().instructions(i).has_max_pool()),
       operand_(model.header().instructions(i).operands(0)),
       result_(i + 1),
-      x_(model.value(operand_)) {
+      x_(model.value(operand_)),
+      y_(model.value(result_)) {
   const packed::Instruction& instruction = model.header().instructions(i);
   const packed::Pool& pool = is_max_ ? instruction.max_pool() : instruction.average_pool();
   geometry_ = *GeometryOf(pool, x_.example);  // The program has been checked.
   if (pool.has_flips()) flips_ = Flags(model, pool.flips(), geometry_.channels, frame.context());
+  if (!pool.has_threshold()) return;
+  thresholds_ = frame.blobs().ints(pool.threshold().thresholds());
+  flips_ = Flags(model, pool.threshold().flips(), geometry_.channels, frame.context());
 }
 
 void PoolStep::Run(Frame& frame) {
@@ -44,8 +48,23 @@ void PoolStep::RunMax(Frame& frame) {
 }
 
 void PoolStep::RunAverage(Frame& frame) {
-  const float* const x = frame.floats(operand_).data;
-  frame.kernels().average_pool_forward(frame.context(), geometry_, x, frame.NewFloats(result_).data);
+  if (!SumIsExact(x_.encoding, geometry_)) {
+    const float* const x = frame.floats(operand_).data;
+    frame.kernels().average_pool_forward(frame.context(), geometry_, x, frame.NewFloats(result_).data);
+    return;
+  }
+  const uint8_t* const x = frame.codes(operand_).data;
+  DotOutput out = {.scale = x_.scale};
+  const int64_t windows = geometry_.pixels(), channels = geometry_.channels;
+  if (thresholds_ == nullptr) {
+    out.floats = {frame.NewFloats(result_).data, windows, channels};
+  } else {
+    out.codes = {frame.NewCodes(result_).data, windows, channels};
+    out.levels = static_cast<int>(LargestC(y_.encoding));
+    out.threshold = thresholds_;
+    out.flip = flips_.data<uint8_t>();
+  }
+  frame.kernels().average_pool_codes(frame.context(), geometry_, x_.encoding, x, out);
 }
 
 }  // namespace bitgrad

@@ -3,6 +3,8 @@
 #ifndef BITGRAD_RUNTIME_POOL_STEP_H_
 #define BITGRAD_RUNTIME_POOL_STEP_H_
 
+#include <cstdint>
+
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/ops/kernels/pool.h"
 #include "bitgrad/runtime/frame.h"
@@ -25,9 +27,10 @@ class PoolStep final : public Step {
   const bool is_max_;
   const int operand_;
   const int result_;
-  const PackedValue& x_;
+  const PackedValue &x_, &y_;
   PoolGeometry geometry_;
-  Tensor flips_;  // null: none
+  Tensor flips_;                         // null: none
+  const int32_t* thresholds_ = nullptr;  // of an average_pool; null: none
 };
 
 }  // namespace bitgrad

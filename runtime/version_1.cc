@@ -85,12 +85,25 @@ class Upgrade {
     } else if (old.has_quantize()) {
       BITGRAD_RETURN_IF_ERROR(CheckQuantize(old.quantize()));
       type = Type::kQuantized;
+    } else if (old.has_average_pool()) {
+      if (old.average_pool().has_threshold()) return NotInVersion1("threshold of an average_pool");
+      // It added up floats.
+      if (x.type != Type::kFloats) instruction.set_operands(0, AddQuantize(instruction.layer(), x.id, "identity"));
     } else if (old.has_max_pool() || old.has_reshape()) {
       type = x.type;
     }
     *header_.add_instructions() = std::move(instruction);
     values_.push_back({last(), type});
     return absl::OkStatus();
+  }
+
+  // Returns the quantized value.
+  int AddQuantize(const std::string& layer, int x, const std::string& quantizer) {
+    Instruction& quantize = *header_.add_instructions();
+    quantize.set_layer(layer);
+    quantize.add_operands(x);
+    quantize.mutable_quantize()->set_quantizer(quantizer);
+    return last();
   }
 
   // Puts the quantizer of the operand in front of a linear or conv2d. Bits are what each binary quantizer makes of
@@ -102,11 +115,7 @@ class Upgrade {
     const absl::StatusOr<Quantizer> parsed = ParseQuantizer(quantizer);
     const bool reads_floats = parsed.ok() && parsed->is_identity() && x.type == Type::kFloats;
     if (x.type != Type::kBits && !reads_floats && instruction.operands_size() > 0) {
-      Instruction& quantize = *header_.add_instructions();
-      quantize.set_layer(instruction.layer());
-      quantize.add_operands(x.id);
-      quantize.mutable_quantize()->set_quantizer(quantizer);
-      instruction.set_operands(0, last());
+      instruction.set_operands(0, AddQuantize(instruction.layer(), x.id, quantizer));
     }
     if (!product.has_threshold()) return Type::kFloats;
     product.mutable_threshold()->set_encoding(Blob::BINARY);

@@ -22,10 +22,34 @@ namespace bitgrad::cpu {
 using WindowAxis = WindowAxisOf<int64_t>;
 using Interval = WindowAxis::Interval;
 
-// From a sum of stored codes c, over a window of `count` elements, to float(sum of least + step c) * (scale / count).
-struct CodeMean {
+// What is made of a sum of stored codes c: the sum of the codes least + step c and, of that, a mean or a code.
+struct CodeSum {
   int32_t least, step;
-  float scale;
+  const DotOutput& out;
+  int64_t level_stride;
+
+  // Of `count` channels from `first` on, of window `window`.
+  void Finish(const int32_t* sums, int64_t first, int64_t count, int32_t elements, int64_t window) const {
+    const int32_t offset = least * elements;
+    if (out.floats.data != nullptr) {
+      float* const y = out.floats.row(window) + first;
+      const float scale = out.scale.at(0) / static_cast<float>(elements);
+#pragma omp simd
+      for (int64_t c = 0; c < count; ++c) y[c] = static_cast<float>(offset + step * sums[c]) * scale;
+      return;
+    }
+    uint8_t* const y = out.codes.row(window) + first;
+    const uint8_t* const flip = out.flip + first;
+    std::memset(y, 0, static_cast<size_t>(count));
+    for (int l = 0; l < out.levels; ++l) {
+      const int32_t* const threshold = out.threshold + l * level_stride + first;
+#pragma omp simd
+      for (int64_t c = 0; c < count; ++c) y[c] += offset + step * sums[c] >= threshold[c] ? 1 : 0;
+    }
+    const uint8_t levels = static_cast<uint8_t>(out.levels);
+#pragma omp simd
+    for (int64_t c = 0; c < count; ++c) y[c] = flip[c] != 0 ? static_cast<uint8_t>(levels - y[c]) : y[c];
+  }
 };
 
 }  // namespace bitgrad::cpu
@@ -55,19 +79,15 @@ void MaxCodesRow(const WindowAxis& height, const WindowAxis& width, int64_t chan
   }
 }
 
-// The same for the mean.
-void MeanCodesRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const uint8_t* x, int64_t p,
-                  const CodeMean& mean, float* y) {
+// The same for sums. `row` is the number of the row among those of all images.
+void SumCodesRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const uint8_t* x, int64_t p,
+                 const CodeSum& sum, int64_t row) {
   constexpr int64_t kBlock = 256;  // channels that are summed up together, in the first-level cache
   const Interval rows = height.Elements(p);
   for (int64_t q = 0; q < width.windows; ++q) {
     const Interval cols = width.Elements(q);
-    const int32_t count = static_cast<int32_t>(rows.size() * cols.size());
-    const int32_t least = mean.least * count, step = mean.step;
-    const float scale = mean.scale / static_cast<float>(count);
     for (int64_t first = 0; first < channels; first += kBlock) {
       const int64_t block = std::min(kBlock, channels - first);
-      float* const out = y + q * channels + first;
       int32_t sums[kBlock] = {};
       for (int64_t h = rows.begin; h < rows.end; ++h) {
         for (int64_t w = cols.begin; w < cols.end; ++w) {
@@ -76,8 +96,7 @@ void MeanCodesRow(const WindowAxis& height, const WindowAxis& width, int64_t cha
           for (int64_t c = 0; c < block; ++c) sums[c] += in[c];
         }
       }
-#pragma omp simd
-      for (int64_t c = 0; c < block; ++c) out[c] = static_cast<float>(least + step * sums[c]) * scale;
+      sum.Finish(sums, first, block, static_cast<int32_t>(rows.size() * cols.size()), row * width.windows + q);
     }
   }
 }
@@ -92,16 +111,17 @@ namespace bitgrad::cpu {
 namespace {
 
 HWY_EXPORT(MaxCodesRow);
-HWY_EXPORT(MeanCodesRow);
+HWY_EXPORT(SumCodesRow);
 
-// Calls body(x, p, y) for each row p of each image of the output: x is the image's first element, y the row's.
-template <typename T, typename Body>
-void ForEachOutputRow(ExecContext& context, const PoolGeometry& g, const uint8_t* x, T* y, const Body& body) {
+// Calls body(x, p, row) for each row p of each image of the output: x is the image's first element, `row` the row's
+// number among those of all images.
+template <typename Body>
+void ForEachOutputRow(ExecContext& context, const PoolGeometry& g, const uint8_t* x, const Body& body) {
   CheckPoolGeometry(g);
-  const int64_t windows = g.out_height(), image = g.height * g.width * g.channels, row = g.out_width() * g.channels;
+  const int64_t windows = g.out_height(), image = g.height * g.width * g.channels;
   ParallelFor(context.threads(), g.batch * windows, RowGrain(g.kernel_height * g.width * g.channels),
               [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i) body(x + i / windows * image, i % windows, y + i * row);
+                for (int64_t i = begin; i < end; ++i) body(x + i / windows * image, i % windows, i);
               });
 }
 
@@ -111,21 +131,21 @@ void MaxPoolCodes(ExecContext& context, const PoolGeometry& geometry, const uint
                   uint8_t* y) {
   BITGRAD_DCHECK(levels >= 1 && levels <= kMaxLevels);
   const WindowAxis height = HeightAxis<int64_t>(geometry), width = WidthAxis<int64_t>(geometry);
-  ForEachOutputRow(context, geometry, x, y, [&](const uint8_t* image, int64_t p, uint8_t* row) {
+  const int64_t line = width.windows * geometry.channels;
+  ForEachOutputRow(context, geometry, x, [&](const uint8_t* image, int64_t p, int64_t row) {
     HWY_DYNAMIC_DISPATCH(MaxCodesRow)
-    (height, width, geometry.channels, image, p, static_cast<uint8_t>(levels), flip, row);
+    (height, width, geometry.channels, image, p, static_cast<uint8_t>(levels), flip, y + row * line);
   });
 }
 
-void AveragePoolCodes(ExecContext& context, const PoolGeometry& geometry, const Encoding& encoding,
-                      const ScaleView& scale, const uint8_t* x, float* y) {
-  BITGRAD_DCHECK(scale.is_uniform());
-  BITGRAD_DCHECK(geometry.kernel_height * geometry.kernel_width * encoding.max_code() <= kMaxExactFloatInteger);
+void AveragePoolCodes(ExecContext& context, const PoolGeometry& geometry, const Encoding& encoding, const uint8_t* x,
+                      const DotOutput& out) {
+  BITGRAD_DCHECK(SumIsExact(encoding, geometry) && out.scale.is_uniform() && out.cols() == geometry.channels);
   const WindowAxis height = HeightAxis<int64_t>(geometry), width = WidthAxis<int64_t>(geometry);
-  const CodeMean mean = {static_cast<int32_t>(encoding.least_code()), static_cast<int32_t>(encoding.code_step()),
-                         scale.at(0)};
-  ForEachOutputRow(context, geometry, x, y, [&](const uint8_t* image, int64_t p, float* row) {
-    HWY_DYNAMIC_DISPATCH(MeanCodesRow)(height, width, geometry.channels, image, p, mean, row);
+  const CodeSum sum = {static_cast<int32_t>(encoding.least_code()), static_cast<int32_t>(encoding.code_step()), out,
+                       out.level_stride != 0 ? out.level_stride : geometry.channels};
+  ForEachOutputRow(context, geometry, x, [&](const uint8_t* image, int64_t p, int64_t row) {
+    HWY_DYNAMIC_DISPATCH(SumCodesRow)(height, width, geometry.channels, image, p, sum, row);
   });
 }
 

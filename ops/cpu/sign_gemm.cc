@@ -124,7 +124,7 @@ HWY_NOINLINE float Tile(const T& t, const typename T::A* a, const typename T::B*
 }
 
 // Multiplies one block of rows with one group. `sums` has room for the block's rows, 64 columns each. Returns the sum
-// of the squares of the results, before the mask.
+// of the squares of the results.
 template <typename T>
 double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, int64_t block, float* sums) {
   static constexpr decltype(&Tile<T, 1>) kTiles[kSignTileRows] = {Tile<T, 1>, Tile<T, 2>, Tile<T, 3>,
@@ -156,19 +156,10 @@ double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, i
     }
     k += count;
   } while (k < p.k());
-  for (int64_t row = row_begin; row < row_end; ++row) {
-    float* c = p.c.row(row) + column;
-    if (!direct) {
-      std::copy_n(sums + (row - row_begin) * kSignGroup, columns, c);
-      if (p.wants_squares) squares += LaneSum(columns, [c](int64_t j) { return static_cast<double>(c[j]) * c[j]; });
-    }
-    if (p.mask.words == nullptr) continue;
-    const uint64_t mask = p.mask.row(row)[group];
-    if (columns == kSignGroup) {
-      MaskWord(mask, c, c);
-    } else {
-      for (int64_t j = 0; j < columns; ++j) c[j] = mask >> j & 1 ? c[j] : 0.0f;
-    }
+  for (int64_t row = row_begin; row < row_end && !direct; ++row) {
+    float* const c = p.c.row(row) + column;
+    std::copy_n(sums + (row - row_begin) * kSignGroup, columns, c);
+    if (p.wants_squares) squares += LaneSum(columns, [c](int64_t j) { return static_cast<double>(c[j]) * c[j]; });
   }
   return squares;
 }
@@ -201,10 +192,8 @@ constexpr int64_t kMacGrain = 1 << 20;
 constexpr int64_t kPastCacheBytes = int64_t{16} << 20;
 
 void SignGemm(ExecContext& context, SignProblem p, double* squares) {
-  BITGRAD_DCHECK(squares == nullptr || p.mask.words == nullptr);
   if (squares != nullptr) *squares = 0;
   BITGRAD_DCHECK(p.c.cols == p.b.cols);
-  BITGRAD_DCHECK(p.mask.words == nullptr || (p.mask.rows == p.c.rows && p.mask.cols == p.c.cols));
   if (p.m() == 0 || p.c.cols == 0) return;
   // Elements are floats, or int8 where the instruction set multiplies int8. The room for floats is enough for both.
   const Scratch<float> tiles(context, p.m() * ((p.k() + 3) / 4 * 4));
@@ -212,7 +201,7 @@ void SignGemm(ExecContext& context, SignProblem p, double* squares) {
   p.tiles = tiles.data();
   p.row_sums = row_sums.data();
   p.wants_squares = squares != nullptr;
-  p.past_cache = p.mask.words == nullptr && p.c.stride % 16 == 0 && reinterpret_cast<uintptr_t>(p.c.data) % 64 == 0 &&
+  p.past_cache = p.c.stride % 16 == 0 && reinterpret_cast<uintptr_t>(p.c.data) % 64 == 0 &&
                  p.c.size() * static_cast<int64_t>(sizeof(float)) >= kPastCacheBytes;
   ParallelFor(context.threads(), p.tile_count(), std::max<int64_t>(1, RowGrain(p.k()) / kSignTileRows),
               [&](int64_t begin, int64_t end) {
@@ -237,17 +226,16 @@ void SignGemm(ExecContext& context, SignProblem p, double* squares) {
 }  // namespace
 
 void SignGemmF32(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
-                 ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
+                 ConstBitMatrixView b, MatrixView<float> c, double* squares) {
   BITGRAD_DCHECK(scale.is_uniform());
   BITGRAD_DCHECK((transpose_a ? a.cols : a.rows) == c.rows && (transpose_a ? a.rows : a.cols) == b.rows);
-  SignGemm(context, {.a_f32 = a, .transpose_a = transpose_a, .b = b, .mask = mask, .c = c, .scale = scale.at(0)},
-           squares);
+  SignGemm(context, {.a_f32 = a, .transpose_a = transpose_a, .b = b, .c = c, .scale = scale.at(0)}, squares);
 }
 
 void SignGemmS8(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,
-                ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
+                MatrixView<float> c, double* squares) {
   BITGRAD_DCHECK(a.rows == c.rows && a.cols == b.rows && b.rows <= kMaxSignGemmS8Inner);
-  SignGemm(context, {.a_s8 = a, .b = b, .mask = mask, .c = c, .scales = scale}, squares);
+  SignGemm(context, {.a_s8 = a, .b = b, .c = c, .scales = scale}, squares);
 }
 
 }  // namespace bitgrad::cpu

@@ -23,7 +23,6 @@ struct SignProblem {
   bool transpose_a;
   ConstMatrixView<int8_t> a_s8;
   ConstBitMatrixView b;
-  ConstBitMatrixView mask;
   MatrixView<float> c;
   float scale;
   const float* scales;  // one for each row of `a`

@@ -7,6 +7,7 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/levels.h"
 #include "bitgrad/ops/kernels/windows.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
@@ -54,14 +55,17 @@ void MaxPoolCodes(ExecContext& context, const PoolGeometry& geometry, const uint
   });
 }
 
-void AveragePoolCodes(ExecContext& context, const PoolGeometry& geometry, const Encoding& encoding,
-                      const ScaleView& scale, const uint8_t* x, float* y) {
+void AveragePoolCodes(ExecContext& context, const PoolGeometry& geometry, const Encoding& encoding, const uint8_t* x,
+                      const DotOutput& out) {
   CheckPoolGeometry(geometry);
-  BITGRAD_DCHECK(scale.is_uniform());
-  BITGRAD_DCHECK(geometry.kernel_height * geometry.kernel_width * encoding.max_code() <= kMaxExactFloatInteger);
+  BITGRAD_DCHECK(SumIsExact(encoding, geometry) && out.scale.is_uniform() && out.cols() == geometry.channels);
   const int64_t channels = geometry.channels;
   const CodeWindows windows = {HeightAxis<int>(geometry), WidthAxis<int>(geometry), channels, x};
   const auto least = static_cast<int32_t>(encoding.least_code()), step = static_cast<int32_t>(encoding.code_step());
+  const Levels levels(out);
+  const ScaleView scale = out.scale;
+  float* const floats = out.floats.data;
+  uint8_t* const codes = out.codes.data;
   ForCells(context, "average_pool_codes", geometry.pixels(), channels, [=] __device__(int64_t pixel, int64_t c) {
     const CodeWindows::Window window = windows.At(pixel, c);
     const int32_t count = window.rows.size() * window.cols.size();
@@ -69,8 +73,12 @@ void AveragePoolCodes(ExecContext& context, const PoolGeometry& geometry, const 
     for (int h = window.rows.begin; h < window.rows.end; ++h) {
       for (int w = window.cols.begin; w < window.cols.end; ++w) sum += window.At(h, w);
     }
-    y[pixel * channels + c] =
-        static_cast<float>(least * count + step * sum) * (scale.at(0) / static_cast<float>(count));
+    sum = least * count + step * sum;
+    if (floats != nullptr) {
+      floats[pixel * channels + c] = static_cast<float>(sum) * (scale.at(0) / static_cast<float>(count));
+    } else {
+      codes[pixel * channels + c] = levels.Code(c, sum);
+    }
   });
 }
 

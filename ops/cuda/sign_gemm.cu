@@ -29,8 +29,7 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
 
 struct SignOperands {
-  ConstBitMatrixView b;     // [K, n]
-  ConstBitMatrixView mask;  // [m, n], or without words
+  ConstBitMatrixView b;  // [K, n]
   MatrixView<float> c;
   int64_t inner;  // K, the inner dimension
 };
@@ -260,9 +259,6 @@ __global__ void __launch_bounds__(Tile::kThreads) SignGemmKernel(SignOperands x,
     if (i >= x.c.rows) continue;
     const float scale = rows.ScaleOf(i);
     const int64_t j0 = col0 + warp_col;
-    const uint32_t mask = x.mask.words == nullptr || j0 >= x.mask.cols
-                              ? 0xffffffffu
-                              : reinterpret_cast<const uint32_t*>(x.mask.row(i))[j0 / 32];
 #pragma unroll
     for (int t = 0; t < kColTiles; ++t) {
 #pragma unroll
@@ -270,7 +266,7 @@ __global__ void __launch_bounds__(Tile::kThreads) SignGemmKernel(SignOperands x,
         const int bit = 8 * t + lane % 4 * 2 + k;
         if (j0 + bit >= x.c.cols) continue;
         const float sum = static_cast<float>(sums[half / 2][t][half % 2 * 2 + k]);
-        x.c.at(i, j0 + bit) = (mask >> bit & 1) != 0 ? scale * sum : 0.0f;
+        x.c.at(i, j0 + bit) = scale * sum;
       }
     }
   }
@@ -309,8 +305,8 @@ void MultiplyFloats(ExecContext& context, bool transpose_a, const ScaleView& sca
 }  // namespace
 
 void SignGemmInRegisters(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
-                         ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c) {
-  const SignOperands x = {b, mask, c, b.rows};
+                         ConstBitMatrixView b, MatrixView<float> c) {
+  const SignOperands x = {b, c, b.rows};
   switch (context.backward_precision()) {
     case BackwardPrecision::kBf16: return MultiplyFloats<1>(context, transpose_a, scale, a, x);
     case BackwardPrecision::kBf16x2: return MultiplyFloats<2>(context, transpose_a, scale, a, x);
@@ -319,22 +315,22 @@ void SignGemmInRegisters(ExecContext& context, bool transpose_a, const ScaleView
 }
 
 void SignGemmF32(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
-                 ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
+                 ConstBitMatrixView b, MatrixView<float> c, double* squares) {
   BITGRAD_DCHECK(squares == nullptr && scale.is_uniform());
   BITGRAD_DCHECK(c.cols == b.cols && c.rows == (transpose_a ? a.cols : a.rows) &&
                  b.rows == (transpose_a ? a.rows : a.cols));
-  if (IsFasterInMemory(context.backward_precision(), b.rows, mask, c)) {
-    SignGemmInMemory(context, transpose_a, scale, a, b, mask, c);
+  if (IsFasterInMemory(context.backward_precision(), b.rows, c)) {
+    SignGemmInMemory(context, transpose_a, scale, a, b, c);
   } else {
-    SignGemmInRegisters(context, transpose_a, scale, a, b, mask, c);
+    SignGemmInRegisters(context, transpose_a, scale, a, b, c);
   }
 }
 
 void SignGemmS8(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,
-                ConstBitMatrixView mask, MatrixView<float> c, double* squares) {
+                MatrixView<float> c, double* squares) {
   BITGRAD_DCHECK(squares == nullptr);
   BITGRAD_DCHECK(c.cols == b.cols && c.rows == a.rows && b.rows == a.cols && a.cols <= kMaxSignGemmS8Inner);
-  Multiply(context, "sign_gemm_s8", SignOperands{b, mask, c, b.rows}, ByteRows{a, scale});
+  Multiply(context, "sign_gemm_s8", SignOperands{b, c, b.rows}, ByteRows{a, scale});
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

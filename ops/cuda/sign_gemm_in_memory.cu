@@ -3,8 +3,7 @@
 //   c = scale * (the sum over pieces p of a_p b)        a = a_0 + a_1 + ...
 //
 // The number of bf16 pieces is that of ExecContext::backward_precision(). The smallest piece comes first, so that its
-// products are not rounded to the precision of the largest's sums. A mask is a separate pass over c, because cuBLASLt
-// offers none; 8 bytes per cell are little where K is large (IsFasterInMemory counts them).
+// products are not rounded to the precision of the largest's sums.
 //
 // Limits: 2 1/8 bytes per sign and 4 + 2 pieces bytes per float at the speed of memory, then the product at the rate of
 // the bf16 tensor cores.
@@ -68,19 +67,18 @@ void SplitFloats(ExecContext& context, ConstMatrixView<float> x, int count, uint
 
 }  // namespace
 
-bool IsFasterInMemory(BackwardPrecision precision, int64_t inner, ConstBitMatrixView mask, MatrixView<float> c) {
+bool IsFasterInMemory(BackwardPrecision precision, int64_t inner, MatrixView<float> c) {
   // Before Hopper, cuBLASLt has no better instructions than the kernel in registers.
   if (ComputeCapability() < 90) return false;
   if (reinterpret_cast<uintptr_t>(c.data) % 16 != 0 || c.stride % 4 != 0) return false;
   const double m = static_cast<double>(c.rows), n = static_cast<double>(c.cols), k = static_cast<double>(inner);
   const double pieces = static_cast<double>(precision);
-  const double passes_over_c = pieces - 1 + (mask.words != nullptr ? 1 : 0);
-  const double bytes = 2.125 * k * n + (4 + 2 * pieces) * m * k + 8 * passes_over_c * m * n;
+  const double bytes = 2.125 * k * n + (4 + 2 * pieces) * m * k + 8 * (pieces - 1) * m * n;
   return pieces * m * n * k > kProductsPerByte * bytes;
 }
 
 void SignGemmInMemory(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
-                      ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c) {
+                      ConstBitMatrixView b, MatrixView<float> c) {
   BITGRAD_DCHECK(a.rows > 0 && a.cols > 0 && b.cols > 0);
   const int pieces = static_cast<int>(context.backward_precision());
   const int64_t a_stride = Bf16Stride(a.cols), b_stride = Bf16Stride(b.cols);
@@ -94,7 +92,6 @@ void SignGemmInMemory(ExecContext& context, bool transpose_a, const ScaleView& s
              {signs.data(), b.rows, b.cols, b_stride}, p == pieces - 1 ? 0.0f : 1.0f, c);
   }
   if (!scale.is_constant()) ScaleColumns(context, scale, c, c);
-  if (mask.words != nullptr) MaskByBits(context, mask, c, c);
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

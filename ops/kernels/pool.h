@@ -14,7 +14,7 @@
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/core/exec_context.h"
-#include "bitgrad/core/scale_view.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad {
 
@@ -57,15 +57,23 @@ using MaxPoolBits = void(ExecContext& context, const PoolGeometry& geometry, Con
 using MaxPoolCodes = void(ExecContext& context, const PoolGeometry& geometry, const uint8_t* x, int levels,
                           const uint8_t* flip, uint8_t* y);
 
-// Average pooling of codes:
+// Whether the sum of a window's codes is an exact integer in any arithmetic.
+inline bool SumIsExact(const Encoding& encoding, const PoolGeometry& geometry) {
+  return encoding.is_integer() &&
+         geometry.kernel_height * geometry.kernel_width <= kMaxExactFloatInteger / encoding.max_code();
+}
+
+// Average pooling of codes. With sum = the sum of a window's codes, an exact integer, channels as the outputs of `out`,
+// and a row of it for each window:
 //
-//   y = float(sum of the window's codes) * (scale / number of its elements)
+//   floats = float(sum) * (scale / number of the window's elements)     the quotient in parentheses is rounded once
+//   codes  = #{l < levels : sum >= threshold[l, c]}, or levels - it where flip[c]
 //
-// The sum is an exact integer, and the quotient in the parentheses is rounded to float once.   x [N, H, W, C] bytes,
-// stored codes; y [N, P, Q, C] float32. REQUIRES: scale.is_uniform(); kernel_height * kernel_width * max_code() <=
-// 2^24.
+// x [N, H, W, C] bytes, stored codes; out.floats or out.codes [N P Q, C]. The latter is what follows the mean, batch
+// norm and a quantizer, where all windows have as many elements. REQUIRES: SumIsExact(); no gaps between rows of `out`;
+// out.scale.is_uniform().
 using AveragePoolCodes = void(ExecContext& context, const PoolGeometry& geometry, const Encoding& encoding,
-                              const ScaleView& scale, const uint8_t* x, float* y);
+                              const uint8_t* x, const DotOutput& out);
 
 }  // namespace bitgrad
 

@@ -1,17 +1,17 @@
 // Matrix products in which one operand is packed signs: what the backward pass of a binary layer multiplies.
 //
-//   c[i, j] = scale * sum_k a[i, k] s(b[k, j])       s(1) = +1, s(0) = -1;  c[i, j] = 0 where mask[i, j] = 0
+//   c[i, j] = scale * sum_k a[i, k] s(b[k, j])       s(1) = +1, s(0) = -1
 //
-//   dx = dy w        a = dy [batch, out],     b = w [out, in], mask = the window of the straight-through estimator
+//   dx = dy w        a = dy [batch, out],     b = w [out, in]
 //   dw = dy^T x      a = dy^T [out, batch],   b = x [batch, in]
 //
-// b [K, n] bits is read in the layout in which the forward pass packed it: its rows are the inner dimension. A mask
-// without words masks nothing. c [m, n] float32 is overwritten. K = 0 gives zeros.
+// b [K, n] bits is read in the layout in which the forward pass packed it: its rows are the inner dimension.
+// c [m, n] float32 is overwritten. K = 0 gives zeros.
 //
 // Where `squares` is not null, *squares = the sum of c[i, j]^2 with a relative error of about 1e-6; it is accumulated
 // in float while c is in registers. The result is the same at any number of threads, but not on every instruction set.
 // Elements of magnitude below 1e-19 may count as 0. It is not finite where an element is not finite or exceeds 1e18.
-// REQUIRES, with squares: the CPU, and no mask.
+// REQUIRES, with squares: the CPU.
 
 #ifndef BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
 #define BITGRAD_OPS_KERNELS_SIGN_GEMM_H_
@@ -31,7 +31,7 @@ namespace bitgrad {
 // threads. On a GPU the elements of a are rounded as ExecContext::backward_precision() says, and the tensor cores
 // determine the order of a sum; it is the same on every call.
 using SignGemmF32 = void(ExecContext& context, bool transpose_a, const ScaleView& scale, ConstMatrixView<float> a,
-                         ConstBitMatrixView b, ConstBitMatrixView mask, MatrixView<float> c, double* squares);
+                         ConstBitMatrixView b, MatrixView<float> c, double* squares);
 
 // Up to this K, sums of int8 times signs stay below 2^24 and are exact in float too.
 inline constexpr int64_t kMaxSignGemmS8Inner = int64_t{1} << 17;
@@ -39,7 +39,7 @@ inline constexpr int64_t kMaxSignGemmS8Inner = int64_t{1} << 17;
 // a [m, K] int8; scale [m], one for each row of a. The sum is exact and is then scaled. REQUIRES: K <=
 // kMaxSignGemmS8Inner.
 using SignGemmS8 = void(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,
-                        ConstBitMatrixView mask, MatrixView<float> c, double* squares);
+                        MatrixView<float> c, double* squares);
 
 }  // namespace bitgrad
 

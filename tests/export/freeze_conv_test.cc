@@ -132,7 +132,7 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
           ASSERT_TRUE(store.status().ok()) << store.status();
           RandomizeBatchNorms(store, random);
           ExecContext context({.threads = 2});
-          const auto frozen = ExpectBitEqual(context, net, {1, 6 * 7 * 4}, 11, random, /*one_by_one=*/false);
+          const auto frozen = ExpectBitEqual(context, net, {1, 6 * 7 * 4}, 1000, random, /*one_by_one=*/false);
           ASSERT_NE(frozen, nullptr);
           // Every activation quantizer here has at most 2 bits.
           const bool folds = between != TwoConvs::Between::kPoolBetweenNorms && groups == 1;
@@ -176,7 +176,7 @@ TEST_F(FreezeConvTest, ResidualNets) {
     RandomizeBatchNorms(store, random);
     ExecContext context({.threads = 1});
     const auto frozen =
-        ExpectBitEqual(context, net, {1, options.image.num_elements()}, 9, random, /*one_by_one=*/false);
+        ExpectBitEqual(context, net, {1, options.image.num_elements()}, 1000, random, /*one_by_one=*/false);
     ASSERT_NE(frozen, nullptr);
     EXPECT_EQ(CountOps(*frozen, "conv2d"), 1 + 4 + 1);
   }

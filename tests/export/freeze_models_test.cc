@@ -222,7 +222,7 @@ std::unique_ptr<FrozenModel> ExpectUserModelBitEqual(const Shape& example) {
     EXPECT_TRUE(store.status().ok()) << store.status();
     RandomizeBatchNorms(store, random, seed % 2 == 0 ? 1.0f : 1.0f / 255);
     ExecContext context({.threads = 2});
-    frozen = ExpectBitEqual(context, model, example, 200, random);
+    frozen = ExpectBitEqual(context, model, example, TestDevice() == Device::kCpu ? 1000 : 200, random);
     if (frozen == nullptr) break;
   }
   return frozen;

@@ -80,7 +80,19 @@ float UnitOf(const std::string& input, const std::string& weight) {
 }
 
 // An emulated device is slow: there, a few images have to do.
-int64_t Images(int64_t count) { return TestDevice() == Device::kCpu ? count : std::min<int64_t>(count, 20); }
+int64_t Images(int64_t count) { return TestDevice() == Device::kCpu ? count : std::min<int64_t>(count, 4); }
+
+// An emulated device takes one of `count` nets in a row, each time another one.
+bool IsTested(uint32_t seed, uint32_t count) {
+  return TestDevice() == Device::kCpu || seed % count == seed / count % count;
+}
+
+// Every statistic with every placement, as the seed goes on.
+BatchNormOptions NormOf(uint32_t seed) {
+  return {.epsilon = seed % 5 == 0 ? 0.3f : 1e-4f,
+          .placement = kPlacements[seed % std::size(kPlacements)],
+          .statistic = kStatistics[seed / 2 % std::size(kStatistics)]};
+}
 
 // Whether chains end in thresholds for the codes of an activation quantizer: it has at most 16 codes.
 bool Folds(const Quantizer& quantizer) {
@@ -97,7 +109,8 @@ void ExpectNetBitEqual(const Net::Options& options, uint32_t seed, int expected_
       store, random,
       seed % 2 == 0 ? UnitOf(options.input, options.weight) : UnitOf(options.activation_quantizer, options.weight));
   ExecContext context({.threads = 1 + static_cast<int>(seed % 2)});
-  const auto frozen = ExpectBitEqual(context, net, {1, options.widths.front()}, batch, random);
+  const auto frozen = ExpectBitEqual(context, net, {1, options.widths.front()}, batch, random,
+                                     /*one_by_one=*/TestDevice() == Device::kCpu || seed % 16 == 0);
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(frozen->thresholds(), expected_thresholds);
 }
@@ -113,7 +126,7 @@ TEST_F(FreezeParityTest, RandomBinaryNets) {
     options.input = seed % 4 == 0 ? "sign" : "k_bit(8)";
     options.norm.statistic = kStatistics[random() % std::size(kStatistics)];
     options.norm.placement = kPlacements[random() % std::size(kPlacements)];
-    ExpectNetBitEqual(options, seed, static_cast<int>(options.widths.size()) - 2, 300);
+    ExpectNetBitEqual(options, seed, static_cast<int>(options.widths.size()) - 2, Images(1000));
   }
 }
 
@@ -123,9 +136,9 @@ TEST_F(FreezeParityTest, EveryVariantOfBatchNorm) {
   for (const RunningStatistic statistic : kStatistics) {
     for (const EpsilonPlacement placement : kPlacements) {
       for (const float epsilon : {1e-4f, 0.3f}) {
-        Net::Options options{.widths = {31, 65, 33, 5}, .activation = "relu"};
+        Net::Options options{.widths = {31, 65, 33, 5}, .activation = "leaky_relu"};
         options.norm = {.epsilon = epsilon, .placement = placement, .statistic = statistic};
-        ExpectNetBitEqual(options, seed++, 2, 100);
+        ExpectNetBitEqual(options, seed++, 2, Images(1000));
       }
     }
   }
@@ -135,29 +148,17 @@ TEST_F(FreezeParityTest, EveryVariantOfBatchNorm) {
 // multi-thresholds.
 TEST_F(FreezeParityTest, EveryActivationQuantizer) {
   uint32_t seed = 100;
-  std::vector<std::string> texts = {
-      "ternary(0.3)",    "swish_sign(2)",           "sign(scale=learned)",     "sign(scale=mean)",
-      "sign(scale=0.3)", "k_bit(2, scale=learned)", "ternary(0.3, scale=mean)"};
-  for (int bits = 1; bits <= 8; ++bits) {
-    for (const char* name : {"k_bit", "dorefa_activation", "lsq", "pact"}) {
-      texts.push_back(absl::StrCat(name, "(", bits, ")"));
-    }
-  }
-  for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
-  for (const std::string& text : texts) {
-    const Quantizer quantizer = Q(text).In(QuantizerRole::kActivation).AtEvaluation();
-    if (!quantizer.CheckRole().ok() || !quantizer.encoding().is_integer()) continue;
-    if (quantizer.granularity() == Granularity::kRow) continue;
+  for (const Quantizer& quantizer : IntegerQuantizers(QuantizerRole::kActivation)) {
     for (const char* weight : {"sign", "ternary", "lsq(3)", "xnor"}) {
-      const char* const activation = seed % 2 == 0 ? "identity" : "relu";
+      if (!IsTested(++seed, 4)) continue;
       ExpectNetBitEqual({.widths = {33, 31, 65, 5},
-                         .input = text,
-                         .activation_quantizer = text,
+                         .input = quantizer.ToString(),
+                         .activation_quantizer = quantizer.ToString(),
                          .weight = weight,
-                         .activation = activation,
-                         .bias = seed % 3 == 0},
-                        seed, Folds(quantizer) ? 2 : 0, Images(40));
-      ++seed;
+                         .activation = seed % 2 == 0 ? "identity" : "leaky_relu",
+                         .bias = seed % 3 == 0,
+                         .norm = NormOf(seed)},
+                        seed, Folds(quantizer.AtEvaluation()) ? 2 : 0, Images(1000));
     }
   }
 }
@@ -166,26 +167,12 @@ TEST_F(FreezeParityTest, EveryActivationQuantizer) {
 // have, one for the tensor or one for each output.
 TEST_F(FreezeParityTest, EveryWeightQuantizer) {
   uint32_t seed = 1000;
-  std::vector<std::string> texts = {"ternary(0.2)"};
-  for (int bits = 1; bits <= 8; ++bits) {
-    for (const char* name : {"k_bit", "dorefa_weight", "dorefa_activation"}) {
-      texts.push_back(absl::StrCat(name, "(", bits, ")"));
-    }
-    if (bits == 1) continue;
-    texts.push_back(absl::StrCat("lsq(", bits, ")"));
-    texts.push_back(absl::StrCat("lsq(", bits, ", per_output)"));
-  }
-  for (const char* scale : {"learned", "mean", "learned, per_output", "mean, per_output", "0.3"}) {
-    texts.push_back(absl::StrCat("sign(scale=", scale, ")"));
-    texts.push_back(absl::StrCat("k_bit(3, scale=", scale, ")"));
-    texts.push_back(absl::StrCat("ternary(0.2, scale=", scale, ")"));
-  }
-  for (const QuantizerInfo& info : AllQuantizers()) texts.push_back(std::string(info.name));
-  for (const std::string& text : texts) {
-    const Quantizer quantizer = Q(text).In(QuantizerRole::kWeight).AtEvaluation();
-    if (!quantizer.CheckRole().ok() || !quantizer.encoding().is_integer()) continue;
+  for (const Quantizer& quantizer : IntegerQuantizers(QuantizerRole::kWeight)) {
     for (const char* input : {"k_bit(8)", "sign", "dorefa_activation(2)"}) {
-      ExpectNetBitEqual({.widths = {65, 33, 31, 10}, .input = input, .weight = text}, seed++, 2, Images(100));
+      if (!IsTested(++seed, 3)) continue;
+      ExpectNetBitEqual(
+          {.widths = {65, 33, 31, 10}, .input = input, .weight = quantizer.ToString(), .norm = NormOf(seed)}, seed, 2,
+          Images(1000));
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/runtime/cost.h"
@@ -32,6 +33,38 @@ absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context
   BITGRAD_ASSIGN_OR_RETURN(frozen->interpreter,
                            Interpreter::Create(*frozen->packed, frozen->device == nullptr ? context : *frozen->device));
   return frozen;
+}
+
+std::vector<Quantizer> IntegerQuantizers(QuantizerRole role) {
+  const bool is_weight = role == QuantizerRole::kWeight;
+  std::vector<Quantizer> candidates;
+  const auto add = [&](const std::string& text) { candidates.push_back(*ParseQuantizer(text)); };
+  for (const QuantizerInfo& info : AllQuantizers()) add(std::string(info.name));
+  for (const float length : {1.0f, 1.7f, 3.0f}) candidates.push_back(ParseQuantizer("bit_pruning")->Hardened(length));
+  for (const char* text : {"ternary(0.2)", "swish_sign(2)"}) add(text);
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const char* name : {"k_bit", "dorefa_activation", "dorefa_weight", "lsq", "pact", "max_abs"}) {
+      add(absl::StrCat(name, "(", bits, ")"));
+    }
+    if (!is_weight) continue;
+    for (const char* name : {"lsq", "max_abs"}) add(absl::StrCat(name, "(", bits, ", per_output)"));
+  }
+  std::vector<std::string> scales = {"learned", "mean", "0.3"};
+  if (is_weight) scales.insert(scales.end(), {"learned, per_output", "mean, per_output"});
+  for (const std::string& scale : scales) {
+    for (const char* text : {"sign(scale=", "k_bit(3, scale=", "ternary(0.2, scale=", "heaviside(scale="}) {
+      add(absl::StrCat(text, scale, ")"));
+    }
+  }
+  std::vector<Quantizer> result;
+  for (const Quantizer& candidate : candidates) {
+    const Quantizer quantizer = candidate.In(role);
+    const Quantizer evaluated = quantizer.AtEvaluation();
+    if (!quantizer.CheckRole().ok() || !evaluated.encoding().is_integer()) continue;
+    if (!is_weight && evaluated.granularity() == Granularity::kRow) continue;
+    result.push_back(quantizer);
+  }
+  return result;
 }
 
 void RandomizeBatchNorms(ParameterStore& store, std::mt19937& random, float unit) {

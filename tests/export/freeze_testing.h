@@ -16,6 +16,7 @@
 #include "bitgrad/export/freeze.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/runtime/interpreter.h"
 #include "bitgrad/runtime/packed_model.h"
 
@@ -36,6 +37,10 @@ struct FrozenModel {
 
 absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model, const Shape& example,
                                                             const FreezeOptions& options = {});
+
+// The quantizers that have integer codes in evaluation, in their role: each form in each number of bits, and with each
+// scale that it can have, fixed, measured or learned, for the tensor or, of weights, for each output.
+std::vector<Quantizer> IntegerQuantizers(QuantizerRole role);
 
 // Gives batch norms what training could give them: gammas of both signs and zero, betas, means and
 // statistics, some of them such that a sum meets its threshold exactly. `unit`: what one count of

@@ -4,15 +4,20 @@
 #include "bitgrad/ops/pool.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/transfer.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/quantize.h"
+#include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/tests/reference/pool.h"
 #include "bitgrad/tests/testing/gradient_check.h"
@@ -99,6 +104,39 @@ TEST_F(PoolOnDeviceTest, AverageAgreesWithDoublePrecision) {
                     .roundings = 14},
                    /*seed=*/2);
     if (HasFailure()) return;
+  }
+}
+
+// The mean of codes is the sum of integers, times scale / count, to the last bit; its gradient is that of any mean.
+TEST_F(PoolOnDeviceTest, AverageOfCodesIsExact) {
+  for (const char* text : {"sign", "sign(scale=0.3)", "k_bit(3)", "dorefa_activation(2)", "ternary(0.5)"}) {
+    const Quantizer quantizer = *ParseQuantizer(text);
+    for (const PoolCase& c : Cases()) {
+      TestRandom random(17);
+      SCOPED_TRACE(absl::StrCat(text, " of ", c.x.ToString(), ", ", random.ToString()));
+      const PoolGeometry g = GeometryOf(c.x, c.options);
+      ExecContext context({.device = TestDevice(), .threads = 2});
+      Tape tape(context);
+      const Var x = tape.Differentiable(ToDevice(context, random.UniformTensor(c.x, -1, 1)));
+      const Var codes = Quantize(x, quantizer);
+      const Var y = AveragePool(codes, c.options);
+      const Tensor r = random.UniformTensor(y.shape());
+      ASSERT_TRUE(tape.Backward(Sum(Mul(y, tape.Input(ToDevice(context, r))))).ok()) << tape.status();
+      const float scale = quantizer.scale(1);
+      std::vector<float> sums(y.shape().num_elements()), count = sums;
+      const Tensor values = ToHost(context, **tape.Value(codes));
+      reference::ForEachPoolElement(g, [&](int64_t iy, int64_t ix, int64_t) {
+        sums[iy] += std::round(values.data<float>()[ix] / scale);
+        count[iy] += 1;
+      });
+      const Tensor means = ToHost(context, **tape.Value(y));
+      for (size_t i = 0; i < sums.size(); ++i) {
+        ASSERT_EQ(means.data<float>()[i], sums[i] * (scale / count[i])) << i;
+      }
+      // Inside its window the sign hands the gradient on unchanged.
+      if (quantizer.ToString() != "sign") continue;
+      EXPECT_EQ(ValuesOf(ToHost(context, **tape.Gradient(x))), reference::AveragePoolBackward(g, ValuesOf(r)));
+    }
   }
 }
 

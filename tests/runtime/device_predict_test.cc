@@ -28,6 +28,7 @@ std::vector<Case> Cases() {
   std::vector<Case> cases;
   cases.push_back({ResidualModel()});
   cases.push_back({CodedConvModel()});
+  cases.push_back({AveragesModel()});
   // Its last layer sums 7 products in float, each a mean of binary sums below 65 * 9 * 0.37 = 217 times a weight below
   // 1. On either side each product and partial sum is off by at most 2^-24 of 7 * 217.
   cases.push_back({ImageModel(), 2 * 14 * 0x1p-24 * 7 * 217});

@@ -66,7 +66,8 @@ TEST_F(InterpreterTest, EveryModelGivesTheScalarAnswers) {
 // Inputs are the values of pixels: with them all sums are exact, so that the answers are, too (but for the last layer
 // of ImageModel).
 TEST_F(InterpreterTest, ModelsOfImagesGiveTheScalarAnswers) {
-  for (const SampleModel& sample : {ImageModel(), ResidualModel(), CodedConvModel(), CodeToCodeModel()}) {
+  for (const SampleModel& sample :
+       {ImageModel(), ResidualModel(), CodedConvModel(), CodeToCodeModel(), AveragesModel()}) {
     const auto model = Pack(sample);
     ASSERT_NE(model, nullptr);
     const packed::PixelMapping& mapping = model->header().input().pixels();

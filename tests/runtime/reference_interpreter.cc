@@ -79,6 +79,25 @@ struct Value {
   }
 };
 
+// The codes that a threshold makes, without any.
+Value NewCodes(const PackedModel& model, const packed::Threshold& threshold) {
+  const int levels = static_cast<int>(model.blob(threshold.thresholds()).shape(0));
+  return {.is_codes = true,
+          .scale = threshold.scale(),
+          .least = *CodeOfStored(threshold.encoding(), threshold.bits(), 0),
+          .largest = *CodeOfStored(threshold.encoding(), threshold.bits(), levels)};
+}
+
+// The code that a threshold makes of a sum of output `o`.
+float CodeOfSum(const PackedModel& model, const packed::Threshold& threshold, int64_t o, double sum) {
+  const packed::Blob& blob = model.blob(threshold.thresholds());
+  const int levels = static_cast<int>(blob.shape(0));
+  int c = 0;
+  for (int l = 0; l < levels; ++l) c += sum >= model.ints(threshold.thresholds())[l * blob.shape(1) + o];
+  if (model.plane(threshold.flips(), 0).bit(0, o)) c = levels - c;
+  return static_cast<float>(*CodeOfStored(threshold.encoding(), threshold.bits(), c));
+}
+
 // A linear or conv2d instruction: what turns terms into outputs.
 class Product {
  public:
@@ -98,16 +117,7 @@ class Product {
   // What stands outside of an image, as a code; `value` is 0, 1 or -1.
   double Border(double value) const { return x_.is_codes ? std::round(value / double{x_.scale}) : value; }
   // The value of outputs, without any.
-  Value NewValue() const {
-    Value y;
-    if (threshold_ == nullptr) return y;
-    const int levels = static_cast<int>(model_.blob(threshold_->thresholds()).shape(0));
-    y.is_codes = true;
-    y.scale = threshold_->scale();
-    y.least = *CodeOfStored(threshold_->encoding(), threshold_->bits(), 0);
-    y.largest = *CodeOfStored(threshold_->encoding(), threshold_->bits(), levels);
-    return y;
-  }
+  Value NewValue() const { return threshold_ == nullptr ? Value() : NewCodes(model_, *threshold_); }
 
   // Appends output `o` of these terms.
   void Append(int64_t o, const std::vector<double>& terms, Value& y) const {
@@ -118,12 +128,7 @@ class Product {
       magnitude += std::fabs(product);
     }
     if (threshold_ != nullptr) {
-      const packed::Blob& blob = model_.blob(threshold_->thresholds());
-      const int levels = static_cast<int>(blob.shape(0));
-      int c = 0;
-      for (int l = 0; l < levels; ++l) c += sum >= model_.ints(threshold_->thresholds())[l * blob.shape(1) + o];
-      if (model_.plane(threshold_->flips(), 0).bit(0, o)) c = levels - c;
-      y.x.push_back(static_cast<float>(*CodeOfStored(threshold_->encoding(), threshold_->bits(), c)));
+      y.x.push_back(CodeOfSum(model_, *threshold_, o, sum));
       return;
     }
     const float scale = scales_.empty() ? scale_ : scale_ * scales_[o];
@@ -209,14 +214,18 @@ absl::StatusOr<Value> Conv2d(const PackedModel& model, int i, const Value& opera
 Value Pool(const PackedModel& model, int i, const Value& given) {
   const packed::Instruction& instruction = model.header().instructions(i);
   const bool is_max = instruction.has_max_pool();
-  const Value operand = is_max ? given : given.Floats();
   const packed::Pool& pool = is_max ? instruction.max_pool() : instruction.average_pool();
   const Shape& image = model.value(instruction.operands(0)).example;
   const int64_t height = image.dim(0), width = image.dim(1), channels = image.dim(2);
   const int64_t out_height = (height + 2 * pool.pad_height() - pool.kernel_height()) / pool.stride_height() + 1;
   const int64_t out_width = (width + 2 * pool.pad_width() - pool.kernel_width()) / pool.stride_width() + 1;
+  // The largest of codes are codes; the mean of codes is a float, unless thresholds compare the sum.
+  const bool sums_codes = !is_max && given.is_codes;
+  const Value& operand = given;
   Value y = operand;
   y.x.clear();
+  if (sums_codes) y.is_codes = false;
+  if (pool.has_threshold()) y = NewCodes(model, pool.threshold());
   for (int64_t p = 0; p < out_height; ++p) {
     for (int64_t q = 0; q < out_width; ++q) {
       for (int64_t c = 0; c < channels; ++c) {
@@ -236,7 +245,11 @@ Value Pool(const PackedModel& model, int i, const Value& given) {
         if (pool.has_flips() && model.plane(pool.flips(), 0).bit(0, c)) {
           largest = static_cast<float>(operand.least + operand.largest) - largest;
         }
-        y.x.push_back(is_max ? largest : sum * (1.0f / static_cast<float>(count)));
+        const float number = static_cast<float>(count);
+        y.x.push_back(is_max                 ? largest
+                      : pool.has_threshold() ? CodeOfSum(model, pool.threshold(), c, double{sum})
+                      : sums_codes           ? sum * (operand.scale / number)
+                                             : sum * (1.0f / number));
       }
     }
   }

@@ -347,11 +347,31 @@ SampleModel CodeToCodeModel() {
   return model;
 }
 
+SampleModel AveragesModel() {
+  SampleModel model{.name = "averages"};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {6, 5, 8});
+  const PoolGeometry square = {.kernel_height = 2, .kernel_width = 2};
+  const auto threshold = [&](const std::string& name, const Encoding& encoding, int64_t largest) {
+    LinearSpec spec{.encoding = encoding};
+    AddThreshold(writer, name, 8, largest, 5, spec);
+    return ThresholdSpec{spec.thresholds, spec.flips, encoding, 0.37f};
+  };
+  int x = AddQuantize(writer, "codes", kInputValue, "k_bit(2)");
+  x = writer.AddAveragePool("mean1", x, square, threshold("mean1", {EncodingKind::kSymmetric, 2}, 12));  // [5, 4, 8]
+  const PoolGeometry border = {
+      .kernel_height = 3, .kernel_width = 3, .stride_height = 2, .stride_width = 2, .pad_height = 1, .pad_width = 1};
+  const int floats = writer.AddAveragePool("border", x, border);                                      // [3, 2, 8]
+  x = writer.AddAveragePool("mean2", x, square, threshold("mean2", {EncodingKind::kBinary, 1}, 12));  // [4, 3, 8]
+  x = writer.AddAveragePool("all", x, {.kernel_height = 4, .kernel_width = 3});
+  x = writer.AddReshape("flat", x, {8});
+  writer.AddConcat("both", {writer.AddReshape("means", floats, {48}), x});
+  return model;
+}
+
 std::vector<SampleModel> AllSampleModels() {
-  const Encoding binary{EncodingKind::kBinary, 1};
-  const Encoding ternary{EncodingKind::kTernary, 2};
-  const Encoding symmetric{EncodingKind::kSymmetric, 3};
-  const Encoding codes{EncodingKind::kUnsigned, 2};
+  const Encoding binary{EncodingKind::kBinary, 1}, ternary{EncodingKind::kTernary, 2};
+  const Encoding symmetric{EncodingKind::kSymmetric, 3}, codes{EncodingKind::kUnsigned, 2};
   const Encoding real{EncodingKind::kFloat, 32};
   std::vector<SampleModel> models;
   models.push_back(BnnModel());

@@ -59,7 +59,10 @@ SampleModel CodedConvModel();
 // with flips, weights in two's complement, a scale for each output; codes that are read as floats. Sums are exact.
 SampleModel CodeToCodeModel();
 
-// But for those with convolutions.
+// Input [6, 5, 8]: averages of codes, with thresholds for 3 levels and for 1, with a border, and of the whole image.
+SampleModel AveragesModel();
+
+// But for those with images.
 std::vector<SampleModel> AllSampleModels();
 
 }  // namespace bitgrad

@@ -166,6 +166,12 @@ TEST(Version1Test, WhatVersion1DoesNotHaveIsRefused) {
                 instruction.mutable_quantize()->set_statistic(1);
               }),
               HasSubstr("format version 1, which has no numbers of quantizers"));
+  EXPECT_THAT(message_of([](Header& h) {
+                packed::Instruction& instruction = *h.add_instructions();
+                instruction.add_operands(4);
+                instruction.mutable_average_pool()->mutable_threshold();
+              }),
+              HasSubstr("format version 1, which has no threshold of an average_pool"));
   // What was wrong stays wrong.
   EXPECT_THAT(message_of([&](Header& h) { linear(h, 0)->set_version_1_input_quantizer("sing"); }),
               HasSubstr("quantize.quantizer: unknown quantizer 'sing'"));

@@ -1,5 +1,6 @@
 #include "bitgrad/tests/reference/pool.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -220,8 +221,11 @@ TEST_P(PoolTest, AverageOfCodes) {
     const Array<float> scale(*this, RandomVector(random, 1));
     const Array<float> y(*this, OutputSize(g)), on_device(*this, OutputSize(g));
     Run([&](ExecContext& c, const Kernels& k) {
-      k.average_pool_codes(c, g, encoding, 0.37f, x.on(c), y.on(c));
-      k.average_pool_codes(c, g, encoding, ScaleView(0.3f, scale.on(c), 0), x.on(c), on_device.on(c));
+      const int64_t windows = g.pixels();
+      k.average_pool_codes(c, g, encoding, x.on(c), {.floats = {y.on(c), windows, g.channels}, .scale = 0.37f});
+      k.average_pool_codes(
+          c, g, encoding, x.on(c),
+          {.floats = {on_device.on(c), windows, g.channels}, .scale = ScaleView(0.3f, scale.on(c), 0)});
     });
     const std::vector<int64_t> sums = reference::SumPoolCodes(g, encoding, x.initial());
     const std::vector<float> counts = reference::PoolCounts(g);
@@ -229,6 +233,47 @@ TEST_P(PoolTest, AverageOfCodes) {
     ExpectValues(y, [&](int64_t i) { return mean(i, 0.37f); });
     ExpectValues(on_device, [&](int64_t i) { return mean(i, 0.3f * scale.initial(0)); });
     if (HasFailure()) return;
+  }
+}
+
+// Sums at a threshold, one below it, and thresholds that every sum or none reaches.
+TEST_P(PoolTest, SumsOfCodesToCodes) {
+  Random random(11);
+  int levels = 1;
+  for (const PoolGeometry& g : Geometries()) {
+    const Encoding encoding = {levels % 2 == 0 ? EncodingKind::kSymmetric : EncodingKind::kUnsigned, 2};
+    SCOPED_TRACE(Describe(g) << ", " << levels << " levels");
+    const Array<uint8_t> x(*this, RandomBytes(random, InputSize(g), 4));
+    const std::vector<int64_t> sums = reference::SumPoolCodes(g, encoding, x.initial());
+    const int64_t channels = g.channels;
+    std::vector<int32_t> thresholds(levels * channels);
+    for (int64_t c = 0; c < channels; ++c) {
+      std::vector<int32_t> column(levels);
+      for (int32_t& threshold : column) {
+        const int64_t window = random.Below(static_cast<uint32_t>(g.pixels()));
+        threshold = static_cast<int32_t>(sums[window * channels + c]) + static_cast<int32_t>(random.Below(2));
+      }
+      if (random.Below(4) == 0) column[0] = std::numeric_limits<int32_t>::min();
+      if (random.Below(4) == 0) column[0] = std::numeric_limits<int32_t>::max();
+      std::sort(column.begin(), column.end());
+      for (int l = 0; l < levels; ++l) thresholds[l * channels + c] = column[l];
+    }
+    const Array<int32_t> threshold(*this, thresholds);
+    const Array<uint8_t> flip(*this, RandomBytes(random, channels, 2)), y(*this, OutputSize(g));
+    Run([&](ExecContext& c, const Kernels& k) {
+      k.average_pool_codes(c, g, encoding, x.on(c),
+                           {.codes = {y.on(c), g.pixels(), channels},
+                            .levels = levels,
+                            .threshold = threshold.on(c),
+                            .flip = flip.on(c)});
+    });
+    ExpectValues(y, [&](int64_t i) {
+      int reached = 0;
+      for (int l = 0; l < levels; ++l) reached += sums[i] >= thresholds[l * channels + i % channels];
+      return static_cast<uint8_t>(flip.initial(i % channels) != 0 ? levels - reached : reached);
+    });
+    if (HasFailure()) return;
+    levels = levels % 15 + 1;
   }
 }
 

@@ -1,0 +1,251 @@
+// A thousand images through frozen convolutional and residual nets, with every quantizer that has integer codes as that
+// of all activations or of all weights: the graph's logits to the last bit. All sums are of integers, in every kernel.
+// An emulated device gets a few images. Seeds are fixed and printed on failure.
+
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "bitgrad/models/layers/activation.h"
+#include "bitgrad/models/layers/batch_norm.h"
+#include "bitgrad/models/layers/conv2d.h"
+#include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/layers/layer_quantizer.h"
+#include "bitgrad/models/layers/pool.h"
+#include "bitgrad/models/layers/residual.h"
+#include "bitgrad/models/layers/sequential.h"
+#include "bitgrad/runtime/blob_layout.h"
+#include "bitgrad/runtime/cost.h"
+#include "bitgrad/tests/export/freeze_testing.h"
+#include "bitgrad/tests/testing/test_device.h"
+#include "gtest/gtest.h"
+
+namespace bitgrad {
+namespace {
+
+using FreezeImagesTest = OnTestDevice<testing::Test>;
+
+int64_t Images() { return TestDevice() == Device::kCpu ? 1000 : 3; }
+
+// Instructions of a kind that predict runs, "conv2d + threshold".
+int CountOps(const FrozenModel& frozen, const std::string& op) {
+  int count = 0;
+  for (const LayerCost& layer : CostOf(*frozen.packed).layers) count += layer.op == op;
+  return count;
+}
+
+// Quantizes activations where no product follows.
+class QuantizeLayer final : public Layer {
+ public:
+  QuantizeLayer(const Scope& scope, const Quantizer& quantizer)
+      : quantizer_(scope / "input", quantizer, QuantizerRole::kActivation, /*rows=*/1) {}
+  Var operator()(const Var& x) override { return quantizer_(x); }
+
+ private:
+  LayerQuantizer quantizer_;
+};
+
+constexpr int64_t kChannels = 6;
+const Shape kImage({5, 4, 2});
+
+// Nets of small images whose every product is one of codes.
+class ImageNet final : public Model {
+ public:
+  enum class Kind {
+    kConvs,            // with a max pool in front of a batch norm, or behind one, or none
+    kResidual,         // two blocks, with a shortcut of floats
+    kCodedResidual,    // the same with a shortcut of codes
+    kAverages,         // codes are averaged between two convolutions, and quantized again
+    kNormalizedMeans,  // the same with a batch norm between mean and quantizer
+    kMeansAtBorder,    // windows reach over the border, where they have fewer elements
+    kMeansOfMaxima,    // of the largest codes, which the graph has as floats
+  };
+  struct Options {
+    Kind kind = Kind::kConvs;
+    Quantizer activation, weight;
+    BatchNormOptions norm;
+    int variant = 0;  // of padding, pools and activations
+  };
+
+  ImageNet(const Scope& scope, const Options& options) : options_(options) {
+    layers_.Add<Unflatten>(kImage);
+    AddConv(layers_, scope / "stem", kImage.dim(2), *ParseQuantizer("k_bit(8)"), Padding::kZero);
+    switch (options.kind) {
+      case Kind::kConvs: AddConvs(scope); break;
+      case Kind::kResidual:
+      case Kind::kCodedResidual:
+        AddBlock(scope / "block1");
+        AddBlock(scope / "block2");
+        break;
+      case Kind::kAverages:
+      case Kind::kNormalizedMeans:
+      case Kind::kMeansAtBorder:
+      case Kind::kMeansOfMaxima:
+        layers_.Add<QuantizeLayer>(scope / "codes", options.activation);
+        if (options.kind == Kind::kMeansOfMaxima) {
+          layers_.Add<MaxPool2d>(scope / "maxima", PoolOptions{.kernel = 2, .stride = 1});
+        }
+        layers_.Add<AvgPool2d>(
+            scope / "means",
+            PoolOptions{.kernel = {2, 3}, .stride = {1, 1}, .pad = options.kind == Kind::kMeansAtBorder ? 1 : 0});
+        if (options.kind == Kind::kNormalizedMeans) AddNorm(layers_, scope / "means");
+        AddConv(layers_, scope / "conv", kChannels, options.activation, Padding::kZero);
+        break;
+    }
+    layers_.Add<GlobalMaxPool>();
+    layers_.Add<Dense>(scope / "output",
+                       DenseOptions{.in = kChannels, .out = 4, .input = options.activation, .weight = options.weight});
+  }
+  Var Forward(const Var& x) override { return layers_(x); }
+
+ private:
+  // The largest of each channel, [N, H, W, C] -> [N, C].
+  class GlobalMaxPool final : public Layer {
+   public:
+    Var operator()(const Var& x) override {
+      if (x.tape() == nullptr || x.shape().rank() != 4) return x;
+      return Flatten(MaxPool(x, {.kernel = {x.shape().dim(1), x.shape().dim(2)}, .stride = 1}));
+    }
+  };
+
+  void AddNorm(Sequential& layers, const Scope& scope) {
+    layers.Add<BatchNorm2d>(scope / "norm", BatchNormLayerOptions{.features = kChannels, .norm = options_.norm});
+  }
+  void AddConv(Sequential& layers, const Scope& scope, int64_t in, const Quantizer& input, Padding padding,
+               bool pool = false) {
+    layers.Add<Conv2d>(scope, Conv2dOptions{.in = in,
+                                            .out = kChannels,
+                                            .kernel = 3,
+                                            .pad = 1,
+                                            .padding = padding,
+                                            .input = input,
+                                            .weight = options_.weight,
+                                            .bias = options_.variant % 3 == 0});
+    if (pool) layers.Add<MaxPool2d>(scope / "pool", PoolOptions{.kernel = 2, .stride = 1});
+    AddNorm(layers, scope);
+  }
+  void AddConvs(const Scope& scope) {
+    const int variant = options_.variant;
+    if (variant % 3 == 0) layers_.Add<MaxPool2d>(scope / "pool", PoolOptions{.kernel = 2, .stride = 1});
+    // +1 and -1 are values of sign only.
+    const Padding padding = options_.activation.ToString() != "sign" ? Padding::kZero
+                            : variant % 2 == 0                       ? Padding::kPlusOne
+                                                                     : Padding::kMinusOne;
+    AddConv(layers_, scope / "conv", kChannels, options_.activation, padding, /*pool=*/variant % 3 == 1);
+    if (variant % 2 == 0) layers_.Add<Activation>(*Activation::Named("leaky_relu"));
+  }
+  void AddBlock(const Scope& scope) {
+    const bool coded = options_.kind == Kind::kCodedResidual;
+    if (coded) layers_.Add<QuantizeLayer>(scope / "codes", options_.activation);
+    auto body = std::make_unique<Sequential>();
+    AddConv(*body, scope / "conv", kChannels, coded ? Quantizer() : options_.activation, Padding::kZero);
+    layers_.Add<Residual>(scope, std::move(body));
+  }
+
+  Options options_;
+  Sequential layers_;
+};
+
+struct Expected {
+  int convs;     // "conv2d + threshold"
+  int averages;  // "average_pool + threshold"
+  // What inspect says of the average, or of the sums of residual nets.
+  std::string kernel = "";
+};
+
+void ExpectTheGraphsLogits(ImageNet::Kind kind, const Quantizer& activation, const Quantizer& weight, uint32_t seed,
+                           const Expected& expected) {
+  const ImageNet::Options options = {.kind = kind,
+                                     .activation = activation,
+                                     .weight = weight,
+                                     .norm = {.epsilon = seed % 5 == 0 ? 0.3f : 1e-4f,
+                                              .placement = static_cast<EpsilonPlacement>(1 + seed % 2),
+                                              .statistic = static_cast<RunningStatistic>(1 + seed / 2 % 3)},
+                                     .variant = static_cast<int>(seed)};
+  SCOPED_TRACE(absl::StrCat("seed ", seed, ": kind ", static_cast<int>(kind), ", activations ", activation.ToString(),
+                            ", weights ", weight.ToString(), ", placement ", static_cast<int>(options.norm.placement),
+                            ", statistic ", static_cast<int>(options.norm.statistic)));
+  std::mt19937 random(seed);
+  ParameterStore store(seed);
+  ImageNet net(store.Root(), options);
+  ASSERT_TRUE(store.status().ok()) << store.status();
+  RandomizeBatchNorms(store, random, seed % 2 == 0 ? 1.0f : 1.0f / 255);
+  ExecContext context({.threads = 1 + static_cast<int>(seed % 2)});
+  const auto frozen =
+      ExpectBitEqual(context, net, {1, kImage.num_elements()}, Images(), random, /*one_by_one=*/seed % 8 == 0);
+  ASSERT_NE(frozen, nullptr);
+  EXPECT_EQ(CostOf(*frozen->packed).float_layers, 0);
+  EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), expected.convs);
+  EXPECT_EQ(CountOps(*frozen, "average_pool + threshold"), expected.averages);
+  if (expected.kernel.empty()) return;
+  int seen = 0;
+  for (const LayerCost& layer : CostOf(*frozen->packed).layers) {
+    if (layer.op.substr(0, 12) != "average_pool" && layer.op != "binary") continue;
+    if (layer.layer.find("conv") != std::string::npos) continue;  // a bias
+    EXPECT_EQ(layer.kernel, expected.kernel) << layer.layer;
+    ++seen;
+  }
+  EXPECT_GE(seen, 1);
+}
+
+// Of Kind::kConvs. A chain has one pool.
+int ConvsThatFold(uint32_t seed) { return seed % 3 == 1 ? 1 : 2; }
+
+constexpr const char* kWeights[] = {
+    "sign", "ternary", "k_bit(2)", "lsq(3)", "xnor", "lsq(2, per_output)", "dorefa_weight(2)"};
+
+TEST_F(FreezeImagesTest, EveryActivationQuantizer) {
+  uint32_t seed = 1;
+  for (const Quantizer& activation : IntegerQuantizers(QuantizerRole::kActivation)) {
+    const bool folds = LargestC(activation.encoding()) <= 15;
+    const auto weight = [&] { return *ParseQuantizer(kWeights[seed % std::size(kWeights)]); };
+    ExpectTheGraphsLogits(ImageNet::Kind::kConvs, activation, weight(), seed, {folds ? ConvsThatFold(seed) : 0, 0});
+    ++seed;
+    ExpectTheGraphsLogits(ImageNet::Kind::kResidual, activation, weight(), seed, {0, 0});
+    ++seed;
+    // The sums of floats are quantized as such; the stem's are not.
+    ExpectTheGraphsLogits(ImageNet::Kind::kCodedResidual, activation, weight(), seed, {folds ? 1 : 0, 0});
+    ++seed;
+    ExpectTheGraphsLogits(ImageNet::Kind::kAverages, activation, weight(), seed, {folds ? 2 : 0, folds ? 1 : 0});
+    ++seed;
+    ExpectTheGraphsLogits(ImageNet::Kind::kNormalizedMeans, activation, weight(), seed, {folds ? 2 : 0, folds ? 1 : 0});
+    ++seed;
+    if (HasFailure()) return;
+  }
+}
+
+// What works on floats in the graph does so in the packed model, and the table of inspect says it.
+TEST_F(FreezeImagesTest, WhatIsNoSumOfIntegers) {
+  uint32_t seed = 2001;  // without a bias
+  const Quantizer weight = *ParseQuantizer("lsq(2)");
+  for (const char* text : {"sign(scale=0.3)", "dorefa_activation(2)", "lsq(3)", "k_bit(2)", "pact(4)"}) {
+    const Quantizer activation = *ParseQuantizer(text);
+    while (seed % 3 == 0) ++seed;
+    ExpectTheGraphsLogits(ImageNet::Kind::kAverages, activation, weight, seed, {2, 1, "sums of codes"});
+    ExpectTheGraphsLogits(ImageNet::Kind::kMeansAtBorder, activation, weight, seed, {2, 0, "sums of codes"});
+    ExpectTheGraphsLogits(ImageNet::Kind::kMeansOfMaxima, activation, weight, seed, {2, 0, "floats (float input)"});
+    ExpectTheGraphsLogits(ImageNet::Kind::kCodedResidual, activation, weight, seed,
+                          {1, 0, "floats (of two values, which thresholds cannot compare)"});
+    ++seed;
+  }
+}
+
+TEST_F(FreezeImagesTest, EveryWeightQuantizer) {
+  constexpr const char* kActivations[] = {"sign", "dorefa_activation(2)", "lsq(3)", "pact(4)", "ternary"};
+  uint32_t seed = 1000;
+  for (const Quantizer& weight : IntegerQuantizers(QuantizerRole::kWeight)) {
+    const auto activation = [&] { return *ParseQuantizer(kActivations[seed % std::size(kActivations)]); };
+    ExpectTheGraphsLogits(ImageNet::Kind::kConvs, activation(), weight, seed, {ConvsThatFold(seed), 0});
+    ++seed;
+    ExpectTheGraphsLogits(ImageNet::Kind::kResidual, activation(), weight, seed, {0, 0});
+    ++seed;
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace bitgrad

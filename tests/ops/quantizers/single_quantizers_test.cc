@@ -1,0 +1,210 @@
+// The promises of single quantizers: ties, thresholds, factors of the backward pass, means of random ones.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "bitgrad/core/rng.h"
+#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/tests/ops/quantizers/scalar_functions.h"
+#include "gtest/gtest.h"
+
+namespace bitgrad {
+namespace {
+
+constexpr float kTiny = std::numeric_limits<float>::denorm_min();
+
+TEST(SignTest, TiesAndTinies) {
+  for (const Quantizer& q :
+       {Sign(), Xnor(), KBit(1), ApproxSign(), SwishSign(), DorefaWeight(1), MaxAbs(1).In(QuantizerRole::kWeight)}) {
+    SCOPED_TRACE(q.ToString());
+    EXPECT_EQ(Code(q, 0.0f), 1.0f);
+    EXPECT_EQ(Code(q, -0.0f), 1.0f);
+    EXPECT_EQ(Code(q, kTiny), 1.0f);
+    EXPECT_EQ(Code(q, -kTiny), -1.0f);
+    EXPECT_EQ(Code(q, -1e-30f), -1.0f);
+    EXPECT_EQ(Code(q, kNan), -1.0f);
+  }
+}
+
+TEST(KBitTest, EightBitsKeepPixels) {
+  for (int pixel = 0; pixel < 256; ++pixel) {
+    const float code = static_cast<float>(2 * pixel - 255);
+    EXPECT_EQ(Code(KBit(8), code / 255.0f), code) << "pixel " << pixel;
+  }
+}
+
+TEST(HeavisideTest, ZeroIsZero) {
+  EXPECT_EQ(Code(Heaviside(), 0.0f), 0.0f);
+  EXPECT_EQ(Code(Heaviside(), -0.0f), 0.0f);
+  EXPECT_EQ(Code(Heaviside(), kTiny), 1.0f);
+  EXPECT_EQ(Code(Heaviside(), kNan), 0.0f);
+}
+
+TEST(XnorTest, IsSignWithTheMeanOfEachOutput) {
+  const Quantizer q = Sign().WithMeanScale().PerRow();
+  EXPECT_EQ(q, *ParseQuantizer("sign(scale=mean, per_output)"));
+  for (const Quantizer& xnor : {Xnor(), *ParseQuantizer("xnor"), Xnor().PerRow()}) {
+    EXPECT_EQ(xnor, Xnor());
+    EXPECT_EQ(xnor.statistic(), q.statistic());
+    EXPECT_EQ(xnor.granularity(), q.granularity());
+    EXPECT_EQ(xnor.encoding(), q.encoding());
+    EXPECT_EQ(xnor.scale_operand(), q.scale_operand());
+    EXPECT_EQ(xnor.scale_divisor(), q.scale_divisor());
+    EXPECT_EQ(xnor.scales_gradient(), q.scales_gradient());
+    EXPECT_EQ(xnor.info().differentiates_statistic, q.info().differentiates_statistic);
+    EXPECT_EQ(xnor.info().surrogate_is_window, q.info().surrogate_is_window);
+    EXPECT_EQ(xnor.info().weight_pass_through, q.info().weight_pass_through);
+    EXPECT_EQ(xnor.info().clips_latent, q.info().clips_latent);
+    for (float x : Inputs()) {
+      for (float mean : {0.0f, 0.3f, 2.0f}) {
+        EXPECT_EQ(Value(xnor, x, {.statistic = mean}), Value(q, x, {.statistic = mean}));
+        EXPECT_EQ(Surrogate(xnor, x, {.statistic = mean}), Surrogate(q, x, {.statistic = mean}));
+      }
+    }
+  }
+  EXPECT_TRUE(q.scales_gradient() && q.info().differentiates_statistic);
+}
+
+// Which factors dx has: those scales of which the surrogate knows nothing.
+TEST(ScaleTest, OfTheBackwardPass) {
+  EXPECT_FALSE(Sign().scales_gradient());
+  EXPECT_TRUE(Sign().WithFixedScale(0.5f).scales_gradient());
+  EXPECT_TRUE(Sign().WithLearnedScale().scales_gradient());
+  EXPECT_TRUE(Sign().WithMeanScale().scales_gradient());
+  EXPECT_FALSE(KBit(2).scales_gradient());
+  EXPECT_TRUE(KBit(2).WithLearnedScale().scales_gradient());
+  EXPECT_EQ(KBit(2).WithLearnedScale().scale(6.0f), 2.0f);
+  EXPECT_EQ(KBit(2).WithFixedScale(0.5f).scale(1.0f), 0.5f / 3.0f);
+  for (const Quantizer& q : {Lsq(2), Pact(2), MaxAbs(2), BitPruning(), DorefaWeight(1), DorefaGradient(2)}) {
+    EXPECT_FALSE(q.scales_gradient()) << q.ToString();
+  }
+  // The last one asked for counts.
+  EXPECT_EQ(Sign().WithFixedScale(0.5f).WithLearnedScale(), Sign().WithLearnedScale());
+  EXPECT_EQ(Sign().WithLearnedScale().WithMeanScale(), Sign().WithMeanScale());
+  EXPECT_EQ(Sign().WithMeanScale().WithFixedScale(1.0f), Sign());
+}
+
+TEST(ApproxSignTest, SurrogateIsContinuousAtOne) {
+  EXPECT_EQ(Surrogate(ApproxSign(), 1.0f), 0.0f);
+  EXPECT_EQ(Surrogate(ApproxSign(), -1.0f), 0.0f);
+  EXPECT_EQ(Surrogate(ApproxSign(), 0.0f), 2.0f);
+}
+
+TEST(TernaryTest, ThresholdIsExclusive) {
+  EXPECT_EQ(Code(Ternary(0.5f), 0.5f), 0.0f);
+  EXPECT_EQ(Code(Ternary(0.5f), -0.5f), 0.0f);
+  EXPECT_EQ(Code(Ternary(0.5f), std::nextafter(0.5f, 1.0f)), 1.0f);
+  EXPECT_EQ(Code(Ternary(0.5f), std::nextafter(-0.5f, -1.0f)), -1.0f);
+}
+
+// Means over many random numbers, within 4 standard deviations of the mean.
+struct Moments {
+  double mean;
+  double tolerance;
+};
+
+Moments Sample(const Quantizer& q, float x, float statistic) {
+  constexpr int kCount = 40000;
+  const RngStream rng = {.seed = 17, .purpose = RngPurpose::kQuantizer};
+  double sum = 0, squares = 0;
+  for (int i = 0; i < kCount; ++i) {
+    const double value = Value(q, x, {.statistic = statistic}, Uniform(rng, i));
+    sum += value;
+    squares += value * value;
+  }
+  const double mean = sum / kCount;
+  const double variance = std::max(0.0, squares / kCount - mean * mean);
+  return {mean, 4 * std::sqrt(variance / kCount) + 1e-6};
+}
+
+TEST(StochasticQuantizersTest, AreUnbiasedInsideTheirRange) {
+  for (float x : {-2.0f, -1.0f, -0.73f, -0.2f, 0.0f, 0.1f, 0.5f, 0.99f, 1.0f, 3.0f}) {
+    for (const Quantizer& q : {StochasticSign(), StochasticTernary()}) {
+      const Moments moments = Sample(q, x, 1.0f);
+      EXPECT_NEAR(moments.mean, std::fmin(std::fmax(x, -1.0f), 1.0f), moments.tolerance) << q.ToString() << " at " << x;
+    }
+  }
+}
+
+TEST(StochasticQuantizersTest, GradientQuantizersAreUnbiased) {
+  for (const Quantizer& q : {DorefaGradient(1), DorefaGradient(2), DorefaGradient(4), DorefaGradient(8),
+                             StochasticRound(2), StochasticRound(4), StochasticRound(8)}) {
+    for (float max : {0.001f, 1.0f, 300.0f}) {
+      for (float fraction : {-1.0f, -0.61f, -0.3f, 0.0f, 0.123f, 0.7f, 1.0f}) {
+        const Moments moments = Sample(q, fraction * max, max);
+        EXPECT_NEAR(moments.mean, fraction * max, moments.tolerance * std::max(1.0f, max))
+            << q.ToString() << ", max " << max << ", at " << fraction;
+      }
+    }
+  }
+}
+
+// Twice the largest float is infinity.
+TEST(StochasticQuantizersTest, GradientsOfAnySize) {
+  for (const float max : {1.8e38f, 3.4e38f}) {
+    for (const Quantizer& q : {DorefaGradient(2), DorefaGradient(6), StochasticRound(8)}) {
+      EXPECT_NEAR(Value(q, max, {.statistic = max}, 0.5f) / max, 1, 1e-6) << q.ToString();
+      EXPECT_NEAR(Value(q, -max, {.statistic = max}, 0.5f) / max, -1, 1e-6) << q.ToString();
+    }
+  }
+}
+
+TEST(StochasticQuantizersTest, AZeroRowOfGradientsIsZero) {
+  EXPECT_EQ(Value(DorefaGradient(4), 0.0f, {.statistic = 0.0f}), 0.0f);
+  EXPECT_EQ(Value(StochasticRound(4), 0.0f, {.statistic = 0.0f}), 0.0f);
+}
+
+TEST(StochasticQuantizersTest, StochasticRoundKeepsZeros) {
+  for (float uniform : {0.0f, 0.5f, 0x1.fffffep-1f})
+    EXPECT_EQ(Code(StochasticRound(8), 0.0f, {.statistic = 3.0f}, uniform), 0.0f);
+}
+
+TEST(StochasticQuantizersTest, AreEvaluatedAsDocumented) {
+  EXPECT_EQ(StochasticSign().AtEvaluation(), Sign());
+  EXPECT_TRUE(StochasticSign().In(QuantizerRole::kWeight).AtEvaluation().is_identity());
+  EXPECT_EQ(StochasticTernary().AtEvaluation(), Ternary());
+  EXPECT_TRUE(StochasticTernary().In(QuantizerRole::kWeight).AtEvaluation().is_identity());
+  // E[a q(w)] = a w.
+  const Quantizer scaled = StochasticSign().In(QuantizerRole::kWeight).WithFixedScale(0.5f).AtEvaluation();
+  EXPECT_FALSE(scaled.is_identity());
+  EXPECT_EQ(Value(scaled, 0.25f), 0.125f);
+}
+
+TEST(ScalarTest, ExpMinusIsNearAndMonotone) {
+  float before = 1;
+  for (float x = 0; x < 87; x += 1e-3f) {
+    const double expected = std::exp(-double{x});
+    const float value = ExpMinus(x);
+    ASSERT_NEAR(value, expected, 3 * std::ldexp(expected, -23)) << x;
+    ASSERT_LE(value, before) << x;
+    before = value;
+  }
+  EXPECT_EQ(ExpMinus(0), 1);
+  EXPECT_GT(ExpMinus(87), 0);
+  EXPECT_EQ(ExpMinus(88), 0);
+  EXPECT_EQ(ExpMinus(kInfinity), 0);
+  EXPECT_TRUE(std::isnan(ExpMinus(kNan)));
+}
+
+TEST(ScalarTest, TanhIsNearAndMonotone) {
+  float before = -1;
+  for (float x = -12; x < 12; x += 1e-4f) {
+    const double expected = std::tanh(double{x});
+    const float value = Tanh(x);
+    ASSERT_NEAR(value, expected, 3 * std::ldexp(std::fabs(expected), -23)) << x;
+    ASSERT_GE(value, before) << x;
+    before = value;
+  }
+  for (float x = 1e-38f; x < 1; x *= 1.01f) {
+    ASSERT_NEAR(Tanh(x), std::tanh(double{x}), 3 * std::ldexp(double{x}, -23)) << x;
+    ASSERT_EQ(Tanh(-x), -Tanh(x)) << x;
+  }
+  EXPECT_EQ(Tanh(kInfinity), 1);
+  EXPECT_EQ(Tanh(-kInfinity), -1);
+  EXPECT_EQ(Tanh(0), 0);
+  EXPECT_TRUE(std::isnan(Tanh(kNan)));
+}
+
+}  // namespace
+}  // namespace bitgrad
