@@ -92,7 +92,8 @@ def bitgrad_seconds(command, pattern, seconds, time_name="real_time"):
 def take_turns(figures, size, runs, command, args, timer=seconds_per_call, pattern=None):
   """Times runs, {(row, variant): call}, and bitgrad's benchmarks of `size`, for args.rounds rounds.
 
-  These are the ones named NET/`size`, or those that match `pattern`. A variant that is far slower than the best one of its row is not run again, to save time."""
+  These are the ones named NET/`size`, or those that match `pattern`. A variant that is far slower than the best one of
+  its row is not run again, to save time."""
   for _ in range(args.rounds):
     for (row, variant), run in runs.items():
       seconds = timer(run, args.seconds, time.process_time) if args.cpu_time else timer(run, args.seconds)

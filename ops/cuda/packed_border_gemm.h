@@ -12,8 +12,8 @@
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
-// The output transform `out` of dot(i, j) + border.Of(patch of row i, j). REQUIRES: border.taps is not null, and `out` is
-// not codes.
+// The output transform `out` of dot(i, j) + border.Of(patch of row i, j). REQUIRES: border.taps is not null, and `out`
+// is not codes.
 void PackedGemmWithBorder(ExecContext& context, ConstBitMatrixView patches, ConstBitMatrixView filters,
                           const BorderTerms& border, const DotOutput& out);
 

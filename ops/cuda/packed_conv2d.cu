@@ -87,8 +87,7 @@ void PackedConv2d(ExecContext& context, const ConvGeometry& geometry, ConstBitMa
   // registers of a large tile.
   const bool product_corrects = out.codes.data == nullptr;
   ConvolveChunks(context, "packed_conv2d", g, {{EncodingKind::kBinary, 1}, {w}}, missing, product_corrects, words * 8,
-                 out,
-                 [&](const PixelChunk& chunk, int64_t group, const BorderTerms& border, const DotOutput& sums) {
+                 out, [&](const PixelChunk& chunk, int64_t group, const BorderTerms& border, const DotOutput& sums) {
                    const Scratch<uint64_t> scratch(context, chunk.rows * words);
                    const BitMatrixView patches = {scratch.data(), chunk.rows, g.patch_size(), words};
                    GatherBits(context, g, chunk, group, x, patches);

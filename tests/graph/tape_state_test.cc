@@ -297,8 +297,8 @@ TEST_F(TapeStateTest, CountsOfASmallNet) {
   expected.float_additions += m * n;
   ExpectCounts(tape.arithmetic(), expected);
   ASSERT_TRUE(tape.Backward(loss).ok());
-  // Mul: two products, and their sum, as both operands are h; batch norm: 6 and 4 per element; bias: a sum; linear: dw =
-  // dy^T x in float.
+  // Mul: two products, and their sum, as both operands are h; batch norm: 6 and 4 per element; bias: a sum; linear:
+  // dw = dy^T x in float.
   expected.float_multiplications += 2 * m * n + 6 * m * n + macs;
   expected.float_additions += m * n + 4 * m * n + m * n + macs;
   ExpectCounts(tape.arithmetic(), expected);
