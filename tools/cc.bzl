@@ -6,11 +6,14 @@ the user's own. Source files come with the options that bitgrad's results depend
 
 # Results must be the same bits on every machine: no fused multiply-add unless written so (hence no -march=native
 # either: Highway picks the instruction set at run time). Everything is built and linked with OpenMP, through
-# core/parallel_for.h; it is the pool that oneDNN uses, too.
+# core/parallel_for.h; it is the pool that oneDNN uses, too. Nobody reads the flags of floating-point exceptions: if an
+# operation of a branch not taken may set one, GCC can turn branches into masks, which loops of quantizers need in order
+# to vectorize. Values are the same.
 _COPTS = [
     "-std=c++20",
     "-ffp-contract=off",
     "-fno-math-errno",
+    "-fno-trapping-math",
     "-fopenmp",
 ] + select({
     # Optimized in every compilation mode: a training framework built without optimization is of no use.

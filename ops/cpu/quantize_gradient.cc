@@ -24,11 +24,13 @@ namespace HWY_NAMESPACE {
 // dx = dq * Surrogate(x) * scale
 void MultiplyBySurrogate(const QuantizePiece& piece, float scale, const float* dq, float* dx) {
   DispatchQuantizer(piece.quantizer->info(), [&]<typename Q>() {
-    const QuantizerArgs args = piece.quantizer->args();
     const QuantizerNumbers numbers = piece.numbers;
     const float* const x = piece.x;
+    const int64_t count = piece.count;
+    ForFormula<Q>(piece.quantizer->args(), [=](const QuantizerArgs& args) {
 #pragma omp simd
-    for (int64_t j = 0; j < piece.count; ++j) dx[j] = dq[j] * Q::Surrogate(x[j], args, numbers) * scale;
+      for (int64_t j = 0; j < count; ++j) dx[j] = dq[j] * Q::Surrogate(x[j], args, numbers) * scale;
+    });
   });
 }
 
@@ -44,11 +46,12 @@ void AddBySign(const float* x, int64_t count, float value, float* dx) {
 
 template <typename Q>
 HWY_INLINE void VariableSurrogates(const QuantizePiece& piece, int64_t offset, int64_t count, float* y) {
-  const QuantizerArgs args = piece.quantizer->args();
   const QuantizerNumbers numbers = piece.numbers;
   const float* const x = piece.x + offset;
+  ForFormula<Q>(piece.quantizer->args(), [=](const QuantizerArgs& args) {
 #pragma omp simd
-  for (int64_t j = 0; j < count; ++j) y[j] = Q::VariableSurrogate(x[j], args, numbers);
+    for (int64_t j = 0; j < count; ++j) y[j] = Q::VariableSurrogate(x[j], args, numbers);
+  });
 }
 
 // The sum of dq * VariableSurrogate(x), or of dq * Code(x). The factors are computed into a buffer first: together with

@@ -36,21 +36,40 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
+// Calls loop(args) where the compiler knows whether args.bits is 1. Quantizers of k bits often have one formula for one
+// bit and another for more; a loop that contains both is too large for GCC to take the choice out of it, and does not
+// vectorize.
+template <typename Q, typename Loop>
+HWY_INLINE void ForFormula(QuantizerArgs args, const Loop& loop) {
+  if constexpr (Q::kArgument == QuantizerArgument::kBits) {
+    if (args.bits == 1) {
+      args.bits = 1;
+      loop(args);
+      return;
+    }
+    if (args.bits < 2) __builtin_unreachable();
+  }
+  loop(args);
+}
+
 // y[j] = Code(x[offset + j]) * scale, j < count. y may be x + offset. REQUIRES: count <= Uniforms::kCount.
 template <typename Q>
 HWY_INLINE void Codes(const QuantizePiece& piece, int64_t offset, int64_t count, float scale, float* y) {
   // Copies, which y cannot overlap: the loops vectorize.
-  const QuantizerArgs args = piece.quantizer->args();
   const QuantizerNumbers numbers = piece.numbers;
   const float* x = piece.x + offset;
   if constexpr (Q::kStochastic) {
     Uniforms uniforms;
     const float* u = uniforms.Fill(*piece.rng, piece.first_element + offset, count);
+    ForFormula<Q>(piece.quantizer->args(), [=](const QuantizerArgs& args) {
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) y[j] = Q::Code(x[j], args, numbers, u[j]) * scale;
+      for (int64_t j = 0; j < count; ++j) y[j] = Q::Code(x[j], args, numbers, u[j]) * scale;
+    });
   } else {
+    ForFormula<Q>(piece.quantizer->args(), [=](const QuantizerArgs& args) {
 #pragma omp simd
-    for (int64_t j = 0; j < count; ++j) y[j] = Q::Code(x[j], args, numbers, 0.0f) * scale;
+      for (int64_t j = 0; j < count; ++j) y[j] = Q::Code(x[j], args, numbers, 0.0f) * scale;
+    });
   }
 }
 
