@@ -185,39 +185,38 @@ ArithmeticCounts CountQuantizer(const Job& job) {
 
 // ---- Backward -----------------------------------------------------------------------------------------
 
-Tensor VariableGradient(Tape::GradientSink& sink, const SavedForBackward& saved, QuantizerNumber which,
-                        const Tensor& dq) {
-  sink.Count({.float_multiplications = dq.num_elements(), .float_additions = dq.num_elements()});
-  Tensor gradient = NewTensor(sink, {saved.job.count()});
-  KernelsOf(sink).quantize_variable_gradient(sink.context(), saved.job.quantizer, which, saved.x.matrix<float>(),
-                                             saved.job.operands(), saved.job.rng, dq.matrix<float>(),
-                                             gradient.mutable_data<float>());
-  return gradient;
-}
+// The gradients of what a quantizer learns; null where not wanted.
+struct NumberGradients {
+  Tensor variable, scale;
 
-// dx of dq, in place where nobody else holds dq.
-Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, Tensor dq) {
+  bool empty() const { return variable.is_null() && scale.is_null(); }
+  static float* Data(Tensor& gradient) { return gradient.is_null() ? nullptr : gradient.mutable_data<float>(); }
+  QuantizerGradients pointers() { return {Data(variable), Data(scale)}; }
+};
+
+// Computes dx of dq, in place where nobody else holds dq, and the gradients of the numbers in the same pass.
+Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, Tensor dq, NumberGradients& numbers) {
   ExecContext& context = sink.context();
   const Job& job = saved.job;
-  if (job.passes() && !job.quantizer.scales_gradient()) return dq;
+  if (numbers.empty() && job.passes() && !job.quantizer.scales_gradient()) return dq;
   // A window only keeps or drops; a surrogate that is no window is a factor, and so is the scale.
   if (!job.passes() && !job.quantizer.info().surrogate_is_window) {
     sink.Count({.float_multiplications = dq.num_elements()});
   }
   if (job.quantizer.scales_gradient()) sink.Count({.float_multiplications = dq.num_elements()});
   Tensor dx = dq.is_unique() ? dq.Alias() : NewTensor(sink, dq.shape());
-  // The scale alone does not read x.
-  const ConstMatrixView<float> x = saved.x.is_null() ? dq.matrix<float>() : saved.x.matrix<float>();
-  if (!saved.window.is_null()) {
+  const auto backward = [&](bool pass_through, const ConstMatrixView<float>& x, const Tensor& gradient) {
+    KernelsOf(sink).quantize_backward(context, job.quantizer, pass_through, x, job.operands(), job.rng,
+                                      gradient.matrix<float>(), dx.mutable_matrix<float>(), numbers.pointers());
+  };
+  if (!saved.window.is_null() && numbers.empty()) {
     KernelsOf(sink).mask_by_bits(context, saved.window.view(), dq.matrix<float>(), dx.mutable_matrix<float>());
-    if (!job.quantizer.scales_gradient()) return dx;
     // The window has done the surrogate's part; what is left is the scale.
-    KernelsOf(sink).quantize_backward(context, job.quantizer, /*pass_through=*/true, x, job.operands(),
-                                      dx.matrix<float>(), dx.mutable_matrix<float>());
+    if (job.quantizer.scales_gradient()) backward(/*pass_through=*/true, dx.matrix<float>(), dx);
     return dx;
   }
-  KernelsOf(sink).quantize_backward(context, job.quantizer, job.passes(), x, job.operands(), dq.matrix<float>(),
-                                    dx.mutable_matrix<float>());
+  // The scale alone does not read x.
+  backward(job.passes(), saved.x.is_null() ? dq.matrix<float>() : saved.x.matrix<float>(), dq);
   return dx;
 }
 
@@ -226,23 +225,23 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
   // The matrix shares the gradient's bytes, and is unique where that was.
   Tensor dq = sink.TakeOutputGradient();
   dq = dq.Alias(job.matrix);
-  if (saved.variable_input >= 0 && sink.wants(saved.variable_input)) {
-    sink.Add(saved.variable_input, VariableGradient(sink, saved, QuantizerNumber::kVariable, dq));
-  }
-  if (saved.scale_input >= 0 && sink.wants(saved.scale_input)) {
-    sink.Add(saved.scale_input, VariableGradient(sink, saved, QuantizerNumber::kScale, dq));
-  }
-  if (!sink.wants(0)) return;
-  Tensor statistic_gradient;
-  if (job.differentiates_statistic()) {
-    statistic_gradient = VariableGradient(sink, saved, QuantizerNumber::kScale, dq);
-  }
-  Tensor dx = InputGradient(sink, saved, std::move(dq));
-  if (!statistic_gradient.is_null()) {
+  const bool through_statistic = sink.wants(0) && job.differentiates_statistic();
+  NumberGradients numbers;
+  const auto want = [&](Tensor& gradient) {
+    sink.Count({.float_multiplications = dq.num_elements(), .float_additions = dq.num_elements()});
+    gradient = NewTensor(sink, {job.count()});
+  };
+  if (saved.variable_input >= 0 && sink.wants(saved.variable_input)) want(numbers.variable);
+  if (through_statistic || (saved.scale_input >= 0 && sink.wants(saved.scale_input))) want(numbers.scale);
+  if (!sink.wants(0) && numbers.empty()) return;
+  Tensor dx = InputGradient(sink, saved, std::move(dq), numbers);
+  if (through_statistic) {
     KernelsOf(sink).quantize_statistic_backward(sink.context(), job.quantizer, saved.x.matrix<float>(),
-                                                statistic_gradient.data<float>(), dx.mutable_matrix<float>());
+                                                numbers.scale.data<float>(), dx.mutable_matrix<float>());
   }
-  sink.Add(0, dx.Alias(saved.shape));
+  if (sink.wants(0)) sink.Add(0, dx.Alias(saved.shape));
+  if (saved.variable_input >= 0 && !numbers.variable.is_null()) sink.Add(saved.variable_input, numbers.variable);
+  if (saved.scale_input >= 0 && !numbers.scale.is_null()) sink.Add(saved.scale_input, numbers.scale);
 }
 
 }  // namespace

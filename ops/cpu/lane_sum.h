@@ -30,14 +30,16 @@ HWY_INLINE double LaneSum(int64_t count, const F& f) {
   return lanes[0];
 }
 
-// The sum of block_sum(begin, end) over the fixed blocks of [0, count), added in the order of the blocks.
+// The sum of block_sum(begin, end), a double or several of them with a +=, over the fixed blocks of [0, count), added
+// in the order of the blocks.
 template <typename BlockSum>
-double SumOverBlocks(int threads, int64_t count, int64_t block_size, const BlockSum& block_sum) {
-  std::vector<double> sums((count + block_size - 1) / block_size);
+auto SumOverBlocks(int threads, int64_t count, int64_t block_size, const BlockSum& block_sum) {
+  using Sum = decltype(block_sum(int64_t{}, int64_t{}));
+  std::vector<Sum> sums((count + block_size - 1) / block_size);
   ParallelForBlocks(threads, count, block_size,
                     [&](int64_t block, int64_t begin, int64_t end) { sums[block] = block_sum(begin, end); });
-  double total = 0;
-  for (double sum : sums) total += sum;
+  Sum total{};
+  for (const Sum& sum : sums) total += sum;
   return total;
 }
 

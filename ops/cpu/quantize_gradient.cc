@@ -1,5 +1,5 @@
-// The backward pass of quantizers: with respect to what was quantized, to a form's variable and to a learned scale. The
-// sums of the latter run over pieces of rows in a fixed order, at the speed of reading x and dq.
+// The backward pass of quantizers: with respect to what was quantized, to a form's variable and to a learned scale, in
+// one pass over x and dq, whose reading is what it costs. Sums run over pieces of rows in a fixed order.
 
 #include <algorithm>
 #include <cstdint>
@@ -10,6 +10,30 @@
 #include "bitgrad/ops/cpu/segments.h"
 #include "bitgrad/ops/kernels/row_numbers.h"
 #include "bitgrad/ops/quantizers/list.h"
+
+#ifndef BITGRAD_OPS_CPU_QUANTIZE_GRADIENT_SHARED_
+#define BITGRAD_OPS_CPU_QUANTIZE_GRADIENT_SHARED_
+namespace bitgrad::cpu {
+
+struct WantedSums {
+  bool variable;
+  bool scale;
+};
+
+// The sums of dq * VariableSurrogate(x) and of dq * Code(x); 0 where not wanted.
+struct NumberSums {
+  double variable = 0;
+  double scale = 0;
+
+  NumberSums& operator+=(const NumberSums& other) {
+    variable += other.variable;
+    scale += other.scale;
+    return *this;
+  }
+};
+
+}  // namespace bitgrad::cpu
+#endif  // BITGRAD_OPS_CPU_QUANTIZE_GRADIENT_SHARED_
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/quantize_gradient.cc"
@@ -22,19 +46,18 @@ namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
 // dx = dq * Surrogate(x) * scale
-void MultiplyBySurrogate(const QuantizePiece& piece, float scale, const float* dq, float* dx) {
-  DispatchQuantizer(piece.quantizer->info(), [&]<typename Q>() {
-    const QuantizerNumbers numbers = piece.numbers;
-    const float* const x = piece.x;
-    const int64_t count = piece.count;
-    ForFormula<Q>(piece.quantizer->args(), [=](const QuantizerArgs& args) {
+template <typename Q>
+HWY_INLINE void MultiplyBySurrogate(const QuantizePiece& piece, int64_t offset, int64_t count, float scale,
+                                    const float* dq, float* dx) {
+  const QuantizerNumbers numbers = piece.numbers;
+  const float* const x = piece.x + offset;
+  ForFormula<Q>(piece.quantizer->args(), [=](const QuantizerArgs& args) {
 #pragma omp simd
-      for (int64_t j = 0; j < count; ++j) dx[j] = dq[j] * Q::Surrogate(x[j], args, numbers) * scale;
-    });
+    for (int64_t j = 0; j < count; ++j) dx[j] = dq[j] * Q::Surrogate(x[j], args, numbers) * scale;
   });
 }
 
-void MultiplyByScale(const float* dq, int64_t count, float scale, float* dx) {
+HWY_INLINE void MultiplyByScale(const float* dq, int64_t count, float scale, float* dx) {
 #pragma omp simd
   for (int64_t j = 0; j < count; ++j) dx[j] = dq[j] * scale;
 }
@@ -54,25 +77,37 @@ HWY_INLINE void VariableSurrogates(const QuantizePiece& piece, int64_t offset, i
   });
 }
 
-// The sum of dq * VariableSurrogate(x), or of dq * Code(x). The factors are computed into a buffer first: together with
-// the sum, the compiler would not vectorize them.
-double SumOfProducts(const QuantizePiece& piece, QuantizerNumber which, const float* dq) {
-  double sum = 0;
+// The sum of dq * factors. The factors are computed into a buffer first: together with the sum, the compiler would not
+// vectorize them.
+HWY_INLINE double SumOfProducts(const float* factors, const float* dq, int64_t count) {
+  return LaneSum(count, [=](int64_t j) { return static_cast<double>(dq[j]) * factors[j]; });
+}
+
+// dx = dq * Surrogate(x) * scale, or dq * scale, and the sums that are wanted.
+NumberSums BackwardOfPiece(const QuantizePiece& piece, const WantedSums& wanted, bool pass_through, float scale,
+                           const float* dq, float* dx) {
+  NumberSums sums;
   DispatchQuantizer(piece.quantizer->info(), [&]<typename Q>() {
     float factors[Uniforms::kCount];
     for (int64_t begin = 0; begin < piece.count; begin += Uniforms::kCount) {
       const int64_t count = std::min(Uniforms::kCount, piece.count - begin);
-      if (which == QuantizerNumber::kVariable) {
+      if (wanted.variable) {
         VariableSurrogates<Q>(piece, begin, count, factors);
-      } else {
-        Codes<Q>(piece, begin, count, 1.0f, factors);
+        sums.variable += SumOfProducts(factors, dq + begin, count);
       }
-      const float* const gradients = dq + begin;
-      sum +=
-          LaneSum(count, [&factors, gradients](int64_t j) { return static_cast<double>(gradients[j]) * factors[j]; });
+      if (wanted.scale) {
+        Codes<Q>(piece, begin, count, 1.0f, factors);
+        sums.scale += SumOfProducts(factors, dq + begin, count);
+      }
+      // Last, because dx may be dq.
+      if (pass_through) {
+        MultiplyByScale(dq + begin, count, scale, dx + begin);
+      } else {
+        MultiplyBySurrogate<Q>(piece, begin, count, scale, dq + begin, dx + begin);
+      }
     }
   });
-  return sum;
+  return sums;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -84,56 +119,51 @@ HWY_AFTER_NAMESPACE();
 namespace bitgrad::cpu {
 namespace {
 
-HWY_EXPORT(MultiplyBySurrogate);
-HWY_EXPORT(MultiplyByScale);
 HWY_EXPORT(AddBySign);
-HWY_EXPORT(SumOfProducts);
+HWY_EXPORT(BackwardOfPiece);
 
 }  // namespace
 
 void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, bool pass_through, ConstMatrixView<float> x,
-                      const QuantizerOperands& operands, ConstMatrixView<float> dq, MatrixView<float> dx) {
+                      const QuantizerOperands& operands, const RngStream& rng, ConstMatrixView<float> dq,
+                      MatrixView<float> dx, const QuantizerGradients& gradients) {
   BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols && x.rows == dx.rows && x.cols == dx.cols);
   const RowNumbers numbers = RowNumbersOf(quantizer, operands);
-  const bool flat = x.contiguous() && dq.contiguous() && dx.contiguous() && numbers.stride == 0;
-  ForEachSegment(context.threads(), x.rows, x.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
-    const float scale = numbers.gradient_scale(i);
-    if (pass_through) {
-      HWY_DYNAMIC_DISPATCH(MultiplyByScale)(dq.row(i) + begin, end - begin, scale, dx.row(i) + begin);
-      return;
-    }
-    const QuantizePiece piece = {&quantizer, x.row(i) + begin, end - begin, numbers.of(i), nullptr, 0};
-    HWY_DYNAMIC_DISPATCH(MultiplyBySurrogate)(piece, scale, dq.row(i) + begin, dx.row(i) + begin);
-  });
-}
-
-void QuantizeVariableGradient(ExecContext& context, const Quantizer& quantizer, QuantizerNumber which,
-                              ConstMatrixView<float> x, const QuantizerOperands& operands, const RngStream& rng,
-                              ConstMatrixView<float> dq, float* gradient) {
-  BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols);
-  const RowNumbers numbers = RowNumbersOf(quantizer, operands);
-  const bool per_row = quantizer.granularity() == Granularity::kRow;
-  const double factor = VariableGradientFactor(quantizer, which, per_row ? x.cols : x.size());
-  const auto sum_of_row = [&](int64_t i) {
-    const QuantizePiece piece = {&quantizer, x.row(i), x.cols, numbers.of(i), &rng, i * x.cols};
-    return HWY_DYNAMIC_DISPATCH(SumOfProducts)(piece, which, dq.row(i));
+  const WantedSums wanted = {gradients.variable != nullptr, gradients.scale != nullptr};
+  const auto backward = [&](int64_t i, int64_t begin, int64_t end) {
+    const QuantizePiece piece = {&quantizer, x.row(i) + begin, end - begin, numbers.of(i), &rng, i * x.cols + begin};
+    return HWY_DYNAMIC_DISPATCH(BackwardOfPiece)(piece, wanted, pass_through, numbers.gradient_scale(i),
+                                                 dq.row(i) + begin, dx.row(i) + begin);
   };
-  // The form's variable acts on the value through the scale; the scale acts on it directly.
-  const auto finish = [&](int64_t i, double sum) {
-    const double scale = which == QuantizerNumber::kVariable ? numbers.gradient_scale(i) : 1.0f;
-    gradient[i] = static_cast<float>(factor * scale * sum);
+  if (!wanted.variable && !wanted.scale) {
+    const bool flat = x.contiguous() && dq.contiguous() && dx.contiguous() && numbers.stride == 0;
+    ForEachSegment(context.threads(), x.rows, x.cols, flat, backward);
+    return;
+  }
+  const bool per_row = quantizer.granularity() == Granularity::kRow;
+  const int64_t count = per_row ? x.cols : x.size();
+  const auto store = [&](int64_t i, const NumberSums& sums) {
+    // The form's variable acts on the value through the scale; the scale acts on it directly.
+    if (wanted.variable) {
+      const double factor = VariableGradientFactor(quantizer, QuantizerNumber::kVariable, count);
+      gradients.variable[i] = static_cast<float>(factor * numbers.gradient_scale(i) * sums.variable);
+    }
+    if (wanted.scale) {
+      const double factor = VariableGradientFactor(quantizer, QuantizerNumber::kScale, count);
+      gradients.scale[i] = static_cast<float>(factor * sums.scale);
+    }
   };
   if (per_row) {
     ParallelFor(context.threads(), x.rows, RowGrain(x.cols), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) finish(i, sum_of_row(i));
+      for (int64_t i = begin; i < end; ++i) store(i, backward(i, 0, x.cols));
     });
     return;
   }
-  finish(0, SumOverBlocks(context.threads(), x.rows, RowGrain(x.cols), [&](int64_t begin, int64_t end) {
-           double sum = 0;
-           for (int64_t i = begin; i < end; ++i) sum += sum_of_row(i);
-           return sum;
-         }));
+  store(0, SumOverBlocks(context.threads(), x.rows, RowGrain(x.cols), [&](int64_t begin, int64_t end) {
+          NumberSums sums;
+          for (int64_t i = begin; i < end; ++i) sums += backward(i, 0, x.cols);
+          return sums;
+        }));
 }
 
 void QuantizeStatisticBackward(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,

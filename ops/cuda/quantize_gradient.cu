@@ -136,25 +136,22 @@ void LaunchVariableGradient(ExecContext& context, const Quantizer& quantizer, Co
 }  // namespace
 
 void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, bool pass_through, ConstMatrixView<float> x,
-                      const QuantizerOperands& operands, ConstMatrixView<float> dq, MatrixView<float> dx) {
+                      const QuantizerOperands& operands, const RngStream& rng, ConstMatrixView<float> dq,
+                      MatrixView<float> dx, const QuantizerGradients& gradients) {
   BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols && x.rows == dx.rows && x.cols == dx.cols);
+  // Before dx, which may be dq.
+  DispatchQuantizer(quantizer.info(), [&]<typename Q>() {
+    if (gradients.variable != nullptr) {
+      LaunchVariableGradient<Q, false>(context, quantizer, x, operands, rng, dq, gradients.variable);
+    }
+    if (gradients.scale != nullptr) {
+      LaunchVariableGradient<Q, true>(context, quantizer, x, operands, rng, dq, gradients.scale);
+    }
+  });
   if (x.size() == 0) return;
   if (pass_through) return LaunchQuantizeBackward<PassThrough>(context, quantizer, x, operands, dq, dx);
   DispatchQuantizer(quantizer.info(),
                     [&]<typename Q>() { LaunchQuantizeBackward<Q>(context, quantizer, x, operands, dq, dx); });
-}
-
-void QuantizeVariableGradient(ExecContext& context, const Quantizer& quantizer, QuantizerNumber which,
-                              ConstMatrixView<float> x, const QuantizerOperands& operands, const RngStream& rng,
-                              ConstMatrixView<float> dq, float* gradient) {
-  BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols);
-  DispatchQuantizer(quantizer.info(), [&]<typename Q>() {
-    if (which == QuantizerNumber::kScale) {
-      LaunchVariableGradient<Q, true>(context, quantizer, x, operands, rng, dq, gradient);
-    } else {
-      LaunchVariableGradient<Q, false>(context, quantizer, x, operands, rng, dq, gradient);
-    }
-  });
 }
 
 void QuantizeStatisticBackward(ExecContext& context, const Quantizer& quantizer, ConstMatrixView<float> x,

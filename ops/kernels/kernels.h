@@ -66,7 +66,6 @@
   X(QuantizeScale, quantize_scale)                               \
   X(QuantizeInitialValue, quantize_initial_value)                \
   X(TrackStatistic, track_statistic)                             \
-  X(QuantizeVariableGradient, quantize_variable_gradient)        \
   X(QuantizeStatisticBackward, quantize_statistic_backward)      \
   X(CombineScales, combine_scales)                               \
   X(UnaryForward, unary_forward)                                 \

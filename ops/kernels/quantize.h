@@ -67,21 +67,22 @@ using QuantizeBits = void(ExecContext& context, const Quantizer& quantizer, Cons
 using QuantizeRowsS8 = void(ExecContext& context, const Quantizer& quantizer, bool transpose, ConstMatrixView<float> x,
                             const RngStream& rng, MatrixView<int8_t> codes, float* scale);
 
+// Where the gradients of a quantizer's numbers go, each [1] or, with Granularity::kRow, [m]; null: not wanted.
+struct QuantizerGradients {
+  float* variable = nullptr;
+  float* scale = nullptr;
+};
+
 // dx[i, j] = dq[i, j] * Surrogate(x[i, j]) and, with pass_through, 1 in place of Surrogate(x[i, j]); then, where the
 // quantizer scales_gradient(), times the scale without its divisor: Surrogate is the derivative of Code / divisor.
-// dx may be dq.
+// dx may be dq. With sums over all elements, or over those of row i, accumulated in double in an order that does not
+// depend on the number of threads,
+//   variable = factor * sum dq[i, j] * VariableSurrogate(x[i, j])      factor: gradient_factor(); where the quantizer
+//              scales_gradient(), times the scale, as dx
+//   scale    = sum dq[i, j] * Code(x[i, j]) / divisor
 using QuantizeBackward = void(ExecContext& context, const Quantizer& quantizer, bool pass_through,
-                              ConstMatrixView<float> x, const QuantizerOperands& operands, ConstMatrixView<float> dq,
-                              MatrixView<float> dx);
-
-// The gradient of a variable, [1] or [m]: with sums over all elements, or over those of row i, accumulated in double in
-// an order that does not depend on the number of threads,
-//   kVariable:  gradient = factor * sum dq[i, j] * VariableSurrogate(x[i, j])      factor: gradient_factor(); where the
-//               quantizer scales_gradient(), times the scale, as dx
-//   kScale:     gradient = sum dq[i, j] * Code(x[i, j]) / divisor
-using QuantizeVariableGradient = void(ExecContext& context, const Quantizer& quantizer, QuantizerNumber which,
-                                      ConstMatrixView<float> x, const QuantizerOperands& operands, const RngStream& rng,
-                                      ConstMatrixView<float> dq, float* gradient);
+                              ConstMatrixView<float> x, const QuantizerOperands& operands, const RngStream& rng,
+                              ConstMatrixView<float> dq, MatrixView<float> dx, const QuantizerGradients& gradients);
 
 // dx[i, j] += gradient * d statistic / d x[i, j], for Statistic::kMeanAbs: gradient[0 or i] * sign(x[i, j]) / n, with n
 // the number of elements that share the statistic and sign(0) = +1.

@@ -49,7 +49,7 @@ inline RowNumbers RowNumbersOf(const Quantizer& quantizer, const QuantizerOperan
   return numbers;
 }
 
-// What QuantizeVariableGradient multiplies its sum with. `count`: the elements that share the number.
+// What QuantizeBackward multiplies the sum of a number's gradient with. `count`: the elements that share the number.
 inline double VariableGradientFactor(const Quantizer& quantizer, QuantizerNumber which, int64_t count) {
   if (which == QuantizerNumber::kScale) return 1.0 / double{quantizer.scale_divisor()};
   // The sum over no element is 0 times a factor, which has to be finite.

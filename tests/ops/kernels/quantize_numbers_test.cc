@@ -96,7 +96,8 @@ TEST_P(QuantizeNumbersTest, SumsDependOnShapeAlone) {
     std::copy_n(gapless.initial().begin() + i * kCols, kCols, values.begin() + i * kStride);
     std::copy_n(dq.initial().begin() + i * kStride, kCols, gradients.begin() + i * kCols);
   }
-  const Array<float> gaps(*this, values), gapless_dq(*this, gradients), means(*this, 2), sums(*this, 2);
+  const Array<float> gaps(*this, values), gapless_dq(*this, gradients), dx(*this, kRows * kCols), means(*this, 2),
+      sums(*this, 2);
   const Quantizer q = Lsq(3);
   const Array<float> step(*this, std::vector<float>{0.3f});
   Run([&](ExecContext& c, const Kernels& k) {
@@ -105,9 +106,8 @@ TEST_P(QuantizeNumbersTest, SumsDependOnShapeAlone) {
     k.quantize_statistic(c, DorefaWeight(1), dense(gapless), means.on(c));
     k.quantize_statistic(c, DorefaWeight(1), sparse(gaps), means.on(c) + 1);
     const QuantizerOperands operands = {.variable = step.on(c)};
-    const auto which = QuantizerNumber::kVariable;
-    k.quantize_variable_gradient(c, q, which, dense(gapless), operands, kRng, dense(gapless_dq), sums.on(c));
-    k.quantize_variable_gradient(c, q, which, sparse(gaps), operands, kRng, sparse(dq), sums.on(c) + 1);
+    k.quantize_backward(c, q, false, dense(gapless), operands, kRng, dense(gapless_dq), dense(dx), {sums.on(c)});
+    k.quantize_backward(c, q, false, sparse(gaps), operands, kRng, sparse(dq), dense(dx), {sums.on(c) + 1});
   });
   EXPECT_EQ(means.values()[0], means.values()[1]);
   EXPECT_EQ(sums.values()[0], sums.values()[1]);
@@ -165,23 +165,33 @@ TEST_P(QuantizeNumbersTest, GradientsOfVariablesAndScales) {
         const NumbersOf numbers(*this, random, q, m);
         const Array<float> x(*this, ValuesWithEdges(random, m * stride, false)),
             dq(*this, RandomVector(random, m * stride));
-        for (const QuantizerNumber which : {QuantizerNumber::kVariable, QuantizerNumber::kScale}) {
-          if (which == QuantizerNumber::kVariable ? !q.has_variable() : !q.encoding().is_integer()) continue;
-          const bool of_scale = which == QuantizerNumber::kScale;
-          SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n << ", gap " << gap
-                                          << (of_scale ? ", scale" : ", variable"));
-          const Array<float> gradient(*this, groups);
-          Run([&](ExecContext& c, const Kernels& k) {
-            k.quantize_variable_gradient(c, q, which, x.matrix(c, m, n, stride), numbers.on(c), kRng,
-                                         dq.matrix(c, m, n, stride), gradient.on(c));
+        // Both in one call, which writes dx over dq.
+        const bool has_codes = q.encoding().is_integer();
+        const Array<float> of_variable(*this, groups), of_scale(*this, groups), dx(*this, dq.initial());
+        Run([&](ExecContext& c, const Kernels& k) {
+          const auto gradient = dx.matrix(c, m, n, stride);
+          k.quantize_backward(c, q, /*pass_through=*/false, x.matrix(c, m, n, stride), numbers.on(c), kRng, gradient,
+                              gradient,
+                              {.variable = q.has_variable() ? of_variable.on(c) : nullptr,
+                               .scale = has_codes ? of_scale.on(c) : nullptr});
+        });
+        const Expected expected = ExpectedFor(q, x.initial(), m, n, stride, numbers);
+        if (on_cpu() || !UsesTanhOrExp(q)) {
+          ExpectMatrix(dx, m, n, stride, [&](int64_t i, int64_t j) {
+            return dq.initial(i * stride + j) * expected.surrogates[i * n + j] * numbers.gradient_scale(i);
           });
-          const Expected expected = ExpectedFor(q, x.initial(), m, n, stride, numbers);
+        }
+        for (const bool is_scale : {false, true}) {
+          if (is_scale ? !has_codes : !q.has_variable()) continue;
+          SCOPED_TRACE(testing::Message() << q.ToString() << ", " << m << " x " << n << ", gap " << gap
+                                          << (is_scale ? ", scale" : ", variable"));
+          const Array<float>& gradient = is_scale ? of_scale : of_variable;
           std::vector<double> sums(groups), sizes(groups), values(groups);
           for (int64_t i = 0; i < m; ++i) {
             const int64_t g = groups == 1 ? 0 : i;
-            const double scale = of_scale ? 1.0 / q.scale_divisor() : numbers.gradient_scale(i);
+            const double scale = is_scale ? 1.0 / q.scale_divisor() : numbers.gradient_scale(i);
             for (int64_t j = 0; j < n; ++j) {
-              const float factor = (of_scale ? expected.codes : expected.variable_surrogates)[i * n + j];
+              const float factor = (is_scale ? expected.codes : expected.variable_surrogates)[i * n + j];
               const double term = scale * dq.initial(i * stride + j) * factor;
               sums[g] += term;
               sizes[g] += std::fabs(term);
@@ -189,10 +199,10 @@ TEST_P(QuantizeNumbersTest, GradientsOfVariablesAndScales) {
             }
           }
           const int64_t count = groups == m && q.granularity() == Granularity::kRow ? n : m * n;
-          const double factor = of_scale ? 1 : q.variable().gradient_factor(q.args(), count);
+          const double factor = is_scale ? 1 : q.variable().gradient_factor(q.args(), count);
           // Roundings of the sum in double, and of the result. Another exp or tanh changes each factor by little; a
           // code changes by a step where it is near to a tie, as few do.
-          const double of_function = on_cpu() || !UsesTanhOrExp(q) ? 0 : (of_scale ? 1e-3 : 16 * kTranscendental);
+          const double of_function = on_cpu() || !UsesTanhOrExp(q) ? 0 : (is_scale ? 1e-3 : 16 * kTranscendental);
           ExpectNear(
               gradient, groups, [&](int64_t g) { return m * n == 0 ? 0.0 : factor * sums[g]; },
               [&](int64_t g) {
@@ -236,7 +246,8 @@ TEST_P(QuantizeNumbersTest, XnorIsTheDerivative) {
   constexpr int64_t kRows = 3, kCols = 17;
   std::vector<float> w = RandomVector(random, kRows * kCols), r = RandomVector(random, kRows * kCols);
   for (float& value : w) value += value >= 0 ? 0.1f : -0.1f;
-  const Array<float> x(*this, w), dq(*this, r), mean(*this, kRows), gradient(*this, kRows), dx(*this, kRows * kCols);
+  const Array<float> x(*this, w), dq(*this, r), mean(*this, kRows), gradient(*this, kRows), dx(*this, kRows * kCols),
+      passed(*this, kRows * kCols);
   const Quantizer q = Xnor();
   Run([&](ExecContext& c, const Kernels& k) {
     const auto view = [&](const Array<float>& a) { return a.matrix(c, kRows, kCols, kCols); };
@@ -244,7 +255,7 @@ TEST_P(QuantizeNumbersTest, XnorIsTheDerivative) {
     const QuantizerOperands operands = {.statistic = mean.on(c)};
     // sign does not change, so that the quotient below sees the mean alone: what passes through sign is left out.
     k.fill_f32(c, 0.0f, dx.on(c), kRows * kCols);
-    k.quantize_variable_gradient(c, q, QuantizerNumber::kScale, view(x), operands, kRng, view(dq), gradient.on(c));
+    k.quantize_backward(c, q, true, view(x), operands, kRng, view(dq), view(passed), {.scale = gradient.on(c)});
     k.quantize_statistic_backward(c, q, view(x), gradient.on(c), view(dx));
   });
   const auto loss = [&](int64_t i, int64_t at, double change) {

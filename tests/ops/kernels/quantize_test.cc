@@ -56,9 +56,12 @@ TEST_P(QuantizeTest, CodesValuesAndGradientsAreTheScalarFunctions) {
           k.quantize_codes(c, q, view(x), operands, kRng, view(codes));
           k.quantize_values(c, q, view(x), operands, kRng, view(values));
           k.quantize_values(c, q, view(values_in_place), operands, kRng, view(values_in_place));
-          k.quantize_backward(c, q, /*pass_through=*/false, view(x), operands, view(dq), view(dx));
-          k.quantize_backward(c, q, /*pass_through=*/false, view(x), operands, view(dx_in_place), view(dx_in_place));
-          k.quantize_backward(c, q, /*pass_through=*/true, view(x), operands, view(dq), view(passed));
+          const auto backward = [&](bool pass_through, const Array<float>& dq_array, const Array<float>& dx_array) {
+            k.quantize_backward(c, q, pass_through, view(x), operands, kRng, view(dq_array), view(dx_array), {});
+          };
+          backward(/*pass_through=*/false, dq, dx);
+          backward(/*pass_through=*/false, dx_in_place, dx_in_place);
+          backward(/*pass_through=*/true, dq, passed);
         });
         const Expected expected = ExpectedFor(q, x.initial(), m, n, stride, numbers);
         const auto code = [&](int64_t i, int64_t j) { return expected.codes[i * n + j]; };
