@@ -8,6 +8,7 @@
 //   kUnsigned   0 .. 2^k - 1                        k      dorefa_activation(k)
 //   kSigned     -(2^(k-1) - 1) .. 2^(k-1) - 1       k      stochastic_round(k); gradients only, never in files
 //   kTwosComplement  -2^(k-1) .. 2^(k-1) - 1        k      lsq(k) of weights
+//   kLog        none: the value is 0 or +-2^e      k      log_quant(k); e is one of 2^(k-1) - 1 exponents
 //
 // A layer whose two operands have integer codes multiplies the codes and applies both scales once, to the finished sum.
 // Sums of integers below 2^24 are exact in float and in int32, in any order: this is why the packed model gives the
@@ -28,14 +29,17 @@ enum class EncodingKind : int {
   kSymmetric = 3,
   kUnsigned = 4,
   kSigned = 5,
-  kTwosComplement = 6
+  kTwosComplement = 6,
+  kLog = 7
 };
 
 struct Encoding {
   EncodingKind kind = EncodingKind::kFloat;
   int bits = 32;  // storage per value
 
-  bool is_integer() const { return kind != EncodingKind::kFloat; }
+  bool is_integer() const { return kind != EncodingKind::kFloat && kind != EncodingKind::kLog; }
+  // Whether a product with such a value takes no multiplication: it is -1, 0, +1 or, for a shift, a power of two.
+  bool is_power_of_two() const { return kind == EncodingKind::kLog || (is_integer() && max_code() == 1); }
   // The largest |code|. REQUIRES: is_integer().
   int64_t max_code() const {
     if (kind == EncodingKind::kBinary || kind == EncodingKind::kTernary) return 1;
@@ -66,6 +70,7 @@ constexpr const char* Name(EncodingKind kind) {
     case EncodingKind::kUnsigned: return "unsigned";
     case EncodingKind::kSigned: return "signed";
     case EncodingKind::kTwosComplement: return "twos_complement";
+    case EncodingKind::kLog: return "log";
   }
   return "unknown";
 }

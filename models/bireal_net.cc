@@ -25,6 +25,7 @@ std::unique_ptr<Layer> BinaryBody(const Scope& scope, const BiRealNetOptions& op
                                                   .input = options.activation_quantizer,
                                                   .weight = options.weight,
                                                   .gradient = options.gradient,
+                                                  .input_for_weight_gradient = options.input_for_weight_gradient,
                                                   .clip = options.clip});
   body->Add<BatchNorm2d>(scope / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
   return body;

@@ -43,6 +43,7 @@ struct BiRealNetOptions {
   Quantizer activation_quantizer;
   Quantizer weight;
   Quantizer gradient;
+  Quantizer input_for_weight_gradient;
   BatchNormOptions norm;
   float clip = 1.0f;
   Padding padding = Padding::kZero;

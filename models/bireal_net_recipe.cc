@@ -41,12 +41,12 @@ absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Mod
     BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".stride", stage.stride, 1, kMaxExtent));
     options.stages.push_back(stage);
   }
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.bireal_net.activation_quantizer", net.activation_quantizer(),
-                                        QuantizerRole::kActivation, options.activation_quantizer));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.bireal_net.weight_quantizer", net.weight_quantizer(),
-                                        QuantizerRole::kWeight, options.weight));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.bireal_net.gradient_quantizer", net.gradient_quantizer(),
-                                        QuantizerRole::kGradient, options.gradient));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizers("model.bireal_net", net, options));
+  if (net.norm().kind() != recipe::BatchNorm::BATCH) {
+    return InField(
+        "model.bireal_net.norm.kind",
+        absl::InvalidArgumentError("a residual net needs its batch norms, which keep sums of blocks in range"));
+  }
   options.norm = ReadBatchNorm(net.norm());
   if (net.has_clip()) options.clip = net.clip();
   options.padding = ReadPadding(net.padding());

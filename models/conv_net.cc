@@ -11,13 +11,14 @@ namespace bitgrad {
 namespace {
 
 struct Quantizers {
-  Quantizer input, weight, gradient;
+  Quantizer input, weight, gradient, input_for_weight_gradient;
 };
 
 // The quantizers of layer `index` out of `count`.
 Quantizers QuantizersOf(const ConvNetOptions& options, size_t index, size_t count) {
   if (options.float_ends && (index == 0 || index + 1 == count)) return {};
-  return {index == 0 ? options.input : options.activation_quantizer, options.weight, options.gradient};
+  return {index == 0 ? options.input : options.activation_quantizer, options.weight, options.gradient,
+          options.input_for_weight_gradient};
 }
 
 // The extent of the output of a convolution or a pool, which is the number of places that a window of size `kernel` has
@@ -72,11 +73,15 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
                                       .input = quantizers.input,
                                       .weight = quantizers.weight,
                                       .gradient = quantizers.gradient,
+                                      .input_for_weight_gradient = quantizers.input_for_weight_gradient,
+                                      .bias = !options.normalizes,
                                       .clip = options.clip});
     if (block.pool > 0) {
       layers_.Add<MaxPool2d>(layer / "pool", PoolOptions{.kernel = block.pool, .stride = block.pool_stride});
     }
-    layers_.Add<BatchNorm2d>(layer / "norm", BatchNormLayerOptions{.features = block.filters, .norm = options.norm});
+    if (options.normalizes) {
+      layers_.Add<BatchNorm2d>(layer / "norm", BatchNormLayerOptions{.features = block.filters, .norm = options.norm});
+    }
     layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation);
     channels = block.filters;
     ++index;
@@ -93,8 +98,12 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
                                            .input = quantizers.input,
                                            .weight = quantizers.weight,
                                            .gradient = quantizers.gradient,
+                                           .input_for_weight_gradient = quantizers.input_for_weight_gradient,
+                                           .bias = !options.normalizes,
                                            .clip = options.clip});
-    layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
+    if (options.normalizes) {
+      layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
+    }
     if (!last) layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation);
     in = out;
   }

@@ -43,8 +43,10 @@ struct ConvNetOptions {
   Quantizer activation_quantizer;
   Quantizer weight;
   Quantizer gradient;
+  Quantizer input_for_weight_gradient;
   std::string activation = "identity";  // after batch norm, before the next layer's quantizer
   std::string last_activation;          // that in front of the output layer; empty: `activation`
+  bool normalizes = true;               // whether there are batch norms; without them layers have a bias
   BatchNormOptions norm;
   float clip = 1.0f;
   Padding padding = Padding::kZero;

@@ -47,15 +47,11 @@ absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model
   }
   BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.input_quantizer", net.input_quantizer(),
                                         QuantizerRole::kActivation, options.input));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.activation_quantizer", net.activation_quantizer(),
-                                        QuantizerRole::kActivation, options.activation_quantizer));
-  BITGRAD_RETURN_IF_ERROR(
-      ReadQuantizer("model.conv_net.weight_quantizer", net.weight_quantizer(), QuantizerRole::kWeight, options.weight));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.conv_net.gradient_quantizer", net.gradient_quantizer(),
-                                        QuantizerRole::kGradient, options.gradient));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizers("model.conv_net", net, options));
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.conv_net.activation", net.activation(), options.activation));
   BITGRAD_RETURN_IF_ERROR(
       ReadActivation("model.conv_net.last_activation", net.last_activation(), options.last_activation));
+  options.normalizes = net.norm().kind() == recipe::BatchNorm::BATCH;
   options.norm = ReadBatchNorm(net.norm());
   if (net.has_clip()) options.clip = net.clip();
   options.padding = ReadPadding(net.padding());

@@ -21,15 +21,21 @@ Mlp::Mlp(const Scope& scope, const MlpOptions& options) {
     const bool first = i == 0, last = i == options.hidden.size();
     const int64_t out = last ? options.classes : options.hidden[i];
     const Scope layer = scope / (last ? std::string("output") : absl::StrCat("hidden", i + 1));
-    DenseOptions dense{
-        .in = in, .out = out, .clip = options.clip, .input_keep = first ? options.input_keep : options.hidden_keep};
+    DenseOptions dense{.in = in,
+                       .out = out,
+                       .bias = !options.normalizes,
+                       .clip = options.clip,
+                       .input_keep = first ? options.input_keep : options.hidden_keep};
     if (!options.float_ends || !(first || last)) {
       dense.input = first ? options.input : options.activation_quantizer;
       dense.weight = options.weight;
       dense.gradient = options.gradient;
+      dense.input_for_weight_gradient = options.input_for_weight_gradient;
     }
     layers_.Add<Dense>(layer, dense);
-    layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
+    if (options.normalizes) {
+      layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
+    }
     if (!last) layers_.Add<Activation>(i + 1 < options.hidden.size() ? *activation : *last_activation);
     in = out;
   }

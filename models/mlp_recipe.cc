@@ -17,14 +17,10 @@ absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& re
   }
   BITGRAD_RETURN_IF_ERROR(
       ReadQuantizer("model.mlp.input_quantizer", mlp.input_quantizer(), QuantizerRole::kActivation, options.input));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.mlp.activation_quantizer", mlp.activation_quantizer(),
-                                        QuantizerRole::kActivation, options.activation_quantizer));
-  BITGRAD_RETURN_IF_ERROR(
-      ReadQuantizer("model.mlp.weight_quantizer", mlp.weight_quantizer(), QuantizerRole::kWeight, options.weight));
-  BITGRAD_RETURN_IF_ERROR(ReadQuantizer("model.mlp.gradient_quantizer", mlp.gradient_quantizer(),
-                                        QuantizerRole::kGradient, options.gradient));
+  BITGRAD_RETURN_IF_ERROR(ReadQuantizers("model.mlp", mlp, options));
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.mlp.activation", mlp.activation(), options.activation));
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.mlp.last_activation", mlp.last_activation(), options.last_activation));
+  options.normalizes = mlp.norm().kind() == recipe::BatchNorm::BATCH;
   options.norm = ReadBatchNorm(mlp.norm());
   options.float_ends = mlp.float_ends();
   if (mlp.has_clip()) options.clip = mlp.clip();

@@ -7,7 +7,9 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/scheduled_scalar.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/kernels/conv2d.h"
@@ -27,6 +29,22 @@ absl::Status InField(absl::string_view field, const absl::Status& error);
 // freezing it would be impossible. A weight quantizer must not have a scale for each row (dorefa_gradient and
 // stochastic_round do).
 absl::Status ReadQuantizer(absl::string_view field, const std::string& text, QuantizerRole role, Quantizer& quantizer);
+
+// The quantizers that the recipes of all networks have, of activations, weights and gradients, and of the input for the
+// weight's gradient. `field` is the network's: "model.mlp".
+template <typename Network, typename Options>
+absl::Status ReadQuantizers(absl::string_view field, const Network& recipe, Options& options) {
+  const auto read = [&](absl::string_view name, const std::string& text, QuantizerRole role, Quantizer& quantizer) {
+    return ReadQuantizer(absl::StrCat(field, ".", name), text, role, quantizer);
+  };
+  BITGRAD_RETURN_IF_ERROR(read("activation_quantizer", recipe.activation_quantizer(), QuantizerRole::kActivation,
+                               options.activation_quantizer));
+  BITGRAD_RETURN_IF_ERROR(read("weight_quantizer", recipe.weight_quantizer(), QuantizerRole::kWeight, options.weight));
+  BITGRAD_RETURN_IF_ERROR(
+      read("gradient_quantizer", recipe.gradient_quantizer(), QuantizerRole::kGradient, options.gradient));
+  return read("input_for_weight_gradient_quantizer", recipe.input_for_weight_gradient_quantizer(),
+              QuantizerRole::kGradient, options.input_for_weight_gradient);
+}
 
 // An empty name leaves `activation` as it is. An error where no activation has the name.
 absl::Status ReadActivation(absl::string_view field, const std::string& name, std::string& activation);

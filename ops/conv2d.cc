@@ -21,6 +21,8 @@ struct SavedForBackward {
   ProductOperand x, w;
   Quantizer gradient_quantizer;
   RngStream gradient_rng;
+  Quantizer input_for_weight_gradient;
+  RngStream input_for_weight_gradient_rng;
   int32_t border_code = 0;
 
   ConvKernel kernel() const { return ChooseConvKernel(x.encoding, w.encoding, geometry); }
@@ -91,12 +93,19 @@ Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, co
   return dx;
 }
 
-// dw = conv'_w(dy, c_x) s_x
+// dw = conv'_w(dy, c_x) s_x, or conv'_w(dy, q_b(x))
 Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
   ExecContext& context = sink.context();
   const Kernels& kernels = KernelsOf(sink);
   const ConvGeometry& geometry = saved.geometry;
-  const Tensor terms = saved.x.Terms(context);
+  ProductOperand quantized;
+  const ProductOperand* x = &saved.x;
+  if (!saved.input_for_weight_gradient.is_identity()) {
+    quantized =
+        InputForWeightGradient(context, saved.input_for_weight_gradient, saved.input_for_weight_gradient_rng, saved.x);
+    x = &quantized;
+  }
+  const Tensor terms = x->Terms(context);
   Tensor dw = NewTensor(sink, saved.w_shape);
   if (geometry.padding == Padding::kZero || !geometry.has_border()) {
     kernels.conv2d_backward_weight_f32(context, geometry, terms.data<float>(), dy.data<float>(),
@@ -108,7 +117,7 @@ Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, c
     kernels.conv2d_backward_weight_f32(context, padded, image.data<float>(), dy.data<float>(),
                                        dw.mutable_data<float>());
   }
-  ScaleOutputs(context, saved.x.scale(), dw);
+  ScaleOutputs(context, x->scale(), dw);
   return dw;
 }
 
@@ -134,8 +143,13 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
   }
   if (sink.wants(1)) {
     sink.Add(1, WeightGradient(sink, saved, dy));
-    sink.Count(CountDot(gradient, saved.x.encoding, macs));
-    sink.Count(CountScaling(saved.x.scale(), saved.w_shape.num_elements()));
+    if (saved.input_for_weight_gradient.is_identity()) {
+      sink.Count(CountDot(gradient, saved.x.encoding, macs));
+      sink.Count(CountScaling(saved.x.scale(), saved.w_shape.num_elements()));
+    } else {
+      sink.Count(CountDot(gradient, saved.input_for_weight_gradient.encoding(), macs));
+      sink.Count(CountGradientQuantizer(saved.input_for_weight_gradient, saved.x_shape.num_elements()));
+    }
   }
 }
 
@@ -173,7 +187,9 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Pr
   const ConvGeometry geometry = GeometryOf(x_shape, w_shape, options);
   if (const absl::Status status = CheckConvGeometry(geometry); !status.ok()) return op.Fail(status.message());
   if (w_shape.dim(3) != geometry.group_channels()) return op.Fail(Misfit(x_shape, w_shape, options));
-  if (!op.CheckQuantizer(product.gradient)) return op.Failed();
+  if (!op.CheckQuantizer(product.gradient) || !op.CheckQuantizer(product.input_for_weight_gradient)) {
+    return op.Failed();
+  }
   if (product.gradient.encoding().kind == EncodingKind::kSigned) {
     return op.Fail("gradient quantizer '", product.gradient.ToString(),
                    "' makes products of int8, which are for linear layers only; use dorefa_gradient here");
@@ -192,6 +208,10 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Pr
   if (!ReadOperand(op, 0, image_rows, saved.x) || !ReadOperand(op, 1, filter_rows, saved.w)) return op.Failed();
   saved.gradient_quantizer = product.gradient.In(QuantizerRole::kGradient);
   saved.gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
+  saved.input_for_weight_gradient = product.input_for_weight_gradient.In(QuantizerRole::kGradient);
+  if (!saved.input_for_weight_gradient.is_identity()) {
+    saved.input_for_weight_gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
+  }
   if (saved.x.encoding.is_integer() && geometry.has_border()) {
     const char* const border = options.padding == Padding::kPlusOne ? "+1" : "-1";
     const ScaleView scale = saved.x.scale();
@@ -212,8 +232,9 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Pr
         std::make_shared<const Recomputation>(Recomputation{[shared](ExecContext& c) { return Product(c, *shared); }});
   }
   return op.Record(
-      std::move(y), {{"geometry", std::any(geometry)}}, [shared](Tape::GradientSink& sink) { Backward(*shared, sink); },
-      std::move(recompute));
+      std::move(y),
+      {{"geometry", std::any(geometry)}, {"input_for_weight_gradient", std::any(saved.input_for_weight_gradient)}},
+      [shared](Tape::GradientSink& sink) { Backward(*shared, sink); }, std::move(recompute));
 }
 
 }  // namespace bitgrad

@@ -20,6 +20,8 @@ struct SavedForBackward {
   ProductOperand x, w;
   Quantizer gradient_quantizer;
   RngStream gradient_rng;
+  Quantizer input_for_weight_gradient;
+  RngStream input_for_weight_gradient_rng;
   RngStream weight_gradient_rng;  // for int8 gradients, which are rounded once for each of the two products
 
   bool gradient_in_int8() const { return gradient_quantizer.encoding().kind == EncodingKind::kSigned; }
@@ -126,6 +128,11 @@ Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, co
 
 // dw = (dy^T c_x) s_x
 Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
+  if (!saved.input_for_weight_gradient.is_identity()) {
+    const ProductOperand x = InputForWeightGradient(sink.context(), saved.input_for_weight_gradient,
+                                                    saved.input_for_weight_gradient_rng, saved.x);
+    return FloatProduct(sink, true, dy, x, ScaleView(), saved.w_shape);
+  }
   if (const BitMatrix* bits = saved.x.bits(); bits != nullptr) {
     return SignProduct(sink, saved, true, dy, *bits, saved.x.scale(), saved.w_shape);
   }
@@ -151,7 +158,13 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
   }
   if (sink.wants(1)) {
     sink.Add(1, WeightGradient(sink, saved, dy));
-    count_product(saved.x, saved.w_shape);
+    if (saved.input_for_weight_gradient.is_identity()) {
+      count_product(saved.x, saved.w_shape);
+    } else {
+      sink.Count(CountDot(quantizes ? saved.gradient_quantizer.encoding() : Encoding(),
+                          saved.input_for_weight_gradient.encoding(), macs));
+      sink.Count(CountGradientQuantizer(saved.input_for_weight_gradient, saved.x_shape.num_elements()));
+    }
   }
 }
 
@@ -165,7 +178,9 @@ Var Linear(const Var& x, const Var& w, const ProductOptions& options) {
     return op.Fail("input ", x_shape.ToString(), " and weight ", w_shape.ToString(),
                    " do not match; they have to be [batch, in] and [out, in]");
   }
-  if (!op.CheckQuantizer(options.gradient)) return op.Failed();
+  if (!op.CheckQuantizer(options.gradient) || !op.CheckQuantizer(options.input_for_weight_gradient)) {
+    return op.Failed();
+  }
   ExecContext& context = op.context();
   const int64_t k = w_shape.cols();
   std::vector<int64_t> y_dims(x_shape.dims().begin(), x_shape.dims().end());
@@ -183,6 +198,10 @@ Var Linear(const Var& x, const Var& w, const ProductOptions& options) {
   saved.gradient_quantizer = options.gradient.In(QuantizerRole::kGradient);
   saved.gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
   if (saved.gradient_in_int8()) saved.weight_gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
+  saved.input_for_weight_gradient = options.input_for_weight_gradient.In(QuantizerRole::kGradient);
+  if (!saved.input_for_weight_gradient.is_identity()) {
+    saved.input_for_weight_gradient_rng = op.tape().NextRandomStream(RngPurpose::kQuantizer);
+  }
 
   // dx sums over outputs, dw over examples.
   const int64_t longest_sum = std::max(op.wants(0) && saved.w.bits() != nullptr ? w_shape.rows() : 0,
@@ -202,7 +221,8 @@ Var Linear(const Var& x, const Var& w, const ProductOptions& options) {
         std::make_shared<const Recomputation>(Recomputation{[shared](ExecContext& c) { return Product(c, *shared); }});
   }
   return op.Record(
-      std::move(y), {}, [shared](Tape::GradientSink& sink) { Backward(*shared, sink); }, std::move(recompute));
+      std::move(y), {{"input_for_weight_gradient", saved.input_for_weight_gradient}},
+      [shared](Tape::GradientSink& sink) { Backward(*shared, sink); }, std::move(recompute));
 }
 
 }  // namespace bitgrad

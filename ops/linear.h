@@ -9,6 +9,11 @@
 //   dy = q_g(dy)                     where a gradient quantizer is given; stochastic_round: see below
 //   dx = (dy s_w) c_w                the gradient with respect to the quantized x
 //   dw = (dy^T c_x) s_x              the gradient with respect to the quantized w
+//   dw = dy^T q_b(x)                 where a quantizer of the input for the weight's gradient is given
+//
+// The last is quantized backpropagation (Lin et al., arXiv 1510.03009, section 4): with exponential_round as q_b the
+// product that makes dw has shifts in place of multiplications, and its mean is the exact one. Forward pass and dx keep
+// the real x. It is a product of floats, whatever the quantizer of x.
 //
 // Which kernel computes c_x c_w^T follows from the two encodings and the batch size (ops/dot_kernel.h); the frozen
 // model runs the same one:
@@ -37,6 +42,7 @@ namespace bitgrad {
 
 struct ProductOptions {
   Quantizer gradient;  // of y, as it enters the backward pass
+  Quantizer input_for_weight_gradient;
 };
 
 Var Linear(const Var& x, const Var& w, const ProductOptions& options = {});

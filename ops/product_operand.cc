@@ -59,11 +59,23 @@ Tensor QuantizedValues(ExecContext& context, const Quantizer& quantizer, const R
   return values;
 }
 
+ProductOperand InputForWeightGradient(ExecContext& context, const Quantizer& quantizer, const RngStream& rng,
+                                      const ProductOperand& x) {
+  const Tensor values = x.coded == nullptr ? x.values.Alias() : Decode(context, *x.coded);
+  return {
+      .encoding = quantizer.encoding(), .coded = nullptr, .values = QuantizedValues(context, quantizer, rng, values)};
+}
+
 ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs) {
   const auto is = [&](EncodingKind x, EncodingKind y) {
     return (a.kind == x && b.kind == y) || (a.kind == y && b.kind == x);
   };
   if (is(EncodingKind::kBinary, EncodingKind::kBinary)) return {.xnor_popcounts = macs};
+  // A product with a power of two is a shift; of a float one that is added to its exponent.
+  if (a.kind == EncodingKind::kLog || b.kind == EncodingKind::kLog) {
+    const bool float_sum = a.kind == EncodingKind::kFloat || b.kind == EncodingKind::kFloat;
+    return {.float_additions = float_sum ? macs : 0, .integer_additions = float_sum ? 0 : macs, .shifts = macs};
+  }
   const bool integers = a.is_integer() && b.is_integer();
   // A product with -1, 0 or +1 is a sign change.
   const auto sign_only = [](const Encoding& e) { return e.is_integer() && e.max_code() == 1; };

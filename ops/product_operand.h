@@ -54,6 +54,10 @@ void ScaleOutputs(ExecContext& context, const ScaleView& scale, Tensor& y);
 // The values of a gradient that is quantized before it enters the products, dy seen as a matrix of its last dimension.
 Tensor QuantizedValues(ExecContext& context, const Quantizer& quantizer, const RngStream& rng, const Tensor& dy);
 
+// x's values quantized by `quantizer`, in place of x in the product that makes the weight's gradient.
+ProductOperand InputForWeightGradient(ExecContext& context, const Quantizer& quantizer, const RngStream& rng,
+                                      const ProductOperand& x);
+
 // The arithmetic of `macs` multiply-accumulates between operands of these encodings, of `elements` products with one or
 // with two scales, and of quantizing `elements` of a gradient.
 ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs);

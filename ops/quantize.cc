@@ -251,6 +251,9 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
   OpRecorder check("quantize", {x});
   if (!check.ok()) return check.Failed();
   if (const absl::Status status = quantizer.CheckRole(); !status.ok()) return check.Fail(status.message());
+  if (quantizer.args().glorot_scale) {
+    return check.Fail("quantizer '", quantizer.ToString(), "' needs the fans of a layer: Quantizer::ForFans()");
+  }
   Job job{.quantizer = tape->training() ? quantizer : quantizer.AtEvaluation()};
   job.rng = tape->NextRandomStream(RngPurpose::kQuantizer);
   if (job.quantizer.is_identity()) return x;

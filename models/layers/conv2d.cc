@@ -37,7 +37,8 @@ Conv2d::Conv2d(const Scope& scope, const Conv2dOptions& options)
       weight_(scope.NewParameter("weight", WeightShape(options), WeightInitializer(options))),
       bias_(options.bias ? &scope.NewParameter("bias", {options.out}, Initializer::Constant(0)) : nullptr),
       quantize_input_(scope / "input", options.input, QuantizerRole::kActivation, /*rows=*/1),
-      quantize_weight_(scope / "weight", options.weight, QuantizerRole::kWeight, options.out) {
+      quantize_weight_(scope / "weight", options.weight.ForFans(FanIn(options), FanOut(options)),
+                       QuantizerRole::kWeight, options.out) {
   if (options.in <= 0 || options.out <= 0 || options.kernel.height <= 0 || options.kernel.width <= 0 ||
       options.groups <= 0 || options.in % GroupsOf(options) != 0 || options.out % GroupsOf(options) != 0) {
     scope.ReportError(absl::StrCat(
@@ -55,13 +56,14 @@ Var Conv2d::operator()(const Var& x) {
   if (tape == nullptr) return Var();
   Tape::LayerScope layer(*tape, path_);
   const Var input = quantize_input_(x);
-  const Var y = Convolution(input, quantize_weight_(tape->Use(weight_)),
-                            {.stride = options_.stride,
-                             .pad = options_.pad,
-                             .dilation = options_.dilation,
-                             .groups = options_.groups,
-                             .padding = options_.padding},
-                            {.gradient = options_.gradient});
+  const Var y =
+      Convolution(input, quantize_weight_(tape->Use(weight_)),
+                  {.stride = options_.stride,
+                   .pad = options_.pad,
+                   .dilation = options_.dilation,
+                   .groups = options_.groups,
+                   .padding = options_.padding},
+                  {.gradient = options_.gradient, .input_for_weight_gradient = options_.input_for_weight_gradient});
   return bias_ == nullptr ? y : Add(y, tape->Use(*bias_));
 }
 

@@ -37,6 +37,7 @@ struct Conv2dOptions {
   Quantizer input;
   Quantizer weight;
   Quantizer gradient;
+  Quantizer input_for_weight_gradient;
   bool bias = false;
   float clip = 1.0f;  // of quantized latent weights
 };

@@ -24,7 +24,8 @@ Dense::Dense(const Scope& scope, const DenseOptions& options)
       weight_(scope.NewParameter("weight", {options.out, options.in}, WeightInitializer(options))),
       bias_(options.bias ? &scope.NewParameter("bias", {options.out}, Initializer::Constant(0)) : nullptr),
       quantize_input_(scope / "input", options.input, QuantizerRole::kActivation, /*rows=*/1),
-      quantize_weight_(scope / "weight", options.weight, QuantizerRole::kWeight, options.out) {
+      quantize_weight_(scope / "weight", options.weight.ForFans(options.in, options.out), QuantizerRole::kWeight,
+                       options.out) {
   if (options.in <= 0 || options.out <= 0) {
     scope.ReportError(absl::StrCat("dense: in = ", options.in, " and out = ", options.out, " have to be positive"));
   }
@@ -45,7 +46,9 @@ Var Dense::operator()(const Var& x) {
     input = ApplyDropout(input, options_.input_keep);
     input = Quantize(input, Quantizer());
   }
-  const Var y = Linear(input, quantize_weight_(tape->Use(weight_)), {.gradient = options_.gradient});
+  const Var y =
+      Linear(input, quantize_weight_(tape->Use(weight_)),
+             {.gradient = options_.gradient, .input_for_weight_gradient = options_.input_for_weight_gradient});
   return bias_ == nullptr ? y : Add(y, tape->Use(*bias_));
 }
 

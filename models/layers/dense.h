@@ -28,6 +28,7 @@ struct DenseOptions {
   Quantizer input;
   Quantizer weight;
   Quantizer gradient;
+  Quantizer input_for_weight_gradient;
   bool bias = false;
   float clip = 1.0f;  // of quantized latent weights
   // Dropout on the quantized input: in training each value is kept with this probability and divided by it. BNN drops

@@ -41,9 +41,6 @@ Encoding EncodingOf(const Tape::Node& node) {
   return node.descriptor.Get<Quantizer>("quantizer", Quantizer()).encoding();
 }
 
-// Whether a product with such an operand needs no multiplication.
-bool IsFree(const Encoding& encoding) { return encoding.is_integer() && encoding.max_code() == 1; }
-
 // Float multiplications by the paper's convention, in place of those that the tape has counted.
 void CountByPaper(const Tape& tape, std::vector<LayerArithmetic>& layers) {
   for (LayerArithmetic& layer : layers) {
@@ -59,10 +56,12 @@ void CountByPaper(const Tape& tape, std::vector<LayerArithmetic>& layers) {
       const int64_t outputs = node.shape.num_elements();
       const int64_t macs =
           is_conv ? node.descriptor.Get<ConvGeometry>("geometry", {}).macs() : outputs * input(1).shape.cols();
-      const bool free_weights = IsFree(EncodingOf(input(1))), free_input = IsFree(EncodingOf(input(0)));
+      const bool free_weights = EncodingOf(input(1)).is_power_of_two();
+      const bool free_input = EncodingOf(input(0)).is_power_of_two();
+      const Quantizer for_gradient = node.descriptor.Get<Quantizer>("input_for_weight_gradient", Quantizer());
       if (!free_weights && !free_input) forward += macs;
       if (!free_weights) backward += macs;
-      if (!free_input) backward += macs;
+      if (for_gradient.is_identity() ? !free_input : !for_gradient.encoding().is_power_of_two()) backward += macs;
       backward += 2 * outputs;
       update += outputs;
     } else if (node.descriptor.op == "batch_norm") {

@@ -16,9 +16,12 @@
 #include "bitgrad/ops/quantizers/dorefa_activation.h"
 #include "bitgrad/ops/quantizers/dorefa_gradient.h"
 #include "bitgrad/ops/quantizers/dorefa_weight.h"
+#include "bitgrad/ops/quantizers/exponential_round.h"
 #include "bitgrad/ops/quantizers/heaviside.h"
 #include "bitgrad/ops/quantizers/identity.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/log_gradient.h"
+#include "bitgrad/ops/quantizers/log_quant.h"
 #include "bitgrad/ops/quantizers/lsq.h"
 #include "bitgrad/ops/quantizers/max_abs.h"
 #include "bitgrad/ops/quantizers/pact.h"
@@ -50,7 +53,10 @@ using QuantizerList = std::tuple<  //
     DorefaActivationQuantizer,     //
     DorefaWeightQuantizer,         //
     DorefaGradientQuantizer,       //
-    StochasticRoundQuantizer       //
+    StochasticRoundQuantizer,      //
+    LogQuantizer,                  //
+    LogGradientQuantizer,          //
+    ExponentialRoundQuantizer      //
     >;
 
 inline constexpr int kQuantizerCount = std::tuple_size_v<QuantizerList>;

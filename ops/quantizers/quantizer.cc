@@ -30,6 +30,7 @@ QuantizerInfo InfoOf() {
           .differentiates_statistic = Q::kScalable || Q::kDifferentiatesStatistic,
           .granularity = Q::kGranularity,
           .for_gradients = Q::kForGradients,
+          .has_exponent_window = Q::kHasExponentWindow,
           .statistic = Q::StatisticOf,
           .encoding = Q::EncodingOf,
           .scale_operand = Q::ScaleOperandOf,
@@ -89,7 +90,19 @@ Quantizer Quantizer::WithFixedScale(float scale) const {
   Quantizer result = *this;
   result.args_.scale = ScaleOperand::kOne;
   result.args_.fixed_scale = scale;
+  result.args_.glorot_scale = false;
   return result;
+}
+
+Quantizer Quantizer::WithGlorotScale() const {
+  Quantizer result = WithFixedScale(1.0f);
+  result.args_.glorot_scale = true;
+  return result;
+}
+
+Quantizer Quantizer::ForFans(int64_t fan_in, int64_t fan_out) const {
+  if (!args_.glorot_scale || fan_in + fan_out <= 0) return *this;
+  return WithFixedScale(static_cast<float>(std::sqrt(1.5 / static_cast<double>(fan_in + fan_out))));
 }
 
 Statistic Quantizer::statistic() const {

@@ -25,6 +25,7 @@
 //   "sign(scale=learned, per_output)"      the same with one alpha for each output
 //   "sign(scale=mean, per_output)"         mean |w| of each output, which "xnor" is a name for
 //   "k_bit(2, scale=0.5)"                  one half of k_bit(2)
+//   "sign(scale=glorot)"                   of a layer's weight: W0 = sqrt(1.5 / (fan in + fan out))
 //
 // In the backward pass such a scale s is a factor like any other: q = s Q gives dx = dq * s * Surrogate(x) and, where
 // it is learned, ds = sum dq * Q(x). The mean is a function of w, which dw includes (differentiates_statistic).
@@ -70,6 +71,15 @@ enum class ScaleOperand {
   kScale,  // a second variable, which the layer learns: "scale=learned"
 };
 
+// Which exponents e a form with values of sizes 2^e may use, where they can be chosen (exponential_round.h): the least
+// and the largest before rounding up, and whether it does what the authors' code did.
+struct ExponentWindow {
+  int least = -126;
+  int most = 126;
+  bool as_authors = false;
+  friend bool operator==(const ExponentWindow&, const ExponentWindow&) = default;
+};
+
 // Numbers that a quantizer is made with. Each quantizer reads those that it documents.
 struct QuantizerArgs {
   int bits = 1;
@@ -81,7 +91,9 @@ struct QuantizerArgs {
   // Where the scale is neither the form's own nor fixed.
   ScaleOperand scale = ScaleOperand::kOne;
   float fixed_scale = 1.0f;       // "scale=0.5"
+  bool glorot_scale = false;      // "scale=glorot": the layer puts the fixed scale in its place
   bool learns_parameter = false;  // "beta=learned": `parameter` is the initial value of the variable
+  ExponentWindow exponents;       // "least=-4", "most=3", "as_authors"
   friend bool operator==(const QuantizerArgs&, const QuantizerArgs&) = default;
 };
 
@@ -128,8 +140,9 @@ struct QuantizerInfo {
   // Whether the statistic, where it is the scale, counts in the backward pass, as XNOR-Net's mean and every
   // "scale=mean" do: dw += dscale * d mean|w| / dw = dscale * sign(w) / n. Otherwise it is a constant there.
   bool differentiates_statistic;
-  Granularity granularity;  // the least: gradient quantizers always have a scale for each row
-  bool for_gradients;       // has no other role
+  Granularity granularity;   // the least: gradient quantizers always have a scale for each row
+  bool for_gradients;        // has no other role
+  bool has_exponent_window;  // takes "least=E", "most=E" and "as_authors"
   Statistic (*statistic)(const QuantizerArgs&);
   Encoding (*encoding)(const QuantizerArgs&);
   ScaleOperand (*scale_operand)(const QuantizerArgs&);
@@ -168,6 +181,11 @@ class Quantizer {
   Quantizer WithLearnedScale() const;
   Quantizer WithMeanScale() const;
   Quantizer WithFixedScale(float scale) const;
+  // The scale of BinaryConnect's first version, whose weights were +-W0 (arXiv 1511.00363): a layer's weight has
+  // W0 = sqrt(1.5 / (fan in + fan out)), through ForFans(), which gives every other quantizer back as it is. Latent
+  // weights stay in [-1, 1], in units of W0: with the optimizer's glorot_scale an SGD step is that of the paper.
+  Quantizer WithGlorotScale() const;
+  Quantizer ForFans(int64_t fan_in, int64_t fan_out) const;
 
   Statistic statistic() const;
   Granularity granularity() const;

@@ -57,7 +57,8 @@ std::string WhatItTakes(const QuantizerInfo& info) {
   if (info.argument != QuantizerArgument::kNone) items.push_back(NumberAndRange(info, QuantizerRole::kActivation));
   const absl::string_view learnable = LearnableArgument(info);
   if (!learnable.empty()) items.push_back(absl::StrCat(learnable, "=learned"));
-  if (info.scalable) items.insert(items.end(), {"scale=learned", "scale=mean", "scale=NUMBER"});
+  if (info.scalable) items.insert(items.end(), {"scale=learned", "scale=mean", "scale=glorot", "scale=NUMBER"});
+  if (info.has_exponent_window) items.insert(items.end(), {"least=EXPONENT", "most=EXPONENT", "as_authors"});
   if (CanBePerOutput(Quantizer(&info, ArgsOf(info, info.default_argument)))) {
     items.push_back(std::string(kPerOutput));
   } else if (info.scalable || !learnable.empty()) {
@@ -91,8 +92,17 @@ absl::Status Check(const Quantizer& q, absl::string_view text) {
   if (args.learns_parameter && LearnableArgument(info).empty()) {
     return Error(text, "'", info.name, "' has no number to learn; ", WhatItTakes(info));
   }
-  if (!info.scalable && (args.scale != ScaleOperand::kOne || args.fixed_scale != 1.0f)) {
+  if (!info.scalable && (args.scale != ScaleOperand::kOne || args.fixed_scale != 1.0f || args.glorot_scale)) {
     return Error(text, "'", info.name, "' takes no scale; ", WhatItTakes(info));
+  }
+  if (!info.has_exponent_window && args.exponents != ExponentWindow()) {
+    return Error(text, "'", info.name, "' takes no exponents; ", WhatItTakes(info));
+  }
+  constexpr ExponentWindow kWidest;
+  if (args.exponents.least < kWidest.least || args.exponents.most > kWidest.most ||
+      args.exponents.least > args.exponents.most) {
+    return Error(text, "exponents from ", args.exponents.least, " to ", args.exponents.most, " are not between ",
+                 kWidest.least, " and ", kWidest.most);
   }
   if (!(args.fixed_scale > 0.0f && std::isfinite(args.fixed_scale))) {
     return Error(text, "a fixed scale is a positive, finite number");
@@ -106,6 +116,7 @@ absl::Status Check(const Quantizer& q, absl::string_view text) {
 // The parts of a quantizer's parentheses; each may be given once.
 struct Given {
   bool number = false, learned = false, scale = false, per_output = false;
+  bool least = false, most = false, as_authors = false;
 };
 
 absl::Status GiveOnce(bool* given, absl::string_view what, absl::string_view text) {
@@ -120,12 +131,35 @@ absl::Status ParseScale(absl::string_view value, absl::string_view text, Quantiz
     *q = q->WithLearnedScale();
   } else if (value == "mean") {
     *q = q->WithMeanScale();
+  } else if (value == "glorot") {
+    *q = q->WithGlorotScale();
   } else if (absl::SimpleAtof(value, &number)) {
     *q = q->WithFixedScale(number);
   } else {
-    return Error(text, "a scale is 'learned', 'mean' or a number, not '", value, "'");
+    return Error(text, "a scale is 'learned', 'mean', 'glorot' or a number, not '", value, "'");
   }
   return absl::OkStatus();
+}
+
+// "least=-4", "most=3", "as_authors". Returns whether the item is one of them.
+absl::StatusOr<bool> ParseExponents(absl::string_view item, absl::string_view text, Given* given, Quantizer* q) {
+  QuantizerArgs args = q->args();
+  absl::string_view value = item;
+  bool* is_given = nullptr;
+  if (item == "as_authors") {
+    args.exponents.as_authors = true;
+    is_given = &given->as_authors;
+  } else {
+    const bool least = absl::ConsumePrefix(&value, "least=");
+    if (!least && !absl::ConsumePrefix(&value, "most=")) return false;
+    if (!absl::SimpleAtoi(value, least ? &args.exponents.least : &args.exponents.most)) {
+      return Error(text, "an exponent is a whole number, not '", value, "'");
+    }
+    is_given = least ? &given->least : &given->most;
+  }
+  *q = Quantizer(&q->info(), args);
+  if (absl::Status status = GiveOnce(is_given, item.substr(0, item.find('=')), text); !status.ok()) return status;
+  return true;
 }
 
 absl::Status ParseItem(absl::string_view item, absl::string_view text, Given* given, Quantizer* q) {
@@ -146,6 +180,10 @@ absl::Status ParseItem(absl::string_view item, absl::string_view text, Given* gi
     args.learns_parameter = true;
     *q = Quantizer(&info, args);
     return GiveOnce(&given->learned, item, text);
+  }
+  if (info.has_exponent_window) {
+    const absl::StatusOr<bool> parsed = ParseExponents(item, text, given, q);
+    if (!parsed.ok() || *parsed) return parsed.status();
   }
   if (info.argument != QuantizerArgument::kNone && absl::SimpleAtof(item, &number)) {
     if (absl::Status status = CheckNumber(info, args.role, number, text); !status.ok()) return status;
@@ -171,9 +209,14 @@ std::string Quantizer::ToString() const {
   }
   if (args_.scale == ScaleOperand::kScale) items.push_back("scale=learned");
   if (args_.scale == ScaleOperand::kStatistic) items.push_back("scale=mean");
+  if (args_.glorot_scale) items.push_back("scale=glorot");
   if (args_.scale == ScaleOperand::kOne && args_.fixed_scale != 1.0f) {
     items.push_back(absl::StrFormat("scale=%.9g", args_.fixed_scale));
   }
+  constexpr ExponentWindow kWidest;
+  if (args_.exponents.least != kWidest.least) items.push_back(absl::StrCat("least=", args_.exponents.least));
+  if (args_.exponents.most != kWidest.most) items.push_back(absl::StrCat("most=", args_.exponents.most));
+  if (args_.exponents.as_authors) items.push_back("as_authors");
   if (args_.granularity == Granularity::kRow) items.push_back(std::string(kPerOutput));
   return items.empty() ? std::string(info_->name) : absl::StrCat(info_->name, "(", absl::StrJoin(items, ", "), ")");
 }
@@ -189,6 +232,10 @@ absl::Status Quantizer::CheckRole() const {
   if (args_.role == QuantizerRole::kActivation && granularity() == Granularity::kRow) {
     return absl::InvalidArgumentError(
         absl::StrCat("quantizer '", ToString(), "' has numbers for each output; it is for weights"));
+  }
+  if (args_.role != QuantizerRole::kWeight && args_.glorot_scale) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("quantizer '", ToString(), "': scale=glorot is for the weights of layers"));
   }
   return absl::OkStatus();
 }
@@ -230,7 +277,9 @@ std::string QuantizersHelp() {
     const absl::string_view number = LearnableArgument(info);
     if (!number.empty()) learnable.push_back(absl::StrCat(number, "=learned (", info.name, ")"));
   }
-  absl::StrAppend(&help, "  In the parentheses, separated by commas: scale=learned, scale=mean or scale=NUMBER (",
+  absl::StrAppend(&help,
+                  "  In the parentheses, separated by commas: scale=learned, scale=mean, scale=glorot (of weights: "
+                  "sqrt(1.5 / (fan in + fan out))) or scale=NUMBER (",
                   absl::StrJoin(scalable, ", "), "); ", absl::StrJoin(learnable, ", "),
                   "; per_output, for one scale, statistic or variable per output instead of one for the tensor.\n");
   return help;

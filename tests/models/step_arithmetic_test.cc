@@ -13,8 +13,10 @@
 #include "bitgrad/models/sequential_model.h"
 #include "bitgrad/models/training/classification.h"
 #include "bitgrad/models/training/energy.h"
+#include "bitgrad/ops/quantizers/exponential_round.h"
 #include "bitgrad/ops/quantizers/lsq.h"
 #include "bitgrad/ops/quantizers/sign.h"
+#include "bitgrad/ops/quantizers/stochastic_ternary.h"
 #include "bitgrad/optim/optimizers.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,19 +29,22 @@ using testing::HasSubstr;
 // The paper's net, with and without batch norms.
 class PaperNet final : public SequentialModel {
  public:
-  PaperNet(const Scope& scope, bool has_norms, const Quantizer& weight) {
+  PaperNet(const Scope& scope, bool has_norms, const Quantizer& weight, const Quantizer& for_weight_gradient) {
     const int64_t widths[] = {784, 1024, 1024, 1024, 10};
     for (int i = 0; i < 4; ++i) {
       const Scope layer = scope / ("layer" + std::to_string(i));
-      layers_.Add<Dense>(layer, DenseOptions{.in = widths[i], .out = widths[i + 1], .weight = weight});
+      layers_.Add<Dense>(layer, DenseOptions{.in = widths[i],
+                                             .out = widths[i + 1],
+                                             .weight = weight,
+                                             .input_for_weight_gradient = for_weight_gradient});
       if (has_norms) layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = widths[i + 1]});
     }
   }
 };
 
-int64_t PaperMultiplications(bool has_norms, const Quantizer& weight) {
+int64_t PaperMultiplications(bool has_norms, const Quantizer& weight, const Quantizer& for_weight_gradient = {}) {
   ParameterStore store(1);
-  PaperNet net(store.Root(), has_norms, weight);
+  PaperNet net(store.Root(), has_norms, weight, for_weight_gradient);
   ExecContext context({.threads = 1});
   const auto optimizer = *MakeOptimizer(context, "sgd", {.learning_rate = 0.1});
   const auto task = Classification({.features = 784, .classes = 10});
@@ -54,6 +59,11 @@ TEST(StepArithmeticTest, MultiplicationsOfThePaper) {
   EXPECT_EQ(PaperMultiplications(true, {}), 1'753'549'338);
   // Binary weights leave one of three products: 200 sum MN, and 3 * 200 sum M.
   EXPECT_EQ(PaperMultiplications(false, Sign()), 200 * (2'910'208 + 3 * 3'082));
+  // Ternary weights and inputs of powers of two leave none.
+  EXPECT_EQ(PaperMultiplications(false, StochasticTernary(), ExponentialRound()), 1'849'200);
+  EXPECT_EQ(PaperMultiplications(true, StochasticTernary(), ExponentialRound()), 7'424'538);
+  EXPECT_NEAR(1'849'200 / 1'747'974'000.0, 0.00105791, 5e-9);
+  EXPECT_NEAR(7'424'538 / 1'753'549'338.0, 0.00423401, 5e-9);
 }
 
 TEST(StepArithmeticTest, ByLayerWithTheUpdate) {

@@ -34,12 +34,13 @@ std::vector<std::string> OperandQuantizers() {
   std::vector<std::string> result;
   for (const QuantizerInfo& info : AllQuantizers()) {
     const Quantizer quantizer = ParseQuantizer(info.name).value();
-    if (quantizer.granularity() == Granularity::kTensor && !quantizer.has_variable()) {
+    if (quantizer.granularity() == Granularity::kTensor && !quantizer.has_variable() && !info.for_gradients) {
       result.push_back(std::string(info.name));
     }
   }
   for (const char* more : {"k_bit(1)", "k_bit(8)", "dorefa_activation(1)", "dorefa_activation(8)", "dorefa_weight(3)",
-                           "max_abs(2)", "ternary(0.25)", "swish_sign(2)", "sign(scale=0.5)", "k_bit(3, scale=2)"}) {
+                           "max_abs(2)", "ternary(0.25)", "swish_sign(2)", "sign(scale=0.5)", "k_bit(3, scale=2)",
+                           "exponential_round(least=-1, most=0)", "log_quant(2)"}) {
     result.push_back(more);
   }
   return result;
@@ -69,7 +70,7 @@ struct Reference {
 // Whether a latent weight with this quantizer gets the gradient of the quantized weight unchanged.
 bool PassesAsWeight(const std::string& name) {
   for (const char* pass :
-       {"identity", "sign", "stochastic_sign", "ternary", "stochastic_ternary", "k_bit", "heaviside"}) {
+       {"identity", "sign", "stochastic_sign", "ternary", "stochastic_ternary", "k_bit", "heaviside", "log_quant"}) {
     if (name == pass) return true;
   }
   return false;

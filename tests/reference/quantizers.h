@@ -40,6 +40,15 @@ inline double LsqAbove(const QuantizerArgs& args) {
   return args.role == QuantizerRole::kActivation ? Levels(args.bits) : Levels(args.bits - 1);
 }
 
+// The mean of a random rounding to a power of two is the size, between those of the exponents [least, most + 1]; with u
+// in [0, 1) this is one draw.
+inline double RandomPower(double size, int least, int most, double u) {
+  if (size == 0) return 0;
+  if (size < std::ldexp(1, least)) return u < std::ldexp(size, -least) ? std::ldexp(1, least) : 0;
+  const int k = std::min(std::max(std::ilogb(size), least), most);
+  return std::ldexp(u < std::ldexp(size, -k) - 1 ? 2 : 1, k);
+}
+
 // The value of x in `bits` bits on [0, m], or on [-m, m].
 inline double OnRange(const QuantizerArgs& args, double bits, double x, double m) {
   if (m <= 0) return 0;
@@ -64,9 +73,12 @@ inline double Surrogate(const Quantizer& quantizer, double x, const Numbers& num
   const absl::string_view name = quantizer.info().name;
   const QuantizerArgs& args = quantizer.args();
   const double m = numbers.statistic;
-  if (name == "identity" || name == "dorefa_gradient" || name == "stochastic_round") return 1;
+  if (name == "identity" || name == "dorefa_gradient" || name == "stochastic_round" || name == "exponential_round" ||
+      name == "log_gradient") {
+    return 1;
+  }
   if (name == "sign" || name == "xnor" || name == "heaviside" || name == "stochastic_sign" || name == "ternary" ||
-      name == "stochastic_ternary" || name == "k_bit") {
+      name == "stochastic_ternary" || name == "k_bit" || name == "log_quant") {
     return std::fabs(x) <= 1 ? 1 : 0;
   }
   if (name == "approx_sign") return std::max(0.0, 2 - 2 * std::fabs(x));
@@ -149,6 +161,23 @@ inline double Value(const Quantizer& quantizer, double x, const Numbers& numbers
     const double largest = std::pow(2.0, args.bits - 1) - 1;
     const double size = statistic > 0 ? std::min(std::floor(std::fabs(x) * largest / statistic + u), largest) : 0;
     return std::copysign(size, x) * statistic / largest;
+  }
+  if (name == "log_quant") {
+    const double e = std::round(std::log2(std::fabs(x)));
+    return x == 0 || e < 2 - std::pow(2.0, args.bits - 1) ? 0 : scale * sign * std::min(std::exp2(e), 1.0);
+  }
+  if (name == "log_gradient") {
+    if (statistic == 0) return 0;
+    const int most = static_cast<int>(std::ceil(std::log2(statistic)));
+    const int least = most - (1 << (args.bits - 1)) + 2;
+    return sign * RandomPower(std::fabs(x), least, most - 1, u);
+  }
+  if (name == "exponential_round") {
+    const ExponentWindow& window = args.exponents;
+    if (window.as_authors && std::fabs(x) < std::ldexp(1, window.least)) {
+      return std::ldexp(x > 0 ? 1 : -1, window.least);
+    }
+    return sign * RandomPower(std::fabs(x), window.least, window.most, u);
   }
   return std::nan("");
 }

@@ -58,6 +58,28 @@ TEST_P(QuantizerTest, CodesAreInTheCodebook) {
   }
 }
 
+// Values of the logarithmic encoding are 0 and powers of two, of as many exponents as the bits say.
+TEST_P(QuantizerTest, LogarithmicValuesArePowers) {
+  if (q().encoding().kind != EncodingKind::kLog) GTEST_SKIP() << "no powers";
+  for (const Numbers& numbers : NumbersFor(q())) {
+    float least = kInfinity, most = 0;
+    for (float x : Inputs()) {
+      if (std::isinf(x)) continue;
+      for (float uniform : {0.0f, 0.3f, kLargestUniform}) {
+        const float size = std::fabs(Code(q(), x, numbers, uniform));
+        if (size == 0) continue;
+        int exponent;
+        ASSERT_EQ(std::frexp(size, &exponent), 0.5f) << "q(" << x << ") is " << size;
+        least = std::fmin(least, size);
+        most = std::fmax(most, size);
+      }
+    }
+    if (most > 0 && std::isfinite(most)) {
+      EXPECT_LE(std::log2(most / least) + 1, std::ldexp(1, q().encoding().bits - 1) - 1);
+    }
+  }
+}
+
 TEST_P(QuantizerTest, ValuesAreTheFormula) {
   if (identity()) GTEST_SKIP() << "trivial";
   const std::vector<float> uniforms = deterministic() ? std::vector<float>{0.0f} : std::vector<float>{0.0f, 0.3f, 0.9f};
@@ -122,14 +144,16 @@ TEST_P(QuantizerTest, ZeroHasNoSign) {
       case EncodingKind::kUnsigned:
       case EncodingKind::kSigned:
       case EncodingKind::kTwosComplement: EXPECT_EQ(Code(q(), 0.0f, numbers), 0.0f); break;
-      case EncodingKind::kFloat: break;
+      case EncodingKind::kFloat:
+      case EncodingKind::kLog: break;
     }
   }
 }
 
 TEST_P(QuantizerTest, NanIsTheLowestCodeOrZero) {
   const Numbers numbers = {};
-  if (identity()) {
+  // Gradients that are not numbers have to be noticed, and so have weights and activations that stay real.
+  if (identity() || q().encoding().kind == EncodingKind::kLog) {
     EXPECT_TRUE(std::isnan(Code(q(), kNan, numbers)));
     return;
   }

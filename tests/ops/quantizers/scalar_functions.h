@@ -122,6 +122,8 @@ inline std::vector<Quantizer> Quantizers() {
   }
   add(SwishSignWithLearnedBeta(5));
   add(SwishSignWithLearnedBeta(2).WithLearnedScale().PerRow());
+  add(ExponentialRound({.least = -4, .most = 3}));
+  add(ExponentialRound({.least = -2, .most = 0, .as_authors = true}));
   return quantizers;
 }
 

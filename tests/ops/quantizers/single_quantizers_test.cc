@@ -66,6 +66,91 @@ TEST(XnorTest, IsSignWithTheMeanOfEachOutput) {
   EXPECT_TRUE(q.scales_gradient() && q.info().differentiates_statistic);
 }
 
+TEST(LogQuantTest, TheDecisionIsAtSqrtTwo) {
+  const Quantizer q = LogQuant(5);  // sizes 2^-14 .. 1
+  for (int e = -14; e < 0; ++e) {
+    const float below = std::ldexp(0x1.6a09e6p0f, e), above = std::nextafter(below, 1.0f);  // around sqrt(2) 2^e
+    EXPECT_EQ(Code(q, below), std::ldexp(1.0f, e)) << e;
+    EXPECT_EQ(Code(q, above), std::ldexp(2.0f, e)) << e;
+    EXPECT_EQ(Code(q, -above), -std::ldexp(2.0f, e)) << e;
+  }
+  EXPECT_EQ(Code(q, 0.45f * 0x1p-13f), 0x1p-14f);
+  EXPECT_EQ(Code(q, 0x1.6a09e6p-15f), 0.0f);  // nearer to 2^-15 on the logarithmic scale
+  EXPECT_EQ(Code(q, 0x1.6a09e8p-15f), 0x1p-14f);
+  EXPECT_EQ(Code(q, 3.0f), 1.0f);
+  EXPECT_EQ(Code(q, kTiny), 0.0f);
+  EXPECT_EQ(Code(q, -kInfinity), -1.0f);
+  // Two bits are a ternary quantizer.
+  EXPECT_EQ(Code(LogQuant(2), 0.7f), 0.0f);
+  EXPECT_EQ(Code(LogQuant(2), -0.71f), -1.0f);
+}
+
+// The mean of 20,000 draws within four of its standard deviations, which are at most a fifth of the step between two
+// powers.
+TEST(ExponentialRoundTest, IsUnbiased) {
+  constexpr int kDraws = 20000;
+  const RngStream stream = {.seed = 3};
+  for (const float x : {1.0f, 1.3f, -0.7f, 5.99f, 1e-20f, -3e20f}) {
+    double sum = 0;
+    const float below = std::ldexp(1.0f, std::ilogb(x));
+    for (int i = 0; i < kDraws; ++i) {
+      const float value = Code(ExponentialRound(), x, {}, Uniform(stream, i));
+      ASSERT_TRUE(std::fabs(value) == below || std::fabs(value) == 2 * below) << value;
+      sum += value;
+    }
+    EXPECT_NEAR(sum / kDraws, x, 4 * 0.5 * below / std::sqrt(kDraws)) << x;
+  }
+  EXPECT_EQ(Code(ExponentialRound(), 0.0f, {}, 0.0f), 0.0f);
+}
+
+TEST(ExponentialRoundTest, Windows) {
+  const Quantizer q = ExponentialRound({.least = -4, .most = 3});
+  EXPECT_EQ(q.encoding(), (Encoding{EncodingKind::kLog, 5}));  // 0 and nine exponents, each with a sign
+  // Below the window 2^-4 with probability |x| / 2^-4, so that the mean stays.
+  EXPECT_EQ(Code(q, 0x1p-6f, {}, 0.24f), 0x1p-4f);
+  EXPECT_EQ(Code(q, 0x1p-6f, {}, 0.25f), 0.0f);
+  EXPECT_EQ(Code(q, -1e-30f, {}, 0.5f), 0.0f);
+  EXPECT_EQ(Code(q, 100.0f, {}, 0.99f), 16.0f);
+  EXPECT_EQ(Code(q, -kInfinity, {}, 0.99f), -16.0f);
+  EXPECT_EQ(Code(q, 12.0f, {}, 0.49f), 16.0f);
+  EXPECT_EQ(Code(q, 12.0f, {}, 0.5f), 8.0f);
+  // What the authors' convolutions do: there is no zero.
+  const Quantizer authors = ExponentialRound({.least = -4, .most = 3, .as_authors = true});
+  EXPECT_EQ(Code(authors, 0.0f, {}, 0.5f), -0x1p-4f);
+  EXPECT_EQ(Code(authors, 1e-3f, {}, 0.9f), 0x1p-4f);
+  EXPECT_EQ(Code(authors, -1e-3f, {}, 0.9f), -0x1p-4f);
+  EXPECT_EQ(Code(authors, 12.0f, {}, 0.49f), 16.0f);
+}
+
+TEST(LogGradientTest, ReachesDownFromTheMaximum) {
+  const Quantizer q = LogGradient(6);
+  const Numbers numbers = {.statistic = 3.0f};  // exponents from 2 down to -28
+  EXPECT_EQ(Code(q, 3.0f, numbers, 0.49f), 4.0f);
+  EXPECT_EQ(Code(q, 3.0f, numbers, 0.5f), 2.0f);
+  EXPECT_EQ(Code(q, -0x1p-28f, numbers, 0.99f), -0x1p-28f);
+  EXPECT_EQ(Code(q, 0x1p-30f, numbers, 0.24f), 0x1p-28f);
+  EXPECT_EQ(Code(q, 0x1p-30f, numbers, 0.25f), 0.0f);
+  EXPECT_EQ(Code(q, 0.0f, numbers, 0.0f), 0.0f);
+  // A maximum that is a power of two is the largest value.
+  EXPECT_EQ(Code(q, 2.0f, {.statistic = 2.0f}, 0.0f), 2.0f);
+  EXPECT_EQ(Code(q, 0.0f, {.statistic = 0.0f}, 0.0f), 0.0f);
+  EXPECT_EQ(Code(q, 1e-38f, {.statistic = 1e-38f}, 0.99f), 0.0f);  // subnormal
+  EXPECT_TRUE(std::isnan(Code(q, 1.0f, {.statistic = kInfinity})));
+  EXPECT_TRUE(std::isnan(Code(q, 1.0f, {.statistic = kNan})));
+}
+
+// BinaryConnect's first version: a layer's weights are +-W0.
+TEST(ScaleTest, OfGlorot) {
+  const Quantizer q = *ParseQuantizer("stochastic_sign(scale=glorot)");
+  EXPECT_EQ(q, StochasticSign().WithGlorotScale());
+  EXPECT_FLOAT_EQ(q.ForFans(784, 1024).args().fixed_scale, 1 / 34.718f);
+  EXPECT_EQ(q.ForFans(784, 1024), q.ForFans(1024, 784));
+  EXPECT_TRUE(q.ForFans(784, 1024).scales_gradient());
+  EXPECT_EQ(Sign().ForFans(784, 1024), Sign());
+  EXPECT_TRUE(q.In(QuantizerRole::kWeight).CheckRole().ok());
+  EXPECT_FALSE(q.CheckRole().ok());
+}
+
 // Which factors dx has: those scales of which the surrogate knows nothing.
 TEST(ScaleTest, OfTheBackwardPass) {
   EXPECT_FALSE(Sign().scales_gradient());
