@@ -240,8 +240,8 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
                                                 numbers.scale.data<float>(), dx.mutable_matrix<float>());
   }
   if (sink.wants(0)) sink.Add(0, dx.Alias(saved.shape));
-  if (saved.variable_input >= 0 && !numbers.variable.is_null()) sink.Add(saved.variable_input, numbers.variable);
-  if (saved.scale_input >= 0 && !numbers.scale.is_null()) sink.Add(saved.scale_input, numbers.scale);
+  if (saved.variable_input >= 0 && !numbers.variable.is_null()) sink.Add(saved.variable_input, std::move(numbers.variable));
+  if (saved.scale_input >= 0 && !numbers.scale.is_null()) sink.Add(saved.scale_input, std::move(numbers.scale));
 }
 
 }  // namespace
