@@ -54,7 +54,8 @@ struct Job {
 struct SavedForBackward {
   Job job;
   Shape shape;
-  Tensor x;  // [rows, cols]; null where window and scale are enough
+  Tensor x;                                // [rows, cols]; null where window and scale are enough
+  std::shared_ptr<const BitMatrix> signs;  // the codes, where they are bits and x is kept
   BitMatrix window;
   int variable_input = -1, scale_input = -1;
 };
@@ -205,8 +206,9 @@ Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, Te
   }
   if (job.quantizer.scales_gradient()) sink.Count({.float_multiplications = dq.num_elements()});
   Tensor dx = dq.is_unique() ? dq.Alias() : NewTensor(sink, dq.shape());
+  const ConstBitMatrixView signs = saved.signs == nullptr ? ConstBitMatrixView{} : saved.signs->view();
   const auto backward = [&](bool pass_through, const ConstMatrixView<float>& x, const Tensor& gradient) {
-    KernelsOf(sink).quantize_backward(context, job.quantizer, pass_through, x, job.operands(), job.rng,
+    KernelsOf(sink).quantize_backward(context, job.quantizer, pass_through, x, signs, job.operands(), job.rng,
                                       gradient.matrix<float>(), dx.mutable_matrix<float>(), numbers.pointers());
   };
   if (!saved.window.is_null() && numbers.empty()) {
@@ -240,8 +242,9 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
                                                 numbers.scale.data<float>(), dx.mutable_matrix<float>());
   }
   if (sink.wants(0)) sink.Add(0, dx.Alias(saved.shape));
-  if (saved.variable_input >= 0 && !numbers.variable.is_null()) sink.Add(saved.variable_input, numbers.variable);
-  if (saved.scale_input >= 0 && !numbers.scale.is_null()) sink.Add(saved.scale_input, numbers.scale);
+  if (saved.variable_input >= 0 && !numbers.variable.is_null())
+    sink.Add(saved.variable_input, std::move(numbers.variable));
+  if (saved.scale_input >= 0 && !numbers.scale.is_null()) sink.Add(saved.scale_input, std::move(numbers.scale));
 }
 
 }  // namespace
@@ -310,6 +313,7 @@ Var Quantize(const Var& x, const Quantizer& quantizer, const QuantizeOptions& op
   Tape::NodeValue value;
   if (is_coded) {
     value.coded = Code(op, x.index(), job, saved.window);
+    if (!saved.x.is_null()) saved.signs = value.coded->bits;
     value.pending = std::make_shared<DecodedValue>(value.coded, shape);
   } else {
     value.value = op.NewTensor(shape);

@@ -31,22 +31,7 @@ void PackSigns(const float* x, int64_t count, int64_t words, uint64_t* bits, uin
   if (window != nullptr) PackWindowSegment(x, count, words, window);  // by now x is in the cache
 }
 
-// y[0, 64) = bit ? +1 : -1
-HWY_INLINE void UnpackWord(uint64_t word, float* y) {
-  ForEachMask(FloatTag(), word, [y](auto d, auto mask, size_t k) HWY_ATTR {
-    hn::StoreU(hn::IfThenElse(mask, hn::Set(d, 1.0f), hn::Set(d, -1.0f)), d, y + k);
-  });
-}
-
-void UnpackSigns(const uint64_t* bits, int64_t count, float* y) {
-  int64_t w = 0;
-  for (; (w + 1) * 64 <= count; ++w) UnpackWord(bits[w], y + w * 64);
-  if (w * 64 < count) {
-    float rest[64];
-    UnpackWord(bits[w], rest);
-    std::memcpy(y + w * 64, rest, (count - w * 64) * sizeof(float));
-  }
-}
+void UnpackSigns(const uint64_t* bits, int64_t count, float* y) { UnpackSignSegment(bits, count, y); }
 
 void MaskByBits(const uint64_t* bits, const float* dy, int64_t count, float* dx) {
   int64_t w = 0;

@@ -69,6 +69,24 @@ HWY_INLINE void MaskWord(uint64_t word, const float* dy, float* dx) {
   });
 }
 
+// y[k] = bit k of `word` ? +1 : -1, for k < 64.
+HWY_INLINE void UnpackSignWord(uint64_t word, float* y) {
+  ForEachMask(FloatTag(), word, [y](auto d, auto mask, size_t k) HWY_ATTR {
+    hn::StoreU(hn::IfThenElse(mask, hn::Set(d, 1.0f), hn::Set(d, -1.0f)), d, y + k);
+  });
+}
+
+// The same for the first `count` bits.
+HWY_INLINE void UnpackSignSegment(const uint64_t* bits, int64_t count, float* y) {
+  int64_t w = 0;
+  for (; (w + 1) * 64 <= count; ++w) UnpackSignWord(bits[w], y + w * 64);
+  if (w * 64 < count) {
+    float rest[64];
+    UnpackSignWord(bits[w], rest);
+    std::memcpy(y + w * 64, rest, (count - w * 64) * sizeof(float));
+  }
+}
+
 // Bit k of *bits = x[k] >= 0, for k < 64.
 HWY_INLINE void PackSignWord(const float* x, uint64_t* bits) {
   StoreMaskWord(FloatTag(), bits, [x](auto d, size_t k) HWY_ATTR { return hn::Ge(hn::LoadU(d, x + k), hn::Zero(d)); });

@@ -39,6 +39,7 @@ struct NumberSums {
 #define HWY_TARGET_INCLUDE "ops/cpu/quantize_gradient.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "bitgrad/ops/cpu/bits-inl.h"
 #include "bitgrad/ops/cpu/quantize_piece-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -84,11 +85,11 @@ HWY_INLINE double SumOfProducts(const float* factors, const float* dq, int64_t c
 }
 
 // dx = dq * Surrogate(x) * scale, or dq * scale, and the sums that are wanted.
-NumberSums BackwardOfPiece(const QuantizePiece& piece, const WantedSums& wanted, bool pass_through, float scale,
-                           const float* dq, float* dx) {
+NumberSums BackwardOfPiece(const QuantizePiece& piece, const uint64_t* signs, const WantedSums& wanted,
+                           bool pass_through, float scale, const float* dq, float* dx) {
   NumberSums sums;
   DispatchQuantizer(piece.quantizer->info(), [&]<typename Q>() {
-    float factors[Uniforms::kCount];
+    alignas(64) float factors[Uniforms::kCount];
     for (int64_t begin = 0; begin < piece.count; begin += Uniforms::kCount) {
       const int64_t count = std::min(Uniforms::kCount, piece.count - begin);
       if (wanted.variable) {
@@ -96,7 +97,11 @@ NumberSums BackwardOfPiece(const QuantizePiece& piece, const WantedSums& wanted,
         sums.variable += SumOfProducts(factors, dq + begin, count);
       }
       if (wanted.scale) {
-        Codes<Q>(piece, begin, count, 1.0f, factors);
+        if (signs != nullptr) {
+          UnpackSignSegment(signs + begin / 64, count, factors);
+        } else {
+          Codes<Q>(piece, begin, count, 1.0f, factors);
+        }
         sums.scale += SumOfProducts(factors, dq + begin, count);
       }
       // Last, because dx may be dq.
@@ -125,14 +130,16 @@ HWY_EXPORT(BackwardOfPiece);
 }  // namespace
 
 void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, bool pass_through, ConstMatrixView<float> x,
-                      const QuantizerOperands& operands, const RngStream& rng, ConstMatrixView<float> dq,
-                      MatrixView<float> dx, const QuantizerGradients& gradients) {
+                      ConstBitMatrixView signs, const QuantizerOperands& operands, const RngStream& rng,
+                      ConstMatrixView<float> dq, MatrixView<float> dx, const QuantizerGradients& gradients) {
   BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols && x.rows == dx.rows && x.cols == dx.cols);
   const RowNumbers numbers = RowNumbersOf(quantizer, operands);
   const WantedSums wanted = {gradients.variable != nullptr, gradients.scale != nullptr};
   const auto backward = [&](int64_t i, int64_t begin, int64_t end) {
     const QuantizePiece piece = {&quantizer, x.row(i) + begin, end - begin, numbers.of(i), &rng, i * x.cols + begin};
-    return HWY_DYNAMIC_DISPATCH(BackwardOfPiece)(piece, wanted, pass_through, numbers.gradient_scale(i),
+    // Sums are over whole rows, whose first bit begins a word.
+    const uint64_t* const row_signs = wanted.scale && signs.words != nullptr ? signs.row(i) : nullptr;
+    return HWY_DYNAMIC_DISPATCH(BackwardOfPiece)(piece, row_signs, wanted, pass_through, numbers.gradient_scale(i),
                                                  dq.row(i) + begin, dx.row(i) + begin);
   };
   if (!wanted.variable && !wanted.scale) {

@@ -136,8 +136,8 @@ void LaunchVariableGradient(ExecContext& context, const Quantizer& quantizer, Co
 }  // namespace
 
 void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, bool pass_through, ConstMatrixView<float> x,
-                      const QuantizerOperands& operands, const RngStream& rng, ConstMatrixView<float> dq,
-                      MatrixView<float> dx, const QuantizerGradients& gradients) {
+                      ConstBitMatrixView /*signs*/, const QuantizerOperands& operands, const RngStream& rng,
+                      ConstMatrixView<float> dq, MatrixView<float> dx, const QuantizerGradients& gradients) {
   BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols && x.rows == dx.rows && x.cols == dx.cols);
   // Before dx, which may be dq.
   DispatchQuantizer(quantizer.info(), [&]<typename Q>() {

@@ -106,8 +106,8 @@ TEST_P(QuantizeNumbersTest, SumsDependOnShapeAlone) {
     k.quantize_statistic(c, DorefaWeight(1), dense(gapless), means.on(c));
     k.quantize_statistic(c, DorefaWeight(1), sparse(gaps), means.on(c) + 1);
     const QuantizerOperands operands = {.variable = step.on(c)};
-    k.quantize_backward(c, q, false, dense(gapless), operands, kRng, dense(gapless_dq), dense(dx), {sums.on(c)});
-    k.quantize_backward(c, q, false, sparse(gaps), operands, kRng, sparse(dq), dense(dx), {sums.on(c) + 1});
+    k.quantize_backward(c, q, false, dense(gapless), {}, operands, kRng, dense(gapless_dq), dense(dx), {sums.on(c)});
+    k.quantize_backward(c, q, false, sparse(gaps), {}, operands, kRng, sparse(dq), dense(dx), {sums.on(c) + 1});
   });
   EXPECT_EQ(means.values()[0], means.values()[1]);
   EXPECT_EQ(sums.values()[0], sums.values()[1]);
@@ -170,12 +170,25 @@ TEST_P(QuantizeNumbersTest, GradientsOfVariablesAndScales) {
         const Array<float> of_variable(*this, groups), of_scale(*this, groups), dx(*this, dq.initial());
         Run([&](ExecContext& c, const Kernels& k) {
           const auto gradient = dx.matrix(c, m, n, stride);
-          k.quantize_backward(c, q, /*pass_through=*/false, x.matrix(c, m, n, stride), numbers.on(c), kRng, gradient,
-                              gradient,
+          k.quantize_backward(c, q, /*pass_through=*/false, x.matrix(c, m, n, stride), {}, numbers.on(c), kRng,
+                              gradient, gradient,
                               {.variable = q.has_variable() ? of_variable.on(c) : nullptr,
                                .scale = has_codes ? of_scale.on(c) : nullptr});
         });
         const Expected expected = ExpectedFor(q, x.initial(), m, n, stride, numbers);
+        // Where codes are binary, their bits give the same sum.
+        if (q.encoding().kind == EncodingKind::kBinary && !(UsesTanhOrExp(q) && !on_cpu())) {
+          const Array<float> of_bits(*this, groups), dx_of_bits(*this, m * stride);
+          const BitArray signs(*this, m, n);
+          Run([&](ExecContext& c, const Kernels& k) {
+            const auto x_view = x.matrix(c, m, n, stride);
+            k.quantize_bits(c, q, x_view, numbers.on(c), kRng, signs.on(c), {});
+            k.quantize_backward(c, q, /*pass_through=*/false, x_view, signs.on(c), numbers.on(c), kRng,
+                                dq.matrix(c, m, n, stride), dx_of_bits.matrix(c, m, n, stride),
+                                {.scale = of_bits.on(c)});
+          });
+          ExpectValues(of_bits, groups, [&](int64_t g) { return of_scale.values()[g]; });
+        }
         if (on_cpu() || !UsesTanhOrExp(q)) {
           ExpectMatrix(dx, m, n, stride, [&](int64_t i, int64_t j) {
             return dq.initial(i * stride + j) * expected.surrogates[i * n + j] * numbers.gradient_scale(i);
@@ -255,7 +268,7 @@ TEST_P(QuantizeNumbersTest, XnorIsTheDerivative) {
     const QuantizerOperands operands = {.statistic = mean.on(c)};
     // sign does not change, so that the quotient below sees the mean alone: what passes through sign is left out.
     k.fill_f32(c, 0.0f, dx.on(c), kRows * kCols);
-    k.quantize_backward(c, q, true, view(x), operands, kRng, view(dq), view(passed), {.scale = gradient.on(c)});
+    k.quantize_backward(c, q, true, view(x), {}, operands, kRng, view(dq), view(passed), {.scale = gradient.on(c)});
     k.quantize_statistic_backward(c, q, view(x), gradient.on(c), view(dx));
   });
   const auto loss = [&](int64_t i, int64_t at, double change) {

@@ -57,7 +57,7 @@ TEST_P(QuantizeTest, CodesValuesAndGradientsAreTheScalarFunctions) {
           k.quantize_values(c, q, view(x), operands, kRng, view(values));
           k.quantize_values(c, q, view(values_in_place), operands, kRng, view(values_in_place));
           const auto backward = [&](bool pass_through, const Array<float>& dq_array, const Array<float>& dx_array) {
-            k.quantize_backward(c, q, pass_through, view(x), operands, kRng, view(dq_array), view(dx_array), {});
+            k.quantize_backward(c, q, pass_through, view(x), {}, operands, kRng, view(dq_array), view(dx_array), {});
           };
           backward(/*pass_through=*/false, dq, dx);
           backward(/*pass_through=*/false, dx_in_place, dx_in_place);
