@@ -23,7 +23,8 @@ Blob::Kind KindOf(EncodingKind kind) {
     case EncodingKind::kUnsigned: return Blob::UNSIGNED;
     case EncodingKind::kTwosComplement: return Blob::TWOS_COMPLEMENT;
     case EncodingKind::kFloat:
-    case EncodingKind::kSigned: break;
+    case EncodingKind::kSigned:
+    case EncodingKind::kLog: break;
   }
   return Blob::UNSPECIFIED;
 }

@@ -4,6 +4,8 @@
 //   E[q(x)] = x;  q(0) = 0;  NaN stays NaN
 //   Surrogate(x) = 1
 //
+// Evaluation uses the real values, where it is an operand's quantizer.
+//
 // With "least=E" and "most=F" k is first clipped to [E, F], as the paper limits the shifts of its convolutions to
 // [-4, 3]: values are then 0 and +-2^E .. +-2^(F+1). Below 2^E the value is 2^E with probability |x| / 2^E and else 0,
 // so that the mean stays; above 2^(F+1) it is 2^(F+1).
@@ -21,6 +23,9 @@
 
 namespace bitgrad {
 
+// The real values.
+Quantizer ExponentialRoundAtEvaluation(QuantizerRole role);
+
 struct ExponentialRoundQuantizer : QuantizerBase {
   static constexpr char kName[] = "exponential_round";
   static constexpr char kHelp[] =
@@ -29,6 +34,7 @@ struct ExponentialRoundQuantizer : QuantizerBase {
   static constexpr bool kStochastic = true;
   static constexpr bool kClipsLatent = false;
   static constexpr bool kHasExponentWindow = true;
+  static constexpr Quantizer (*kAtEvaluation)(QuantizerRole) = ExponentialRoundAtEvaluation;
   static Encoding EncodingOf(const QuantizerArgs& args) {
     const ExponentWindow& window = args.exponents;
     return {EncodingKind::kLog, LogBits(window.most + 1 - window.least + 1)};

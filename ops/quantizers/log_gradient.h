@@ -37,8 +37,8 @@ struct LogGradientQuantizer : QuantizerBase {
     const float half_of_top = max > below ? below : 0.5f * below;
     const float least = 2.0f * half_of_top * PowerOfTwo(2 - (1 << (args.bits - 1)));
     const float rounded = RandomPower(Magnitude(x), least > kLeastNormal ? least : kLeastNormal, half_of_top, uniform);
-    return max <= std::numeric_limits<float>::max() ? WithSignOf(rounded, rounded > 0.0f ? x : 0.0f)
-                                                    : std::numeric_limits<float>::quiet_NaN();
+    return max <= std::numeric_limits<float>::max() && x == x ? WithSignOf(rounded, rounded > 0.0f ? x : 0.0f)
+                                                              : std::numeric_limits<float>::quiet_NaN();
   }
   static constexpr float Surrogate(float, const QuantizerArgs&, const QuantizerNumbers&) { return 1.0f; }
 };

@@ -75,7 +75,7 @@ TEST_P(QuantizerTest, LogarithmicValuesArePowers) {
       }
     }
     if (most > 0 && std::isfinite(most)) {
-      EXPECT_LE(std::log2(most / least) + 1, std::ldexp(1, q().encoding().bits - 1) - 1);
+      EXPECT_LE(std::log2(most) - std::log2(least) + 1, std::ldexp(1, q().encoding().bits - 1) - 1);
     }
   }
 }

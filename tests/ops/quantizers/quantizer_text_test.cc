@@ -111,7 +111,7 @@ TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
       Error("sgin"),
       "unknown quantizer 'sgin'; known: identity, sign, stochastic_sign, approx_sign, swish_sign, xnor, heaviside, "
       "ternary, stochastic_ternary, k_bit, lsq, pact, max_abs, bit_pruning, dorefa_activation, dorefa_weight, "
-      "dorefa_gradient, stochastic_round");
+      "dorefa_gradient, stochastic_round, log_quant, log_gradient, exponential_round");
   EXPECT_NE(Error("").find("unknown quantizer ''"), std::string::npos);
   EXPECT_EQ(Error("k_bit(2"), "quantizer 'k_bit(2': missing ')'; write name or name(item, item)");
   EXPECT_EQ(Error("xnor(1)"), "quantizer 'xnor(1)': 'xnor' takes nothing in parentheses, not '1'");
@@ -121,7 +121,8 @@ TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
             "quantizer 'stochastic_round(8, per_output)': 'stochastic_round' takes a whole number of bits from 2 to 8, "
             "not 'per_output'");
   const std::string sign =
-      "'sign' takes scale=learned, scale=mean, scale=NUMBER, per_output (with a learned or measured number)";
+      "'sign' takes scale=learned, scale=mean, scale=glorot, scale=NUMBER, per_output (with a learned or measured "
+      "number)";
   for (const char* item : {"1", "", "scale", "per_row", "beta=learned"}) {
     const std::string text = "sign(" + std::string(item) + ")";
     EXPECT_EQ(Error(text), "quantizer '" + text + "': " + sign + ", not '" + item + "'");
@@ -134,7 +135,7 @@ TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
             "quantizer 'lsq(2, scale=learned)': 'lsq' takes no scale; 'lsq' takes a whole number of bits from 1 to 8, "
             "per_output");
   EXPECT_EQ(Error("sign(scale=max)"),
-            "quantizer 'sign(scale=max)': a scale is 'learned', 'mean' or a number, not 'max'");
+            "quantizer 'sign(scale=max)': a scale is 'learned', 'mean', 'glorot' or a number, not 'max'");
   for (const char* scale : {"0", "-1", "nan", "inf"}) {
     const std::string text = "sign(scale=" + std::string(scale) + ")";
     EXPECT_EQ(Error(text), "quantizer '" + text + "': a fixed scale is a positive, finite number");
@@ -148,7 +149,17 @@ TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
   }
   EXPECT_EQ(Error("k_bit(two)"),
             "quantizer 'k_bit(two)': 'k_bit' takes a whole number of bits from 1 to 8, scale=learned, scale=mean, "
-            "scale=NUMBER, per_output (with a learned or measured number), not 'two'");
+            "scale=glorot, scale=NUMBER, per_output (with a learned or measured number), not 'two'");
+  EXPECT_EQ(Error("exponential_round(least=0.5)"),
+            "quantizer 'exponential_round(least=0.5)': an exponent is a whole number, not '0.5'");
+  EXPECT_EQ(Error("exponential_round(least=3, most=2)"),
+            "quantizer 'exponential_round(least=3, most=2)': exponents from 3 to 2 are not between -126 and 126");
+  EXPECT_EQ(Error("exponential_round(most=1, most=2)"),
+            "quantizer 'exponential_round(most=1, most=2)': most is given twice");
+  EXPECT_EQ(
+      Error("exponential_round(4)"),
+      "quantizer 'exponential_round(4)': 'exponential_round' takes least=EXPONENT, most=EXPONENT, as_authors, not "
+      "'4'");
   for (const char* text : {"swish_sign(0)", "swish_sign(inf)", "swish_sign(1001, beta=learned)"}) {
     EXPECT_EQ(Error(text),
               "quantizer '" + std::string(text) + "': the argument of 'swish_sign' is a number from 0.001 to 1000");
