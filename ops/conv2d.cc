@@ -26,11 +26,9 @@ struct SavedForBackward {
   int32_t border_code = 0;
 
   ConvKernel kernel() const { return ChooseConvKernel(x.encoding, w.encoding, geometry); }
-  // The value of the border among x's codes, as a float.
-  float border() const {
-    if (x.encoding.is_integer()) return static_cast<float>(border_code);
-    return geometry.padding == Padding::kPlusOne ? 1.0f : -1.0f;
-  }
+  // The value of a border that is not 0, among x's codes and among values.
+  float border() const { return x.encoding.is_integer() ? static_cast<float>(border_code) : border_value(); }
+  float border_value() const { return geometry.padding == Padding::kPlusOne ? 1.0f : -1.0f; }
 };
 
 // The stored codes of an operand of integers. Those that are kept as bits are expanded.
@@ -98,12 +96,15 @@ Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, c
   ExecContext& context = sink.context();
   const Kernels& kernels = KernelsOf(sink);
   const ConvGeometry& geometry = saved.geometry;
+  // The border is no input: it stays what it is.
+  float border = saved.border();
   ProductOperand quantized;
   const ProductOperand* x = &saved.x;
   if (!saved.input_for_weight_gradient.is_identity()) {
     quantized =
         InputForWeightGradient(context, saved.input_for_weight_gradient, saved.input_for_weight_gradient_rng, saved.x);
     x = &quantized;
+    border = saved.border_value();
   }
   const Tensor terms = x->Terms(context);
   Tensor dw = NewTensor(sink, saved.w_shape);
@@ -113,7 +114,7 @@ Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, c
   } else {
     const ConvGeometry padded = WithBorderInImage(geometry);
     Tensor image = NewTensor(sink, {padded.batch, padded.height, padded.width, padded.channels});
-    kernels.pad_image_f32(context, geometry, saved.border(), terms.data<float>(), image.mutable_data<float>());
+    kernels.pad_image_f32(context, geometry, border, terms.data<float>(), image.mutable_data<float>());
     kernels.conv2d_backward_weight_f32(context, padded, image.data<float>(), dy.data<float>(),
                                        dw.mutable_data<float>());
   }
@@ -187,7 +188,7 @@ Var Convolution(const Var& x, const Var& w, const ConvOptions& options, const Pr
   const ConvGeometry geometry = GeometryOf(x_shape, w_shape, options);
   if (const absl::Status status = CheckConvGeometry(geometry); !status.ok()) return op.Fail(status.message());
   if (w_shape.dim(3) != geometry.group_channels()) return op.Fail(Misfit(x_shape, w_shape, options));
-  if (!op.CheckQuantizer(product.gradient) || !op.CheckQuantizer(product.input_for_weight_gradient)) {
+  if (!op.CheckGradientQuantizer(product.gradient) || !op.CheckGradientQuantizer(product.input_for_weight_gradient)) {
     return op.Failed();
   }
   if (product.gradient.encoding().kind == EncodingKind::kSigned) {

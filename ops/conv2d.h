@@ -9,6 +9,8 @@
 //   dy = q_g(dy)                              where a gradient quantizer is given
 //   dx = conv'_x(dy s_w, c_w)                 the gradient with respect to the quantized x
 //   dw = conv'_w(dy, c_x) s_x                 the gradient with respect to the quantized w
+//   dw = conv'_w(dy, q_b(x))                  where a quantizer of the input for the weight's gradient is given: see
+//                                             ops/linear.h; the border is not quantized here either
 //
 // The border has the value 0, +1 or -1 and is not quantized: among +-1 activations a border of zero counts as exactly
 // zero.

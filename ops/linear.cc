@@ -178,7 +178,7 @@ Var Linear(const Var& x, const Var& w, const ProductOptions& options) {
     return op.Fail("input ", x_shape.ToString(), " and weight ", w_shape.ToString(),
                    " do not match; they have to be [batch, in] and [out, in]");
   }
-  if (!op.CheckQuantizer(options.gradient) || !op.CheckQuantizer(options.input_for_weight_gradient)) {
+  if (!op.CheckGradientQuantizer(options.gradient) || !op.CheckGradientQuantizer(options.input_for_weight_gradient)) {
     return op.Failed();
   }
   ExecContext& context = op.context();

@@ -60,8 +60,12 @@ bool OpRecorder::CheckTensor(absl::string_view what, const Tensor& tensor, const
   return false;
 }
 
-bool OpRecorder::CheckQuantizer(const Quantizer& quantizer) {
-  const absl::Status status = quantizer.status();
+Encoding OpRecorder::encoding(int input) const {
+  return tape_->nodes()[inputs_[input].index()].descriptor.Get<Quantizer>("quantizer", Quantizer()).encoding();
+}
+
+bool OpRecorder::CheckGradientQuantizer(const Quantizer& quantizer) {
+  const absl::Status status = quantizer.In(QuantizerRole::kGradient).CheckRole();
   if (!status.ok()) Fail(status.message());
   return status.ok();
 }

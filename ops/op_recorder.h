@@ -4,7 +4,7 @@
 //
 //   - the constructor checks the Vars: each is of this tape, has a value, and that is float32 on the context's device;
 //   - CheckTensor() checks a tensor that the op takes beside its Vars (labels, targets, running statistics);
-//   - CheckQuantizer() checks a quantizer's argument;
+//   - CheckGradientQuantizer() checks a quantizer of the backward pass;
 //   - CheckResult() checks the shape of a result that may have more elements than each operand has.
 //
 // Relations between shapes are the op's own to check.
@@ -54,8 +54,8 @@ class OpRecorder {
   // memory, from where the op copies it. Otherwise reports "op: what is ..".
   bool CheckTensor(absl::string_view what, const Tensor& tensor, const Shape& shape, DType dtype = DType::kFloat32,
                    bool or_host = false);
-  // Whether the quantizer's argument is in its range. Otherwise reports it.
-  bool CheckQuantizer(const Quantizer& quantizer);
+  // Whether a quantizer can be what the product's backward pass quantizes with. Otherwise reports why not.
+  bool CheckGradientQuantizer(const Quantizer& quantizer);
   // Whether there can be a tensor of this shape (Shape::Validate). Otherwise reports it.
   bool CheckResult(const Shape& shape);
 
@@ -71,6 +71,8 @@ class OpRecorder {
   const PendingValue* pending(int input) const { return tape_->nodes()[inputs_[input].index()].pending.get(); }
   // The input's codes, or null where it is not quantized.
   std::shared_ptr<const CodedTensor> coded(int input) const { return tape_->nodes()[inputs_[input].index()].coded; }
+  // What the input was quantized to; float where it was not.
+  Encoding encoding(int input) const;
   // Whether a gradient will be wanted for the input: if not, backward needs nothing saved for it.
   bool wants(int input) const { return training() && tape_->nodes()[inputs_[input].index()].requires_gradient; }
 

@@ -14,6 +14,7 @@ bool ReadOperand(OpRecorder& op, int input, const Shape& matrix, ProductOperand&
   operand.coded = op.coded(input);
   if (operand.coded == nullptr) {
     operand.values = op.value(input).Alias(matrix);
+    operand.encoding = op.encoding(input);
     return true;
   }
   operand.encoding = operand.coded->encoding;
@@ -71,17 +72,14 @@ ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs) {
     return (a.kind == x && b.kind == y) || (a.kind == y && b.kind == x);
   };
   if (is(EncodingKind::kBinary, EncodingKind::kBinary)) return {.xnor_popcounts = macs};
-  // A product with a power of two is a shift; of a float one that is added to its exponent.
-  if (a.kind == EncodingKind::kLog || b.kind == EncodingKind::kLog) {
-    const bool float_sum = a.kind == EncodingKind::kFloat || b.kind == EncodingKind::kFloat;
-    return {.float_additions = float_sum ? macs : 0, .integer_additions = float_sum ? 0 : macs, .shifts = macs};
-  }
   const bool integers = a.is_integer() && b.is_integer();
   // A product with -1, 0 or +1 is a sign change.
   const auto sign_only = [](const Encoding& e) { return e.is_integer() && e.max_code() == 1; };
   if (sign_only(a) || sign_only(b)) {
     return integers ? ArithmeticCounts{.integer_additions = macs} : ArithmeticCounts{.float_additions = macs};
   }
+  // A product with a power of two is a shift, of a float an addition to its exponent.
+  if (a.kind == EncodingKind::kLog || b.kind == EncodingKind::kLog) return {.float_additions = macs, .shifts = macs};
   if (integers) return {.integer_multiplications = macs, .integer_additions = macs};
   return {.float_multiplications = macs, .float_additions = macs};
 }

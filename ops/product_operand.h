@@ -23,8 +23,8 @@ namespace bitgrad {
 // A matrix of codes or, where the value was not quantized, of floats.
 struct ProductOperand {
   Encoding encoding;
-  std::shared_ptr<const CodedTensor> coded;  // null where the encoding is float
-  Tensor values;                             // [rows, cols] where the encoding is float
+  std::shared_ptr<const CodedTensor> coded;  // null where the encoding has no codes
+  Tensor values;                             // [rows, cols] where there are no codes
 
   const BitMatrix* bits() const { return coded == nullptr ? nullptr : coded->bits.get(); }
   ScaleView scale() const { return coded == nullptr ? ScaleView() : coded->scale_view(); }

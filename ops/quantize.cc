@@ -195,21 +195,26 @@ struct NumberGradients {
   QuantizerGradients pointers() { return {Data(variable), Data(scale)}; }
 };
 
-// Computes dx of dq, in place where nobody else holds dq, and the gradients of the numbers in the same pass.
+// dx of dq, in place where nobody else holds dq, or null where nobody wants it; and in the same pass the gradients of
+// the numbers.
 Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, Tensor dq, NumberGradients& numbers) {
   ExecContext& context = sink.context();
   const Job& job = saved.job;
   if (numbers.empty() && job.passes() && !job.quantizer.scales_gradient()) return dq;
-  // A window only keeps or drops; a surrogate that is no window is a factor, and so is the scale.
-  if (!job.passes() && !job.quantizer.info().surrogate_is_window) {
-    sink.Count({.float_multiplications = dq.num_elements()});
+  Tensor dx;
+  if (sink.wants(0)) {
+    // A window only keeps or drops; a surrogate that is no window is a factor, and so is the scale.
+    if (!job.passes() && !job.quantizer.info().surrogate_is_window) {
+      sink.Count({.float_multiplications = dq.num_elements()});
+    }
+    if (job.quantizer.scales_gradient()) sink.Count({.float_multiplications = dq.num_elements()});
+    dx = dq.is_unique() ? dq.Alias() : NewTensor(sink, dq.shape());
   }
-  if (job.quantizer.scales_gradient()) sink.Count({.float_multiplications = dq.num_elements()});
-  Tensor dx = dq.is_unique() ? dq.Alias() : NewTensor(sink, dq.shape());
   const ConstBitMatrixView signs = saved.signs == nullptr ? ConstBitMatrixView{} : saved.signs->view();
   const auto backward = [&](bool pass_through, const ConstMatrixView<float>& x, const Tensor& gradient) {
-    KernelsOf(sink).quantize_backward(context, job.quantizer, pass_through, x, signs, job.operands(), job.rng,
-                                      gradient.matrix<float>(), dx.mutable_matrix<float>(), numbers.pointers());
+    KernelsOf(sink).quantize_backward(
+        context, job.quantizer, pass_through, x, signs, job.operands(), job.rng, gradient.matrix<float>(),
+        dx.is_null() ? MatrixView<float>() : dx.mutable_matrix<float>(), numbers.pointers());
   };
   if (!saved.window.is_null() && numbers.empty()) {
     KernelsOf(sink).mask_by_bits(context, saved.window.view(), dq.matrix<float>(), dx.mutable_matrix<float>());
@@ -242,8 +247,7 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
                                                 numbers.scale.data<float>(), dx.mutable_matrix<float>());
   }
   if (sink.wants(0)) sink.Add(0, dx.Alias(saved.shape));
-  if (saved.variable_input >= 0 && !numbers.variable.is_null())
-    sink.Add(saved.variable_input, std::move(numbers.variable));
+  if (!numbers.variable.is_null()) sink.Add(saved.variable_input, std::move(numbers.variable));
   if (saved.scale_input >= 0 && !numbers.scale.is_null()) sink.Add(saved.scale_input, std::move(numbers.scale));
 }
 

@@ -45,7 +45,7 @@ absl::Status PackedQuantizer::Check() const {
   BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "statistic", quantizer.statistic() != Statistic::kNone, statistic));
   BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "variable", quantizer.has_variable(), variable));
   BITGRAD_RETURN_IF_ERROR(CheckNumber(quantizer, "scale", quantizer.has_learned_scale(), scale));
-  if (quantizer.encoding().is_integer() && !(std::isfinite(value_scale()) && value_scale() >= 0)) {
+  if (!(std::isfinite(value_scale()) && value_scale() >= 0)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the scale of '", quantizer.ToString(), "' is ", value_scale(), ", not finite and at least 0"));
   }

@@ -26,7 +26,7 @@ QuantizeStep::QuantizeStep(const PackedModel& model, int i, Frame& frame)
 void QuantizeStep::Run(Frame& frame) {
   if (quantizer_.packed().quantizer.is_identity()) return frame.Alias(result_, operand_);
   if (!quantizer_.packed().encoding().is_integer()) {
-    return quantizer_.Codes(frame.context(), frame.floats(operand_), frame.NewFloats(result_));
+    return quantizer_.Values(frame.context(), frame.floats(operand_), frame.NewFloats(result_));
   }
   const ConstMatrixView<uint8_t> pixels = frame.pixels(operand_);
   if (pixels.data != nullptr && pixels_are_codes_) return frame.SetCodes(result_, pixels.data);

@@ -25,6 +25,10 @@ QuantizerOperands QuantizerOnDevice::operands() const {
   return {.statistic = Data(statistic_), .variable = Data(variable_), .scale = Data(scale_)};
 }
 
+void QuantizerOnDevice::Values(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> values) const {
+  KernelsFor(context.device()).quantize_values(context, quantizer_.quantizer, x, operands(), RngStream{}, values);
+}
+
 void QuantizerOnDevice::Codes(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> codes) const {
   KernelsFor(context.device()).quantize_codes(context, quantizer_.quantizer, x, operands(), RngStream{}, codes);
 }

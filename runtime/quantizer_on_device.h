@@ -19,7 +19,9 @@ class QuantizerOnDevice {
   QuantizerOnDevice(const PackedQuantizer& quantizer, ExecContext& context);
 
   const PackedQuantizer& packed() const { return quantizer_; }
-  // codes[i, j] = Code(x[i, j]), as floats; of an encoding that is not of integers, the values.
+  // values[i, j] = Code(x[i, j]) * scale.
+  void Values(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> values) const;
+  // codes[i, j] = Code(x[i, j]), as floats. REQUIRES: the encoding is of integers.
   void Codes(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> codes) const;
   // REQUIRES: the encoding is kBinary.
   void Bits(ExecContext& context, ConstMatrixView<float> x, BitMatrixView bits) const;

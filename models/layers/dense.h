@@ -1,6 +1,7 @@
 // Dense: y = q_input(x) q_weight(W)^T (+ b). x [.., in] -> y [.., out]; W [out, in], b [out].
 //
-// There are three quantizers: of the input activations, of the weights, and of the gradient that arrives at y.
+// There are four quantizers: of the input activations, of the weights, of the gradient that arrives at y, and of the
+// input in the product that makes the weight's gradient (quantized backpropagation).
 // ops/quantize.h and ops/linear.h describe the arithmetic, and how few-bit operands stay packed. What the quantizers
 // learn are parameters of the layer (layer_quantizer.h).
 //

@@ -21,6 +21,7 @@ const recipe::BatchNorm& NormOf(const recipe::Model& model) {
 
 absl::StatusOr<int64_t> ReestimateBatchesOf(const recipe::Model& model) {
   const int64_t batches = NormOf(model).reestimate_batches();
+  if (NormOf(model).kind() == recipe::BatchNorm::NONE) return 0;
   if (batches >= 0) return batches;
   return absl::InvalidArgumentError(
       absl::StrCat("recipe: norm.reestimate_batches is ", batches,

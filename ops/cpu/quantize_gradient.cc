@@ -105,6 +105,7 @@ NumberSums BackwardOfPiece(const QuantizePiece& piece, const uint64_t* signs, co
         sums.scale += SumOfProducts(factors, dq + begin, count);
       }
       // Last, because dx may be dq.
+      if (dx == nullptr) continue;
       if (pass_through) {
         MultiplyByScale(dq + begin, count, scale, dx + begin);
       } else {
@@ -132,7 +133,8 @@ HWY_EXPORT(BackwardOfPiece);
 void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, bool pass_through, ConstMatrixView<float> x,
                       ConstBitMatrixView signs, const QuantizerOperands& operands, const RngStream& rng,
                       ConstMatrixView<float> dq, MatrixView<float> dx, const QuantizerGradients& gradients) {
-  BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols && x.rows == dx.rows && x.cols == dx.cols);
+  BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols &&
+                 (dx.data == nullptr || (x.rows == dx.rows && x.cols == dx.cols)));
   const RowNumbers numbers = RowNumbersOf(quantizer, operands);
   const WantedSums wanted = {gradients.variable != nullptr, gradients.scale != nullptr};
   const auto backward = [&](int64_t i, int64_t begin, int64_t end) {
@@ -140,7 +142,7 @@ void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, bool pas
     // Sums are over whole rows, whose first bit begins a word.
     const uint64_t* const row_signs = wanted.scale && signs.words != nullptr ? signs.row(i) : nullptr;
     return HWY_DYNAMIC_DISPATCH(BackwardOfPiece)(piece, row_signs, wanted, pass_through, numbers.gradient_scale(i),
-                                                 dq.row(i) + begin, dx.row(i) + begin);
+                                                 dq.row(i) + begin, dx.data == nullptr ? nullptr : dx.row(i) + begin);
   };
   if (!wanted.variable && !wanted.scale) {
     const bool flat = x.contiguous() && dq.contiguous() && dx.contiguous() && numbers.stride == 0;

@@ -138,7 +138,8 @@ void LaunchVariableGradient(ExecContext& context, const Quantizer& quantizer, Co
 void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, bool pass_through, ConstMatrixView<float> x,
                       ConstBitMatrixView /*signs*/, const QuantizerOperands& operands, const RngStream& rng,
                       ConstMatrixView<float> dq, MatrixView<float> dx, const QuantizerGradients& gradients) {
-  BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols && x.rows == dx.rows && x.cols == dx.cols);
+  BITGRAD_DCHECK(x.rows == dq.rows && x.cols == dq.cols &&
+                 (dx.data == nullptr || (x.rows == dx.rows && x.cols == dx.cols)));
   // Before dx, which may be dq.
   DispatchQuantizer(quantizer.info(), [&]<typename Q>() {
     if (gradients.variable != nullptr) {
@@ -148,7 +149,7 @@ void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, bool pas
       LaunchVariableGradient<Q, true>(context, quantizer, x, operands, rng, dq, gradients.scale);
     }
   });
-  if (x.size() == 0) return;
+  if (x.size() == 0 || dx.data == nullptr) return;
   if (pass_through) return LaunchQuantizeBackward<PassThrough>(context, quantizer, x, operands, dq, dx);
   DispatchQuantizer(quantizer.info(),
                     [&]<typename Q>() { LaunchQuantizeBackward<Q>(context, quantizer, x, operands, dq, dx); });

@@ -75,9 +75,9 @@ struct QuantizerGradients {
 
 // dx[i, j] = dq[i, j] * Surrogate(x[i, j]) and, with pass_through, 1 in place of Surrogate(x[i, j]); then, where the
 // quantizer scales_gradient(), times the scale without its divisor: Surrogate is the derivative of Code / divisor.
-// dx may be dq. `signs` are the codes of x where those are binary and at hand, otherwise none: reading bits in place of
-// x saves memory bandwidth. With sums over all elements, or over those of row i, accumulated in double in an order that
-// does not depend on the number of threads,
+// dx may be dq, or have no data: then there are only the gradients of numbers. `signs` are the codes of x where those
+// are binary and at hand, otherwise none: reading bits in place of x saves memory bandwidth. With sums over all
+// elements, or over those of row i, accumulated in double in an order that does not depend on the number of threads,
 //   variable = factor * sum dq[i, j] * VariableSurrogate(x[i, j])      factor: gradient_factor(); where the quantizer
 //              scales_gradient(), times the scale, as dx
 //   scale    = sum dq[i, j] * Code(x[i, j]) / divisor

@@ -30,7 +30,8 @@ struct ExponentialRoundQuantizer : QuantizerBase {
   static constexpr char kName[] = "exponential_round";
   static constexpr char kHelp[] =
       "sign(x) 2^e, e floor or ceiling of log2 |x| at random, unbiased, 0 stays 0; least=E, "
-      "most=F: limits of the floor; surrogate 1 (quantized backpropagation, arXiv 1510.03009)";
+      "most=F: limits of the floor; as_authors: below 2^E it is 2^E; surrogate 1 (quantized backpropagation, arXiv "
+      "1510.03009)";
   static constexpr bool kStochastic = true;
   static constexpr bool kClipsLatent = false;
   static constexpr bool kHasExponentWindow = true;

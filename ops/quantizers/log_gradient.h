@@ -1,7 +1,8 @@
 // Logarithmic quantizer of gradients: a sign and an exponent, stochastic and unbiased.
 //
 //   q(g) = sign(g) 2^e,   e floor or ceiling of log2 |g|, at random so that E[q(g)] = g
-//   with the 2^(k-1) - 1 exponents up to E = ceil(log2 max|g|); below the least, 2^least at random, else 0
+//   with the 2^(k-1) - 1 exponents up to E = ceil(log2 max|g|), none below -126; below the least, 2^least at random,
+//   else 0
 //   Surrogate(g) = 1
 //
 // The maximum is over the tensor, or over each row (per_output). With k = 6 the 31 exponents reach down to 2^-30 of it.
@@ -35,7 +36,7 @@ struct LogGradientQuantizer : QuantizerBase {
     constexpr float kLeastNormal = 0x1p-126f;
     const float max = numbers.statistic, below = PowerBelow(max);
     const float half_of_top = max > below ? below : 0.5f * below;
-    const float least = 2.0f * half_of_top * PowerOfTwo(2 - (1 << (args.bits - 1)));
+    const float least = half_of_top * PowerOfTwo(3 - (1 << (args.bits - 1)));
     const float rounded = RandomPower(Magnitude(x), least > kLeastNormal ? least : kLeastNormal, half_of_top, uniform);
     return max <= std::numeric_limits<float>::max() && x == x ? WithSignOf(rounded, rounded > 0.0f ? x : 0.0f)
                                                               : std::numeric_limits<float>::quiet_NaN();

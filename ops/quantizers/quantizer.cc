@@ -137,6 +137,7 @@ Quantizer Quantizer::AtEvaluation() const {
   result.args_.granularity = args_.granularity;
   result.args_.scale = args_.scale;
   result.args_.fixed_scale = args_.fixed_scale;
+  result.args_.glorot_scale = args_.glorot_scale;
   return result;
 }
 

@@ -140,7 +140,7 @@ struct QuantizerInfo {
   // Whether the statistic, where it is the scale, counts in the backward pass, as XNOR-Net's mean and every
   // "scale=mean" do: dw += dscale * d mean|w| / dw = dscale * sign(w) / n. Otherwise it is a constant there.
   bool differentiates_statistic;
-  Granularity granularity;   // the least: gradient quantizers always have a scale for each row
+  Granularity granularity;   // the least that it has
   bool for_gradients;        // has no other role
   bool has_exponent_window;  // takes "least=E", "most=E" and "as_authors"
   Statistic (*statistic)(const QuantizerArgs&);
@@ -229,7 +229,8 @@ absl::Span<const QuantizerInfo> AllQuantizers();
 const QuantizerInfo& QuantizerNamed(absl::string_view name);
 
 // Reads "name" or "name(item, item, ...)". An item is the form's number, "per_output", "scale=learned", "scale=mean",
-// "scale=NUMBER", or, for a form that can learn its number, "beta=learned" with that number's name. They come in any
+// "scale=glorot", "scale=NUMBER", for a form that can learn its number "beta=learned" with that number's name, or, for
+// one that has a window of exponents, "least=E", "most=E" and "as_authors". They come in any
 // order, each at most once. "per_output" is for quantizers with a statistic, a variable, or a learned or measured
 // scale. Errors name the quantizer and list the known ones, the items that it takes, or the range.
 absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text);

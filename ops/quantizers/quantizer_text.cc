@@ -39,7 +39,7 @@ absl::string_view LearnableArgument(const QuantizerInfo& info) {
   return name == nullptr ? "" : name;
 }
 
-// Whether there is a number that an output can have for itself. That of quantizers for gradients is always per row.
+// Whether there is a number that an output can have for itself. Some forms are per row anyway.
 bool CanBePerOutput(const Quantizer& q) {
   return q.info().granularity == Granularity::kTensor &&
          (q.statistic() != Statistic::kNone || q.has_variable() || q.has_learned_scale());
@@ -101,8 +101,8 @@ absl::Status Check(const Quantizer& q, absl::string_view text) {
   constexpr ExponentWindow kWidest;
   if (args.exponents.least < kWidest.least || args.exponents.most > kWidest.most ||
       args.exponents.least > args.exponents.most) {
-    return Error(text, "exponents from ", args.exponents.least, " to ", args.exponents.most, " are not between ",
-                 kWidest.least, " and ", kWidest.most);
+    return Error(text, "exponents are from ", kWidest.least, " to ", kWidest.most,
+                 ", and 'least' is not above 'most', not ", args.exponents.least, " and ", args.exponents.most);
   }
   if (!(args.fixed_scale > 0.0f && std::isfinite(args.fixed_scale))) {
     return Error(text, "a fixed scale is a positive, finite number");
@@ -226,12 +226,15 @@ absl::Status Quantizer::status() const { return Check(*this, ToString()); }
 absl::Status Quantizer::CheckRole() const {
   if (absl::Status invalid = status(); !invalid.ok()) return invalid;
   if (args_.role != QuantizerRole::kGradient && info_->for_gradients) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("quantizer '", ToString(), "' has a scale for each row; it is for gradients"));
+    return absl::InvalidArgumentError(absl::StrCat("quantizer '", ToString(), "' is for gradients"));
   }
   if (args_.role == QuantizerRole::kActivation && granularity() == Granularity::kRow) {
     return absl::InvalidArgumentError(
         absl::StrCat("quantizer '", ToString(), "' has numbers for each output; it is for weights"));
+  }
+  if (args_.role == QuantizerRole::kGradient && (has_variable() || has_learned_scale())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("quantizer '", ToString(), "' learns a number; nothing is learned in the backward pass"));
   }
   if (args_.role != QuantizerRole::kWeight && args_.glorot_scale) {
     return absl::InvalidArgumentError(

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/models/conv_net.h"
 #include "bitgrad/models/mlp.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
 #include "bitgrad/ops/quantizers/sign.h"
@@ -146,6 +147,66 @@ TEST(FreezeFloatTest, StochasticTernaryWeights) { ExpectWithinBounds(ReluNet("st
 
 TEST(FreezeFloatTest, FloatNet) {
   for (uint32_t seed = 1; seed <= 3; ++seed) ExpectWithinBounds(ReluNet("identity"), seed);
+}
+
+// Logits of graph and frozen net differ by what sums in another order may.
+void ExpectClose(Model& net, ParameterStore& store, const Shape& example, uint32_t seed) {
+  std::mt19937 random(seed);
+  ASSERT_TRUE(store.status().ok()) << store.status();
+  RandomizeBatchNorms(store, random, 0.1f);
+  ExecContext context({.threads = 1});
+  const auto frozen = FreezeToMemory(context, net, example);
+  ASSERT_TRUE(frozen.ok()) << frozen.status();
+  const Tensor x = RandomInputs({50, example.num_elements()}, random);
+  const Tensor graph = GraphLogits(context, net, x);
+  const auto packed = (*frozen)->interpreter->Run(x.matrix<float>());
+  ASSERT_TRUE(packed.ok()) << packed.status();
+  float largest = 1;
+  for (const float logit : graph.span<float>()) largest = std::max(largest, std::fabs(logit));
+  for (int64_t i = 0; i < graph.num_elements(); ++i) {
+    ASSERT_NEAR(packed->data<float>()[i], graph.data<float>()[i], 1e-5 * largest) << "logit " << i;
+  }
+}
+
+// Quantizers whose values are no codes keep their scale.
+TEST(FreezeFloatTest, QuantizersWithoutCodes) {
+  for (const char* quantizer : {"log_quant(4)", "log_quant(4, scale=0.3)", "log_quant(3, scale=learned)",
+                                "identity(scale=0.5)", "identity(scale=learned)", "exponential_round"}) {
+    for (const char* weight : {"sign", "log_quant(4, scale=0.3)", "stochastic_sign(scale=glorot)"}) {
+      SCOPED_TRACE(absl::StrCat(quantizer, ", ", weight));
+      ParameterStore store(3);
+      MlpOptions options = ReluNet(weight);
+      options.activation_quantizer = *ParseQuantizer(quantizer);
+      Mlp net(store.Root(), options);
+      ExpectClose(net, store, {1, options.features}, 3);
+    }
+  }
+}
+
+TEST(FreezeFloatTest, NetsWithoutBatchNorms) {
+  for (const char* quantizer : {"identity", "sign", "k_bit(2)"}) {
+    SCOPED_TRACE(quantizer);
+    ParameterStore store(4);
+    MlpOptions options = ReluNet("sign");
+    options.activation_quantizer = *ParseQuantizer(quantizer);
+    options.normalizes = false;
+    Mlp net(store.Root(), options);
+    EXPECT_NE(store.Find("hidden1/bias"), nullptr);
+    EXPECT_EQ(store.Find("hidden1/norm/gamma"), nullptr);
+    ExpectClose(net, store, {1, options.features}, 4);
+
+    ParameterStore conv_store(5);
+    ConvNet conv(conv_store.Root(), {.image = {8, 8, 2},
+                                     .blocks = {{.filters = 5, .pad = 1, .pool = 2, .pool_stride = 2}},
+                                     .hidden = {7},
+                                     .classes = 3,
+                                     .input = KBit(8),
+                                     .activation_quantizer = *ParseQuantizer(quantizer),
+                                     .weight = Sign(),
+                                     .normalizes = false});
+    EXPECT_NE(conv_store.Find("conv1/bias"), nullptr);
+    ExpectClose(conv, conv_store, {1, 8 * 8 * 2}, 5);
+  }
 }
 
 }  // namespace

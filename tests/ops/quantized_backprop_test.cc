@@ -14,11 +14,14 @@
 #include "bitgrad/ops/linear.h"
 #include "bitgrad/ops/quantize.h"
 #include "bitgrad/ops/quantizers/exponential_round.h"
+#include "bitgrad/ops/quantizers/log_quant.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/tests/ops/linear_testing.h"
 #include "bitgrad/tests/reference/quantizers.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "bitgrad/tests/testing/test_device.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace bitgrad {
@@ -35,19 +38,19 @@ struct Product {
 };
 
 std::vector<Product> Products() {
-  const ConvOptions padded = {.stride = 2, .pad = 1};
+  const auto conv = [](Padding padding) {
+    return [padding](const Var& x, const Var& w, const ProductOptions& options) {
+      return Convolution(x, w, {.stride = 2, .pad = 1, .padding = padding}, options);
+    };
+  };
   return {{"linear",
            {7, 33},
            {5, 33},
            QuantizedRows::kLastDimension,
            [](const Var& x, const Var& w, const ProductOptions& options) { return Linear(x, w, options); }},
-          {"conv2d",
-           {3, 6, 5, 4},
-           {2, 3, 3, 4},
-           QuantizedRows::kByRank,
-           [padded](const Var& x, const Var& w, const ProductOptions& options) {
-             return Convolution(x, w, padded, options);
-           }}};
+          {"conv2d", {3, 6, 5, 4}, {2, 3, 3, 4}, QuantizedRows::kByRank, conv(Padding::kZero)},
+          {"conv2d, +1", {3, 6, 5, 4}, {2, 3, 3, 4}, QuantizedRows::kByRank, conv(Padding::kPlusOne)},
+          {"conv2d, -1", {3, 6, 5, 4}, {2, 3, 3, 4}, QuantizedRows::kByRank, conv(Padding::kMinusOne)}};
 }
 
 // y and the gradients of sum(y r), with the input quantized by `input` in the forward pass.
@@ -66,12 +69,16 @@ Outcome RunProduct(const Product& product, const Quantizer& input, const Product
   return {on_host(tape.Value(y)), on_host(tape.Gradient(vx)), on_host(tape.Gradient(vw)), {}};
 }
 
-// Values of the input quantizer at which a rounding in float changes nothing.
-Tensor DrawInput(const Shape& shape, const Quantizer& q, uint32_t stream) {
+// Values at which a rounding in float changes nothing: with `on_grid` those of k_bit(2), which are no powers of two.
+Tensor DrawInput(const Shape& shape, const Quantizer& q, uint32_t stream, bool on_grid) {
   TestRandom random(7);
   Tensor x = random.UniformTensor(shape);
   for (int64_t i = 0; i < x.num_elements(); ++i) {
     float& value = x.mutable_data<float>()[i];
+    if (on_grid) {
+      value = std::copysign(std::fabs(value) < 1 ? 1.0f / 3 : 1.0f, value);
+      continue;
+    }
     if (i % 5 == 0) value = 0;
     const double u = Uniform(StreamOf(stream), i);
     while (value != 0 && reference::DistanceToJump(q, value, 0.0, u) < 1e-5) value *= 0.99f;
@@ -79,26 +86,29 @@ Tensor DrawInput(const Shape& shape, const Quantizer& q, uint32_t stream) {
   return x;
 }
 
-// Forward pass and dx see the real input, dw the quantized one.
+// Forward pass and dx see the real input, or its codes; dw sees the quantized values, and the border as it is.
 TEST_F(QuantizedBackpropTest, OnlyTheWeightsGradientSeesTheQuantizedInput) {
   for (const Product& product : Products()) {
     for (const Quantizer& q : {ExponentialRound(), ExponentialRound({.least = -1, .most = 0})}) {
-      SCOPED_TRACE(product.name + ", " + q.ToString());
-      // The first streams are those of the identity in front of the product and of its gradient's quantizer.
-      constexpr uint32_t kStream = 2;
-      const Tensor x = DrawInput(product.x, q, kStream);
-      TestRandom random(8);
-      const Tensor w = random.UniformTensor(product.w);
-      std::vector<float> quantized(x.num_elements());
-      for (size_t i = 0; i < quantized.size(); ++i) {
-        quantized[i] = static_cast<float>(reference::Value(q, x.data<float>()[i], 0.0, Uniform(StreamOf(kStream), i)));
+      for (const char* input : {"identity", "k_bit(2)"}) {
+        SCOPED_TRACE(product.name + ", " + q.ToString() + ", " + input);
+        // The first streams are those of the quantizer in front of the product and of its gradient's.
+        constexpr uint32_t kStream = 2;
+        const Tensor x = DrawInput(product.x, q, kStream, /*on_grid=*/input == std::string("k_bit(2)"));
+        TestRandom random(8);
+        const Tensor w = random.UniformTensor(product.w);
+        std::vector<float> quantized(x.num_elements());
+        for (size_t i = 0; i < quantized.size(); ++i) {
+          const double u = Uniform(StreamOf(kStream), i);
+          quantized[i] = static_cast<float>(reference::Value(q, x.data<float>()[i], 0.0, u));
+        }
+        const Outcome exact = RunProduct(product, Make(input), {}, x, w);
+        const Outcome few = RunProduct(product, Make(input), {.input_for_weight_gradient = q}, x, w);
+        ExpectSameBits(few.y, exact.y);
+        ExpectSameBits(few.dx, exact.dx);
+        ExpectSameBits(few.dw, RunProduct(product, {}, {}, Floats(product.x, quantized), w).dw);
+        EXPECT_NE(ValuesOf(few.dw), ValuesOf(exact.dw));
       }
-      const Outcome exact = RunProduct(product, {}, {}, x, w);
-      const Outcome few = RunProduct(product, {}, {.input_for_weight_gradient = q}, x, w);
-      ExpectSameBits(few.y, exact.y);
-      ExpectSameBits(few.dx, exact.dx);
-      ExpectSameBits(few.dw, RunProduct(product, {}, {}, Floats(product.x, quantized), w).dw);
-      EXPECT_NE(ValuesOf(few.dw), ValuesOf(exact.dw));
     }
   }
 }
@@ -126,18 +136,20 @@ TEST_F(QuantizedBackpropTest, PowersOfTwoStay) {
   }
 }
 
-TEST_F(QuantizedBackpropTest, RefusesAQuantizerThatIsNone) {
-  const Quantizer bad = Make("log_quant(4)");
-  QuantizerArgs args = bad.args();
-  args.bits = 9;
+TEST_F(QuantizedBackpropTest, RefusesWhatCannotQuantizeThere) {
   for (const Product& product : Products()) {
     ExecContext context({.device = TestDevice(), .threads = 1});
-    Tape tape(context);
     TestRandom random(1);
-    const Var x = tape.Input(ToDevice(context, random.UniformTensor(product.x)));
-    const Var w = tape.Differentiable(ToDevice(context, random.UniformTensor(product.w)));
-    product.op(x, w, {.input_for_weight_gradient = Quantizer(&bad.info(), args)});
-    EXPECT_NE(tape.status().ToString().find("log_quant(9)"), std::string::npos) << tape.status();
+    const auto error = [&](const ProductOptions& options) {
+      Tape failing(context);
+      product.op(failing.Input(ToDevice(context, random.UniformTensor(product.x))),
+                 failing.Differentiable(ToDevice(context, random.UniformTensor(product.w))), options);
+      return failing.status().ToString();
+    };
+    EXPECT_THAT(error({.input_for_weight_gradient = LogQuant(9)}), testing::HasSubstr("log_quant(9)"));
+    EXPECT_THAT(error({.input_for_weight_gradient = Make("lsq(4)")}), testing::HasSubstr("learns a number"));
+    EXPECT_THAT(error({.gradient = Make("sign(scale=learned)")}), testing::HasSubstr("learns a number"));
+    EXPECT_THAT(error({.gradient = Sign().WithGlorotScale()}), testing::HasSubstr("for the weights of layers"));
   }
 }
 

@@ -329,7 +329,10 @@ Value Quantize(const PackedModel& model, int i, const Value& operand) {
   Value y = operand.Floats();
   for (float& x : y.x) x = CodeOfValue(quantizer, x);
   const Encoding encoding = quantizer.encoding();
-  if (!encoding.is_integer()) return y;
+  if (!encoding.is_integer()) {
+    for (float& x : y.x) x *= quantizer.value_scale();
+    return y;
+  }
   y.is_codes = true;
   y.scale = quantizer.value_scale();
   y.least = static_cast<int>(CodeOf(encoding, 0));

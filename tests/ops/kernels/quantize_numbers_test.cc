@@ -166,7 +166,7 @@ TEST_P(QuantizeNumbersTest, GradientsOfVariablesAndScales) {
         const Array<float> x(*this, ValuesWithEdges(random, m * stride, false)),
             dq(*this, RandomVector(random, m * stride));
         // Both in one call, which writes dx over dq.
-        const bool has_codes = q.encoding().is_integer();
+        const bool has_codes = q.encoding().kind != EncodingKind::kFloat;
         const Array<float> of_variable(*this, groups), of_scale(*this, groups), dx(*this, dq.initial());
         Run([&](ExecContext& c, const Kernels& k) {
           const auto gradient = dx.matrix(c, m, n, stride);

@@ -53,6 +53,7 @@ inline std::vector<Quantizer> OtherQuantizers() {
           Sign().WithMeanScale(),
           Sign().WithFixedScale(0.3f),
           Identity().WithLearnedScale().PerRow(),
+          LogQuant(4).WithLearnedScale(),
           KBit(2).WithLearnedScale().PerRow(),
           KBit(3).WithMeanScale(),
           StochasticTernary().WithLearnedScale(),

@@ -153,7 +153,8 @@ TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
   EXPECT_EQ(Error("exponential_round(least=0.5)"),
             "quantizer 'exponential_round(least=0.5)': an exponent is a whole number, not '0.5'");
   EXPECT_EQ(Error("exponential_round(least=3, most=2)"),
-            "quantizer 'exponential_round(least=3, most=2)': exponents from 3 to 2 are not between -126 and 126");
+            "quantizer 'exponential_round(least=3, most=2)': exponents are from -126 to 126, and 'least' is not above "
+            "'most', not 3 and 2");
   EXPECT_EQ(Error("exponential_round(most=1, most=2)"),
             "quantizer 'exponential_round(most=1, most=2)': most is given twice");
   EXPECT_EQ(

@@ -85,7 +85,7 @@ TEST(LogQuantTest, TheDecisionIsAtSqrtTwo) {
   EXPECT_EQ(Code(LogQuant(2), -0.71f), -1.0f);
 }
 
-// The mean of 20,000 draws within four of its standard deviations, which are at most a fifth of the step between two
+// The mean of 20,000 draws within four of its standard deviations, which are at most half of the step between two
 // powers.
 TEST(ExponentialRoundTest, IsUnbiased) {
   constexpr int kDraws = 20000;
@@ -135,6 +135,10 @@ TEST(LogGradientTest, ReachesDownFromTheMaximum) {
   EXPECT_EQ(Code(q, 2.0f, {.statistic = 2.0f}, 0.0f), 2.0f);
   EXPECT_EQ(Code(q, 0.0f, {.statistic = 0.0f}, 0.0f), 0.0f);
   EXPECT_EQ(Code(q, 1e-38f, {.statistic = 1e-38f}, 0.99f), 0.0f);  // subnormal
+  // Near the largest float the top is 2^128: what is rounded up to it is infinite, and is noticed.
+  EXPECT_EQ(Code(q, 0x1.8p127f, {.statistic = 0x1.8p127f}, 0.6f), 0x1p127f);
+  EXPECT_EQ(Code(q, 0x1.8p127f, {.statistic = 0x1.8p127f}, 0.4f), kInfinity);
+  EXPECT_EQ(Code(q, 0x1p100f, {.statistic = 0x1.8p127f}, 0.5f), 0x1p100f);
   EXPECT_TRUE(std::isnan(Code(q, 1.0f, {.statistic = kInfinity})));
   EXPECT_TRUE(std::isnan(Code(q, 1.0f, {.statistic = kNan})));
 }
