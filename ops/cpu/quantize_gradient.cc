@@ -162,6 +162,8 @@ void QuantizeBackward(ExecContext& context, const Quantizer& quantizer, bool pas
       gradients.scale[i] = static_cast<float>(factor * sums.scale);
     }
   };
+  // Without elements there are no blocks to sum over, however many rows there are.
+  if (x.size() == 0 && !per_row) return store(0, {});
   if (per_row) {
     ParallelFor(context.threads(), x.rows, RowGrain(x.cols), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) store(i, backward(i, 0, x.cols));

@@ -226,7 +226,8 @@ absl::Status Quantizer::status() const { return Check(*this, ToString()); }
 absl::Status Quantizer::CheckRole() const {
   if (absl::Status invalid = status(); !invalid.ok()) return invalid;
   if (args_.role != QuantizerRole::kGradient && info_->for_gradients) {
-    return absl::InvalidArgumentError(absl::StrCat("quantizer '", ToString(), "' is for gradients"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("quantizer '", ToString(), "' is out of place; it is for gradients"));
   }
   if (args_.role == QuantizerRole::kActivation && granularity() == Granularity::kRow) {
     return absl::InvalidArgumentError(

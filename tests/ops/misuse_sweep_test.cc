@@ -188,6 +188,23 @@ class MisuseSweepTest : public testing::Test {
     return Shapes()[shape].num_elements() >= kHuge && random_.Below(4) != 0 ? 4 : shape;
   }
 
+  // The shapes of an op's operands. Beside a huge one the others are huge, so that a product is too large to be a
+  // tensor, or small: else it may be a tensor for which the machine has no memory.
+  std::vector<size_t> AnyShapes(size_t count) {
+    constexpr int64_t kSmall = 64;
+    std::vector<size_t> shapes;
+    bool any_huge = false;
+    for (size_t i = 0; i < count; ++i) {
+      shapes.push_back(AnyShape());
+      any_huge |= Shapes()[shapes.back()].num_elements() >= kHuge;
+    }
+    for (size_t& shape : shapes) {
+      const int64_t elements = Shapes()[shape].num_elements();
+      if (any_huge && elements > kSmall && elements < kHuge) shape = 4;
+    }
+    return shapes;
+  }
+
   Extras SomeExtras() {
     constexpr int64_t kLimit = std::numeric_limits<int64_t>::max();
     constexpr int64_t kNumbers[] = {
@@ -304,9 +321,9 @@ TEST_F(MisuseSweepTest, AnythingAtRandom) {
     Tape tape(context_, random_.Below(4) == 0 ? Mode::kEval : Mode::kTrain);
     std::vector<Var> operands;
     bool wants_gradient = false;
-    for (size_t i = 0; i < op.operands; ++i) {
+    for (const size_t shape : AnyShapes(op.operands)) {
       const DType dtype = random_.Below(16) == 0 ? SomeDType() : DType::kFloat32;
-      const Tensor& value = Zeros(AnyShape(), dtype, random_.Below(32) == 0);
+      const Tensor& value = Zeros(shape, dtype, random_.Below(32) == 0);
       const bool differentiable = random_.Below(2) == 0;
       operands.push_back(differentiable ? tape.Differentiable(value) : tape.Input(value));
       wants_gradient |= differentiable;

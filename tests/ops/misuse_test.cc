@@ -95,7 +95,7 @@ TEST_F(MisuseTest, Products) {
 }
 
 TEST_F(MisuseTest, QuantizersOfLinear) {
-  const std::string expected = "quantize: quantizer 'dorefa_gradient(4)' has a scale for each row; it is for gradients";
+  const std::string expected = "quantize: quantizer 'dorefa_gradient(4)' is out of place; it is for gradients";
   EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return QuantizedLinear(v[0], v[1], {.input = DorefaGradient(4)}); }),
             expected);
   EXPECT_EQ(Error({{2, 3}, {4, 3}}, [](V v) { return QuantizedLinear(v[0], v[1], {.weight = DorefaGradient(4)}); }),

@@ -19,6 +19,7 @@ inline int64_t Code(const Encoding& encoding, int64_t c) {
     case EncodingKind::kSigned: return c - ((int64_t{1} << (encoding.bits - 1)) - 1);
     case EncodingKind::kTwosComplement: return c - (int64_t{1} << (encoding.bits - 1));
     case EncodingKind::kUnsigned:
+    case EncodingKind::kLog:
     case EncodingKind::kFloat: return c;
   }
   return c;
