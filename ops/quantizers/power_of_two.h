@@ -8,10 +8,7 @@
 
 namespace bitgrad {
 
-// The exponents that powers of two of normal floats have.
-inline constexpr int kLeastExponent = -126, kMostExponent = 127;
-
-// 2^e. REQUIRES: kLeastExponent <= e <= kMostExponent.
+// 2^e. REQUIRES: -126 <= e <= 127, the exponents of normal floats.
 constexpr float PowerOfTwo(int e) { return std::bit_cast<float>(static_cast<uint32_t>(e + 127) << 23); }
 
 constexpr float Magnitude(float x) { return std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7fffffffu); }
