@@ -15,6 +15,7 @@
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/core/tensor.h"
+#include "bitgrad/graph/number_group.h"
 
 namespace bitgrad {
 
@@ -43,6 +44,15 @@ struct Parameter {
   // Whether a value at a bound is an error of the step instead: for what has to be positive and finite, like the step
   // size of a quantizer, with the bounds 0 and the largest float.
   bool has_to_stay_inside = false;
+  // After each step a row of the value whose Euclidean norm exceeds this is scaled to it; 0: no such constraint. The
+  // value is [rows, ...].
+  float max_row_norm = 0;
+  // Arithmetic of low precision: how the optimizer rounds its step, and the value that it stores.
+  NumberGroup step_format, stored_format;
+  // Where the value is the range of a NumberGroup: what was counted for it, by which a controller adjusts it after each
+  // step, and how (ops/kernels/round_numbers.h). Null for all other parameters.
+  Parameter* overflows = nullptr;
+  RangeControl range_control;
   // fan_in and fan_out of a weight, for the Glorot learning-rate scale; 0: not a weight.
   int64_t fan_in = 0;
   int64_t fan_out = 0;

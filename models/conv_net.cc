@@ -1,10 +1,14 @@
 #include "bitgrad/models/conv_net.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "bitgrad/models/layers/activation.h"
 #include "bitgrad/models/layers/batch_norm.h"
 #include "bitgrad/models/layers/conv2d.h"
 #include "bitgrad/models/layers/dense.h"
+#include "bitgrad/models/layers/dropout.h"
+#include "bitgrad/models/layers/maxout.h"
 #include "bitgrad/models/layers/pool.h"
 
 namespace bitgrad {
@@ -23,9 +27,9 @@ Quantizers QuantizersOf(const ConvNetOptions& options, size_t index, size_t coun
 
 // The extent of the output of a convolution or a pool, which is the number of places that a window of size `kernel` has
 // along an extent; 0 where it does not fit.
-int64_t OutputExtent(int64_t extent, int64_t kernel, int64_t stride, int64_t pad) {
+int64_t OutputExtent(int64_t extent, int64_t kernel, int64_t stride, int64_t pad, bool partial = false) {
   const int64_t room = extent + 2 * pad - kernel;
-  return room < 0 ? 0 : room / stride + 1;
+  return room < 0 ? 0 : (room + (partial ? stride - 1 : 0)) / stride + 1;
 }
 
 }  // namespace
@@ -46,6 +50,11 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
   const size_t count = options.blocks.size() + options.hidden.size() + 1;
   int64_t height = options.image.dim(0), width = options.image.dim(1), channels = options.image.dim(2);
   layers_.Add<Unflatten>(options.image);
+  // On what a layer quantizes or multiplies.
+  const auto add_dropout = [&](size_t layer) {
+    const float keep = layer == 0 ? options.input_keep : options.hidden_keep;
+    if (keep < 1) layers_.Add<Dropout>(keep, options.dropout_scaling);
+  };
   size_t index = 0;
   for (const ConvBlock& block : options.blocks) {
     const Scope layer = scope / absl::StrCat("conv", index + 1);
@@ -54,17 +63,19 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
     height = OutputExtent(height, block.kernel, block.stride, block.pad);
     width = OutputExtent(width, block.kernel, block.stride, block.pad);
     if (block.pool > 0) {
-      height = OutputExtent(height, block.pool, block.pool_stride, 0);
-      width = OutputExtent(width, block.pool, block.pool_stride, 0);
+      height = OutputExtent(height, block.pool, block.pool_stride, 0, block.pool_partial);
+      width = OutputExtent(width, block.pool, block.pool_stride, 0, block.pool_partial);
     }
     if (height < 1 || width < 1) {
       layer.ReportError(absl::StrCat("an image of [", in_height, ", ", in_width, "] is too small for a kernel of ",
                                      block.kernel, ", pad ", block.pad, ", and pooling over ", block.pool));
       return;
     }
+    const int64_t pieces = std::max<int64_t>(1, block.maxout_pieces);
+    add_dropout(index);
     layers_.Add<Conv2d>(layer,
                         Conv2dOptions{.in = channels,
-                                      .out = block.filters,
+                                      .out = pieces * block.filters,
                                       .kernel = block.kernel,
                                       .stride = block.stride,
                                       .pad = block.pad,
@@ -75,14 +86,22 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
                                       .gradient = quantizers.gradient,
                                       .input_for_weight_gradient = quantizers.input_for_weight_gradient,
                                       .bias = !options.normalizes,
-                                      .clip = options.clip});
+                                      .clip = options.clip,
+                                      .precision = options.precision,
+                                      .max_norm = block.max_norm});
     if (block.pool > 0) {
-      layers_.Add<MaxPool2d>(layer / "pool", PoolOptions{.kernel = block.pool, .stride = block.pool_stride});
+      layers_.Add<MaxPool2d>(layer / "pool", PoolOptions{.kernel = block.pool,
+                                                          .stride = block.pool_stride,
+                                                          .partial = block.pool_partial});
     }
+    if (options.precision.rounds()) layers_.Add<RoundValues>(layer / "output", options.precision);
     if (options.normalizes) {
-      layers_.Add<BatchNorm2d>(layer / "norm", BatchNormLayerOptions{.features = block.filters, .norm = options.norm});
+      layers_.Add<BatchNorm2d>(layer / "norm",
+                               BatchNormLayerOptions{.features = pieces * block.filters, .norm = options.norm});
     }
+    if (block.maxout_pieces > 0) layers_.Add<MaxoutLayer>(layer / "maxout", pieces);
     layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation);
+    if (options.precision.rounds()) layers_.Add<RoundValues>(layer / "activation", options.precision);
     channels = block.filters;
     ++index;
   }
@@ -93,18 +112,28 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
     const int64_t out = last ? options.classes : options.hidden[i];
     const Scope layer = scope / (last ? std::string("output") : absl::StrCat("hidden", i + 1));
     const Quantizers quantizers = QuantizersOf(options, index, count);
+    const int64_t pieces = last ? 1 : std::max<int64_t>(1, options.maxout_pieces);
+    add_dropout(index);
     layers_.Add<Dense>(layer, DenseOptions{.in = in,
-                                           .out = out,
+                                           .out = pieces * out,
                                            .input = quantizers.input,
                                            .weight = quantizers.weight,
                                            .gradient = quantizers.gradient,
                                            .input_for_weight_gradient = quantizers.input_for_weight_gradient,
                                            .bias = !options.normalizes,
-                                           .clip = options.clip});
+                                           .clip = options.clip,
+                                           .starts_at_zero = last && options.output_starts_at_zero,
+                                           .precision = options.precision,
+                                           .max_norm = options.max_norm});
+    if (options.precision.rounds()) layers_.Add<RoundValues>(layer / "output", options.precision);
     if (options.normalizes) {
-      layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = out, .norm = options.norm});
+      layers_.Add<BatchNorm>(layer / "norm", BatchNormLayerOptions{.features = pieces * out, .norm = options.norm});
     }
-    if (!last) layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation);
+    if (!last) {
+      if (options.maxout_pieces > 0) layers_.Add<MaxoutLayer>(layer / "maxout", pieces);
+      layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation);
+      if (options.precision.rounds()) layers_.Add<RoundValues>(layer / "activation", options.precision);
+    }
     in = out;
   }
 }

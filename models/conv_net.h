@@ -16,9 +16,11 @@
 #include <vector>
 
 #include "bitgrad/core/shape.h"
+#include "bitgrad/models/layers/low_precision.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/sequential_model.h"
 #include "bitgrad/ops/batch_norm.h"
+#include "bitgrad/ops/dropout.h"
 #include "bitgrad/ops/kernels/conv2d.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
@@ -32,6 +34,9 @@ struct ConvBlock {
   int64_t pool = 0;  // window of max pooling; 0: none
   int64_t pool_stride = 0;
   int64_t groups = 1;
+  int64_t maxout_pieces = 0;  // of each filter; 0: no maxout
+  float max_norm = 0;         // of each filter's weights; 0: no constraint
+  bool pool_partial = false;  // windows that reach over the lower and the right border are pooled, too
 };
 
 struct ConvNetOptions {
@@ -51,6 +56,14 @@ struct ConvNetOptions {
   float clip = 1.0f;
   Padding padding = Padding::kZero;
   bool float_ends = false;  // the first and the last layer are not quantized
+  // As in MlpOptions; the pieces and the norm are those of dense layers.
+  float input_keep = 1.0f;
+  float hidden_keep = 1.0f;
+  DropoutScaling dropout_scaling = DropoutScaling::kInTraining;
+  int64_t maxout_pieces = 0;
+  float max_norm = 0;
+  bool output_starts_at_zero = false;
+  PrecisionOptions precision;
 };
 
 class ConvNet final : public SequentialModel {

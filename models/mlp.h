@@ -2,6 +2,9 @@
 //
 //   (Dense -> BatchNorm -> activation) x hidden layers, Dense -> BatchNorm
 //
+// In a maxout net the activation is the largest of the unit's pieces. In arithmetic of low precision the outputs of
+// Dense (z) and of the activation (y) are rounded, too (layers/low_precision.h).
+//
 // The first layer quantizes its input, the network's, with `input`. Every other layer quantizes its input with
 // `activation_quantizer`: sign in a BNN, identity in BinaryConnect. All layers quantize their weights with `weight` and
 // the gradient that arrives at their output with `gradient`. With `float_ends` the first and the last layer quantize
@@ -15,9 +18,11 @@
 #include <string>
 #include <vector>
 
+#include "bitgrad/models/layers/low_precision.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/sequential_model.h"
 #include "bitgrad/ops/batch_norm.h"
+#include "bitgrad/ops/dropout.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
@@ -38,6 +43,11 @@ struct MlpOptions {
   float clip = 1.0f;
   float input_keep = 1.0f;   // dropout on the network's input
   float hidden_keep = 1.0f;  // dropout on the (quantized) activations
+  DropoutScaling dropout_scaling = DropoutScaling::kInTraining;
+  int64_t maxout_pieces = 0;           // of each hidden unit (ops/maxout.h), in place of an activation; 0: no maxout
+  float max_norm = 0;                  // of the incoming weights of each unit; 0: no constraint
+  bool output_starts_at_zero = false;  // the initial weights of the last layer
+  PrecisionOptions precision;          // of all arithmetic but batch norm's and the loss's
   bool float_ends = false;   // the first and the last layer are not quantized
 };
 

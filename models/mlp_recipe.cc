@@ -24,14 +24,7 @@ absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& re
   options.norm = ReadBatchNorm(mlp.norm());
   options.float_ends = mlp.float_ends();
   if (mlp.has_clip()) options.clip = mlp.clip();
-  if (mlp.has_input_keep()) options.input_keep = mlp.input_keep();
-  if (mlp.has_hidden_keep()) options.hidden_keep = mlp.hidden_keep();
-  for (const auto& [name, keep] : {std::pair{"model.mlp.input_keep", options.input_keep},
-                                   std::pair{"model.mlp.hidden_keep", options.hidden_keep}}) {
-    if (!(keep > 0) || keep > 1) {
-      return InField(name, absl::InvalidArgumentError(absl::StrCat(keep, " is not in (0, 1]")));
-    }
-  }
+  BITGRAD_RETURN_IF_ERROR(ReadMaxoutFields("model.mlp", mlp, options));
   return std::make_unique<Mlp>(store.Root(), options);
 }
 

@@ -1,6 +1,7 @@
 #include "bitgrad/models/recipe_fields.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -47,9 +48,47 @@ absl::Status CheckRange(absl::string_view field, int64_t value, int64_t least, i
   return InField(field, absl::InvalidArgumentError(absl::StrCat(value, " is not in [", least, ", ", most, "]")));
 }
 
+absl::Status CheckKeep(absl::string_view field, float keep) {
+  if (keep > 0 && keep <= 1) return absl::OkStatus();
+  return InField(field, absl::InvalidArgumentError(absl::StrCat(keep, " is not in (0, 1]")));
+}
+
+absl::Status CheckNorm(absl::string_view field, float norm) {
+  if (norm > 0 && std::isfinite(norm)) return absl::OkStatus();
+  return InField(field, absl::InvalidArgumentError(absl::StrCat(norm, " has to be positive and finite")));
+}
+
+absl::Status ReadPrecision(absl::string_view field, const recipe::Precision& recipe, PrecisionOptions& options) {
+  const auto in = [&](absl::string_view name) { return absl::StrCat(field, ".", name); };
+  const absl::StatusOr<NumberFormat> computation = ParseNumberFormat(recipe.computation());
+  if (!computation.ok()) return InField(in("computation"), computation.status());
+  const absl::StatusOr<NumberFormat> update =
+      ParseNumberFormat(recipe.update().empty() ? recipe.computation() : recipe.update());
+  if (!update.ok()) return InField(in("update"), update.status());
+  options.computation = *computation;
+  options.update = *update;
+  if (computation->kind != update->kind) {
+    return InField(in("update"), absl::InvalidArgumentError(
+                                     absl::StrCat("'", ToString(*update), "' is not of the kind of computation, '",
+                                                  ToString(*computation), "'")));
+  }
+  if (recipe.has_most_overflow()) options.control.most_overflow = recipe.most_overflow();
+  if (!(options.control.most_overflow >= 0 && options.control.most_overflow < 1)) {
+    return InField(in("most_overflow"), absl::InvalidArgumentError(absl::StrCat(options.control.most_overflow,
+                                                                                " is not in [0, 1)")));
+  }
+  if (recipe.has_control_batches()) options.control.batches = recipe.control_batches();
+  // Counts of calls are floats, which are exact up to here.
+  BITGRAD_RETURN_IF_ERROR(CheckRange(in("control_batches"), options.control.batches, 1, 1 << 24));
+  if (recipe.has_first_range()) options.control.first_range = recipe.first_range();
+  return CheckRange(in("first_range"), options.control.first_range, NumberFormat::kLeastRange,
+                    NumberFormat::kMostRange);
+}
+
 absl::Status ReadScalar(absl::string_view field, const recipe::ScheduledScalar& recipe, ScalarSchedule& scalar) {
   if (recipe.has_initial()) scalar.initial = recipe.initial();
   scalar.final = recipe.has_final() ? recipe.final() : scalar.initial;
+  if (recipe.has_until()) scalar.until = recipe.until();
   scalar.by_step = recipe.per() == recipe::ScheduledScalar::STEP;
   switch (recipe.change()) {
     case recipe::ScheduledScalar::LINEAR: scalar.change = ScalarChange::kLinear; break;

@@ -65,6 +65,8 @@ absl::StatusOr<std::vector<RecipePhase>> PhasesOf(const recipe::Recipe& recipe) 
     }
     std::vector<std::string> changes(phase.set().begin(), phase.set().end());
     if (phase.harden()) changes.emplace_back("hardened");
+    next.keeps_only_ranges = phase.keep_only_ranges();
+    if (phase.keep_only_ranges()) changes.emplace_back("initial values, with the ranges found");
     next.changes = absl::StrJoin(changes, ", ");
     const int later = count - 1 - i;
     next.begin = std::max(0, std::min(phase.from_epoch() - 1, recipe.epochs() - 1 - later));

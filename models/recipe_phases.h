@@ -28,6 +28,7 @@ namespace bitgrad {
 struct RecipePhase {
   recipe::Recipe recipe;  // with the fields' values in this phase, and without phases
   bool hardened = false;
+  bool keeps_only_ranges = false;  // the model begins with its initial values, but for ranges of number formats
   // The epochs of the phase are begin .. end - 1, counted from 0. There may be none.
   int begin = 0;
   int end = 0;

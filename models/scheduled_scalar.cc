@@ -9,18 +9,19 @@ namespace bitgrad {
 namespace {
 
 // The share of the training that is done.
-double Done(const TrainingTime& time, bool by_step) {
+double Done(const TrainingTime& time, bool by_step, double until) {
   const int64_t batches = by_step ? time.batches : 1;
   const int64_t steps = time.epochs * batches;
   const int64_t step = time.epoch * batches + (by_step ? time.batch : 0);
   if (steps <= 1) return 0;
-  return std::clamp(static_cast<double>(step) / static_cast<double>(steps - 1), 0.0, 1.0);
+  const double last = until < 1 ? until * static_cast<double>(steps) : static_cast<double>(steps - 1);
+  return std::clamp(static_cast<double>(step) / last, 0.0, 1.0);
 }
 
 }  // namespace
 
 float ScalarSchedule::At(const TrainingTime& time) const {
-  const double t = Done(time, by_step);
+  const double t = Done(time, by_step, until);
   switch (change) {
     case ScalarChange::kConstant: break;
     // Both ends are exact.
@@ -33,6 +34,9 @@ float ScalarSchedule::At(const TrainingTime& time) const {
 absl::Status ScalarSchedule::status() const {
   if (!std::isfinite(static_cast<float>(initial))) {
     return absl::InvalidArgumentError(absl::StrCat("initial is ", initial, "; it has to be a finite number"));
+  }
+  if (!(until > 0 && until <= 1)) {
+    return absl::InvalidArgumentError(absl::StrCat("until is ", until, "; it has to be in (0, 1]"));
   }
   if (change == ScalarChange::kConstant) return absl::OkStatus();
   if (!std::isfinite(static_cast<float>(final))) {

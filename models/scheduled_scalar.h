@@ -15,6 +15,9 @@
 //   t = e / (E - 1)                    by epoch; the last epoch has t = 1, an only one has t = 0
 //   t = (e B + b) / (E B - 1)          by step; the last step has t = 1
 //
+// With `until` = u < 1 the number is at v1 after the share u of the training: t = min(1, e / (u E)), or min(1, (e B + b)
+// / (u E B)).
+//
 //   constant      v0
 //   linear        v0 + (v1 - v0) t
 //   exponential   v0 (v1 / v0)^t       v0 and v1 are of one sign and not 0
@@ -45,6 +48,7 @@ struct ScalarSchedule {
   double final = 0;  // kConstant does not read it
   ScalarChange change = ScalarChange::kConstant;
   bool by_step = false;  // else by epoch
+  double until = 1;      // u, in (0, 1]
 
   // The number at this time, rounded to float. REQUIRES: status().ok(). A time outside of the training counts as its
   // nearer end.

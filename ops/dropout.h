@@ -1,7 +1,9 @@
-// Dropout (Srivastava et al., JMLR 15, 2014), inverted: in training each element is kept with probability
-// `keep` and divided by it, else 0; in evaluation x passes unchanged.
+// Dropout (Srivastava et al., JMLR 15, 2014). In training each element is kept with probability `keep`, else it is 0:
 //
-//   dx = dy * mask / keep
+//   kInTraining     y = x mask / keep      dx = dy mask / keep      in evaluation y = x ("inverted dropout")
+//   kInEvaluation   y = x mask             dx = dy mask             in evaluation y = keep x
+//
+// Evaluation with kInEvaluation is the paper's: to scale x is to scale the weights that it is multiplied with.
 //
 // The mask is not kept for the backward pass; it is drawn again from the same random stream.
 
@@ -13,7 +15,9 @@
 namespace bitgrad {
 
 // Errors: keep outside (0, 1].
-Var ApplyDropout(const Var& x, float keep);
+enum class DropoutScaling { kInTraining, kInEvaluation };
+
+Var ApplyDropout(const Var& x, float keep, DropoutScaling scaling = DropoutScaling::kInTraining);
 
 }  // namespace bitgrad
 

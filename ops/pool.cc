@@ -28,7 +28,8 @@ PoolGeometry GeometryOf(const Shape& x, const PoolOptions& options) {
           .stride_height = options.stride.height,
           .stride_width = options.stride.width,
           .pad_height = options.pad.height,
-          .pad_width = options.pad.width};
+          .pad_width = options.pad.width,
+          .partial = options.partial};
 }
 
 // What is wrong with the operand or the options, or nothing.
@@ -51,6 +52,11 @@ std::string Misfit(const Shape& x, const PoolOptions& options) {
       options.pad.width >= options.kernel.width) {
     return absl::StrCat("pad ", pad, " has to be at least 0 and smaller than kernel ", kernel,
                         ", so that no window is empty");
+  }
+  if (options.partial && (options.stride.height + options.pad.height > options.kernel.height ||
+                          options.stride.width + options.pad.width > options.kernel.width)) {
+    return absl::StrCat("stride ", pair(options.stride.height, options.stride.width), " and pad ", pad,
+                        " are together larger than kernel ", kernel, ", so that a partial window may be empty");
   }
   if (x.dim(1) + 2 * options.pad.height < options.kernel.height ||
       x.dim(2) + 2 * options.pad.width < options.kernel.width) {

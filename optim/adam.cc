@@ -33,9 +33,9 @@ class Adam final : public UpdateRule {
     const double correction2 = 1.0 - std::pow(static_cast<double>(args_.beta2), t);
     return learning_rate * std::sqrt(correction2) / correction1;
   }
-  void Update(ExecContext& context, const Kernels& kernels, const float* rate, const StepScalars* scalars,
+  void Update(ExecContext& context, const Kernels& kernels, const RuleNumbers* numbers, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) const override {
-    kernels.adam_step(context, args_, rate, scalars, tensors, counts);
+    kernels.adam_step(context, args_, numbers, scalars, tensors, counts);
   }
 
   const AdamArgs args_;

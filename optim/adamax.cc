@@ -31,9 +31,9 @@ class AdaMax final : public UpdateRule {
   double Rate(double learning_rate, int64_t t) const override {
     return learning_rate / (1.0 - std::pow(static_cast<double>(args_.beta1), t));
   }
-  void Update(ExecContext& context, const Kernels& kernels, const float* rate, const StepScalars* scalars,
+  void Update(ExecContext& context, const Kernels& kernels, const RuleNumbers* numbers, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) const override {
-    kernels.adamax_step(context, args_, rate, scalars, tensors, counts);
+    kernels.adamax_step(context, args_, numbers, scalars, tensors, counts);
   }
 
   const AdamArgs args_;

@@ -19,9 +19,9 @@ class Bop final : public UpdateRule {
 
  private:
   double Rate(double learning_rate, int64_t /*t*/) const override { return learning_rate; }
-  void Update(ExecContext& context, const Kernels& kernels, const float* rate, const StepScalars* scalars,
+  void Update(ExecContext& context, const Kernels& kernels, const RuleNumbers* numbers, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) const override {
-    kernels.bop_step(context, threshold_, rate, scalars, tensors, counts);
+    kernels.bop_step(context, threshold_, numbers, scalars, tensors, counts);
   }
 
   const float threshold_;

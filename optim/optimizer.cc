@@ -128,6 +128,12 @@ absl::Status Optimizer::CheckRules(absl::Span<Parameter* const> parameters) cons
 
 absl::Status Optimizer::CheckRuleOf(const Parameter& parameter) const {
   const UpdateRule& rule = *rules_[RuleOf(parameter)].update;
+  if (parameter.trainable && !rule.traits().rounds &&
+      (parameter.step_format.rounds() || parameter.stored_format.rounds())) {
+    return ParameterError(parameter, absl::StrCat("it is stored as ", ToString(parameter.stored_format.format),
+                                                  ", to which optimizer '", rule.name(),
+                                                  "' cannot round; choose 'sgd' without nesterov"));
+  }
   if (!parameter.trainable || !rule.traits().binary_weights_only || parameter.is_binary()) return absl::OkStatus();
   return ParameterError(parameter, absl::StrCat("optimizer '", rule.name(),
                                                 "' trains binary weights only, and this is none; choose another rule "
@@ -181,12 +187,15 @@ absl::Status Optimizer::Begin(absl::Span<Parameter* const> parameters) {
     context_.Upload(report_->scalars(), &fresh, sizeof(fresh));
   }
   ++begun_;
-  std::array<float, StepReport::kMostRules> rates = {};
+  std::array<RuleNumbers, StepReport::kMostRules> numbers = {};
   for (size_t rule = 0; rule < rules_.size(); ++rule) {
+    const UpdateRule& update = *rules_[rule].update;
     const auto learning_rate = static_cast<float>(LearningRate(static_cast<int>(rule)));
-    rates[rule] = static_cast<float>(rules_[rule].update->Rate(learning_rate, begun_));
+    const double momentum = rule == 0 ? momentum_ : update.traits().momentum;
+    numbers[rule] = {.rate = static_cast<float>(update.Rate(learning_rate, begun_)),
+                     .momentum = static_cast<float>(momentum)};
   }
-  context_.Upload(report_->rates(), rates.data(), rules_.size() * sizeof(float));
+  context_.Upload(report_->numbers(), numbers.data(), rules_.size() * sizeof(RuleNumbers));
   return absl::OkStatus();
 }
 
@@ -217,13 +226,25 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   for (size_t rule = 0; rule < rules_.size(); ++rule) {
     const size_t end = ends[rule];
     if (begin < end) {
-      rules_[rule].update->Update(context_, kernels, report_->rates() + rule, report_->scalars(),
+      rules_[rule].update->Update(context_, kernels, report_->numbers() + rule, report_->scalars(),
                                   absl::MakeConstSpan(tensors).subspan(begin, end - begin), report_->counts() + begin);
     }
     begin = end;
   }
+  LimitRowNorms(parameters);
   for (size_t k = 0; k < stepped_.size(); ++k) parameters[stepped_[k]]->set_signs(std::move(signs[k]));
   return context_.status();
+}
+
+void Optimizer::LimitRowNorms(absl::Span<Parameter* const> parameters) {
+  for (const int i : stepped_) {
+    Parameter& parameter = *parameters[i];
+    if (parameter.max_row_norm == 0) continue;
+    const int64_t rows = parameter.value.shape().dim(0), cols = parameter.value.num_elements() / rows;
+    KernelsFor(context_.device())
+        .limit_row_norms(context_, parameter.max_row_norm, parameter.stored_format.rounding(/*counts=*/false),
+                         report_->scalars(), MatrixView<float>(parameter.value.mutable_data<float>(), rows, cols));
+  }
 }
 
 // Writes the sum of squares of each gradient. Some ops have noted it with the gradient (Tensor::sum_of_squares): that
@@ -370,6 +391,8 @@ StepTensor Optimizer::TensorOf(Parameter& parameter, Bound& bound) const {
   if (rule.update->traits().binary_weights_only) return tensor;
   tensor.least = parameter.least;
   tensor.most = parameter.most;
+  tensor.round_step = parameter.step_format.rounding(/*counts=*/true);
+  tensor.round_weight = parameter.stored_format.rounding(/*counts=*/true);
   if (parameter.decays) tensor.weight_decay = static_cast<float>(rule.weight_decay);
   if (options_.glorot_scale && parameter.is_quantized() && parameter.fan_in > 0 && parameter.fan_out > 0) {
     tensor.weight_scale = static_cast<float>(

@@ -15,6 +15,9 @@
 //   g'     = g min(1, max_gradient_norm / N) + weight_decay w       decay where Parameter::decays
 //   w_new  = clip(w + s step(g'), least, most)                      Parameter::least, most
 //
+// and then rows of w_new are scaled down to Parameter::max_row_norm. In arithmetic of low precision the step, with a
+// momentum also the velocity, and w_new are rounded (Parameter::step_format, stored_format).
+//
 // step() is that of an update rule (update_rule.h): see sgd.h, adam.h, adamax.h; bop.h flips binary weights instead.
 // The decay is added to the gradient (an L2 penalty), after clipping, for every rule.
 //
@@ -158,6 +161,9 @@ class Optimizer {
   double learning_rate(ParameterGroup group) const;
   // Takes effect, and is checked, at the next Step().
   void set_learning_rate(double learning_rate) { options_.learning_rate = learning_rate; }
+  // Of the rule for all parameters, from the next step on. REQUIRES: the rule has a momentum above 0, so that it keeps
+  // a velocity; 0 <= momentum < 1.
+  void set_momentum(double momentum) { momentum_ = momentum; }
 
   // Steps done: t of the formulas is this plus one, for all parameters alike.
   int64_t step_count() const { return step_count_; }
@@ -193,7 +199,11 @@ class Optimizer {
   };
 
   Optimizer(ExecContext& context, const OptimizerOptions& options, std::vector<Rule> rules)
-      : context_(context), options_(options), first_learning_rate_(options.learning_rate), rules_(std::move(rules)) {}
+      : context_(context),
+        options_(options),
+        first_learning_rate_(options.learning_rate),
+        momentum_(rules[0].update->traits().momentum),
+        rules_(std::move(rules)) {}
 
   static absl::Status CheckRate(const Rule& rule, double learning_rate);
   int RuleOf(const Parameter& parameter) const { return rule_of_group_[static_cast<size_t>(GroupOf(parameter))]; }
@@ -204,12 +214,14 @@ class Optimizer {
   absl::Status CheckUnchanged(absl::Span<Parameter* const> parameters) const;
   void TakeBack();
   void SumSquares(absl::Span<Parameter* const> parameters);
+  void LimitRowNorms(absl::Span<Parameter* const> parameters);
   StepTensor TensorOf(Parameter& parameter, Bound& bound) const;
   std::string StateName(const Bound& bound, size_t slot) const;
 
   ExecContext& context_;
   OptimizerOptions options_;
   const double first_learning_rate_;
+  double momentum_;
   const std::vector<Rule> rules_;                         // the first is for groups that have none of their own
   std::array<int, kParameterGroups> rule_of_group_ = {};  // in rules_
   int64_t step_count_ = 0;

@@ -39,6 +39,18 @@ double Exponential(const ScheduleOptions& options, const ScheduleTime& time) {
                                           static_cast<double>(time.epoch) / static_cast<double>(time.epochs));
 }
 
+absl::Status CheckLinear(const ScheduleOptions& options) {
+  if (!(options.until > 0 && options.until <= 1)) {
+    return OutOfRange(options, "until", options.until, "above 0 and at most 1");
+  }
+  return CheckExponential(options);
+}
+
+double Linear(const ScheduleOptions& options, const ScheduleTime& time) {
+  const double done = static_cast<double>(time.epoch) / (options.until * static_cast<double>(time.epochs));
+  return options.learning_rate + (options.final_learning_rate - options.learning_rate) * std::min(1.0, done);
+}
+
 absl::Status CheckStep(const ScheduleOptions& options) {
   if (!(options.step_factor > 0 && options.step_factor <= 1)) {
     return OutOfRange(options, "step_factor", options.step_factor, "above 0 and at most 1");
@@ -75,6 +87,8 @@ absl::Span<const ScheduleInfo> AllSchedules() {
       {"exponential", Exponential, CheckExponential,
        "by the same factor every epoch, from learning_rate towards final_learning_rate"},
       {"step", Step, CheckStep, "times step_factor every step_epochs epochs"},
+      {"linear", Linear, CheckLinear,
+       "by the same amount every epoch, from learning_rate to final_learning_rate after the share `until` of them"},
       {"cosine", Cosine, CheckCosine, "half a cosine, step by step, from learning_rate to final_learning_rate"},
   };
   return kSchedules;

@@ -10,6 +10,7 @@
 //   constant      lr0
 //   exponential   lr0 (lr1 / lr0)^(e / E)                          per epoch, as BinaryConnect's
 //   step          lr0 step_factor^floor(e / step_epochs)           per epoch
+//   linear        lr0 + (lr1 - lr0) min(1, e / (u E))              per epoch; u: until
 //   cosine        lr1 + (lr0 - lr1) (1 + cos(pi (e + f) / E)) / 2  per step
 //
 // lr1 is where epoch E would begin: the last epoch, E-1, of an exponential schedule is one factor
@@ -34,9 +35,10 @@ namespace bitgrad {
 struct ScheduleOptions {
   std::string name = "constant";
   double learning_rate = 1e-3;        // lr0 > 0
-  double final_learning_rate = 0;     // lr1; exponential: > 0; cosine: >= 0; others do not use it
+  double final_learning_rate = 0;     // lr1; exponential, linear: > 0; cosine: >= 0; others do not use it
   double step_factor = 0.1;           // step: in (0, 1]
   int64_t step_epochs = 0;            // step: > 0
+  double until = 1;                   // linear: in (0, 1]
   int64_t warmup_epochs = 0;          // W: >= 0, less than the epochs; 0: none
   double warmup_start_factor = 0.01;  // start: in (0, 1]
 };

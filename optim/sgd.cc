@@ -26,8 +26,9 @@ class Sgd final : public UpdateRule {
       : UpdateRule({.name = kName,
                     .slots = HasMomentum(options) ? std::vector<const char*>{"velocity"} : std::vector<const char*>{},
                     .glorot_power = 2,
+                    .momentum = options.momentum,
+                    .rounds = !options.nesterov,
                     .arithmetic = Arithmetic(options)}),
-        momentum_(static_cast<float>(options.momentum)),
         nesterov_(options.nesterov) {}
 
   static absl::StatusOr<std::unique_ptr<UpdateRule>> Make(const SgdOptions& options) {
@@ -40,12 +41,11 @@ class Sgd final : public UpdateRule {
 
  private:
   double Rate(double learning_rate, int64_t /*t*/) const override { return learning_rate; }
-  void Update(ExecContext& context, const Kernels& kernels, const float* rate, const StepScalars* scalars,
+  void Update(ExecContext& context, const Kernels& kernels, const RuleNumbers* numbers, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) const override {
-    kernels.sgd_step(context, momentum_, nesterov_, rate, scalars, tensors, counts);
+    kernels.sgd_step(context, nesterov_, numbers, scalars, tensors, counts);
   }
 
-  const float momentum_;
   const bool nesterov_;
 };
 

@@ -12,7 +12,7 @@
 
 namespace bitgrad {
 
-// The block: StepScalars; the rate of each update rule; the sum of the squared gradients of each parameter, as doubles;
+// The block: StepScalars; the numbers of each update rule; the sum of the squared gradients of each parameter, as doubles;
 // StepCounts of each parameter.
 class StepReport {
  public:
@@ -30,7 +30,7 @@ class StepReport {
   // Pointers into the device's memory.
   void* block() { return block_.data(); }
   StepScalars* scalars() { return &reinterpret_cast<Header*>(block_.data())->scalars; }
-  float* rates() { return reinterpret_cast<Header*>(block_.data())->rates; }
+  RuleNumbers* numbers() { return reinterpret_cast<Header*>(block_.data())->numbers; }
   double* squares() { return reinterpret_cast<double*>(block_.data() + sizeof(Header)); }
   StepCounts* counts() { return reinterpret_cast<StepCounts*>(squares() + parameters_); }
 
@@ -50,7 +50,7 @@ class StepReport {
  private:
   struct alignas(double) Header {
     StepScalars scalars;
-    float rates[kMostRules];
+    RuleNumbers numbers[kMostRules];
   };
   const int64_t parameters_;
   DeviceArray<char> block_;

@@ -29,6 +29,10 @@ class UpdateRule {
     // The rule keeps weights at -1 and +1, so that only binary weights can be trained with it. Weight decay and bounds
     // have no meaning for them and do not apply.
     bool binary_weights_only = false;
+    // The momentum that the kernel is given; 0 for rules that have none.
+    double momentum = 0;
+    // Whether the kernel can round what it computes and stores (Parameter::stored).
+    bool rounds = false;
     // What Update() computes for each element: gradient, decay and rate, the rule's own formula, the new weight.
     ArithmeticCounts arithmetic;
   };
@@ -42,10 +46,10 @@ class UpdateRule {
 
   // The rate that the kernel is given at step t = 1, 2, ... The learning rate has been rounded to float.
   virtual double Rate(double learning_rate, int64_t t) const = 0;
-  // Calls the rule's kernel. slots[i] of a tensor is the state traits().slots[i]. `rate`, `scalars` and `counts` lie in
-  // the memory of the device.
-  virtual void Update(ExecContext& context, const Kernels& kernels, const float* rate, const StepScalars* scalars,
-                      absl::Span<const StepTensor> tensors, StepCounts* counts) const = 0;
+  // Calls the rule's kernel. slots[i] of a tensor is the state traits().slots[i]. `numbers`, `scalars` and `counts` lie
+  // in the memory of the device.
+  virtual void Update(ExecContext& context, const Kernels& kernels, const RuleNumbers* numbers,
+                      const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) const = 0;
 
  protected:
   explicit UpdateRule(Traits traits) : traits_(std::move(traits)) {}

@@ -73,6 +73,12 @@ absl::StatusOr<PoolGeometry> GeometryOf(const packed::Pool& pool, const Shape& e
     return Error("pad [", pool.pad_height(), ", ", pool.pad_width(), "] is not smaller than the kernel [",
                  pool.kernel_height(), ", ", pool.kernel_width(), "]");
   }
+  if (pool.partial() && (pool.stride_height() + pool.pad_height() > pool.kernel_height() ||
+                         pool.stride_width() + pool.pad_width() > pool.kernel_width())) {
+    return Error("partial windows: stride [", pool.stride_height(), ", ", pool.stride_width(), "] and pad [",
+                 pool.pad_height(), ", ", pool.pad_width(), "] are together larger than the kernel [",
+                 pool.kernel_height(), ", ", pool.kernel_width(), "]");
+  }
   const PoolGeometry geometry = {.batch = 1,
                                  .height = example.dim(0),
                                  .width = example.dim(1),
@@ -82,7 +88,8 @@ absl::StatusOr<PoolGeometry> GeometryOf(const packed::Pool& pool, const Shape& e
                                  .stride_height = pool.stride_height(),
                                  .stride_width = pool.stride_width(),
                                  .pad_height = pool.pad_height(),
-                                 .pad_width = pool.pad_width()};
+                                 .pad_width = pool.pad_width(),
+                                 .partial = pool.partial()};
   const int64_t padded_height = geometry.height + 2 * geometry.pad_height;
   const int64_t padded_width = geometry.width + 2 * geometry.pad_width;
   if (padded_height < geometry.kernel_height || padded_width < geometry.kernel_width) {

@@ -71,6 +71,7 @@ void SetWindow(const PoolGeometry& geometry, packed::Pool& pool) {
   pool.set_stride_width(static_cast<int32_t>(geometry.stride_width));
   pool.set_pad_height(static_cast<int32_t>(geometry.pad_height));
   pool.set_pad_width(static_cast<int32_t>(geometry.pad_width));
+  pool.set_partial(geometry.partial);
 }
 
 }  // namespace

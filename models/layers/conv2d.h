@@ -17,8 +17,10 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/types/optional.h"
 #include "bitgrad/models/layers/layer.h"
 #include "bitgrad/models/layers/layer_quantizer.h"
+#include "bitgrad/models/layers/low_precision.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
@@ -40,6 +42,10 @@ struct Conv2dOptions {
   Quantizer input_for_weight_gradient;
   bool bias = false;
   float clip = 1.0f;  // of quantized latent weights
+  // Arithmetic of low precision: of weight and bias (low_precision.h).
+  PrecisionOptions precision;
+  // Max-norm constraint on the incoming weights of each filter; 0: none (Parameter::max_row_norm).
+  float max_norm = 0;
 };
 
 class Conv2d final : public Layer {
@@ -57,6 +63,8 @@ class Conv2d final : public Layer {
   Parameter& weight_;
   Parameter* bias_ = nullptr;
   LayerQuantizer quantize_input_, quantize_weight_;
+  RoundedParameter round_weight_;
+  absl::optional<RoundedParameter> round_bias_;
 };
 
 }  // namespace bitgrad

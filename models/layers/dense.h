@@ -16,9 +16,12 @@
 
 #include <cstdint>
 
+#include "absl/types/optional.h"
 #include "bitgrad/models/layers/layer.h"
 #include "bitgrad/models/layers/layer_quantizer.h"
+#include "bitgrad/models/layers/low_precision.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/ops/dropout.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 
 namespace bitgrad {
@@ -36,6 +39,12 @@ struct DenseOptions {
   // values after binarizing them, so that with 0.5 training sees {-2, 0, 2} where evaluation sees {-1, 1}. Such a layer
   // trains in float; it is evaluated and frozen with packed bits.
   float input_keep = 1.0f;
+  DropoutScaling dropout_scaling = DropoutScaling::kInTraining;
+  bool starts_at_zero = false;  // the weight's initial values
+  // Arithmetic of low precision: of weight and bias (low_precision.h).
+  PrecisionOptions precision;
+  // Max-norm constraint on the incoming weights of each unit; 0: none (Parameter::max_row_norm).
+  float max_norm = 0;
 };
 
 class Dense final : public Layer {
@@ -53,6 +62,8 @@ class Dense final : public Layer {
   Parameter& weight_;
   Parameter* bias_ = nullptr;
   LayerQuantizer quantize_input_, quantize_weight_;
+  RoundedParameter round_weight_;
+  absl::optional<RoundedParameter> round_bias_;
 };
 
 }  // namespace bitgrad

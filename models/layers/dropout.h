@@ -1,5 +1,5 @@
-// Dropout: in training each element is kept with probability `keep` and divided by it, or set to 0 (ops/dropout.h). In
-// evaluation the layer does nothing.
+// Dropout: in training each element is kept with probability `keep`, or set to 0; ops/dropout.h says where what is kept
+// is scaled.
 
 #ifndef BITGRAD_MODELS_LAYERS_DROPOUT_H_
 #define BITGRAD_MODELS_LAYERS_DROPOUT_H_
@@ -12,11 +12,13 @@ namespace bitgrad {
 class Dropout final : public Layer {
  public:
   // Where `keep` is not in (0, 1], the tape that the layer is applied on reports the error.
-  explicit Dropout(float keep) : keep_(keep) {}
-  Var operator()(const Var& x) override { return ApplyDropout(x, keep_); }
+  explicit Dropout(float keep, DropoutScaling scaling = DropoutScaling::kInTraining)
+      : keep_(keep), scaling_(scaling) {}
+  Var operator()(const Var& x) override { return ApplyDropout(x, keep_, scaling_); }
 
  private:
   float keep_;
+  DropoutScaling scaling_;
 };
 
 }  // namespace bitgrad

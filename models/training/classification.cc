@@ -58,6 +58,8 @@ class ClassificationTask final : public Task {
 
   int64_t Count(const Batch& batch) const override { return batch.size(); }
 
+  float loss_scale() const override { return options_.loss_scale; }
+
  private:
   const ClassificationOptions options_;
 };

@@ -16,6 +16,7 @@ struct ClassificationOptions {
   int64_t features = 0;  // numbers of an image
   int64_t classes = 0;   // the model gives a logit for each
   recipe::Loss loss = recipe::SQUARED_HINGE;
+  float loss_scale = 1;  // Task::loss_scale()
 };
 
 // The name of the metric.

@@ -7,7 +7,7 @@ namespace bitgrad {
 
 GradientDescent::GradientDescent(ExecContext& context, Model& model, ParameterStore& store, const Task& task,
                                  const BatchLoader& loader, Optimizer& optimizer, const Schedule& schedule,
-                                 int64_t first_epoch)
+                                 const ScalarSchedule& momentum, int64_t first_epoch)
     : context_(context),
       model_(model),
       store_(store),
@@ -15,6 +15,7 @@ GradientDescent::GradientDescent(ExecContext& context, Model& model, ParameterSt
       loader_(loader),
       optimizer_(optimizer),
       schedule_(schedule),
+      momentum_(momentum),
       first_epoch_(first_epoch),
       step_(context, model, task, store.parameters(), optimizer) {}
 
@@ -42,7 +43,9 @@ absl::Status GradientDescent::RunEpoch(int64_t epoch, EpochBatches& batches,
     return absl::OkStatus();
   };
   for (const Batch& batch : batches) {
-    store_.SetScalars(context_, TimeOf(epoch, batch.index));
+    const TrainingTime time = TimeOf(epoch, batch.index);
+    store_.SetScalars(context_, time);
+    if (momentum_.change != ScalarChange::kConstant) optimizer_.set_momentum(momentum_.At(time));
     BITGRAD_RETURN_IF_ERROR(step_.Enqueue(batch, LearningRate(epoch, batch.index)));
     last = batch.index;
     BITGRAD_RETURN_IF_ERROR(finish_up_to(ahead));

@@ -12,6 +12,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/data/batches.h"
 #include "bitgrad/models/model.h"
+#include "bitgrad/models/scheduled_scalar.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/training/learner.h"
 #include "bitgrad/models/training/task.h"
@@ -23,12 +24,13 @@ namespace bitgrad {
 
 class GradientDescent final : public Learner {
  public:
-  // Beside the learning rate, the numbers of the model that have schedules (ParameterStore::SetScalars) are set before
-  // each step. Both spread over the schedule's epochs, of which `first_epoch` is the first. REQUIRES: all that is given
+  // Beside the learning rate, the numbers of the model that have schedules (ParameterStore::SetScalars) and the momentum
+  // are set before each step; a constant momentum is left as the optimizer has it. All spread over the schedule's epochs, of which `first_epoch` is the first. REQUIRES: all that is given
   // outlives this object; `store` has the model's parameters, on the context's device; `loader` is the one whose
   // batches RunEpoch() gets.
   GradientDescent(ExecContext& context, Model& model, ParameterStore& store, const Task& task,
-                  const BatchLoader& loader, Optimizer& optimizer, const Schedule& schedule, int64_t first_epoch = 0);
+                  const BatchLoader& loader, Optimizer& optimizer, const Schedule& schedule,
+                  const ScalarSchedule& momentum = {}, int64_t first_epoch = 0);
 
   // On a GPU the next step is enqueued before the last one is waited for. Where a loss or a gradient is not finite, the
   // step is run forward once more, with the random numbers that it had, and the error names the first value that is not
@@ -54,6 +56,7 @@ class GradientDescent final : public Learner {
   const BatchLoader& loader_;
   Optimizer& optimizer_;
   const Schedule schedule_;
+  const ScalarSchedule momentum_;
   const int64_t first_epoch_;
   TrainingStep step_;
 };

@@ -95,6 +95,18 @@ absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint) {
   return RestoreModel(header.recipe(), ImageShapeOf(header), header.classes(), checkpoint);
 }
 
+absl::Status KeepOnlyRanges(ExecContext& context, const RecipePhase& phase, const ImageShape& image, int64_t classes,
+                            ParameterStore& store) {
+  BITGRAD_ASSIGN_OR_RETURN(const ModelBundle fresh, Make(phase, image, classes, nullptr));
+  for (Parameter* parameter : store.parameters()) {
+    if (parameter->overflows != nullptr) continue;
+    const Parameter* const initial = fresh.store->Find(parameter->name);
+    parameter->value = ToDevice(context, initial->value);
+    parameter->is_set = initial->is_set;
+  }
+  return absl::OkStatus();
+}
+
 void MoveToDevice(ExecContext& context, ParameterStore& store) {
   for (Parameter* parameter : store.parameters()) parameter->value = ToDevice(context, parameter->value);
 }

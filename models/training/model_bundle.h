@@ -46,6 +46,11 @@ absl::StatusOr<ModelBundle> LoadModel(const Checkpoint& checkpoint);
 absl::StatusOr<ModelBundle> ContinueModel(const RecipePhase& phase, const ImageShape& image, int64_t classes,
                                           const ParameterStore& before);
 
+// Gives the parameters their initial values of the phase, but for the ranges of number formats (Parameter::overflows),
+// which keep theirs; what was counted for them is 0 again. The store is on the context's device.
+absl::Status KeepOnlyRanges(ExecContext& context, const RecipePhase& phase, const ImageShape& image, int64_t classes,
+                            ParameterStore& store);
+
 // Moves the parameters' values to the context's device. They have to be there before anything computes with them.
 void MoveToDevice(ExecContext& context, ParameterStore& store);
 

@@ -1,11 +1,13 @@
 #include "bitgrad/models/training/recipe_optimizer.h"
 
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/recipe_fields.h"
 #include "bitgrad/optim/optimizers.h"
 
 namespace bitgrad {
@@ -16,6 +18,9 @@ template <typename Message>
 Hyperparameters OwnHyperparameters(const Message& message) {
   Hyperparameters own;
   if (message.has_momentum()) own["momentum"] = message.momentum();
+  if constexpr (std::is_same_v<Message, recipe::Optimizer>) {
+    if (message.has_momentum_schedule()) own["momentum"] = message.momentum_schedule().initial();
+  }
   if (message.has_nesterov()) own["nesterov"] = message.nesterov();
   if (message.has_beta1()) own["beta1"] = message.beta1();
   if (message.has_beta2()) own["beta2"] = message.beta2();
@@ -33,6 +38,23 @@ ParameterGroup GroupOf(recipe::UpdateRule::Parameters parameters) {
 }
 
 }  // namespace
+
+absl::StatusOr<ScalarSchedule> MomentumOf(const recipe::Optimizer& recipe) {
+  ScalarSchedule momentum = {.initial = recipe.momentum()};
+  if (!recipe.has_momentum_schedule()) return momentum;
+  constexpr char kField[] = "optimizer.momentum_schedule";
+  if (recipe.has_momentum()) {
+    return InField(kField, absl::InvalidArgumentError("there is optimizer.momentum, too; keep one of them"));
+  }
+  BITGRAD_RETURN_IF_ERROR(ReadScalar(kField, recipe.momentum_schedule(), momentum));
+  const bool changes = momentum.change != ScalarChange::kConstant;
+  for (const double value : {momentum.initial, changes ? momentum.final : momentum.initial}) {
+    // A velocity is kept only where there is a momentum from the beginning on.
+    if (value > 0 && value < 1) continue;
+    return InField(kField, absl::InvalidArgumentError(absl::StrCat(value, " is not between 0 and 1")));
+  }
+  return momentum;
+}
 
 absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& recipe, ExecContext& context) {
   std::vector<GroupRule> groups;

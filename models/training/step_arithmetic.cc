@@ -106,7 +106,7 @@ absl::StatusOr<std::vector<LayerArithmetic>> CountStep(const ExecContext::Option
   Tape tape(context);
   const Objective objective = RecordObjective(task, model, tape, batch);
   BITGRAD_RETURN_IF_ERROR(tape.status());
-  BITGRAD_RETURN_IF_ERROR(tape.Backward(objective.total));
+  BITGRAD_RETURN_IF_ERROR(tape.Backward(objective.scaled));
   std::vector<LayerArithmetic> layers(tape.layer_arithmetic().begin(), tape.layer_arithmetic().end());
   for (Parameter* parameter : parameters.parameters()) {
     if (parameter->trainable && !parameter->gradient.is_null()) {

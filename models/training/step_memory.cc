@@ -70,7 +70,7 @@ absl::StatusOr<Probe> ProbePass(ExecContext& context, Mode mode, Model& model, c
   tape.set_op_listener([&] { probe.peaks.push_back(meter.Next()); });
   if (mode == Mode::kTrain) {
     const Objective objective = RecordObjective(task, model, tape, batch);
-    BITGRAD_RETURN_IF_ERROR(tape.Backward(objective.total));
+    BITGRAD_RETURN_IF_ERROR(tape.Backward(objective.scaled));
   } else {
     task.Forward(model, tape, batch);
   }

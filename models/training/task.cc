@@ -3,6 +3,7 @@
 #include "bitgrad/core/check.h"
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/ops/arithmetic.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 
@@ -35,6 +36,13 @@ Objective RecordObjective(const Task& task, Model& model, Tape& tape, const Batc
   objective.penalty = model.Penalty(tape);
   const bool has_penalty = objective.penalty.tape() != nullptr;
   objective.total = has_penalty ? Add(objective.output.loss, objective.penalty) : objective.output.loss;
+  objective.scaled = objective.total;
+  if (const float scale = task.loss_scale(); scale != 1) {
+    ExecContext& context = tape.context();
+    Tensor factor(Shape(), DType::kFloat32, context.allocator());
+    KernelsFor(context.device()).fill_f32(context, scale, factor.mutable_data<float>(), 1);
+    objective.scaled = Mul(objective.total, tape.Input(factor));
+  }
   return objective;
 }
 

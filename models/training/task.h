@@ -4,7 +4,7 @@
 //   const std::unique_ptr<Task> task = Classification({.features = 784, .classes = 10});
 //   BITGRAD_RETURN_IF_ERROR(task->Check(batch));
 //   const Objective objective = RecordObjective(*task, model, tape, ToDevice(context, batch));
-//   BITGRAD_RETURN_IF_ERROR(tape.Backward(objective.total));
+//   BITGRAD_RETURN_IF_ERROR(tape.Backward(objective.scaled));
 //
 // The training step, the prediction of its memory and the report of a divergence all record their forward pass with
 // RecordObjective(), and so compute the same.
@@ -78,6 +78,8 @@ class Task {
   virtual absl::Status Measure(Tape& tape, const TaskOutput& output, const Batch& batch, MetricCell* cells) const = 0;
   // What the metrics are means over: the examples of the batch, its tokens, its numbers.
   virtual int64_t Count(const Batch& batch) const = 0;
+  // Gradients are those of the loss times this number, which keeps them within the formats of low precision.
+  virtual float loss_scale() const { return 1; }
 };
 
 // The metrics of a batch from a copy of their cells in the host's memory.
@@ -91,6 +93,7 @@ struct Objective {
   TaskOutput output;
   Var penalty;  // empty where the model has none; `total` is then the task's loss itself
   Var total;
+  Var scaled;  // the total times Task::loss_scale(): what gradients are computed of
 };
 
 // Records the forward pass of a training step. Errors stay with the tape.

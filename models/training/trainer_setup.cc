@@ -38,7 +38,10 @@ std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::s
 }
 
 std::unique_ptr<Task> TaskOf(const RecipePhase& phase, const Dataset& train) {
-  return Classification({.features = train.features(), .classes = train.num_classes, .loss = phase.recipe.loss()});
+  return Classification({.features = train.features(),
+                         .classes = train.num_classes,
+                         .loss = phase.recipe.loss(),
+                         .loss_scale = phase.recipe.has_loss_scale() ? phase.recipe.loss_scale() : 1.0f});
 }
 
 // Says that the error is of a later phase of the recipe: `index` counts phases, of which the first is the recipe
@@ -59,6 +62,7 @@ absl::StatusOr<Schedule> ScheduleOf(const RecipePhase& phase) {
   options.final_learning_rate = schedule.final_learning_rate();
   if (schedule.has_step_factor()) options.step_factor = schedule.step_factor();
   options.step_epochs = schedule.step_epochs();
+  if (schedule.has_until()) options.until = schedule.until();
   options.warmup_epochs = schedule.warmup_epochs();
   if (schedule.has_warmup_start_factor()) options.warmup_start_factor = schedule.warmup_start_factor();
   return MakeSchedule(options, phase.epochs());
@@ -117,6 +121,7 @@ absl::Status Trainer::CheckPhases() const {
     ExecContext host({.threads = 1});
     absl::Status status = OptimizerOf(phases_[i].recipe.optimizer(), host).status();
     if (status.ok()) status = ScheduleOf(phases_[i]).status();
+    if (status.ok()) status = MomentumOf(phases_[i].recipe.optimizer()).status();
     if (status.ok()) status = ReestimateBatchesOf(phases_[i].recipe.model()).status();
     if (!status.ok()) return InPhase(i, status);
   }
@@ -146,11 +151,12 @@ absl::Status Trainer::CheckLaterModels() {
 // For the model and the optimizer of the phase that the run is in.
 absl::Status Trainer::MakeLearner() {
   const RecipePhase& phase = phases_[static_cast<size_t>(phase_)];
+  BITGRAD_ASSIGN_OR_RETURN(const ScalarSchedule momentum, MomentumOf(phase.recipe.optimizer()));
   BITGRAD_ASSIGN_OR_RETURN(reestimate_batches_, ReestimateBatchesOf(phase.recipe.model()));
   BITGRAD_ASSIGN_OR_RETURN(const Schedule schedule, ScheduleOf(phase));
   task_ = TaskOf(phase, train_);
   learner_ = std::make_unique<GradientDescent>(context_, *bundle_.model, *bundle_.store, *task_, *loader_, *optimizer_,
-                                               schedule, phase.begin);
+                                               schedule, momentum, phase.begin);
   return absl::OkStatus();
 }
 
@@ -162,6 +168,10 @@ absl::Status Trainer::BeginPhase(int index) {
   BITGRAD_ASSIGN_OR_RETURN(ModelBundle bundle,
                            ContinueModel(phase, train_.image_shape(), train_.num_classes, *bundle_.store));
   bundle_ = std::move(bundle);
+  if (phase.keeps_only_ranges) {
+    BITGRAD_RETURN_IF_ERROR(
+        KeepOnlyRanges(context_, phase, train_.image_shape(), train_.num_classes, *bundle_.store));
+  }
   if (phase.hardened) BITGRAD_RETURN_IF_ERROR(bundle_.model->Harden(context_));
   // The rates of update rules are relative to the learning rate that the optimizer was made with.
   if (phase.recipe.optimizer().SerializeAsString() != before.recipe.optimizer().SerializeAsString()) {

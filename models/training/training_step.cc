@@ -6,6 +6,7 @@
 #include "bitgrad/core/check.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/training/can_learn.h"
+#include "bitgrad/ops/round.h"
 
 namespace bitgrad {
 namespace {
@@ -110,7 +111,7 @@ absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward() {
   forward.objective = RecordObjective(task_, model_, *forward.tape, batch_);
   BITGRAD_RETURN_IF_ERROR(forward.tape->status());
   BITGRAD_RETURN_IF_ERROR(CheckBatchNorms(*forward.tape, batch_.size(), batch_.size()));
-  BITGRAD_RETURN_IF_ERROR(forward.tape->Backward(forward.objective.total));
+  BITGRAD_RETURN_IF_ERROR(forward.tape->Backward(forward.objective.scaled));
   if (reducer_ != nullptr) BITGRAD_RETURN_IF_ERROR(reducer_->Reduce(context_, parameters_));
   return forward;
 }
@@ -120,6 +121,7 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
   const Objective& objective = forward.objective;
   BITGRAD_ASSIGN_OR_RETURN(const Tensor* loss, tape.Value(objective.total));
   BITGRAD_RETURN_IF_ERROR(optimizer_.Enqueue(parameters_, loss->data<float>()));
+  AdjustRanges(context_, parameters_);
   for (Parameter* parameter : parameters_) parameter->gradient = Tensor();
 
   const absl::Span<const CounterValue> counters = tape.unread_counters();

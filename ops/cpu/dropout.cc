@@ -17,13 +17,13 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-void Dropout(float keep, const RngStream& rng, const float* x, int64_t begin, int64_t end, float* y) {
+void Dropout(float keep, float divisor, const RngStream& rng, const float* x, int64_t begin, int64_t end, float* y) {
   Uniforms uniforms;
   for (int64_t i = begin; i < end; i += Uniforms::kCount) {
     const int64_t size = std::min(end - i, Uniforms::kCount);
     const float* u = uniforms.Fill(rng, i, size);
 #pragma omp simd
-    for (int64_t j = 0; j < size; ++j) y[i + j] = u[j] < keep ? x[i + j] / keep : 0.0f;
+    for (int64_t j = 0; j < size; ++j) y[i + j] = u[j] < keep ? x[i + j] / divisor : 0.0f;
   }
 }
 
@@ -40,10 +40,11 @@ HWY_EXPORT(Dropout);
 
 }  // namespace
 
-void DropoutApply(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y, int64_t count) {
+void DropoutApply(ExecContext& context, float keep, float divisor, const RngStream& rng, const float* x, float* y,
+                  int64_t count) {
   BITGRAD_DCHECK(keep > 0.0f && keep <= 1.0f);
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(Dropout)(keep, rng, x, begin, end, y);
+    HWY_DYNAMIC_DISPATCH(Dropout)(keep, divisor, rng, x, begin, end, y);
   });
 }
 

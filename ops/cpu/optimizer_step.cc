@@ -6,6 +6,7 @@
 
 #include "bitgrad/core/check.h"
 #include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/rounded_sgd.h"
 #include "bitgrad/ops/cpu/segments.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -65,8 +66,10 @@ HWY_INLINE StepCounts Step(const StepTensor& tensor, float gradient_scale, int64
   });
 }
 
-StepCounts Sgd(const StepTensor& tensor, const StepScalars& scalars, float rate, float momentum, bool nesterov,
+StepCounts Sgd(const StepTensor& tensor, const StepScalars& scalars, const RuleNumbers& numbers, bool nesterov,
                int64_t begin, int64_t end) {
+  const float rate = numbers.rate;
+  const float momentum = numbers.momentum;
   float* const velocity = tensor.slots[0];
   if (velocity == nullptr) {
     return Step(tensor, scalars.gradient_scale, begin, end, [=](int64_t, float g) { return -rate * g; });
@@ -193,32 +196,39 @@ void PrepareStep(ExecContext& /*context*/, const double* squares, const float* l
   if (!finite) scalars->failed = 1;
 }
 
-void SgdStep(ExecContext& context, float momentum, bool nesterov, const float* rate, const StepScalars* scalars,
+void SgdStep(ExecContext& context, bool nesterov, const RuleNumbers* numbers, const StepScalars* scalars,
              absl::Span<const StepTensor> tensors, StepCounts* counts) {
-  StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
-    BITGRAD_DCHECK(tensor.slots[0] != nullptr || momentum == 0.0f);
-    return HWY_DYNAMIC_DISPATCH(Sgd)(tensor, *scalars, *rate, momentum, nesterov, begin, end);
-  });
+  if (scalars->failed != 0) return;
+  for (const StepTensor& each : tensors) {
+    BITGRAD_DCHECK(each.slots[0] != nullptr || numbers->momentum == 0.0f);
+    if (each.rounds()) {
+      *counts++ = RoundedSgd(context, *numbers, *scalars, each);
+      continue;
+    }
+    StepInParallel(context, *scalars, {&each, 1}, counts++, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
+      return HWY_DYNAMIC_DISPATCH(Sgd)(tensor, *scalars, *numbers, nesterov, begin, end);
+    });
+  }
 }
 
-void AdamStep(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
+void AdamStep(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) {
   StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(Adam)(tensor, *scalars, *rate, adam, begin, end);
+    return HWY_DYNAMIC_DISPATCH(Adam)(tensor, *scalars, numbers->rate, adam, begin, end);
   });
 }
 
-void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
+void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
                 absl::Span<const StepTensor> tensors, StepCounts* counts) {
   StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(AdaMax)(tensor, *scalars, *rate, adam, begin, end);
+    return HWY_DYNAMIC_DISPATCH(AdaMax)(tensor, *scalars, numbers->rate, adam, begin, end);
   });
 }
 
-void BopStep(ExecContext& context, float threshold, const float* rate, const StepScalars* scalars,
+void BopStep(ExecContext& context, float threshold, const RuleNumbers* numbers, const StepScalars* scalars,
              absl::Span<const StepTensor> tensors, StepCounts* counts) {
   StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(Bop)(tensor, *scalars, *rate, threshold, begin, end);
+    return HWY_DYNAMIC_DISPATCH(Bop)(tensor, *scalars, numbers->rate, threshold, begin, end);
   });
 }
 

@@ -74,12 +74,13 @@ void CopyMatrix(ExecContext& context, ConstMatrixView<float> x, MatrixView<float
 }
 
 // A block of the random generator is four numbers: one thread draws a block and uses all of it.
-void DropoutApply(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y, int64_t count) {
+void DropoutApply(ExecContext& context, float keep, float divisor, const RngStream& rng, const float* x, float* y,
+                  int64_t count) {
   ForElements(context, "dropout", (count + 3) / 4, [=] __device__(int64_t block) {
     const RngBlock words = RandomBlock(StepOnDevice(rng), block);
     for (int k = 0; k < 4; ++k) {
       const int64_t i = 4 * block + k;
-      if (i < count) y[i] = ToUniform(words.word[k]) < keep ? x[i] / keep : 0.0f;
+      if (i < count) y[i] = ToUniform(words.word[k]) < keep ? x[i] / divisor : 0.0f;
     }
   });
 }

@@ -16,6 +16,7 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/cuda/rounded_sgd.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
@@ -57,22 +58,21 @@ __device__ float Moved(const Entry& entry, float w, float step) {
 struct PlainSgd {
   struct State {};
   __device__ State Load(const Entry&, int64_t) const { return {}; }
-  __device__ float NewWeight(const Entry& entry, int64_t, float rate, float g, float w, State) const {
-    return Moved(entry, w, -rate * g);
+  __device__ float NewWeight(const Entry& entry, int64_t, const RuleNumbers& numbers, float g, float w, State) const {
+    return Moved(entry, w, -numbers.rate * g);
   }
 };
 
 struct MomentumSgd {
-  float momentum;
   bool nesterov;
   struct State {
     float v;
   };
   __device__ State Load(const Entry& entry, int64_t i) const { return {entry.slots[0][i]}; }
-  __device__ float NewWeight(const Entry& entry, int64_t i, float rate, float g, float w, State old) const {
-    const float v = momentum * old.v - rate * g;
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
+    const float v = numbers.momentum * old.v - numbers.rate * g;
     entry.slots[0][i] = v;
-    return Moved(entry, w, nesterov ? momentum * v - rate * g : v);
+    return Moved(entry, w, nesterov ? numbers.momentum * v - numbers.rate * g : v);
   }
 };
 
@@ -90,24 +90,24 @@ struct TwoSlots {
 struct Adam : TwoSlots {
   AdamArgs args;
   explicit Adam(const AdamArgs& args) : args(args) {}
-  __device__ float NewWeight(const Entry& entry, int64_t i, float rate, float g, float w, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
     const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
     const float v = args.beta2 * old.v + (1.0f - args.beta2) * (g * g);
     Keep(entry, i, m, v);
-    return Moved(entry, w, -rate * m / (sqrtf(v) + args.epsilon));
+    return Moved(entry, w, -numbers.rate * m / (sqrtf(v) + args.epsilon));
   }
 };
 
 struct AdaMax : TwoSlots {
   AdamArgs args;
   explicit AdaMax(const AdamArgs& args) : args(args) {}
-  __device__ float NewWeight(const Entry& entry, int64_t i, float rate, float g, float w, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
     const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
     const float decayed = args.beta2 * old.v;
     const float size = fabsf(g);
     const float v = size <= decayed ? decayed : size;  // NaN where g is NaN
     Keep(entry, i, m, v);
-    return Moved(entry, w, -rate * m / (v + args.epsilon));
+    return Moved(entry, w, -numbers.rate * m / (v + args.epsilon));
   }
 };
 
@@ -117,8 +117,8 @@ struct Bop {
     float m;
   };
   __device__ State Load(const Entry& entry, int64_t i) const { return {entry.slots[0][i]}; }
-  __device__ float NewWeight(const Entry& entry, int64_t i, float rate, float g, float w, State old) const {
-    const float m = (1.0f - rate) * old.m + rate * g;
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
+    const float m = (1.0f - numbers.rate) * old.m + numbers.rate * g;
     entry.slots[0][i] = m;
     const float sign = w >= 0.0f ? 1.0f : -1.0f;
     return m * sign > threshold ? -sign : sign;
@@ -126,11 +126,11 @@ struct Bop {
 };
 
 template <typename Rule>
-__global__ void StepKernel(const __grid_constant__ Table table, Rule rule, const float* rate_of_step,
+__global__ void StepKernel(const __grid_constant__ Table table, Rule rule, const RuleNumbers* numbers_of_step,
                            const StepScalars* scalars, unsigned long long* counts) {
   const StepScalars shared = *scalars;
   if (shared.failed != 0) return;
-  const float rate = *rate_of_step;
+  const RuleNumbers numbers = *numbers_of_step;
   int index = 0;
   while (index + 1 < table.count && static_cast<int32_t>(blockIdx.x) >= table.entries[index + 1].first_block) ++index;
   const Entry& entry = table.entries[index];
@@ -166,7 +166,7 @@ __global__ void StepKernel(const __grid_constant__ Table table, Rule rule, const
       bool positive = false;
       if (first + 32 * k < entry.cols) {
         const float scaled = shared.gradient_scale * g[k] + entry.weight_decay * w[k];
-        const float updated = rule.NewWeight(entry, i, rate, scaled, w[k], state[k]);
+        const float updated = rule.NewWeight(entry, i, numbers, scaled, w[k], state[k]);
         entry.weight[i] = updated;
         positive = updated >= 0.0f;
         flips += positive != (w[k] >= 0.0f);
@@ -225,12 +225,13 @@ void ForEachTable(absl::Span<const StepTensor> tensors, const F& launch) {
 }
 
 template <typename Rule>
-void LaunchStep(ExecContext& context, const char* name, const Rule& rule, const float* rate, const StepScalars* scalars,
+void LaunchStep(ExecContext& context, const char* name, const Rule& rule, const RuleNumbers* numbers,
+                const StepScalars* scalars,
                 absl::Span<const StepTensor> tensors, StepCounts* counts) {
   static_assert(sizeof(StepCounts) == 2 * sizeof(unsigned long long));
   ForEachTable(tensors, [&](const Table& table, int64_t first) {
     Launch(context, name, StepKernel<Rule>, {dim3(static_cast<unsigned>(table.blocks)), dim3(kThreads)}, table, rule,
-           rate, scalars, reinterpret_cast<unsigned long long*>(counts + first));
+           numbers, scalars, reinterpret_cast<unsigned long long*>(counts + first));
   });
 }
 
@@ -272,28 +273,41 @@ void PrepareStep(ExecContext& context, const double* squares, const float* loss,
   });
 }
 
-void SgdStep(ExecContext& context, float momentum, bool nesterov, const float* rate, const StepScalars* scalars,
+void SgdStep(ExecContext& context, bool nesterov, const RuleNumbers* numbers, const StepScalars* scalars,
              absl::Span<const StepTensor> tensors, StepCounts* counts) {
-  if (momentum == 0.0f) {
-    LaunchStep(context, "sgd_step", PlainSgd(), rate, scalars, tensors, counts);
-  } else {
-    LaunchStep(context, "sgd_step", MomentumSgd{momentum, nesterov}, rate, scalars, tensors, counts);
+  // Tensors that round are rare, and then all do: they are launched one by one.
+  for (size_t first = 0; first < tensors.size();) {
+    if (tensors[first].rounds()) {
+      RoundedSgd(context, numbers, scalars, tensors[first], counts + first);
+      ++first;
+      continue;
+    }
+    size_t end = first + 1;
+    while (end < tensors.size() && !tensors[end].rounds()) ++end;
+    const absl::Span<const StepTensor> plain = tensors.subspan(first, end - first);
+    // All tensors of a rule have a velocity, or none has.
+    if (plain[0].slots[0] == nullptr) {
+      LaunchStep(context, "sgd_step", PlainSgd(), numbers, scalars, plain, counts + first);
+    } else {
+      LaunchStep(context, "sgd_step", MomentumSgd{nesterov}, numbers, scalars, plain, counts + first);
+    }
+    first = end;
   }
 }
 
-void AdamStep(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
+void AdamStep(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) {
-  LaunchStep(context, "adam_step", Adam(adam), rate, scalars, tensors, counts);
+  LaunchStep(context, "adam_step", Adam(adam), numbers, scalars, tensors, counts);
 }
 
-void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
+void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
                 absl::Span<const StepTensor> tensors, StepCounts* counts) {
-  LaunchStep(context, "adamax_step", AdaMax(adam), rate, scalars, tensors, counts);
+  LaunchStep(context, "adamax_step", AdaMax(adam), numbers, scalars, tensors, counts);
 }
 
-void BopStep(ExecContext& context, float threshold, const float* rate, const StepScalars* scalars,
+void BopStep(ExecContext& context, float threshold, const RuleNumbers* numbers, const StepScalars* scalars,
              absl::Span<const StepTensor> tensors, StepCounts* counts) {
-  LaunchStep(context, "bop_step", Bop{threshold}, rate, scalars, tensors, counts);
+  LaunchStep(context, "bop_step", Bop{threshold}, numbers, scalars, tensors, counts);
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

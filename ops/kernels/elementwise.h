@@ -47,10 +47,10 @@ using FillF32 = void(ExecContext& context, float value, float* y, int64_t count)
 // y[i, j] = x[i, j].   x, y [m, n], of any strides: for concat and its backward pass.
 using CopyMatrix = void(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y);
 
-// Inverted dropout: y[i] = Uniform(rng, i) < keep ? x[i] / keep : 0. The backward pass is the same call on dy with the
-// same rng, so no mask is stored.   x, y [count]; y may be x. REQUIRES: 0 < keep <= 1.
-using DropoutApply = void(ExecContext& context, float keep, const RngStream& rng, const float* x, float* y,
-                          int64_t count);
+// Dropout: y[i] = Uniform(rng, i) < keep ? x[i] / divisor : 0. The backward pass is the same call on dy with the same
+// rng, so no mask is stored.   x, y [count]; y may be x. REQUIRES: 0 < keep <= 1.
+using DropoutApply = void(ExecContext& context, float keep, float divisor, const RngStream& rng, const float* x,
+                          float* y, int64_t count);
 
 }  // namespace bitgrad
 

@@ -21,6 +21,7 @@
 #include "bitgrad/ops/kernels/pool.h"
 #include "bitgrad/ops/kernels/quantize.h"
 #include "bitgrad/ops/kernels/reduce.h"
+#include "bitgrad/ops/kernels/round_numbers.h"
 #include "bitgrad/ops/kernels/scale_penalty.h"
 #include "bitgrad/ops/kernels/sign_gemm.h"
 
@@ -99,7 +100,10 @@
   X(SgdStep, sgd_step)                                           \
   X(AdamStep, adam_step)                                         \
   X(AdaMaxStep, adamax_step)                                     \
-  X(BopStep, bop_step)
+  X(BopStep, bop_step)                                           \
+  X(LimitRowNorms, limit_row_norms)                              \
+  X(RoundNumbers, round_numbers)                                 \
+  X(ControlRanges, control_ranges)
 // clang-format on
 
 namespace bitgrad {

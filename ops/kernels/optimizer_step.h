@@ -8,9 +8,9 @@
 //
 // weight_scale is BinaryConnect's Glorot learning-rate scale: it multiplies the step of the update rule.
 //
-// Numbers that change from step to step are read from the device's memory (StepScalars, rate), so that a step can be
-// recorded and enqueued again (core/recorded_work.h). Parameters that are trained by different update rules share the
-// StepScalars of a step; each rule has a rate of its own.
+// Numbers that change from step to step are read from the device's memory (StepScalars, RuleNumbers), so that a step can
+// be recorded and enqueued again (core/recorded_work.h). Parameters that are trained by different update rules share the
+// StepScalars of a step; each rule has RuleNumbers of its own.
 
 #ifndef BITGRAD_OPS_KERNELS_OPTIMIZER_STEP_H_
 #define BITGRAD_OPS_KERNELS_OPTIMIZER_STEP_H_
@@ -20,6 +20,8 @@
 #include "absl/types/span.h"
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/view.h"
+#include "bitgrad/ops/kernels/round_numbers.h"
 
 namespace bitgrad {
 
@@ -36,12 +38,26 @@ struct StepTensor {
   // not null, it also counts the ones of each row (not on the CPU, whose products do not need them). Row by row, the
   // elements of `signs` are those of the weight.
   BitMatrixView signs = {};
+  // Of arithmetic of low precision (SgdStep alone): of the step of the update rule, which is also what a velocity keeps,
+  // and of w_new.
+  Rounding round_step = {};
+  Rounding round_weight = {};
+
+  bool rounds() const {
+    return round_step.kind != NumberFormatKind::kFloat || round_weight.kind != NumberFormatKind::kFloat;
+  }
 };
 
 // In the device's memory.
 struct StepScalars {
   float gradient_scale;  // clipping by global norm
   int32_t failed;        // not 0: a gradient or the loss was not finite. Stays so until the host sets it to 0
+};
+
+// The numbers of an update rule, in the device's memory, where the host sets them before each step.
+struct RuleNumbers {
+  float rate;      // the learning rate lr with the corrections below
+  float momentum;  // of SGD
 };
 
 // In the device's memory, one for each parameter. Both counts are 0 after a step that failed.
@@ -57,13 +73,15 @@ struct StepCounts {
 using PrepareStep = void(ExecContext& context, const double* squares, const float* loss, double max_norm,
                          absl::Span<const StepTensor> tensors, StepScalars* scalars, StepCounts* counts);
 
-// The updates change nothing where scalars->failed is not 0. `rate` is a number in the device's memory that the host
-// sets: the learning rate lr with the corrections below. REQUIRES: PrepareStep() ran before.
+// The updates change nothing where scalars->failed is not 0. REQUIRES: PrepareStep() ran before.
 //
-// Plain SGD (momentum = 0, no slots):        step = -rate g'                                 rate = lr
+// Plain SGD (no slots):                      step = -rate g'                                 rate = lr
 // Momentum:                                  v = momentum v - rate g';  step = v
 // Nesterov:                                  v = momentum v - rate g';  step = momentum v - rate g'
-using SgdStep = void(ExecContext& context, float momentum, bool nesterov, const float* rate, const StepScalars* scalars,
+//
+// With rounding (REQUIRES: not Nesterov):    v = round_step(momentum v - rate g');  w_new = round_weight(clip(w'))
+// Signs are not packed then.
+using SgdStep = void(ExecContext& context, bool nesterov, const RuleNumbers* numbers, const StepScalars* scalars,
                      absl::Span<const StepTensor> tensors, StepCounts* counts);
 
 struct AdamArgs {
@@ -75,12 +93,12 @@ struct AdamArgs {
 // Adam (Kingma & Ba, arXiv 1412.6980, epsilon outside the root as in section 2's efficient form):
 //   m = b1 m + (1 - b1) g';  v = b2 v + (1 - b2) g'^2
 //   step = -rate m / (sqrt(v) + epsilon)                       rate = lr sqrt(1 - b2^t) / (1 - b1^t), t = 1, 2, ...
-using AdamStep = void(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
+using AdamStep = void(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
                       absl::Span<const StepTensor> tensors, StepCounts* counts);
 
 // AdaMax (the same paper, section 7.1; epsilon guards the division, as in BNN's code):
 //   m = b1 m + (1 - b1) g';  v = max(b2 v, |g'|);  step = -rate m / (v + epsilon)       rate = lr / (1 - b1^t)
-using AdaMaxStep = void(ExecContext& context, const AdamArgs& adam, const float* rate, const StepScalars* scalars,
+using AdaMaxStep = void(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
                         absl::Span<const StepTensor> tensors, StepCounts* counts);
 
 // Bop (Helwegen et al., arXiv 1906.02107) flips binary weights; there are no latent ones:
@@ -88,8 +106,17 @@ using AdaMaxStep = void(ExecContext& context, const AdamArgs& adam, const float*
 //   w_new = -s where m s > threshold, else s                   s = +1 where w >= 0, else -1; threshold >= 0
 // m s > threshold says that |m| exceeds the threshold and m has the weight's sign. Weights that are not -1 or +1 yet
 // become so in their first step. weight_scale does not apply, nor do the bounds, except in counts.at_clip.
-using BopStep = void(ExecContext& context, float threshold, const float* rate, const StepScalars* scalars,
+using BopStep = void(ExecContext& context, float threshold, const RuleNumbers* numbers, const StepScalars* scalars,
                      absl::Span<const StepTensor> tensors, StepCounts* counts);
+
+// Max-norm constraint (Srebro & Shraibman, COLT 2005): each row whose Euclidean norm exceeds max_norm is scaled to it,
+//
+//   w[i, j] = round_weight(w[i, j] max_norm / norm[i])          norm[i] = sqrt(sum over j of w[i, j]^2), in double
+//
+// other rows stay as they are. Changes nothing where scalars->failed is not 0; overflows are not counted.
+// w [m, n], in place
+using LimitRowNorms = void(ExecContext& context, float max_norm, const Rounding& round_weight,
+                           const StepScalars* scalars, MatrixView<float> w);
 
 }  // namespace bitgrad
 

@@ -2,9 +2,11 @@
 //
 //   window(p, q) = the elements x[n, p sh - pad_height + r, q sw - pad_width + s, c] that lie inside the image,
 //                  r < kernel_height, s < kernel_width
-//   x [N, H, W, C], y [N, P, Q, C];   P = (H + 2 pad_height - kernel_height) / sh + 1, rounded down; Q likewise
+//   x [N, H, W, C], y [N, P, Q, C];   P = (H + 2 pad_height - kernel_height) / sh + 1, rounded down, or, where windows
+//   may be partial, that is, reach over the lower and the right border, up; Q likewise
 //
-// REQUIRES: no window is empty: pad_height < kernel_height, pad_width < kernel_width; P, Q >= 1.
+// REQUIRES: no window is empty: pad_height < kernel_height, pad_width < kernel_width, where they may be partial stride +
+// pad <= kernel; P, Q >= 1.
 
 #ifndef BITGRAD_OPS_KERNELS_POOL_H_
 #define BITGRAD_OPS_KERNELS_POOL_H_
@@ -23,9 +25,14 @@ struct PoolGeometry {
   int64_t kernel_height = 0, kernel_width = 0;
   int64_t stride_height = 1, stride_width = 1;
   int64_t pad_height = 0, pad_width = 0;
+  bool partial = false;
 
-  constexpr int64_t out_height() const { return (height + 2 * pad_height - kernel_height) / stride_height + 1; }
-  constexpr int64_t out_width() const { return (width + 2 * pad_width - kernel_width) / stride_width + 1; }
+  constexpr int64_t out_height() const {
+    return (height + 2 * pad_height - kernel_height + (partial ? stride_height - 1 : 0)) / stride_height + 1;
+  }
+  constexpr int64_t out_width() const {
+    return (width + 2 * pad_width - kernel_width + (partial ? stride_width - 1 : 0)) / stride_width + 1;
+  }
   constexpr int64_t pixels() const { return batch * out_height() * out_width(); }  // of y
 };
 
