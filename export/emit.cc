@@ -191,6 +191,11 @@ class Emitter {
     return Made(writer_.AddUnary(layer(i), x, unary.op, unary.parameter), false);
   }
 
+  absl::StatusOr<int> Add(int i, const program::Round& round) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
+    return Made(writer_.AddRound(layer(i), x, round.format), false);
+  }
+
   absl::StatusOr<int> Add(int i, const program::BinaryOp& binary) {
     int a = 0, b = 1;
     if (is_constant(i, a)) {

@@ -21,6 +21,7 @@
 
 #include "bitgrad/core/coded_tensor.h"
 #include "bitgrad/core/encoding.h"
+#include "bitgrad/core/number_format.h"
 #include "bitgrad/core/shape.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/export/threshold.h"
@@ -65,6 +66,9 @@ struct UnaryOp {
   Unary op;
   float parameter = 0;
 };
+struct Round {
+  NumberFormat format;  // not a dynamic one: the range is fixed once training is over
+};
 struct BinaryOp {  // a, b
   Binary op;
 };
@@ -74,7 +78,7 @@ struct Reshape {};
 struct Other {};
 
 using Operation = std::variant<Input, Constant, Quantize, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm,
-                               UnaryOp, BinaryOp, Concat, Reshape, Other>;
+                               UnaryOp, Round, BinaryOp, Concat, Reshape, Other>;
 
 struct Value {
   Operation operation;

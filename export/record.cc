@@ -25,7 +25,16 @@ program::Quantize QuantizeOf(const Quantizer& quantizer, size_t inputs) {
   return quantize;
 }
 
-program::Operation OperationOf(const Tape::Node& node) {
+program::Round RoundOf(ExecContext& context, const NumberGroup& group) {
+  NumberFormat format = group.format;
+  if (group.range != nullptr) {
+    format.kind = NumberFormatKind::kFixed;
+    format.range = static_cast<int>(bitgrad::ToHost(context, group.range->value).data<float>()[0]);
+  }
+  return program::Round{format};
+}
+
+program::Operation OperationOf(ExecContext& context, const Tape::Node& node) {
   const OpDescriptor& op = node.descriptor;
   if (op.op == "quantize") return QuantizeOf(op.Get<Quantizer>("quantizer", Quantizer()), node.inputs.size());
   if (op.op == "linear") return program::Linear();
@@ -39,6 +48,7 @@ program::Operation OperationOf(const Tape::Node& node) {
   if (op.op == "mul") return program::BinaryOp{Binary::kMul};
   if (op.op == "concat") return program::Concat();
   if (op.op == "reshape") return program::Reshape();
+  if (op.op == "round") return RoundOf(context, op.Get<NumberGroup>("format", {}));
   if (const int64_t unary = op.Get<int64_t>("unary", 0); unary != 0) {
     return program::UnaryOp{static_cast<Unary>(unary), static_cast<float>(op.Get<double>("parameter", 0))};
   }
@@ -121,7 +131,7 @@ absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
     for (const int operand : node.inputs) value.operands.push_back(ids[operand]);
     if (const auto encoding = encodings_.find(i); encoding != encodings_.end()) value.encoding = encoding->second;
     if (!node.inputs.empty()) {
-      value.operation = OperationOf(node);
+      value.operation = OperationOf(tape_.context(), node);
       if (const auto known = known_.find(i); known != known_.end()) {
         const Known& k = known->second;
         if (k.coded != nullptr) value.coded = ToHost(tape_.context(), *k.coded);

@@ -65,6 +65,7 @@ class Checker {
   absl::StatusOr<PackedValue> CheckPool(bool is_max, const packed::Pool& pool);
   absl::StatusOr<PackedValue> CheckBatchNorm(const packed::BatchNorm& batch_norm);
   absl::StatusOr<PackedValue> CheckUnary(const packed::Unary& unary);
+  absl::StatusOr<PackedValue> CheckRound(const packed::Round& round);
   absl::StatusOr<PackedValue> CheckBinary(const packed::Binary& binary);
   absl::StatusOr<PackedValue> CheckConcat();
   absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
@@ -256,6 +257,16 @@ absl::StatusOr<PackedValue> Checker::CheckUnary(const packed::Unary& unary) {
   return PackedValue{.example = operand(0).example};
 }
 
+absl::StatusOr<PackedValue> Checker::CheckRound(const packed::Round& round) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  const absl::StatusOr<NumberFormat> format = ParseNumberFormat(round.format());
+  if (!format.ok()) return Error("round.format: ", format.status().message());
+  if (format->kind == NumberFormatKind::kDynamicFixed) {
+    return Error("round.format: '", round.format(), "' has no range; a packed model's is fixed");
+  }
+  return PackedValue{.example = operand(0).example};
+}
+
 absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
   if (!packed::Binary::Op_IsValid(binary.op()) || binary.op() == packed::Binary::UNSPECIFIED) {
     return Error("binary.op: ", static_cast<int>(binary.op()), " is unknown");
@@ -317,6 +328,7 @@ absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruc
     case Instruction::kAveragePool: return CheckPool(false, instruction.average_pool());
     case Instruction::kBatchNorm: return CheckBatchNorm(instruction.batch_norm());
     case Instruction::kUnary: return CheckUnary(instruction.unary());
+    case Instruction::kRound: return CheckRound(instruction.round());
     case Instruction::kBinary: return CheckBinary(instruction.binary());
     case Instruction::kQuantize: return CheckQuantize(instruction.quantize());
     case Instruction::kConcat: return CheckConcat();

@@ -75,6 +75,7 @@ class CostCounter {
         break;
       }
       case Instruction::kUnary: cost.op = "unary"; break;
+      case Instruction::kRound: cost.op = absl::StrCat("round ", instruction.round().format()); break;
       case Instruction::kBinary:
         cost.op = "binary";
         if (!instruction.binary().has_constant()) {

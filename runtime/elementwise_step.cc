@@ -1,5 +1,6 @@
 #include "bitgrad/runtime/elementwise_step.h"
 
+#include "bitgrad/core/number_format.h"
 #include "bitgrad/runtime/blob_layout.h"
 
 namespace bitgrad {
@@ -20,6 +21,14 @@ void RunUnary(const Instruction& instruction, int result, Frame& frame) {
   const ConstMatrixView<float> x = frame.floats(instruction.operands(0));
   frame.kernels().unary_forward(frame.context(), static_cast<Unary>(instruction.unary().op()),
                                 instruction.unary().parameter(), x.data, frame.NewFloats(result).data, x.size());
+}
+
+void RunRound(const Instruction& instruction, int result, Frame& frame) {
+  const NumberFormat format = *ParseNumberFormat(instruction.round().format());  // which was checked
+  const ConstMatrixView<float> x = frame.floats(instruction.operands(0));
+  frame.kernels().round_numbers(frame.context(),
+                                {.kind = format.kind, .bits = format.bits, .fixed_range = format.range}, x.data,
+                                frame.NewFloats(result).data, x.size());
 }
 
 void RunBinary(const PackedModel& model, const Instruction& instruction, int result, Frame& frame) {
@@ -56,6 +65,7 @@ void RunElementwiseStep(const PackedModel& model, int i, Frame& frame) {
   switch (instruction.kind_case()) {
     case Instruction::kBatchNorm: return RunBatchNorm(instruction, result, frame);
     case Instruction::kUnary: return RunUnary(instruction, result, frame);
+    case Instruction::kRound: return RunRound(instruction, result, frame);
     case Instruction::kBinary: return RunBinary(model, instruction, result, frame);
     case Instruction::kConcat: return RunConcat(instruction, result, frame);
     case Instruction::kReshape: return frame.Alias(result, instruction.operands(0));

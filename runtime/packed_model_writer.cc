@@ -225,6 +225,11 @@ int PackedModelWriter::AddUnary(absl::string_view layer, int x, Unary op, float 
   return ValueOfLast();
 }
 
+int PackedModelWriter::AddRound(absl::string_view layer, int x, const NumberFormat& format) {
+  NewInstruction(layer, {x}).mutable_round()->set_format(ToString(format));
+  return ValueOfLast();
+}
+
 int PackedModelWriter::AddBinary(absl::string_view layer, int a, Binary op, int b) {
   NewInstruction(layer, {a, b}).mutable_binary()->set_op(static_cast<packed::Binary::Op>(op));
   return ValueOfLast();

@@ -350,6 +350,7 @@ absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Val
     case Instruction::kAveragePool: return Pool(model, i, a);
     case Instruction::kBatchNorm: return BatchNorm(model, i, a);
     case Instruction::kUnary: return Unary(model, i, a);
+    case Instruction::kRound: return Round(model, i, a);
     case Instruction::kBinary: return Binary(model, i, a, values);
     case Instruction::kConcat: return Concat(model, i, values);
     case Instruction::kReshape: return a;
