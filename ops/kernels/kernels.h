@@ -74,6 +74,7 @@
   X(ScaleF32, scale_f32)                                         \
   X(ScaleRows, scale_rows)                                       \
   X(ScaleColumns, scale_columns)                                 \
+  X(RoundToPowers, round_to_powers)                              \
   X(FillF32, fill_f32)                                           \
   X(CopyMatrix, copy_matrix)                                     \
   X(DropoutApply, dropout)                                       \
