@@ -15,7 +15,8 @@
 //   g'     = g min(1, max_gradient_norm / N) + weight_decay w       decay where Parameter::decays
 //   w_new  = clip(w + s step(g'), least, most)                      Parameter::least, most
 //
-// step() is that of an update rule (update_rule.h): see sgd.h, adam.h, adamax.h; bop.h flips binary weights instead.
+// step() is that of an update rule (update_rule.h): see sgd.h, adam.h, adamax.h, shift_adamax.h; bop.h flips binary
+// weights instead.
 // The decay is added to the gradient (an L2 penalty), after clipping, for every rule.
 //
 // One rule trains all parameters, but groups of them (parameter_group.h) can have rules of their own, each with a
@@ -32,7 +33,7 @@
 // weights of quantized layers live in [-1, 1] rather than in Glorot's range, so their steps grow by
 // GlorotScale(fan_in, fan_out). It applies with `glorot_scale` to parameters that are quantized and
 // have fan_in and fan_out. Adam and AdaMax, whose steps do not depend on the gradient's size, take
-// it once, SGD squared.
+// it once, SGD squared; shift_adamax rounds it to a power of two.
 //
 #ifndef BITGRAD_OPTIM_OPTIMIZER_H_
 #define BITGRAD_OPTIM_OPTIMIZER_H_

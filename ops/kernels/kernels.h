@@ -100,6 +100,7 @@
   X(SgdStep, sgd_step)                                           \
   X(AdamStep, adam_step)                                         \
   X(AdaMaxStep, adamax_step)                                     \
+  X(ShiftAdaMaxStep, shift_adamax_step)                          \
   X(BopStep, bop_step)
 // clang-format on
 
