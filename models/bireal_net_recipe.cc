@@ -42,7 +42,7 @@ absl::StatusOr<std::unique_ptr<Model>> MakeBiRealNetFromRecipe(const recipe::Mod
     options.stages.push_back(stage);
   }
   BITGRAD_RETURN_IF_ERROR(ReadQuantizers("model.bireal_net", net, options));
-  if (net.norm().kind() != recipe::BatchNorm::BATCH) {
+  if (net.norm().kind() == recipe::BatchNorm::NONE) {
     return InField(
         "model.bireal_net.norm.kind",
         absl::InvalidArgumentError("a residual net needs its batch norms, which keep sums of blocks in range"));

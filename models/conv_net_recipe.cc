@@ -58,7 +58,7 @@ absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.conv_net.activation", net.activation(), options.activation));
   BITGRAD_RETURN_IF_ERROR(
       ReadActivation("model.conv_net.last_activation", net.last_activation(), options.last_activation));
-  options.normalizes = net.norm().kind() == recipe::BatchNorm::BATCH;
+  options.normalizes = net.norm().kind() != recipe::BatchNorm::NONE;
   options.norm = ReadBatchNorm(net.norm());
   if (net.has_clip()) options.clip = net.clip();
   options.padding = ReadPadding(net.padding());

@@ -111,6 +111,11 @@ BatchNormOptions ReadBatchNorm(const recipe::BatchNorm& norm) {
     case recipe::BatchNorm::UNBIASED_VARIANCE: options.unbiased = true; [[fallthrough]];
     default: options.statistic = RunningStatistic::kVariance;
   }
+  switch (norm.kind()) {
+    case recipe::BatchNorm::SHIFT_PAPER: options.arithmetic = BatchNormArithmetic::kShiftPaper; break;
+    case recipe::BatchNorm::SHIFT_TORCH: options.arithmetic = BatchNormArithmetic::kShiftTorch; break;
+    default: options.arithmetic = BatchNormArithmetic::kExact;
+  }
   return options;
 }
 

@@ -16,10 +16,22 @@
 // the unbiased one, sum((x - mean)^2) / (N - 1), into its running variance: `unbiased` does the same, for nets whose
 // weights come from there or go there. With it evaluation divides by a slightly larger number than training did.
 //
+// BNN's shift-based batch norm (Hubara et al., arXiv 1602.02830) rounds one factor of each product to a power of two,
+// AP2(v) = sign(v) 2^round(log2 |v|), so that the products are shifts:
+//
+//   c = x - mean;  var = mean(c AP2(c));  y = c AP2(inv_std) AP2(gamma) + beta
+//
+// The running statistic is not rounded; evaluation rounds the inv_std that it makes of it. The learned gamma is not
+// rounded either, and gets the gradient of AP2(gamma) (straight-through). BatchNormArithmetic tells two variants apart,
+// by their gradients: kShiftPaper has those of batch norm with the rounded factors, for the paper prints none, and
+// kShiftTorch those of the authors' code, in which AP2(xhat) stands for xhat. The code averages the inverse deviation:
+//
+//   BNN (Torch)       kShiftTorch, kInsideRoot, kInverseStd, epsilon 1e-5, momentum 0.125
+//
 // Gradients: ops/kernels/batch_norm.h.
 // Errors: shapes; running statistics that are not float32 on the context's device; an empty batch in training;
 // epsilon < 0; momentum outside [0, 1]; `unbiased` with another statistic than kVariance, or, in training, with one
-// row.
+// row; shifts with kOutsideRoot.
 
 #ifndef BITGRAD_OPS_BATCH_NORM_H_
 #define BITGRAD_OPS_BATCH_NORM_H_
@@ -36,6 +48,7 @@ struct BatchNormOptions {
   EpsilonPlacement placement = EpsilonPlacement::kInsideRoot;
   RunningStatistic statistic = RunningStatistic::kVariance;
   bool unbiased = false;  // the running variance is the unbiased one, as PyTorch's
+  BatchNormArithmetic arithmetic = BatchNormArithmetic::kExact;
 };
 
 // `running_mean`, `running_statistic` [n]: updated in training, read in evaluation; they outlive the tape.

@@ -20,9 +20,10 @@ Var ApplyBatchNormEstimating(const Var& x, const Var& gamma, const Var& beta, Pa
 
   const BatchStatistics batch = MeasureBatch(op, options);
   UpdateRunning(op, batch, shape.rows(), 1.0f / static_cast<float>(k), running_mean, running_statistic, options);
+  const Tensor inv_std = FactorOf(op, batch.inv_std, options), factor = FactorOf(op, op.value(1), options);
   Tensor y = op.NewTensor(shape);
   op.kernels().batch_norm_eval(op.context(), op.value(0).matrix<float>(), batch.mean.data<float>(),
-                               batch.inv_std.data<float>(), op.value(1).data<float>(), op.value(2).data<float>(),
+                               inv_std.data<float>(), factor.data<float>(), op.value(2).data<float>(),
                                y.mutable_matrix<float>());
   return op.Record(std::move(y), {}, nullptr);
 }

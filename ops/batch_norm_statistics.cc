@@ -21,6 +21,10 @@ bool CheckBatchNorm(OpRecorder& op, const Var& x, const Var& gamma, const Var& b
     op.Fail("unbiased is for running statistics of the variance");
     return false;
   }
+  if (options.arithmetic != BatchNormArithmetic::kExact && options.placement != EpsilonPlacement::kInsideRoot) {
+    op.Fail("shifts need epsilon inside the root, 1 / sqrt(variance + epsilon)");
+    return false;
+  }
   return op.CheckTensor("running_mean", running_mean.value, vector) &&
          op.CheckTensor("running_statistic", running_statistic.value, vector);
 }
@@ -29,7 +33,7 @@ BatchStatistics MeasureBatch(OpRecorder& op, const BatchNormOptions& options) {
   const auto x = op.value(0).matrix<float>();
   const Shape vector({x.cols});
   BatchStatistics batch{op.NewTensor(vector), op.NewTensor(vector), op.NewTensor(vector)};
-  op.kernels().batch_norm_statistics(op.context(), x, options.epsilon, options.placement,
+  op.kernels().batch_norm_statistics(op.context(), x, options.epsilon, options.placement, options.arithmetic,
                                      batch.mean.mutable_data<float>(), batch.variance.mutable_data<float>(),
                                      batch.inv_std.mutable_data<float>());
   return batch;
@@ -50,6 +54,13 @@ void UpdateRunning(OpRecorder& op, const BatchStatistics& batch, int64_t rows, f
                                          averaged.data<float>(), batch.inv_std.data<float>(),
                                          running_mean.value.mutable_data<float>(),
                                          running_statistic.value.mutable_data<float>(), n);
+}
+
+Tensor FactorOf(OpRecorder& op, const Tensor& factor, const BatchNormOptions& options) {
+  if (options.arithmetic == BatchNormArithmetic::kExact) return factor.Alias();
+  Tensor power = op.NewTensor(factor.shape());
+  op.kernels().round_to_powers(op.context(), factor.data<float>(), power.mutable_data<float>(), factor.num_elements());
+  return power;
 }
 
 }  // namespace bitgrad

@@ -16,7 +16,8 @@ namespace bitgrad {
 bool CheckBatchNorm(OpRecorder& op, const Var& x, const Var& gamma, const Var& beta, const Parameter& running_mean,
                     const Parameter& running_statistic, const BatchNormOptions& options);
 
-// Of each column of a batch, all [n] float32: its mean, its biased variance, and 1 / std as `options` have it.
+// Of each column of a batch, all [n] float32: its mean, its biased variance, and 1 / std as `options` have it, which is
+// not rounded to a power of two.
 struct BatchStatistics {
   Tensor mean, variance, inv_std;
 };
@@ -28,6 +29,9 @@ BatchStatistics MeasureBatch(OpRecorder& op, const BatchNormOptions& options);
 // variance unbiased where they ask for it. `rows` is the batch's number of rows. REQUIRES: rows > 1 where unbiased.
 void UpdateRunning(OpRecorder& op, const BatchStatistics& batch, int64_t rows, float momentum, Parameter& running_mean,
                    Parameter& running_statistic, const BatchNormOptions& options);
+
+// What the formula multiplies by for `factor`, inv_std or gamma: that itself or, with shifts, AP2 of it.
+Tensor FactorOf(OpRecorder& op, const Tensor& factor, const BatchNormOptions& options);
 
 }  // namespace bitgrad
 

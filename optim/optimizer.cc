@@ -12,6 +12,7 @@
 #include "bitgrad/core/out_of_memory.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/dispatch.h"
+#include "bitgrad/ops/quantizers/power_of_two.h"
 #include "bitgrad/optim/hyperparameters.h"
 
 namespace bitgrad {
@@ -395,8 +396,10 @@ StepTensor Optimizer::TensorOf(Parameter& parameter, Bound& bound) const {
   tensor.round_weight = parameter.stored_format.rounding(/*counts=*/true);
   if (parameter.decays) tensor.weight_decay = static_cast<float>(rule.weight_decay);
   if (options_.glorot_scale && parameter.is_quantized() && parameter.fan_in > 0 && parameter.fan_out > 0) {
-    tensor.weight_scale = static_cast<float>(
-        std::pow(GlorotScale(parameter.fan_in, parameter.fan_out), rule.update->traits().glorot_power));
+    const UpdateRule::Traits& traits = rule.update->traits();
+    tensor.weight_scale =
+        static_cast<float>(std::pow(GlorotScale(parameter.fan_in, parameter.fan_out), traits.glorot_power));
+    if (traits.rounds_glorot) tensor.weight_scale = NearestPower(tensor.weight_scale);
   }
   return tensor;
 }

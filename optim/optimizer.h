@@ -18,7 +18,8 @@
 // and then rows of w_new are scaled down to Parameter::max_row_norm. In arithmetic of low precision the step, with a
 // momentum also the velocity, and w_new are rounded (Parameter::step_format, stored_format).
 //
-// step() is that of an update rule (update_rule.h): see sgd.h, adam.h, adamax.h; bop.h flips binary weights instead.
+// step() is that of an update rule (update_rule.h): see sgd.h, adam.h, adamax.h, shift_adamax.h; bop.h flips binary
+// weights instead.
 // The decay is added to the gradient (an L2 penalty), after clipping, for every rule.
 //
 // One rule trains all parameters, but groups of them (parameter_group.h) can have rules of their own, each with a
@@ -35,7 +36,7 @@
 // weights of quantized layers live in [-1, 1] rather than in Glorot's range, so their steps grow by
 // GlorotScale(fan_in, fan_out). It applies with `glorot_scale` to parameters that are quantized and
 // have fan_in and fan_out. Adam and AdaMax, whose steps do not depend on the gradient's size, take
-// it once, SGD squared.
+// it once, SGD squared; shift_adamax rounds it to a power of two.
 //
 #ifndef BITGRAD_OPTIM_OPTIMIZER_H_
 #define BITGRAD_OPTIM_OPTIMIZER_H_

@@ -13,6 +13,7 @@
 #include "bitgrad/optim/adamax.h"
 #include "bitgrad/optim/bop.h"
 #include "bitgrad/optim/sgd.h"
+#include "bitgrad/optim/shift_adamax.h"
 
 namespace bitgrad {
 
@@ -21,6 +22,9 @@ absl::Span<const UpdateRuleInfo> AllUpdateRules() {
       {"sgd", MakeSgdRule, "stochastic gradient descent: momentum=0, nesterov=0 (or 1)"},
       {"adam", MakeAdamRule, "Adam: beta1=0.9, beta2=0.999, epsilon=1e-8"},
       {"adamax", MakeAdaMaxRule, "AdaMax, BNN's: beta1=0.9, beta2=0.999, epsilon=2^-27"},
+      {"shift_adamax", MakeShiftAdaMaxRule, "shift-based AdaMax, BNN's: beta1=0.875, beta2=1-2^-10, epsilon=2^-27"},
+      {"shift_adamax_torch", MakeShiftAdaMaxTorchRule,
+       "the same as in BNN's Torch code: beta1=0.9, beta2=0.999, epsilon=2^-27"},
       {"bop", MakeBopRule, "Bop, flips binary weights, for a rule of QUANTIZED_WEIGHTS: threshold=1e-8"},
   };
   return kRules;

@@ -25,6 +25,7 @@ class UpdateRule {
     const char* name;                // in the table and in the names of states
     std::vector<const char*> slots;  // states per parameter, float32 of its shape, 0 at first; two at most
     int glorot_power = 0;            // the Glorot scale of a step is GlorotScale()^glorot_power
+    bool rounds_glorot = false;      // to the nearest power of two: AP2(GlorotScale()^glorot_power)
     double most_learning_rate = std::numeric_limits<double>::infinity();
     // The rule keeps weights at -1 and +1, so that only binary weights can be trained with it. Weight decay and bounds
     // have no meaning for them and do not apply.

@@ -40,15 +40,28 @@ HWY_INLINE void AddMoments(const float* x, int64_t stride, const float* shift, i
   }
 }
 
-// sum += dy, product += dy xhat, over `rows` rows of a strip.
+// square += c AP2(c) with c = x - mean, over `rows` rows of a strip.
 template <int64_t rows>
+HWY_INLINE void AddShiftedSquares(const float* x, int64_t stride, const float* mean, int64_t size, double* square) {
+  for (int64_t j = 0; j < size; ++j) {
+    double q = square[j];
+    for (int64_t r = 0; r < rows; ++r) {
+      const float c = x[r * stride + j] - mean[j];
+      q += static_cast<double>(c) * SignedNearestPower(c);
+    }
+    square[j] = q;
+  }
+}
+
+// sum += dy, product += dy xhat, over `rows` rows of a strip.
+template <int64_t rows, BatchNormArithmetic arithmetic>
 HWY_INLINE void AddGradients(const float* x, int64_t x_stride, const float* dy, int64_t dy_stride, const float* mean,
                              const float* inv_std, int64_t size, double* sum, double* product) {
   for (int64_t j = 0; j < size; ++j) {
     double s = sum[j];
     double p = product[j];
     for (int64_t r = 0; r < rows; ++r) {
-      const float xhat = (x[r * x_stride + j] - mean[j]) * inv_std[j];
+      const float xhat = NormalizedForGradient(x[r * x_stride + j], mean[j], inv_std[j], arithmetic);
       const float g = dy[r * dy_stride + j];
       s += g;
       p += static_cast<double>(g) * xhat;
@@ -82,6 +95,22 @@ void Moments(ConstMatrixView<float> x, int64_t begin, int64_t end, float* mean, 
   }
 }
 
+// The variance of shifts, mean(c AP2(c)), of columns [begin, end).
+void ShiftedVariance(ConstMatrixView<float> x, const float* mean, int64_t begin, int64_t end, float* variance) {
+  for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
+    const int64_t size = std::min(kStrip, end - j0);
+    double square[kStrip] = {};
+    int64_t i = 0;
+    for (; i + kRows <= x.rows; i += kRows) {
+      AddShiftedSquares<kRows>(x.row(i) + j0, x.stride, mean + j0, size, square);
+    }
+    for (; i < x.rows; ++i) AddShiftedSquares<1>(x.row(i) + j0, x.stride, mean + j0, size, square);
+    for (int64_t j = 0; j < size; ++j) {
+      variance[j0 + j] = static_cast<float>(square[j] / static_cast<double>(x.rows));
+    }
+  }
+}
+
 void Normalize(const float* x, const float* mean, const float* inv_std, const float* gamma, const float* beta,
                int64_t count, float* y) {
 #pragma omp simd
@@ -106,20 +135,22 @@ void NormalizedSigns(const float* x, const float* mean, const float* inv_std, co
   } while (j < count);
 }
 
-void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* gamma, const float* mean,
-              const float* variance, const float* inv_std, EpsilonPlacement placement, int64_t begin, int64_t end,
-              MatrixView<float> dx, float* dgamma, float* dbeta) {
+template <BatchNormArithmetic arithmetic>
+void BackwardOf(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* gamma, const float* mean,
+                const float* variance, const float* inv_std, EpsilonPlacement placement, int64_t begin, int64_t end,
+                MatrixView<float> dx, float* dgamma, float* dbeta) {
   for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
     const int64_t size = std::min(kStrip, end - j0);
     double sum[kStrip] = {};
     double product[kStrip] = {};
     int64_t i = 0;
     for (; i + kRows <= x.rows; i += kRows) {
-      AddGradients<kRows>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0, inv_std + j0, size, sum,
-                          product);
+      AddGradients<kRows, arithmetic>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0, inv_std + j0, size,
+                                      sum, product);
     }
     for (; i < x.rows; ++i) {
-      AddGradients<1>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0, inv_std + j0, size, sum, product);
+      AddGradients<1, arithmetic>(x.row(i) + j0, x.stride, dy.row(i) + j0, dy.stride, mean + j0, inv_std + j0, size,
+                                  sum, product);
     }
     // dx = scale (dy - mean_dy - xhat slope)
     float scale[kStrip], mean_dy[kStrip], slope[kStrip];
@@ -141,11 +172,19 @@ void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* 
       float* dx_row = dx.row(i) + j0;
 #pragma omp simd
       for (int64_t j = 0; j < size; ++j) {
-        const float xhat = (x_row[j] - mean[j0 + j]) * inv_std[j0 + j];
+        const float xhat = NormalizedForGradient(x_row[j], mean[j0 + j], inv_std[j0 + j], arithmetic);
         dx_row[j] = scale[j] * (dy_row[j] - mean_dy[j] - xhat * slope[j]);
       }
     }
   }
+}
+
+void Backward(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* gamma, const float* mean,
+              const float* variance, const float* inv_std, EpsilonPlacement placement, BatchNormArithmetic arithmetic,
+              int64_t begin, int64_t end, MatrixView<float> dx, float* dgamma, float* dbeta) {
+  const auto backward = arithmetic == BatchNormArithmetic::kShiftTorch ? BackwardOf<BatchNormArithmetic::kShiftTorch>
+                                                                       : BackwardOf<BatchNormArithmetic::kExact>;
+  backward(x, dy, gamma, mean, variance, inv_std, placement, begin, end, dx, dgamma, dbeta);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -158,6 +197,7 @@ namespace bitgrad::cpu {
 namespace {
 
 HWY_EXPORT(Moments);
+HWY_EXPORT(ShiftedVariance);
 HWY_EXPORT(Normalize);
 HWY_EXPORT(NormalizedSigns);
 HWY_EXPORT(Backward);
@@ -186,21 +226,25 @@ void BatchNormSigns(ExecContext& context, ConstMatrixView<float> x, const float*
 }
 
 void BatchNormStatistics(ExecContext& context, ConstMatrixView<float> x, float epsilon, EpsilonPlacement placement,
-                         float* mean, float* variance, float* inv_std) {
+                         BatchNormArithmetic arithmetic, float* mean, float* variance, float* inv_std) {
   BITGRAD_DCHECK(x.rows > 0);
   ParallelFor(context.threads(), x.cols, ColumnGrain(x.rows), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Moments)(x, begin, end, mean, variance);
+    if (arithmetic != BatchNormArithmetic::kExact) {
+      HWY_DYNAMIC_DISPATCH(ShiftedVariance)(x, mean, begin, end, variance);
+    }
     for (int64_t j = begin; j < end; ++j) inv_std[j] = InverseStd(variance[j], epsilon, placement);
   });
 }
 
 void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x, ConstMatrixView<float> dy,
                             const float* gamma, const float* mean, const float* variance, const float* inv_std,
-                            EpsilonPlacement placement, MatrixView<float> dx, float* dgamma, float* dbeta) {
+                            EpsilonPlacement placement, BatchNormArithmetic arithmetic, MatrixView<float> dx,
+                            float* dgamma, float* dbeta) {
   BITGRAD_DCHECK(x.rows > 0 && x.rows == dy.rows && x.cols == dy.cols);
   ParallelFor(context.threads(), x.cols, ColumnGrain(x.rows), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Backward)
-    (x, dy, gamma, mean, variance, inv_std, placement, begin, end, dx, dgamma, dbeta);
+    (x, dy, gamma, mean, variance, inv_std, placement, arithmetic, begin, end, dx, dgamma, dbeta);
   });
 }
 

@@ -4,6 +4,7 @@
 #include "bitgrad/core/check.h"
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/quantizers/power_of_two.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/elementwise.cc"
@@ -48,6 +49,11 @@ void MultiplyByScales(const float* x, const ScaleView& scale, float* y, int64_t 
   for (int64_t j = 0; j < count; ++j) y[j] = x[j] * (factor * values[j]);
 }
 
+void RoundToPowers(const float* x, float* y, int64_t count) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) y[i] = SignedNearestPower(x[i]);
+}
+
 void FillF32(float value, float* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] = value;
 }
@@ -64,6 +70,7 @@ namespace {
 HWY_EXPORT(BinaryForward);
 HWY_EXPORT(ScaleF32);
 HWY_EXPORT(MultiplyByScales);
+HWY_EXPORT(RoundToPowers);
 HWY_EXPORT(FillF32);
 
 }  // namespace
@@ -105,6 +112,12 @@ void ScaleColumns(ExecContext& context, const ScaleView& scale, ConstMatrixView<
     } else {
       for (int64_t j = begin; j < end; ++j) y.at(i, j) = x.at(i, j) * scale.at(j);
     }
+  });
+}
+
+void RoundToPowers(ExecContext& context, const float* x, float* y, int64_t count) {
+  ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(RoundToPowers)(x + begin, y + begin, end - begin);
   });
 }
 

@@ -8,6 +8,7 @@
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/rounded_sgd.h"
 #include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/quantizers/power_of_two.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/optimizer_step.cc"
@@ -119,6 +120,32 @@ StepCounts AdaMax(const StepTensor& tensor, const StepScalars& scalars, float ra
   });
 }
 
+template <bool keeps_divisor>
+HWY_INLINE StepCounts ShiftAdaMaxOf(const StepTensor& tensor, const StepScalars& scalars, float rate,
+                                    const AdamArgs& adam, int64_t begin, int64_t end) {
+  const float beta1 = adam.beta1;
+  const float beta2 = adam.beta2;
+  const float epsilon = adam.epsilon;
+  float* const m = tensor.slots[0];
+  float* const v = tensor.slots[1];
+  return Step(tensor, scalars.gradient_scale, begin, end, [=](int64_t i, float g) {
+    const float m_new = beta1 * m[i] + (1.0f - beta1) * g;
+    const float decayed = beta2 * v[i];
+    const float size = std::fabs(g);
+    const float u = size <= decayed ? decayed : size;  // NaN where g is NaN
+    const float divisor = NearestPower(u) + epsilon;
+    m[i] = m_new;
+    v[i] = keeps_divisor ? divisor : u;
+    return -rate * m_new / divisor;
+  });
+}
+
+StepCounts ShiftAdaMax(const StepTensor& tensor, const StepScalars& scalars, float rate, const AdamArgs& adam,
+                       bool keeps_divisor, int64_t begin, int64_t end) {
+  return keeps_divisor ? ShiftAdaMaxOf<true>(tensor, scalars, rate, adam, begin, end)
+                       : ShiftAdaMaxOf<false>(tensor, scalars, rate, adam, begin, end);
+}
+
 StepCounts Bop(const StepTensor& tensor, const StepScalars& scalars, float rate, float threshold, int64_t begin,
                int64_t end) {
   float* const m = tensor.slots[0];
@@ -148,6 +175,7 @@ namespace {
 HWY_EXPORT(Sgd);
 HWY_EXPORT(Adam);
 HWY_EXPORT(AdaMax);
+HWY_EXPORT(ShiftAdaMax);
 HWY_EXPORT(Bop);
 HWY_EXPORT(Signs);
 
@@ -222,6 +250,13 @@ void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const RuleNumbers* n
                 absl::Span<const StepTensor> tensors, StepCounts* counts) {
   StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
     return HWY_DYNAMIC_DISPATCH(AdaMax)(tensor, *scalars, numbers->rate, adam, begin, end);
+  });
+}
+
+void ShiftAdaMaxStep(ExecContext& context, const AdamArgs& adam, bool keeps_divisor, const RuleNumbers* numbers,
+                     const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
+  StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {
+    return HWY_DYNAMIC_DISPATCH(ShiftAdaMax)(tensor, *scalars, numbers->rate, adam, keeps_divisor, begin, end);
   });
 }
 

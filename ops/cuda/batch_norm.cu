@@ -1,5 +1,6 @@
 // Batch norm. All of its kernels are limited by memory; bytes per element:
 //   statistics       4 read                            one pass: the sums are those of x - x[0] (ops/cpu/batch_norm.cc)
+//                    8 read with shifts                the mean, then the variance of it
 //   train_backward   8 read, then 8 read, 4 written    the column sums, then dx
 //   eval             4 read, 4 written
 //   signs            4 read, 1/8 or 1/4 written
@@ -102,7 +103,8 @@ struct InputGradient {
 };
 
 __global__ void InputGradientKernel(ConstMatrixView<float> x, ConstMatrixView<float> dy, const float* mean,
-                                    const float* inv_std, InputGradient of, MatrixView<float> dx) {
+                                    const float* inv_std, BatchNormArithmetic arithmetic, InputGradient of,
+                                    MatrixView<float> dx) {
   const int64_t j = TileColumn();
   if (j >= x.cols) return;
   const float m = mean[j], s = inv_std[j], scale = of.scale[j], mean_dy = of.mean_dy[j], slope = of.slope[j];
@@ -119,7 +121,10 @@ __global__ void InputGradientKernel(ConstMatrixView<float> x, ConstMatrixView<fl
 #pragma unroll
     for (int k = 0; k < kBatch; ++k) {
       const int64_t i = first + k * kTileRows;
-      if (i < x.rows) dx.at(i, j) = scale * (g[k] - mean_dy - (v[k] - m) * s * slope);
+      if (i < x.rows) {
+        const float xhat = NormalizedForGradient(v[k], m, s, arithmetic);
+        dx.at(i, j) = scale * (g[k] - mean_dy - xhat * slope);
+      }
     }
   });
 }
@@ -127,7 +132,7 @@ __global__ void InputGradientKernel(ConstMatrixView<float> x, ConstMatrixView<fl
 }  // namespace
 
 void BatchNormStatistics(ExecContext& context, ConstMatrixView<float> x, float epsilon, EpsilonPlacement placement,
-                         float* mean, float* variance, float* inv_std) {
+                         BatchNormArithmetic arithmetic, float* mean, float* variance, float* inv_std) {
   BITGRAD_DCHECK(x.rows > 0);
   const double rows = static_cast<double>(x.rows);
   SumColumns<2>(
@@ -144,11 +149,23 @@ void BatchNormStatistics(ExecContext& context, ConstMatrixView<float> x, float e
         variance[j] = static_cast<float>(v < 0.0 ? 0.0 : v);
         inv_std[j] = InverseStd(variance[j], epsilon, placement);
       });
+  if (arithmetic == BatchNormArithmetic::kExact) return;
+  SumColumns<1>(
+      context, "batch_norm_statistics", x.rows, x.cols,
+      [=] __device__(int64_t i, int64_t j, double* sums) {
+        const float c = x.at(i, j) - mean[j];
+        sums[0] += static_cast<double>(c) * SignedNearestPower(c);
+      },
+      [=] __device__(int64_t j, const double* sums) {
+        variance[j] = static_cast<float>(sums[0] / rows);
+        inv_std[j] = InverseStd(variance[j], epsilon, placement);
+      });
 }
 
 void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x, ConstMatrixView<float> dy,
                             const float* gamma, const float* mean, const float* variance, const float* inv_std,
-                            EpsilonPlacement placement, MatrixView<float> dx, float* dgamma, float* dbeta) {
+                            EpsilonPlacement placement, BatchNormArithmetic arithmetic, MatrixView<float> dx,
+                            float* dgamma, float* dbeta) {
   BITGRAD_DCHECK(x.rows > 0 && x.rows == dy.rows && x.cols == dy.cols);
   if (x.cols == 0) return;
   const double rows = static_cast<double>(x.rows);
@@ -157,7 +174,7 @@ void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x, Cons
   SumColumns<2>(
       context, "batch_norm_train_backward", x.rows, x.cols,
       [=] __device__(int64_t i, int64_t j, double* sums) {
-        const float xhat = (x.at(i, j) - mean[j]) * inv_std[j];
+        const float xhat = NormalizedForGradient(x.at(i, j), mean[j], inv_std[j], arithmetic);
         const float g = dy.at(i, j);
         sums[0] += g;
         sums[1] += static_cast<double>(g) * xhat;
@@ -173,8 +190,8 @@ void BatchNormTrainBackward(ExecContext& context, ConstMatrixView<float> x, Cons
         of.mean_dy[j] = static_cast<float>(sums[0] / rows);
         of.slope[j] = static_cast<float>(kappa * sums[1] / rows);
       });
-  Launch(context, "batch_norm_train_backward", InputGradientKernel, OverTiles(x.rows, x.cols), x, dy, mean, inv_std, of,
-         dx);
+  Launch(context, "batch_norm_train_backward", InputGradientKernel, OverTiles(x.rows, x.cols), x, dy, mean, inv_std,
+         arithmetic, of, dx);
 }
 
 void BatchNormEval(ExecContext& context, ConstMatrixView<float> x, const float* mean, const float* inv_std,

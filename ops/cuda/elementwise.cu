@@ -8,6 +8,7 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/quantizers/power_of_two.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
@@ -63,6 +64,10 @@ void ScaleColumns(ExecContext& context, const ScaleView& scale, ConstMatrixView<
   BITGRAD_DCHECK(x.rows == y.rows && x.cols == y.cols);
   ForCells(context, "scale_columns", x.rows, x.cols,
            [=] __device__(int64_t i, int64_t j) { y.at(i, j) = x.at(i, j) * scale.at(j); });
+}
+
+void RoundToPowers(ExecContext& context, const float* x, float* y, int64_t count) {
+  ForElements(context, "round_to_powers", count, [=] __device__(int64_t i) { y[i] = SignedNearestPower(x[i]); });
 }
 
 void FillF32(ExecContext& context, float value, float* y, int64_t count) {

@@ -17,6 +17,7 @@
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
 #include "bitgrad/ops/cuda/rounded_sgd.h"
+#include "bitgrad/ops/quantizers/power_of_two.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
@@ -108,6 +109,21 @@ struct AdaMax : TwoSlots {
     const float v = size <= decayed ? decayed : size;  // NaN where g is NaN
     Keep(entry, i, m, v);
     return Moved(entry, w, -numbers.rate * m / (v + args.epsilon));
+  }
+};
+
+struct ShiftAdaMax : TwoSlots {
+  AdamArgs args;
+  bool keeps_divisor;
+  ShiftAdaMax(const AdamArgs& args, bool keeps_divisor) : args(args), keeps_divisor(keeps_divisor) {}
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
+    const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
+    const float decayed = args.beta2 * old.v;
+    const float size = fabsf(g);
+    const float u = size <= decayed ? decayed : size;  // NaN where g is NaN
+    const float divisor = NearestPower(u) + args.epsilon;
+    Keep(entry, i, m, keeps_divisor ? divisor : u);
+    return Moved(entry, w, -numbers.rate * m / divisor);
   }
 };
 
@@ -303,6 +319,11 @@ void AdamStep(ExecContext& context, const AdamArgs& adam, const RuleNumbers* num
 void AdaMaxStep(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
                 absl::Span<const StepTensor> tensors, StepCounts* counts) {
   LaunchStep(context, "adamax_step", AdaMax(adam), numbers, scalars, tensors, counts);
+}
+
+void ShiftAdaMaxStep(ExecContext& context, const AdamArgs& adam, bool keeps_divisor, const RuleNumbers* numbers,
+                     const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
+  LaunchStep(context, "shift_adamax_step", ShiftAdaMax(adam, keeps_divisor), numbers, scalars, tensors, counts);
 }
 
 void BopStep(ExecContext& context, float threshold, const RuleNumbers* numbers, const StepScalars* scalars,

@@ -41,6 +41,9 @@ using ScaleRows = void(ExecContext& context, const ScaleView& scale, ConstMatrix
 // y[i, j] = x[i, j] * scale.at(j).   x, y [m, n], of any strides; y may be x
 using ScaleColumns = void(ExecContext& context, const ScaleView& scale, ConstMatrixView<float> x, MatrixView<float> y);
 
+// y[i] = AP2(x[i]) = sign(x[i]) 2^round(log2 |x[i]|): SignedNearestPower().   x, y [count]; y may be x.
+using RoundToPowers = void(ExecContext& context, const float* x, float* y, int64_t count);
+
 // y[i] = value, i < count.
 using FillF32 = void(ExecContext& context, float value, float* y, int64_t count);
 

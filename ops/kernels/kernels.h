@@ -75,6 +75,7 @@
   X(ScaleF32, scale_f32)                                         \
   X(ScaleRows, scale_rows)                                       \
   X(ScaleColumns, scale_columns)                                 \
+  X(RoundToPowers, round_to_powers)                              \
   X(FillF32, fill_f32)                                           \
   X(CopyMatrix, copy_matrix)                                     \
   X(DropoutApply, dropout)                                       \
@@ -100,6 +101,7 @@
   X(SgdStep, sgd_step)                                           \
   X(AdamStep, adam_step)                                         \
   X(AdaMaxStep, adamax_step)                                     \
+  X(ShiftAdaMaxStep, shift_adamax_step)                          \
   X(BopStep, bop_step)                                           \
   X(LimitRowNorms, limit_row_norms)                              \
   X(RoundNumbers, round_numbers)                                 \

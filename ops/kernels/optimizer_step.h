@@ -101,6 +101,12 @@ using AdamStep = void(ExecContext& context, const AdamArgs& adam, const RuleNumb
 using AdaMaxStep = void(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
                         absl::Span<const StepTensor> tensors, StepCounts* counts);
 
+// BNN's shift-based AdaMax (Hubara et al., arXiv 1602.02830), AP2(v) = 2^round(log2 v), AP2(0) = 0:
+//   m = b1 m + (1 - b1) g';  u = max(b2 v, |g'|);  step = -rate m / (AP2(u) + epsilon)  rate = AP2(lr / (1 - b1^t))
+//   v = u or, with `keeps_divisor`, AP2(u) + epsilon
+using ShiftAdaMaxStep = void(ExecContext& context, const AdamArgs& adam, bool keeps_divisor, const RuleNumbers* numbers,
+                             const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts);
+
 // Bop (Helwegen et al., arXiv 1906.02107) flips binary weights; there are no latent ones:
 //   m = (1 - rate) m + rate g'                                 rate = gamma, in (0, 1]
 //   w_new = -s where m s > threshold, else s                   s = +1 where w >= 0, else -1; threshold >= 0

@@ -1,4 +1,5 @@
-// Powers of two of floats, by their bits. Shared by the quantizers whose values are 0 and +-2^e.
+// Powers of two of floats, by their bits. Shared by the quantizers whose values are 0 and +-2^e, and by the formulas of
+// BNN that multiply by shifts.
 
 #ifndef BITGRAD_OPS_QUANTIZERS_POWER_OF_TWO_H_
 #define BITGRAD_OPS_QUANTIZERS_POWER_OF_TWO_H_
@@ -36,6 +37,10 @@ constexpr float NearestPower(float x) {
   constexpr uint32_t kCarry = 0x800000u - 0x3504f4u;
   return std::bit_cast<float>((std::bit_cast<uint32_t>(x) + kCarry) & 0x7f800000u);
 }
+
+// AP2 of a number of any sign, which it keeps: AP2(1.45) = 2, AP2(-0.7) = -0.5, AP2(0) = 0. A NaN gives 0
+// or infinity.
+constexpr float SignedNearestPower(float x) { return WithSignOf(NearestPower(Magnitude(x)), x); }
 
 // The power of two to which a size is rounded at random so that its mean is the size,
 //

@@ -45,7 +45,7 @@ class Net final : public Model {
     std::string ToString() const {
       return absl::StrCat(absl::StrJoin(widths, "-"), " ", input, " ", activation_quantizer, " ", weight, " ",
                           activation, bias ? " bias" : "", " statistic ", static_cast<int>(norm.statistic), " epsilon ",
-                          static_cast<int>(norm.placement));
+                          static_cast<int>(norm.placement), " arithmetic ", static_cast<int>(norm.arithmetic));
     }
   };
   Net(const Scope& scope, const Options& options) {
@@ -130,7 +130,7 @@ TEST_F(FreezeParityTest, RandomBinaryNets) {
   }
 }
 
-// What the running statistic is of, and where epsilon stands, all pairs of them.
+// What the running statistic is of, and where epsilon stands, all pairs of them; and with shifts.
 TEST_F(FreezeParityTest, EveryVariantOfBatchNorm) {
   uint32_t seed = 200;
   for (const RunningStatistic statistic : kStatistics) {
@@ -141,7 +141,22 @@ TEST_F(FreezeParityTest, EveryVariantOfBatchNorm) {
         ExpectNetBitEqual(options, seed++, 2, Images(1000));
       }
     }
+    for (const auto arithmetic : {BatchNormArithmetic::kShiftPaper, BatchNormArithmetic::kShiftTorch}) {
+      Net::Options options{.widths = {31, 65, 33, 5}, .activation = "leaky_relu"};
+      options.norm = {.statistic = statistic, .arithmetic = arithmetic};
+      ExpectNetBitEqual(options, seed++, 2, Images(1000));
+    }
   }
+}
+
+// The frozen net has the rounded gammas; its header counts those that were learned.
+TEST_F(FreezeParityTest, RoundedGammasCountAsParameters) {
+  ParameterStore store(1);
+  Net net(store.Root(), {.widths = {31, 65, 5}, .norm = {.arithmetic = BatchNormArithmetic::kShiftPaper}});
+  ExecContext context({.threads = 1});
+  const auto frozen = FreezeToMemory(context, net, {1, 31});
+  ASSERT_TRUE(frozen.ok()) << frozen.status();
+  EXPECT_EQ((*frozen)->packed->header().parameter_count(), store.trainable_elements());
 }
 
 // Each quantizer whose codes in evaluation are integers as that of all activations: with up to 4 bits, chains end in

@@ -1,6 +1,6 @@
-// The nets of the built-in convolutional recipes, frozen: no image is classified otherwise than by the graph. Initial
-// weights with batch norms as training could leave them, and weights and batch norms as a few steps of training did
-// leave them; nets of folders of images get small ones.
+// The nets of the built-in convolutional recipes, and one of shift-based batch norms, frozen: no image is classified
+// otherwise than by the graph. Initial weights with batch norms as training could leave them, and weights and batch
+// norms as a few steps of training did leave them; nets of folders of images get small ones.
 
 #include <algorithm>
 #include <cmath>
@@ -141,6 +141,7 @@ INSTANTIATE_TEST_SUITE_P(Recipes, FreezeRecipesTest,
                                          RecipeCase{"cifar10_bnn_vgg_tiny", {32, 32, 3}, true},
                                          RecipeCase{"svhn_bnn_vgg", {32, 32, 3}, true},
                                          RecipeCase{"mnist_bnn_lenet", {28, 28, 1}, true},
+                                         RecipeCase{"mnist_shift_bnn_mlp", {28, 28, 1}, true},
                                          RecipeCase{"cifar10_float_vgg_tiny", {32, 32, 3}, false},
                                          RecipeCase{"cifar10_birealnet20", {32, 32, 3}, false},
                                          // Folders of images: 60 images, in 3 steps.

@@ -2,6 +2,7 @@
 
 #include "bitgrad/models/networks.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -154,6 +155,33 @@ TEST(NetworksTest, TheUnbiasedVarianceOfARecipeArrives) {
     EXPECT_EQ(std::string(tape.status().message()).find("one row has no unbiased variance") != std::string::npos,
               statistic == recipe::BatchNorm::UNBIASED_VARIANCE)
         << tape.status();
+  }
+}
+
+// Evaluation rounds inv_std and gamma of each shift-based batch norm to powers of two.
+TEST(NetworksTest, TheKindOfBatchNormArrives) {
+  for (const char* name : {"mnist_bnn_mlp_small", "cifar10_bnn_vgg_tiny", "cifar10_birealnet20"}) {
+    recipe::Model recipe = LoadRecipe(name)->model();
+    recipe::BatchNorm& norm = *(recipe.has_mlp()        ? recipe.mutable_mlp()->mutable_norm()
+                                : recipe.has_conv_net() ? recipe.mutable_conv_net()->mutable_norm()
+                                                        : recipe.mutable_bireal_net()->mutable_norm());
+    for (const auto kind : {recipe::BatchNorm::BATCH, recipe::BatchNorm::SHIFT_PAPER, recipe::BatchNorm::SHIFT_TORCH}) {
+      SCOPED_TRACE(absl::StrCat(name, " ", recipe::BatchNorm::Kind_Name(kind)));
+      norm.set_kind(kind);
+      ParameterStore store(1);
+      const auto model = MakeNetwork(recipe, {28, 28, 3}, 10, store);
+      ASSERT_TRUE(model.ok()) << model.status();
+      ExecContext context({.threads = 1});
+      Tape tape(context, Mode::kEval);
+      (*model)->Forward(tape.Input(Tensor::Zeros({1, 28 * 28 * 3})));
+      ASSERT_TRUE(tape.status().ok()) << tape.status();
+      const auto count = [&](const char* op) {
+        return std::count_if(tape.nodes().begin(), tape.nodes().end(),
+                             [&](const Tape::Node& node) { return node.descriptor.op == op; });
+      };
+      EXPECT_GT(count("batch_norm"), 0);
+      EXPECT_EQ(count("round_to_powers"), kind == recipe::BatchNorm::BATCH ? 0 : 2 * count("batch_norm"));
+    }
   }
 }
 

@@ -54,7 +54,9 @@ TEST_F(RecipeOptimizerTest, EachRuleHasItsRate) {
 
 TEST_F(RecipeOptimizerTest, ErrorsNameTheRule) {
   Set("optimizer.rule[0].name=bob");
-  EXPECT_EQ(Error(), "optimizer.rule[0]: no optimizer 'bob' (did you mean 'bop'?); there are: sgd, adam, adamax, bop");
+  EXPECT_EQ(Error(),
+            "optimizer.rule[0]: no optimizer 'bob' (did you mean 'bop'?); there are: sgd, adam, adamax, shift_adamax, "
+            "shift_adamax_torch, bop");
   Set("optimizer.rule[0].name=bop");
   Set("optimizer.rule[0].momentum=0.5");
   EXPECT_EQ(Error(), "optimizer.rule[0]: optimizer 'bop' has no hyperparameter 'momentum'; it has: threshold");

@@ -97,6 +97,44 @@ TEST(StepArithmeticTest, ByLayerWithTheUpdate) {
   EXPECT_THAT(table, HasSubstr(std::to_string(SumOf(*layers).float_multiplications)));
 }
 
+// BNN's shift-based batch norm and AdaMax.
+TEST(StepArithmeticTest, Shifts) {
+  constexpr int64_t b = 5, in = 12, hidden = 7, classes = 3;
+  for (const auto arithmetic : {BatchNormArithmetic::kShiftPaper, BatchNormArithmetic::kShiftTorch}) {
+    const bool is_paper = arithmetic == BatchNormArithmetic::kShiftPaper;
+    SCOPED_TRACE(is_paper ? "paper" : "Torch");
+    ParameterStore store(1);
+    Mlp net(store.Root(), {.features = in,
+                           .hidden = {hidden},
+                           .classes = classes,
+                           .activation_quantizer = Sign(),
+                           .weight = Sign(),
+                           .norm = {.arithmetic = arithmetic}});
+    ExecContext context({.threads = 1});
+    const auto optimizer = *MakeOptimizer(context, is_paper ? "shift_adamax" : "shift_adamax_torch", {});
+    const auto task = Classification({.features = in, .classes = classes});
+    const auto layers = CountStep({.threads = 1}, net, store, *task, *optimizer, b, CountingConvention::kExecuted);
+    ASSERT_TRUE(layers.ok()) << layers.status();
+    LayerArithmetic norm;
+    for (const LayerArithmetic& layer : *layers) {
+      if (layer.layer == "hidden1/norm") norm = layer;
+    }
+    constexpr int64_t elements = b * hidden;
+    EXPECT_EQ(norm.forward, (ArithmeticCounts{.float_multiplications = 2 * hidden,
+                                              .float_additions = 4 * elements,
+                                              .shifts = 3 * elements,
+                                              .square_roots = hidden}));
+    EXPECT_EQ(norm.backward, (ArithmeticCounts{.float_multiplications = (is_paper ? 2 : 0) * elements,
+                                               .float_additions = 4 * elements,
+                                               .shifts = (is_paper ? 4 : 6) * elements}));
+    // Of gamma and beta, with the gradient's square.
+    const ArithmeticCounts update =
+        is_paper ? ArithmeticCounts{.float_multiplications = 3, .float_additions = 7, .shifts = 6}
+                 : ArithmeticCounts{.float_multiplications = 7, .float_additions = 5, .shifts = 2};
+    EXPECT_EQ(norm.update, update * (2 * hidden));
+  }
+}
+
 TEST(StepArithmeticTest, LeavesNoTrace) {
   ParameterStore store(1);
   Mlp net(store.Root(), {.features = 8, .hidden = {6}, .classes = 3, .activation_quantizer = Lsq(2), .weight = Lsq(2)});

@@ -41,6 +41,7 @@ struct NetCase {
   float keep = 1.0f;
   const char* optimizer = "adam";
   double max_gradient_norm = 0;
+  BatchNormArithmetic arithmetic = BatchNormArithmetic::kExact;
 };
 
 // A net and its optimizer.
@@ -55,6 +56,7 @@ struct Net {
                              .activation_quantizer = *ParseQuantizer(c.quantizers[1]),
                              .weight = *ParseQuantizer(c.quantizers[2]),
                              .gradient = *ParseQuantizer(c.quantizers[3]),
+                             .norm = {.arithmetic = c.arithmetic},
                              .input_keep = c.keep,
                              .hidden_keep = c.keep}) {
     EXPECT_TRUE(store.status().ok()) << store.status();
@@ -174,6 +176,12 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(NetCase{"bnn", {"identity", "sign", "sign", "identity"}},
                     NetCase{"bnn_codes", {"k_bit(8)", "sign", "sign", "identity"}, 1.0f, "adamax"},
                     NetCase{"bop", {"k_bit(8)", "sign", "sign", "identity"}, 1.0f, "bop"},
+                    NetCase{"shifts",
+                            {"k_bit(8)", "sign", "sign", "identity"},
+                            1.0f,
+                            "shift_adamax",
+                            0,
+                            BatchNormArithmetic::kShiftTorch},
                     // What draws random numbers: quantizers in both passes, dropout.
                     NetCase{"random", {"identity", "stochastic_sign", "stochastic_sign", "identity"}, 0.8f, "sgd"},
                     NetCase{"int8_gradients", {"identity", "sign", "sign", "stochastic_round(8)"}},

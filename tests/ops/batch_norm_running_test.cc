@@ -11,6 +11,7 @@
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/reduce.h"
+#include "bitgrad/tests/reference/ap2.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "bitgrad/tests/testing/test_device.h"
 #include "gtest/gtest.h"
@@ -21,14 +22,33 @@ namespace {
 constexpr int64_t kBatch = 9, kFeatures = 5;
 constexpr float kEpsilon = 0.01f;
 
-class BatchNormRunningTest
-    : public OnTestDevice<testing::TestWithParam<std::tuple<RunningStatistic, EpsilonPlacement>>> {
+struct Variant {
+  const char* name;
+  EpsilonPlacement placement;
+  BatchNormArithmetic arithmetic = BatchNormArithmetic::kExact;
+};
+
+class BatchNormRunningTest : public OnTestDevice<testing::TestWithParam<std::tuple<RunningStatistic, Variant>>> {
  protected:
   RunningStatistic statistic() const { return std::get<0>(GetParam()); }
-  EpsilonPlacement placement() const { return std::get<1>(GetParam()); }
+  EpsilonPlacement placement() const { return std::get<1>(GetParam()).placement; }
+  BatchNormArithmetic arithmetic() const { return std::get<1>(GetParam()).arithmetic; }
 
   BatchNormOptions Options(float momentum) const {
-    return {.epsilon = kEpsilon, .momentum = momentum, .placement = placement(), .statistic = statistic()};
+    return {.epsilon = kEpsilon,
+            .momentum = momentum,
+            .placement = placement(),
+            .statistic = statistic(),
+            .arithmetic = arithmetic()};
+  }
+
+  // The term of the variance for an example that is c away from the mean.
+  double SquareOf(double c) const {
+    return arithmetic() == BatchNormArithmetic::kExact ? c * c : c * reference::Ap2(c);
+  }
+  // What the formula multiplies by for inv_std or gamma.
+  float FactorOf(float factor) const {
+    return arithmetic() == BatchNormArithmetic::kExact ? factor : static_cast<float>(reference::Ap2(factor));
   }
 
   // The statistic that is averaged, for a batch with this variance.
@@ -85,7 +105,7 @@ TEST_P(BatchNormRunningTest, TrainingAveragesWithTheMomentum) {
         double mean = 0, variance = 0;
         for (int64_t i = 0; i < kBatch; ++i) mean += x.data<float>()[i * kFeatures + j] / double{kBatch};
         for (int64_t i = 0; i < kBatch; ++i) {
-          variance += std::pow(x.data<float>()[i * kFeatures + j] - mean, 2) / double{kBatch};
+          variance += SquareOf(x.data<float>()[i * kFeatures + j] - mean) / double{kBatch};
         }
         const double p = momentum;
         EXPECT_NEAR(mean_after[j], (1 - p) * mean_before[j] + p * mean, 8 * kRounding * 2);
@@ -108,19 +128,26 @@ TEST_P(BatchNormRunningTest, EvaluationUsesThemAndLeavesThemAlone) {
   const Var y = Apply(tape, x, 0.5f);
   ASSERT_TRUE(tape.status().ok()) << tape.status();
   const std::vector<float> value = OnHost(**tape.Value(y)), gamma = OnHost(gamma_.value), beta = OnHost(beta_.value);
-  // The operands that an exporter finds on the tape: x, mean, inv_std, gamma, beta.
+  // The operands that an exporter finds on the tape: x, mean, inv_std, gamma, beta. With shifts, inv_std and gamma are
+  // what another node has rounded.
   const Tape::Node& node = tape.nodes()[y.index()];
   ASSERT_EQ(node.inputs.size(), 5u);
   std::vector<float> operands[5];
-  for (int k = 0; k < 5; ++k) operands[k] = OnHost(tape.nodes()[node.inputs[k]].value);
+  for (int k = 0; k < 5; ++k) {
+    const Tape::Node& operand = tape.nodes()[node.inputs[k]];
+    const bool is_rounded = arithmetic() != BatchNormArithmetic::kExact && (k == 2 || k == 3);
+    ASSERT_EQ(operand.descriptor.op == "round_to_powers", is_rounded) << k;
+    operands[k] = OnHost(is_rounded ? tape.nodes()[operand.inputs[0]].value : operand.value);
+  }
   for (int64_t j = 0; j < kFeatures; ++j) {
     const double inverse = InverseFromStatistic(before[j]);
     EXPECT_NEAR(operands[2][j], inverse, 8 * kRounding * inverse);
     EXPECT_EQ(operands[1][j], mean_before[j]);
+    EXPECT_EQ(operands[3][j], gamma[j]);
     for (int64_t i = 0; i < kBatch; ++i) {
       // The graph's expression, to the last bit.
-      EXPECT_EQ(value[i * kFeatures + j],
-                NormalizedValue(x.data<float>()[i * kFeatures + j], mean_before[j], operands[2][j], gamma[j], beta[j]));
+      EXPECT_EQ(value[i * kFeatures + j], NormalizedValue(x.data<float>()[i * kFeatures + j], mean_before[j],
+                                                          FactorOf(operands[2][j]), FactorOf(gamma[j]), beta[j]));
     }
   }
   EXPECT_EQ(OnHost(mean_.value), mean_before);
@@ -174,19 +201,23 @@ TEST_P(BatchNormRunningTest, UnbiasedVariance) {
   }
 }
 
-std::string VariantName(const testing::TestParamInfo<std::tuple<RunningStatistic, EpsilonPlacement>>& info) {
-  const auto [statistic, placement] = info.param;
+std::string VariantName(const testing::TestParamInfo<std::tuple<RunningStatistic, Variant>>& info) {
+  const auto [statistic, variant] = info.param;
   const std::string name = statistic == RunningStatistic::kVariance ? "Variance"
                            : statistic == RunningStatistic::kStd    ? "Std"
                                                                     : "InverseStd";
-  return name + (placement == EpsilonPlacement::kInsideRoot ? "InsideRoot" : "OutsideRoot");
+  return name + variant.name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, BatchNormRunningTest,
                          testing::Combine(testing::Values(RunningStatistic::kVariance, RunningStatistic::kStd,
                                                           RunningStatistic::kInverseStd),
-                                          testing::Values(EpsilonPlacement::kInsideRoot,
-                                                          EpsilonPlacement::kOutsideRoot)),
+                                          testing::Values(Variant{"InsideRoot", EpsilonPlacement::kInsideRoot},
+                                                          Variant{"OutsideRoot", EpsilonPlacement::kOutsideRoot},
+                                                          Variant{"ShiftPaper", EpsilonPlacement::kInsideRoot,
+                                                                  BatchNormArithmetic::kShiftPaper},
+                                                          Variant{"ShiftTorch", EpsilonPlacement::kInsideRoot,
+                                                                  BatchNormArithmetic::kShiftTorch})),
                          VariantName);
 
 }  // namespace

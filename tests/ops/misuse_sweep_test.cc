@@ -134,14 +134,16 @@ std::vector<Op> Ops() {
   ops.push_back({"max_pool", 1, [pool](V v, Extras& e) { return MaxPool(v[0], pool(e)); }});
   ops.push_back({"average_pool", 1, [pool](V v, Extras& e) { return AveragePool(v[0], pool(e)); }});
   for (const bool unbiased : {false, true}) {
-    ops.push_back({"batch_norm", 3, [unbiased](V v, Extras& e) {
-                     return ApplyBatchNorm(v[0], v[1], v[2], e.state[0], e.state[1],
-                                           {.momentum = e.real, .unbiased = unbiased});
-                   }});
-    ops.push_back({"batch_norm", 3, [unbiased](V v, Extras& e) {
-                     return ApplyBatchNormEstimating(v[0], v[1], v[2], e.state[0], e.state[1], e.numbers[0],
-                                                     {.unbiased = unbiased});
-                   }});
+    for (const auto arithmetic : {BatchNormArithmetic::kExact, BatchNormArithmetic::kShiftTorch}) {
+      ops.push_back({"batch_norm", 3, [=](V v, Extras& e) {
+                       return ApplyBatchNorm(v[0], v[1], v[2], e.state[0], e.state[1],
+                                             {.momentum = e.real, .unbiased = unbiased, .arithmetic = arithmetic});
+                     }});
+      ops.push_back({"batch_norm", 3, [=](V v, Extras& e) {
+                       return ApplyBatchNormEstimating(v[0], v[1], v[2], e.state[0], e.state[1], e.numbers[0],
+                                                       {.unbiased = unbiased, .arithmetic = arithmetic});
+                     }});
+    }
   }
   const std::vector<ProductQuantizers> quantizers = {
       {},

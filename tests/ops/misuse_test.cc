@@ -312,6 +312,13 @@ TEST_F(MisuseTest, BatchNorm) {
               "batch_norm: unbiased is for running statistics of the variance");
   }
   EXPECT_EQ(Error({{1, 3}, {3}, {3}}, normalize({.unbiased = true})), "batch_norm: one row has no unbiased variance");
+  for (const BatchNormArithmetic arithmetic : {BatchNormArithmetic::kShiftPaper, BatchNormArithmetic::kShiftTorch}) {
+    for (const Mode mode : {Mode::kTrain, Mode::kEval}) {
+      EXPECT_EQ(Error({{2, 3}, {3}, {3}},
+                      normalize({.placement = EpsilonPlacement::kOutsideRoot, .arithmetic = arithmetic}), mode),
+                "batch_norm: shifts need epsilon inside the root, 1 / sqrt(variance + epsilon)");
+    }
+  }
   for (const DType dtype : {DType::kUint8, DType::kInt32, DType::kInt64}) {
     for (Parameter* state : {&mean, &variance}) {
       const Tensor before = std::exchange(state->value, Tensor::Zeros({3}, dtype));

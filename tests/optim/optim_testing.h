@@ -87,7 +87,9 @@ inline std::vector<OptimizerCase> OptimizerCases() {
   cases.push_back({"sgd", {{"momentum", 0.9}}});
   cases.push_back({"sgd", {{"momentum", 0.9}, {"nesterov", 1}}});
   cases.push_back({"adam", {{"beta1", 0.5}, {"beta2", 0.75}, {"epsilon", 0.125}}});
-  cases.push_back({"adamax", {{"beta1", 0.5}, {"beta2", 0.75}, {"epsilon", 0.125}}});
+  for (const char* name : {"adamax", "shift_adamax", "shift_adamax_torch"}) {
+    cases.push_back({name, {{"beta1", 0.5}, {"beta2", 0.75}, {"epsilon", 0.125}}});
+  }
   return cases;
 }
 

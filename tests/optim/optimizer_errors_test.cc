@@ -96,11 +96,19 @@ TEST_F(OptimizerErrorsTest, HyperparametersOutOfRange) {
   EXPECT_EQ(ErrorOf(MakeAdaMax(context_, {.beta2 = 1.5})), "optimizer 'adamax': beta2 is 1.5" + fraction);
   EXPECT_EQ(ErrorOf(MakeAdaMax(context_, {.epsilon = -1})),
             "optimizer 'adamax': epsilon is -1, must be a positive finite number");
+  for (const std::string name : {"shift_adamax", "shift_adamax_torch"}) {
+    const auto error = [&](const char* option, double value) {
+      return ErrorOf(MakeOptimizer(context_, name, {}, {{option, value}}));
+    };
+    EXPECT_EQ(error("beta1", 1), "optimizer '" + name + "': beta1 is 1" + fraction);
+    EXPECT_EQ(error("beta2", -0.5), "optimizer '" + name + "': beta2 is -0.5" + fraction);
+    EXPECT_EQ(error("epsilon", 0), "optimizer '" + name + "': epsilon is 0, must be a positive finite number");
+  }
 }
 
 TEST_F(OptimizerErrorsTest, UnknownNames) {
   EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "adagrad", {})),
-            "no optimizer 'adagrad'; there are: sgd, adam, adamax, bop");
+            "no optimizer 'adagrad'; there are: sgd, adam, adamax, shift_adamax, shift_adamax_torch, bop");
   EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "adam", {}, {{"momentum", 0.9}})),
             "optimizer 'adam' has no hyperparameter 'momentum'; it has: beta1, beta2, epsilon");
   EXPECT_EQ(ErrorOf(MakeOptimizer(context_, "sgd", {}, {{"beta1", 0.9}})),

@@ -115,7 +115,7 @@ class OptimizerTest : public ::testing::TestWithParam<OptimizerCase> {
   double Scale(const OptimizerOptions& options, const Parameter& parameter) const {
     if (!options.glorot_scale || !parameter.is_quantized()) return 1;
     const double s = std::sqrt((parameter.fan_in + parameter.fan_out) / 1.5);
-    return GetParam().name == "sgd" ? s * s : s;
+    return GetParam().name == "sgd" ? s * s : GetParam().name == "shift_adamax" ? reference::Ap2(s) : s;
   }
 
   ExecContext context_{{.threads = 2}};

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bitgrad/optim/hyperparameters.h"
+#include "bitgrad/tests/reference/ap2.h"
 
 namespace bitgrad {
 
@@ -16,7 +17,10 @@ class ReferenceOptimizer {
   ReferenceOptimizer(const std::string& name, const Hyperparameters& hyperparameters)
       : name_(name), hyperparameters_(hyperparameters) {}
 
-  bool known() const { return name_ == "sgd" || name_ == "adam" || name_ == "adamax"; }
+  bool known() const {
+    return name_ == "sgd" || name_ == "adam" || name_ == "adamax" || name_ == "shift_adamax" ||
+           name_ == "shift_adamax_torch";
+  }
 
   // The change of the weight for gradient g at the given rate. Each call is one step.
   double Step(double g, double rate) {
@@ -26,8 +30,9 @@ class ReferenceOptimizer {
       m_ = momentum * m_ - rate * g;
       return Get("nesterov", 0) == 1 ? momentum * m_ - rate * g : m_;
     }
-    const double beta1 = Get("beta1", 0.9);
-    const double beta2 = Get("beta2", 0.999);
+    const bool is_paper = name_ == "shift_adamax";
+    const double beta1 = Get("beta1", is_paper ? 1 - std::exp2(-3) : 0.9);
+    const double beta2 = Get("beta2", is_paper ? 1 - std::exp2(-10) : 0.999);
     m_ = beta1 * m_ + (1 - beta1) * g;
     const double m_hat = m_ / (1 - std::pow(beta1, t_));
     if (name_ == "adam") {
@@ -36,7 +41,10 @@ class ReferenceOptimizer {
       return -rate * m_hat * root / (std::sqrt(v_) + Get("epsilon", 1e-8));
     }
     v_ = std::max(beta2 * v_, std::abs(g));
-    return -rate * m_hat / (v_ + Get("epsilon", 0x1p-27));
+    if (name_ == "adamax") return -rate * m_hat / (v_ + Get("epsilon", 0x1p-27));
+    const double divisor = reference::Ap2(v_) + Get("epsilon", 0x1p-27);
+    if (!is_paper) v_ = divisor;
+    return -reference::Ap2(rate / (1 - std::pow(beta1, t_))) * m_ / divisor;
   }
 
  private:

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "bitgrad/ops/kernels/optimizer_step.h"
+#include "bitgrad/tests/reference/ap2.h"
 
 namespace bitgrad::reference {
 
@@ -88,6 +89,19 @@ StepElement<Real> AdaMax(const StepArgs& args, const AdamArgs& adam, Real g, Rea
   const Real decayed = b2 * v, size = std::fabs(gradient);
   const Real v_new = size <= decayed ? decayed : size;  // NaN where the gradient is NaN
   return {Moved<Real>(args, w, -args.rate * m_new / (v_new + adam.epsilon)), m_new, v_new};
+}
+
+// AP2 jumps at sqrt(2) times a power: near it, the formula in double may decide otherwise than that in float.
+template <typename Real>
+StepElement<Real> ShiftAdaMax(const StepArgs& args, const AdamArgs& adam, bool keeps_divisor, Real g, Real m, Real v,
+                              Real w) {
+  const Real gradient = ScaledGradient(args, g, w);
+  const Real b1 = adam.beta1, b2 = adam.beta2;
+  const Real m_new = b1 * m + (1 - b1) * gradient;
+  const Real decayed = b2 * v, size = std::fabs(gradient);
+  const Real u = size <= decayed ? decayed : size;
+  const Real divisor = static_cast<Real>(Ap2(u)) + adam.epsilon;
+  return {Moved<Real>(args, w, -args.rate * m_new / divisor), m_new, keeps_divisor ? divisor : u};
 }
 
 template <typename Real>

@@ -11,6 +11,14 @@ namespace bitgrad {
 namespace {
 
 constexpr EpsilonPlacement kPlacements[] = {EpsilonPlacement::kInsideRoot, EpsilonPlacement::kOutsideRoot};
+struct Variant {
+  EpsilonPlacement placement;
+  BatchNormArithmetic arithmetic;
+};
+constexpr Variant kVariants[] = {{EpsilonPlacement::kInsideRoot, BatchNormArithmetic::kExact},
+                                 {EpsilonPlacement::kOutsideRoot, BatchNormArithmetic::kExact},
+                                 {EpsilonPlacement::kInsideRoot, BatchNormArithmetic::kShiftPaper},
+                                 {EpsilonPlacement::kInsideRoot, BatchNormArithmetic::kShiftTorch}};
 constexpr RunningStatistic kStatistics[] = {RunningStatistic::kVariance, RunningStatistic::kStd,
                                             RunningStatistic::kInverseStd};
 
@@ -28,27 +36,26 @@ class BatchNormTest : public KernelTest {
   // The gradients for given statistics, into an array of their own and in place.
   void CheckBackward(int64_t m, int64_t n, const Array<float>& x, const std::vector<float>& gradient,
                      const std::vector<float>& gammas, const std::vector<float>& means,
-                     const std::vector<float>& variances, const std::vector<float>& inv_stds,
-                     EpsilonPlacement placement) {
+                     const std::vector<float>& variances, const std::vector<float>& inv_stds, Variant variant) {
     const int64_t x_stride = n + 3, dy_stride = n + 1, dx_stride = n + 2;
     const Array<float> dy(*this, gradient), in_place(*this, gradient), gamma(*this, gammas), mean(*this, means);
     const Array<float> variance(*this, variances), inv_std(*this, inv_stds);
     const Array<float> dx(*this, m * dx_stride), dgamma(*this, n), dbeta(*this, n), again(*this, n), once(*this, n);
     Run([&](ExecContext& c, const Kernels& k) {
       k.batch_norm_train_backward(c, x.matrix(c, m, n, x_stride), dy.matrix(c, m, n, dy_stride), gamma.on(c),
-                                  mean.on(c), variance.on(c), inv_std.on(c), placement, dx.matrix(c, m, n, dx_stride),
-                                  dgamma.on(c), dbeta.on(c));
+                                  mean.on(c), variance.on(c), inv_std.on(c), variant.placement, variant.arithmetic,
+                                  dx.matrix(c, m, n, dx_stride), dgamma.on(c), dbeta.on(c));
       k.batch_norm_train_backward(c, x.matrix(c, m, n, x_stride), in_place.matrix(c, m, n, dy_stride), gamma.on(c),
-                                  mean.on(c), variance.on(c), inv_std.on(c), placement,
+                                  mean.on(c), variance.on(c), inv_std.on(c), variant.placement, variant.arithmetic,
                                   in_place.matrix(c, m, n, dy_stride), again.on(c), once.on(c));
     });
     std::vector<double> expected(m * dx_stride), tolerance(m * dx_stride, 0);
     for (int64_t k = 0; k < m * dx_stride; ++k) expected[k] = dx.initial(k);  // between rows
     std::vector<reference::BatchNormGradients> of_columns;
     for (int64_t j = 0; j < n; ++j) {
-      of_columns.push_back(reference::BatchNormBackward({x.initial().data(), m, n, x_stride},
-                                                        {gradient.data(), m, n, dy_stride}, gammas[j], means[j],
-                                                        variances[j], inv_stds[j], placement, j));
+      of_columns.push_back(reference::BatchNormBackward(
+          {x.initial().data(), m, n, x_stride}, {gradient.data(), m, n, dy_stride}, gammas[j], means[j], variances[j],
+          inv_stds[j], variant.placement, variant.arithmetic, j));
       for (int64_t i = 0; i < m; ++i) {
         expected[i * dx_stride + j] = of_columns[j].dx[i];
         // The factors round a few times, relative to the magnitudes of the terms.
@@ -75,7 +82,8 @@ TEST_P(BatchNormTest, TrainForward) {
   Random random(1);
   const float epsilon = 1e-4f;
   for (const auto& [m, n] : Batches()) {
-    for (const EpsilonPlacement placement : kPlacements) {
+    for (const Variant& variant : kVariants) {
+      const EpsilonPlacement placement = variant.placement;
       for (const auto& [low, high] : {std::pair(-1.0f, 5.0f), std::pair(-1.0f, 1.0f), std::pair(999.0f, 1001.0f)}) {
         SCOPED_TRACE(testing::Message() << m << " x " << n << " from " << low << " to " << high);
         const int64_t stride = n + 3, y_stride = n + 2;
@@ -83,8 +91,8 @@ TEST_P(BatchNormTest, TrainForward) {
         const Array<float> gamma(*this, RandomVector(random, n)), beta(*this, RandomVector(random, n));
         const Array<float> mean(*this, n), variance(*this, n), inv_std(*this, n), y(*this, m * y_stride);
         Run([&, m = m, n = n](ExecContext& c, const Kernels& k) {
-          k.batch_norm_statistics(c, x.matrix(c, m, n, stride), epsilon, placement, mean.on(c), variance.on(c),
-                                  inv_std.on(c));
+          k.batch_norm_statistics(c, x.matrix(c, m, n, stride), epsilon, variant.placement, variant.arithmetic,
+                                  mean.on(c), variance.on(c), inv_std.on(c));
           k.batch_norm_eval(c, x.matrix(c, m, n, stride), mean.on(c), inv_std.on(c), gamma.on(c), beta.on(c),
                             y.matrix(c, m, n, y_stride));
           k.batch_norm_eval(c, in_place.matrix(c, m, n, stride), mean.on(c), inv_std.on(c), gamma.on(c), beta.on(c),
@@ -98,13 +106,17 @@ TEST_P(BatchNormTest, TrainForward) {
         // the kernel sums of d = x - x[0], with |d| <= high - low, of d^2 and, for (sum d)^2, twice of d; in the
         // reference one sum of x and one of squares.
         const double in_double = static_cast<double>(m) * 0x1p-52, width = high - low;
+        const std::vector<float> means = mean.values(), variances = variance.values(), inv_stds = inv_std.values();
+        const auto exact_variance = [&, m = m, n = n](int64_t j) {
+          return variant.arithmetic == BatchNormArithmetic::kExact
+                     ? moments[j].variance
+                     : reference::ShiftedVariance({x.initial().data(), m, n, stride}, means[j], j);
+        };
         ExpectNear(
             mean, n, [&](int64_t j) { return moments[j].mean; },
             [&](int64_t j) { return kRoundingError * std::fabs(moments[j].mean) + in_double * high; });
-        ExpectNear(
-            variance, n, [&](int64_t j) { return moments[j].variance; },
-            [&](int64_t j) { return kRoundingError * moments[j].variance + 2.5 * in_double * width * width; });
-        const std::vector<float> means = mean.values(), variances = variance.values(), inv_stds = inv_std.values();
+        ExpectNear(variance, n, exact_variance,
+                   [&](int64_t j) { return kRoundingError * exact_variance(j) + 2.5 * in_double * width * width; });
         ExpectValues(inv_std, [&](int64_t j) { return InverseStd(variances[j], epsilon, placement); });
         ExpectNear(
             inv_std, n, [&](int64_t j) { return reference::InverseStd(variances[j], epsilon, placement); },
@@ -127,8 +139,8 @@ TEST_P(BatchNormTest, VarianceSurvivesALargeMean) {
   const Array<float> x(*this, RandomVector(random, m * n, 1e6f, 1e6f + 8));
   const Array<float> mean(*this, n), variance(*this, n), inv_std(*this, n);
   Run([&](ExecContext& c, const Kernels& k) {
-    k.batch_norm_statistics(c, x.matrix(c, m, n, n), 1e-4f, EpsilonPlacement::kInsideRoot, mean.on(c), variance.on(c),
-                            inv_std.on(c));
+    k.batch_norm_statistics(c, x.matrix(c, m, n, n), 1e-4f, EpsilonPlacement::kInsideRoot, BatchNormArithmetic::kExact,
+                            mean.on(c), variance.on(c), inv_std.on(c));
   });
   // The reference's own error: m roundings of a mean of 1e6, squared away; deviations are below 8.
   ExpectNear(
@@ -149,14 +161,15 @@ TEST_P(BatchNormTest, StatisticsOfConstantsAndNaNs) {
     values[i * n + 3] = i % 2 == 0 ? 1.0f : -1.0f;
   }
   const float means[] = {0.1f, NAN, NAN, 0}, variances[] = {0, NAN, NAN, 1};
-  for (const EpsilonPlacement placement : kPlacements) {
+  for (const Variant& variant : kVariants) {
     const Array<float> x(*this, values), mean(*this, n), variance(*this, n), inv_std(*this, n);
     Run([&](ExecContext& c, const Kernels& k) {
-      k.batch_norm_statistics(c, x.matrix(c, m, n, n), 1e-4f, placement, mean.on(c), variance.on(c), inv_std.on(c));
+      k.batch_norm_statistics(c, x.matrix(c, m, n, n), 1e-4f, variant.placement, variant.arithmetic, mean.on(c),
+                              variance.on(c), inv_std.on(c));
     });
     ExpectValues(mean, [&](int64_t j) { return means[j]; });
     ExpectValues(variance, [&](int64_t j) { return variances[j]; });
-    ExpectValues(inv_std, [&](int64_t j) { return InverseStd(variances[j], 1e-4f, placement); });
+    ExpectValues(inv_std, [&](int64_t j) { return InverseStd(variances[j], 1e-4f, variant.placement); });
   }
 }
 
@@ -168,10 +181,12 @@ TEST_P(BatchNormTest, ConstantColumnHasVarianceZero) {
   const Array<float> dx(*this, m), dgamma(*this, 1), dbeta(*this, 1);
   Run([&](ExecContext& c, const Kernels& k) {
     const MatrixView<float> in = x.matrix(c, m, 1, 1);
-    k.batch_norm_statistics(c, in, 1e-4f, EpsilonPlacement::kOutsideRoot, mean.on(c), variance.on(c), inv_std.on(c));
+    k.batch_norm_statistics(c, in, 1e-4f, EpsilonPlacement::kOutsideRoot, BatchNormArithmetic::kExact, mean.on(c),
+                            variance.on(c), inv_std.on(c));
     k.batch_norm_eval(c, in, mean.on(c), inv_std.on(c), gamma.on(c), beta.on(c), y.matrix(c, m, 1, 1));
     k.batch_norm_train_backward(c, in, dy.matrix(c, m, 1, 1), gamma.on(c), mean.on(c), variance.on(c), inv_std.on(c),
-                                EpsilonPlacement::kOutsideRoot, dx.matrix(c, m, 1, 1), dgamma.on(c), dbeta.on(c));
+                                EpsilonPlacement::kOutsideRoot, BatchNormArithmetic::kExact, dx.matrix(c, m, 1, 1),
+                                dgamma.on(c), dbeta.on(c));
   });
   EXPECT_EQ(mean.values()[0], 0.1f);
   EXPECT_EQ(variance.values()[0], 0.0f);
@@ -189,8 +204,8 @@ TEST_P(BatchNormTest, VarianceOfZeroPassesNoGradient) {
   const Array<float> inv_std(*this, std::vector<float>{5}), dx(*this, 2), dgamma(*this, 1), dbeta(*this, 1);
   Run([&](ExecContext& c, const Kernels& k) {
     k.batch_norm_train_backward(c, x.matrix(c, 2, 1, 1), dy.matrix(c, 2, 1, 1), gamma.on(c), mean.on(c), variance.on(c),
-                                inv_std.on(c), EpsilonPlacement::kOutsideRoot, dx.matrix(c, 2, 1, 1), dgamma.on(c),
-                                dbeta.on(c));
+                                inv_std.on(c), EpsilonPlacement::kOutsideRoot, BatchNormArithmetic::kExact,
+                                dx.matrix(c, 2, 1, 1), dgamma.on(c), dbeta.on(c));
   });
   EXPECT_EQ(dx.values(), (std::vector<float>{10, -10}));  // gamma inv_std (dy - mean(dy))
   EXPECT_EQ(dgamma.values()[0], 25.0f);
@@ -200,8 +215,8 @@ TEST_P(BatchNormTest, VarianceOfZeroPassesNoGradient) {
 TEST_P(BatchNormTest, TrainBackward) {
   Random random(3);
   for (const auto& [m, n] : Batches()) {
-    for (const EpsilonPlacement placement : kPlacements) {
-      SCOPED_TRACE(testing::Message() << m << " x " << n);
+    for (const Variant& variant : kVariants) {
+      SCOPED_TRACE(testing::Message() << m << " x " << n << ", arithmetic " << static_cast<int>(variant.arithmetic));
       const Array<float> x(*this, RandomVector(random, m * (n + 3)));
       const std::vector<float> dy = RandomVector(random, m * (n + 1)), gamma = RandomVector(random, n);
       // The statistics of the batch.
@@ -210,15 +225,15 @@ TEST_P(BatchNormTest, TrainBackward) {
         const auto moments = reference::ColumnMoments({x.initial().data(), m, n, n + 3}, j);
         mean[j] = static_cast<float>(moments.mean);
         variance[j] = static_cast<float>(moments.variance);
-        inv_std[j] = InverseStd(variance[j], 1e-2f, placement);
+        inv_std[j] = InverseStd(variance[j], 1e-2f, variant.placement);
       }
-      CheckBackward(m, n, x, dy, gamma, mean, variance, inv_std, placement);
+      CheckBackward(m, n, x, dy, gamma, mean, variance, inv_std, variant);
       // Any statistics.
       mean = RandomVector(random, n);
       variance = RandomVector(random, n, 0.1f, 2);
       if (n > 0) variance[0] = 0;  // kappa is 0
       inv_std = RandomVector(random, n, 0.5f, 2);
-      CheckBackward(m, n, x, dy, gamma, mean, variance, inv_std, placement);
+      CheckBackward(m, n, x, dy, gamma, mean, variance, inv_std, variant);
     }
   }
 }
@@ -231,8 +246,8 @@ TEST_P(BatchNormTest, TrainBackwardOfOneRow) {
   const Array<float> dx(*this, 2), dgamma(*this, 2), dbeta(*this, 2);
   Run([&](ExecContext& c, const Kernels& k) {
     k.batch_norm_train_backward(c, x.matrix(c, 1, 2, 2), dy.matrix(c, 1, 2, 2), one.on(c), zero.on(c), one.on(c),
-                                one.on(c), EpsilonPlacement::kInsideRoot, dx.matrix(c, 1, 2, 2), dgamma.on(c),
-                                dbeta.on(c));
+                                one.on(c), EpsilonPlacement::kInsideRoot, BatchNormArithmetic::kExact,
+                                dx.matrix(c, 1, 2, 2), dgamma.on(c), dbeta.on(c));
   });
   EXPECT_EQ(dx.values(), (std::vector<float>{-9, -50}));  // dy - dy - x (dy x)
   EXPECT_EQ(dgamma.values(), (std::vector<float>{3, 10}));

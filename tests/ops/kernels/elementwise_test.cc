@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "bitgrad/tests/ops/kernels/kernel_test.h"
+#include "bitgrad/tests/reference/ap2.h"
 
 namespace bitgrad {
 namespace {
@@ -95,6 +97,34 @@ TEST_P(ElementwiseTest, BinaryWithStridesAndBroadcast) {
       }
     }
   }
+}
+
+TEST_P(ElementwiseTest, RoundsToPowers) {
+  Random random(5);
+  for (const int64_t n : Counts()) {
+    SCOPED_TRACE(n);
+    std::vector<float> values = RandomVector(random, n);
+    for (float& value : values) value = std::ldexp(value, static_cast<int>(random.Below(200)) - 100);
+    const Array<float> x(*this, values), in_place(*this, values), y(*this, n + 3);
+    Run([&](ExecContext& c, const Kernels& k) {
+      k.round_to_powers(c, x.on(c), y.on(c), n);
+      k.round_to_powers(c, in_place.on(c), in_place.on(c), n);
+    });
+    ExpectValues(y, n, [&](int64_t i) { return reference::Ap2(values[i]); });
+    ExpectValues(in_place, [&](int64_t i) { return reference::Ap2(values[i]); });
+  }
+}
+
+// By hand: the point of decision is sqrt(2) = 1.41421356 times a power, not 1.5.
+TEST_P(ElementwiseTest, PowersOfKnownNumbers) {
+  const float least = std::numeric_limits<float>::min(), infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> values = {1.45f,    1.41421354f, 1.41421366f, 3.0f,  5.0f,  6.0f,  -0.7f, -0.71f,
+                                     -1024.0f, 0.0f,        -0.0f,       1e-3f, least, 1e38f, 3e38f, -infinity};
+  const std::vector<float> powers = {2.0f,     1.0f, 2.0f,  4.0f,     4.0f,  8.0f,     -0.5f,    -1.0f,
+                                     -1024.0f, 0.0f, -0.0f, 0x1p-10f, least, 0x1p126f, infinity, -infinity};
+  const Array<float> x(*this, values), y(*this, static_cast<int64_t>(values.size()));
+  Run([&](ExecContext& c, const Kernels& k) { k.round_to_powers(c, x.on(c), y.on(c), x.count()); });
+  ExpectValues(y, [&](int64_t i) { return powers[i]; });
 }
 
 TEST_P(ElementwiseTest, ScalesAndFills) {

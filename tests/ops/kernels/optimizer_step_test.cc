@@ -178,6 +178,17 @@ TEST_P(OptimizerStepTest, AdaMax) {
       [](const StepArgs& args, auto g, auto m, auto v, auto w) { return reference::AdaMax(args, kAdam, g, m, v, w); });
 }
 
+TEST_P(OptimizerStepTest, ShiftAdaMax) {
+  for (const bool keeps_divisor : {false, true}) {
+    CheckAll(
+        2,
+        [&](ExecContext& c, const Kernels& k, auto... args) { k.shift_adamax_step(c, kAdam, keeps_divisor, args...); },
+        [&](const StepArgs& args, auto g, auto m, auto v, auto w) {
+          return reference::ShiftAdaMax(args, kAdam, keeps_divisor, g, m, v, w);
+        });
+  }
+}
+
 // Weights that are not -1 or +1 become so in the first of the two steps.
 TEST_P(OptimizerStepTest, Bop) {
   for (const float threshold : {0.0f, 0.3f}) {
@@ -351,6 +362,7 @@ TEST_P(OptimizerStepTest, AFailedStepChangesNothing) {
       k.sgd_step(c, 0.9f, true, rate.on(c), scalars.on(c), tensors, counts.on(c));
       k.adam_step(c, kAdam, rate.on(c), scalars.on(c), tensors, counts.on(c));
       k.adamax_step(c, kAdam, rate.on(c), scalars.on(c), tensors, counts.on(c));
+      k.shift_adamax_step(c, kAdam, true, rate.on(c), scalars.on(c), tensors, counts.on(c));
       k.bop_step(c, 0.0f, rate.on(c), scalars.on(c), tensors, counts.on(c));
     });
     EXPECT_EQ(scalars.values()[0].failed, 1);
