@@ -74,7 +74,8 @@ bool IsMonotone(const Program& program, int i, int value) {
 // Whether value i quantizes `value` into few enough codes, by what is fixed.
 bool IsQuantizerOf(const Program& program, int i, int value, int max_levels) {
   const Value& node = program.value(i);
-  return node.as<program::Quantize>() != nullptr && node.operands[0] == value && node.is_coded() &&
+  const auto* quantize = node.as<program::Quantize>();
+  return quantize != nullptr && quantize->quantizer.info().monotone && node.operands[0] == value && node.is_coded() &&
          LargestC(node.encoding) <= max_levels && QuantizerOf(program, i).ok();
 }
 

@@ -37,6 +37,21 @@ FloatSize SizeOf(const program::Program& program) {
   return size;
 }
 
+// What is quantized by a number that has no value yet, and depends on the input.
+absl::Status CheckNumbersAreSet(const program::Program& program) {
+  for (int i = 0; i < program.size(); ++i) {
+    const program::Value& value = program.value(i);
+    if (value.as<program::Quantize>() == nullptr || value.is_known()) continue;
+    for (size_t k = 1; k < value.operands.size(); ++k) {
+      const auto* number = program.operand(i, static_cast<int>(k)).as<program::Constant>();
+      if (number == nullptr || number->is_set) continue;
+      return absl::FailedPreconditionError(absl::StrCat("freeze: layer '", value.layer, "': '", number->name,
+                                                        "' has no value yet; train, so that it gets one"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, const Tensor& example,
@@ -50,6 +65,7 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   const Var output = model.Forward(input);
   BITGRAD_RETURN_IF_ERROR(tape.status());
   BITGRAD_ASSIGN_OR_RETURN(program::Program program, recorder.Finish(output));
+  if (!options.allow_unset_numbers) BITGRAD_RETURN_IF_ERROR(CheckNumbersAreSet(program));
   const FloatSize size = SizeOf(program);
   if (options.fold_constants) FoldConstants(program);
   if (options.fold_thresholds) {

@@ -37,6 +37,9 @@ struct FreezeOptions {
   bool fold_thresholds = true;
   // The most thresholds of an output: quantizers of at most 4 bits fold.
   int max_levels = 15;
+  // Whether numbers that quantizers of activations have not learned yet may be frozen as they stand: for what does not
+  // depend on values. The graph takes them from each input, so that the answers would not be its.
+  bool allow_unset_numbers = false;
 };
 
 // `example` [batch, features]: any input of the right shape, on the host or on the context's device. The model's

@@ -39,6 +39,8 @@ struct Input {};
 struct Constant {
   std::string name;  // for people: "fc1/weight"
   bool is_parameter = false;
+  // False of a number that a quantizer has not learned yet: the first batch of a training would give it.
+  bool is_set = true;
 };
 // Operands: x, and those of the quantizer's numbers that it has: the variable, the learned scale, the statistic.
 struct Quantize {

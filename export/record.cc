@@ -141,7 +141,8 @@ absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
       const bool is_parameter = node.parameter != nullptr && node.parameter->trainable;
       value.operation = program::Constant{
           .name = node.parameter != nullptr ? node.parameter->name : absl::StrCat(node.layer, "/constant"),
-          .is_parameter = is_parameter};
+          .is_parameter = is_parameter,
+          .is_set = node.parameter == nullptr || node.parameter->is_set};
       value.floats = bitgrad::ToHost(tape_.context(), node.value);
       BITGRAD_RETURN_IF_ERROR(tape_.context().status());
       BITGRAD_RETURN_IF_ERROR(CheckFinite(value));

@@ -21,6 +21,7 @@ struct DorefaWeightQuantizer : QuantizerBase {
       "its derivative (DoReFa-Net, arXiv 1606.06160)";
   static constexpr QuantizerArgument kArgument = QuantizerArgument::kBits;
   static constexpr float kDefaultArgument = 1, kMinArgument = 1, kMaxArgument = 8;
+  static constexpr bool kMonotone = false;
   static Statistic StatisticOf(const QuantizerArgs& args) {
     return args.bits == 1 ? Statistic::kMeanAbs : Statistic::kMaxAbsTanh;
   }

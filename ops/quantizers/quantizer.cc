@@ -25,6 +25,7 @@ QuantizerInfo InfoOf() {
           .surrogate_is_window = Q::kSurrogateIsWindow,
           .weight_pass_through = Q::kWeightPassThrough,
           .scalable = Q::kScalable,
+          .monotone = Q::kMonotone,
           .clips_latent = Q::kClipsLatent,
           // The only statistic that a scalable form can have is that of "scale=mean".
           .differentiates_statistic = Q::kScalable || Q::kDifferentiatesStatistic,

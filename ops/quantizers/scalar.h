@@ -87,6 +87,7 @@ struct QuantizerBase {
   static constexpr bool kSurrogateIsWindow = false;
   static constexpr bool kWeightPassThrough = false;
   static constexpr bool kScalable = false;
+  static constexpr bool kMonotone = true;
   static constexpr bool kClipsLatent = true;
   static constexpr bool kDifferentiatesStatistic = false;
   static constexpr Granularity kGranularity = Granularity::kTensor;

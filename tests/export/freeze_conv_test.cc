@@ -52,6 +52,7 @@ TEST_F(FreezeConvTest, RandomBinaryConvNets) {
                               .input = KBit(8),
                               .activation_quantizer = Sign(),
                               .weight = Sign(),
+                              .norm = NormOf(seed),
                               .padding = pick(kPaddings)};
     const int64_t kernels[] = {1, 3, 5};
     for (int i = 0; i < 3; ++i) {
@@ -73,7 +74,8 @@ TEST_F(FreezeConvTest, RandomBinaryConvNets) {
     ASSERT_TRUE(store.status().ok()) << store.status();
     RandomizeBatchNorms(store, random);
     ExecContext context({.threads = 1 + static_cast<int>(seed % 2)});
-    const auto frozen = ExpectBitEqual(context, net, {1, options.image.num_elements()}, 23, random);
+    const auto frozen =
+        ExpectBitEqual(context, net, {1, options.image.num_elements()}, ImagesOnDevice(1000, 23), random);
     ASSERT_NE(frozen, nullptr);
     EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), 3);
     EXPECT_EQ(CountOps(*frozen, "linear + threshold"), 1);
@@ -125,10 +127,8 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
                                     " groups ", groups));
           std::mt19937 random(seed);
           ParameterStore store(seed);
-          const BatchNormOptions norm = {.epsilon = 0.01f,
-                                         .placement = static_cast<EpsilonPlacement>(1 + seed % 2),
-                                         .statistic = static_cast<RunningStatistic>(1 + seed / 2 % 3)};
-          TwoConvs net(store.Root(), between, activation, weight, groups, norm);
+          // Drawn, because the seed says which of the loops' cases this is.
+          TwoConvs net(store.Root(), between, activation, weight, groups, NormOf(static_cast<uint32_t>(random())));
           ASSERT_TRUE(store.status().ok()) << store.status();
           RandomizeBatchNorms(store, random);
           ExecContext context({.threads = 2});
@@ -150,8 +150,12 @@ TEST_F(FreezeConvTest, AModelOfOnesOwn) {
   ASSERT_TRUE(store.status().ok()) << store.status();
   RandomizeBatchNorms(store, random);
   ExecContext context({.threads = 2});
-  const auto frozen = ExpectBitEqual(context, net, {1, 32 * 32 * 3}, 7, random);
-  ASSERT_NE(frozen, nullptr);
+  std::unique_ptr<FrozenModel> frozen;
+  // A thousand images, in parts: the floats of all at once would take most of a gigabyte.
+  for (int64_t part = 0; part < ImagesOnDevice(8, 1); ++part) {
+    frozen = ExpectBitEqual(context, net, {1, 32 * 32 * 3}, ImagesOnDevice(125, 7), random, /*one_by_one=*/part == 0);
+    ASSERT_NE(frozen, nullptr);
+  }
   // The sum of y and what comes of it is float; so is the sum in front of the last batch norm.
   EXPECT_EQ(CountOps(*frozen, "conv2d"), 2);
   EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), 1);
@@ -169,6 +173,7 @@ TEST_F(FreezeConvTest, ResidualNets) {
         .classes = 4,
         .activation_quantizer = seed < 4 ? ApproxSign() : Q("lsq(2)"),
         .weight = seed < 4 ? Sign() : Q("lsq(2, per_output)"),
+        .norm = NormOf(seed),
         .padding = seed < 4 ? kPaddings[seed % 3] : Padding::kZero};
     ParameterStore store(seed);
     BiRealNet net(store.Root(), options);

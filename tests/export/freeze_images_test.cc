@@ -1,6 +1,7 @@
 // A thousand images through frozen convolutional and residual nets, with every quantizer that has integer codes as that
-// of all activations or of all weights: the graph's logits to the last bit. All sums are of integers, in every kernel.
-// An emulated device gets a few images. Seeds are fixed and printed on failure.
+// of all activations or of all weights, in equal parts with every variant of batch norm: the graph's logits to the last
+// bit. All sums are of integers, in every kernel. An emulated device computes thread by thread, so it gets a few images
+// with one of the variants, which is drawn. Seeds are fixed and printed on failure.
 
 #include <cstdint>
 #include <iterator>
@@ -28,8 +29,6 @@ namespace bitgrad {
 namespace {
 
 using FreezeImagesTest = OnTestDevice<testing::Test>;
-
-int64_t Images() { return TestDevice() == Device::kCpu ? 1000 : 3; }
 
 // Instructions of a kind that predict runs, "conv2d + threshold".
 int CountOps(const FrozenModel& frozen, const std::string& op) {
@@ -150,100 +149,120 @@ class ImageNet final : public Model {
   Sequential layers_;
 };
 
-struct Expected {
-  int convs;     // "conv2d + threshold"
-  int averages;  // "average_pool + threshold"
-  // What inspect says of the average, or of the sums of residual nets.
-  std::string kernel = "";
+// How many chains end in thresholds, "conv2d + threshold" and "average_pool + threshold".
+struct Thresholded {
+  int convs, averages;
 };
+Thresholded ThresholdedOf(const ImageNet::Options& options) {
+  if (LargestC(options.activation.encoding()) > 15) return {0, 0};
+  switch (options.kind) {
+    case ImageNet::Kind::kConvs: return {options.variant % 3 == 1 ? 1 : 2, 0};  // a chain has one pool
+    case ImageNet::Kind::kResidual: return {0, 0};
+    // The sums of floats are quantized as such; the stem's are not.
+    case ImageNet::Kind::kCodedResidual: return {1, 0};
+    case ImageNet::Kind::kAverages:
+    case ImageNet::Kind::kNormalizedMeans: return {2, 1};
+    case ImageNet::Kind::kMeansAtBorder:
+    case ImageNet::Kind::kMeansOfMaxima: return {2, 0};
+  }
+  return {0, 0};
+}
 
-void ExpectTheGraphsLogits(ImageNet::Kind kind, const Quantizer& activation, const Quantizer& weight, uint32_t seed,
-                           const Expected& expected) {
-  const ImageNet::Options options = {.kind = kind,
-                                     .activation = activation,
-                                     .weight = weight,
-                                     .norm = {.epsilon = seed % 5 == 0 ? 0.3f : 1e-4f,
-                                              .placement = static_cast<EpsilonPlacement>(1 + seed % 2),
-                                              .statistic = static_cast<RunningStatistic>(1 + seed / 2 % 3)},
-                                     .variant = static_cast<int>(seed)};
-  SCOPED_TRACE(absl::StrCat("seed ", seed, ": kind ", static_cast<int>(kind), ", activations ", activation.ToString(),
-                            ", weights ", weight.ToString(), ", placement ", static_cast<int>(options.norm.placement),
-                            ", statistic ", static_cast<int>(options.norm.statistic)));
+// `kernel`: what inspect says of averages, or of the sums of residual nets, if that is to be looked at.
+void ExpectTheGraphsLogits(const ImageNet::Options& options, uint32_t seed, int64_t images, const char* kernel = "") {
+  SCOPED_TRACE(absl::StrCat("seed ", seed, ": kind ", static_cast<int>(options.kind), ", activations ",
+                            options.activation.ToString(), ", weights ", options.weight.ToString(), ", variant ",
+                            options.variant, ", placement ", static_cast<int>(options.norm.placement), ", statistic ",
+                            static_cast<int>(options.norm.statistic)));
   std::mt19937 random(seed);
   ParameterStore store(seed);
   ImageNet net(store.Root(), options);
   ASSERT_TRUE(store.status().ok()) << store.status();
-  RandomizeBatchNorms(store, random, seed % 2 == 0 ? 1.0f : 1.0f / 255);
-  ExecContext context({.threads = 1 + static_cast<int>(seed % 2)});
-  const auto frozen =
-      ExpectBitEqual(context, net, {1, kImage.num_elements()}, Images(), random, /*one_by_one=*/seed % 8 == 0);
+  RandomizeBatchNorms(store, random, random() % 2 == 0 ? 1.0f : 1.0f / 255);
+  ExecContext context({.threads = 1 + static_cast<int>(random() % 2)});
+  const bool one_by_one = random() % 8 == 0;
+  const auto frozen = ExpectBitEqual(context, net, {1, kImage.num_elements()}, images, random, one_by_one);
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(CostOf(*frozen->packed).float_layers, 0);
+  const Thresholded expected = ThresholdedOf(options);
   EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), expected.convs);
   EXPECT_EQ(CountOps(*frozen, "average_pool + threshold"), expected.averages);
-  if (expected.kernel.empty()) return;
+  if (*kernel == 0) return;
   int seen = 0;
   for (const LayerCost& layer : CostOf(*frozen->packed).layers) {
     if (layer.op.substr(0, 12) != "average_pool" && layer.op != "binary") continue;
     if (layer.layer.find("conv") != std::string::npos) continue;  // a bias
-    EXPECT_EQ(layer.kernel, expected.kernel) << layer.layer;
+    EXPECT_EQ(layer.kernel, kernel) << layer.layer;
     ++seen;
   }
   EXPECT_GE(seen, 1);
 }
 
-// Of Kind::kConvs. A chain has one pool.
-int ConvsThatFold(uint32_t seed) { return seed % 3 == 1 ? 1 : 2; }
-
-constexpr const char* kWeights[] = {
-    "sign", "ternary", "k_bit(2)", "lsq(3)", "xnor", "lsq(2, per_output)", "dorefa_weight(2)"};
-
-TEST_F(FreezeImagesTest, EveryActivationQuantizer) {
-  uint32_t seed = 1;
-  for (const Quantizer& activation : IntegerQuantizers(QuantizerRole::kActivation)) {
-    const bool folds = LargestC(activation.encoding()) <= 15;
-    const auto weight = [&] { return *ParseQuantizer(kWeights[seed % std::size(kWeights)]); };
-    ExpectTheGraphsLogits(ImageNet::Kind::kConvs, activation, weight(), seed, {folds ? ConvsThatFold(seed) : 0, 0});
-    ++seed;
-    ExpectTheGraphsLogits(ImageNet::Kind::kResidual, activation, weight(), seed, {0, 0});
-    ++seed;
-    // The sums of floats are quantized as such; the stem's are not.
-    ExpectTheGraphsLogits(ImageNet::Kind::kCodedResidual, activation, weight(), seed, {folds ? 1 : 0, 0});
-    ++seed;
-    ExpectTheGraphsLogits(ImageNet::Kind::kAverages, activation, weight(), seed, {folds ? 2 : 0, folds ? 1 : 0});
-    ++seed;
-    ExpectTheGraphsLogits(ImageNet::Kind::kNormalizedMeans, activation, weight(), seed, {folds ? 2 : 0, folds ? 1 : 0});
-    ++seed;
-    if (HasFailure()) return;
+// A thousand images in equal parts through nets with each variant of batch norm. What else varies, `other` draws.
+template <typename Other>
+void ExpectTheGraphsLogitsWithEveryNorm(ImageNet::Options options, uint32_t& seed, const Other& other) {
+  for (uint32_t i = 0; i < kNormVariants; ++i, ++seed) {
+    if (TestDevice() != Device::kCpu && i != std::mt19937(seed / kNormVariants)() % kNormVariants) continue;
+    std::mt19937 random(~seed);  // other numbers than the net's
+    options.norm = NormOf(seed);
+    options.variant = static_cast<int>(random() % 6);
+    other(random, options);
+    ExpectTheGraphsLogits(options, seed, ImagesOnDevice(1000 / kNormVariants, 3));
   }
 }
 
-// What works on floats in the graph does so in the packed model, and the table of inspect says it.
-TEST_F(FreezeImagesTest, WhatIsNoSumOfIntegers) {
-  uint32_t seed = 2001;  // without a bias
-  const Quantizer weight = *ParseQuantizer("lsq(2)");
-  for (const char* text : {"sign(scale=0.3)", "dorefa_activation(2)", "lsq(3)", "k_bit(2)", "pact(4)"}) {
-    const Quantizer activation = *ParseQuantizer(text);
-    while (seed % 3 == 0) ++seed;
-    ExpectTheGraphsLogits(ImageNet::Kind::kAverages, activation, weight, seed, {2, 1, "sums of codes"});
-    ExpectTheGraphsLogits(ImageNet::Kind::kMeansAtBorder, activation, weight, seed, {2, 0, "sums of codes"});
-    ExpectTheGraphsLogits(ImageNet::Kind::kMeansOfMaxima, activation, weight, seed, {2, 0, "floats (float input)"});
-    ExpectTheGraphsLogits(ImageNet::Kind::kCodedResidual, activation, weight, seed,
-                          {1, 0, "floats (of two values, which thresholds cannot compare)"});
-    ++seed;
+template <typename Texts>
+Quantizer Pick(std::mt19937& random, const Texts& texts) {
+  return *ParseQuantizer(texts[random() % std::size(texts)]);
+}
+
+TEST_F(FreezeImagesTest, EveryActivationQuantizer) {
+  constexpr const char* kWeights[] = {
+      "sign", "ternary", "k_bit(2)", "lsq(3)", "xnor", "lsq(2, per_output)", "dorefa_weight(2)"};
+  uint32_t seed = 0;
+  for (const Quantizer& activation : IntegerQuantizers(QuantizerRole::kActivation)) {
+    for (const auto kind : {ImageNet::Kind::kConvs, ImageNet::Kind::kResidual, ImageNet::Kind::kCodedResidual,
+                            ImageNet::Kind::kAverages, ImageNet::Kind::kNormalizedMeans}) {
+      ExpectTheGraphsLogitsWithEveryNorm(
+          {.kind = kind, .activation = activation}, seed,
+          [&](std::mt19937& random, ImageNet::Options& options) { options.weight = Pick(random, kWeights); });
+      if (HasFailure()) return;
+    }
   }
 }
 
 TEST_F(FreezeImagesTest, EveryWeightQuantizer) {
   constexpr const char* kActivations[] = {"sign", "dorefa_activation(2)", "lsq(3)", "pact(4)", "ternary"};
-  uint32_t seed = 1000;
+  uint32_t seed = 1000 * kNormVariants;
   for (const Quantizer& weight : IntegerQuantizers(QuantizerRole::kWeight)) {
-    const auto activation = [&] { return *ParseQuantizer(kActivations[seed % std::size(kActivations)]); };
-    ExpectTheGraphsLogits(ImageNet::Kind::kConvs, activation(), weight, seed, {ConvsThatFold(seed), 0});
-    ++seed;
-    ExpectTheGraphsLogits(ImageNet::Kind::kResidual, activation(), weight, seed, {0, 0});
-    ++seed;
-    if (HasFailure()) return;
+    for (const auto kind : {ImageNet::Kind::kConvs, ImageNet::Kind::kResidual}) {
+      ExpectTheGraphsLogitsWithEveryNorm(
+          {.kind = kind, .weight = weight}, seed,
+          [&](std::mt19937& random, ImageNet::Options& options) { options.activation = Pick(random, kActivations); });
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// What works on floats in the graph does so in the packed model, and the table of inspect says it.
+TEST_F(FreezeImagesTest, WhatIsNoSumOfIntegers) {
+  constexpr struct {
+    ImageNet::Kind kind;
+    const char* kernel;
+  } kCases[] = {{ImageNet::Kind::kAverages, "sums of codes"},
+                {ImageNet::Kind::kMeansAtBorder, "sums of codes"},
+                {ImageNet::Kind::kMeansOfMaxima, "floats (float input)"},
+                {ImageNet::Kind::kCodedResidual, "floats (of two values, which thresholds cannot compare)"}};
+  uint32_t seed = 2001;
+  for (const char* text : {"sign(scale=0.3)", "dorefa_activation(2)", "lsq(3)", "k_bit(2)", "pact(4)"}) {
+    for (const auto& [kind, kernel] : kCases) {
+      const ImageNet::Options options = {.kind = kind,
+                                         .activation = *ParseQuantizer(text),
+                                         .weight = *ParseQuantizer("lsq(2)"),
+                                         .norm = NormOf(seed),
+                                         .variant = 1};  // without a bias
+      ExpectTheGraphsLogits(options, seed++, ImagesOnDevice(1000, 3), kernel);
+    }
   }
 }
 

@@ -222,7 +222,7 @@ std::unique_ptr<FrozenModel> ExpectUserModelBitEqual(const Shape& example) {
     EXPECT_TRUE(store.status().ok()) << store.status();
     RandomizeBatchNorms(store, random, seed % 2 == 0 ? 1.0f : 1.0f / 255);
     ExecContext context({.threads = 2});
-    frozen = ExpectBitEqual(context, model, example, TestDevice() == Device::kCpu ? 1000 : 200, random);
+    frozen = ExpectBitEqual(context, model, example, ImagesOnDevice(1000, 200), random);
     if (frozen == nullptr) break;
   }
   return frozen;
@@ -256,7 +256,7 @@ TEST_F(FreezeModelsTest, OneValueQuantizedTwice) {
     TwoReadersModel model(store.Root(), left, right);
     RandomizeBatchNorms(store, random, 1.0f / 255);
     ExecContext context({.threads = 1});
-    const auto frozen = ExpectBitEqual(context, model, {1, 33}, 100, random);
+    const auto frozen = ExpectBitEqual(context, model, {1, 33}, ImagesOnDevice(1000, 100), random);
     ASSERT_NE(frozen, nullptr);
     EXPECT_EQ(frozen->thresholds(), thresholds);
   }

@@ -80,18 +80,17 @@ float UnitOf(const std::string& input, const std::string& weight) {
 }
 
 // An emulated device is slow: there, a few images have to do.
-int64_t Images(int64_t count) { return TestDevice() == Device::kCpu ? count : std::min<int64_t>(count, 4); }
+int64_t Images() { return ImagesOnDevice(1000, 4); }
 
 // An emulated device takes one of `count` nets in a row, each time another one.
 bool IsTested(uint32_t seed, uint32_t count) {
   return TestDevice() == Device::kCpu || seed % count == seed / count % count;
 }
 
-// Every statistic with every placement, as the seed goes on.
-BatchNormOptions NormOf(uint32_t seed) {
-  return {.epsilon = seed % 5 == 0 ? 0.3f : 1e-4f,
-          .placement = kPlacements[seed % std::size(kPlacements)],
-          .statistic = kStatistics[seed / 2 % std::size(kStatistics)]};
+// What a seed draws.
+template <typename Values>
+auto Pick(std::mt19937& random, const Values& values) {
+  return values[random() % std::size(values)];
 }
 
 // Whether chains end in thresholds for the codes of an activation quantizer: it has at most 16 codes.
@@ -105,10 +104,9 @@ void ExpectNetBitEqual(const Net::Options& options, uint32_t seed, int expected_
   ParameterStore store(seed);
   Net net(store.Root(), options);
   ASSERT_TRUE(store.status().ok()) << store.status();
-  RandomizeBatchNorms(
-      store, random,
-      seed % 2 == 0 ? UnitOf(options.input, options.weight) : UnitOf(options.activation_quantizer, options.weight));
-  ExecContext context({.threads = 1 + static_cast<int>(seed % 2)});
+  const bool is_first = random() % 2 == 0;  // the layer whose sums meet thresholds exactly
+  RandomizeBatchNorms(store, random, UnitOf(is_first ? options.input : options.activation_quantizer, options.weight));
+  ExecContext context({.threads = 1 + static_cast<int>(random() % 2)});
   const auto frozen = ExpectBitEqual(context, net, {1, options.widths.front()}, batch, random,
                                      /*one_by_one=*/TestDevice() == Device::kCpu || seed % 16 == 0);
   ASSERT_NE(frozen, nullptr);
@@ -126,25 +124,26 @@ TEST_F(FreezeParityTest, RandomBinaryNets) {
     options.input = seed % 4 == 0 ? "sign" : "k_bit(8)";
     options.norm.statistic = kStatistics[random() % std::size(kStatistics)];
     options.norm.placement = kPlacements[random() % std::size(kPlacements)];
-    ExpectNetBitEqual(options, seed, static_cast<int>(options.widths.size()) - 2, Images(1000));
+    ExpectNetBitEqual(options, seed, static_cast<int>(options.widths.size()) - 2, Images());
   }
 }
 
 // What the running statistic is of, and where epsilon stands, all pairs of them; and with shifts.
 TEST_F(FreezeParityTest, EveryVariantOfBatchNorm) {
-  uint32_t seed = 200;
-  for (const RunningStatistic statistic : kStatistics) {
-    for (const EpsilonPlacement placement : kPlacements) {
-      for (const float epsilon : {1e-4f, 0.3f}) {
-        Net::Options options{.widths = {31, 65, 33, 5}, .activation = "leaky_relu"};
-        options.norm = {.epsilon = epsilon, .placement = placement, .statistic = statistic};
-        ExpectNetBitEqual(options, seed++, 2, Images(1000));
-      }
+  for (uint32_t seed = 200; seed < 200 + kNormVariants; ++seed) {
+    for (const float epsilon : {1e-4f, 0.3f}) {
+      Net::Options options{.widths = {31, 65, 33, 5}, .activation = "leaky_relu", .norm = NormOf(seed)};
+      options.norm.epsilon = epsilon;
+      ExpectNetBitEqual(options, seed, 2, Images());
     }
+  }
+  uint32_t seed = 200 + kNormVariants;
+  for (const RunningStatistic statistic :
+       {RunningStatistic::kVariance, RunningStatistic::kStd, RunningStatistic::kInverseStd}) {
     for (const auto arithmetic : {BatchNormArithmetic::kShiftPaper, BatchNormArithmetic::kShiftTorch}) {
       Net::Options options{.widths = {31, 65, 33, 5}, .activation = "leaky_relu"};
       options.norm = {.statistic = statistic, .arithmetic = arithmetic};
-      ExpectNetBitEqual(options, seed++, 2, Images(1000));
+      ExpectNetBitEqual(options, seed++, 2, Images());
     }
   }
 }
@@ -159,35 +158,41 @@ TEST_F(FreezeParityTest, RoundedGammasCountAsParameters) {
   EXPECT_EQ((*frozen)->packed->header().parameter_count(), store.trainable_elements());
 }
 
-// Each quantizer whose codes in evaluation are integers as that of all activations: with up to 4 bits, chains end in
-// multi-thresholds.
+// Each quantizer whose codes in evaluation are integers as that of all activations, with each variant of batch norm:
+// with up to 4 bits, chains end in multi-thresholds.
 TEST_F(FreezeParityTest, EveryActivationQuantizer) {
-  uint32_t seed = 100;
+  constexpr const char* kWeights[] = {"sign", "ternary", "lsq(3)", "xnor"};
+  uint32_t seed = 10 * kNormVariants;
   for (const Quantizer& quantizer : IntegerQuantizers(QuantizerRole::kActivation)) {
-    for (const char* weight : {"sign", "ternary", "lsq(3)", "xnor"}) {
-      if (!IsTested(++seed, 4)) continue;
+    for (uint32_t i = 0; i < kNormVariants; ++i, ++seed) {
+      if (!IsTested(seed, kNormVariants)) continue;
+      std::mt19937 random(~seed);  // other numbers than the net's
       ExpectNetBitEqual({.widths = {33, 31, 65, 5},
                          .input = quantizer.ToString(),
                          .activation_quantizer = quantizer.ToString(),
-                         .weight = weight,
-                         .activation = seed % 2 == 0 ? "identity" : "leaky_relu",
-                         .bias = seed % 3 == 0,
+                         .weight = Pick(random, kWeights),
+                         .activation = random() % 2 == 0 ? "identity" : "leaky_relu",
+                         .bias = random() % 3 == 0,
                          .norm = NormOf(seed)},
-                        seed, Folds(quantizer.AtEvaluation()) ? 2 : 0, Images(1000));
+                        seed, Folds(quantizer.AtEvaluation()) ? 2 : 0, Images());
     }
   }
 }
 
 // Each quantizer whose values in evaluation are integer codes as that of all weights, and each scale that weights can
-// have, one for the tensor or one for each output.
+// have, one for the tensor or one for each output, with each variant of batch norm.
 TEST_F(FreezeParityTest, EveryWeightQuantizer) {
-  uint32_t seed = 1000;
+  constexpr const char* kInputs[] = {"k_bit(8)", "sign", "dorefa_activation(2)"};
+  uint32_t seed = 125 * kNormVariants;
   for (const Quantizer& quantizer : IntegerQuantizers(QuantizerRole::kWeight)) {
-    for (const char* input : {"k_bit(8)", "sign", "dorefa_activation(2)"}) {
-      if (!IsTested(++seed, 3)) continue;
-      ExpectNetBitEqual(
-          {.widths = {65, 33, 31, 10}, .input = input, .weight = quantizer.ToString(), .norm = NormOf(seed)}, seed, 2,
-          Images(1000));
+    for (uint32_t i = 0; i < kNormVariants; ++i, ++seed) {
+      if (!IsTested(seed, kNormVariants)) continue;
+      std::mt19937 random(~seed);  // other numbers than the net's
+      ExpectNetBitEqual({.widths = {65, 33, 31, 10},
+                         .input = Pick(random, kInputs),
+                         .weight = quantizer.ToString(),
+                         .norm = NormOf(seed)},
+                        seed, 2, Images());
     }
   }
 }
@@ -204,7 +209,7 @@ TEST_F(FreezeParityTest, AThousandImagesFromCodeToCode) {
                              .activation = seed % 3 == 0 ? "relu" : "identity",
                              .bias = true};
         options.norm = {.epsilon = 0.01f, .placement = placement, .statistic = statistic};
-        ExpectNetBitEqual(options, seed++, 2, Images(1000));
+        ExpectNetBitEqual(options, seed++, 2, Images());
       }
     }
   }
@@ -217,7 +222,7 @@ TEST_F(FreezeParityTest, PassesMayBeLeftOut) {
   Net net(store.Root(), {.widths = {33, 65, 31, 5}, .activation_quantizer = "lsq(2)", .weight = "xnor", .bias = true});
   RandomizeBatchNorms(store, random, 1.0f / 255);
   ExecContext context({.threads = 2});
-  const Tensor x = RandomInputs({200, 33}, random);
+  const Tensor x = RandomInputs({ImagesOnDevice(1000, 200), 33}, random);
   const Tensor graph = GraphLogits(context, net, x);
   const struct {
     FreezeOptions options;
@@ -306,10 +311,11 @@ TEST_F(FreezeParityTest, PixelsOfTheBuiltInNets) {
                          .hidden_keep = 0.5f});
   RandomizeBatchNorms(store, random, 1.0f / 255);
   ExecContext context({.threads = 2});
-  const auto frozen = ExpectBitEqual(context, net, {1, 784}, 100, random);
+  const auto frozen = ExpectBitEqual(context, net, {1, 784}, ImagesOnDevice(1000, 100), random);
   ASSERT_NE(frozen, nullptr);
   EXPECT_EQ(frozen->thresholds(), 2) << "dropout has to leave no trace";
-  Tensor pixels({200, 784}, DType::kUint8), x({200, 784}, DType::kFloat32);
+  const int64_t count = ImagesOnDevice(1000, 200);
+  Tensor pixels({count, 784}, DType::kUint8), x({count, 784}, DType::kFloat32);
   for (int64_t i = 0; i < x.num_elements(); ++i) {
     pixels.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(random());
     x.mutable_data<float>()[i] = (2 * static_cast<float>(pixels.data<uint8_t>()[i]) - 255) / 255;

@@ -1,7 +1,9 @@
 #include "bitgrad/tests/export/freeze_testing.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -35,37 +37,74 @@ absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context
   return frozen;
 }
 
+namespace {
+
+// The forms of a quantizer: what can stand in the parentheses of its text form, and for weights each of them once more
+// with numbers for each output. Some are no quantizers: scales of forms that take none.
+std::vector<Quantizer> FormsOf(const QuantizerInfo& info) {
+  const Quantizer plain = *ParseQuantizer(info.name);
+  std::vector<Quantizer> forms = {plain};
+  const auto add = [&](const QuantizerArgs& args) { forms.emplace_back(&info, args); };
+  QuantizerArgs args = plain.args();
+  args.learns_parameter = true;
+  add(args);
+  if (info.argument == QuantizerArgument::kParameter) {
+    args = plain.args();
+    args.parameter = (info.min_argument + info.default_argument) / 2;
+    add(args);
+  }
+  if (info.argument == QuantizerArgument::kBits) {
+    for (args = plain.args(), args.bits = 1; static_cast<float>(args.bits) <= info.max_argument; ++args.bits) add(args);
+  }
+  // Scales for the form as it is by default, and for one whose divisor is another: with each number of bits they would
+  // be many, and nothing that depends on the scale depends on the bits.
+  args = plain.args();
+  args.bits = 3;
+  for (const Quantizer& form : {plain, Quantizer(&info, args)}) {
+    forms.insert(forms.end(),
+                 {form.WithLearnedScale(), form.WithMeanScale(), form.WithFixedScale(0.3f), form.WithGlorotScale()});
+  }
+  if (info.hardened != nullptr) {
+    for (const float number : {1.0f, 1.7f, 3.0f}) forms.push_back(plain.Hardened(number));
+  }
+  const size_t count = forms.size();
+  for (size_t i = 0; i < count; ++i) forms.push_back(forms[i].PerRow());
+  return forms;
+}
+
+}  // namespace
+
 std::vector<Quantizer> IntegerQuantizers(QuantizerRole role) {
-  const bool is_weight = role == QuantizerRole::kWeight;
-  std::vector<Quantizer> candidates;
-  const auto add = [&](const std::string& text) { candidates.push_back(*ParseQuantizer(text)); };
-  for (const QuantizerInfo& info : AllQuantizers()) add(std::string(info.name));
-  for (const float length : {1.0f, 1.7f, 3.0f}) candidates.push_back(ParseQuantizer("bit_pruning")->Hardened(length));
-  for (const char* text : {"ternary(0.2)", "swish_sign(2)"}) add(text);
-  for (int bits = 1; bits <= 8; ++bits) {
-    for (const char* name : {"k_bit", "dorefa_activation", "dorefa_weight", "lsq", "pact", "max_abs"}) {
-      add(absl::StrCat(name, "(", bits, ")"));
-    }
-    if (!is_weight) continue;
-    for (const char* name : {"lsq", "max_abs"}) add(absl::StrCat(name, "(", bits, ", per_output)"));
-  }
-  std::vector<std::string> scales = {"learned", "mean", "0.3"};
-  if (is_weight) scales.insert(scales.end(), {"learned, per_output", "mean, per_output"});
-  for (const std::string& scale : scales) {
-    for (const char* text : {"sign(scale=", "k_bit(3, scale=", "ternary(0.2, scale=", "heaviside(scale="}) {
-      add(absl::StrCat(text, scale, ")"));
-    }
-  }
   std::vector<Quantizer> result;
-  for (const Quantizer& candidate : candidates) {
-    const Quantizer quantizer = candidate.In(role);
-    const Quantizer evaluated = quantizer.AtEvaluation();
-    if (!quantizer.CheckRole().ok() || !evaluated.encoding().is_integer()) continue;
-    if (!is_weight && evaluated.granularity() == Granularity::kRow) continue;
-    result.push_back(quantizer);
+  for (const QuantizerInfo& info : AllQuantizers()) {
+    for (const Quantizer& form : FormsOf(info)) {
+      const Quantizer quantizer = form.In(role);
+      if (!quantizer.CheckRole().ok() || !quantizer.AtEvaluation().encoding().is_integer()) continue;
+      // As the text form says it, which has no number where the form reads none.
+      const auto is_same = [&](const Quantizer& other) { return other.ToString() == quantizer.ToString(); };
+      if (std::none_of(result.begin(), result.end(), is_same)) result.push_back(quantizer);
+    }
   }
   return result;
 }
+
+BatchNormOptions NormOf(uint32_t number) {
+  constexpr struct {
+    RunningStatistic statistic;
+    bool unbiased;
+  } kStatistics[] = {{RunningStatistic::kVariance, false},
+                     {RunningStatistic::kVariance, true},
+                     {RunningStatistic::kStd, false},
+                     {RunningStatistic::kInverseStd, false}};
+  const auto& [statistic, unbiased] = kStatistics[number / 2 % std::size(kStatistics)];
+  static_assert(2 * std::size(kStatistics) == kNormVariants);
+  return {.epsilon = number % 5 == 0 ? 0.3f : 1e-4f,
+          .placement = number % 2 == 0 ? EpsilonPlacement::kInsideRoot : EpsilonPlacement::kOutsideRoot,
+          .statistic = statistic,
+          .unbiased = unbiased};
+}
+
+int64_t ImagesOnDevice(int64_t on_cpu, int64_t on_device) { return TestDevice() == Device::kCpu ? on_cpu : on_device; }
 
 void RandomizeBatchNorms(ParameterStore& store, std::mt19937& random, float unit) {
   std::uniform_real_distribution<float> uniform(-1, 1);
@@ -73,7 +112,12 @@ void RandomizeBatchNorms(ParameterStore& store, std::mt19937& random, float unit
     const absl::string_view name = parameter->name;
     for (float& value : parameter->value.mutable_span<float>()) {
       const int kind = static_cast<int>(random() % 5);
-      if (absl::EndsWith(name, "/gamma")) {
+      // First, because the beta of a quantizer is none of a batch norm.
+      if (parameter->kind == ParameterKind::kQuantizerVariable || absl::EndsWith(name, "/quantizer/range")) {
+        // Powers of two, with which a product is exact, and others.
+        value = kind == 0 ? 0.25f : 0.02f + std::abs(uniform(random));
+        parameter->is_set = true;
+      } else if (absl::EndsWith(name, "/gamma")) {
         value = kind == 0 ? 0.0f : kind == 1 ? -0.0f : 2 * uniform(random);
       } else if (absl::EndsWith(name, "/beta") || absl::EndsWith(name, "/bias")) {
         value = kind < 3 ? 0.0f : uniform(random);
@@ -82,10 +126,6 @@ void RandomizeBatchNorms(ParameterStore& store, std::mt19937& random, float unit
         value = kind < 3 ? static_cast<float>(static_cast<int>(random() % 9) - 4) * unit : 4 * unit * uniform(random);
       } else if (absl::EndsWith(name, "/running_statistic")) {
         value = kind == 0 ? 1.0f : 0.05f + 10 * std::abs(uniform(random));
-      } else if (parameter->kind == ParameterKind::kQuantizerVariable || absl::EndsWith(name, "/quantizer/range")) {
-        // Powers of two, with which a product is exact, and others.
-        value = kind == 0 ? 0.25f : 0.02f + std::abs(uniform(random));
-        parameter->is_set = true;
       }
     }
   }

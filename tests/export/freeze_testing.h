@@ -16,6 +16,7 @@
 #include "bitgrad/export/freeze.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/ops/batch_norm.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/runtime/interpreter.h"
 #include "bitgrad/runtime/packed_model.h"
@@ -38,9 +39,18 @@ struct FrozenModel {
 absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model, const Shape& example,
                                                             const FreezeOptions& options = {});
 
-// The quantizers that have integer codes in evaluation, in their role: each form in each number of bits, and with each
-// scale that it can have, fixed, measured or learned, for the tensor or, of weights, for each output.
+// The quantizers that have integer codes in evaluation, in their role, made of the list of all quantizers, so that a
+// new one is among them: each form in each number of bits, and with each scale that it can have, fixed, measured or
+// learned, for the tensor or, of weights, for each output. Each is there once.
 std::vector<Quantizer> IntegerQuantizers(QuantizerRole role);
+
+// The variants of batch norm: each running statistic, the unbiased variance too, with epsilon in each place. Numbers
+// that follow each other give each of them; a fifth has a large epsilon.
+inline constexpr uint32_t kNormVariants = 8;
+BatchNormOptions NormOf(uint32_t number);
+
+// An emulated device computes thread by thread, so it gets few images.
+int64_t ImagesOnDevice(int64_t on_cpu, int64_t on_device);
 
 // Gives batch norms what training could give them: gammas of both signs and zero, betas, means and
 // statistics, some of them such that a sum meets its threshold exactly. `unit`: what one count of
