@@ -228,7 +228,6 @@ void SgdStep(ExecContext& context, bool nesterov, const RuleNumbers* numbers, co
              absl::Span<const StepTensor> tensors, StepCounts* counts) {
   if (scalars->failed != 0) return;
   for (const StepTensor& each : tensors) {
-    BITGRAD_DCHECK(each.slots[0] != nullptr || numbers->momentum == 0.0f);
     if (each.rounds()) {
       *counts++ = RoundedSgd(context, *numbers, *scalars, each);
       continue;

@@ -117,11 +117,11 @@ TEST_F(RecordedWorkTest, RandomNumbersAreThoseOfTheStep) {
   DeviceArray<uint32_t> step(context_, 1);
   const Kernels& kernels = KernelsFor(Device::kCuda);
   RngStream rng = {.seed = 5, .purpose = RngPurpose::kDropout, .step = 77, .stream = 2, .device_step = step.data()};
-  const auto work = Record([&] { kernels.dropout(context_, 0.5f, rng, x.data(), recorded.data(), 1000); });
+  const auto work = Record([&] { kernels.dropout(context_, 0.5f, 0.5f, rng, x.data(), recorded.data(), 1000); });
   for (const uint32_t now : {3u, 4u}) {
     context_.Upload(step.data(), &now, sizeof(now));
     work->Enqueue();
-    kernels.dropout(context_, 0.5f, {.seed = 5, .purpose = RngPurpose::kDropout, .step = now, .stream = 2}, x.data(),
+    kernels.dropout(context_, 0.5f, 0.5f, {.seed = 5, .purpose = RngPurpose::kDropout, .step = now, .stream = 2}, x.data(),
                     expected.data(), 1000);
     EXPECT_EQ(recorded.Download(), expected.Download()) << "step " << now;
   }

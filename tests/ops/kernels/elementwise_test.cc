@@ -220,13 +220,13 @@ TEST_P(ElementwiseTest, DropoutFollowsTheStream) {
     const Array<float> x(*this, RandomVector(random, n)), y(*this, n + 1);
     const Array<float> in_place(*this, x.initial()), kept(*this, x.initial());
     Run([&](ExecContext& c, const Kernels& k) {
-      k.dropout(c, keep, rng, x.on(c), y.on(c), n);
-      k.dropout(c, keep, rng, in_place.on(c), in_place.on(c), n);
-      k.dropout(c, 1.0f, rng, kept.on(c), kept.on(c), n);
+      k.dropout(c, keep, keep, rng, x.on(c), y.on(c), n);
+      k.dropout(c, keep, 1.0f, rng, in_place.on(c), in_place.on(c), n);
+      k.dropout(c, 1.0f, 1.0f, rng, kept.on(c), kept.on(c), n);
     });
-    const auto expected = [&](int64_t i) { return Uniform(rng, i) < keep ? x.initial(i) / keep : 0.0f; };
-    ExpectValues(y, n, expected);
-    ExpectValues(in_place, expected);
+    const auto is_kept = [&](int64_t i) { return Uniform(rng, i) < keep; };
+    ExpectValues(y, n, [&](int64_t i) { return is_kept(i) ? x.initial(i) / keep : 0.0f; });
+    ExpectValues(in_place, [&](int64_t i) { return is_kept(i) ? x.initial(i) : 0.0f; });
     ExpectValues(kept, [&](int64_t i) { return x.initial(i); });
   }
 }

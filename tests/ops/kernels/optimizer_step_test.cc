@@ -15,6 +15,7 @@ namespace bitgrad {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kMomentum = 0.9f;
 constexpr AdamArgs kAdam = {.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f};
 
 using reference::StepArgs;
@@ -32,7 +33,7 @@ constexpr Operands kWide = {.gradient = 2, .weight = 0.6f, .first = 2, .lowest_s
 class OptimizerStepTest : public KernelTest {
  protected:
   using Step =
-      std::function<void(ExecContext&, const Kernels&, const float* rate, const StepScalars*, Tensors, StepCounts*)>;
+      std::function<void(ExecContext&, const Kernels&, const RuleNumbers*, const StepScalars*, Tensors, StepCounts*)>;
 
   // What PrepareStep() overwrites is garbage.
   static std::vector<StepScalars> Garbage(int32_t failed = 0) { return {{.gradient_scale = 7, .failed = failed}}; }
@@ -60,7 +61,7 @@ class OptimizerStepTest : public KernelTest {
     const Array<double> squares(*this, std::vector<double>{1.0});
     const double max_norm = args.gradient_scale == 1 ? 0 : static_cast<double>(args.gradient_scale);
     const Array<StepScalars> scalars(*this, Garbage());
-    const Array<float> rate(*this, std::vector<float>{args.rate});
+    const Array<RuleNumbers> rate(*this, std::vector<RuleNumbers>{{args.rate, kMomentum}});
     const Array<StepCounts> counts(*this, 1);
     const BitArray signs(*this, rows, cols);
 
@@ -152,14 +153,14 @@ class OptimizerStepTest : public KernelTest {
 
 TEST_P(OptimizerStepTest, Sgd) {
   CheckAll(
-      0, [](ExecContext& c, const Kernels& k, auto... args) { k.sgd_step(c, 0.0f, false, args...); },
+      0, [](ExecContext& c, const Kernels& k, auto... args) { k.sgd_step(c, false, args...); },
       [](const StepArgs& args, auto g, auto, auto, auto w) { return reference::PlainSgd(args, g, w); });
 }
 
 TEST_P(OptimizerStepTest, Momentum) {
   for (const bool nesterov : {false, true}) {
     CheckAll(
-        1, [&](ExecContext& c, const Kernels& k, auto... args) { k.sgd_step(c, 0.9f, nesterov, args...); },
+        1, [&](ExecContext& c, const Kernels& k, auto... args) { k.sgd_step(c, nesterov, args...); },
         [&](const StepArgs& args, auto g, auto velocity, auto, auto w) {
           return reference::Momentum(args, 0.9f, nesterov, g, velocity, w);
         });
@@ -209,7 +210,7 @@ TEST_P(OptimizerStepTest, BopFlipsBeyondTheThreshold) {
   const Array<float> gradient(*this, m), average(*this, std::vector<float>(n, 5.0f)), weight(*this, w);
   const Array<double> squares(*this, std::vector<double>{1.0});
   const Array<StepScalars> scalars(*this, Garbage());
-  const Array<float> rate(*this, std::vector<float>{1});
+  const Array<RuleNumbers> rate(*this, std::vector<RuleNumbers>{{1, kMomentum}});
   const Array<StepCounts> counts(*this, 1);
   Run([&](ExecContext& c, const Kernels& k) {
     const StepTensor tensor = StepArgs().Tensor(gradient.on(c), weight.on(c), average.on(c), nullptr, n);
@@ -226,12 +227,12 @@ TEST_P(OptimizerStepTest, NanIsKept) {
   const Array<float> u(*this, w.initial()), m(*this, std::vector<float>(20)), v(*this, std::vector<float>(20));
   const Array<double> squares(*this, std::vector<double>{1.0});
   const Array<StepScalars> scalars(*this, Garbage());
-  const Array<float> rate(*this, std::vector<float>{args.rate});
+  const Array<RuleNumbers> rate(*this, std::vector<RuleNumbers>{{args.rate, kMomentum}});
   const Array<StepCounts> counts(*this, 1);
   Run([&](ExecContext& c, const Kernels& k) {
     const StepTensor plain = args.Tensor(g.on(c), w.on(c), nullptr, nullptr, 20);
     k.prepare_step(c, squares.on(c), nullptr, 0, {plain}, scalars.on(c), counts.on(c));
-    k.sgd_step(c, 0.0f, false, rate.on(c), scalars.on(c), {plain}, counts.on(c));
+    k.sgd_step(c, false, rate.on(c), scalars.on(c), {plain}, counts.on(c));
     const StepTensor with_slots = args.Tensor(g.on(c), u.on(c), m.on(c), v.on(c), 20);
     k.prepare_step(c, squares.on(c), nullptr, 0, {with_slots}, scalars.on(c), counts.on(c));
     k.adamax_step(c, kAdam, rate.on(c), scalars.on(c), {with_slots}, counts.on(c));
@@ -244,12 +245,12 @@ TEST_P(OptimizerStepTest, AnInfiniteClipIsNeverReached) {
   const Array<float> g(*this, std::vector<float>(20, -kInfinity)), w(*this, std::vector<float>(20, 0.5f));
   const Array<double> squares(*this, std::vector<double>{1.0});
   const Array<StepScalars> scalars(*this, Garbage());
-  const Array<float> rate(*this, std::vector<float>{args.rate});
+  const Array<RuleNumbers> rate(*this, std::vector<RuleNumbers>{{args.rate, kMomentum}});
   const Array<StepCounts> counts(*this, 1);
   Run([&](ExecContext& c, const Kernels& k) {
     const StepTensor tensor = args.Tensor(g.on(c), w.on(c), nullptr, nullptr, 20);
     k.prepare_step(c, squares.on(c), nullptr, 0, {tensor}, scalars.on(c), counts.on(c));
-    k.sgd_step(c, 0.0f, false, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
+    k.sgd_step(c, false, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
   });
   ExpectValues(w, [](int64_t) { return kInfinity; });
   ExpectCounts(counts.values()[0], 0, 0);
@@ -272,7 +273,7 @@ TEST_P(OptimizerStepTest, ManyTensors) {
   const Array<float> weight(*this, RandomVector(random, all)), gradient(*this, RandomVector(random, all));
   const Array<double> squares(*this, std::vector<double>(kTensors, 1.0));
   const Array<StepScalars> scalars(*this, Garbage());
-  const Array<float> rate(*this, std::vector<float>{StepArgs().rate});
+  const Array<RuleNumbers> rate(*this, std::vector<RuleNumbers>{{StepArgs().rate, kMomentum}});
   const Array<StepCounts> counts(*this, kTensors);
   Run([&](ExecContext& c, const Kernels& k) {
     std::vector<StepTensor> tensors;
@@ -282,7 +283,7 @@ TEST_P(OptimizerStepTest, ManyTensors) {
       first += size(i);
     }
     k.prepare_step(c, squares.on(c), nullptr, 2, tensors, scalars.on(c), counts.on(c));
-    k.sgd_step(c, 0.0f, false, rate.on(c), scalars.on(c), tensors, counts.on(c));
+    k.sgd_step(c, false, rate.on(c), scalars.on(c), tensors, counts.on(c));
   });
   std::vector<float> expected;
   for (int64_t i = 0; i < kTensors; ++i) {
@@ -318,14 +319,14 @@ TEST_P(OptimizerStepTest, CountsTheOnesOfSigns) {
       const std::vector<int32_t> before(rows, 7);
       c.Upload(signs.mutable_view().ones, before.data(), before.size() * sizeof(int32_t));
       const Array<StepScalars> scalars(*this, Garbage(failed));
-      const Array<float> rate(*this, std::vector<float>{1});
+      const Array<RuleNumbers> rate(*this, std::vector<RuleNumbers>{{1, kMomentum}});
       const Array<StepCounts> counts(*this, 1);
       const Array<double> squares(*this, std::vector<double>{1.0});
       StepTensor tensor = StepArgs().Tensor(gradient.on(c), weight.on(c), nullptr, nullptr, rows * cols);
       tensor.signs = signs.mutable_view();
       for (int step = 0; step < 2; ++step) {
         k.prepare_step(c, squares.on(c), nullptr, 0, {tensor}, scalars.on(c), counts.on(c));
-        k.sgd_step(c, 0.0f, false, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
+        k.sgd_step(c, false, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
       }
       std::vector<int32_t> ones(rows);
       c.Download(ones.data(), signs.view().ones, ones.size() * sizeof(int32_t));
@@ -353,13 +354,13 @@ TEST_P(OptimizerStepTest, AFailedStepChangesNothing) {
     const Array<double> squares(*this, {2.0, failure.square});
     const Array<float> loss(*this, std::vector<float>{failure.loss});
     const Array<StepScalars> scalars(*this, Garbage(failure.failed));
-    const Array<float> rate(*this, std::vector<float>{1});
+    const Array<RuleNumbers> rate(*this, std::vector<RuleNumbers>{{1, kMomentum}});
     const Array<StepCounts> counts(*this, std::vector<StepCounts>(2, {9, 9}));
     Run([&](ExecContext& c, const Kernels& k) {
       const StepTensor tensor = StepArgs().Tensor(gradient.on(c), weight.on(c), m.on(c), v.on(c), 100);
       const std::vector<StepTensor> tensors = {tensor, tensor};
       k.prepare_step(c, squares.on(c), loss.on(c), 0, tensors, scalars.on(c), counts.on(c));
-      k.sgd_step(c, 0.9f, true, rate.on(c), scalars.on(c), tensors, counts.on(c));
+      k.sgd_step(c, true, rate.on(c), scalars.on(c), tensors, counts.on(c));
       k.adam_step(c, kAdam, rate.on(c), scalars.on(c), tensors, counts.on(c));
       k.adamax_step(c, kAdam, rate.on(c), scalars.on(c), tensors, counts.on(c));
       k.shift_adamax_step(c, kAdam, true, rate.on(c), scalars.on(c), tensors, counts.on(c));
@@ -410,7 +411,7 @@ TEST_P(OptimizerStepTest, Edges) {
     const StepArgs args = StepArgs{.rate = 1}.WithClip(clip);
     const Array<double> squares(*this, std::vector<double>{1.0});
     const Array<StepScalars> scalars(*this, Garbage());
-    const Array<float> rate(*this, std::vector<float>{args.rate});
+    const Array<RuleNumbers> rate(*this, std::vector<RuleNumbers>{{args.rate, kMomentum}});
     const Array<StepCounts> counts(*this, 1);
     const BitArray signs(*this, 1, n);
     for (const bool adamax : {false, true}) {
@@ -423,7 +424,7 @@ TEST_P(OptimizerStepTest, Edges) {
         if (adamax) {
           k.adamax_step(c, kFaster, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
         } else {
-          k.sgd_step(c, 0, false, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
+          k.sgd_step(c, false, rate.on(c), scalars.on(c), {tensor}, counts.on(c));
         }
       });
       std::vector<StepElement<float>> expected;
