@@ -24,7 +24,8 @@ Blob::Kind KindOf(EncodingKind kind) {
     case EncodingKind::kTwosComplement: return Blob::TWOS_COMPLEMENT;
     case EncodingKind::kFloat:
     case EncodingKind::kSigned:
-    case EncodingKind::kLog: break;
+    case EncodingKind::kLog:
+    case EncodingKind::kPowerOfTwo: break;
   }
   return Blob::UNSPECIFIED;
 }

@@ -25,7 +25,7 @@ struct LogQuantizer : QuantizerBase {
   static constexpr bool kSurrogateIsWindow = true;
   static constexpr bool kWeightPassThrough = true;
   static constexpr bool kScalable = true;
-  static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kLog, args.bits}; }
+  static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kPowerOfTwo, args.bits}; }
   static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers&, float /*uniform*/) {
     const float power = NearestPower(Magnitude(x)), least = PowerOfTwo(2 - (1 << (args.bits - 1)));
     const float size = power < least ? 0.0f : power < 1.0f ? power : 1.0f;

@@ -105,7 +105,7 @@ TEST(ExponentialRoundTest, IsUnbiased) {
 
 TEST(ExponentialRoundTest, Windows) {
   const Quantizer q = ExponentialRound({.least = -4, .most = 3});
-  EXPECT_EQ(q.encoding(), (Encoding{EncodingKind::kLog, 5}));  // 0 and nine exponents, each with a sign
+  EXPECT_EQ(q.encoding(), (Encoding{EncodingKind::kPowerOfTwo, 5}));  // 0 and nine exponents, each with a sign
   // Below the window 2^-4 with probability |x| / 2^-4, so that the mean stays.
   EXPECT_EQ(Code(q, 0x1p-6f, {}, 0.24f), 0x1p-4f);
   EXPECT_EQ(Code(q, 0x1p-6f, {}, 0.25f), 0.0f);
