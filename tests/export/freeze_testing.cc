@@ -49,10 +49,12 @@ std::vector<Quantizer> IntegerQuantizers(QuantizerRole role) {
     if (!is_weight) continue;
     for (const char* name : {"lsq", "max_abs"}) add(absl::StrCat(name, "(", bits, ", per_output)"));
   }
+  for (const char* text : {"log_quant(2)", "log_quant(3)"}) add(text);
   std::vector<std::string> scales = {"learned", "mean", "0.3"};
   if (is_weight) scales.insert(scales.end(), {"learned, per_output", "mean, per_output"});
   for (const std::string& scale : scales) {
-    for (const char* text : {"sign(scale=", "k_bit(3, scale=", "ternary(0.2, scale=", "heaviside(scale="}) {
+    for (const char* text :
+         {"sign(scale=", "k_bit(3, scale=", "ternary(0.2, scale=", "heaviside(scale=", "log_quant(4, scale="}) {
       add(absl::StrCat(text, scale, ")"));
     }
   }
