@@ -1,5 +1,5 @@
-// Products of codes with few bits: bit planes, bytes, and oneDNN's sgemm on the same codes, one after the other in one
-// run. The table in ops/dot_kernel.cc was derived from this suite's figures.
+// Products of codes with few bits: bit planes (where the weights have any), bytes, and oneDNN's sgemm on the same
+// codes, one after the other in one run. The table in ops/dot_kernel.cc was derived from this suite's figures.
 //
 //   ./bazelw run //bench:coded_gemm -- --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
 //
@@ -32,12 +32,12 @@ struct Operand {
   Operand(ExecContext& context, const Encoding& encoding, int64_t rows, int64_t cols, uint32_t stream)
       : encoding(encoding), codes({rows, cols}, DType::kUint8), floats({rows, cols}, DType::kFloat32) {
     const RngStream rng{.seed = 7, .stream = stream};
-    const uint32_t count = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
+    const bool is_full = encoding.kind != EncodingKind::kTernary && encoding.kind != EncodingKind::kLog;
+    const uint32_t count = (1u << encoding.bits) - (is_full ? 0 : 1);
     for (int64_t i = 0; i < rows * cols; ++i) {
-      const uint32_t c = RandomWord(rng, i) % count;
-      codes.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(c);
-      floats.mutable_data<float>()[i] = static_cast<float>(encoding.least_code() + encoding.code_step() * c);
+      codes.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(RandomWord(rng, i) % count);
     }
+    KernelsFor(Device::kCpu).unpack_codes(context, encoding, codes.matrix<uint8_t>(), floats.mutable_matrix<float>());
     BitMatrixView views[kMaxCodeBits];
     view.encoding = encoding;
     for (int p = 0; p < encoding.bits; ++p) {
@@ -64,10 +64,17 @@ struct Problem {
         c({m, n}, DType::kFloat32),
         plane_bits(BitMatrix::Zeros(m, n)),
         int8_bits(BitMatrix::Zeros(m, n)) {
-    Planes();
     Int8();
-    agrees = std::memcmp(plane_bits.view().words, int8_bits.view().words, plane_bits.byte_size()) == 0;
+    if (has_planes()) {
+      Planes();
+      agrees = std::memcmp(plane_bits.view().words, int8_bits.view().words, plane_bits.byte_size()) == 0;
+    } else {
+      Sgemm();
+      agrees = true;
+      for (int64_t i = 0; i < m * n; ++i) agrees &= int8_bits.view().bit(i / n, i % n) == (c.data<float>()[i] >= 1);
+    }
   }
+  bool has_planes() const { return b.encoding.is_affine(); }
   DotOutput Into(BitMatrix& bits) {
     return {.bits = bits.mutable_view(), .threshold = threshold.data(), .flip = flip.data()};
   }
@@ -97,6 +104,7 @@ struct Workload {
 constexpr Encoding kBinary{EncodingKind::kBinary, 1}, kTernary{EncodingKind::kTernary, 2};
 constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
 constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
+constexpr Encoding Log(int bits) { return {EncodingKind::kLog, bits}; }
 
 constexpr Workload kWorkloads[] = {
     {"symmetric8xbinary", Symmetric(8), kBinary, 4096, 784},
@@ -107,6 +115,9 @@ constexpr Workload kWorkloads[] = {
     {"symmetric3xternary", Symmetric(3), kTernary, 1024, 1024},
     {"unsigned4xternary", Unsigned(4), kTernary, 1024, 1024},
     {"unsigned4xsymmetric4", Unsigned(4), Symmetric(4), 1024, 1024},
+    {"unsigned4xlog3", Unsigned(4), Log(3), 1024, 1024},
+    {"unsigned4xlog4", Unsigned(4), Log(4), 1024, 1024},
+    {"binaryxlog5", kBinary, Log(5), 1024, 1024},
 };
 
 void Run(benchmark::State& state, const Workload& workload, void (Problem::*body)()) {
@@ -115,7 +126,7 @@ void Run(benchmark::State& state, const Workload& workload, void (Problem::*body
     return std::make_unique<Problem>(workload.x, workload.w, state.range(0), workload.n, workload.k);
   });
   if (!problem.agrees) {
-    state.SkipWithError("bit planes and bytes give different bits");
+    state.SkipWithError("the kernels give different bits");
     return;
   }
   const double seconds = SecondsPerIteration(state, [&] { (problem.*body)(); });
@@ -127,6 +138,7 @@ void RegisterAll() {
     for (int64_t m : {1, 4, 8, 16, 32, 64, 100, 1000}) {
       for (const auto& [kernel, body] :
            {std::pair{"Sgemm", &Problem::Sgemm}, {"Planes", &Problem::Planes}, {"Int8", &Problem::Int8}}) {
+        if (body == &Problem::Planes && !workload.w.is_affine()) continue;
         benchmark::RegisterBenchmark((std::string(kernel) + "/" + workload.name).c_str(),
                                      [&workload, body = body](benchmark::State& state) { Run(state, workload, body); })
             ->Arg(m)

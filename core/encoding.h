@@ -8,7 +8,8 @@
 //   kUnsigned   0 .. 2^k - 1                        k      dorefa_activation(k)
 //   kSigned     -(2^(k-1) - 1) .. 2^(k-1) - 1       k      stochastic_round(k); gradients only, never in files
 //   kTwosComplement  -2^(k-1) .. 2^(k-1) - 1        k      lsq(k) of weights
-//   kLog        none: the value is 0 or +-2^e      k      log_quant(k); e is one of 2^(k-1) - 1 exponents
+//   kLog        0, +-2^e, e = 0 .. 2^(k-1) - 2      k      log_quant(k) of weights, k > 2
+//   kPowerOfTwo none: the value is 0 or +-2^e       k      exponential_round; e is one of 2^(k-1) - 1 exponents
 //
 // A layer whose two operands have integer codes multiplies the codes and applies both scales once, to the finished sum.
 // Sums of integers below 2^24 are exact in float and in int32, in any order: this is why the packed model gives the
@@ -18,6 +19,8 @@
 #define BITGRAD_CORE_ENCODING_H_
 
 #include <cstdint>
+
+#include "bitgrad/core/log_code.h"
 
 namespace bitgrad {
 
@@ -30,24 +33,31 @@ enum class EncodingKind : int {
   kUnsigned = 4,
   kSigned = 5,
   kTwosComplement = 6,
-  kLog = 7
+  kLog = 7,
+  kPowerOfTwo = 8
 };
 
 struct Encoding {
   EncodingKind kind = EncodingKind::kFloat;
   int bits = 32;  // storage per value
 
-  bool is_integer() const { return kind != EncodingKind::kFloat && kind != EncodingKind::kLog; }
+  bool is_integer() const { return kind != EncodingKind::kFloat && kind != EncodingKind::kPowerOfTwo; }
+  // Whether the codes are integers at equal distances.
+  bool is_affine() const { return is_integer() && kind != EncodingKind::kLog; }
   // Whether a product with such a value takes no multiplication: it is -1, 0, +1 or, for a shift, a power of two.
-  bool is_power_of_two() const { return kind == EncodingKind::kLog || (is_integer() && max_code() == 1); }
+  bool is_power_of_two() const {
+    return kind == EncodingKind::kLog || kind == EncodingKind::kPowerOfTwo || (is_integer() && max_code() == 1);
+  }
   // The largest |code|. REQUIRES: is_integer().
   int64_t max_code() const {
     if (kind == EncodingKind::kBinary || kind == EncodingKind::kTernary) return 1;
     if (kind == EncodingKind::kTwosComplement) return int64_t{1} << (bits - 1);
+    if (kind == EncodingKind::kLog) return CodeOfRank(LargestRank(bits));
     return (int64_t{1} << (kind == EncodingKind::kSigned ? bits - 1 : bits)) - 1;
   }
-  // Memory and files hold a code as an unsigned integer c of `bits` bits, with code = least_code() + code_step() * c.
-  // Bit plane b holds bit b of c. REQUIRES: is_integer().
+  // Memory and files hold a code as an unsigned integer c of `bits` bits, and bit plane b holds bit b of c. The code is
+  // least_code() + code_step() * c where it is_affine(), else that of core/log_code.h. REQUIRES: is_integer(), of
+  // code_step() is_affine().
   int64_t code_step() const { return kind == EncodingKind::kBinary || kind == EncodingKind::kSymmetric ? 2 : 1; }
   int64_t least_code() const { return kind == EncodingKind::kUnsigned ? 0 : -max_code(); }
   friend bool operator==(const Encoding&, const Encoding&) = default;
@@ -56,9 +66,16 @@ struct Encoding {
 // float represents every integer up to this magnitude exactly.
 inline constexpr int64_t kMaxExactFloatInteger = int64_t{1} << 24;
 
-// Whether float arithmetic gives the exact integer for any dot product of k elements of these encodings, in any order.
+// Whether no dot product of k elements of these encodings exceeds `limit` in size. REQUIRES: both are of integers.
+inline bool DotIsWithin(const Encoding& a, const Encoding& b, int64_t k, int64_t limit) {
+  // The product of both is no int64 where b is logarithmic.
+  return k <= limit / a.max_code() / b.max_code();
+}
+
+// Whether float arithmetic gives the exact integer for any dot product of k elements of these encodings, in any order,
+// and a kernel for integers computes it: those take logarithmic codes of weights only, which is b.
 inline bool DotIsExact(const Encoding& a, const Encoding& b, int64_t k) {
-  return a.is_integer() && b.is_integer() && k <= kMaxExactFloatInteger / (a.max_code() * b.max_code());
+  return a.is_affine() && b.is_integer() && DotIsWithin(a, b, k, kMaxExactFloatInteger);
 }
 
 constexpr const char* Name(EncodingKind kind) {
@@ -71,6 +88,7 @@ constexpr const char* Name(EncodingKind kind) {
     case EncodingKind::kSigned: return "signed";
     case EncodingKind::kTwosComplement: return "twos_complement";
     case EncodingKind::kLog: return "log";
+    case EncodingKind::kPowerOfTwo: return "power_of_two";
   }
   return "unknown";
 }

@@ -48,7 +48,7 @@ bool IsExact(const Program& program, int i) {
   if (!x.is_coded() || x.is_known() || w.coded == nullptr) return false;
   if (const auto* conv = program.value(i).as<program::Conv2d>()) {
     // Where the float convolution is faster (groups of few channels), it is used, and its sums have no thresholds.
-    return ChooseConvKernel(x.encoding, w.encoding, conv->geometry) != ConvKernel::kFloat;
+    if (ChooseConvKernel(x.encoding, w.encoding, conv->geometry) == ConvKernel::kFloat) return false;
   }
   return DotIsExact(x.encoding, w.encoding, w.coded->matrix.cols());
 }

@@ -15,8 +15,13 @@ constexpr int64_t kMinGroupChannels = 32;
 // Why it has to be the float convolution; null where integers do.
 const char* WhyFloat(const Encoding& x, const Encoding& w, const ConvGeometry& geometry, bool threshold) {
   if (!x.is_integer()) return "float input";
+  if (!x.is_affine()) return "logarithmic input";
   if (!w.is_integer()) return "float weights";
-  if (!DotIsExact(x, w, geometry.patch_size())) return "sums may exceed 2^24";
+  if (w.kind == EncodingKind::kLog) {
+    if (LogSumsOf(x, w, geometry.patch_size()) != LogSums::kInt32) return "sums may exceed 32 bits";
+  } else if (!DotIsExact(x, w, geometry.patch_size())) {
+    return "sums may exceed 2^24";
+  }
   if (x.bits > kMaxCodeBits || w.bits > kMaxCodeBits) return "codes of more than 8 bits";
   if (!threshold && geometry.groups > 1 && geometry.group_channels() < kMinGroupChannels)
     return "groups of less than 32 channels";
@@ -34,7 +39,8 @@ ConvKernel ChooseConvKernel(const Encoding& x, const Encoding& w, const ConvGeom
 std::string DescribeConvKernel(const Encoding& x, const Encoding& w, const ConvGeometry& geometry, bool threshold) {
   switch (ChooseConvKernel(x, w, geometry, threshold)) {
     case ConvKernel::kXnorPopcount: return "packed XNOR-popcount";
-    case ConvKernel::kCodes: return absl::StrCat(x.bits, " x ", w.bits, " bit codes");
+    case ConvKernel::kCodes:
+      return absl::StrCat(x.bits, " x ", w.bits, w.kind == EncodingKind::kLog ? " bit log codes" : " bit codes");
     case ConvKernel::kFloat: break;
   }
   return absl::StrCat("float convolution (", WhyFloat(x, w, geometry, threshold), ")");

@@ -4,12 +4,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad {
 namespace {
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
-constexpr int kMaxPlanes = 8;  // what the kernels take (ops/kernels/coded_gemm.h)
 
 // From how many rows on the int8 GEMM is faster than bit planes. Bit planes need several passes over K, depending on
 // the encodings; the int8 GEMM costs the same for all of them, plus the expansion of the weights. The numbers were
@@ -18,8 +18,8 @@ struct Row {
   int max_passes;
   int64_t min_int8_rows;
 };
-constexpr Row kCountingWords[] = {{5, kNever}, {7, 64}, {15, 16}, {kMaxPlanes * kMaxPlanes, 10}};  // AVX-512, VNNI
-constexpr Row kOtherwise[] = {{2, kNever}, {4, 6}, {7, 2}, {kMaxPlanes * kMaxPlanes, 1}};          // AVX2
+constexpr Row kCountingWords[] = {{5, kNever}, {7, 64}, {15, 16}, {kMaxCodeBits * kMaxCodeBits, 10}};  // AVX-512, VNNI
+constexpr Row kOtherwise[] = {{2, kNever}, {4, 6}, {7, 2}, {kMaxCodeBits * kMaxCodeBits, 1}};          // AVX2
 
 // How many passes over K bit planes need: one for each pair of planes, fewer with ternary codes
 // (ops/cpu/plane_gemm.cc).
@@ -32,7 +32,9 @@ int Passes(const Encoding& x, const Encoding& w) {
 }
 
 int64_t MinInt8Rows(const Encoding& x, const Encoding& w, bool counts_words) {
-  // Binary inputs are never expanded to bytes: 1 x k planes are never much slower than that.
+  // Planes of logarithmic codes are of no use. Otherwise binary inputs are never expanded to bytes: 1 x k planes are
+  // never much slower than that.
+  if (w.kind == EncodingKind::kLog) return 0;
   if (x.kind == EncodingKind::kBinary) return kNever;
   for (const Row& row : counts_words ? absl::MakeConstSpan(kCountingWords) : absl::MakeConstSpan(kOtherwise)) {
     if (Passes(x, w) <= row.max_passes) return row.min_int8_rows;
@@ -43,9 +45,14 @@ int64_t MinInt8Rows(const Encoding& x, const Encoding& w, bool counts_words) {
 // Why the float GEMM has to do it; null where integers do.
 const char* WhyFloat(const Encoding& x, const Encoding& w, int64_t k) {
   if (!x.is_integer()) return "float input";
+  if (!x.is_affine()) return "logarithmic input";
   if (!w.is_integer()) return "float weights";
-  if (!DotIsExact(x, w, k)) return "sums may exceed 2^24";
-  if (x.bits > kMaxPlanes || w.bits > kMaxPlanes) return "codes of more than 8 bits";
+  if (w.kind == EncodingKind::kLog) {
+    if (LogSumsOf(x, w, k) == LogSums::kTooLarge) return "sums may overflow";
+  } else if (!DotIsExact(x, w, k)) {
+    return "sums may exceed 2^24";
+  }
+  if (x.bits > kMaxCodeBits || w.bits > kMaxCodeBits) return "codes of more than 8 bits";
   return nullptr;
 }
 
@@ -64,6 +71,11 @@ DotKernel ChooseDotKernel(const Encoding& x, const Encoding& w, int64_t k, int64
 std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k, bool counts_words) {
   if (const char* why = WhyFloat(x, w, k); why != nullptr) return absl::StrCat("float GEMM (", why, ")");
   if (BothBinary(x, w)) return "packed XNOR-popcount";
+  if (w.kind == EncodingKind::kLog) {
+    const int bytes = LogDigits(w);
+    return absl::StrCat("int8 GEMM of ", w.bits, " bit log (", bytes, bytes == 1 ? " byte" : " bytes",
+                        LogSumsOf(x, w, k) == LogSums::kInt32 ? ", int32)" : ", int64)");
+  }
   const std::string planes = absl::StrCat(x.bits, " x ", w.bits, " bit planes");
   const int64_t min_int8_rows = MinInt8Rows(x, w, counts_words);
   if (min_int8_rows == kNever) return planes;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bitgrad/ops/coded_product.h"
+#include "bitgrad/ops/decode.h"
 #include "bitgrad/ops/dot_kernel.h"
 #include "bitgrad/ops/op_recorder.h"
 #include "bitgrad/ops/product_operand.h"
@@ -34,15 +35,17 @@ struct SavedForBackward {
   }
 };
 
-// out = the transform of c_x c_w^T in integers, for operands that are not both binary.
-void IntegerProduct(ExecContext& context, const CodedTensor& x, const CodedTensor& w, const DotOutput& out) {
+// out = the transform of c_x c_w^T in integers by `kernel`, for operands that are not both binary.
+void IntegerProduct(ExecContext& context, DotKernel kernel, const CodedTensor& x, const CodedTensor& w,
+                    const DotOutput& out) {
   std::optional<CodePlanes> packed;
   if (!w.is_binary()) packed.emplace(context, ConstCodesView{w.encoding, w.codes.matrix<uint8_t>()});
   const ConstPlanesView weights = packed ? packed->view() : BinaryPlanes(w.bits->view());
-  if (x.is_binary()) {
+  if (x.is_binary() && kernel == DotKernel::kBitPlanes) {
     KernelsFor(context.device()).plane_gemm(context, BinaryPlanes(x.bits->view()), weights, out);
   } else {
-    CodedProduct(context, {x.encoding, x.codes.matrix<uint8_t>()}, weights, out);
+    const Tensor codes = StoredCodes(context, x);
+    CodedProduct(context, {x.encoding, codes.matrix<uint8_t>()}, weights, out);
   }
 }
 
@@ -53,10 +56,11 @@ Tensor Product(ExecContext& context, const SavedForBackward& saved) {
   const ProductScale scale(context, x.scale(), w.scale(), saved.w_shape.rows());
   Tensor y(saved.y_shape, DType::kFloat32, context.allocator());
   const DotOutput out = {.floats = y.mutable_matrix<float>(), .scale = scale.view()};
-  switch (saved.KernelOn(context.device())) {
+  const DotKernel kernel = saved.KernelOn(context.device());
+  switch (kernel) {
     case DotKernel::kXnorPopcount: kernels.packed_gemm(context, x.bits()->view(), w.bits()->view(), out); break;
     case DotKernel::kBitPlanes:
-    case DotKernel::kInt8: IntegerProduct(context, *x.coded, *w.coded, out); break;
+    case DotKernel::kInt8: IntegerProduct(context, kernel, *x.coded, *w.coded, out); break;
     case DotKernel::kFloatGemm: {
       const Tensor x_terms = x.Terms(context), w_terms = w.Terms(context);
       kernels.gemm_f32(context, false, true, 1.0f, x_terms.matrix<float>(), w_terms.matrix<float>(), 0.0f,

@@ -19,6 +19,7 @@
 // model runs the same one:
 //   binary x binary      packed XNOR-popcount
 //   integer x integer    bit planes or int8 GEMM, where sums stay below 2^24, see DotIsExact
+//   integer x log        int8 GEMM, where sums of 64 bits do not overflow
 //   otherwise            float GEMM
 //
 // For the backward pass the op keeps the operands' bits and codes. The products of gradients with a binary operand read

@@ -79,7 +79,13 @@ ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs) {
     return integers ? ArithmeticCounts{.integer_additions = macs} : ArithmeticCounts{.float_additions = macs};
   }
   // A product with a power of two is a shift, of a float an addition to its exponent.
-  if (a.kind == EncodingKind::kLog || b.kind == EncodingKind::kLog) return {.float_additions = macs, .shifts = macs};
+  const auto shifts = [](const Encoding& e) {
+    return e.kind == EncodingKind::kLog || e.kind == EncodingKind::kPowerOfTwo;
+  };
+  if (shifts(a) || shifts(b)) {
+    return integers ? ArithmeticCounts{.integer_additions = macs, .shifts = macs}
+                    : ArithmeticCounts{.float_additions = macs, .shifts = macs};
+  }
   if (integers) return {.integer_multiplications = macs, .integer_additions = macs};
   return {.float_multiplications = macs, .float_additions = macs};
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/log_code.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/runtime/preamble.h"
 
@@ -22,9 +23,10 @@ Blob::Kind KindOf(EncodingKind kind) {
     case EncodingKind::kSymmetric: return Blob::SYMMETRIC;
     case EncodingKind::kUnsigned: return Blob::UNSIGNED;
     case EncodingKind::kTwosComplement: return Blob::TWOS_COMPLEMENT;
+    case EncodingKind::kLog: return Blob::LOG;
     case EncodingKind::kFloat:
     case EncodingKind::kSigned:
-    case EncodingKind::kLog: break;
+    case EncodingKind::kPowerOfTwo: break;
   }
   return Blob::UNSPECIFIED;
 }
@@ -38,7 +40,8 @@ int PlaneCount(const Blob& blob) {
     case Blob::TERNARY: return 2;
     case Blob::SYMMETRIC:
     case Blob::UNSIGNED:
-    case Blob::TWOS_COMPLEMENT: return blob.bits();
+    case Blob::TWOS_COMPLEMENT:
+    case Blob::LOG: return blob.bits();
     default: return 0;
   }
 }
@@ -50,17 +53,25 @@ Encoding EncodingOf(const Blob& blob) {
     case Blob::SYMMETRIC: return {EncodingKind::kSymmetric, blob.bits()};
     case Blob::UNSIGNED: return {EncodingKind::kUnsigned, blob.bits()};
     case Blob::TWOS_COMPLEMENT: return {EncodingKind::kTwosComplement, blob.bits()};
+    case Blob::LOG: return {EncodingKind::kLog, blob.bits()};
     default: return {EncodingKind::kFloat, 32};
   }
 }
 
 int64_t LargestC(const Encoding& encoding) {
-  return encoding.kind == EncodingKind::kTernary ? 2 : (int64_t{1} << encoding.bits) - 1;
+  const int64_t patterns = int64_t{1} << encoding.bits;
+  // The last pattern is no code where the number of codes is odd.
+  const bool is_full = encoding.kind != EncodingKind::kTernary && encoding.kind != EncodingKind::kLog;
+  return patterns - (is_full ? 1 : 2);
 }
 
-int64_t CodeOf(const Encoding& encoding, int64_t c) { return encoding.least_code() + encoding.code_step() * c; }
+int64_t CodeOf(const Encoding& encoding, int64_t c) {
+  if (!encoding.is_affine()) return CodeOfRank(static_cast<int>(c) - LargestRank(encoding.bits));
+  return encoding.least_code() + encoding.code_step() * c;
+}
 
 int64_t PlaneBitsOf(const Encoding& encoding, int64_t code) {
+  if (!encoding.is_affine()) return RankOfFloat(static_cast<float>(code)) + LargestRank(encoding.bits);
   return (code - encoding.least_code()) / encoding.code_step();
 }
 
@@ -73,11 +84,13 @@ ConstBitMatrixView PlaneOf(const Blob& blob, const uint8_t* bytes, int plane) {
 }
 
 bool HasBits(Blob::Kind kind) {
-  return kind == Blob::SYMMETRIC || kind == Blob::UNSIGNED || kind == Blob::TWOS_COMPLEMENT;
+  return kind == Blob::SYMMETRIC || kind == Blob::UNSIGNED || kind == Blob::TWOS_COMPLEMENT || kind == Blob::LOG;
 }
 
 absl::Status CheckBits(const Blob& blob) {
-  if (HasBits(blob.kind()) ? blob.bits() >= 1 && blob.bits() <= 8 : blob.bits() == 0) return absl::OkStatus();
+  // Logarithmic codes of two bits would be ternary, and those of eight no integers of 64 bits.
+  const int least = blob.kind() == Blob::LOG ? 3 : 1, most = blob.kind() == Blob::LOG ? 7 : 8;
+  if (HasBits(blob.kind()) ? blob.bits() >= least && blob.bits() <= most : blob.bits() == 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("bits ", blob.bits(), " does not go with kind ", Blob::Kind_Name(blob.kind())));
 }
@@ -132,13 +145,14 @@ absl::Status CheckBlobBytes(const Blob& blob, absl::Span<const uint8_t> bytes) {
       }
     }
   }
-  if (blob.kind() == Blob::TERNARY) {
-    const ConstBitMatrixView low = PlaneOf(blob, bytes.data(), 0);
-    const ConstBitMatrixView high = PlaneOf(blob, bytes.data(), 1);
-    for (int64_t w = 0; w < low.rows * low.stride; ++w) {
-      if ((low.words[w] & high.words[w]) != 0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("row ", w / low.stride, " has a bit pattern that is no ternary code"));
+  if (blob.kind() == Blob::TERNARY || blob.kind() == Blob::LOG) {
+    const ConstBitMatrixView first = PlaneOf(blob, bytes.data(), 0);
+    for (int64_t w = 0; w < first.rows * first.stride; ++w) {
+      uint64_t all_ones = first.words[w];
+      for (int p = 1; p < PlaneCount(blob); ++p) all_ones &= PlaneOf(blob, bytes.data(), p).words[w];
+      if (all_ones != 0) {
+        return absl::InvalidArgumentError(absl::StrCat("row ", w / first.stride, " has a bit pattern that is no ",
+                                                       Name(EncodingOf(blob).kind), " code"));
       }
     }
   }

@@ -23,7 +23,7 @@ absl::Status CheckBlobDescriptor(const packed::Blob& blob);
 // bytes.size() == blob.byte_size(); bytes aligned to kPackedAlignment.
 absl::Status CheckBlobBytes(const packed::Blob& blob, absl::Span<const uint8_t> bytes);
 
-// Whether the kind has a number of bits: SYMMETRIC, UNSIGNED, TWOS_COMPLEMENT.
+// Whether the kind has a number of bits: SYMMETRIC, UNSIGNED, TWOS_COMPLEMENT, LOG.
 bool HasBits(packed::Blob::Kind kind);
 // OK if `bits` of the descriptor goes with its kind, which is valid.
 absl::Status CheckBits(const packed::Blob& blob);

@@ -14,26 +14,27 @@ Shape WeightShape(const PackedModel& model, int i) { return ShapeOf(model.blob(L
 }  // namespace
 
 LinearStep::LinearStep(const PackedModel& model, int i, Frame& frame)
-    : in_integers_(ChooseKernel(model, i).kernel != DotKernel::kFloatGemm),
+    : kernel_(ChooseKernel(model, i).kernel),
       operand_(model.header().instructions(i).operands(0)),
       result_(i + 1),
       encoding_(model.value(operand_).encoding),
       in_(WeightShape(model, i).cols()),
       out_(WeightShape(model, i).rows()),
-      weights_(model, LinearOf(model, i).weight(), /*as_floats=*/!in_integers_, frame),
+      weights_(model, LinearOf(model, i).weight(), /*as_floats=*/kernel_ == DotKernel::kFloatGemm, frame),
       output_(model, i, LinearOf(model, i), out_, frame) {}
 
 void LinearStep::Run(Frame& frame) {
-  if (in_integers_) {
-    RunIntegers(frame);
-  } else {
+  if (kernel_ == DotKernel::kFloatGemm) {
     RunFloats(frame);
+  } else {
+    RunIntegers(frame);
   }
 }
 
 void LinearStep::RunIntegers(Frame& frame) {
-  // The operand is made before the output is asked for, because a kernel of its own may have to run.
-  if (encoding_.kind != EncodingKind::kBinary) {
+  // The operand is made before the output is asked for, because a kernel of its own may have to run. Bits become bytes
+  // where the weights cannot be multiplied as planes.
+  if (encoding_.kind != EncodingKind::kBinary || kernel_ == DotKernel::kInt8) {
     const ConstMatrixView<uint8_t> codes = frame.codes(operand_);
     CodedProduct(frame.context(), {encoding_, codes}, weights_.planes(), output_.New(frame, out_));
     return;

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "bitgrad/core/encoding.h"
+#include "bitgrad/ops/dot_kernel.h"
 #include "bitgrad/runtime/frame.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "bitgrad/runtime/packed_weights.h"
@@ -26,7 +27,7 @@ class LinearStep final : public Step {
   void RunIntegers(Frame& frame);
   void RunFloats(Frame& frame);
 
-  const bool in_integers_;
+  const DotKernel kernel_;  // of one row
   const int operand_;
   const int result_;
   const Encoding encoding_;  // of the operand

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "bitgrad/core/check.h"
+#include "bitgrad/core/log_code.h"
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/segments.h"
 
@@ -24,6 +25,16 @@ void PackCodes(const float* codes, int64_t count, int32_t least, int32_t shift, 
 
 void UnpackCodes(const uint8_t* c, int64_t count, int32_t least, int32_t step, float* codes) {
   for (int64_t j = 0; j < count; ++j) codes[j] = static_cast<float>(least + step * c[j]);
+}
+
+void PackLogCodes(const float* codes, int64_t count, int32_t largest, uint8_t* c) {
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) c[j] = static_cast<uint8_t>(RankOfFloat(codes[j]) + largest);
+}
+
+void UnpackLogCodes(const uint8_t* c, int64_t count, int32_t largest, float* codes) {
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) codes[j] = FloatOfRank(c[j] - largest);
 }
 
 void PackSigns(const float* x, int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
@@ -74,6 +85,8 @@ namespace {
 
 HWY_EXPORT(PackCodes);
 HWY_EXPORT(UnpackCodes);
+HWY_EXPORT(PackLogCodes);
+HWY_EXPORT(UnpackLogCodes);
 HWY_EXPORT(PackSigns);
 HWY_EXPORT(UnpackSigns);
 HWY_EXPORT(MaskByBits);
@@ -84,22 +97,33 @@ HWY_EXPORT(CountOnes);
 
 void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<float> codes, MatrixView<uint8_t> c) {
   BITGRAD_DCHECK(codes.rows == c.rows && codes.cols == c.cols && encoding.bits <= kMaxCodeBits);
-  const int32_t least = static_cast<int32_t>(encoding.least_code());
+  const bool is_log = encoding.kind == EncodingKind::kLog, flat = codes.contiguous() && c.contiguous();
+  const int32_t least = is_log ? 0 : static_cast<int32_t>(encoding.least_code());
   const int32_t shift = encoding.code_step() == 2 ? 1 : 0;
-  const bool flat = codes.contiguous() && c.contiguous();
   ForEachSegment(context.threads(), c.rows, c.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(PackCodes)
-    (codes.row(i) + begin, end - begin, least, shift, c.row(i) + begin);
+    const float* const in = codes.row(i) + begin;
+    uint8_t* const out = c.row(i) + begin;
+    if (is_log) {
+      HWY_DYNAMIC_DISPATCH(PackLogCodes)(in, end - begin, LargestRank(encoding.bits), out);
+    } else {
+      HWY_DYNAMIC_DISPATCH(PackCodes)(in, end - begin, least, shift, out);
+    }
   });
 }
 
 void UnpackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<uint8_t> c, MatrixView<float> codes) {
   BITGRAD_DCHECK(codes.rows == c.rows && codes.cols == c.cols && encoding.bits <= kMaxCodeBits);
-  const int32_t least = static_cast<int32_t>(encoding.least_code());
+  const bool is_log = encoding.kind == EncodingKind::kLog, flat = codes.contiguous() && c.contiguous();
+  const int32_t least = is_log ? 0 : static_cast<int32_t>(encoding.least_code());
   const int32_t step = static_cast<int32_t>(encoding.code_step());
-  const bool flat = codes.contiguous() && c.contiguous();
   ForEachSegment(context.threads(), c.rows, c.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(UnpackCodes)(c.row(i) + begin, end - begin, least, step, codes.row(i) + begin);
+    const uint8_t* const in = c.row(i) + begin;
+    float* const out = codes.row(i) + begin;
+    if (is_log) {
+      HWY_DYNAMIC_DISPATCH(UnpackLogCodes)(in, end - begin, LargestRank(encoding.bits), out);
+    } else {
+      HWY_DYNAMIC_DISPATCH(UnpackCodes)(in, end - begin, least, step, out);
+    }
   });
 }
 

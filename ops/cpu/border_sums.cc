@@ -1,7 +1,9 @@
 #include "bitgrad/ops/cpu/border_sums.h"
 
 #include <algorithm>
+#include <bit>
 
+#include "bitgrad/core/log_code.h"
 #include "bitgrad/core/parallel_for.h"
 #include "bitgrad/ops/cpu/segments.h"
 
@@ -36,6 +38,25 @@ void AddTapOnes(const ConstBitMatrixView& w, int q, int64_t begin, int64_t end, 
   }
 }
 
+// sums[t * stride + o] += the sum of the codes in tap t of row o of w, which is logarithmic, for the rows [begin, end).
+void AddLogTaps(const ConstPlanesView& w, int64_t first_row, int64_t begin, int64_t end, int64_t taps, int64_t channels,
+                int64_t stride, int32_t* sums) {
+  const int bits = w.encoding.bits, largest = LargestRank(bits);
+  for (int64_t o = begin; o < end; ++o) {
+    for (int64_t from = 0, size; from < taps * channels; from += size) {
+      const int64_t t = from / channels;
+      size = std::min<int64_t>(64, (t + 1) * channels - from);
+      uint64_t planes[kMaxCodeBits];
+      for (int q = 0; q < bits; ++q) planes[q] = LoadRun(w.planes[q].row(first_row + o), from, size);
+      for (int rank = -largest; rank <= largest; ++rank) {
+        uint64_t has_rank = ~uint64_t{0} >> (64 - size);
+        for (int q = 0; q < bits; ++q) has_rank &= (rank + largest) >> q & 1 ? planes[q] : ~planes[q];
+        sums[t * stride + o] += std::popcount(has_rank) * static_cast<int32_t>(CodeOfRank(rank));
+      }
+    }
+  }
+}
+
 void AddSums(const int32_t* x, int64_t count, int32_t* sums) {
   for (int64_t i = 0; i < count; ++i) sums[i] += x[i];
 }
@@ -50,6 +71,7 @@ namespace bitgrad::cpu {
 namespace {
 
 HWY_EXPORT(AddTapOnes);
+HWY_EXPORT(AddLogTaps);
 HWY_EXPORT(AddSums);
 
 constexpr int64_t kPadding = 64;  // in filters: sums of a group are padded to a multiple
@@ -82,13 +104,18 @@ BorderSums::BorderSums(ExecContext& context, const ConvGeometry& g, const ConstP
   std::fill_n(zeros.data(), channels / 64, uint64_t{0});
   const int64_t grain = RowGrain(taps * channels / 64);
   for (int64_t group = 0; group < g.groups; ++group) {
+    const int64_t first = group * g.group_filters();
+    int32_t* const group_sums = tap_sums.data() + group * group_stride_;
     ParallelFor(context.threads(), g.group_filters(), grain, [&](int64_t begin, int64_t end) {
+      if (!w.encoding.is_affine()) {
+        HWY_DYNAMIC_DISPATCH(AddLogTaps)(w, first, begin, end, taps, channels, class_stride_, group_sums);
+        return;
+      }
       for (int q = 0; q < w.encoding.bits; ++q) {
         const ConstBitMatrixView& plane = w.planes[q];
-        const ConstBitMatrixView filters = {plane.row(group * g.group_filters()), g.group_filters(), plane.cols,
-                                            plane.stride};
+        const ConstBitMatrixView filters = {plane.row(first), g.group_filters(), plane.cols, plane.stride};
         HWY_DYNAMIC_DISPATCH(AddTapOnes)
-        (filters, q, begin, end, taps, channels, zeros.data(), class_stride_, tap_sums.data() + group * group_stride_);
+        (filters, q, begin, end, taps, channels, zeros.data(), class_stride_, group_sums);
       }
     });
   }

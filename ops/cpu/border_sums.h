@@ -50,7 +50,8 @@ class BorderSums {
   int64_t classes() const { return rows_.count() * cols_.count(); }
   // The number of terms of a sum that lie outside, in class c.
   int32_t terms(int64_t c) const { return terms_.data()[c]; }
-  // sums(c, group)[o] = the sum over those terms of what filter o of the group stores there (core/encoding.h).
+  // sums(c, group)[o] = the sum over those terms of what filter o of the group stores there (core/encoding.h), or of
+  // its codes where they are logarithmic.
   int32_t* sums(int64_t c, int64_t group) { return sums_.data() + c * class_stride_ + group * group_stride_; }
   const int32_t* sums(int64_t c, int64_t group) const {
     return sums_.data() + c * class_stride_ + group * group_stride_;

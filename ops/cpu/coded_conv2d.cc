@@ -8,7 +8,7 @@
 //   bit planes (plane_gemm.cc)   where the product takes few passes over pairs of planes: the images are split into
 //                                planes once, and patches are gathered plane by plane
 //   Winograd (winograd_conv.cc)  otherwise, for kernels of 3 x 3 whose codes are small enough: not of patches at all
-//   bytes (int8_gemm.cc)         otherwise: patches are bytes
+//   bytes (int8_gemm.cc)         otherwise, and for logarithmic filters: patches are bytes
 //
 // The border is gathered as the stored code that is nearest to its value. Where the two differ (a zero border, codes -1
 // and +1) the sums are corrected: border_sums.h.
@@ -287,11 +287,11 @@ void GatherCodePatch(const CodedConv& conv, const uint8_t* image, int64_t group,
 void ConvolveBytes(ExecContext& context, const CodedConv& conv) {
   const ConvGeometry& g = conv.geometry;
   const Int8Problem any(conv.x.encoding, conv.group_filters(0));
-  const int64_t ranges = RangeCount(context, g.macs(), kInt8Grain);
+  const int64_t ranges = RangeCount(context, g.macs() * any.digits(), kInt8Grain);
 
   const int64_t panel_count = g.groups * any.groups();
   const Scratch<uint8_t> blocks(context, panel_count * any.block_bytes());
-  const Scratch<int32_t> column_terms(context, panel_count * kGroupCols);
+  const Scratch<int64_t> column_terms(context, panel_count * kGroupCols);
   const Scratch<uint8_t> scratch(context, ranges * any.scratch_bytes());
   ForEachPanel(context, conv, ranges, panel_count, [&](int64_t range, int64_t i, const ConstPlanesView& filters) {
     ExpandInt8Group(Int8Problem(conv.x.encoding, filters), i % any.groups(),
@@ -338,7 +338,7 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   const ConvGeometry& g = geometry;
   BITGRAD_DCHECK(x.codes.rows == g.batch && x.codes.cols == g.height * g.width * g.channels);
   BITGRAD_DCHECK(w.rows() == g.filters && w.cols() == g.patch_size());
-  BITGRAD_DCHECK(DotIsExact(x.encoding, w.encoding, g.patch_size()));
+  BITGRAD_DCHECK(CodedConv2dIsExact(x.encoding, w.encoding, g.patch_size(), out));
   BITGRAD_DCHECK(std::abs(padding_code) <= x.encoding.max_code());
   if (g.pixels() == 0 || g.filters == 0) return;
 
@@ -356,6 +356,7 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
     }
   }
   const CodedConv conv = {g, x, w, out, static_cast<uint8_t>(border_code), border ? &*border : nullptr};
+  if (!w.encoding.is_affine()) return ConvolveBytes(context, conv);
   const int passes = PlanePasses(x.encoding, w.encoding);
   if (x.encoding.bits == 2 && w.encoding.bits == 2 && passes > 2 && CpuLooksUpTriples() &&
       TripleProblem(x.encoding, w).steps() <= kMostTripleSteps) {

@@ -23,12 +23,14 @@ inline constexpr int64_t kTileRows = 6;
 inline constexpr int64_t kInt8Grain = 1 << 22;
 inline constexpr int64_t kPlaneGrain = 1 << 18;
 
-// An encoding's map from stored codes to codes: code = least + step c.
+// An encoding's map from stored codes to codes: code = least + step c. Of a logarithmic one, that from the sum of its
+// digits, which is what kernels multiply with.
 struct CodeMap {
   int32_t step;
   int32_t least;
 };
 inline CodeMap CodeMapOf(const Encoding& encoding) {
+  if (!encoding.is_affine()) return {1, 0};
   return {static_cast<int32_t>(encoding.code_step()), static_cast<int32_t>(encoding.least_code())};
 }
 

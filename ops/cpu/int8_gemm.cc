@@ -9,6 +9,9 @@
 // masked with 0x01010101, gives the bytes of k = s, 8 + s, 16 + s, 24 + s. Step s of a block of 32 therefore multiplies
 // these four k, and the bytes of `a` are permuted to the same order first (ArrangeRow).
 //
+// A logarithmic b is expanded in the same way, and a lookup of 16 bytes at a time turns what is stored into the digits
+// of its codes (log_digits-inl.h): one byte up to four bits, then two or four, each of which is a product of its own.
+//
 // Every variant below is exact: the bytes of b are c for up to 7 planes and c - 128 for 8 planes, products are added in
 // int32, and the saturating VPMADDUBSW is not used.
 //
@@ -21,6 +24,7 @@
 #include "bitgrad/core/check.h"
 #include "bitgrad/ops/cpu/coded_gemm.h"
 #include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/group_scales.h"
 #include "bitgrad/ops/cpu/int8_problem.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -29,6 +33,7 @@
 #include "hwy/highway.h"
 #include "bitgrad/ops/cpu/dot_output-inl.h"
 #include "bitgrad/ops/cpu/int8_tile-inl.h"
+#include "bitgrad/ops/cpu/log_digits-inl.h"
 #include "bitgrad/ops/cpu/packed_panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -82,8 +87,8 @@ int32_t ArrangeRow(const uint8_t* x, int64_t count, int64_t steps, uint8_t* y) {
   return sum;
 }
 
-// Expands group `group` of b to bytes: block[panel][step][column of the panel][4]. `words` is scratch for the words of
-// one panel.
+// Expands group `group` of b to bytes of what is stored: block[panel][step][column of the panel][4]. `words` is scratch
+// for the words of one panel.
 void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* block) {
   const LaneTag d;
   const hn::RebindToUnsigned<LaneTag> du;
@@ -117,11 +122,35 @@ void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* 
   }
 }
 
+// sums[r * kGroupCols + c] = S of some rows and the columns of a group, with one digit of it. `digit` is its bytes.
+HWY_INLINE void MultiplyDigit(const Int8Problem& p, const uint8_t* a, int64_t rows, const uint8_t* digit,
+                              int32_t* sums) {
+  const int32_t* const panels = reinterpret_cast<const int32_t*>(digit);
+  const int64_t width = kTileVectors * static_cast<int64_t>(hn::Lanes(LaneTag()));
+  for (int64_t col = 0; col < kGroupCols; col += width) {
+    kInt8Tiles[rows - 1](a, p.row_bytes(), panels + 16 * p.words() * col, p.steps, sums + col);
+  }
+}
+
+// The terms of the columns of a logarithmic group: its product with a row of ones, times the least code of `a`.
+HWY_INLINE void LogColumnTerms(const Int8Problem& p, const uint8_t* block, uint8_t* ones, int64_t* column_terms) {
+  for (int64_t i = 0; i < p.row_bytes(); ++i) ones[i] = i / 32 * 32 + i % 4 * 8 + i % 32 / 4 < p.b.cols() ? 1 : 0;
+  alignas(64) int32_t sums[kGroupCols];
+  for (int d = p.digits() - 1; d >= 0; --d) {
+    MultiplyDigit(p, ones, 1, block + d * p.digit_bytes(), sums);
+    for (int64_t j = 0; j < kGroupCols; ++j)
+      column_terms[j] = column_terms[j] * 256 + int64_t{p.terms.a.least} * sums[j];
+  }
+}
+
 // Expands a group and computes its terms.
-void Expand(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int32_t* column_terms) {
-  ExpandGroup(p, group, reinterpret_cast<uint64_t*>(scratch), reinterpret_cast<int32_t*>(block));
+void Expand(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int64_t* column_terms) {
+  uint8_t* const last_digit = block + (p.digits() - 1) * p.digit_bytes();
+  ExpandGroup(p, group, reinterpret_cast<uint64_t*>(scratch), reinterpret_cast<int32_t*>(last_digit));
+  if (p.is_log) MakeLogDigits(p.b.encoding.bits, p.digits(), p.digit_bytes(), block);
   std::fill_n(column_terms, kGroupCols, 0);
   if (p.terms.a.least == 0) return;
+  if (p.is_log) return LogColumnTerms(p, block, scratch, column_terms);
   const int32_t offset = p.center * p.terms.k;
   const int64_t first = group * kGroupCols, cols = std::min(kGroupCols, p.b.rows() - first);
   for (int64_t j = 0; j < cols; ++j) {
@@ -129,18 +158,51 @@ void Expand(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* bloc
   }
 }
 
-// Multiplies row tiles [tile_begin, tile_end) with one group.
-void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, const uint8_t* block,
-                       const int32_t* column_terms) {
-  const int32_t* const panels = reinterpret_cast<const int32_t*>(block);
-  const GroupOutput output(p.out, p.terms.shift(), p.row_terms, group, column_terms, p.row_classes);
-  const int64_t width = kTileVectors * static_cast<int64_t>(hn::Lanes(LaneTag()));
-  alignas(64) int32_t sums[kTileRows * kGroupCols] = {};
+// The same as MultiplyInt8Group for sums of 64 bits, which are written as floats.
+void MultiplyWideGroup(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, const uint8_t* block,
+                       const int64_t* column_terms) {
+  const int64_t first = group * kGroupCols, cols = std::min(kGroupCols, p.b.rows() - first);
+  float scales[kGroupCols];
+  FillGroupScales(p.out.scale, first, cols, scales);
+  alignas(64) int32_t sums[kTileRows * kGroupCols];
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
     const int64_t row = tile * kTileRows;
     const int64_t rows = std::min(kTileRows, p.m - row);
-    for (int64_t col = 0; col < kGroupCols; col += width) {
-      kInt8Tiles[rows - 1](p.a + row * 4 * p.steps, 4 * p.steps, panels + 16 * p.words() * col, p.steps, sums + col);
+    int64_t dots[kTileRows * kGroupCols] = {};
+    for (int d = p.digits() - 1; d >= 0; --d) {
+      MultiplyDigit(p, p.a + row * p.row_bytes(), rows, block + d * p.digit_bytes(), sums);
+      for (int64_t i = 0; i < rows * kGroupCols; ++i) dots[i] = dots[i] * 256 + int64_t{p.terms.a.step} * sums[i];
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      float* const y = p.out.floats.row(row + r) + first;
+      for (int64_t j = 0; j < cols; ++j) {
+        y[j] = static_cast<float>(dots[r * kGroupCols + j] + column_terms[j]) * scales[j];
+      }
+    }
+  }
+}
+
+// Multiplies row tiles [tile_begin, tile_end) with one group.
+void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, const uint8_t* block,
+                       const int64_t* column_terms) {
+  if (p.is_wide) return MultiplyWideGroup(p, group, tile_begin, tile_end, block, column_terms);
+  int32_t terms[kGroupCols];
+  std::copy_n(column_terms, kGroupCols, terms);
+  const GroupOutput output(p.out, p.terms.shift(), p.row_terms, group, terms, p.row_classes);
+  const LaneTag d32;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d32));
+  alignas(64) int32_t sums[kTileRows * kGroupCols] = {}, digit_sums[kTileRows * kGroupCols];
+  for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+    const int64_t row = tile * kTileRows;
+    const int64_t rows = std::min(kTileRows, p.m - row);
+    const uint8_t* const a = p.a + row * p.row_bytes();
+    MultiplyDigit(p, a, rows, block + (p.digits() - 1) * p.digit_bytes(), sums);
+    for (int d = p.digits() - 2; d >= 0; --d) {
+      MultiplyDigit(p, a, rows, block + d * p.digit_bytes(), digit_sums);
+      // These may overflow, but modulo 2^32 they are right, and so is the dot product in the end, which is an int32.
+      for (int64_t i = 0; i < rows * kGroupCols; i += lanes) {
+        hn::Store(hn::Add(hn::ShiftLeft<8>(hn::Load(d32, sums + i)), hn::Load(d32, digit_sums + i)), d32, sums + i);
+      }
     }
     for (int64_t r = 0; r < rows; ++r) output.Write(row + r, sums + r * kGroupCols);
   }
@@ -165,18 +227,18 @@ int32_t ArrangeInt8Row(const Int8Problem& p, const uint8_t* x, int64_t count, ui
   return HWY_DYNAMIC_DISPATCH(ArrangeRow)(x, count, p.steps, y);
 }
 
-void ExpandInt8Group(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int32_t* column_terms) {
+void ExpandInt8Group(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int64_t* column_terms) {
   HWY_DYNAMIC_DISPATCH(Expand)(p, group, scratch, block, column_terms);
 }
 
 void MultiplyInt8Tiles(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, const uint8_t* block,
-                       const int32_t* column_terms) {
+                       const int64_t* column_terms) {
   HWY_DYNAMIC_DISPATCH(MultiplyInt8Group)(p, group, tile_begin, tile_end, block, column_terms);
 }
 
 void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out) {
   const int64_t m = a.codes.rows, n = b.rows(), k = b.cols();
-  BITGRAD_DCHECK(a.codes.cols == k && DotIsExact(a.encoding, b.encoding, k));
+  BITGRAD_DCHECK(a.codes.cols == k && Int8GemmIsExact(a.encoding, b.encoding, k, out));
   if (m == 0 || n == 0) return;
   Int8Problem p(a.encoding, b);
   p.m = m;
@@ -192,12 +254,12 @@ void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesVi
   p.a = arranged.data();
   p.row_terms = row_terms.data();
 
-  const int64_t ranges = RangeCount(context, m * n * k, kInt8Grain);
+  const int64_t ranges = RangeCount(context, m * n * k * p.digits(), kInt8Grain);
   const int64_t bytes = p.block_bytes() + p.scratch_bytes();
   const Scratch<uint8_t> scratch(context, ranges * bytes);
   ForEachGroup(context, m, n, ranges, [&](int64_t range, int64_t group, int64_t begin, int64_t end) {
     uint8_t* const block = scratch.data() + range * bytes;
-    int32_t column_terms[kGroupCols];
+    int64_t column_terms[kGroupCols];
     ExpandInt8Group(p, group, block + p.block_bytes(), block, column_terms);
     MultiplyInt8Tiles(p, group, begin, end, block, column_terms);
   });

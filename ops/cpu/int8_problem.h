@@ -16,7 +16,9 @@ struct Int8Problem {
   Int8Problem(const Encoding& a, const ConstPlanesView& b)
       : steps((b.cols() + 31) / 32 * 8),
         b(b),
-        terms{CodeMapOf(a), CodeMapOf(b.encoding), static_cast<int32_t>(b.cols())} {
+        terms{CodeMapOf(a), CodeMapOf(b.encoding), static_cast<int32_t>(b.cols())},
+        is_log(b.encoding.kind == EncodingKind::kLog),
+        is_wide(is_log && LogSumsOf(a, b.encoding, b.cols()) == LogSums::kInt64) {
     // Eight bits are too many for a signed byte.
     if (b.encoding.bits == kMaxCodeBits) CenterColumns(128);
   }
@@ -32,7 +34,9 @@ struct Int8Problem {
   int64_t steps;
   ConstPlanesView b;
   AffineTerms terms;
-  int32_t center = 0;                  // the bytes of b are c - center
+  int32_t center = 0;  // the bytes of b are c - center; of a logarithmic b, the digits of its codes
+  bool is_log;
+  bool is_wide;                        // sums are of 64 bits
   const int32_t* row_terms = nullptr;  // [m]
   RowClasses row_classes = {};
   DotOutput out = {};
@@ -40,7 +44,9 @@ struct Int8Problem {
   int64_t row_bytes() const { return 4 * steps; }
   int64_t words() const { return (b.cols() + 63) / 64; }
   int64_t groups() const { return (b.rows() + kGroupCols - 1) / kGroupCols; }
-  int64_t block_bytes() const { return 16 * words() * kGroupCols * 4; }  // of a group of b, expanded
+  int digits() const { return is_log ? LogDigits(b.encoding) : 1; }
+  int64_t digit_bytes() const { return 16 * words() * kGroupCols * 4; }  // of one digit of a group of b, expanded
+  int64_t block_bytes() const { return digits() * digit_bytes(); }       // of a group of b, digit 0 first
   int64_t scratch_bytes() const { return words() * kGroupCols * 8; }     // for ExpandInt8Group()
 };
 
@@ -48,12 +54,12 @@ struct Int8Problem {
 // sum of x.
 int32_t ArrangeInt8Row(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* y);
 
-// Expands one group of columns to bytes, and computes its terms [kGroupCols].
-void ExpandInt8Group(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int32_t* column_terms);
+// Expands one group of columns to bytes, and computes its terms [kGroupCols]. They are below 2^31 unless is_wide.
+void ExpandInt8Group(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int64_t* column_terms);
 
 // Multiplies row tiles [tile_begin, tile_end) with one group of columns, which is expanded, on the caller's thread.
 void MultiplyInt8Tiles(const Int8Problem& p, int64_t group, int64_t tile_begin, int64_t tile_end, const uint8_t* block,
-                       const int32_t* column_terms);
+                       const int64_t* column_terms);
 
 }  // namespace bitgrad::cpu
 

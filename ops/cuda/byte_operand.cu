@@ -1,5 +1,6 @@
 #include "bitgrad/ops/cuda/byte_operand.h"
 
+#include "bitgrad/core/log_code.h"
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/launch.h"
 
@@ -22,7 +23,8 @@ void ExpandPlanes(ExecContext& context, const ConstPlanesView& x, uint8_t* bytes
   const int count = x.encoding.bits;
   for (int p = 0; p < count; ++p) planes.words[p] = x.planes[p].words;
   const int64_t words_of_row = x.planes[0].stride;
-  const int64_t stride = ByteRowBytes(x.cols());
+  const int64_t stride = ByteRowBytes(x.cols()), cols = x.cols();
+  const bool is_log = !x.encoding.is_affine();
   // Four codes at once: their bits are adjacent in one word of each plane. The padding of the planes gives zeros.
   ForCells(context, "expand_planes", x.rows(), stride / 4, [=] __device__(int64_t i, int64_t quad) {
     uint32_t codes = 0;
@@ -31,6 +33,14 @@ void ExpandPlanes(ExecContext& context, const ConstPlanesView& x, uint8_t* bytes
       // Moves bit b to byte b: the multiplication adds shifted copies, of which no two have a bit at the lowest
       // position of the same byte.
       codes |= (bits * 0x00204081u & 0x01010101u) << p;
+    }
+    if (is_log) {
+      const uint32_t stored = codes;
+      codes = 0;
+      for (int k = 0; k < 4 && quad * 4 + k < cols; ++k) {
+        const int rank = static_cast<int>(stored >> 8 * k & 0xff) - LargestRank(count);
+        codes |= static_cast<uint32_t>(CodeOfRank(rank) + 128) << 8 * k;
+      }
     }
     reinterpret_cast<uint32_t*>(bytes)[i * (stride / 4) + quad] = codes;
   });

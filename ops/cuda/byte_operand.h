@@ -19,7 +19,18 @@ constexpr int64_t ByteRowBytes(int64_t cols) { return (cols + 15) / 16 * 16; }
 // bytes [rows, ByteRowBytes(cols)] = the codes, followed by zeros in each row.
 void CopyToBytes(ExecContext& context, ConstMatrixView<uint8_t> codes, uint8_t* bytes);
 
-// bytes [rows, ByteRowBytes(cols)] = the stored codes whose bits the planes hold, followed by zeros in each row.
+// How codes are stored in bytes: as their planes say but for logarithmic ones, which are stored in two's complement.
+inline Encoding ByteEncoding(const Encoding& planes) {
+  return planes.is_affine() ? planes : Encoding{EncodingKind::kTwosComplement, kMaxCodeBits};
+}
+
+// Whether the codes of a product's b fit in bytes, and its sums in what the product of bytes is made for.
+inline bool FitsBytes(const Encoding& a, const Encoding& b, int64_t k) {
+  return b.is_affine() || (LogDigits(b) == 1 && DotIsExact(a, b, k));
+}
+
+// bytes [rows, ByteRowBytes(cols)] = the codes whose bits the planes hold, stored by ByteEncoding(), followed by zeros
+// in each row. REQUIRES: they fit.
 void ExpandPlanes(ExecContext& context, const ConstPlanesView& x, uint8_t* bytes);
 
 inline TensorOperand ByteOperand(const uint8_t* bytes, int64_t rows, int64_t cols) {

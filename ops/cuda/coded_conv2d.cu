@@ -22,9 +22,11 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   const ConvGeometry& g = geometry;
   BITGRAD_DCHECK(x.codes.rows == g.batch && x.codes.cols == g.height * g.width * g.channels);
   BITGRAD_DCHECK(w.rows() == g.filters && w.cols() == g.patch_size());
-  BITGRAD_DCHECK(DotIsExact(x.encoding, w.encoding, g.patch_size()));
+  BITGRAD_DCHECK(CodedConv2dIsExact(x.encoding, w.encoding, g.patch_size(), out));
   BITGRAD_DCHECK(std::abs(padding_code) <= x.encoding.max_code());
-  if (ConvolvesDirectly(g)) return DirectCodeDots(context, g, x, w, padding_code, out);
+  if (ConvolvesDirectly(g) || !FitsBytes(x.encoding, w.encoding, g.patch_size())) {
+    return DirectCodeDots(context, g, x, w, padding_code, out);
+  }
   const int32_t least = static_cast<int32_t>(x.encoding.least_code()),
                 step = static_cast<int32_t>(x.encoding.code_step());
   const int32_t border_code = StoredBorderCode(x.encoding, padding_code);

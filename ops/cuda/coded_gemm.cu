@@ -6,6 +6,7 @@
 #include "bitgrad/ops/cuda/byte_gemm.h"
 #include "bitgrad/ops/cuda/byte_operand.h"
 #include "bitgrad/ops/cuda/device.h"
+#include "bitgrad/ops/cuda/direct_dots.h"
 #include "bitgrad/ops/cuda/expanded_product.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/gemm_epilogues.h"
@@ -52,7 +53,7 @@ void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanes
 void ByteGemm(ExecContext& context, const Encoding& encoding, const TensorOperand& codes, const ConstPlanesView& b,
               const DotOutput& out) {
   const int64_t m = codes.rows, n = b.rows(), k = b.cols();
-  BITGRAD_DCHECK(DotIsExact(encoding, b.encoding, k));
+  BITGRAD_DCHECK(DotIsExact(encoding, b.encoding, k) && FitsBytes(encoding, b.encoding, k));
   BITGRAD_DCHECK(reinterpret_cast<uintptr_t>(codes.planes[0]) % 16 == 0 && codes.stride % 16 == 0);
   const int64_t row_bytes = ByteRowBytes(k);
   const Scratch<uint8_t> b_bytes(context, n * row_bytes);
@@ -62,7 +63,7 @@ void ByteGemm(ExecContext& context, const Encoding& encoding, const TensorOperan
   const Scratch<int32_t> sums(context, m + n);
   SumByteRows(context, problem.a, row_bytes, sums.data());
   SumByteRows(context, problem.b, row_bytes, sums.data() + m);
-  const DotTerms terms = TermsOf(encoding, b.encoding, k, sums.data(), sums.data() + m);
+  const DotTerms terms = TermsOf(encoding, ByteEncoding(b.encoding), k, sums.data(), sums.data() + m);
   MultiplyTo(out, terms, [&](int64_t cols, const auto& epilogue) {
     TensorGemm<ByteProducts>(context, "int8_gemm", problem, cols, epilogue);
   });
@@ -70,7 +71,18 @@ void ByteGemm(ExecContext& context, const Encoding& encoding, const TensorOperan
 
 void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out) {
   const ConstMatrixView<uint8_t>& codes = a.codes;
-  BITGRAD_DCHECK(codes.cols == b.cols());
+  BITGRAD_DCHECK(codes.cols == b.cols() && Int8GemmIsExact(a.encoding, b.encoding, codes.cols, out));
+  if (!FitsBytes(a.encoding, b.encoding, codes.cols)) {
+    // Each row is an image of one pixel.
+    const ConvGeometry g = {.batch = codes.rows,
+                            .height = 1,
+                            .width = 1,
+                            .channels = codes.cols,
+                            .filters = b.rows(),
+                            .kernel_height = 1,
+                            .kernel_width = 1};
+    return DirectCodeDots(context, g, a, b, /*border=*/0, out);
+  }
   // Used in place where rows are aligned to 16 bytes and need no padding.
   if (codes.cols % 16 == 0 && codes.stride % 16 == 0 && reinterpret_cast<uintptr_t>(codes.data) % 16 == 0) {
     return ByteGemm(context, a.encoding, {.planes = {codes.data}, .stride = codes.stride, .rows = codes.rows}, b, out);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "bitgrad/core/check.h"
+#include "bitgrad/core/log_code.h"
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
@@ -36,6 +37,11 @@ void MapQuads(ExecContext& context, const char* name, MatrixView<const T> x, Mat
 
 void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<float> codes, MatrixView<uint8_t> c) {
   BITGRAD_DCHECK(encoding.is_integer() && encoding.bits <= kMaxCodeBits);
+  if (encoding.kind == EncodingKind::kLog) {
+    const int largest = LargestRank(encoding.bits);
+    return MapQuads(context, "pack_codes", codes, c,
+                    [=] __device__(float code) { return static_cast<uint8_t>(RankOfFloat(code) + largest); });
+  }
   const int32_t least = static_cast<int32_t>(encoding.least_code());
   const int shift = encoding.code_step() == 2 ? 1 : 0;
   MapQuads(context, "pack_codes", codes, c,
@@ -44,6 +50,11 @@ void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<f
 
 void UnpackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<uint8_t> c, MatrixView<float> codes) {
   BITGRAD_DCHECK(encoding.is_integer() && encoding.bits <= kMaxCodeBits);
+  if (encoding.kind == EncodingKind::kLog) {
+    const int largest = LargestRank(encoding.bits);
+    return MapQuads(context, "unpack_codes", c, codes,
+                    [=] __device__(uint8_t stored) { return FloatOfRank(stored - largest); });
+  }
   const int32_t least = static_cast<int32_t>(encoding.least_code());
   const int32_t step = static_cast<int32_t>(encoding.code_step());
   MapQuads(context, "unpack_codes", c, codes,

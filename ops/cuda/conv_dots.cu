@@ -5,6 +5,7 @@
 #include "bitgrad/ops/cuda/bit_rows.h"
 #include "bitgrad/ops/cuda/launch.h"
 #include "bitgrad/ops/cuda/levels.h"
+#include "bitgrad/ops/cuda/plane_codes.h"
 #include "bitgrad/ops/kernels/scratch.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
@@ -18,6 +19,15 @@ constexpr int64_t kChunkBytes = kMostChunkBytes / 2;
 // little work compared with the products.
 void SumTaps(ExecContext& context, const char* name, const ConvGeometry& g, const ConstPlanesView& w, int32_t* sums) {
   const int bits = w.encoding.bits, channels = static_cast<int>(g.group_channels());
+  if (!w.encoding.is_affine()) {
+    const int64_t filters = g.filters;
+    const PlaneCodes codes(w);
+    return ForCells(context, name, g.kernel_height * g.kernel_width, filters, [=] __device__(int64_t tap, int64_t o) {
+      int32_t sum = 0;
+      for (int c = 0; c < channels; ++c) sum += codes.At<int32_t>(o, tap * channels + c);
+      sums[tap * filters + o] = sum;
+    });
+  }
   const int32_t least = static_cast<int32_t>(w.encoding.least_code()),
                 step = static_cast<int32_t>(w.encoding.code_step());
   const int64_t filters = g.filters;

@@ -10,6 +10,7 @@
 #include "bitgrad/ops/cuda/conv_pixels.h"
 #include "bitgrad/ops/cuda/launch.h"
 #include "bitgrad/ops/cuda/levels.h"
+#include "bitgrad/ops/cuda/plane_codes.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
@@ -28,43 +29,20 @@ struct CodeImages {
   }
 };
 
-// The codes of filters, stored in bit planes.
-struct FilterCodes {
-  const uint64_t* planes[kMaxCodeBits];
-  int64_t stride;
-  int bits;
-  int32_t least, step;
-
-  explicit FilterCodes(const ConstPlanesView& w)
-      : planes{},
-        stride(w.planes[0].stride),
-        bits(w.encoding.bits),
-        least(static_cast<int32_t>(w.encoding.least_code())),
-        step(static_cast<int32_t>(w.encoding.code_step())) {
-    for (int q = 0; q < bits; ++q) planes[q] = w.planes[q].words;
-  }
-  __device__ __forceinline__ int32_t At(int64_t o, int index) const {
-    int32_t stored = 0;
-    for (int q = 0; q < bits; ++q) {
-      stored |= static_cast<int32_t>(planes[q][o * stride + index / 64] >> index % 64 & 1) << q;
-    }
-    return least + step * stored;
-  }
-};
-
-template <typename Images>
+// Sum: the type of the sums and of the filters' codes.
+template <typename Images, typename Sum>
 struct DirectDots {
   ConvPixels pixels;
   Images x;
-  FilterCodes w;
+  PlaneCodes w;
   Divisor group_filters;
   int channels;  // of a group
   int32_t border;
 
-  __device__ __forceinline__ int32_t At(uint32_t pixel, uint32_t o) const {
+  __device__ __forceinline__ Sum At(uint32_t pixel, uint32_t o) const {
     const ConvPixels::Patch patch = pixels.At(pixel);
     const int64_t first_channel = static_cast<int64_t>(group_filters.Quotient(o)) * channels;
-    int32_t sum = 0;
+    Sum sum = 0;
     int index = 0;
     for (int r = 0; r < pixels.kernel_height; ++r) {
       for (int s = 0; s < pixels.kernel_width; ++s) {
@@ -72,25 +50,25 @@ struct DirectDots {
         const bool inside = pixels.Inside(h, v);
         const int64_t from = inside ? pixels.Channel(h, v) + first_channel : 0;
         for (int c = 0; c < channels; ++c, ++index)
-          sum += (inside ? x.At(patch.image, from + c) : border) * w.At(o, index);
+          sum += (inside ? x.At(patch.image, from + c) : border) * w.template At<Sum>(o, index);
       }
     }
     return sum;
   }
 };
 
-template <typename Images>
+template <typename Sum, typename Images>
 void MakeDirectDots(ExecContext& context, const ConvGeometry& g, const Images& x, const ConstPlanesView& w,
                     int32_t border, const DotOutput& out) {
   if (g.pixels() == 0 || g.filters == 0) return;
   constexpr char kName[] = "direct_dots";
   BITGRAD_CHECK(g.pixels() < kMostDividends);
-  const DirectDots<Images> dots = {ConvPixels(g, PixelChunk{.image = 0, .first = 0, .rows = g.pixels()}),
-                                   x,
-                                   FilterCodes(w),
-                                   Divisor(g.group_filters()),
-                                   static_cast<int>(g.group_channels()),
-                                   border};
+  const DirectDots<Images, Sum> dots = {ConvPixels(g, PixelChunk{.image = 0, .first = 0, .rows = g.pixels()}),
+                                        x,
+                                        PlaneCodes(w),
+                                        Divisor(g.group_filters()),
+                                        static_cast<int>(g.group_channels()),
+                                        border};
   if (out.floats.data != nullptr) {
     const MatrixView<float> y = out.floats;
     const ScaleView scale = out.scale;
@@ -103,7 +81,8 @@ void MakeDirectDots(ExecContext& context, const ConvGeometry& g, const Images& x
     const MatrixView<uint8_t> y = out.codes;
     const Levels levels(out);
     ForCells(context, kName, y.rows, y.cols, [=] __device__(int64_t row, int64_t o) {
-      y.at(row, o) = levels.Code(o, dots.At(static_cast<uint32_t>(row), static_cast<uint32_t>(o)));
+      const Sum dot = dots.At(static_cast<uint32_t>(row), static_cast<uint32_t>(o));
+      y.at(row, o) = levels.Code(o, static_cast<int32_t>(dot));
     });
     return;
   }
@@ -123,14 +102,18 @@ void MakeDirectDots(ExecContext& context, const ConvGeometry& g, const Images& x
 
 void DirectBitDots(ExecContext& context, const ConvGeometry& geometry, ConstBitMatrixView x, ConstBitMatrixView w,
                    int32_t border, const DotOutput& out) {
-  MakeDirectDots(context, geometry, BitImages{x}, {{EncodingKind::kBinary, 1}, {w}}, border, out);
+  MakeDirectDots<int32_t>(context, geometry, BitImages{x}, {{EncodingKind::kBinary, 1}, {w}}, border, out);
 }
 
 void DirectCodeDots(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x,
                     const ConstPlanesView& w, int32_t border, const DotOutput& out) {
   const CodeImages images = {x.codes, static_cast<int32_t>(x.encoding.least_code()),
                              static_cast<int32_t>(x.encoding.code_step())};
-  MakeDirectDots(context, geometry, images, w, border, out);
+  if (w.encoding.is_affine()) {
+    MakeDirectDots<int32_t>(context, geometry, images, w, border, out);
+  } else {
+    MakeDirectDots<int64_t>(context, geometry, images, w, border, out);
+  }
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

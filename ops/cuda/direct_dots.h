@@ -1,5 +1,6 @@
 // Convolutions of few bits with many small groups (depthwise ones), computed sum by sum, all groups at once. As
-// products of patches they would take a few launches per group.
+// products of patches they would take a few launches per group. Products with logarithmic weights that are no bytes are
+// computed in the same way.
 
 #ifndef BITGRAD_OPS_CUDA_DIRECT_DOTS_H_
 #define BITGRAD_OPS_CUDA_DIRECT_DOTS_H_
@@ -14,7 +15,7 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 // DirectBitDots() takes images of bits (+-1), DirectCodeDots() images of stored codes. `border` is the border's value
-// as a code (for bits 0, +1 or -1). REQUIRES: ConvolvesDirectly(geometry) (direct_conv2d.h).
+// as a code (for bits 0, +1 or -1). For geometries that are not ConvolvesDirectly() (direct_conv2d.h) they are slow.
 void DirectBitDots(ExecContext& context, const ConvGeometry& geometry, ConstBitMatrixView x, ConstBitMatrixView w,
                    int32_t border, const DotOutput& out);
 void DirectCodeDots(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x,

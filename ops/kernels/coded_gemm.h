@@ -1,5 +1,5 @@
 // Matrix products of codes with few bits. The operands are stored as core/encoding.h says: unsigned integers c of up to
-// 8 bits, with code = least + step * c. The result is
+// 8 bits, with code = least + step * c but for a logarithmic b. The result is
 //
 //   dot(i, j) = sum_k code_a[i, k] code_b[j, k]
 //             = step_a step_b S + step_a least_b sum_k c_a + least_a step_b sum_k c_b + least_a least_b K
@@ -8,14 +8,24 @@
 // kernels are exact, so they agree to the last bit with each other and with any other exact way; ops/dot_kernel.h
 // chooses between them.
 //
+// A logarithmic b (kLog), whose products are shifts, is multiplied as signed bytes: a code +-2^e is the sum of
+//
+//   code = sum_d 2^(8 d) digit_d,   -128 <= digit_d < 128,   d < LogDigits(b)
+//
+// of which one digit is not 0, or two where e % 8 = 7, so that dot = sum_d 2^(8 d) sum_k code_a digit_d. The sums are
+// integers of 32 or, where these might overflow, of 64 bits (LogSumsOf), and are rounded to float once.
+//
 // Both operands are row-major with K contiguous (activations [batch, in], weights [out, in]).
-// REQUIRES: DotIsExact(a.encoding, b.encoding, K); padding bits are zero. m, n and K may be any, zero included.
+// REQUIRES: DotIsExact(a.encoding, b.encoding, K) or, for a logarithmic b and an output of floats, LogSumsOf() that are
+// not kTooLarge; padding bits are zero. m, n and K may be any, zero included.
 
 #ifndef BITGRAD_OPS_KERNELS_CODED_GEMM_H_
 #define BITGRAD_OPS_KERNELS_CODED_GEMM_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/encoding.h"
@@ -42,6 +52,19 @@ struct ConstCodesView {
   Encoding encoding;
   ConstMatrixView<uint8_t> codes;
 };
+
+// How many signed bytes a code of a logarithmic encoding takes.
+inline int LogDigits(const Encoding& b) { return 1 << std::max(0, b.bits - 4); }
+
+// The integers in which a dot product of k codes with logarithmic ones is exact.
+enum class LogSums { kInt32, kInt64, kTooLarge };
+inline LogSums LogSumsOf(const Encoding& a, const Encoding& b, int64_t k) {
+  // What kernels have before they add the last term of a dot product may be twice as large as that.
+  if (DotIsWithin(a, b, k, std::numeric_limits<int32_t>::max() / 2)) return LogSums::kInt32;
+  // The sum of one digit is an int32: k c_a digit < k 2^bits 2^7, twice that where codes have a distance of two.
+  const bool digits_fit = k <= (int64_t{1} << 23) >> a.bits;
+  return digits_fit && DotIsWithin(a, b, k, std::numeric_limits<int64_t>::max()) ? LogSums::kInt64 : LogSums::kTooLarge;
+}
 
 // The most thresholds that an output can have: their number is stored in a byte.
 inline constexpr int kMaxLevels = 255;
@@ -78,11 +101,18 @@ struct DotOutput {
   }
 };
 
+// What the product of bytes requires of its operands and its output.
+inline bool Int8GemmIsExact(const Encoding& a, const Encoding& b, int64_t k, const DotOutput& out) {
+  if (DotIsExact(a, b, k)) return true;
+  return b.kind == EncodingKind::kLog && a.is_affine() && out.floats.data != nullptr &&
+         LogSumsOf(a, b, k) != LogSums::kTooLarge;
+}
+
 // S as the sum of 2^(p + q) popcount(a_p & b_q) over all pairs of planes, or of fewer popcounts with the same result.
 using PlaneGemm = void(ExecContext& context, const ConstPlanesView& a, const ConstPlanesView& b, const DotOutput& out);
 
 // S as a sum of products of bytes, four at a time, into int32 accumulators. The planes of b are expanded to bytes block
-// by block, in the cache.
+// by block, in the cache. b may be logarithmic.
 using Int8Gemm = void(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out);
 
 // c[i, j] = the stored c of the code that codes[i, j] holds as a float.   codes [m, n] float32, c [m, n] uint8.

@@ -87,9 +87,14 @@ inline int32_t StoredBorderCode(const Encoding& x, int32_t padding_code) {
   return static_cast<int32_t>(std::clamp<int64_t>(stored, 0, (int64_t{1} << x.bits) - 1));
 }
 
+// What a convolution of codes requires of its operands and its output. Sums with logarithmic filters are of 32 bits.
+inline bool CodedConv2dIsExact(const Encoding& x, const Encoding& w, int64_t k, const DotOutput& out) {
+  return Int8GemmIsExact(x, w, k, out) && (w.kind != EncodingKind::kLog || LogSumsOf(x, w, k) == LogSums::kInt32);
+}
+
 // Codes x codes. x [N, H*W*C] codes; w [O, R*S*C/G] planes. padding_code is the integer at the border: 0 for kZero,
-// else +-1 / (scale of x); it need not be a code of x.encoding. REQUIRES: DotIsExact(x.encoding, w.encoding,
-// patch_size()); |padding_code| <= x.encoding.max_code().
+// else +-1 / (scale of x); it need not be a code of x.encoding. REQUIRES: CodedConv2dIsExact() with patch_size();
+// |padding_code| <= x.encoding.max_code().
 using CodedConv2d = void(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x,
                          const ConstPlanesView& w, int32_t padding_code, const DotOutput& out);
 

@@ -38,7 +38,7 @@ struct ExponentialRoundQuantizer : QuantizerBase {
   static constexpr Quantizer (*kAtEvaluation)(QuantizerRole) = ExponentialRoundAtEvaluation;
   static Encoding EncodingOf(const QuantizerArgs& args) {
     const ExponentWindow& window = args.exponents;
-    return {EncodingKind::kLog, LogBits(window.most + 1 - window.least + 1)};
+    return {EncodingKind::kPowerOfTwo, LogBits(window.most + 1 - window.least + 1)};
   }
   static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers&, float uniform) {
     const float least = PowerOfTwo(args.exponents.least), size = Magnitude(x);

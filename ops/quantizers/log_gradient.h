@@ -31,7 +31,7 @@ struct LogGradientQuantizer : QuantizerBase {
   static constexpr bool kStochastic = true;
   static constexpr bool kForGradients = true;
   static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kMaxAbs; }
-  static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kLog, args.bits}; }
+  static Encoding EncodingOf(const QuantizerArgs& args) { return {EncodingKind::kPowerOfTwo, args.bits}; }
   static constexpr float Code(float x, const QuantizerArgs& args, const QuantizerNumbers& numbers, float uniform) {
     constexpr float kLeastNormal = 0x1p-126f;
     const float max = numbers.statistic, below = PowerBelow(max);

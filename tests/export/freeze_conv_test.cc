@@ -121,7 +121,7 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
        {TwoConvs::Between::kPoolLast, TwoConvs::Between::kPoolBetweenNorms, TwoConvs::Between::kNothing}) {
     for (const char* activation : {"sign", "k_bit(2)", "ternary(0.5)", "dorefa_activation(2)", "lsq(2)", "pact(4)"}) {
       for (const char* weight :
-           {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)", "xnor", "lsq(2, per_output)"}) {
+           {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)", "xnor", "lsq(2, per_output)", "log_quant(4)"}) {
         for (const int64_t groups : {1, 2}) {
           SCOPED_TRACE(absl::StrCat("seed ", ++seed, " ", static_cast<int>(between), " ", activation, " ", weight,
                                     " groups ", groups));
@@ -140,6 +140,26 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
         }
       }
     }
+  }
+}
+
+// Sums beyond 2^24 are integers of 32 bits, which have no thresholds.
+TEST_F(FreezeConvTest, LogarithmicFiltersWithLargeSums) {
+  uint32_t seed = 500;
+  for (const char* activation : {"k_bit(2)", "dorefa_activation(4)"}) {
+    SCOPED_TRACE(absl::StrCat("seed ", ++seed, " ", activation));
+    std::mt19937 random(seed);
+    ParameterStore store(seed);
+    TwoConvs net(store.Root(), TwoConvs::Between::kPoolLast, activation, "log_quant(5)", /*groups=*/1, {});
+    ASSERT_TRUE(store.status().ok()) << store.status();
+    RandomizeBatchNorms(store, random);
+    ExecContext context({.threads = 2});
+    const auto frozen = ExpectBitEqual(context, net, {1, 6 * 7 * 4}, 50, random, /*one_by_one=*/false);
+    ASSERT_NE(frozen, nullptr);
+    EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), 0);
+    int log_kernels = 0;
+    for (const LayerCost& layer : CostOf(*frozen->packed).layers) log_kernels += layer.kernel == "8 x 5 bit log codes";
+    EXPECT_EQ(log_kernels, 1);
   }
 }
 

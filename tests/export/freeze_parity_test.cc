@@ -197,6 +197,24 @@ TEST_F(FreezeParityTest, EveryWeightQuantizer) {
   }
 }
 
+// Windows of exponents whose sums are exact in 24, in 32 and in 64 bits; only the first have thresholds.
+TEST_F(FreezeParityTest, LogarithmicWeights) {
+  uint32_t seed = 4000;
+  for (const int bits : {2, 3, 4, 5, 6}) {
+    for (const char* activation : {"sign", "k_bit(2)", "dorefa_activation(4)", "k_bit(8)"}) {
+      if (!IsTested(++seed, 4)) continue;
+      const Net::Options options{.widths = {65, 100, 33, 10},
+                                 .activation_quantizer = activation,
+                                 .weight = absl::StrCat("log_quant(", bits, ")"),
+                                 .norm = NormOf(seed)};
+      const Encoding weight = Q(options.weight).In(QuantizerRole::kWeight).encoding();
+      const int exact = DotIsExact(Q(options.input).encoding(), weight, options.widths[0]) +
+                        DotIsExact(Q(activation).encoding(), weight, options.widths[1]);
+      ExpectNetBitEqual(options, seed, Folds(Q(activation)) ? exact : 0, Images(1000));
+    }
+  }
+}
+
 // Many images through nets of few bits, with every variant of batch norm.
 TEST_F(FreezeParityTest, AThousandImagesFromCodeToCode) {
   uint32_t seed = 3000;

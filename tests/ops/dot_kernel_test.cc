@@ -44,5 +44,31 @@ TEST(DotKernelTest, SumsThatMayNotBeExactAreFloat) {
   EXPECT_EQ(ChooseDotKernel(Symmetric(9), kBinary, 2, 1, true), DotKernel::kFloatGemm);
 }
 
+constexpr Encoding Log(int bits) { return {EncodingKind::kLog, bits}; }
+
+// Whatever the batch, and for binary inputs, too.
+TEST(DotKernelTest, LogarithmicWeightsAreBytes) {
+  for (const Encoding& x : {kBinary, kTernary, Symmetric(8)}) {
+    for (const int64_t rows : {1, 1000}) {
+      for (const bool counts_words : {false, true}) {
+        EXPECT_EQ(ChooseDotKernel(x, Log(4), 784, rows, counts_words), DotKernel::kInt8);
+      }
+    }
+  }
+  EXPECT_EQ(DescribeDotKernel(kBinary, Log(4), 784, true), "int8 GEMM of 4 bit log (1 byte, int32)");
+  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Log(4), 784, true), "int8 GEMM of 4 bit log (1 byte, int32)");
+  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Log(5), 257, true), "int8 GEMM of 5 bit log (2 bytes, int32)");
+  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Log(5), 258, true), "int8 GEMM of 5 bit log (2 bytes, int64)");
+  EXPECT_EQ(DescribeDotKernel(Symmetric(2), Log(6), 784, true), "int8 GEMM of 6 bit log (4 bytes, int64)");
+}
+
+TEST(DotKernelTest, LogarithmicSumsThatMayOverflowAreFloat) {
+  EXPECT_EQ(ChooseDotKernel(Symmetric(8), Log(6), 32768, 1, true), DotKernel::kInt8);
+  EXPECT_EQ(ChooseDotKernel(Symmetric(8), Log(6), 32769, 1, true), DotKernel::kFloatGemm);
+  EXPECT_EQ(DescribeDotKernel(kBinary, Log(7), 2, true), "float GEMM (sums may overflow)");
+  EXPECT_EQ(DescribeDotKernel(Log(4), kBinary, 9, true), "float GEMM (logarithmic input)");
+  EXPECT_EQ(DescribeDotKernel(kFloat, Log(4), 9, true), "float GEMM (float input)");
+}
+
 }  // namespace
 }  // namespace bitgrad

@@ -137,7 +137,7 @@ void CheckPair(const Quantizer& input, const Quantizer& weight, const Size& size
   const Outcome run = RunLinear({.input = input, .weight = weight}, x, w, r);
   ASSERT_FALSE(run.y.is_null());
   const Reference qx = Quantized(input, ValuesOf(x), 0), qw = Quantized(weight, ValuesOf(w), 1);
-  const bool integers = input.encoding().is_integer() && weight.encoding().is_integer();
+  const bool integers = InRole(input, 0).encoding().is_integer() && InRole(weight, 1).encoding().is_integer();
 
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {

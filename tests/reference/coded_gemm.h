@@ -18,8 +18,14 @@ inline int64_t Code(const Encoding& encoding, int64_t c) {
     case EncodingKind::kSymmetric: return 2 * c - ((int64_t{1} << encoding.bits) - 1);
     case EncodingKind::kSigned: return c - ((int64_t{1} << (encoding.bits - 1)) - 1);
     case EncodingKind::kTwosComplement: return c - (int64_t{1} << (encoding.bits - 1));
+    case EncodingKind::kLog: {
+      // The codes in ascending order; the one in their middle is 0.
+      const int64_t rank = c - ((int64_t{1} << (encoding.bits - 1)) - 1);
+      const int64_t size = rank == 0 ? 0 : int64_t{1} << ((rank < 0 ? -rank : rank) - 1);
+      return rank < 0 ? -size : size;
+    }
     case EncodingKind::kUnsigned:
-    case EncodingKind::kLog:
+    case EncodingKind::kPowerOfTwo:
     case EncodingKind::kFloat: return c;
   }
   return c;

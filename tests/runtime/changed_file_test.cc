@@ -78,6 +78,9 @@ TEST(ChangedFileTest, BlobContentsAreChecked) {
   const SampleModel ternary = LinearModel("sign", {EncodingKind::kTernary, 2}, 8, 1, false);
   EXPECT_THAT(message_of(ternary, [](std::string& blob) { blob[0] = blob[64] = 4; }),
               HasSubstr("row 0 has a bit pattern that is no ternary code"));
+  const SampleModel logarithmic = LinearModel("sign", {EncodingKind::kLog, 3}, 8, 2, false);
+  EXPECT_THAT(message_of(logarithmic, [](std::string& blob) { blob[64] = blob[192] = blob[320] = 4; }),
+              HasSubstr("row 1 has a bit pattern that is no log code"));
 }
 
 // Sets the k-th number in the message and in those in it to `value`, as far as its type has it, and returns true;

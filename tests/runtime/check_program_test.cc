@@ -189,6 +189,11 @@ TEST(CheckProgramTest, LinearAndBatchNorm) {
              LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::TWOS_COMPLEMENT);
              LinearOf(h, 1).mutable_threshold()->set_bits(9);
            }},
+          {"linear.threshold: bits 8 does not go with kind LOG",
+           [](Header& h) {
+             LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::LOG);
+             LinearOf(h, 1).mutable_threshold()->set_bits(8);
+           }},
           {"blob 1 (fc1/thresholds) is INT32 [1, 65], not INT32 [3, 65]",
            [](Header& h) {
              LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::UNSIGNED);

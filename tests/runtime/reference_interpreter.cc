@@ -11,6 +11,7 @@
 #include "bitgrad/ops/kernels/batch_norm.h"
 #include "bitgrad/ops/quantizers/list.h"
 #include "bitgrad/runtime/packed_quantizer.h"
+#include "bitgrad/tests/reference/coded_gemm.h"
 
 namespace bitgrad {
 namespace {
@@ -27,13 +28,14 @@ float CodeOfValue(const PackedQuantizer& packed, float x) {
 }
 
 // The number that a stored code stands for; nothing for a kind of codes that is not known.
-std::optional<int> CodeOfStored(packed::Blob::Kind kind, int bits, int c) {
+std::optional<int64_t> CodeOfStored(packed::Blob::Kind kind, int bits, int c) {
   switch (kind) {
     case packed::Blob::BINARY: return c ? 1 : -1;
     case packed::Blob::TERNARY: return c - 1;
     case packed::Blob::SYMMETRIC: return 2 * c - ((1 << bits) - 1);
     case packed::Blob::UNSIGNED: return c;
     case packed::Blob::TWOS_COMPLEMENT: return c - (1 << (bits - 1));
+    case packed::Blob::LOG: return reference::Code({EncodingKind::kLog, bits}, c);
     default: return std::nullopt;
   }
 }
@@ -56,9 +58,9 @@ std::optional<std::vector<double>> Weights(const PackedModel& model, int blob) {
       }
       int c = 0;
       for (int p = 0; p < PlaneCount(descriptor); ++p) c |= model.plane(blob, p).bit(i, j) << p;
-      const std::optional<int> code = CodeOfStored(descriptor.kind(), descriptor.bits(), c);
+      const std::optional<int64_t> code = CodeOfStored(descriptor.kind(), descriptor.bits(), c);
       if (!code.has_value()) return std::nullopt;
-      weights.push_back(*code);
+      weights.push_back(static_cast<double>(*code));
     }
   }
   return weights;
@@ -70,7 +72,7 @@ struct Value {
   // Of codes: value = code * scale.
   bool is_codes = false;
   float scale = 1;
-  int least = 0, largest = 0;  // code
+  int64_t least = 0, largest = 0;  // code
 
   Value Floats() const {
     Value y = {.x = x, .error = error};
@@ -335,8 +337,8 @@ Value Quantize(const PackedModel& model, int i, const Value& operand) {
   }
   y.is_codes = true;
   y.scale = quantizer.value_scale();
-  y.least = static_cast<int>(CodeOf(encoding, 0));
-  y.largest = static_cast<int>(CodeOf(encoding, LargestC(encoding)));
+  y.least = CodeOf(encoding, 0);
+  y.largest = CodeOf(encoding, LargestC(encoding));
   return y;
 }
 

@@ -91,7 +91,7 @@ void SetHead(PackedModelWriter& writer, const std::string& name, const Shape& in
 
 Tensor RandomCodes(const Encoding& encoding, int64_t rows, int64_t cols, uint64_t seed) {
   Tensor codes({rows, cols}, DType::kFloat32);
-  const int64_t patterns = encoding.kind == EncodingKind::kTernary ? 3 : int64_t{1} << (encoding.bits % 32);
+  const int64_t patterns = encoding.is_integer() ? LargestC(encoding) + 1 : 1;
   for (int64_t i = 0; i < codes.num_elements(); ++i) {
     const uint64_t element = static_cast<uint64_t>(i);
     codes.mutable_data<float>()[i] =
@@ -388,12 +388,18 @@ std::vector<SampleModel> AllSampleModels() {
     models.push_back(LinearModel("sign", symmetric, 65, 9, threshold));
     models.push_back(LinearModel("ternary(0.5)", codes, 31, 9, threshold));
     models.push_back(LinearModel("dorefa_activation(4)", symmetric, 127, 9, threshold));
+    models.push_back(LinearModel("sign", {EncodingKind::kLog, 4}, 65, 9, threshold));
+    models.push_back(LinearModel("dorefa_activation(4)", {EncodingKind::kLog, 4}, 127, 9, threshold));
   }
   models.push_back(LinearModel("identity", binary, 100, 17, false));
   models.push_back(LinearModel("identity", real, 33, 17, false));
   models.push_back(LinearModel("sign", real, 33, 17, false));
   // 255 * 255 * 300 is more than 2^24.
   models.push_back(LinearModel("k_bit(8)", {EncodingKind::kSymmetric, 8}, 300, 4, false));
+  // Sums of 32 and of 64 bits, and what may exceed these.
+  for (const int bits : {4, 5, 6, 7})
+    models.push_back(LinearModel("k_bit(8)", {EncodingKind::kLog, bits}, 1100, 4, false));
+  models.push_back(LinearModel("identity", {EncodingKind::kLog, 3}, 33, 17, false));
   return models;
 }
 

@@ -160,6 +160,11 @@ TEST(Version1Test, WhatVersion1DoesNotHaveIsRefused) {
               }),
               HasSubstr("format version 1, which has no blobs in two's complement"));
   EXPECT_THAT(message_of([](Header& h) {
+                h.mutable_blobs(0)->set_kind(Blob::LOG);
+                h.mutable_blobs(0)->set_bits(3);
+              }),
+              HasSubstr("format version 1, which has no blobs of logarithmic codes"));
+  EXPECT_THAT(message_of([](Header& h) {
                 packed::Instruction& instruction = *h.add_instructions();
                 instruction.add_operands(4);
                 instruction.mutable_quantize()->set_quantizer("sign");

@@ -41,6 +41,9 @@ TEST(WriterTest, NumbersThatAreNoCodesAreErrors) {
   EXPECT_THAT(message_of({EncodingKind::kSymmetric, 2}, -5), HasSubstr("is no symmetric code"));
   EXPECT_THAT(message_of({EncodingKind::kUnsigned, 2}, 4), HasSubstr("is no unsigned code"));
   EXPECT_THAT(message_of({EncodingKind::kUnsigned, 2}, 1e30f), HasSubstr("is no unsigned code"));
+  EXPECT_THAT(message_of({EncodingKind::kLog, 3}, 3), HasSubstr("is no log code"));
+  EXPECT_THAT(message_of({EncodingKind::kLog, 3}, -8), HasSubstr("is no log code"));
+  EXPECT_THAT(message_of({EncodingKind::kLog, 7}, 0x1p63f), HasSubstr("is no log code"));
   EXPECT_THAT(message_of({EncodingKind::kFloat, 32}, 1), HasSubstr("has no packed form"));
   EXPECT_THAT(message_of({EncodingKind::kSymmetric, 9}, 1), HasSubstr("has no packed form"));
   EXPECT_THAT(message_of({EncodingKind::kSigned, 8}, 1), HasSubstr("has no packed form"));

@@ -17,8 +17,9 @@ namespace bitgrad {
 // Random stored codes. With `extreme` they are mostly the least and the largest, with which sums of bytes would
 // overflow.
 inline std::vector<uint8_t> RandomCodes(Random& random, const Encoding& encoding, int64_t count, bool extreme) {
-  // A ternary code is stored as 0, 1 or 2.
-  const uint32_t codes = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
+  // A ternary code is stored as 0, 1 or 2, and the last pattern is no logarithmic code either.
+  const bool is_full = encoding.kind != EncodingKind::kTernary && encoding.kind != EncodingKind::kLog;
+  const uint32_t codes = (1u << encoding.bits) - (is_full ? 0 : 1);
   std::vector<uint8_t> values = RandomBytes(random, count, codes);
   for (uint8_t& c : values) {
     if (extreme && random.Below(8) != 0) c = static_cast<uint8_t>(c % 4 == 0 ? 0 : codes - 1);
@@ -49,6 +50,7 @@ class CodeArray {
     }
   }
 
+  const Encoding& encoding() const { return encoding_; }
   ConstMatrixView<uint8_t> initial() const { return {stored_.initial().data(), rows_, cols_, stride_}; }
   // The codes in the order of the rows.
   std::vector<int32_t> Codes() const {

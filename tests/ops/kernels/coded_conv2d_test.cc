@@ -21,6 +21,7 @@ constexpr Encoding kTernary{EncodingKind::kTernary, 2};
 constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
 constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
 constexpr Encoding TwosComplement(int bits) { return {EncodingKind::kTwosComplement, bits}; }
+constexpr Encoding Log(int bits) { return {EncodingKind::kLog, bits}; }
 
 // Encodings of images and filters, which take turns: 1 to 64 passes over planes, all forms, and weights of 8 bits.
 constexpr std::pair<Encoding, Encoding> kEncodings[] = {
@@ -42,6 +43,10 @@ constexpr std::pair<Encoding, Encoding> kEncodings[] = {
     {TwosComplement(2), kBinary},
     {TwosComplement(8), kBinary},
     {Unsigned(4), TwosComplement(8)},
+    {Unsigned(4), Log(3)},
+    {kBinary, Log(4)},
+    {Symmetric(4), Log(4)},
+    {Symmetric(2), Log(5)},
 };
 
 class CodedConv2dTest : public KernelTest {
@@ -168,6 +173,31 @@ TEST_P(CodedConv2dTest, LargestCodesOfLongSums) {
       });
       ExpectValues(y, [&](int64_t) { return static_cast<float>(channels * largest * largest); });
     }
+  }
+}
+
+// Sums with logarithmic filters that are beyond 2^24, as floats.
+TEST_P(CodedConv2dTest, LogarithmicFiltersWithLargeSums) {
+  Random random(3);
+  const ConvGeometry g = {.batch = 2,
+                          .height = 4,
+                          .width = 5,
+                          .channels = 7,
+                          .filters = 66,
+                          .kernel_height = 3,
+                          .kernel_width = 3,
+                          .pad_height = 1,
+                          .pad_width = 1};
+  for (const Encoding& x_encoding : {Symmetric(8), Unsigned(8)}) {
+    const CodeArray x(*this, random, x_encoding, g.batch, g.height * g.width * g.channels, 0, true);
+    const CodeArray w(*this, random, Log(5), g.filters, g.patch_size(), 0, true);
+    ASSERT_EQ(LogSumsOf(x_encoding, Log(5), g.patch_size()), LogSums::kInt32);
+    const std::vector<int32_t> dots = reference::Conv2d(g, x.Codes(), w.Codes(), 0);
+    const Array<float> y(*this, g.pixels() * g.filters);
+    Run([&](ExecContext& c, const Kernels& k) {
+      k.coded_conv2d(c, g, x.bytes(c), w.planes(c), 0, {.floats = y.matrix(c, g.pixels(), g.filters, g.filters)});
+    });
+    ExpectValues(y, [&](int64_t i) { return static_cast<float>(dots[i]); });
   }
 }
 

@@ -21,6 +21,7 @@ constexpr Encoding kTernary{EncodingKind::kTernary, 2};
 constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}; }
 constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
 constexpr Encoding TwosComplement(int bits) { return {EncodingKind::kTwosComplement, bits}; }
+constexpr Encoding Log(int bits) { return {EncodingKind::kLog, bits}; }
 
 constexpr Encoding kEncodings[] = {kBinary,           kTernary,          Symmetric(2),     Symmetric(3),
                                    Symmetric(7),      Symmetric(8),      Unsigned(1),      Unsigned(2),
@@ -117,7 +118,80 @@ TEST_P(CodedGemmTest, AlignedCodes) {
   }
 }
 
+// int8_gemm with logarithmic weights: floats of sums of any size, and thresholds where those are exact.
+class LogarithmicWeightsTest : public KernelTest {
+ protected:
+  void ExpectExact(Random& random, const CodeArray& a, const CodeArray& b) {
+    const int64_t m = a.initial().rows, n = b.initial().rows, k = b.initial().cols;
+    SCOPED_TRACE(testing::Message() << Name(a.encoding().kind) << a.encoding().bits << " x log" << b.encoding().bits
+                                    << ", m " << m << ", n " << n << ", k " << k);
+    std::vector<int64_t> dots;
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        dots.push_back(reference::CodedDot(a.encoding(), a.initial(), i, b.encoding(), b.initial(), j));
+      }
+    }
+    if (DotIsExact(a.encoding(), b.encoding(), k)) {
+      ExpectDotOutputs(
+          *this, random, m, n, m, std::vector<int32_t>(dots.begin(), dots.end()), [&](const auto& f) { Run(f); },
+          [&](ExecContext& x, const Kernels& kernels, const DotOutput& out) {
+            kernels.int8_gemm(x, a.bytes(x), b.planes(x), out);
+          });
+      return;
+    }
+    const Array<float> y(*this, m * n), scale(*this, RandomVector(random, n, -2, 2));
+    Run([&](ExecContext& x, const Kernels& kernels) {
+      kernels.int8_gemm(x, a.bytes(x), b.planes(x),
+                        {.floats = y.matrix(x, m, n, n), .scale = ScaleView(1.0f, scale.on(x), 1)});
+    });
+    ExpectMatrix(y, m, n, n,
+                 [&](int64_t i, int64_t j) { return static_cast<float>(dots[i * n + j]) * scale.initial(j); });
+  }
+};
+
+// Every window of exponents with every encoding of the other operand, and sizes around tiles, words and blocks.
+TEST_P(LogarithmicWeightsTest, EveryWindowIsExact) {
+  Random random(5);
+  std::vector<Extents3> shapes = {{2, 5, 258}, {1, 64, 31}, {13, 66, 95}, {0, 5, 7}, {9, 10, 0}, {6, 1, 33}};
+  if (!GetParam().slow) shapes.insert(shapes.end(), {{7, 67, 129}, {65, 3, 64}, {12, 130, 1030}});
+  for (const Encoding& encoding : kEncodings) {
+    for (const int bits : {3, 4, 5, 6}) {
+      for (const auto& [m, n, k] : shapes) {
+        const bool extreme = random.Below(2) == 0;
+        const CodeArray a(*this, random, encoding, m, k, k % 3, extreme);
+        const CodeArray b(*this, random, Log(bits), n, k, 0, extreme);
+        ExpectExact(random, a, b);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+// The largest sums, at the longest K of int32 and of int64 and one beyond.
+TEST_P(LogarithmicWeightsTest, LargestSums) {
+  Random random(6);
+  for (const Encoding& encoding : {Symmetric(8), Unsigned(8), TwosComplement(8), Unsigned(3), kBinary}) {
+    for (const int bits : {3, 4, 5, 6}) {
+      const int64_t of_one = encoding.max_code() * Log(bits).max_code();
+      for (const int64_t limit : {kMaxExactFloatInteger, int64_t{INT32_MAX} / 2}) {
+        for (const int64_t k : {limit / of_one, limit / of_one + 1, (int64_t{1} << 23) >> encoding.bits}) {
+          if (k > (GetParam().slow ? 2000 : 40000) || LogSumsOf(encoding, Log(bits), k) == LogSums::kTooLarge) continue;
+          for (const int sign : {0, 1}) {
+            const uint8_t largest = static_cast<uint8_t>((1 << encoding.bits) - 1);
+            const uint8_t c = static_cast<uint8_t>(sign == 0 ? 0 : 2 * LargestRank(bits));
+            const CodeArray a(*this, encoding, 2, k, k, std::vector<uint8_t>(2 * k, sign == 0 ? 0 : largest));
+            const CodeArray b(*this, Log(bits), 3, k, k, std::vector<uint8_t>(3 * k, c));
+            ExpectExact(random, a, b);
+            if (HasFailure()) return;
+          }
+        }
+      }
+    }
+  }
+}
+
 BITGRAD_INSTANTIATE_ON_DEVICES(CodedGemmTest);
+BITGRAD_INSTANTIATE_ON_DEVICES(LogarithmicWeightsTest);
 
 }  // namespace
 }  // namespace bitgrad

@@ -3,27 +3,36 @@
 
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/tests/ops/kernels/kernel_test.h"
+#include "bitgrad/tests/reference/coded_gemm.h"
 
 namespace bitgrad {
 namespace {
 
 using CodesTest = KernelTest;
 
-constexpr Encoding kEncodings[] = {
-    {EncodingKind::kBinary, 1},         {EncodingKind::kTernary, 2},       {EncodingKind::kSymmetric, 2},
-    {EncodingKind::kSymmetric, 5},      {EncodingKind::kSymmetric, 8},     {EncodingKind::kUnsigned, 1},
-    {EncodingKind::kUnsigned, 8},       {EncodingKind::kSigned, 8},        {EncodingKind::kTwosComplement, 1},
-    {EncodingKind::kTwosComplement, 4}, {EncodingKind::kTwosComplement, 8}};
+constexpr Encoding kEncodings[] = {{EncodingKind::kBinary, 1},
+                                   {EncodingKind::kTernary, 2},
+                                   {EncodingKind::kSymmetric, 2},
+                                   {EncodingKind::kSymmetric, 5},
+                                   {EncodingKind::kSymmetric, 8},
+                                   {EncodingKind::kUnsigned, 1},
+                                   {EncodingKind::kUnsigned, 8},
+                                   {EncodingKind::kSigned, 8},
+                                   {EncodingKind::kTwosComplement, 1},
+                                   {EncodingKind::kTwosComplement, 4},
+                                   {EncodingKind::kTwosComplement, 8},
+                                   {EncodingKind::kLog, 3},
+                                   {EncodingKind::kLog, 5},
+                                   {EncodingKind::kLog, 7}};
 
 // Stored codes c of the encoding.
 std::vector<uint8_t> RandomCodes(Random& random, const Encoding& encoding, int64_t count) {
-  const int64_t codes = (encoding.max_code() - encoding.least_code()) / encoding.code_step() + 1;
+  const int64_t codes = encoding.is_affine() ? (encoding.max_code() - encoding.least_code()) / encoding.code_step() + 1
+                                             : (int64_t{1} << encoding.bits) - 1;
   return RandomBytes(random, count, static_cast<uint32_t>(codes));
 }
 
-float CodeOf(const Encoding& encoding, uint8_t c) {
-  return static_cast<float>(encoding.least_code() + encoding.code_step() * c);
-}
+float CodeOf(const Encoding& encoding, uint8_t c) { return static_cast<float>(reference::Code(encoding, c)); }
 
 std::vector<float> CodesOf(const Encoding& encoding, const std::vector<uint8_t>& stored) {
   std::vector<float> values;

@@ -62,6 +62,8 @@ inline std::vector<Quantizer> OtherQuantizers() {
           SwishSignWithLearnedBeta().WithLearnedScale().PerRow(),
           DorefaWeight(1).PerRow(),
           DorefaWeight(3).PerRow(),
+          weight(LogQuant(4)).WithLearnedScale(),
+          weight(LogQuant(6)).PerRow().WithLearnedScale(),
           weight(Lsq(3)),
           weight(Lsq(2)).PerRow(),
           Pact(2).PerRow(),

@@ -31,6 +31,7 @@ class QuantizerTest : public testing::TestWithParam<Quantizer> {
   float least_code() const { return static_cast<float>(q().encoding().least_code()); }
   float greatest_code() const {
     const Encoding encoding = q().encoding();
+    if (encoding.kind == EncodingKind::kLog) return -least_code();
     const int64_t steps = encoding.kind == EncodingKind::kTernary  ? 2
                           : encoding.kind == EncodingKind::kSigned ? 2 * encoding.max_code()
                                                                    : (int64_t{1} << encoding.bits) - 1;
@@ -44,7 +45,8 @@ TEST_P(QuantizerTest, CodesAreInTheCodebook) {
   if (is_real()) GTEST_SKIP() << "no codes";
   std::vector<float> inputs = Inputs();
   inputs.push_back(kNan);
-  const float step = static_cast<float>(q().encoding().code_step());
+  // Those of the logarithmic encoding are the business of LogarithmicValuesArePowers.
+  const float step = q().encoding().is_affine() ? static_cast<float>(q().encoding().code_step()) : 1.0f;
   for (const Numbers& numbers : NumbersFor(q())) {
     for (float x : inputs) {
       for (float uniform : {0.0f, 0.3f, kLargestUniform}) {
@@ -58,9 +60,10 @@ TEST_P(QuantizerTest, CodesAreInTheCodebook) {
   }
 }
 
-// Values of the logarithmic encoding are 0 and powers of two, of as many exponents as the bits say.
+// Values of the logarithmic encodings are 0 and powers of two, of as many exponents as the bits say.
 TEST_P(QuantizerTest, LogarithmicValuesArePowers) {
-  if (q().encoding().kind != EncodingKind::kLog) GTEST_SKIP() << "no powers";
+  const EncodingKind kind = q().encoding().kind;
+  if (kind != EncodingKind::kPowerOfTwo && kind != EncodingKind::kLog) GTEST_SKIP() << "no powers";
   for (const Numbers& numbers : NumbersFor(q())) {
     float least = kInfinity, most = 0;
     for (float x : Inputs()) {
@@ -143,9 +146,10 @@ TEST_P(QuantizerTest, ZeroHasNoSign) {
       case EncodingKind::kTernary:
       case EncodingKind::kUnsigned:
       case EncodingKind::kSigned:
+      case EncodingKind::kLog:
       case EncodingKind::kTwosComplement: EXPECT_EQ(Code(q(), 0.0f, numbers), 0.0f); break;
       case EncodingKind::kFloat:
-      case EncodingKind::kLog: break;
+      case EncodingKind::kPowerOfTwo: break;
     }
   }
 }
@@ -153,7 +157,7 @@ TEST_P(QuantizerTest, ZeroHasNoSign) {
 TEST_P(QuantizerTest, NanIsTheLowestCodeOrZero) {
   const Numbers numbers = {};
   // Gradients that are not numbers have to be noticed, and so have weights and activations that stay real.
-  if (identity() || q().encoding().kind == EncodingKind::kLog) {
+  if (identity() || q().encoding().kind == EncodingKind::kPowerOfTwo) {
     EXPECT_TRUE(std::isnan(Code(q(), kNan, numbers)));
     return;
   }

@@ -80,6 +80,14 @@ TEST(LogQuantTest, TheDecisionIsAtSqrtTwo) {
   EXPECT_EQ(Code(q, 3.0f), 1.0f);
   EXPECT_EQ(Code(q, kTiny), 0.0f);
   EXPECT_EQ(Code(q, -kInfinity), -1.0f);
+  // Weights have the same values, as integer codes.
+  const Quantizer weight = q.In(QuantizerRole::kWeight);
+  EXPECT_EQ(weight.encoding(), (Encoding{EncodingKind::kLog, 5}));
+  EXPECT_EQ(q.encoding(), (Encoding{EncodingKind::kPowerOfTwo, 5}));
+  for (const float x : Inputs()) EXPECT_EQ(Value(weight, x), Value(q, x)) << x;
+  EXPECT_EQ(Code(weight, -3.0f), -0x1p14f);
+  EXPECT_EQ(Code(weight, 0x1p-14f), 1.0f);
+  EXPECT_EQ(LogQuant(2).In(QuantizerRole::kWeight).encoding(), (Encoding{EncodingKind::kTernary, 2}));
   // Two bits are a ternary quantizer.
   EXPECT_EQ(Code(LogQuant(2), 0.7f), 0.0f);
   EXPECT_EQ(Code(LogQuant(2), -0.71f), -1.0f);
@@ -105,7 +113,7 @@ TEST(ExponentialRoundTest, IsUnbiased) {
 
 TEST(ExponentialRoundTest, Windows) {
   const Quantizer q = ExponentialRound({.least = -4, .most = 3});
-  EXPECT_EQ(q.encoding(), (Encoding{EncodingKind::kLog, 5}));  // 0 and nine exponents, each with a sign
+  EXPECT_EQ(q.encoding(), (Encoding{EncodingKind::kPowerOfTwo, 5}));  // 0 and nine exponents, each with a sign
   // Below the window 2^-4 with probability |x| / 2^-4, so that the mean stays.
   EXPECT_EQ(Code(q, 0x1p-6f, {}, 0.24f), 0x1p-4f);
   EXPECT_EQ(Code(q, 0x1p-6f, {}, 0.25f), 0.0f);
