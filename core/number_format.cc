@@ -74,12 +74,11 @@ absl::StatusOr<NumberFormat> ParseNumberFormat(absl::string_view text) {
     }
   }
   if (arguments.size() != found->arguments) {
-    return absl::InvalidArgumentError(absl::StrCat("number format '", text, "' has ", arguments.size(),
-                                                   " numbers; write ",
-                                                   found->kind == NumberFormatKind::kFixed ? "fixed(bits, range)"
-                                                   : found->kind == NumberFormatKind::kDynamicFixed
-                                                       ? "dynamic_fixed(bits)"
-                                                       : found->name));
+    return absl::InvalidArgumentError(
+        absl::StrCat("number format '", text, "' has ", arguments.size(), " numbers; write ",
+                     found->kind == NumberFormatKind::kFixed          ? "fixed(bits, range)"
+                     : found->kind == NumberFormatKind::kDynamicFixed ? "dynamic_fixed(bits)"
+                                                                      : found->name));
   }
   NumberFormat format = {.kind = found->kind};
   if (format.is_fixed()) {
@@ -90,8 +89,8 @@ absl::StatusOr<NumberFormat> ParseNumberFormat(absl::string_view text) {
   }
   if (format.kind == NumberFormatKind::kFixed) {
     format.range = arguments[1];
-    if (absl::Status error = CheckNumber(text, "the range", format.range, NumberFormat::kLeastRange,
-                                         NumberFormat::kMostRange);
+    if (absl::Status error =
+            CheckNumber(text, "the range", format.range, NumberFormat::kLeastRange, NumberFormat::kMostRange);
         !error.ok()) {
       return error;
     }

@@ -15,9 +15,9 @@ absl::StatusOr<Summary> Summarize(ExecContext& context, Model& model, const Shap
   dims.insert(dims.end(), example.dims().begin(), example.dims().end());
   std::string bytes;
   {
-    BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer,
-                             Freeze(context, model, Tensor::Zeros(Shape(absl::MakeConstSpan(dims))),
-                                    {.allow_unset_numbers = true}));
+    BITGRAD_ASSIGN_OR_RETURN(
+        const PackedModelWriter writer,
+        Freeze(context, model, Tensor::Zeros(Shape(absl::MakeConstSpan(dims))), {.allow_unset_numbers = true}));
     BITGRAD_ASSIGN_OR_RETURN(bytes, writer.Serialize());
   }
   BITGRAD_ASSIGN_OR_RETURN(const std::unique_ptr<PackedModel> packed, PackedModel::FromBytes("summary", bytes));

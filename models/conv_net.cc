@@ -90,9 +90,9 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
                                       .precision = options.precision,
                                       .max_norm = block.max_norm});
     if (block.pool > 0) {
-      layers_.Add<MaxPool2d>(layer / "pool", PoolOptions{.kernel = block.pool,
-                                                          .stride = block.pool_stride,
-                                                          .partial = block.pool_partial});
+      layers_.Add<MaxPool2d>(
+          layer / "pool",
+          PoolOptions{.kernel = block.pool, .stride = block.pool_stride, .partial = block.pool_partial});
     }
     if (options.precision.rounds()) layers_.Add<RoundValues>(layer / "output", options.precision);
     if (options.normalizes) {

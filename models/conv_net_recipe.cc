@@ -12,7 +12,8 @@ namespace {
 constexpr int64_t kMaxFilters = 1 << 16;
 constexpr int64_t kMaxExtent = 1 << 10;
 
-absl::StatusOr<ConvBlock> ReadBlock(const recipe::ConvNet::Block& recipe, const std::string& field, float net_max_norm) {
+absl::StatusOr<ConvBlock> ReadBlock(const recipe::ConvNet::Block& recipe, const std::string& field,
+                                    float net_max_norm) {
   ConvBlock block = {.filters = recipe.filters()};
   if (recipe.has_kernel()) block.kernel = recipe.kernel();
   if (recipe.has_stride()) block.stride = recipe.stride();
@@ -43,9 +44,8 @@ absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model
   ConvNetOptions options{.image = {image.height, image.width, image.channels}, .classes = classes};
   BITGRAD_RETURN_IF_ERROR(ReadMaxoutFields("model.conv_net", net, options));
   for (int i = 0; i < net.block_size(); ++i) {
-    BITGRAD_ASSIGN_OR_RETURN(
-        const ConvBlock block,
-        ReadBlock(net.block(i), absl::StrCat("model.conv_net.block[", i, "]"), options.max_norm));
+    BITGRAD_ASSIGN_OR_RETURN(const ConvBlock block,
+                             ReadBlock(net.block(i), absl::StrCat("model.conv_net.block[", i, "]"), options.max_norm));
     options.blocks.push_back(block);
   }
   for (int32_t width : net.hidden()) {

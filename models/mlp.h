@@ -48,7 +48,7 @@ struct MlpOptions {
   float max_norm = 0;                  // of the incoming weights of each unit; 0: no constraint
   bool output_starts_at_zero = false;  // the initial weights of the last layer
   PrecisionOptions precision;          // of all arithmetic but batch norm's and the loss's
-  bool float_ends = false;   // the first and the last layer are not quantized
+  bool float_ends = false;             // the first and the last layer are not quantized
 };
 
 class Mlp final : public SequentialModel {

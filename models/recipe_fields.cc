@@ -68,14 +68,14 @@ absl::Status ReadPrecision(absl::string_view field, const recipe::Precision& rec
   options.computation = *computation;
   options.update = *update;
   if (computation->kind != update->kind) {
-    return InField(in("update"), absl::InvalidArgumentError(
-                                     absl::StrCat("'", ToString(*update), "' is not of the kind of computation, '",
-                                                  ToString(*computation), "'")));
+    return InField(in("update"),
+                   absl::InvalidArgumentError(absl::StrCat(
+                       "'", ToString(*update), "' is not of the kind of computation, '", ToString(*computation), "'")));
   }
   if (recipe.has_most_overflow()) options.control.most_overflow = recipe.most_overflow();
   if (!(options.control.most_overflow >= 0 && options.control.most_overflow < 1)) {
-    return InField(in("most_overflow"), absl::InvalidArgumentError(absl::StrCat(options.control.most_overflow,
-                                                                                " is not in [0, 1)")));
+    return InField(in("most_overflow"),
+                   absl::InvalidArgumentError(absl::StrCat(options.control.most_overflow, " is not in [0, 1)")));
   }
   if (recipe.has_control_batches()) options.control.batches = recipe.control_batches();
   // Counts of calls are floats, which are exact up to here.

@@ -64,8 +64,8 @@ absl::Status ReadMaxoutFields(absl::string_view field, const Network& recipe, Op
   BITGRAD_RETURN_IF_ERROR(
       CheckRange(absl::StrCat(field, ".maxout_pieces"), recipe.maxout_pieces(), 0, kMostMaxoutPieces));
   options.maxout_pieces = recipe.maxout_pieces();
-  options.dropout_scaling = recipe.dropout_scaling() == recipe::IN_EVALUATION ? DropoutScaling::kInEvaluation
-                                                                              : DropoutScaling::kInTraining;
+  options.dropout_scaling =
+      recipe.dropout_scaling() == recipe::IN_EVALUATION ? DropoutScaling::kInEvaluation : DropoutScaling::kInTraining;
   options.output_starts_at_zero = recipe.output_starts_at_zero();
   if (recipe.has_max_norm()) {
     BITGRAD_RETURN_IF_ERROR(CheckNorm(absl::StrCat(field, ".max_norm"), recipe.max_norm()));

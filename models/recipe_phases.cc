@@ -13,7 +13,7 @@ namespace {
 
 // Fields that a phase can change, and what is below them. Everything else has to be the same from the first epoch to
 // the last: the data, what an epoch and a batch are, the seed.
-constexpr const char* kChangeable[] = {"optimizer", "schedule", "model", "loss"};
+constexpr const char* kChangeable[] = {"optimizer", "schedule", "model", "loss", "loss_scale"};
 
 template <typename... What>
 absl::Status PhaseError(int phase, const What&... what) {

@@ -15,8 +15,8 @@
 //   t = e / (E - 1)                    by epoch; the last epoch has t = 1, an only one has t = 0
 //   t = (e B + b) / (E B - 1)          by step; the last step has t = 1
 //
-// With `until` = u < 1 the number is at v1 after the share u of the training: t = min(1, e / (u E)), or min(1, (e B + b)
-// / (u E B)).
+// With `until` = u < 1 the number is at v1 after the share u of the training: t = min(1, e / (u E)), or min(1, (e B +
+// b) / (u E B)).
 //
 //   constant      v0
 //   linear        v0 + (v1 - v0) t

@@ -23,12 +23,14 @@ Var ApplyDropout(const Var& x, float keep, DropoutScaling scaling) {
   const float divisor = scaling == DropoutScaling::kInTraining ? keep : 1.0f;
   const RngStream rng = op.tape().NextRandomStream(RngPurpose::kDropout);
   Tensor y = op.NewTensor(x.shape());
-  op.kernels().dropout(op.context(), keep, divisor, rng, op.value(0).data<float>(), y.mutable_data<float>(), y.num_elements());
+  op.kernels().dropout(op.context(), keep, divisor, rng, op.value(0).data<float>(), y.mutable_data<float>(),
+                       y.num_elements());
   op.tape().Count({.float_multiplications = y.num_elements()});
   return op.Record(std::move(y), {}, [keep, divisor, rng](Tape::GradientSink& sink) {
     const Tensor& dy = sink.output_gradient();
     Tensor dx = NewTensor(sink, dy.shape());
-    KernelsOf(sink).dropout(sink.context(), keep, divisor, rng, dy.data<float>(), dx.mutable_data<float>(), dy.num_elements());
+    KernelsOf(sink).dropout(sink.context(), keep, divisor, rng, dy.data<float>(), dx.mutable_data<float>(),
+                            dy.num_elements());
     sink.Count({.float_multiplications = dy.num_elements()});
     sink.Add(0, std::move(dx));
   });

@@ -9,9 +9,9 @@
 //
 // Elements outside the image belong to no window: they are neither compared nor counted.
 // Errors: x is not [batch, height, width, channels] or is empty; a kernel or stride that is not in [1,
-// kMaxWindowExtent] (ops/extent2d.h); a pad that is negative or not smaller than the kernel, with `partial` a stride and
-// pad that are together larger than the kernel; a window of more than 2^24
-// elements, or larger than the padded image; for the gradient of MaxPool, a window of more than 256 elements.
+// kMaxWindowExtent] (ops/extent2d.h); a pad that is negative or not smaller than the kernel, with `partial` a stride
+// and pad that are together larger than the kernel; a window of more than 2^24 elements, or larger than the padded
+// image; for the gradient of MaxPool, a window of more than 256 elements.
 
 #ifndef BITGRAD_OPS_POOL_H_
 #define BITGRAD_OPS_POOL_H_

@@ -3,8 +3,8 @@
 //
 //   y = x rounded to the format of `value`            dx = dy rounded to the format of `gradient`
 //
-// The gradient passes straight through the rounding of the value, saturated or not, as in the authors' code. In training
-// the overflows of dynamic formats are counted; AdjustRanges() adjusts the ranges by them.
+// The gradient passes straight through the rounding of the value, saturated or not, as in the authors' code. In
+// training the overflows of dynamic formats are counted; AdjustRanges() adjusts the ranges by them.
 
 #ifndef BITGRAD_OPS_ROUND_H_
 #define BITGRAD_OPS_ROUND_H_

@@ -131,9 +131,9 @@ absl::Status Optimizer::CheckRuleOf(const Parameter& parameter) const {
   const UpdateRule& rule = *rules_[RuleOf(parameter)].update;
   if (parameter.trainable && !rule.traits().rounds &&
       (parameter.step_format.rounds() || parameter.stored_format.rounds())) {
-    return ParameterError(parameter, absl::StrCat("it is stored as ", ToString(parameter.stored_format.format),
-                                                  ", to which optimizer '", rule.name(),
-                                                  "' cannot round; choose 'sgd' without nesterov"));
+    return ParameterError(
+        parameter, absl::StrCat("it is stored as ", ToString(parameter.stored_format.format), ", to which optimizer '",
+                                rule.name(), "' cannot round; choose 'sgd' without nesterov"));
   }
   if (!parameter.trainable || !rule.traits().binary_weights_only || parameter.is_binary()) return absl::OkStatus();
   return ParameterError(parameter, absl::StrCat("optimizer '", rule.name(),

@@ -12,8 +12,8 @@
 
 namespace bitgrad {
 
-// The block: StepScalars; the numbers of each update rule; the sum of the squared gradients of each parameter, as doubles;
-// StepCounts of each parameter.
+// The block: StepScalars; the numbers of each update rule; the sum of the squared gradients of each parameter, as
+// doubles; StepCounts of each parameter.
 class StepReport {
  public:
   static constexpr int kMostRules = 4;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/encoding.h"
+#include "bitgrad/core/number_format.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/conv_kernel.h"
 #include "bitgrad/runtime/blob_layout.h"

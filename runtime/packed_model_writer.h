@@ -25,6 +25,7 @@
 #include "absl/types/span.h"
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/encoding.h"
+#include "bitgrad/core/number_format.h"
 #include "bitgrad/core/shape.h"
 #include "bitgrad/core/view.h"
 #include "bitgrad/ops/kernels/conv2d.h"

@@ -12,8 +12,7 @@ namespace bitgrad {
 class Dropout final : public Layer {
  public:
   // Where `keep` is not in (0, 1], the tape that the layer is applied on reports the error.
-  explicit Dropout(float keep, DropoutScaling scaling = DropoutScaling::kInTraining)
-      : keep_(keep), scaling_(scaling) {}
+  explicit Dropout(float keep, DropoutScaling scaling = DropoutScaling::kInTraining) : keep_(keep), scaling_(scaling) {}
   Var operator()(const Var& x) override { return ApplyDropout(x, keep_, scaling_); }
 
  private:

@@ -10,8 +10,7 @@ namespace {
 NumberGroup NewGroup(const Scope& scope, const NumberFormat& format, const RangeControl& control) {
   NumberGroup group = {.format = format};
   if (format.kind != NumberFormatKind::kDynamicFixed) return group;
-  group.range =
-      &scope.NewParameter("range", Shape(), Initializer::Constant(static_cast<float>(control.first_range)));
+  group.range = &scope.NewParameter("range", Shape(), Initializer::Constant(static_cast<float>(control.first_range)));
   group.overflows = &scope.NewParameter("overflows", {3}, Initializer::Constant(0));
   group.range->trainable = false;
   group.overflows->trainable = false;

@@ -7,7 +7,7 @@ namespace bitgrad {
 
 GradientDescent::GradientDescent(ExecContext& context, Model& model, ParameterStore& store, const Task& task,
                                  const BatchLoader& loader, Optimizer& optimizer, const Schedule& schedule,
-                                 const ScalarSchedule& momentum, int64_t first_epoch)
+                                 int64_t first_epoch, const ScalarSchedule& momentum)
     : context_(context),
       model_(model),
       store_(store),

@@ -24,13 +24,13 @@ namespace bitgrad {
 
 class GradientDescent final : public Learner {
  public:
-  // Beside the learning rate, the numbers of the model that have schedules (ParameterStore::SetScalars) and the momentum
-  // are set before each step; a constant momentum is left as the optimizer has it. All spread over the schedule's epochs, of which `first_epoch` is the first. REQUIRES: all that is given
-  // outlives this object; `store` has the model's parameters, on the context's device; `loader` is the one whose
-  // batches RunEpoch() gets.
+  // Beside the learning rate, the numbers of the model that have schedules (ParameterStore::SetScalars) and the
+  // momentum are set before each step; a constant momentum is left as the optimizer has it. All spread over the
+  // schedule's epochs, of which `first_epoch` is the first. REQUIRES: all that is given outlives this object; `store`
+  // has the model's parameters, on the context's device; `loader` is the one whose batches RunEpoch() gets.
   GradientDescent(ExecContext& context, Model& model, ParameterStore& store, const Task& task,
-                  const BatchLoader& loader, Optimizer& optimizer, const Schedule& schedule,
-                  const ScalarSchedule& momentum = {}, int64_t first_epoch = 0);
+                  const BatchLoader& loader, Optimizer& optimizer, const Schedule& schedule, int64_t first_epoch = 0,
+                  const ScalarSchedule& momentum = {});
 
   // On a GPU the next step is enqueued before the last one is waited for. Where a loss or a gradient is not finite, the
   // step is run forward once more, with the random numbers that it had, and the error names the first value that is not

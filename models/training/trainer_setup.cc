@@ -156,7 +156,7 @@ absl::Status Trainer::MakeLearner() {
   BITGRAD_ASSIGN_OR_RETURN(const Schedule schedule, ScheduleOf(phase));
   task_ = TaskOf(phase, train_);
   learner_ = std::make_unique<GradientDescent>(context_, *bundle_.model, *bundle_.store, *task_, *loader_, *optimizer_,
-                                               schedule, momentum, phase.begin);
+                                               schedule, phase.begin, momentum);
   return absl::OkStatus();
 }
 
@@ -169,8 +169,7 @@ absl::Status Trainer::BeginPhase(int index) {
                            ContinueModel(phase, train_.image_shape(), train_.num_classes, *bundle_.store));
   bundle_ = std::move(bundle);
   if (phase.keeps_only_ranges) {
-    BITGRAD_RETURN_IF_ERROR(
-        KeepOnlyRanges(context_, phase, train_.image_shape(), train_.num_classes, *bundle_.store));
+    BITGRAD_RETURN_IF_ERROR(KeepOnlyRanges(context_, phase, train_.image_shape(), train_.num_classes, *bundle_.store));
   }
   if (phase.hardened) BITGRAD_RETURN_IF_ERROR(bundle_.model->Harden(context_));
   // The rates of update rules are relative to the learning rate that the optimizer was made with.

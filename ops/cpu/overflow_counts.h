@@ -17,8 +17,8 @@ struct OverflowCounts {
 
 // The fixed-point format of a Rounding, for the CPU, whose kernels can read the range.
 inline FixedPoint FixedPointOf(const Rounding& rounding) {
-  return FixedPoint::Of(rounding.bits, rounding.range == nullptr ? rounding.fixed_range
-                                                                 : static_cast<int>(*rounding.range));
+  return FixedPoint::Of(rounding.bits,
+                        rounding.range == nullptr ? rounding.fixed_range : static_cast<int>(*rounding.range));
 }
 
 // Adds the counts of pieces, from any thread, and at last their shares of `count` numbers to Rounding::overflows.

@@ -70,7 +70,8 @@ struct MomentumSgd {
     float v;
   };
   __device__ State Load(const Entry& entry, int64_t i) const { return {entry.slots[0][i]}; }
-  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w,
+                             State old) const {
     const float v = numbers.momentum * old.v - numbers.rate * g;
     entry.slots[0][i] = v;
     return Moved(entry, w, nesterov ? numbers.momentum * v - numbers.rate * g : v);
@@ -91,7 +92,8 @@ struct TwoSlots {
 struct Adam : TwoSlots {
   AdamArgs args;
   explicit Adam(const AdamArgs& args) : args(args) {}
-  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w,
+                             State old) const {
     const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
     const float v = args.beta2 * old.v + (1.0f - args.beta2) * (g * g);
     Keep(entry, i, m, v);
@@ -102,7 +104,8 @@ struct Adam : TwoSlots {
 struct AdaMax : TwoSlots {
   AdamArgs args;
   explicit AdaMax(const AdamArgs& args) : args(args) {}
-  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w,
+                             State old) const {
     const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
     const float decayed = args.beta2 * old.v;
     const float size = fabsf(g);
@@ -116,7 +119,8 @@ struct ShiftAdaMax : TwoSlots {
   AdamArgs args;
   bool keeps_divisor;
   ShiftAdaMax(const AdamArgs& args, bool keeps_divisor) : args(args), keeps_divisor(keeps_divisor) {}
-  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w,
+                             State old) const {
     const float m = args.beta1 * old.m + (1.0f - args.beta1) * g;
     const float decayed = args.beta2 * old.v;
     const float size = fabsf(g);
@@ -133,7 +137,8 @@ struct Bop {
     float m;
   };
   __device__ State Load(const Entry& entry, int64_t i) const { return {entry.slots[0][i]}; }
-  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w, State old) const {
+  __device__ float NewWeight(const Entry& entry, int64_t i, const RuleNumbers& numbers, float g, float w,
+                             State old) const {
     const float m = (1.0f - numbers.rate) * old.m + numbers.rate * g;
     entry.slots[0][i] = m;
     const float sign = w >= 0.0f ? 1.0f : -1.0f;
@@ -242,8 +247,7 @@ void ForEachTable(absl::Span<const StepTensor> tensors, const F& launch) {
 
 template <typename Rule>
 void LaunchStep(ExecContext& context, const char* name, const Rule& rule, const RuleNumbers* numbers,
-                const StepScalars* scalars,
-                absl::Span<const StepTensor> tensors, StepCounts* counts) {
+                const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) {
   static_assert(sizeof(StepCounts) == 2 * sizeof(unsigned long long));
   ForEachTable(tensors, [&](const Table& table, int64_t first) {
     Launch(context, name, StepKernel<Rule>, {dim3(static_cast<unsigned>(table.blocks)), dim3(kThreads)}, table, rule,

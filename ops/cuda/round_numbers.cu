@@ -46,8 +46,7 @@ void RoundNumbers(ExecContext& context, const Rounding& rounding, const float* x
   cells.Store(count);
 }
 
-void ControlRanges(ExecContext& context, float most_overflow, float batches,
-                   absl::Span<const ControlledRange> ranges) {
+void ControlRanges(ExecContext& context, float most_overflow, float batches, absl::Span<const ControlledRange> ranges) {
   for (size_t first = 0; first < ranges.size(); first += kMostRanges) {
     RangeTable table;
     for (const ControlledRange& range : ranges.subspan(first, kMostRanges)) table.ranges[table.count++] = range;

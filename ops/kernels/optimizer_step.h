@@ -8,9 +8,9 @@
 //
 // weight_scale is BinaryConnect's Glorot learning-rate scale: it multiplies the step of the update rule.
 //
-// Numbers that change from step to step are read from the device's memory (StepScalars, RuleNumbers), so that a step can
-// be recorded and enqueued again (core/recorded_work.h). Parameters that are trained by different update rules share the
-// StepScalars of a step; each rule has RuleNumbers of its own.
+// Numbers that change from step to step are read from the device's memory (StepScalars, RuleNumbers), so that a step
+// can be recorded and enqueued again (core/recorded_work.h). Parameters that are trained by different update rules
+// share the StepScalars of a step; each rule has RuleNumbers of its own.
 
 #ifndef BITGRAD_OPS_KERNELS_OPTIMIZER_STEP_H_
 #define BITGRAD_OPS_KERNELS_OPTIMIZER_STEP_H_
@@ -38,8 +38,8 @@ struct StepTensor {
   // not null, it also counts the ones of each row (not on the CPU, whose products do not need them). Row by row, the
   // elements of `signs` are those of the weight.
   BitMatrixView signs = {};
-  // Of arithmetic of low precision (SgdStep alone): of the step of the update rule, which is also what a velocity keeps,
-  // and of w_new.
+  // Of arithmetic of low precision (SgdStep alone): of the step of the update rule, which is also what a velocity
+  // keeps, and of w_new.
   Rounding round_step = {};
   Rounding round_weight = {};
 
@@ -93,13 +93,13 @@ struct AdamArgs {
 // Adam (Kingma & Ba, arXiv 1412.6980, epsilon outside the root as in section 2's efficient form):
 //   m = b1 m + (1 - b1) g';  v = b2 v + (1 - b2) g'^2
 //   step = -rate m / (sqrt(v) + epsilon)                       rate = lr sqrt(1 - b2^t) / (1 - b1^t), t = 1, 2, ...
-using AdamStep = void(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
-                      absl::Span<const StepTensor> tensors, StepCounts* counts);
+using AdamStep = void(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers,
+                      const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts);
 
 // AdaMax (the same paper, section 7.1; epsilon guards the division, as in BNN's code):
 //   m = b1 m + (1 - b1) g';  v = max(b2 v, |g'|);  step = -rate m / (v + epsilon)       rate = lr / (1 - b1^t)
-using AdaMaxStep = void(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
-                        absl::Span<const StepTensor> tensors, StepCounts* counts);
+using AdaMaxStep = void(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers,
+                        const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts);
 
 // BNN's shift-based AdaMax (Hubara et al., arXiv 1602.02830), AP2(v) = 2^round(log2 v), AP2(0) = 0:
 //   m = b1 m + (1 - b1) g';  u = max(b2 v, |g'|);  step = -rate m / (AP2(u) + epsilon)  rate = AP2(lr / (1 - b1^t))

@@ -5,8 +5,8 @@
 //   x [N, H, W, C], y [N, P, Q, C];   P = (H + 2 pad_height - kernel_height) / sh + 1, rounded down, or, where windows
 //   may be partial, that is, reach over the lower and the right border, up; Q likewise
 //
-// REQUIRES: no window is empty: pad_height < kernel_height, pad_width < kernel_width, where they may be partial stride +
-// pad <= kernel; P, Q >= 1.
+// REQUIRES: no window is empty: pad_height < kernel_height, pad_width < kernel_width, where they may be partial stride
+// + pad <= kernel; P, Q >= 1.
 
 #ifndef BITGRAD_OPS_KERNELS_POOL_H_
 #define BITGRAD_OPS_KERNELS_POOL_H_

@@ -58,8 +58,8 @@ constexpr WindowAxisOf<Int> WidthAxis(const PoolGeometry& g) {
 
 inline void CheckPoolGeometry([[maybe_unused]] const PoolGeometry& g) {
   BITGRAD_DCHECK(g.pad_height < g.kernel_height && g.pad_width < g.kernel_width);
-  BITGRAD_DCHECK(!g.partial || (g.stride_height + g.pad_height <= g.kernel_height &&
-                                g.stride_width + g.pad_width <= g.kernel_width));
+  BITGRAD_DCHECK(!g.partial ||
+                 (g.stride_height + g.pad_height <= g.kernel_height && g.stride_width + g.pad_width <= g.kernel_width));
   BITGRAD_DCHECK(g.out_height() >= 1 && g.out_width() >= 1);
 }
 

@@ -139,7 +139,7 @@ struct QuantizerInfo {
   // Code never falls as x grows, in floats, so that codes are thresholds of x. dorefa_weight's tanh is monotone but for
   // its last bits.
   bool monotone;
-  bool clips_latent;          // latent weights live in [-clip, clip]; otherwise they are not clipped (lsq)
+  bool clips_latent;  // latent weights live in [-clip, clip]; otherwise they are not clipped (lsq)
   // Whether the statistic, where it is the scale, counts in the backward pass, as XNOR-Net's mean and every
   // "scale=mean" do: dw += dscale * d mean|w| / dw = dscale * sign(w) / n. Otherwise it is a constant there.
   bool differentiates_statistic;

@@ -121,8 +121,8 @@ TEST_F(RecordedWorkTest, RandomNumbersAreThoseOfTheStep) {
   for (const uint32_t now : {3u, 4u}) {
     context_.Upload(step.data(), &now, sizeof(now));
     work->Enqueue();
-    kernels.dropout(context_, 0.5f, 0.5f, {.seed = 5, .purpose = RngPurpose::kDropout, .step = now, .stream = 2}, x.data(),
-                    expected.data(), 1000);
+    kernels.dropout(context_, 0.5f, 0.5f, {.seed = 5, .purpose = RngPurpose::kDropout, .step = now, .stream = 2},
+                    x.data(), expected.data(), 1000);
     EXPECT_EQ(recorded.Download(), expected.Download()) << "step " << now;
   }
 }

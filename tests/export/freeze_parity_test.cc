@@ -210,7 +210,7 @@ TEST_F(FreezeParityTest, LogarithmicWeights) {
       const Encoding weight = Q(options.weight).In(QuantizerRole::kWeight).encoding();
       const int exact = DotIsExact(Q(options.input).encoding(), weight, options.widths[0]) +
                         DotIsExact(Q(activation).encoding(), weight, options.widths[1]);
-      ExpectNetBitEqual(options, seed, Folds(Q(activation)) ? exact : 0, Images(1000));
+      ExpectNetBitEqual(options, seed, Folds(Q(activation)) ? exact : 0, Images());
     }
   }
 }

@@ -142,6 +142,8 @@ INSTANTIATE_TEST_SUITE_P(Recipes, FreezeRecipesTest,
                                          RecipeCase{"svhn_bnn_vgg", {32, 32, 3}, true},
                                          RecipeCase{"mnist_bnn_lenet", {28, 28, 1}, true},
                                          RecipeCase{"mnist_shift_bnn_mlp", {28, 28, 1}, true},
+                                         RecipeCase{"mnist_maxout_half_mlp", {28, 28, 1}, false},
+                                         RecipeCase{"mnist_maxout_dynamic_fixed_mlp", {28, 28, 1}, false},
                                          RecipeCase{"cifar10_float_vgg_tiny", {32, 32, 3}, false},
                                          RecipeCase{"cifar10_birealnet20", {32, 32, 3}, false},
                                          // Folders of images: 60 images, in 3 steps.

@@ -119,6 +119,8 @@ TEST(GradientDescentTest, ScalarsFollowTheirSchedule) {
       {{.initial = 1, .final = 3, .change = ScalarChange::kLinear}, {1, 1, 1, 3, 3, 3}},
       {{.initial = 0, .final = 5, .change = ScalarChange::kLinear, .by_step = true}, {0, 1, 2, 3, 4, 5}},
       {{.initial = 1, .final = 32, .change = ScalarChange::kExponential, .by_step = true}, {1, 2, 4, 8, 16, 32}},
+      {{.initial = 0, .final = 3, .change = ScalarChange::kLinear, .by_step = true, .until = 0.5}, {0, 1, 2, 3, 3, 3}},
+      {{.initial = 1, .final = 3, .change = ScalarChange::kLinear, .until = 0.5}, {1, 1, 1, 3, 3, 3}},
   };
   for (const auto& c : cases) {
     Learning learning(/*most=*/2, c.schedule, /*epochs=*/2);
@@ -139,6 +141,8 @@ TEST(GradientDescentTest, ScalarsThatCannotFollowTheirSchedule) {
       {{.initial = 1, .final = std::numeric_limits<double>::quiet_NaN(), .change = ScalarChange::kLinear},
        "final is nan"},
       {{.initial = 0, .final = 1, .change = ScalarChange::kExponential}, "from initial = 0 to final = 1"},
+      {{.initial = 0, .until = 0}, "until is 0; it has to be in (0, 1]"},
+      {{.initial = 0, .until = 1.5}, "until is 1.5; it has to be in (0, 1]"},
       {{.initial = -1, .final = 1, .change = ScalarChange::kExponential}, "from initial = -1 to final = 1"},
   };
   for (const auto& c : cases) {

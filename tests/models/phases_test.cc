@@ -91,7 +91,8 @@ TEST(PhasesTest, WhatIsWrongIsNamed) {
        "phase[0].set[0]: optimizer.lerning_rate=1: there is no field 'lerning_rate' in Optimizer (did you mean "
        "'learning_rate'?)"},
       {"phase { from_epoch: 2 set: 'loss=SQUARED_HINGE' set: 'data.limit=5' }",
-       "phase[0].set[1] is 'data.limit=5'; a phase can change fields of optimizer, schedule, model, loss, not 'data'"},
+       "phase[0].set[1] is 'data.limit=5'; a phase can change fields of optimizer, schedule, model, loss, loss_scale, "
+       "not 'data'"},
       {"phase { from_epoch: 2 set: 'epochs=5' }", "not 'epochs'"},
       {"phase { from_epoch: 2 set: 'phase[0].from_epoch=5' }", "not 'phase'"},
       {"phase { from_epoch: 2 set: 'optimizer' }", "phase[0].set[0]: optimizer: write"},

@@ -77,7 +77,12 @@ constexpr Expected kExpected[] = {
     {"mnist_float_mlp", 0x6e48d29a, 0xfbe4c707, 0x6c08b958},
     {"mnist_log_gradient_mlp", 0x2db9c44f, 0x1832d859, 0xaca86cfb},
     {"mnist_lsq2_mlp", 0x0406bff1, 0x453c188f, 0xe7444156},
+    {"mnist_maxout_dynamic_fixed_mlp", 0, 0, 0},
+    {"mnist_maxout_fixed_mlp", 0, 0, 0},
+    {"mnist_maxout_float_mlp", 0, 0, 0},
+    {"mnist_maxout_half_mlp", 0, 0, 0},
     {"mnist_pact2_mlp", 0x2e717440, 0xf451c439, 0xec8bf282},
+    {"mnist_shift_bnn_mlp", 0, 0, 0},
     {"svhn_bnn_vgg", 0x247db513, 0x7f11811b, 0x540d29a8},
 };
 

@@ -77,25 +77,36 @@ TEST_P(ResumeTest, ContinuesBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(
     Recipes, ResumeTest,
-    testing::Values(ResumeCase{"bnn", {}},
-                    ResumeCase{"random",
-                               {"model.mlp.weight_quantizer=stochastic_sign", "model.mlp.input_keep=0.8",
-                                "model.mlp.hidden_keep=0.5", "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
-                    ResumeCase{"sgd",
-                               {"optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=cosine",
-                                "schedule.warmup_epochs=1"}},
-                    ResumeCase{"adamax_float",
-                               {"optimizer.name=adamax", "optimizer.glorot_scale=false", "loss=SOFTMAX_CROSS_ENTROPY",
-                                "model.mlp.weight_quantizer=identity", "model.mlp.activation_quantizer=identity",
-                                "model.mlp.activation=relu"}},
-                    ResumeCase{"bop", {}, true}, ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
-                    ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
-                    ResumeCase{"reestimated",
-                               {"model.mlp.norm.reestimate_batches=4", "model.mlp.input_keep=0.8",
-                                "data.augmentation=crop(3)"}},
-                    // One batch is an epoch: every interruption is between the last batch and the
-                    // epoch's end.
-                    ResumeCase{"whole_epochs", {"batch_size=500", "model.mlp.norm.reestimate_batches=4"}}),
+    testing::Values(
+        ResumeCase{"bnn", {}},
+        ResumeCase{"random",
+                   {"model.mlp.weight_quantizer=stochastic_sign", "model.mlp.input_keep=0.8",
+                    "model.mlp.hidden_keep=0.5", "model.mlp.gradient_quantizer=dorefa_gradient(6)"}},
+        ResumeCase{
+            "sgd",
+            {"optimizer.name=sgd", "optimizer.momentum=0.9", "schedule.name=cosine", "schedule.warmup_epochs=1"}},
+        ResumeCase{"adamax_float",
+                   {"optimizer.name=adamax", "optimizer.glorot_scale=false", "loss=SOFTMAX_CROSS_ENTROPY",
+                    "model.mlp.weight_quantizer=identity", "model.mlp.activation_quantizer=identity",
+                    "model.mlp.activation=relu"}},
+        // Ranges that counters adjust every third batch, a momentum that grows, max-norm.
+        ResumeCase{
+            "low_precision",
+            {"optimizer.name=sgd", "optimizer.momentum_schedule.initial=0.5", "optimizer.momentum_schedule.final=0.7",
+             "optimizer.momentum_schedule.change=LINEAR", "optimizer.momentum_schedule.per=STEP",
+             "schedule.name=linear", "schedule.until=0.5", "model.mlp.weight_quantizer=identity",
+             "model.mlp.activation_quantizer=identity", "model.mlp.maxout_pieces=2", "model.mlp.max_norm=0.5",
+             "model.mlp.norm.kind=NONE", "model.mlp.hidden_keep=0.5", "model.mlp.dropout_scaling=IN_EVALUATION",
+             "model.mlp.precision.computation=dynamic_fixed(10)", "model.mlp.precision.update=dynamic_fixed(12)",
+             "model.mlp.precision.control_batches=3", "loss_scale=4"}},
+        ResumeCase{"stochastic_exponents", {"model.mlp.input_for_weight_gradient_quantizer=exponential_round"}},
+        ResumeCase{"bop", {}, true}, ResumeCase{"augmented", {"data.augmentation=crop(3),flip"}},
+        ResumeCase{"preprocessed", {"data.preprocessing=gcn,zca(0.1),mean_std"}},
+        ResumeCase{"reestimated",
+                   {"model.mlp.norm.reestimate_batches=4", "model.mlp.input_keep=0.8", "data.augmentation=crop(3)"}},
+        // One batch is an epoch: every interruption is between the last batch and the
+        // epoch's end.
+        ResumeCase{"whole_epochs", {"batch_size=500", "model.mlp.norm.reestimate_batches=4"}}),
     [](const auto& info) { return std::string(info.param.name); });
 
 TEST_F(ResumeErrorsTest, EachSaysWhatIsWrong) {

@@ -23,6 +23,7 @@
 #include "bitgrad/ops/linear.h"
 #include "bitgrad/ops/losses.h"
 #include "bitgrad/ops/matmul.h"
+#include "bitgrad/ops/maxout.h"
 #include "bitgrad/ops/pool.h"
 #include "bitgrad/ops/quantize.h"
 #include "bitgrad/ops/quantized_product.h"
@@ -35,6 +36,7 @@
 #include "bitgrad/ops/quantizers/ternary.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/ops/reshape.h"
+#include "bitgrad/ops/round.h"
 #include "bitgrad/ops/scale_penalty.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
@@ -119,6 +121,9 @@ std::vector<Op> Ops() {
        }},
       {"reshape", 1, [](V v, Extras&) { return Flatten(v[0]); }},
       {"dropout", 1, [](V v, Extras& e) { return ApplyDropout(v[0], e.real); }},
+      {"dropout", 1, [](V v, Extras& e) { return ApplyDropout(v[0], e.real, DropoutScaling::kInEvaluation); }},
+      {"maxout", 1, [](V v, Extras& e) { return Maxout(v[0], e.numbers[0]); }},
+      {"round", 1, [](V v, Extras&) { return Round(v[0], {{NumberFormatKind::kHalf}}, {{NumberFormatKind::kHalf}}); }},
       {"sum", 1, [](V v, Extras&) { return Sum(v[0]); }},
       {"mean", 1, [](V v, Extras&) { return Mean(v[0]); }},
       {"average_pool", 1, [](V v, Extras&) { return GlobalAveragePool(v[0]); }},
@@ -129,7 +134,8 @@ std::vector<Op> Ops() {
   const auto pool = [](const Extras& e) {
     return PoolOptions{.kernel = {e.numbers[0], e.numbers[1]},
                        .stride = {e.numbers[2], e.numbers[3]},
-                       .pad = {e.numbers[4], e.numbers[5]}};
+                       .pad = {e.numbers[4], e.numbers[5]},
+                       .partial = e.numbers[0] % 2 == 1};
   };
   ops.push_back({"max_pool", 1, [pool](V v, Extras& e) { return MaxPool(v[0], pool(e)); }});
   ops.push_back({"average_pool", 1, [pool](V v, Extras& e) { return AveragePool(v[0], pool(e)); }});

@@ -48,6 +48,19 @@ TEST(ScheduleTest, StepMultipliesEveryFewEpochs) {
   for (int epoch = 0; epoch < 8; ++epoch) EXPECT_EQ(schedule.At(epoch, 0.5), expected[epoch]);
 }
 
+TEST(ScheduleTest, LinearGoesByOneAmountEachEpochAndThenStays) {
+  const Schedule whole = Make({.name = "linear", .learning_rate = 1, .final_learning_rate = 0.5}, 4);
+  for (int epoch = 0; epoch < 4; ++epoch) EXPECT_DOUBLE_EQ(whole.At(epoch, 0.5), 1 - 0.125 * epoch);
+  const Schedule half = Make({.name = "linear", .learning_rate = 1, .final_learning_rate = 0.1, .until = 0.5}, 20);
+  EXPECT_EQ(half.At(0), 1);
+  EXPECT_DOUBLE_EQ(half.At(5), 0.55);
+  for (int epoch = 10; epoch <= 20; ++epoch) EXPECT_DOUBLE_EQ(half.At(epoch), 0.1);
+  EXPECT_EQ(ErrorOf({.name = "linear", .learning_rate = 1, .final_learning_rate = 0.1, .until = 0}),
+            "schedule 'linear': until is 0, must be above 0 and at most 1");
+  EXPECT_EQ(ErrorOf({.name = "linear", .learning_rate = 1, .final_learning_rate = 0}),
+            "schedule 'linear': final_learning_rate is 0, must be a positive finite number");
+}
+
 TEST(ScheduleTest, CosineGoesDownStepByStep) {
   const Schedule schedule = Make({.name = "cosine", .learning_rate = 1, .final_learning_rate = 0.5}, 4);
   EXPECT_EQ(schedule.At(0), 1);
@@ -130,7 +143,8 @@ TEST(ScheduleTest, TimesOutsideOfTheTraining) {
 
 TEST(ScheduleTest, Misuse) {
   const double infinity = std::numeric_limits<double>::infinity();
-  EXPECT_EQ(ErrorOf({.name = "linear"}), "no schedule 'linear'; there are: constant, exponential, step, cosine");
+  EXPECT_EQ(ErrorOf({.name = "quadratic"}),
+            "no schedule 'quadratic'; there are: constant, exponential, step, linear, cosine");
   for (const ScheduleInfo& info : AllSchedules()) {
     const std::string prefix = std::string("schedule '") + info.name + "': ";
     const std::string rate = ", must be a positive finite number";

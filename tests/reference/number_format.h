@@ -16,8 +16,8 @@ inline float RoundToFloat(float x, int significand, int least, int most) {
   if (!std::isfinite(x) || x == 0) return x;
   const int exponent = std::max(std::ilogb(x), least);
   // In steps of the last place; doubles are exact here.
-  const double rounded = std::ldexp(std::nearbyint(std::ldexp(double{x}, significand - exponent)),
-                                    exponent - significand);
+  const double rounded =
+      std::ldexp(std::nearbyint(std::ldexp(double{x}, significand - exponent)), exponent - significand);
   const double limit = std::ldexp(1.0, most);
   if (std::fabs(rounded) >= limit) return std::copysign(std::numeric_limits<float>::infinity(), x);
   return std::copysign(static_cast<float>(std::fabs(rounded)), x);

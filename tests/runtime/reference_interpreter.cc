@@ -12,6 +12,7 @@
 #include "bitgrad/ops/quantizers/list.h"
 #include "bitgrad/runtime/packed_quantizer.h"
 #include "bitgrad/tests/reference/coded_gemm.h"
+#include "bitgrad/tests/reference/number_format.h"
 
 namespace bitgrad {
 namespace {
@@ -255,6 +256,14 @@ Value Pool(const PackedModel& model, int i, const Value& given) {
       }
     }
   }
+  return y;
+}
+
+absl::StatusOr<Value> Round(const PackedModel& model, int i, const Value& operand) {
+  const absl::StatusOr<NumberFormat> format = ParseNumberFormat(model.header().instructions(i).round().format());
+  if (!format.ok()) return Unknown(model, i, "an unknown number format");
+  Value y = operand.Floats();
+  for (float& x : y.x) x = reference::RoundToFormat(*format, x);
   return y;
 }
 

@@ -179,7 +179,8 @@ SampleModel EveryInstructionModel() {
   const int c = writer.AddUnary("tanh", kInputValue, Unary::kTanh);
   const int d = writer.AddUnary("sigmoid", kInputValue, Unary::kSigmoid);
   const int e = writer.AddUnary("relu", c, Unary::kRelu);
-  const int f = writer.AddUnary("hardtanh", kInputValue, Unary::kHardtanh);
+  const int f = writer.AddRound("round", writer.AddUnary("hardtanh", kInputValue, Unary::kHardtanh),
+                                {.kind = NumberFormatKind::kFixed, .bits = 6, .range = 1});
   const int g = writer.AddConcat("concat", {b, d, f, e});  // [2, 48]
   const int mean = AddVector(writer, "bn/mean", 48, 6);
   const int inv_std = AddVector(writer, "bn/inv_std", 48, 7);

@@ -16,13 +16,27 @@ namespace bitgrad {
 namespace {
 
 // Windows that are alone, in rows, overlapping, with gaps between them, over the border, larger than half the image, as
-// large as the image, larger than it: batch, height, width; channels; kernel; stride; padding.
+// large as the image, larger than it: batch, height, width; channels; kernel; stride; padding; partial.
 constexpr PoolGeometry kWindows[] = {
-    {2, 6, 8, 0, 2, 2, 2, 2},       {3, 7, 5, 0, 2, 2, 2, 2},       {1, 9, 7, 0, 3, 3, 2, 2, 1, 1},
-    {2, 8, 9, 0, 3, 3, 2, 2},       {2, 5, 6, 0, 3, 2, 1, 1, 2, 1}, {1, 11, 10, 0, 2, 3, 3, 4, 1, 0},
-    {2, 3, 4, 0, 1, 1, 1, 1},       {1, 5, 3, 0, 1, 1, 2, 3},       {3, 4, 3, 0, 4, 3, 1, 1},
-    {1, 11, 4, 0, 1, 2, 3, 2},      {2, 4, 5, 0, 4, 5, 1, 1},       {1, 3, 3, 0, 5, 5, 1, 1, 4, 4},
-    {1, 2, 3, 0, 5, 5, 1, 2, 3, 2}, {1, 17, 18, 0, 16, 16, 1, 1},
+    {2, 6, 8, 0, 2, 2, 2, 2},
+    {3, 7, 5, 0, 2, 2, 2, 2},
+    {1, 9, 7, 0, 3, 3, 2, 2, 1, 1},
+    {2, 8, 9, 0, 3, 3, 2, 2},
+    {2, 5, 6, 0, 3, 2, 1, 1, 2, 1},
+    {1, 11, 10, 0, 2, 3, 3, 4, 1, 0},
+    {2, 3, 4, 0, 1, 1, 1, 1},
+    {1, 5, 3, 0, 1, 1, 2, 3},
+    {3, 4, 3, 0, 4, 3, 1, 1},
+    {1, 11, 4, 0, 1, 2, 3, 2},
+    {2, 4, 5, 0, 4, 5, 1, 1},
+    {1, 3, 3, 0, 5, 5, 1, 1, 4, 4},
+    {1, 2, 3, 0, 5, 5, 1, 2, 3, 2},
+    {1, 17, 18, 0, 16, 16, 1, 1},
+    // Partial windows at the lower and the right border.
+    {2, 7, 8, 0, 2, 2, 2, 2, 0, 0, true},
+    {2, 9, 10, 0, 4, 4, 2, 2, 0, 0, true},
+    {1, 8, 7, 0, 4, 3, 3, 2, 1, 1, true},
+    {1, 6, 5, 0, 3, 3, 3, 3, 0, 0, true},
 };
 
 int64_t InputSize(const PoolGeometry& g) { return g.batch * g.height * g.width * g.channels; }
@@ -32,7 +46,7 @@ testing::Message Describe(const PoolGeometry& g) {
   return testing::Message() << "[" << g.batch << ", " << g.height << ", " << g.width << ", " << g.channels
                             << "], kernel " << g.kernel_height << " " << g.kernel_width << ", stride "
                             << g.stride_height << " " << g.stride_width << ", pad " << g.pad_height << " "
-                            << g.pad_width;
+                            << g.pad_width << (g.partial ? ", partial" : "");
 }
 
 // Only few different values, so that windows have several largest elements; with NaN, infinities and zeros of both

@@ -13,15 +13,9 @@ using RoundNumbersTest = KernelTest;
 
 const std::vector<NumberFormat>& Formats() {
   static const auto* const formats = new std::vector<NumberFormat>{
-      {NumberFormatKind::kFloat},
-      {NumberFormatKind::kHalf},
-      {NumberFormatKind::kBfloat16},
-      {NumberFormatKind::kFixed, 20, 5},
-      {NumberFormatKind::kFixed, 10, 5},
-      {NumberFormatKind::kFixed, 12, 5},
-      {NumberFormatKind::kFixed, 2, 0},
-      {NumberFormatKind::kFixed, 8, -3},
-      {NumberFormatKind::kFixed, 6, 12},
+      {NumberFormatKind::kFloat},        {NumberFormatKind::kHalf},         {NumberFormatKind::kBfloat16},
+      {NumberFormatKind::kFixed, 20, 5}, {NumberFormatKind::kFixed, 10, 5}, {NumberFormatKind::kFixed, 12, 5},
+      {NumberFormatKind::kFixed, 2, 0},  {NumberFormatKind::kFixed, 8, -3}, {NumberFormatKind::kFixed, 6, 12},
       {NumberFormatKind::kFixed, 24, 1},
   };
   return *formats;
@@ -40,7 +34,8 @@ std::vector<float> Numbers() {
     numbers.push_back(std::bit_cast<float>(state));
   }
   for (int exponent = -30; exponent <= 20; ++exponent) {
-    for (const double significand : {1.0, 1.5, 1 + 0x1p-11, 1 + 0x1p-10 + 0x1p-11, 1 + 0x1p-8, 2 - 0x1p-11, 1 + 0x1p-12}) {
+    for (const double significand :
+         {1.0, 1.5, 1 + 0x1p-11, 1 + 0x1p-10 + 0x1p-11, 1 + 0x1p-8, 2 - 0x1p-11, 1 + 0x1p-12}) {
       const auto x = static_cast<float>(std::ldexp(significand, exponent));
       for (const float each : {x, std::nextafter(x, 0.0f), std::nextafter(x, 1e30f)}) {
         numbers.push_back(each);
@@ -100,8 +95,8 @@ TEST_P(RoundNumbersTest, LargestNumberAndStep) {
     int bits;
     float most, step;
   };
-  for (const Case& each : {Case{20, 31.99993896484375f, 6.103515625e-5f}, Case{10, 31.9375f, 0.0625f},
-                           Case{12, 31.984375f, 0.015625f}}) {
+  for (const Case& each :
+       {Case{20, 31.99993896484375f, 6.103515625e-5f}, Case{10, 31.9375f, 0.0625f}, Case{12, 31.984375f, 0.015625f}}) {
     const Array<float> x(*this, std::vector<float>{1e9f, -1e9f, each.step, 0.6f * each.step, 0.5f * each.step, 0});
     const Array<float> y(*this, 6);
     Run([&](ExecContext& c, const Kernels& k) {
@@ -122,9 +117,9 @@ TEST_P(RoundNumbersTest, CountsOverflows) {
     const Array<float> range(*this, std::vector<float>{1});
     const Array<float> overflows(*this, std::vector<float>{0.25f, 0.5f, 3});
     Run([&](ExecContext& c, const Kernels& k) {
-      k.round_numbers(c, {.kind = format.kind, .bits = 6, .fixed_range = 9, .range = range.on(c),
-                          .overflows = overflows.on(c)},
-                      x.on(c), y.on(c), n);
+      k.round_numbers(
+          c, {.kind = format.kind, .bits = 6, .fixed_range = 9, .range = range.on(c), .overflows = overflows.on(c)},
+          x.on(c), y.on(c), n);
     });
     int64_t at_most = 0, at_half = 0;
     for (const float value : y.values()) {
@@ -133,7 +128,9 @@ TEST_P(RoundNumbersTest, CountsOverflows) {
     }
     EXPECT_TRUE(n < 100 || at_most > 0);
     ExpectValues(y, [&](int64_t i) { return reference::RoundToFormat(format, x.initial(i)); });
-    const auto share = [&](int64_t count) { return static_cast<float>(static_cast<double>(count) / static_cast<double>(n)); };
+    const auto share = [&](int64_t count) {
+      return static_cast<float>(static_cast<double>(count) / static_cast<double>(n));
+    };
     EXPECT_EQ(overflows.values(), (std::vector<float>{0.25f + share(at_most), 0.5f + share(at_half), 4}));
   }
 }
@@ -146,13 +143,14 @@ TEST_P(RoundNumbersTest, ControlsRanges) {
     float range, over, over_below, batches, expected;
   };
   const Case cases[] = {
-      {5, 1.01e-2f, 0.5f, 100, 6},          // r just above
-      {5, 0.99e-2f, 1.01e-2f, 100, 5},      // r below, r' above
-      {5, 0.5e-2f, 0.99e-2f, 100, 4},       // both below
-      {5, 0, 0, 100, 4},                    //
-      {5, 3, 3, 99, 5},                     // not yet
-      {5, 2e-2f, 2e-2f, 200, 4},            // means over as many as there were
-      {60, 1, 1, 100, 60}, {-60, 0, 0, 100, -60},
+      {5, 1.01e-2f, 0.5f, 100, 6},      // r just above
+      {5, 0.99e-2f, 1.01e-2f, 100, 5},  // r below, r' above
+      {5, 0.5e-2f, 0.99e-2f, 100, 4},   // both below
+      {5, 0, 0, 100, 4},                //
+      {5, 3, 3, 99, 5},                 // not yet
+      {5, 2e-2f, 2e-2f, 200, 4},        // means over as many as there were
+      {60, 1, 1, 100, 60},
+      {-60, 0, 0, 100, -60},
   };
   for (const Case& each : cases) {
     const Array<float> range(*this, std::vector<float>{each.range});

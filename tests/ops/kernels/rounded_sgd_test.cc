@@ -22,7 +22,8 @@ const Formats kFormats[] = {
     {{}, {NumberFormatKind::kBfloat16}},
 };
 
-// With and without a velocity: the step is that of the rule, rounded; the velocity keeps it; the weight is rounded, too.
+// With and without a velocity: the step is that of the rule, rounded; the velocity keeps it; the weight is rounded,
+// too.
 TEST_P(RoundedSgdTest, RoundsTheStepAndTheWeight) {
   Random random(5);
   for (const Formats& formats : kFormats) {
@@ -30,10 +31,15 @@ TEST_P(RoundedSgdTest, RoundsTheStepAndTheWeight) {
       for (const int64_t n : Counts()) {
         if (n == 0) continue;
         SCOPED_TRACE(testing::Message() << ToString(formats.step) << ", " << ToString(formats.weight) << ", " << n);
-        const reference::StepArgs args = {
-            .rate = 0.3f, .gradient_scale = 0.5f, .weight_decay = 0.01f, .weight_scale = 2, .least = -0.75f, .most = 0.5f};
+        const reference::StepArgs args = {.rate = 0.3f,
+                                          .gradient_scale = 0.5f,
+                                          .weight_decay = 0.01f,
+                                          .weight_scale = 2,
+                                          .least = -0.75f,
+                                          .most = 0.5f};
         const float momentum = 0.625f;
-        const Array<float> gradient(*this, RandomVector(random, n)), weight(*this, RandomVector(random, n, -0.7f, 0.5f));
+        const Array<float> gradient(*this, RandomVector(random, n)),
+            weight(*this, RandomVector(random, n, -0.7f, 0.5f));
         const Array<float> velocity(*this, RandomVector(random, n));
         const Array<float> step_range(*this, std::vector<float>{-2}), weight_range(*this, std::vector<float>{0});
         const Array<float> step_overflows(*this, std::vector<float>(3)), weight_overflows(*this, std::vector<float>(3));
