@@ -10,10 +10,21 @@
   python3 bench/peers/cifar10.py --data_dir=DIR --metrics=curves/pytorch
   python3 bench/plot.py --curves=curves
 
+  for bits in 6 8 10 12 14 20; do
+    bazel-bin/models/train --recipe=mnist_maxout_fixed_mlp --data_dir=DIR --epochs=5 --metrics=widths/fixed_$bits.jsonl \
+      --set="model.mlp.precision.computation=fixed($bits, 5)" --set="model.mlp.precision.update=fixed(31, 5)"
+    bazel-bin/models/train --recipe=mnist_maxout_dynamic_fixed_mlp --data_dir=DIR --epochs=7 \
+      --metrics=widths/dynamic_fixed_$bits.jsonl \
+      --set="phase[0].set[0]=model.mlp.precision.computation=dynamic_fixed($bits)" \
+      --set="phase[0].set[1]=model.mlp.precision.update=dynamic_fixed(31)"
+  done
+  python3 bench/plot.py --bit_widths=widths
+
 packed_gemm.png     rate of square products against their size, with what limits it
 training_step.png   time of a step against width and batch size
 training_memory.png bytes kept for the backward pass against width and batch size
 cifar10_curves.png  test error by epoch, of each metrics file in the directory
+bit_widths.png      test error after the last epoch against the bits of computation, of all metrics files FORMAT_BITS
 
 A point is the median of the repetitions; of a curve it is one run's.
 """
@@ -44,6 +55,9 @@ CURVES = {"pytorch_binary": ("PyTorch, binary (simulated)", "#2171b5", "--"),
           "bitgrad_bnn": ("bitgrad, binary", "#2171b5", "-"),
           "pytorch_float": ("PyTorch, float", "#636363", "--"),
           "bitgrad_float": ("bitgrad, float", "#636363", "-")}
+
+# The number formats, by the beginning of the metrics file's name.
+FORMAT_SERIES = {"fixed": ("fixed point", "#636363"), "dynamic_fixed": ("dynamic fixed point", "#2171b5")}
 
 
 def read(path):
@@ -182,11 +196,38 @@ def plot_curves(metrics, directory):
   save(figure, directory, "cifar10_curves.png")
 
 
+def plot_bit_widths(metrics, directory):
+  """`metrics` is a directory with a file FORMAT_BITS.jsonl for each training."""
+  figure, axes = plt.subplots(figsize=(6.4, 4.6))
+  for name, (label, color) in FORMAT_SERIES.items():
+    points = []
+    for file_name in os.listdir(metrics):
+      stem, _, bits = file_name.removesuffix(".jsonl").rpartition("_")
+      if stem != name:
+        continue
+      with open(os.path.join(metrics, file_name)) as file:
+        points.append((int(bits), 100 * json.loads(file.readlines()[-1])["test_error"]))
+    bits, errors = zip(*sorted(points))
+    axes.plot(bits, errors, marker="o", markersize=4, color=color, label=label)
+  axes.set_yscale("log")
+  axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+  axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+  axes.yaxis.set_minor_locator(ticker.NullLocator())
+  axes.xaxis.set_major_locator(ticker.MultipleLocator(2))
+  axes.set_xlabel("bits of computation, with the sign (updates: 31 bits)")
+  axes.set_ylabel("test error, %")
+  finish(axes)
+  axes.legend(frameon=False)
+  figure.suptitle("MNIST, maxout 784-240-240-10, 5 epochs")
+  save(figure, directory, "bit_widths.png")
+
+
 def main():
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument("--packed_gemm", metavar="JSON")
   parser.add_argument("--training_step", metavar="JSON")
   parser.add_argument("--curves", metavar="DIRECTORY")
+  parser.add_argument("--bit_widths", metavar="DIRECTORY")
   parser.add_argument("--images", metavar="DIRECTORY", default=IMAGES)
   args = parser.parse_args()
   if args.packed_gemm:
@@ -198,6 +239,8 @@ def main():
                        "Kept for the backward pass")
   if args.curves:
     plot_curves(args.curves, args.images)
+  if args.bit_widths:
+    plot_bit_widths(args.bit_widths, args.images)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ HWY_INLINE void MaxRow2x2(const WindowAxis& height, const WindowAxis& width, int
 template <bool kWithArgmax>
 HWY_INLINE void AnyMaxRow(const WindowAxis& height, const WindowAxis& width, int64_t channels, const float* x,
                           int64_t p, float* y, uint8_t* argmax) {
-  if (height.kernel == 2 && width.kernel == 2 && height.pad == 0 && width.pad == 0) {
+  if (height.kernel == 2 && width.kernel == 2 && height.AllInside() && width.AllInside()) {
     MaxRow2x2<kWithArgmax>(height, width, channels, x, p, y, argmax);
   } else {
     MaxRow<kWithArgmax>(height, width, channels, x, p, y, argmax);

@@ -41,6 +41,8 @@ struct WindowAxisOf {
     const Int end = (i + pad) / stride + 1;
     return {before < 0 ? 0 : before / stride + 1, end < windows ? end : windows};
   }
+  // Whether no window reaches over a border.
+  constexpr bool AllInside() const { return pad == 0 && (windows - 1) * stride + kernel <= extent; }
   // The position of element i in window p, where elements outside the image count as well.
   constexpr Int Offset(Int p, Int i) const { return i + pad - p * stride; }
 };

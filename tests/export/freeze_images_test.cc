@@ -154,7 +154,7 @@ struct Thresholded {
   int convs, averages;
 };
 Thresholded ThresholdedOf(const ImageNet::Options& options) {
-  if (LargestC(options.activation.encoding()) > 15) return {0, 0};
+  if (LargestC(options.activation.encoding()) > 15 || !options.activation.info().monotone) return {0, 0};
   switch (options.kind) {
     case ImageNet::Kind::kConvs: return {options.variant % 3 == 1 ? 1 : 2, 0};  // a chain has one pool
     case ImageNet::Kind::kResidual: return {0, 0};
