@@ -94,7 +94,8 @@ Tensor SignProduct(Tape::GradientSink& sink, const SavedForBackward& saved, bool
                              transpose ? saved.weight_gradient_rng : saved.gradient_rng, codes.mutable_matrix<int8_t>(),
                              row_scale.mutable_data<float>());
     ScaleOutputs(context, scale, row_scale);
-    kernels.sign_gemm_s8(context, row_scale.data<float>(), codes.matrix<int8_t>(), signs.view(),
+    kernels.sign_gemm_s8(context, row_scale.data<float>(), codes.matrix<int8_t>(),
+                         static_cast<int>(saved.gradient_quantizer.encoding().max_code()), signs.view(),
                          product.mutable_matrix<float>(), wanted);
   }
   if (wanted != nullptr) product.set_sum_of_squares(squares);

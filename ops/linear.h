@@ -25,9 +25,9 @@
 // For the backward pass the op keeps the operands' bits and codes. The products of gradients with a binary operand read
 // its bits without expanding them (ops/kernels/sign_gemm.h).
 //
-// The gradient quantizer stochastic_round(k) makes those products int8: it rounds the left operand of each to integers
-// with a scale per row, dy for dx (rows are examples) and dy^T for dw (rows are outputs). Both are unbiased. Products
-// with an operand that is not binary keep the exact dy.
+// The gradient quantizer stochastic_round(k) makes those products int8 (of 2 and 3 bits also bit planes, with the same
+// results): it rounds the left operand of each to integers with a scale per row, dy for dx (rows are examples) and dy^T
+// for dw (rows are outputs). Both are unbiased. Products with an operand that is not binary keep the exact dy.
 //
 // Errors: shapes that do not multiply, or whose product has more than 2^40 elements; operands that were quantized as
 // other matrices than are multiplied; a quantizer whose argument is out of its range; an inner dimension of 2^24 or

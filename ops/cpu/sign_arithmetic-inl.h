@@ -34,13 +34,39 @@ constexpr int kVectors = kLanes >= 16 ? 4 : 2;  // vectors of a tile's columns: 
 constexpr int64_t kWidth = kVectors * kLanes;
 static_assert(kSignGroup % kWidth == 0);
 
-// An arithmetic defines how elements lie in tiles of `a` and in panels of b, and how they are multiplied:
-//   tiles[tile][k / kStep][row][k % kStep],   panel[part of the group][k / kStep][column][k % kStep]
+// An arithmetic defines how elements lie in tiles of `a` and in panels of b, and how they are multiplied. A step is
+// kStep values of k; for each step a row of `a` has kRow elements, and a column of b has kColumn:
+//   tiles[tile][step][row][kRow],   panel[part of the group][step][column][kColumn]
+
+// The sums of a tile over `steps` steps, on top of the partial sums at c, or from zero where c is null.
+template <typename T, int kRows>
+HWY_INLINE void MultiplySteps(const typename T::A* a, const typename T::B* panel, int64_t steps, const float* c,
+                              int64_t stride, typename T::Sum (&sum)[kRows][kVectors]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      sum[r][v] = c == nullptr ? T::Zero() : T::LoadPartial(c + r * stride + v * kLanes);
+    }
+  }
+  for (int64_t s = 0; s < steps; ++s) {
+    decltype(T::Load(panel)) b[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) b[v] = T::Load(panel + (s * kVectors + v) * kLanes * T::kColumn);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const auto x = T::Broadcast(a + (s * kRows + r) * T::kRow);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = T::MultiplyAdd(x, b[v], sum[r][v]);
+    }
+  }
+}
+
 struct FloatArithmetic {
   using A = float;
   using B = float;
   using Sum = Floats;
-  static constexpr int64_t kStep = 1;
+  static constexpr int64_t kStep = 1, kRow = 1, kColumn = 1;
   static constexpr int64_t kBlock = 128;  // rows of b (values of k) in a panel, which then takes 32 KiB
 
   explicit FloatArithmetic(const SignProblem& p) : p(p) {}
@@ -70,6 +96,12 @@ struct FloatArithmetic {
     }
   }
 
+  template <int kRows>
+  static HWY_INLINE void Sums(const float* a, const float* panel, int64_t steps, const float* c, int64_t stride,
+                              Floats (&sum)[kRows][kVectors]) {
+    MultiplySteps<FloatArithmetic>(a, panel, steps, c, stride, sum);
+  }
+
   static HWY_INLINE Floats Zero() { return hn::Zero(FloatTag()); }
   static HWY_INLINE Floats Load(const float* panel) { return hn::Load(FloatTag(), panel); }
   static HWY_INLINE Floats Broadcast(const float* a) { return hn::Set(FloatTag(), *a); }
@@ -88,7 +120,7 @@ struct Int8Arithmetic {
   using A = int8_t;
   using B = uint8_t;
   using Sum = Ints;
-  static constexpr int64_t kStep = 4;
+  static constexpr int64_t kStep = 4, kRow = 4, kColumn = 4;
   static constexpr int64_t kBlock = 512;  // rows of b in a panel, which then takes 32 KiB
 
   explicit Int8Arithmetic(const SignProblem& p) : p(p) {}
@@ -122,6 +154,12 @@ struct Int8Arithmetic {
         hn::Store(Ints{v}, IntTag(), reinterpret_cast<int32_t*>(panel + k * kSignGroup + j * kStep));
       }
     }
+  }
+
+  template <int kRows>
+  static HWY_INLINE void Sums(const int8_t* a, const uint8_t* panel, int64_t steps, const float* c, int64_t stride,
+                              Ints (&sum)[kRows][kVectors]) {
+    MultiplySteps<Int8Arithmetic>(a, panel, steps, c, stride, sum);
   }
 
   static HWY_INLINE Ints Zero() { return hn::Zero(IntTag()); }

@@ -9,9 +9,12 @@
 //   int8    With b = {0, 1}, sum a s = 2 sum a b - sum a. The panel holds four k of a column side by side, as VPDPBUSD
 //           takes them: 64 multiply-accumulates per instruction. Targets without it multiply the integers as floats,
 //           which is exact below 2^24, and as fast as the float product.
+//   planes  int8 of two or three bits, where VPOPCNTQ counts the ones of words (sign_planes-inl.h). A word of the panel
+//           holds 64 k of a column, and a tile is computed in halves of 6 x 4 vectors of 8 counts.
 //
-// Limits per cycle and core: two fused multiply-adds or two VPDPBUSD, that is 32 float or 128 int8 MACs (AVX-512). From
-// one block of k to the next the partial sums are stored in c or in scratch, as floats or as the bits of int32.
+// Limits per cycle and core: two fused multiply-adds or two VPDPBUSD, that is 32 float or 128 int8 MACs (AVX-512), or
+// 341 MACs of a plane, whose three instructions share two ports. From one block of k to the next the partial sums are
+// stored in c or in scratch, as floats or as the bits of int32.
 
 #include <algorithm>
 #include <cstdint>
@@ -32,6 +35,7 @@
 #include "hwy/highway.h"
 #include "bitgrad/ops/cpu/bits-inl.h"
 #include "bitgrad/ops/cpu/sign_arithmetic-inl.h"
+#include "bitgrad/ops/cpu/sign_planes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 #if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
@@ -42,13 +46,14 @@ HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
 namespace HWY_NAMESPACE {
 
-// Calls body(arithmetic) with the arithmetic for the type of `a`.
+// Calls body(arithmetic) with the arithmetic for `a`.
 template <typename Body>
 HWY_INLINE void WithArithmetic(const SignProblem& p, const Body& body) {
-  if (p.a_s8.data != nullptr) {
-    body(Int8Arithmetic(p));
-  } else {
-    body(FloatArithmetic(p));
+  if (p.a_s8.data == nullptr) return body(FloatArithmetic(p));
+  switch (PlanesOf(p)) {
+    case 0: return body(Int8Arithmetic(p));
+    case 1: return body(PlaneArithmetic<1>(p));
+    default: return body(PlaneArithmetic<2>(p));
   }
 }
 
@@ -60,7 +65,7 @@ constexpr int64_t Steps(int64_t k) {
 // The beginning of tile `tile` of `a`. The last tile may have fewer rows.
 template <typename T>
 typename T::A* TileOf(const SignProblem& p, int64_t tile) {
-  return static_cast<typename T::A*>(p.tiles) + tile * kSignTileRows * Steps<T>(p.k()) * T::kStep;
+  return static_cast<typename T::A*>(p.tiles) + tile * kSignTileRows * Steps<T>(p.k()) * T::kRow;
 }
 
 void PackTiles(const SignProblem& p, int64_t begin, int64_t end) {
@@ -72,32 +77,15 @@ void PackTiles(const SignProblem& p, int64_t begin, int64_t end) {
   });
 }
 
-// Adds `steps` steps of k to the sums of kRows rows and kWidth columns. The sums start from the partial sums at `c`, or
-// from zero where these are the `first` steps. After the `last` steps the results are stored, bypassing the cache where
-// `past_cache`, and the sum of their squares is returned; before, the partial sums are stored and the return value is
-// 0.
+// Adds `steps` steps of k to the sums of kRows rows and kWidth columns. The sums start from the partial sums at `c`,
+// or from zero where these are the `first` steps. After the `last` steps the results are stored, bypassing the cache
+// where `past_cache`, and the sum of their squares is returned; before, the partial sums are stored and the return
+// value is 0.
 template <typename T, int kRows>
 HWY_NOINLINE float Tile(const T& t, const typename T::A* a, const typename T::B* panel, int64_t steps, int64_t row,
                         bool first, bool last, bool past_cache, float* c, int64_t stride) {
   typename T::Sum sum[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      sum[r][v] = first ? T::Zero() : T::LoadPartial(c + r * stride + v * kLanes);
-    }
-  }
-  for (int64_t s = 0; s < steps; ++s) {
-    decltype(T::Load(panel)) b[kVectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) b[v] = T::Load(panel + (s * kVectors + v) * kLanes * T::kStep);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const auto x = T::Broadcast(a + (s * kRows + r) * T::kStep);
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = T::MultiplyAdd(x, b[v], sum[r][v]);
-    }
-  }
+  T::Sums(a, panel, steps, first ? nullptr : c, stride, sum);
   const FloatTag d;
   Floats squares[kVectors];
   for (int v = 0; v < kVectors; ++v) squares[v] = hn::Zero(d);
@@ -129,7 +117,7 @@ template <typename T>
 double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, int64_t block, float* sums) {
   static constexpr decltype(&Tile<T, 1>) kTiles[kSignTileRows] = {Tile<T, 1>, Tile<T, 2>, Tile<T, 3>,
                                                                   Tile<T, 4>, Tile<T, 5>, Tile<T, 6>};
-  alignas(64) typename T::B panel[T::kBlock * kSignGroup];
+  alignas(64) typename T::B panel[Steps<T>(T::kBlock) * T::kColumn * kSignGroup];
   const int64_t row_begin = block * kSignBlockTiles * kSignTileRows;
   const int64_t row_end = std::min(p.m(), row_begin + kSignBlockTiles * kSignTileRows);
   const int64_t column = group * kSignGroup;
@@ -146,11 +134,11 @@ double MultiplyBlock(const SignProblem& p, const T& arithmetic, int64_t group, i
     arithmetic.Expand(group, k, count, panel);
     for (int64_t row = row_begin; row < row_end; row += kSignTileRows) {
       const int64_t rows = std::min(kSignTileRows, row_end - row);
-      const auto* a = TileOf<T>(p, row / kSignTileRows) + k * rows;
-      for (int64_t part = 0; part < kSignGroup / kWidth && part * kWidth < columns; ++part) {
-        const float tile_squares = kTiles[rows - 1](arithmetic, a, panel + part * steps * T::kStep * kWidth, steps, row,
-                                                    k == 0, k + count == p.k(), direct && p.past_cache,
-                                                    out + (row - row_begin) * stride + part * kWidth, stride);
+      const auto* a = TileOf<T>(p, row / kSignTileRows) + Steps<T>(k) * T::kRow * rows;
+      for (int64_t begin = 0; begin < columns; begin += kWidth) {
+        const float tile_squares =
+            kTiles[rows - 1](arithmetic, a, panel + begin * steps * T::kColumn, steps, row, k == 0, k + count == p.k(),
+                             direct && p.past_cache, out + (row - row_begin) * stride + begin, stride);
         if (direct) squares += tile_squares;
       }
     }
@@ -195,7 +183,8 @@ void SignGemm(ExecContext& context, SignProblem p, double* squares) {
   if (squares != nullptr) *squares = 0;
   BITGRAD_DCHECK(p.c.cols == p.b.cols);
   if (p.m() == 0 || p.c.cols == 0) return;
-  // Elements are floats, or int8 where the instruction set multiplies int8. The room for floats is enough for both.
+  // Elements are floats, int8 where the instruction set multiplies int8, or bit planes, at most three words for each 64
+  // of at least 64. The room for floats is enough for all of them.
   const Scratch<float> tiles(context, p.m() * ((p.k() + 3) / 4 * 4));
   const Scratch<int32_t> row_sums(context, p.m());
   p.tiles = tiles.data();
@@ -232,10 +221,10 @@ void SignGemmF32(ExecContext& context, bool transpose_a, const ScaleView& scale,
   SignGemm(context, {.a_f32 = a, .transpose_a = transpose_a, .b = b, .c = c, .scale = scale.at(0)}, squares);
 }
 
-void SignGemmS8(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,
+void SignGemmS8(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, int max_code, ConstBitMatrixView b,
                 MatrixView<float> c, double* squares) {
   BITGRAD_DCHECK(a.rows == c.rows && a.cols == b.rows && b.rows <= kMaxSignGemmS8Inner);
-  SignGemm(context, {.a_s8 = a, .b = b, .c = c, .scales = scale}, squares);
+  SignGemm(context, {.a_s8 = a, .max_code = max_code, .b = b, .c = c, .scales = scale}, squares);
 }
 
 }  // namespace bitgrad::cpu

@@ -22,11 +22,12 @@ struct SignProblem {
   ConstMatrixView<float> a_f32;
   bool transpose_a;
   ConstMatrixView<int8_t> a_s8;
+  int max_code;  // no element of a_s8 has a larger magnitude
   ConstBitMatrixView b;
   MatrixView<float> c;
   float scale;
   const float* scales;  // one for each row of `a`
-  void* tiles;          // `a`, packed: room for m * k elements, with k rounded up to a multiple of 4
+  void* tiles;          // `a`, packed: room for m * k floats, with k rounded up to a multiple of 4
   int32_t* row_sums;    // one for each row of `a`
   bool wants_squares;
   double* squares;  // one for each unit of work

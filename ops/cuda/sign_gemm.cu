@@ -326,8 +326,8 @@ void SignGemmF32(ExecContext& context, bool transpose_a, const ScaleView& scale,
   }
 }
 
-void SignGemmS8(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,
-                MatrixView<float> c, double* squares) {
+void SignGemmS8(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, int /*max_code*/,
+                ConstBitMatrixView b, MatrixView<float> c, double* squares) {
   BITGRAD_DCHECK(squares == nullptr);
   BITGRAD_DCHECK(c.cols == b.cols && c.rows == a.rows && b.rows == a.cols && a.cols <= kMaxSignGemmS8Inner);
   Multiply(context, "sign_gemm_s8", SignOperands{b, c, b.rows}, ByteRows{a, scale});

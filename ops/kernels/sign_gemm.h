@@ -36,10 +36,11 @@ using SignGemmF32 = void(ExecContext& context, bool transpose_a, const ScaleView
 // Up to this K, sums of int8 times signs stay below 2^24 and are exact in float too.
 inline constexpr int64_t kMaxSignGemmS8Inner = int64_t{1} << 17;
 
-// a [m, K] int8; scale [m], one for each row of a. The sum is exact and is then scaled. REQUIRES: K <=
-// kMaxSignGemmS8Inner.
-using SignGemmS8 = void(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, ConstBitMatrixView b,
-                        MatrixView<float> c, double* squares);
+// a [m, K] int8, whose elements are at most max_code in magnitude: small codes may be multiplied as bit planes. scale
+// [m], one for each row of a. The sum is exact and is then scaled, so c does not depend on max_code. REQUIRES: K <=
+// kMaxSignGemmS8Inner; no |a[i, k]| exceeds max_code.
+using SignGemmS8 = void(ExecContext& context, const float* scale, ConstMatrixView<int8_t> a, int max_code,
+                        ConstBitMatrixView b, MatrixView<float> c, double* squares);
 
 }  // namespace bitgrad
 

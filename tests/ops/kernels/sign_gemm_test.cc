@@ -40,7 +40,7 @@ class SignGemmTest : public KernelTest {
                                     {7, 31, 15},   {10, 33, 31},  {33, 64, 32},   {64, 65, 33},
                                     {65, 127, 63}, {63, 129, 64}, {17, 300, 129}, {50, 64, 513}};
     if (GetParam().device == Device::kCpu) {
-      shapes.insert(shapes.end(), {{1100, 130, 9}, {7, 200, 1100}});
+      shapes.insert(shapes.end(), {{1100, 130, 9}, {7, 200, 1100}, {13, 97, 320}, {5, 70, 4200}});
     } else {
       shapes.insert(shapes.end(), {{100, 130, 65}, {150, 261, 205}, {1410, 1500, 40}});
     }
@@ -140,31 +140,38 @@ TEST_P(SignGemmTest, Floats) {
   }
 }
 
+// With codes of every size for which a kernel may have a way of its own.
 TEST_P(SignGemmTest, BytesAreExact) {
   Random random(2);
-  for (const Extents3& s : Products()) {
-    SCOPED_TRACE(testing::Message() << s.m << " x " << s.n << " x " << s.k);
-    std::vector<int8_t> codes(s.m * (s.k + 3));
-    for (int8_t& code : codes) code = static_cast<int8_t>(static_cast<int>(random.Below(256)) - 128);
-    const Array<int8_t> a(*this, codes);
-    const Array<float> scale(*this, RandomVector(random, s.m)), c(*this, s.m * (s.n + 2));
-    const BitArray b = BitArray::OfRandomBits(*this, random, s.k, s.n);
-    const bool sums_squares = GetParam().device == Device::kCpu;
-    Run([&](ExecContext& x, const Kernels& kernels) {
-      double squares = -1;
-      kernels.sign_gemm_s8(x, scale.on(x), a.matrix(x, s.m, s.k, s.k + 3), b.on(x), c.matrix(x, s.m, s.n, s.n + 2),
-                           sums_squares ? &squares : nullptr);
-      ASSERT_TRUE(x.Synchronize().ok()) << x.status();
-      ExpectProduct(
-          x, c, s, s.n + 2, sums_squares ? &squares : nullptr,
-          [&](int64_t i, int64_t j) {
-            int64_t sum = 0;
-            for (int64_t l = 0; l < s.k; ++l) sum += codes[i * (s.k + 3) + l] * (b.initial(l, j) ? 1 : -1);
-            return static_cast<float>(sum) * scale.initial(i);
-          },
-          [](int64_t, int64_t) { return 0.0; });
-    });
-    if (HasFailure()) return;
+  for (const int max_code : {1, 3, 7, 128}) {
+    for (const Extents3& s : Products()) {
+      // Kernels of a GPU do not look at the size of codes, and the emulator takes long.
+      if (GetParam().device != Device::kCpu && max_code != 128) continue;
+      SCOPED_TRACE(testing::Message() << s.m << " x " << s.n << " x " << s.k << ", codes up to " << max_code);
+      std::vector<int8_t> codes(s.m * (s.k + 3));
+      for (int8_t& code : codes) {
+        code = static_cast<int8_t>(static_cast<int>(random.Below(2 * max_code + (max_code < 128))) - max_code);
+      }
+      const Array<int8_t> a(*this, codes);
+      const Array<float> scale(*this, RandomVector(random, s.m)), c(*this, s.m * (s.n + 2));
+      const BitArray b = BitArray::OfRandomBits(*this, random, s.k, s.n);
+      const bool sums_squares = GetParam().device == Device::kCpu;
+      Run([&](ExecContext& x, const Kernels& kernels) {
+        double squares = -1;
+        kernels.sign_gemm_s8(x, scale.on(x), a.matrix(x, s.m, s.k, s.k + 3), max_code, b.on(x),
+                             c.matrix(x, s.m, s.n, s.n + 2), sums_squares ? &squares : nullptr);
+        ASSERT_TRUE(x.Synchronize().ok()) << x.status();
+        ExpectProduct(
+            x, c, s, s.n + 2, sums_squares ? &squares : nullptr,
+            [&](int64_t i, int64_t j) {
+              int64_t sum = 0;
+              for (int64_t l = 0; l < s.k; ++l) sum += codes[i * (s.k + 3) + l] * (b.initial(l, j) ? 1 : -1);
+              return static_cast<float>(sum) * scale.initial(i);
+            },
+            [](int64_t, int64_t) { return 0.0; });
+      });
+      if (HasFailure()) return;
+    }
   }
 }
 
@@ -181,7 +188,8 @@ TEST_P(SignGemmTest, LargeResults) {
   const Array<float> c(*this, s.m * s.n), c8(*this, s.m * s.n);
   Run([&](ExecContext& x, const Kernels& kernels) {
     kernels.sign_gemm_f32(x, false, 1.0f, a.matrix(x, s.m, s.k, s.k), b.on(x), c.matrix(x, s.m, s.n, s.n), nullptr);
-    kernels.sign_gemm_s8(x, scale.on(x), a8.matrix(x, s.m, s.k, s.k), b.on(x), c8.matrix(x, s.m, s.n, s.n), nullptr);
+    kernels.sign_gemm_s8(x, scale.on(x), a8.matrix(x, s.m, s.k, s.k), 128, b.on(x), c8.matrix(x, s.m, s.n, s.n),
+                         nullptr);
   });
   ExpectMatrix(c, s.m, s.n, s.n, [&](int64_t i, int64_t j) {
     float sum = 0;
@@ -195,6 +203,23 @@ TEST_P(SignGemmTest, LargeResults) {
   });
 }
 
+TEST_P(SignGemmTest, LargeResultsDoNotDependOnTheBound) {
+  if (GetParam().device != Device::kCpu) GTEST_SKIP() << "a GPU's kernels do not look at the size of codes";
+  Random random(4);
+  const Extents3 s = {2050, 2112, 70};
+  std::vector<int8_t> codes(s.m * s.k);
+  for (int8_t& code : codes) code = static_cast<int8_t>(static_cast<int>(random.Below(3)) - 1);
+  const Array<int8_t> a(*this, codes);
+  const Array<float> scale(*this, RandomVector(random, s.m)), small(*this, s.m * s.n), any(*this, s.m * s.n);
+  const BitArray b = BitArray::OfRandomBits(*this, random, s.k, s.n);
+  Run([&](ExecContext& x, const Kernels& kernels) {
+    const auto a_on = a.matrix(x, s.m, s.k, s.k);
+    kernels.sign_gemm_s8(x, scale.on(x), a_on, 1, b.on(x), small.matrix(x, s.m, s.n, s.n), nullptr);
+    kernels.sign_gemm_s8(x, scale.on(x), a_on, 128, b.on(x), any.matrix(x, s.m, s.n, s.n), nullptr);
+    ASSERT_TRUE(small.values(x) == any.values(x));
+  });
+}
+
 // The longest inner dimension with the largest codes: sums just below 2^24.
 TEST_P(SignGemmTest, BytesAreExactAtTheLongestSum) {
   const int64_t k = kMaxSignGemmS8Inner, words = BitMatrix::WordsPerRow(2);
@@ -204,7 +229,7 @@ TEST_P(SignGemmTest, BytesAreExactAtTheLongestSum) {
   const Array<int8_t> a(*this, std::vector<int8_t>(k, -128));
   const Array<float> scale(*this, std::vector<float>{1}), c(*this, 2);
   Run([&](ExecContext& x, const Kernels& kernels) {
-    kernels.sign_gemm_s8(x, scale.on(x), a.matrix(x, 1, k, k), b.on(x), c.matrix(x, 1, 2, 2), nullptr);
+    kernels.sign_gemm_s8(x, scale.on(x), a.matrix(x, 1, k, k), 128, b.on(x), c.matrix(x, 1, 2, 2), nullptr);
   });
   ExpectValues(c, [&](int64_t j) { return j == 0 ? -128.0f * k : 128.0f * (k - 2); });
 }
