@@ -11,7 +11,8 @@
   python3 bench/plot.py --curves=curves
 
   for bits in 6 8 10 12 14 20; do
-    bazel-bin/models/train --recipe=mnist_maxout_fixed_mlp --data_dir=DIR --epochs=5 --metrics=widths/fixed_$bits.jsonl \
+    bazel-bin/models/train --recipe=mnist_maxout_fixed_mlp --data_dir=DIR --epochs=5 \
+      --metrics=widths/fixed_$bits.jsonl \
       --set="model.mlp.precision.computation=fixed($bits, 5)" --set="model.mlp.precision.update=fixed(31, 5)"
     bazel-bin/models/train --recipe=mnist_maxout_dynamic_fixed_mlp --data_dir=DIR --epochs=7 \
       --metrics=widths/dynamic_fixed_$bits.jsonl \

@@ -81,9 +81,7 @@ std::vector<Quantizer> IntegerQuantizers(QuantizerRole role) {
       const Quantizer quantizer = form.In(role);
       const Encoding encoding = quantizer.AtEvaluation().encoding();
       if (!quantizer.CheckRole().ok() || !encoding.is_integer()) continue;
-      // Sums of longer logarithmic codes exceed 2^24, where nothing folds into thresholds, or take more than 32 bits,
-      // which convolutions do not have: they are floats there. LogarithmicWeights of freeze_parity_test has them.
-      if (encoding.kind == EncodingKind::kLog && encoding.bits > 4) continue;
+      if (encoding.kind == EncodingKind::kLog && encoding.bits > kMostLogBits) continue;
       // As the text form says it, which has no number where the form reads none.
       const auto is_same = [&](const Quantizer& other) { return other.ToString() == quantizer.ToString(); };
       if (std::none_of(result.begin(), result.end(), is_same)) result.push_back(quantizer);

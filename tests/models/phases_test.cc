@@ -250,7 +250,7 @@ TEST_F(PhasedRunTest, WhatIsWrongIsFoundBeforeTraining) {
       {"model.mlp.hidden=16", "it has no 'hidden2/weight'"},
       {"model.mlp.weight_quantizer=sing", "model.mlp.weight_quantizer"},
       {"optimizer.beta1=1", "beta1"},
-      {"schedule.name=linear", "no schedule 'linear'"},
+      {"schedule.name=quadratic", "no schedule 'quadratic'"},
       {"model.mlp.norm.reestimate_batches=-1", "reestimate_batches"},
   };
   for (const auto& c : cases) {
