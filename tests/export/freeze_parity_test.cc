@@ -95,7 +95,7 @@ auto Pick(std::mt19937& random, const Values& values) {
 
 // Whether chains end in thresholds for the codes of an activation quantizer: it has at most 16 codes.
 bool Folds(const Quantizer& quantizer) {
-  return quantizer.encoding().is_integer() && LargestC(quantizer.encoding()) <= 15;
+  return quantizer.info().monotone && quantizer.encoding().is_integer() && LargestC(quantizer.encoding()) <= 15;
 }
 
 void ExpectNetBitEqual(const Net::Options& options, uint32_t seed, int expected_thresholds, int64_t batch) {

@@ -245,7 +245,7 @@ TEST(CheckProgramTest, Quantizers) {
 
 TEST(CheckProgramTest, TheOtherInstructions) {
   // 0 quantize, 1 leaky, 2 tanh, 3 sigmoid, 4 relu, 5 hardtanh, 6 concat, 7 bn, 8 add, 9 mul, 10
-  // shift, 11 quantize, 12 fc1, 13 fc2, 14 reshape, 15 fc3.
+  // shift, 11 quantize, 12 fc1, 13 fc2, 14 reshape, 15 round, 16 fc3.
   ExpectMessages(
       EveryInstructionModel(),
       {
@@ -279,6 +279,10 @@ TEST(CheckProgramTest, TheOtherInstructions) {
            [](Header& h) { h.mutable_instructions(14)->mutable_reshape()->clear_shape(); }},
           {"reshape.shape: [13] has not the elements of [2, 6]",
            [](Header& h) { h.mutable_instructions(14)->mutable_reshape()->set_shape(0, 13); }},
+          {"instruction 15 (round): round.format: unknown number format 'hlaf'",
+           [](Header& h) { h.mutable_instructions(15)->mutable_round()->set_format("hlaf"); }},
+          {"round.format: 'dynamic_fixed(8)' has no range; a packed model's is fixed",
+           [](Header& h) { h.mutable_instructions(15)->mutable_round()->set_format("dynamic_fixed(8)"); }},
           {"reshape.shape: shape [-12]",
            [](Header& h) { h.mutable_instructions(14)->mutable_reshape()->set_shape(0, -12); }},
       });

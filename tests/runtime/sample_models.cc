@@ -179,8 +179,7 @@ SampleModel EveryInstructionModel() {
   const int c = writer.AddUnary("tanh", kInputValue, Unary::kTanh);
   const int d = writer.AddUnary("sigmoid", kInputValue, Unary::kSigmoid);
   const int e = writer.AddUnary("relu", c, Unary::kRelu);
-  const int f = writer.AddRound("round", writer.AddUnary("hardtanh", kInputValue, Unary::kHardtanh),
-                                {.kind = NumberFormatKind::kFixed, .bits = 6, .range = 1});
+  const int f = writer.AddUnary("hardtanh", kInputValue, Unary::kHardtanh);
   const int g = writer.AddConcat("concat", {b, d, f, e});  // [2, 48]
   const int mean = AddVector(writer, "bn/mean", 48, 6);
   const int inv_std = AddVector(writer, "bn/inv_std", 48, 7);
@@ -199,7 +198,8 @@ SampleModel EveryInstructionModel() {
       "fc2", l,
       {.weight = AddWeight(writer, "fc2/weight", {EncodingKind::kTernary, 2}, 6, 9, 13), .scale = 0.5f});  // [2, 6]
   const int n = writer.AddReshape("reshape", m, {12});
-  writer.AddLinear("fc3", n, {.weight = AddWeight(writer, "fc3/weight", {EncodingKind::kFloat, 32}, 5, 12, 14)});
+  const int o = writer.AddRound("round", n, {.kind = NumberFormatKind::kFixed, .bits = 4, .range = 2});
+  writer.AddLinear("fc3", o, {.weight = AddWeight(writer, "fc3/weight", {EncodingKind::kFloat, 32}, 5, 12, 14)});
   return model;
 }
 
