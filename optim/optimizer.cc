@@ -38,11 +38,11 @@ absl::Status CheckTensor(const Parameter& parameter, const char* role, const Ten
 
 // Takes from a weight the signs that the forward pass has left with it, and returns where the step writes the new ones,
 // for the next forward pass: into the same memory, unless a tape still holds that. Null where the weight carries no
-// signs.
+// signs, or is rounded by the step, which leaves none then.
 std::shared_ptr<BitMatrix> SignsToUpdate(ExecContext& context, Parameter& parameter) {
   std::shared_ptr<const BitMatrix> old = parameter.signs();
   parameter.set_signs(nullptr);
-  if (old == nullptr) return nullptr;
+  if (old == nullptr || parameter.step_format.rounds() || parameter.stored_format.rounds()) return nullptr;
   // Products on GPUs need the ones of each row.
   const bool with_ones = context.device() != Device::kCpu;
   if (old.use_count() == 1 && old->has_ones() == with_ones) return std::const_pointer_cast<BitMatrix>(std::move(old));
