@@ -1,6 +1,5 @@
 #include "bitgrad/models/mlp_recipe.h"
 
-#include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/mlp.h"
 #include "bitgrad/models/recipe_fields.h"
