@@ -55,13 +55,6 @@ LayerQuantizer WeightQuantizer(const Scope& scope, const RecurrentOptions& optio
                         GatesOf(options.cell) * options.hidden);
 }
 
-// Whether a number of the quantizer begins with what is quantized first.
-bool BeginsWithData(const Quantizer& quantizer) {
-  if (!quantizer.status().ok()) return false;
-  if (quantizer.has_learned_scale()) return true;
-  return quantizer.has_variable() && !(quantizer.variable().initial(quantizer.args(), 0, 0) > 0);
-}
-
 }  // namespace
 
 Recurrent::Recurrent(const Scope& scope, const RecurrentOptions& options)
@@ -112,11 +105,6 @@ void Recurrent::CheckOptions(const Scope& scope) const {
   }
   if (!std::isfinite(options_.forget_bias)) {
     scope.ReportError(absl::StrCat("recurrent: forget_bias = ", options_.forget_bias, " has to be finite"));
-  }
-  if (BeginsWithData(quantize_state_.quantizer())) {
-    scope.ReportError(absl::StrCat("recurrent: the quantizer '", options_.state.ToString(),
-                                   "' of h would begin with what it sees first, which is the zero state; choose one "
-                                   "without a learned step or scale, such as k_bit"));
   }
 }
 

@@ -40,7 +40,8 @@
 //   sign, ternary, k_bit    alone: only for nets of few units
 //
 // States and inputs are in [-1, 1], so k_bit(k), sign and ternary suit x and h; of a kRnnRelu they are positive, and
-// pact(k) or dorefa_activation(k) suit them.
+// pact(k) or dorefa_activation(k) suit them. What a quantizer of h learns begins with what zeros say, for h does: a
+// step of lsq or a learned scale with 1, pact's clip with 10.
 //
 // Initial values are uniform: of float weights and those whose scale follows them in +-1 / sqrt(hidden), of others in
 // [-clip, clip], of all in +-initial_range where that is given. Biases are 0, but for forget_bias.
@@ -85,8 +86,7 @@ struct RecurrentOptions {
 class Recurrent final : public Layer {
  public:
   // What makes no sense is an error of the scope: extents and ranges that are not positive, a gate quantizer or a
-  // forget bias of a cell without such gates, and a quantizer of h that would begin with what it sees first (lsq, a
-  // learned scale), for that is the zero state.
+  // forget bias of a cell without such gates.
   Recurrent(const Scope& scope, const RecurrentOptions& options);
   // An x of another shape is an error of the tape.
   Var operator()(const Var& x) override;

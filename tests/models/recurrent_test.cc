@@ -287,6 +287,19 @@ TEST_F(RecurrentLayerTest, TheLastStepAlone) {
   EXPECT_EQ(ValuesOf(h), std::vector<float>(y.end() - kStreams * kHidden, y.end()));
 }
 
+// A state of zeros says nothing of the step; it begins with 1, and learns.
+TEST_F(RecurrentLayerTest, AStepOfHIsLearnedFromZeros) {
+  Fixture f({.cell = RecurrentCell::kRnnRelu, .state = Lsq(4)});
+  f.states.Reset();
+  Tape tape(f.context);
+  tape.set_states(&f.states);
+  const absl::Status status = tape.Backward(Sum(f.layer(tape.Input(ToDevice(f.context, f.RandomInput())))));
+  ASSERT_TRUE(status.ok()) << status;
+  const Parameter& step = *f.store.Find("r/hidden/quantizer/step");
+  EXPECT_EQ(ToHost(f.context, step.value).data<float>()[0], 1);
+  EXPECT_NE(ToHost(f.context, step.gradient).data<float>()[0], 0);
+}
+
 TEST_F(RecurrentLayerTest, WithoutCarriedStatesEachTapeBeginsWithZeros) {
   Fixture f({.cell = RecurrentCell::kLstm, .carries_state = false});
   const Tensor x = f.RandomInput();
@@ -386,8 +399,6 @@ TEST(RecurrentParametersTest, WhatMakesNoSenseIsTheStoresError) {
   EXPECT_THAT(message({.cell = RecurrentCell::kRnnTanh, .in = 5, .hidden = 5, .gate = KBit(2)}),
               AllOf(HasSubstr("no gates"), HasSubstr("k_bit(2)")));
   EXPECT_THAT(message({.cell = RecurrentCell::kGru, .in = 5, .hidden = 5, .forget_bias = 1}), HasSubstr("forget gate"));
-  EXPECT_THAT(message({.in = 5, .hidden = 5, .state = Lsq(4)}), AllOf(HasSubstr("lsq(4)"), HasSubstr("zero state")));
-  EXPECT_THAT(message({.in = 5, .hidden = 5, .state = Sign().WithLearnedScale()}), HasSubstr("zero state"));
 }
 
 TEST(RecurrentParametersTest, AnInputOfAnotherShapeIsTheTapesError) {
