@@ -15,6 +15,7 @@
 #include "bitgrad/data/idx_dataset.h"
 #include "bitgrad/data/image_folder.h"
 #include "bitgrad/data/svhn.h"
+#include "bitgrad/data/temporal_order.h"
 #include "bitgrad/data/texts.h"
 
 namespace bitgrad {
@@ -35,6 +36,10 @@ constexpr DatasetEntry kDatasets[] = {
     {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir", {{32, 32, 3}, 10}},
     {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir", {{32, 32, 3}, 10}},
     {"image_folder", LoadImageFolder, "DIR/{train,val}/CLASS/*.{jpg,png}, cut to squares; needs --data_dir", {}},
+    {"temporal_order",
+     LoadTemporalOrder,
+     "built in: sequences of 30 symbols, two of whose order is the class, 20,000 train, 2,000 test",
+     {{kTemporalOrderSteps, kTemporalOrderSymbols, 1}, kTemporalOrderClasses}},
 };
 
 // "mnist train: 60000 images of 28x28x1, 10 classes", and what the reader has to say besides.
