@@ -48,19 +48,18 @@ struct TinyRecurrentModel final : Model {
       read.emplace_back((*value)->span<float>().begin(), (*value)->span<float>().end());
     }
     std::vector<Var> outputs;
-    if (static_cast<int64_t>(read.size()) > infinite_from) {
-      h = Mul(h, tape.Input(Tensor::Of<float>({kWidth}, std::vector<float>(kWidth, 1e38f))));
-      h = Mul(h, tape.Input(Tensor::Of<float>({kWidth}, std::vector<float>(kWidth, 1e38f))));
-    }
     for (int64_t t = 0; t < steps; ++t) outputs.push_back(h = Tanh(Add(h, Step(rows, t))));
     tape.SetNextState("h", h);
-    return dense(Reshape(Stack(outputs), {steps * streams, kWidth}));
+    const Var logits = dense(Reshape(Stack(outputs), {steps * streams, kWidth}));
+    if (static_cast<int64_t>(read.size()) <= infinite_from) return logits;
+    const Var large = tape.Input(Tensor::Of<float>({kVocabulary}, std::vector<float>(kVocabulary, 1e38f)));
+    return Mul(Mul(logits, large), large);
   }
 
   Parameter& table;
   Dense dense;
   std::vector<std::vector<float>> read;
-  int64_t infinite_from = 1000;  // the forward passes whose states are infinite
+  int64_t infinite_from = 1000;  // the forward passes whose logits are infinite
 };
 
 Text SomeText(int64_t count) {
