@@ -172,7 +172,7 @@ TEST(ScheduleTest, TimesOutsideOfTheTraining) {
 TEST(ScheduleTest, Misuse) {
   const double infinity = std::numeric_limits<double>::infinity();
   EXPECT_EQ(ErrorOf({.name = "quadratic"}),
-            "no schedule 'quadratic'; there are: constant, exponential, step, linear, cosine");
+            "no schedule 'quadratic'; there are: constant, exponential, step, plateau, linear, cosine");
   for (const ScheduleInfo& info : AllSchedules()) {
     const std::string prefix = std::string("schedule '") + info.name + "': ";
     const std::string rate = ", must be a positive finite number";
