@@ -19,7 +19,6 @@
 #include "bitgrad/models/mlp.h"
 #include "bitgrad/ops/quantizers/k_bit.h"
 #include "bitgrad/ops/quantizers/sign.h"
-#include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/cost.h"
 #include "bitgrad/tests/export/freeze_testing.h"
 #include "bitgrad/tests/testing/test_device.h"
@@ -95,7 +94,7 @@ auto Pick(std::mt19937& random, const Values& values) {
 
 // Whether chains end in thresholds for the codes of an activation quantizer: it has at most 16 codes.
 bool Folds(const Quantizer& quantizer) {
-  return quantizer.info().monotone && quantizer.encoding().is_integer() && LargestC(quantizer.encoding()) <= 15;
+  return quantizer.info().monotone && quantizer.encoding().is_integer() && quantizer.encoding().largest_stored() <= 15;
 }
 
 void ExpectNetBitEqual(const Net::Options& options, uint32_t seed, int expected_thresholds, int64_t batch) {

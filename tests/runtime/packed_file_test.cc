@@ -68,7 +68,7 @@ TEST(PackedFileTest, WhatIsWrittenIsReadBack) {
       for (int64_t j = 0; j < 515; ++j) {
         int64_t c = 0;
         for (int p = 0; p < encoding.bits; ++p) c |= int64_t{(*model)->plane(weight, p).bit(i, j)} << p;
-        ASSERT_EQ(CodeOf(encoding, c), codes.matrix<float>().at(i, j));
+        ASSERT_EQ(encoding.code(c), codes.matrix<float>().at(i, j));
       }
     }
     // Used in place, in the layout of BitMatrix.

@@ -346,8 +346,8 @@ Value Quantize(const PackedModel& model, int i, const Value& operand) {
   }
   y.is_codes = true;
   y.scale = quantizer.value_scale();
-  y.least = CodeOf(encoding, 0);
-  y.largest = CodeOf(encoding, LargestC(encoding));
+  y.least = encoding.code(0);
+  y.largest = encoding.code(encoding.largest_stored());
   return y;
 }
 

@@ -52,7 +52,7 @@ int AddQuantize(PackedModelWriter& writer, const std::string& layer, int x, cons
 // Thresholds near the middle of the sums' range, and at its ends and beyond; those of an output ascend.
 void AddThreshold(PackedModelWriter& writer, const std::string& name, int64_t out, int64_t largest, uint64_t seed,
                   LinearSpec& spec) {
-  const int64_t levels = LargestC(spec.encoding);
+  const int64_t levels = spec.encoding.largest_stored();
   std::vector<int32_t> thresholds(static_cast<size_t>(levels * out));
   std::vector<uint8_t> flips;
   const int32_t spread = static_cast<int32_t>(largest / 4) + 1;
@@ -91,12 +91,12 @@ void SetHead(PackedModelWriter& writer, const std::string& name, const Shape& in
 
 Tensor RandomCodes(const Encoding& encoding, int64_t rows, int64_t cols, uint64_t seed) {
   Tensor codes({rows, cols}, DType::kFloat32);
-  const int64_t patterns = encoding.is_integer() ? LargestC(encoding) + 1 : 1;
+  const int64_t patterns = encoding.is_integer() ? encoding.largest_stored() + 1 : 1;
   for (int64_t i = 0; i < codes.num_elements(); ++i) {
     const uint64_t element = static_cast<uint64_t>(i);
     codes.mutable_data<float>()[i] =
         encoding.is_integer()
-            ? static_cast<float>(CodeOf(encoding, UniformBelow(Stream(seed), element, static_cast<uint32_t>(patterns))))
+            ? static_cast<float>(encoding.code(UniformBelow(Stream(seed), element, static_cast<uint32_t>(patterns))))
             : 2.0f * Uniform(Stream(seed), element) - 1.0f;
   }
   return codes;
