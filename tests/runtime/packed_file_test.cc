@@ -41,7 +41,8 @@ TEST(PackedFileTest, WhatIsWrittenIsReadBack) {
                                    {EncodingKind::kSymmetric, 8},
                                    {EncodingKind::kUnsigned, 3},
                                    {EncodingKind::kTwosComplement, 4},
-                                   {EncodingKind::kLog, 5}}) {
+                                   {EncodingKind::kLog, 5},
+                                   {EncodingKind::kLogNonzero, 3}}) {
     PackedModelWriter writer;
     const Tensor codes = RandomCodes(encoding, 3, 515, 1);
     writer.header().mutable_input()->add_shape(515);

@@ -37,6 +37,7 @@ std::optional<int64_t> CodeOfStored(packed::Blob::Kind kind, int bits, int c) {
     case packed::Blob::UNSIGNED: return c;
     case packed::Blob::TWOS_COMPLEMENT: return c - (1 << (bits - 1));
     case packed::Blob::LOG: return reference::Code({EncodingKind::kLog, bits}, c);
+    case packed::Blob::LOG_NONZERO: return reference::Code({EncodingKind::kLogNonzero, bits}, c);
     default: return std::nullopt;
   }
 }

@@ -391,6 +391,10 @@ std::vector<SampleModel> AllSampleModels() {
     models.push_back(LinearModel("dorefa_activation(4)", symmetric, 127, 9, threshold));
     models.push_back(LinearModel("sign", {EncodingKind::kLog, 4}, 65, 9, threshold));
     models.push_back(LinearModel("dorefa_activation(4)", {EncodingKind::kLog, 4}, 127, 9, threshold));
+    models.push_back(LinearModel("k_bit(2)", {EncodingKind::kLogNonzero, 4}, 65, 9, threshold));
+    models.push_back(LinearModel("log_quant(4)", binary, 65, 9, threshold));
+    models.push_back(LinearModel("log_quant(4)", {EncodingKind::kLog, 4}, 127, 9, threshold));
+    models.push_back(LinearModel("log_quant(3, zero=false)", symmetric, 65, 9, threshold));
   }
   models.push_back(LinearModel("identity", binary, 100, 17, false));
   models.push_back(LinearModel("identity", real, 33, 17, false));
@@ -400,6 +404,10 @@ std::vector<SampleModel> AllSampleModels() {
   // Sums of 32 and of 64 bits, and what may exceed these.
   for (const int bits : {4, 5, 6, 7})
     models.push_back(LinearModel("k_bit(8)", {EncodingKind::kLog, bits}, 1100, 4, false));
+  for (const int bits : {5, 6, 7}) {
+    models.push_back(LinearModel(absl::StrCat("log_quant(", bits, ")"), ternary, 1100, 4, false));
+  }
+  models.push_back(LinearModel("log_quant(6)", {EncodingKind::kLog, 6}, 7, 4, false));
   models.push_back(LinearModel("identity", {EncodingKind::kLog, 3}, 33, 17, false));
   return models;
 }
