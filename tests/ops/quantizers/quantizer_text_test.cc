@@ -169,8 +169,9 @@ TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
             "quantizer 'log_quant(nonzero)': 'log_quant' takes a whole number of bits from 2 to 7, scale=learned, "
             "scale=mean, scale=glorot, scale=NUMBER, zero=false, per_output (with a learned or measured number), not "
             "'nonzero'");
-  EXPECT_EQ(Quantizer(&KBit(2).info(), {.bits = 2, .zero = false}).status().message().substr(0, 62),
-            "quantizer 'k_bit(2, zero=false)': 'k_bit' has no choice about");
+  const Quantizer without_choice(&KBit(2).info(), {.bits = 2, .zero = false});
+  EXPECT_NE(without_choice.status().message().find("'k_bit' has no choice about 0; 'k_bit' takes a whole number"),
+            std::string::npos);
   EXPECT_EQ(ParseQuantizer("log_quant(zero=false, 5, scale=0.5)")->ToString(), "log_quant(5, scale=0.5, zero=false)");
   EXPECT_EQ(ParseQuantizer("log_quant(4, zero=true)")->ToString(), "log_quant(4)");
   for (const char* text : {"swish_sign(0)", "swish_sign(inf)", "swish_sign(1001, beta=learned)"}) {
