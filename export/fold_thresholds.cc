@@ -14,7 +14,6 @@
 #include "bitgrad/export/threshold.h"
 #include "bitgrad/ops/conv_kernel.h"
 #include "bitgrad/ops/dispatch.h"
-#include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/quantizer_on_device.h"
 
 namespace bitgrad {
@@ -76,7 +75,7 @@ bool IsQuantizerOf(const Program& program, int i, int value, int max_levels) {
   const Value& node = program.value(i);
   const auto* quantize = node.as<program::Quantize>();
   return quantize != nullptr && quantize->quantizer.info().monotone && node.operands[0] == value && node.is_coded() &&
-         LargestC(node.encoding) <= max_levels && QuantizerOf(program, i).ok();
+         node.encoding.largest_stored() <= max_levels && QuantizerOf(program, i).ok();
 }
 
 std::optional<Chain> FindChain(const Program& program, const Uses& uses, int source, int max_levels) {
@@ -145,7 +144,7 @@ absl::StatusOr<Thresholds> ThresholdsOf(ExecContext& context, const Program& pro
                                         int quantize) {
   const Encoding encoding = program.value(quantize).encoding;
   const int64_t n = program.value(chain.source).shape.cols();
-  const int levels = static_cast<int>(LargestC(encoding));
+  const int levels = static_cast<int>(encoding.largest_stored());
   const Kernels& kernels = KernelsFor(context.device());
   BITGRAD_ASSIGN_OR_RETURN(const PackedQuantizer packed, QuantizerOf(program, quantize));
   const QuantizerOnDevice quantizer(packed, context);

@@ -15,9 +15,8 @@ constexpr int64_t kMinGroupChannels = 32;
 // Why it has to be the float convolution; null where integers do.
 const char* WhyFloat(const Encoding& x, const Encoding& w, const ConvGeometry& geometry, bool threshold) {
   if (!x.is_integer()) return "float input";
-  if (!x.is_affine()) return "logarithmic input";
   if (!w.is_integer()) return "float weights";
-  if (w.kind == EncodingKind::kLog) {
+  if (x.is_log() || w.is_log()) {
     if (LogSumsOf(x, w, geometry.patch_size()) != LogSums::kInt32) return "sums may exceed 32 bits";
   } else if (!DotIsExact(x, w, geometry.patch_size())) {
     return "sums may exceed 2^24";
@@ -40,7 +39,8 @@ std::string DescribeConvKernel(const Encoding& x, const Encoding& w, const ConvG
   switch (ChooseConvKernel(x, w, geometry, threshold)) {
     case ConvKernel::kXnorPopcount: return "packed XNOR-popcount";
     case ConvKernel::kCodes:
-      return absl::StrCat(x.bits, " x ", w.bits, w.kind == EncodingKind::kLog ? " bit log codes" : " bit codes");
+      return absl::StrCat(x.bits, x.is_log() ? " bit log x " : " x ", w.bits, w.is_log() ? " bit log" : " bit",
+                          " codes");
     case ConvKernel::kFloat: break;
   }
   return absl::StrCat("float convolution (", WhyFloat(x, w, geometry, threshold), ")");
@@ -113,7 +113,9 @@ bool BorderCode(const Encoding& x, float scale, Padding padding, int32_t* code) 
   *code = 0;
   if (padding == Padding::kZero) return true;
   const float magnitude = std::round(1.0f / scale);
-  if (!(std::abs(magnitude * scale - 1.0f) < 1e-6f) || magnitude > static_cast<float>(x.max_code())) return false;
+  // The largest code that a convolution takes is 2^30.
+  const float largest = std::min(static_cast<float>(x.max_code()), 0x1p30f);
+  if (!(std::abs(magnitude * scale - 1.0f) < 1e-6f) || magnitude > largest) return false;
   *code = static_cast<int32_t>(padding == Padding::kPlusOne ? magnitude : -magnitude);
   return true;
 }

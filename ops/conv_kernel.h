@@ -5,11 +5,10 @@
 //   binary     binary     packed XNOR-popcount
 //   integer    integer    codes, as triples of 2-bit codes, as bit planes, by Winograd or as bytes
 //                         (ops/cpu/coded_conv2d.cc)
-//   integer    log        codes, as bytes, where no sum overflows 32 bits; inputs are not log
 //
-// In all other cases the float convolution computes it, on the codes where an operand has any. It also does where a sum
-// may exceed 2^24 (with log weights: 32 bits), and in groups of less than 32 channels, of which a word of 64 bits would
-// be mostly empty.
+// Logarithmic codes, of inputs or weights, are multiplied as bytes. In all other cases the float convolution computes
+// it, on the codes where an operand has any. It also does where a sum may exceed 2^24 (with log codes: 32 bits), and in
+// groups of less than 32 channels, of which a word of 64 bits would be mostly empty.
 //
 // Sums of codes that stay below these limits are exact integers in all kernels for codes, so the answer does not depend
 // on the choice.

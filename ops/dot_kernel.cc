@@ -34,7 +34,7 @@ int Passes(const Encoding& x, const Encoding& w) {
 int64_t MinInt8Rows(const Encoding& x, const Encoding& w, bool counts_words) {
   // Planes of logarithmic codes are of no use. Otherwise binary inputs are never expanded to bytes: 1 x k planes are
   // never much slower than that.
-  if (w.kind == EncodingKind::kLog) return 0;
+  if (x.is_log() || w.is_log()) return 0;
   if (x.kind == EncodingKind::kBinary) return kNever;
   for (const Row& row : counts_words ? absl::MakeConstSpan(kCountingWords) : absl::MakeConstSpan(kOtherwise)) {
     if (Passes(x, w) <= row.max_passes) return row.min_int8_rows;
@@ -45,9 +45,8 @@ int64_t MinInt8Rows(const Encoding& x, const Encoding& w, bool counts_words) {
 // Why the float GEMM has to do it; null where integers do.
 const char* WhyFloat(const Encoding& x, const Encoding& w, int64_t k) {
   if (!x.is_integer()) return "float input";
-  if (!x.is_affine()) return "logarithmic input";
   if (!w.is_integer()) return "float weights";
-  if (w.kind == EncodingKind::kLog) {
+  if (x.is_log() || w.is_log()) {
     if (LogSumsOf(x, w, k) == LogSums::kTooLarge) return "sums may overflow";
   } else if (!DotIsExact(x, w, k)) {
     return "sums may exceed 2^24";
@@ -71,10 +70,13 @@ DotKernel ChooseDotKernel(const Encoding& x, const Encoding& w, int64_t k, int64
 std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k, bool counts_words) {
   if (const char* why = WhyFloat(x, w, k); why != nullptr) return absl::StrCat("float GEMM (", why, ")");
   if (BothBinary(x, w)) return "packed XNOR-popcount";
-  if (w.kind == EncodingKind::kLog) {
-    const int bytes = LogDigits(w);
-    return absl::StrCat("int8 GEMM of ", w.bits, " bit log (", bytes, bytes == 1 ? " byte" : " bytes",
-                        LogSumsOf(x, w, k) == LogSums::kInt32 ? ", int32)" : ", int64)");
+  if (x.is_log() || w.is_log()) {
+    const auto name = [](const Encoding& e, int bytes) {
+      return e.is_log() ? absl::StrCat(e.bits, " bit log (", bytes, bytes == 1 ? " byte)" : " bytes)")
+                        : absl::StrCat(e.bits, " bit");
+    };
+    return absl::StrCat("int8 GEMM of ", name(x, UnsignedDigits(x)), " x ", name(w, SignedDigits(w)), ", ",
+                        LogSumsOf(x, w, k) == LogSums::kInt32 ? "int32" : "int64");
   }
   const std::string planes = absl::StrCat(x.bits, " x ", w.bits, " bit planes");
   const int64_t min_int8_rows = MinInt8Rows(x, w, counts_words);

@@ -4,11 +4,11 @@
 //   inputs     weights    kernel
 //   binary     binary     packed XNOR-popcount
 //   integer    integer    bit planes or, from some batch size on, int8 GEMM, by the table in dot_kernel.cc
-//   integer    log        int8 GEMM, in 32 or 64 bits (LogSumsOf in ops/kernels/coded_gemm.h); inputs are not log
 //
-// In all other cases, and where a sum may exceed 2^24 (with log weights: may overflow), it is the float GEMM.
+// Where one of them is logarithmic, it is the int8 GEMM, in 32 or 64 bits (LogSumsOf in ops/kernels/coded_gemm.h). In
+// all other cases, and where a sum may exceed 2^24 (with log codes: may overflow), it is the float GEMM.
 //
-// In the first three cases the sums are exact integers, so the answer does not depend on the choice.
+// In all but the last case the sums are exact integers, so the answer does not depend on the choice.
 
 #ifndef BITGRAD_OPS_DOT_KERNEL_H_
 #define BITGRAD_OPS_DOT_KERNEL_H_
@@ -26,7 +26,8 @@ enum class DotKernel { kXnorPopcount, kBitPlanes, kInt8, kFloatGemm };
 DotKernel ChooseDotKernel(const Encoding& x, const Encoding& w, int64_t k, int64_t rows, bool counts_words);
 
 // The choice for every batch size in words, with the reason where it is the float GEMM:
-// "8 x 1 bit planes (rows < 16), int8 GEMM", "int8 GEMM of 4 bit log (1 byte, int32)", "float GEMM (float weights)".
+// "8 x 1 bit planes (rows < 16), int8 GEMM", "int8 GEMM of 8 bit x 4 bit log (1 byte), int32", "float GEMM (float
+// weights)".
 std::string DescribeDotKernel(const Encoding& x, const Encoding& w, int64_t k, bool counts_words);
 
 }  // namespace bitgrad

@@ -79,9 +79,7 @@ ArithmeticCounts CountDot(const Encoding& a, const Encoding& b, int64_t macs) {
     return integers ? ArithmeticCounts{.integer_additions = macs} : ArithmeticCounts{.float_additions = macs};
   }
   // A product with a power of two is a shift, of a float an addition to its exponent.
-  const auto shifts = [](const Encoding& e) {
-    return e.kind == EncodingKind::kLog || e.kind == EncodingKind::kPowerOfTwo;
-  };
+  const auto shifts = [](const Encoding& e) { return e.is_power_of_two(); };
   if (shifts(a) || shifts(b)) {
     return integers ? ArithmeticCounts{.integer_additions = macs, .shifts = macs}
                     : ArithmeticCounts{.float_additions = macs, .shifts = macs};

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "bitgrad/core/log_code.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/runtime/preamble.h"
 
@@ -24,6 +23,7 @@ Blob::Kind KindOf(EncodingKind kind) {
     case EncodingKind::kUnsigned: return Blob::UNSIGNED;
     case EncodingKind::kTwosComplement: return Blob::TWOS_COMPLEMENT;
     case EncodingKind::kLog: return Blob::LOG;
+    case EncodingKind::kLogNonzero: return Blob::LOG_NONZERO;
     case EncodingKind::kFloat:
     case EncodingKind::kSigned:
     case EncodingKind::kPowerOfTwo: break;
@@ -41,7 +41,8 @@ int PlaneCount(const Blob& blob) {
     case Blob::SYMMETRIC:
     case Blob::UNSIGNED:
     case Blob::TWOS_COMPLEMENT:
-    case Blob::LOG: return blob.bits();
+    case Blob::LOG:
+    case Blob::LOG_NONZERO: return blob.bits();
     default: return 0;
   }
 }
@@ -54,25 +55,9 @@ Encoding EncodingOf(const Blob& blob) {
     case Blob::UNSIGNED: return {EncodingKind::kUnsigned, blob.bits()};
     case Blob::TWOS_COMPLEMENT: return {EncodingKind::kTwosComplement, blob.bits()};
     case Blob::LOG: return {EncodingKind::kLog, blob.bits()};
+    case Blob::LOG_NONZERO: return {EncodingKind::kLogNonzero, blob.bits()};
     default: return {EncodingKind::kFloat, 32};
   }
-}
-
-int64_t LargestC(const Encoding& encoding) {
-  const int64_t patterns = int64_t{1} << encoding.bits;
-  // The last pattern is no code where the number of codes is odd.
-  const bool is_full = encoding.kind != EncodingKind::kTernary && encoding.kind != EncodingKind::kLog;
-  return patterns - (is_full ? 1 : 2);
-}
-
-int64_t CodeOf(const Encoding& encoding, int64_t c) {
-  if (!encoding.is_affine()) return CodeOfRank(static_cast<int>(c) - LargestRank(encoding.bits));
-  return encoding.least_code() + encoding.code_step() * c;
-}
-
-int64_t PlaneBitsOf(const Encoding& encoding, int64_t code) {
-  if (!encoding.is_affine()) return RankOfFloat(static_cast<float>(code)) + LargestRank(encoding.bits);
-  return (code - encoding.least_code()) / encoding.code_step();
 }
 
 ConstBitMatrixView PlaneOf(const Blob& blob, const uint8_t* bytes, int plane) {
@@ -84,12 +69,20 @@ ConstBitMatrixView PlaneOf(const Blob& blob, const uint8_t* bytes, int plane) {
 }
 
 bool HasBits(Blob::Kind kind) {
-  return kind == Blob::SYMMETRIC || kind == Blob::UNSIGNED || kind == Blob::TWOS_COMPLEMENT || kind == Blob::LOG;
+  switch (kind) {
+    case Blob::SYMMETRIC:
+    case Blob::UNSIGNED:
+    case Blob::TWOS_COMPLEMENT:
+    case Blob::LOG:
+    case Blob::LOG_NONZERO: return true;
+    default: return false;
+  }
 }
 
 absl::Status CheckBits(const Blob& blob) {
-  // Logarithmic codes of two bits would be ternary, and those of eight no integers of 64 bits.
-  const int least = blob.kind() == Blob::LOG ? 3 : 1, most = blob.kind() == Blob::LOG ? 7 : 8;
+  // Fewer logarithmic codes would be ternary or binary, and more no integers of 64 bits.
+  const bool is_log = blob.kind() == Blob::LOG, is_nonzero = blob.kind() == Blob::LOG_NONZERO;
+  const int least = is_log ? 3 : is_nonzero ? 2 : 1, most = is_log ? 7 : is_nonzero ? 6 : 8;
   if (HasBits(blob.kind()) ? blob.bits() >= least && blob.bits() <= most : blob.bits() == 0) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("bits ", blob.bits(), " does not go with kind ", Blob::Kind_Name(blob.kind())));

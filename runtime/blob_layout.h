@@ -23,7 +23,7 @@ absl::Status CheckBlobDescriptor(const packed::Blob& blob);
 // bytes.size() == blob.byte_size(); bytes aligned to kPackedAlignment.
 absl::Status CheckBlobBytes(const packed::Blob& blob, absl::Span<const uint8_t> bytes);
 
-// Whether the kind has a number of bits: SYMMETRIC, UNSIGNED, TWOS_COMPLEMENT, LOG.
+// Whether the kind has a number of bits: SYMMETRIC, UNSIGNED, TWOS_COMPLEMENT, LOG, LOG_NONZERO.
 bool HasBits(packed::Blob::Kind kind);
 // OK if `bits` of the descriptor goes with its kind, which is valid.
 absl::Status CheckBits(const packed::Blob& blob);
@@ -43,12 +43,6 @@ int PlaneCount(const packed::Blob& blob);
 ConstBitMatrixView PlaneOf(const packed::Blob& blob, const uint8_t* bytes, int plane);
 // The encoding of a weight blob; kFloat for FLOAT32. REQUIRES: the kind is FLOAT32, or IsCodes(kind).
 Encoding EncodingOf(const packed::Blob& blob);
-
-// The largest c of an encoding of integers of up to 8 bits: the number of its codes but one.
-int64_t LargestC(const Encoding& encoding);
-// The integer code that the planes' bits c (plane 0: bit 0 of c) stand for, and back.
-int64_t CodeOf(const Encoding& encoding, int64_t c);
-int64_t PlaneBitsOf(const Encoding& encoding, int64_t code);
 
 }  // namespace bitgrad
 

@@ -154,8 +154,8 @@ absl::Status Checker::CheckThreshold(const std::string& field, const packed::Thr
   value.encoding = EncodingOf(codes);
   value.scale = threshold.scale();
   if (!(std::isfinite(value.scale) && value.scale >= 0)) return Error(field, ".scale is not finite and at least 0");
-  BITGRAD_RETURN_IF_ERROR(
-      UseBlob((field + ".thresholds").c_str(), threshold.thresholds(), Blob::INT32, {LargestC(value.encoding), out}));
+  BITGRAD_RETURN_IF_ERROR(UseBlob((field + ".thresholds").c_str(), threshold.thresholds(), Blob::INT32,
+                                  {value.encoding.largest_stored(), out}));
   return UseBlob((field + ".flips").c_str(), threshold.flips(), Blob::FLAGS, {out});
 }
 

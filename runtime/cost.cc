@@ -141,7 +141,7 @@ class CostCounter {
   // The number of thresholds of each output of instruction i.
   int64_t Levels(int i) const {
     const Encoding& encoding = model_.value(i + 1).encoding;
-    return encoding.is_integer() ? LargestC(encoding) : 0;
+    return encoding.is_integer() ? encoding.largest_stored() : 0;
   }
 
   // Counts the weight, the scales and the thresholds of a linear or conv2d.

@@ -132,9 +132,9 @@ int PackedModelWriter::AddCodes(absl::string_view name, const Encoding& encoding
       const float code = codes.at(i, j);
       // The comparison as floats comes first: a NaN or a huge number cannot be converted to an integer.
       const int64_t c =
-          encoding.is_integer() && std::fabs(code) <= 0x1p62f ? PlaneBitsOf(encoding, static_cast<int64_t>(code)) : -1;
+          encoding.is_integer() && std::fabs(code) <= 0x1p62f ? encoding.stored(static_cast<int64_t>(code)) : -1;
       if (encoding.is_integer() &&
-          (c < 0 || c > LargestC(encoding) || static_cast<float>(CodeOf(encoding, c)) != code)) {
+          (c < 0 || c > encoding.largest_stored() || static_cast<float>(encoding.code(c)) != code)) {
         ReportError(absl::InvalidArgumentError(absl::StrCat("blob ", name, ": element [", i, ", ", j, "] = ", code,
                                                             " is no ", Name(encoding.kind), " code")));
       }

@@ -17,7 +17,7 @@ Tensor ExpandCodes(const PackedModel& model, int blob) {
     for (int64_t j = 0; j < w.cols; ++j) {
       int64_t c = 0;
       for (int p = 0; p < planes; ++p) c |= int64_t{model.plane(blob, p).bit(i, j)} << p;
-      w.at(i, j) = static_cast<float>(CodeOf(encoding, c));
+      w.at(i, j) = static_cast<float>(encoding.code(c));
     }
   }
   return weights;

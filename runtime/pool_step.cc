@@ -39,7 +39,7 @@ void PoolStep::RunMax(Frame& frame) {
     kernels.max_pool_bits(frame.context(), geometry_, x, flips, frame.NewBits(result_, cols));
   } else if (x_.is_coded()) {
     const uint8_t* const x = frame.codes(operand_).data;
-    kernels.max_pool_codes(frame.context(), geometry_, x, static_cast<int>(LargestC(x_.encoding)), flips,
+    kernels.max_pool_codes(frame.context(), geometry_, x, static_cast<int>(x_.encoding.largest_stored()), flips,
                            frame.NewCodes(result_).data);
   } else {
     const float* const x = frame.floats(operand_).data;
@@ -60,7 +60,7 @@ void PoolStep::RunAverage(Frame& frame) {
     out.floats = {frame.NewFloats(result_).data, windows, channels};
   } else {
     out.codes = {frame.NewCodes(result_).data, windows, channels};
-    out.levels = static_cast<int>(LargestC(y_.encoding));
+    out.levels = static_cast<int>(y_.encoding.largest_stored());
     out.threshold = thresholds_;
     out.flip = flips_.data<uint8_t>();
   }

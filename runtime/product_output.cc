@@ -27,7 +27,7 @@ DotOutput ProductOutput::New(Frame& frame, int64_t bit_cols) const {
     out.bits = frame.NewBits(result_, bit_cols);
   } else {
     out.codes = frame.NewCodes(result_);
-    out.levels = static_cast<int>(LargestC(encoding_));
+    out.levels = static_cast<int>(encoding_.largest_stored());
   }
   return out;
 }

@@ -27,14 +27,14 @@ void UnpackCodes(const uint8_t* c, int64_t count, int32_t least, int32_t step, f
   for (int64_t j = 0; j < count; ++j) codes[j] = static_cast<float>(least + step * c[j]);
 }
 
-void PackLogCodes(const float* codes, int64_t count, int32_t largest, uint8_t* c) {
+void PackLogCodes(const float* codes, int64_t count, LogCodes log_codes, uint8_t* c) {
 #pragma omp simd
-  for (int64_t j = 0; j < count; ++j) c[j] = static_cast<uint8_t>(RankOfFloat(codes[j]) + largest);
+  for (int64_t j = 0; j < count; ++j) c[j] = static_cast<uint8_t>(log_codes.Stored(RankOfFloat(codes[j])));
 }
 
-void UnpackLogCodes(const uint8_t* c, int64_t count, int32_t largest, float* codes) {
+void UnpackLogCodes(const uint8_t* c, int64_t count, LogCodes log_codes, float* codes) {
 #pragma omp simd
-  for (int64_t j = 0; j < count; ++j) codes[j] = FloatOfRank(c[j] - largest);
+  for (int64_t j = 0; j < count; ++j) codes[j] = FloatOfRank(log_codes.Rank(c[j]));
 }
 
 void PackSigns(const float* x, int64_t count, int64_t words, uint64_t* bits, uint64_t* window) {
@@ -97,14 +97,14 @@ HWY_EXPORT(CountOnes);
 
 void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<float> codes, MatrixView<uint8_t> c) {
   BITGRAD_DCHECK(codes.rows == c.rows && codes.cols == c.cols && encoding.bits <= kMaxCodeBits);
-  const bool is_log = encoding.kind == EncodingKind::kLog, flat = codes.contiguous() && c.contiguous();
+  const bool is_log = encoding.is_log(), flat = codes.contiguous() && c.contiguous();
   const int32_t least = is_log ? 0 : static_cast<int32_t>(encoding.least_code());
   const int32_t shift = encoding.code_step() == 2 ? 1 : 0;
   ForEachSegment(context.threads(), c.rows, c.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
     const float* const in = codes.row(i) + begin;
     uint8_t* const out = c.row(i) + begin;
     if (is_log) {
-      HWY_DYNAMIC_DISPATCH(PackLogCodes)(in, end - begin, LargestRank(encoding.bits), out);
+      HWY_DYNAMIC_DISPATCH(PackLogCodes)(in, end - begin, encoding.log_codes(), out);
     } else {
       HWY_DYNAMIC_DISPATCH(PackCodes)(in, end - begin, least, shift, out);
     }
@@ -113,14 +113,14 @@ void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<f
 
 void UnpackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<uint8_t> c, MatrixView<float> codes) {
   BITGRAD_DCHECK(codes.rows == c.rows && codes.cols == c.cols && encoding.bits <= kMaxCodeBits);
-  const bool is_log = encoding.kind == EncodingKind::kLog, flat = codes.contiguous() && c.contiguous();
+  const bool is_log = encoding.is_log(), flat = codes.contiguous() && c.contiguous();
   const int32_t least = is_log ? 0 : static_cast<int32_t>(encoding.least_code());
   const int32_t step = static_cast<int32_t>(encoding.code_step());
   ForEachSegment(context.threads(), c.rows, c.cols, flat, [&](int64_t i, int64_t begin, int64_t end) {
     const uint8_t* const in = c.row(i) + begin;
     float* const out = codes.row(i) + begin;
     if (is_log) {
-      HWY_DYNAMIC_DISPATCH(UnpackLogCodes)(in, end - begin, LargestRank(encoding.bits), out);
+      HWY_DYNAMIC_DISPATCH(UnpackLogCodes)(in, end - begin, encoding.log_codes(), out);
     } else {
       HWY_DYNAMIC_DISPATCH(UnpackCodes)(in, end - begin, least, step, out);
     }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "bitgrad/core/log_code.h"
 #include "bitgrad/core/parallel_for.h"
 #include "bitgrad/ops/cpu/segments.h"
 
@@ -41,17 +40,17 @@ void AddTapOnes(const ConstBitMatrixView& w, int q, int64_t begin, int64_t end, 
 // sums[t * stride + o] += the sum of the codes in tap t of row o of w, which is logarithmic, for the rows [begin, end).
 void AddLogTaps(const ConstPlanesView& w, int64_t first_row, int64_t begin, int64_t end, int64_t taps, int64_t channels,
                 int64_t stride, int32_t* sums) {
-  const int bits = w.encoding.bits, largest = LargestRank(bits);
+  const int bits = w.encoding.bits, largest = static_cast<int>(w.encoding.largest_stored());
   for (int64_t o = begin; o < end; ++o) {
     for (int64_t from = 0, size; from < taps * channels; from += size) {
       const int64_t t = from / channels;
       size = std::min<int64_t>(64, (t + 1) * channels - from);
       uint64_t planes[kMaxCodeBits];
       for (int q = 0; q < bits; ++q) planes[q] = LoadRun(w.planes[q].row(first_row + o), from, size);
-      for (int rank = -largest; rank <= largest; ++rank) {
-        uint64_t has_rank = ~uint64_t{0} >> (64 - size);
-        for (int q = 0; q < bits; ++q) has_rank &= (rank + largest) >> q & 1 ? planes[q] : ~planes[q];
-        sums[t * stride + o] += std::popcount(has_rank) * static_cast<int32_t>(CodeOfRank(rank));
+      for (int c = 0; c <= largest; ++c) {
+        uint64_t is_c = ~uint64_t{0} >> (64 - size);
+        for (int q = 0; q < bits; ++q) is_c &= c >> q & 1 ? planes[q] : ~planes[q];
+        sums[t * stride + o] += std::popcount(is_c) * static_cast<int32_t>(w.encoding.code(c));
       }
     }
   }

@@ -8,7 +8,7 @@
 //   bit planes (plane_gemm.cc)   where the product takes few passes over pairs of planes: the images are split into
 //                                planes once, and patches are gathered plane by plane
 //   Winograd (winograd_conv.cc)  otherwise, for kernels of 3 x 3 whose codes are small enough: not of patches at all
-//   bytes (int8_gemm.cc)         otherwise, and for logarithmic filters: patches are bytes
+//   bytes (int8_gemm.cc)         otherwise, and for logarithmic images or filters: patches are bytes
 //
 // The border is gathered as the stored code that is nearest to its value. Where the two differ (a zero border, codes -1
 // and +1) the sums are corrected: border_sums.h.
@@ -287,7 +287,7 @@ void GatherCodePatch(const CodedConv& conv, const uint8_t* image, int64_t group,
 void ConvolveBytes(ExecContext& context, const CodedConv& conv) {
   const ConvGeometry& g = conv.geometry;
   const Int8Problem any(conv.x.encoding, conv.group_filters(0));
-  const int64_t ranges = RangeCount(context, g.macs() * any.digits(), kInt8Grain);
+  const int64_t ranges = RangeCount(context, g.macs() * any.a_digits() * any.digits(), kInt8Grain);
 
   const int64_t panel_count = g.groups * any.groups();
   const Scratch<uint8_t> blocks(context, panel_count * any.block_bytes());
@@ -342,9 +342,9 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   BITGRAD_DCHECK(std::abs(padding_code) <= x.encoding.max_code());
   if (g.pixels() == 0 || g.filters == 0) return;
 
-  const CodeMap x_codes = CodeMapOf(x.encoding), w_codes = CodeMapOf(w.encoding);
+  const CodeMap w_codes = CodeMapOf(w.encoding);
   const int32_t border_code = StoredBorderCode(x.encoding, padding_code);
-  const int32_t missing = padding_code - (x_codes.least + x_codes.step * border_code);
+  const int32_t missing = padding_code - static_cast<int32_t>(x.encoding.code(border_code));
   std::optional<BorderSums> border;
   if (missing != 0 && (g.pad_height > 0 || g.pad_width > 0)) {
     border.emplace(context, g, w);
@@ -356,7 +356,7 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
     }
   }
   const CodedConv conv = {g, x, w, out, static_cast<uint8_t>(border_code), border ? &*border : nullptr};
-  if (!w.encoding.is_affine()) return ConvolveBytes(context, conv);
+  if (x.encoding.is_log() || w.encoding.is_log()) return ConvolveBytes(context, conv);
   const int passes = PlanePasses(x.encoding, w.encoding);
   if (x.encoding.bits == 2 && w.encoding.bits == 2 && passes > 2 && CpuLooksUpTriples() &&
       TripleProblem(x.encoding, w).steps() <= kMostTripleSteps) {

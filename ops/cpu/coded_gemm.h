@@ -24,7 +24,7 @@ inline constexpr int64_t kInt8Grain = 1 << 22;
 inline constexpr int64_t kPlaneGrain = 1 << 18;
 
 // An encoding's map from stored codes to codes: code = least + step c. Of a logarithmic one, that from the sum of its
-// digits, which is what kernels multiply with.
+// signed digits, which is what kernels multiply with.
 struct CodeMap {
   int32_t step;
   int32_t least;
@@ -41,7 +41,7 @@ struct AffineTerms {
   int32_t k;
 
   int shift() const { return (a.step == 2 ? 1 : 0) + (b.step == 2 ? 1 : 0); }  // 2^shift = step_a step_b
-  int32_t RowTerm(int32_t sum) const { return a.step * b.least * sum; }
+  int32_t RowTerm(int64_t sum) const { return static_cast<int32_t>(int64_t{a.step} * b.least * sum); }
   int32_t ColumnTerm(int32_t sum) const { return a.least * (b.step * sum + b.least * k); }
 };
 

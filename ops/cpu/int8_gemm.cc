@@ -10,7 +10,9 @@
 // these four k, and the bytes of `a` are permuted to the same order first (ArrangeRow).
 //
 // A logarithmic b is expanded in the same way, and a lookup of 16 bytes at a time turns what is stored into the digits
-// of its codes (log_digits-inl.h): one byte up to four bits, then two or four, each of which is a product of its own.
+// of its codes (code_digits-inl.h): one byte up to four bits, then two or four. So it does with the rows of a
+// logarithmic `a`. Each pair of digits is a product of its own. Where sums are of 64 bits, any b is digits, so that it
+// has no least code.
 //
 // Every variant below is exact: the bytes of b are c for up to 7 planes and c - 128 for 8 planes, products are added in
 // int32, and the saturating VPMADDUBSW is not used.
@@ -31,9 +33,9 @@
 #define HWY_TARGET_INCLUDE "ops/cpu/int8_gemm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "bitgrad/ops/cpu/code_digits-inl.h"
 #include "bitgrad/ops/cpu/dot_output-inl.h"
 #include "bitgrad/ops/cpu/int8_tile-inl.h"
-#include "bitgrad/ops/cpu/log_digits-inl.h"
 #include "bitgrad/ops/cpu/packed_panels-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -87,6 +89,29 @@ int32_t ArrangeRow(const uint8_t* x, int64_t count, int64_t steps, uint8_t* y) {
   return sum;
 }
 
+// The digits of a logarithmic row, one after the other. Returns the sum of the numbers that they make up.
+int64_t ArrangeDigits(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* y) {
+  constexpr int64_t kPiece = 1024;  // a multiple of what ArrangeRow() permutes together
+  uint8_t digits[kPiece];
+  int64_t sum = 0;
+  for (int d = 0; d < p.a_digits(); ++d, y += p.digit_row_bytes()) {
+    const DigitTable table = UnsignedDigitTable(p.a_encoding, d);
+    int64_t digit_sum = 0;
+    for (int64_t begin = 0; begin < p.digit_row_bytes(); begin += kPiece) {
+      const int64_t size = std::clamp<int64_t>(count - begin, 0, kPiece);
+      const int64_t steps = std::min(kPiece, p.digit_row_bytes() - begin) / 4;
+      LookUpDigits(table, x + begin, size, digits);
+      digit_sum += ArrangeRow(digits, size, steps, y + begin);
+    }
+    sum += digit_sum << 8 * d;
+  }
+  return sum;
+}
+
+int64_t Arrange(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* y) {
+  return p.a_encoding.is_log() ? ArrangeDigits(p, x, count, y) : ArrangeRow(x, count, p.steps, y);
+}
+
 // Expands group `group` of b to bytes of what is stored: block[panel][step][column of the panel][4]. `words` is scratch
 // for the words of one panel.
 void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* block) {
@@ -97,7 +122,7 @@ void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* 
   const int planes = p.b.encoding.bits;
   const auto ones = hn::Set(du, 0x01010101u);
   // c - 128 as a signed byte is c with bit 7 inverted.
-  const auto start = hn::Set(du, planes == kMaxCodeBits ? 0x80808080u : 0u);
+  const auto start = hn::Set(du, planes == kMaxCodeBits && !p.has_digits ? 0x80808080u : 0u);
   for (int64_t col = 0; col < kGroupCols; col += width) {
     for (int q = 0; q < planes; ++q) {
       PackPanel(p.b.planes[q], p.words(), group * kGroupCols + col, width, words);
@@ -122,7 +147,8 @@ void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* 
   }
 }
 
-// sums[r * kGroupCols + c] = S of some rows and the columns of a group, with one digit of it. `digit` is its bytes.
+// sums[r * kGroupCols + c] = S of some rows and the columns of a group, with one digit of each. `a` and `digit` are
+// their bytes.
 HWY_INLINE void MultiplyDigit(const Int8Problem& p, const uint8_t* a, int64_t rows, const uint8_t* digit,
                               int32_t* sums) {
   const int32_t* const panels = reinterpret_cast<const int32_t*>(digit);
@@ -132,25 +158,40 @@ HWY_INLINE void MultiplyDigit(const Int8Problem& p, const uint8_t* a, int64_t ro
   }
 }
 
-// The terms of the columns of a logarithmic group: its product with a row of ones, times the least code of `a`.
-HWY_INLINE void LogColumnTerms(const Int8Problem& p, const uint8_t* block, uint8_t* ones, int64_t* column_terms) {
-  for (int64_t i = 0; i < p.row_bytes(); ++i) ones[i] = i / 32 * 32 + i % 4 * 8 + i % 32 / 4 < p.b.cols() ? 1 : 0;
+// Calls multiply(digit of a, digit of b, shifts) for all pairs of digits, those of the highest place first. `shifts`
+// says that the pair is the first one of its place: what came before counts 256 times as much.
+template <typename Multiply>
+HWY_INLINE void ForEachPairOfDigits(const Int8Problem& p, const Multiply& multiply) {
+  const int of_a = p.a_digits(), of_b = p.digits();
+  for (int place = of_a + of_b - 2; place >= 0; --place) {
+    const int first = std::max(0, place - (of_b - 1));
+    for (int d = first; d <= std::min(place, of_a - 1); ++d) multiply(d, place - d, d == first);
+  }
+}
+
+// The terms of the columns of a group of digits: its product with a row of ones, times the least code of `a`. What is
+// between may overflow, but modulo 2^64 it is right, and so is the term, which does not.
+HWY_INLINE void DigitColumnTerms(const Int8Problem& p, const uint8_t* block, uint8_t* ones, int64_t* column_terms) {
+  for (int64_t i = 0; i < p.digit_row_bytes(); ++i) ones[i] = i / 32 * 32 + i % 4 * 8 + i % 32 / 4 < p.b.cols() ? 1 : 0;
   alignas(64) int32_t sums[kGroupCols];
+  uint64_t terms[kGroupCols] = {};
   for (int d = p.digits() - 1; d >= 0; --d) {
     MultiplyDigit(p, ones, 1, block + d * p.digit_bytes(), sums);
-    for (int64_t j = 0; j < kGroupCols; ++j)
-      column_terms[j] = column_terms[j] * 256 + int64_t{p.terms.a.least} * sums[j];
+    for (int64_t j = 0; j < kGroupCols; ++j) {
+      terms[j] = terms[j] * 256 + static_cast<uint64_t>(int64_t{p.terms.a.least} * sums[j]);
+    }
   }
+  std::copy_n(terms, kGroupCols, column_terms);
 }
 
 // Expands a group and computes its terms.
 void Expand(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int64_t* column_terms) {
   uint8_t* const last_digit = block + (p.digits() - 1) * p.digit_bytes();
   ExpandGroup(p, group, reinterpret_cast<uint64_t*>(scratch), reinterpret_cast<int32_t*>(last_digit));
-  if (p.is_log) MakeLogDigits(p.b.encoding.bits, p.digits(), p.digit_bytes(), block);
+  if (p.has_digits) MakeSignedDigits(p.b.encoding, p.digits(), p.digit_bytes(), block);
   std::fill_n(column_terms, kGroupCols, 0);
   if (p.terms.a.least == 0) return;
-  if (p.is_log) return LogColumnTerms(p, block, scratch, column_terms);
+  if (p.has_digits) return DigitColumnTerms(p, block, scratch, column_terms);
   const int32_t offset = p.center * p.terms.k;
   const int64_t first = group * kGroupCols, cols = std::min(kGroupCols, p.b.rows() - first);
   for (int64_t j = 0; j < cols; ++j) {
@@ -168,15 +209,21 @@ void MultiplyWideGroup(const Int8Problem& p, int64_t group, int64_t tile_begin, 
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
     const int64_t row = tile * kTileRows;
     const int64_t rows = std::min(kTileRows, p.m - row);
-    int64_t dots[kTileRows * kGroupCols] = {};
-    for (int d = p.digits() - 1; d >= 0; --d) {
-      MultiplyDigit(p, p.a + row * p.row_bytes(), rows, block + d * p.digit_bytes(), sums);
-      for (int64_t i = 0; i < rows * kGroupCols; ++i) dots[i] = dots[i] * 256 + int64_t{p.terms.a.step} * sums[i];
-    }
+    const uint8_t* const a = p.a + row * p.row_bytes();
+    // Modulo 2^64.
+    uint64_t dots[kTileRows * kGroupCols] = {};
+    ForEachPairOfDigits(p, [&](int of_a, int of_b, bool shifts) HWY_ATTR {
+      MultiplyDigit(p, a + of_a * p.digit_row_bytes(), rows, block + of_b * p.digit_bytes(), sums);
+      const uint64_t factor = shifts ? 256 : 1;
+      for (int64_t i = 0; i < rows * kGroupCols; ++i) {
+        dots[i] = dots[i] * factor + static_cast<uint64_t>(int64_t{p.terms.a.step} * sums[i]);
+      }
+    });
     for (int64_t r = 0; r < rows; ++r) {
       float* const y = p.out.floats.row(row + r) + first;
       for (int64_t j = 0; j < cols; ++j) {
-        y[j] = static_cast<float>(dots[r * kGroupCols + j] + column_terms[j]) * scales[j];
+        const uint64_t dot = dots[r * kGroupCols + j] + static_cast<uint64_t>(column_terms[j]);
+        y[j] = static_cast<float>(static_cast<int64_t>(dot)) * scales[j];
       }
     }
   }
@@ -196,14 +243,18 @@ void MultiplyInt8Group(const Int8Problem& p, int64_t group, int64_t tile_begin, 
     const int64_t row = tile * kTileRows;
     const int64_t rows = std::min(kTileRows, p.m - row);
     const uint8_t* const a = p.a + row * p.row_bytes();
-    MultiplyDigit(p, a, rows, block + (p.digits() - 1) * p.digit_bytes(), sums);
-    for (int d = p.digits() - 2; d >= 0; --d) {
-      MultiplyDigit(p, a, rows, block + d * p.digit_bytes(), digit_sums);
+    bool is_first = true;
+    ForEachPairOfDigits(p, [&](int of_a, int of_b, bool shifts) HWY_ATTR {
+      MultiplyDigit(p, a + of_a * p.digit_row_bytes(), rows, block + of_b * p.digit_bytes(),
+                    is_first ? sums : digit_sums);
       // These may overflow, but modulo 2^32 they are right, and so is the dot product in the end, which is an int32.
-      for (int64_t i = 0; i < rows * kGroupCols; i += lanes) {
-        hn::Store(hn::Add(hn::ShiftLeft<8>(hn::Load(d32, sums + i)), hn::Load(d32, digit_sums + i)), d32, sums + i);
+      for (int64_t i = 0; i < rows * kGroupCols && !is_first; i += lanes) {
+        const auto before = hn::Load(d32, sums + i);
+        const auto added = hn::Add(shifts ? hn::ShiftLeft<8>(before) : before, hn::Load(d32, digit_sums + i));
+        hn::Store(added, d32, sums + i);
       }
-    }
+      is_first = false;
+    });
     for (int64_t r = 0; r < rows; ++r) output.Write(row + r, sums + r * kGroupCols);
   }
 }
@@ -217,14 +268,14 @@ HWY_AFTER_NAMESPACE();
 namespace bitgrad::cpu {
 namespace {
 
-HWY_EXPORT(ArrangeRow);
+HWY_EXPORT(Arrange);
 HWY_EXPORT(Expand);
 HWY_EXPORT(MultiplyInt8Group);
 
 }  // namespace
 
-int32_t ArrangeInt8Row(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* y) {
-  return HWY_DYNAMIC_DISPATCH(ArrangeRow)(x, count, p.steps, y);
+int64_t ArrangeInt8Row(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* y) {
+  return HWY_DYNAMIC_DISPATCH(Arrange)(p, x, count, y);
 }
 
 void ExpandInt8Group(const Int8Problem& p, int64_t group, uint8_t* scratch, uint8_t* block, int64_t* column_terms) {
@@ -254,7 +305,7 @@ void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesVi
   p.a = arranged.data();
   p.row_terms = row_terms.data();
 
-  const int64_t ranges = RangeCount(context, m * n * k * p.digits(), kInt8Grain);
+  const int64_t ranges = RangeCount(context, m * n * k * p.a_digits() * p.digits(), kInt8Grain);
   const int64_t bytes = p.block_bytes() + p.scratch_bytes();
   const Scratch<uint8_t> scratch(context, ranges * bytes);
   ForEachGroup(context, m, n, ranges, [&](int64_t range, int64_t group, int64_t begin, int64_t end) {

@@ -22,9 +22,11 @@ namespace bitgrad::cpu {
 using WindowAxis = WindowAxisOf<int64_t>;
 using Interval = WindowAxis::Interval;
 
-// What is made of a sum of stored codes c: the sum of the codes least + step c and, of that, a mean or a code.
+// What is made of a sum of stored codes c: the sum of the codes least + step c and, of that, a mean or a code. Of
+// logarithmic codes, which are no such numbers, the codes are looked up, and their sum is that.
 struct CodeSum {
   int32_t least, step;
+  const int32_t* log_codes;  // of each c; null where they are not logarithmic
   const DotOutput& out;
   int64_t level_stride;
 
@@ -92,6 +94,10 @@ void SumCodesRow(const WindowAxis& height, const WindowAxis& width, int64_t chan
       for (int64_t h = rows.begin; h < rows.end; ++h) {
         for (int64_t w = cols.begin; w < cols.end; ++w) {
           const uint8_t* const in = x + (h * width.extent + w) * channels + first;
+          if (sum.log_codes != nullptr) {
+            for (int64_t c = 0; c < block; ++c) sums[c] += sum.log_codes[in[c]];
+            continue;
+          }
 #pragma omp simd
           for (int64_t c = 0; c < block; ++c) sums[c] += in[c];
         }
@@ -142,8 +148,13 @@ void AveragePoolCodes(ExecContext& context, const PoolGeometry& geometry, const 
                       const DotOutput& out) {
   BITGRAD_DCHECK(SumIsExact(encoding, geometry) && out.scale.is_uniform() && out.cols() == geometry.channels);
   const WindowAxis height = HeightAxis<int64_t>(geometry), width = WidthAxis<int64_t>(geometry);
-  const CodeSum sum = {static_cast<int32_t>(encoding.least_code()), static_cast<int32_t>(encoding.code_step()), out,
-                       out.level_stride != 0 ? out.level_stride : geometry.channels};
+  const int64_t level_stride = out.level_stride != 0 ? out.level_stride : geometry.channels;
+  int32_t log_codes[256] = {};
+  for (int64_t c = 0; c <= encoding.largest_stored(); ++c) log_codes[c] = static_cast<int32_t>(encoding.code(c));
+  const bool is_log = encoding.is_log();
+  const CodeSum sum = {is_log ? 0 : static_cast<int32_t>(encoding.least_code()),
+                       is_log ? 1 : static_cast<int32_t>(encoding.code_step()), is_log ? log_codes : nullptr, out,
+                       level_stride};
   ForEachOutputRow(context, geometry, x, [&](const uint8_t* image, int64_t p, int64_t row) {
     HWY_DYNAMIC_DISPATCH(SumCodesRow)(height, width, geometry.channels, image, p, sum, row);
   });

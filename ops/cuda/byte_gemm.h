@@ -13,7 +13,8 @@
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 // The same as Int8Gemm, but uses the codes in place, without a copy. REQUIRES: rows of codes are aligned to 16 bytes
-// and padded with zeros to a multiple of 16 bytes.
+// and padded with zeros to a multiple of 16 bytes; FitsBytes() of the operands, of which a logarithmic one on the left
+// is stored by ByteEncoding() (byte_operand.h).
 void ByteGemm(ExecContext& context, const Encoding& encoding, const TensorOperand& codes, const ConstPlanesView& b,
               const DotOutput& out);
 

@@ -16,21 +16,24 @@ namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 
 constexpr int64_t ByteRowBytes(int64_t cols) { return (cols + 15) / 16 * 16; }
 
-// bytes [rows, ByteRowBytes(cols)] = the codes, followed by zeros in each row.
-void CopyToBytes(ExecContext& context, ConstMatrixView<uint8_t> codes, uint8_t* bytes);
-
-// How codes are stored in bytes: as their planes say but for logarithmic ones, which are stored in two's complement.
-inline Encoding ByteEncoding(const Encoding& planes) {
-  return planes.is_affine() ? planes : Encoding{EncodingKind::kTwosComplement, kMaxCodeBits};
+// How codes are stored in bytes: as they are but for logarithmic ones, which are stored in two's complement.
+inline Encoding ByteEncoding(const Encoding& encoding) {
+  return encoding.is_affine() ? encoding : Encoding{EncodingKind::kTwosComplement, kMaxCodeBits};
 }
 
-// Whether the codes of a product's b fit in bytes, and its sums in what the product of bytes is made for.
+// Whether the codes of a product fit in bytes, and its sums in what the product of bytes is made for. Those of bytes
+// that stand for logarithmic codes may be much larger than those of the codes.
 inline bool FitsBytes(const Encoding& a, const Encoding& b, int64_t k) {
-  return b.is_affine() || (LogDigits(b) == 1 && DotIsExact(a, b, k));
+  constexpr int64_t kLongestOfBytes = int64_t{1} << 15;
+  const auto fits = [](const Encoding& encoding) { return encoding.is_affine() || SignedDigits(encoding) == 1; };
+  return fits(a) && fits(b) && DotIsExact(a, b, k) && (a.is_affine() || k <= kLongestOfBytes);
 }
 
-// bytes [rows, ByteRowBytes(cols)] = the codes whose bits the planes hold, stored by ByteEncoding(), followed by zeros
-// in each row. REQUIRES: they fit.
+// bytes [rows, ByteRowBytes(cols)] = the codes, stored by ByteEncoding(), followed by zeros in each row. REQUIRES: they
+// fit.
+void CopyToBytes(ExecContext& context, const ConstCodesView& x, uint8_t* bytes);
+
+// The same of codes whose bits the planes hold.
 void ExpandPlanes(ExecContext& context, const ConstPlanesView& x, uint8_t* bytes);
 
 inline TensorOperand ByteOperand(const uint8_t* bytes, int64_t rows, int64_t cols) {

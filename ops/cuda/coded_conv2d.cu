@@ -27,21 +27,27 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   if (ConvolvesDirectly(g) || !FitsBytes(x.encoding, w.encoding, g.patch_size())) {
     return DirectCodeDots(context, g, x, w, padding_code, out);
   }
-  const int32_t least = static_cast<int32_t>(x.encoding.least_code()),
-                step = static_cast<int32_t>(x.encoding.code_step());
-  const int32_t border_code = StoredBorderCode(x.encoding, padding_code);
-  const int32_t missing = padding_code - (least + step * border_code);
+  // Logarithmic images are turned into bytes of their codes first.
+  const Encoding encoding = ByteEncoding(x.encoding);
+  const Scratch<uint8_t> image_bytes(context, x.encoding.is_log() ? g.batch * ByteRowBytes(x.codes.cols) : 0);
+  ConstMatrixView<uint8_t> images = x.codes;
+  if (x.encoding.is_log()) {
+    CopyToBytes(context, x, image_bytes.data());
+    images = {image_bytes.data(), g.batch, x.codes.cols, ByteRowBytes(x.codes.cols)};
+  }
+  const int32_t border_code = StoredBorderCode(encoding, padding_code);
+  const int32_t missing = padding_code - static_cast<int32_t>(encoding.code(border_code));
   const int64_t stride = ByteRowBytes(g.patch_size());
   ConvolveChunks(
       context, "coded_conv2d", g, w, missing, /*product_corrects=*/false, stride, out,
       [&](const PixelChunk& chunk, int64_t group, const BorderTerms&, const DotOutput& sums) {
         const Scratch<uint8_t> scratch(context, chunk.rows * stride);
         const MatrixView<uint8_t> patches = {scratch.data(), chunk.rows, g.patch_size(), stride};
-        GatherPatches(context, "coded_conv2d", g, chunk, group, x.codes, static_cast<uint8_t>(border_code), patches);
+        GatherPatches(context, "coded_conv2d", g, chunk, group, images, static_cast<uint8_t>(border_code), patches);
         ConstPlanesView filters = {w.encoding, {}};
         for (int q = 0; q < w.encoding.bits; ++q) filters.planes[q] = GroupFilters(g, w.planes[q], group);
         // GatherPatches() has padded the rows with zeros, as ByteGemm() requires.
-        ByteGemm(context, x.encoding, ByteOperand(scratch.data(), chunk.rows, g.patch_size()), filters, sums);
+        ByteGemm(context, encoding, ByteOperand(scratch.data(), chunk.rows, g.patch_size()), filters, sums);
       });
 }
 

@@ -53,7 +53,7 @@ void PlaneGemm(ExecContext& context, const ConstPlanesView& a, const ConstPlanes
 void ByteGemm(ExecContext& context, const Encoding& encoding, const TensorOperand& codes, const ConstPlanesView& b,
               const DotOutput& out) {
   const int64_t m = codes.rows, n = b.rows(), k = b.cols();
-  BITGRAD_DCHECK(DotIsExact(encoding, b.encoding, k) && FitsBytes(encoding, b.encoding, k));
+  BITGRAD_DCHECK(encoding.is_affine());
   BITGRAD_DCHECK(reinterpret_cast<uintptr_t>(codes.planes[0]) % 16 == 0 && codes.stride % 16 == 0);
   const int64_t row_bytes = ByteRowBytes(k);
   const Scratch<uint8_t> b_bytes(context, n * row_bytes);
@@ -84,12 +84,12 @@ void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesVi
     return DirectCodeDots(context, g, a, b, /*border=*/0, out);
   }
   // Used in place where rows are aligned to 16 bytes and need no padding.
-  if (codes.cols % 16 == 0 && codes.stride % 16 == 0 && reinterpret_cast<uintptr_t>(codes.data) % 16 == 0) {
+  if (!a.encoding.is_log() && codes.cols % 16 == 0 && codes.stride % 16 == 0 && reinterpret_cast<uintptr_t>(codes.data) % 16 == 0) {
     return ByteGemm(context, a.encoding, {.planes = {codes.data}, .stride = codes.stride, .rows = codes.rows}, b, out);
   }
   const Scratch<uint8_t> bytes(context, codes.rows * ByteRowBytes(codes.cols));
-  CopyToBytes(context, codes, bytes.data());
-  ByteGemm(context, a.encoding, ByteOperand(bytes.data(), codes.rows, codes.cols), b, out);
+  CopyToBytes(context, a, bytes.data());
+  ByteGemm(context, ByteEncoding(a.encoding), ByteOperand(bytes.data(), codes.rows, codes.cols), b, out);
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

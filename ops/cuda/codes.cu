@@ -37,10 +37,10 @@ void MapQuads(ExecContext& context, const char* name, MatrixView<const T> x, Mat
 
 void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<float> codes, MatrixView<uint8_t> c) {
   BITGRAD_DCHECK(encoding.is_integer() && encoding.bits <= kMaxCodeBits);
-  if (encoding.kind == EncodingKind::kLog) {
-    const int largest = LargestRank(encoding.bits);
+  if (encoding.is_log()) {
+    const LogCodes log_codes = encoding.log_codes();
     return MapQuads(context, "pack_codes", codes, c,
-                    [=] __device__(float code) { return static_cast<uint8_t>(RankOfFloat(code) + largest); });
+                    [=] __device__(float code) { return static_cast<uint8_t>(log_codes.Stored(RankOfFloat(code))); });
   }
   const int32_t least = static_cast<int32_t>(encoding.least_code());
   const int shift = encoding.code_step() == 2 ? 1 : 0;
@@ -50,10 +50,10 @@ void PackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<f
 
 void UnpackCodes(ExecContext& context, const Encoding& encoding, ConstMatrixView<uint8_t> c, MatrixView<float> codes) {
   BITGRAD_DCHECK(encoding.is_integer() && encoding.bits <= kMaxCodeBits);
-  if (encoding.kind == EncodingKind::kLog) {
-    const int largest = LargestRank(encoding.bits);
+  if (encoding.is_log()) {
+    const LogCodes log_codes = encoding.log_codes();
     return MapQuads(context, "unpack_codes", c, codes,
-                    [=] __device__(uint8_t stored) { return FloatOfRank(stored - largest); });
+                    [=] __device__(uint8_t stored) { return FloatOfRank(log_codes.Rank(stored)); });
   }
   const int32_t least = static_cast<int32_t>(encoding.least_code());
   const int32_t step = static_cast<int32_t>(encoding.code_step());

@@ -23,13 +23,13 @@ struct BitImages {
 };
 struct CodeImages {
   ConstMatrixView<uint8_t> x;
-  int32_t least, step;
+  DecodedCodes codes;
   __device__ __forceinline__ int32_t At(int64_t image, int64_t index) const {
-    return least + step * x.at(image, index);
+    return codes.Of<int32_t>(x.at(image, index));
   }
 };
 
-// Sum: the type of the sums and of the filters' codes.
+// Sum: the type of the sums and of the filters' codes. The codes of images are of 32 bits.
 template <typename Images, typename Sum>
 struct DirectDots {
   ConvPixels pixels;
@@ -107,9 +107,8 @@ void DirectBitDots(ExecContext& context, const ConvGeometry& geometry, ConstBitM
 
 void DirectCodeDots(ExecContext& context, const ConvGeometry& geometry, const ConstCodesView& x,
                     const ConstPlanesView& w, int32_t border, const DotOutput& out) {
-  const CodeImages images = {x.codes, static_cast<int32_t>(x.encoding.least_code()),
-                             static_cast<int32_t>(x.encoding.code_step())};
-  if (w.encoding.is_affine()) {
+  const CodeImages images = {x.codes, DecodedCodes(x.encoding)};
+  if (x.encoding.is_affine() && w.encoding.is_affine()) {
     MakeDirectDots<int32_t>(context, geometry, images, w, border, out);
   } else {
     MakeDirectDots<int64_t>(context, geometry, images, w, border, out);

@@ -1,5 +1,5 @@
 // Convolutions of few bits with many small groups (depthwise ones), computed sum by sum, all groups at once. As
-// products of patches they would take a few launches per group. Products with logarithmic weights that are no bytes are
+// products of patches they would take a few launches per group. Products with logarithmic codes that are no bytes are
 // computed in the same way.
 
 #ifndef BITGRAD_OPS_CUDA_DIRECT_DOTS_H_

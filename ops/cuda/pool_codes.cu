@@ -8,6 +8,7 @@
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
 #include "bitgrad/ops/cuda/levels.h"
+#include "bitgrad/ops/cuda/plane_codes.h"
 #include "bitgrad/ops/kernels/windows.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
@@ -61,7 +62,7 @@ void AveragePoolCodes(ExecContext& context, const PoolGeometry& geometry, const 
   BITGRAD_DCHECK(SumIsExact(encoding, geometry) && out.scale.is_uniform() && out.cols() == geometry.channels);
   const int64_t channels = geometry.channels;
   const CodeWindows windows = {HeightAxis<int>(geometry), WidthAxis<int>(geometry), channels, x};
-  const auto least = static_cast<int32_t>(encoding.least_code()), step = static_cast<int32_t>(encoding.code_step());
+  const DecodedCodes decoded(encoding);
   const Levels levels(out);
   const ScaleView scale = out.scale;
   float* const floats = out.floats.data;
@@ -71,9 +72,8 @@ void AveragePoolCodes(ExecContext& context, const PoolGeometry& geometry, const 
     const int32_t count = window.rows.size() * window.cols.size();
     int32_t sum = 0;
     for (int h = window.rows.begin; h < window.rows.end; ++h) {
-      for (int w = window.cols.begin; w < window.cols.end; ++w) sum += window.At(h, w);
+      for (int w = window.cols.begin; w < window.cols.end; ++w) sum += decoded.Of<int32_t>(window.At(h, w));
     }
-    sum = least * count + step * sum;
     if (floats != nullptr) {
       floats[pixel * channels + c] = static_cast<float>(sum) * (scale.at(0) / static_cast<float>(count));
     } else {

@@ -1,5 +1,5 @@
 // Matrix products of codes with few bits. The operands are stored as core/encoding.h says: unsigned integers c of up to
-// 8 bits, with code = least + step * c but for a logarithmic b. The result is
+// 8 bits, with code = least + step * c unless they are logarithmic. The result is
 //
 //   dot(i, j) = sum_k code_a[i, k] code_b[j, k]
 //             = step_a step_b S + step_a least_b sum_k c_a + least_a step_b sum_k c_b + least_a least_b K
@@ -8,22 +8,25 @@
 // kernels are exact, so they agree to the last bit with each other and with any other exact way; ops/dot_kernel.h
 // chooses between them.
 //
-// A logarithmic b (kLog), whose products are shifts, is multiplied as signed bytes: a code +-2^e is the sum of
+// A logarithmic operand, whose products are shifts, is multiplied as bytes, too, but as those of its codes and not of
+// what is stored, and of one operand or of both there may be several:
 //
-//   code = sum_d 2^(8 d) digit_d,   -128 <= digit_d < 128,   d < LogDigits(b)
+//   code_a = least_a + sum_d 2^(8 d) digit_a,d     0 <= digit < 256,      d < UnsignedDigits(a)
+//   code_b = sum_d 2^(8 d) digit_b,d               -128 <= digit < 128,   d < SignedDigits(b)
 //
-// of which one digit is not 0, or two where e % 8 = 7, so that dot = sum_d 2^(8 d) sum_k code_a digit_d. The sums are
-// integers of 32 or, where these might overflow, of 64 bits (LogSumsOf), and are rounded to float once.
+//   dot = sum_{d, d'} 2^(8 (d + d')) sum_k digit_a,d digit_b,d' + least_a sum_k code_b
+//
+// The sums are integers of 32 or, where these might overflow, of 64 bits (LogSumsOf), and are rounded to float once.
 //
 // Both operands are row-major with K contiguous (activations [batch, in], weights [out, in]).
-// REQUIRES: DotIsExact(a.encoding, b.encoding, K) or, for a logarithmic b and an output of floats, LogSumsOf() that are
-// not kTooLarge; padding bits are zero. m, n and K may be any, zero included.
+// REQUIRES: DotIsExact(a.encoding, b.encoding, K) or, where one is logarithmic and the output is floats, LogSumsOf()
+// that are not kTooLarge; padding bits are zero. m, n and K may be any, zero included.
 
 #ifndef BITGRAD_OPS_KERNELS_CODED_GEMM_H_
 #define BITGRAD_OPS_KERNELS_CODED_GEMM_H_
 
-#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <limits>
 
@@ -53,16 +56,27 @@ struct ConstCodesView {
   ConstMatrixView<uint8_t> codes;
 };
 
-// How many signed bytes a code of a logarithmic encoding takes.
-inline int LogDigits(const Encoding& b) { return 1 << std::max(0, b.bits - 4); }
+// How many signed bytes hold every code of an encoding: of 2^(8 d - 1) the digits are -2^7 and 1.
+inline int SignedDigits(const Encoding& encoding) {
+  return std::bit_width(static_cast<uint64_t>(encoding.max_code())) / 8 + 1;
+}
 
-// The integers in which a dot product of k codes with logarithmic ones is exact.
+// How many bytes hold every distance of a code to the least one.
+inline int UnsignedDigits(const Encoding& encoding) {
+  const auto largest = static_cast<uint64_t>(encoding.code(encoding.largest_stored()));
+  return (std::bit_width(largest - static_cast<uint64_t>(encoding.least_code())) + 7) / 8;
+}
+
+// The integers in which a dot product of k codes is exact, of which those of one operand or of both are logarithmic.
 enum class LogSums { kInt32, kInt64, kTooLarge };
 inline LogSums LogSumsOf(const Encoding& a, const Encoding& b, int64_t k) {
+  // least_a is an int32.
+  if (a.max_code() > std::numeric_limits<int32_t>::max()) return LogSums::kTooLarge;
   // What kernels have before they add the last term of a dot product may be twice as large as that.
   if (DotIsWithin(a, b, k, std::numeric_limits<int32_t>::max() / 2)) return LogSums::kInt32;
-  // The sum of one digit is an int32: k c_a digit < k 2^bits 2^7, twice that where codes have a distance of two.
-  const bool digits_fit = k <= (int64_t{1} << 23) >> a.bits;
+  // The sum of one pair of digits is an int32: k digit_a digit_b < k 2^bits 2^7, twice that where codes have a distance
+  // of two.
+  const bool digits_fit = k <= (int64_t{1} << 23) >> (a.is_log() ? kMaxCodeBits : a.bits);
   return digits_fit && DotIsWithin(a, b, k, std::numeric_limits<int64_t>::max()) ? LogSums::kInt64 : LogSums::kTooLarge;
 }
 
@@ -104,15 +118,16 @@ struct DotOutput {
 // What the product of bytes requires of its operands and its output.
 inline bool Int8GemmIsExact(const Encoding& a, const Encoding& b, int64_t k, const DotOutput& out) {
   if (DotIsExact(a, b, k)) return true;
-  return b.kind == EncodingKind::kLog && a.is_affine() && out.floats.data != nullptr &&
+  return (a.is_log() || b.is_log()) && a.is_integer() && b.is_integer() && out.floats.data != nullptr &&
          LogSumsOf(a, b, k) != LogSums::kTooLarge;
 }
 
 // S as the sum of 2^(p + q) popcount(a_p & b_q) over all pairs of planes, or of fewer popcounts with the same result.
+// REQUIRES: neither operand is logarithmic.
 using PlaneGemm = void(ExecContext& context, const ConstPlanesView& a, const ConstPlanesView& b, const DotOutput& out);
 
 // S as a sum of products of bytes, four at a time, into int32 accumulators. The planes of b are expanded to bytes block
-// by block, in the cache. b may be logarithmic.
+// by block, in the cache. The operands may be logarithmic.
 using Int8Gemm = void(ExecContext& context, const ConstCodesView& a, const ConstPlanesView& b, const DotOutput& out);
 
 // c[i, j] = the stored c of the code that codes[i, j] holds as a float.   codes [m, n] float32, c [m, n] uint8.

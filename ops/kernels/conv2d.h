@@ -80,16 +80,15 @@ using PadImageF32 = void(ExecContext& context, const ConvGeometry& geometry, flo
 using PackedConv2d = void(ExecContext& context, const ConvGeometry& geometry, ConstBitMatrixView x,
                           ConstBitMatrixView w, const DotOutput& out);
 
-// The stored code that is nearest to the border's value; of two that are equally near, the lower one. It stands for the
-// border where patches are gathered.
+// The stored code that stands for the border where patches are gathered: its own or, where it is no code, one next to
+// it.
 inline int32_t StoredBorderCode(const Encoding& x, int32_t padding_code) {
-  const int64_t stored = (padding_code - x.least_code()) / x.code_step();
-  return static_cast<int32_t>(std::clamp<int64_t>(stored, 0, (int64_t{1} << x.bits) - 1));
+  return static_cast<int32_t>(std::clamp<int64_t>(x.stored(padding_code), 0, x.largest_stored()));
 }
 
-// What a convolution of codes requires of its operands and its output. Sums with logarithmic filters are of 32 bits.
+// What a convolution of codes requires of its operands and its output. Sums of logarithmic codes are of 32 bits.
 inline bool CodedConv2dIsExact(const Encoding& x, const Encoding& w, int64_t k, const DotOutput& out) {
-  return Int8GemmIsExact(x, w, k, out) && (w.kind != EncodingKind::kLog || LogSumsOf(x, w, k) == LogSums::kInt32);
+  return Int8GemmIsExact(x, w, k, out) && (DotIsExact(x, w, k) || LogSumsOf(x, w, k) == LogSums::kInt32);
 }
 
 // Codes x codes. x [N, H*W*C] codes; w [O, R*S*C/G] planes. padding_code is the integer at the border: 0 for kZero,

@@ -64,9 +64,9 @@ using MaxPoolBits = void(ExecContext& context, const PoolGeometry& geometry, Con
 using MaxPoolCodes = void(ExecContext& context, const PoolGeometry& geometry, const uint8_t* x, int levels,
                           const uint8_t* flip, uint8_t* y);
 
-// Whether the sum of a window's codes is an exact integer in any arithmetic, and is made of the sum of what is stored.
+// Whether the sum of a window's codes is an exact integer in any arithmetic.
 inline bool SumIsExact(const Encoding& encoding, const PoolGeometry& geometry) {
-  return encoding.is_affine() &&
+  return encoding.is_integer() &&
          geometry.kernel_height * geometry.kernel_width <= kMaxExactFloatInteger / encoding.max_code();
 }
 

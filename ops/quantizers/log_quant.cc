@@ -2,6 +2,6 @@
 
 namespace bitgrad {
 
-Quantizer LogQuant(int bits) { return MakeQuantizer<LogQuantizer>({.bits = bits}); }
+Quantizer LogQuant(int bits, bool zero) { return MakeQuantizer<LogQuantizer>({.bits = bits, .zero = zero}); }
 
 }  // namespace bitgrad

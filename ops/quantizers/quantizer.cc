@@ -32,6 +32,7 @@ QuantizerInfo InfoOf() {
           .granularity = Q::kGranularity,
           .for_gradients = Q::kForGradients,
           .has_exponent_window = Q::kHasExponentWindow,
+          .zero_is_optional = Q::kZeroIsOptional,
           .statistic = Q::StatisticOf,
           .encoding = Q::EncodingOf,
           .scale_operand = Q::ScaleOperandOf,

@@ -94,6 +94,7 @@ struct QuantizerArgs {
   bool glorot_scale = false;      // "scale=glorot": the layer puts the fixed scale in its place
   bool learns_parameter = false;  // "beta=learned": `parameter` is the initial value of the variable
   ExponentWindow exponents;       // "least=-4", "most=3", "as_authors"
+  bool zero = true;               // "zero=false": 0 is none of the values
   friend bool operator==(const QuantizerArgs&, const QuantizerArgs&) = default;
 };
 
@@ -146,6 +147,7 @@ struct QuantizerInfo {
   Granularity granularity;   // the least that it has
   bool for_gradients;        // has no other role
   bool has_exponent_window;  // takes "least=E", "most=E" and "as_authors"
+  bool zero_is_optional;     // takes "zero=false"
   Statistic (*statistic)(const QuantizerArgs&);
   Encoding (*encoding)(const QuantizerArgs&);
   ScaleOperand (*scale_operand)(const QuantizerArgs&);
@@ -232,9 +234,9 @@ absl::Span<const QuantizerInfo> AllQuantizers();
 const QuantizerInfo& QuantizerNamed(absl::string_view name);
 
 // Reads "name" or "name(item, item, ...)". An item is the form's number, "per_output", "scale=learned", "scale=mean",
-// "scale=glorot", "scale=NUMBER", for a form that can learn its number "beta=learned" with that number's name, or, for
-// one that has a window of exponents, "least=E", "most=E" and "as_authors". They come in any
-// order, each at most once. "per_output" is for quantizers with a statistic, a variable, or a learned or measured
+// "scale=glorot", "scale=NUMBER", for a form that can learn its number "beta=learned" with that number's name, for one
+// that has a window of exponents "least=E", "most=E" and "as_authors", or, for one whose values may do without 0,
+// "zero=false" or "zero=true". They come in any order, each at most once. "per_output" is for quantizers with a statistic, a variable, or a learned or measured
 // scale. Errors name the quantizer and list the known ones, the items that it takes, or the range.
 absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text);
 

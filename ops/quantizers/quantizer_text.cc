@@ -59,6 +59,7 @@ std::string WhatItTakes(const QuantizerInfo& info) {
   if (!learnable.empty()) items.push_back(absl::StrCat(learnable, "=learned"));
   if (info.scalable) items.insert(items.end(), {"scale=learned", "scale=mean", "scale=glorot", "scale=NUMBER"});
   if (info.has_exponent_window) items.insert(items.end(), {"least=EXPONENT", "most=EXPONENT", "as_authors"});
+  if (info.zero_is_optional) items.push_back("zero=false");
   if (CanBePerOutput(Quantizer(&info, ArgsOf(info, info.default_argument)))) {
     items.push_back(std::string(kPerOutput));
   } else if (info.scalable || !learnable.empty()) {
@@ -98,6 +99,9 @@ absl::Status Check(const Quantizer& q, absl::string_view text) {
   if (!info.has_exponent_window && args.exponents != ExponentWindow()) {
     return Error(text, "'", info.name, "' takes no exponents; ", WhatItTakes(info));
   }
+  if (!info.zero_is_optional && !args.zero) {
+    return Error(text, "'", info.name, "' has no choice about 0; ", WhatItTakes(info));
+  }
   constexpr ExponentWindow kWidest;
   if (args.exponents.least < kWidest.least || args.exponents.most > kWidest.most ||
       args.exponents.least > args.exponents.most) {
@@ -116,7 +120,7 @@ absl::Status Check(const Quantizer& q, absl::string_view text) {
 // The parts of a quantizer's parentheses; each may be given once.
 struct Given {
   bool number = false, learned = false, scale = false, per_output = false;
-  bool least = false, most = false, as_authors = false;
+  bool least = false, most = false, as_authors = false, zero = false;
 };
 
 absl::Status GiveOnce(bool* given, absl::string_view what, absl::string_view text) {
@@ -185,6 +189,12 @@ absl::Status ParseItem(absl::string_view item, absl::string_view text, Given* gi
     const absl::StatusOr<bool> parsed = ParseExponents(item, text, given, q);
     if (!parsed.ok() || *parsed) return parsed.status();
   }
+  if (info.zero_is_optional && absl::ConsumePrefix(&item, "zero=")) {
+    if (item != "true" && item != "false") return Error(text, "zero is 'true' or 'false', not '", item, "'");
+    args.zero = item == "true";
+    *q = Quantizer(&info, args);
+    return GiveOnce(&given->zero, "zero", text);
+  }
   if (info.argument != QuantizerArgument::kNone && absl::SimpleAtof(item, &number)) {
     if (absl::Status status = CheckNumber(info, args.role, number, text); !status.ok()) return status;
     const QuantizerArgs numbered = ArgsOf(info, number);
@@ -217,6 +227,7 @@ std::string Quantizer::ToString() const {
   if (args_.exponents.least != kWidest.least) items.push_back(absl::StrCat("least=", args_.exponents.least));
   if (args_.exponents.most != kWidest.most) items.push_back(absl::StrCat("most=", args_.exponents.most));
   if (args_.exponents.as_authors) items.push_back("as_authors");
+  if (!args_.zero) items.push_back("zero=false");
   if (args_.granularity == Granularity::kRow) items.push_back(std::string(kPerOutput));
   return items.empty() ? std::string(info_->name) : absl::StrCat(info_->name, "(", absl::StrJoin(items, ", "), ")");
 }

@@ -93,6 +93,7 @@ struct QuantizerBase {
   static constexpr Granularity kGranularity = Granularity::kTensor;
   static constexpr bool kForGradients = false;
   static constexpr bool kHasExponentWindow = false;
+  static constexpr bool kZeroIsOptional = false;
   static constexpr Quantizer (*kAtEvaluation)(QuantizerRole) = nullptr;
   static constexpr Quantizer (*kHardened)(const QuantizerArgs&, float) = nullptr;
   static Statistic StatisticOf(const QuantizerArgs&) { return Statistic::kNone; }

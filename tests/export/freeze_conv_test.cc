@@ -119,9 +119,11 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
   uint32_t seed = 100;
   for (const auto between :
        {TwoConvs::Between::kPoolLast, TwoConvs::Between::kPoolBetweenNorms, TwoConvs::Between::kNothing}) {
-    for (const char* activation : {"sign", "k_bit(2)", "ternary(0.5)", "dorefa_activation(2)", "lsq(2)", "pact(4)"}) {
+    for (const char* activation : {"sign", "k_bit(2)", "ternary(0.5)", "dorefa_activation(2)", "lsq(2)", "pact(4)",
+                                   "log_quant(4)", "log_quant(3, zero=false)"}) {
       for (const char* weight :
-           {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)", "xnor", "lsq(2, per_output)", "log_quant(4)"}) {
+           {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)", "xnor", "lsq(2, per_output)", "log_quant(4)",
+            "log_quant(3, zero=false)"}) {
         for (const int64_t groups : {1, 2}) {
           SCOPED_TRACE(absl::StrCat("seed ", ++seed, " ", static_cast<int>(between), " ", activation, " ", weight,
                                     " groups ", groups));
@@ -134,7 +136,7 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
           ExecContext context({.threads = 2});
           const auto frozen = ExpectBitEqual(context, net, {1, 6 * 7 * 4}, 1000, random, /*one_by_one=*/false);
           ASSERT_NE(frozen, nullptr);
-          // Every activation quantizer here has at most 2 bits.
+          // Every activation quantizer here has at most 4 bits.
           const bool folds = between != TwoConvs::Between::kPoolBetweenNorms && groups == 1;
           EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), folds ? 1 : 0);
         }
@@ -144,9 +146,9 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
 }
 
 // Sums beyond 2^24 are integers of 32 bits, which have no thresholds.
-TEST_F(FreezeConvTest, LogarithmicFiltersWithLargeSums) {
+TEST_F(FreezeConvTest, LogarithmicCodesWithLargeSums) {
   uint32_t seed = 500;
-  for (const char* activation : {"k_bit(2)", "dorefa_activation(4)"}) {
+  for (const char* activation : {"k_bit(2)", "dorefa_activation(4)", "log_quant(4)"}) {
     SCOPED_TRACE(absl::StrCat("seed ", ++seed, " ", activation));
     std::mt19937 random(seed);
     ParameterStore store(seed);
@@ -157,9 +159,15 @@ TEST_F(FreezeConvTest, LogarithmicFiltersWithLargeSums) {
     const auto frozen = ExpectBitEqual(context, net, {1, 6 * 7 * 4}, 50, random, /*one_by_one=*/false);
     ASSERT_NE(frozen, nullptr);
     EXPECT_EQ(CountOps(*frozen, "conv2d + threshold"), 0);
-    int log_kernels = 0;
-    for (const LayerCost& layer : CostOf(*frozen->packed).layers) log_kernels += layer.kernel == "8 x 5 bit log codes";
+    const Encoding x = Q(activation).encoding();
+    const std::string second = absl::StrCat(x.bits, x.is_log() ? " bit log" : "", " x 5 bit log codes");
+    int log_kernels = 0, second_kernels = 0;
+    for (const LayerCost& layer : CostOf(*frozen->packed).layers) {
+      log_kernels += layer.kernel == "8 x 5 bit log codes";
+      second_kernels += layer.kernel == second;
+    }
     EXPECT_EQ(log_kernels, 1);
+    EXPECT_EQ(second_kernels, 1) << second;
   }
 }
 

@@ -19,7 +19,6 @@
 #include "bitgrad/models/layers/pool.h"
 #include "bitgrad/models/layers/residual.h"
 #include "bitgrad/models/layers/sequential.h"
-#include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/cost.h"
 #include "bitgrad/tests/export/freeze_testing.h"
 #include "bitgrad/tests/testing/test_device.h"
@@ -154,7 +153,7 @@ struct Thresholded {
   int convs, averages;
 };
 Thresholded ThresholdedOf(const ImageNet::Options& options) {
-  if (LargestC(options.activation.encoding()) > 15 || !options.activation.info().monotone) return {0, 0};
+  if (options.activation.encoding().largest_stored() > 15 || !options.activation.info().monotone) return {0, 0};
   switch (options.kind) {
     case ImageNet::Kind::kConvs: return {options.variant % 3 == 1 ? 1 : 2, 0};  // a chain has one pool
     case ImageNet::Kind::kResidual: return {0, 0};

@@ -54,7 +54,12 @@ std::vector<Quantizer> FormsOf(const QuantizerInfo& info) {
     add(args);
   }
   if (info.argument == QuantizerArgument::kBits) {
-    for (args = plain.args(), args.bits = 1; static_cast<float>(args.bits) <= info.max_argument; ++args.bits) add(args);
+    for (args = plain.args(), args.bits = 1; static_cast<float>(args.bits) <= info.max_argument; ++args.bits) {
+      args.zero = true;
+      add(args);
+      args.zero = !info.zero_is_optional;
+      add(args);
+    }
   }
   // Scales for the form as it is by default, and for one whose divisor is another: with each number of bits they would
   // be many, and nothing that depends on the scale depends on the bits.
@@ -81,7 +86,7 @@ std::vector<Quantizer> IntegerQuantizers(QuantizerRole role) {
       const Quantizer quantizer = form.In(role);
       const Encoding encoding = quantizer.AtEvaluation().encoding();
       if (!quantizer.CheckRole().ok() || !encoding.is_integer()) continue;
-      if (encoding.kind == EncodingKind::kLog && encoding.bits > kMostLogBits) continue;
+      if (encoding.is_log() && encoding.bits > kMostLogBits) continue;
       // As the text form says it, which has no number where the form reads none.
       const auto is_same = [&](const Quantizer& other) { return other.ToString() == quantizer.ToString(); };
       if (std::none_of(result.begin(), result.end(), is_same)) result.push_back(quantizer);

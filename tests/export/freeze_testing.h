@@ -43,7 +43,7 @@ absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context
 // new one is among them: each form in each number of bits, and with each scale that it can have, fixed, measured or
 // learned, for the tensor or, of weights, for each output. Each is there once. Logarithmic codes of more than
 // kMostLogBits are not among them: their sums exceed 2^24, where nothing folds into thresholds, or take more than 32
-// bits, which convolutions do not have, so that they are floats there. LogarithmicWeights of freeze_parity_test has
+// bits, which convolutions do not have, so that they are floats there. LogarithmicOperands of freeze_parity_test has
 // them.
 inline constexpr int kMostLogBits = 4;
 std::vector<Quantizer> IntegerQuantizers(QuantizerRole role);

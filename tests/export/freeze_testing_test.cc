@@ -38,7 +38,7 @@ TEST(IntegerQuantizersTest, CoverTheList) {
         const Quantizer quantizer = Quantizer(&info, args).In(role);
         const Encoding encoding = quantizer.AtEvaluation().encoding();
         if (!quantizer.CheckRole().ok() || !encoding.is_integer()) continue;
-        if (encoding.kind == EncodingKind::kLog && encoding.bits > kMostLogBits) continue;
+        if (encoding.is_log() && encoding.bits > kMostLogBits) continue;
         EXPECT_EQ(texts.count(quantizer.ToString()), 1u) << quantizer.ToString();
         if (role == QuantizerRole::kWeight && quantizer.PerRow().CheckRole().ok()) {
           EXPECT_EQ(texts.count(quantizer.PerRow().ToString()), 1u) << quantizer.PerRow().ToString();
@@ -53,7 +53,7 @@ TEST(IntegerQuantizersTest, CoverTheList) {
 TEST(IntegerQuantizersTest, HaveEveryKindOfScale) {
   for (const QuantizerRole role : kRoles) {
     const std::set<std::string> texts = TextsOf(role);
-    for (const char* text : {"sign(scale=learned)", "k_bit(3, scale=mean)", "k_bit(2, scale=0.300000012)",
+    for (const char* text : {"log_quant(4)", "log_quant(4, zero=false)", "sign(scale=learned)", "k_bit(3, scale=mean)", "k_bit(2, scale=0.300000012)",
                              "swish_sign(5, beta=learned)", "heaviside(scale=learned)", "max_abs(2)", "lsq(4)"}) {
       EXPECT_EQ(texts.count(text), 1u) << text;
     }

@@ -3,6 +3,7 @@
 
 #include "bitgrad/models/training/step_arithmetic.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -95,6 +96,71 @@ TEST(StepArithmeticTest, ByLayerWithTheUpdate) {
   const std::string table = ArithmeticTable(*layers);
   EXPECT_THAT(table, HasSubstr("hidden1/norm  forward             119            140"));
   EXPECT_THAT(table, HasSubstr(std::to_string(SumOf(*layers).float_multiplications)));
+}
+
+// Products with powers of two: shifts and additions, of integers where both operands are codes.
+TEST(StepArithmeticTest, LogarithmicOperandsAreShifts) {
+  constexpr int64_t b = 5, hidden = 7, classes = 3, macs = b * hidden * classes;
+  const struct {
+    const char *activation, *weight;
+    ArithmeticCounts forward, dx, dw;  // the products alone
+  } kCases[] = {
+      {"log_quant(4)",
+       "log_quant(4)",
+       {.integer_additions = macs, .shifts = macs},
+       {.float_additions = macs, .shifts = macs},
+       {.float_additions = macs, .shifts = macs}},
+      {"log_quant(4, zero=false)",
+       "k_bit(2)",
+       {.integer_additions = macs, .shifts = macs},
+       {.float_multiplications = macs, .float_additions = macs},
+       {.float_additions = macs, .shifts = macs}},
+      {"log_quant(4)",
+       "ternary",
+       {.integer_additions = macs},
+       {.float_additions = macs},
+       {.float_additions = macs, .shifts = macs}},
+      {"k_bit(2)",
+       "log_quant(3, zero=false)",
+       {.integer_additions = macs, .shifts = macs},
+       {.float_additions = macs, .shifts = macs},
+       {.float_multiplications = macs, .float_additions = macs}},
+      {"log_quant(4)",
+       "identity",
+       {.float_additions = macs, .shifts = macs},
+       {.float_multiplications = macs, .float_additions = macs},
+       {.float_additions = macs, .shifts = macs}},
+      {"identity",
+       "log_quant(4)",
+       {.float_additions = macs, .shifts = macs},
+       {.float_additions = macs, .shifts = macs},
+       {.float_multiplications = macs, .float_additions = macs}},
+  };
+  for (const auto& [activation, weight, forward, dx, dw] : kCases) {
+    SCOPED_TRACE(testing::Message() << activation << " x " << weight);
+    ParameterStore store(1);
+    const Quantizer x = *ParseQuantizer(activation), w = *ParseQuantizer(weight);
+    Mlp net(store.Root(),
+            {.features = 4, .hidden = {hidden}, .classes = classes, .activation_quantizer = x, .weight = w});
+    ExecContext context({.threads = 1});
+    const auto optimizer = *MakeOptimizer(context, "sgd", {.learning_rate = 0.1});
+    const auto task = Classification({.features = 4, .classes = classes});
+    const auto layers = CountStep({.threads = 1}, net, store, *task, *optimizer, b, CountingConvention::kExecuted);
+    ASSERT_TRUE(layers.ok()) << layers.status();
+    const auto output = std::find_if(layers->begin(), layers->end(),
+                                     [](const LayerArithmetic& layer) { return layer.layer == "output"; });
+    ASSERT_NE(output, layers->end());
+    // Beside the products, the quantizers' divisions, and products with scales that are not 1.
+    ArithmeticCounts of_forward = forward, of_backward = dx;
+    of_backward += dw;
+    const auto has_scale = [](const Quantizer& q) { return !q.is_identity() && q.scale(1) != 1; };
+    of_forward.float_multiplications += (x.is_identity() ? 0 : b * hidden) + (w.is_identity() ? 0 : hidden * classes) +
+                                        (has_scale(x) || has_scale(w.In(QuantizerRole::kWeight)) ? b * classes : 0);
+    of_backward.float_multiplications +=
+        (has_scale(w.In(QuantizerRole::kWeight)) ? b * hidden : 0) + (has_scale(x) ? hidden * classes : 0);
+    EXPECT_EQ(output->forward, of_forward);
+    EXPECT_EQ(output->backward, of_backward);
+  }
 }
 
 // BNN's shift-based batch norm and AdaMax.

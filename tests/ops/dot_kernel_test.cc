@@ -45,6 +45,7 @@ TEST(DotKernelTest, SumsThatMayNotBeExactAreFloat) {
 }
 
 constexpr Encoding Log(int bits) { return {EncodingKind::kLog, bits}; }
+constexpr Encoding LogNonzero(int bits) { return {EncodingKind::kLogNonzero, bits}; }
 
 // Whatever the batch, and for binary inputs, too.
 TEST(DotKernelTest, LogarithmicWeightsAreBytes) {
@@ -55,18 +56,40 @@ TEST(DotKernelTest, LogarithmicWeightsAreBytes) {
       }
     }
   }
-  EXPECT_EQ(DescribeDotKernel(kBinary, Log(4), 784, true), "int8 GEMM of 4 bit log (1 byte, int32)");
-  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Log(4), 784, true), "int8 GEMM of 4 bit log (1 byte, int32)");
-  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Log(5), 257, true), "int8 GEMM of 5 bit log (2 bytes, int32)");
-  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Log(5), 258, true), "int8 GEMM of 5 bit log (2 bytes, int64)");
-  EXPECT_EQ(DescribeDotKernel(Symmetric(2), Log(6), 784, true), "int8 GEMM of 6 bit log (4 bytes, int64)");
+  EXPECT_EQ(DescribeDotKernel(kBinary, Log(4), 784, true), "int8 GEMM of 1 bit x 4 bit log (1 byte), int32");
+  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Log(4), 784, true), "int8 GEMM of 8 bit x 4 bit log (1 byte), int32");
+  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Log(5), 257, true), "int8 GEMM of 8 bit x 5 bit log (2 bytes), int32");
+  EXPECT_EQ(DescribeDotKernel(Symmetric(8), Log(5), 258, true), "int8 GEMM of 8 bit x 5 bit log (2 bytes), int64");
+  EXPECT_EQ(DescribeDotKernel(Symmetric(2), Log(6), 784, true), "int8 GEMM of 2 bit x 6 bit log (4 bytes), int64");
+  EXPECT_EQ(DescribeDotKernel(kTernary, LogNonzero(4), 784, true), "int8 GEMM of 2 bit x 4 bit log (2 bytes), int32");
+}
+
+TEST(DotKernelTest, LogarithmicInputsAreBytes) {
+  for (const Encoding& w : {kBinary, kTernary, Symmetric(8), Log(4), LogNonzero(3)}) {
+    for (const int64_t rows : {1, 1000}) {
+      for (const bool counts_words : {false, true}) {
+        EXPECT_EQ(ChooseDotKernel(Log(4), w, 784, rows, counts_words), DotKernel::kInt8);
+      }
+    }
+  }
+  EXPECT_EQ(DescribeDotKernel(Log(4), kBinary, 784, true), "int8 GEMM of 4 bit log (1 byte) x 1 bit, int32");
+  EXPECT_EQ(DescribeDotKernel(LogNonzero(4), Symmetric(2), 784, true),
+            "int8 GEMM of 4 bit log (2 bytes) x 2 bit, int32");
+  EXPECT_EQ(DescribeDotKernel(Log(5), Log(5), 3, true),
+            "int8 GEMM of 5 bit log (2 bytes) x 5 bit log (2 bytes), int32");
+  EXPECT_EQ(DescribeDotKernel(Log(5), Log(5), 4, true),
+            "int8 GEMM of 5 bit log (2 bytes) x 5 bit log (2 bytes), int64");
+  EXPECT_EQ(DescribeDotKernel(Log(6), kBinary, 784, true), "int8 GEMM of 6 bit log (4 bytes) x 1 bit, int64");
 }
 
 TEST(DotKernelTest, LogarithmicSumsThatMayOverflowAreFloat) {
   EXPECT_EQ(ChooseDotKernel(Symmetric(8), Log(6), 32768, 1, true), DotKernel::kInt8);
   EXPECT_EQ(ChooseDotKernel(Symmetric(8), Log(6), 32769, 1, true), DotKernel::kFloatGemm);
   EXPECT_EQ(DescribeDotKernel(kBinary, Log(7), 2, true), "float GEMM (sums may overflow)");
-  EXPECT_EQ(DescribeDotKernel(Log(4), kBinary, 9, true), "float GEMM (logarithmic input)");
+  EXPECT_EQ(DescribeDotKernel(Log(6), Log(6), 7, true), "int8 GEMM of 6 bit log (4 bytes) x 6 bit log (4 bytes), int64");
+  EXPECT_EQ(DescribeDotKernel(Log(6), Log(6), 8, true), "float GEMM (sums may overflow)");
+  EXPECT_EQ(DescribeDotKernel(Log(7), kBinary, 1, true), "float GEMM (sums may overflow)");
+  EXPECT_EQ(DescribeDotKernel(Log(4), kFloat, 9, true), "float GEMM (float weights)");
   EXPECT_EQ(DescribeDotKernel(kFloat, Log(4), 9, true), "float GEMM (float input)");
 }
 

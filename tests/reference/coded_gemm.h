@@ -24,6 +24,11 @@ inline int64_t Code(const Encoding& encoding, int64_t c) {
       const int64_t size = rank == 0 ? 0 : int64_t{1} << ((rank < 0 ? -rank : rank) - 1);
       return rank < 0 ? -size : size;
     }
+    case EncodingKind::kLogNonzero: {
+      // The upper half ascends from 1, and the lower one mirrors it.
+      const int64_t half = int64_t{1} << (encoding.bits - 1);
+      return c >= half ? int64_t{1} << (c - half) : -(int64_t{1} << (half - 1 - c));
+    }
     case EncodingKind::kUnsigned:
     case EncodingKind::kPowerOfTwo:
     case EncodingKind::kFloat: return c;

@@ -11,6 +11,7 @@
 #include "bitgrad/core/bit_matrix.h"
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/ops/kernels/pool.h"
+#include "bitgrad/tests/reference/coded_gemm.h"
 
 namespace bitgrad::reference {
 
@@ -111,8 +112,7 @@ inline std::vector<uint8_t> MaxPoolCodes(const PoolGeometry& g, const std::vecto
 inline std::vector<int64_t> SumPoolCodes(const PoolGeometry& g, const Encoding& encoding,
                                          const std::vector<uint8_t>& x) {
   std::vector<int64_t> y(g.pixels() * g.channels, 0);
-  ForEachPoolElement(
-      g, [&](int64_t iy, int64_t ix, int64_t) { y[iy] += encoding.least_code() + encoding.code_step() * x[ix]; });
+  ForEachPoolElement(g, [&](int64_t iy, int64_t ix, int64_t) { y[iy] += Code(encoding, x[ix]); });
   return y;
 }
 

@@ -163,7 +163,8 @@ inline double Value(const Quantizer& quantizer, double x, const Numbers& numbers
     return std::copysign(size, x) * statistic / largest;
   }
   if (name == "log_quant") {
-    const double e = std::round(std::log2(std::fabs(x)));
+    const double e = std::round(std::log2(std::fabs(x)));  // of 0 it is -infinity
+    if (!args.zero) return scale * sign * std::clamp(std::exp2(e), std::exp2(1 - std::pow(2.0, args.bits - 1)), 1.0);
     return x == 0 || e < 2 - std::pow(2.0, args.bits - 1) ? 0 : scale * sign * std::min(std::exp2(e), 1.0);
   }
   if (name == "log_gradient") {

@@ -194,6 +194,11 @@ TEST(CheckProgramTest, LinearAndBatchNorm) {
              LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::LOG);
              LinearOf(h, 1).mutable_threshold()->set_bits(8);
            }},
+          {"linear.threshold: bits 7 does not go with kind LOG_NONZERO",
+           [](Header& h) {
+             LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::LOG_NONZERO);
+             LinearOf(h, 1).mutable_threshold()->set_bits(7);
+           }},
           {"blob 1 (fc1/thresholds) is INT32 [1, 65], not INT32 [3, 65]",
            [](Header& h) {
              LinearOf(h, 1).mutable_threshold()->set_encoding(Blob::UNSIGNED);

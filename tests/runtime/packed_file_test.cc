@@ -41,7 +41,8 @@ TEST(PackedFileTest, WhatIsWrittenIsReadBack) {
                                    {EncodingKind::kSymmetric, 8},
                                    {EncodingKind::kUnsigned, 3},
                                    {EncodingKind::kTwosComplement, 4},
-                                   {EncodingKind::kLog, 5}}) {
+                                   {EncodingKind::kLog, 5},
+                                   {EncodingKind::kLogNonzero, 3}}) {
     PackedModelWriter writer;
     const Tensor codes = RandomCodes(encoding, 3, 515, 1);
     writer.header().mutable_input()->add_shape(515);
@@ -68,7 +69,7 @@ TEST(PackedFileTest, WhatIsWrittenIsReadBack) {
       for (int64_t j = 0; j < 515; ++j) {
         int64_t c = 0;
         for (int p = 0; p < encoding.bits; ++p) c |= int64_t{(*model)->plane(weight, p).bit(i, j)} << p;
-        ASSERT_EQ(CodeOf(encoding, c), codes.matrix<float>().at(i, j));
+        ASSERT_EQ(encoding.code(c), codes.matrix<float>().at(i, j));
       }
     }
     // Used in place, in the layout of BitMatrix.

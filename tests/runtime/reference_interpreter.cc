@@ -37,6 +37,7 @@ std::optional<int64_t> CodeOfStored(packed::Blob::Kind kind, int bits, int c) {
     case packed::Blob::UNSIGNED: return c;
     case packed::Blob::TWOS_COMPLEMENT: return c - (1 << (bits - 1));
     case packed::Blob::LOG: return reference::Code({EncodingKind::kLog, bits}, c);
+    case packed::Blob::LOG_NONZERO: return reference::Code({EncodingKind::kLogNonzero, bits}, c);
     default: return std::nullopt;
   }
 }
@@ -346,8 +347,8 @@ Value Quantize(const PackedModel& model, int i, const Value& operand) {
   }
   y.is_codes = true;
   y.scale = quantizer.value_scale();
-  y.least = CodeOf(encoding, 0);
-  y.largest = CodeOf(encoding, LargestC(encoding));
+  y.least = encoding.code(0);
+  y.largest = encoding.code(encoding.largest_stored());
   return y;
 }
 

@@ -52,7 +52,7 @@ int AddQuantize(PackedModelWriter& writer, const std::string& layer, int x, cons
 // Thresholds near the middle of the sums' range, and at its ends and beyond; those of an output ascend.
 void AddThreshold(PackedModelWriter& writer, const std::string& name, int64_t out, int64_t largest, uint64_t seed,
                   LinearSpec& spec) {
-  const int64_t levels = LargestC(spec.encoding);
+  const int64_t levels = spec.encoding.largest_stored();
   std::vector<int32_t> thresholds(static_cast<size_t>(levels * out));
   std::vector<uint8_t> flips;
   const int32_t spread = static_cast<int32_t>(largest / 4) + 1;
@@ -91,12 +91,12 @@ void SetHead(PackedModelWriter& writer, const std::string& name, const Shape& in
 
 Tensor RandomCodes(const Encoding& encoding, int64_t rows, int64_t cols, uint64_t seed) {
   Tensor codes({rows, cols}, DType::kFloat32);
-  const int64_t patterns = encoding.is_integer() ? LargestC(encoding) + 1 : 1;
+  const int64_t patterns = encoding.is_integer() ? encoding.largest_stored() + 1 : 1;
   for (int64_t i = 0; i < codes.num_elements(); ++i) {
     const uint64_t element = static_cast<uint64_t>(i);
     codes.mutable_data<float>()[i] =
         encoding.is_integer()
-            ? static_cast<float>(CodeOf(encoding, UniformBelow(Stream(seed), element, static_cast<uint32_t>(patterns))))
+            ? static_cast<float>(encoding.code(UniformBelow(Stream(seed), element, static_cast<uint32_t>(patterns))))
             : 2.0f * Uniform(Stream(seed), element) - 1.0f;
   }
   return codes;
@@ -391,6 +391,10 @@ std::vector<SampleModel> AllSampleModels() {
     models.push_back(LinearModel("dorefa_activation(4)", symmetric, 127, 9, threshold));
     models.push_back(LinearModel("sign", {EncodingKind::kLog, 4}, 65, 9, threshold));
     models.push_back(LinearModel("dorefa_activation(4)", {EncodingKind::kLog, 4}, 127, 9, threshold));
+    models.push_back(LinearModel("k_bit(2)", {EncodingKind::kLogNonzero, 4}, 65, 9, threshold));
+    models.push_back(LinearModel("log_quant(4)", binary, 65, 9, threshold));
+    models.push_back(LinearModel("log_quant(4)", {EncodingKind::kLog, 4}, 127, 9, threshold));
+    models.push_back(LinearModel("log_quant(3, zero=false)", symmetric, 65, 9, threshold));
   }
   models.push_back(LinearModel("identity", binary, 100, 17, false));
   models.push_back(LinearModel("identity", real, 33, 17, false));
@@ -400,6 +404,10 @@ std::vector<SampleModel> AllSampleModels() {
   // Sums of 32 and of 64 bits, and what may exceed these.
   for (const int bits : {4, 5, 6, 7})
     models.push_back(LinearModel("k_bit(8)", {EncodingKind::kLog, bits}, 1100, 4, false));
+  for (const int bits : {5, 6, 7}) {
+    models.push_back(LinearModel(absl::StrCat("log_quant(", bits, ")"), ternary, 1100, 4, false));
+  }
+  models.push_back(LinearModel("log_quant(6)", {EncodingKind::kLog, 6}, 7, 4, false));
   models.push_back(LinearModel("identity", {EncodingKind::kLog, 3}, 33, 17, false));
   return models;
 }

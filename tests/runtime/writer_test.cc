@@ -44,6 +44,8 @@ TEST(WriterTest, NumbersThatAreNoCodesAreErrors) {
   EXPECT_THAT(message_of({EncodingKind::kLog, 3}, 3), HasSubstr("is no log code"));
   EXPECT_THAT(message_of({EncodingKind::kLog, 3}, -8), HasSubstr("is no log code"));
   EXPECT_THAT(message_of({EncodingKind::kLog, 7}, 0x1p63f), HasSubstr("is no log code"));
+  EXPECT_THAT(message_of({EncodingKind::kLogNonzero, 3}, 0), HasSubstr("is no log_nonzero code"));
+  EXPECT_THAT(message_of({EncodingKind::kLogNonzero, 3}, 16), HasSubstr("is no log_nonzero code"));
   EXPECT_THAT(message_of({EncodingKind::kFloat, 32}, 1), HasSubstr("has no packed form"));
   EXPECT_THAT(message_of({EncodingKind::kSymmetric, 9}, 1), HasSubstr("has no packed form"));
   EXPECT_THAT(message_of({EncodingKind::kSigned, 8}, 1), HasSubstr("has no packed form"));

@@ -17,7 +17,7 @@ namespace bitgrad {
 // Random stored codes. With `extreme` they are mostly the least and the largest, with which sums of bytes would
 // overflow.
 inline std::vector<uint8_t> RandomCodes(Random& random, const Encoding& encoding, int64_t count, bool extreme) {
-  // A ternary code is stored as 0, 1 or 2, and the last pattern is no logarithmic code either.
+  // A ternary code is stored as 0, 1 or 2, and the last pattern is no logarithmic code either, unless there is no zero.
   const bool is_full = encoding.kind != EncodingKind::kTernary && encoding.kind != EncodingKind::kLog;
   const uint32_t codes = (1u << encoding.bits) - (is_full ? 0 : 1);
   std::vector<uint8_t> values = RandomBytes(random, count, codes);

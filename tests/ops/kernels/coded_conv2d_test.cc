@@ -22,6 +22,7 @@ constexpr Encoding Symmetric(int bits) { return {EncodingKind::kSymmetric, bits}
 constexpr Encoding Unsigned(int bits) { return {EncodingKind::kUnsigned, bits}; }
 constexpr Encoding TwosComplement(int bits) { return {EncodingKind::kTwosComplement, bits}; }
 constexpr Encoding Log(int bits) { return {EncodingKind::kLog, bits}; }
+constexpr Encoding LogNonzero(int bits) { return {EncodingKind::kLogNonzero, bits}; }
 
 // Encodings of images and filters, which take turns: 1 to 64 passes over planes, all forms, and weights of 8 bits.
 constexpr std::pair<Encoding, Encoding> kEncodings[] = {
@@ -47,6 +48,15 @@ constexpr std::pair<Encoding, Encoding> kEncodings[] = {
     {kBinary, Log(4)},
     {Symmetric(4), Log(4)},
     {Symmetric(2), Log(5)},
+    {Log(4), kBinary},
+    {Log(4), kTernary},
+    {Log(4), Log(4)},
+    {Log(5), Symmetric(2)},
+    {Log(3), TwosComplement(8)},
+    {LogNonzero(4), kTernary},
+    {LogNonzero(3), LogNonzero(2)},
+    {LogNonzero(2), Symmetric(3)},
+    {Unsigned(2), LogNonzero(4)},
 };
 
 class CodedConv2dTest : public KernelTest {
@@ -176,22 +186,31 @@ TEST_P(CodedConv2dTest, LargestCodesOfLongSums) {
   }
 }
 
-// Sums with logarithmic filters that are beyond 2^24, as floats.
-TEST_P(CodedConv2dTest, LogarithmicFiltersWithLargeSums) {
+// Sums of logarithmic codes that are beyond 2^24, as floats.
+TEST_P(CodedConv2dTest, LogarithmicCodesWithLargeSums) {
   Random random(3);
-  const ConvGeometry g = {.batch = 2,
-                          .height = 4,
-                          .width = 5,
-                          .channels = 7,
-                          .filters = 66,
-                          .kernel_height = 3,
-                          .kernel_width = 3,
-                          .pad_height = 1,
-                          .pad_width = 1};
-  for (const Encoding& x_encoding : {Symmetric(8), Unsigned(8)}) {
+  constexpr struct {
+    Encoding x, w;
+    int64_t channels, kernel;
+  } kCases[] = {{Symmetric(8), Log(5), 7, 3},       {Unsigned(8), Log(5), 7, 3},
+                {Log(5), Log(5), 1, 2},             {Log(5), Symmetric(8), 7, 3},
+                {LogNonzero(5), Symmetric(5), 7, 3}, {LogNonzero(4), LogNonzero(5), 7, 3}};
+  for (const auto& [x_encoding, w_encoding, channels, kernel] : kCases) {
+    SCOPED_TRACE(testing::Message() << Name(x_encoding.kind) << x_encoding.bits << " x " << Name(w_encoding.kind)
+                                    << w_encoding.bits);
+    const ConvGeometry g = {.batch = 2,
+                            .height = 4,
+                            .width = 5,
+                            .channels = channels,
+                            .filters = 66,
+                            .kernel_height = kernel,
+                            .kernel_width = kernel,
+                            .pad_height = 1,
+                            .pad_width = 1};
     const CodeArray x(*this, random, x_encoding, g.batch, g.height * g.width * g.channels, 0, true);
-    const CodeArray w(*this, random, Log(5), g.filters, g.patch_size(), 0, true);
-    ASSERT_EQ(LogSumsOf(x_encoding, Log(5), g.patch_size()), LogSums::kInt32);
+    const CodeArray w(*this, random, w_encoding, g.filters, g.patch_size(), 0, true);
+    ASSERT_FALSE(DotIsExact(x_encoding, w_encoding, g.patch_size()));
+    ASSERT_EQ(LogSumsOf(x_encoding, w_encoding, g.patch_size()), LogSums::kInt32);
     const std::vector<int32_t> dots = reference::Conv2d(g, x.Codes(), w.Codes(), 0);
     const Array<float> y(*this, g.pixels() * g.filters);
     Run([&](ExecContext& c, const Kernels& k) {

@@ -23,12 +23,16 @@ constexpr Encoding kEncodings[] = {{EncodingKind::kBinary, 1},
                                    {EncodingKind::kTwosComplement, 8},
                                    {EncodingKind::kLog, 3},
                                    {EncodingKind::kLog, 5},
-                                   {EncodingKind::kLog, 7}};
+                                   {EncodingKind::kLog, 7},
+                                   {EncodingKind::kLogNonzero, 2},
+                                   {EncodingKind::kLogNonzero, 3},
+                                   {EncodingKind::kLogNonzero, 6}};
 
 // Stored codes c of the encoding.
 std::vector<uint8_t> RandomCodes(Random& random, const Encoding& encoding, int64_t count) {
-  const int64_t codes = encoding.is_affine() ? (encoding.max_code() - encoding.least_code()) / encoding.code_step() + 1
-                                             : (int64_t{1} << encoding.bits) - 1;
+  const int64_t codes = encoding.is_affine()
+                            ? (encoding.max_code() - encoding.least_code()) / encoding.code_step() + 1
+                            : (int64_t{1} << encoding.bits) - (encoding.kind == EncodingKind::kLog ? 1 : 0);
   return RandomBytes(random, count, static_cast<uint32_t>(codes));
 }
 

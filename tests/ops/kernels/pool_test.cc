@@ -224,13 +224,15 @@ TEST_P(PoolTest, AverageOfCodes) {
                                      {EncodingKind::kTernary, 2},
                                      {EncodingKind::kSymmetric, 8},
                                      {EncodingKind::kUnsigned, 4},
-                                     {EncodingKind::kTwosComplement, 8}};
+                                     {EncodingKind::kTwosComplement, 8},
+                                     {EncodingKind::kLog, 4},
+                                     {EncodingKind::kLogNonzero, 4}};
   Random random(10);
   size_t next = 0;
   for (const PoolGeometry& g : Geometries()) {
     const Encoding& encoding = kEncodings[next++ % std::size(kEncodings)];
     SCOPED_TRACE(Describe(g) << ", " << Name(encoding.kind));
-    const uint32_t codes = encoding.kind == EncodingKind::kTernary ? 3 : 1u << encoding.bits;
+    const uint32_t codes = static_cast<uint32_t>(encoding.largest_stored()) + 1;
     const Array<uint8_t> x(*this, RandomBytes(random, InputSize(g), codes));
     const Array<float> scale(*this, RandomVector(random, 1));
     const Array<float> y(*this, OutputSize(g)), on_device(*this, OutputSize(g));
@@ -255,8 +257,9 @@ TEST_P(PoolTest, SumsOfCodesToCodes) {
   Random random(11);
   int levels = 1;
   for (const PoolGeometry& g : Geometries()) {
-    const Encoding encoding = {levels % 2 == 0 ? EncodingKind::kSymmetric : EncodingKind::kUnsigned, 2};
-    SCOPED_TRACE(Describe(g) << ", " << levels << " levels");
+    constexpr EncodingKind kKinds[] = {EncodingKind::kUnsigned, EncodingKind::kSymmetric, EncodingKind::kLogNonzero};
+    const Encoding encoding = {kKinds[levels % 3], 2};
+    SCOPED_TRACE(Describe(g) << ", " << Name(encoding.kind) << ", " << levels << " levels");
     const Array<uint8_t> x(*this, RandomBytes(random, InputSize(g), 4));
     const std::vector<int64_t> sums = reference::SumPoolCodes(g, encoding, x.initial());
     const int64_t channels = g.channels;

@@ -31,7 +31,7 @@ class QuantizerTest : public testing::TestWithParam<Quantizer> {
   float least_code() const { return static_cast<float>(q().encoding().least_code()); }
   float greatest_code() const {
     const Encoding encoding = q().encoding();
-    if (encoding.kind == EncodingKind::kLog) return -least_code();
+    if (encoding.is_log()) return -least_code();
     const int64_t steps = encoding.kind == EncodingKind::kTernary  ? 2
                           : encoding.kind == EncodingKind::kSigned ? 2 * encoding.max_code()
                                                                    : (int64_t{1} << encoding.bits) - 1;
@@ -63,13 +63,16 @@ TEST_P(QuantizerTest, CodesAreInTheCodebook) {
 // Values of the logarithmic encodings are 0 and powers of two, of as many exponents as the bits say.
 TEST_P(QuantizerTest, LogarithmicValuesArePowers) {
   const EncodingKind kind = q().encoding().kind;
-  if (kind != EncodingKind::kPowerOfTwo && kind != EncodingKind::kLog) GTEST_SKIP() << "no powers";
+  if (kind != EncodingKind::kPowerOfTwo && !q().encoding().is_log()) GTEST_SKIP() << "no powers";
   for (const Numbers& numbers : NumbersFor(q())) {
     float least = kInfinity, most = 0;
     for (float x : Inputs()) {
       if (std::isinf(x)) continue;
       for (float uniform : {0.0f, 0.3f, kLargestUniform}) {
         const float size = std::fabs(Code(q(), x, numbers, uniform));
+        if (!q().args().zero) {
+          ASSERT_NE(size, 0) << "q(" << x << ")";
+        }
         if (size == 0) continue;
         int exponent;
         ASSERT_EQ(std::frexp(size, &exponent), 0.5f) << "q(" << x << ") is " << size;
@@ -78,7 +81,13 @@ TEST_P(QuantizerTest, LogarithmicValuesArePowers) {
       }
     }
     if (most > 0 && std::isfinite(most)) {
-      EXPECT_LE(std::log2(most) - std::log2(least) + 1, std::ldexp(1, q().encoding().bits - 1) - 1);
+      // One of the patterns is that of 0, unless there is none, and one has none.
+      const double exponents = std::ldexp(1, q().encoding().bits - 1) - (q().args().zero ? 1 : 0);
+      EXPECT_LE(std::log2(most) - std::log2(least) + 1, exponents);
+      // Codes begin with 1.
+      if (q().encoding().is_log()) {
+        EXPECT_EQ(least, 1);
+      }
     }
   }
 }
@@ -138,10 +147,11 @@ TEST_P(QuantizerTest, ZeroHasNoSign) {
     EXPECT_EQ(Code(q(), 0.0f, numbers), Code(q(), -0.0f, numbers));
     EXPECT_EQ(Surrogate(q(), 0.0f, numbers), Surrogate(q(), -0.0f, numbers));
     EXPECT_EQ(VariableSurrogate(q(), 0.0f, numbers), VariableSurrogate(q(), -0.0f, numbers));
-    // Code(0) is +1 for signs (ties are up) and for the symmetric grids, 0 where there is one.
+    // Code(0) is +1 for signs (ties are up) and for the symmetric grids, which have no 0, and 0 where there is one.
     if (!deterministic() || is_real()) continue;
     switch (q().encoding().kind) {
       case EncodingKind::kBinary:
+      case EncodingKind::kLogNonzero:
       case EncodingKind::kSymmetric: EXPECT_EQ(Code(q(), 0.0f, numbers), 1.0f); break;
       case EncodingKind::kTernary:
       case EncodingKind::kUnsigned:

@@ -161,6 +161,19 @@ TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
       Error("exponential_round(4)"),
       "quantizer 'exponential_round(4)': 'exponential_round' takes least=EXPONENT, most=EXPONENT, as_authors, not "
       "'4'");
+  EXPECT_EQ(Error("log_quant(4, zero=no)"),
+            "quantizer 'log_quant(4, zero=no)': zero is 'true' or 'false', not 'no'");
+  EXPECT_EQ(Error("log_quant(zero=false, zero=true)"),
+            "quantizer 'log_quant(zero=false, zero=true)': zero is given twice");
+  EXPECT_EQ(Error("log_quant(nonzero)"),
+            "quantizer 'log_quant(nonzero)': 'log_quant' takes a whole number of bits from 2 to 7, scale=learned, "
+            "scale=mean, scale=glorot, scale=NUMBER, zero=false, per_output (with a learned or measured number), not "
+            "'nonzero'");
+  const Quantizer without_choice(&KBit(2).info(), {.bits = 2, .zero = false});
+  EXPECT_NE(without_choice.status().message().find("'k_bit' has no choice about 0; 'k_bit' takes a whole number"),
+            std::string::npos);
+  EXPECT_EQ(ParseQuantizer("log_quant(zero=false, 5, scale=0.5)")->ToString(), "log_quant(5, scale=0.5, zero=false)");
+  EXPECT_EQ(ParseQuantizer("log_quant(4, zero=true)")->ToString(), "log_quant(4)");
   for (const char* text : {"swish_sign(0)", "swish_sign(inf)", "swish_sign(1001, beta=learned)"}) {
     EXPECT_EQ(Error(text),
               "quantizer '" + std::string(text) + "': the argument of 'swish_sign' is a number from 0.001 to 1000");

@@ -101,6 +101,7 @@ inline std::vector<Quantizer> Quantizers() {
       case QuantizerArgument::kBits:
         for (int bits = static_cast<int>(info.min_argument); bits <= static_cast<int>(info.max_argument); ++bits) {
           args.push_back({.bits = bits});
+          if (info.zero_is_optional) args.push_back({.bits = bits, .zero = false});
         }
         break;
       case QuantizerArgument::kParameter:

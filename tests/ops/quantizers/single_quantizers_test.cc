@@ -67,7 +67,7 @@ TEST(XnorTest, IsSignWithTheMeanOfEachOutput) {
 }
 
 TEST(LogQuantTest, TheDecisionIsAtSqrtTwo) {
-  const Quantizer q = LogQuant(5);  // sizes 2^-14 .. 1
+  const Quantizer q = LogQuant(5).In(QuantizerRole::kGradient);  // sizes 2^-14 .. 1
   for (int e = -14; e < 0; ++e) {
     const float below = std::ldexp(0x1.6a09e6p0f, e), above = std::nextafter(below, 1.0f);  // around sqrt(2) 2^e
     EXPECT_EQ(Code(q, below), std::ldexp(1.0f, e)) << e;
@@ -80,17 +80,47 @@ TEST(LogQuantTest, TheDecisionIsAtSqrtTwo) {
   EXPECT_EQ(Code(q, 3.0f), 1.0f);
   EXPECT_EQ(Code(q, kTiny), 0.0f);
   EXPECT_EQ(Code(q, -kInfinity), -1.0f);
-  // Weights have the same values, as integer codes.
-  const Quantizer weight = q.In(QuantizerRole::kWeight);
-  EXPECT_EQ(weight.encoding(), (Encoding{EncodingKind::kLog, 5}));
+  // Weights and activations have the same values, as integer codes.
   EXPECT_EQ(q.encoding(), (Encoding{EncodingKind::kPowerOfTwo, 5}));
-  for (const float x : Inputs()) EXPECT_EQ(Value(weight, x), Value(q, x)) << x;
-  EXPECT_EQ(Code(weight, -3.0f), -0x1p14f);
-  EXPECT_EQ(Code(weight, 0x1p-14f), 1.0f);
-  EXPECT_EQ(LogQuant(2).In(QuantizerRole::kWeight).encoding(), (Encoding{EncodingKind::kTernary, 2}));
+  for (const QuantizerRole role : {QuantizerRole::kWeight, QuantizerRole::kActivation}) {
+    const Quantizer coded = q.In(role);
+    EXPECT_EQ(coded.encoding(), (Encoding{EncodingKind::kLog, 5}));
+    for (const float x : Inputs()) EXPECT_EQ(Value(coded, x), Value(q, x)) << x;
+    EXPECT_EQ(Code(coded, -3.0f), -0x1p14f);
+    EXPECT_EQ(Code(coded, 0x1p-14f), 1.0f);
+    EXPECT_EQ(LogQuant(2).In(role).encoding(), (Encoding{EncodingKind::kTernary, 2}));
+  }
   // Two bits are a ternary quantizer.
   EXPECT_EQ(Code(LogQuant(2), 0.7f), 0.0f);
   EXPECT_EQ(Code(LogQuant(2), -0.71f), -1.0f);
+}
+
+TEST(LogQuantTest, WithoutZeroTheLeastSizeTakesItsPlace) {
+  const Quantizer q = LogQuant(3, /*zero=*/false);  // sizes 2^-3 .. 1
+  EXPECT_EQ(q.encoding(), (Encoding{EncodingKind::kLogNonzero, 3}));
+  EXPECT_EQ(q.scale(1), 0x1p-3f);
+  EXPECT_EQ(Value(q, 0.3f), 0.25f);
+  EXPECT_EQ(Value(q, 0x1.6a09e6p-3f), 0x1p-3f);
+  for (const float x : {0.1f, 1e-30f, kTiny, 0.0f, -0.0f}) EXPECT_EQ(Value(q, x), 0x1p-3f) << x;
+  for (const float x : {-0.1f, -1e-30f, -kTiny}) EXPECT_EQ(Value(q, x), -0x1p-3f) << x;
+  EXPECT_EQ(Code(q, kInfinity), 8.0f);
+  EXPECT_EQ(Code(q, kNan), -8.0f);
+  EXPECT_EQ(Value(LogQuant(2, false), -0.3f), -0.5f);
+  for (const float x : Inputs()) EXPECT_EQ(Value(q.In(QuantizerRole::kWeight), x), Value(q, x)) << x;
+}
+
+// Products have no integers for more.
+TEST(LogQuantTest, CodesAreBounded) {
+  const auto has_codes = [](int bits, bool zero, QuantizerRole role) {
+    return LogQuant(bits, zero).In(role).encoding().is_integer();
+  };
+  for (int bits = 2; bits <= 7; ++bits) {
+    EXPECT_TRUE(has_codes(bits, true, QuantizerRole::kWeight));
+    EXPECT_EQ(has_codes(bits, true, QuantizerRole::kActivation), bits <= 6);
+    EXPECT_EQ(has_codes(bits, false, QuantizerRole::kWeight), bits <= 6);
+    EXPECT_EQ(has_codes(bits, false, QuantizerRole::kActivation), bits <= 5);
+    EXPECT_FALSE(has_codes(bits, true, QuantizerRole::kGradient));
+  }
 }
 
 // The mean of 20,000 draws within four of its standard deviations, which are at most half of the step between two
