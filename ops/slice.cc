@@ -46,7 +46,6 @@ Var SliceColumns(const Var& x, int64_t begin, int64_t size) { return Part("slice
 
 Var Step(const Var& x, int64_t i) {
   const Var part = Slice(x, i, 1);
-  if (part.shape().rank() == 0 || part.shape() == Shape({0})) return part;
   return Reshape(part, Shape(part.shape().dims().subspan(1)));
 }
 

@@ -38,8 +38,18 @@ float Largest(const float* x, int64_t count) {
   return largest;
 }
 
+// By pieces, for a loop that computes exponentials and adds doubles as well does not vectorize.
 double SumOfExponentials(const float* x, float max, int64_t count) {
-  return LaneSum(count, [=](int64_t j) { return static_cast<double>(Exponential(x[j] - max)); });
+  constexpr int64_t kPiece = 512;
+  float piece[kPiece];
+  double sum = 0;
+  for (int64_t begin = 0; begin < count; begin += kPiece) {
+    const int64_t size = std::min(kPiece, count - begin);
+#pragma omp simd
+    for (int64_t j = 0; j < size; ++j) piece[j] = Exponential(x[begin + j] - max);
+    sum += LaneSum(size, [&](int64_t j) { return static_cast<double>(piece[j]); });
+  }
+  return sum;
 }
 
 // dx[j] = factor * p[j] for the probabilities p of a row.

@@ -20,6 +20,7 @@
 #include "bitgrad/ops/concat.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/dropout.h"
+#include "bitgrad/ops/embedding.h"
 #include "bitgrad/ops/linear.h"
 #include "bitgrad/ops/losses.h"
 #include "bitgrad/ops/matmul.h"
@@ -38,6 +39,8 @@
 #include "bitgrad/ops/reshape.h"
 #include "bitgrad/ops/round.h"
 #include "bitgrad/ops/scale_penalty.h"
+#include "bitgrad/ops/slice.h"
+#include "bitgrad/ops/stack.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
 
@@ -115,6 +118,13 @@ std::vector<Op> Ops() {
       {"scale_penalty", 2, [](V v, Extras&) { return ScalePenalty(v[0], v[1], ScalePenaltyKind::kR2); }},
       {"matmul", 2, [](V v, Extras&) { return MatMul(v[0], v[1]); }},
       {"concat", 3, [](V v, Extras&) { return Concat(v); }},
+      {"stack", 3, [](V v, Extras&) { return Stack(v); }},
+      {"slice", 1, [](V v, Extras& e) { return Slice(v[0], e.numbers[0], e.numbers[1]); }},
+      {"slice_columns", 1, [](V v, Extras& e) { return SliceColumns(v[0], e.numbers[0], e.numbers[1]); }},
+      {"slice", 1, [](V v, Extras& e) { return Step(v[0], e.numbers[0]); }},
+      // Ids are of type int32 in half of the cases; and a float operand in their place.
+      {"embedding", 1, [](V v, Extras& e) { return Embedding(v[0].tape()->Input(e.state[0].value), v[0]); }},
+      {"embedding", 2, [](V v, Extras&) { return Embedding(v[0], v[1]); }},
       {"reshape", 1,
        [](V v, Extras& e) {
          return Reshape(v[0], {e.numbers[0], e.numbers[1]});

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "bitgrad/ops/concat.h"
 #include "bitgrad/ops/conv2d.h"
 #include "bitgrad/ops/dropout.h"
+#include "bitgrad/ops/embedding.h"
 #include "bitgrad/ops/linear.h"
 #include "bitgrad/ops/losses.h"
 #include "bitgrad/ops/matmul.h"
@@ -32,6 +34,8 @@
 #include "bitgrad/ops/quantizers/ternary.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/ops/reshape.h"
+#include "bitgrad/ops/slice.h"
+#include "bitgrad/ops/stack.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
 
@@ -76,6 +80,37 @@ TEST_F(MisuseTest, Arithmetic) {
   EXPECT_EQ(Error({{2, 3}, {1, 3}}, [](V v) { return Mul(v[0], v[1]); }), "mul: shapes [2, 3] and [1, 3]" + expected);
   EXPECT_EQ(Error({{2, 4, 4, 3}, {4}}, [](V v) { return Mul(v[0], v[1]); }),
             "mul: shapes [2, 4, 4, 3] and [4]" + expected);
+}
+
+TEST_F(MisuseTest, Sequences) {
+  EXPECT_EQ(Error({{4, 3}}, [](V v) { return Slice(v[0], 2, 3); }),
+            "slice: the part of 3 from 2 on is not within dimension 0 of [4, 3]");
+  EXPECT_EQ(Error({{4, 3}}, [](V v) { return SliceColumns(v[0], -1, 2); }),
+            "slice_columns: the part of 2 from -1 on is not within dimension 1 of [4, 3]");
+  EXPECT_EQ(Error({{4, 3}}, [](V v) { return Step(v[0], 4); }),
+            "slice: the part of 1 from 4 on is not within dimension 0 of [4, 3]");
+  EXPECT_EQ(Error({{}}, [](V v) { return Slice(v[0], 0, 1); }), "slice: the operand is a scalar");
+  EXPECT_EQ(Error({{4, 3}, {3, 4}}, [](V v) { return Stack(v); }), "stack: shapes [4, 3] and [3, 4] differ");
+  EXPECT_EQ(Stack({}).tape(), nullptr);
+
+  const auto embed = [](const Tensor& ids, Shape table) {
+    return [=, ids = std::make_shared<Tensor>(ids.Alias())](Tape& tape) {
+      return Embedding(tape.Input(*ids), tape.Input(Tensor::Zeros(table)));
+    };
+  };
+  EXPECT_EQ(Error(embed(Labels({0, 4}), {4, 3})), "embedding: id 4 is not in [0, 4), the rows of the table");
+  EXPECT_EQ(Error(embed(Labels({-1}), {4, 3})), "embedding: id -1 is not in [0, 4), the rows of the table");
+  EXPECT_EQ(Error(embed(Labels({0}), {4})), "embedding: the table is [4]; it has to be [vocabulary, width]");
+  EXPECT_EQ(Error(embed(Floats({1}, {0}), {4, 3})),
+            "embedding: the operand of indices is float32 [1] on cpu; indices are int32 on cpu");
+  EXPECT_EQ(Error([](Tape& tape) {
+              return Relu(tape.Input(Labels({0, 1})));
+            }),
+            "relu: an operand is int32 [2] on cpu; ops compute in float32 on cpu");
+  EXPECT_EQ(Error([](Tape& tape) {
+              return tape.Differentiable(Labels({0, 1}));
+            }),
+            "input: a tensor of int32 can have no gradient; use Input()");
 }
 
 TEST_F(MisuseTest, Products) {
