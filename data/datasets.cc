@@ -93,7 +93,8 @@ absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& 
 absl::StatusOr<DataKind> KindOfDataset(const std::string& name, int64_t image_size) {
   if (FindTextDataset(name) != nullptr) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the vocabulary of data set '", name, "', a text, is known from its files alone"));
+        absl::StrCat("the vocabulary of data set '", name,
+                     "', a text, is known from its files alone; train --count_arithmetic counts a ", "step of it"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const DatasetEntry* entry, Find(name));
   if (name == "image_folder") {

@@ -124,6 +124,7 @@ TEST_F(ChangedHeaderTest, FieldsOutOfTheirRange) {
       {[](auto& h) { h.mutable_progress()->set_best_valid_error(1.5); }, "best_valid_error is 1.5"},
       {[](auto& h) { h.mutable_progress()->mutable_partial()->set_loss_sum(1 / 0.0); }, "loss_sum is inf"},
       {[](auto& h) { h.mutable_progress()->mutable_partial()->set_errors(201); }, "partial.errors is 201"},
+      {[](auto& h) { h.mutable_progress()->mutable_partial()->set_metric_sum(0); }, "metric_sum is that of a text"},
       {[](auto& h) { h.mutable_progress()->mutable_partial()->set_examples(INT64_MAX); }, "partial.examples is"},
       {[](auto& h) { h.mutable_progress()->mutable_partial()->set_seconds(-1); }, "partial.seconds is -1"},
       {[](auto& h) { h.mutable_progress()->mutable_partial()->mutable_layers(0)->set_sign_flips(71); },
@@ -144,6 +145,70 @@ TEST_F(ChangedHeaderTest, FieldsOutOfTheirRange) {
   for (const auto& c : cases) {
     SCOPED_TRACE(c.text);
     Write(c.change);
+    EXPECT_THAT(OpenError(path_), HasSubstr(c.text));
+  }
+}
+
+// The same header as that of a model of text is right, and these changes of it are not.
+TEST_F(ChangedHeaderTest, FieldsOfAText) {
+  const auto make_text = [](checkpoint::Header& h) {
+    h.set_text(checkpoint::WORDS);
+    h.set_features(0);
+    h.mutable_recipe()->mutable_data()->set_steps(7);
+    for (const char* token : {"<eos>", "a", "b"}) h.add_class_names(token);
+    for (fingerprint::DataSet* data : {h.mutable_training_data(), h.mutable_validation_data(), h.mutable_test_data()}) {
+      data->set_tokens(100);
+      data->set_classes(3);
+    }
+    // Nats, which may be more than 1; batches of up to 7 steps.
+    h.mutable_progress()->set_best_valid_error(6.5);
+    h.mutable_epochs(0)->set_train_error(7.5);
+    h.mutable_progress()->mutable_partial()->set_examples(4 * 50 * 7 - 50);
+    h.mutable_progress()->mutable_partial()->set_metric_sum(1000);
+    checkpoint::TensorEntry& state = *h.add_states();
+    state = h.parameters(0);
+    state.set_name("lstm1/h");
+  };
+  Write(make_text);
+  ASSERT_TRUE(Checkpoint::Open(path_).ok()) << Checkpoint::Open(path_).status();
+  EXPECT_EQ(ImageShapeOf(Checkpoint::Open(path_)->header()), ImageShape());
+  const struct {
+    std::function<void(checkpoint::Header&)> change;
+    const char* text;
+  } cases[] = {
+      {[](auto& h) { h.set_text(static_cast<checkpoint::TextUnit>(3)); }, "text is 3"},
+      {[](auto& h) { h.set_text(checkpoint::NO_TEXT); }, "training_data.images is 0"},
+      {[](auto& h) { h.set_features(5); }, "features of a model of text is 5"},
+      {[](auto& h) { h.clear_class_names(); }, "class_names of a model of text: a vocabulary without tokens"},
+      {[](auto& h) { h.add_class_names("c"); }, "4 class_names for 3 classes"},
+      {[](auto& h) { h.set_class_names(2, "a"); }, "token 2 of the vocabulary, 'a', is empty or stands there twice"},
+      {[](auto& h) { h.mutable_validation_data()->set_classes(4); }, "validation_data.classes is 4"},
+      {[](auto& h) { h.mutable_test_data()->set_tokens(-1); }, "test_data.tokens is -1"},
+      {[](auto& h) { h.mutable_recipe()->mutable_data()->set_steps(0); }, "recipe.data.steps is 0"},
+      {[](auto& h) { h.mutable_progress()->set_best_valid_error(-1); }, "best_valid_error is -1, which is negative"},
+      {[](auto& h) { h.mutable_epochs(0)->set_train_error(1 / 0.0); }, "train_error is inf"},
+      {[](auto& h) { h.mutable_progress()->mutable_partial()->set_examples(4 * 50 * 7 + 1); },
+       "progress.partial.examples is 1401, which is not in [200, 1400]"},
+      {[](auto& h) { h.mutable_progress()->mutable_partial()->set_metric_sum(-1); }, "metric_sum is -1"},
+      {[](auto& h) { h.mutable_progress()->mutable_partial()->set_errors(1); }, "errors is 1, which is not 0"},
+      {[](auto& h) { h.mutable_progress()->mutable_partial()->set_metric_sum(NAN); }, "metric_sum is nan"},
+      {[](auto& h) { *h.add_states() = h.states(0); }, "two tensors of states are named 'lstm1/h'"},
+      {[](auto& h) { h.mutable_states(0)->clear_shape(); }, "states['lstm1/h'] is no matrix"},
+      {[](auto& h) { h.mutable_states(0)->set_dtype(2); }, "states['lstm1/h'] is no matrix"},
+      {[](auto& h) { h.mutable_states(0)->set_offset(-64); }, "tensor 'lstm1/h'"},
+      {[](auto& h) { h.mutable_states(0)->set_crc32(h.states(0).crc32() + 1); }, "tensor 'lstm1/h'"},
+      {[](auto& h) {
+         h.mutable_progress()->set_batches_done(0);
+         h.mutable_progress()->clear_partial();
+       },
+       "there are 1 states, but progress.batches_done is 0"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.text);
+    Write([&](checkpoint::Header& header) {
+      make_text(header);
+      c.change(header);
+    });
     EXPECT_THAT(OpenError(path_), HasSubstr(c.text));
   }
 }
