@@ -119,14 +119,16 @@ absl::Status CheckDataFields(const checkpoint::Header& header) {
   return absl::OkStatus();
 }
 
-absl::Status CheckPartialSums(const checkpoint::PartialSums& sums) {
+absl::Status CheckPartialSums(const checkpoint::PartialSums& sums, bool is_text) {
+  if (sums.has_metric_sum() && !is_text)
+    return Error("progress.partial.metric_sum is that of a text, which the model is not one of");
   BITGRAD_RETURN_IF_ERROR(CheckFinite("progress.partial.metric_sum", sums.metric_sum()));
   if (sums.metric_sum() < 0) return Error("progress.partial.metric_sum is ", sums.metric_sum());
   BITGRAD_RETURN_IF_ERROR(CheckFinite("progress.partial.loss_sum", sums.loss_sum()));
   BITGRAD_RETURN_IF_ERROR(CheckFinite("progress.partial.penalty_sum", sums.penalty_sum()));
   BITGRAD_RETURN_IF_ERROR(CheckFinite("progress.partial.seconds", sums.seconds()));
   if (sums.seconds() < 0) return Error("progress.partial.seconds is ", sums.seconds());
-  BITGRAD_RETURN_IF_ERROR(CheckIn("progress.partial.errors", sums.errors(), 0, sums.examples()));
+  BITGRAD_RETURN_IF_ERROR(CheckIn("progress.partial.errors", sums.errors(), 0, is_text ? 0 : sums.examples()));
   for (const checkpoint::LayerSums& layer : sums.layers()) {
     const std::string field = absl::StrCat("progress.partial.layers['", layer.layer(), "'].");
     BITGRAD_RETURN_IF_ERROR(CheckIn(field + "weights", layer.weights(), 0, kMostCounted));
@@ -186,7 +188,7 @@ absl::Status CheckProgress(const checkpoint::Header& header) {
   } else {
     BITGRAD_RETURN_IF_ERROR(CheckIn("progress.partial.examples", sums.examples(), 0, kMostCounted));
   }
-  BITGRAD_RETURN_IF_ERROR(CheckPartialSums(sums));
+  BITGRAD_RETURN_IF_ERROR(CheckPartialSums(sums, IsText(header)));
 
   if (header.epochs_size() != progress.epoch()) {
     return Error("there are ", header.epochs_size(), " epochs, but progress.epoch is ", progress.epoch());

@@ -27,7 +27,8 @@ namespace bitgrad {
 //   b                 in [0, 2^31); 0 where n is recipe.epochs, the run being finished
 //   best_epoch        in [1, n], 0 where n is 0; best_valid_error is in [0, 1] or NaN
 //   partial           steps = b, examples = b * recipe.batch_size (times 1 to recipe.data.steps, of texts); no count is
-//                     negative, none is more than what it is a part of; sums are finite
+//                     negative, none is more than what it is a part of; sums are finite; metric_sum only of texts,
+//                     which have no errors
 //   epochs            n of them, numbered from 1, their numbers finite, shares in [0, 1] (errors of empty splits NaN)
 //   optimizer_steps   in [0, 2^53]
 //   states            none where b is 0; matrices of float32

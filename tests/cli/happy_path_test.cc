@@ -12,6 +12,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "bitgrad/tests/cli/cli_testing.h"
+#include "bitgrad/tests/data/text_files.h"
 #include "bitgrad/tests/models/models_testing.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
@@ -51,6 +52,33 @@ void ExpectSuccess(const ProgramResult& result, const std::string& last_line) {
   EXPECT_EQ(result.err, "");
   EXPECT_THAT(result.last_line(), MatchesRegex(last_line));
   EXPECT_EQ(result.out.back(), '\n');
+}
+
+// Of models of text the last lines have perplexities, and bits of characters.
+TEST(HappyPathTest, TrainsAndEvaluatesModelsOfText) {
+  std::string text;
+  for (int i = 0; i < 60; ++i) absl::StrAppend(&text, i % 3 == 0 ? "red apple " : "green leaf ", i % 7, "\n");
+  const std::string words = WordsDirectory(text, "red leaf 1\n", "green apple 2\n"),
+                    letters = CharactersDirectory(text);
+  const std::vector<std::string> net = {"--set=model.recurrent_net.hidden=8", "--set=model.recurrent_net.embedding=4",
+                                        "--set=data.steps=10", "--set=batch_size=4", "--epochs=1"};
+  const struct {
+    const char *recipe, *metric, *tokens;
+    const std::string& data;
+  } cases[] = {{"ptb_float_lstm", "perplexity", "4", words}, {"shakespeare_char_float_lstm", "bpc", "38", letters}};
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.recipe);
+    const std::string out = NewDirectory() + "/run", number = "[0-9]+\\.[0-9]+", metric = c.metric;
+    std::vector<std::string> args = {absl::StrCat("--recipe=", c.recipe), "--data_dir=" + c.data, "--out=" + out};
+    args.insert(args.end(), net.begin(), net.end());
+    const ProgramResult trained = RunProgram("models/train", args);
+    ExpectSuccess(trained, absl::StrCat("final: epochs=1 train_", metric, "=", number, " valid_", metric, "=", number,
+                                        " test_", metric, "=", number, " checkpoint=", out, "/best.bgc"));
+    const ProgramResult evaluated = RunProgram("models/evaluate", {"--checkpoint=" + out, "--data_dir=" + c.data});
+    ExpectSuccess(evaluated, absl::StrCat("evaluate: tokens=", c.tokens, " graph_", metric, "=", number, ".*"));
+    EXPECT_EQ(Field(evaluated.last_line(), "graph_" + metric), Field(trained.last_line(), "test_" + metric));
+  }
+  ExpectError(RunProgram("models/count", {"--recipe=ptb_float_lstm"}), "train --count_arithmetic counts a step of it");
 }
 
 // The multiplications of arXiv 1510.03009, table 1: with and without the paper's shortcuts.

@@ -56,8 +56,10 @@ struct Fixture {
   explicit Fixture(RecurrentOptions options, uint64_t seed = 5) : random(seed), options(Sized(options)) {
     EXPECT_TRUE(store.status().ok()) << store.status();
     for (Parameter* parameter : store.parameters()) {
-      if (parameter->kind == ParameterKind::kQuantizerVariable) continue;
-      parameter->value = ToDevice(context, random.UniformTensor(parameter->value.shape(), -0.9f, 0.9f));
+      if (parameter->kind != ParameterKind::kQuantizerVariable) {
+        parameter->value = random.UniformTensor(parameter->value.shape(), -0.9f, 0.9f);
+      }
+      parameter->value = ToDevice(context, parameter->value);
     }
     for (const char* name : {"r/h", "r/c"}) {
       beginning.push_back(random.UniformTensor({kStreams, kHidden}, -0.9f, 0.9f));
