@@ -166,6 +166,7 @@ void Tape::Reset() {
   core_->nodes.clear();
   core_->leaves.clear();
   core_->parameters.clear();
+  core_->state_uses.clear();
   core_->counters.clear();
   core_->device_counters.clear();
   core_->unread = 0;
@@ -301,6 +302,11 @@ Var Tape::Input(const Tensor& value) {
 }
 
 Var Tape::Differentiable(const Tensor& value) {
+  if (!value.is_null() && value.dtype() != DType::kFloat32) {
+    ReportError(absl::InvalidArgumentError(
+        absl::StrCat("input: a tensor of ", Name(value.dtype()), " can have no gradient; use Input()")));
+    return Failed();
+  }
   Var var = Input(value);
   if (Check(var, "input")) core_->nodes[var.index_].requires_gradient = training();
   return var;

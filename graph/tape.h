@@ -38,6 +38,7 @@
 #include "bitgrad/graph/parameter.h"
 #include "bitgrad/graph/pending_value.h"
 #include "bitgrad/graph/saved_value.h"
+#include "bitgrad/graph/state_store.h"
 #include "bitgrad/graph/var.h"
 
 namespace bitgrad {
@@ -56,6 +57,13 @@ struct CounterValue {
   int64_t total = 0;
 };
 
+// A state (graph/state_store.h) that a tape has read, for exporters.
+struct StateUse {
+  std::string name;
+  int32_t initial;    // the node with what the tape before has left
+  int32_t next = -1;  // the node with what the next tape reads; -1: none
+};
+
 class Tape {
  public:
   // A training tape takes the next random step of the context.
@@ -69,9 +77,9 @@ class Tape {
   bool training() const { return mode() == Mode::kTrain; }
 
   // A constant on the context's device: no gradient flows into it. The tape aliases the tensor's buffer, so nobody may
-  // write to it until Backward() has run.
+  // write to it until Backward() has run. Ops compute in float32; int32 is for indices (ops/embedding.h).
   Var Input(const Tensor& value);
-  // A leaf whose gradient Gradient() returns after Backward().
+  // A leaf, of float32, whose gradient Gradient() returns after Backward().
   Var Differentiable(const Tensor& value);
   // A leaf bound to a parameter: Backward() adds to parameter.gradient. The same parameter twice is one node.
   Var Use(Parameter& parameter);
@@ -86,6 +94,20 @@ class Tape {
   // A kernel that fails, or a backward function that adds a gradient of the wrong shape, is an error that leaves
   // gradients half done.
   absl::Status Backward(const Var& loss);
+
+  // What State() reads, and where SetNextState() leaves values; null, as at first: states are zeros, and what is left
+  // is dropped. Call it before anything is recorded. The store is of the tape's context and outlives the tape.
+  void set_states(StateStore* states);
+  // A constant [streams, width], float32: what the tape before has left under this name, zeros where nothing is or
+  // after StateStore::Reset(). The op of its node is "state". An error where the store refuses the shape
+  // (StateStore::Read), and where this tape has read the state already.
+  Var State(absl::string_view name, const Shape& shape);
+  // What the next tape reads, once StateStore::Commit() was called. The value is copied to the store now, on the
+  // device, and in recorded work anew with each run. No gradient flows into it. An error where this tape has not read
+  // the state, where the shape is not the one it was read with, and where the next state was set already.
+  void SetNextState(absl::string_view name, const Var& next);
+  // The states that the tape has read, in this order.
+  absl::Span<const StateUse> states() const;
 
   // OK, or the first error of a recorded op, of Backward() or of a kernel.
   absl::Status status() const;

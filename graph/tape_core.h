@@ -35,6 +35,8 @@ struct Tape::Core {
   absl::Status ChangedError(const Leaf& leaf) const;
   std::vector<Leaf> leaves;                                  // in the order of their nodes
   absl::flat_hash_map<const Parameter*, size_t> parameters;  // index into `leaves`
+  StateStore* states = nullptr;
+  std::vector<StateUse> state_uses;
   std::string layer;
   absl::Status status;
   bool backward_done = false;

@@ -25,7 +25,7 @@ std::string Describe(const Tensor& tensor) {
 
 }  // namespace
 
-OpRecorder::OpRecorder(absl::string_view op, absl::Span<const Var> inputs)
+OpRecorder::OpRecorder(absl::string_view op, absl::Span<const Var> inputs, int indices)
     : op_(op), inputs_(inputs.begin(), inputs.end()) {
   for (const Var& input : inputs_) {
     if (tape_ == nullptr) tape_ = input.tape();
@@ -34,11 +34,15 @@ OpRecorder::OpRecorder(absl::string_view op, absl::Span<const Var> inputs)
   for (const Var& input : inputs_) {
     if (!tape_->Check(input, op_)) return;
     const Tape::Node& node = tape_->nodes()[input.index()];
-    if (node.pending != nullptr) continue;  // An op will make it, of float32.
+    const bool is_index = indices-- > 0;
+    if (node.pending != nullptr && !is_index) continue;  // An op will make it, of float32.
     const Device device = context().allocator().device();
-    if (node.value.is_null() || node.value.dtype() != DType::kFloat32 || node.value.device() != device) {
+    const DType dtype = is_index ? DType::kInt32 : DType::kFloat32;
+    if (node.value.is_null() || node.value.dtype() != dtype || node.value.device() != device) {
       tape_->ReportError(absl::InvalidArgumentError(
-          absl::StrCat(op_, ": an operand is ", Describe(node.value), "; ops compute in float32 on ", Name(device))));
+          absl::StrCat(op_, is_index ? ": the operand of indices is " : ": an operand is ",
+                       node.pending != nullptr ? absl::StrCat("float32 ", node.shape.ToString()) : Describe(node.value),
+                       is_index ? "; indices are int32 on " : "; ops compute in float32 on ", Name(device))));
       return;
     }
   }

@@ -2,7 +2,8 @@
 // read, gets memory for the output and records the node. Kernels check nothing, so an op calls them only after the
 // checks here have passed:
 //
-//   - the constructor checks the Vars: each is of this tape, has a value, and that is float32 on the context's device;
+//   - the constructor checks the Vars: each is of this tape, has a value, and that is float32, or int32 for
+//     indices, on the context's device;
 //   - CheckTensor() checks a tensor that the op takes beside its Vars (labels, targets, running statistics);
 //   - CheckGradientQuantizer() checks a quantizer of the backward pass;
 //   - CheckResult() checks the shape of a result that may have more elements than each operand has.
@@ -37,9 +38,10 @@ namespace bitgrad {
 class OpRecorder {
  public:
   // `op` is a string literal. Operands of a failed op, of another tape or of none fail this op too.
-  OpRecorder(absl::string_view op, std::initializer_list<Var> inputs)
-      : OpRecorder(op, absl::MakeConstSpan(inputs.begin(), inputs.size())) {}
-  OpRecorder(absl::string_view op, absl::Span<const Var> inputs);
+  // The first `indices` operands have to be int32.
+  OpRecorder(absl::string_view op, std::initializer_list<Var> inputs, int indices = 0)
+      : OpRecorder(op, absl::MakeConstSpan(inputs.begin(), inputs.size()), indices) {}
+  OpRecorder(absl::string_view op, absl::Span<const Var> inputs, int indices = 0);
 
   bool ok() const { return ok_; }
   Var Failed();

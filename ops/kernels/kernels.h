@@ -13,6 +13,7 @@
 #include "bitgrad/ops/kernels/coded_gemm.h"
 #include "bitgrad/ops/kernels/conv2d.h"
 #include "bitgrad/ops/kernels/elementwise.h"
+#include "bitgrad/ops/kernels/embedding.h"
 #include "bitgrad/ops/kernels/gemm.h"
 #include "bitgrad/ops/kernels/kernel.h"
 #include "bitgrad/ops/kernels/lookup.h"
@@ -82,6 +83,9 @@
   X(FillF32, fill_f32)                                           \
   X(CopyMatrix, copy_matrix)                                     \
   X(DropoutApply, dropout)                                       \
+  X(EmbeddingForward, embedding_forward)                         \
+  X(EmbeddingBackward, embedding_backward)                       \
+  X(AddToRows, add_to_rows)                                      \
   X(SumRows, sum_rows)                                           \
   X(SumAll, sum_all)                                             \
   X(SumsOfSquares, sums_of_squares)                              \
