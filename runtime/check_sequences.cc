@@ -19,6 +19,14 @@ absl::Status Error(const Args&... args) {
   return absl::InvalidArgumentError(absl::StrCat(args...));
 }
 
+PackedValue FloatsOf(absl::Span<const int64_t> example) {
+  PackedValue value;
+  value.example = Shape(example);
+  return value;
+}
+// A vector of floats for each example.
+PackedValue VectorOf(int64_t width) { return FloatsOf({width}); }
+
 }  // namespace
 
 absl::Status CheckInputOfTokens(const packed::Input& input) {
@@ -46,12 +54,15 @@ absl::StatusOr<PackedValue> CheckEmbedding(const Header& header, const packed::E
   }
   if (!is_codes) {
     if (embedding.scale() != 0) return Error("embedding.scale: a table of floats has none");
-    return PackedValue{.example = Shape({width})};
+    return VectorOf(width);
   }
   if (!(std::isfinite(embedding.scale()) && embedding.scale() >= 0)) {
     return Error("embedding.scale is not finite and at least 0");
   }
-  return PackedValue{.example = Shape({width}), .encoding = encoding, .scale = embedding.scale()};
+  PackedValue value = VectorOf(width);
+  value.encoding = encoding;
+  value.scale = embedding.scale();
+  return value;
 }
 
 absl::StatusOr<PackedValue> CheckSliceColumns(const packed::SliceColumns& slice, const PackedValue& x) {
@@ -63,14 +74,14 @@ absl::StatusOr<PackedValue> CheckSliceColumns(const packed::SliceColumns& slice,
   }
   std::vector<int64_t> dims(x.example.dims().begin(), x.example.dims().end());
   dims.back() = slice.size();
-  return PackedValue{.example = Shape(absl::MakeConstSpan(dims))};
+  return FloatsOf(dims);
 }
 
 absl::StatusOr<PackedValue> CheckState(const Header& header, const packed::State& state) {
   if (state.slot() < 0 || state.slot() >= header.states_size()) {
     return Error("state.slot: there is no slot ", state.slot(), ", the file has ", header.states_size());
   }
-  return PackedValue{.example = Shape({header.states(state.slot()).width()})};
+  return VectorOf(header.states(state.slot()).width());
 }
 
 absl::Status CheckStateSlots(const Header& header) {

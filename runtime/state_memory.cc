@@ -7,7 +7,10 @@
 namespace bitgrad {
 
 StateMemory::StateMemory(const PackedModel& model, ExecContext& context) : context_(context) {
-  for (const packed::StateSlot& slot : model.header().states()) slots_.push_back({.width = slot.width(), .buffers = {}});
+  slots_.resize(static_cast<size_t>(model.header().states_size()));
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    slots_[slot].width = model.header().states(static_cast<int>(slot)).width();
+  }
 }
 
 absl::Status StateMemory::Begin(int64_t streams) {

@@ -42,7 +42,7 @@ class StateMemory {
 
  private:
   struct Slot {
-    int64_t width;
+    int64_t width = 0;
     Tensor buffers[2];
   };
   const float* At(const Tensor& buffer, int slot, int64_t stream) const {
