@@ -1,4 +1,4 @@
-// BatchLoader: a range of a data set in batches, prepared on other threads while the net computes.
+// BatchLoader: a range of a data set, or a text, in batches, prepared on other threads while the net computes.
 //
 //   BITGRAD_ASSIGN_OR_RETURN(
 //       BatchLoader loader,
@@ -16,6 +16,8 @@
 // (preprocessing.h). Where the data set has a source instead of images in memory, the threads that prepare a batch also
 // read, that is decode, its images; the result is the same, bit for bit.
 //
+// Other kinds of data have a BatchSource (batch_source.h) and a function that makes a loader of it: text_batches.h.
+//
 // The batches are a pure function of (data set, range, options, epoch, index): they depend neither on the prefetch
 // depth nor on the number of workers nor on earlier epochs. A run that stopped after batch k of an epoch continues with
 // Epoch(epoch, k + 1).
@@ -27,28 +29,33 @@
 #include <limits>
 #include <memory>
 #include <mutex>
-#include <vector>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "bitgrad/core/tensor.h"
 #include "bitgrad/data/batch.h"
+#include "bitgrad/data/batch_source.h"
 #include "bitgrad/data/dataset.h"
-#include "bitgrad/data/image_source.h"
 #include "bitgrad/data/image_transform.h"
 #include "bitgrad/data/prefetch_queue.h"
 #include "bitgrad/data/preprocessing.h"
 
 namespace bitgrad {
 
+struct PrefetchOptions {
+  int prefetch = 3;  // batches prepared ahead, 1..64
+  int workers = 1;   // threads that prepare batches, each its own, 1..64
+};
+
+// Of images.
 struct BatchOptions {
   int64_t batch_size = 100;
-  bool shuffle = false;       // another order each epoch (shuffle.h); else the data set's
-  bool drop_last = false;     // leave out an incomplete last batch (training); else it is smaller
-  uint64_t seed = 1;          // of the shuffling and the augmentation
-  int prefetch = 3;           // batches prepared ahead, 1..64
-  int workers = 1;            // threads that prepare batches, each its own, 1..64
-  Augmentation augmentation;  // for training, in this order
+  bool shuffle = false;    // another order each epoch (shuffle.h); else the data set's
+  bool drop_last = false;  // leave out an incomplete last batch (training); else it is smaller
+  uint64_t seed = 1;       // of the shuffling and the augmentation
+  int prefetch = 3;        // as in PrefetchOptions
+  int workers = 1;
+  Augmentation augmentation;                           // for training, in this order
   std::shared_ptr<const Preprocessing> preprocessing;  // fitted or restored; null: none
 };
 
@@ -81,7 +88,7 @@ class EpochBatches {
   const Batch* Next();
 
   // Why the batches ended. OK after the last one; otherwise what the data set's source said about the first image that
-  // could not be read. Images in memory can always be read. To be called when Next() has returned null.
+  // could not be read. Images and texts in memory can always be read. To be called when Next() has returned null.
   absl::Status status() const;
 
   // How long all calls of Next() have waited together: the time that a faster loader would save.
@@ -107,40 +114,34 @@ class EpochBatches {
   PrefetchQueue<Batch> queue_;
 };
 
-// Borrows nothing: it keeps handles to the data set's tensors and to its source. From then on nobody may write to those
-// tensors. Immutable and safe to use from several threads.
+// Borrows nothing: it keeps a handle to its source, which for images is one to the data set's tensors and to its
+// source. From then on nobody may write to those tensors. Immutable and safe to use from several threads.
 class BatchLoader {
  public:
-  // InvalidArgument, with the values, for: an invalid data set (Dataset::Validate), a range outside
-  // of it or empty, a batch size that is not positive, a prefetch depth or number of workers that is not in 1..64,
-  // drop_last with fewer examples than one batch, and augmentation that the images cannot have.
+  // Of images. InvalidArgument, with the values, for: an invalid data set (Dataset::Validate), a range outside of it or
+  // empty, a batch size that is not positive, a prefetch depth or number of workers that is not in 1..64, drop_last
+  // with fewer examples than one batch, and augmentation that the images cannot have.
   static absl::StatusOr<BatchLoader> Create(const Dataset& dataset, const ExampleRange& range,
                                             const BatchOptions& options);
+  // Of anything. InvalidArgument for a prefetch depth or number of workers that is not in 1..64.
+  static absl::StatusOr<BatchLoader> Create(std::shared_ptr<const BatchSource> source,
+                                            const PrefetchOptions& options = {});
 
-  int64_t batches_per_epoch() const;
-  // Without those that drop_last leaves out.
-  int64_t examples_per_epoch() const;
+  int64_t batches_per_epoch() const { return source_->batches_per_epoch(); }
+  // Images, or tokens. Without those that are left out (drop_last; the tail of a text).
+  int64_t examples_per_epoch() const { return source_->examples_per_epoch(); }
 
   // Batches first_batch, first_batch + 1, ... of an epoch; none where first_batch >=
-  // batches_per_epoch(). REQUIRES: epoch >= 0, first_batch >= 0; the loader outlives the result.
+  // batches_per_epoch(). REQUIRES: epoch >= 0, first_batch >= 0.
   EpochBatches Epoch(int64_t epoch, int64_t first_batch = 0) const { return EpochBatches(*this, epoch, first_batch); }
 
  private:
   friend class EpochBatches;
-  BatchLoader(const Dataset& dataset, const ExampleRange& range, const BatchOptions& options);
+  BatchLoader(std::shared_ptr<const BatchSource> source, const PrefetchOptions& options)
+      : source_(std::move(source)), options_(options) {}
 
-  // The examples of an epoch, in order.
-  std::vector<int64_t> Order(int64_t epoch) const;
-  // Makes `batch` the batch `index` of the epoch in that order; its tensors are allocated only where its size changes.
-  // An error, with the batch in an undefined state, where the source cannot read an image.
-  absl::Status Fill(int64_t epoch, const std::vector<int64_t>& order, int64_t index, Batch* batch) const;
-
-  Tensor images_;  // [count, features] uint8; null where there is a source
-  std::shared_ptr<const ImageSource> source_;
-  ImageShape shape_;
-  Tensor labels_;
-  ExampleRange range_;
-  BatchOptions options_;
+  std::shared_ptr<const BatchSource> source_;
+  PrefetchOptions options_;
 };
 
 }  // namespace bitgrad

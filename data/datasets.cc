@@ -15,6 +15,8 @@
 #include "bitgrad/data/idx_dataset.h"
 #include "bitgrad/data/image_folder.h"
 #include "bitgrad/data/svhn.h"
+#include "bitgrad/data/temporal_order.h"
+#include "bitgrad/data/texts.h"
 
 namespace bitgrad {
 namespace {
@@ -34,6 +36,10 @@ constexpr DatasetEntry kDatasets[] = {
     {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir", {{32, 32, 3}, 10}},
     {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir", {{32, 32, 3}, 10}},
     {"image_folder", LoadImageFolder, "DIR/{train,val}/CLASS/*.{jpg,png}, cut to squares; needs --data_dir", {}},
+    {"temporal_order",
+     LoadTemporalOrder,
+     "built in: sequences of 30 symbols, two of whose order is the class, 20,000 train, 2,000 test",
+     {{kTemporalOrderSteps, kTemporalOrderSymbols, 1}, kTemporalOrderClasses}},
 };
 
 // "mnist train: 60000 images of 28x28x1, 10 classes", and what the reader has to say besides.
@@ -61,6 +67,11 @@ absl::StatusOr<const DatasetEntry*> Find(const std::string& name) {
     if (name == entry.name) return &entry;
     names.push_back(entry.name);
   }
+  if (FindTextDataset(name) != nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("data set '", name, "' is a text, and what is to be done with it ",
+                                                   "takes images; choose one of: ", absl::StrJoin(names, ", ")));
+  }
+  for (const TextDatasetEntry& entry : TextDatasets()) names.push_back(entry.name);
   return absl::InvalidArgumentError(absl::StrCat("there is no data set '", name, "'", DidYouMean(name, names),
                                                  "; choose one of: ", absl::StrJoin(names, ", ")));
 }
@@ -80,6 +91,10 @@ absl::StatusOr<Dataset> LoadDataset(const std::string& name, const LoadOptions& 
 }
 
 absl::StatusOr<DataKind> KindOfDataset(const std::string& name, int64_t image_size) {
+  if (FindTextDataset(name) != nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the vocabulary of data set '", name, "', a text, is known from its files alone"));
+  }
   BITGRAD_ASSIGN_OR_RETURN(const DatasetEntry* entry, Find(name));
   if (name == "image_folder") {
     const int64_t size = image_size == 0 ? 224 : image_size;

@@ -1,4 +1,4 @@
-// The data sets that recipes can name, and how to load one.
+// The data sets of images that recipes can name, and how to load one.
 //
 //   BITGRAD_ASSIGN_OR_RETURN(Dataset train, LoadDataset("digits", {.split = Split::kTrain}));
 //
@@ -18,7 +18,8 @@
 
 namespace bitgrad {
 
-// What a model has to know of a data set.
+// What a model has to know of a data set. A text (texts.h) has no image, which leaves 0 features, and its classes are
+// the tokens of its vocabulary.
 struct DataKind {
   ImageShape image;
   int64_t classes = 0;

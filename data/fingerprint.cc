@@ -17,6 +17,8 @@ uint32_t Crc32(uint32_t before, const void* bytes, size_t count) {
   return static_cast<uint32_t>(crc32_z(before, static_cast<const Bytef*>(bytes), count));
 }
 
+bool IsText(const fingerprint::DataSet& data) { return data.tokens() > 0; }
+
 }  // namespace
 
 absl::StatusOr<fingerprint::DataSet> FingerprintOf(const Dataset& dataset) {
@@ -40,10 +42,22 @@ absl::StatusOr<fingerprint::DataSet> FingerprintOf(const Dataset& dataset) {
   return result;
 }
 
+fingerprint::DataSet FingerprintOf(const Text& text) {
+  fingerprint::DataSet result;
+  result.set_name(text.data_set);
+  result.set_tokens(text.size());
+  result.set_classes(text.vocabulary);
+  result.set_tokens_crc32(Crc32(0, text.tokens.raw_data(), text.tokens.byte_size()));
+  return result;
+}
+
 std::string DifferenceOf(const fingerprint::DataSet& known, const fingerprint::DataSet& found) {
   std::vector<std::string> differences;
   if (known.name() != found.name()) {
     differences.push_back(absl::StrCat("data set '", found.name(), "' instead of '", known.name(), "'"));
+  }
+  if (known.tokens() != found.tokens()) {
+    differences.push_back(absl::StrCat(found.tokens(), " tokens instead of ", known.tokens()));
   }
   if (known.images() != found.images()) {
     differences.push_back(absl::StrCat(found.images(), " images instead of ", known.images()));
@@ -53,19 +67,25 @@ std::string DifferenceOf(const fingerprint::DataSet& known, const fingerprint::D
         absl::StrCat("images of ", ImageShapeOf(found).ToString(), " instead of ", ImageShapeOf(known).ToString()));
   }
   if (known.classes() != found.classes()) {
-    differences.push_back(absl::StrCat(found.classes(), " classes instead of ", known.classes()));
+    differences.push_back(absl::StrCat(found.classes(), IsText(found) ? " different tokens" : " classes",
+                                       " instead of ", known.classes()));
   }
   if (known.labels_crc32() != found.labels_crc32()) differences.push_back("other labels");
   if (known.images_crc32() != found.images_crc32()) differences.push_back("other pixels");
+  if (known.tokens_crc32() != found.tokens_crc32()) differences.push_back("another text");
   return absl::StrJoin(differences, ", ");
 }
 
 std::string ToString(const fingerprint::DataSet& data) {
+  if (IsText(data)) {
+    return absl::StrFormat("%s: %d tokens of %d %s", data.name(), data.tokens(), data.classes(), ChecksumsOf(data));
+  }
   return absl::StrFormat("%s: %d images of %s in %d classes %s", data.name(), data.images(),
                          ImageShapeOf(data).ToString(), data.classes(), ChecksumsOf(data));
 }
 
 std::string ChecksumsOf(const fingerprint::DataSet& data) {
+  if (IsText(data)) return absl::StrFormat("(tokens %08x)", data.tokens_crc32());
   return absl::StrFormat("(labels %08x, images %08x)", data.labels_crc32(), data.images_crc32());
 }
 

@@ -1,12 +1,13 @@
-// Fingerprints of data sets: what a checkpoint and a packed model keep of the data that they were made from, so that
-// other data is noticed.
+// Fingerprints of data sets and texts: what a checkpoint and a packed model keep of the data that they were made from,
+// so that other data is noticed.
 //
 //   BITGRAD_ASSIGN_OR_RETURN(const fingerprint::DataSet found, FingerprintOf(train));
 //   if (const std::string difference = DifferenceOf(header.training_data(), found); !difference.empty()) ...
 //
 // A fingerprint is the name of the data set, the number of images, their shape, the number of classes, the CRC-32 of
 // all labels, and the CRC-32 of the pixels of up to 64 images that lie evenly spread over the set, the first and the
-// last among them. Two sets that differ in a few other pixels have the same fingerprint.
+// last among them. Two sets that differ in a few other pixels have the same fingerprint. That of a text is the name of
+// the data set, the number of tokens, the size of the vocabulary, and the CRC-32 of all tokens.
 
 #ifndef BITGRAD_DATA_FINGERPRINT_H_
 #define BITGRAD_DATA_FINGERPRINT_H_
@@ -20,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "bitgrad/data/dataset.h"
+#include "bitgrad/data/text.h"
 #include "bitgrad/proto/fingerprint.pb.h"
 
 namespace bitgrad {
@@ -27,14 +29,17 @@ namespace bitgrad {
 // Errors are those of reading the images. REQUIRES: dataset.Validate().ok().
 absl::StatusOr<fingerprint::DataSet> FingerprintOf(const Dataset& dataset);
 
+fingerprint::DataSet FingerprintOf(const Text& text);
+
 // What of `found` is not as in `known`, in the order of the fields: "70 images instead of 300, other labels". Empty
 // where the two are the same.
 std::string DifferenceOf(const fingerprint::DataSet& known, const fingerprint::DataSet& found);
 
-// "mnist: 60000 images of 28x28x1 in 10 classes (labels 1a2b3c4d, images 5e6f7a8b)", with the two checksums.
+// "mnist: 60000 images of 28x28x1 in 10 classes (labels 1a2b3c4d, images 5e6f7a8b)", with the two checksums;
+// "words: 742704 tokens of 8001 (tokens 1a2b3c4d)".
 std::string ToString(const fingerprint::DataSet& data);
 
-// "(labels 1a2b3c4d, images 5e6f7a8b)": the two checksums alone.
+// "(labels 1a2b3c4d, images 5e6f7a8b)", "(tokens 1a2b3c4d)": the checksums alone.
 std::string ChecksumsOf(const fingerprint::DataSet& data);
 
 // The shape, which is absent where `data` is.

@@ -1,4 +1,5 @@
-// //models:evaluate: a checkpoint's test error by the graph and by its packed model, and how far the two differ.
+// //models:evaluate: a checkpoint's test error by the graph and by its packed model, and how far the two differ; of a
+// model of text its perplexity, or bits per character, by the graph.
 
 #include <algorithm>
 #include <cmath>
@@ -21,9 +22,11 @@
 #include "bitgrad/data/fingerprint.h"
 #include "bitgrad/export/freeze_checkpoint.h"
 #include "bitgrad/models/data_options.h"
+#include "bitgrad/models/evaluate_text.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/checkpoint_path.h"
 #include "bitgrad/models/training/evaluate.h"
+#include "bitgrad/models/training/metric_display.h"
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/runtime/interpreter.h"
@@ -71,6 +74,18 @@ absl::Status CheckData(const Checkpoint& checkpoint, const Dataset& test) {
   return absl::OkStatus();
 }
 
+absl::Status EvaluateCheckpointOfText(const Checkpoint& checkpoint, ExecContext& context) {
+  if (!absl::GetFlag(FLAGS_packed).empty()) {
+    return absl::UnimplementedError(absl::StrCat(
+        "checkpoint '", checkpoint.path(), "' is one of a model of text, and packed models of text cannot be run ",
+        "yet; leave out --packed"));
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const Text text, LoadTestText(checkpoint, ResolvePath(absl::GetFlag(FLAGS_data_dir))));
+  BITGRAD_ASSIGN_OR_RETURN(const TextEvaluation graph, EvaluateText(context, checkpoint, text));
+  absl::PrintF("evaluate: tokens=%d %s\n", graph.tokens, FormatAs("graph", graph.display, graph.nats));
+  return absl::OkStatus();
+}
+
 absl::Status Evaluate() {
   if (absl::GetFlag(FLAGS_checkpoint).empty()) return absl::InvalidArgumentError("--checkpoint=FILE is missing");
   if (const int threads = absl::GetFlag(FLAGS_threads); threads < 0 || threads > ExecContext::kMaxThreads) {
@@ -85,6 +100,7 @@ absl::Status Evaluate() {
   BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
   ExecContext device_context({.device = device, .threads = absl::GetFlag(FLAGS_threads)});
+  if (checkpoint.header().text() != checkpoint::NO_TEXT) return EvaluateCheckpointOfText(checkpoint, device_context);
   BITGRAD_ASSIGN_OR_RETURN(const auto packed, OpenPacked(checkpoint, context));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*packed, device_context));
   LoadOptions load = LoadOptionsOf(recipe.data());

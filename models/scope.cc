@@ -30,6 +30,7 @@ void Fill(const Initializer& init, const RngStream& rng, Tensor& tensor) {
       data[i] = init.low + (init.high - init.low) * ToUniform(words.word[i % 4]);
     }
   }
+  std::fill(data + init.part_begin, data + init.part_end, init.part);
 }
 
 }  // namespace

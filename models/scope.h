@@ -114,12 +114,16 @@ class NormEstimation {
 };
 
 // The distribution of a parameter's initial values: each element is drawn from the seed, uniformly in [low, high).
-// Where low and high are equal every element has that value.
+// Where low and high are equal every element has that value. The elements [part_begin, part_end) have the value `part`
+// instead: the biases of one gate.
 struct Initializer {
   float low = 0;
   float high = 0;
+  int64_t part_begin = 0, part_end = 0;
+  float part = 0;
   static Initializer Constant(float value) { return {value, value}; }
   static Initializer Uniform(float bound) { return {-bound, bound}; }
+  Initializer WithPart(int64_t begin, int64_t end, float value) const { return {low, high, begin, end, value}; }
 };
 
 // A path within a store, "hidden1/norm", below which a layer makes its parameters. Scopes are values and can be copied.

@@ -20,6 +20,7 @@
 #include "bitgrad/data/augmentation.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/data/preprocessings.h"
+#include "bitgrad/data/texts.h"
 #include "bitgrad/export/summary.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/networks.h"
@@ -54,6 +55,9 @@ namespace {
 std::string MoreHelp() {
   std::string help = absl::StrCat("Recipes:\n", RecipesHelp(), "\nData sets:\n");
   for (const DatasetEntry& entry : Datasets()) {
+    absl::StrAppendFormat(&help, "  %-22s %s\n", entry.name, entry.help);
+  }
+  for (const TextDatasetEntry& entry : TextDatasets()) {
     absl::StrAppendFormat(&help, "  %-22s %s\n", entry.name, entry.help);
   }
   absl::StrAppend(&help, "\nAugmentation (--set=data.augmentation=...):\n", AugmentationHelp(),
@@ -163,9 +167,8 @@ absl::Status Train() {
   absl::PrintF("  %s --checkpoint=%s --out=%s\n", ProgramCommand("//export:freeze"), ShellQuoted(result.checkpoint),
                packed);
   absl::PrintF("  %s --model=%s%s\n", ProgramCommand("//runtime:predict"), packed, data);
-  absl::PrintF("final: epochs=%d train_error=%.2f%% valid_error=%.2f%% test_error=%.2f%%%s checkpoint=%s\n",
-               result.epochs, 100 * result.best.train_error(), 100 * result.best.valid_error(),
-               100 * result.best.test_error(), FormatValues(result.best), result.checkpoint);
+  absl::PrintF("final: epochs=%d %s%s checkpoint=%s\n", result.epochs, FormatFinal(result.best, result.display),
+               FormatValues(result.best), result.checkpoint);
   return absl::OkStatus();
 }
 

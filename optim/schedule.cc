@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -51,10 +52,15 @@ double Linear(const ScheduleOptions& options, const ScheduleTime& time) {
   return options.learning_rate + (options.final_learning_rate - options.learning_rate) * std::min(1.0, done);
 }
 
-absl::Status CheckStep(const ScheduleOptions& options) {
-  if (!(options.step_factor > 0 && options.step_factor <= 1)) {
-    return OutOfRange(options, "step_factor", options.step_factor, "above 0 and at most 1");
+absl::Status CheckFactor(const ScheduleOptions& options) {
+  if (!options.step_factor.has_value() || (*options.step_factor > 0 && *options.step_factor <= 1)) {
+    return absl::OkStatus();
   }
+  return OutOfRange(options, "step_factor", *options.step_factor, "above 0 and at most 1");
+}
+
+absl::Status CheckStep(const ScheduleOptions& options) {
+  BITGRAD_RETURN_IF_ERROR(CheckFactor(options));
   if (options.step_epochs <= 0) {
     return OutOfRange(options, "step_epochs", static_cast<double>(options.step_epochs), "at least 1");
   }
@@ -62,7 +68,12 @@ absl::Status CheckStep(const ScheduleOptions& options) {
 }
 
 double Step(const ScheduleOptions& options, const ScheduleTime& time) {
-  return options.learning_rate * std::pow(options.step_factor, static_cast<double>(time.epoch / options.step_epochs));
+  return options.learning_rate *
+         std::pow(options.step_factor.value_or(0.1), static_cast<double>(time.epoch / options.step_epochs));
+}
+
+double Plateau(const ScheduleOptions& options, const ScheduleTime& time) {
+  return options.learning_rate * std::pow(options.step_factor.value_or(0.5), static_cast<double>(time.worse));
 }
 
 absl::Status CheckCosine(const ScheduleOptions& options) {
@@ -87,6 +98,8 @@ absl::Span<const ScheduleInfo> AllSchedules() {
       {"exponential", Exponential, CheckExponential,
        "by the same factor every epoch, from learning_rate towards final_learning_rate"},
       {"step", Step, CheckStep, "times step_factor every step_epochs epochs"},
+      {"plateau", Plateau, CheckFactor,
+       "times step_factor after each epoch that validates no better than the best one before"},
       {"linear", Linear, CheckLinear,
        "by the same amount every epoch, from learning_rate to final_learning_rate after the share `until` of them"},
       {"cosine", Cosine, CheckCosine, "half a cosine, step by step, from learning_rate to final_learning_rate"},
@@ -110,7 +123,17 @@ double Schedule::At(int64_t epoch, double fraction) const {
     epoch = epochs_;
     fraction = 0;
   }
-  return info_->rate(options_, {epoch - warmup, epochs_ - warmup, fraction});
+  int64_t worse = 0;
+  double best = std::numeric_limits<double>::infinity();
+  for (int64_t i = 0; i < std::min(epoch, static_cast<int64_t>(results_.size())); ++i) {
+    const double result = results_[static_cast<size_t>(i)];
+    if (result < best) {
+      best = result;
+    } else if (i >= warmup) {
+      ++worse;
+    }
+  }
+  return info_->rate(options_, {epoch - warmup, epochs_ - warmup, fraction, worse});
 }
 
 absl::StatusOr<Schedule> MakeSchedule(const ScheduleOptions& options, int64_t epochs) {

@@ -12,6 +12,7 @@ namespace {
 
 Initializer WeightInitializer(const DenseOptions& options) {
   if (options.starts_at_zero) return Initializer::Constant(0);
+  if (options.initial_range.has_value()) return Initializer::Uniform(*options.initial_range);
   return Initializer::Uniform(options.weight.is_identity() || !options.weight.info().clips_latent
                                   ? static_cast<float>(std::sqrt(6.0 / static_cast<double>(options.in + options.out)))
                                   : options.clip);
@@ -22,7 +23,9 @@ Initializer WeightInitializer(const DenseOptions& options) {
 Dense::Dense(const Scope& scope, const DenseOptions& options)
     : path_(scope.path()),
       options_(options),
-      weight_(scope.NewParameter("weight", {options.out, options.in}, WeightInitializer(options))),
+      weight_(options.tied_weight != nullptr
+                  ? *options.tied_weight
+                  : scope.NewParameter("weight", {options.out, options.in}, WeightInitializer(options))),
       bias_(options.bias ? &scope.NewParameter("bias", {options.out}, Initializer::Constant(0)) : nullptr),
       quantize_input_(scope / "input", options.input, QuantizerRole::kActivation, /*rows=*/1),
       quantize_weight_(scope / "weight", options.weight.ForFans(options.in, options.out), QuantizerRole::kWeight,

@@ -18,9 +18,13 @@ namespace bitgrad {
 
 class Sequential final : public Layer {
  public:
+  // Returns the layer, which lives as long as this does.
   template <typename L, typename... Args>
-  void Add(Args&&... args) {
-    layers_.push_back(std::make_unique<L>(std::forward<Args>(args)...));
+  L& Add(Args&&... args) {
+    auto layer = std::make_unique<L>(std::forward<Args>(args)...);
+    L& added = *layer;
+    layers_.push_back(std::move(layer));
+    return added;
   }
   Var operator()(const Var& x) override {
     Var y = x;

@@ -19,14 +19,18 @@ namespace bitgrad {
 //   features          in [0, 2^31); the product of image_shape, where that is there
 //   classes           in [0, 2^31)
 //   class_names       `classes` of them, or none
+//   text              a value of its enum. Of a model of text: features is 0, class_names are a vocabulary
+//                     (data/vocabulary.h), a share below is a number of nats that is not negative, and images are
+//                     tokens
 //   training_data, test_data   where present: image_shape and classes as above, a positive number of images
 //   n                 in [0, recipe.epochs]
 //   b                 in [0, 2^31); 0 where n is recipe.epochs, the run being finished
 //   best_epoch        in [1, n], 0 where n is 0; best_valid_error is in [0, 1] or NaN
-//   partial           steps = b, examples = b * recipe.batch_size; no count is negative, none is more than what it is a
-//                     part of; sums are finite
+//   partial           steps = b, examples = b * recipe.batch_size (times 1 to recipe.data.steps, of texts); no count is
+//                     negative, none is more than what it is a part of; sums are finite
 //   epochs            n of them, numbered from 1, their numbers finite, shares in [0, 1] (errors of empty splits NaN)
 //   optimizer_steps   in [0, 2^53]
+//   states            none where b is 0; matrices of float32
 //   tensor entries    a name that no other of the list has. (What their bytes are is looked at when they are read.)
 absl::Status CheckHeader(const checkpoint::Header& header);
 

@@ -1,6 +1,7 @@
 #include "bitgrad/models/training/checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -94,6 +95,12 @@ absl::Status CheckBounds(const std::string& path, const Parameter& parameter, co
   return absl::OkStatus();
 }
 
+using Entries = google::protobuf::RepeatedPtrField<checkpoint::TensorEntry>;
+
+std::array<const Entries*, 4> AllEntries(const checkpoint::Header& header) {
+  return {&header.parameters(), &header.optimizer_state(), &header.preprocessing(), &header.states()};
+}
+
 template <typename... What>
 absl::Status Damaged(const std::string& path, const What&... what) {
   return absl::DataLossError(
@@ -103,6 +110,7 @@ absl::Status Damaged(const std::string& path, const What&... what) {
 }  // namespace
 
 ImageShape ImageShapeOf(const checkpoint::Header& header) {
+  if (header.text() != checkpoint::NO_TEXT) return {};
   if (header.image_shape_size() != 3) return {1, header.features(), 1};
   return {header.image_shape(0), header.image_shape(1), header.image_shape(2)};
 }
@@ -115,6 +123,7 @@ absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, chec
   header.clear_optimizer_state();
   header.clear_optimizer_steps();
   header.clear_preprocessing();
+  header.clear_states();
   std::vector<Tensor> tensors;
   int64_t offset = 0;
   const auto add = [&](const std::string& name, const Tensor& tensor, auto* entries) {
@@ -128,6 +137,9 @@ absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, chec
   for (const NamedTensor& state : learner.tensors) add(state.name, *state.tensor, header.mutable_optimizer_state());
   for (const LearnedTensor& learned : preprocessing.learned()) {
     add(learned.name, *learned.tensor, header.mutable_preprocessing());
+  }
+  if (header.progress().batches_done() > 0) {
+    for (const NamedState& state : learner.states) add(state.name, state.value, header.mutable_states());
   }
   BITGRAD_RETURN_IF_ERROR(context.status());
   const std::string header_bytes = header.SerializeAsString();
@@ -194,8 +206,7 @@ absl::StatusOr<Checkpoint> Checkpoint::OpenHeader(const std::string& path) {
     return Damaged(path, "has a header that makes no sense: ", valid.message());
   }
   checkpoint.data_ = bytes.subspan(kUnit + RoundUp(preamble.header_bytes));
-  for (const auto* entries :
-       {&checkpoint.header_.parameters(), &checkpoint.header_.optimizer_state(), &checkpoint.header_.preprocessing()}) {
+  for (const auto* entries : AllEntries(checkpoint.header_)) {
     for (const checkpoint::TensorEntry& entry : *entries) {
       if (const std::string error = CheckPlace(entry, checkpoint.data_); !error.empty()) {
         return Damaged(path, "is damaged: tensor '", entry.name(), "' ", error);
@@ -208,7 +219,7 @@ absl::StatusOr<Checkpoint> Checkpoint::OpenHeader(const std::string& path) {
 absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& path) {
   BITGRAD_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenHeader(path));
   const checkpoint::Header& header = checkpoint.header_;
-  for (const auto* entries : {&header.parameters(), &header.optimizer_state(), &header.preprocessing()}) {
+  for (const auto* entries : AllEntries(header)) {
     for (const checkpoint::TensorEntry& entry : *entries) {
       const auto bytes = static_cast<size_t>(entry.byte_size());
       if (Crc32(checkpoint.data_.data() + entry.offset(), bytes) != entry.crc32()) {
@@ -281,6 +292,7 @@ absl::Status Checkpoint::RestoreLearner(absl::FunctionRef<absl::Status(const Lea
   for (size_t i = 0; i < tensors.size(); ++i) {
     state.tensors.push_back({header_.optimizer_state(static_cast<int>(i)).name(), &tensors[i]});
   }
+  for (const checkpoint::TensorEntry& entry : header_.states()) state.states.push_back({entry.name(), Read(entry)});
   const absl::Status restored = restore(state);
   if (restored.ok()) return restored;
   return absl::Status(restored.code(), absl::StrCat("checkpoint '", path_, "': ", restored.message()));

@@ -27,6 +27,7 @@
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/data/image_shape.h"
 #include "bitgrad/data/preprocessing.h"
+#include "bitgrad/graph/state_store.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/optim/optimizer.h"
 #include "bitgrad/proto/checkpoint.pb.h"
@@ -43,17 +44,21 @@ struct LearnerState {
 
   std::vector<NamedTensor> tensors;
   int64_t steps = 0;
+  // What the model carries from batch to batch; on the host.
+  std::vector<NamedState> states;
 };
 
 // Writes `header` (recipe, progress, metrics, random step, data) with the tensors of `store`, the state of the learner,
-// and what `preprocessing` has learned; the header's tensor entries are filled in here. Tensors on the context's device
+// and what `preprocessing` has learned; the header's tensor entries are filled in here. What the model carries from
+// batch to batch is written only within an epoch: the next epoch begins without. Tensors on the context's device
 // are copied to the host. Errors name the file, which is then what it was before: the file cannot be written, or the
 // header is one that Open() would refuse.
 absl::Status WriteCheckpoint(ExecContext& context, const std::string& path, checkpoint::Header header,
                              const ParameterStore& store, const LearnerState& learner,
                              const Preprocessing& preprocessing = Preprocessing());
 
-// The shape of the images that the model was built for. Old files do not know it: one row of `features` pixels then.
+// The shape of the images that the model was built for. Old files do not know it: one row of `features` pixels then. A
+// model of text has no image: 0 features.
 ImageShape ImageShapeOf(const checkpoint::Header& header);
 
 // A checkpoint file that was found to be whole, and whose header makes sense.

@@ -7,6 +7,7 @@
 #include "bitgrad/core/device_array.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/transfer.h"
+#include "bitgrad/graph/state_store.h"
 #include "bitgrad/models/training/classification.h"
 #include "bitgrad/ops/dispatch.h"
 
@@ -36,17 +37,19 @@ absl::StatusOr<std::vector<MetricSum>> EvaluateMetrics(ExecContext& context, Mod
                                                        const BatchLoader& loader, absl::FunctionRef<bool()> stop) {
   std::vector<MetricSum> sums;
   DeviceArray<MetricCell> cells(context, static_cast<int64_t>(task.metrics().size()));
+  StateStore states(context);  // zero at the beginning
   EpochBatches batches = loader.Epoch(0);
   for (const Batch& batch : batches) {
     if (stop()) return absl::CancelledError("the evaluation was stopped");
     BITGRAD_RETURN_IF_ERROR(task.Check(batch));
     const Batch device_batch = ToDevice(context, batch);
     Tape tape(context, Mode::kEval);
+    tape.set_states(&states);
     const TaskOutput output = task.Forward(model, tape, device_batch);
     BITGRAD_RETURN_IF_ERROR(tape.status());
     BITGRAD_RETURN_IF_ERROR(task.Measure(tape, output, device_batch, cells.data()));
     const std::vector<MetricCell> measured = cells.Download();
-    BITGRAD_RETURN_IF_ERROR(context.status());
+    BITGRAD_RETURN_IF_ERROR(states.Commit());
     AddMetrics(MetricsOf(task, measured.data(), task.Count(batch)), sums);
   }
   BITGRAD_RETURN_IF_ERROR(batches.status());

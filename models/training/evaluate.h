@@ -30,8 +30,9 @@ absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& 
 absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels);
 
 // The task's metrics over one pass through the loader's batches, in the task's order: with running statistics and
-// without randomness. `stop` is asked before each batch; where it says true the result is Cancelled. Other errors are
-// those of the task, of the model's ops and of reading images.
+// without randomness. What a recurrent model carries from batch to batch begins with zeros. `stop` is asked before each
+// batch; where it says true the result is Cancelled. Other errors are those of the task, of the model's ops and of
+// reading images.
 absl::StatusOr<std::vector<MetricSum>> EvaluateMetrics(
     ExecContext& context, Model& model, const Task& task, const BatchLoader& loader,
     absl::FunctionRef<bool()> stop = [] { return false; });

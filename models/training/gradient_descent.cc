@@ -1,5 +1,7 @@
 #include "bitgrad/models/training/gradient_descent.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 
@@ -18,6 +20,22 @@ GradientDescent::GradientDescent(ExecContext& context, Model& model, ParameterSt
       momentum_(momentum),
       first_epoch_(first_epoch),
       step_(context, model, task, store.parameters(), optimizer) {}
+
+LearnerState GradientDescent::state() const {
+  LearnerState state(&optimizer_);
+  state.states = step_.states().states();
+  return state;
+}
+
+absl::Status GradientDescent::Restore(const LearnerState& state) {
+  BITGRAD_RETURN_IF_ERROR(optimizer_.Restore(store_.parameters(), state.tensors, state.steps));
+  for (const NamedState& named : state.states) BITGRAD_RETURN_IF_ERROR(step_.states().Set(named.name, named.value));
+  return absl::OkStatus();
+}
+
+void GradientDescent::SetResults(absl::Span<const double> results) {
+  schedule_.SetResults(results.subspan(std::min(static_cast<size_t>(first_epoch_), results.size())));
+}
 
 double GradientDescent::LearningRate(int64_t epoch, int64_t batch) const {
   return schedule_.At(epoch - first_epoch_,
@@ -80,7 +98,10 @@ absl::Status GradientDescent::ExplainDivergence(int64_t epoch, int64_t batch, co
   if (diverged == nullptr) return again.status();
   store_.SetScalars(context_, TimeOf(epoch, batch));
   context_.set_step(step_.finished_random_step() - 1);  // The tape takes the next one.
+  // The steps that were enqueued behind this one have left states, too.
+  step_.states().Restore(1 + step_.unfinished());
   Tape tape(context_);
+  tape.set_states(&step_.states());
   tape.set_check_finite(true);
   RecordObjective(task_, model_, tape, ToDevice(context_, *diverged));
   if (tape.status().ok()) return error;

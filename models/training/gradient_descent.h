@@ -9,6 +9,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/data/batches.h"
 #include "bitgrad/models/model.h"
@@ -33,14 +34,13 @@ class GradientDescent final : public Learner {
                   const ScalarSchedule& momentum = {});
 
   // On a GPU the next step is enqueued before the last one is waited for. Where a loss or a gradient is not finite, the
-  // step is run forward once more, with the random numbers that it had, and the error names the first value that is not
-  // finite.
+  // step is run forward once more, with the random numbers and the states that it had, and the error names the first
+  // value that is not finite.
   absl::Status RunEpoch(int64_t epoch, EpochBatches& batches, absl::FunctionRef<void(const StepResult& step)> finished,
                         absl::FunctionRef<bool()> stop) override;
-  LearnerState state() const override { return LearnerState(&optimizer_); }
-  absl::Status Restore(const LearnerState& state) override {
-    return optimizer_.Restore(store_.parameters(), state.tensors, state.steps);
-  }
+  LearnerState state() const override;
+  absl::Status Restore(const LearnerState& state) override;
+  void SetResults(absl::Span<const double> results) override;
   double LearningRate(int64_t epoch, int64_t batch) const override;
   size_t peak_bytes() const override { return step_.peak_bytes(); }
 
@@ -55,7 +55,7 @@ class GradientDescent final : public Learner {
   const Task& task_;
   const BatchLoader& loader_;
   Optimizer& optimizer_;
-  const Schedule schedule_;
+  Schedule schedule_;
   const ScalarSchedule momentum_;
   const int64_t first_epoch_;
   TrainingStep step_;

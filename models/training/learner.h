@@ -10,6 +10,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "bitgrad/data/batches.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/step_result.h"
@@ -36,6 +37,11 @@ class Learner {
   // Goes on from such a state, whose tensors are on the host or on the device. An error names what does not fit;
   // nothing was changed then.
   virtual absl::Status Restore(const LearnerState& state) = 0;
+
+  // The validation metrics (less is better; NaN where there are no examples) of the epochs that are complete, from the
+  // run's first one on: learning rates may depend on them. Called before each epoch; epochs that are not among them
+  // have the rates that they would have if all went well.
+  virtual void SetResults(absl::Span<const double> /*results*/) {}
 
   // The learning rate of a batch, or whatever comes nearest to it: for people.
   virtual double LearningRate(int64_t epoch, int64_t batch) const = 0;

@@ -48,7 +48,10 @@ void NullsForNotFinite(const google::protobuf::Descriptor& message, std::string&
   }
 }
 
-absl::StatusOr<std::string> JsonLine(const checkpoint::EpochMetrics& metrics) {
+absl::StatusOr<std::string> JsonLine(checkpoint::EpochMetrics metrics, MetricDisplay display) {
+  metrics.set_train_error(Shown(display, metrics.train_error()));
+  metrics.set_valid_error(Shown(display, metrics.valid_error()));
+  metrics.set_test_error(Shown(display, metrics.test_error()));
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   options.always_print_primitive_fields = true;
@@ -60,6 +63,10 @@ absl::StatusOr<std::string> JsonLine(const checkpoint::EpochMetrics& metrics) {
   NullsForNotFinite(*checkpoint::EpochMetrics::descriptor(), json);
   NullsForNotFinite(*checkpoint::LayerMetrics::descriptor(), json);
   NullsForNotFinite(*checkpoint::ModelValue::descriptor(), json);
+  // No text within quotes ends with a quote and a colon.
+  for (const char* which : {"\"train_", "\"valid_", "\"test_"}) {
+    absl::StrReplaceAll({{absl::StrCat(which, "error\":"), absl::StrCat(which, KeyOf(display), "\":")}}, &json);
+  }
   return json + "\n";
 }
 
@@ -69,6 +76,9 @@ void AddStep(const StepResult& step, const ParameterStore& store, checkpoint::Pa
   const auto examples = static_cast<double>(step.examples);
   sums.set_loss_sum(sums.loss_sum() + double{step.loss} * examples);
   if (step.penalty.has_value()) sums.set_penalty_sum(sums.penalty_sum() + double{*step.penalty} * examples);
+  if (!step.metrics.empty() && step.metrics[0].name != kErrors) {
+    sums.set_metric_sum(sums.metric_sum() + step.metrics[0].sum);
+  }
   sums.set_errors(sums.errors() + static_cast<int64_t>(step.SumOf(kErrors)));
   sums.set_examples(sums.examples() + step.examples);
   sums.set_steps(sums.steps() + 1);
@@ -95,7 +105,7 @@ checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums) {
   const double examples = static_cast<double>(std::max<int64_t>(1, sums.examples()));
   metrics.set_loss(sums.loss_sum() / examples);
   if (sums.has_penalty_sum()) metrics.set_penalty(sums.penalty_sum() / examples);
-  metrics.set_train_error(static_cast<double>(sums.errors()) / examples);
+  metrics.set_train_error((sums.has_metric_sum() ? sums.metric_sum() : static_cast<double>(sums.errors())) / examples);
   metrics.set_seconds(sums.seconds());
   metrics.set_examples_per_second(sums.seconds() > 0 ? examples / sums.seconds() : 0);
   for (const checkpoint::LayerSums& layer : sums.layers()) {
@@ -146,15 +156,21 @@ std::string FormatValues(const checkpoint::EpochMetrics& metrics) {
   return text;
 }
 
-std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs) {
+std::string FormatFinal(const checkpoint::EpochMetrics& metrics, MetricDisplay display) {
+  return absl::StrCat(FormatAs("train", display, metrics.train_error()), " ",
+                      FormatAs("valid", display, metrics.valid_error()), " ",
+                      FormatAs("test", display, metrics.test_error()));
+}
+
+std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs, MetricDisplay display) {
   const std::string penalty =
       metrics.has_penalty() ? absl::StrFormat("  of it penalty %.5f", metrics.penalty()) : std::string();
   const std::string values = metrics.values().empty() ? "" : absl::StrCat(" ", FormatValues(metrics));
   std::string text = absl::StrFormat(
-      "epoch %d/%d  loss %.5f%s  lr %.3g  error: train %.2f%% valid %.2f%% test %.2f%%%s  %.1f s, %.0f examples/s\n",
-      metrics.epoch(), epochs, metrics.loss(), penalty, metrics.learning_rate(), 100 * metrics.train_error(),
-      100 * metrics.valid_error(), 100 * metrics.test_error(), values, metrics.seconds(),
-      metrics.examples_per_second());
+      "epoch %d/%d  loss %.5f%s  lr %.3g  %s: train %s valid %s test %s%s  %.1f s, %.0f %s/s\n", metrics.epoch(),
+      epochs, metrics.loss(), penalty, metrics.learning_rate(), KeyOf(display), Format(display, metrics.train_error()),
+      Format(display, metrics.valid_error()), Format(display, metrics.test_error()), values, metrics.seconds(),
+      metrics.examples_per_second(), ExamplesOf(display));
   for (const checkpoint::LayerMetrics& layer : metrics.layers()) {
     absl::StrAppendFormat(&text, "    %-10s", layer.layer());
     if (layer.has_sign_flips()) {
@@ -198,7 +214,7 @@ absl::Status MetricsFile::Begin(const google::protobuf::RepeatedPtrField<checkpo
   BITGRAD_RETURN_IF_ERROR(CheckReplaceable());
   std::string text;
   for (const checkpoint::EpochMetrics& metrics : epochs) {
-    const absl::StatusOr<std::string> line = JsonLine(metrics);
+    const absl::StatusOr<std::string> line = JsonLine(metrics, display_);
     if (!line.ok()) return line.status();
     text += *line;
   }
@@ -207,7 +223,7 @@ absl::Status MetricsFile::Begin(const google::protobuf::RepeatedPtrField<checkpo
 
 absl::Status MetricsFile::Append(const checkpoint::EpochMetrics& metrics) {
   if (path_.empty()) return absl::OkStatus();
-  const absl::StatusOr<std::string> line = JsonLine(metrics);
+  const absl::StatusOr<std::string> line = JsonLine(metrics, display_);
   return line.ok() ? Write("a", *line) : line.status();
 }
 

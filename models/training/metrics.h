@@ -12,19 +12,20 @@
 #include "bitgrad/graph/arithmetic.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
+#include "bitgrad/models/training/metric_display.h"
 #include "bitgrad/models/training/step_result.h"
 #include "bitgrad/proto/checkpoint.pb.h"
 
 namespace bitgrad {
 
-// Adds the measurements of one step to `sums`: its loss and penalty, means over the batch; its errors; and of each
-// quantized layer how many signs of weights flipped and how many latent weights are at the clip, both as the optimizer
-// counted them in `store`, and how many activations lay inside the straight-through estimator's window, as the tape
-// observed them.
+// Adds the measurements of one step to `sums`: its loss and penalty, means over the batch; its first metric; and of
+// each quantized layer how many signs of weights flipped and how many latent weights are at the clip, both as the
+// optimizer counted them in `store`, and how many activations lay inside the straight-through estimator's window, as
+// the tape observed them.
 void AddStep(const StepResult& step, const ParameterStore& store, checkpoint::PartialSums& sums);
 
-// The metrics of the epoch so far. Errors and the numbers of layers are shares in [0, 1]. Validation and test errors
-// are left for the caller to set.
+// The metrics of the epoch so far. Errors, where the first metric counts them, and the numbers of layers are shares in
+// [0, 1]. Validation and test errors are left for the caller to set.
 checkpoint::EpochMetrics Summarize(const checkpoint::PartialSums& sums);
 
 // Adds what the model tells of itself: values of a layer to that layer, the others to the epoch.
@@ -38,13 +39,20 @@ void AddArithmetic(absl::Span<const LayerArithmetic> layers, checkpoint::EpochMe
 std::string FormatValues(const checkpoint::EpochMetrics& metrics);
 
 // The metrics as people read them: a line for the epoch, then a line for each quantized layer.
-std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs);
+std::string FormatEpoch(const checkpoint::EpochMetrics& metrics, int epochs,
+                        MetricDisplay display = MetricDisplay::kErrorPercent);
+
+// "train_error=5.12% valid_error=6.10% test_error=6.33%", "train_perplexity=80.25 ...": as last lines have them.
+std::string FormatFinal(const checkpoint::EpochMetrics& metrics, MetricDisplay display);
 
 // A file of JSON lines, one object per epoch. JSON has no numbers that are not finite: they are written as null, as the
-// validation error of a run without validation examples is. With an empty path nothing is written.
+// validation error of a run without validation examples is. The fields train_error, valid_error and test_error are
+// called and shown as the display has them: train_perplexity. With an empty path nothing is written.
 class MetricsFile {
  public:
-  explicit MetricsFile(std::string path) : path_(std::move(path)) {}
+  explicit MetricsFile(std::string path, MetricDisplay display = MetricDisplay::kErrorPercent)
+      : path_(std::move(path)), display_(display) {}
+  void set_display(MetricDisplay display) { display_ = display; }
   // FailedPrecondition where the path names a file with other contents than metrics, which Begin() would wipe out: a
   // recipe, a checkpoint, a data set's file. Nothing is written.
   absl::Status CheckReplaceable() const;
@@ -57,6 +65,7 @@ class MetricsFile {
  private:
   absl::Status Write(const char* mode, absl::string_view text);
   std::string path_;
+  MetricDisplay display_;
 };
 
 }  // namespace bitgrad

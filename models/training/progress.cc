@@ -42,8 +42,8 @@ void ProgressBar::Clear() {
 std::string ProgressLine(const EpochProgress& progress, int columns) {
   const int64_t percent = progress.total > 0 ? 100 * progress.done / progress.total : 100;
   const std::string share = absl::StrFormat(" %3d%%", percent);
-  const std::string loss = absl::StrFormat("  loss %.4f", progress.loss);
-  const std::string speed = absl::StrFormat("  %.0f examples/s", progress.examples_per_second);
+  const std::string loss = absl::StrFormat("  %s %.4f", progress.loss_name, progress.loss);
+  const std::string speed = absl::StrFormat("  %.0f %s/s", progress.examples_per_second, progress.examples);
   const std::string wait = absl::StrFormat("  data wait %.0f%%", 100 * progress.data_wait);
   const std::string left = absl::StrCat("  ", FormatSeconds(progress.seconds_left), " left");
   const auto room = static_cast<size_t>(std::max(columns, 0));

@@ -19,6 +19,9 @@ struct EpochProgress {
   int64_t total = 0;
   double loss = 0;
   double examples_per_second = 0;
+  // What the two are called.
+  absl::string_view loss_name = "loss";
+  absl::string_view examples = "examples";
   double data_wait = 0;     // the share of the time, in [0, 1], that steps waited for their batches
   double seconds_left = 0;  // until the end of training
 };

@@ -27,7 +27,7 @@ constexpr ResumeField kResumeFields[] = {
     {"optimizer.rule.constant_rate", "it is set anew for every step"},
     {"optimizer.rule.weight_decay", "it is a term of each step alone"},
     {"optimizer.rule.threshold", "it is a limit for each step alone"},
-    {"schedule", "it is a function of the epoch, which remembers nothing"},
+    {"schedule", "it is a function of the epoch and of the results before, which the checkpoint has"},
 };
 
 // The text of each field that is set: "model.mlp.hidden" -> "1024, 1024".

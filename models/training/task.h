@@ -26,6 +26,7 @@
 #include "bitgrad/data/batch.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/models/model.h"
+#include "bitgrad/models/training/metric_display.h"
 
 namespace bitgrad {
 
@@ -78,6 +79,8 @@ class Task {
   virtual absl::Status Measure(Tape& tape, const TaskOutput& output, const Batch& batch, MetricCell* cells) const = 0;
   // What the metrics are means over: the examples of the batch, its tokens, its numbers.
   virtual int64_t Count(const Batch& batch) const = 0;
+  // How the mean of the first metric is shown.
+  virtual MetricDisplay display() const { return MetricDisplay::kErrorPercent; }
   // Gradients are those of the loss times this number, which keeps them within the formats of low precision.
   virtual float loss_scale() const { return 1; }
 };

@@ -31,28 +31,39 @@ absl::Status Trainer::RunEpoch(int epoch) {
   const std::string label = absl::StrCat("epoch ", epoch + 1, "/", recipe_.epochs());
 
   const double begin = Seconds();
-  EpochBatches batches = loader_->Epoch(epoch, progress.batches_done());
+  learner_->SetResults(Results());
+  EpochBatches batches = data_->training().Epoch(epoch, progress.batches_done());
   const auto finished = [&](const StepResult& step) {
     if (!memory_reported_) ReportMemory();
     AddStep(step, *bundle_.store, sums);
     progress.set_batches_done(progress.batches_done() + 1);
     sums.set_seconds(Seconds() - start);
-    const double rate = static_cast<double>(sums.examples()) / sums.seconds();
-    const double left =
-        static_cast<double>(loader_->examples_per_epoch()) * static_cast<double>(recipe_.epochs() - epoch) / rate -
-        sums.seconds();
-    bar_.Update({.label = label,
-                 .done = progress.batches_done(),
-                 .total = loader_->batches_per_epoch(),
-                 .loss = sums.loss_sum() / static_cast<double>(sums.examples()),
-                 .examples_per_second = rate,
-                 .data_wait = batches.seconds_waited() / (Seconds() - begin),
-                 .seconds_left = left});
+    const double examples = static_cast<double>(sums.examples()), rate = examples / sums.seconds();
+    const double left = static_cast<double>(data_->training().examples_per_epoch()) *
+                            static_cast<double>(recipe_.epochs() - epoch) / rate -
+                        sums.seconds();
+    bar_.Update(
+        {.label = label,
+         .done = progress.batches_done(),
+         .total = data_->training().batches_per_epoch(),
+         .loss = sums.has_metric_sum() ? Shown(display_, sums.metric_sum() / examples) : sums.loss_sum() / examples,
+         .examples_per_second = rate,
+         .loss_name = sums.has_metric_sum() ? KeyOf(display_) : "loss",
+         .examples = ExamplesOf(display_),
+         .data_wait = batches.seconds_waited() / (Seconds() - begin),
+         .seconds_left = left});
   };
   const absl::Status status = learner_->RunEpoch(epoch, batches, finished, InterruptGuard::interrupted);
   if (absl::IsCancelled(status)) return Interrupted(epoch);
   bar_.Clear();
   return absl::IsOutOfRange(status) ? Diverged(epoch, status) : status;
+}
+
+// The validation metrics of the epochs that are complete.
+std::vector<double> Trainer::Results() const {
+  std::vector<double> results;
+  for (const checkpoint::EpochMetrics& metrics : state_.epochs()) results.push_back(metrics.valid_error());
+  return results;
 }
 
 absl::Status Trainer::Interrupted(int epoch) {
@@ -69,7 +80,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   checkpoint::Progress& progress = *state_.mutable_progress();
   checkpoint::EpochMetrics metrics = Summarize(progress.partial());
   metrics.set_epoch(epoch + 1);
-  metrics.set_learning_rate(learner_->LearningRate(epoch, loader_->batches_per_epoch() - 1));
+  metrics.set_learning_rate(learner_->LearningRate(epoch, data_->training().batches_per_epoch() - 1));
   // The task's first metric; NaN where there are no examples.
   const auto error_rate = [&](const BatchLoader* loader) -> absl::StatusOr<double> {
     if (loader == nullptr) return std::numeric_limits<double>::quiet_NaN();
@@ -79,12 +90,12 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   };
   // Cancelled means that the user wants to stop. All batches of the epoch are done, and what follows them is not: a
   // resumed run begins with the estimation of statistics.
-  const absl::Status estimated = ReestimateNorms(context_, *bundle_.model, *bundle_.store, *loader_, epoch,
+  const absl::Status estimated = ReestimateNorms(context_, *bundle_.model, *bundle_.store, data_->training(), epoch,
                                                  reestimate_batches_, InterruptGuard::interrupted);
   if (absl::IsCancelled(estimated)) return Interrupted(epoch);
   if (!estimated.ok()) return estimated;
-  absl::StatusOr<double> valid_error = error_rate(validation_.get());
-  absl::StatusOr<double> test_error = valid_error.ok() ? error_rate(test_loader_.get()) : valid_error;
+  absl::StatusOr<double> valid_error = error_rate(data_->validation());
+  absl::StatusOr<double> test_error = valid_error.ok() ? error_rate(data_->test()) : valid_error;
   if (absl::IsCancelled(test_error.status())) return Interrupted(epoch);
   if (!test_error.ok()) return test_error.status();
   const double valid = *valid_error;
@@ -105,11 +116,11 @@ absl::Status Trainer::FinishEpoch(int epoch) {
     progress.set_best_valid_error(valid);
     state_.set_random_step(context_.step());
     BITGRAD_RETURN_IF_ERROR(
-        WriteCheckpoint(context_, folder_->best_path(), state_, *bundle_.store, nullptr, *preprocessing_));
+        WriteCheckpoint(context_, folder_->best_path(), state_, *bundle_.store, nullptr, data_->preprocessing()));
     best_is_lost_ = false;
   }
   BITGRAD_RETURN_IF_ERROR(SaveLatest());
-  absl::FPrintF(options_.log, "%s", FormatEpoch(metrics, recipe_.epochs()));
+  absl::FPrintF(options_.log, "%s", FormatEpoch(metrics, recipe_.epochs(), display_));
   std::fflush(options_.log);
   return metrics_.Append(metrics);
 }
@@ -127,7 +138,7 @@ absl::StatusOr<TrainResult> Trainer::Run() {
   BITGRAD_RETURN_IF_ERROR(metrics_.Begin(state_.epochs()));
   if (state_.progress().epoch() < recipe_.epochs()) {
     if (options_.before_training != nullptr) {
-      BITGRAD_RETURN_IF_ERROR(options_.before_training(context_, *bundle_.model, {train_.features()}));
+      BITGRAD_RETURN_IF_ERROR(options_.before_training(context_, *bundle_.model, data_->example()));
     }
     BITGRAD_RETURN_IF_ERROR(PredictMemory());
     if (options_.count_arithmetic) BITGRAD_RETURN_IF_ERROR(CountArithmetic());
@@ -142,6 +153,7 @@ absl::StatusOr<TrainResult> Trainer::Run() {
   TrainResult result;
   result.epochs = recipe_.epochs();
   result.checkpoint = folder_->best_path();
+  result.display = display_;
   result.best = state_.epochs(state_.progress().best_epoch() - 1);
   return result;
 }
@@ -149,7 +161,7 @@ absl::StatusOr<TrainResult> Trainer::Run() {
 absl::Status Trainer::SaveLatest() {
   state_.set_random_step(context_.step());
   return WriteCheckpoint(context_, folder_->checkpoint_path(), state_, *bundle_.store, learner_->state(),
-                         *preprocessing_);
+                         data_->preprocessing());
 }
 
 absl::Status Trainer::Diverged(int epoch, const absl::Status& error) {

@@ -18,6 +18,9 @@
 // The folder belongs to the trainer as long as it lives (run_folder.h). A new run never writes to a folder that holds
 // one.
 //
+// What is trained on, images or a text, and what is learned of it is the data's (training_data.h). Where this says
+// error, it is the task's first metric: of a text, the negative log-likelihood.
+//
 // A run is resumed with the data it had, by the fingerprints that the checkpoint keeps (data/fingerprint.h), and with
 // its recipe, but for the fields of ResumeFields() (resume_fields.h). With more epochs than it had, a finished run goes
 // on.
@@ -41,10 +44,6 @@
 #include "absl/status/statusor.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/shape.h"
-#include "bitgrad/data/batches.h"
-#include "bitgrad/data/dataset.h"
-#include "bitgrad/data/preprocessing.h"
-#include "bitgrad/data/validation.h"
 #include "bitgrad/graph/arithmetic.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/recipe_phases.h"
@@ -56,6 +55,7 @@
 #include "bitgrad/models/training/progress.h"
 #include "bitgrad/models/training/run_folder.h"
 #include "bitgrad/models/training/task.h"
+#include "bitgrad/models/training/training_data.h"
 #include "bitgrad/optim/optimizer.h"
 #include "bitgrad/optim/schedule.h"
 #include "bitgrad/proto/checkpoint.pb.h"
@@ -75,7 +75,8 @@ struct TrainOptions {
   // Print what a step computes (step_arithmetic.h), and write it to the metrics of each epoch.
   bool count_arithmetic = false;
   std::FILE* log = stdout;
-  // Called once, before the first step, with the model and the shape of one input. It may not change parameters.
+  // Called once, before the first step, with the model and the shape of one input, which of a text, a token, is [].
+  // It may not change parameters.
   std::function<absl::Status(ExecContext& context, Model& model, const Shape& example)> before_training;
   // What a shell calls the program that resumes runs, with --resume, --out and the other options as flags: the
   // beginning of the command that an interrupted run names.
@@ -83,7 +84,8 @@ struct TrainOptions {
 };
 
 struct TrainResult {
-  checkpoint::EpochMetrics best;  // the epoch with the best validation error
+  checkpoint::EpochMetrics best;                         // the epoch with the best validation error
+  MetricDisplay display = MetricDisplay::kErrorPercent;  // how its errors are shown
   int epochs = 0;
   std::string checkpoint;  // path of best.bgc
 };
@@ -108,8 +110,7 @@ class Trainer {
   absl::Status Load();
   absl::Status OpenFolder();
   absl::Status LoadData();
-  void PrintData();
-  absl::Status FitPreprocessing();
+  absl::Status CheckPlateaus() const;
   absl::Status CheckMetricsFile() const;
   absl::Status CheckPhases() const;
   absl::Status CheckLaterModels();
@@ -118,7 +119,6 @@ class Trainer {
   absl::Status BeginPhase(int index);
   void PrintPhase() const;
   absl::StatusOr<Checkpoint> OpenCheckpoint();
-  absl::Status CheckSameData(const Checkpoint& checkpoint) const;
   absl::Status CheckSteps(const Checkpoint& checkpoint) const;
   absl::Status Restore(const Checkpoint& checkpoint);
   absl::Status CheckBest();
@@ -131,6 +131,7 @@ class Trainer {
   absl::Status PredictMemory();
   void ReportMemory();
   absl::Status Diverged(int epoch, const absl::Status& error);
+  std::vector<double> Results() const;
   absl::Status SaveLatest();
   // Saves where the epoch stands; the Cancelled error with what to do.
   absl::Status Interrupted(int epoch);
@@ -142,11 +143,8 @@ class Trainer {
   std::unique_ptr<RunFolder> folder_;
   std::vector<RecipePhase> phases_;
   int phase_ = 0;  // that the run is in
-  Dataset train_, test_;
-  TrainValidation parts_;
-  std::shared_ptr<Preprocessing> preprocessing_;
-  std::unique_ptr<BatchLoader> loader_;
-  std::unique_ptr<BatchLoader> validation_, test_loader_;  // null: there are no examples
+  std::unique_ptr<TrainingData> data_;
+  MetricDisplay display_ = MetricDisplay::kErrorPercent;
   // Of the phase that the run is in.
   std::unique_ptr<Task> task_;
   int64_t reestimate_batches_ = 0;  // 0: running statistics stay as training has left them

@@ -1,13 +1,11 @@
 // Trainer's memory: predicted before it is allocated, compared with what there is, and reported.
 
-#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_format.h"
 #include "bitgrad/core/available_memory.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/networks.h"
-#include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/memory_plan.h"
 #include "bitgrad/models/training/step_memory.h"
 #include "bitgrad/models/training/trainer.h"
@@ -16,11 +14,6 @@ namespace bitgrad {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-
-// Images that are decoded when needed have a limit of their own (data.image_cache_mib).
-int64_t BytesOf(const Dataset& data) {
-  return data.images.is_null() ? 0 : static_cast<int64_t>(data.images.byte_size());
-}
 
 std::string Megabytes(int64_t bytes) { return absl::StrFormat("%.2f MB", 1e-6 * static_cast<double>(bytes)); }
 
@@ -40,12 +33,13 @@ absl::Status CheckOnHost(const MemoryPlan& plan, Device device, std::FILE* log) 
 // What depends on the model's size alone, before any of it is allocated.
 absl::Status Trainer::CheckModelMemory() {
   ParameterStore measuring{ParameterStore::MeasuresOnly()};
-  BITGRAD_RETURN_IF_ERROR(MakeNetwork(phases_[static_cast<size_t>(phase_)].recipe.model(), train_.image_shape(),
-                                      train_.num_classes, measuring)
-                              .status());
+  const DataKind kind = data_->kind();
+  BITGRAD_RETURN_IF_ERROR(
+      MakeNetwork(phases_[static_cast<size_t>(phase_)].recipe.model(), kind.image, kind.classes, measuring).status());
   const ParameterStore::Elements elements = measuring.measured();
+  const DataMemory data = data_->memory();
   MemoryPlan plan;
-  plan.AddHeld("images", BytesOf(train_) + BytesOf(test_));
+  plan.AddHeld(data.name, data.held);
   plan.Add("parameters", kFloat * elements.all);
   plan.Add("gradients", kFloat * elements.trainable);
   int64_t state = 0;
@@ -64,11 +58,11 @@ absl::Status Trainer::PredictMemory() {
                                      .threads = context_.threads(),
                                      .seed = context_.seed(),
                                      .backward = context_.backward_precision()};
-  const int64_t evaluated = std::min(kEvaluationBatch, std::max(test_.size(), parts_.validation.size()));
+  const DataMemory data = data_->memory();
   BITGRAD_ASSIGN_OR_RETURN(predicted_step_bytes_,
                            PredictStepMemory(options, *bundle_.model, *bundle_.store, *task_, recipe_.batch_size()));
   BITGRAD_ASSIGN_OR_RETURN(const int64_t evaluation_bytes,
-                           PredictEvaluationMemory(options, *bundle_.model, *bundle_.store, *task_, evaluated));
+                           PredictEvaluationMemory(options, *bundle_.model, *bundle_.store, *task_, data.evaluated));
   int64_t parameters = 0, state = 0;
   for (const Parameter* parameter : bundle_.store->parameters()) {
     const auto bytes = static_cast<int64_t>(parameter->value.byte_size());
@@ -76,15 +70,14 @@ absl::Status Trainer::PredictMemory() {
     if (parameter->trainable) state += bytes * optimizer_->slots(*parameter);
   }
   MemoryPlan plan;
-  plan.AddHeld("images", BytesOf(train_) + BytesOf(test_));
+  plan.AddHeld(data.name, data.held);
   plan.AddHeld("parameters", parameters);
   const bool resumed = optimizer_->step_count() > 0;
   resumed ? plan.AddHeld("optimizer's state", state) : plan.Add("optimizer's state", state);
   plan.Add("a training step, gradients included", predicted_step_bytes_);
   // The pool keeps the blocks of both.
   plan.Add("an evaluation", evaluation_bytes);
-  plan.Add("batches that are prepared ahead", (BatchOptions().prefetch + 1) * kFloat * train_.features() *
-                                                  std::max<int64_t>(evaluated, recipe_.batch_size()));
+  plan.Add("batches that are prepared ahead", (PrefetchOptions().prefetch + 1) * data.batch);
   absl::FPrintF(options_.log, "memory: parameters %s, a step %s (predicted)\n", Megabytes(parameters),
                 Megabytes(predicted_step_bytes_));
   std::fflush(options_.log);

@@ -8,7 +8,6 @@
 #include "absl/strings/str_format.h"
 #include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
-#include "bitgrad/data/fingerprint.h"
 #include "bitgrad/models/training/resume_fields.h"
 #include "bitgrad/models/training/trainer.h"
 
@@ -48,31 +47,10 @@ absl::StatusOr<Checkpoint> Trainer::OpenCheckpoint() {
   return checkpoint;
 }
 
-absl::Status Trainer::CheckSameData(const Checkpoint& checkpoint) const {
-  const checkpoint::Header& header = checkpoint.header();
-  const std::string what = absl::StrCat("checkpoint '", checkpoint.path(), "'");
-  // Old checkpoints know no more than this.
-  BITGRAD_RETURN_IF_ERROR(
-      CheckKindOfData(what, ImageShapeOf(header), header.classes(),
-                      std::vector<std::string>(header.class_names().begin(), header.class_names().end()), train_));
-  const auto check = [&](const char* split, const fingerprint::DataSet& known, const fingerprint::DataSet& found) {
-    const std::string difference = DifferenceOf(known, found);
-    if (difference.empty()) return absl::OkStatus();
-    return absl::FailedPreconditionError(
-        absl::StrCat(what, " was trained with other data. Its ", split, " set has: ", difference,
-                     "; resume with the data that it had (--data_dir), or begin a new run with another --out"));
-  };
-  if (header.has_training_data()) {
-    BITGRAD_RETURN_IF_ERROR(check("training", header.training_data(), state_.training_data()));
-  }
-  if (header.has_test_data()) BITGRAD_RETURN_IF_ERROR(check("test", header.test_data(), state_.test_data()));
-  return absl::OkStatus();
-}
-
 // Whether the counts of steps are those of a run on this data.
 absl::Status Trainer::CheckSteps(const Checkpoint& checkpoint) const {
   const checkpoint::Progress& progress = checkpoint.header().progress();
-  const int64_t per_epoch = loader_->batches_per_epoch();
+  const int64_t per_epoch = data_->training().batches_per_epoch();
   const int64_t steps = progress.epoch() * per_epoch + progress.batches_done();
   const int64_t optimizer_steps = checkpoint.header().optimizer_steps();
   // A best.bgc has no optimizer; RestoreOptimizer() says so.
@@ -87,7 +65,7 @@ absl::Status Trainer::CheckSteps(const Checkpoint& checkpoint) const {
 absl::Status Trainer::Restore(const Checkpoint& checkpoint) {
   BITGRAD_RETURN_IF_ERROR(
       checkpoint.RestoreLearner([this](const LearnerState& state) { return learner_->Restore(state); }));
-  BITGRAD_RETURN_IF_ERROR(checkpoint.RestorePreprocessing(*preprocessing_));
+  BITGRAD_RETURN_IF_ERROR(data_->Restore(checkpoint));
   const checkpoint::Header& header = checkpoint.header();
   *state_.mutable_progress() = header.progress();
   *state_.mutable_epochs() = header.epochs();

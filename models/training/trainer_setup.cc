@@ -1,6 +1,5 @@
 // How a Trainer begins: its folder, data, model and optimizer. Resuming is in trainer_resume.cc.
 
-#include <chrono>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -8,22 +7,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/types/optional.h"
 #include "bitgrad/core/atomic_file.h"
 #include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/threads.h"
-#include "bitgrad/data/augmentation.h"
-#include "bitgrad/data/datasets.h"
-#include "bitgrad/data/fingerprint.h"
-#include "bitgrad/data/preprocessings.h"
-#include "bitgrad/data/validation.h"
-#include "bitgrad/models/data_options.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/can_learn.h"
-#include "bitgrad/models/training/classification.h"
-#include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/gradient_descent.h"
 #include "bitgrad/models/training/norm_reestimation.h"
 #include "bitgrad/models/training/recipe_optimizer.h"
@@ -32,17 +22,6 @@
 
 namespace bitgrad {
 namespace {
-
-std::vector<std::string> Strings(const google::protobuf::RepeatedPtrField<std::string>& texts) {
-  return {texts.begin(), texts.end()};
-}
-
-std::unique_ptr<Task> TaskOf(const RecipePhase& phase, const Dataset& train) {
-  return Classification({.features = train.features(),
-                         .classes = train.num_classes,
-                         .loss = phase.recipe.loss(),
-                         .loss_scale = phase.recipe.has_loss_scale() ? phase.recipe.loss_scale() : 1.0f});
-}
 
 // Says that the error is of a later phase of the recipe: `index` counts phases, of which the first is the recipe
 // itself.
@@ -81,9 +60,7 @@ absl::Status Trainer::Load() {
   BITGRAD_RETURN_IF_ERROR(CheckThreads(context_.threads() + options_.data_workers));
   BITGRAD_ASSIGN_OR_RETURN(phases_, PhasesOf(recipe_));
   BITGRAD_RETURN_IF_ERROR(CheckPhases());
-  BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing(Strings(recipe_.data().preprocessing())));
-  preprocessing_ = std::make_shared<Preprocessing>(std::move(preprocessing));
-  BITGRAD_RETURN_IF_ERROR(ParseAugmentation(Strings(recipe_.data().augmentation())).status());
+  BITGRAD_RETURN_IF_ERROR(CheckDataFields(recipe_));
   BITGRAD_RETURN_IF_ERROR(OpenFolder());
   BITGRAD_RETURN_IF_ERROR(CheckMetricsFile());
   absl::optional<Checkpoint> checkpoint;
@@ -95,12 +72,13 @@ absl::Status Trainer::Load() {
 
   BITGRAD_RETURN_IF_ERROR(LoadData());
   BITGRAD_RETURN_IF_ERROR(CheckModelMemory());
+  const DataKind kind = data_->kind();
   if (checkpoint.has_value()) {
-    BITGRAD_RETURN_IF_ERROR(CheckSameData(*checkpoint));
+    BITGRAD_RETURN_IF_ERROR(data_->CheckSame(*checkpoint));
     BITGRAD_RETURN_IF_ERROR(CheckSteps(*checkpoint));
-    BITGRAD_ASSIGN_OR_RETURN(bundle_, RestoreModel(recipe_, train_.image_shape(), train_.num_classes, *checkpoint));
+    BITGRAD_ASSIGN_OR_RETURN(bundle_, RestoreModel(recipe_, kind.image, kind.classes, *checkpoint));
   } else {
-    BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, train_.image_shape(), train_.num_classes));
+    BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, kind.image, kind.classes));
   }
   BITGRAD_RETURN_IF_ERROR(CheckLaterModels());
   MoveToDevice(context_, *bundle_.store);
@@ -109,7 +87,7 @@ absl::Status Trainer::Load() {
     BITGRAD_RETURN_IF_ERROR(Restore(*checkpoint));
     PrintResumed(checkpoint->header());
   } else {
-    BITGRAD_RETURN_IF_ERROR(FitPreprocessing());
+    BITGRAD_RETURN_IF_ERROR(data_->Fit(context_.threads(), options_.log));
   }
   return absl::OkStatus();
 }
@@ -123,6 +101,7 @@ absl::Status Trainer::CheckPhases() const {
     if (status.ok()) status = ScheduleOf(phases_[i]).status();
     if (status.ok()) status = MomentumOf(phases_[i].recipe.optimizer()).status();
     if (status.ok()) status = ReestimateBatchesOf(phases_[i].recipe.model()).status();
+    if (status.ok() && i > 0) status = CheckDataFields(phases_[i].recipe);
     if (!status.ok()) return InPhase(i, status);
   }
   return absl::OkStatus();
@@ -132,16 +111,16 @@ absl::Status Trainer::CheckPhases() const {
 // values are on the host.
 absl::Status Trainer::CheckLaterModels() {
   ExecContext host({.threads = context_.threads()});
+  const DataKind kind = data_->kind();
   for (size_t i = static_cast<size_t>(phase_); i < phases_.size(); ++i) {
     if (phases_[i].epochs() == 0) continue;
-    absl::StatusOr<ModelBundle> bundle =
-        ContinueModel(phases_[i], train_.image_shape(), train_.num_classes, *bundle_.store);
+    absl::StatusOr<ModelBundle> bundle = ContinueModel(phases_[i], kind.image, kind.classes, *bundle_.store);
     if (!bundle.ok()) return InPhase(i, bundle.status());
     const absl::Span<Parameter* const> parameters = bundle->store->parameters();
     absl::StatusOr<std::unique_ptr<Optimizer>> optimizer = OptimizerOf(phases_[i].recipe.optimizer(), host);
     absl::Status status = optimizer.ok() ? (*optimizer)->CheckRules(parameters) : optimizer.status();
     if (status.ok()) {
-      status = CheckCanLearn(host, *bundle->model, *TaskOf(phases_[i], train_), parameters, recipe_.batch_size());
+      status = CheckCanLearn(host, *bundle->model, *data_->TaskOf(phases_[i].recipe), parameters, recipe_.batch_size());
     }
     if (!status.ok()) return InPhase(i, status);
   }
@@ -154,9 +133,9 @@ absl::Status Trainer::MakeLearner() {
   BITGRAD_ASSIGN_OR_RETURN(const ScalarSchedule momentum, MomentumOf(phase.recipe.optimizer()));
   BITGRAD_ASSIGN_OR_RETURN(reestimate_batches_, ReestimateBatchesOf(phase.recipe.model()));
   BITGRAD_ASSIGN_OR_RETURN(const Schedule schedule, ScheduleOf(phase));
-  task_ = TaskOf(phase, train_);
-  learner_ = std::make_unique<GradientDescent>(context_, *bundle_.model, *bundle_.store, *task_, *loader_, *optimizer_,
-                                               schedule, phase.begin, momentum);
+  task_ = data_->TaskOf(phase.recipe);
+  learner_ = std::make_unique<GradientDescent>(context_, *bundle_.model, *bundle_.store, *task_, data_->training(),
+                                               *optimizer_, schedule, phase.begin, momentum);
   return absl::OkStatus();
 }
 
@@ -165,11 +144,11 @@ absl::Status Trainer::BeginPhase(int index) {
   phase_ = index;
   PrintPhase();
   learner_ = nullptr;
-  BITGRAD_ASSIGN_OR_RETURN(ModelBundle bundle,
-                           ContinueModel(phase, train_.image_shape(), train_.num_classes, *bundle_.store));
+  const DataKind kind = data_->kind();
+  BITGRAD_ASSIGN_OR_RETURN(ModelBundle bundle, ContinueModel(phase, kind.image, kind.classes, *bundle_.store));
   bundle_ = std::move(bundle);
   if (phase.keeps_only_ranges) {
-    BITGRAD_RETURN_IF_ERROR(KeepOnlyRanges(context_, phase, train_.image_shape(), train_.num_classes, *bundle_.store));
+    BITGRAD_RETURN_IF_ERROR(KeepOnlyRanges(context_, phase, kind.image, kind.classes, *bundle_.store));
   }
   if (phase.hardened) BITGRAD_RETURN_IF_ERROR(bundle_.model->Harden(context_));
   // The rates of update rules are relative to the learning rate that the optimizer was made with.
@@ -232,72 +211,25 @@ absl::Status Trainer::CheckMetricsFile() const {
 }
 
 absl::Status Trainer::LoadData() {
-  LoadOptions load = LoadOptionsOf(recipe_.data());
-  load.data_dir = options_.data_dir;
-  load.threads = context_.threads();
-  BITGRAD_ASSIGN_OR_RETURN(train_, LoadDataset(recipe_.data().name(), load));
-  load.split = Split::kTest;
-  BITGRAD_ASSIGN_OR_RETURN(test_, LoadDataset(recipe_.data().name(), load));
-  BITGRAD_RETURN_IF_ERROR(CheckSameKind(train_, test_));
-  const int64_t validation = recipe_.data().validation_examples();
-  const bool spread = recipe_.data().validation() == recipe::DataSet::SPREAD;
-  BITGRAD_ASSIGN_OR_RETURN(parts_, spread ? SplitSpread(validation, train_) : SplitLast(train_, validation));
-  BITGRAD_RETURN_IF_ERROR(CheckTrainingClasses(train_, parts_.train));
-  BITGRAD_ASSIGN_OR_RETURN(Augmentation augmentation, ParseAugmentation(Strings(recipe_.data().augmentation())));
-  BITGRAD_ASSIGN_OR_RETURN(BatchLoader loader, BatchLoader::Create(train_, parts_.train,
-                                                                   {.batch_size = recipe_.batch_size(),
-                                                                    .shuffle = true,
-                                                                    .drop_last = true,
-                                                                    .seed = recipe_.seed(),
-                                                                    .workers = options_.data_workers,
-                                                                    .augmentation = std::move(augmentation),
-                                                                    .preprocessing = preprocessing_}));
-  loader_ = std::make_unique<BatchLoader>(std::move(loader));
-  const auto evaluation = [&](const Dataset& dataset,
-                              const ExampleRange& range) -> absl::StatusOr<std::unique_ptr<BatchLoader>> {
-    if (range.size() == 0) return std::unique_ptr<BatchLoader>();
-    BITGRAD_ASSIGN_OR_RETURN(
-        BatchLoader all,
-        BatchLoader::Create(dataset, range, {.batch_size = kEvaluationBatch, .preprocessing = preprocessing_}));
-    return std::make_unique<BatchLoader>(std::move(all));
-  };
-  BITGRAD_ASSIGN_OR_RETURN(validation_, evaluation(train_, parts_.validation));
-  BITGRAD_ASSIGN_OR_RETURN(test_loader_, evaluation(test_, AllExamples(test_)));
-  BITGRAD_RETURN_IF_ERROR(preprocessing_->SetShape(train_.image_shape()));
-
+  BITGRAD_ASSIGN_OR_RETURN(data_, LoadTrainingData(recipe_, {.data_dir = options_.data_dir,
+                                                             .threads = context_.threads(),
+                                                             .workers = options_.data_workers}));
   *state_.mutable_recipe() = recipe_;
-  state_.set_features(train_.features());
-  state_.set_classes(train_.num_classes);
-  const ImageShape image = train_.image_shape();
-  for (const int64_t extent : {image.height, image.width, image.channels}) state_.add_image_shape(extent);
-  BITGRAD_ASSIGN_OR_RETURN(*state_.mutable_training_data(), FingerprintOf(train_));
-  BITGRAD_ASSIGN_OR_RETURN(*state_.mutable_test_data(), FingerprintOf(test_));
-  for (const std::string& name : train_.class_names) state_.add_class_names(name);
-  PrintData();
-  return absl::OkStatus();
+  data_->Describe(state_);
+  data_->Print(options_.log);
+  display_ = data_->TaskOf(recipe_)->display();
+  metrics_.set_display(display_);
+  return CheckPlateaus();
 }
 
-// What was found in the data, and what is odd about it.
-void Trainer::PrintData() {
-  absl::FPrintF(options_.log, "%s %s\n%s %s\n", train_.summary, ChecksumsOf(state_.training_data()), test_.summary,
-                ChecksumsOf(state_.test_data()));
-  for (const std::string& warning : SplitWarnings(train_, parts_, test_)) {
-    absl::FPrintF(options_.log, "warning: %s\n", warning);
+// A schedule that depends on validation has to have some.
+absl::Status Trainer::CheckPlateaus() const {
+  if (data_->validation() != nullptr) return absl::OkStatus();
+  for (size_t i = 0; i < phases_.size(); ++i) {
+    if (phases_[i].epochs() == 0 || phases_[i].recipe.schedule().name() != "plateau") continue;
+    return InPhase(i, absl::InvalidArgumentError("recipe: schedule.name is 'plateau', which goes by the validation of "
+                                                 "each epoch, but nothing validates; set data.validation_examples"));
   }
-  if (!train_.class_names.empty()) {
-    absl::FPrintF(options_.log, "classes: %s\n", ListOfClassNames(train_.class_names));
-  }
-  std::fflush(options_.log);
-}
-
-absl::Status Trainer::FitPreprocessing() {
-  if (preprocessing_->learned().empty()) return absl::OkStatus();
-  const auto start = std::chrono::steady_clock::now();
-  BITGRAD_RETURN_IF_ERROR(preprocessing_->Fit(train_, parts_.train, context_.threads()));
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  absl::FPrintF(options_.log, "preprocessing (%s) fitted to %d images in %.1f s\n",
-                absl::StrJoin(recipe_.data().preprocessing(), ", "), parts_.train.size(), seconds.count());
-  std::fflush(options_.log);
   return absl::OkStatus();
 }
 

@@ -43,6 +43,7 @@ TrainingStep::TrainingStep(ExecContext& context, Model& model, const Task& task,
       parameters_(parameters.begin(), parameters.end()),
       optimizer_(optimizer),
       reducer_(reducer),
+      states_(context),
       device_step_(context, 1) {}
 
 TrainingStep::~TrainingStep() = default;
@@ -52,6 +53,7 @@ absl::Status TrainingStep::Enqueue(const Batch& batch, double learning_rate) {
   BITGRAD_RETURN_IF_ERROR(CheckTrainable(parameters_));
   BITGRAD_RETURN_IF_ERROR(task_.Check(batch));
   BITGRAD_RETURN_IF_ERROR(SetBatch(batch));
+  if (batch.index == 0) states_.Reset();
   optimizer_.set_learning_rate(learning_rate);
   if (recorded_ != nullptr) {
     BITGRAD_RETURN_IF_ERROR(optimizer_.Begin(parameters_));
@@ -67,7 +69,8 @@ absl::Status TrainingStep::Enqueue(const Batch& batch, double learning_rate) {
   } else {
     host_blocks_.push_back(block_->Download());
   }
-  begun_.push_back({batch.size(), task_.Count(batch), context_.step()});
+  BITGRAD_RETURN_IF_ERROR(states_.Commit());
+  begun_.push_back({task_.Count(batch), context_.step()});
   BITGRAD_RETURN_IF_ERROR(context_.status());
   if (recorded_ == nullptr && eager_steps_ >= kEagerSteps && failed_records_ < kMostFailedRecords) return Record();
   return absl::OkStatus();
@@ -108,6 +111,7 @@ absl::Status TrainingStep::SetBatch(const Batch& batch) {
 
 absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward() {
   Forward forward = {.tape = std::make_unique<Tape>(context_)};
+  forward.tape->set_states(&states_);
   forward.objective = RecordObjective(task_, model_, *forward.tape, batch_);
   BITGRAD_RETURN_IF_ERROR(forward.tape->status());
   BITGRAD_RETURN_IF_ERROR(CheckBatchNorms(*forward.tape, batch_.size(), batch_.size()));
@@ -223,7 +227,7 @@ absl::StatusOr<StepResult> TrainingStep::Finish() {
   BITGRAD_RETURN_IF_ERROR(context_.status());
   const StepBlock::Host host = block_->Read(copy);
   StepResult result;
-  result.examples = begun.examples;
+  result.examples = begun.count;
   result.loss = host.losses->total;
   if (has_penalty_) result.penalty = host.losses->penalty;
   result.metrics = MetricsOf(task_, host.metrics, begun.count);

@@ -15,6 +15,9 @@
 // Once a step has been recorded, the model's structure and whatever its Forward() and Penalty() decide on the host must
 // not change; numbers that change from step to step are parameters (models/scheduled_scalar.h). Batches of another
 // shape than the recorded step's run unrecorded.
+//
+// What a recurrent model carries from batch to batch lies in states() (graph/state_store.h), and is zero again where a
+// batch is the first one of its epoch: its index is 0.
 
 #ifndef BITGRAD_MODELS_TRAINING_TRAINING_STEP_H_
 #define BITGRAD_MODELS_TRAINING_TRAINING_STEP_H_
@@ -31,6 +34,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/recorded_work.h"
 #include "bitgrad/data/batch.h"
+#include "bitgrad/graph/state_store.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/training/gradient_reducer.h"
@@ -66,6 +70,10 @@ class TrainingStep {
   // the forward pass can be run again with the same random numbers.
   uint32_t finished_random_step() const { return finished_random_step_; }
 
+  // What the next step reads, unless it is the first one of an epoch.
+  StateStore& states() { return states_; }
+  const StateStore& states() const { return states_; }
+
   // Whether a step has been recorded, so that the next one is enqueued by one call.
   bool recorded() const { return recorded_ != nullptr; }
   // The peak of the memory that the context's pool had handed out when the first step came to its update; 0 before.
@@ -87,6 +95,8 @@ class TrainingStep {
   Optimizer& optimizer_;
   GradientReducer* const reducer_;
 
+  StateStore states_;
+
   // The batch on the device, and on a GPU what copies the host's batches there, one for each of its tensors.
   Batch batch_;
   std::vector<std::unique_ptr<DeviceStream::Feed>> feeds_;
@@ -99,7 +109,6 @@ class TrainingStep {
   std::deque<std::vector<char>> host_blocks_;         // on the CPU
   // Of the steps that are not finished: what is known of them on the host.
   struct Begun {
-    int64_t examples;
     int64_t count;  // Task::Count()
     uint32_t random_step;
   };

@@ -45,6 +45,21 @@ TEST(FingerprintTest, KnownNumbers) {
   EXPECT_EQ(ImageShapeOf(fingerprint::DataSet()), ImageShape());
 }
 
+// (CRC-32 of int32 0, 1, 2.)
+TEST(FingerprintTest, OfATextAndItsDifferences) {
+  const auto make = [](std::vector<int32_t> tokens, int64_t vocabulary = 3) {
+    Text text{.data_set = "words", .vocabulary = vocabulary};
+    text.tokens = Tensor::Of<int32_t>({static_cast<int64_t>(tokens.size())}, tokens);
+    return FingerprintOf(text);
+  };
+  const fingerprint::DataSet known = make({0, 1, 2});
+  EXPECT_EQ(ToString(known), "words: 3 tokens of 3 (tokens 1d760e7a)");
+  EXPECT_EQ(DifferenceOf(known, make({0, 1, 2})), "");
+  EXPECT_EQ(DifferenceOf(known, make({0, 2, 1})), "another text");
+  EXPECT_EQ(DifferenceOf(known, make({0, 1}, 2)),
+            "2 tokens instead of 3, 2 different tokens instead of 3, another text");
+}
+
 TEST(FingerprintTest, EachDifferenceIsNamed) {
   const auto known = FingerprintOf(Make());
   ASSERT_TRUE(known.ok());

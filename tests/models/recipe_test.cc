@@ -36,6 +36,15 @@ void Narrow(recipe::Model& model) {
     model.mutable_bireal_net()->set_stem_filters(kWidth);
     for (auto& stage : *model.mutable_bireal_net()->mutable_stage()) stage.set_filters(kWidth);
   }
+  if (model.has_recurrent_net()) {
+    for (int& width : *model.mutable_recurrent_net()->mutable_hidden()) width = kWidth;
+  }
+}
+
+// Images such as the recipe's data set has, or none where it has tokens.
+ImageShape ImageOf(const recipe::Recipe& recipe) {
+  if (recipe.data().name() == "words" || recipe.data().name() == "characters") return {};
+  return recipe.model().has_mlp() || recipe.model().has_recurrent_net() ? kMnist : ImageShape{67, 67, 3};
 }
 
 TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
@@ -51,9 +60,8 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
     EXPECT_TRUE(ValidateRecipe(*recipe).ok()) << ValidateRecipe(*recipe);
     EXPECT_THAT(RecipesHelp(), AllOf(HasSubstr(built_in.name), HasSubstr(recipe->description())));
     Narrow(*recipe->mutable_model());
-    const ImageShape image = recipe->model().has_mlp() ? kMnist : ImageShape{67, 67, 3};
     ParameterStore store(recipe->seed());
-    const auto model = MakeNetwork(recipe->model(), image, 10, store);
+    const auto model = MakeNetwork(recipe->model(), ImageOf(*recipe), 10, store);
     ASSERT_TRUE(model.ok()) << model.status();
     EXPECT_TRUE(store.status().ok());
   }
@@ -75,7 +83,10 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
                   "mnist_lsq2_mlp", "mnist_maxout_dynamic_fixed_conv_net", "mnist_maxout_dynamic_fixed_mlp",
                   "mnist_maxout_fixed_conv_net", "mnist_maxout_fixed_mlp", "mnist_maxout_float_conv_net",
                   "mnist_maxout_float_mlp", "mnist_maxout_half_conv_net", "mnist_maxout_half_mlp", "mnist_pact2_mlp",
-                  "mnist_shift_bnn_mlp", "svhn_bnn_vgg"));
+                  "mnist_pixel_lstm", "mnist_row_lstm", "mnist_shift_bnn_mlp", "ptb_binary_lstm", "ptb_char_rnn",
+                  "ptb_float_lstm", "ptb_float_lstm_900", "ptb_lstm_2bit", "ptb_lstm_3bit", "ptb_lstm_4bit",
+                  "ptb_lstm_900_4bit", "shakespeare_char_float_lstm", "shakespeare_char_lstm_4bit", "svhn_bnn_vgg",
+                  "temporal_order_lstm_4bit"));
 }
 
 TEST(RecipeTest, AFileGivesWhatABuiltInOneDoes) {
