@@ -73,14 +73,15 @@ absl::StatusOr<std::string> JsonLine(checkpoint::EpochMetrics metrics, MetricDis
 }  // namespace
 
 void AddStep(const StepResult& step, const ParameterStore& store, checkpoint::PartialSums& sums) {
-  const auto examples = static_cast<double>(step.examples);
+  const int64_t count = step.metrics.empty() ? step.examples : step.metrics[0].count;
+  const auto examples = static_cast<double>(count);
   sums.set_loss_sum(sums.loss_sum() + double{step.loss} * examples);
   if (step.penalty.has_value()) sums.set_penalty_sum(sums.penalty_sum() + double{*step.penalty} * examples);
   if (!step.metrics.empty() && step.metrics[0].name != kErrors) {
     sums.set_metric_sum(sums.metric_sum() + step.metrics[0].sum);
   }
   sums.set_errors(sums.errors() + static_cast<int64_t>(step.SumOf(kErrors)));
-  sums.set_examples(sums.examples() + step.examples);
+  sums.set_examples(sums.examples() + count);
   sums.set_steps(sums.steps() + 1);
   for (const Parameter* parameter : store.parameters()) {
     if (!parameter->is_quantized()) continue;

@@ -18,8 +18,8 @@
 
 namespace bitgrad {
 
-// Adds the measurements of one step to `sums`: its loss and penalty, means over the batch; its first metric; and of
-// each quantized layer how many signs of weights flipped and how many latent weights are at the clip, both as the
+// Adds the measurements of one step to `sums`: its loss and penalty, means over what its first metric counts (images,
+// tokens); that metric; and of each quantized layer how many signs of weights flipped and how many latent weights are at the clip, both as the
 // optimizer counted them in `store`, and how many activations lay inside the straight-through estimator's window, as
 // the tape observed them.
 void AddStep(const StepResult& step, const ParameterStore& store, checkpoint::PartialSums& sums);

@@ -17,7 +17,7 @@
 namespace bitgrad {
 
 struct StepResult {
-  int64_t examples = 0;                // what the loss and the metrics are means over (Task::Count): images, tokens
+  int64_t examples = 0;
   float loss = 0;                      // what the step made small: the task's loss plus the penalty
   absl::optional<float> penalty;       // the model's part of it, where it has one
   std::vector<MetricSum> metrics;      // in the task's order

@@ -70,7 +70,7 @@ absl::Status TrainingStep::Enqueue(const Batch& batch, double learning_rate) {
     host_blocks_.push_back(block_->Download());
   }
   BITGRAD_RETURN_IF_ERROR(states_.Commit());
-  begun_.push_back({task_.Count(batch), context_.step()});
+  begun_.push_back({batch.size(), task_.Count(batch), context_.step()});
   BITGRAD_RETURN_IF_ERROR(context_.status());
   if (recorded_ == nullptr && eager_steps_ >= kEagerSteps && failed_records_ < kMostFailedRecords) return Record();
   return absl::OkStatus();
@@ -227,7 +227,7 @@ absl::StatusOr<StepResult> TrainingStep::Finish() {
   BITGRAD_RETURN_IF_ERROR(context_.status());
   const StepBlock::Host host = block_->Read(copy);
   StepResult result;
-  result.examples = begun.count;
+  result.examples = begun.examples;
   result.loss = host.losses->total;
   if (has_penalty_) result.penalty = host.losses->penalty;
   result.metrics = MetricsOf(task_, host.metrics, begun.count);

@@ -109,6 +109,7 @@ class TrainingStep {
   std::deque<std::vector<char>> host_blocks_;         // on the CPU
   // Of the steps that are not finished: what is known of them on the host.
   struct Begun {
+    int64_t examples;
     int64_t count;  // Task::Count()
     uint32_t random_step;
   };

@@ -152,6 +152,43 @@ TEST(MetricsTest, ValuesOfTheModel) {
   EXPECT_THAT(ReadFile(without), AllOf(Not(HasSubstr("values")), Not(HasSubstr("penalty"))));
 }
 
+// A metric that is no count of errors, and batches of other sizes.
+TEST(MetricsTest, ANegativeLogLikelihoodIsAMeanOverTokens) {
+  ParameterStore store(1);
+  checkpoint::PartialSums sums;
+  AddStep({.examples = 5, .loss = 3, .metrics = {{"nll", 60, 30}}}, store, sums);
+  AddStep({.examples = 5, .loss = 1, .metrics = {{"nll", 20, 10}}}, store, sums);
+  EXPECT_EQ(sums.errors(), 0);
+  const checkpoint::EpochMetrics metrics = Summarize(sums);
+  EXPECT_EQ(metrics.train_error(), 2);
+  EXPECT_EQ(metrics.loss(), 2.5);
+}
+
+TEST(MetricsTest, PerplexitiesAndBitsPerCharacter) {
+  checkpoint::EpochMetrics metrics = SomeMetrics(3);
+  metrics.set_train_error(std::log(80.25));
+  metrics.set_valid_error(std::log(2.0));
+  metrics.set_test_error(std::numeric_limits<double>::quiet_NaN());
+  metrics.mutable_layers(0)->set_layer("train_error");
+  EXPECT_THAT(FormatEpoch(metrics, 20, MetricDisplay::kPerplexity),
+              AllOf(HasSubstr("lr 0.003  perplexity: train 80.25 valid 2.00 test nan  2.2 s, 22222 tokens/s\n")));
+  EXPECT_THAT(FormatEpoch(metrics, 20, MetricDisplay::kBitsPerCharacter),
+              AllOf(HasSubstr("  bpc: train 6.3264 valid 1.0000 test nan  2.2 s, 22222 characters/s\n")));
+  EXPECT_EQ(FormatFinal(metrics, MetricDisplay::kPerplexity),
+            "train_perplexity=80.25 valid_perplexity=2.00 test_perplexity=nan");
+  EXPECT_EQ(FormatFinal(metrics, MetricDisplay::kBitsPerCharacter), "train_bpc=6.3264 valid_bpc=1.0000 test_bpc=nan");
+  EXPECT_EQ(FormatFinal(SomeMetrics(1), MetricDisplay::kErrorPercent),
+            "train_error=5.12% valid_error=0.00% test_error=0.00%");
+  const std::string path = NewDirectory() + "/metrics.jsonl";
+  MetricsFile file(path, MetricDisplay::kPerplexity);
+  ASSERT_TRUE(file.Append(metrics).ok());
+  EXPECT_THAT(ReadFile(path), AllOf(HasSubstr("\"valid_perplexity\":2,"), HasSubstr("\"test_perplexity\":null,"),
+                                    HasSubstr("\"layer\":\"train_error\""), Not(HasSubstr("error\":"))));
+  file.set_display(MetricDisplay::kBitsPerCharacter);
+  ASSERT_TRUE(file.Append(metrics).ok());
+  EXPECT_THAT(ReadFile(path), HasSubstr("\"valid_bpc\":1,"));
+}
+
 TEST(MetricsFileTest, JsonLinesThatParse) {
   const std::string path = NewDirectory() + "/metrics.jsonl";
   MetricsFile file(path);

@@ -107,6 +107,7 @@ inline void ExpectSameCheckpoints(const std::string& a_path, const std::string& 
   expect_same(a->header().parameters(), b->header().parameters());
   expect_same(a->header().optimizer_state(), b->header().optimizer_state());
   expect_same(a->header().preprocessing(), b->header().preprocessing());
+  expect_same(a->header().states(), b->header().states());
   EXPECT_EQ(a->header().optimizer_steps(), b->header().optimizer_steps());
   EXPECT_EQ(a->header().random_step(), b->header().random_step());
   EXPECT_EQ(a->header().progress().epoch(), b->header().progress().epoch());
@@ -125,7 +126,7 @@ inline void ExpectSameCheckpoints(const std::string& a_path, const std::string& 
   const auto data_of = [](const std::string& path, const Checkpoint& checkpoint) {
     int64_t bytes = 0;
     for (const auto* entries : {&checkpoint.header().parameters(), &checkpoint.header().optimizer_state(),
-                                &checkpoint.header().preprocessing()}) {
+                                &checkpoint.header().preprocessing(), &checkpoint.header().states()}) {
       for (const auto& entry : *entries) bytes = std::max(bytes, entry.offset() + (entry.byte_size() + 63) / 64 * 64);
     }
     const std::string file = ReadFile(path);

@@ -48,6 +48,34 @@ TEST(ScheduleTest, StepMultipliesEveryFewEpochs) {
   for (int epoch = 0; epoch < 8; ++epoch) EXPECT_EQ(schedule.At(epoch, 0.5), expected[epoch]);
 }
 
+// By hand: the epochs whose results are not below the least one before them are 1 (2.0), 3 (1.5 again), 4 and 6.
+TEST(ScheduleTest, PlateauGoesByTheResults) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  Schedule schedule = Make({.name = "plateau", .learning_rate = 1}, 8);
+  const double results[] = {2.0, 2.0, 1.5, 1.5, 1.7, 1.0, kNan};
+  const double expected[] = {1, 1, 0.5, 0.5, 0.25, 0.125, 0.125, 0.0625};
+  for (size_t done = 0; done <= 7; ++done) {
+    schedule.SetResults(absl::MakeConstSpan(results, done));
+    // The rates of the epochs that are done, and of the next one, whatever comes behind.
+    for (size_t epoch = 0; epoch <= done; ++epoch) EXPECT_EQ(schedule.At(epoch, 0.5), expected[epoch]) << epoch;
+  }
+  EXPECT_EQ(schedule.At(20), expected[7]);
+  // A run that was resumed has the results at once.
+  Schedule resumed = Make({.name = "plateau", .learning_rate = 1}, 8);
+  EXPECT_EQ(resumed.At(7), 1) << "without results";
+  resumed.SetResults(results);
+  for (size_t epoch = 0; epoch < 8; ++epoch) EXPECT_EQ(resumed.At(epoch), expected[epoch]);
+
+  Schedule other = Make({.name = "plateau", .learning_rate = 1, .step_factor = 0.25, .warmup_epochs = 2}, 8);
+  other.SetResults({1.0, 2.0, 1.5, 0.5, 0.5});
+  EXPECT_EQ(other.At(2), 1) << "epoch 1 was of the warm-up";
+  EXPECT_EQ(other.At(3), 0.25) << "the warm-up has had better results";
+  EXPECT_EQ(other.At(4), 0.25);
+  EXPECT_EQ(other.At(5), 0.0625);
+  EXPECT_EQ(ErrorOf({.name = "plateau", .step_factor = 0}),
+            "schedule 'plateau': step_factor is 0, must be above 0 and at most 1");
+}
+
 TEST(ScheduleTest, LinearGoesByOneAmountEachEpochAndThenStays) {
   const Schedule whole = Make({.name = "linear", .learning_rate = 1, .final_learning_rate = 0.5}, 4);
   for (int epoch = 0; epoch < 4; ++epoch) EXPECT_DOUBLE_EQ(whole.At(epoch, 0.5), 1 - 0.125 * epoch);
