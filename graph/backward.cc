@@ -11,11 +11,6 @@
 namespace bitgrad {
 namespace {
 
-bool FitsGradient(const Tensor& gradient, const Shape& shape, ExecContext& context) {
-  return !gradient.is_null() && gradient.shape() == shape && gradient.dtype() == DType::kFloat32 &&
-         gradient.device() == context.allocator().device();
-}
-
 std::string Describe(const Tensor& tensor) {
   if (tensor.is_null()) return "null";
   return absl::StrCat(Name(tensor.dtype()), " ", tensor.shape().ToString(), " on ", Name(tensor.device()));
@@ -80,36 +75,50 @@ absl::Status Tape::CheckLeaves(int32_t last) const {
     const Node& node = core_->nodes[leaf.node];
     if (core_->IsChanged(leaf)) return core_->ChangedError(leaf);
     if (node.parameter == nullptr || !node.requires_gradient || node.parameter->gradient.is_null()) continue;
-    const Tensor& gradient = node.parameter->gradient;
-    if (!FitsGradient(gradient, node.shape, context())) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("backward: parameter '", node.parameter->name, "' has a gradient from before that is ",
-                       Describe(gradient), ", its value is ", node.shape.ToString(),
-                       "; drop the gradient (gradient = Tensor()) where the value gets another shape"));
+    if (!node.parameter->GradientFits()) {
+      const Tensor& rows = node.parameter->gradient_rows;
+      return absl::FailedPreconditionError(absl::StrCat(
+          "backward: parameter '", node.parameter->name, "' has a gradient from before that is ",
+          Describe(node.parameter->gradient), rows.is_null() ? "" : absl::StrCat(" of rows ", Describe(rows)),
+          ", its value is ", node.shape.ToString(),
+          "; drop the gradient (DropGradient()) where the value gets another shape"));
     }
   }
   return absl::OkStatus();
 }
 
+Tensor& Tape::GradientOf(Node& node) { return node.parameter != nullptr ? node.parameter->gradient : node.gradient; }
+
+Tensor& Tape::OwnGradient(int32_t index) {
+  Node& node = core_->nodes[index];
+  Tensor& sum = GradientOf(node);
+  const GradientArithmetic& arithmetic = *core_->gradient_arithmetic;
+  const bool by_rows = node.parameter != nullptr && node.parameter->has_row_gradient();
+  // An op may hand one buffer to several inputs: never add into a shared one.
+  if (!sum.is_null() && !by_rows && sum.is_unique()) return sum;
+  Tensor own(node.shape, DType::kFloat32, context().allocator());
+  arithmetic.fill(context(), 0.0f, own);
+  if (by_rows) {
+    arithmetic.add_rows(context(), node.parameter->gradient_rows, sum.matrix<float>(), own.mutable_matrix<float>());
+  } else if (!sum.is_null()) {
+    arithmetic.add(context(), sum, own);
+  }
+  if (node.parameter != nullptr) node.parameter->gradient_rows = Tensor();
+  sum = std::move(own);
+  return sum;
+}
+
 void Tape::AddGradient(int32_t index, Tensor gradient) {
   Node& node = core_->nodes[index];
-  Tensor& sum = node.parameter != nullptr ? node.parameter->gradient : node.gradient;
+  Tensor& sum = GradientOf(node);
   if (sum.is_null()) {
+    if (node.parameter != nullptr) node.parameter->gradient_rows = Tensor();
     sum = std::move(gradient);
     return;
   }
-  // An op may hand one buffer to several inputs: never add into a shared one.
-  if (!sum.is_unique()) {
-    if (gradient.is_unique()) {
-      std::swap(sum, gradient);
-    } else {
-      Tensor copy = Tensor(sum.shape(), sum.dtype(), context().allocator());
-      core_->gradient_arithmetic->fill(context(), 0.0f, copy);
-      core_->gradient_arithmetic->add(context(), sum, copy);
-      sum = std::move(copy);
-    }
-  }
-  core_->gradient_arithmetic->add(context(), gradient, sum);
+  const bool by_rows = node.parameter != nullptr && node.parameter->has_row_gradient();
+  if (!by_rows && !sum.is_unique() && gradient.is_unique()) std::swap(sum, gradient);
+  core_->gradient_arithmetic->add(context(), gradient, OwnGradient(index));
   core_->ArithmeticOf(node.layer).backward.float_additions += sum.num_elements();
 }
 
@@ -124,18 +133,57 @@ bool Tape::GradientSink::wants(int input) const {
   return tape_.core_->nodes[node.inputs[input]].requires_gradient;
 }
 
-void Tape::GradientSink::Add(int input, Tensor gradient) {
+absl::Status Tape::GradientSink::CheckGradient(int input, const Tensor& gradient, bool fits,
+                                               absl::string_view what) const {
   const Node& node = tape_.core_->nodes[node_];
-  const int32_t to = node.inputs[input];
-  const Node& operand = tape_.core_->nodes[to];
-  if (!operand.requires_gradient || !FitsGradient(gradient, operand.shape, context())) {
-    tape_.ReportError(absl::InternalError(
-        absl::StrCat("backward of ", node.descriptor.op, ": the gradient of operand ", input, " is ",
-                     Describe(gradient), ", the operand ", operand.requires_gradient ? "" : "wants none and ", "is ",
-                     operand.shape.ToString(), "; Add() takes float32 of that shape on the tape's device")));
+  const Node& operand = tape_.core_->nodes[node.inputs[input]];
+  if (operand.requires_gradient && fits && !gradient.is_null() && gradient.dtype() == DType::kFloat32 &&
+      gradient.device() == context().allocator().device()) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(absl::StrCat("backward of ", node.descriptor.op, ": the gradient of operand ", input,
+                                          " is ", Describe(gradient), ", the operand ",
+                                          operand.requires_gradient ? "" : "wants none and ", "is ",
+                                          operand.shape.ToString(), "; ", what, " on the tape's device"));
+}
+
+void Tape::GradientSink::Add(int input, Tensor gradient) {
+  const int32_t to = tape_.core_->nodes[node_].inputs[input];
+  const bool fits = !gradient.is_null() && gradient.shape() == tape_.core_->nodes[to].shape;
+  const absl::Status status = CheckGradient(input, gradient, fits, "Add() takes float32 of that shape");
+  if (!status.ok()) return tape_.ReportError(status);
+  tape_.AddGradient(to, std::move(gradient));
+}
+
+void Tape::GradientSink::AddPart(int input, const Part& part, const Tensor& gradient) {
+  const int32_t to = tape_.core_->nodes[node_].inputs[input];
+  const bool fits = !gradient.is_null() && part.rows >= 0 && part.begin >= 0 && part.cols >= 0 &&
+                    part.begin + part.cols <= part.stride && gradient.num_elements() == part.rows * part.cols &&
+                    part.rows * part.stride == tape_.core_->nodes[to].shape.num_elements();
+  const absl::Status status = CheckGradient(input, gradient, fits, "AddPart() takes float32 of a part of it");
+  if (!status.ok()) return tape_.ReportError(status);
+  float* const sum = tape_.OwnGradient(to).mutable_data<float>();
+  tape_.core_->gradient_arithmetic->add_part(context(), {gradient.data<float>(), part.rows, part.cols, part.cols},
+                                             {sum + part.begin, part.rows, part.cols, part.stride});
+}
+
+void Tape::GradientSink::AddRows(int input, Tensor rows, Tensor gradient) {
+  const int32_t to = tape_.core_->nodes[node_].inputs[input];
+  Node& operand = tape_.core_->nodes[to];
+  const bool fits = !rows.is_null() && rows.dtype() == DType::kInt32 && rows.shape().rank() == 1 &&
+                    rows.device() == context().allocator().device() && !gradient.is_null() &&
+                    gradient.shape() == Shape({rows.shape().dim(0), operand.shape.cols()});
+  const absl::Status status = CheckGradient(input, gradient, fits, "AddRows() takes int32 [n] and float32 [n, cols]");
+  if (!status.ok()) return tape_.ReportError(status);
+  if (operand.parameter != nullptr && operand.parameter->gradient.is_null()) {
+    operand.parameter->gradient = std::move(gradient);
+    operand.parameter->gradient_rows = std::move(rows);
     return;
   }
-  tape_.AddGradient(to, std::move(gradient));
+  const bool adds = !GradientOf(operand).is_null();
+  tape_.core_->gradient_arithmetic->add_rows(context(), rows, gradient.matrix<float>(),
+                                             tape_.OwnGradient(to).mutable_matrix<float>());
+  if (adds) tape_.core_->ArithmeticOf(operand.layer).backward.float_additions += gradient.num_elements();
 }
 
 }  // namespace bitgrad

@@ -32,6 +32,12 @@ struct Parameter {
   Tensor value;
   // Sum of the gradients of all tapes since the optimizer's last step. Null until the first one.
   Tensor gradient;
+  // Null, or int32 [n] on the gradient's device: then `gradient` is [n, cols], and its row i is that of row
+  // gradient_rows[i] of the value, seen as the matrix [rows, cols]; -1 is no row, and its gradient is 0. The other rows
+  // are distinct, and rows of the value that do not occur have a gradient of 0. So is the gradient of an embedding's
+  // table (ops/embedding.h), most of whose rows a batch does not read, as long as nothing else has a gradient for it.
+  // ops/row_gradient.h makes it a gradient of the value's shape. Meaningful only where `gradient` is not null.
+  Tensor gradient_rows;
 
   // False for state that is not learned by gradient (running statistics): optimizers pass it by, checkpoints
   // keep it.
@@ -67,6 +73,21 @@ struct Parameter {
   // (ops/kernels/optimizer_step.h). For training diagnostics.
   int64_t sign_flips = 0;
   int64_t at_clip = 0;
+
+  // Whether there is a gradient, and it is by rows.
+  bool has_row_gradient() const { return !gradient.is_null() && !gradient_rows.is_null(); }
+  // Whether the gradient's shape and types, by rows or not, are right for the value. REQUIRES: there are both.
+  bool GradientFits() const {
+    if (gradient.dtype() != DType::kFloat32 || gradient.device() != value.device()) return false;
+    if (gradient_rows.is_null()) return gradient.shape() == value.shape();
+    return gradient_rows.dtype() == DType::kInt32 && gradient_rows.device() == value.device() &&
+           gradient_rows.shape().rank() == 1 &&
+           gradient.shape() == Shape({gradient_rows.shape().dim(0), value.shape().cols()});
+  }
+  void DropGradient() {
+    gradient = Tensor();
+    gradient_rows = Tensor();
+  }
 
   bool is_quantized() const { return kind == ParameterKind::kQuantizedWeight; }
   bool is_binary() const { return is_quantized() && encoding.kind == EncodingKind::kBinary; }

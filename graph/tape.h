@@ -90,7 +90,8 @@ class Tape {
   //   - `loss` is not one number, or depends on no parameter;
   //   - a parameter was given another value, or was written to, since the tape used it, or an input was written to: the
   //     gradient would be that of no function (Tensor::Version);
-  //   - a parameter's gradient from before is not float32 of the value's shape, on the value's device.
+  //   - a parameter's gradient from before is not float32 of the value's shape, or by rows (Parameter::gradient_rows),
+  //     on the value's device.
   // A kernel that fails, or a backward function that adds a gradient of the wrong shape, is an error that leaves
   // gradients half done.
   absl::Status Backward(const Var& loss);
@@ -162,6 +163,17 @@ class Tape {
     // Adds `gradient`, float32 of the input's shape, to the i-th input's. Anything else, or an input that wants none,
     // is an error of the tape.
     void Add(int input, Tensor gradient);
+    // A part of an input: the columns [begin, begin + cols) of the input seen as a matrix of `stride` columns.
+    struct Part {
+      int64_t rows, stride, begin, cols;
+    };
+    // Adds `gradient`, float32 of rows * cols elements, to a part of the i-th input's gradient. So all parts of one
+    // input together take the memory of one gradient.
+    void AddPart(int input, const Part& part, const Tensor& gradient);
+    // Adds row i of `gradient`, float32 [n, cols], to row rows[i] of the i-th input's gradient, for all i < n with
+    // rows[i] >= 0. The rows, int32 [n], are distinct apart from those that are -1, which have zeros. Where the input
+    // is a parameter that has no gradient yet, it is kept as it is (Parameter::gradient_rows).
+    void AddRows(int input, Tensor rows, Tensor gradient);
     ExecContext& context() const;
     // Counts arithmetic of the backward pass, for the node's layer.
     void Count(const ArithmeticCounts& counts);
@@ -170,6 +182,8 @@ class Tape {
     friend class Tape;
     GradientSink(Tape& tape, int32_t node, Tensor* output_gradient)
         : tape_(tape), node_(node), output_gradient_(output_gradient) {}
+    // Whether the operand wants the gradient, and it is float32 on the device and `fits`; `what` says what does.
+    absl::Status CheckGradient(int input, const Tensor& gradient, bool fits, absl::string_view what) const;
     Tape& tape_;
     int32_t node_;
     Tensor* output_gradient_;
@@ -183,6 +197,10 @@ class Tape {
     void (*add)(ExecContext& context, const Tensor& x, Tensor& y);
     // y = value everywhere.
     void (*fill)(ExecContext& context, float value, Tensor& y);
+    // y += x; the matrices have one shape.
+    void (*add_part)(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y);
+    // y[rows[i]] += x[i] for all i with rows[i] >= 0.
+    void (*add_rows)(ExecContext& context, const Tensor& rows, ConstMatrixView<float> x, MatrixView<float> y);
   };
 
   // A node's value: floats, or what will make them when somebody reads them; and the codes of a value that is
@@ -262,6 +280,9 @@ class Tape {
   // Whether the leaves up to node `last` are as they were when the tape took them, and gradients from before fit.
   absl::Status CheckLeaves(int32_t last) const;
   void AddGradient(int32_t index, Tensor gradient);
+  // Makes a node's gradient one of the value's shape that can be written to: zeros where there is none yet.
+  Tensor& OwnGradient(int32_t index);
+  static Tensor& GradientOf(Node& node);
   static void Retain(Core* core, int32_t index, uint32_t generation);
   static void Release(Core* core, int32_t index, uint32_t generation);
 

@@ -27,21 +27,16 @@ Var Embedding(const Var& ids, const Var& table) {
   const MatrixView<float> y_rows = {y.mutable_data<float>(), count, width};
   op.kernels().embedding_forward(op.context(), op.value(0).data<int32_t>(), op.value(1).matrix<float>(), y_rows);
   Tensor saved = op.wants(1) ? op.value(0).Alias() : Tensor();
-  return op.Record(std::move(y), {},
-                   [count, width, table = table.shape(), ids = std::move(saved)](Tape::GradientSink& sink) {
-                     if (!sink.wants(1)) return;
-                     ExecContext& context = sink.context();
-                     Tensor rows({count}, DType::kInt32, context.allocator());
-                     Tensor values = NewTensor(sink, {count, width});
-                     KernelsOf(sink).embedding_backward(context, ids.data<int32_t>(),
-                                                        {sink.output_gradient().data<float>(), count, width},
-                                                        rows.mutable_data<int32_t>(), values.mutable_matrix<float>());
-                     Tensor dense = NewTensor(sink, table);
-                     KernelsOf(sink).fill_f32(context, 0.0f, dense.mutable_data<float>(), dense.num_elements());
-                     KernelsOf(sink).add_to_rows(context, rows.data<int32_t>(), values.matrix<float>(),
-                                                 dense.mutable_matrix<float>());
-                     sink.Add(1, std::move(dense));
-                   });
+  return op.Record(std::move(y), {}, [count, width, ids = std::move(saved)](Tape::GradientSink& sink) {
+    if (!sink.wants(1)) return;
+    ExecContext& context = sink.context();
+    Tensor rows({count}, DType::kInt32, context.allocator());
+    Tensor values = NewTensor(sink, {count, width});
+    KernelsOf(sink).embedding_backward(context, ids.data<int32_t>(),
+                                       {sink.output_gradient().data<float>(), count, width},
+                                       rows.mutable_data<int32_t>(), values.mutable_matrix<float>());
+    sink.AddRows(1, std::move(rows), std::move(values));
+  });
 }
 
 }  // namespace bitgrad

@@ -31,23 +31,25 @@ Var SoftmaxCrossEntropy(const Var& logits, const Tensor& labels) {
   if (!op.ok()) return op.Failed();
   if (!CheckLabels(op, logits.shape(), labels)) return op.Failed();
   Tensor device_labels = ToDevice(op.context(), labels);
-  Tensor probabilities = op.NewTensor(logits.shape());
+  Tensor rows = op.NewTensor({logits.shape().dim(0), 2});
   Tensor loss = op.NewTensor({});
   op.kernels().softmax_cross_entropy_forward(op.context(), op.value(0).matrix<float>(), device_labels.data<int32_t>(),
-                                             probabilities.mutable_matrix<float>(), loss.mutable_data<float>());
+                                             static_cast<SoftmaxRow*>(rows.mutable_raw_data()),
+                                             loss.mutable_data<float>());
   // x - max, the sum of the exponentials, the quotient.
   const int64_t count = logits.shape().num_elements();
   op.tape().Count({.float_multiplications = count, .float_additions = 2 * count});
-  return op.Record(
-      std::move(loss), {},
-      [probabilities = std::move(probabilities), labels = std::move(device_labels)](Tape::GradientSink& sink) {
-        Tensor dlogits = NewTensor(sink, probabilities.shape());
-        KernelsOf(sink).softmax_cross_entropy_backward(sink.context(), probabilities.matrix<float>(),
-                                                       labels.data<int32_t>(), sink.output_gradient().data<float>(),
-                                                       dlogits.mutable_matrix<float>());
-        sink.Count({.float_multiplications = dlogits.num_elements()});
-        sink.Add(0, std::move(dlogits));
-      });
+  return op.Record(std::move(loss), {},
+                   [rows = std::move(rows), logits = op.value(0).Alias(),
+                    labels = std::move(device_labels)](Tape::GradientSink& sink) {
+                     Tensor dlogits = NewTensor(sink, logits.shape());
+                     KernelsOf(sink).softmax_cross_entropy_backward(
+                         sink.context(), logits.matrix<float>(), labels.data<int32_t>(),
+                         static_cast<const SoftmaxRow*>(rows.raw_data()), sink.output_gradient().data<float>(),
+                         dlogits.mutable_matrix<float>());
+                     sink.Count({.float_multiplications = dlogits.num_elements()});
+                     sink.Add(0, std::move(dlogits));
+                   });
 }
 
 Var SquaredHinge(const Var& logits, const Tensor& labels, HingeReduction reduction) {

@@ -16,6 +16,14 @@ constexpr Tape::GradientArithmetic kGradientArithmetic = {
         [](ExecContext& context, float value, Tensor& y) {
           KernelsFor(context.device()).fill_f32(context, value, y.mutable_data<float>(), y.num_elements());
         },
+    .add_part =
+        [](ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y) {
+          KernelsFor(context.device()).binary_forward(context, Binary::kAdd, y, x, y);
+        },
+    .add_rows =
+        [](ExecContext& context, const Tensor& rows, ConstMatrixView<float> x, MatrixView<float> y) {
+          KernelsFor(context.device()).add_to_rows(context, rows.data<int32_t>(), x, y);
+        },
 };
 
 std::string Describe(const Tensor& tensor) {

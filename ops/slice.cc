@@ -32,13 +32,9 @@ Var Part(const char* name, const Var& x, int dimension, int64_t begin, int64_t s
   op.kernels().copy_matrix(op.context(), {op.value(0).data<float>() + begin * inner, rows, cols, stride},
                            {y.mutable_data<float>(), rows, cols, cols});
   return op.Record(std::move(y), {{"begin", begin}, {"size", size}},
-                   [from = shape, rows, cols, stride, first = begin * inner](Tape::GradientSink& sink) {
-                     Tensor dx = NewTensor(sink, from);
-                     const Kernels& kernels = KernelsOf(sink);
-                     kernels.fill_f32(sink.context(), 0.0f, dx.mutable_data<float>(), dx.num_elements());
-                     kernels.copy_matrix(sink.context(), {sink.output_gradient().data<float>(), rows, cols, cols},
-                                         {dx.mutable_data<float>() + first, rows, cols, stride});
-                     sink.Add(0, std::move(dx));
+                   [rows, cols, stride, first = begin * inner](Tape::GradientSink& sink) {
+                     sink.AddPart(0, {.rows = rows, .stride = stride, .begin = first, .cols = cols},
+                                  sink.output_gradient());
                    });
 }
 

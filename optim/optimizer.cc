@@ -13,6 +13,7 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/ops/quantizers/power_of_two.h"
+#include "bitgrad/ops/row_gradient.h"
 #include "bitgrad/optim/hyperparameters.h"
 
 namespace bitgrad {
@@ -110,7 +111,16 @@ int64_t Optimizer::slots(const Parameter& parameter) const {
 ArithmeticCounts Optimizer::ArithmeticOf(const Parameter& parameter) const {
   ArithmeticCounts counts = rules_[RuleOf(parameter)].update->traits().arithmetic;
   counts += {.float_multiplications = 1, .float_additions = 1};
-  return counts * parameter.value.num_elements();
+  return counts * (StepsRows(parameter) ? parameter.gradient : parameter.value).num_elements();
+}
+
+bool Optimizer::StepsRows(const Parameter& parameter) const {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const Rule& rule = rules_[RuleOf(parameter)];
+  return parameter.has_row_gradient() && rule.update->traits().updates_rows &&
+         !(parameter.decays && static_cast<float>(rule.weight_decay) != 0) && parameter.least == -kInfinity &&
+         parameter.most == kInfinity && !parameter.step_format.rounds() && !parameter.stored_format.rounds() &&
+         parameter.signs() == nullptr;
 }
 
 absl::Status Optimizer::CheckRules(absl::Span<Parameter* const> parameters) const {
@@ -154,7 +164,7 @@ absl::Status Optimizer::Step(absl::Span<Parameter* const> parameters) {
   const int64_t before = step_count_;
   absl::Status finished = Finish(parameters, report.data());
   if (step_count_ == before) return finished;
-  for (const int i : stepped_) parameters[i]->gradient = Tensor();
+  for (const int i : stepped_) parameters[i]->DropGradient();
   return finished;
 }
 
@@ -205,16 +215,26 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
   stepped_.clear();
   std::vector<StepTensor> tensors;
   std::vector<std::shared_ptr<BitMatrix>> signs;
-  std::vector<size_t> ends;  // of each rule's tensors
+  struct Ends {
+    size_t whole, rows;
+  };
+  std::vector<Ends> ends;  // of each rule's tensors: those that are stepped as a whole, then those stepped by rows
   for (size_t rule = 0; rule < rules_.size(); ++rule) {
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      if (bound_[i].rule != static_cast<int>(rule) || !HasGradient(*parameters[i])) continue;
-      stepped_.push_back(static_cast<int>(i));
-      signs.push_back(SignsToUpdate(context_, *parameters[i]));
-      tensors.push_back(TensorOf(*parameters[i], bound_[i]));
-      if (signs.back() != nullptr) tensors.back().signs = signs.back()->mutable_view();
-    }
-    ends.push_back(tensors.size());
+    const auto take = [&](bool by_rows) {
+      for (size_t i = 0; i < parameters.size(); ++i) {
+        Parameter& parameter = *parameters[i];
+        if (bound_[i].rule != static_cast<int>(rule) || !HasGradient(parameter)) continue;
+        if (StepsRows(parameter) != by_rows) continue;
+        if (!by_rows) ExpandRowGradient(context_, parameter);
+        stepped_.push_back(static_cast<int>(i));
+        signs.push_back(SignsToUpdate(context_, parameter));
+        tensors.push_back(TensorOf(parameter, bound_[i]));
+        if (signs.back() != nullptr) tensors.back().signs = signs.back()->mutable_view();
+      }
+      return tensors.size();
+    };
+    const size_t whole = take(/*by_rows=*/false);
+    ends.push_back({whole, take(/*by_rows=*/true)});
   }
   if (tensors.empty()) {
     return absl::FailedPreconditionError(
@@ -225,10 +245,18 @@ absl::Status Optimizer::Enqueue(absl::Span<Parameter* const> parameters, const f
                        report_->counts());
   size_t begin = 0;
   for (size_t rule = 0; rule < rules_.size(); ++rule) {
-    const size_t end = ends[rule];
-    if (begin < end) {
-      rules_[rule].update->Update(context_, kernels, report_->numbers() + rule, report_->scalars(),
-                                  absl::MakeConstSpan(tensors).subspan(begin, end - begin), report_->counts() + begin);
+    const UpdateRule& update = *rules_[rule].update;
+    const RuleNumbers* const numbers = report_->numbers() + rule;
+    const auto [whole, end] = ends[rule];
+    if (begin < whole) {
+      update.Update(context_, kernels, numbers, report_->scalars(),
+                    absl::MakeConstSpan(tensors).subspan(begin, whole - begin), report_->counts() + begin);
+    }
+    for (size_t k = whole; k < end; ++k) {
+      Parameter& parameter = *parameters[stepped_[k]];
+      update.UpdateRows(context_, kernels, numbers, report_->scalars(), parameter.gradient_rows.data<int32_t>(),
+                        parameter.gradient.matrix<float>(), tensors[k].weight_scale,
+                        parameter.value.mutable_matrix<float>(), report_->counts() + k);
     }
     begin = end;
   }
@@ -324,8 +352,9 @@ absl::Status Optimizer::CheckParameters(absl::Span<Parameter* const> parameters)
     BITGRAD_RETURN_IF_ERROR(CheckRuleOf(parameter));
     if (parameter.gradient.is_null()) continue;
     BITGRAD_RETURN_IF_ERROR(CheckTensor(parameter, "gradient", parameter.gradient, context_.device()));
-    if (parameter.gradient.shape() != parameter.value.shape()) {
+    if (!parameter.GradientFits()) {
       return ParameterError(parameter, absl::StrCat("its gradient has shape ", parameter.gradient.shape().ToString(),
+                                                    parameter.gradient_rows.is_null() ? "" : ", by rows",
                                                     ", its value ", parameter.value.shape().ToString()));
     }
   }

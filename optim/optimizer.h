@@ -18,6 +18,10 @@
 // and then rows of w_new are scaled down to Parameter::max_row_norm. In arithmetic of low precision the step, with a
 // momentum also the velocity, and w_new are rounded (Parameter::step_format, stored_format).
 //
+// A gradient by rows (Parameter::gradient_rows) stands for one that is 0 in all other rows. Where zeros change nothing
+// (plain SGD of a parameter without decay and bounds) the step passes over these rows alone; else the gradient is
+// expanded first. The result is the same, apart from the last bits of N, a sum in another order.
+//
 // step() is that of an update rule (update_rule.h): see sgd.h, adam.h, adamax.h, shift_adamax.h; bop.h flips binary
 // weights instead.
 // The decay is added to the gradient (an L2 penalty), after clipping, for every rule.
@@ -213,6 +217,8 @@ class Optimizer {
   absl::Status CheckParameters(absl::Span<Parameter* const> parameters) const;
   absl::Status CheckRuleOf(const Parameter& parameter) const;
   absl::Status CheckUnchanged(absl::Span<Parameter* const> parameters) const;
+  // Whether the step takes the rows of the parameter's gradient as they are.
+  bool StepsRows(const Parameter& parameter) const;
   void TakeBack();
   void SumSquares(absl::Span<Parameter* const> parameters);
   void LimitRowNorms(absl::Span<Parameter* const> parameters);

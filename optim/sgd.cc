@@ -28,6 +28,7 @@ class Sgd final : public UpdateRule {
                     .glorot_power = 2,
                     .momentum = options.momentum,
                     .rounds = !options.nesterov,
+                    .updates_rows = !HasMomentum(options),
                     .arithmetic = Arithmetic(options)}),
         nesterov_(options.nesterov) {}
 
@@ -44,6 +45,11 @@ class Sgd final : public UpdateRule {
   void Update(ExecContext& context, const Kernels& kernels, const RuleNumbers* numbers, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) const override {
     kernels.sgd_step(context, nesterov_, numbers, scalars, tensors, counts);
+  }
+  void UpdateRows(ExecContext& context, const Kernels& kernels, const RuleNumbers* numbers, const StepScalars* scalars,
+                  const int32_t* rows, ConstMatrixView<float> gradient, float weight_scale, MatrixView<float> w,
+                  StepCounts* counts) const override {
+    kernels.sgd_rows_step(context, numbers, scalars, rows, gradient, weight_scale, w, counts);
   }
 
   const bool nesterov_;

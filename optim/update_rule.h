@@ -34,6 +34,8 @@ class UpdateRule {
     double momentum = 0;
     // Whether the kernel can round what it computes and stores (Parameter::stored).
     bool rounds = false;
+    // Whether UpdateRows() can be called: the rule changes nothing where the gradient is 0.
+    bool updates_rows = false;
     // What Update() computes for each element: gradient, decay and rate, the rule's own formula, the new weight.
     ArithmeticCounts arithmetic;
   };
@@ -51,6 +53,12 @@ class UpdateRule {
   // in the memory of the device.
   virtual void Update(ExecContext& context, const Kernels& kernels, const RuleNumbers* numbers,
                       const StepScalars* scalars, absl::Span<const StepTensor> tensors, StepCounts* counts) const = 0;
+  // The same for one tensor whose gradient is by rows (Parameter::gradient_rows): what Update() would change with the
+  // gradient in the shape of `w`, to the same bits. Called only where the tensor has no decay, bounds, signs and
+  // rounding. REQUIRES: traits().updates_rows.
+  virtual void UpdateRows(ExecContext& /*context*/, const Kernels& /*kernels*/, const RuleNumbers* /*numbers*/,
+                          const StepScalars* /*scalars*/, const int32_t* /*rows*/, ConstMatrixView<float> /*gradient*/,
+                          float /*weight_scale*/, MatrixView<float> /*w*/, StepCounts* /*counts*/) const {}
 
  protected:
   explicit UpdateRule(Traits traits) : traits_(std::move(traits)) {}

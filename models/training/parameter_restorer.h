@@ -23,7 +23,8 @@ class ParameterRestorer {
       : context_(context), parameters_(parameters) {
     for (Parameter* parameter : parameters) {
       Tensor& value = parameter->value;
-      before_.push_back({value.Alias(), std::move(parameter->gradient), parameter->signs(), parameter->is_set});
+      before_.push_back({value.Alias(), std::move(parameter->gradient), std::move(parameter->gradient_rows),
+                         parameter->signs(), parameter->is_set});
       if (!parameter->trainable || !parameter->is_set) value = value.Clone(context.lasting_allocator());
     }
   }
@@ -36,13 +37,14 @@ class ParameterRestorer {
       parameters_[i]->value = std::move(before.value);
       parameters_[i]->set_signs(std::move(before.signs));
       parameters_[i]->gradient = std::move(before.gradient);
+      parameters_[i]->gradient_rows = std::move(before.gradient_rows);
       parameters_[i]->is_set = before.is_set;
     }
   }
 
  private:
   struct Before {
-    Tensor value, gradient;
+    Tensor value, gradient, gradient_rows;
     std::shared_ptr<const BitMatrix> signs;
     bool is_set;
   };

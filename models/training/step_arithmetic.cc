@@ -113,7 +113,7 @@ absl::StatusOr<std::vector<LayerArithmetic>> CountStep(const ExecContext::Option
       const std::string layer = LayerOfParameter(parameter->name, layers);
       LayerOf(layer, layers).update += optimizer.ArithmeticOf(*parameter);
     }
-    parameter->gradient = Tensor();
+    parameter->DropGradient();
   }
   if (convention == CountingConvention::kPaper) CountByPaper(tape, layers);
   return layers;

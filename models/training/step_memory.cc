@@ -97,7 +97,7 @@ absl::StatusOr<int64_t> Predict(const ExecContext::Options& options, Mode mode, 
   const int64_t few_examples = context.threads(), more_examples = 2 * few_examples;
   const auto probe = [&](int64_t batch) {
     auto result = ProbePass(context, mode, model, task, batch);
-    for (Parameter* parameter : parameters.parameters()) parameter->gradient = Tensor();
+    for (Parameter* parameter : parameters.parameters()) parameter->DropGradient();
     return result;
   };
   BITGRAD_ASSIGN_OR_RETURN(const Probe few, probe(few_examples));

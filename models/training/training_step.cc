@@ -7,6 +7,7 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/models/training/can_learn.h"
 #include "bitgrad/ops/round.h"
+#include "bitgrad/ops/row_gradient.h"
 
 namespace bitgrad {
 namespace {
@@ -116,7 +117,11 @@ absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward() {
   BITGRAD_RETURN_IF_ERROR(forward.tape->status());
   BITGRAD_RETURN_IF_ERROR(CheckBatchNorms(*forward.tape, batch_.size(), batch_.size()));
   BITGRAD_RETURN_IF_ERROR(forward.tape->Backward(forward.objective.scaled));
-  if (reducer_ != nullptr) BITGRAD_RETURN_IF_ERROR(reducer_->Reduce(context_, parameters_));
+  if (reducer_ != nullptr) {
+    // What it adds up with others' gradients has to be of the same elements everywhere.
+    for (Parameter* parameter : parameters_) ExpandRowGradient(context_, *parameter);
+    BITGRAD_RETURN_IF_ERROR(reducer_->Reduce(context_, parameters_));
+  }
   return forward;
 }
 
@@ -126,7 +131,7 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
   BITGRAD_ASSIGN_OR_RETURN(const Tensor* loss, tape.Value(objective.total));
   BITGRAD_RETURN_IF_ERROR(optimizer_.Enqueue(parameters_, loss->data<float>()));
   AdjustRanges(context_, parameters_);
-  for (Parameter* parameter : parameters_) parameter->gradient = Tensor();
+  for (Parameter* parameter : parameters_) parameter->DropGradient();
 
   const absl::Span<const CounterValue> counters = tape.unread_counters();
   const StepBlock::Sizes sizes = {.metrics = static_cast<int64_t>(task_.metrics().size()),
@@ -160,7 +165,7 @@ absl::Status TrainingStep::RunEagerly() {
   if (peak_bytes_ == 0) peak_bytes_ = context_.allocator().peak_bytes();
   const int64_t before_begin = context_.transfers();
   if (absl::Status error = optimizer_.Begin(parameters_); !error.ok()) {
-    for (Parameter* parameter : parameters_) parameter->gradient = Tensor();
+    for (Parameter* parameter : parameters_) parameter->DropGradient();
     return error;
   }
   transfers += context_.transfers() - before_begin;

@@ -1,4 +1,5 @@
-// Losses work on a batch of logits, a small matrix, so plain loops do.
+// Losses work on a batch of logits, a small matrix unless the classes are the words of a language. So the softmax, with
+// its exponentials, is compiled for each instruction set; for the others plain loops do.
 
 #include <algorithm>
 #include <atomic>
@@ -9,17 +10,65 @@
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/lane_sum.h"
 #include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/kernels/exponential.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/cpu/losses.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bitgrad::cpu {
+namespace HWY_NAMESPACE {
+
+// The largest element; NaN may be passed over, and shows in the sum. As in LaneSum, there are always 16 partial
+// results.
+float Largest(const float* x, int64_t count) {
+  constexpr int64_t kLanes = 16;
+  float lanes[kLanes];
+  for (float& lane : lanes) lane = x[0];
+  int64_t j = 0;
+  for (; j + kLanes <= count; j += kLanes) {
+#pragma omp simd
+    for (int64_t l = 0; l < kLanes; ++l) lanes[l] = lanes[l] < x[j + l] ? x[j + l] : lanes[l];
+  }
+  for (int64_t l = 0; j < count; ++j, ++l) lanes[l] = lanes[l] < x[j] ? x[j] : lanes[l];
+  float largest = lanes[0];
+  for (const float lane : lanes) largest = largest < lane ? lane : largest;
+  return largest;
+}
+
+double SumOfExponentials(const float* x, float max, int64_t count) {
+  return LaneSum(count, [=](int64_t j) { return static_cast<double>(Exponential(x[j] - max)); });
+}
+
+// dx[j] = factor * p[j] for the probabilities p of a row.
+void ScaledSoftmax(const float* x, const SoftmaxRow& row, float factor, float* dx, int64_t count) {
+  const float max = row.max, scale = row.scale;
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) dx[j] = factor * (Exponential(x[j] - max) * scale);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitgrad::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 
 namespace bitgrad::cpu {
 namespace {
+
+HWY_EXPORT(Largest);
+HWY_EXPORT(SumOfExponentials);
+HWY_EXPORT(ScaledSoftmax);
 
 // The rows of a block in a sum over examples: fixed, whatever the number of threads.
 constexpr int64_t kRowBlock = 256;
 
 // The sum of row_loss(i) over the rows, in double.
 template <typename RowLoss>
-double SumOverRows(ExecContext& context, int64_t rows, const RowLoss& row_loss) {
-  return SumOverBlocks(context.threads(), rows, kRowBlock, [&](int64_t begin, int64_t end) {
+double SumOverRows(ExecContext& context, int64_t rows, int64_t block, const RowLoss& row_loss) {
+  return SumOverBlocks(context.threads(), rows, block, [&](int64_t begin, int64_t end) {
     double sum = 0;
     for (int64_t i = begin; i < end; ++i) sum += row_loss(i);
     return sum;
@@ -44,42 +93,36 @@ float Hinge(float target, float y) {
 }  // namespace
 
 void SoftmaxCrossEntropyForward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
-                                MatrixView<float> probabilities, float* loss) {
-  const double sum = SumOverRows(context, logits.rows, [&](int64_t i) {
+                                SoftmaxRow* rows, float* loss) {
+  // A block is small enough that rows of thousands of classes are work for all threads.
+  const int64_t block = std::clamp<int64_t>(kGrain / std::max<int64_t>(1, logits.cols), 1, kRowBlock);
+  const double sum = SumOverRows(context, logits.rows, block, [&](int64_t i) {
     const float* x = logits.row(i);
-    float* p = probabilities.row(i);
     BITGRAD_DCHECK(labels[i] >= 0 && labels[i] < logits.cols);
-    float max = x[0];
-    for (int64_t j = 1; j < logits.cols; ++j) max = std::max(max, x[j]);
+    const float max = HWY_DYNAMIC_DISPATCH(Largest)(x, logits.cols);
+    const double total = HWY_DYNAMIC_DISPATCH(SumOfExponentials)(x, max, logits.cols);
+    rows[i] = {max, static_cast<float>(1.0 / total)};
     // The loss is computed from the logit, not as -log p[label]: p[label] underflows where its logarithm does not.
-    const double shifted = static_cast<double>(x[labels[i]]) - max;
-    double total = 0;
-    for (int64_t j = 0; j < logits.cols; ++j) {
-      p[j] = std::exp(x[j] - max);
-      total += p[j];
-    }
-    const float scale = static_cast<float>(1.0 / total);
-    for (int64_t j = 0; j < logits.cols; ++j) p[j] *= scale;
-    return std::log(total) - shifted;
+    return std::log(total) - (static_cast<double>(x[labels[i]]) - max);
   });
   *loss = logits.rows == 0 ? 0.0f : static_cast<float>(sum / static_cast<double>(logits.rows));
 }
 
-void SoftmaxCrossEntropyBackward(ExecContext& context, ConstMatrixView<float> probabilities, const int32_t* labels,
-                                 const float* dloss, MatrixView<float> dlogits) {
-  const float scale = *dloss / static_cast<float>(std::max<int64_t>(1, probabilities.rows));
-  ForEachRow(context, probabilities, [&](int64_t i) {
-    const float* p = probabilities.row(i);
+void SoftmaxCrossEntropyBackward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
+                                 const SoftmaxRow* rows, const float* dloss, MatrixView<float> dlogits) {
+  const float factor = *dloss / static_cast<float>(std::max<int64_t>(1, logits.rows));
+  ForEachRow(context, logits, [&](int64_t i) {
+    const float* x = logits.row(i);
     float* dx = dlogits.row(i);
-    for (int64_t j = 0; j < probabilities.cols; ++j) {
-      dx[j] = scale * (p[j] - (j == labels[i] ? 1.0f : 0.0f));
-    }
+    HWY_DYNAMIC_DISPATCH(ScaledSoftmax)(x, rows[i], factor, dx, logits.cols);
+    const int32_t label = labels[i];
+    dx[label] = factor * (Exponential(x[label] - rows[i].max) * rows[i].scale - 1.0f);
   });
 }
 
 void SquaredHingeForward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels, float scale,
                          float* loss) {
-  const double sum = SumOverRows(context, logits.rows, [&](int64_t i) {
+  const double sum = SumOverRows(context, logits.rows, kRowBlock, [&](int64_t i) {
     double row = 0;
     for (int64_t j = 0; j < logits.cols; ++j) {
       const double hinge = Hinge(Target(j, labels[i]), logits.at(i, j));
@@ -139,3 +182,5 @@ void CountErrors(ExecContext& context, ConstMatrixView<float> logits, const int3
 }
 
 }  // namespace bitgrad::cpu
+
+#endif  // HWY_ONCE

@@ -238,6 +238,29 @@ void SgdStep(ExecContext& context, bool nesterov, const RuleNumbers* numbers, co
   }
 }
 
+void SgdRowsStep(ExecContext& context, const RuleNumbers* numbers, const StepScalars* scalars, const int32_t* rows,
+                 ConstMatrixView<float> gradient, float weight_scale, MatrixView<float> w, StepCounts* counts) {
+  if (scalars->failed != 0) return;
+  BITGRAD_DCHECK(gradient.cols == w.cols);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::atomic<int64_t> sign_flips = 0;
+  ParallelFor(context.threads(), gradient.rows, RowGrain(w.cols), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if (rows[i] < 0) continue;
+      const StepTensor row = {.gradient = gradient.row(i),
+                              .weight = w.row(rows[i]),
+                              .slots = {nullptr, nullptr},
+                              .count = w.cols,
+                              .weight_decay = 0,
+                              .weight_scale = weight_scale,
+                              .least = -kInfinity,
+                              .most = kInfinity};
+      sign_flips += HWY_DYNAMIC_DISPATCH(Sgd)(row, *scalars, *numbers, /*nesterov=*/false, 0, w.cols).sign_flips;
+    }
+  });
+  *counts = {sign_flips, 0};
+}
+
 void AdamStep(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,
               absl::Span<const StepTensor> tensors, StepCounts* counts) {
   StepInParallel(context, *scalars, tensors, counts, [&](const StepTensor& tensor, int64_t begin, int64_t end) {

@@ -3,6 +3,7 @@
 
 #include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/kernels/exponential.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/unary.cc"
@@ -32,8 +33,8 @@ void UnaryForward(Unary op, float parameter, const float* x, float* y, int64_t c
     case Unary::kRelu: return Map(x, y, count, [](float v) { return v <= 0.0f ? 0.0f : v; });
     case Unary::kLeakyRelu: return Map(x, y, count, [parameter](float v) { return v > 0.0f ? v : parameter * v; });
     case Unary::kHardtanh: return Map(x, y, count, [](float v) { return v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v; });
-    case Unary::kSigmoid: return Map(x, y, count, [](float v) { return 1.0f / (1.0f + std::exp(-v)); });
-    case Unary::kTanh: return Map(x, y, count, [](float v) { return std::tanh(v); });
+    case Unary::kSigmoid: return Map(x, y, count, [](float v) { return Sigmoid(v); });
+    case Unary::kTanh: return Map(x, y, count, [](float v) { return HyperbolicTangent(v); });
   }
 }
 

@@ -8,6 +8,7 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/kernels/exponential.h"
 #include "bitgrad/ops/quantizers/power_of_two.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
@@ -20,8 +21,8 @@ void UnaryForward(ExecContext& context, Unary op, float parameter, const float* 
       case Unary::kRelu: y[i] = v <= 0.0f ? 0.0f : v; break;
       case Unary::kLeakyRelu: y[i] = v > 0.0f ? v : parameter * v; break;
       case Unary::kHardtanh: y[i] = v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v; break;
-      case Unary::kSigmoid: y[i] = 1.0f / (1.0f + expf(-v)); break;
-      case Unary::kTanh: y[i] = tanhf(v); break;
+      case Unary::kSigmoid: y[i] = Sigmoid(v); break;
+      case Unary::kTanh: y[i] = HyperbolicTangent(v); break;
     }
   });
 }

@@ -1,4 +1,5 @@
 // Losses work on a batch of logits, a small matrix: one warp computes one row, and the time is that of the launch.
+// Where the classes are the words of a language, the time is that of reading the logits (they stay in the L2 cache).
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include "bitgrad/ops/cuda/device.h"
 #include "bitgrad/ops/cuda/functions.h"
 #include "bitgrad/ops/cuda/launch.h"
+#include "bitgrad/ops/kernels/exponential.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
 namespace {
@@ -41,21 +43,18 @@ __device__ float Hinge(float target, float y) {
   return slack <= 0.0f ? 0.0f : slack;
 }
 
-// Writes the row's probabilities. Returns its loss in lane 0, and 0 in the other lanes.
-__device__ double SoftmaxRow(const float* x, int64_t cols, int32_t label, float* p, int lane) {
+// Writes what the row's softmax is made from. Returns its loss in lane 0, and 0 in the other lanes.
+__device__ double RowLoss(const float* x, int64_t cols, int32_t label, SoftmaxRow* row, int lane) {
   float max = -INFINITY;
   for (int64_t j = lane; j < cols; j += 32) max = fmaxf(max, x[j]);
   max = WarpMax(max);
   double total = 0;
-  for (int64_t j = lane; j < cols; j += 32) {
-    p[j] = expf(x[j] - max);
-    total += p[j];
-  }
+  for (int64_t j = lane; j < cols; j += 32) total += Exponential(x[j] - max);
   total = WarpSum(total);
-  const float scale = static_cast<float>(1.0 / total);
-  for (int64_t j = lane; j < cols; j += 32) p[j] *= scale;
-  // Computed from the logit: p[label] underflows where its logarithm does not.
-  return lane == 0 ? log(total) - (static_cast<double>(x[label]) - max) : 0.0;
+  if (lane != 0) return 0.0;
+  *row = {max, static_cast<float>(1.0 / total)};
+  // Computed from the logit: the label's probability underflows where its logarithm does not.
+  return log(total) - (static_cast<double>(x[label]) - max);
 }
 
 // Whether the row is an error, in all lanes: its argmax (the first of equal maxima) is not the label, or it has a NaN.
@@ -95,28 +94,27 @@ __global__ void CountErrorsKernel(ConstMatrixView<float> logits, const int32_t* 
 }  // namespace
 
 void SoftmaxCrossEntropyForward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
-                                MatrixView<float> probabilities, float* loss) {
-  BITGRAD_DCHECK(probabilities.rows == logits.rows && probabilities.cols == logits.cols);
-  const int64_t rows = logits.rows;
+                                SoftmaxRow* rows, float* loss) {
+  const int64_t count = logits.rows;
   SumOverGrid(
-      context, "softmax_cross_entropy_forward", RowBlocks(rows),
+      context, "softmax_cross_entropy_forward", RowBlocks(count),
       [=] __device__() {
         double sum = 0;
-        ForEachWarpRow(rows, [&](int64_t i, int lane) {
-          sum += SoftmaxRow(logits.row(i), logits.cols, labels[i], probabilities.row(i), lane);
-        });
+        ForEachWarpRow(
+            count, [&](int64_t i, int lane) { sum += RowLoss(logits.row(i), logits.cols, labels[i], rows + i, lane); });
         return sum;
       },
-      [=] __device__(double sum) { *loss = rows == 0 ? 0.0f : static_cast<float>(sum / static_cast<double>(rows)); });
+      [=] __device__(double sum) { *loss = count == 0 ? 0.0f : static_cast<float>(sum / static_cast<double>(count)); });
 }
 
-void SoftmaxCrossEntropyBackward(ExecContext& context, ConstMatrixView<float> probabilities, const int32_t* labels,
-                                 const float* dloss, MatrixView<float> dlogits) {
-  BITGRAD_DCHECK(probabilities.rows == dlogits.rows && probabilities.cols == dlogits.cols);
-  const float rows = static_cast<float>(std::max<int64_t>(1, probabilities.rows));
+void SoftmaxCrossEntropyBackward(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
+                                 const SoftmaxRow* rows, const float* dloss, MatrixView<float> dlogits) {
+  BITGRAD_DCHECK(logits.rows == dlogits.rows && logits.cols == dlogits.cols);
+  const float count = static_cast<float>(std::max<int64_t>(1, logits.rows));
   ForCells(context, "softmax_cross_entropy_backward", dlogits.rows, dlogits.cols, [=] __device__(int64_t i, int64_t j) {
-    const float scale = *dloss / rows;
-    dlogits.at(i, j) = scale * (probabilities.at(i, j) - (j == labels[i] ? 1.0f : 0.0f));
+    const float factor = *dloss / count;
+    const float p = Exponential(logits.at(i, j) - rows[i].max) * rows[i].scale;
+    dlogits.at(i, j) = factor * (j == labels[i] ? p - 1.0f : p);
   });
 }
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 
@@ -271,6 +272,29 @@ __global__ void PrepareKernel(const double* squares, int64_t count, const float*
   if (!finite) scalars->failed = 1;
 }
 
+// A block takes the rows of a gradient by rows one after another. The expressions are those of StepKernel for PlainSgd.
+__global__ void SgdRowsKernel(const RuleNumbers* numbers_of_step, const StepScalars* scalars, const int32_t* rows,
+                              ConstMatrixView<float> gradient, float weight_scale, MatrixView<float> w,
+                              unsigned long long* sign_flips) {
+  const StepScalars shared = *scalars;
+  if (shared.failed != 0) return;
+  const float rate = numbers_of_step->rate;
+  int64_t flips = 0;
+  for (int64_t i = blockIdx.x; i < gradient.rows; i += gridDim.x) {
+    if (rows[i] < 0) continue;
+    float* const weights = w.row(rows[i]);
+    for (int64_t j = threadIdx.x; j < w.cols; j += kThreads) {
+      const float old = weights[j];
+      const float g = shared.gradient_scale * gradient.at(i, j) + 0.0f * old;
+      const float updated = old + weight_scale * (-rate * g);
+      weights[j] = updated;
+      flips += (updated >= 0.0f) != (old >= 0.0f);
+    }
+  }
+  flips = BlockSum(flips);
+  if (threadIdx.x == 0 && flips > 0) atomicAdd(sign_flips, static_cast<unsigned long long>(flips));
+}
+
 // One block per parameter. A step that fails leaves the signs as they are, and therefore their counts of ones, too.
 __global__ void ZeroOnesKernel(const __grid_constant__ Table table, const StepScalars* scalars) {
   const BitMatrixView& signs = table.entries[blockIdx.x].signs;
@@ -313,6 +337,17 @@ void SgdStep(ExecContext& context, bool nesterov, const RuleNumbers* numbers, co
     }
     first = end;
   }
+}
+
+void SgdRowsStep(ExecContext& context, const RuleNumbers* numbers, const StepScalars* scalars, const int32_t* rows,
+                 ConstMatrixView<float> gradient, float weight_scale, MatrixView<float> w, StepCounts* counts) {
+  BITGRAD_DCHECK(gradient.cols == w.cols);
+  static_assert(offsetof(StepCounts, sign_flips) == 0);
+  if (gradient.size() == 0) return;
+  constexpr int64_t kMostBlocks = 132 * 8;
+  Launch(context, "sgd_rows_step", SgdRowsKernel,
+         {dim3(static_cast<unsigned>(std::min(gradient.rows, kMostBlocks))), dim3(kThreads)}, numbers, scalars, rows,
+         gradient, weight_scale, w, reinterpret_cast<unsigned long long*>(counts));
 }
 
 void AdamStep(ExecContext& context, const AdamArgs& adam, const RuleNumbers* numbers, const StepScalars* scalars,

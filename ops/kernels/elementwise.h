@@ -13,8 +13,8 @@ namespace bitgrad {
 //   kRelu       max(x, 0)                        dx = dy * 1{x > 0}
 //   kLeakyRelu  x > 0 ? x : a x                  dx = dy * (x > 0 ? 1 : a)        a: parameter
 //   kHardtanh   clip(x, -1, 1)                   dx = dy * 1{|x| <= 1}
-//   kSigmoid    1 / (1 + exp(-x))                dx = dy * y (1 - y)
-//   kTanh       tanh(x)                          dx = dy * (1 - y^2)
+//   kSigmoid    Sigmoid(x)                       dx = dy * y (1 - y)                (ops/kernels/exponential.h)
+//   kTanh       HyperbolicTangent(x)             dx = dy * (1 - y^2)
 // NaN stays NaN in the forward pass.
 enum class Unary : int { kRelu = 1, kLeakyRelu = 2, kHardtanh = 3, kSigmoid = 4, kTanh = 5 };
 

@@ -106,6 +106,7 @@
   X(CountErrors, count_errors)                                   \
   X(PrepareStep, prepare_step)                                   \
   X(SgdStep, sgd_step)                                           \
+  X(SgdRowsStep, sgd_rows_step)                                  \
   X(AdamStep, adam_step)                                         \
   X(AdaMaxStep, adamax_step)                                     \
   X(ShiftAdaMaxStep, shift_adamax_step)                          \

@@ -11,14 +11,24 @@
 
 namespace bitgrad {
 
-// probabilities[i, j] = softmax(logits[i])[j] (shifted by the row's maximum);
-// *loss = mean_i -log softmax(logits[i])[labels[i]]
-using SoftmaxCrossEntropyForward = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
-                                        MatrixView<float> probabilities, float* loss);
+// What the softmax of a row of logits is made from once more. Two floats, so that a tensor [m, 2] can hold it.
+struct SoftmaxRow {
+  float max;
+  float scale;
+};
 
-// dlogits[i, j] = *dloss / m * (probabilities[i, j] - 1{j = labels[i]})
-using SoftmaxCrossEntropyBackward = void(ExecContext& context, ConstMatrixView<float> probabilities,
-                                         const int32_t* labels, const float* dloss, MatrixView<float> dlogits);
+// With max_i = max_j logits[i, j] and total_i = sum_j Exponential(logits[i, j] - max_i)   (ops/kernels/exponential.h):
+//   rows[i] = {max_i, 1 / total_i}
+//   *loss = mean_i log(total_i) - (logits[i, labels[i]] - max_i)
+// The probabilities themselves are not kept: for thousands of classes, making them again from the logits takes less
+// time than writing and reading them.   rows [m]
+using SoftmaxCrossEntropyForward = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
+                                        SoftmaxRow* rows, float* loss);
+
+// dlogits[i, j] = *dloss / m * (p[i, j] - 1{j = labels[i]}),   p[i, j] = Exponential(logits[i, j] - max_i) (1 /
+// total_i)
+using SoftmaxCrossEntropyBackward = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,
+                                         const SoftmaxRow* rows, const float* dloss, MatrixView<float> dlogits);
 
 // With t[i, j] = +1 where j = labels[i], else -1:  *loss = scale * sum_ij max(0, 1 - t[i, j] logits[i, j])^2
 using SquaredHingeForward = void(ExecContext& context, ConstMatrixView<float> logits, const int32_t* labels,

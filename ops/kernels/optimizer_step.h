@@ -84,6 +84,14 @@ using PrepareStep = void(ExecContext& context, const double* squares, const floa
 using SgdStep = void(ExecContext& context, bool nesterov, const RuleNumbers* numbers, const StepScalars* scalars,
                      absl::Span<const StepTensor> tensors, StepCounts* counts);
 
+// Plain SGD for a gradient by rows (Parameter::gradient_rows), without decay, bounds, signs and rounding: the step of
+// SgdStep for row rows[i] of w, with the gradient's row i, for all i with rows[i] >= 0. It changes what SgdStep would
+// change with the gradient in the shape of w, to the same bits. Changes nothing where scalars->failed is not 0.
+//   rows [gradient.rows], distinct where not negative; gradient [.., n], w [.., n]
+using SgdRowsStep = void(ExecContext& context, const RuleNumbers* numbers, const StepScalars* scalars,
+                         const int32_t* rows, ConstMatrixView<float> gradient, float weight_scale, MatrixView<float> w,
+                         StepCounts* counts);
+
 struct AdamArgs {
   float beta1;
   float beta2;

@@ -267,7 +267,7 @@ TEST_F(TapeErrorsTest, GradientFromBeforeThatDoesNotFit) {
     const Var loss = Sum(Linear(x, tape.Use(weight_)));
     EXPECT_EQ(tape.Backward(loss).message(),
               "backward: parameter 'fc/weight' has a gradient from before that is " + what +
-                  ", its value is [4, 3]; drop the gradient (gradient = Tensor()) where the value gets another shape");
+                  ", its value is [4, 3]; drop the gradient (DropGradient()) where the value gets another shape");
     EXPECT_EQ(tape.nodes()[x.index()].gradient.is_null(), true) << "half done";
   }
   // The value's shape changes, and the gradient is that of the old one.
