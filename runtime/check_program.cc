@@ -419,6 +419,11 @@ absl::Status Checker::CheckData() const {
   for (const fingerprint::DataSet* data : {&header_.training_data(), &header_.test_data()}) {
     const bool is_present = data == &header_.training_data() ? header_.has_training_data() : header_.has_test_data();
     if (!is_present) continue;
+    if (header_.input().tokens() > 0) {
+      if (data->tokens() >= 1 && data->classes() == header_.class_count() && data->image_shape_size() == 0) continue;
+      return Error("the fingerprint of data set '", data->name(), "' is not of a text of ", header_.class_count(),
+                   " different tokens");
+    }
     int64_t values = data->image_shape_size() == 3 ? 1 : 0;
     for (const int64_t extent : data->image_shape()) {
       // The product of two numbers up to kMaxFeatures has an int64.
