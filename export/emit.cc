@@ -1,5 +1,6 @@
 #include "bitgrad/export/emit.h"
 
+#include <cstring>
 #include <map>
 #include <string>
 #include <utility>
@@ -17,13 +18,28 @@ using program::Program;
 using program::Uses;
 using program::Value;
 
+// The stored codes, [rows, cols] uint8.
+Tensor StoredCodes(const CodedTensor& coded) {
+  if (!coded.is_binary()) return coded.codes.Alias();
+  Tensor codes(coded.matrix, DType::kUint8);
+  const ConstBitMatrixView bits = coded.bits->view();
+  const MatrixView<uint8_t> c = codes.mutable_matrix<uint8_t>();
+  for (int64_t i = 0; i < c.rows; ++i) {
+    for (int64_t j = 0; j < c.cols; ++j) c.at(i, j) = bits.bit(i, j) ? 1 : 0;
+  }
+  return codes;
+}
+
 class Emitter {
  public:
   Emitter(const Program& program, int64_t batch)
       : program_(program), batch_(batch), uses_(program), ids_(static_cast<size_t>(program.size()), kNone) {}
 
   absl::StatusOr<PackedModelWriter> Run() {
-    for (int i = 0; i <= program_.result(); ++i) {
+    for (const program::StateSlot& state : program_.states()) {
+      writer_.AddStateSlot(state.name, program_.value(state.initial).shape.cols());
+    }
+    for (int i = 0; i < program_.size(); ++i) {
       if (!uses_.is_used(i) || program_.is_constant(i)) continue;
       const Value& value = program_.value(i);
       if (value.shape.rank() < 1 || value.shape.dim(0) != batch_) {
@@ -33,11 +49,25 @@ class Emitter {
       BITGRAD_ASSIGN_OR_RETURN(ids_[i],
                                std::visit([&](const auto& operation) { return Add(i, operation); }, value.operation));
     }
+    BITGRAD_RETURN_IF_ERROR(SetOutputs());
     return std::move(writer_);
   }
 
  private:
   static constexpr int kNone = -1;
+
+  absl::Status SetOutputs() {
+    for (int slot = 0; slot < static_cast<int>(program_.states().size()); ++slot) {
+      const int next = program_.states()[slot].next;
+      if (program_.is_constant(next)) return Error(next, "is the next value of a state, and depends on no input");
+      writer_.SetNextValue(slot, ids_[next]);
+    }
+    const int result = program_.result();
+    if (program_.is_constant(result)) return Error(result, "depends on no input");
+    // The last value is the result; what states need may have been made after it.
+    if (ids_[result] != writer_.header().instructions_size()) writer_.AddQuantize(layer(result), ids_[result], {});
+    return absl::OkStatus();
+  }
 
   absl::Status Error(int i, absl::string_view what) const {
     const Value& value = program_.value(i);
@@ -72,6 +102,30 @@ class Emitter {
     return blob;
   }
   absl::StatusOr<int> Floats(int i, int k) { return Floats(i, k, program_.operand(i, k).shape); }
+  // The blob of a constant of floats that goes with the elements of value i: that of an example or of its last
+  // dimension, or one with the batch, of which all examples have the same.
+  absl::StatusOr<int> Row(int i, int k) {
+    const int operand = program_.value(i).operands[k];
+    const Value& constant = program_.value(operand);
+    const Shape& shape = program_.value(i).shape;
+    const Shape example(shape.dims().subspan(1));
+    if (constant.shape == example || constant.shape == Shape({shape.cols()})) return Floats(i, k);
+    if (constant.shape == shape && !constant.floats.is_null()) {
+      const absl::Span<const float> floats = constant.floats.span<float>();
+      const size_t size = static_cast<size_t>(example.num_elements());
+      bool same = true;
+      for (size_t e = 0; e < floats.size(); ++e) same &= std::memcmp(&floats[e], &floats[e % size], sizeof(float)) == 0;
+      if (same) {
+        const auto known = blobs_.find(operand);
+        if (known != blobs_.end()) return known->second;
+        const int blob = writer_.AddFloats(constant.as<program::Constant>()->name, example, floats.first(size));
+        blobs_.emplace(operand, blob);
+        return blob;
+      }
+    }
+    return Error(i, absl::StrCat("has a constant of shape ", constant.shape.ToString(),
+                                 "; it has to be that of one example or of its last dimension"));
+  }
   // The blob of a product's weight, [rows, cols].
   absl::StatusOr<int> Weight(int i, const Shape& rows) {
     const int operand = program_.value(i).operands[1];
@@ -198,22 +252,23 @@ class Emitter {
 
   absl::StatusOr<int> Add(int i, const program::BinaryOp& binary) {
     int a = 0, b = 1;
-    if (is_constant(i, a)) {
-      if (binary.op == Binary::kSub) return Error(i, "of a constant minus a value is not in the packed format");
-      std::swap(a, b);
-    }
-    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i, a));
+    if (is_constant(i, a)) std::swap(a, b);
+    BITGRAD_ASSIGN_OR_RETURN(int x, Operand(i, a));
     if (!is_constant(i, b)) {
       BITGRAD_ASSIGN_OR_RETURN(const int y, Operand(i, b));
       return Made(writer_.AddBinary(layer(i), x, binary.op, y), false);
     }
-    const Shape &constant = program_.operand(i, b).shape, &shape = program_.value(i).shape;
-    if (Shape(shape.dims().subspan(1)) != constant && Shape({shape.cols()}) != constant) {
-      return Error(i, absl::StrCat("has a constant of shape ", constant.ToString(),
-                                   "; it has to be that of one example or of its last dimension"));
+    BITGRAD_ASSIGN_OR_RETURN(const int blob, Row(i, b));
+    Binary op = binary.op;
+    if (op == Binary::kSub && b == 0) {
+      // constant - x = (-1 x) + constant, to the last bit.
+      const int64_t cols = program_.value(i).shape.cols();
+      const std::vector<float> minus(static_cast<size_t>(cols), -1.0f);
+      x = writer_.AddBinaryConstant(layer(i), x, Binary::kMul,
+                                    writer_.AddFloats(absl::StrCat(layer(i), "/minus"), {cols}, minus));
+      op = Binary::kAdd;
     }
-    BITGRAD_ASSIGN_OR_RETURN(const int blob, Floats(i, b));
-    return Made(writer_.AddBinaryConstant(layer(i), x, binary.op, blob), false);
+    return Made(writer_.AddBinaryConstant(layer(i), x, op, blob), false);
   }
 
   absl::StatusOr<int> Add(int i, const program::Concat&) {
@@ -223,6 +278,35 @@ class Emitter {
       operands.push_back(x);
     }
     return Made(writer_.AddConcat(layer(i), operands), false);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::Embedding&) {
+    if (program_.operand(i, 0).as<program::Input>() == nullptr) return Error(i, "has tokens that are no input");
+    const int operand = program_.value(i).operands[1];
+    const Value& table = program_.value(operand);
+    if (!program_.is_constant(operand) || table.shape.rank() != 2) return Error(i, "has a table that is computed");
+    const int64_t width = table.shape.cols();
+    if (table.coded == nullptr) {
+      BITGRAD_ASSIGN_OR_RETURN(const int blob, Floats(i, 1));
+      return Made(writer_.AddEmbedding(layer(i), kInputValue, blob, width, 0), false);
+    }
+    const ScaleView scale = table.coded->scale_view();
+    if (!scale.is_uniform()) return Error(i, "has a table of codes with a scale for each row; it has to be one for all");
+    const auto [known, is_new] = blobs_.emplace(operand, kNone);
+    if (is_new) {
+      const Tensor codes = StoredCodes(*table.coded);
+      known->second = writer_.AddCodeTable(table.as<program::Constant>()->name, table.coded->encoding, codes.matrix<uint8_t>());
+    }
+    return Made(writer_.AddEmbedding(layer(i), kInputValue, known->second, width, scale.at(0)), true);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::SliceColumns& slice) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
+    return Made(writer_.AddSliceColumns(layer(i), x, slice.begin, slice.size), false);
+  }
+
+  absl::StatusOr<int> Add(int i, const program::State& state) {
+    return Made(writer_.AddState(layer(i), state.slot), false);
   }
 
   absl::StatusOr<int> Add(int i, const program::Reshape&) {

@@ -82,7 +82,7 @@ std::optional<Chain> FindChain(const Program& program, const Uses& uses, int sou
   Chain chain = {.source = source};
   const bool is_image = program.value(source).as<program::Linear>() == nullptr;
   int value = source;
-  while (value != program.result() && !uses.consumers(value).empty()) {
+  while (!program.is_output(value) && !uses.consumers(value).empty()) {
     const std::vector<int>& consumers = uses.consumers(value);
     if (std::all_of(consumers.begin(), consumers.end(),
                     [&](int consumer) { return IsQuantizerOf(program, consumer, value, max_levels); })) {

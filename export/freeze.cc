@@ -11,6 +11,7 @@
 #include "bitgrad/export/fold_constants.h"
 #include "bitgrad/export/fold_thresholds.h"
 #include "bitgrad/export/program.h"
+#include "bitgrad/export/quantize_tables.h"
 #include "bitgrad/export/record.h"
 #include "bitgrad/graph/tape.h"
 
@@ -52,12 +53,48 @@ absl::Status CheckNumbersAreSet(const program::Program& program) {
   return absl::OkStatus();
 }
 
+// How many tokens the tables have that the input chooses from.
+absl::StatusOr<int32_t> TokensOf(const program::Program& program) {
+  int64_t tokens = 0;
+  const program::Uses uses(program);
+  for (int i = 0; i < program.size(); ++i) {
+    const program::Value& value = program.value(i);
+    if (!uses.is_used(i) || value.as<program::Embedding>() == nullptr) continue;
+    const int64_t rows = program.operand(i, 1).shape.rows();
+    if (tokens != 0 && rows != tokens) {
+      return absl::InvalidArgumentError(absl::StrCat("freeze: layer '", value.layer, "': its table has ", rows,
+                                                     " rows, another one has ", tokens,
+                                                     "; tables that the input chooses from are of the same tokens"));
+    }
+    tokens = rows;
+  }
+  return static_cast<int32_t>(tokens);
+}
+
+void SetInput(const Tensor& example, int32_t tokens, const FreezeOptions& options, packed::Input& input) {
+  if (tokens > 0) {
+    input.set_tokens(tokens);
+    input.add_shape(1);
+    return;
+  }
+  for (int64_t dim : example.shape().dims().subspan(1)) input.add_shape(dim);
+  if (!options.pixels) return;
+  // NormalizePixel of data/normalize.h: (2 p - 255) / 255.
+  packed::PixelMapping& pixels = *input.mutable_pixels();
+  pixels.set_multiplier(2);
+  pixels.set_offset(-255);
+  pixels.set_divisor(255);
+}
+
 }  // namespace
 
 absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, const Tensor& example,
                                          const FreezeOptions& options) {
-  if (example.is_null() || example.shape().rank() < 2 || example.shape().dim(0) < 1) {
-    return absl::InvalidArgumentError("freeze: the example has to be [batch, ...] with a batch of at least 1");
+  const bool is_tokens = !example.is_null() && example.dtype() == DType::kInt32;
+  const int rank = example.is_null() ? 0 : example.shape().rank();
+  if (example.is_null() || (is_tokens ? rank != 1 : rank < 2) || example.shape().dim(0) < 1) {
+    return absl::InvalidArgumentError(
+        "freeze: the example has to be [batch, ...] or, of tokens, int32 [streams], with a batch of at least 1");
   }
   Tape tape(context, Mode::kEval);
   const Var input = tape.Input(ToDevice(context, example));
@@ -68,11 +105,10 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   if (!options.allow_unset_numbers) BITGRAD_RETURN_IF_ERROR(CheckNumbersAreSet(program));
   const FloatSize size = SizeOf(program);
   if (options.fold_constants) FoldConstants(program);
-  if (options.fold_thresholds) {
-    // Finding thresholds is the host's work. The kernels of all devices give the same bits there.
-    ExecContext host({.threads = context.threads(), .seed = context.seed()});
-    BITGRAD_RETURN_IF_ERROR(FoldThresholds(host, options.max_levels, program));
-  }
+  // The following is the host's work. The kernels of all devices give the same bits there.
+  ExecContext host({.threads = context.threads(), .seed = context.seed()});
+  if (options.quantize_tables) BITGRAD_RETURN_IF_ERROR(QuantizeTables(host, program));
+  if (options.fold_thresholds) BITGRAD_RETURN_IF_ERROR(FoldThresholds(host, options.max_levels, program));
   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Emit(program, example.shape().dim(0)));
 
   packed::Header& header = writer.header();
@@ -80,14 +116,8 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   header.set_name(options.name);
   header.set_data_set(options.data_set);
   header.set_class_count(static_cast<int32_t>(output.shape().cols()));
-  for (int64_t dim : example.shape().dims().subspan(1)) header.mutable_input()->add_shape(dim);
-  if (options.pixels) {
-    // NormalizePixel of data/normalize.h: (2 p - 255) / 255.
-    packed::PixelMapping& pixels = *header.mutable_input()->mutable_pixels();
-    pixels.set_multiplier(2);
-    pixels.set_offset(-255);
-    pixels.set_divisor(255);
-  }
+  BITGRAD_ASSIGN_OR_RETURN(const int32_t tokens, TokensOf(program));
+  SetInput(example, tokens, options, *header.mutable_input());
   header.set_parameter_count(size.parameters);
   header.set_float_parameter_bytes(size.numbers * static_cast<int64_t>(sizeof(float)));
   return writer;

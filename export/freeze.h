@@ -9,6 +9,8 @@
 //   - where the sums of a linear or conv2d op are exact integers and what reads them quantizes to few bits, everything
 //     between them (scale, bias, batch norm, monotone activations) folds into integer thresholds, one for each level
 //     and output (export/fold_thresholds.h);
+//   - quantizers of rows of a table (an embedding's) become ones of the table, which is stored as codes
+//     (export/quantize_tables.h);
 //   - every other op becomes an instruction of its own, which the same kernels run.
 //
 // Errors: an op that the packed format does not have (the error names it and its layer); a parameter that is not
@@ -35,6 +37,7 @@ struct FreezeOptions {
   // Passes that may be left out. The answers are the same.
   bool fold_constants = true;  // products of quantized weights need it
   bool fold_thresholds = true;
+  bool quantize_tables = true;
   // The most thresholds of an output: quantizers of at most 4 bits fold.
   int max_levels = 15;
   // Whether numbers that quantizers of activations have not learned yet may be frozen as they stand: for what does not
@@ -42,7 +45,9 @@ struct FreezeOptions {
   bool allow_unset_numbers = false;
 };
 
-// `example` [batch, features]: any input of the right shape, on the host or on the context's device. The model's
+// `example` [batch, features]: any input of the right shape, on the host or on the context's device. Of a model of
+// tokens it is int32 [streams], and what is recorded is one time step: the packed model carries the states that the
+// model reads and sets (Tape::State), and runs step by step (Interpreter::RunTokens). The model's
 // parameters are on the context's device. On a GPU they are copied to the host, where the rest of the work is done: the
 // packed model is the same.
 absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, const Tensor& example,

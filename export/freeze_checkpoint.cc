@@ -70,9 +70,16 @@ absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const C
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(const auto preprocessing, LoadPreprocessing(checkpoint));
   MoveToDevice(context, *bundle.store);
-  const Tensor example = Tensor::Zeros({1, header.features()});
   options.name = header.recipe().name();
   options.data_set = data.name();
+  if (header.text() != checkpoint::NO_TEXT) {
+    // A few streams, so that a constant with a row for each of them is not taken for one without.
+    const Tensor tokens = Tensor::Zeros({3}, DType::kInt32);
+    BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Freeze(context, *bundle.model, tokens, options));
+    writer.header().set_text(header.text() == checkpoint::WORDS ? packed::Header::WORDS : packed::Header::CHARACTERS);
+    return WithData(std::move(writer), header);
+  }
+  const Tensor example = Tensor::Zeros({1, header.features()});
   if (data.preprocessing_size() == 1 && absl::StripAsciiWhitespace(data.preprocessing(0)) == "mean_std") {
     options.pixels = true;
     Standardized model(context, *bundle.model, preprocessing->learned());

@@ -3,6 +3,8 @@
 // A recipe whose only preprocessing is "mean_std" gives a packed model that takes pixels: the standardization becomes
 // part of it. With other preprocessing the packed model takes floats, and whoever runs it has to preprocess the images
 // (data/preprocessing.h) by the statistics that the checkpoint holds.
+//
+// The packed model of a model of text has its vocabulary.
 
 #ifndef BITGRAD_EXPORT_FREEZE_CHECKPOINT_H_
 #define BITGRAD_EXPORT_FREEZE_CHECKPOINT_H_

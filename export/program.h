@@ -3,11 +3,15 @@
 //
 //   record           a tape becomes a program (export/record.h)
 //   fold constants   what depends on no input becomes a constant (export/fold_constants.h)
+//   quantize tables  quantizers of rows of a table become ones of the table (export/quantize_tables.h)
 //   fold thresholds  chains behind exact sums become integer thresholds (export/fold_thresholds.h)
 //   emit             the program becomes a packed model (export/emit.h)
 //
-// Value i is made by operation i from values before it. A pass may change operations in place, as long as that stays
-// so. What no result depends on any more stays in the list, unused.
+// Value i is made by operation i from values before it; only constants may come later. A pass may change operations in
+// place, as long as that stays so. What no result depends on any more stays in the list, unused.
+//
+// A program of tokens is one time step of a batch of streams. What it carries to the next one are its states: values
+// that a State operation begins with, and those that take their place.
 
 #ifndef BITGRAD_EXPORT_PROGRAM_H_
 #define BITGRAD_EXPORT_PROGRAM_H_
@@ -76,11 +80,25 @@ struct BinaryOp {  // a, b
 };
 struct Concat {};  // any number
 struct Reshape {};
+struct Embedding {};  // tokens, table
+struct SliceColumns {
+  int64_t begin = 0, size = 0;
+};
+// What the time step before has left. No operands.
+struct State {
+  int slot;  // of Program::states()
+};
 // An op that packed models do not have.
 struct Other {};
 
 using Operation = std::variant<Input, Constant, Quantize, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm,
-                               UnaryOp, Round, BinaryOp, Concat, Reshape, Other>;
+                               UnaryOp, Round, BinaryOp, Concat, Reshape, Embedding, SliceColumns, State, Other>;
+
+struct StateSlot {
+  std::string name;  // "lstm1/h"
+  int initial;       // the value of the State operation
+  int next;          // the value that the next time step begins with
+};
 
 struct Value {
   Operation operation;
@@ -118,6 +136,12 @@ class Program {
   int result() const { return result_; }
   void set_result(int i) { result_ = i; }
 
+  const std::vector<StateSlot>& states() const { return states_; }
+  void AddState(StateSlot slot) { states_.push_back(std::move(slot)); }
+
+  // Whether the value is read by whoever runs the program: the result, and the next values of states.
+  bool is_output(int i) const;
+
   bool is_constant(int i) const { return values_[i].as<Constant>() != nullptr; }
   bool is_product(int i) const { return values_[i].as<Linear>() != nullptr || values_[i].as<Conv2d>() != nullptr; }
 
@@ -126,6 +150,7 @@ class Program {
 
  private:
   std::vector<Value> values_;
+  std::vector<StateSlot> states_;
   int result_ = -1;
 };
 
@@ -133,7 +158,7 @@ class Program {
 class Uses {
  public:
   explicit Uses(const Program& program);
-  // Whether the result depends on the value.
+  // Whether a result depends on the value, of this time step or of a later one.
   bool is_used(int i) const { return used_[i]; }
   // Used values that have value i as an operand; one that has it twice is listed twice.
   const std::vector<int>& consumers(int i) const { return consumers_[i]; }

@@ -48,6 +48,10 @@ program::Operation OperationOf(ExecContext& context, const Tape::Node& node) {
   if (op.op == "mul") return program::BinaryOp{Binary::kMul};
   if (op.op == "concat") return program::Concat();
   if (op.op == "reshape") return program::Reshape();
+  if (op.op == "embedding") return program::Embedding();
+  if (op.op == "slice_columns") {
+    return program::SliceColumns{.begin = op.Get<int64_t>("begin", 0), .size = op.Get<int64_t>("size", 0)};
+  }
   if (op.op == "round") return RoundOf(context, op.Get<NumberGroup>("format", {}));
   if (const int64_t unary = op.Get<int64_t>("unary", 0); unary != 0) {
     return program::UnaryOp{static_cast<Unary>(unary), static_cast<float>(op.Get<double>("parameter", 0))};
@@ -91,6 +95,10 @@ Recorder::Recorder(Tape& tape, const Var& input) : tape_(tape), input_(input.ind
 
 Recorder::~Recorder() { tape_.set_op_listener(nullptr); }
 
+bool Recorder::varies(int node) const {
+  return node == input_ || tape_.nodes()[node].descriptor.op == "state";
+}
+
 void Recorder::KeepLast() {
   const absl::Span<const Tape::Node> nodes = tape_.nodes();
   if (nodes.empty()) return;
@@ -98,11 +106,35 @@ void Recorder::KeepLast() {
   const Tape::Node& node = nodes[last];
   if (node.coded != nullptr) encodings_[last] = node.coded->encoding;
   const bool is_known = !node.inputs.empty() && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int operand) {
-    return (nodes[operand].inputs.empty() && operand != input_) || known_.count(operand) > 0;
+    return (nodes[operand].inputs.empty() && !varies(operand)) || known_.count(operand) > 0;
   });
   if (!is_known) return;
   known_[last] = node.coded != nullptr ? Known{.floats = {}, .coded = node.coded}
                                        : Known{.floats = tape_.ValueOf(last).Alias(), .coded = nullptr};
+}
+
+absl::StatusOr<std::vector<bool>> Recorder::UsedBy(int output) const {
+  const absl::Span<const Tape::Node> nodes = tape_.nodes();
+  std::vector<bool> used(nodes.size(), false);
+  used[output] = true;
+  for (bool changes = true; changes;) {
+    changes = false;
+    for (int i = static_cast<int>(nodes.size()) - 1; i >= 0; --i) {
+      if (!used[i]) continue;
+      for (const int operand : nodes[i].inputs) used[operand] = true;
+    }
+    for (const StateUse& state : tape_.states()) {
+      if (!used[state.initial]) continue;
+      if (state.next < 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("freeze: layer '", nodes[state.initial].layer, "': the state '", state.name,
+                         "' is read and never set; the model has to call Tape::SetNextState()"));
+      }
+      changes |= !used[state.next];
+      used[state.next] = true;
+    }
+  }
+  return used;
 }
 
 absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
@@ -110,17 +142,13 @@ absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
   const absl::Status not_computed =
       absl::InvalidArgumentError("freeze: the model's Forward() does not return a value computed from its input");
   if (output.tape() != &tape_ || output.index() == input_) return not_computed;
-  std::vector<bool> used(nodes.size(), false);
-  used[output.index()] = true;
-  for (int i = output.index(); i >= 0; --i) {
-    if (!used[i]) continue;
-    for (const int operand : nodes[i].inputs) used[operand] = true;
-  }
+  BITGRAD_ASSIGN_OR_RETURN(const std::vector<bool> used, UsedBy(output.index()));
   if (!used[input_]) return not_computed;
 
   program::Program program;
   std::vector<int> ids(nodes.size(), -1);
-  for (int i = 0; i <= output.index(); ++i) {
+  int slots = 0;  // of states, in the order in which the tape has read them
+  for (int i = 0; i < static_cast<int>(nodes.size()); ++i) {
     if (!used[i]) continue;
     const Tape::Node& node = nodes[i];
     Value value = {.operation = program::Input(),
@@ -137,6 +165,8 @@ absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
         if (k.coded != nullptr) value.coded = ToHost(tape_.context(), *k.coded);
         if (!k.floats.is_null()) value.floats = bitgrad::ToHost(tape_.context(), k.floats);
       }
+    } else if (node.descriptor.op == "state") {
+      value.operation = program::State{slots++};
     } else if (i != input_) {
       const bool is_parameter = node.parameter != nullptr && node.parameter->trainable;
       value.operation = program::Constant{
@@ -155,6 +185,11 @@ absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
     if (quantizer.ok()) added.scale = quantizer->value_scale();
   }
   program.set_result(ids[output.index()]);
+  for (const StateUse& state : tape_.states()) {
+    if (used[state.initial]) {
+      program.AddState({.name = state.name, .initial = ids[state.initial], .next = ids[state.next]});
+    }
+  }
   BITGRAD_RETURN_IF_ERROR(tape_.context().status());
   return program;
 }

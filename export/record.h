@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "bitgrad/core/coded_tensor.h"
@@ -30,8 +31,9 @@ class Recorder {
   ~Recorder();
   Recorder(const Recorder&) = delete;
 
-  // The program that computes `output`, with everything that is known copied to the host. InvalidArgument where a
-  // parameter or constant is not finite, or `output` does not depend on the input.
+  // The program that computes `output`, and the next values of the states that it depends on, with everything that is
+  // known copied to the host. InvalidArgument where a parameter or constant is not finite, `output` does not depend on
+  // the input, or a state has no next value.
   absl::StatusOr<program::Program> Finish(const Var& output);
 
  private:
@@ -40,6 +42,10 @@ class Recorder {
     std::shared_ptr<const CodedTensor> coded;
   };
   void KeepLast();
+  // Whether a node without operands has another value with each run: the input, and states.
+  bool varies(int node) const;
+  // The nodes that `output` depends on, in this time step or a later one.
+  absl::StatusOr<std::vector<bool>> UsedBy(int output) const;
 
   Tape& tape_;
   const int input_;

@@ -23,8 +23,9 @@ struct Summary {
   std::string table;
 };
 
-// Freezes the model as it is, in memory. `example` is the shape of one input, without the batch. The model's parameters
-// are on the context's device; they are not changed, and no random numbers are drawn. Errors are those of Freeze().
+// Freezes the model as it is, in memory. `example` is the shape of one input, without the batch; that of a token, which
+// is a single number, has no dimensions. The model's parameters are on the context's device; they are not changed, and
+// no random numbers are drawn. Errors are those of Freeze().
 absl::StatusOr<Summary> Summarize(ExecContext& context, Model& model, const Shape& example);
 
 }  // namespace bitgrad

@@ -1,9 +1,7 @@
-// //models:evaluate: a checkpoint's test error by the graph and by its packed model, and how far the two differ; of a
-// model of text its perplexity, or bits per character, by the graph.
+// //models:evaluate: a checkpoint's test error, of a model of text its perplexity or bits per character, by the graph and
+// by its packed model, and how far the two differ.
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +20,7 @@
 #include "bitgrad/data/fingerprint.h"
 #include "bitgrad/export/freeze_checkpoint.h"
 #include "bitgrad/models/data_options.h"
+#include "bitgrad/models/evaluate_packed_text.h"
 #include "bitgrad/models/evaluate_text.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/checkpoint_path.h"
@@ -40,13 +39,6 @@ ABSL_FLAG(std::string, device, "cpu", "Where the graph and the packed model run:
 
 namespace bitgrad {
 namespace {
-
-// How far two logits are apart. Equal infinities, and two NaNs, are not; a NaN and a number are, infinitely.
-double Difference(float a, float b) {
-  if (a == b || (std::isnan(a) && std::isnan(b))) return 0;
-  const double difference = std::abs(double{a} - double{b});
-  return std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
-}
 
 int64_t ArgMax(absl::Span<const float> row) { return std::max_element(row.begin(), row.end()) - row.begin(); }
 
@@ -74,15 +66,14 @@ absl::Status CheckData(const Checkpoint& checkpoint, const Dataset& test) {
   return absl::OkStatus();
 }
 
-absl::Status EvaluateCheckpointOfText(const Checkpoint& checkpoint, ExecContext& context) {
-  if (!absl::GetFlag(FLAGS_packed).empty()) {
-    return absl::UnimplementedError(absl::StrCat(
-        "checkpoint '", checkpoint.path(), "' is one of a model of text, and packed models of text cannot be run ",
-        "yet; leave out --packed"));
-  }
+absl::Status EvaluateCheckpointOfText(const Checkpoint& checkpoint, const PackedModel& packed, ExecContext& context) {
   BITGRAD_ASSIGN_OR_RETURN(const Text text, LoadTestText(checkpoint, ResolvePath(absl::GetFlag(FLAGS_data_dir))));
-  BITGRAD_ASSIGN_OR_RETURN(const TextEvaluation graph, EvaluateText(context, checkpoint, text));
-  absl::PrintF("evaluate: tokens=%d %s\n", graph.tokens, FormatAs("graph", graph.display, graph.nats));
+  BITGRAD_ASSIGN_OR_RETURN(const TextComparison result, CompareOnText(context, checkpoint, packed, text));
+  const MetricDisplay display = UnitOf(checkpoint.header()) == TextUnit::kWords ? MetricDisplay::kPerplexity
+                                                                                : MetricDisplay::kBitsPerCharacter;
+  absl::PrintF("evaluate: tokens=%d %s %s disagreements=%d max_logit_difference=%g\n", result.tokens,
+               FormatAs("graph", display, result.graph_nats), FormatAs("packed", display, result.packed_nats),
+               result.disagreements, result.max_logit_difference);
   return absl::OkStatus();
 }
 
@@ -100,8 +91,10 @@ absl::Status Evaluate() {
   BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
   ExecContext device_context({.device = device, .threads = absl::GetFlag(FLAGS_threads)});
-  if (checkpoint.header().text() != checkpoint::NO_TEXT) return EvaluateCheckpointOfText(checkpoint, device_context);
   BITGRAD_ASSIGN_OR_RETURN(const auto packed, OpenPacked(checkpoint, context));
+  if (checkpoint.header().text() != checkpoint::NO_TEXT) {
+    return EvaluateCheckpointOfText(checkpoint, *packed, device_context);
+  }
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*packed, device_context));
   LoadOptions load = LoadOptionsOf(recipe.data());
   load.data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir));
@@ -145,7 +138,7 @@ absl::Status Evaluate() {
       const auto b = frozen.span<float>().subspan(i * classes, classes);
       disagreements += ArgMax(a) != ArgMax(b);
       for (int64_t j = 0; j < classes; ++j) {
-        max_difference = std::max(max_difference, Difference(a[j], b[j]));
+        max_difference = std::max(max_difference, LogitDifference(a[j], b[j]));
       }
     }
   }

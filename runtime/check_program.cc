@@ -9,6 +9,7 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/conv_kernel.h"
 #include "bitgrad/runtime/blob_layout.h"
+#include "bitgrad/runtime/check_sequences.h"
 #include "bitgrad/runtime/image_geometry.h"
 
 namespace bitgrad {
@@ -70,7 +71,7 @@ class Checker {
   absl::StatusOr<PackedValue> CheckBinary(const packed::Binary& binary);
   absl::StatusOr<PackedValue> CheckConcat();
   absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
-
+  absl::StatusOr<PackedValue> CheckTokensAndStates(const Instruction& instruction);
   // Checks what linear and conv2d have in common: the operand and the weight, whose shape is returned.
   template <typename Product>
   absl::StatusOr<Shape> CheckProduct(const std::string& kind, const Product& product);
@@ -117,6 +118,9 @@ absl::Status Checker::CheckOperands(const Instruction& instruction) {
   for (const int id : operands_) {
     if (id < 0 || id >= static_cast<int>(program_.values.size())) {
       return Error("operands: value ", id, " is not made before it is used");
+    }
+    if (program_.values[id].is_tokens && !instruction.has_embedding()) {
+      return Error("operands: value ", id, " is tokens, which only embedding reads");
     }
   }
   return absl::OkStatus();
@@ -319,6 +323,15 @@ absl::StatusOr<PackedValue> Checker::CheckReshape(const packed::Reshape& reshape
   return PackedValue{.example = *std::move(shape), .encoding = x.encoding, .scale = x.scale};
 }
 
+// The instructions of check_sequences.h.
+absl::StatusOr<PackedValue> Checker::CheckTokensAndStates(const Instruction& instruction) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(instruction.has_state() ? 0 : 1));
+  if (instruction.has_state()) return CheckState(header_, instruction.state());
+  if (instruction.has_slice_columns()) return CheckSliceColumns(instruction.slice_columns(), operand(0));
+  BITGRAD_ASSIGN_OR_RETURN(const Blob* table, UseBlob("embedding.table", instruction.embedding().table()));
+  return CheckEmbedding(header_, instruction.embedding(), *table, operand(0));
+}
+
 absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruction) {
   quantizer_ = PackedQuantizer();
   BITGRAD_RETURN_IF_ERROR(CheckOperands(instruction));
@@ -334,6 +347,9 @@ absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruc
     case Instruction::kQuantize: return CheckQuantize(instruction.quantize());
     case Instruction::kConcat: return CheckConcat();
     case Instruction::kReshape: return CheckReshape(instruction.reshape());
+    case Instruction::kEmbedding:
+    case Instruction::kSliceColumns:
+    case Instruction::kState: return CheckTokensAndStates(instruction);
     case Instruction::KIND_NOT_SET: break;
   }
   return Error("its kind is unknown");
@@ -342,7 +358,9 @@ absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruc
 absl::Status Checker::CheckHead() {
   absl::StatusOr<Shape> shape = CheckExampleShape(Dims(header_.input().shape()));
   if (!shape.ok()) return Error("input.shape: ", shape.status().message());
-  program_.values.push_back({.example = *std::move(shape)});
+  BITGRAD_RETURN_IF_ERROR(CheckInputOfTokens(header_.input()));
+  program_.values.push_back({.example = *std::move(shape), .is_tokens = header_.input().tokens() > 0});
+  BITGRAD_RETURN_IF_ERROR(CheckStateSlots(header_));
   if (header_.input().has_pixels()) {
     const packed::PixelMapping& pixels = header_.input().pixels();
     // The mapping is monotone: where the values of the smallest and the largest pixel are finite, all are.
@@ -387,6 +405,8 @@ absl::StatusOr<CheckedProgram> Checker::Run() {
   if (header_.class_count() < 0 || (header_.class_count() > 0 && header_.class_count() != features)) {
     return Error("class_count is ", header_.class_count(), ", the last value has ", features, " features");
   }
+  BITGRAD_RETURN_IF_ERROR(CheckNextValues(header_, program_.values));
+  BITGRAD_RETURN_IF_ERROR(CheckVocabulary(header_));
   BITGRAD_RETURN_IF_ERROR(CheckData());
   return std::move(program_);
 }
@@ -399,6 +419,11 @@ absl::Status Checker::CheckData() const {
   for (const fingerprint::DataSet* data : {&header_.training_data(), &header_.test_data()}) {
     const bool is_present = data == &header_.training_data() ? header_.has_training_data() : header_.has_test_data();
     if (!is_present) continue;
+    if (header_.input().tokens() > 0) {
+      if (data->tokens() >= 1 && data->classes() == header_.class_count() && data->image_shape_size() == 0) continue;
+      return Error("the fingerprint of data set '", data->name(), "' is not of a text of ", header_.class_count(),
+                   " different tokens");
+    }
     int64_t values = data->image_shape_size() == 3 ? 1 : 0;
     for (const int64_t extent : data->image_shape()) {
       // The product of two numbers up to kMaxFeatures has an int64.

@@ -30,6 +30,7 @@ struct PackedValue {
   Shape example;      // without the batch
   Encoding encoding;  // of its codes; kFloat where it is floats
   float scale = 1;    // the float value of a code is code * scale
+  bool is_tokens = false;  // integers; only the input of a model of tokens is
   bool is_coded() const { return encoding.is_integer(); }
   bool is_bits() const { return encoding.kind == EncodingKind::kBinary; }
   int64_t features() const { return example.num_elements(); }

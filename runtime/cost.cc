@@ -46,7 +46,8 @@ class CostCounter {
   LayerCost Layer(int i) {
     const Instruction& instruction = model_.header().instructions(i);
     const PackedValue& value = model_.value(i + 1);
-    const Shape& x = model_.value(instruction.operands(0)).example;
+    // A state has no operand.
+    const Shape& x = model_.value(instruction.operands_size() > 0 ? instruction.operands(0) : i + 1).example;
     LayerCost cost;
     cost.layer = instruction.layer();
     cost.example = value.example;
@@ -88,6 +89,9 @@ class CostCounter {
       case Instruction::kQuantize: cost.op = absl::StrCat("quantize ", instruction.quantize().quantizer()); break;
       case Instruction::kConcat: cost.op = "concat"; break;
       case Instruction::kReshape: cost.op = "reshape"; break;
+      case Instruction::kEmbedding: AddEmbedding(instruction.embedding(), cost); break;
+      case Instruction::kSliceColumns: cost.op = "slice_columns"; break;
+      case Instruction::kState: cost.op = "state"; break;
       case Instruction::KIND_NOT_SET: break;
     }
     return cost;
@@ -172,6 +176,22 @@ class CostCounter {
     cost.input_bits = x.encoding.bits;
     cost.kernel = sums_codes ? "sums of codes" : x.is_coded() ? "floats (sums exceed 2^24)" : "floats (float input)";
     if (pool.has_threshold()) AddThreshold(pool.threshold(), Levels(i), cost.example.cols(), cost);
+  }
+
+  void AddEmbedding(const packed::Embedding& embedding, LayerCost& cost) {
+    const packed::Blob& table = model_.blob(embedding.table());
+    const Encoding w = EncodingOf(table);
+    cost.op = "embedding";
+    cost.weights = NameOf(w);
+    cost.weight_bits = w.bits;
+    cost.kernel = "a row of the table";
+    if (!IsNew(embedding.table())) return;
+    const int64_t tokens = model_.header().input().tokens(), count = tokens * embedding.width();
+    const bool is_flat = table.shape(0) != tokens;
+    cost.parameters += count;
+    parameters_by_bits_[w.bits] += count;
+    cost.bytes += !w.is_integer() ? AlignUp(count * 4)
+                                  : w.bits * (is_flat ? BitBytes(1, count) : BitBytes(tokens, embedding.width()));
   }
 
   void AddFloats(int blob, int64_t count, LayerCost& cost) {

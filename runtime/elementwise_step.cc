@@ -1,5 +1,8 @@
 #include "bitgrad/runtime/elementwise_step.h"
 
+#include <cstdint>
+#include <vector>
+
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/runtime/blob_layout.h"
 
@@ -8,74 +11,177 @@ namespace {
 
 using packed::Instruction;
 
-void RunBatchNorm(const Instruction& instruction, int result, Frame& frame) {
-  const packed::BatchNorm& batch_norm = instruction.batch_norm();
-  const ModelBlobs& blobs = frame.blobs();
-  frame.kernels().batch_norm_eval(frame.context(), frame.floats(instruction.operands(0)),
-                                  blobs.floats(batch_norm.mean()), blobs.floats(batch_norm.inv_std()),
-                                  blobs.floats(batch_norm.gamma()), blobs.floats(batch_norm.beta()),
-                                  frame.NewFloats(result));
-}
+// A step with one operand.
+class UnaryStep : public Step {
+ public:
+  UnaryStep(const Instruction& instruction, int i) : operand_(instruction.operands(0)), result_(i + 1) {}
 
-void RunUnary(const Instruction& instruction, int result, Frame& frame) {
-  const ConstMatrixView<float> x = frame.floats(instruction.operands(0));
-  frame.kernels().unary_forward(frame.context(), static_cast<Unary>(instruction.unary().op()),
-                                instruction.unary().parameter(), x.data, frame.NewFloats(result).data, x.size());
-}
+ protected:
+  const int operand_;
+  const int result_;
+};
 
-void RunRound(const Instruction& instruction, int result, Frame& frame) {
-  const NumberFormat format = *ParseNumberFormat(instruction.round().format());  // which was checked
-  const ConstMatrixView<float> x = frame.floats(instruction.operands(0));
-  frame.kernels().round_numbers(frame.context(),
-                                {.kind = format.kind, .bits = format.bits, .fixed_range = format.range}, x.data,
-                                frame.NewFloats(result).data, x.size());
-}
+class BatchNormStep final : public UnaryStep {
+ public:
+  BatchNormStep(const Instruction& instruction, int i, Frame& frame)
+      : UnaryStep(instruction, i),
+        mean_(frame.blobs().floats(instruction.batch_norm().mean())),
+        inv_std_(frame.blobs().floats(instruction.batch_norm().inv_std())),
+        gamma_(frame.blobs().floats(instruction.batch_norm().gamma())),
+        beta_(frame.blobs().floats(instruction.batch_norm().beta())) {}
 
-void RunBinary(const PackedModel& model, const Instruction& instruction, int result, Frame& frame) {
-  const packed::Binary& binary = instruction.binary();
-  const auto op = static_cast<Binary>(binary.op());
-  const ConstMatrixView<float> a = frame.floats(instruction.operands(0));
-  const MatrixView<float> y = frame.NewFloats(result);
-  if (!binary.has_constant()) {
-    frame.kernels().binary_forward(frame.context(), op, a, frame.floats(instruction.operands(1)), y);
-    return;
+  void Run(Frame& frame) override {
+    frame.kernels().batch_norm_eval(frame.context(), frame.floats(operand_), mean_, inv_std_, gamma_, beta_,
+                                    frame.NewFloats(result_));
   }
-  // The matrix has a row for each repetition of the constant: for each example, or for each position in an example.
-  const int64_t cols = ShapeOf(model.blob(binary.constant())).num_elements();
-  const int64_t rows = a.size() / cols;
-  frame.kernels().binary_forward(frame.context(), op, {a.data, rows, cols},
-                                 {frame.blobs().floats(binary.constant()), rows, cols, 0}, {y.data, rows, cols});
-}
 
-void RunConcat(const Instruction& instruction, int result, Frame& frame) {
-  const MatrixView<float> y = frame.NewFloats(result);
-  int64_t begin = 0;
-  for (const int operand : instruction.operands()) {
-    const ConstMatrixView<float> x = frame.floats(operand);
-    frame.kernels().copy_matrix(frame.context(), x, {y.data + begin, x.rows, x.cols, y.cols});
-    begin += x.cols;
+ private:
+  const float *const mean_, *const inv_std_, *const gamma_, *const beta_;
+};
+
+class ActivationStep final : public UnaryStep {
+ public:
+  ActivationStep(const Instruction& instruction, int i)
+      : UnaryStep(instruction, i),
+        op_(static_cast<Unary>(instruction.unary().op())),
+        parameter_(instruction.unary().parameter()) {}
+
+  void Run(Frame& frame) override {
+    const ConstMatrixView<float> x = frame.floats(operand_);
+    frame.kernels().unary_forward(frame.context(), op_, parameter_, x.data, frame.NewFloats(result_).data, x.size());
   }
-}
+
+ private:
+  const Unary op_;
+  const float parameter_;
+};
+
+class RoundStep final : public UnaryStep {
+ public:
+  RoundStep(const Instruction& instruction, int i)
+      : UnaryStep(instruction, i), format_(*ParseNumberFormat(instruction.round().format())) {}  // which was checked
+
+  void Run(Frame& frame) override {
+    const ConstMatrixView<float> x = frame.floats(operand_);
+    frame.kernels().round_numbers(frame.context(),
+                                  {.kind = format_.kind, .bits = format_.bits, .fixed_range = format_.range}, x.data,
+                                  frame.NewFloats(result_).data, x.size());
+  }
+
+ private:
+  const NumberFormat format_;
+};
+
+class BinaryStep final : public UnaryStep {
+ public:
+  BinaryStep(const PackedModel& model, const Instruction& instruction, int i, Frame& frame)
+      : UnaryStep(instruction, i), op_(static_cast<Binary>(instruction.binary().op())) {
+    if (!instruction.binary().has_constant()) {
+      second_ = instruction.operands(1);
+      return;
+    }
+    constant_ = frame.blobs().floats(instruction.binary().constant());
+    cols_ = ShapeOf(model.blob(instruction.binary().constant())).num_elements();
+  }
+
+  void Run(Frame& frame) override {
+    const ConstMatrixView<float> a = frame.floats(operand_);
+    if (constant_ == nullptr) {
+      const ConstMatrixView<float> b = frame.floats(second_);
+      frame.kernels().binary_forward(frame.context(), op_, a, b, frame.NewFloats(result_));
+      return;
+    }
+    // The matrix has a row for each repetition of the constant: for each example, or for each position in an example.
+    const int64_t rows = a.size() / cols_;
+    frame.kernels().binary_forward(frame.context(), op_, {a.data, rows, cols_}, {constant_, rows, cols_, 0},
+                                   {frame.NewFloats(result_).data, rows, cols_});
+  }
+
+ private:
+  const Binary op_;
+  int second_ = -1;                  // the second operand, or
+  const float* constant_ = nullptr;  // the constant
+  int64_t cols_ = 0;
+};
+
+class ConcatStep final : public Step {
+ public:
+  ConcatStep(const Instruction& instruction, int i)
+      : operands_(instruction.operands().begin(), instruction.operands().end()), result_(i + 1) {}
+
+  void Run(Frame& frame) override {
+    const MatrixView<float> y = frame.NewFloats(result_);
+    int64_t begin = 0;
+    for (const int operand : operands_) {
+      const ConstMatrixView<float> x = frame.floats(operand);
+      frame.kernels().copy_matrix(frame.context(), x, {y.data + begin, x.rows, x.cols, y.cols});
+      begin += x.cols;
+    }
+  }
+
+ private:
+  const std::vector<int> operands_;
+  const int result_;
+};
+
+class ReshapeStep final : public UnaryStep {
+ public:
+  using UnaryStep::UnaryStep;
+  void Run(Frame& frame) override { frame.Alias(result_, operand_); }
+};
+
+class SliceColumnsStep final : public UnaryStep {
+ public:
+  SliceColumnsStep(const Instruction& instruction, int i)
+      : UnaryStep(instruction, i), begin_(instruction.slice_columns().begin()) {}
+
+  void Run(Frame& frame) override {
+    const ConstMatrixView<float> x = frame.floats(operand_);
+    // Those of one row lie side by side. Kernels of a GPU may want multiples of 16 bytes.
+    if (x.rows == 1 && (begin_ % 4 == 0 || frame.context().device() == Device::kCpu)) {
+      return frame.SetFloats(result_, x.data + begin_);
+    }
+    const MatrixView<float> y = frame.NewFloats(result_);
+    frame.kernels().copy_matrix(frame.context(), {x.data + begin_, x.rows, y.cols, x.cols}, y);
+  }
+
+ private:
+  const int64_t begin_;
+};
+
+class StateStep final : public Step {
+ public:
+  StateStep(const Instruction& instruction, int i) : slot_(instruction.state().slot()), result_(i + 1) {}
+
+  void Run(Frame& frame) override { frame.SetFloats(result_, frame.state(slot_)); }
+
+ private:
+  const int slot_;
+  const int result_;
+};
 
 }  // namespace
 
-void RunElementwiseStep(const PackedModel& model, int i, Frame& frame) {
+std::unique_ptr<Step> NewElementwiseStep(const PackedModel& model, int i, Frame& frame) {
   const Instruction& instruction = model.header().instructions(i);
-  const int result = i + 1;
   switch (instruction.kind_case()) {
-    case Instruction::kBatchNorm: return RunBatchNorm(instruction, result, frame);
-    case Instruction::kUnary: return RunUnary(instruction, result, frame);
-    case Instruction::kRound: return RunRound(instruction, result, frame);
-    case Instruction::kBinary: return RunBinary(model, instruction, result, frame);
-    case Instruction::kConcat: return RunConcat(instruction, result, frame);
-    case Instruction::kReshape: return frame.Alias(result, instruction.operands(0));
+    case Instruction::kBatchNorm: return std::make_unique<BatchNormStep>(instruction, i, frame);
+    case Instruction::kUnary: return std::make_unique<ActivationStep>(instruction, i);
+    case Instruction::kRound: return std::make_unique<RoundStep>(instruction, i);
+    case Instruction::kBinary: return std::make_unique<BinaryStep>(model, instruction, i, frame);
+    case Instruction::kConcat: return std::make_unique<ConcatStep>(instruction, i);
+    case Instruction::kReshape: return std::make_unique<ReshapeStep>(instruction, i);
+    case Instruction::kSliceColumns: return std::make_unique<SliceColumnsStep>(instruction, i);
+    case Instruction::kState: return std::make_unique<StateStep>(instruction, i);
     case Instruction::kQuantize:
     case Instruction::kLinear:
     case Instruction::kConv2D:
     case Instruction::kMaxPool:
     case Instruction::kAveragePool:
+    case Instruction::kEmbedding:
     case Instruction::KIND_NOT_SET: break;
   }
+  return nullptr;
 }
 
 }  // namespace bitgrad

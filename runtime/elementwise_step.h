@@ -1,17 +1,21 @@
-// The instructions without weights of their own: batch_norm, unary, binary, concat and reshape. They need no
-// preparation.
+// The instructions without weights of their own: batch_norm, unary, round, binary, concat, reshape, slice_columns and
+// state. Little is prepared: the numbers and blobs that they name are looked up once, because in a model of tokens one
+// run of them takes no longer than looking up does.
 
 #ifndef BITGRAD_RUNTIME_ELEMENTWISE_STEP_H_
 #define BITGRAD_RUNTIME_ELEMENTWISE_STEP_H_
 
+#include <memory>
+
 #include "bitgrad/runtime/frame.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/step.h"
 
 namespace bitgrad {
 
-// Runs instruction `i`, which makes value i + 1 of the frame. REQUIRES: it is of one of these kinds, and the
-// instructions that make its operands have run.
-void RunElementwiseStep(const PackedModel& model, int i, Frame& frame);
+// Instruction `i`, which makes value i + 1 of the frame. REQUIRES: it is of one of these kinds; the model and the frame
+// outlive the step.
+std::unique_ptr<Step> NewElementwiseStep(const PackedModel& model, int i, Frame& frame);
 
 }  // namespace bitgrad
 

@@ -38,7 +38,15 @@ Frame::Frame(const PackedModel& model, ExecContext& context)
       kernels_(KernelsFor(context.device())),
       blobs_(model, context),
       pixel_values_(ToDevice(context, PixelValues(model))),
-      values_(static_cast<size_t>(model.header().instructions_size()) + 1) {}
+      values_(static_cast<size_t>(model.header().instructions_size()) + 1),
+      states_(model, context) {
+  for (size_t id = 0; id < values_.size(); ++id) {
+    const PackedValue& value = model.value(static_cast<int>(id));
+    values_[id].example_rows = value.example.rows();
+    values_[id].cols = value.example.cols();
+    values_[id].is_coded = value.is_coded();
+  }
+}
 
 void Frame::Begin(int64_t batch) {
   batch_ = batch;
@@ -78,6 +86,19 @@ void Frame::Begin(ConstMatrixView<uint8_t> pixels) {
   values_[0].pixels = Load(pixels, pixel_input_);
 }
 
+void Frame::Begin(const int32_t* tokens, int64_t first, int64_t streams) {
+  Begin(streams);
+  tokens_ = tokens;
+  first_stream_ = first;
+}
+
+void Frame::KeepStates() {
+  for (int slot = 0; slot < model_.header().states_size(); ++slot) {
+    const ConstMatrixView<float> next = floats(model_.header().states(slot).next());
+    kernels_.copy_matrix(context_, next, {states_.next(slot, first_stream_), next.rows, next.cols});
+  }
+}
+
 ConstMatrixView<float> Frame::floats(int id) {
   Value& value = values_[root(id)];
   if (value.floats == nullptr) MakeFloats(root(id));
@@ -85,7 +106,7 @@ ConstMatrixView<float> Frame::floats(int id) {
 }
 
 ConstMatrixView<float> Frame::terms(int id) {
-  if (!model_.value(id).is_coded()) return floats(id);
+  if (!values_[id].is_coded) return floats(id);
   Value& value = values_[root(id)];
   if (value.terms == nullptr) MakeTerms(root(id));
   return {value.terms, rows(id), cols(id)};
@@ -122,7 +143,7 @@ ConstMatrixView<uint8_t> Frame::pixels(int id) { return {values_[root(id)].pixel
 // From pixels, or from codes.
 void Frame::MakeFloats(int id) {
   Value& value = values_[id];
-  const bool is_coded = model_.value(id).is_coded();
+  const bool is_coded = value.is_coded;
   const ConstMatrixView<float> from = is_coded ? terms(id) : ConstMatrixView<float>{};
   const int64_t count = rows(id) * cols(id);
   const float scale = model_.value(id).scale;

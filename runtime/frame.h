@@ -19,6 +19,7 @@
 #include "bitgrad/ops/kernels/kernels.h"
 #include "bitgrad/runtime/model_blobs.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/state_memory.h"
 
 namespace bitgrad {
 
@@ -67,6 +68,9 @@ class Frame {
   // is over.
   void Begin(ConstMatrixView<float> x);
   void Begin(ConstMatrixView<uint8_t> pixels);
+  // The same for one token of each of `streams` streams, the first of which is stream `first` of the states. The tokens
+  // lie in memory that kernels can read.
+  void Begin(const int32_t* tokens, int64_t first, int64_t streams);
 
   // ---- Reading. REQUIRES: the instruction that makes the value has run. Views are valid until the end of the run.
 
@@ -81,11 +85,17 @@ class Frame {
   // The value as pixels, where it is the input, or a reshape of the input, and the input was given as pixels. Otherwise
   // `data` of the result is null.
   ConstMatrixView<uint8_t> pixels(int id);
+  // The tokens of this time step, one for each stream.
+  const int32_t* tokens() const { return tokens_; }
+  // What the time step before has left in a slot, for the streams of this piece.
+  const float* state(int slot) const { return states_.current(slot, first_stream_); }
 
   // ---- Writing: each instruction calls one of these for its value, and fills the buffer that it is given.
 
   MatrixView<float> NewFloats(int id);
   MatrixView<uint8_t> NewCodes(int id);
+  // The floats lie elsewhere, until the end of the run.
+  void SetFloats(int id, const float* floats) { values_[id].floats = floats; }
   // The codes are bytes that lie elsewhere, until the end of the run.
   void SetCodes(int id, const uint8_t* codes) { values_[id].codes = codes; }
   // In rows of `cols` elements.
@@ -96,6 +106,10 @@ class Frame {
   // Makes value `id` the elements of value `of`, maybe in another shape, without copying them. Where only `of` is
   // codes, `id` is their floats.
   void Alias(int id, int of) { values_[id].alias = of; }
+
+  StateMemory& states() { return states_; }
+  // Once all instructions have run: the states of these streams get their next values.
+  void KeepStates();
 
  private:
   // The bits of a value in rows of one length.
@@ -115,6 +129,9 @@ class Frame {
     std::deque<BitForm> bits;  // seldom more than one
     CodeSource* source = nullptr;
     Tensor float_buffer, term_buffer, code_buffer;
+    // What the model says of it, where it is at hand.
+    int64_t example_rows = 0, cols = 0;
+    bool is_coded = false;
   };
   // Copies of an input that kernels cannot read where it is.
   struct Input {
@@ -134,8 +151,8 @@ class Frame {
   // For a value that is no alias.
   void MakeFloats(int id);
   void MakeTerms(int id);
-  int64_t rows(int id) const { return batch_ * model_.value(id).example.rows(); }
-  int64_t cols(int id) const { return model_.value(id).example.cols(); }
+  int64_t rows(int id) const { return batch_ * values_[id].example_rows; }
+  int64_t cols(int id) const { return values_[id].cols; }
 
   const PackedModel& model_;
   ExecContext& context_;
@@ -145,6 +162,9 @@ class Frame {
   int64_t batch_ = 0;
   std::vector<Value> values_;
   Input float_input_, pixel_input_;
+  StateMemory states_;
+  int64_t first_stream_ = 0;
+  const int32_t* tokens_ = nullptr;
 };
 
 }  // namespace bitgrad

@@ -19,6 +19,37 @@ ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
 namespace bitgrad {
 namespace {
 
+// What a model of tokens takes, carries and computes.
+void PrintSequences(const PackedModel& model, const ModelCost& cost) {
+  const packed::Header& header = model.header();
+  if (header.input().tokens() == 0) return;
+  std::printf("takes tokens: %d%s\n", header.input().tokens(),
+              header.text() == packed::Header::WORDS        ? " words"
+              : header.text() == packed::Header::CHARACTERS ? " characters"
+                                                            : "");
+  int64_t state = 0;
+  for (const packed::StateSlot& slot : header.states()) {
+    std::printf("state: %s [%lld]\n", slot.name().c_str(), static_cast<long long>(slot.width()));
+    state += slot.width() * static_cast<int64_t>(sizeof(float));
+  }
+  int64_t bit_macs = 0, integer_macs = 0, float_macs = 0, bytes = 0;
+  for (const LayerCost& layer : cost.layers) {
+    bit_macs += layer.bit_macs;
+    integer_macs += layer.integer_macs;
+    float_macs += layer.float_macs;
+    bytes += layer.bytes;
+  }
+  // Of the table of an embedding a token reads a row.
+  for (const packed::Instruction& instruction : header.instructions()) {
+    if (!instruction.has_embedding()) continue;
+    const packed::Blob& table = model.blob(instruction.embedding().table());
+    bytes -= table.byte_size() - table.byte_size() / header.input().tokens();
+  }
+  std::printf("per token: bit_macs=%lld integer_macs=%lld float_macs=%lld bytes_read=%lld state_bytes=%lld\n",
+              static_cast<long long>(bit_macs), static_cast<long long>(integer_macs),
+              static_cast<long long>(float_macs), static_cast<long long>(bytes), static_cast<long long>(state));
+}
+
 absl::Status Inspect() {
   const std::string path = absl::GetFlag(FLAGS_model);
   if (path.empty()) {
@@ -38,6 +69,7 @@ absl::Status Inspect() {
     std::printf("classes: %s\n", ListOfClassNames(names, header.class_names_size()).c_str());
   }
   const ModelCost cost = CostOf(*model);
+  PrintSequences(*model, cost);
   std::printf("%s", CostTable(*model, cost).c_str());
   std::printf(
       "inspect: parameters=%lld bytes_on_disk=%lld predicted_bytes=%lld float_bytes=%lld "

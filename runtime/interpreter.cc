@@ -9,6 +9,7 @@
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/runtime/conv_step.h"
 #include "bitgrad/runtime/elementwise_step.h"
+#include "bitgrad/runtime/embedding_step.h"
 #include "bitgrad/runtime/frame.h"
 #include "bitgrad/runtime/linear_step.h"
 #include "bitgrad/runtime/pool_step.h"
@@ -55,6 +56,8 @@ class ProgramInterpreter final : public Interpreter {
       if (instruction.has_max_pool() || instruction.has_average_pool()) {
         steps_[i] = std::make_unique<PoolStep>(model, i, frame_);
       }
+      if (instruction.has_embedding()) steps_[i] = std::make_unique<EmbeddingStep>(model, i, frame_);
+      if (steps_[i] == nullptr) steps_[i] = NewElementwiseStep(model, i, frame_);
     }
   }
 
@@ -70,9 +73,33 @@ class ProgramInterpreter final : public Interpreter {
     return RunBatch(pixels);
   }
 
+  using Interpreter::RunTokens;
+  absl::Status RunTokens(ConstMatrixView<int32_t> tokens, float* results) override {
+    BITGRAD_RETURN_IF_ERROR(CheckTokens(tokens));
+    if (tokens.size() == 0) return context_.status();
+    if (const absl::Status status = frame_.states().Begin(tokens.cols); !status.ok()) {
+      return absl::Status(status.code(), absl::StrCat("packed model '", model_.name(), "': ", status.message()));
+    }
+    const ConstMatrixView<int32_t> loaded = LoadTokens(tokens);
+    const int phase = frame_.states().phase();
+    for (int64_t begin = 0; begin < tokens.cols; begin += piece_) {
+      frame_.states().set_phase(phase);
+      RunStreams(loaded, begin, std::min(piece_, tokens.cols - begin), results);
+    }
+    return context_.status();
+  }
+
+  void Reset() override { frame_.states().Reset(); }
+
  private:
+  const PackedModel& model() const override { return model_; }
+
   template <typename T>
   absl::StatusOr<Tensor> RunBatch(ConstMatrixView<T> x) {
+    if (model_.header().input().tokens() > 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("packed model '", model_.name(), "' takes tokens; call RunTokens()"));
+    }
     const int64_t in = model_.value(0).features();
     if (x.cols != in) {
       return absl::InvalidArgumentError(absl::StrCat("packed model '", model_.name(), "' takes ", in,
@@ -90,20 +117,78 @@ class ProgramInterpreter final : public Interpreter {
     return y;
   }
 
+  void RunSteps() {
+    for (const std::unique_ptr<Step>& step : steps_) step->Run(frame_);
+  }
+
   // Runs the program on the input that the frame was begun with, and writes the last value, row by row, to y.
   void RunPiece(float* y) {
-    for (int i = 0; i < model_.header().instructions_size(); ++i) {
-      if (steps_[i] != nullptr) {
-        steps_[i]->Run(frame_);
-      } else {
-        RunElementwiseStep(model_, i, frame_);
-      }
-    }
+    RunSteps();
     if (context_.device() == Device::kCpu) return WriteResult(y);
     const int64_t count = frame_.batch() * model_.result().features();
     float* const result = GrowBuffer<float>(result_, count, context_);
     WriteResult(result);
     context_.Download(y, result, static_cast<size_t>(count) * sizeof(float));
+  }
+
+  absl::Status CheckTokens(ConstMatrixView<int32_t> tokens) const {
+    const int32_t count = model_.header().input().tokens();
+    if (count == 0) {
+      return absl::FailedPreconditionError(absl::StrCat("packed model '", model_.name(), "' takes no tokens, but ",
+                                                        model_.value(0).features(),
+                                                        " numbers per example; call Run() or RunPixels()"));
+    }
+    for (int64_t t = 0; t < tokens.rows; ++t) {
+      for (int64_t stream = 0; stream < tokens.cols; ++stream) {
+        const int32_t token = tokens.at(t, stream);
+        if (token >= 0 && token < count) continue;
+        return absl::InvalidArgumentError(absl::StrCat("packed model '", model_.name(), "': token ", token,
+                                                       " (time step ", t, ", stream ", stream, ") is not in 0 .. ",
+                                                       count - 1));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // The tokens in memory that kernels can read, with the same rows.
+  ConstMatrixView<int32_t> LoadTokens(ConstMatrixView<int32_t> tokens) {
+    if (context_.device() == Device::kCpu) return tokens;
+    const size_t row_bytes = static_cast<size_t>(tokens.cols) * sizeof(int32_t);
+    int32_t* const to = GrowBuffer<int32_t>(tokens_, tokens.size(), context_);
+    if (tokens.contiguous()) {
+      context_.Upload(to, tokens.data, row_bytes * static_cast<size_t>(tokens.rows));
+    } else {
+      for (int64_t t = 0; t < tokens.rows; ++t) context_.Upload(to + t * tokens.cols, tokens.row(t), row_bytes);
+    }
+    return {to, tokens.rows, tokens.cols};
+  }
+
+  // Runs the time steps of the streams begin .. begin + rows - 1, whose states are where those before have left them.
+  void RunStreams(ConstMatrixView<int32_t> tokens, int64_t begin, int64_t rows, float* results) {
+    const int64_t out = model_.result().features(), streams = tokens.cols;
+    const bool is_host = context_.device() == Device::kCpu;
+    // Results wait on the device until there are as many as a piece has.
+    const int64_t most = std::max<int64_t>(1, piece_ / rows);
+    for (int64_t first = 0; first < tokens.rows; first += most) {
+      const int64_t count = std::min(most, tokens.rows - first);
+      float* const waiting = is_host ? nullptr : GrowBuffer<float>(result_, count * rows * out, context_);
+      for (int64_t t = first; t < first + count; ++t) {
+        frame_.Begin(tokens.row(t) + begin, begin, rows);
+        RunSteps();
+        WriteResult(is_host ? results + (t * streams + begin) * out : waiting + (t - first) * rows * out);
+        frame_.KeepStates();
+        frame_.states().Advance();
+      }
+      if (is_host) continue;
+      const size_t step_bytes = static_cast<size_t>(rows * out) * sizeof(float);
+      if (rows == streams) {
+        context_.Download(results + first * rows * out, waiting, step_bytes * static_cast<size_t>(count));
+        continue;
+      }
+      for (int64_t t = first; t < first + count; ++t) {
+        context_.Download(results + (t * streams + begin) * out, waiting + (t - first) * rows * out, step_bytes);
+      }
+    }
   }
 
   // The same with y in memory of the device.
@@ -117,11 +202,18 @@ class ProgramInterpreter final : public Interpreter {
   ExecContext& context_;
   Frame frame_;
   const int64_t piece_;                       // the most examples of a piece
-  std::vector<std::unique_ptr<Step>> steps_;  // of each instruction; null where it needs no preparation
-  Tensor result_;                             // the result of a piece, on a device other than the CPU
+  std::vector<std::unique_ptr<Step>> steps_;  // of each instruction
+  // On a device other than the CPU: the results of a piece, and the tokens of a run.
+  Tensor result_, tokens_;
 };
 
 }  // namespace
+
+absl::StatusOr<Tensor> Interpreter::RunTokens(ConstMatrixView<int32_t> tokens) {
+  Tensor results({tokens.size(), model().result().features()}, DType::kFloat32);
+  BITGRAD_RETURN_IF_ERROR(RunTokens(tokens, results.mutable_data<float>()));
+  return results;
+}
 
 absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Create(const PackedModel& model, ExecContext& context,
                                                                  const Options& options) {

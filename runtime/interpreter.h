@@ -8,6 +8,10 @@
 // are exact. Buffers are kept between calls. A batch is processed in pieces, so that working memory is bounded however
 // large the batch is.
 //
+// A model of tokens runs time step by time step and carries its states, for each stream, from one run to the next:
+//
+//   BITGRAD_ASSIGN_OR_RETURN(Tensor logits, interpreter->RunTokens(tokens));   // [steps * streams, vocabulary]
+//
 // On a GPU, Create() copies the model's weights to the device once. The images of a piece are copied to the device, and
 // its results back, in one copy each. Results are equal to the CPU's in every bit wherever sums are integers
 // (docs/cuda.md).
@@ -49,6 +53,22 @@ class Interpreter {
   // reads its codes from a table of 256 entries, without floats in between. FailedPrecondition where the model takes
   // floats only.
   virtual absl::StatusOr<Tensor> RunPixels(ConstMatrixView<uint8_t> pixels) = 0;
+
+  // The same for a model of tokens: tokens [steps, streams], time step by time step, to results [steps * streams,
+  // features], the streams of the first time step first. States go on from the run before; they are zeros at first and
+  // after Reset(). With fewer streams than before the first ones go on.
+  //
+  // InvalidArgument where a token is none of the model's; FailedPrecondition where the model takes no tokens, or there
+  // are more streams than in the run before. After another error (of the device) the states are undefined until
+  // Reset().
+  absl::StatusOr<Tensor> RunTokens(ConstMatrixView<int32_t> tokens);
+  // Writes the results to memory of the caller's, without gaps. Once runs of as many streams have gone before, nothing
+  // is allocated. REQUIRES: `results` has room.
+  virtual absl::Status RunTokens(ConstMatrixView<int32_t> tokens, float* results) = 0;
+  virtual void Reset() = 0;
+
+ private:
+  virtual const PackedModel& model() const = 0;
 };
 
 }  // namespace bitgrad

@@ -165,6 +165,11 @@ int PackedModelWriter::AddStoredCodes(absl::string_view name, const Encoding& en
   return FinishBlob(planes.Take());
 }
 
+int PackedModelWriter::AddCodeTable(absl::string_view name, const Encoding& encoding,
+                                    ConstMatrixView<uint8_t> codes) {
+  return AddStoredCodes(name, encoding, {codes.data, 1, codes.size()});
+}
+
 packed::Instruction& PackedModelWriter::NewInstruction(absl::string_view layer, absl::Span<const int> operands) {
   packed::Instruction& instruction = *header_.add_instructions();
   instruction.set_layer(std::string(layer));
@@ -256,6 +261,33 @@ int PackedModelWriter::AddReshape(absl::string_view layer, int x, const Shape& s
   packed::Reshape& reshape = *NewInstruction(layer, {x}).mutable_reshape();
   for (const int64_t extent : shape.dims()) reshape.add_shape(extent);
   return ValueOfLast();
+}
+
+int PackedModelWriter::AddEmbedding(absl::string_view layer, int tokens, int table, int64_t width, float scale) {
+  packed::Embedding& embedding = *NewInstruction(layer, {tokens}).mutable_embedding();
+  embedding.set_table(table);
+  embedding.set_width(width);
+  embedding.set_scale(scale);
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddSliceColumns(absl::string_view layer, int x, int64_t begin, int64_t size) {
+  packed::SliceColumns& slice = *NewInstruction(layer, {x}).mutable_slice_columns();
+  slice.set_begin(begin);
+  slice.set_size(size);
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddState(absl::string_view layer, int slot) {
+  NewInstruction(layer, {}).mutable_state()->set_slot(slot);
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddStateSlot(absl::string_view name, int64_t width) {
+  packed::StateSlot& state = *header_.add_states();
+  state.set_name(std::string(name));
+  state.set_width(width);
+  return header_.states_size() - 1;
 }
 
 absl::StatusOr<std::string> PackedModelWriter::Serialize() const {

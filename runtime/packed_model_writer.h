@@ -85,6 +85,8 @@ class PackedModelWriter {
   int AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes);
   // The same for stored codes (core/encoding.h).
   int AddStoredCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<uint8_t> codes);
+  // The same for the table of an embedding, whose rows lie in the file without gaps. REQUIRES: the view has none either.
+  int AddCodeTable(absl::string_view name, const Encoding& encoding, ConstMatrixView<uint8_t> codes);
 
   // ---- Instructions. Each function returns the id of the instruction's value.
 
@@ -105,6 +107,18 @@ class PackedModelWriter {
   int AddConcat(absl::string_view layer, absl::Span<const int> values);
   // `shape` is of one example, without the batch.
   int AddReshape(absl::string_view layer, int x, const Shape& shape);
+  // tokens: kInputValue; table: a blob of AddCodeTable, AddStoredCodes, AddCodes, AddBits or AddFloats with rows of
+  // `width` numbers; scale: of its codes, 0 for floats.
+  int AddEmbedding(absl::string_view layer, int tokens, int table, int64_t width, float scale);
+  int AddSliceColumns(absl::string_view layer, int x, int64_t begin, int64_t size);
+  int AddState(absl::string_view layer, int slot);
+
+  // ---- States. A slot has to get a next value, and an instruction that reads it.
+
+  // Returns the slot.
+  int AddStateSlot(absl::string_view name, int64_t width);
+  // REQUIRES: the slot exists.
+  void SetNextValue(int slot, int value) { header_.mutable_states(slot)->set_next(value); }
 
   // The bytes of the file, for models that are kept in memory (PackedModel::FromBytes).
   absl::StatusOr<std::string> Serialize() const;

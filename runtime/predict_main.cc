@@ -1,4 +1,5 @@
-// predict: runs a packed model over the test images of its data set and counts errors and time.
+// predict: runs a packed model over the test images of its data set and counts errors and time, or over the test text
+// and measures how well it predicts it.
 
 #include <algorithm>
 #include <chrono>
@@ -10,6 +11,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
@@ -17,14 +19,18 @@
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/data/fingerprint.h"
+#include "bitgrad/data/text_batches.h"
 #include "bitgrad/ops/dispatch.h"
+#include "bitgrad/runtime/generate.h"
 #include "bitgrad/runtime/interpreter.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/predict_text.h"
 
 ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
 ABSL_FLAG(int, threads, 0, "Number of threads; 0 means one per core.");
 ABSL_FLAG(int, batch, 100, "Images per batch. A GPU needs thousands to be busy.");
+ABSL_FLAG(int, streams, 20, "Pieces of a text that are read side by side, as its evaluation in training reads them.");
 ABSL_FLAG(std::string, device, "cpu", "Where the model runs: cpu or cuda.");
 
 namespace bitgrad {
@@ -90,6 +96,21 @@ absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
   return absl::OkStatus();
 }
 
+absl::Status PredictText(const PackedModel& model, ExecContext& context) {
+  BITGRAD_ASSIGN_OR_RETURN(const Text text, LoadTestText(model, ResolvePath(absl::GetFlag(FLAGS_data_dir))));
+  BITGRAD_ASSIGN_OR_RETURN(const BatchLoader batches,
+                           TextBatches(text, {.streams = absl::GetFlag(FLAGS_streams), .all_tokens = true}));
+  BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(model, context));
+  BITGRAD_ASSIGN_OR_RETURN(const TextScore score, ScoreText(*interpreter, batches));
+  const double tokens = static_cast<double>(score.tokens), nats = score.nats / tokens;
+  const std::string shown = UnitOf(model.header()) == TextUnit::kWords
+                                ? absl::StrFormat("perplexity=%.2f", std::exp(nats))
+                                : absl::StrFormat("bpc=%.4f", nats / std::log(2.0));
+  std::printf("predict: tokens=%lld %s tokens_per_second=%.0f\n", static_cast<long long>(score.tokens), shown.c_str(),
+              tokens / std::max(score.seconds, 1e-9));
+  return absl::OkStatus();
+}
+
 absl::Status Predict() {
   const std::string path = absl::GetFlag(FLAGS_model);
   const int threads = absl::GetFlag(FLAGS_threads);
@@ -100,6 +121,10 @@ absl::Status Predict() {
   if (threads < 0 || threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(
         absl::StrCat("--threads=", threads, " is not in 0 .. ", ExecContext::kMaxThreads, "; 0 means one per core"));
+  }
+  if (absl::GetFlag(FLAGS_streams) < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--streams=", absl::GetFlag(FLAGS_streams), " is not positive; try 20"));
   }
   if (batch < 1) {
     return absl::InvalidArgumentError(absl::StrCat("--batch=", batch, " is not positive; try 100"));
@@ -113,9 +138,10 @@ absl::Status Predict() {
         absl::StrCat("packed model '", path, "' names no data set to predict; ",
                      "run it through runtime/interpreter.h, or freeze a model trained on one"));
   }
-  BITGRAD_RETURN_IF_ERROR(CheckTakesPixels(*model));
   ExecContext context({.device = device, .threads = threads});
   BITGRAD_RETURN_IF_ERROR(CheckThreads(context.threads()));
+  if (header.input().tokens() > 0) return PredictText(*model, context);
+  BITGRAD_RETURN_IF_ERROR(CheckTakesPixels(*model));
   LoadOptions options{
       .data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)), .split = Split::kTest, .threads = context.threads()};
   if (header.data_seed() != 0) options.seed = header.data_seed();
@@ -136,6 +162,7 @@ absl::Status Predict() {
 
 int main(int argc, char** argv) {
   return bitgrad::RunMain(argc, argv,
-                          {.usage = "Runs a packed model over the test images of its data set and counts the errors."},
+                          {.usage = "Runs a packed model over the test images, or the test text, of its data set: "
+                                    "how many it gets wrong, or how well it predicts."},
                           [] { return bitgrad::Predict(); });
 }

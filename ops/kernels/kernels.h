@@ -9,6 +9,7 @@
 
 #include "bitgrad/ops/kernels/batch_norm.h"
 #include "bitgrad/ops/kernels/bitpack.h"
+#include "bitgrad/ops/kernels/code_table.h"
 #include "bitgrad/ops/kernels/coded_gemm.h"
 #include "bitgrad/ops/kernels/conv2d.h"
 #include "bitgrad/ops/kernels/elementwise.h"
@@ -54,6 +55,8 @@
   X(UnpackCodes, unpack_codes)                                   \
   X(LookUpF32, look_up_f32)                                      \
   X(LookUpU8, look_up_u8)                                        \
+  X(GatherCodes, gather_codes)                                   \
+  X(GatherBits, gather_bits)                                     \
   X(PackSigns, pack_signs)                                       \
   X(UnpackSigns, unpack_signs)                                   \
   X(MaskByBits, mask_by_bits)                                    \

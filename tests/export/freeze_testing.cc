@@ -25,8 +25,13 @@ int FrozenModel::thresholds() const {
 
 absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model, const Shape& example,
                                                             const FreezeOptions& options) {
+  return FreezeToMemory(context, model, Tensor::Zeros(example), options);
+}
+
+absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model, const Tensor& example,
+                                                            const FreezeOptions& options) {
   auto frozen = std::make_unique<FrozenModel>();
-  BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, Freeze(context, model, Tensor::Zeros(example), options));
+  BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, Freeze(context, model, example, options));
   BITGRAD_ASSIGN_OR_RETURN(frozen->bytes, writer.Serialize());
   BITGRAD_ASSIGN_OR_RETURN(frozen->packed, PackedModel::FromBytes("frozen", frozen->bytes));
   if (TestDevice() != context.device()) {

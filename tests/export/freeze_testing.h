@@ -39,6 +39,10 @@ struct FrozenModel {
 absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model, const Shape& example,
                                                             const FreezeOptions& options = {});
 
+// The same for any example: tokens, int32 [streams], too.
+absl::StatusOr<std::unique_ptr<FrozenModel>> FreezeToMemory(ExecContext& context, Model& model, const Tensor& example,
+                                                            const FreezeOptions& options = {});
+
 // The quantizers that have integer codes in evaluation, in their role, made of the list of all quantizers, so that a
 // new one is among them: each form in each number of bits, and with each scale that it can have, fixed, measured or
 // learned, for the tensor or, of weights, for each output. Each is there once. Logarithmic codes of more than

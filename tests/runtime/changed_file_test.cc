@@ -14,6 +14,7 @@
 #include "bitgrad/runtime/preamble.h"
 #include "bitgrad/tests/runtime/changed_header.h"
 #include "bitgrad/tests/runtime/sample_models.h"
+#include "bitgrad/tests/runtime/token_models.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/message.h"
 #include "gtest/gtest.h"
@@ -122,7 +123,8 @@ bool SetNumber(google::protobuf::Message& message, int& k, double value) {
 TEST(ChangedFileTest, EveryChangedNumberIsRefusedOrRuns) {
   int refused = 0, run = 0;
   for (const SampleModel& sample :
-       {BnnModel(), EveryInstructionModel(), ImageModel(), CodeToCodeModel(), AveragesModel()}) {
+       {BnnModel(), EveryInstructionModel(), ImageModel(), CodeToCodeModel(), AveragesModel(),
+        TokenModel({.tokens = 9, .width = 20, .units = 7})}) {
     const std::string file = *sample.writer.Serialize();
     for (const double value : {-1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 65.0, 1e6, 2147483647.0, std::nan("")}) {
       bool more = true;
@@ -141,6 +143,11 @@ TEST(ChangedFileTest, EveryChangedNumberIsRefusedOrRuns) {
         ExecContext context({.threads = 1});
         const auto interpreter = Interpreter::Create(**model, context);
         ASSERT_TRUE(interpreter.ok()) << sample.name << " place " << place << ": " << interpreter.status();
+        if (const int32_t tokens = (*model)->header().input().tokens(); tokens > 0) {
+          const Tensor x = RandomTokens(3, 2, tokens, 1);
+          EXPECT_TRUE((*interpreter)->RunTokens(x.matrix<int32_t>()).ok()) << sample.name << " place " << place;
+          continue;
+        }
         const Tensor x = RandomInput(2, (*model)->value(0).features(), 1);
         EXPECT_TRUE((*interpreter)->Run(x.matrix<float>()).ok()) << sample.name << " place " << place;
       }

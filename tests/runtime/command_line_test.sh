@@ -1,10 +1,10 @@
 #!/bin/bash
-# predict and inspect as users call them: last lines, exit status, and one line on stderr for every error.
+# predict, inspect and generate as users call them: last lines, exit status, and one line on stderr for every error.
 #
-#   command_line_test.sh PREDICT INSPECT WRITE_SAMPLE_MODEL
+#   command_line_test.sh PREDICT INSPECT WRITE_SAMPLE_MODEL GENERATE
 set -uo pipefail
 
-predict=$PWD/$1 inspect=$PWD/$2 write_sample=$PWD/$3
+predict=$PWD/$1 inspect=$PWD/$2 write_sample=$PWD/$3 generate=$PWD/$4
 cd "$TEST_TMPDIR"
 failures=0
 
@@ -49,7 +49,7 @@ expect_last_line "predict: images=10000 $error images_per_second=[0-9]+" \
 mkdir -p elsewhere
 (cd elsewhere && BUILD_WORKING_DIRECTORY=$TEST_TMPDIR "$inspect" --model=net.bgm >/dev/null) || fail "working directory"
 
-for program in "$predict" "$inspect"; do
+for program in "$predict" "$inspect" "$generate"; do
   "$program" --help >stdout 2>stderr || fail "status of --help"
   grep -q -- '--model' stdout || fail "--help without flags"
   expect_error 'no model given; name a packed model: --model=FILE' "$program"
@@ -76,5 +76,36 @@ expect_error 'nowhere' "$predict" --model=mnist.bgm --data_dir=nowhere
 expect_error 'no_such_data' "$predict" --model=other.bgm
 "$write_sample" none.bgm "" || fail "no sample model without data"
 expect_error 'names no data set' "$predict" --model=none.bgm
+
+# Models of text.
+"$write_sample" text.bgm words || fail "no sample model of text"
+expect_last_line 'inspect: .*' "$inspect" --model=text.bgm
+grep -qx 'takes tokens: 37 words' stdout || fail "inspect does not say what the model takes"
+grep -qx 'state: lstm/h \[30\]' stdout || fail "inspect does not name the states"
+grep -qE '^per token: bit_macs=[0-9]+ integer_macs=[0-9]+ float_macs=0 bytes_read=[0-9]+ state_bytes=240$' stdout ||
+  fail "inspect does not say what a token costs: $(grep 'per token' stdout)"
+mkdir -p text
+printf 'word3 word4 nobody word5\nword6\n%.0s' {1..30} >text/test.txt
+expect_last_line 'predict: tokens=210 perplexity=[0-9]+\.[0-9]{2} tokens_per_second=[0-9]+' \
+  "$predict" --model=text.bgm --data_dir=text
+perplexity=$(grep -o 'perplexity=[^ ]*' stdout)
+grep -q 'note: 30 of the 210 tokens of the text are unknown' stdout || fail "predict does not tell of unknown words"
+expect_last_line "predict: tokens=210 $perplexity tokens_per_second=[0-9]+" \
+  "$predict" --model=text.bgm --data_dir=text --threads=1
+expect_error 'data_dir' "$predict" --model=text.bgm
+expect_error '--streams=0 is not positive' "$predict" --model=text.bgm --data_dir=text --streams=0
+expect_last_line '.*' "$generate" --model=text.bgm --prompt='word3 word4' --length=30 --seed=7
+cp stdout first
+grep -qE '^word3 word4( |$)' first || fail "generate does not begin with the prompt: $(head -1 first)"
+[[ $(tr -s ' \n' '\n' <first | grep -c .) -le 32 ]] || fail "generate writes more than it should"
+expect_last_line '.*' "$generate" --model=text.bgm --prompt='word3 word4' --length=30 --seed=7
+cmp -s stdout first || fail "another text with the same seed"
+"$generate" --model=text.bgm --prompt='word3 nobody else nobody' --length=2 >stdout 2>stderr || fail "status of generate"
+grep -qx "note: the model does not know these and reads '<unk>' instead: nobody else" stderr ||
+  fail "unknown words: $(cat stderr)"
+grep -q '^word3 <unk> <unk> <unk>' stdout || fail "the prompt with unknown words: $(cat stdout)"
+expect_error "packed model 'net.bgm' is no model of text" "$generate" --model=net.bgm
+expect_error 'temperature -1 is not' "$generate" --model=text.bgm --temperature=-1
+expect_error 'length -1 is negative' "$generate" --model=text.bgm --length=-1
 
 [[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }

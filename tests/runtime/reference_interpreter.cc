@@ -352,8 +352,50 @@ Value Quantize(const PackedModel& model, int i, const Value& operand) {
   return y;
 }
 
-absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Value>& values) {
+// The row of a table. Bit by bit: element j of row i is element i * width + j where the table is one row.
+absl::StatusOr<Value> Embedding(const PackedModel& model, int i, const Value& token) {
+  const packed::Embedding& embedding = model.header().instructions(i).embedding();
+  const packed::Blob& table = model.blob(embedding.table());
+  const int64_t row = static_cast<int64_t>(token.x[0]), width = embedding.width();
+  Value y;
+  if (table.kind() != packed::Blob::FLOAT32) {
+    y.is_codes = true;
+    y.scale = embedding.scale();
+  }
+  for (int64_t j = 0; j < width; ++j) {
+    if (!y.is_codes) {
+      y.x.push_back(model.floats(embedding.table())[row * width + j]);
+      continue;
+    }
+    const bool is_flat = table.shape(1) != width;
+    int c = 0;
+    for (int p = 0; p < PlaneCount(table); ++p) {
+      const ConstBitMatrixView plane = model.plane(embedding.table(), p);
+      c |= (is_flat ? plane.bit(0, row * width + j) : plane.bit(row, j)) << p;
+    }
+    const std::optional<int64_t> code = CodeOfStored(table.kind(), table.bits(), c);
+    if (!code.has_value()) return Unknown(model, i, "a table of an unknown kind");
+    y.x.push_back(static_cast<float>(*code));
+  }
+  return y;
+}
+
+Value SliceColumns(const PackedModel& model, int i, const Value& operand) {
   const packed::Instruction& instruction = model.header().instructions(i);
+  const size_t cols = static_cast<size_t>(model.value(instruction.operands(0)).example.cols());
+  const Value x = operand.Floats();
+  Value y = {.error = x.error};
+  for (size_t row = 0; row < x.x.size(); row += cols) {
+    const auto begin = x.x.begin() + static_cast<int64_t>(row) + instruction.slice_columns().begin();
+    y.x.insert(y.x.end(), begin, begin + instruction.slice_columns().size());
+  }
+  return y;
+}
+
+absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Value>& values,
+                          const std::vector<std::vector<float>>& states) {
+  const packed::Instruction& instruction = model.header().instructions(i);
+  if (instruction.has_state()) return Value{.x = states[instruction.state().slot()]};
   const Value& a = values[instruction.operands(0)];
   switch (instruction.kind_case()) {
     case Instruction::kLinear: return Linear(model, i, a);
@@ -367,21 +409,48 @@ absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Val
     case Instruction::kConcat: return Concat(model, i, values);
     case Instruction::kReshape: return a;
     case Instruction::kQuantize: return Quantize(model, i, a);
+    case Instruction::kEmbedding: return Embedding(model, i, a);
+    case Instruction::kSliceColumns: return SliceColumns(model, i, a);
+    case Instruction::kState:
     case Instruction::KIND_NOT_SET: break;
   }
   return Unknown(model, i, "an unknown kind of instruction");
 }
 
-}  // namespace
-
-absl::StatusOr<ReferenceResult> RunReference(const PackedModel& model, absl::Span<const float> example) {
+// `next`: where what the states become goes, if anywhere.
+absl::StatusOr<ReferenceResult> RunProgram(const PackedModel& model, absl::Span<const float> example,
+                                           const std::vector<std::vector<float>>& states,
+                                           std::vector<std::vector<float>>* next) {
   std::vector<Value> values = {{.x = {example.begin(), example.end()}}};
   for (int i = 0; i < model.header().instructions_size(); ++i) {
-    BITGRAD_ASSIGN_OR_RETURN(Value value, Run(model, i, values));
+    BITGRAD_ASSIGN_OR_RETURN(Value value, Run(model, i, values, states));
     values.push_back(std::move(value));
+  }
+  if (next != nullptr) {
+    for (const packed::StateSlot& slot : model.header().states()) next->push_back(values[slot.next()].Floats().x);
   }
   const Value last = values.back().Floats();
   return ReferenceResult{last.x, std::vector<double>(last.x.size(), last.error)};
+}
+
+}  // namespace
+
+absl::StatusOr<ReferenceResult> RunReference(const PackedModel& model, absl::Span<const float> example) {
+  return RunProgram(model, example, {}, nullptr);
+}
+
+absl::StatusOr<ReferenceResult> RunReferenceStep(const PackedModel& model, int token,
+                                                 std::vector<std::vector<float>>& states) {
+  if (states.empty()) {
+    for (const packed::StateSlot& slot : model.header().states()) {
+      states.emplace_back(static_cast<size_t>(slot.width()), 0.0f);
+    }
+  }
+  std::vector<std::vector<float>> next;
+  BITGRAD_ASSIGN_OR_RETURN(const ReferenceResult result,
+                           RunProgram(model, {static_cast<float>(token)}, states, &next));
+  states = std::move(next);
+  return result;
 }
 
 }  // namespace bitgrad

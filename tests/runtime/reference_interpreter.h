@@ -22,6 +22,11 @@ struct ReferenceResult {
 // blob means: a test must not compare with an answer that leaves something out.
 absl::StatusOr<ReferenceResult> RunReference(const PackedModel& model, absl::Span<const float> example);
 
+// One time step of one stream of a model of tokens. `states`: of each slot what the time step before has left, replaced
+// by what this one leaves; empty: zeros.
+absl::StatusOr<ReferenceResult> RunReferenceStep(const PackedModel& model, int token,
+                                                 std::vector<std::vector<float>>& states);
+
 }  // namespace bitgrad
 
 #endif  // BITGRAD_TESTS_RUNTIME_REFERENCE_INTERPRETER_H_

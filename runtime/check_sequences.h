@@ -1,0 +1,35 @@
+// The rules of CheckProgram() for models of tokens, for what they carry from one time step to the next, and for their
+// vocabularies. Internal to runtime/check_program.h.
+
+#ifndef BITGRAD_RUNTIME_CHECK_SEQUENCES_H_
+#define BITGRAD_RUNTIME_CHECK_SEQUENCES_H_
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bitgrad/core/shape.h"
+#include "bitgrad/proto/packed_model.pb.h"
+#include "bitgrad/runtime/check_program.h"
+
+namespace bitgrad {
+
+// That an input of tokens is one, without pixels.
+absl::Status CheckInputOfTokens(const packed::Input& input);
+
+// The values of the instructions. `table`: the blob, whose descriptor has been checked; x: the operand.
+absl::StatusOr<PackedValue> CheckEmbedding(const packed::Header& header, const packed::Embedding& embedding,
+                                           const packed::Blob& table, const PackedValue& x);
+absl::StatusOr<PackedValue> CheckSliceColumns(const packed::SliceColumns& slice, const PackedValue& x);
+absl::StatusOr<PackedValue> CheckState(const packed::Header& header, const packed::State& state);
+
+// The slots of the states, before and after the instructions have been checked.
+absl::Status CheckStateSlots(const packed::Header& header);
+absl::Status CheckNextValues(const packed::Header& header, const std::vector<PackedValue>& values);
+
+// Text and class_names of a model that reads text. REQUIRES: class_count is that of the result's features.
+absl::Status CheckVocabulary(const packed::Header& header);
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_CHECK_SEQUENCES_H_
