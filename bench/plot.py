@@ -21,11 +21,29 @@
   done
   python3 bench/plot.py --bit_widths=widths
 
+  bazel-bin/models/train --recipe=mnist_maxout_float_mlp --data_dir=DIR --epochs=5 --out=run
+  bazel-bin/bench/magnitudes --checkpoint=run --data_dir=DIR > magnitudes.json
+  python3 bench/plot.py --magnitudes=magnitudes.json
+
+  for bits in 2 3 4 5 6; do
+    quantizer="log_quant($bits)"
+    bazel-bin/models/train --recipe=mnist_bnn_mlp_small --data_dir=DIR --epochs=5 --metrics=windows/weights_$bits.jsonl \
+      --set="model.mlp.weight_quantizer=$quantizer"
+    bazel-bin/models/train --recipe=mnist_bnn_mlp_small --data_dir=DIR --epochs=5 \
+      --metrics=windows/activations_$bits.jsonl --set="model.mlp.activation_quantizer=$quantizer"
+    bazel-bin/models/train --recipe=mnist_bnn_mlp_small --data_dir=DIR --epochs=5 --metrics=windows/both_$bits.jsonl \
+      --set="model.mlp.weight_quantizer=$quantizer" --set="model.mlp.activation_quantizer=$quantizer"
+  done
+  python3 bench/plot.py --log_windows=windows
+
 packed_gemm.png     rate of square products against their size, with what limits it
 training_step.png   time of a step against width and batch size
 training_memory.png bytes kept for the backward pass against width and batch size
 cifar10_curves.png  test error by epoch, of each metrics file in the directory
 bit_widths.png      test error after the last epoch against the bits of computation, of all metrics files FORMAT_BITS
+magnitudes.png      histograms of log2 |x| by layer: weights, values and gradients in the middle of training
+log_windows.png     test error after the last epoch against the least exponent of log_quant's window, of all metrics
+                    files OPERANDS_BITS
 
 A point is the median of the repetitions; of a curve it is one run's.
 """
@@ -59,6 +77,8 @@ CURVES = {"pytorch_binary": ("PyTorch, binary (simulated)", "#2171b5", "--"),
 
 # The number formats, by the beginning of the metrics file's name.
 FORMAT_SERIES = {"fixed": ("fixed point", "#636363"), "dynamic_fixed": ("dynamic fixed point", "#2171b5")}
+# What log_quant quantizes, in the same place; the others are signs.
+LOG_SERIES = {"weights": ("weights", "#2171b5"), "activations": ("activations", "#d95f0e"), "both": ("both", "#636363")}
 
 
 def read(path):
@@ -197,30 +217,77 @@ def plot_curves(metrics, directory):
   save(figure, directory, "cifar10_curves.png")
 
 
-def plot_bit_widths(metrics, directory):
-  """`metrics` is a directory with a file FORMAT_BITS.jsonl for each training."""
-  figure, axes = plt.subplots(figsize=(6.4, 4.6))
-  for name, (label, color) in FORMAT_SERIES.items():
-    points = []
-    for file_name in os.listdir(metrics):
-      stem, _, bits = file_name.removesuffix(".jsonl").rpartition("_")
-      if stem != name:
-        continue
-      with open(os.path.join(metrics, file_name)) as file:
-        points.append((int(bits), 100 * json.loads(file.readlines()[-1])["test_error"]))
-    bits, errors = zip(*sorted(points))
-    axes.plot(bits, errors, marker="o", markersize=4, color=color, label=label)
+def last_test_errors(metrics, name):
+  """The numbers in the names of the files `name`_NUMBER.jsonl of the directory, ascending, and their errors in percent."""
+  points = []
+  for file_name in os.listdir(metrics):
+    stem, _, number_of_file = file_name.removesuffix(".jsonl").rpartition("_")
+    if stem != name:
+      continue
+    with open(os.path.join(metrics, file_name)) as file:
+      points.append((int(number_of_file), 100 * json.loads(file.readlines()[-1])["test_error"]))
+  return sorted(points)
+
+
+def show_test_errors(axes):
   axes.set_yscale("log")
   axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
   axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
   axes.yaxis.set_minor_locator(ticker.NullLocator())
-  axes.xaxis.set_major_locator(ticker.MultipleLocator(2))
-  axes.set_xlabel("bits of computation, with the sign (updates: 31 bits)")
   axes.set_ylabel("test error, %")
   finish(axes)
   axes.legend(frameon=False)
+
+
+def plot_bit_widths(metrics, directory):
+  """`metrics` is a directory with a file FORMAT_BITS.jsonl for each training."""
+  figure, axes = plt.subplots(figsize=(6.4, 4.6))
+  for name, (label, color) in FORMAT_SERIES.items():
+    bits, errors = zip(*last_test_errors(metrics, name))
+    axes.plot(bits, errors, marker="o", markersize=4, color=color, label=label)
+  axes.xaxis.set_major_locator(ticker.MultipleLocator(2))
+  axes.set_xlabel("bits of computation, with the sign (updates: 31 bits)")
+  show_test_errors(axes)
   figure.suptitle("MNIST, maxout 784-240-240-10, 5 epochs")
   save(figure, directory, "bit_widths.png")
+
+
+def plot_log_windows(metrics, directory):
+  """`metrics` is a directory with a file OPERANDS_BITS.jsonl for each training."""
+  figure, axes = plt.subplots(figsize=(6.4, 4.6))
+  ticks = {}
+  for name, (label, color) in LOG_SERIES.items():
+    points = last_test_errors(metrics, name)
+    # Of k bits the least exponent is 2 - 2^(k-1); the largest is 0.
+    exponents = [2 - 2 ** (bits - 1) for bits, _ in points]
+    ticks.update((exponent, f"{exponent}\n{bits} bits") for exponent, (bits, _) in zip(exponents, points))
+    axes.plot(exponents, [error for _, error in points], marker="o", markersize=4, color=color, label=label)
+  axes.set_xticks(list(ticks), list(ticks.values()))
+  axes.set_xlabel("least exponent of the window")
+  show_test_errors(axes)
+  figure.suptitle("log_quant(k) in mnist_bnn_mlp_small, 5 epochs")
+  save(figure, directory, "log_windows.png")
+
+
+def plot_magnitudes(path, directory):
+  """`path` is what bench/magnitudes prints."""
+  with open(path) as file:
+    layers = {layer: parts for layer, parts in json.load(file).items() if "weights" in parts and "values" in parts}
+  kinds = ("weights", "values", "gradients")
+  figure, grid = plt.subplots(len(layers), len(kinds), figsize=(9.6, 2.2 * len(layers)), squeeze=False, sharex="col")
+  for row, (layer, parts) in zip(grid, layers.items()):
+    for axes, kind in zip(row, kinds):
+      histogram = parts[kind]
+      counts, zeros = histogram["counts"], histogram["zeros"]
+      total = sum(counts) + zeros
+      exponents = [histogram["least"] + i for i in range(len(counts))]
+      axes.bar(exponents, [count / total for count in counts], width=0.9, color="#2171b5")
+      axes.set_title(f"{layer}, {kind}" + (f" ({100 * zeros / total:.0f} % zeros)" if zeros else ""), fontsize=9)
+      finish(axes)
+  for axes in grid[-1]:
+    axes.set_xlabel("floor(log2 |x|)")
+  figure.tight_layout()
+  save(figure, directory, "magnitudes.png")
 
 
 def main():
@@ -229,6 +296,8 @@ def main():
   parser.add_argument("--training_step", metavar="JSON")
   parser.add_argument("--curves", metavar="DIRECTORY")
   parser.add_argument("--bit_widths", metavar="DIRECTORY")
+  parser.add_argument("--magnitudes", metavar="JSON")
+  parser.add_argument("--log_windows", metavar="DIRECTORY")
   parser.add_argument("--images", metavar="DIRECTORY", default=IMAGES)
   args = parser.parse_args()
   if args.packed_gemm:
@@ -242,6 +311,10 @@ def main():
     plot_curves(args.curves, args.images)
   if args.bit_widths:
     plot_bit_widths(args.bit_widths, args.images)
+  if args.magnitudes:
+    plot_magnitudes(args.magnitudes, args.images)
+  if args.log_windows:
+    plot_log_windows(args.log_windows, args.images)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ class Upgrade {
     }
     for (Blob& blob : *header_.mutable_blobs()) {
       if (blob.kind() == Blob::TWOS_COMPLEMENT) return NotInVersion1("blobs in two's complement");
-      if (EncodingOf(blob).is_log()) return NotInVersion1("blobs of logarithmic codes");
+      if (blob.kind() == Blob::LOG || blob.kind() == Blob::LOG_NONZERO) {
+        return NotInVersion1("blobs of logarithmic codes");
+      }
       // Thresholds have one level.
       if (blob.kind() == Blob::INT32 && blob.shape_size() == 1) {
         const int64_t count = blob.shape(0);
