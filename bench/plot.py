@@ -27,8 +27,8 @@
 
   for bits in 2 3 4 5 6; do
     quantizer="log_quant($bits)"
-    bazel-bin/models/train --recipe=mnist_bnn_mlp_small --data_dir=DIR --epochs=5 --metrics=windows/weights_$bits.jsonl \
-      --set="model.mlp.weight_quantizer=$quantizer"
+    bazel-bin/models/train --recipe=mnist_bnn_mlp_small --data_dir=DIR --epochs=5 \
+      --metrics=windows/weights_$bits.jsonl --set="model.mlp.weight_quantizer=$quantizer"
     bazel-bin/models/train --recipe=mnist_bnn_mlp_small --data_dir=DIR --epochs=5 \
       --metrics=windows/activations_$bits.jsonl --set="model.mlp.activation_quantizer=$quantizer"
     bazel-bin/models/train --recipe=mnist_bnn_mlp_small --data_dir=DIR --epochs=5 --metrics=windows/both_$bits.jsonl \
@@ -42,8 +42,7 @@ training_memory.png bytes kept for the backward pass against width and batch siz
 cifar10_curves.png  test error by epoch, of each metrics file in the directory
 bit_widths.png      test error after the last epoch against the bits of computation, of all metrics files FORMAT_BITS
 magnitudes.png      histograms of log2 |x| by layer: weights, values and gradients in the middle of training
-log_windows.png     test error after the last epoch against the least exponent of log_quant's window, of all metrics
-                    files OPERANDS_BITS
+log_windows.png     test error after the last epoch against the window of log_quant, of all metrics files OPERANDS_BITS
 
 A point is the median of the repetitions; of a curve it is one run's.
 """
@@ -218,7 +217,7 @@ def plot_curves(metrics, directory):
 
 
 def last_test_errors(metrics, name):
-  """The numbers in the names of the files `name`_NUMBER.jsonl of the directory, ascending, and their errors in percent."""
+  """The numbers of the files `name`_NUMBER.jsonl in the directory, ascending, and their errors in percent."""
   points = []
   for file_name in os.listdir(metrics):
     stem, _, number_of_file = file_name.removesuffix(".jsonl").rpartition("_")
@@ -255,15 +254,13 @@ def plot_bit_widths(metrics, directory):
 def plot_log_windows(metrics, directory):
   """`metrics` is a directory with a file OPERANDS_BITS.jsonl for each training."""
   figure, axes = plt.subplots(figsize=(6.4, 4.6))
-  ticks = {}
   for name, (label, color) in LOG_SERIES.items():
-    points = last_test_errors(metrics, name)
-    # Of k bits the least exponent is 2 - 2^(k-1); the largest is 0.
-    exponents = [2 - 2 ** (bits - 1) for bits, _ in points]
-    ticks.update((exponent, f"{exponent}\n{bits} bits") for exponent, (bits, _) in zip(exponents, points))
-    axes.plot(exponents, [error for _, error in points], marker="o", markersize=4, color=color, label=label)
-  axes.set_xticks(list(ticks), list(ticks.values()))
-  axes.set_xlabel("least exponent of the window")
+    bits, errors = zip(*last_test_errors(metrics, name))
+    axes.plot(bits, errors, marker="o", markersize=4, color=color, label=label)
+  axes.xaxis.set_major_locator(ticker.MultipleLocator(1))
+  # Of k bits the least size is 2^(2 - 2^(k-1)); the largest is 1.
+  axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda k, _: f"{k:g} bits\n$2^{{{2 - 2 ** (k - 1):g}}}$ .. 1"))
+  axes.set_xlabel("window: the sizes beside 0")
   show_test_errors(axes)
   figure.suptitle("log_quant(k) in mnist_bnn_mlp_small, 5 epochs")
   save(figure, directory, "log_windows.png")

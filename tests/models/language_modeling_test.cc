@@ -236,7 +236,7 @@ TEST(LanguageModelingTest, ALearnerFollowsItsResults) {
   GradientDescent learner(learning.context, learning.model, learning.store, *learning.task, learning.loader,
                           *learning.optimizer, *MakeSchedule({.name = "plateau", .learning_rate = 1}, 10),
                           /*first_epoch=*/2);
-  const double results[] = {1, 2, 5, 5, 6};
+  const double results[] = {1, 0.5, 5, 5, 6};
   learner.SetResults(results);
   EXPECT_EQ(learner.LearningRate(3, 0), 1);
   EXPECT_EQ(learner.LearningRate(4, 0), 0.5);
