@@ -32,8 +32,7 @@ struct Operand {
   Operand(ExecContext& context, const Encoding& encoding, int64_t rows, int64_t cols, uint32_t stream)
       : encoding(encoding), codes({rows, cols}, DType::kUint8), floats({rows, cols}, DType::kFloat32) {
     const RngStream rng{.seed = 7, .stream = stream};
-    const bool is_full = encoding.kind != EncodingKind::kTernary && encoding.kind != EncodingKind::kLog;
-    const uint32_t count = (1u << encoding.bits) - (is_full ? 0 : 1);
+    const uint32_t count = static_cast<uint32_t>(encoding.largest_stored()) + 1;
     for (int64_t i = 0; i < rows * cols; ++i) {
       codes.mutable_data<uint8_t>()[i] = static_cast<uint8_t>(RandomWord(rng, i) % count);
     }
@@ -74,7 +73,7 @@ struct Problem {
       for (int64_t i = 0; i < m * n; ++i) agrees &= int8_bits.view().bit(i / n, i % n) == (c.data<float>()[i] >= 1);
     }
   }
-  bool has_planes() const { return b.encoding.is_affine(); }
+  bool has_planes() const { return a.encoding.is_affine() && b.encoding.is_affine(); }
   DotOutput Into(BitMatrix& bits) {
     return {.bits = bits.mutable_view(), .threshold = threshold.data(), .flip = flip.data()};
   }
@@ -118,6 +117,8 @@ constexpr Workload kWorkloads[] = {
     {"unsigned4xlog3", Unsigned(4), Log(3), 1024, 1024},
     {"unsigned4xlog4", Unsigned(4), Log(4), 1024, 1024},
     {"binaryxlog5", kBinary, Log(5), 1024, 1024},
+    {"log4xternary", Log(4), kTernary, 1024, 1024},
+    {"log4xlog4", Log(4), Log(4), 1024, 1024},
 };
 
 void Run(benchmark::State& state, const Workload& workload, void (Problem::*body)()) {
@@ -138,7 +139,7 @@ void RegisterAll() {
     for (int64_t m : {1, 4, 8, 16, 32, 64, 100, 1000}) {
       for (const auto& [kernel, body] :
            {std::pair{"Sgemm", &Problem::Sgemm}, {"Planes", &Problem::Planes}, {"Int8", &Problem::Int8}}) {
-        if (body == &Problem::Planes && !workload.w.is_affine()) continue;
+        if (body == &Problem::Planes && !(workload.x.is_affine() && workload.w.is_affine())) continue;
         benchmark::RegisterBenchmark((std::string(kernel) + "/" + workload.name).c_str(),
                                      [&workload, body = body](benchmark::State& state) { Run(state, workload, body); })
             ->Arg(m)
