@@ -20,7 +20,7 @@
 #include "bitgrad/data/fingerprint.h"
 #include "bitgrad/export/freeze_checkpoint.h"
 #include "bitgrad/models/data_options.h"
-#include "bitgrad/models/evaluate_packed_text.h"
+#include "bitgrad/export/evaluate_packed_text.h"
 #include "bitgrad/models/evaluate_text.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/checkpoint_path.h"

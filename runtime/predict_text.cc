@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/exec_context.h"
@@ -18,12 +19,11 @@ absl::StatusOr<Text> LoadTestText(const PackedModel& model, const std::string& d
   const packed::Header& header = model.header();
   BITGRAD_ASSIGN_OR_RETURN(const Vocabulary vocabulary, VocabularyOf(model));
   if (FindTextDataset(header.data_set()) == nullptr) {
-    return absl::FailedPreconditionError(absl::StrCat("packed model '", model.name(), "' is one of text and names data ",
-                                                      "set '", header.data_set(), "', which is none; run it through ",
-                                                      "runtime/interpreter.h, or freeze a model trained on one"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("packed model '", model.name(), "' is one of text and names data ", "set '", header.data_set(),
+                     "', which is none; run it through ", "runtime/interpreter.h, or freeze a model trained on one"));
   }
-  BITGRAD_ASSIGN_OR_RETURN(Text text,
-                           LoadText(header.data_set(), TextPart::kTest, {.data_dir = data_dir}, vocabulary));
+  BITGRAD_ASSIGN_OR_RETURN(Text text, LoadText(header.data_set(), TextPart::kTest, {.data_dir = data_dir}, vocabulary));
   if (header.has_test_data()) {
     const std::string difference = DifferenceOf(header.test_data(), FingerprintOf(text));
     if (!difference.empty()) {
@@ -39,11 +39,10 @@ absl::StatusOr<Text> LoadTestText(const PackedModel& model, const std::string& d
 
 absl::StatusOr<double> SumOfNats(const Tensor& logits, const Tensor& targets) {
   ExecContext host({.threads = 1});
-  Tensor probabilities(logits.shape(), DType::kFloat32);
+  std::vector<SoftmaxRow> rows(static_cast<size_t>(logits.shape().dim(0)));
   float mean = 0;
   KernelsFor(Device::kCpu)
-      .softmax_cross_entropy_forward(host, logits.matrix<float>(), targets.data<int32_t>(),
-                                     probabilities.mutable_matrix<float>(), &mean);
+      .softmax_cross_entropy_forward(host, logits.matrix<float>(), targets.data<int32_t>(), rows.data(), &mean);
   BITGRAD_RETURN_IF_ERROR(host.status());
   return double{mean} * static_cast<double>(targets.num_elements());
 }

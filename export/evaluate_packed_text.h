@@ -1,8 +1,7 @@
-// What //models:evaluate does with a model of text and its packed model. Part of that program, since no library of
-// models/ depends on runtime/.
+// What //models:evaluate does with a model of text and its packed model.
 
-#ifndef BITGRAD_MODELS_EVALUATE_PACKED_TEXT_H_
-#define BITGRAD_MODELS_EVALUATE_PACKED_TEXT_H_
+#ifndef BITGRAD_EXPORT_EVALUATE_PACKED_TEXT_H_
+#define BITGRAD_EXPORT_EVALUATE_PACKED_TEXT_H_
 
 #include <cstdint>
 
@@ -31,4 +30,4 @@ double LogitDifference(float a, float b);
 
 }  // namespace bitgrad
 
-#endif  // BITGRAD_MODELS_EVALUATE_PACKED_TEXT_H_
+#endif  // BITGRAD_EXPORT_EVALUATE_PACKED_TEXT_H_

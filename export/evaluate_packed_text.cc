@@ -1,4 +1,4 @@
-#include "bitgrad/models/evaluate_packed_text.h"
+#include "bitgrad/export/evaluate_packed_text.h"
 
 #include <algorithm>
 #include <cmath>
@@ -44,9 +44,9 @@ double LogitDifference(float a, float b) {
 absl::StatusOr<TextComparison> CompareOnText(ExecContext& context, const Checkpoint& checkpoint,
                                              const PackedModel& packed, const Text& text) {
   if (packed.header().input().tokens() != text.vocabulary) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "packed model '", packed.name(), "' takes ", packed.header().input().tokens(), " different tokens, the checkpoint's ",
-        text.vocabulary, "; freeze this checkpoint again"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("packed model '", packed.name(), "' takes ", packed.header().input().tokens(),
+                     " different tokens, the checkpoint's ", text.vocabulary, "; freeze this checkpoint again"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   MoveToDevice(context, *bundle.store);
