@@ -45,8 +45,8 @@ absl::StatusOr<TextComparison> CompareOnText(ExecContext& context, const Checkpo
                                              const PackedModel& packed, const Text& text) {
   if (packed.header().input().tokens() != text.vocabulary) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "packed model '", packed.name(), "' takes ", packed.header().input().tokens(), " different tokens, the checkpoint's ",
-        text.vocabulary, "; freeze this checkpoint again"));
+        "packed model '", packed.name(), "' takes ", packed.header().input().tokens(),
+        " different tokens, the checkpoint's ", text.vocabulary, "; freeze this checkpoint again"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   MoveToDevice(context, *bundle.store);

@@ -103,7 +103,8 @@ absl::Status Generate(const PackedModel& model, ExecContext& context, absl::Span
   if (options.length < 0) return absl::InvalidArgumentError(absl::StrCat("length ", options.length, " is negative"));
   if (!(options.temperature >= 0) || std::isinf(options.temperature)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("temperature ", options.temperature, " is not a number of at least 0; 0 takes the likeliest token"));
+        absl::StrCat("temperature ", options.temperature, " is not a number of at least 0; 0 takes the likeliest ",
+                     "token"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const Vocabulary vocabulary, VocabularyOf(model));
   const TextUnit unit = UnitOf(model.header());
