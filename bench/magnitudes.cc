@@ -122,9 +122,9 @@ absl::Status Print() {
   load.threads = context.threads();
   BITGRAD_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(recipe.data().name(), load));
   const int64_t size = std::min<int64_t>(absl::GetFlag(FLAGS_batch_size), data.size());
-  BITGRAD_ASSIGN_OR_RETURN(const BatchLoader loader,
-                           BatchLoader::Create(data, AllExamples(data),
-                                               {.batch_size = size, .preprocessing = std::move(preprocessing)}));
+  BITGRAD_ASSIGN_OR_RETURN(
+      const BatchLoader loader,
+      BatchLoader::Create(data, AllExamples(data), {.batch_size = size, .preprocessing = std::move(preprocessing)}));
   const auto task = Classification({.features = ImageShapeOf(checkpoint.header()).features(),
                                     .classes = checkpoint.header().classes(),
                                     .loss = recipe.loss(),

@@ -98,8 +98,8 @@ class FrozenLstm {
     BITGRAD_ASSIGN_OR_RETURN(interpreter_, Interpreter::Create(*model_, context_));
     tokens_ = Tensor({kSteps, streams_}, DType::kInt32);
     for (int64_t i = 0; i < tokens_.num_elements(); ++i) {
-      tokens_.mutable_data<int32_t>()[i] = static_cast<int32_t>(
-          UniformBelow({.seed = 1, .purpose = RngPurpose::kTest}, static_cast<uint64_t>(i), static_cast<uint32_t>(tokens)));
+      tokens_.mutable_data<int32_t>()[i] = static_cast<int32_t>(UniformBelow(
+          {.seed = 1, .purpose = RngPurpose::kTest}, static_cast<uint64_t>(i), static_cast<uint32_t>(tokens)));
     }
     const bool exact = !activation.is_identity() && context_.device() == Device::kCpu;
     StateStore states(graph_context_);
@@ -150,10 +150,11 @@ absl::Status Register() {
                                                 "/streams:", streams, "/threads:", threads);
           benchmark::RegisterBenchmark(name.c_str(),
                                        [=](benchmark::State& state) {
-                                         last.Get(name, [&] {
-                                               return std::make_unique<FrozenLstm>(net, size.units, size.tokens, streams,
-                                                                                   device, threads);
-                                             })
+                                         last.Get(name,
+                                                  [&] {
+                                                    return std::make_unique<FrozenLstm>(net, size.units, size.tokens,
+                                                                                        streams, device, threads);
+                                                  })
                                              .Time(state);
                                        })
               ->UseRealTime()

@@ -291,11 +291,14 @@ class Emitter {
       return Made(writer_.AddEmbedding(layer(i), kInputValue, blob, width, 0), false);
     }
     const ScaleView scale = table.coded->scale_view();
-    if (!scale.is_uniform()) return Error(i, "has a table of codes with a scale for each row; it has to be one for all");
+    if (!scale.is_uniform()) {
+      return Error(i, "has a table of codes with a scale for each row; it has to be one for all");
+    }
     const auto [known, is_new] = blobs_.emplace(operand, kNone);
     if (is_new) {
       const Tensor codes = StoredCodes(*table.coded);
-      known->second = writer_.AddCodeTable(table.as<program::Constant>()->name, table.coded->encoding, codes.matrix<uint8_t>());
+      known->second =
+          writer_.AddCodeTable(table.as<program::Constant>()->name, table.coded->encoding, codes.matrix<uint8_t>());
     }
     return Made(writer_.AddEmbedding(layer(i), kInputValue, known->second, width, scale.at(0)), true);
   }

@@ -95,9 +95,7 @@ Recorder::Recorder(Tape& tape, const Var& input) : tape_(tape), input_(input.ind
 
 Recorder::~Recorder() { tape_.set_op_listener(nullptr); }
 
-bool Recorder::varies(int node) const {
-  return node == input_ || tape_.nodes()[node].descriptor.op == "state";
-}
+bool Recorder::varies(int node) const { return node == input_ || tape_.nodes()[node].descriptor.op == "state"; }
 
 void Recorder::KeepLast() {
   const absl::Span<const Tape::Node> nodes = tape_.nodes();

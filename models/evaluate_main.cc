@@ -1,5 +1,5 @@
-// //models:evaluate: a checkpoint's test error, of a model of text its perplexity or bits per character, by the graph and
-// by its packed model, and how far the two differ.
+// //models:evaluate: a checkpoint's test error, of a model of text its perplexity or bits per character, by the graph
+// and by its packed model, and how far the two differ.
 
 #include <algorithm>
 #include <memory>
@@ -18,9 +18,9 @@
 #include "bitgrad/data/batches.h"
 #include "bitgrad/data/datasets.h"
 #include "bitgrad/data/fingerprint.h"
+#include "bitgrad/export/evaluate_packed_text.h"
 #include "bitgrad/export/freeze_checkpoint.h"
 #include "bitgrad/models/data_options.h"
-#include "bitgrad/export/evaluate_packed_text.h"
 #include "bitgrad/models/evaluate_text.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/checkpoint_path.h"
@@ -69,8 +69,8 @@ absl::Status CheckData(const Checkpoint& checkpoint, const Dataset& test) {
 absl::Status EvaluateCheckpointOfText(const Checkpoint& checkpoint, const PackedModel& packed, ExecContext& context) {
   BITGRAD_ASSIGN_OR_RETURN(const Text text, LoadTestText(checkpoint, ResolvePath(absl::GetFlag(FLAGS_data_dir))));
   BITGRAD_ASSIGN_OR_RETURN(const TextComparison result, CompareOnText(context, checkpoint, packed, text));
-  const MetricDisplay display = UnitOf(checkpoint.header()) == TextUnit::kWords ? MetricDisplay::kPerplexity
-                                                                                : MetricDisplay::kBitsPerCharacter;
+  const MetricDisplay display =
+      UnitOf(checkpoint.header()) == TextUnit::kWords ? MetricDisplay::kPerplexity : MetricDisplay::kBitsPerCharacter;
   absl::PrintF("evaluate: tokens=%d %s %s disagreements=%d max_logit_difference=%g\n", result.tokens,
                FormatAs("graph", display, result.graph_nats), FormatAs("packed", display, result.packed_nats),
                result.disagreements, result.max_logit_difference);

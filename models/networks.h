@@ -31,8 +31,8 @@ absl::Span<const NetworkInfo> AllNetworks();
 
 // Builds the recipe's network for `classes` classes of such images. The network takes batches [batch, features];
 // convolutions reshape them to [batch, height, width, channels]. An image of 0 features means tokens of `classes` kinds
-// in place of images, int32 [steps, streams], which a recurrent net alone takes. Its parameters are made in `store`. Errors name the
-// recipe's field (an unknown quantizer, a width of zero) or the layer.
+// in place of images, int32 [steps, streams], which a recurrent net alone takes. Its parameters are made in `store`.
+// Errors name the recipe's field (an unknown quantizer, a width of zero) or the layer.
 absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, const ImageShape& image,
                                                    int64_t classes, ParameterStore& store);
 

@@ -27,9 +27,9 @@ inline constexpr int64_t kMaxExampleBytes = int64_t{256} << 20;
 
 // What is known about a value after the check.
 struct PackedValue {
-  Shape example;      // without the batch
-  Encoding encoding;  // of its codes; kFloat where it is floats
-  float scale = 1;    // the float value of a code is code * scale
+  Shape example;           // without the batch
+  Encoding encoding;       // of its codes; kFloat where it is floats
+  float scale = 1;         // the float value of a code is code * scale
   bool is_tokens = false;  // integers; only the input of a model of tokens is
   bool is_coded() const { return encoding.is_integer(); }
   bool is_bits() const { return encoding.kind == EncodingKind::kBinary; }

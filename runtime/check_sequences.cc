@@ -69,8 +69,8 @@ absl::StatusOr<PackedValue> CheckSliceColumns(const packed::SliceColumns& slice,
   const int64_t cols = x.example.cols();
   // Subtracted rather than added: any numbers may stand in a file.
   if (slice.begin() < 0 || slice.size() < 1 || slice.begin() > cols || slice.size() > cols - slice.begin()) {
-    return Error("slice_columns: ", slice.size(), " columns from ", slice.begin(), " on do not lie in the last dimension of ",
-                 x.example.ToString());
+    return Error("slice_columns: ", slice.size(), " columns from ", slice.begin(),
+                 " on do not lie in the last dimension of ", x.example.ToString());
   }
   std::vector<int64_t> dims(x.example.dims().begin(), x.example.dims().end());
   dims.back() = slice.size();

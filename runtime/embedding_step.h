@@ -29,10 +29,10 @@ class EmbeddingStep final : public Step, private CodeSource {
   void MakeTerms(Frame& frame, MatrixView<float> terms) override;
 
   const int result_;
-  const Encoding encoding_;           // kFloat: the table is floats
-  ConstMatrixView<float> floats_;     // the table, or
-  ConstCodeTableView codes_;          // of codes
-  Tensor bytes_;                      // a buffer
+  const Encoding encoding_;        // kFloat: the table is floats
+  ConstMatrixView<float> floats_;  // the table, or
+  ConstCodeTableView codes_;       // of codes
+  Tensor bytes_;                   // a buffer
 };
 
 }  // namespace bitgrad

@@ -28,8 +28,8 @@ absl::StatusOr<Vocabulary> VocabularyOf(const PackedModel& model) {
   const packed::Header& header = model.header();
   if (header.input().tokens() == 0 || header.text() == packed::Header::NO_TEXT) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "packed model '", model.name(), "' is no model of text: ",
-        header.input().tokens() == 0 ? "it takes no tokens" : "it has no vocabulary",
+        "packed model '", model.name(),
+        "' is no model of text: ", header.input().tokens() == 0 ? "it takes no tokens" : "it has no vocabulary",
         "; freeze the checkpoint of a model that was trained on data set 'words' or 'characters'"));
   }
   return Vocabulary::Of(std::vector<std::string>(header.class_names().begin(), header.class_names().end()));
@@ -102,8 +102,8 @@ absl::Status Generate(const PackedModel& model, ExecContext& context, absl::Span
                       const GenerateOptions& options, absl::FunctionRef<void(absl::string_view)> write) {
   if (options.length < 0) return absl::InvalidArgumentError(absl::StrCat("length ", options.length, " is negative"));
   if (!(options.temperature >= 0) || std::isinf(options.temperature)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("temperature ", options.temperature, " is not a number of at least 0; 0 takes the likeliest token"));
+    return absl::InvalidArgumentError(absl::StrCat("temperature ", options.temperature,
+                                                   " is not a number of at least 0; 0 takes the likeliest ", "token"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const Vocabulary vocabulary, VocabularyOf(model));
   const TextUnit unit = UnitOf(model.header());
@@ -118,9 +118,8 @@ absl::Status Generate(const PackedModel& model, ExecContext& context, absl::Span
     BITGRAD_RETURN_IF_ERROR(read(token));
   }
   for (int64_t i = 0; i < options.length; ++i) {
-    BITGRAD_ASSIGN_OR_RETURN(const int32_t token,
-                             DrawToken(logits, options.temperature,
-                                       UniformNumber(options.seed, static_cast<uint64_t>(i))));
+    BITGRAD_ASSIGN_OR_RETURN(const int32_t token, DrawToken(logits, options.temperature,
+                                                            UniformNumber(options.seed, static_cast<uint64_t>(i))));
     write(text.Next(token));
     if (i + 1 < options.length) BITGRAD_RETURN_IF_ERROR(read(token));
   }

@@ -19,8 +19,9 @@
 ABSL_FLAG(std::string, model, "", "Packed model file of a model of text, as freeze writes it.");
 ABSL_FLAG(std::string, prompt, "", "The text to go on with. Default: the beginning of a line.");
 ABSL_FLAG(int64_t, length, 200, "How many tokens to write behind the prompt: words, or characters.");
-ABSL_FLAG(double, temperature, 1,
-          "Logits are divided by it before one is drawn: below 1 likely tokens become likelier; 0 takes the likeliest.");
+ABSL_FLAG(
+    double, temperature, 1,
+    "Logits are divided by it before one is drawn: below 1 likely tokens become likelier; 0 takes the likeliest.");
 ABSL_FLAG(uint64_t, seed, 1, "Of the random numbers: the same seed gives the same text.");
 ABSL_FLAG(int, threads, 0, "Number of threads; 0 means one per core.");
 ABSL_FLAG(std::string, device, "cpu", "Where the model runs: cpu or cuda.");

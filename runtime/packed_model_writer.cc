@@ -165,8 +165,7 @@ int PackedModelWriter::AddStoredCodes(absl::string_view name, const Encoding& en
   return FinishBlob(planes.Take());
 }
 
-int PackedModelWriter::AddCodeTable(absl::string_view name, const Encoding& encoding,
-                                    ConstMatrixView<uint8_t> codes) {
+int PackedModelWriter::AddCodeTable(absl::string_view name, const Encoding& encoding, ConstMatrixView<uint8_t> codes) {
   return AddStoredCodes(name, encoding, {codes.data, 1, codes.size()});
 }
 

@@ -85,7 +85,8 @@ class PackedModelWriter {
   int AddCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<float> codes);
   // The same for stored codes (core/encoding.h).
   int AddStoredCodes(absl::string_view name, const Encoding& encoding, ConstMatrixView<uint8_t> codes);
-  // The same for the table of an embedding, whose rows lie in the file without gaps. REQUIRES: the view has none either.
+  // The same for the table of an embedding, whose rows lie in the file without gaps. REQUIRES: the view has none
+  // either.
   int AddCodeTable(absl::string_view name, const Encoding& encoding, ConstMatrixView<uint8_t> codes);
 
   // ---- Instructions. Each function returns the id of the instruction's value.

@@ -43,8 +43,9 @@ struct DenseOptions {
   bool starts_at_zero = false;  // the weight's initial values
   // They are uniform in +-this, whatever the quantizer; none: as above.
   absl::optional<float> initial_range;
-  // Another layer's parameter [out, in], which this layer takes for its weight and makes none: the table of an embedding
-  // (arXiv 1608.05859). Its initial values are that layer's matter; kind, clip and fans are set here. It outlives this.
+  // Another layer's parameter [out, in], which this layer takes for its weight and makes none: the table of an
+  // embedding (arXiv 1608.05859). Its initial values are that layer's matter; kind, clip and fans are set here. It
+  // outlives this.
   Parameter* tied_weight = nullptr;
   // Arithmetic of low precision: of weight and bias (low_precision.h).
   PrecisionOptions precision;

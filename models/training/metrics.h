@@ -19,9 +19,9 @@
 namespace bitgrad {
 
 // Adds the measurements of one step to `sums`: its loss and penalty, means over what its first metric counts (images,
-// tokens); that metric; and of each quantized layer how many signs of weights flipped and how many latent weights are at the clip, both as the
-// optimizer counted them in `store`, and how many activations lay inside the straight-through estimator's window, as
-// the tape observed them.
+// tokens); that metric; and of each quantized layer how many signs of weights flipped and how many latent weights are
+// at the clip, both as the optimizer counted them in `store`, and how many activations lay inside the straight-through
+// estimator's window, as the tape observed them.
 void AddStep(const StepResult& step, const ParameterStore& store, checkpoint::PartialSums& sums);
 
 // The metrics of the epoch so far. Errors, where the first metric counts them, and the numbers of layers are shares in

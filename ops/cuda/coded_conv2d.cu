@@ -38,17 +38,17 @@ void CodedConv2d(ExecContext& context, const ConvGeometry& geometry, const Const
   const int32_t border_code = StoredBorderCode(encoding, padding_code);
   const int32_t missing = padding_code - static_cast<int32_t>(encoding.code(border_code));
   const int64_t stride = ByteRowBytes(g.patch_size());
-  ConvolveChunks(
-      context, "coded_conv2d", g, w, missing, /*product_corrects=*/false, stride, out,
-      [&](const PixelChunk& chunk, int64_t group, const BorderTerms&, const DotOutput& sums) {
-        const Scratch<uint8_t> scratch(context, chunk.rows * stride);
-        const MatrixView<uint8_t> patches = {scratch.data(), chunk.rows, g.patch_size(), stride};
-        GatherPatches(context, "coded_conv2d", g, chunk, group, images, static_cast<uint8_t>(border_code), patches);
-        ConstPlanesView filters = {w.encoding, {}};
-        for (int q = 0; q < w.encoding.bits; ++q) filters.planes[q] = GroupFilters(g, w.planes[q], group);
-        // GatherPatches() has padded the rows with zeros, as ByteGemm() requires.
-        ByteGemm(context, encoding, ByteOperand(scratch.data(), chunk.rows, g.patch_size()), filters, sums);
-      });
+  ConvolveChunks(context, "coded_conv2d", g, w, missing, /*product_corrects=*/false, stride, out,
+                 [&](const PixelChunk& chunk, int64_t group, const BorderTerms&, const DotOutput& sums) {
+                   const Scratch<uint8_t> scratch(context, chunk.rows * stride);
+                   const MatrixView<uint8_t> patches = {scratch.data(), chunk.rows, g.patch_size(), stride};
+                   GatherPatches(context, "coded_conv2d", g, chunk, group, images, static_cast<uint8_t>(border_code),
+                                 patches);
+                   ConstPlanesView filters = {w.encoding, {}};
+                   for (int q = 0; q < w.encoding.bits; ++q) filters.planes[q] = GroupFilters(g, w.planes[q], group);
+                   // GatherPatches() has padded the rows with zeros, as ByteGemm() requires.
+                   ByteGemm(context, encoding, ByteOperand(scratch.data(), chunk.rows, g.patch_size()), filters, sums);
+                 });
 }
 
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

@@ -84,7 +84,8 @@ void Int8Gemm(ExecContext& context, const ConstCodesView& a, const ConstPlanesVi
     return DirectCodeDots(context, g, a, b, /*border=*/0, out);
   }
   // Used in place where rows are aligned to 16 bytes and need no padding.
-  if (!a.encoding.is_log() && codes.cols % 16 == 0 && codes.stride % 16 == 0 && reinterpret_cast<uintptr_t>(codes.data) % 16 == 0) {
+  if (!a.encoding.is_log() && codes.cols % 16 == 0 && codes.stride % 16 == 0 &&
+      reinterpret_cast<uintptr_t>(codes.data) % 16 == 0) {
     return ByteGemm(context, a.encoding, {.planes = {codes.data}, .stride = codes.stride, .rows = codes.rows}, b, out);
   }
   const Scratch<uint8_t> bytes(context, codes.rows * ByteRowBytes(codes.cols));

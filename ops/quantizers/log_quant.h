@@ -9,9 +9,8 @@
 //
 // The codes are the integers q(x) / the least size, so weights and activations multiply as integers. NaN gives the code
 // 0 or, where that is none, the lowest one. Values are floats, and NaN stays NaN, of gradients and where the largest
-// code would be more than a product can use: 2^63 of a weight (k = 7 without 0), 2^31 of an activation (k = 7, without 0
-// k > 5).
-// Source: Hubara et al., "Quantized Neural Networks", arXiv 1609.07061, section 5.
+// code would be more than a product can use: 2^63 of a weight (k = 7 without 0), 2^31 of an activation (k = 7, without
+// 0 k > 5). Source: Hubara et al., "Quantized Neural Networks", arXiv 1609.07061, section 5.
 
 #ifndef BITGRAD_OPS_QUANTIZERS_LOG_QUANT_H_
 #define BITGRAD_OPS_QUANTIZERS_LOG_QUANT_H_

@@ -236,8 +236,9 @@ const QuantizerInfo& QuantizerNamed(absl::string_view name);
 // Reads "name" or "name(item, item, ...)". An item is the form's number, "per_output", "scale=learned", "scale=mean",
 // "scale=glorot", "scale=NUMBER", for a form that can learn its number "beta=learned" with that number's name, for one
 // that has a window of exponents "least=E", "most=E" and "as_authors", or, for one whose values may do without 0,
-// "zero=false" or "zero=true". They come in any order, each at most once. "per_output" is for quantizers with a statistic, a variable, or a learned or measured
-// scale. Errors name the quantizer and list the known ones, the items that it takes, or the range.
+// "zero=false" or "zero=true". They come in any order, each at most once. "per_output" is for quantizers with a
+// statistic, a variable, or a learned or measured scale. Errors name the quantizer and list the known ones, the items
+// that it takes, or the range.
 absl::StatusOr<Quantizer> ParseQuantizer(absl::string_view text);
 
 // A line per quantizer, for --help.

@@ -33,10 +33,9 @@ TEST(EncodingTest, LargestCodes) {
 
 // What is stored ascends with the code, from the least to the largest one, and gives it back.
 TEST(EncodingTest, StoredCodes) {
-  for (const Encoding& encoding :
-       {kBinary, kTernary, kPixels, kUnsigned2, Encoding{EncodingKind::kSigned, 3},
-        Encoding{EncodingKind::kTwosComplement, 3}, Log(3), Log(4), Log(7), LogNonzero(2), LogNonzero(3),
-        LogNonzero(6)}) {
+  for (const Encoding& encoding : {kBinary, kTernary, kPixels, kUnsigned2, Encoding{EncodingKind::kSigned, 3},
+                                   Encoding{EncodingKind::kTwosComplement, 3}, Log(3), Log(4), Log(7), LogNonzero(2),
+                                   LogNonzero(3), LogNonzero(6)}) {
     SCOPED_TRACE(testing::Message() << Name(encoding.kind) << encoding.bits);
     const int64_t largest = encoding.largest_stored();
     EXPECT_LT(largest, int64_t{1} << encoding.bits);

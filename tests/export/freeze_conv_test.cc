@@ -121,9 +121,8 @@ TEST_F(FreezeConvTest, WhatStandsBetween) {
        {TwoConvs::Between::kPoolLast, TwoConvs::Between::kPoolBetweenNorms, TwoConvs::Between::kNothing}) {
     for (const char* activation : {"sign", "k_bit(2)", "ternary(0.5)", "dorefa_activation(2)", "lsq(2)", "pact(4)",
                                    "log_quant(4)", "log_quant(3, zero=false)"}) {
-      for (const char* weight :
-           {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)", "xnor", "lsq(2, per_output)", "log_quant(4)",
-            "log_quant(3, zero=false)"}) {
+      for (const char* weight : {"sign", "ternary(0.25)", "k_bit(3)", "dorefa_weight(1)", "xnor", "lsq(2, per_output)",
+                                 "log_quant(4)", "log_quant(3, zero=false)"}) {
         for (const int64_t groups : {1, 2}) {
           SCOPED_TRACE(absl::StrCat("seed ", ++seed, " ", static_cast<int>(between), " ", activation, " ", weight,
                                     " groups ", groups));

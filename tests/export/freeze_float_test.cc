@@ -170,8 +170,9 @@ void ExpectClose(Model& net, ParameterStore& store, const Shape& example, uint32
 
 // Quantizers whose values are no codes keep their scale.
 TEST(FreezeFloatTest, QuantizersWithoutCodes) {
-  for (const char* quantizer : {"log_quant(7)", "log_quant(7, scale=0.3)", "log_quant(7, scale=learned)",
-                                "log_quant(6, zero=false)", "identity(scale=0.5)", "identity(scale=learned)", "exponential_round"}) {
+  for (const char* quantizer :
+       {"log_quant(7)", "log_quant(7, scale=0.3)", "log_quant(7, scale=learned)", "log_quant(6, zero=false)",
+        "identity(scale=0.5)", "identity(scale=learned)", "exponential_round"}) {
     for (const char* weight : {"sign", "log_quant(4, scale=0.3)", "stochastic_sign(scale=glorot)"}) {
       SCOPED_TRACE(absl::StrCat(quantizer, ", ", weight));
       ParameterStore store(3);

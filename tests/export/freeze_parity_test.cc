@@ -200,9 +200,15 @@ TEST_F(FreezeParityTest, EveryWeightQuantizer) {
 // Logarithmic weights, activations and both, whose sums are exact in 24, in 32 and in 64 bits; only the first have
 // thresholds.
 TEST_F(FreezeParityTest, LogarithmicOperands) {
-  constexpr const char* kLogs[] = {
-      "log_quant(2)",    "log_quant(3)", "log_quant(4)", "log_quant(5)", "log_quant(6)", "log_quant(2, zero=false)",
-      "log_quant(3, zero=false)", "log_quant(4, zero=false)", "log_quant(5, zero=false)"};
+  constexpr const char* kLogs[] = {"log_quant(2)",
+                                   "log_quant(3)",
+                                   "log_quant(4)",
+                                   "log_quant(5)",
+                                   "log_quant(6)",
+                                   "log_quant(2, zero=false)",
+                                   "log_quant(3, zero=false)",
+                                   "log_quant(4, zero=false)",
+                                   "log_quant(5, zero=false)"};
   struct Pair {
     const char *activation, *weight;
   };
@@ -216,10 +222,8 @@ TEST_F(FreezeParityTest, LogarithmicOperands) {
   }
   uint32_t seed = 4000;
   for (const auto& [activation, weight] : pairs) {
-    const Net::Options options{.widths = {65, 100, 33, 10},
-                               .activation_quantizer = activation,
-                               .weight = weight,
-                               .norm = NormOf(++seed)};
+    const Net::Options options{
+        .widths = {65, 100, 33, 10}, .activation_quantizer = activation, .weight = weight, .norm = NormOf(++seed)};
     const Encoding x0 = Q(options.input).encoding(), x = Q(activation).encoding();
     const Encoding w = Q(weight).In(QuantizerRole::kWeight).encoding();
     // Sums that are no integers differ from batch to batch.

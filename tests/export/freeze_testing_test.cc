@@ -53,8 +53,9 @@ TEST(IntegerQuantizersTest, CoverTheList) {
 TEST(IntegerQuantizersTest, HaveEveryKindOfScale) {
   for (const QuantizerRole role : kRoles) {
     const std::set<std::string> texts = TextsOf(role);
-    for (const char* text : {"log_quant(4)", "log_quant(4, zero=false)", "sign(scale=learned)", "k_bit(3, scale=mean)", "k_bit(2, scale=0.300000012)",
-                             "swish_sign(5, beta=learned)", "heaviside(scale=learned)", "max_abs(2)", "lsq(4)"}) {
+    for (const char* text : {"log_quant(4)", "log_quant(4, zero=false)", "sign(scale=learned)", "k_bit(3, scale=mean)",
+                             "k_bit(2, scale=0.300000012)", "swish_sign(5, beta=learned)", "heaviside(scale=learned)",
+                             "max_abs(2)", "lsq(4)"}) {
       EXPECT_EQ(texts.count(text), 1u) << text;
     }
     for (const char* text : {"sign(scale=learned, per_output)", "k_bit(3, scale=mean, per_output)",

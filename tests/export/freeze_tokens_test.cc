@@ -109,8 +109,8 @@ absl::StatusOr<Tensor> GraphLogits(ExecContext& context, Model& model, StateStor
 
 // Expects the frozen model's logits to be the graph's over many tokens, of 1 and of 20 streams, and from zeros again
 // after Reset(). tolerance: of a logit; 0: the same bits.
-std::unique_ptr<FrozenModel> ExpectSame(ExecContext& context, Model& model, std::mt19937& random,
-                                        double tolerance = 0, const FreezeOptions& options = {}) {
+std::unique_ptr<FrozenModel> ExpectSame(ExecContext& context, Model& model, std::mt19937& random, double tolerance = 0,
+                                        const FreezeOptions& options = {}) {
   auto frozen = FreezeToMemory(context, model, Tensor::Zeros({3}, DType::kInt32), options);
   EXPECT_TRUE(frozen.ok()) << frozen.status();
   if (!frozen.ok()) return nullptr;

@@ -86,7 +86,8 @@ TEST(DotKernelTest, LogarithmicSumsThatMayOverflowAreFloat) {
   EXPECT_EQ(ChooseDotKernel(Symmetric(8), Log(6), 32768, 1, true), DotKernel::kInt8);
   EXPECT_EQ(ChooseDotKernel(Symmetric(8), Log(6), 32769, 1, true), DotKernel::kFloatGemm);
   EXPECT_EQ(DescribeDotKernel(kBinary, Log(7), 2, true), "float GEMM (sums may overflow)");
-  EXPECT_EQ(DescribeDotKernel(Log(6), Log(6), 7, true), "int8 GEMM of 6 bit log (4 bytes) x 6 bit log (4 bytes), int64");
+  EXPECT_EQ(DescribeDotKernel(Log(6), Log(6), 7, true),
+            "int8 GEMM of 6 bit log (4 bytes) x 6 bit log (4 bytes), int64");
   EXPECT_EQ(DescribeDotKernel(Log(6), Log(6), 8, true), "float GEMM (sums may overflow)");
   EXPECT_EQ(DescribeDotKernel(Log(7), kBinary, 1, true), "float GEMM (sums may overflow)");
   EXPECT_EQ(DescribeDotKernel(Log(4), kFloat, 9, true), "float GEMM (float weights)");

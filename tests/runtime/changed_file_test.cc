@@ -122,9 +122,8 @@ bool SetNumber(google::protobuf::Message& message, int& k, double value) {
 // Whatever number stands in a field of a header whose checksums fit: the file is refused, or it runs.
 TEST(ChangedFileTest, EveryChangedNumberIsRefusedOrRuns) {
   int refused = 0, run = 0;
-  for (const SampleModel& sample :
-       {BnnModel(), EveryInstructionModel(), ImageModel(), CodeToCodeModel(), AveragesModel(),
-        TokenModel({.tokens = 9, .width = 20, .units = 7})}) {
+  for (const SampleModel& sample : {BnnModel(), EveryInstructionModel(), ImageModel(), CodeToCodeModel(),
+                                    AveragesModel(), TokenModel({.tokens = 9, .width = 20, .units = 7})}) {
     const std::string file = *sample.writer.Serialize();
     for (const double value : {-1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 65.0, 1e6, 2147483647.0, std::nan("")}) {
       bool more = true;

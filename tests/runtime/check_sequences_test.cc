@@ -58,8 +58,11 @@ TEST(CheckSequencesTest, TokensAndTables) {
           {"input.pixels: a model that takes tokens takes no pixels",
            [](Header& h) { h.mutable_input()->mutable_pixels()->set_divisor(1); }},
           {"an embedding reads tokens, and this value is numbers",
-           [](Header& h) { Find(h, Instruction::kEmbedding).set_operands(0, 0), h.mutable_input()->set_tokens(0),
-                           h.clear_states(), h.clear_text(); }},
+           [](Header& h) {
+             h.mutable_input()->set_tokens(0);
+             h.clear_states();
+             h.clear_text();
+           }},
           {"operands: value 0 is tokens, which only embedding reads",
            [](Header& h) { Find(h, Instruction::kUnary).set_operands(0, 0); }},
           {"operands: 2 given, it takes 1", [](Header& h) { Find(h, Instruction::kEmbedding).add_operands(0); }},
@@ -67,10 +70,12 @@ TEST(CheckSequencesTest, TokensAndTables) {
           {"embedding.table: there is no blob 99", [](Header& h) { EmbeddingOf(h).set_table(99); }},
           {"SYMMETRIC [1, 2590], no table of 38 tokens (input.tokens) with 70 numbers each",
            [](Header& h) { h.mutable_input()->set_tokens(38); }},
-          {"no table of 37 tokens (input.tokens) with 71 numbers each", [](Header& h) { EmbeddingOf(h).set_width(71); }},
+          {"no table of 37 tokens (input.tokens) with 71 numbers each",
+           [](Header& h) { EmbeddingOf(h).set_width(71); }},
           {"embedding.width: 0 is not in 1 ..", [](Header& h) { EmbeddingOf(h).set_width(0); }},
           {"embedding.width: -70 is not in 1 ..", [](Header& h) { EmbeddingOf(h).set_width(-70); }},
-          {"embedding.width: 4611686018427387904 is not in", [](Header& h) { EmbeddingOf(h).set_width(int64_t{1} << 62); }},
+          {"embedding.width: 4611686018427387904 is not in",
+           [](Header& h) { EmbeddingOf(h).set_width(int64_t{1} << 62); }},
           {"embedding.scale is not finite and at least 0", [](Header& h) { EmbeddingOf(h).set_scale(-1); }},
           {"embedding.scale is not finite and at least 0", [](Header& h) { EmbeddingOf(h).set_scale(NAN); }},
       });
@@ -92,7 +97,8 @@ TEST(CheckSequencesTest, SlicesAndStates) {
           {"33 columns from 9223372036854775807 on", [&](Header& h) { slice(h)->set_begin(INT64_MAX); }},
           {"state.slot: there is no slot 3, the file has 3",
            [](Header& h) { Find(h, Instruction::kState).mutable_state()->set_slot(3); }},
-          {"state.slot: there is no slot -1", [](Header& h) { Find(h, Instruction::kState).mutable_state()->set_slot(-1); }},
+          {"state.slot: there is no slot -1",
+           [](Header& h) { Find(h, Instruction::kState).mutable_state()->set_slot(-1); }},
           {"operands: 1 given, it takes 0", [](Header& h) { Find(h, Instruction::kState).add_operands(1); }},
           {"state 0 (cell/h): no instruction reads it",
            [](Header& h) { Find(h, Instruction::kState).mutable_state()->set_slot(1); }},
@@ -110,11 +116,7 @@ TEST(CheckSequencesTest, SlicesAndStates) {
           {"state 1 (cell/c): next: value 1 has examples of shape [70], not [33]",
            [](Header& h) { h.mutable_states(1)->set_next(1); }},
           {"state 0 (cell/h): width 0 is not in 1 ..", [](Header& h) { h.mutable_states(0)->set_width(0); }},
-          {"shape [33] and [34] differ",
-           [](Header& h) {
-             // Of d, which another linear reads: its weight does not fit.
-             h.mutable_states(1)->set_width(34);
-           }},
+          {"shapes [34] and [33] differ", [](Header& h) { h.mutable_states(1)->set_width(34); }},
           {"states: the name 'cell/h' is there twice", [](Header& h) { h.mutable_states(2)->set_name("cell/h"); }},
           {"states: only a model that takes tokens (input.tokens) has them",
            [](Header& h) { h.mutable_input()->set_tokens(0); }},
@@ -132,11 +134,13 @@ TEST(CheckSequencesTest, TextAndVocabulary) {
       {
           {"text: 7 is unknown", [](Header& h) { h.set_text(static_cast<Header::Text>(7)); }},
           {"class_names: the vocabulary has 36 tokens, the model 37",
-           [](Header& h) { h.mutable_class_names()->RemoveLast(); h.clear_class_count(); h.set_class_count(37);
-                           h.mutable_class_names(0); }},
+           [](Header& h) { h.mutable_class_names()->RemoveLast(); }},
           {"class_names: token 36 ('<eos>') is there twice", [](Header& h) { h.set_class_names(36, "<eos>"); }},
           {"class_count: the model takes 37 tokens (input.tokens) and predicts one of 0",
-           [](Header& h) { h.clear_class_count(); h.clear_class_names(); }},
+           [](Header& h) {
+             h.clear_class_count();
+             h.clear_class_names();
+           }},
           {"is not of a text of 37 different tokens", [&](Header& h) { set_data(*h.mutable_test_data(), 0, 37); }},
           {"is not of a text of 37 different tokens", [&](Header& h) { set_data(*h.mutable_training_data(), 5, 36); }},
           {"is not of a text of 37 different tokens",
@@ -145,7 +149,8 @@ TEST(CheckSequencesTest, TextAndVocabulary) {
              h.mutable_training_data()->add_image_shape(1);
            }},
       });
-  ExpectMessages(BnnModel(), {{"text: a model that reads text takes tokens", [](Header& h) { h.set_text(Header::WORDS); }}});
+  ExpectMessages(BnnModel(),
+                 {{"text: a model that reads text takes tokens", [](Header& h) { h.set_text(Header::WORDS); }}});
   // What is known of a text is accepted.
   SampleModel sample = TokenModel();
   set_data(*sample.writer.header().mutable_test_data(), 1000, 37);

@@ -447,8 +447,7 @@ absl::StatusOr<ReferenceResult> RunReferenceStep(const PackedModel& model, int t
     }
   }
   std::vector<std::vector<float>> next;
-  BITGRAD_ASSIGN_OR_RETURN(const ReferenceResult result,
-                           RunProgram(model, {static_cast<float>(token)}, states, &next));
+  BITGRAD_ASSIGN_OR_RETURN(const ReferenceResult result, RunProgram(model, {static_cast<float>(token)}, states, &next));
   states = std::move(next);
   return result;
 }

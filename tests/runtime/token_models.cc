@@ -81,15 +81,17 @@ SampleModel TokenModel(const TokenModelOptions& options) {
   const int gates = writer.AddBinary("cell", sums, Binary::kAdd, product);
   const int u = writer.AddUnary("cell", writer.AddSliceColumns("cell", gates, 0, units), Unary::kHardtanh);
   const int v = writer.AddUnary("cell", writer.AddSliceColumns("cell", gates, units, units), Unary::kHardtanh);
-  const int next_c = writer.AddUnary(
-      "cell", writer.AddBinary("cell", c, Binary::kAdd, writer.AddBinary("cell", u, Binary::kMul, v)), Unary::kHardtanh);
+  const int next_c =
+      writer.AddUnary("cell", writer.AddBinary("cell", c, Binary::kAdd, writer.AddBinary("cell", u, Binary::kMul, v)),
+                      Unary::kHardtanh);
   const int next_h = writer.AddBinary("cell", v, Binary::kSub, writer.AddBinary("cell", u, Binary::kMul, next_c));
   const int d = writer.AddState("cell", d_slot);
   writer.SetNextValue(h_slot, next_h);
   writer.SetNextValue(c_slot, next_c);
   writer.SetNextValue(d_slot, h);  // the state of another slot itself
   const int out = AddMatrix(writer, "out_weight", options.weights, options.tokens, units, 4);
-  const int now = writer.AddLinear("out", AddQuantize(writer, "out", next_h, "k_bit(3)"), {.weight = out, .scale = 0.5f});
+  const int now =
+      writer.AddLinear("out", AddQuantize(writer, "out", next_h, "k_bit(3)"), {.weight = out, .scale = 0.5f});
   const int before = writer.AddLinear("out", AddQuantize(writer, "out", d, "sign"), {.weight = out, .scale = 0.125f});
   writer.AddBinary("out", now, Binary::kAdd, before);
   return model;
@@ -133,20 +135,19 @@ SampleModel LstmModel(int bits, int64_t tokens, int64_t width, int64_t units) {
   const int hidden_weight = AddMatrix(writer, "hidden_weight", encoding, 4 * units, units, 3);
   const Tensor bias = RandomCodes(kReal, 1, 4 * units, 4);
   int gates = writer.AddLinear("lstm", x, {.weight = input_weight, .scale = scale});
-  gates = writer.AddBinaryConstant("lstm", gates, Binary::kAdd,
-                                   writer.AddFloats("bias", {4 * units}, bias.span<float>()));
-  gates = writer.AddBinary("lstm", gates, Binary::kAdd,
-                           writer.AddLinear("lstm", AddQuantize(writer, "lstm", h, quantizer),
-                                            {.weight = hidden_weight, .scale = scale}));
+  gates =
+      writer.AddBinaryConstant("lstm", gates, Binary::kAdd, writer.AddFloats("bias", {4 * units}, bias.span<float>()));
+  gates = writer.AddBinary(
+      "lstm", gates, Binary::kAdd,
+      writer.AddLinear("lstm", AddQuantize(writer, "lstm", h, quantizer), {.weight = hidden_weight, .scale = scale}));
   const auto gate = [&](int64_t index, Unary op) {
     return writer.AddUnary("lstm", writer.AddSliceColumns("lstm", gates, index * units, units), op);
   };
   const int input = gate(0, Unary::kSigmoid), forget = gate(1, Unary::kSigmoid), fresh = gate(2, Unary::kTanh);
   const int kept = writer.AddBinary("lstm", forget, Binary::kMul, c);
-  const int next_c =
-      writer.AddBinary("lstm", kept, Binary::kAdd, writer.AddBinary("lstm", input, Binary::kMul, fresh));
-  const int next_h = writer.AddBinary("lstm", gate(3, Unary::kSigmoid), Binary::kMul,
-                                      writer.AddUnary("lstm", next_c, Unary::kTanh));
+  const int next_c = writer.AddBinary("lstm", kept, Binary::kAdd, writer.AddBinary("lstm", input, Binary::kMul, fresh));
+  const int next_h =
+      writer.AddBinary("lstm", gate(3, Unary::kSigmoid), Binary::kMul, writer.AddUnary("lstm", next_c, Unary::kTanh));
   writer.SetNextValue(h_slot, next_h);
   writer.SetNextValue(c_slot, next_c);
   writer.AddLinear("out", AddQuantize(writer, "out", next_h, quantizer),

@@ -22,8 +22,8 @@ struct TokenModelOptions {
   int64_t tokens = 37, width = 70, units = 33;
 };
 
-// tokens -> a row of a table -> a recurrent cell with three states, h, c, and d, the h of the time step before -> logits
-// of each token. Sums are exact, and all else is rounded once per operation, so that the answers are, too.
+// tokens -> a row of a table -> a recurrent cell with three states, h, c, and d, the h of the time step before ->
+// logits of each token. Sums are exact, and all else is rounded once per operation, so that the answers are, too.
 SampleModel TokenModel(const TokenModelOptions& options = {});
 
 // With tables and weights of each encoding.

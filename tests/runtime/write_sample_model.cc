@@ -11,7 +11,9 @@
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
   const bool is_text = argc > 2 && std::strcmp(argv[2], "words") == 0;
-  bitgrad::SampleModel model = is_text ? bitgrad::LstmModel(4, 37, 20, 30) : bitgrad::LinearModel("k_bit(8)", {bitgrad::EncodingKind::kBinary, 1}, 784, 10, false);
+  bitgrad::SampleModel model =
+      is_text ? bitgrad::LstmModel(4, 37, 20, 30)
+              : bitgrad::LinearModel("k_bit(8)", {bitgrad::EncodingKind::kBinary, 1}, 784, 10, false);
   bitgrad::packed::Header& header = model.writer.header();
   header.set_data_set(argc > 2 ? argv[2] : "digits");
   if (!is_text) header.set_class_count(10);

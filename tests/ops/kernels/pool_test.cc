@@ -220,12 +220,9 @@ TEST_P(PoolTest, MaxOfCodes) {
 }
 
 TEST_P(PoolTest, AverageOfCodes) {
-  constexpr Encoding kEncodings[] = {{EncodingKind::kBinary, 1},
-                                     {EncodingKind::kTernary, 2},
-                                     {EncodingKind::kSymmetric, 8},
-                                     {EncodingKind::kUnsigned, 4},
-                                     {EncodingKind::kTwosComplement, 8},
-                                     {EncodingKind::kLog, 4},
+  constexpr Encoding kEncodings[] = {{EncodingKind::kBinary, 1},         {EncodingKind::kTernary, 2},
+                                     {EncodingKind::kSymmetric, 8},      {EncodingKind::kUnsigned, 4},
+                                     {EncodingKind::kTwosComplement, 8}, {EncodingKind::kLog, 4},
                                      {EncodingKind::kLogNonzero, 4}};
   Random random(10);
   size_t next = 0;

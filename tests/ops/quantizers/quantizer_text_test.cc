@@ -161,8 +161,7 @@ TEST(ParseQuantizerTest, ErrorsNameTheQuantizerAndTheWayOut) {
       Error("exponential_round(4)"),
       "quantizer 'exponential_round(4)': 'exponential_round' takes least=EXPONENT, most=EXPONENT, as_authors, not "
       "'4'");
-  EXPECT_EQ(Error("log_quant(4, zero=no)"),
-            "quantizer 'log_quant(4, zero=no)': zero is 'true' or 'false', not 'no'");
+  EXPECT_EQ(Error("log_quant(4, zero=no)"), "quantizer 'log_quant(4, zero=no)': zero is 'true' or 'false', not 'no'");
   EXPECT_EQ(Error("log_quant(zero=false, zero=true)"),
             "quantizer 'log_quant(zero=false, zero=true)': zero is given twice");
   EXPECT_EQ(Error("log_quant(nonzero)"),
