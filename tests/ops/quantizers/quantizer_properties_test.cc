@@ -84,9 +84,9 @@ TEST_P(QuantizerTest, LogarithmicValuesArePowers) {
       // One of the patterns is that of 0, unless there is none, and one has none.
       const double exponents = std::ldexp(1, q().encoding().bits - 1) - (q().args().zero ? 1 : 0);
       EXPECT_LE(std::log2(most) - std::log2(least) + 1, exponents);
-      // Codes begin with 1.
+      // Codes begin with 1, which the inputs may not reach.
       if (q().encoding().is_log()) {
-        EXPECT_EQ(least, 1);
+        EXPECT_GE(least, 1);
       }
     }
   }
