@@ -100,7 +100,8 @@ grep -qE '^word3 word4( |$)' first || fail "generate does not begin with the pro
 [[ $(tr -s ' \n' '\n' <first | grep -c .) -le 32 ]] || fail "generate writes more than it should"
 expect_last_line '.*' "$generate" --model=text.bgm --prompt='word3 word4' --length=30 --seed=7
 cmp -s stdout first || fail "another text with the same seed"
-"$generate" --model=text.bgm --prompt='word3 nobody else nobody' --length=2 >stdout 2>stderr || fail "status of generate"
+"$generate" --model=text.bgm --prompt='word3 nobody else nobody' --length=2 >stdout 2>stderr ||
+  fail "status of generate"
 grep -qx "note: the model does not know these and reads '<unk>' instead: nobody else" stderr ||
   fail "unknown words: $(cat stderr)"
 grep -q '^word3 <unk> <unk> <unk>' stdout || fail "the prompt with unknown words: $(cat stdout)"
