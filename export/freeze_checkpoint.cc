@@ -68,7 +68,6 @@ absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const C
   const checkpoint::Header& header = checkpoint.header();
   const recipe::DataSet& data = header.recipe().data();
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
-  BITGRAD_ASSIGN_OR_RETURN(const auto preprocessing, LoadPreprocessing(checkpoint));
   MoveToDevice(context, *bundle.store);
   options.name = header.recipe().name();
   options.data_set = data.name();
@@ -79,6 +78,7 @@ absl::StatusOr<PackedModelWriter> FreezeCheckpoint(ExecContext& context, const C
     writer.header().set_text(header.text() == checkpoint::WORDS ? packed::Header::WORDS : packed::Header::CHARACTERS);
     return WithData(std::move(writer), header);
   }
+  BITGRAD_ASSIGN_OR_RETURN(const auto preprocessing, LoadPreprocessing(checkpoint));
   const Tensor example = Tensor::Zeros({1, header.features()});
   if (data.preprocessing_size() == 1 && absl::StripAsciiWhitespace(data.preprocessing(0)) == "mean_std") {
     options.pixels = true;

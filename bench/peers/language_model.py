@@ -1,7 +1,7 @@
 """Trains the float net of a text recipe in PyTorch, by the recipe's own schedule, for comparison with bitgrad's.
 
-  python3 bench/peers/language_model.py --data_dir=DIR                     # ptb_float_lstm on train.txt, valid.txt, test.txt
-  python3 bench/peers/language_model.py --data_dir=DIR --characters        # the same on input.txt
+  python3 bench/peers/language_model.py --data_dir=DIR                # ptb_float_lstm on train.txt, valid.txt, test.txt
+  python3 bench/peers/language_model.py --data_dir=DIR --characters   # the same on input.txt
 
 What is the same as in bitgrad: the tokens (a line's end is one; the first input is a line's end, so that N tokens are N
 predictions), streams and unroll length, state from batch to batch, initial distributions, the mean loss over a batch,

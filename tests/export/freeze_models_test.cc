@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/transfer.h"
 #include "bitgrad/models/layers/batch_norm.h"
 #include "bitgrad/models/layers/dense.h"
 #include "bitgrad/models/layers/dropout.h"
@@ -211,6 +212,23 @@ class ScaledModel final : public Model {
   Dense out_;
 };
 
+// A constant minus a value: the constant has a row for each example, all alike.
+class MinusModel final : public Model {
+ public:
+  explicit MinusModel(const Scope& scope)
+      : out_(scope / "out", {.in = 12, .out = 4, .input = KBit(8), .weight = Sign()}) {}
+  Var Forward(const Var& x) override {
+    Tensor constant({x.shape().dim(0), 4}, DType::kFloat32);
+    for (int64_t i = 0; i < constant.num_elements(); ++i) {
+      constant.mutable_data<float>()[i] = 0.3f * static_cast<float>(i % 4) - 0.5f;
+    }
+    return Sub(x.tape()->Input(ToDevice(x.tape()->context(), constant)), out_(x));
+  }
+
+ private:
+  Dense out_;
+};
+
 template <typename M>
 std::unique_ptr<FrozenModel> ExpectUserModelBitEqual(const Shape& example) {
   std::unique_ptr<FrozenModel> frozen;
@@ -227,6 +245,8 @@ std::unique_ptr<FrozenModel> ExpectUserModelBitEqual(const Shape& example) {
   }
   return frozen;
 }
+
+TEST_F(FreezeModelsTest, AConstantMinusAValue) { ASSERT_NE(ExpectUserModelBitEqual<MinusModel>({1, 12}), nullptr); }
 
 TEST_F(FreezeModelsTest, Concat) {
   const auto frozen = ExpectUserModelBitEqual<ConcatModel>({1, 33});

@@ -29,7 +29,7 @@ int AddTable(PackedModelWriter& writer, const TokenModelOptions& options, uint64
   Tensor stored(codes.shape(), DType::kUint8);
   for (int64_t i = 0; i < codes.num_elements(); ++i) {
     stored.mutable_data<uint8_t>()[i] =
-        static_cast<uint8_t>(PlaneBitsOf(options.table, static_cast<int64_t>(codes.data<float>()[i])));
+        static_cast<uint8_t>(options.table.stored(static_cast<int64_t>(codes.data<float>()[i])));
   }
   return writer.AddCodeTable("table", options.table, stored.matrix<uint8_t>());
 }
