@@ -111,8 +111,8 @@ class FrozenLstm {
     Tape tape(graph_context_, Mode::kEval);
     tape.set_states(&states);
     const auto tokens = tokens_.span<int32_t>().subspan(t * streams_, streams_);
-    BITGRAD_ASSIGN_OR_RETURN(const Tensor* graph,
-                             tape.Value(model.Forward(tape.Input(Tensor::Of<int32_t>({streams_}, tokens)))));
+    const Var logits = model.Forward(tape.Input(Tensor::Of<int32_t>({streams_}, tokens)));
+    BITGRAD_ASSIGN_OR_RETURN(const Tensor* graph, tape.Value(logits));
     BITGRAD_RETURN_IF_ERROR(states.Commit());
     BITGRAD_RETURN_IF_ERROR(Run(t));
     float difference = 0;
