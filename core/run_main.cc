@@ -170,8 +170,8 @@ int RunMain(int argc, char** argv, const MainOptions& options, absl::FunctionRef
       status = RunBody(body);
     }
   }
-  // What was promised on stdout must have arrived there (a full disk shows only here).
-  if (std::fflush(stdout) != 0 && status.ok()) {
+  // What was promised on stdout must have arrived there (a full disk shows only here, or in a write before).
+  if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && status.ok()) {
     status = absl::DataLossError("cannot write the output: the disk is full or the pipe is closed");
   }
   if (status.ok()) return 0;

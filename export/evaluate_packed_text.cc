@@ -43,10 +43,23 @@ double LogitDifference(float a, float b) {
 
 absl::StatusOr<TextComparison> CompareOnText(ExecContext& context, const Checkpoint& checkpoint,
                                              const PackedModel& packed, const Text& text) {
+  if (packed.header().input().tokens() == 0) {
+    return absl::FailedPreconditionError(absl::StrCat("packed model '", packed.name(),
+                                                      "' is one of images, the checkpoint's is one of text; freeze ",
+                                                      "this checkpoint"));
+  }
   if (packed.header().input().tokens() != text.vocabulary) {
     return absl::FailedPreconditionError(
         absl::StrCat("packed model '", packed.name(), "' takes ", packed.header().input().tokens(),
                      " different tokens, the checkpoint's ", text.vocabulary, "; freeze this checkpoint again"));
+  }
+  // A packed model may have no vocabulary; one that has is the whole of it.
+  const auto& known = checkpoint.header().class_names();
+  for (int i = 0; i < std::min(known.size(), packed.header().class_names_size()); ++i) {
+    if (packed.header().class_names(i) == known[i]) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "packed model '", packed.name(), "' has another vocabulary: its token ", i, " is '",
+        packed.header().class_names(i), "', the checkpoint's is '", known[i], "'; freeze this checkpoint again"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   MoveToDevice(context, *bundle.store);

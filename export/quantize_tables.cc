@@ -49,8 +49,9 @@ std::shared_ptr<const CodedTensor> CodesOf(ExecContext& context, const PackedQua
 absl::Status QuantizeTables(ExecContext& context, Program& program) {
   const int size = program.size();  // constants are added behind
   for (int i = 0; i < size; ++i) {
+    if (program.value(i).as<program::Embedding>() == nullptr || program.is_output(i)) continue;
     const Uses uses(program);
-    if (!uses.is_used(i) || program.value(i).as<program::Embedding>() == nullptr || program.is_output(i)) continue;
+    if (!uses.is_used(i)) continue;
     const Value& table = program.operand(i, 1);
     const std::vector<int>& readers = uses.consumers(i);
     if (table.as<Constant>() == nullptr || table.floats.is_null() || table.shape.rank() != 2 ||
