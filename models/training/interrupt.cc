@@ -17,6 +17,9 @@ constexpr int kSignalCount = 3;
 std::atomic<int> g_guards = 0, g_deferrals = 0;
 std::atomic<bool> g_interrupted = false;
 struct sigaction g_before[kSignalCount];
+stack_t g_stack_before;
+// Room for the largest set of registers that the kernel stores (with AMX about 11 KiB) and for the handler.
+alignas(16) char g_stack[64 << 10];
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 // Only functions that a signal handler may call.
@@ -40,17 +43,30 @@ void OnSignal(int signal) {
   _exit(1);
 }
 
+// oneDNN's matrix kernels use the stack pointer as one more register, which then points into a matrix or at a
+// workspace. Where a signal arrives meanwhile, the kernel would write the handler's frame there, over whatever the
+// memory holds: handlers need a stack of their own.
+void UseOwnStack() {
+  sigaltstack(nullptr, &g_stack_before);
+  if ((g_stack_before.ss_flags & SS_DISABLE) == 0) return;  // There is one (a sanitizer's, say); it serves.
+  stack_t stack = {};
+  stack.ss_sp = g_stack;
+  stack.ss_size = sizeof(g_stack);
+  sigaltstack(&stack, nullptr);
+}
+
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
   if (g_guards++ > 0) return;
   g_interrupted = false;
+  UseOwnStack();
   for (int i = 0; i < kSignalCount; ++i) {
     sigaction(kSignals[i], nullptr, &g_before[i]);
     if (kSignals[i] == SIGHUP && g_before[i].sa_handler == SIG_IGN) continue;
     struct sigaction action = {};
     action.sa_handler = OnSignal;
-    action.sa_flags = SA_RESTART;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
     sigaction(kSignals[i], &action, nullptr);
   }
 }
@@ -58,6 +74,7 @@ InterruptGuard::InterruptGuard() {
 InterruptGuard::~InterruptGuard() {
   if (--g_guards > 0) return;
   for (int i = 0; i < kSignalCount; ++i) sigaction(kSignals[i], &g_before[i], nullptr);
+  sigaltstack(&g_stack_before, nullptr);
 }
 
 InterruptGuard::Deferral::Deferral() { ++g_deferrals; }

@@ -18,6 +18,10 @@ namespace bitgrad {
 //
 // A SIGHUP that was ignored when the guard was made, as nohup does, stays ignored. Guards may be nested; when the last
 // one goes, the signals are treated as before the first.
+//
+// The handlers run on a stack of their own (sigaltstack of the thread that made the guard, which should be the main
+// thread: the system prefers it), because oneDNN's matrix kernels do not keep the stack pointer on the stack. A program
+// that installs handlers of its own while nets run must do the same (SA_ONSTACK).
 class InterruptGuard {
  public:
   InterruptGuard();
