@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bitgrad/core/status_macros.h"
@@ -92,6 +93,8 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
     if (count < static_cast<int64_t>(piece.size())) break;
   }
   BITGRAD_RETURN_IF_ERROR(file.HasMore().status());  // compares the checksum
+  // Some editors mark UTF-8 with this at the beginning of a file. It is no part of the text.
+  if (constexpr absl::string_view kMark = "\xEF\xBB\xBF"; absl::StartsWith(bytes, kMark)) bytes.erase(0, kMark.size());
   if (bytes.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is empty; it has to hold a text"));
   }

@@ -1,8 +1,7 @@
 // TextReader: takes a text apart into tokens. The two units differ in this alone.
 //
 //   words        Words are separated by white space (ASCII's); the end of each line is the token "<eos>", also that of
-//   a
-//                last line without a newline. Words may be any bytes (TokenText, vocabulary.h).
+//                a last line without a newline. Words may be any bytes (TokenText, vocabulary.h).
 //   characters   The code points of UTF-8, newlines among them. Nothing is added. Bytes that are no UTF-8 are an error
 //                that says where they are.
 
@@ -30,8 +29,9 @@ inline constexpr int64_t kLongestWord = int64_t{1} << 16;
 absl::Status ReadTokens(TextUnit unit, absl::string_view path, absl::string_view bytes,
                         absl::FunctionRef<absl::StatusOr<bool>(absl::string_view token, int64_t line)> visit);
 
-// The bytes of a text's file, plain or gzip-compressed. What the system says where it cannot be read, DataLoss for
-// damaged gzip data, InvalidArgument for an empty one; all name the path.
+// The bytes of a text's file, plain or gzip-compressed, without the byte order mark that it may begin with. What the
+// system says where it cannot be read, DataLoss for damaged gzip data, InvalidArgument for an empty one; all name the
+// path.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 }  // namespace bitgrad

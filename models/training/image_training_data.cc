@@ -40,6 +40,11 @@ absl::StatusOr<std::unique_ptr<BatchLoader>> EvaluationLoader(
 }  // namespace
 
 absl::Status ImageTrainingData::Check(const recipe::Recipe& recipe) {
+  if (recipe.data().steps() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("recipe: data.steps is ", recipe.data().steps(),
+                                                   ", which is for texts alone; data set '", recipe.data().name(),
+                                                   "' consists of images, leave it out"));
+  }
   BITGRAD_RETURN_IF_ERROR(ParsePreprocessing(Strings(recipe.data().preprocessing())).status());
   return ParseAugmentation(Strings(recipe.data().augmentation())).status();
 }

@@ -38,9 +38,15 @@ absl::Status TextTrainingData::Check(const recipe::Recipe& recipe) {
     return Error(recipe, "data.validation_examples is ", data.validation_examples(),
                  "; a text of its own validates, leave it out");
   }
-  for (const auto& [field, count] :
-       {std::pair("augmentation", data.augmentation_size()), std::pair("preprocessing", data.preprocessing_size())}) {
-    if (count > 0) return Error(recipe, "data.", field, " is for images alone, leave it out");
+  const std::pair<const char*, bool> of_images[] = {{"augmentation", data.augmentation_size() > 0},
+                                                    {"preprocessing", data.preprocessing_size() > 0},
+                                                    {"image_size", data.image_size() != 0},
+                                                    {"validation", data.validation() != recipe::DataSet::LAST},
+                                                    {"image_cache_mib", data.image_cache_mib() != 0},
+                                                    {"first_label", data.has_first_label()},
+                                                    {"classes", data.classes() != 0}};
+  for (const auto& [field, is_set] : of_images) {
+    if (is_set) return Error(recipe, "data.", field, " is for images alone, leave it out");
   }
   return absl::OkStatus();
 }

@@ -5,9 +5,9 @@
 // it. A tile is 6 rows x 64 columns on AVX-512.
 //
 // b stays in bits in memory. A group of 64 columns is expanded to bytes just before it is used, in the second-level
-// cache, with one shift and one AND per vector: a lane that holds bits 0 .. 31 of its column, shifted right by s and
-// masked with 0x01010101, gives the bytes of k = s, 8 + s, 16 + s, 24 + s. Step s of a block of 32 therefore multiplies
-// these four k, and the bytes of `a` are permuted to the same order first (ArrangeRow).
+// cache: of a lane that holds bits 0 .. 31 of its column, the bits s of all bytes are those of k = s, 8 + s, 16 + s,
+// 24 + s (plane_codes-inl.h). Step s of a block of 32 therefore multiplies these four k, and the bytes of `a` are
+// permuted to the same order first (ArrangeRow).
 //
 // A logarithmic b is expanded in the same way, and a lookup of 16 bytes at a time turns what is stored into the digits
 // of its codes (code_digits-inl.h): one byte up to four bits, then two or four. So it does with the rows of a
@@ -37,6 +37,7 @@
 #include "bitgrad/ops/cpu/dot_output-inl.h"
 #include "bitgrad/ops/cpu/int8_tile-inl.h"
 #include "bitgrad/ops/cpu/packed_panels-inl.h"
+#include "bitgrad/ops/cpu/plane_codes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bitgrad::cpu {
@@ -112,38 +113,59 @@ int64_t Arrange(const Int8Problem& p, const uint8_t* x, int64_t count, uint8_t* 
   return p.a_encoding.is_log() ? ArrangeDigits(p, x, count, y) : ArrangeRow(x, count, p.steps, y);
 }
 
+// bytes[h][s] = up to four bits of the codes at bit s of each byte of half h of a word, for a vector of columns. `in`
+// are the words of the first of `planes` planes, `stride` words from one to the next.
+HWY_INLINE void CodesOfWord(const uint64_t* in, int64_t stride, int planes, LaneVec (&bytes)[2][8]) {
+  const LaneTag d;
+  LaneVec halves[2][kPlanesTogether];
+#pragma GCC unroll 4
+  for (int q = 0; q < kPlanesTogether; ++q) {
+    halves[0][q] = halves[1][q] = hn::Zero(d);
+    if (q >= planes) continue;
+    hn::LoadInterleaved2(d, reinterpret_cast<const int32_t*>(in + q * stride), halves[0][q], halves[1][q]);
+  }
+  CodesOfPlanes(halves[0], bytes[0]);
+  CodesOfPlanes(halves[1], bytes[1]);
+}
+
 // Expands group `group` of b to bytes of what is stored: block[panel][step][column of the panel][4]. `words` is scratch
-// for the words of one panel.
+// for some words of all planes of one panel.
 void ExpandGroup(const Int8Problem& p, int64_t group, uint64_t* words, int32_t* block) {
   const LaneTag d;
-  const hn::RebindToUnsigned<LaneTag> du;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t width = kTileVectors * lanes;
+  const int64_t width = kTileVectors * lanes, stride = kWordsTogether * width;
   const int planes = p.b.encoding.bits;
-  const auto ones = hn::Set(du, 0x01010101u);
   // c - 128 as a signed byte is c with bit 7 inverted.
-  const auto start = hn::Set(du, planes == kMaxCodeBits && !p.has_digits ? 0x80808080u : 0u);
+  const auto start = hn::Set(d, planes == kMaxCodeBits && !p.has_digits ? static_cast<int32_t>(0x80808080u) : 0);
   for (int64_t col = 0; col < kGroupCols; col += width) {
-    for (int q = 0; q < planes; ++q) {
-      PackPanel(p.b.planes[q], p.words(), group * kGroupCols + col, width, words);
-      const uint32_t* in = reinterpret_cast<const uint32_t*>(words);
-      uint32_t* out = reinterpret_cast<uint32_t*>(block);
-      for (int64_t w = 0; w < p.words(); ++w, out += 16 * width) {
-        for (int64_t c = 0; c < width; c += lanes, in += 2 * lanes) {
-          hn::Vec<decltype(du)> halves[2];
-          hn::LoadInterleaved2(du, in, halves[0], halves[1]);
-          for (int h = 0; h < 2; ++h) {
-            for (int s = 0; s < 8; ++s) {
-              uint32_t* at = out + (8 * h + s) * width + c;
-              const auto before = q == 0 ? start : hn::Load(du, at);
-              const auto bit = hn::And(hn::ShiftRightSame(halves[h], s), ones);
-              hn::Store(hn::Xor(before, hn::ShiftLeftSame(bit, q)), du, at);
+    for (int64_t first = 0; first < p.words(); first += kWordsTogether) {
+      const int64_t count = std::min(kWordsTogether, p.words() - first);
+      for (int q = 0; q < planes; ++q) {
+        ConstBitMatrixView plane = p.b.planes[q];
+        plane.words += first;
+        // Whole blocks are transposed by vectors, so what pads a row is read, too.
+        const int64_t padded = std::min(kWordsTogether, plane.stride - first);
+        PackPanel(plane, padded, group * kGroupCols + col, width, words + q * stride);
+      }
+      for (int64_t w = 0; w < count; ++w, block += 16 * width) {
+        for (int64_t c = 0; c < width; c += lanes) {
+          const uint64_t* const in = words + w * width + c;
+          LaneVec low[2][8], high[2][8];
+          CodesOfWord(in, stride, planes, low);
+          if (planes > kPlanesTogether) {
+            CodesOfWord(in + kPlanesTogether * stride, stride, planes - kPlanesTogether, high);
+#pragma GCC unroll 16
+            for (int i = 0; i < 16; ++i) {
+              // Codes of four bits do not reach beyond their bytes when they are shifted.
+              const auto shifted = hn::ShiftLeft<kPlanesTogether>(high[i / 8][i % 8]);
+              low[i / 8][i % 8] = hn::Xor(hn::Or(low[i / 8][i % 8], shifted), start);
             }
           }
+#pragma GCC unroll 16
+          for (int i = 0; i < 16; ++i) hn::Store(low[i / 8][i % 8], d, block + i * width + c);
         }
       }
     }
-    block += 16 * p.words() * width;
   }
 }
 

@@ -4,12 +4,17 @@
 #ifndef BITGRAD_OPS_CPU_INT8_PROBLEM_H_
 #define BITGRAD_OPS_CPU_INT8_PROBLEM_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "bitgrad/ops/cpu/coded_gemm.h"
 #include "bitgrad/ops/kernels/coded_gemm.h"
 
 namespace bitgrad::cpu {
+
+// How many words of each row are expanded to bytes together: two cache lines, so that rows of up to 1,024 codes are read
+// one after the other, which the hardware's prefetcher keeps up with. Transpositions take up to eight words.
+inline constexpr int64_t kWordsTogether = 16;
 
 struct Int8Problem {
   // For an `a` with these codes. The caller still sets the arranged rows, m, their terms and the output.
@@ -56,7 +61,10 @@ struct Int8Problem {
   int digits() const { return has_digits ? SignedDigits(b.encoding) : 1; }
   int64_t digit_bytes() const { return 16 * words() * kGroupCols * 4; }  // of one digit of a group of b, expanded
   int64_t block_bytes() const { return digits() * digit_bytes(); }       // of a group of b, digit 0 first
-  int64_t scratch_bytes() const { return words() * kGroupCols * 8; }     // for ExpandInt8Group()
+  // For ExpandInt8Group(): words of all planes, or a row of ones.
+  int64_t scratch_bytes() const {
+    return std::max(b.encoding.bits * kWordsTogether * kGroupCols * 8, (digit_row_bytes() + 63) / 64 * 64);
+  }
 };
 
 // Permutes x[count] to the order in which the product reads it, and fills it up with zeros to digit_row_bytes(); of a

@@ -35,6 +35,7 @@
 #include "bitgrad/ops/cpu/dot_output-inl.h"
 #include "bitgrad/ops/cpu/int8_tile-inl.h"
 #include "bitgrad/ops/cpu/packed_panels-inl.h"
+#include "bitgrad/ops/cpu/plane_codes-inl.h"
 
 #ifndef BITGRAD_OPS_CPU_WINOGRAD_CONV_SHARED_
 #define BITGRAD_OPS_CPU_WINOGRAD_CONV_SHARED_
@@ -102,29 +103,6 @@ HWY_INLINE void TransformTaps(V g0, V g1, V g2, V (&y)[4]) {
   y[3] = hn::Add(g2, g2);
 }
 
-// bytes[s] = the stored codes at bit s of each byte of the planes, s < 8. Pairs of planes become codes of two bits, and
-// pairs of these codes of four.
-HWY_INLINE void CodesOfPlanes(const LaneVec (&plane)[kMostFilterBits], LaneVec (&bytes)[8]) {
-  const LaneTag d;
-  const auto pairs = hn::Set(d, 0x55555555), quads = hn::Set(d, 0x33333333), low = hn::Set(d, 0x0f0f0f0f);
-  LaneVec two[2][2];  // of planes 2 i and 2 i + 1, at the even and at the odd bits
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i) {
-    const LaneVec p0 = plane[2 * i], p1 = plane[2 * i + 1];
-    two[i][0] = hn::Or(hn::And(p0, pairs), hn::ShiftLeft<1>(hn::And(p1, pairs)));
-    two[i][1] = hn::Or(hn::And(hn::ShiftRight<1>(p0), pairs), hn::AndNot(pairs, p1));
-  }
-#pragma GCC unroll 2
-  for (int odd = 0; odd < 2; ++odd) {
-    const LaneVec first = hn::Or(hn::And(two[0][odd], quads), hn::ShiftLeft<2>(hn::And(two[1][odd], quads)));
-    const LaneVec second = hn::Or(hn::And(hn::ShiftRight<2>(two[0][odd]), quads), hn::AndNot(quads, two[1][odd]));
-    bytes[odd] = hn::And(first, low);
-    bytes[odd + 4] = hn::And(hn::ShiftRight<4>(first), low);
-    bytes[odd + 2] = hn::And(second, low);
-    bytes[odd + 6] = hn::And(hn::ShiftRight<4>(second), low);
-  }
-}
-
 // Transforms the filters of one group: panels[panel][point][step][column of the panel] int32, so each point is a panel
 // of Int8Tile(). A step has channels s, s + 8, s + 16 and s + 24 of 32, as in int8_gemm.cc. `words` is scratch for the
 // planes of a panel. column_terms [kGroupCols] are those of the product of patches; added_sums[output][column] is what
@@ -158,9 +136,9 @@ void TransformFilters(const WinogradProblem& p, int64_t group, uint64_t* words, 
         alignas(64) int32_t codes[9][8][hn::MaxLanes(LaneTag())];
         for (int64_t t = 0; t < 9; ++t) {
           const int64_t half = (t * steps + block) / 8;  // which 32 bits of a column
-          LaneVec plane[kMostFilterBits], bytes[8];
+          LaneVec plane[kPlanesTogether], bytes[8];
 #pragma GCC unroll 4
-          for (int q = 0; q < kMostFilterBits; ++q) {
+          for (int q = 0; q < kPlanesTogether; ++q) {
             plane[q] = hn::Zero(d);
             if (q >= planes) continue;
             LaneVec halves[2];

@@ -93,6 +93,14 @@ TEST(TextReaderTest, LongLinesAndLongWords) {
               AllOf(HasSubstr("in.txt: line 2 has a word of 65537 bytes"), HasSubstr("data.name=characters")));
 }
 
+TEST(TextReaderTest, AByteOrderMarkIsNoText) {
+  const std::string path = NewTextDirectory() + "/marked.txt";
+  WriteText(path, "\xEF\xBB\xBFthe");
+  const auto text = ReadTextFile(path);
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_EQ(*text, "the");
+}
+
 TEST(TextsTest, WordsOfThreeFiles) {
   const std::string dir = WordsDirectory("the cat\nthe <unk>\n", "the cat\n", "a dog the\n");
   const auto texts = LoadTexts("words", {.data_dir = dir});

@@ -222,6 +222,8 @@ TEST_F(TextTrainerTest, WrongRecipesAreErrors) {
   EXPECT_THAT(error({"data.validation_examples=5"}), HasSubstr("data.validation_examples is 5"));
   EXPECT_THAT(error({"data.augmentation=flip"}), HasSubstr("data.augmentation is for images alone"));
   EXPECT_THAT(error({"data.preprocessing=gcn"}), HasSubstr("data.preprocessing is for images alone"));
+  EXPECT_THAT(error({"data.image_size=32"}), HasSubstr("data.image_size is for images alone"));
+  EXPECT_THAT(error({"data.first_label=0"}), HasSubstr("data.first_label is for images alone"));
   EXPECT_THAT(error({"batch_size=151"}),
               HasSubstr("the train text of data set 'words' has 300 tokens, fewer than 2 for each of 151 streams"));
   EXPECT_THAT(error({"data.name=wrods"}), HasSubstr("there is no data set 'wrods' (did you mean 'words'?)"));
@@ -232,6 +234,8 @@ TEST_F(TextTrainerTest, WrongRecipesAreErrors) {
   phase.add_set("loss=SQUARED_HINGE_SUM");
   EXPECT_THAT(std::string(Train(later, {.data_dir = data, .out_dir = NewDirectory()}).status().message()),
               AllOf(HasSubstr("loss is SQUARED_HINGE_SUM"), HasSubstr("(in phase[0] of the recipe)")));
+  EXPECT_THAT(std::string(Train(TinyRecipe({"data.steps=35"}), {.out_dir = NewDirectory()}).status().message()),
+              AllOf(HasSubstr("data.steps is 35"), HasSubstr("data set 'digits' consists of images, leave it out")));
   // Images with what goes by validation, and nothing that validates.
   EXPECT_THAT(std::string(Train(TinyRecipe({"schedule.name=plateau", "data.validation_examples=0"}),
                                 {.out_dir = NewDirectory()})
