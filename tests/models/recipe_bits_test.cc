@@ -119,6 +119,7 @@ ImageShape ImageOf(const std::string& recipe) {
   if (absl::StartsWith(recipe, "imagenet_birealnet")) return {64, 64, 3};
   if (absl::StartsWith(recipe, "imagenet_")) return {67, 67, 3};
   if (absl::StartsWith(recipe, "temporal_order_")) return {30, 8, 1};
+  if (absl::StartsWith(recipe, "circle_") || absl::StartsWith(recipe, "s_shape_")) return {1, 2, 1};
   if (absl::StartsWith(recipe, "mnist_") || absl::StartsWith(recipe, "digits_")) return {28, 28, 1};
   return {32, 32, 3};
 }
