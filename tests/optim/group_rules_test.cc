@@ -149,11 +149,12 @@ TEST_F(GroupRulesTest, StateIsNamedByRuleAndRestored) {
   for (const NamedTensor& state : optimizer->state()) names.push_back(state.name);
   EXPECT_EQ(names, (std::vector<std::string>{"adam/m/a/bias", "adam/v/a/bias", "bop/m/a/weight",
                                              "adam/m/a/input/quantizer/step", "adam/v/a/input/quantizer/step",
-                                             "adam/m/b/weight", "adam/v/b/weight"}));
+                                             "adam/m/b/weight", "adam/v/b/weight", "adam/m/b/spline/coefficients",
+                                             "adam/v/b/spline/coefficients"}));
   // Another optimizer goes on from there to the same values.
   BareModel other;
   AddParameters(other);
-  for (size_t i = 0; i < 5; ++i) other[i].value = model[i].value.Clone();
+  for (size_t i = 0; i < 6; ++i) other[i].value = model[i].value.Clone();
   auto restored = make();
   ASSERT_EQ(ErrorOf(restored->Restore(other.parameters(), optimizer->state(), optimizer->step_count())), "ok");
   optimizer->set_learning_rate(restored->learning_rate());
