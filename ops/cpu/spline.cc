@@ -31,11 +31,6 @@ HWY_INLINE V Locate(V x, const SplineConstants& k, VI& interval) {
   return hn::Sub(p, hn::ConvertTo(d, interval));
 }
 
-HWY_INLINE V Rise(const float* coefficients, VI offset) {
-  const D d;
-  return hn::Sub(hn::GatherIndex(d, coefficients + 1, offset), hn::GatherIndex(d, coefficients, offset));
-}
-
 // The same for one element, of what no whole vector is left: the same bits.
 HWY_INLINE float Locate(float x, const SplineConstants& k, int32_t& interval) {
   const float p = x * k.inverse_step + k.middle;
@@ -44,92 +39,130 @@ HWY_INLINE float Locate(float x, const SplineConstants& k, int32_t& interval) {
   return p - static_cast<float>(interval);
 }
 
-HWY_INLINE float Rise(const float* coefficients, int32_t offset) {
-  return coefficients[offset + 1] - coefficients[offset];
-}
+// Two neighbours of a table, which are loaded, and added to, at a time. A gather is no faster than one load of both for
+// each element, and on many processors a good deal slower.
+using Pair = float __attribute__((vector_size(8)));
 
-void ForwardPiece(const SplineConstants& k, const SplinePiece& piece, const float* x, const float* coefficients,
-                  float* y, uint8_t* intervals) {
+constexpr int64_t kStrip = 512;
+
+// Of the elements of a strip: where they are in the table, and how far into their intervals.
+struct Places {
+  HWY_ALIGN int32_t slot[kStrip];
+  HWY_ALIGN float t[kStrip];
+};
+
+HWY_INLINE void LocateStrip(const SplineConstants& k, const int32_t* offsets, const float* x, int64_t size,
+                            Places& places, uint8_t* intervals) {
   const D d;
   const DI di;
   const hn::Rebind<uint8_t, D> d8;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = 0;
-  for (; i + lanes <= piece.count; i += lanes) {
+  for (; i + lanes <= size; i += lanes) {
     VI interval;
-    const V t = Locate(hn::LoadU(d, x + i), k, interval);
-    const VI offset = hn::Add(interval, hn::LoadU(di, piece.offsets + i));
-    const V left = hn::GatherIndex(d, coefficients, offset);
-    const V right = hn::GatherIndex(d, coefficients + 1, offset);
-    hn::StoreU(hn::Add(left, hn::Mul(t, hn::Sub(right, left))), d, y + i);
+    hn::StoreU(Locate(hn::LoadU(d, x + i), k, interval), d, places.t + i);
+    hn::StoreU(hn::Add(interval, hn::LoadU(di, offsets + i)), di, places.slot + i);
     if (intervals != nullptr) hn::StoreU(hn::DemoteTo(d8, interval), d8, intervals + i);
   }
-  for (; i < piece.count; ++i) {
+  for (; i < size; ++i) {
     int32_t interval;
-    const float t = Locate(x[i], k, interval);
-    const int32_t offset = piece.offsets[i] + interval;
-    y[i] = coefficients[offset] + t * Rise(coefficients, offset);
+    places.t[i] = Locate(x[i], k, interval);
+    places.slot[i] = offsets[i] + interval;
     if (intervals != nullptr) intervals[i] = static_cast<uint8_t>(interval);
   }
 }
 
-// Two numbers that are added at a time: the sums of dy and of dy t over one interval.
-using Pair = float __attribute__((vector_size(8)));
-
-// Adds the piece's part to sums [copies, channels * knots]; element e of the piece goes to copy e % copies, so that
-// neighbours that are in the same interval do not wait for each other.
-void BackwardPiece(const SplineConstants& k, const SplinePiece& piece, const float* x, const float* coefficients,
-                   const float* dy, float* dx, Pair* sums, int64_t table, int64_t copies) {
+// y may be x.
+HWY_INLINE void ForwardStrip(const SplineConstants& k, const int32_t* offsets, const float* x, int64_t size,
+                             const float* coefficients, float* y, uint8_t* intervals) {
   const D d;
-  const DI di;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  constexpr int64_t kStrip = 512;
-  HWY_ALIGN int32_t slot[kStrip];
-  HWY_ALIGN float terms[2 * kStrip];
-  const V inverse_step = hn::Set(d, k.inverse_step);
-  for (int64_t begin = 0; begin < piece.count; begin += kStrip) {
-    const int64_t size = std::min(kStrip, piece.count - begin);
-    const int32_t* const offsets = piece.offsets + begin;
-    int64_t i = 0;
-    for (; i + lanes <= size; i += lanes) {
-      VI interval;
-      const V t = Locate(hn::LoadU(d, x + begin + i), k, interval);
-      const VI offset = hn::Add(interval, hn::LoadU(di, offsets + i));
-      const V g = hn::LoadU(d, dy + begin + i);
-      hn::StoreU(offset, di, slot + i);
-      hn::StoreInterleaved2(g, hn::Mul(g, t), d, terms + 2 * i);
-      if (dx != nullptr) {
-        hn::StoreU(hn::Mul(g, hn::Mul(Rise(coefficients, offset), inverse_step)), d, dx + begin + i);
-      }
-    }
-    for (; i < size; ++i) {
-      int32_t interval;
-      const float t = Locate(x[begin + i], k, interval);
-      const float g = dy[begin + i];
-      slot[i] = offsets[i] + interval;
-      terms[2 * i] = g;
-      terms[2 * i + 1] = g * t;
-      if (dx != nullptr) dx[begin + i] = g * (Rise(coefficients, slot[i]) * k.inverse_step);
-    }
+  Places places;
+  HWY_ALIGN float ends[2 * kStrip];
+  LocateStrip(k, offsets, x, size, places, intervals);
+  for (int64_t i = 0; i < size; ++i) std::memcpy(ends + 2 * i, coefficients + places.slot[i], sizeof(Pair));
+  int64_t i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    V left, right;
+    hn::LoadInterleaved2(d, ends + 2 * i, left, right);
+    hn::StoreU(hn::Add(left, hn::Mul(hn::LoadU(d, places.t + i), hn::Sub(right, left))), d, y + i);
+  }
+  for (; i < size; ++i) y[i] = ends[2 * i] + places.t[i] * (ends[2 * i + 1] - ends[2 * i]);
+}
+
+HWY_INLINE void BackwardStrip(const SplineConstants& k, const int32_t* offsets, const float* x, int64_t size,
+                              const float* coefficients, const float* dy, float* dx, Pair* sums, int64_t table,
+                              int64_t copies) {
+  const D d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  Places places;
+  // First the terms dy and dy t, then the coefficients at both ends of the interval.
+  HWY_ALIGN float pairs[2 * kStrip];
+  LocateStrip(k, offsets, x, size, places, nullptr);
+  int64_t i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    const V g = hn::LoadU(d, dy + i);
+    hn::StoreInterleaved2(g, hn::Mul(g, hn::LoadU(d, places.t + i)), d, pairs + 2 * i);
+  }
+  for (; i < size; ++i) {
+    pairs[2 * i] = dy[i];
+    pairs[2 * i + 1] = dy[i] * places.t[i];
+  }
+  const auto add = [&](Pair* to, int64_t e) {
     Pair pair;
-    const auto add = [&](Pair& sum, int64_t e) {
-      std::memcpy(&pair, terms + 2 * e, sizeof(Pair));
-      sum += pair;
-    };
-    i = 0;
-    if (copies == 4) {
-      for (; i + 4 <= size; i += 4) {
-        for (int64_t c = 0; c < 4; ++c) add(sums[c * table + slot[i + c]], i + c);
-      }
+    std::memcpy(&pair, pairs + 2 * e, sizeof(Pair));
+    to[places.slot[e]] += pair;
+    std::memcpy(pairs + 2 * e, coefficients + places.slot[e], sizeof(Pair));
+  };
+  i = 0;
+  if (copies == 4) {
+    for (; i + 4 <= size; i += 4) {
+      for (int64_t c = 0; c < 4; ++c) add(sums + c * table, i + c);
     }
-    for (; i < size; ++i) add(sums[slot[i]], i);
+  }
+  for (; i < size; ++i) add(sums, i);
+  if (dx == nullptr) return;
+  const V inverse_step = hn::Set(d, k.inverse_step);
+  for (i = 0; i + lanes <= size; i += lanes) {
+    V left, right;
+    hn::LoadInterleaved2(d, pairs + 2 * i, left, right);
+    hn::StoreU(hn::Mul(hn::LoadU(d, dy + i), hn::Mul(hn::Sub(right, left), inverse_step)), d, dx + i);
+  }
+  for (; i < size; ++i) dx[i] = dy[i] * ((pairs[2 * i + 1] - pairs[2 * i]) * k.inverse_step);
+}
+
+void ForwardTile(const SplineConstants& k, const SplineTile& tile, const float* x, const float* coefficients, float* y,
+                 uint8_t* intervals) {
+  for (int64_t row = 0; row < tile.repeats; ++row) {
+    for (int64_t begin = 0; begin < tile.count; begin += kStrip) {
+      const int64_t at = row * tile.stride + begin;
+      ForwardStrip(k, tile.offsets + begin, x + at, std::min(kStrip, tile.count - begin), coefficients, y + at,
+                   intervals == nullptr ? nullptr : intervals + at);
+    }
   }
 }
 
-void BackwardInputPiece(const SplineConstants& k, const SplinePiece& piece, const uint8_t* intervals,
-                        const float* coefficients, const float* dy, float* dx) {
-  for (int64_t i = 0; i < piece.count; ++i) {
-    dx[i] = dy[i] * (Rise(coefficients, piece.offsets[i] + intervals[i]) * k.inverse_step);
+// Adds the tile's part to sums [copies, channels * knots]; element e of a strip goes to copy e % copies, so that
+// neighbours that are in the same interval do not wait for each other.
+void BackwardTile(const SplineConstants& k, const SplineTile& tile, const float* x, const float* coefficients,
+                  const float* dy, float* dx, Pair* sums, int64_t table, int64_t copies) {
+  for (int64_t row = 0; row < tile.repeats; ++row) {
+    for (int64_t begin = 0; begin < tile.count; begin += kStrip) {
+      const int64_t at = row * tile.stride + begin;
+      BackwardStrip(k, tile.offsets + begin, x + at, std::min(kStrip, tile.count - begin), coefficients, dy + at,
+                    dx == nullptr ? nullptr : dx + at, sums, table, copies);
+    }
+  }
+}
+
+void BackwardInputTile(const SplineConstants& k, const SplineTile& tile, const uint8_t* intervals,
+                       const float* coefficients, const float* dy, float* dx) {
+  for (int64_t row = 0; row < tile.repeats; ++row) {
+    for (int64_t e = 0; e < tile.count; ++e) {
+      const int64_t i = row * tile.stride + e;
+      const float* const ends = coefficients + tile.offsets[e] + intervals[i];
+      dx[i] = dy[i] * ((ends[1] - ends[0]) * k.inverse_step);
+    }
   }
 }
 
@@ -142,37 +175,46 @@ HWY_AFTER_NAMESPACE();
 namespace bitgrad::cpu {
 namespace {
 
-HWY_EXPORT(ForwardPiece);
-HWY_EXPORT(BackwardPiece);
-HWY_EXPORT(BackwardInputPiece);
+HWY_EXPORT(ForwardTile);
+HWY_EXPORT(BackwardTile);
+HWY_EXPORT(BackwardInputTile);
 
 SplineConstants ConstantsOf(const SplineGrid& grid) {
   return {grid.inverse_step(), static_cast<float>(grid.knots / 2), static_cast<float>(grid.knots - 2)};
 }
 
-// The table offsets of the elements of some rows, as many as make a piece that is worth a call.
-class Offsets {
+// How a matrix is cut: into tiles whose tables, of coefficients and of sums, fit into the first cache. Where the tables
+// of all channels do, rows are joined, so that a run is worth its loops.
+class Tiles {
  public:
-  Offsets(int64_t knots, int64_t rows, int64_t channels)
-      : rows_(std::min(rows, std::max<int64_t>(1, 1024 / channels))), channels_(channels), offsets_(rows_ * channels) {
+  Tiles(int64_t knots, int64_t channels)
+      : channels_(channels),
+        width_(std::min(channels, std::max<int64_t>(16, kEntries / knots / 16 * 16))),
+        joined_(width_ < channels ? 1 : std::max<int64_t>(1, kRun / channels)),
+        offsets_(static_cast<size_t>(joined_ * channels)) {
     for (size_t e = 0; e < offsets_.size(); ++e) {
       offsets_[e] = static_cast<int32_t>(static_cast<int64_t>(e) % channels * knots);
     }
   }
-  // Calls body(piece, first element) on pieces that cover the rows [begin, end).
+  // Calls body(tile, its first element) on tiles that cover the rows [begin, end).
   template <typename Body>
-  void ForEachPiece(int64_t begin, int64_t end, const Body& body) const {
-    for (int64_t row = begin; row < end; row += rows_) {
-      body(SplinePiece{offsets_.data(), std::min(rows_, end - row) * channels_}, row * channels_);
+  void ForEach(int64_t begin, int64_t end, const Body& body) const {
+    const int64_t whole = (end - begin) / joined_, rest = (end - begin) % joined_;
+    for (int64_t column = 0; column < channels_; column += width_) {
+      const int64_t width = std::min(width_, channels_ - column);
+      body(SplineTile{offsets_.data() + column, joined_ * width, whole, joined_ * channels_},
+           begin * channels_ + column);
     }
+    if (rest > 0) body(SplineTile{offsets_.data(), rest * channels_, 1, 0}, (end - rest) * channels_);
   }
 
  private:
-  const int64_t rows_, channels_;
+  static constexpr int64_t kEntries = 2048, kRun = 512;
+  const int64_t channels_, width_, joined_;
   std::vector<int32_t> offsets_;
 };
 
-// Two floats, as BackwardPiece adds them.
+// Two floats, as BackwardTile adds them.
 using Pair = float __attribute__((vector_size(8)));
 
 }  // namespace
@@ -181,11 +223,11 @@ void SplineForward(ExecContext& context, const SplineGrid& grid, ConstMatrixView
                    float* y, uint8_t* intervals) {
   if (x.size() == 0) return;
   const SplineConstants constants = ConstantsOf(grid);
-  const Offsets offsets(grid.knots, x.rows, x.cols);
+  const Tiles tiles(grid.knots, x.cols);
   ParallelFor(context.threads(), x.rows, RowGrain(x.cols), [&](int64_t begin, int64_t end) {
-    offsets.ForEachPiece(begin, end, [&](const SplinePiece& piece, int64_t first) {
-      HWY_DYNAMIC_DISPATCH(ForwardPiece)
-      (constants, piece, x.data + first, coefficients, y + first, intervals == nullptr ? nullptr : intervals + first);
+    tiles.ForEach(begin, end, [&](const SplineTile& tile, int64_t first) {
+      HWY_DYNAMIC_DISPATCH(ForwardTile)
+      (constants, tile, x.data + first, coefficients, y + first, intervals == nullptr ? nullptr : intervals + first);
     });
   });
 }
@@ -196,19 +238,19 @@ void SplineBackward(ExecContext& context, const SplineGrid& grid, ConstMatrixVie
   std::fill_n(dc, table, 0.0f);
   if (x.size() == 0) return;
   const SplineConstants constants = ConstantsOf(grid);
-  const Offsets offsets(knots, x.rows, x.cols);
+  const Tiles tiles(knots, x.cols);
   // A block has enough rows that adding up its tables is little work beside filling them.
   constexpr int64_t kBlockElements = 32768, kMostBlocks = 32;
   const int64_t block_rows = std::max(
-      {(kBlockElements + x.cols - 1) / x.cols, 2 * knots, (x.rows + kMostBlocks - 1) / kMostBlocks, int64_t{1}});
+      {(kBlockElements + x.cols - 1) / x.cols, 8 * knots, (x.rows + kMostBlocks - 1) / kMostBlocks, int64_t{1}});
   const int64_t blocks = (x.rows + block_rows - 1) / block_rows;
   const int64_t copies = x.cols < 16 ? 4 : 1;
   std::vector<Pair> sums(static_cast<size_t>(blocks * copies * table), Pair{0, 0});
   ParallelForBlocks(context.threads(), x.rows, block_rows, [&](int64_t block, int64_t begin, int64_t end) {
     Pair* const own = sums.data() + block * copies * table;
-    offsets.ForEachPiece(begin, end, [&](const SplinePiece& piece, int64_t first) {
-      HWY_DYNAMIC_DISPATCH(BackwardPiece)
-      (constants, piece, x.data + first, coefficients, dy + first, dx == nullptr ? nullptr : dx + first, own, table,
+    tiles.ForEach(begin, end, [&](const SplineTile& tile, int64_t first) {
+      HWY_DYNAMIC_DISPATCH(BackwardTile)
+      (constants, tile, x.data + first, coefficients, dy + first, dx == nullptr ? nullptr : dx + first, own, table,
        copies);
     });
   });
@@ -234,11 +276,11 @@ void SplineBackwardInput(ExecContext& context, const SplineGrid& grid, int64_t r
                          const uint8_t* intervals, const float* coefficients, const float* dy, float* dx) {
   if (rows * channels == 0) return;
   const SplineConstants constants = ConstantsOf(grid);
-  const Offsets offsets(grid.knots, rows, channels);
+  const Tiles tiles(grid.knots, channels);
   ParallelFor(context.threads(), rows, RowGrain(channels), [&](int64_t begin, int64_t end) {
-    offsets.ForEachPiece(begin, end, [&](const SplinePiece& piece, int64_t first) {
-      HWY_DYNAMIC_DISPATCH(BackwardInputPiece)
-      (constants, piece, intervals + first, coefficients, dy + first, dx + first);
+    tiles.ForEach(begin, end, [&](const SplineTile& tile, int64_t first) {
+      HWY_DYNAMIC_DISPATCH(BackwardInputTile)
+      (constants, tile, intervals + first, coefficients, dy + first, dx + first);
     });
   });
 }

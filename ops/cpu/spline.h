@@ -11,10 +11,11 @@
 
 namespace bitgrad::cpu {
 
-// Consecutive elements of a contiguous matrix [rows, channels], with channel * knots of each.
-struct SplinePiece {
+// Some rows and columns of a contiguous matrix [rows, channels], or all of some rows joined: `repeats` runs of `count`
+// elements, `stride` apart, with channel * knots of each element of a run.
+struct SplineTile {
   const int32_t* offsets;
-  int64_t count;
+  int64_t count, repeats, stride;
 };
 
 struct SplineConstants {
