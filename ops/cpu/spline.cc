@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/cpu/spline.cc"
@@ -245,9 +246,10 @@ void SplineBackward(ExecContext& context, const SplineGrid& grid, ConstMatrixVie
       {(kBlockElements + x.cols - 1) / x.cols, 8 * knots, (x.rows + kMostBlocks - 1) / kMostBlocks, int64_t{1}});
   const int64_t blocks = (x.rows + block_rows - 1) / block_rows;
   const int64_t copies = x.cols < 16 ? 4 : 1;
-  std::vector<Pair> sums(static_cast<size_t>(blocks * copies * table), Pair{0, 0});
+  const Scratch<Pair> sums(context, blocks * copies * table);
   ParallelForBlocks(context.threads(), x.rows, block_rows, [&](int64_t block, int64_t begin, int64_t end) {
     Pair* const own = sums.data() + block * copies * table;
+    std::fill_n(own, copies * table, Pair{0, 0});
     tiles.ForEach(begin, end, [&](const SplineTile& tile, int64_t first) {
       HWY_DYNAMIC_DISPATCH(BackwardTile)
       (constants, tile, x.data + first, coefficients, dy + first, dx == nullptr ? nullptr : dx + first, own, table,
@@ -261,7 +263,7 @@ void SplineBackward(ExecContext& context, const SplineGrid& grid, ConstMatrixVie
       for (int64_t i = channel * knots; i < (channel + 1) * knots; ++i) {
         double g = 0, gt = 0;
         for (int64_t part = 0; part < blocks * copies; ++part) {
-          const Pair pair = sums[static_cast<size_t>(part * table + i)];
+          const Pair pair = sums.data()[part * table + i];
           g += pair[0];
           gt += pair[1];
         }
