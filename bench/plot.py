@@ -36,12 +36,18 @@
   done
   python3 bench/plot.py --log_windows=windows
 
+  bazel-bin/models/train --recipe=circle_spline_mlp --out=run
+  bazel-bin/export/freeze --checkpoint=run --out=circle.bgm
+  bazel-bin/runtime/inspect --model=circle.bgm --splines > splines.txt
+  python3 bench/plot.py --splines=splines.txt
+
 packed_gemm.png     rate of square products against their size, with what limits it
 training_step.png   time of a step against width and batch size
 training_memory.png bytes kept for the backward pass against width and batch size
 cifar10_curves.png  test error by epoch, of each metrics file in the directory
 bit_widths.png      test error after the last epoch against the bits of computation, of all metrics files FORMAT_BITS
 magnitudes.png      histograms of log2 |x| by layer: weights, values and gradients in the middle of training
+splines.png         learned activation functions, a panel for each layer, a line for each channel
 log_windows.png     test error after the last epoch against the window of log_quant, of all metrics files OPERANDS_BITS
 
 A point is the median of the repetitions; of a curve it is one run's.
@@ -287,6 +293,30 @@ def plot_magnitudes(path, directory):
   save(figure, directory, "magnitudes.png")
 
 
+def plot_splines(path, directory):
+  layers = {}
+  with open(path) as lines:
+    for line in lines:
+      if not line.startswith("spline: "):
+        continue
+      fields = dict(field.split("=", 1) for field in line.split()[1:])
+      values = [float(value) for value in fields["values"].split(",")]
+      layers.setdefault(fields["layer"], []).append((float(fields["range"]), values))
+  if not layers:
+    raise SystemExit(f"{path}: no line of splines; write it with inspect --splines")
+  figure, panels = plt.subplots(1, len(layers), figsize=(4 * len(layers), 3.5), squeeze=False)
+  for axes, (layer, splines) in zip(panels[0], layers.items()):
+    for reach, values in splines:
+      # A step more on each side, where the first and the last line go on.
+      step = 2 * reach / (len(values) - 1)
+      x = [-reach + k * step for k in range(-1, len(values) + 1)]
+      y = [2 * values[0] - values[1]] + values + [2 * values[-1] - values[-2]]
+      axes.plot(x, y, linewidth=1, marker="." if len(splines) <= 4 else None, markersize=3)
+    axes.set_title(layer)
+    finish(axes)
+  save(figure, directory, "splines.png")
+
+
 def main():
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument("--packed_gemm", metavar="JSON")
@@ -295,6 +325,7 @@ def main():
   parser.add_argument("--bit_widths", metavar="DIRECTORY")
   parser.add_argument("--magnitudes", metavar="JSON")
   parser.add_argument("--log_windows", metavar="DIRECTORY")
+  parser.add_argument("--splines", metavar="TEXT")
   parser.add_argument("--images", metavar="DIRECTORY", default=IMAGES)
   args = parser.parse_args()
   if args.packed_gemm:
@@ -310,6 +341,8 @@ def main():
     plot_bit_widths(args.bit_widths, args.images)
   if args.magnitudes:
     plot_magnitudes(args.magnitudes, args.images)
+  if args.splines:
+    plot_splines(args.splines, args.images)
   if args.log_windows:
     plot_log_windows(args.log_windows, args.images)
 

@@ -14,6 +14,7 @@
 #include "bitgrad/data/digits.h"
 #include "bitgrad/data/idx_dataset.h"
 #include "bitgrad/data/image_folder.h"
+#include "bitgrad/data/plane.h"
 #include "bitgrad/data/svhn.h"
 #include "bitgrad/data/temporal_order.h"
 #include "bitgrad/data/texts.h"
@@ -40,6 +41,14 @@ constexpr DatasetEntry kDatasets[] = {
      LoadTemporalOrder,
      "built in: sequences of 30 symbols, two of whose order is the class, 20,000 train, 2,000 test",
      {{kTemporalOrderSteps, kTemporalOrderSymbols, 1}, kTemporalOrderClasses}},
+    {"circle",
+     LoadCircle,
+     "built in: points of a square, in or out of a disc, 1,500 train, 65,536 test",
+     {{1, 2, 1}, kPlaneClasses}},
+    {"s_shape",
+     LoadSShape,
+     "built in: points of a square, in or out of an S, 1,500 train, 65,536 test",
+     {{1, 2, 1}, kPlaneClasses}},
 };
 
 // "mnist train: 60000 images of 28x28x1, 10 classes", and what the reader has to say besides.

@@ -245,6 +245,12 @@ class Emitter {
     return Made(writer_.AddUnary(layer(i), x, unary.op, unary.parameter), false);
   }
 
+  absl::StatusOr<int> Add(int i, const program::Spline& spline) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
+    BITGRAD_ASSIGN_OR_RETURN(const int coefficients, Floats(i, 1));
+    return Made(writer_.AddSpline(layer(i), x, coefficients, spline.range), false);
+  }
+
   absl::StatusOr<int> Add(int i, const program::Round& round) {
     BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));
     return Made(writer_.AddRound(layer(i), x, round.format), false);

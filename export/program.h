@@ -72,6 +72,9 @@ struct UnaryOp {
   Unary op;
   float parameter = 0;
 };
+struct Spline {  // x, coefficients
+  float range = 0;
+};
 struct Round {
   NumberFormat format;  // not a dynamic one: the range is fixed once training is over
 };
@@ -92,7 +95,7 @@ struct State {
 struct Other {};
 
 using Operation = std::variant<Input, Constant, Quantize, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm,
-                               UnaryOp, Round, BinaryOp, Concat, Reshape, Embedding, SliceColumns, State, Other>;
+                               UnaryOp, Spline, Round, BinaryOp, Concat, Reshape, Embedding, SliceColumns, State, Other>;
 
 struct StateSlot {
   std::string name;  // "lstm1/h"

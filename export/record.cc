@@ -52,6 +52,7 @@ program::Operation OperationOf(ExecContext& context, const Tape::Node& node) {
   if (op.op == "slice_columns") {
     return program::SliceColumns{.begin = op.Get<int64_t>("begin", 0), .size = op.Get<int64_t>("size", 0)};
   }
+  if (op.op == "spline") return program::Spline{static_cast<float>(op.Get<double>("range", 0))};
   if (op.op == "round") return RoundOf(context, op.Get<NumberGroup>("format", {}));
   if (const int64_t unary = op.Get<int64_t>("unary", 0); unary != 0) {
     return program::UnaryOp{static_cast<Unary>(unary), static_cast<float>(op.Get<double>("parameter", 0))};

@@ -35,9 +35,9 @@ int64_t OutputExtent(int64_t extent, int64_t kernel, int64_t stride, int64_t pad
 }  // namespace
 
 ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
-  const absl::StatusOr<Activation> activation = Activation::Named(options.activation);
-  const absl::StatusOr<Activation> last_activation =
-      options.last_activation.empty() ? activation : Activation::Named(options.last_activation);
+  const absl::StatusOr<ActivationForm> activation = ActivationForm::Parse(options.activation);
+  const absl::StatusOr<ActivationForm> last_activation =
+      options.last_activation.empty() ? activation : ActivationForm::Parse(options.last_activation);
   for (const absl::Status& status : {activation.status(), last_activation.status()}) {
     if (status.ok()) continue;
     scope.ReportError(status.message());
@@ -89,24 +89,32 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
                                       .clip = options.clip,
                                       .precision = options.precision,
                                       .max_norm = block.max_norm});
-    if (block.pool > 0) {
+    const auto add_pool = [&] {
+      if (block.pool == 0) return;
       layers_.Add<MaxPool2d>(
           layer / "pool",
           PoolOptions{.kernel = block.pool, .stride = block.pool_stride, .partial = block.pool_partial});
-    }
+    };
+    if (!options.pools_last) add_pool();
     if (options.precision.rounds()) layers_.Add<RoundValues>(layer / "output", options.precision);
     if (options.normalizes) {
       layers_.Add<BatchNorm2d>(layer / "norm",
                                BatchNormLayerOptions{.features = pieces * block.filters, .norm = options.norm});
     }
     if (block.maxout_pieces > 0) layers_.Add<MaxoutLayer>(layer / "maxout", pieces);
-    layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation);
+    layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation, layer, block.filters);
+    if (options.pools_last) add_pool();
     if (options.precision.rounds()) layers_.Add<RoundValues>(layer / "activation", options.precision);
     channels = block.filters;
     ++index;
   }
-  layers_.Add<FlattenLayer>();
   int64_t in = height * width * channels;
+  if (options.global_average) {
+    layers_.Add<GlobalAvgPool2d>(scope / "average");
+    in = channels;
+  } else {
+    layers_.Add<FlattenLayer>();
+  }
   for (size_t i = 0; i <= options.hidden.size(); ++i, ++index) {
     const bool last = i == options.hidden.size();
     const int64_t out = last ? options.classes : options.hidden[i];
@@ -131,7 +139,7 @@ ConvNet::ConvNet(const Scope& scope, const ConvNetOptions& options) {
     }
     if (!last) {
       if (options.maxout_pieces > 0) layers_.Add<MaxoutLayer>(layer / "maxout", pieces);
-      layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation);
+      layers_.Add<Activation>(index + 2 < count ? *activation : *last_activation, layer, out);
       if (options.precision.rounds()) layers_.Add<RoundValues>(layer / "activation", options.precision);
     }
     in = out;

@@ -1,7 +1,7 @@
 // ConvNet: convolutions, then dense layers: the VGG-like nets of BinaryConnect and BNN, LeNet, AlexNet.
 //
 //   Conv2d -> [MaxPool ->] BatchNorm -> activation      per block
-//   Flatten, Dense -> BatchNorm -> activation           per hidden width
+//   Flatten [or global average], Dense -> BatchNorm -> activation           per hidden width
 //   Dense -> BatchNorm
 //
 // The order convolution, pooling, batch norm is that of the papers' code. The first layer quantizes its input, the
@@ -64,6 +64,8 @@ struct ConvNetOptions {
   float max_norm = 0;
   bool output_starts_at_zero = false;
   PrecisionOptions precision;
+  bool pools_last = false;      // blocks pool behind the activation, not behind the convolution
+  bool global_average = false;  // of each channel, in place of flattening (Network in Network, arXiv 1312.4400)
 };
 
 class ConvNet final : public SequentialModel {

@@ -63,6 +63,8 @@ absl::StatusOr<std::unique_ptr<Model>> MakeConvNetFromRecipe(const recipe::Model
   if (net.has_clip()) options.clip = net.clip();
   options.padding = ReadPadding(net.padding());
   options.float_ends = net.float_ends();
+  options.pools_last = net.pools_last();
+  options.global_average = net.global_average();
   return std::make_unique<ConvNet>(store.Root(), options);
 }
 

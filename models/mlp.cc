@@ -9,9 +9,9 @@
 namespace bitgrad {
 
 Mlp::Mlp(const Scope& scope, const MlpOptions& options) {
-  const absl::StatusOr<Activation> activation = Activation::Named(options.activation);
-  const absl::StatusOr<Activation> last_activation =
-      options.last_activation.empty() ? activation : Activation::Named(options.last_activation);
+  const absl::StatusOr<ActivationForm> activation = ActivationForm::Parse(options.activation);
+  const absl::StatusOr<ActivationForm> last_activation =
+      options.last_activation.empty() ? activation : ActivationForm::Parse(options.last_activation);
   for (const absl::Status& status : {activation.status(), last_activation.status()}) {
     if (status.ok()) continue;
     scope.ReportError(status.message());
@@ -25,7 +25,7 @@ Mlp::Mlp(const Scope& scope, const MlpOptions& options) {
     const Scope layer = scope / (last ? std::string("output") : absl::StrCat("hidden", i + 1));
     DenseOptions dense{.in = in,
                        .out = pieces * out,
-                       .bias = !options.normalizes,
+                       .bias = !options.normalizes && (last || options.hidden_bias),
                        .clip = options.clip,
                        .input_keep = first ? options.input_keep : options.hidden_keep,
                        .dropout_scaling = options.dropout_scaling,
@@ -45,7 +45,7 @@ Mlp::Mlp(const Scope& scope, const MlpOptions& options) {
     }
     if (!last) {
       if (options.maxout_pieces > 0) layers_.Add<MaxoutLayer>(layer / "maxout", pieces);
-      layers_.Add<Activation>(i + 1 < options.hidden.size() ? *activation : *last_activation);
+      layers_.Add<Activation>(i + 1 < options.hidden.size() ? *activation : *last_activation, layer, out);
       if (options.precision.rounds()) layers_.Add<RoundValues>(layer / "activation", options.precision);
     }
     in = out;

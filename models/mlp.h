@@ -39,6 +39,7 @@ struct MlpOptions {
   std::string activation = "identity";  // after batch norm, before the next layer's quantizer
   std::string last_activation;          // that in front of the output layer; empty: `activation`
   bool normalizes = true;               // whether there are batch norms; without them layers have a bias
+  bool hidden_bias = true;              // whether hidden layers without batch norm have one; a spline can stand for it
   BatchNormOptions norm;
   float clip = 1.0f;
   float input_keep = 1.0f;   // dropout on the network's input

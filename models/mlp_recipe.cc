@@ -20,6 +20,7 @@ absl::StatusOr<std::unique_ptr<Model>> MakeMlpFromRecipe(const recipe::Model& re
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.mlp.activation", mlp.activation(), options.activation));
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.mlp.last_activation", mlp.last_activation(), options.last_activation));
   options.normalizes = mlp.norm().kind() != recipe::BatchNorm::NONE;
+  if (mlp.has_hidden_bias()) options.hidden_bias = mlp.hidden_bias();
   options.norm = ReadBatchNorm(mlp.norm());
   options.float_ends = mlp.float_ends();
   if (mlp.has_clip()) options.clip = mlp.clip();

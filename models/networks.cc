@@ -9,6 +9,7 @@
 #include "bitgrad/models/mlp_recipe.h"
 #include "bitgrad/models/penalized_model.h"
 #include "bitgrad/models/recurrent_net_recipe.h"
+#include "bitgrad/models/spline_model.h"
 
 namespace bitgrad {
 namespace {
@@ -35,7 +36,7 @@ absl::StatusOr<std::unique_ptr<Model>> MakeNetwork(const recipe::Model& recipe, 
     BITGRAD_ASSIGN_OR_RETURN(std::unique_ptr<Model> model, network.make(recipe, image, classes, store));
     BITGRAD_ASSIGN_OR_RETURN(model, WithPenalties(recipe, store.Root(), std::move(model)));
     if (!store.status().ok()) return store.status();
-    return model;
+    return WithSplineReport(store, image.features(), std::move(model));
   }
   return absl::InvalidArgumentError("recipe: model names no network that this build knows");
 }

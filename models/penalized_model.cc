@@ -32,6 +32,11 @@ class PenalizedModel final : public Model {
     gamma_ = &gamma;
   }
 
+  void AddSplinePenalty(SplinePenaltyKind kind, Parameter& weight) {
+    spline_penalty_ = kind;
+    spline_weight_ = &weight;
+  }
+
   Var Forward(const Var& x) override { return network_->Forward(x); }
 
   Var Penalty(Tape& tape) override {
@@ -41,6 +46,7 @@ class PenalizedModel final : public Model {
       sum = sum.tape() == nullptr ? scaled : Add(sum, scaled);
     };
     if (lambda_ != nullptr) add(SumOfScalePenalties(tape, scale_penalty_), *lambda_);
+    if (spline_weight_ != nullptr) add(SumOfSplinePenalties(tape, spline_penalty_), *spline_weight_);
     if (gamma_ != nullptr && !hardened_) add(CostOfBits(tape, bit_cost_), *gamma_);
     return sum;
   }
@@ -54,9 +60,11 @@ class PenalizedModel final : public Model {
  private:
   const std::unique_ptr<Model> network_;
   ScalePenaltyKind scale_penalty_ = ScalePenaltyKind::kR1;
+  SplinePenaltyKind spline_penalty_ = SplinePenaltyKind::kTv2;
   BitCost bit_cost_ = BitCost::kAverage;
   Parameter* lambda_ = nullptr;  // null: there is no such penalty
   Parameter* gamma_ = nullptr;
+  Parameter* spline_weight_ = nullptr;
   bool hardened_ = false;
 };
 
@@ -64,7 +72,7 @@ class PenalizedModel final : public Model {
 
 absl::StatusOr<std::unique_ptr<Model>> WithPenalties(const recipe::Model& recipe, const Scope& scope,
                                                      std::unique_ptr<Model> network) {
-  if (!recipe.has_scale_penalty() && !recipe.has_bit_cost()) return network;
+  if (!recipe.has_scale_penalty() && !recipe.has_bit_cost() && !recipe.has_spline_penalty()) return network;
   auto model = std::make_unique<PenalizedModel>(std::move(network));
   const Scope penalty = scope / "penalty";
   if (recipe.has_scale_penalty()) {
@@ -77,6 +85,13 @@ absl::StatusOr<std::unique_ptr<Model>> WithPenalties(const recipe::Model& recipe
     ScalarSchedule gamma;
     BITGRAD_RETURN_IF_ERROR(ReadScalar("model.bit_cost.gamma", recipe.bit_cost().gamma(), gamma));
     model->AddBitCost(MeasureOf(recipe.bit_cost().measure()), penalty.NewScalar("gamma", gamma));
+  }
+  if (recipe.has_spline_penalty()) {
+    ScalarSchedule weight;
+    BITGRAD_RETURN_IF_ERROR(ReadScalar("model.spline_penalty.weight", recipe.spline_penalty().weight(), weight));
+    const bool is_bv2 = recipe.spline_penalty().kind() == recipe::SplinePenalty::BV2;
+    model->AddSplinePenalty(is_bv2 ? SplinePenaltyKind::kBv2 : SplinePenaltyKind::kTv2,
+                            penalty.NewScalar("spline_weight", weight));
   }
   return model;
 }

@@ -77,6 +77,31 @@ Var SumOfScalePenalties(Tape& tape, ScalePenaltyKind kind) {
   return SumOf(terms);
 }
 
+Var SumOfSplinePenalties(Tape& tape, SplinePenaltyKind kind) {
+  std::vector<Var> terms;
+  const int32_t count = static_cast<int32_t>(tape.nodes().size());
+  for (int32_t i = 0; i < count; ++i) {
+    if (tape.nodes()[i].descriptor.op != "spline") continue;
+    const float range = static_cast<float>(tape.nodes()[i].descriptor.Get<double>("range", 0));
+    const Tape::Node& coefficients = tape.nodes()[tape.nodes()[i].inputs[1]];
+    if (coefficients.parameter != nullptr) {
+      terms.push_back(SplinePenalty(tape.Use(*coefficients.parameter), range, kind));
+    } else if (coefficients.descriptor.op == "spline_linear_term") {
+      Parameter* operands[3];
+      for (int k = 0; k < 3; ++k) operands[k] = tape.nodes()[coefficients.inputs[k]].parameter;
+      if (operands[0] == nullptr || operands[1] == nullptr || operands[2] == nullptr) continue;
+      terms.push_back(SplinePenalty(
+          AddLinearTerm(tape.Use(*operands[0]), tape.Use(*operands[1]), tape.Use(*operands[2]), range), range, kind));
+    }
+  }
+  if (terms.empty()) {
+    return NothingLearned(tape,
+                          "spline penalty: no activation is a learned spline; give the net the activation "
+                          "'spline(21, 1)'");
+  }
+  return SumOf(terms);
+}
+
 Var CostOfBits(Tape& tape, BitCost cost) {
   struct Length {
     Parameter* bits;

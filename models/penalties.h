@@ -6,6 +6,7 @@
 
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/ops/scale_penalty.h"
+#include "bitgrad/ops/spline.h"
 
 namespace bitgrad {
 
@@ -25,6 +26,10 @@ enum class BitCost { kAverage, kFootprint, kOperations };
 
 // [] float32. An error of the tape where no bit length is learned.
 Var CostOfBits(Tape& tape, BitCost cost);
+
+// What the learned splines cost (arXiv 2001.06263): the sum of SplinePenalty() over all of them, with their linear terms.
+// [] float32. An error of the tape where there is none.
+Var SumOfSplinePenalties(Tape& tape, SplinePenaltyKind kind);
 
 }  // namespace bitgrad
 

@@ -34,7 +34,7 @@ absl::Status ReadQuantizer(absl::string_view field, const std::string& text, Qua
 absl::Status ReadActivation(absl::string_view field, const std::string& name, std::string& activation) {
   if (name.empty()) return absl::OkStatus();
   activation = name;
-  const absl::StatusOr<Activation> known = Activation::Named(activation);
+  const absl::StatusOr<ActivationForm> known = ActivationForm::Parse(activation);
   return known.ok() ? absl::OkStatus() : InField(field, known.status());
 }
 

@@ -3,6 +3,7 @@
 #ifndef BITGRAD_OPTIM_PARAMETER_GROUP_H_
 #define BITGRAD_OPTIM_PARAMETER_GROUP_H_
 
+#include "absl/strings/match.h"
 #include "bitgrad/graph/parameter.h"
 
 namespace bitgrad {
@@ -10,9 +11,10 @@ namespace bitgrad {
 enum class ParameterGroup {
   kQuantizedWeights,    // latent values of weights that products take quantized
   kQuantizerVariables,  // steps, clips, bit lengths, scales of quantizers
+  kSplines,             // what learned activations are made of (models/layers/spline.h), told by "/spline/" in the name
   kOthers,              // float weights, biases, batch norm
 };
-inline constexpr int kParameterGroups = 3;
+inline constexpr int kParameterGroups = 4;
 
 inline ParameterGroup GroupOf(const Parameter& parameter) {
   switch (parameter.kind) {
@@ -21,13 +23,14 @@ inline ParameterGroup GroupOf(const Parameter& parameter) {
     case ParameterKind::kWeight:
     case ParameterKind::kOther: break;
   }
-  return ParameterGroup::kOthers;
+  return absl::StrContains(parameter.name, "/spline/") ? ParameterGroup::kSplines : ParameterGroup::kOthers;
 }
 
 constexpr const char* Name(ParameterGroup group) {
   switch (group) {
     case ParameterGroup::kQuantizedWeights: return "quantized weights";
     case ParameterGroup::kQuantizerVariables: return "quantizer variables";
+    case ParameterGroup::kSplines: return "splines";
     case ParameterGroup::kOthers: return "other parameters";
   }
   return "unknown";

@@ -8,6 +8,7 @@
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/conv_kernel.h"
+#include "bitgrad/ops/spline_grid.h"
 #include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/check_sequences.h"
 #include "bitgrad/runtime/image_geometry.h"
@@ -68,6 +69,7 @@ class Checker {
   absl::StatusOr<PackedValue> CheckBatchNorm(const packed::BatchNorm& batch_norm);
   absl::StatusOr<PackedValue> CheckUnary(const packed::Unary& unary);
   absl::StatusOr<PackedValue> CheckRound(const packed::Round& round);
+  absl::StatusOr<PackedValue> CheckSpline(const packed::Spline& spline);
   absl::StatusOr<PackedValue> CheckBinary(const packed::Binary& binary);
   absl::StatusOr<PackedValue> CheckConcat();
   absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
@@ -272,6 +274,20 @@ absl::StatusOr<PackedValue> Checker::CheckRound(const packed::Round& round) {
   return PackedValue{.example = operand(0).example};
 }
 
+absl::StatusOr<PackedValue> Checker::CheckSpline(const packed::Spline& spline) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  const Shape& x = operand(0).example;
+  BITGRAD_ASSIGN_OR_RETURN(const Blob* coefficients, UseBlob("spline.coefficients", spline.coefficients()));
+  const Shape table = ShapeOf(*coefficients);
+  if (coefficients->kind() != Blob::FLOAT32 || table.rank() != 2 || table.dim(0) != x.cols()) {
+    return Error("spline.coefficients: blob ", spline.coefficients(), " (", coefficients->name(), ") is ",
+                 Blob::Kind_Name(coefficients->kind()), " ", table.ToString(), ", not FLOAT32 [", x.cols(), ", knots]");
+  }
+  const SplineGrid grid = {.knots = table.cols(), .range = spline.range()};
+  if (const absl::Status status = grid.status(); !status.ok()) return Error("spline: ", status.message());
+  return PackedValue{.example = x};
+}
+
 absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
   if (!packed::Binary::Op_IsValid(binary.op()) || binary.op() == packed::Binary::UNSPECIFIED) {
     return Error("binary.op: ", static_cast<int>(binary.op()), " is unknown");
@@ -343,6 +359,7 @@ absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruc
     case Instruction::kBatchNorm: return CheckBatchNorm(instruction.batch_norm());
     case Instruction::kUnary: return CheckUnary(instruction.unary());
     case Instruction::kRound: return CheckRound(instruction.round());
+    case Instruction::kSpline: return CheckSpline(instruction.spline());
     case Instruction::kBinary: return CheckBinary(instruction.binary());
     case Instruction::kQuantize: return CheckQuantize(instruction.quantize());
     case Instruction::kConcat: return CheckConcat();

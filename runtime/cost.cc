@@ -76,6 +76,12 @@ class CostCounter {
         break;
       }
       case Instruction::kUnary: cost.op = "unary"; break;
+      case Instruction::kSpline: {
+        cost.op = "spline";
+        const int coefficients = instruction.spline().coefficients();
+        AddFloats(coefficients, ShapeOf(model_.blob(coefficients)).num_elements(), cost);
+        break;
+      }
       case Instruction::kRound: cost.op = absl::StrCat("round ", instruction.round().format()); break;
       case Instruction::kBinary:
         cost.op = "binary";

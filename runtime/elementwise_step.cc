@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "bitgrad/core/number_format.h"
+#include "bitgrad/ops/spline_kernel.h"
 #include "bitgrad/runtime/blob_layout.h"
 
 namespace bitgrad {
@@ -54,6 +56,34 @@ class ActivationStep final : public UnaryStep {
  private:
   const Unary op_;
   const float parameter_;
+};
+
+class SplineStep final : public UnaryStep {
+ public:
+  SplineStep(const PackedModel& model, const Instruction& instruction, int i, Frame& frame)
+      : UnaryStep(instruction, i),
+        grid_{.knots = ShapeOf(model.blob(instruction.spline().coefficients())).cols(),
+              .range = instruction.spline().range()},
+        channels_(ShapeOf(model.blob(instruction.spline().coefficients())).dim(0)),
+        coefficients_(frame.blobs().floats(instruction.spline().coefficients())) {
+    if (SplineKernelsFor(frame.context().device()) != nullptr) return;
+    frame.context().ReportError(absl::UnimplementedError(absl::StrCat(
+        "layer '", instruction.layer(), "': spline has no kernel for ", Name(frame.context().device()),
+        "; run the model on the CPU")));
+  }
+
+  void Run(Frame& frame) override {
+    const SplineKernels* const kernels = SplineKernelsFor(frame.context().device());
+    if (kernels == nullptr) return;
+    const ConstMatrixView<float> x = frame.floats(operand_);
+    const MatrixView<float> y = frame.NewFloats(result_);
+    kernels->forward(frame.context(), grid_, {x.data, x.size() / channels_, channels_}, coefficients_, y.data, nullptr);
+  }
+
+ private:
+  const SplineGrid grid_;
+  const int64_t channels_;
+  const float* const coefficients_;
 };
 
 class RoundStep final : public UnaryStep {
@@ -167,6 +197,7 @@ std::unique_ptr<Step> NewElementwiseStep(const PackedModel& model, int i, Frame&
   switch (instruction.kind_case()) {
     case Instruction::kBatchNorm: return std::make_unique<BatchNormStep>(instruction, i, frame);
     case Instruction::kUnary: return std::make_unique<ActivationStep>(instruction, i);
+    case Instruction::kSpline: return std::make_unique<SplineStep>(model, instruction, i, frame);
     case Instruction::kRound: return std::make_unique<RoundStep>(instruction, i);
     case Instruction::kBinary: return std::make_unique<BinaryStep>(model, instruction, i, frame);
     case Instruction::kConcat: return std::make_unique<ConcatStep>(instruction, i);

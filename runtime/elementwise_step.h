@@ -1,4 +1,4 @@
-// The instructions without weights of their own: batch_norm, unary, round, binary, concat, reshape, slice_columns and
+// The instructions without weights of their own: batch_norm, unary, spline, round, binary, concat, reshape, slice_columns and
 // state. Little is prepared: the numbers and blobs that they name are looked up once, because in a model of tokens one
 // run of them takes no longer than looking up does.
 

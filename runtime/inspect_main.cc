@@ -1,5 +1,6 @@
 // inspect: what is in a packed model, and what it costs to run.
 
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_join.h"
+#include "absl/types/span.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/working_directory.h"
@@ -15,6 +17,7 @@
 #include "bitgrad/runtime/packed_model.h"
 
 ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
+ABSL_FLAG(bool, splines, false, "Also print the coefficients of learned splines, which bench/plot.py --splines draws.");
 
 namespace bitgrad {
 namespace {
@@ -50,6 +53,23 @@ void PrintSequences(const PackedModel& model, const ModelCost& cost) {
               static_cast<long long>(float_macs), static_cast<long long>(bytes), static_cast<long long>(state));
 }
 
+// A line for each channel: its values at the knots from -range to range.
+void PrintSplines(const PackedModel& model) {
+  for (const packed::Instruction& instruction : model.header().instructions()) {
+    if (!instruction.has_spline()) continue;
+    const packed::Blob& blob = model.blob(instruction.spline().coefficients());
+    const absl::Span<const float> values = model.floats(instruction.spline().coefficients());
+    for (int64_t n = 0; n < blob.shape(0); ++n) {
+      std::printf("spline: layer=%s channel=%lld range=%g values=%s\n", instruction.layer().c_str(),
+                  static_cast<long long>(n), static_cast<double>(instruction.spline().range()),
+                  absl::StrJoin(values.subspan(static_cast<size_t>(n * blob.shape(1)),
+                                               static_cast<size_t>(blob.shape(1))),
+                                ",")
+                      .c_str());
+    }
+  }
+}
+
 absl::Status Inspect() {
   const std::string path = absl::GetFlag(FLAGS_model);
   if (path.empty()) {
@@ -71,6 +91,7 @@ absl::Status Inspect() {
   const ModelCost cost = CostOf(*model);
   PrintSequences(*model, cost);
   std::printf("%s", CostTable(*model, cost).c_str());
+  if (absl::GetFlag(FLAGS_splines)) PrintSplines(*model);
   std::printf(
       "inspect: parameters=%lld bytes_on_disk=%lld predicted_bytes=%lld float_bytes=%lld "
       "ratio=%.2f float_layers=%lld\n",

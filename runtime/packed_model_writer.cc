@@ -229,6 +229,13 @@ int PackedModelWriter::AddUnary(absl::string_view layer, int x, Unary op, float 
   return ValueOfLast();
 }
 
+int PackedModelWriter::AddSpline(absl::string_view layer, int x, int coefficients, float range) {
+  packed::Spline& spline = *NewInstruction(layer, {x}).mutable_spline();
+  spline.set_coefficients(coefficients);
+  spline.set_range(range);
+  return ValueOfLast();
+}
+
 int PackedModelWriter::AddRound(absl::string_view layer, int x, const NumberFormat& format) {
   NewInstruction(layer, {x}).mutable_round()->set_format(ToString(format));
   return ValueOfLast();

@@ -99,6 +99,8 @@ class PackedModelWriter {
   int AddAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry, const ThresholdSpec& threshold = {});
   int AddBatchNorm(absl::string_view layer, int x, int mean, int inv_std, int gamma, int beta);
   int AddUnary(absl::string_view layer, int x, Unary op, float parameter = 0);
+  // coefficients: blob, floats [channels, knots]
+  int AddSpline(absl::string_view layer, int x, int coefficients, float range);
   // REQUIRES: the format is not a dynamic one.
   int AddRound(absl::string_view layer, int x, const NumberFormat& format);
   int AddBinary(absl::string_view layer, int a, Binary op, int b);

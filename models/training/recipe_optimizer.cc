@@ -33,6 +33,7 @@ ParameterGroup GroupOf(recipe::UpdateRule::Parameters parameters) {
   switch (parameters) {
     case recipe::UpdateRule::QUANTIZED_WEIGHTS: return ParameterGroup::kQuantizedWeights;
     case recipe::UpdateRule::QUANTIZER_VARIABLES: return ParameterGroup::kQuantizerVariables;
+    case recipe::UpdateRule::SPLINES: return ParameterGroup::kSplines;
     default: return ParameterGroup::kOthers;
   }
 }
@@ -64,7 +65,8 @@ absl::StatusOr<std::unique_ptr<Optimizer>> OptimizerOf(const recipe::Optimizer& 
     if (!rule.has_for_()) {
       return absl::InvalidArgumentError(absl::StrCat(
           place,
-          " does not say which parameters it is for; write for: QUANTIZED_WEIGHTS, QUANTIZER_VARIABLES or OTHERS"));
+          " does not say which parameters it is for; write for: QUANTIZED_WEIGHTS, QUANTIZER_VARIABLES, SPLINES or "
+          "OTHERS"));
     }
     absl::StatusOr<std::unique_ptr<UpdateRule>> made = MakeUpdateRule(rule.name(), OwnHyperparameters(rule));
     if (!made.ok()) return absl::Status(made.status().code(), absl::StrCat(place, ": ", made.status().message()));

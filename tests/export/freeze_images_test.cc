@@ -134,7 +134,9 @@ class ImageNet final : public Model {
                             : variant % 2 == 0                       ? Padding::kPlusOne
                                                                      : Padding::kMinusOne;
     AddConv(layers_, scope / "conv", kChannels, options_.activation, padding, /*pool=*/variant % 3 == 1);
-    if (variant % 2 == 0) layers_.Add<Activation>(*Activation::Named("leaky_relu"));
+    if (variant % 2 == 0) {
+      layers_.Add<Activation>(*ActivationForm::Parse("leaky_relu"), scope / "activation", kChannels);
+    }
   }
   void AddBlock(const Scope& scope) {
     const bool coded = options_.kind == Kind::kCodedResidual;

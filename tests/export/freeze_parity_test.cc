@@ -58,7 +58,9 @@ class Net final : public Model {
                                              .bias = options.bias});
       layers_.Add<BatchNorm>(layer / "norm",
                              BatchNormLayerOptions{.features = options.widths[i + 1], .norm = options.norm});
-      if (i + 2 < options.widths.size()) layers_.Add<Activation>(*Activation::Named(options.activation));
+      if (i + 2 < options.widths.size()) {
+        layers_.Add<Activation>(*ActivationForm::Parse(options.activation), layer, options.widths[i + 1]);
+      }
     }
   }
   Var Forward(const Var& x) override { return layers_(x); }

@@ -184,16 +184,28 @@ TEST(ActivationTest, EveryNameAndAnUnknownOne) {
   Tape tape(context, Mode::kEval);
   const float values[] = {-2, -0.5f, 0, 0.5f, 2};
   const Var x = tape.Input(Tensor::Of<float>({5}, values));
+  ParameterStore store(1);
   for (const ActivationInfo& info : AllActivations()) {
-    auto activation = Activation::Named(info.name);
-    ASSERT_TRUE(activation.ok()) << info.name;
-    const Var y = (*activation)(x);
+    const bool is_spline = std::string(info.name) == "spline";
+    const auto form = ActivationForm::Parse(is_spline ? "spline(5, 1)" : info.name);
+    ASSERT_TRUE(form.ok()) << form.status();
+    Activation activation(*form, store.Root() / info.name, 5);
+    const Var y = activation(x);
     EXPECT_EQ(y.shape(), Shape({5})) << info.name;
     const auto value = tape.Value(y);
     ASSERT_TRUE(value.ok()) << info.name;
     for (int i = 1; i < 5; ++i) EXPECT_GE((*value)->data<float>()[i], (*value)->data<float>()[i - 1]);
   }
-  EXPECT_THAT(std::string(Activation::Named("softplus").status().message()),
+  EXPECT_TRUE(store.status().ok());
+  EXPECT_THAT(Names(store), ElementsAre("prelu/prelu/slope", "spline/spline/coefficients"));
+  for (const char* text : {"relu(3)", "spline", "spline(", "spline(21)", "spline(20, 1)", "spline(21, 0)",
+                           "spline(21, -1)", "spline(21, nan)", "spline(21, inf)", "spline(21, 1, cosine)",
+                           "spline(21, 1, threshold=-1)"}) {
+    EXPECT_THAT(std::string(ActivationForm::Parse(text).status().message()), HasSubstr(std::string("'") + text + "'"));
+  }
+  EXPECT_TRUE(ActivationForm::Parse(" spline( 21 , 1 ) ").ok());
+  EXPECT_THAT(std::string(ActivationForm::Parse("spline(20, 1)").status().message()), HasSubstr("odd number"));
+  EXPECT_THAT(std::string(ActivationForm::Parse("softplus").status().message()),
               AllOf(HasSubstr("'softplus'"), HasSubstr("identity, relu, leaky_relu, hardtanh, sigmoid, tanh")));
 }
 
@@ -278,7 +290,7 @@ TEST(SequentialTest, AppliesLayersInOrder) {
   Sequential net;
   net.Add<Dense>(store.Root() / "fc1", DenseOptions{.in = 3, .out = 2});
   net.Add<BatchNorm>(store.Root() / "bn1", BatchNormLayerOptions{.features = 2});
-  net.Add<Activation>(*Activation::Named("relu"));
+  net.Add<Activation>(*ActivationForm::Parse("relu"), store.Root() / "relu1", 2);
   net.Add<Dropout>(0.5f);
   ExecContext context({.threads = 1});
   Tape tape(context, Mode::kEval);

@@ -64,6 +64,11 @@ constexpr Expected kExpected[] = {
     {"cifar10_maxout_float_conv_net", 0x41cd38b1, 0x85d32dd4, 0x3eaa5ee5},
     {"cifar10_maxout_half_conv_net", 0x3f44f334, 0x600cb6ae, 0x3aec3260},
     {"cifar10_pact2_vgg_tiny", 0xc9c38523, 0x464dddd7, 0x35924ed2},
+    {"cifar10_spline_nin", 0x005a9bec, 0x656ea506, 0x198de589},
+    {"circle_leaky_relu_mlp", 0x4ac775f7, 0xf1102c0f, 0x00b293ac},
+    {"circle_prelu_mlp", 0x094ce1fe, 0x54730e05, 0xb117e9fd},
+    {"circle_relu_mlp", 0xa979b73c, 0x7729c819, 0x917462a3},
+    {"circle_spline_mlp", 0xa38629e2, 0x3d90e47d, 0xe1cf0aa4},
     {"digits_bnn_mlp", 0x3a507217, 0x1832d859, 0x0c99a989},
     {"imagenet_birealnet18", 0xd4bbe4f8, 0x8a773ec7, 0x93cdd2fb},
     {"imagenet_bnn_alexnet", 0x50749ef8, 0x75768489, 0x4ea2678e},
@@ -94,8 +99,10 @@ constexpr Expected kExpected[] = {
     {"mnist_maxout_half_mlp", 0xaf5c734b, 0xb9061c8d, 0x046d3778},
     {"mnist_pact2_mlp", 0x2e717440, 0xf451c439, 0xec8bf282},
     {"mnist_pixel_lstm", 0xf74ab559, 0, 0},
+    {"mnist_relu_convnet", 0xbc298113, 0x08b7c632, 0x18f59dd0},
     {"mnist_row_lstm", 0x766ff374, 0, 0},
     {"mnist_shift_bnn_mlp", 0x2ab53eba, 0x1832d859, 0x166c5567},
+    {"mnist_spline_convnet", 0xd9f6cc1d, 0x21c4c655, 0x0b2ebec8},
     {"ptb_binary_lstm", 0x5fd849d4, 0x7ba22e18, 0x5247f57f},
     {"ptb_char_rnn", 0x03599c19, 0xf90977ab, 0x79eaec0d},
     {"ptb_float_lstm", 0xb8e75f0b, 0xe6b9a863, 0x4de87a55},
@@ -104,6 +111,10 @@ constexpr Expected kExpected[] = {
     {"ptb_lstm_3bit", 0x7eafa69b, 0xec50ed78, 0xa6bc10b5},
     {"ptb_lstm_4bit", 0x20d4a59e, 0xec50ed78, 0x09240a54},
     {"ptb_lstm_900_4bit", 0x49d7d817, 0xffeca061, 0x93ede188},
+    {"s_shape_leaky_relu_mlp", 0x4ac775f7, 0xf1102c0f, 0x00b293ac},
+    {"s_shape_prelu_mlp", 0x094ce1fe, 0x54730e05, 0xb117e9fd},
+    {"s_shape_relu_mlp", 0xa979b73c, 0x7729c819, 0x917462a3},
+    {"s_shape_spline_mlp", 0xa38629e2, 0x3d90e47d, 0xe1cf0aa4},
     {"shakespeare_char_float_lstm", 0x3b945163, 0x7c876e78, 0xd65d9855},
     {"shakespeare_char_lstm_4bit", 0x61857fe5, 0xb4f00c0f, 0x3e422d44},
     {"svhn_bnn_vgg", 0x247db513, 0x7f11811b, 0x540d29a8},
@@ -119,6 +130,7 @@ ImageShape ImageOf(const std::string& recipe) {
   if (absl::StartsWith(recipe, "imagenet_birealnet")) return {64, 64, 3};
   if (absl::StartsWith(recipe, "imagenet_")) return {67, 67, 3};
   if (absl::StartsWith(recipe, "temporal_order_")) return {30, 8, 1};
+  if (absl::StartsWith(recipe, "circle_") || absl::StartsWith(recipe, "s_shape_")) return {1, 2, 1};
   if (absl::StartsWith(recipe, "mnist_") || absl::StartsWith(recipe, "digits_")) return {28, 28, 1};
   return {32, 32, 3};
 }

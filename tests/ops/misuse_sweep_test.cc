@@ -40,6 +40,7 @@
 #include "bitgrad/ops/round.h"
 #include "bitgrad/ops/scale_penalty.h"
 #include "bitgrad/ops/slice.h"
+#include "bitgrad/ops/spline.h"
 #include "bitgrad/ops/stack.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "gtest/gtest.h"
@@ -117,6 +118,9 @@ std::vector<Op> Ops() {
       {"sub", 2, [](V v, Extras&) { return Sub(v[0], v[1]); }},
       {"mul", 2, [](V v, Extras&) { return Mul(v[0], v[1]); }},
       {"scale_penalty", 2, [](V v, Extras&) { return ScalePenalty(v[0], v[1], ScalePenaltyKind::kR2); }},
+      {"spline", 2, [](V v, Extras& e) { return Spline(v[0], v[1], e.real, e.real); }},
+      {"spline_linear_term", 3, [](V v, Extras& e) { return AddLinearTerm(v[0], v[1], v[2], e.real); }},
+      {"spline_penalty", 1, [](V v, Extras& e) { return SplinePenalty(v[0], e.real, SplinePenaltyKind::kBv2); }},
       {"matmul", 2, [](V v, Extras&) { return MatMul(v[0], v[1]); }},
       {"concat", 3, [](V v, Extras&) { return Concat(v); }},
       {"stack", 3, [](V v, Extras&) { return Stack(v); }},

@@ -54,6 +54,7 @@ class GroupRulesTest : public ::testing::Test {
     weight.kind = ParameterKind::kWeight;
     weight.decays = true;
     model.Add("b/running", {1}).trainable = false;
+    model.Add("b/spline/coefficients", RandomValues(15, 4));
   }
 
   static void SetGradients(BareModel& model, int step) {
@@ -86,6 +87,7 @@ TEST_F(GroupRulesTest, EachGroupIsTrainedByItsRule) {
   rules.push_back(RuleFor(ParameterGroup::kQuantizerVariables, "sgd", {.learning_rate = 0.25}, {{"momentum", 0.5}}));
   rules.push_back(RuleFor(ParameterGroup::kQuantizedWeights, "adamax",
                           {.learning_rate = 0.0078125, .constant_rate = true, .weight_decay = 0.5}));
+  rules.push_back(RuleFor(ParameterGroup::kSplines, "sgd", {.learning_rate = 0.25}, {{"momentum", 0.5}}));
   const OptimizerOptions common = {.learning_rate = 0.125, .weight_decay = 0.25, .glorot_scale = true};
   auto optimizer = *MakeOptimizer(context_, "adam", common, {}, std::move(rules));
   BareModel model;
@@ -104,6 +106,8 @@ TEST_F(GroupRulesTest, EachGroupIsTrainedByItsRule) {
   EXPECT_EQ(values[0], adam[0]);
   EXPECT_EQ(values[2], sgd[2]);
   EXPECT_EQ(values[3], adam[3]);
+  EXPECT_EQ(values[5], sgd[5]) << "splines have a rule of their own";
+  EXPECT_NE(values[5], adam[5]);
   auto adamax =
       *MakeOptimizer(context_, "adamax", {.learning_rate = 0.0078125, .weight_decay = 0.5, .glorot_scale = true});
   for (int step = 0; step < 3; ++step) {  // at a constant rate
@@ -145,11 +149,12 @@ TEST_F(GroupRulesTest, StateIsNamedByRuleAndRestored) {
   for (const NamedTensor& state : optimizer->state()) names.push_back(state.name);
   EXPECT_EQ(names, (std::vector<std::string>{"adam/m/a/bias", "adam/v/a/bias", "bop/m/a/weight",
                                              "adam/m/a/input/quantizer/step", "adam/v/a/input/quantizer/step",
-                                             "adam/m/b/weight", "adam/v/b/weight"}));
+                                             "adam/m/b/weight", "adam/v/b/weight", "adam/m/b/spline/coefficients",
+                                             "adam/v/b/spline/coefficients"}));
   // Another optimizer goes on from there to the same values.
   BareModel other;
   AddParameters(other);
-  for (size_t i = 0; i < 5; ++i) other[i].value = model[i].value.Clone();
+  for (size_t i = 0; i < 6; ++i) other[i].value = model[i].value.Clone();
   auto restored = make();
   ASSERT_EQ(ErrorOf(restored->Restore(other.parameters(), optimizer->state(), optimizer->step_count())), "ok");
   optimizer->set_learning_rate(restored->learning_rate());

@@ -268,6 +268,21 @@ absl::StatusOr<Value> Round(const PackedModel& model, int i, const Value& operan
   return y;
 }
 
+absl::StatusOr<Value> Spline(const PackedModel& model, int i, const Value& operand) {
+  const packed::Spline& spline = model.header().instructions(i).spline();
+  const packed::Blob& blob = model.blob(spline.coefficients());
+  const int64_t channels = blob.shape(0), knots = blob.shape(1), middle = knots / 2;
+  const float inverse_step = static_cast<float>(middle) / spline.range();
+  Value y = operand.Floats();
+  for (size_t e = 0; e < y.x.size(); ++e) {
+    const float* const c = model.floats(spline.coefficients()).data() + static_cast<int64_t>(e) % channels * knots;
+    const float place = y.x[e] * inverse_step + static_cast<float>(middle);
+    const int64_t interval = std::clamp<int64_t>(static_cast<int64_t>(std::floor(place)), 0, knots - 2);
+    y.x[e] = c[interval] + (place - static_cast<float>(interval)) * (c[interval + 1] - c[interval]);
+  }
+  return y;
+}
+
 absl::StatusOr<Value> Unary(const PackedModel& model, int i, const Value& operand) {
   const packed::Unary& unary = model.header().instructions(i).unary();
   Value y = operand.Floats();
@@ -405,6 +420,7 @@ absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Val
     case Instruction::kBatchNorm: return BatchNorm(model, i, a);
     case Instruction::kUnary: return Unary(model, i, a);
     case Instruction::kRound: return Round(model, i, a);
+    case Instruction::kSpline: return Spline(model, i, a);
     case Instruction::kBinary: return Binary(model, i, a, values);
     case Instruction::kConcat: return Concat(model, i, values);
     case Instruction::kReshape: return a;
