@@ -36,6 +36,10 @@ void Narrow(recipe::Model& model) {
     model.mutable_bireal_net()->set_stem_filters(kWidth);
     for (auto& stage : *model.mutable_bireal_net()->mutable_stage()) stage.set_filters(kWidth);
   }
+  if (model.has_residual_net()) {
+    model.mutable_residual_net()->set_stem_filters(kWidth);
+    for (auto& stage : *model.mutable_residual_net()->mutable_stage()) stage.set_filters(kWidth);
+  }
   if (model.has_recurrent_net()) {
     for (int& width : *model.mutable_recurrent_net()->mutable_hidden()) width = kWidth;
   }
@@ -74,7 +78,7 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
                   "cifar10_few_multiplications_ternary_qbp_vgg", "cifar10_float_vgg", "cifar10_float_vgg_tiny",
                   "cifar10_log_gradient_vgg_tiny", "cifar10_lsq2_vgg_tiny", "cifar10_maxout_dynamic_fixed_conv_net",
                   "cifar10_maxout_fixed_conv_net", "cifar10_maxout_float_conv_net", "cifar10_maxout_half_conv_net",
-                  "cifar10_pact2_vgg_tiny", "digits_bnn_mlp", "imagenet_birealnet18", "imagenet_bnn_alexnet",
+                  "cifar10_pact2_vgg_tiny", "cifar10_resnet20_small", "digits_bnn_mlp", "imagenet_birealnet18", "imagenet_bnn_alexnet",
                   "imagenet_dorefa_alexnet", "mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp",
                   "mnist_bitpruning_mlp", "mnist_bnn_lenet", "mnist_bnn_mlp", "mnist_bnn_mlp_small",
                   "mnist_bnnplus_mlp", "mnist_bop_mlp", "mnist_dorefa2_mlp", "mnist_few_multiplications_binary_mlp",
