@@ -17,16 +17,22 @@
 //
 // The first three have a zero border of one pixel; quantizers are those of the blocks' connections alone.
 //
+// Attention has one temperature for the net, the parameter "temperature".
+//
 // Parameters are named stem/conv/.., stage1/block1/conv1/.., stage2/block1/shortcut/.., output/...
 
 #ifndef BITGRAD_MODELS_RESIDUAL_NET_H_
 #define BITGRAD_MODELS_RESIDUAL_NET_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "bitgrad/core/shape.h"
+#include "bitgrad/models/layers/activation.h"
+#include "bitgrad/models/layers/shift_attention.h"
+#include "bitgrad/models/scheduled_scalar.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/sequential_model.h"
 #include "bitgrad/ops/batch_norm.h"
@@ -59,12 +65,39 @@ struct ResidualNetOptions {
   Quantizer input_for_weight_gradient;
   BatchNormOptions norm;
   float clip = 1.0f;
+  // T of kShiftAttention and kSharedShiftAttention. The default is that of the paper's code.
+  ScalarSchedule temperature = {.initial = 20, .final = 70, .change = ScalarChange::kExponential, .by_step = true};
 };
 
 class ResidualNet final : public SequentialModel {
  public:
   // Takes images as vectors [batch, height * width * channels].
   ResidualNet(const Scope& scope, const ResidualNetOptions& options);
+
+  // Beside what is hardened of quantizers, the taps that attention keeps are the only ones from now on.
+  absl::Status Harden(ExecContext& context) override;
+  bool AnswerAsFrozen(bool frozen) override;
+  // kShiftAttention and kSharedShiftAttention: how many numbers the net has, as the paper counts them.
+  std::string Description() override;
+  // The same, adds zero_kernels: the pairs of channels whose kernel is zero once it is hardened.
+  std::vector<ModelValue> Report(ExecContext& context) override;
+
+  // How many numbers of 32 bits the net has once it is hardened: of a kernel one weight, and 4 bits for its tap, or for
+  // the taps of an input channel where filters share them.
+  double KeptParameters() const;
+
+ private:
+  void AddConnection(const Scope& scope, const ResidualNetOptions& options, int64_t in, int64_t out, int64_t stride,
+                     Sequential& layers);
+  std::unique_ptr<Layer> Body(const Scope& scope, const ResidualNetOptions& options, const Activation& activation,
+                              int64_t in, int64_t out, int64_t stride);
+
+  const ParameterStore& store_;
+  ResidualConnection connection_;
+  TapChoice choice_;
+  bool hardened_ = false;
+  std::vector<const ShiftAttentionConv2d*> attention_;
+  double kept_minus_learned_ = 0;  // numbers of the hardened connections, less those that are learned
 };
 
 }  // namespace bitgrad

@@ -49,8 +49,15 @@ absl::StatusOr<std::unique_ptr<Model>> MakeResidualNetFromRecipe(const recipe::M
     BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".stride", stage.stride, 1, kMaxExtent));
     options.stages.push_back(stage);
   }
-  if (options.connection != ResidualConnection::kConv) {
-    return InField("model.residual_net.connection", absl::UnimplementedError("only CONV exists yet"));
+  if (net.has_temperature()) {
+    options.temperature = ScalarSchedule{.initial = options.temperature.initial};
+    BITGRAD_RETURN_IF_ERROR(ReadScalar("model.residual_net.temperature", net.temperature(), options.temperature));
+    if (!(options.temperature.initial > 0) || !(options.temperature.final > 0)) {
+      return InField("model.residual_net.temperature",
+                     absl::InvalidArgumentError(absl::StrCat(
+                         "initial = ", options.temperature.initial, " and final = ", options.temperature.final,
+                         " have to be positive: attention would choose the taps with the least numbers")));
+    }
   }
   BITGRAD_RETURN_IF_ERROR(ReadActivation("model.residual_net.activation", net.activation(), options.activation));
   BITGRAD_RETURN_IF_ERROR(ReadQuantizers("model.residual_net", net, options));

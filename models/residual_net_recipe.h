@@ -16,7 +16,7 @@ namespace bitgrad {
 
 // Builds the ResidualNet of a recipe, as MakeNetwork() (models/networks.h) does. REQUIRES: recipe.has_residual_net().
 absl::StatusOr<std::unique_ptr<Model>> MakeResidualNetFromRecipe(const recipe::Model& recipe, const ImageShape& image,
-                                                               int64_t classes, ParameterStore& store);
+                                                                 int64_t classes, ParameterStore& store);
 
 }  // namespace bitgrad
 

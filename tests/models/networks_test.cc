@@ -238,14 +238,13 @@ TEST(NetworksTest, EveryFieldOfAResidualNetArrives) {
       optimizer { name: "adam" learning_rate: 0.1 } schedule { name: "constant" } epochs: 1 batch_size: 10)text"));
   EXPECT_THAT(
       NodesOf(recipe.model(), {28, 28, 3}),
-      ElementsAre("conv2d [1, 14, 14, 4] 2 2 1 0 identity identity", "max_pool [1, 7, 7, 4] 2 1 3",
-                  "conv2d [1, 7, 7, 4] 1 1 1 0 k_bit(4) ternary(0.25)",
-                  "conv2d [1, 7, 7, 4] 1 1 1 0 k_bit(4) ternary(0.25)",
-                  "conv2d [1, 3, 3, 6] 3 1 1 0 k_bit(4) ternary(0.25)",
-                  "conv2d [1, 3, 3, 6] 1 1 1 0 k_bit(4) ternary(0.25)",
-                  "conv2d [1, 3, 3, 6] 3 0 1 0 identity identity", "conv2d [1, 3, 3, 6] 1 1 1 0 k_bit(4) ternary(0.25)",
-                  "conv2d [1, 3, 3, 6] 1 1 1 0 k_bit(4) ternary(0.25)", "average_pool [1, 1, 1, 6] 1 0 3",
-                  "linear [1, 10] identity identity"));
+      ElementsAre(
+          "conv2d [1, 14, 14, 4] 2 2 1 0 identity identity", "max_pool [1, 7, 7, 4] 2 1 3",
+          "conv2d [1, 7, 7, 4] 1 1 1 0 k_bit(4) ternary(0.25)", "conv2d [1, 7, 7, 4] 1 1 1 0 k_bit(4) ternary(0.25)",
+          "conv2d [1, 3, 3, 6] 3 1 1 0 k_bit(4) ternary(0.25)", "conv2d [1, 3, 3, 6] 1 1 1 0 k_bit(4) ternary(0.25)",
+          "conv2d [1, 3, 3, 6] 3 0 1 0 identity identity", "conv2d [1, 3, 3, 6] 1 1 1 0 k_bit(4) ternary(0.25)",
+          "conv2d [1, 3, 3, 6] 1 1 1 0 k_bit(4) ternary(0.25)", "average_pool [1, 1, 1, 6] 1 0 3",
+          "linear [1, 10] identity identity"));
   const auto count = [&](const char* op) {
     ParameterStore store(1);
     const auto model = MakeNetwork(recipe.model(), {28, 28, 3}, 10, store);
