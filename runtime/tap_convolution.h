@@ -1,0 +1,61 @@
+// TapConvolution: the kernel of a tap_conv2d instruction on the CPU, prepared once. One multiply-accumulate for each
+// pair of channels and pixel, where a 3x3 convolution has nine:
+//
+//   y[n, p, q, o] = sum_i w[o, i] x[n, p stride + r(o, i) - pad, q stride + s(o, i) - pad, i]
+//
+// in the order of the channels i, in float, 0 outside of the image. So integers whose sums are below 2^24 are exact.
+//
+// How it runs: an image's channels become planes with the border around them, split by the remainders of rows and
+// columns divided by the stride, so that a tap is an offset in a plane, and a row of outputs reads pixels next to each
+// other. Sums of some hundred pixels of one filter stay in registers while all channels go by: for each, one weight is
+// broadcast and multiplied with unaligned loads. Rows of the image are worked on in blocks whose planes fit the cache
+// (docs/performance.md).
+
+#ifndef BITGRAD_RUNTIME_TAP_CONVOLUTION_H_
+#define BITGRAD_RUNTIME_TAP_CONVOLUTION_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "bitgrad/core/exec_context.h"
+#include "bitgrad/ops/kernels/conv2d.h"
+
+namespace bitgrad {
+
+// A kernel that is not zero: it adds `weight` times the pixel at `offset` from the output's place in the planes.
+struct TapTerm {
+  float weight;
+  int32_t offset;
+};
+
+class TapConvolution {
+ public:
+  // w and taps [filters, channels]; a tap from kernel_height * kernel_width on means that the kernel is zero. REQUIRES:
+  // the geometry is valid, with one group, no dilation and a border of zeros.
+  TapConvolution(const ConvGeometry& geometry, const float* w, const uint8_t* taps);
+
+  // x [batch, height, width, channels] -> y [batch, out_height, out_width, filters], on the context's threads.
+  void Run(ExecContext& context, int64_t batch, const float* x, float* y) const;
+
+ private:
+  // Of the planes of a block of output rows.
+  struct Block {
+    int64_t rows = 0;        // output rows
+    int64_t plane_rows = 0;  // of a plane
+  };
+  void RunBlock(const float* x, float* y, int64_t first_row, int64_t rows, float* planes, float* sums) const;
+
+  const ConvGeometry geometry_;
+  int64_t phase_rows_, phase_cols_;  // how many remainders there are
+  int64_t plane_width_;
+  int64_t reach_rows_;  // how many rows of a plane below its own an output reads
+  Block block_;
+  int64_t plane_size_;
+  int64_t plane_floats_, sum_floats_;  // of a thread's memory
+  std::vector<TapTerm> terms_;         // filter by filter
+  std::vector<int64_t> first_term_;    // of each filter, and the end
+};
+
+}  // namespace bitgrad
+
+#endif  // BITGRAD_RUNTIME_TAP_CONVOLUTION_H_
