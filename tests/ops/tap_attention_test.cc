@@ -2,6 +2,7 @@
 
 #include "bitgrad/ops/tap_attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -27,11 +28,12 @@ using testing::HasSubstr;
 // P of the taps a[0], a[stride], ..
 Array ProbabilitiesOf(const Array& a, double t) {
   const auto n = static_cast<double>(a.size());
+  const double largest = *std::max_element(a.begin(), a.end());
   double mean = 0, squares = 0, sum = 0;
   for (const double x : a) mean += x / n;
   for (const double x : a) squares += (x - mean) * (x - mean);
   Array p;
-  for (const double x : a) p.push_back(std::exp(t * (x - a[0]) / std::sqrt(squares / (n - 1))));
+  for (const double x : a) p.push_back(std::exp(t * (x - largest) / std::sqrt(squares / (n - 1))));
   for (const double x : p) sum += x;
   for (double& x : p) x /= sum;
   return p;
