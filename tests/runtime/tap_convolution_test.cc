@@ -73,7 +73,7 @@ std::vector<double> Expected(const Case& c) {
   return y;
 }
 
-std::vector<float> Run(const Case& c, int threads) {
+std::vector<float> OutputsOf(const Case& c, int threads) {
   const ConvGeometry& g = c.geometry;
   ExecContext context({.threads = threads});
   std::vector<float> y(static_cast<size_t>(g.batch * g.out_height() * g.out_width() * g.filters), NAN);
@@ -87,11 +87,11 @@ TEST(TapConvolutionTest, IsTheSumOfOneProductPerChannel) {
     std::mt19937 random(seed);
     const Case c = RandomCase(random, /*integers=*/false);
     const std::vector<double> expected = Expected(c);
-    const std::vector<float> y = Run(c, 1);
+    const std::vector<float> y = OutputsOf(c, 1);
     ASSERT_EQ(y.size(), expected.size());
     for (size_t j = 0; j < y.size(); ++j) ASSERT_NEAR(y[j], expected[j], 1e-5) << j;
     // The order of a sum does not depend on the threads.
-    EXPECT_EQ(Run(c, 3), y);
+    EXPECT_EQ(OutputsOf(c, 3), y);
   }
 }
 
@@ -100,7 +100,7 @@ TEST(TapConvolutionTest, IntegersAreExact) {
     std::mt19937 random(seed);
     const Case c = RandomCase(random, /*integers=*/true);
     const std::vector<double> expected = Expected(c);
-    const std::vector<float> y = Run(c, 1);
+    const std::vector<float> y = OutputsOf(c, 1);
     ASSERT_EQ(std::vector<double>(y.begin(), y.end()), expected) << "seed " << seed;
   }
 }
@@ -128,7 +128,7 @@ TEST(TapConvolutionTest, LargeImages) {
     }
     const std::vector<double> expected = Expected(c);
     for (const int threads : {1, 2}) {
-      const std::vector<float> y = Run(c, threads);
+      const std::vector<float> y = OutputsOf(c, threads);
       ASSERT_EQ(std::vector<double>(y.begin(), y.end()), expected);
     }
   }
