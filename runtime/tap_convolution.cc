@@ -6,6 +6,20 @@
 #include "bitgrad/core/parallel_for.h"
 #include "bitgrad/core/tensor.h"
 
+#ifndef BITGRAD_RUNTIME_TAP_CONVOLUTION_CONSTANTS_
+#define BITGRAD_RUNTIME_TAP_CONVOLUTION_CONSTANTS_
+namespace bitgrad {
+namespace {
+
+// Filters whose sums are turned from planes into pixels at a time: one cache line of floats.
+constexpr int64_t kLine = 16;
+// 32 registers hold 12 sums and more; with 16 registers they leave room for the weight and a pixel.
+constexpr int64_t kTileVectors = 12;
+
+}  // namespace
+}  // namespace bitgrad
+#endif  // BITGRAD_RUNTIME_TAP_CONVOLUTION_CONSTANTS_
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/tap_convolution.cc"
 #include "hwy/foreach_target.h"
@@ -17,14 +31,25 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// out[j] = sum over terms of weight * planes[j + offset], for `kVectors` vectors of j.
+// out[j] += sum over terms of weight * planes[j + offset], for `kVectors` vectors of j.
 template <int kVectors>
 HWY_INLINE void SumTile(const TapTerm* term, const TapTerm* end, const float* planes, float* out) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   // Named one by one: an array of vectors would not stay in registers on every compiler.
-  auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0, s8 = s0, s9 = s0, s10 = s0,
-       s11 = s0;
+  auto s0 = hn::LoadU(d, out), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0, s8 = s0, s9 = s0,
+       s10 = s0, s11 = s0;
+  if constexpr (kVectors > 1) s1 = hn::LoadU(d, out + lanes);
+  if constexpr (kVectors > 2) s2 = hn::LoadU(d, out + 2 * lanes);
+  if constexpr (kVectors > 3) s3 = hn::LoadU(d, out + 3 * lanes);
+  if constexpr (kVectors > 4) s4 = hn::LoadU(d, out + 4 * lanes);
+  if constexpr (kVectors > 5) s5 = hn::LoadU(d, out + 5 * lanes);
+  if constexpr (kVectors > 6) s6 = hn::LoadU(d, out + 6 * lanes);
+  if constexpr (kVectors > 7) s7 = hn::LoadU(d, out + 7 * lanes);
+  if constexpr (kVectors > 8) s8 = hn::LoadU(d, out + 8 * lanes);
+  if constexpr (kVectors > 9) s9 = hn::LoadU(d, out + 9 * lanes);
+  if constexpr (kVectors > 10) s10 = hn::LoadU(d, out + 10 * lanes);
+  if constexpr (kVectors > 11) s11 = hn::LoadU(d, out + 11 * lanes);
   for (; term != end; ++term) {
     const auto w = hn::Set(d, term->weight);
     const float* HWY_RESTRICT x = planes + term->offset;
@@ -72,21 +97,52 @@ void SumVectors(int64_t vectors, const TapTerm* term, const TapTerm* end, const 
   }
 }
 
-// For each of `filters` filters, sums over `count` places from planes on. sums [filters, stride]; what lies behind
-// `count` up to the next multiple of a vector is overwritten.
-void SumFilters(int64_t filters, const int64_t* first_term, const TapTerm* terms, const float* planes, int64_t count,
+// For kLine filters, adds to sums [kLine, stride] what `blocks` blocks of channels give, at `count` places from planes
+// on. first_term [blocks, kLine] and the end. What lies behind `count` up to the next multiple of a vector is
+// overwritten.
+void SumFilters(int64_t blocks, const int64_t* first_term, const TapTerm* terms, const float* planes, int64_t count,
                 int64_t stride, float* sums) {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>()));
-  // 32 registers hold 12 sums and more; with 16 registers 12 sums leave room for the weight and a pixel.
-  constexpr int64_t kMostVectors = 12;
-  const int64_t vectors = (count + lanes - 1) / lanes, tiles = (vectors + kMostVectors - 1) / kMostVectors;
+  const int64_t vectors = (count + lanes - 1) / lanes, tiles = (vectors + kTileVectors - 1) / kTileVectors;
   for (int64_t t = 0; t < tiles; ++t) {
     // Tiles of about the same size.
     const int64_t begin = vectors * t / tiles, end = vectors * (t + 1) / tiles;
-    for (int64_t o = 0; o < filters; ++o) {
-      SumVectors(end - begin, terms + first_term[o], terms + first_term[o + 1], planes + begin * lanes,
-                 sums + o * stride + begin * lanes);
+    for (int64_t b = 0; b < blocks; ++b) {
+      for (int64_t f = 0; f < kLine; ++f) {
+        const int64_t first = first_term[b * kLine + f], last = first_term[b * kLine + f + 1];
+        if (first == last) continue;
+        SumVectors(end - begin, terms + first, terms + last, planes + begin * lanes, sums + f * stride + begin * lanes);
+      }
     }
+  }
+}
+
+// to[c, r] = from[r, c]
+void Transpose(int64_t rows, int64_t cols, const float* from, int64_t from_stride, float* to, int64_t to_stride) {
+  int64_t r = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const hn::FixedTag<float, 4> d;
+  for (; r + 4 <= rows; r += 4) {
+    const float* const x = from + r * from_stride;
+    int64_t c = 0;
+    for (; c + 4 <= cols; c += 4) {
+      const auto r0 = hn::LoadU(d, x + c), r1 = hn::LoadU(d, x + from_stride + c);
+      const auto r2 = hn::LoadU(d, x + 2 * from_stride + c), r3 = hn::LoadU(d, x + 3 * from_stride + c);
+      const auto low0 = hn::InterleaveLower(d, r0, r1), low2 = hn::InterleaveLower(d, r2, r3);
+      const auto high0 = hn::InterleaveUpper(d, r0, r1), high2 = hn::InterleaveUpper(d, r2, r3);
+      float* const y = to + c * to_stride + r;
+      hn::StoreU(hn::ConcatLowerLower(d, low2, low0), d, y);
+      hn::StoreU(hn::ConcatUpperUpper(d, low2, low0), d, y + to_stride);
+      hn::StoreU(hn::ConcatLowerLower(d, high2, high0), d, y + 2 * to_stride);
+      hn::StoreU(hn::ConcatUpperUpper(d, high2, high0), d, y + 3 * to_stride);
+    }
+    for (; c < cols; ++c) {
+      for (int64_t k = 0; k < 4; ++k) to[c * to_stride + r + k] = x[k * from_stride + c];
+    }
+  }
+#endif
+  for (; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) to[c * to_stride + r] = from[r * from_stride + c];
   }
 }
 
@@ -100,11 +156,12 @@ namespace bitgrad {
 namespace {
 
 HWY_EXPORT(SumFilters);
+HWY_EXPORT(Transpose);
 
-// Filters whose sums are turned from planes into pixels at a time, and channels the other way round: one cache line.
-constexpr int64_t kLine = 16;
 // Floats of the planes of a block of rows: half of a small second-level cache.
 constexpr int64_t kPlaneFloats = 96 * 1024;
+// Floats that a tile of sums reads of a block of channels: half of a first-level cache.
+constexpr int64_t kTileFloats = 6 * 1024;
 // Reads and writes behind the last place, of whole vectors: no vector has more floats.
 constexpr int64_t kSlack = 64;
 
@@ -128,20 +185,30 @@ TapConvolution::TapConvolution(const ConvGeometry& geometry, const float* w, con
   block_.plane_rows = block_.rows + reach_rows_;
   plane_size_ = block_.plane_rows * plane_width_;
   plane_floats_ = planes * plane_size_ + kSlack;
-  sum_floats_ = std::min(kLine, g.filters) * RoundUp(block_.rows * plane_width_ + kSlack, kLine);
+  sum_stride_ = RoundUp(block_.rows * plane_width_ + kSlack, kLine);
+  // With vectors of 16 floats.
+  const int64_t read_of_plane = kTileVectors * 16 + (reach_rows_ + 1) * plane_width_;
+  const int64_t block_channels =
+      std::clamp<int64_t>(kTileFloats / (read_of_plane * phase_rows_ * phase_cols_), 4, g.channels + 4);
+  channel_blocks_ = (g.channels + block_channels - 1) / block_channels;
   first_term_.push_back(0);
-  for (int64_t o = 0; o < g.filters; ++o) {
-    for (int64_t i = 0; i < g.channels; ++i) {
-      const int64_t tap = taps[o * g.channels + i];
-      const float weight = w[o * g.channels + i];
-      if (tap >= g.kernel_height * g.kernel_width || weight == 0) continue;
-      const int64_t r = tap / g.kernel_width, s = tap % g.kernel_width;
-      const int64_t phase = (r % g.stride_height) * phase_cols_ + s % g.stride_width;
-      const int64_t offset = (i * phase_rows_ * phase_cols_ + phase) * plane_size_ +
-                             (r / g.stride_height) * plane_width_ + s / g.stride_width;
-      terms_.push_back({weight, static_cast<int32_t>(offset)});
+  for (int64_t group = 0; group < g.filters; group += kLine) {
+    for (int64_t block = 0; block < channel_blocks_; ++block) {
+      for (int64_t o = group; o < group + kLine; ++o) {
+        const int64_t end = o < g.filters ? std::min(g.channels, (block + 1) * block_channels) : 0;
+        for (int64_t i = block * block_channels; i < end; ++i) {
+          const int64_t tap = taps[o * g.channels + i];
+          const float weight = w[o * g.channels + i];
+          if (tap >= g.kernel_height * g.kernel_width || weight == 0) continue;
+          const int64_t r = tap / g.kernel_width, s = tap % g.kernel_width;
+          const int64_t phase = (r % g.stride_height) * phase_cols_ + s % g.stride_width;
+          const int64_t offset = (i * phase_rows_ * phase_cols_ + phase) * plane_size_ +
+                                 (r / g.stride_height) * plane_width_ + s / g.stride_width;
+          terms_.push_back({weight, static_cast<int32_t>(offset)});
+        }
+        first_term_.push_back(static_cast<int64_t>(terms_.size()));
+      }
     }
-    first_term_.push_back(static_cast<int64_t>(terms_.size()));
   }
 }
 
@@ -164,34 +231,25 @@ void TapConvolution::RunBlock(const float* x, float* y, int64_t first_row, int64
       const int64_t end = last < 0 ? begin : std::clamp<int64_t>(last / g.stride_width + 1, begin, width);
       const float* const from = x + (row * g.width + shift) * g.channels;
       const int64_t step = g.stride_width * g.channels;
-      for (int64_t i0 = 0; i0 < g.channels; i0 += kLine) {
-        const int64_t i1 = std::min(g.channels, i0 + kLine);
-        for (int64_t i = i0; i < i1; ++i) {
-          float* const plane = to + i * phases * plane_size_;
-          std::fill_n(plane, begin, 0.0f);
-          for (int64_t v = begin; v < end; ++v) plane[v] = from[v * step + i];
-          std::fill_n(plane + end, width - end, 0.0f);
-        }
+      for (int64_t i = 0; i < g.channels; ++i) {
+        float* const plane = to + i * phases * plane_size_;
+        std::fill_n(plane, begin, 0.0f);
+        std::fill_n(plane + end, width - end, 0.0f);
       }
+      HWY_DYNAMIC_DISPATCH(Transpose)
+      (end - begin, g.channels, from + begin * step, step, to + begin, phases * plane_size_);
     }
   }
-  const int64_t out_width = g.out_width(), stride = sum_floats_ / std::min(kLine, g.filters);
+  const int64_t out_width = g.out_width();
   for (int64_t o = 0; o < g.filters; o += kLine) {
-    const int64_t filters = std::min(kLine, g.filters - o);
+    std::fill_n(sums, kLine * sum_stride_, 0.0f);
     HWY_DYNAMIC_DISPATCH(SumFilters)
-    (filters, first_term_.data() + o, terms_.data(), planes, rows * width, stride, sums);
+    (channel_blocks_, first_term_.data() + o / kLine * channel_blocks_ * kLine, terms_.data(), planes, rows * width,
+     sum_stride_, sums);
     for (int64_t p = 0; p < rows; ++p) {
-      float* const to = y + ((first_row + p) * out_width) * g.filters + o;
-      const float* const from = sums + p * width;
-      if (filters == kLine) {
-        for (int64_t q = 0; q < out_width; ++q) {
-          for (int64_t f = 0; f < kLine; ++f) to[q * g.filters + f] = from[f * stride + q];
-        }
-        continue;
-      }
-      for (int64_t q = 0; q < out_width; ++q) {
-        for (int64_t f = 0; f < filters; ++f) to[q * g.filters + f] = from[f * stride + q];
-      }
+      HWY_DYNAMIC_DISPATCH(Transpose)
+      (std::min(kLine, g.filters - o), out_width, sums + p * width, sum_stride_,
+       y + (first_row + p) * out_width * g.filters + o, g.filters);
     }
   }
 }
@@ -202,7 +260,7 @@ void TapConvolution::Run(ExecContext& context, int64_t batch, const float* x, fl
   const int64_t image = g.height * g.width * g.channels, result = g.out_height() * g.out_width() * g.filters;
   const int64_t pieces = batch * blocks, workers = std::min<int64_t>(context.threads(), pieces);
   if (pieces == 0) return;
-  const int64_t size = plane_floats_ + sum_floats_;
+  const int64_t size = plane_floats_ + kLine * sum_stride_;
   Tensor memory({workers, size}, DType::kFloat32, context.allocator());
   float* const all_planes = memory.mutable_data<float>();
   ParallelFor(context.threads(), workers, 1, [&](int64_t first, int64_t last) {

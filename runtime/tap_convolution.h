@@ -7,9 +7,9 @@
 //
 // How it runs: an image's channels become planes with the border around them, split by the remainders of rows and
 // columns divided by the stride, so that a tap is an offset in a plane, and a row of outputs reads pixels next to each
-// other. Sums of some hundred pixels of one filter stay in registers while all channels go by: for each, one weight is
-// broadcast and multiplied with unaligned loads. Rows of the image are worked on in blocks whose planes fit the cache
-// (docs/performance.md).
+// other. Sums of some hundred pixels of one filter stay in registers while a block of channels goes by: for each, one
+// weight is broadcast and multiplied with unaligned loads. Rows of the image are worked on in blocks whose planes fit
+// the second-level cache, channels in blocks whose pixels fit the first-level one (docs/performance.md).
 
 #ifndef BITGRAD_RUNTIME_TAP_CONVOLUTION_H_
 #define BITGRAD_RUNTIME_TAP_CONVOLUTION_H_
@@ -51,9 +51,12 @@ class TapConvolution {
   int64_t reach_rows_;  // how many rows of a plane below its own an output reads
   Block block_;
   int64_t plane_size_;
-  int64_t plane_floats_, sum_floats_;  // of a thread's memory
-  std::vector<TapTerm> terms_;         // filter by filter
-  std::vector<int64_t> first_term_;    // of each filter, and the end
+  int64_t plane_floats_;  // of a thread's planes
+  int64_t sum_stride_;    // of its sums, from one filter to the next
+  int64_t channel_blocks_;
+  // By groups of 16 filters, in them by blocks of channels, in them by filters; and where each of these begins.
+  std::vector<TapTerm> terms_;
+  std::vector<int64_t> first_term_;
 };
 
 }  // namespace bitgrad
