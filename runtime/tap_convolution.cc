@@ -158,8 +158,8 @@ namespace {
 HWY_EXPORT(SumFilters);
 HWY_EXPORT(Transpose);
 
-// Floats of the planes of a block of rows: half of a small second-level cache.
-constexpr int64_t kPlaneFloats = 96 * 1024;
+// Floats of the planes of a block of rows: half of a second-level cache of 1 MiB.
+constexpr int64_t kPlaneFloats = 128 * 1024;
 // Floats that a tile of sums reads of a block of channels: half of a first-level cache.
 constexpr int64_t kTileFloats = 6 * 1024;
 // Reads and writes behind the last place, of whole vectors: no vector has more floats.
@@ -167,29 +167,38 @@ constexpr int64_t kSlack = 64;
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+// Rows of whole vectors of 16 floats or, where a quarter of that would be in vain, of 8; else of what there is.
+int64_t PlaneWidth(int64_t out_width) {
+  for (const int64_t vector : {16, 8}) {
+    const int64_t width = RoundUp(out_width, vector);
+    if (4 * (width - out_width) <= width) return width;
+  }
+  return out_width;
+}
+
 }  // namespace
 
 TapConvolution::TapConvolution(const ConvGeometry& geometry, const float* w, const uint8_t* taps)
     : geometry_(geometry),
       phase_rows_(std::min(geometry.stride_height, geometry.kernel_height)),
-      phase_cols_(std::min(geometry.stride_width, geometry.kernel_width)),
-      plane_width_(geometry.out_width() + (geometry.kernel_width - 1) / geometry.stride_width),
+      plane_width_(PlaneWidth(geometry.out_width())),
       reach_rows_((geometry.kernel_height - 1) / geometry.stride_height) {
   const ConvGeometry& g = geometry_;
-  const int64_t planes = g.channels * phase_rows_ * phase_cols_;
+  const int64_t planes_of_channel = phase_rows_ * g.kernel_width, planes = g.channels * planes_of_channel;
   // As many rows as fit, in blocks of about the same size.
   const int64_t room = kPlaneFloats / (planes * plane_width_) - reach_rows_;
   const int64_t most = std::clamp<int64_t>(room, 1, g.out_height());
   const int64_t blocks = (g.out_height() + most - 1) / most;
   block_.rows = (g.out_height() + blocks - 1) / blocks;
   block_.plane_rows = block_.rows + reach_rows_;
-  plane_size_ = block_.plane_rows * plane_width_;
+  // Planes begin with a cache line, as rows do where the width allows it.
+  plane_size_ = RoundUp(block_.plane_rows * plane_width_, kLine);
   plane_floats_ = planes * plane_size_ + kSlack;
   sum_stride_ = RoundUp(block_.rows * plane_width_ + kSlack, kLine);
   // With vectors of 16 floats.
   const int64_t read_of_plane = kTileVectors * 16 + (reach_rows_ + 1) * plane_width_;
   const int64_t block_channels =
-      std::clamp<int64_t>(kTileFloats / (read_of_plane * phase_rows_ * phase_cols_), 4, g.channels + 4);
+      std::clamp<int64_t>(kTileFloats / (read_of_plane * planes_of_channel), 4, g.channels + 4);
   channel_blocks_ = (g.channels + block_channels - 1) / block_channels;
   first_term_.push_back(0);
   for (int64_t group = 0; group < g.filters; group += kLine) {
@@ -201,9 +210,8 @@ TapConvolution::TapConvolution(const ConvGeometry& geometry, const float* w, con
           const float weight = w[o * g.channels + i];
           if (tap >= g.kernel_height * g.kernel_width || weight == 0) continue;
           const int64_t r = tap / g.kernel_width, s = tap % g.kernel_width;
-          const int64_t phase = (r % g.stride_height) * phase_cols_ + s % g.stride_width;
-          const int64_t offset = (i * phase_rows_ * phase_cols_ + phase) * plane_size_ +
-                                 (r / g.stride_height) * plane_width_ + s / g.stride_width;
+          const int64_t plane = i * planes_of_channel + (r % g.stride_height) * g.kernel_width + s;
+          const int64_t offset = plane * plane_size_ + r / g.stride_height * plane_width_;
           terms_.push_back({weight, static_cast<int32_t>(offset)});
         }
         first_term_.push_back(static_cast<int64_t>(terms_.size()));
@@ -215,32 +223,31 @@ TapConvolution::TapConvolution(const ConvGeometry& geometry, const float* w, con
 void TapConvolution::RunBlock(const float* x, float* y, int64_t first_row, int64_t rows, float* planes,
                               float* sums) const {
   const ConvGeometry& g = geometry_;
-  const int64_t phases = phase_rows_ * phase_cols_, width = plane_width_;
-  for (int64_t phase = 0; phase < phases; ++phase) {
+  const int64_t width = plane_width_, out_width = g.out_width(), planes_of_channel = phase_rows_ * g.kernel_width;
+  const int64_t step = g.stride_width * g.channels;
+  for (int64_t k = 0; k < planes_of_channel; ++k) {
+    // Columns of the plane that lie inside of the image.
+    const int64_t shift = k % g.kernel_width - g.pad_width;
+    const int64_t begin = std::clamp<int64_t>((-shift + g.stride_width - 1) / g.stride_width, 0, width);
+    const int64_t last = g.width - 1 - shift;  // counted in pixels of the image; negative: there is none
+    const int64_t end = last < 0 ? begin : std::clamp<int64_t>(last / g.stride_width + 1, begin, width);
     for (int64_t u = 0; u < rows + reach_rows_; ++u) {
-      const int64_t row = (first_row + u) * g.stride_height + phase / phase_cols_ - g.pad_height;
-      float* const to = planes + phase * plane_size_ + u * width;
-      if (row < 0 || row >= g.height) {
-        for (int64_t i = 0; i < g.channels; ++i) std::fill_n(to + i * phases * plane_size_, width, 0.0f);
-        continue;
+      const int64_t row = (first_row + u) * g.stride_height + k / g.kernel_width - g.pad_height;
+      float* const to = planes + k * plane_size_ + u * width;
+      const bool is_inside = row >= 0 && row < g.height;
+      const int64_t zeros = is_inside ? begin : width;
+      for (int64_t i = 0; zeros > 0 && i < g.channels; ++i) {
+        std::fill_n(to + i * planes_of_channel * plane_size_, zeros, 0.0f);
       }
-      // Columns of the plane that lie inside of the image.
-      const int64_t shift = phase % phase_cols_ - g.pad_width;
-      const int64_t begin = std::clamp<int64_t>((-shift + g.stride_width - 1) / g.stride_width, 0, width);
-      const int64_t last = g.width - 1 - shift;  // counted in pixels of the image; negative: there is none
-      const int64_t end = last < 0 ? begin : std::clamp<int64_t>(last / g.stride_width + 1, begin, width);
-      const float* const from = x + (row * g.width + shift) * g.channels;
-      const int64_t step = g.stride_width * g.channels;
-      for (int64_t i = 0; i < g.channels; ++i) {
-        float* const plane = to + i * phases * plane_size_;
-        std::fill_n(plane, begin, 0.0f);
-        std::fill_n(plane + end, width - end, 0.0f);
+      if (!is_inside) continue;
+      for (int64_t i = 0; end < width && i < g.channels; ++i) {
+        std::fill_n(to + i * planes_of_channel * plane_size_ + end, width - end, 0.0f);
       }
       HWY_DYNAMIC_DISPATCH(Transpose)
-      (end - begin, g.channels, from + begin * step, step, to + begin, phases * plane_size_);
+      (end - begin, g.channels, x + (row * g.width + shift) * g.channels + begin * step, step, to + begin,
+       planes_of_channel * plane_size_);
     }
   }
-  const int64_t out_width = g.out_width();
   for (int64_t o = 0; o < g.filters; o += kLine) {
     std::fill_n(sums, kLine * sum_stride_, 0.0f);
     HWY_DYNAMIC_DISPATCH(SumFilters)

@@ -5,11 +5,12 @@
 //
 // in the order of the channels i, in float, 0 outside of the image. So integers whose sums are below 2^24 are exact.
 //
-// How it runs: an image's channels become planes with the border around them, split by the remainders of rows and
-// columns divided by the stride, so that a tap is an offset in a plane, and a row of outputs reads pixels next to each
-// other. Sums of some hundred pixels of one filter stay in registers while a block of channels goes by: for each, one
-// weight is broadcast and multiplied with unaligned loads. Rows of the image are worked on in blocks whose planes fit
-// the second-level cache, channels in blocks whose pixels fit the first-level one (docs/performance.md).
+// How it runs: an image's channels become planes with the border around them, one for each column of the kernel, moved
+// by it, and for each remainder of rows divided by the stride. So a tap is an offset of whole rows in a plane, rows are
+// aligned where the image's width allows it, and outputs read pixels next to each other. Sums of some hundred pixels of
+// one filter stay in registers while a block of channels goes by: for each, one weight is broadcast and multiplied with
+// as many pixels. Rows of the image are worked on in blocks whose planes fit the second-level cache, channels in blocks
+// whose pixels fit the first-level one (docs/performance.md).
 
 #ifndef BITGRAD_RUNTIME_TAP_CONVOLUTION_H_
 #define BITGRAD_RUNTIME_TAP_CONVOLUTION_H_
@@ -46,7 +47,7 @@ class TapConvolution {
   void RunBlock(const float* x, float* y, int64_t first_row, int64_t rows, float* planes, float* sums) const;
 
   const ConvGeometry geometry_;
-  int64_t phase_rows_, phase_cols_;  // how many remainders there are
+  int64_t phase_rows_;  // how many remainders of rows there are
   int64_t plane_width_;
   int64_t reach_rows_;  // how many rows of a plane below its own an output reads
   Block block_;
