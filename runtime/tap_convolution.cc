@@ -11,8 +11,11 @@
 namespace bitgrad {
 namespace {
 
-// Filters whose sums are turned from planes into pixels at a time: one cache line of floats.
+// A cache line of floats.
 constexpr int64_t kLine = 16;
+// Filters that are computed from a block of channels while it is in the first-level cache: each line of it is read some
+// twenty times then.
+constexpr int64_t kGroup = 64;
 // 32 registers hold 12 sums and more; with 16 registers they leave room for the weight and a pixel.
 constexpr int64_t kTileVectors = 12;
 
@@ -97,8 +100,8 @@ void SumVectors(int64_t vectors, const TapTerm* term, const TapTerm* end, const 
   }
 }
 
-// For kLine filters, adds to sums [kLine, stride] what `blocks` blocks of channels give, at `count` places from planes
-// on. first_term [blocks, kLine] and the end. What lies behind `count` up to the next multiple of a vector is
+// For kGroup filters, adds to sums [kGroup, stride] what `blocks` blocks of channels give, at `count` places from
+// planes on. first_term [blocks, kGroup] and the end. What lies behind `count` up to the next multiple of a vector is
 // overwritten.
 void SumFilters(int64_t blocks, const int64_t* first_term, const TapTerm* terms, const float* planes, int64_t count,
                 int64_t stride, float* sums) {
@@ -108,8 +111,8 @@ void SumFilters(int64_t blocks, const int64_t* first_term, const TapTerm* terms,
     // Tiles of about the same size.
     const int64_t begin = vectors * t / tiles, end = vectors * (t + 1) / tiles;
     for (int64_t b = 0; b < blocks; ++b) {
-      for (int64_t f = 0; f < kLine; ++f) {
-        const int64_t first = first_term[b * kLine + f], last = first_term[b * kLine + f + 1];
+      for (int64_t f = 0; f < kGroup; ++f) {
+        const int64_t first = first_term[b * kGroup + f], last = first_term[b * kGroup + f + 1];
         if (first == last) continue;
         SumVectors(end - begin, terms + first, terms + last, planes + begin * lanes, sums + f * stride + begin * lanes);
       }
@@ -160,7 +163,7 @@ HWY_EXPORT(Transpose);
 
 // Floats of the planes of a block of rows: half of a second-level cache of 1 MiB.
 constexpr int64_t kPlaneFloats = 128 * 1024;
-// Floats that a tile of sums reads of a block of channels: half of a first-level cache.
+// Floats that a tile of sums reads of a block of channels: half of a first-level cache of 48 KiB.
 constexpr int64_t kTileFloats = 6 * 1024;
 // Reads and writes behind the last place, of whole vectors: no vector has more floats.
 constexpr int64_t kSlack = 64;
@@ -201,9 +204,9 @@ TapConvolution::TapConvolution(const ConvGeometry& geometry, const float* w, con
       std::clamp<int64_t>(kTileFloats / (read_of_plane * planes_of_channel), 4, g.channels + 4);
   channel_blocks_ = (g.channels + block_channels - 1) / block_channels;
   first_term_.push_back(0);
-  for (int64_t group = 0; group < g.filters; group += kLine) {
+  for (int64_t group = 0; group < g.filters; group += kGroup) {
     for (int64_t block = 0; block < channel_blocks_; ++block) {
-      for (int64_t o = group; o < group + kLine; ++o) {
+      for (int64_t o = group; o < group + kGroup; ++o) {
         const int64_t end = o < g.filters ? std::min(g.channels, (block + 1) * block_channels) : 0;
         for (int64_t i = block * block_channels; i < end; ++i) {
           const int64_t tap = taps[o * g.channels + i];
@@ -248,14 +251,14 @@ void TapConvolution::RunBlock(const float* x, float* y, int64_t first_row, int64
        planes_of_channel * plane_size_);
     }
   }
-  for (int64_t o = 0; o < g.filters; o += kLine) {
-    std::fill_n(sums, kLine * sum_stride_, 0.0f);
+  for (int64_t o = 0; o < g.filters; o += kGroup) {
+    std::fill_n(sums, std::min(kGroup, g.filters - o) * sum_stride_, 0.0f);
     HWY_DYNAMIC_DISPATCH(SumFilters)
-    (channel_blocks_, first_term_.data() + o / kLine * channel_blocks_ * kLine, terms_.data(), planes, rows * width,
+    (channel_blocks_, first_term_.data() + o / kGroup * channel_blocks_ * kGroup, terms_.data(), planes, rows * width,
      sum_stride_, sums);
     for (int64_t p = 0; p < rows; ++p) {
       HWY_DYNAMIC_DISPATCH(Transpose)
-      (std::min(kLine, g.filters - o), out_width, sums + p * width, sum_stride_,
+      (std::min(kGroup, g.filters - o), out_width, sums + p * width, sum_stride_,
        y + (first_row + p) * out_width * g.filters + o, g.filters);
     }
   }
@@ -267,7 +270,7 @@ void TapConvolution::Run(ExecContext& context, int64_t batch, const float* x, fl
   const int64_t image = g.height * g.width * g.channels, result = g.out_height() * g.out_width() * g.filters;
   const int64_t pieces = batch * blocks, workers = std::min<int64_t>(context.threads(), pieces);
   if (pieces == 0) return;
-  const int64_t size = plane_floats_ + kLine * sum_stride_;
+  const int64_t size = plane_floats_ + std::min(kGroup, g.filters) * sum_stride_;
   Tensor memory({workers, size}, DType::kFloat32, context.allocator());
   float* const all_planes = memory.mutable_data<float>();
   ParallelFor(context.threads(), workers, 1, [&](int64_t first, int64_t last) {

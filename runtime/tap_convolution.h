@@ -55,7 +55,7 @@ class TapConvolution {
   int64_t plane_floats_;  // of a thread's planes
   int64_t sum_stride_;    // of its sums, from one filter to the next
   int64_t channel_blocks_;
-  // By groups of 16 filters, in them by blocks of channels, in them by filters; and where each of these begins.
+  // By groups of 64 filters, in them by blocks of channels, in them by filters; and where each of these begins.
   std::vector<TapTerm> terms_;
   std::vector<int64_t> first_term_;
 };
