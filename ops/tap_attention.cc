@@ -209,7 +209,7 @@ Var SpreadOverTaps(const Var& w, absl::Span<const uint8_t> taps, int64_t kernel)
   if (from.rank() != 4 || from.dim(1) != 1 || from.dim(2) != 1 || from.num_elements() == 0) {
     return op.Fail("weight ", from.ToString(), " has to be [filters, 1, 1, channels], not empty");
   }
-  if (kernel < 1 || kernel * kernel > kMaxTaps) return op.Fail("kernel ", kernel, " has to be 1 to 3");
+  if (kernel < 1 || kernel > 3) return op.Fail("kernel ", kernel, " has to be 1 to 3");
   const Extents extents = {from.dim(0), kernel * kernel, from.dim(3)};
   if (static_cast<int64_t>(taps.size()) != extents.channels) {
     return op.Fail(taps.size(), " taps for ", extents.channels, " channels");

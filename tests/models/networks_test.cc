@@ -266,6 +266,27 @@ TEST(NetworksTest, EveryFieldOfAResidualNetArrives) {
   EXPECT_FALSE(store.Find("stage2/block1/shortcut/conv/weight")->is_quantized());
 }
 
+TEST(NetworksTest, TheConnectionsOfAResidualNetArrive) {
+  recipe::Model recipe = LoadRecipe("cifar10_sal_resnet20_small")->model();
+  recipe::ResidualNet& net = *recipe.mutable_residual_net();
+  const auto shape = [&](const char* parameter) {
+    ParameterStore store(1);
+    const auto model = MakeNetwork(recipe, {32, 32, 3}, 10, store);
+    EXPECT_TRUE(model.ok()) << model.status();
+    const Parameter* const found = store.Find(parameter);
+    return found == nullptr ? "none" : found->value.shape().ToString();
+  };
+  EXPECT_EQ(shape("stage2/block1/conv1/weight"), "[32, 3, 3, 16]");
+  EXPECT_EQ(shape("stage2/block1/conv1/attention"), "[32, 3, 3, 16]");
+  EXPECT_EQ(shape("temperature"), "[]");
+  net.set_connection(recipe::ResidualNet::SHARED_SHIFT_ATTENTION);
+  EXPECT_EQ(shape("stage2/block1/conv1/attention"), "[1, 3, 3, 16]");
+  net.set_connection(recipe::ResidualNet::SHIFT);
+  EXPECT_EQ(shape("stage2/block1/conv1/weight"), "[32, 1, 1, 16]");
+  EXPECT_EQ(shape("stage2/block1/conv1/attention"), "none");
+  EXPECT_EQ(shape("temperature"), "none");
+}
+
 TEST(NetworksTest, AbsurdFieldsOfImageNetsAreNamed) {
   const auto message = [](const char* name, const char* text) {
     recipe::Recipe recipe = *LoadRecipe(name);
@@ -287,6 +308,8 @@ TEST(NetworksTest, AbsurdFieldsOfImageNetsAreNamed) {
               HasSubstr("model.residual_net.stage[3].stride: -1 is not in [1, 1024]"));
   EXPECT_THAT(message(resnet, "model { residual_net { activation: 'rule' } }"),
               AllOf(HasSubstr("model.residual_net.activation"), HasSubstr("relu")));
+  EXPECT_THAT(message(resnet, "model { residual_net { temperature { initial: -1 final: 3 } } }"),
+              AllOf(HasSubstr("model.residual_net.temperature"), HasSubstr("positive")));
   EXPECT_THAT(message(resnet, "model { residual_net { norm { kind: NONE } } }"),
               HasSubstr("model.residual_net.norm.kind"));
 }
