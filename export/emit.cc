@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/export/one_tap_kernels.h"
 #include "bitgrad/export/product_scale.h"
 #include "bitgrad/export/program_quantizer.h"
 
@@ -166,6 +167,10 @@ class Emitter {
     return Made(writer_.AddQuantize(layer(i), x, quantizer), quantizer.encoding().is_integer());
   }
 
+  bool HasThreshold(int i) const {
+    const std::vector<int>& readers = uses_.consumers(i);
+    return !readers.empty() && program_.value(readers[0]).as<program::Compare>() != nullptr;
+  }
   // Where a Compare reads the sums of value i, that.
   ThresholdSpec Threshold(int i) {
     const std::vector<int>& readers = uses_.consumers(i);
@@ -207,7 +212,34 @@ class Emitter {
     return Made(writer_.AddLinear(layer(i), x, spec), spec.thresholds >= 0);
   }
 
+  absl::StatusOr<int> AddTaps(int i, const ConvGeometry& geometry, const OneTapKernels& kernels) {
+    BITGRAD_ASSIGN_OR_RETURN(const int x, CodesOrFloats(i));
+    const Value& w = program_.operand(i, 1);
+    const std::string& name = w.as<program::Constant>()->name;
+    TapConvSpec spec;
+    spec.geometry = geometry;
+    const int64_t count = static_cast<int64_t>(kernels.taps.size());
+    if (kernels.encoding.is_integer()) {
+      spec.weight = writer_.AddCodeTable(name, kernels.encoding, {kernels.codes.data(), 1, count});
+    } else {
+      spec.weight = writer_.AddFloats(name, {1, count}, kernels.floats);
+    }
+    spec.taps = writer_.AddCodeTable(absl::StrCat(name, "/taps"), {EncodingKind::kUnsigned, 4},
+                                     {kernels.taps.data(), 1, count});
+    const PackedScale scale = ScaleOfProduct(program_, i);
+    spec.scale = scale.scale;
+    if (!scale.scales.empty()) {
+      spec.scales = writer_.AddFloats(absl::StrCat(layer(i), "/scales"), {static_cast<int64_t>(scale.scales.size())},
+                                      scale.scales);
+    }
+    return Made(writer_.AddTapConv2d(layer(i), x, spec), false);
+  }
+
   absl::StatusOr<int> Add(int i, const program::Conv2d& conv) {
+    if (const absl::optional<OneTapKernels> kernels = OneTapKernelsOf(program_, i, conv.geometry);
+        kernels.has_value() && !HasThreshold(i)) {
+      return AddTaps(i, conv.geometry, *kernels);
+    }
     BITGRAD_ASSIGN_OR_RETURN(const int x, CodesOrFloats(i));
     ConvSpec spec;
     spec.geometry = conv.geometry;

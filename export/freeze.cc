@@ -99,7 +99,9 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   Tape tape(context, Mode::kEval);
   const Var input = tape.Input(ToDevice(context, example));
   Recorder recorder(tape, input);
+  model.AnswerAsFrozen(true);
   const Var output = model.Forward(input);
+  model.AnswerAsFrozen(false);
   BITGRAD_RETURN_IF_ERROR(tape.status());
   BITGRAD_ASSIGN_OR_RETURN(program::Program program, recorder.Finish(output));
   if (!options.allow_unset_numbers) BITGRAD_RETURN_IF_ERROR(CheckNumbersAreSet(program));

@@ -13,6 +13,8 @@
 //     (export/quantize_tables.h);
 //   - every other op becomes an instruction of its own, which the same kernels run.
 //
+// Of a model whose frozen form answers otherwise than it is trained, that form is recorded (Model::AnswerAsFrozen).
+//
 // Errors: an op that the packed format does not have (the error names it and its layer); a parameter that is not
 // finite.
 

@@ -46,6 +46,7 @@ class Standardized final : public Model {
     }
     return model_.Forward(y);
   }
+  bool AnswerAsFrozen(bool frozen) override { return model_.AnswerAsFrozen(frozen); }
 
  private:
   Model& model_;

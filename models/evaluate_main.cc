@@ -104,6 +104,7 @@ absl::Status Evaluate() {
   BITGRAD_RETURN_IF_ERROR(CheckData(checkpoint, test));
   BITGRAD_ASSIGN_OR_RETURN(const ModelBundle bundle, LoadModel(checkpoint));
   MoveToDevice(device_context, *bundle.store);
+  bundle.model->AnswerAsFrozen(true);
   BITGRAD_ASSIGN_OR_RETURN(auto preprocessing, LoadPreprocessing(checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(
       const BatchLoader loader,

@@ -39,6 +39,15 @@ class Model {
   // that gives the same when it is applied to its own result. An error names the layer.
   virtual absl::Status Harden(ExecContext& /*context*/) { return absl::OkStatus(); }
 
+  // With `frozen`, what follows answers as the model will once it is frozen; without, as it is trained. Returns whether
+  // the two can differ: attention over taps is soft while it is trained, and frozen it keeps one tap or none
+  // (models/layers/shift_attention.h). Most models answer alike, and are asked nothing more.
+  virtual bool AnswerAsFrozen(bool /*frozen*/) { return false; }
+
+  // What is said of the model before it is trained, for people, beside what it will cost once it is frozen: whole
+  // lines, or nothing.
+  virtual std::string Description() { return ""; }
+
   // What the lines of an epoch say of the model beside its errors, the same names in the same order each time. Called
   // after an epoch, when waiting for a device does not matter. The values of the whole model are also part of the
   // program's last line.

@@ -9,6 +9,7 @@
 #include "bitgrad/models/mlp_recipe.h"
 #include "bitgrad/models/penalized_model.h"
 #include "bitgrad/models/recurrent_net_recipe.h"
+#include "bitgrad/models/residual_net_recipe.h"
 #include "bitgrad/models/spline_model.h"
 
 namespace bitgrad {
@@ -18,6 +19,8 @@ constexpr NetworkInfo kNetworks[] = {
     {recipe::Model::kMlp, "mlp", MakeMlpFromRecipe, "dense layers with batch norm and quantizers"},
     {recipe::Model::kConvNet, "conv_net", MakeConvNetFromRecipe, "convolutions, max pooling, dense layers"},
     {recipe::Model::kBirealNet, "bireal_net", MakeBiRealNetFromRecipe, "residual net of binary convolutions"},
+    {recipe::Model::kResidualNet, "residual_net", MakeResidualNetFromRecipe,
+     "residual net of basic blocks, of convolutions or of shifts"},
     {recipe::Model::kRecurrentNet, "recurrent_net", MakeRecurrentNetFromRecipe, "LSTM, GRU or RNN layers over time"},
 };
 

@@ -1,5 +1,6 @@
 #include "bitgrad/models/penalized_model.h"
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -55,6 +56,8 @@ class PenalizedModel final : public Model {
     hardened_ = true;
     return network_->Harden(context);
   }
+  bool AnswerAsFrozen(bool frozen) override { return network_->AnswerAsFrozen(frozen); }
+  std::string Description() override { return network_->Description(); }
   std::vector<ModelValue> Report(ExecContext& context) override { return network_->Report(context); }
 
  private:

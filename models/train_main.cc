@@ -123,6 +123,7 @@ absl::Status CheckFiles(const TrainOptions& options) {
 
 // What the model will cost once it is frozen.
 absl::Status PrintSummary(ExecContext& context, Model& model, const Shape& example) {
+  absl::PrintF("%s", model.Description());
   const absl::StatusOr<Summary> summary = Summarize(context, model, example);
   // A net that has no packed form is trained all the same.
   absl::PrintF("the net, once it is frozen%s",

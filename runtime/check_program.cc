@@ -65,6 +65,7 @@ class Checker {
   absl::StatusOr<PackedValue> CheckInstruction(const Instruction& instruction);
   absl::StatusOr<PackedValue> CheckLinear(const packed::Linear& linear);
   absl::StatusOr<PackedValue> CheckConv2d(const packed::Conv2d& conv);
+  absl::StatusOr<PackedValue> CheckTapConv2d(const packed::TapConv2d& conv);
   absl::StatusOr<PackedValue> CheckPool(bool is_max, const packed::Pool& pool);
   absl::StatusOr<PackedValue> CheckBatchNorm(const packed::BatchNorm& batch_norm);
   absl::StatusOr<PackedValue> CheckUnary(const packed::Unary& unary);
@@ -211,6 +212,30 @@ absl::StatusOr<PackedValue> Checker::CheckConv2d(const packed::Conv2d& conv) {
   return CheckOutput("conv2d", conv, y);
 }
 
+absl::StatusOr<PackedValue> Checker::CheckTapConv2d(const packed::TapConv2d& conv) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  const PackedValue& x = operand(0);
+  BITGRAD_ASSIGN_OR_RETURN(const ConvGeometry geometry, GeometryOf(conv, x.example));
+  if (geometry.channels > kMaxFeatures / geometry.filters) {
+    return Error("tap_conv2d.filters: ", conv.filters(), " of ", geometry.channels, " channels are too many");
+  }
+  const Shape row({1, geometry.filters * geometry.channels});
+  BITGRAD_ASSIGN_OR_RETURN(const Blob* weight, UseBlob("tap_conv2d.weight", conv.weight()));
+  if ((!IsCodes(weight->kind()) && weight->kind() != Blob::FLOAT32) || ShapeOf(*weight) != row) {
+    return Error("tap_conv2d.weight: blob ", conv.weight(), " (", weight->name(), ") is ",
+                 Blob::Kind_Name(weight->kind()), " ", ShapeOf(*weight).ToString(), ", no weights ", row.ToString());
+  }
+  BITGRAD_RETURN_IF_ERROR(UseBlob("tap_conv2d.taps", conv.taps(), Blob::UNSIGNED, row));
+  if (header_.blobs(conv.taps()).bits() != 4) return Error("tap_conv2d.taps: they have not 4 bits");
+  if (!std::isfinite(conv.scale())) return Error("tap_conv2d.scale is not finite");
+  if (conv.has_scales()) {
+    BITGRAD_RETURN_IF_ERROR(UseBlob("tap_conv2d.scales", conv.scales(), Blob::FLOAT32, Shape({geometry.filters})));
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const Shape y,
+                           CheckExampleShape({geometry.out_height(), geometry.out_width(), geometry.filters}));
+  return PackedValue{.example = y};
+}
+
 absl::StatusOr<PackedValue> Checker::CheckQuantize(const packed::Quantize& quantize) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   BITGRAD_ASSIGN_OR_RETURN(quantizer_, PackedQuantizer::FromProto(quantize));
@@ -354,6 +379,7 @@ absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruc
   switch (instruction.kind_case()) {
     case Instruction::kLinear: return CheckLinear(instruction.linear());
     case Instruction::kConv2D: return CheckConv2d(instruction.conv2d());
+    case Instruction::kTapConv2D: return CheckTapConv2d(instruction.tap_conv2d());
     case Instruction::kMaxPool: return CheckPool(true, instruction.max_pool());
     case Instruction::kAveragePool: return CheckPool(false, instruction.average_pool());
     case Instruction::kBatchNorm: return CheckBatchNorm(instruction.batch_norm());

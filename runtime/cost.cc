@@ -60,6 +60,7 @@ class CostCounter {
         cost.op = value.is_coded() ? "conv2d + threshold" : "conv2d";
         AddConv2d(i, cost);
         break;
+      case Instruction::kTapConv2D: AddTapConv2d(i, cost); break;
       case Instruction::kMaxPool:
         cost.op = "max_pool";
         if (instruction.max_pool().has_flips() && IsNew(instruction.max_pool().flips())) {
@@ -146,6 +147,32 @@ class CostCounter {
         break;
     }
     AddWeights(conv, Levels(i), choice.geometry.filters, choice.geometry.patch_size(), w, cost);
+  }
+
+  void AddTapConv2d(int i, LayerCost& cost) {
+    const packed::TapConv2d& conv = model_.header().instructions(i).tap_conv2d();
+    const Encoding x = InputEncoding(model_, i);
+    const Encoding w = EncodingOf(model_.blob(conv.weight()));
+    cost.op = "tap_conv2d";
+    cost.input = NameOf(x);
+    cost.weights = NameOf(w);
+    cost.input_bits = x.bits;
+    cost.weight_bits = w.bits;
+    const int64_t weights = model_.blob(conv.weight()).shape(1);
+    cost.float_macs = weights * cost.example.dim(0) * cost.example.dim(1);
+    cost.is_float = !x.is_integer() || !w.is_integer();
+    cost.kernel = cost.is_float ? "one tap per kernel, floats" : "one tap per kernel, integers as floats";
+    if (IsNew(conv.weight())) {
+      cost.parameters += weights;
+      parameters_by_bits_[w.bits] += weights;
+      cost.bytes += w.is_integer() ? w.bits * BitBytes(1, weights) : AlignUp(weights * 4);
+    }
+    if (IsNew(conv.taps())) {
+      cost.parameters += weights;
+      parameters_by_bits_[4] += weights;
+      cost.bytes += 4 * BitBytes(1, weights);
+    }
+    if (conv.has_scales()) AddFloats(conv.scales(), conv.filters(), cost);
   }
 
   // The number of thresholds of each output of instruction i.

@@ -207,6 +207,7 @@ std::unique_ptr<Step> NewElementwiseStep(const PackedModel& model, int i, Frame&
     case Instruction::kQuantize:
     case Instruction::kLinear:
     case Instruction::kConv2D:
+    case Instruction::kTapConv2D:
     case Instruction::kMaxPool:
     case Instruction::kAveragePool:
     case Instruction::kEmbedding:

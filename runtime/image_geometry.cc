@@ -61,6 +61,27 @@ absl::StatusOr<ConvGeometry> GeometryOf(const packed::Conv2d& conv, const Shape&
   return geometry;
 }
 
+absl::StatusOr<ConvGeometry> GeometryOf(const packed::TapConv2d& conv, const Shape& example) {
+  BITGRAD_RETURN_IF_ERROR(CheckImage(example));
+  const ConvGeometry geometry = {.batch = 1,
+                                 .height = example.dim(0),
+                                 .width = example.dim(1),
+                                 .channels = example.dim(2),
+                                 .filters = conv.filters(),
+                                 .kernel_height = conv.kernel_height(),
+                                 .kernel_width = conv.kernel_width(),
+                                 .stride_height = conv.stride_height(),
+                                 .stride_width = conv.stride_width(),
+                                 .pad_height = conv.pad_height(),
+                                 .pad_width = conv.pad_width()};
+  const absl::Status status = CheckConvGeometry(geometry);
+  if (!status.ok()) return Error("tap_conv2d: ", status.message());
+  if (geometry.kernel_height * geometry.kernel_width > 15) {
+    return Error("tap_conv2d.kernel: [", conv.kernel_height(), ", ", conv.kernel_width(), "] has more than 15 taps");
+  }
+  return geometry;
+}
+
 absl::StatusOr<PoolGeometry> GeometryOf(const packed::Pool& pool, const Shape& example) {
   BITGRAD_RETURN_IF_ERROR(CheckImage(example));
   BITGRAD_RETURN_IF_ERROR(CheckExtents({{"kernel_height", pool.kernel_height()},

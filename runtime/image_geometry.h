@@ -15,6 +15,9 @@ namespace bitgrad {
 // patch]. InvalidArgument where a size is not positive or too large, the kernel is larger than the image with its
 // border, or the shapes are inconsistent.
 absl::StatusOr<ConvGeometry> GeometryOf(const packed::Conv2d& conv, const Shape& example, const Shape& weight);
+// The same of the convolution by whole kernels that has the sums of a tap_conv2d. An error also where its kernel has
+// more than 15 taps.
+absl::StatusOr<ConvGeometry> GeometryOf(const packed::TapConv2d& conv, const Shape& example);
 absl::StatusOr<PoolGeometry> GeometryOf(const packed::Pool& pool, const Shape& example);
 
 }  // namespace bitgrad

@@ -14,6 +14,7 @@
 #include "bitgrad/runtime/linear_step.h"
 #include "bitgrad/runtime/pool_step.h"
 #include "bitgrad/runtime/quantize_step.h"
+#include "bitgrad/runtime/tap_conv_step.h"
 
 namespace bitgrad {
 namespace {
@@ -53,6 +54,7 @@ class ProgramInterpreter final : public Interpreter {
       if (instruction.has_linear()) steps_[i] = std::make_unique<LinearStep>(model, i, frame_);
       if (instruction.has_quantize()) steps_[i] = std::make_unique<QuantizeStep>(model, i, frame_);
       if (instruction.has_conv2d()) steps_[i] = std::make_unique<ConvStep>(model, i, frame_);
+      if (instruction.has_tap_conv2d()) steps_[i] = std::make_unique<TapConvStep>(model, i, frame_);
       if (instruction.has_max_pool() || instruction.has_average_pool()) {
         steps_[i] = std::make_unique<PoolStep>(model, i, frame_);
       }

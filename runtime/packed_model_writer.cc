@@ -198,6 +198,23 @@ int PackedModelWriter::AddConv2d(absl::string_view layer, int x, const ConvSpec&
   return ValueOfLast();
 }
 
+int PackedModelWriter::AddTapConv2d(absl::string_view layer, int x, const TapConvSpec& spec) {
+  packed::TapConv2d& conv = *NewInstruction(layer, {x}).mutable_tap_conv2d();
+  conv.set_weight(spec.weight);
+  conv.set_taps(spec.taps);
+  conv.set_scale(spec.scale);
+  if (spec.scales >= 0) conv.set_scales(spec.scales);
+  const ConvGeometry& geometry = spec.geometry;
+  conv.set_filters(static_cast<int32_t>(geometry.filters));
+  conv.set_kernel_height(static_cast<int32_t>(geometry.kernel_height));
+  conv.set_kernel_width(static_cast<int32_t>(geometry.kernel_width));
+  conv.set_stride_height(static_cast<int32_t>(geometry.stride_height));
+  conv.set_stride_width(static_cast<int32_t>(geometry.stride_width));
+  conv.set_pad_height(static_cast<int32_t>(geometry.pad_height));
+  conv.set_pad_width(static_cast<int32_t>(geometry.pad_width));
+  return ValueOfLast();
+}
+
 int PackedModelWriter::AddMaxPool(absl::string_view layer, int x, const PoolGeometry& geometry, int flips) {
   packed::Pool& pool = *NewInstruction(layer, {x}).mutable_max_pool();
   SetWindow(geometry, pool);

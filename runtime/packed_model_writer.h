@@ -56,6 +56,15 @@ struct ConvSpec {
   ConvGeometry geometry;  // batch and the image's extents are ignored
 };
 
+// See message TapConv2d.
+struct TapConvSpec {
+  int weight = -1;        // blob of AddFloats or AddCodeTable, [1, filters * channels]
+  int taps = -1;          // blob of AddCodeTable, unsigned of 4 bits
+  float scale = 1.0f;     // as in LinearSpec
+  int scales = -1;        // as in LinearSpec
+  ConvGeometry geometry;  // batch and the image's extents are ignored
+};
+
 // See message Threshold.
 struct ThresholdSpec {
   int thresholds = -1;  // blob of AddInts, [levels, out]; -1: there is none, and the value is floats
@@ -93,6 +102,7 @@ class PackedModelWriter {
 
   int AddLinear(absl::string_view layer, int x, const LinearSpec& spec);
   int AddConv2d(absl::string_view layer, int x, const ConvSpec& spec);
+  int AddTapConv2d(absl::string_view layer, int x, const TapConvSpec& spec);
   // flips: a blob of AddFlags, [channels], where x is codes; -1: none.
   int AddMaxPool(absl::string_view layer, int x, const PoolGeometry& geometry, int flips = -1);
   // A threshold: where x is codes.

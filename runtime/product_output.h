@@ -25,6 +25,9 @@ class ProductOutput {
   ProductOutput(const PackedModel& model, int i, const Product& product, int64_t out, Frame& frame)
       : ProductOutput(model, i, product.scale(), product.has_scales() ? product.scales() : -1,
                       product.has_threshold() ? &product.threshold() : nullptr, out, frame) {}
+  // A tap_conv2d has no threshold.
+  ProductOutput(const PackedModel& model, int i, const packed::TapConv2d& product, int64_t out, Frame& frame)
+      : ProductOutput(model, i, product.scale(), product.has_scales() ? product.scales() : -1, nullptr, out, frame) {}
 
   // The output transform, with the buffer for the instruction's value. Bits lie in rows of `bit_cols` elements.
   DotOutput New(Frame& frame, int64_t bit_cols) const;

@@ -12,6 +12,7 @@ const recipe::BatchNorm& NormOf(const recipe::Model& model) {
     case recipe::Model::kMlp: return model.mlp().norm();
     case recipe::Model::kConvNet: return model.conv_net().norm();
     case recipe::Model::kBirealNet: return model.bireal_net().norm();
+    case recipe::Model::kResidualNet: return model.residual_net().norm();
     case recipe::Model::kRecurrentNet:  // it has no batch norm
     case recipe::Model::KIND_NOT_SET: break;
   }

@@ -101,6 +101,13 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   const double valid = *valid_error;
   metrics.set_valid_error(valid);
   metrics.set_test_error(*test_error);
+  if (bundle_.model->AnswerAsFrozen(true)) {
+    const absl::StatusOr<double> hardened = error_rate(data_->test());
+    bundle_.model->AnswerAsFrozen(false);
+    if (absl::IsCancelled(hardened.status())) return Interrupted(epoch);
+    if (!hardened.ok()) return hardened.status();
+    AddValues({{"", "hardened_test_error", *hardened}}, metrics);
+  }
   AddValues(bundle_.model->Report(context_), metrics);
   AddArithmetic(arithmetic_, metrics);
   BITGRAD_RETURN_IF_ERROR(context_.status());

@@ -125,6 +125,13 @@ TEST(MetricsTest, APenaltyIsToldWhereThereIsOne) {
   EXPECT_THAT(FormatEpoch(SomeMetrics(1), 2), Not(HasSubstr("penalty")));
 }
 
+// Shares of errors are in percent, counts have all their digits.
+TEST(MetricsTest, ErrorsAndCountsOfTheModel) {
+  checkpoint::EpochMetrics metrics;
+  AddValues({{"", "hardened_test_error", 0.12345}, {"", "zero_kernels", 1234567}}, metrics);
+  EXPECT_EQ(FormatValues(metrics), " hardened_test_error=12.35% zero_kernels=1234567");
+}
+
 // What a model tells of itself and of its layers, known ones and others.
 TEST(MetricsTest, ValuesOfTheModel) {
   checkpoint::EpochMetrics metrics = SomeMetrics(1);

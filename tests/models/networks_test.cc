@@ -228,6 +228,65 @@ TEST(NetworksTest, EveryFieldOfABiRealNetArrives) {
                   "average_pool [1, 1, 1, 6] 1 0 3", "linear [1, 10] identity identity"));
 }
 
+TEST(NetworksTest, EveryFieldOfAResidualNetArrives) {
+  recipe::Recipe recipe = *LoadRecipe(WriteRecipe(R"text(
+      name: "net" data { name: "digits" }
+      model { residual_net {
+        stem_filters: 4 stem_kernel: 5 stem_stride: 2 stem_pool: 2
+        stage { filters: 4 blocks: 1 } stage { filters: 6 blocks: 2 stride: 3 }
+        activation_quantizer: "k_bit(4)" weight_quantizer: "ternary(0.25)" clip: 0.5 } }
+      optimizer { name: "adam" learning_rate: 0.1 } schedule { name: "constant" } epochs: 1 batch_size: 10)text"));
+  EXPECT_THAT(
+      NodesOf(recipe.model(), {28, 28, 3}),
+      ElementsAre(
+          "conv2d [1, 14, 14, 4] 2 2 1 0 identity identity", "max_pool [1, 7, 7, 4] 2 1 3",
+          "conv2d [1, 7, 7, 4] 1 1 1 0 k_bit(4) ternary(0.25)", "conv2d [1, 7, 7, 4] 1 1 1 0 k_bit(4) ternary(0.25)",
+          "conv2d [1, 3, 3, 6] 3 1 1 0 k_bit(4) ternary(0.25)", "conv2d [1, 3, 3, 6] 1 1 1 0 k_bit(4) ternary(0.25)",
+          "conv2d [1, 3, 3, 6] 3 0 1 0 identity identity", "conv2d [1, 3, 3, 6] 1 1 1 0 k_bit(4) ternary(0.25)",
+          "conv2d [1, 3, 3, 6] 1 1 1 0 k_bit(4) ternary(0.25)", "average_pool [1, 1, 1, 6] 1 0 3",
+          "linear [1, 10] identity identity"));
+  const auto count = [&](const char* op) {
+    ParameterStore store(1);
+    const auto model = MakeNetwork(recipe.model(), {28, 28, 3}, 10, store);
+    ExecContext context({.threads = 1});
+    Tape tape(context, Mode::kEval);
+    (*model)->Forward(tape.Input(Tensor::Zeros({1, 28 * 28 * 3})));
+    return std::count_if(tape.nodes().begin(), tape.nodes().end(),
+                         [&](const Tape::Node& node) { return node.descriptor.op == op; });
+  };
+  // After the stem, and two in each of the three blocks.
+  EXPECT_EQ(count("relu"), 7);
+  EXPECT_EQ(count("batch_norm"), 8);
+  recipe.mutable_model()->mutable_residual_net()->set_activation("tanh");
+  EXPECT_EQ(count("relu"), 0);
+  EXPECT_EQ(count("tanh"), 7);
+  ParameterStore store(1);
+  ASSERT_TRUE(MakeNetwork(recipe.model(), {28, 28, 3}, 10, store).ok());
+  EXPECT_EQ(store.Find("stage2/block2/conv1/weight")->most, 0.5f);
+  EXPECT_FALSE(store.Find("stage2/block1/shortcut/conv/weight")->is_quantized());
+}
+
+TEST(NetworksTest, TheConnectionsOfAResidualNetArrive) {
+  recipe::Model recipe = LoadRecipe("cifar10_sal_resnet20_small")->model();
+  recipe::ResidualNet& net = *recipe.mutable_residual_net();
+  const auto shape = [&](const char* parameter) {
+    ParameterStore store(1);
+    const auto model = MakeNetwork(recipe, {32, 32, 3}, 10, store);
+    EXPECT_TRUE(model.ok()) << model.status();
+    const Parameter* const found = store.Find(parameter);
+    return found == nullptr ? "none" : found->value.shape().ToString();
+  };
+  EXPECT_EQ(shape("stage2/block1/conv1/weight"), "[32, 3, 3, 16]");
+  EXPECT_EQ(shape("stage2/block1/conv1/attention"), "[32, 3, 3, 16]");
+  EXPECT_EQ(shape("temperature"), "[]");
+  net.set_connection(recipe::ResidualNet::SHARED_SHIFT_ATTENTION);
+  EXPECT_EQ(shape("stage2/block1/conv1/attention"), "[1, 3, 3, 16]");
+  net.set_connection(recipe::ResidualNet::SHIFT);
+  EXPECT_EQ(shape("stage2/block1/conv1/weight"), "[32, 1, 1, 16]");
+  EXPECT_EQ(shape("stage2/block1/conv1/attention"), "none");
+  EXPECT_EQ(shape("temperature"), "none");
+}
+
 TEST(NetworksTest, AbsurdFieldsOfImageNetsAreNamed) {
   const auto message = [](const char* name, const char* text) {
     recipe::Recipe recipe = *LoadRecipe(name);
@@ -244,6 +303,15 @@ TEST(NetworksTest, AbsurdFieldsOfImageNetsAreNamed) {
               HasSubstr("model.conv_net.block[6].pool: 2147483647 is not in [0, 1024]"));
   EXPECT_THAT(message("cifar10_birealnet20", "model { bireal_net { stage { filters: 8 blocks: 2000000000 } } }"),
               HasSubstr("model.bireal_net.stage[3].blocks: 2000000000 is not in [1, 1000]"));
+  const char* const resnet = "cifar10_resnet20_small";
+  EXPECT_THAT(message(resnet, "model { residual_net { stage { filters: 8 blocks: 2 stride: -1 } } }"),
+              HasSubstr("model.residual_net.stage[3].stride: -1 is not in [1, 1024]"));
+  EXPECT_THAT(message(resnet, "model { residual_net { activation: 'rule' } }"),
+              AllOf(HasSubstr("model.residual_net.activation"), HasSubstr("relu")));
+  EXPECT_THAT(message(resnet, "model { residual_net { temperature { initial: -1 final: 3 } } }"),
+              AllOf(HasSubstr("model.residual_net.temperature"), HasSubstr("positive")));
+  EXPECT_THAT(message(resnet, "model { residual_net { norm { kind: NONE } } }"),
+              HasSubstr("model.residual_net.norm.kind"));
 }
 
 }  // namespace

@@ -64,6 +64,10 @@ constexpr Expected kExpected[] = {
     {"cifar10_maxout_float_conv_net", 0x41cd38b1, 0x85d32dd4, 0x3eaa5ee5},
     {"cifar10_maxout_half_conv_net", 0x3f44f334, 0x600cb6ae, 0x3aec3260},
     {"cifar10_pact2_vgg_tiny", 0xc9c38523, 0x464dddd7, 0x35924ed2},
+    {"cifar10_resnet20_small", 1, 1, 1},
+    {"cifar10_sal_resnet20", 1, 1, 1},
+    {"cifar10_sal_resnet20_small", 1, 1, 1},
+    {"cifar10_shift_resnet20_small", 1, 1, 1},
     {"cifar10_spline_nin", 0x005a9bec, 0x656ea506, 0x198de589},
     {"circle_leaky_relu_mlp", 0x4ac775f7, 0xf1102c0f, 0x00b293ac},
     {"circle_prelu_mlp", 0x094ce1fe, 0x54730e05, 0xb117e9fd},
@@ -73,6 +77,7 @@ constexpr Expected kExpected[] = {
     {"imagenet_birealnet18", 0xd4bbe4f8, 0x8a773ec7, 0x93cdd2fb},
     {"imagenet_bnn_alexnet", 0x50749ef8, 0x75768489, 0x4ea2678e},
     {"imagenet_dorefa_alexnet", 0x55ab8449, 0x45e4d258, 0x875857b7},
+    {"imagenet_sal_resnet", 1, 1, 1},
     {"mnist_binaryconnect_mlp", 0x294ed357, 0xa3476d3f, 0x00297934},
     {"mnist_binaryconnect_stochastic_mlp", 0xf37c2fc0, 0xa3476d3f, 0xbe505920},
     {"mnist_bitpruning_mlp", 0x8c26b540, 0xce7bfda2, 0x4f228d1d},
@@ -127,7 +132,7 @@ bool ReadsTokens(const recipe::Recipe& recipe) {
 
 // Nets of folders of images get small ones.
 ImageShape ImageOf(const std::string& recipe) {
-  if (absl::StartsWith(recipe, "imagenet_birealnet")) return {64, 64, 3};
+  if (absl::StartsWith(recipe, "imagenet_birealnet") || recipe == "imagenet_sal_resnet") return {64, 64, 3};
   if (absl::StartsWith(recipe, "imagenet_")) return {67, 67, 3};
   if (absl::StartsWith(recipe, "temporal_order_")) return {30, 8, 1};
   if (absl::StartsWith(recipe, "circle_") || absl::StartsWith(recipe, "s_shape_")) return {1, 2, 1};

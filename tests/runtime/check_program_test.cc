@@ -293,6 +293,28 @@ TEST(CheckProgramTest, TheOtherInstructions) {
       });
 }
 
+TEST(CheckProgramTest, ConvolutionsOfOneTap) {
+  // 0 quantize, 1 tap1, 2 tap2, 3 mean, 4 flat, 5 fc.
+  const auto conv = [](Header& h, int i) { return h.mutable_instructions(i)->mutable_tap_conv2d(); };
+  ExpectMessages(
+      TapModel(),
+      {
+          {"instruction 1 (tap1): tap_conv2d: ", [&](Header& h) { conv(h, 1)->clear_kernel_width(); }},
+          {"tap_conv2d: stride", [&](Header& h) { conv(h, 1)->set_stride_height(-1); }},
+          {"tap_conv2d: ", [&](Header& h) { conv(h, 1)->set_filters(0); }},
+          {"tap_conv2d.kernel: [3, 6] has more than 15 taps", [&](Header& h) { conv(h, 1)->set_kernel_width(6); }},
+          {"tap_conv2d.weight: there is no blob 99", [&](Header& h) { conv(h, 1)->set_weight(99); }},
+          {"tap_conv2d.weight: blob 0 (tap1/weight) is SYMMETRIC [1, 45], no weights [1, 40]",
+           [&](Header& h) { conv(h, 1)->set_filters(8); }},
+          {"tap_conv2d.taps: blob 0 (tap1/weight) is SYMMETRIC [1, 45], not UNSIGNED [1, 45]",
+           [&](Header& h) { conv(h, 1)->set_taps(0); }},
+          {"tap_conv2d.scale is not finite", [&](Header& h) { conv(h, 2)->set_scale(kNan); }},
+          {"tap_conv2d.scales: blob 0 (tap1/weight) is SYMMETRIC [1, 45], not FLOAT32 [20]",
+           [&](Header& h) { conv(h, 2)->set_scales(0); }},
+          {"operands: 2 given, it takes 1", [&](Header& h) { h.mutable_instructions(1)->add_operands(0); }},
+      });
+}
+
 TEST(CheckProgramTest, Images) {
   // 0 quantize, 1 conv1, 2 pool, 3 conv2, 4 mean, 5 flat, 6 fc.
   const auto conv = [](Header& h, int i) { return h.mutable_instructions(i)->mutable_conv2d(); };

@@ -67,7 +67,7 @@ TEST_F(InterpreterTest, EveryModelGivesTheScalarAnswers) {
 // of ImageModel).
 TEST_F(InterpreterTest, ModelsOfImagesGiveTheScalarAnswers) {
   for (const SampleModel& sample :
-       {ImageModel(), ResidualModel(), CodedConvModel(), CodeToCodeModel(), AveragesModel()}) {
+       {ImageModel(), ResidualModel(), CodedConvModel(), CodeToCodeModel(), AveragesModel(), TapModel()}) {
     const auto model = Pack(sample);
     ASSERT_NE(model, nullptr);
     const packed::PixelMapping& mapping = model->header().input().pixels();

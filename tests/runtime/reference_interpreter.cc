@@ -169,6 +169,40 @@ absl::StatusOr<Value> Linear(const PackedModel& model, int i, const Value& opera
   return y;
 }
 
+absl::StatusOr<Value> TapConv2d(const PackedModel& model, int i, const Value& operand) {
+  const packed::Instruction& instruction = model.header().instructions(i);
+  const packed::TapConv2d& conv = instruction.tap_conv2d();
+  const auto weights = Weights(model, conv.weight()), taps = Weights(model, conv.taps());
+  if (!weights.has_value() || !taps.has_value()) return Unknown(model, i, "weights of an unknown kind");
+  const Shape &image = model.value(instruction.operands(0)).example, &result = model.value(i + 1).example;
+  const int64_t height = image.dim(0), width = image.dim(1), channels = image.dim(2);
+  Value y;
+  for (int64_t p = 0; p < result.dim(0); ++p) {
+    for (int64_t q = 0; q < result.dim(1); ++q) {
+      for (int64_t o = 0; o < conv.filters(); ++o) {
+        double sum = 0, magnitude = 0;
+        for (int64_t c = 0; c < channels; ++c) {
+          const auto tap = static_cast<int64_t>((*taps)[o * channels + c]);
+          if (tap >= conv.kernel_height() * conv.kernel_width()) continue;
+          const int64_t h = p * conv.stride_height() + tap / conv.kernel_width() - conv.pad_height();
+          const int64_t w = q * conv.stride_width() + tap % conv.kernel_width() - conv.pad_width();
+          if (h < 0 || h >= height || w < 0 || w >= width) continue;
+          const double product = (*weights)[o * channels + c] * operand.x[(h * width + w) * channels + c];
+          sum += product;
+          magnitude += std::fabs(product);
+        }
+        const float scale = conv.has_scales() ? conv.scale() * model.floats(conv.scales())[o] : conv.scale();
+        y.x.push_back(static_cast<float>(sum) * scale);
+        const bool exact = operand.is_codes && EncodingOf(model.blob(conv.weight())).is_integer();
+        if (exact) continue;
+        const double eps = std::numeric_limits<float>::epsilon();
+        y.error = std::max(y.error, (static_cast<double>(channels) + 2) * eps * magnitude * std::fabs(scale));
+      }
+    }
+  }
+  return y;
+}
+
 absl::StatusOr<Value> Conv2d(const PackedModel& model, int i, const Value& operand) {
   const packed::Instruction& instruction = model.header().instructions(i);
   const packed::Conv2d& conv = instruction.conv2d();
@@ -415,6 +449,7 @@ absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Val
   switch (instruction.kind_case()) {
     case Instruction::kLinear: return Linear(model, i, a);
     case Instruction::kConv2D: return Conv2d(model, i, a);
+    case Instruction::kTapConv2D: return TapConv2d(model, i, a);
     case Instruction::kMaxPool:
     case Instruction::kAveragePool: return Pool(model, i, a);
     case Instruction::kBatchNorm: return BatchNorm(model, i, a);

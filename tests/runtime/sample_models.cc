@@ -348,6 +348,35 @@ SampleModel CodeToCodeModel() {
   return model;
 }
 
+SampleModel TapModel() {
+  SampleModel model{.name = "taps"};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, {7, 6, 5});
+  const auto taps = [&](const char* name, int64_t kernels, int64_t count) {
+    std::vector<uint8_t> values;
+    // Also kernels that are zero.
+    for (int64_t j = 0; j < kernels; ++j) values.push_back(static_cast<uint8_t>(j * 7 % (count + 2)));
+    return writer.AddCodeTable(name, {EncodingKind::kUnsigned, 4}, {values.data(), 1, kernels});
+  };
+  TapConvSpec first;
+  first.geometry = {
+      .filters = 9, .kernel_height = 3, .kernel_width = 3, .stride_height = 2, .pad_height = 1, .pad_width = 1};
+  first.weight = AddWeight(writer, "tap1/weight", {EncodingKind::kSymmetric, 3}, 1, 45, 1);
+  first.taps = taps("tap1/taps", 45, 9);
+  first.scale = 0.25f;
+  first.scales = writer.AddFloats("tap1/scales", {9}, {0.5f, -0.25f, 0.0f, 3.0f, 1.0f, 2.0f, 0.125f, -1.0f, 0.75f});
+  int x = writer.AddTapConv2d("tap1", AddQuantize(writer, "tap1", kInputValue, "k_bit(8)"), first);  // [4, 6, 9]
+  TapConvSpec second;
+  second.geometry = {.filters = 20, .kernel_height = 1, .kernel_width = 2};
+  second.weight = AddWeight(writer, "tap2/weight", {EncodingKind::kFloat, 32}, 1, 180, 2);
+  second.taps = taps("tap2/taps", 180, 2);
+  x = writer.AddTapConv2d("tap2", x, second);  // [4, 5, 20]
+  x = writer.AddAveragePool("mean", x, {.kernel_height = 4, .kernel_width = 5});
+  x = writer.AddReshape("flat", x, {20});
+  writer.AddLinear("fc", x, {.weight = AddWeight(writer, "fc/weight", {EncodingKind::kFloat, 32}, 4, 20, 4)});
+  return model;
+}
+
 SampleModel AveragesModel() {
   SampleModel model{.name = "averages"};
   PackedModelWriter& writer = model.writer;
