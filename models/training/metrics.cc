@@ -33,6 +33,8 @@ auto& OfLayer(absl::string_view layer, Layers& layers) {
 }
 
 std::string Format(const checkpoint::ModelValue& value) {
+  // What is true or not.
+  if (value.name() == "one_opt") return value.value() != 0 ? "one_opt=yes" : "one_opt=no";
   return absl::StrFormat("%s=%.4g", value.name(), value.value());
 }
 
