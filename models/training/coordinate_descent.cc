@@ -38,9 +38,11 @@ class Stopwatch {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<CoordinateDescent>> CoordinateDescent::Create(
-    ExecContext& context, const recipe::Recipe& recipe, Model& model, ParameterStore& store, const BatchLoader& loader,
-    int64_t training_examples) {
+absl::StatusOr<std::unique_ptr<CoordinateDescent>> CoordinateDescent::Create(ExecContext& context,
+                                                                             const recipe::Recipe& recipe, Model& model,
+                                                                             ParameterStore& store,
+                                                                             const BatchLoader& loader,
+                                                                             int64_t training_examples) {
   std::unique_ptr<CoordinateDescent> descent(new CoordinateDescent(context, recipe, loader));
   BITGRAD_ASSIGN_OR_RETURN(descent->net_, DiscreteMlp::Create(context, recipe, model, store));
   const recipe::CoordinateDescent& options = recipe.coordinate_descent();
@@ -50,7 +52,8 @@ absl::StatusOr<std::unique_ptr<CoordinateDescent>> CoordinateDescent::Create(
 }
 
 int64_t CoordinateDescent::PositionOf(int64_t batch) const {
-  const double sweeps = static_cast<double>(batch) * sweeps_per_epoch_ / static_cast<double>(loader_.batches_per_epoch());
+  const double sweeps =
+      static_cast<double>(batch) * sweeps_per_epoch_ / static_cast<double>(loader_.batches_per_epoch());
   return static_cast<int64_t>(sweeps * static_cast<double>(net_->coordinates()) + 0.5);
 }
 
@@ -72,10 +75,8 @@ void CoordinateDescent::DrawOrder(int64_t sweep) {
   order_of_ = sweep;
   order_.resize(static_cast<size_t>(net_->coordinates()));
   std::iota(order_.begin(), order_.end(), 0);
-  const RngStream rng{.seed = seed_,
-                      .purpose = RngPurpose::kShuffle,
-                      .step = static_cast<uint32_t>(sweep),
-                      .stream = kSweepStream};
+  const RngStream rng{
+      .seed = seed_, .purpose = RngPurpose::kShuffle, .step = static_cast<uint32_t>(sweep), .stream = kSweepStream};
   for (size_t i = order_.size() - 1; i > 0; --i) {
     std::swap(order_[i], order_[UniformBelow(rng, i, static_cast<uint32_t>(i + 1))]);
   }

@@ -1,7 +1,7 @@
 // CoordinateDescent: the learner that searches discrete weights one by one, without gradients and without
 // full-precision weights behind them (CoNNTrA: Date, Carothers, Mitchell, Hendler, Magdon-Ismail, "Training Deep Neural
-// Networks with Constrained Learning Parameters", ICRC 2020, arXiv 2009.00540; details that its abstract leaves open are
-// ours).
+// Networks with Constrained Learning Parameters", ICRC 2020, arXiv 2009.00540; details that its abstract leaves open
+// are ours).
 //
 //   theta in Omega^n, at random at first
 //   a sweep: for each coordinate i, in random order:
@@ -101,9 +101,9 @@ class CoordinateDescent final : public Learner {
 
   // The state.
   bool has_values_ = false;
-  int64_t batches_ = 0;      // that are finished, of all epochs
-  int64_t done_ = 0;         // coordinates of the next batch that were looked at
-  int64_t changes_ = 0;      // of the sweep that is going on, or has ended last
+  int64_t batches_ = 0;  // that are finished, of all epochs
+  int64_t done_ = 0;     // coordinates of the next batch that were looked at
+  int64_t changes_ = 0;  // of the sweep that is going on, or has ended last
   bool one_opt_ = false;
   int64_t trials_ = 0, microseconds_ = 0;
   mutable Tensor state_;

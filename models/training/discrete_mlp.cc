@@ -199,8 +199,8 @@ absl::StatusOr<std::unique_ptr<DiscreteMlp>> DiscreteMlp::Create(ExecContext& co
     net->bias_values_.push_back(static_cast<float>(value));
   }
   if (net->bias_values_.empty()) net->bias_values_ = {0};
-  BITGRAD_ASSIGN_OR_RETURN(
-      net->input_, ReadIntegerQuantizer("input_quantizer", mlp.input_quantizer(), QuantizerRole::kActivation));
+  BITGRAD_ASSIGN_OR_RETURN(net->input_,
+                           ReadIntegerQuantizer("input_quantizer", mlp.input_quantizer(), QuantizerRole::kActivation));
   if (mlp.hidden_size() > 0) {
     BITGRAD_ASSIGN_OR_RETURN(
         net->activation_quantizer_,
@@ -252,9 +252,9 @@ absl::Status DiscreteMlp::FillTables(Var (*activation)(const Var&), Var (*last_a
       for (int64_t sum = -layer.bound; sum <= layer.bound; ++sum) {
         outputs.push_back(Output(layer, static_cast<int32_t>(sum), static_cast<int32_t>(b)));
       }
-      BITGRAD_ASSIGN_OR_RETURN(outputs, OnGraph(context_, std::move(outputs),
-                                                l + 2 == layers_.size() ? last_activation : activation,
-                                                activation_quantizer_));
+      BITGRAD_ASSIGN_OR_RETURN(
+          outputs, OnGraph(context_, std::move(outputs), l + 2 == layers_.size() ? last_activation : activation,
+                           activation_quantizer_));
       std::vector<int16_t>& codes = layer.codes.emplace_back();
       codes.reserve(outputs.size());
       for (const float value : outputs) codes.push_back(static_cast<int16_t>(std::lround(value / scale)));
@@ -303,23 +303,22 @@ void DiscreteMlp::Randomize(uint64_t seed) {
   }
   if (bias_values_.size() > 1) return;
   for (Layer& layer : layers_) {
-    for (int64_t unit = 0; unit < layer.out; ++unit) Set({.layer = static_cast<int>(&layer - layers_.data()),
-                                                          .is_bias = true,
-                                                          .unit = unit},
-                                                         0);
+    for (int64_t unit = 0; unit < layer.out; ++unit)
+      Set({.layer = static_cast<int>(&layer - layers_.data()), .is_bias = true, .unit = unit}, 0);
   }
 }
 
 absl::Status DiscreteMlp::ReadParameters() {
   for (Layer& layer : layers_) {
-    const auto read = [&](const Parameter& parameter, const std::vector<float>& known, const auto& set) -> absl::Status {
+    const auto read = [&](const Parameter& parameter, const std::vector<float>& known,
+                          const auto& set) -> absl::Status {
       const absl::Span<const float> floats = parameter.value.span<float>();
       for (size_t i = 0; i < floats.size(); ++i) {
         const auto found = std::find(known.begin(), known.end(), floats[i]);
         if (found == known.end()) {
-          return absl::FailedPreconditionError(
-              absl::StrCat("parameter '", parameter.name, "' is ", floats[i], " at ", i, ", none of ",
-                           absl::StrJoin(known, ", "), ": it is of another set of values, or damaged"));
+          return absl::FailedPreconditionError(absl::StrCat("parameter '", parameter.name, "' is ", floats[i], " at ",
+                                                            i, ", none of ", absl::StrJoin(known, ", "),
+                                                            ": it is of another set of values, or damaged"));
         }
         set(i, static_cast<size_t>(found - known.begin()));
       }
@@ -329,9 +328,8 @@ absl::Status DiscreteMlp::ReadParameters() {
     BITGRAD_RETURN_IF_ERROR(read(*layer.weight, latent_, [&](size_t i, size_t choice) {
       layer.weights[i % in * out + i / in] = static_cast<int16_t>(values_[choice]);
     }));
-    BITGRAD_RETURN_IF_ERROR(read(*layer.bias, bias_values_, [&](size_t i, size_t choice) {
-      layer.biases[i] = static_cast<int32_t>(choice);
-    }));
+    BITGRAD_RETURN_IF_ERROR(read(*layer.bias, bias_values_,
+                                 [&](size_t i, size_t choice) { layer.biases[i] = static_cast<int32_t>(choice); }));
   }
   return absl::OkStatus();
 }

@@ -35,10 +35,10 @@ namespace bitgrad {
 
 // What is wrong with the recipe's coordinate_descent, and with a model that it cannot train, as far as that is known
 // without the data. InvalidArgument, with the field and what to do, for: fewer than two values, a value twice, more
-// than kMostDiscreteValues, bias values that are not finite, no positive number of sweeps; a network that is no mlp; and
-// batch norm, dropout, maxout, max-norm, low precision, float ends, penalties; a quantizer of inputs or weights that has
-// no integer codes, or whose scale is not fixed; a value that is no code of the weight quantizer; an optimizer, a
-// schedule, phases or a loss scale beside it. REQUIRES: recipe.has_coordinate_descent().
+// than kMostDiscreteValues, bias values that are not finite, no positive number of sweeps; a network that is no mlp;
+// and batch norm, dropout, maxout, max-norm, low precision, float ends, penalties; a quantizer of inputs or weights
+// that has no integer codes, or whose scale is not fixed; a value that is no code of the weight quantizer; an
+// optimizer, a schedule, phases or a loss scale beside it. REQUIRES: recipe.has_coordinate_descent().
 absl::Status CheckCoordinateDescent(const recipe::Recipe& recipe);
 
 inline constexpr int64_t kMostDiscreteValues = 64;

@@ -210,8 +210,7 @@ int32_t IncrementalLoss::Difference(const Coordinate& at, int choice) const {
 }
 
 int32_t IncrementalLoss::BiasOf(const Coordinate& at, int choice) const {
-  return at.is_bias ? choice
-                    : net_.layers()[static_cast<size_t>(at.layer)].biases[static_cast<size_t>(at.unit)];
+  return at.is_bias ? choice : net_.layers()[static_cast<size_t>(at.layer)].biases[static_cast<size_t>(at.unit)];
 }
 
 void IncrementalLoss::Try(const Coordinate& at, absl::Span<const int> choices, absl::Span<int64_t> changes) {
@@ -222,8 +221,7 @@ void IncrementalLoss::Try(const Coordinate& at, absl::Span<const int> choices, a
   }
 }
 
-void IncrementalLoss::TryInLastLayer(const Coordinate& at, absl::Span<const int> choices,
-                                     absl::Span<int64_t> changes) {
+void IncrementalLoss::TryInLastLayer(const Coordinate& at, absl::Span<const int> choices, absl::Span<int64_t> changes) {
   const DiscreteMlp::Layer& layer = net_.layers().back();
   const State& state = states_.back();
   const size_t count = choices.size();
@@ -248,10 +246,9 @@ void IncrementalLoss::TryInLastLayer(const Coordinate& at, absl::Span<const int>
         }
         return;
       }
-      const float label_logit =
-          is_label ? 0
-                   : net_.Output(layer, state.sums[static_cast<size_t>(state.At(label, e))],
-                                 layer.biases[static_cast<size_t>(label)]);
+      const float label_logit = is_label ? 0
+                                         : net_.Output(layer, state.sums[static_cast<size_t>(state.At(label, e))],
+                                                       layer.biases[static_cast<size_t>(label)]);
       for (size_t k = 0; k < count; ++k) {
         const float y = net_.Output(layer, z + differences[k] * code, biases[k]);
         sums[k] += LogLoss(&exponentials_[static_cast<size_t>(e * classes_)], at.unit, Exponential(y),
@@ -313,13 +310,12 @@ int64_t IncrementalLoss::Behind(size_t layer_index, int64_t example, bool keep, 
       for (size_t unit = 0; unit < out; ++unit) {
         scratch.outputs[unit] = net_.Output(layer, scratch.sums[unit], layer.biases[unit]);
       }
-      return LossOf(scratch.outputs, labels_[e],
-                    keep && !exponentials_.empty() ? &exponentials_[e * out] : nullptr);
+      return LossOf(scratch.outputs, labels_[e], keep && !exponentials_.empty() ? &exponentials_[e * out] : nullptr);
     }
     scratch.next.clear();
     for (size_t unit = 0; unit < out; ++unit) {
-      const int32_t after = layer.codes[static_cast<size_t>(layer.biases[unit])]
-                                       [static_cast<size_t>(scratch.sums[unit] + layer.bound)];
+      const int32_t after =
+          layer.codes[static_cast<size_t>(layer.biases[unit])][static_cast<size_t>(scratch.sums[unit] + layer.bound)];
       int16_t& code = state.codes[e * out + unit];
       if (after == code) continue;
       scratch.next.push_back({static_cast<int64_t>(unit), after - code});

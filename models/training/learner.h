@@ -1,6 +1,7 @@
-// Learner: how a model learns from batches. Gradient descent is one (gradient_descent.h), a search over discrete weights
-// that never computes a gradient another (coordinate_descent.h). What is the same for all of them is the trainer's
-// (trainer.h): which epochs and batches there are, progress, metrics, evaluation, checkpoints, resuming, interrupts.
+// Learner: how a model learns from batches. Gradient descent is one (gradient_descent.h), a search over discrete
+// weights that never computes a gradient another (coordinate_descent.h). What is the same for all of them is the
+// trainer's (trainer.h): which epochs and batches there are, progress, metrics, evaluation, checkpoints, resuming,
+// interrupts.
 
 #ifndef BITGRAD_MODELS_TRAINING_LEARNER_H_
 #define BITGRAD_MODELS_TRAINING_LEARNER_H_

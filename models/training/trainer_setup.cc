@@ -156,9 +156,8 @@ absl::Status Trainer::MakeLearner() {
 }
 
 absl::Status Trainer::MakeCoordinateDescent() {
-  BITGRAD_ASSIGN_OR_RETURN(auto descent,
-                           CoordinateDescent::Create(context_, recipe_, *bundle_.model, *bundle_.store,
-                                                     data_->training(), data_->training_examples()));
+  BITGRAD_ASSIGN_OR_RETURN(auto descent, CoordinateDescent::Create(context_, recipe_, *bundle_.model, *bundle_.store,
+                                                                   data_->training(), data_->training_examples()));
   const DiscreteMlp& net = descent->net();
   absl::FPrintF(options_.log,
                 "coordinate descent: %d coordinates of %d bits, %d bytes in all, 1/%.4g of the same net in double\n",

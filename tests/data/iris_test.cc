@@ -41,8 +41,8 @@ TEST(IrisTest, EveryFifthRowTests) {
   EXPECT_EQ(LoadDataset("iris", {.limit = 7})->size(), 7);
 }
 
-// Sums of the four lengths, in mm, of the 50 rows of each species: the means that Fisher's table II gives (5.006, 3.428,
-// 1.462, 0.246; 5.936, 2.770, 4.260, 1.326; 6.588, 2.974, 5.552, 2.026), times 500.
+// Sums of the four lengths, in mm, of the 50 rows of each species: the means that Fisher's table II gives
+// (5.006, 3.428, 1.462, 0.246; 5.936, 2.770, 4.260, 1.326; 6.588, 2.974, 5.552, 2.026), times 500.
 TEST(IrisTest, HasFishersMeans) {
   std::array<std::array<int, 4>, 3> sums = {};
   for (const Split split : {Split::kTrain, Split::kTest}) {

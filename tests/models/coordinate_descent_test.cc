@@ -45,13 +45,13 @@ struct Search {
     const std::vector<std::string> steps(data.preprocessing().begin(), data.preprocessing().end());
     auto preprocessing = ParsePreprocessing(steps);
     EXPECT_TRUE(preprocessing.ok() && preprocessing->SetShape(dataset.image_shape()).ok());
-    loader = std::make_unique<BatchLoader>(*BatchLoader::Create(
-        dataset, AllExamples(dataset),
-        {.batch_size = recipe.batch_size(),
-         .shuffle = true,
-         .drop_last = true,
-         .seed = recipe.seed(),
-         .preprocessing = std::make_shared<const Preprocessing>(*std::move(preprocessing))}));
+    loader = std::make_unique<BatchLoader>(
+        *BatchLoader::Create(dataset, AllExamples(dataset),
+                             {.batch_size = recipe.batch_size(),
+                              .shuffle = true,
+                              .drop_last = true,
+                              .seed = recipe.seed(),
+                              .preprocessing = std::make_shared<const Preprocessing>(*std::move(preprocessing))}));
     model = *MakeNetwork(recipe.model(), dataset.image_shape(), dataset.num_classes, store);
     auto created = CoordinateDescent::Create(context, recipe, *model, store, *loader, dataset.size());
     EXPECT_TRUE(created.ok()) << created.status();
@@ -154,8 +154,8 @@ TEST(IncrementalLossTest, IsTheLossFromNothing) {
     for (int i = 0; i < 60; ++i) {
       // Biases and later layers have few coordinates and come last.
       const int64_t n = net->coordinates(), last = std::min<int64_t>(n, 200);
-      const int64_t index = i % 2 == 0 ? random.Below(static_cast<uint32_t>(n))
-                                       : n - 1 - random.Below(static_cast<uint32_t>(last));
+      const int64_t index =
+          i % 2 == 0 ? random.Below(static_cast<uint32_t>(n)) : n - 1 - random.Below(static_cast<uint32_t>(last));
       const Coordinate at = net->At(index);
       const int choice = static_cast<int>(random.Below(static_cast<uint32_t>(net->Choices(at))));
       int64_t change = 0;
@@ -241,8 +241,8 @@ TEST(CoordinateDescentTest, WeightsStayInTheSet) {
     for (const float value : parameter->value.span<float>()) {
       seen.insert(parameter->kind == ParameterKind::kQuantizedWeight ? 3 * value : value);
     }
-    const std::set<float> known =
-        parameter->kind == ParameterKind::kQuantizedWeight ? std::set<float>{-3, -1, 1, 3} : std::set<float>{-0.75, 0.25};
+    const std::set<float> known = parameter->kind == ParameterKind::kQuantizedWeight ? std::set<float>{-3, -1, 1, 3}
+                                                                                     : std::set<float>{-0.75, 0.25};
     EXPECT_TRUE(std::includes(known.begin(), known.end(), seen.begin(), seen.end())) << parameter->name;
   }
 }
@@ -385,9 +385,10 @@ TEST(DiscreteMlpTest, TakesTwoBitsACoordinate) {
   const struct {
     std::vector<std::string> changes;
     int64_t coordinates, bytes;
-  } cases[] = {{{"data.limit=20", "data.name=digits", "batch_size=20"}, 7840, 1960},
-               {{"data.limit=20", "data.name=digits", "batch_size=20", "coordinate_descent.bias_values=0,1"}, 7850, 1963},
-               {{"data.limit=20", "data.name=digits", "batch_size=20", "coordinate_descent.values=-1,1"}, 7840, 980}};
+  } cases[] = {
+      {{"data.limit=20", "data.name=digits", "batch_size=20"}, 7840, 1960},
+      {{"data.limit=20", "data.name=digits", "batch_size=20", "coordinate_descent.bias_values=0,1"}, 7850, 1963},
+      {{"data.limit=20", "data.name=digits", "batch_size=20", "coordinate_descent.values=-1,1"}, 7840, 980}};
   for (const auto& c : cases) {
     Search search(With("mnist_conntra_linear", c.changes));
     EXPECT_EQ(search.learner->net().coordinates(), c.coordinates);
@@ -443,8 +444,8 @@ TEST(CoordinateDescentTest, BadInput) {
 }
 
 TEST(CoordinateDescentTest, SumsThatFloatsCannotHoldAreRefused) {
-  recipe::Recipe recipe = With("mnist_conntra_linear", {"model.mlp.weight_quantizer=log_quant(7)",
-                                                        "coordinate_descent.values=0,1048576"});
+  recipe::Recipe recipe =
+      With("mnist_conntra_linear", {"model.mlp.weight_quantizer=log_quant(7)", "coordinate_descent.values=0,1048576"});
   ParameterStore store(1);
   const auto model = MakeNetwork(recipe.model(), {28, 28, 1}, 10, store);
   ASSERT_TRUE(model.ok()) << model.status();

@@ -66,27 +66,27 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
     EXPECT_TRUE(store.status().ok());
   }
   EXPECT_THAT(
-      names,
-      ElementsAre("cifar10_binaryconnect_vgg", "cifar10_birealnet20", "cifar10_bitpruning_vgg_tiny", "cifar10_bnn_vgg",
-                  "cifar10_bnn_vgg_tiny", "cifar10_bnnplus_vgg_tiny", "cifar10_bop_vgg_tiny",
-                  "cifar10_dorefa2_vgg_tiny", "cifar10_few_multiplications_binary_qbp_vgg",
-                  "cifar10_few_multiplications_binary_vgg", "cifar10_few_multiplications_float_vgg",
-                  "cifar10_few_multiplications_ternary_qbp_vgg", "cifar10_float_vgg", "cifar10_float_vgg_tiny",
-                  "cifar10_log_gradient_vgg_tiny", "cifar10_lsq2_vgg_tiny", "cifar10_maxout_dynamic_fixed_conv_net",
-                  "cifar10_maxout_fixed_conv_net", "cifar10_maxout_float_conv_net", "cifar10_maxout_half_conv_net",
-                  "cifar10_pact2_vgg_tiny", "digits_bnn_mlp", "imagenet_birealnet18", "imagenet_bnn_alexnet",
-                  "imagenet_dorefa_alexnet", "mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp",
-                  "mnist_bitpruning_mlp", "mnist_bnn_lenet", "mnist_bnn_mlp", "mnist_bnn_mlp_small",
-                  "mnist_bnnplus_mlp", "mnist_bop_mlp", "mnist_dorefa2_mlp", "mnist_few_multiplications_binary_mlp",
-                  "mnist_few_multiplications_binary_qbp_mlp", "mnist_few_multiplications_float_mlp",
-                  "mnist_few_multiplications_ternary_qbp_mlp", "mnist_float_mlp", "mnist_log_gradient_mlp",
-                  "mnist_lsq2_mlp", "mnist_maxout_dynamic_fixed_conv_net", "mnist_maxout_dynamic_fixed_mlp",
-                  "mnist_maxout_fixed_conv_net", "mnist_maxout_fixed_mlp", "mnist_maxout_float_conv_net",
-                  "mnist_maxout_float_mlp", "mnist_maxout_half_conv_net", "mnist_maxout_half_mlp", "mnist_pact2_mlp",
-                  "mnist_pixel_lstm", "mnist_row_lstm", "mnist_shift_bnn_mlp", "ptb_binary_lstm", "ptb_char_rnn",
-                  "ptb_float_lstm", "ptb_float_lstm_900", "ptb_lstm_2bit", "ptb_lstm_3bit", "ptb_lstm_4bit",
-                  "ptb_lstm_900_4bit", "shakespeare_char_float_lstm", "shakespeare_char_lstm_4bit", "svhn_bnn_vgg",
-                  "temporal_order_lstm_4bit"));
+      names, ElementsAre(
+                 "cifar10_binaryconnect_vgg", "cifar10_birealnet20", "cifar10_bitpruning_vgg_tiny", "cifar10_bnn_vgg",
+                 "cifar10_bnn_vgg_tiny", "cifar10_bnnplus_vgg_tiny", "cifar10_bop_vgg_tiny", "cifar10_dorefa2_vgg_tiny",
+                 "cifar10_few_multiplications_binary_qbp_vgg", "cifar10_few_multiplications_binary_vgg",
+                 "cifar10_few_multiplications_float_vgg", "cifar10_few_multiplications_ternary_qbp_vgg",
+                 "cifar10_float_vgg", "cifar10_float_vgg_tiny", "cifar10_log_gradient_vgg_tiny",
+                 "cifar10_lsq2_vgg_tiny", "cifar10_maxout_dynamic_fixed_conv_net", "cifar10_maxout_fixed_conv_net",
+                 "cifar10_maxout_float_conv_net", "cifar10_maxout_half_conv_net", "cifar10_pact2_vgg_tiny",
+                 "digits_bnn_mlp", "imagenet_birealnet18", "imagenet_bnn_alexnet", "imagenet_dorefa_alexnet",
+                 "iris_conntra_mlp", "iris_float_mlp", "mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp",
+                 "mnist_bitpruning_mlp", "mnist_bnn_lenet", "mnist_bnn_mlp", "mnist_bnn_mlp_small", "mnist_bnnplus_mlp",
+                 "mnist_bop_mlp", "mnist_conntra_linear", "mnist_conntra_mlp", "mnist_dorefa2_mlp",
+                 "mnist_few_multiplications_binary_mlp", "mnist_few_multiplications_binary_qbp_mlp",
+                 "mnist_few_multiplications_float_mlp", "mnist_few_multiplications_ternary_qbp_mlp", "mnist_float_mlp",
+                 "mnist_linear", "mnist_log_gradient_mlp", "mnist_lsq2_mlp", "mnist_maxout_dynamic_fixed_conv_net",
+                 "mnist_maxout_dynamic_fixed_mlp", "mnist_maxout_fixed_conv_net", "mnist_maxout_fixed_mlp",
+                 "mnist_maxout_float_conv_net", "mnist_maxout_float_mlp", "mnist_maxout_half_conv_net",
+                 "mnist_maxout_half_mlp", "mnist_pact2_mlp", "mnist_pixel_lstm", "mnist_row_lstm",
+                 "mnist_shift_bnn_mlp", "ptb_binary_lstm", "ptb_char_rnn", "ptb_float_lstm", "ptb_float_lstm_900",
+                 "ptb_lstm_2bit", "ptb_lstm_3bit", "ptb_lstm_4bit", "ptb_lstm_900_4bit", "shakespeare_char_float_lstm",
+                 "shakespeare_char_lstm_4bit", "svhn_bnn_vgg", "temporal_order_lstm_4bit"));
 }
 
 TEST(RecipeTest, AFileGivesWhatABuiltInOneDoes) {
