@@ -97,7 +97,7 @@ class Trials {
     const int64_t examples = absl::GetFlag(FLAGS_examples);
     BITGRAD_ASSIGN_OR_RETURN(const Dataset data,
                              LoadDataset(dir.empty() ? "digits" : "mnist", {.data_dir = dir, .limit = examples}));
-    const std::string steps[] = {"unit_range"};
+    const std::string steps[] = {"unit"};
     BITGRAD_ASSIGN_OR_RETURN(Preprocessing preprocessing, ParsePreprocessing(steps));
     BITGRAD_RETURN_IF_ERROR(preprocessing.SetShape(data.image_shape()));
     BatchOptions options;

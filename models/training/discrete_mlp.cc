@@ -20,6 +20,8 @@ namespace {
 
 // Initial values of parameters are drawn at step 0.
 constexpr uint32_t kInitialStep = 1;
+// Codes are kept as int16.
+constexpr int64_t kMostCode = 32767;
 
 template <typename... What>
 absl::Status Invalid(absl::string_view field, const What&... what) {
@@ -40,6 +42,10 @@ absl::Status CheckValues(const recipe::CoordinateDescent& descent) {
   if (std::set<int32_t>(values.begin(), values.end()).size() != values.size()) {
     return Invalid("coordinate_descent.values", absl::StrJoin(values, ", "),
                    " has a value twice; give each of them once");
+  }
+  for (const int32_t value : values) {
+    if (std::abs(int64_t{value}) <= kMostCode) continue;
+    return Invalid("coordinate_descent.values", value, " is not in [-", kMostCode, ", ", kMostCode, "]");
   }
   for (const double value : descent.bias_values()) {
     if (!std::isfinite(static_cast<float>(value))) {
@@ -109,9 +115,11 @@ absl::StatusOr<Quantizer> ReadIntegerQuantizer(const char* name, const std::stri
   quantizer = quantizer.In(role);
   const char* const suggestion =
       role == QuantizerRole::kWeight ? "\"ternary\" or \"sign\"" : "\"k_bit(8)\", \"dorefa_activation(8)\" or \"sign\"";
-  if (!quantizer.encoding().is_integer() || quantizer.encoding().bits > 8) {
+  const Encoding encoding = quantizer.encoding();
+  const bool fits = encoding.is_integer() && encoding.bits <= 8;
+  if (!fits || (role == QuantizerRole::kActivation && encoding.max_code() > kMostCode)) {
     return Invalid(field, "coordinate descent adds up integers, and '", quantizer.ToString(),
-                   "' has no integer codes; use one that has, such as ", suggestion);
+                   "' has no integer codes of 16 bits; use one that has, such as ", suggestion);
   }
   if (!quantizer.is_fixed() || quantizer.info().stochastic) {
     return Invalid(field, "the codes or the scale of '", quantizer.ToString(),

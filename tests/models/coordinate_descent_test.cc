@@ -410,6 +410,7 @@ TEST(CoordinateDescentTest, BadInput) {
       {"iris_conntra_mlp", {"coordinate_descent.values=1"}, "coordinate_descent.values", "give two or more"},
       {"iris_conntra_mlp", {"coordinate_descent.values=1,0,1"}, "coordinate_descent.values", "twice"},
       {"iris_conntra_mlp", {"coordinate_descent.values=-1,0,2"}, "coordinate_descent.values", "2 is no code"},
+      {"iris_conntra_mlp", {"coordinate_descent.values=0,99999"}, "coordinate_descent.values", "99999 is not in"},
       {"iris_conntra_mlp", {"coordinate_descent.bias_values=1,inf"}, "bias_values", "not finite"},
       {"iris_conntra_mlp", {"coordinate_descent.sweeps_per_epoch=0"}, "sweeps_per_epoch", "0 is not in"},
       {"iris_conntra_mlp", {"model.mlp.norm.kind=BATCH"}, "model.mlp.norm", "norm { kind: NONE }"},
@@ -445,7 +446,7 @@ TEST(CoordinateDescentTest, BadInput) {
 
 TEST(CoordinateDescentTest, SumsThatFloatsCannotHoldAreRefused) {
   recipe::Recipe recipe =
-      With("mnist_conntra_linear", {"model.mlp.weight_quantizer=log_quant(7)", "coordinate_descent.values=0,1048576"});
+      With("mnist_conntra_linear", {"model.mlp.weight_quantizer=log_quant(7)", "coordinate_descent.values=0,16384"});
   ParameterStore store(1);
   const auto model = MakeNetwork(recipe.model(), {28, 28, 1}, 10, store);
   ASSERT_TRUE(model.ok()) << model.status();
