@@ -37,6 +37,7 @@ absl::Status Trainer::RunEpoch(int epoch) {
   const auto finished = [&](const StepResult& step) {
     if (!memory_reported_) ReportMemory();
     AddStep(step, *bundle_.store, sums);
+    if (optimizer_ == nullptr) sums.clear_layers();  // flips and clips are what an optimizer counts
     progress.set_batches_done(progress.batches_done() + 1);
     sums.set_seconds(Seconds() - start);
     const double examples = static_cast<double>(sums.examples()), rate = examples / sums.seconds();
