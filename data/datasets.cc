@@ -14,6 +14,7 @@
 #include "bitgrad/data/digits.h"
 #include "bitgrad/data/idx_dataset.h"
 #include "bitgrad/data/image_folder.h"
+#include "bitgrad/data/iris.h"
 #include "bitgrad/data/plane.h"
 #include "bitgrad/data/svhn.h"
 #include "bitgrad/data/temporal_order.h"
@@ -37,6 +38,10 @@ constexpr DatasetEntry kDatasets[] = {
     {"svhn", LoadSvhn, "street view house numbers, .mat files: 32x32 RGB; needs --data_dir", {{32, 32, 3}, 10}},
     {"svhn_extra", LoadSvhnExtra, "svhn, training on the extra images as well; needs --data_dir", {{32, 32, 3}, 10}},
     {"image_folder", LoadImageFolder, "DIR/{train,val}/CLASS/*.{jpg,png}, cut to squares; needs --data_dir", {}},
+    {"iris",
+     LoadIris,
+     "built in: Fisher's 150 flowers, four lengths of each; every fifth row tests",
+     {{1, kIrisFeatures, 1}, kIrisClasses}},
     {"temporal_order",
      LoadTemporalOrder,
      "built in: sequences of 30 symbols, two of whose order is the class, 20,000 train, 2,000 test",

@@ -113,7 +113,9 @@ absl::Status ValidateRecipe(const recipe::Recipe& recipe) {
   }
   BITGRAD_RETURN_IF_ERROR(Positive("epochs", recipe.epochs()));
   BITGRAD_RETURN_IF_ERROR(Positive("batch_size", recipe.batch_size()));
-  BITGRAD_RETURN_IF_ERROR(Positive("optimizer.learning_rate", recipe.optimizer().learning_rate()));
+  if (!recipe.has_coordinate_descent()) {
+    BITGRAD_RETURN_IF_ERROR(Positive("optimizer.learning_rate", recipe.optimizer().learning_rate()));
+  }
   if (recipe.has_loss_scale()) {
     BITGRAD_RETURN_IF_ERROR(Positive("loss_scale", double{recipe.loss_scale()}));
   }

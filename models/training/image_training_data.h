@@ -28,6 +28,7 @@ class ImageTrainingData final : public TrainingData {
   Shape example() const override { return {train_.features()}; }
   std::unique_ptr<Task> TaskOf(const recipe::Recipe& recipe) const override;
   const BatchLoader& training() const override { return *loader_; }
+  int64_t training_examples() const override { return parts_.train.size(); }
   const BatchLoader* validation() const override { return validation_.get(); }
   const BatchLoader* test() const override { return test_loader_.get(); }
   const Preprocessing& preprocessing() const override { return *preprocessing_; }

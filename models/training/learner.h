@@ -1,21 +1,34 @@
-// Learner: how a model learns from batches. Gradient descent is one (gradient_descent.h); a search over discrete
-// weights that never computes a gradient would be another. What is the same for all of them is the trainer's
-// (trainer.h): which epochs and batches there are, progress, metrics, evaluation, checkpoints, resuming, interrupts.
+// Learner: how a model learns from batches. Gradient descent is one (gradient_descent.h), a search over discrete
+// weights that never computes a gradient another (coordinate_descent.h). What is the same for all of them is the
+// trainer's (trainer.h): which epochs and batches there are, progress, metrics, evaluation, checkpoints, resuming,
+// interrupts.
 
 #ifndef BITGRAD_MODELS_TRAINING_LEARNER_H_
 #define BITGRAD_MODELS_TRAINING_LEARNER_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <limits>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "bitgrad/data/batches.h"
+#include "bitgrad/models/model.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/step_result.h"
 
 namespace bitgrad {
+
+// How far a learner is within a batch that takes it long.
+struct BatchProgress {
+  int64_t done = 0, total = 0;  // trials of the batch
+  double trials_per_second = 0;
+  double loss = 0;
+};
 
 class Learner {
  public:
@@ -23,7 +36,8 @@ class Learner {
 
   // Learns from the batches, which are those of the epoch (counted from 0) from the first one that was not learned from
   // yet. Calls `finished` once for each of them, in order, when the model has learned from it. Asks `stop` after each
-  // batch; where it says true, finishes what it has begun and returns Cancelled.
+  // batch; where it says true, finishes what it has begun and returns Cancelled. A learner to which a batch is long may
+  // ask within it, too: it then returns Cancelled with the batch unfinished, and its state says how far it is.
   //
   // Other errors: OutOfRange where learning cannot go on because a number has become NaN or infinite, with the layer;
   // `finished` has then been called for the batches before. The error of the batches, of the model's ops.
@@ -47,6 +61,19 @@ class Learner {
   virtual double LearningRate(int64_t epoch, int64_t batch) const = 0;
   // The peak of the memory that the context's pool had handed out in the first step; 0 before.
   virtual size_t peak_bytes() const = 0;
+
+  // Whether there is nothing left to learn, so that training ends before its last epoch.
+  virtual bool done() const { return false; }
+  // The loss of the model as it is, over all training batches of the epoch, for a learner whose best model is the one
+  // with the least; NaN: the one with the best validation counts. Asks `stop` as RunEpoch() does.
+  virtual absl::StatusOr<double> SelectionLoss(int64_t /*epoch*/, absl::FunctionRef<bool()> /*stop*/) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  // What the lines of an epoch say of the learning, as Model::Report() does of the model.
+  virtual std::vector<ModelValue> Report() const { return {}; }
+  // Is called from time to time within long batches.
+  using BatchListener = std::function<void(const BatchProgress& progress)>;
+  virtual void set_batch_listener(BatchListener /*listener*/) {}
 };
 
 }  // namespace bitgrad

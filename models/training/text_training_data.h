@@ -25,6 +25,7 @@ class TextTrainingData final : public TrainingData {
   Shape example() const override { return {}; }
   std::unique_ptr<Task> TaskOf(const recipe::Recipe& recipe) const override;
   const BatchLoader& training() const override { return training_; }
+  int64_t training_examples() const override { return training_.examples_per_epoch(); }
   const BatchLoader* validation() const override { return &validation_; }
   const BatchLoader* test() const override { return &test_; }
   const Preprocessing& preprocessing() const override { return none_; }

@@ -1,6 +1,7 @@
 #include "bitgrad/models/training/trainer.h"
 
 #include <chrono>
+#include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -36,6 +37,7 @@ absl::Status Trainer::RunEpoch(int epoch) {
   const auto finished = [&](const StepResult& step) {
     if (!memory_reported_) ReportMemory();
     AddStep(step, *bundle_.store, sums);
+    if (optimizer_ == nullptr) sums.clear_layers();  // flips and clips are what an optimizer counts
     progress.set_batches_done(progress.batches_done() + 1);
     sums.set_seconds(Seconds() - start);
     const double examples = static_cast<double>(sums.examples()), rate = examples / sums.seconds();
@@ -53,6 +55,16 @@ absl::Status Trainer::RunEpoch(int epoch) {
          .data_wait = batches.seconds_waited() / (Seconds() - begin),
          .seconds_left = left});
   };
+  learner_->set_batch_listener([&](const BatchProgress& batch) {
+    const double left = static_cast<double>(batch.total - batch.done) / static_cast<double>(batch.done);
+    bar_.Update({.label = label,
+                 .done = batch.done,
+                 .total = batch.total,
+                 .loss = batch.loss,
+                 .examples_per_second = batch.trials_per_second,
+                 .examples = "trials",
+                 .seconds_left = (Seconds() - begin) * left});
+  });
   const absl::Status status = learner_->RunEpoch(epoch, batches, finished, InterruptGuard::interrupted);
   if (absl::IsCancelled(status)) return Interrupted(epoch);
   bar_.Clear();
@@ -98,6 +110,11 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   absl::StatusOr<double> test_error = valid_error.ok() ? error_rate(data_->test()) : valid_error;
   if (absl::IsCancelled(test_error.status())) return Interrupted(epoch);
   if (!test_error.ok()) return test_error.status();
+  const absl::StatusOr<double> selection = learner_->SelectionLoss(epoch, InterruptGuard::interrupted);
+  if (absl::IsCancelled(selection.status())) return Interrupted(epoch);
+  if (!selection.ok()) return selection.status();
+  const bool by_loss = !std::isnan(*selection);
+  if (by_loss) metrics.set_loss(*selection);
   const double valid = *valid_error;
   metrics.set_valid_error(valid);
   metrics.set_test_error(*test_error);
@@ -109,6 +126,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
     AddValues({{"", "hardened_test_error", *hardened}}, metrics);
   }
   AddValues(bundle_.model->Report(context_), metrics);
+  AddValues(learner_->Report(), metrics);
   AddArithmetic(arithmetic_, metrics);
   BITGRAD_RETURN_IF_ERROR(context_.status());
 
@@ -116,9 +134,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   progress.set_batches_done(0);
   progress.clear_partial();
   *state_.add_epochs() = metrics;
-  // Without validation examples (valid is NaN) the last epoch counts. What an earlier phase has led to does not.
-  const bool first_of_phase = progress.best_epoch() <= phases_[static_cast<size_t>(phase_)].begin;
-  if (first_of_phase || best_is_lost_ || !(valid > progress.best_valid_error())) {
+  if (IsBest(metrics, by_loss)) {
     progress.set_best_epoch(epoch + 1);
     progress.set_best_valid_error(valid);
     state_.set_random_step(context_.step());
@@ -130,6 +146,15 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   absl::FPrintF(options_.log, "%s", FormatEpoch(metrics, recipe_.epochs(), display_));
   std::fflush(options_.log);
   return metrics_.Append(metrics);
+}
+
+// Whether the epoch, which is the last one of state_, is the best one so far; of equals the later one. Without
+// validation examples (the error is NaN) the last epoch counts. What an earlier phase has led to does not.
+bool Trainer::IsBest(const checkpoint::EpochMetrics& metrics, bool by_loss) const {
+  const checkpoint::Progress& progress = state_.progress();
+  if (progress.best_epoch() <= phases_[static_cast<size_t>(phase_)].begin || best_is_lost_) return true;
+  if (by_loss) return metrics.loss() <= state_.epochs(progress.best_epoch() - 1).loss();
+  return !(metrics.valid_error() > progress.best_valid_error());
 }
 
 absl::Status Trainer::CountArithmetic() {
@@ -152,13 +177,13 @@ absl::StatusOr<TrainResult> Trainer::Run() {
   }
   const InterruptGuard::Deferral deferral;
   if (phases_.size() > 1) PrintPhase();
-  for (int epoch = state_.progress().epoch(); epoch < recipe_.epochs(); ++epoch) {
+  for (int epoch = state_.progress().epoch(); epoch < recipe_.epochs() && !learner_->done(); ++epoch) {
     if (const int phase = PhaseAt(phases_, epoch); phase != phase_) BITGRAD_RETURN_IF_ERROR(BeginPhase(phase));
     BITGRAD_RETURN_IF_ERROR(RunEpoch(epoch));
     BITGRAD_RETURN_IF_ERROR(FinishEpoch(epoch));
   }
   TrainResult result;
-  result.epochs = recipe_.epochs();
+  result.epochs = state_.progress().epoch();
   result.checkpoint = folder_->best_path();
   result.display = display_;
   result.best = state_.epochs(state_.progress().best_epoch() - 1);

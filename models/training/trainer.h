@@ -28,6 +28,9 @@
 // A recipe may have phases (models/recipe_phases.h). Each begins with the model of the one before, made anew with the
 // phase's options, and with the optimizer's state. The model that counts is the best one of the last phase.
 //
+// A learner may end the training before its last epoch, and may have the best model chosen by its loss on all training
+// examples in place of the validation error (learner.h); coordinate descent does both.
+//
 // SIGINT, SIGTERM and SIGHUP stop a run (interrupt.h): before the first step at once, for there is nothing to save;
 // later after the batch, of training or evaluation, that it is at, with out_dir/checkpoint.bgc written.
 
@@ -115,6 +118,7 @@ class Trainer {
   absl::Status CheckPhases() const;
   absl::Status CheckLaterModels();
   absl::Status MakeLearner();
+  absl::Status MakeCoordinateDescent();
   // Ends the phase that the run is in, and begins the one of this index.
   absl::Status BeginPhase(int index);
   void PrintPhase() const;
@@ -125,10 +129,12 @@ class Trainer {
   void PrintResumed(const checkpoint::Header& header);
   std::string ResumeCommand() const;
   absl::Status RunEpoch(int epoch);
+  bool IsBest(const checkpoint::EpochMetrics& metrics, bool by_loss) const;
   absl::Status FinishEpoch(int epoch);
   absl::Status CheckModelMemory();
   absl::Status CountArithmetic();
   absl::Status PredictMemory();
+  absl::Status CheckSearchMemory(const DataMemory& data);
   void ReportMemory();
   absl::Status Diverged(int epoch, const absl::Status& error);
   std::vector<double> Results() const;
@@ -149,7 +155,7 @@ class Trainer {
   std::unique_ptr<Task> task_;
   int64_t reestimate_batches_ = 0;  // 0: running statistics stay as training has left them
   ModelBundle bundle_;
-  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;  // null where the learner is none of gradients
   std::unique_ptr<Learner> learner_;
   checkpoint::Header state_;  // recipe, data, progress, metrics of complete epochs
   // Bytes of the context's pool: what was handed out before the first step (on a GPU the parameters, on the CPU

@@ -41,11 +41,12 @@ absl::Status Trainer::CheckModelMemory() {
   MemoryPlan plan;
   plan.AddHeld(data.name, data.held);
   plan.Add("parameters", kFloat * elements.all);
-  plan.Add("gradients", kFloat * elements.trainable);
+  if (optimizer_ != nullptr) plan.Add("gradients", kFloat * elements.trainable);
   int64_t state = 0;
   for (size_t i = 0; i < measuring.parameters().size(); ++i) {
     const Parameter& parameter = *measuring.parameters()[i];
-    if (parameter.trainable) state += kFloat * measuring.measured_elements()[i] * optimizer_->slots(parameter);
+    if (!parameter.trainable || optimizer_ == nullptr) continue;
+    state += kFloat * measuring.measured_elements()[i] * optimizer_->slots(parameter);
   }
   plan.Add("optimizer's state", state);
   return CheckOnHost(plan, context_.device(), options_.log);
@@ -59,6 +60,7 @@ absl::Status Trainer::PredictMemory() {
                                      .seed = context_.seed(),
                                      .backward = context_.backward_precision()};
   const DataMemory data = data_->memory();
+  if (optimizer_ == nullptr) return CheckSearchMemory(data);
   BITGRAD_ASSIGN_OR_RETURN(predicted_step_bytes_,
                            PredictStepMemory(options, *bundle_.model, *bundle_.store, *task_, recipe_.batch_size()));
   BITGRAD_ASSIGN_OR_RETURN(const int64_t evaluation_bytes,
@@ -81,6 +83,16 @@ absl::Status Trainer::PredictMemory() {
   absl::FPrintF(options_.log, "memory: parameters %s, a step %s (predicted)\n", Megabytes(parameters),
                 Megabytes(predicted_step_bytes_));
   std::fflush(options_.log);
+  return CheckOnHost(plan, context_.device(), options_.log);
+}
+
+// Of a learner without gradients: a batch as it comes and, at most, an index and a code for each of its values.
+absl::Status Trainer::CheckSearchMemory(const DataMemory& data) {
+  MemoryPlan plan;
+  plan.AddHeld(data.name, data.held);
+  plan.Add("a batch as the search sees it", 2 * data.batch);
+  plan.Add("batches that are prepared ahead", (PrefetchOptions().prefetch + 1) * data.batch);
+  memory_reported_ = true;
   return CheckOnHost(plan, context_.device(), options_.log);
 }
 

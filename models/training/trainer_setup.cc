@@ -14,6 +14,7 @@
 #include "bitgrad/core/threads.h"
 #include "bitgrad/models/recipe.h"
 #include "bitgrad/models/training/can_learn.h"
+#include "bitgrad/models/training/coordinate_descent.h"
 #include "bitgrad/models/training/gradient_descent.h"
 #include "bitgrad/models/training/norm_reestimation.h"
 #include "bitgrad/models/training/recipe_optimizer.h"
@@ -61,6 +62,13 @@ absl::Status Trainer::Load() {
   BITGRAD_ASSIGN_OR_RETURN(phases_, PhasesOf(recipe_));
   BITGRAD_RETURN_IF_ERROR(CheckPhases());
   BITGRAD_RETURN_IF_ERROR(CheckDataFields(recipe_));
+  if (recipe_.has_coordinate_descent()) {
+    BITGRAD_RETURN_IF_ERROR(CheckCoordinateDescent(recipe_));
+    if (options_.count_arithmetic) {
+      return absl::InvalidArgumentError(
+          "--count_arithmetic counts the steps of gradient descent; coordinate descent has none, leave it out");
+    }
+  }
   BITGRAD_RETURN_IF_ERROR(OpenFolder());
   BITGRAD_RETURN_IF_ERROR(CheckMetricsFile());
   absl::optional<Checkpoint> checkpoint;
@@ -68,7 +76,10 @@ absl::Status Trainer::Load() {
     BITGRAD_ASSIGN_OR_RETURN(checkpoint, OpenCheckpoint());
   }
   phase_ = checkpoint.has_value() ? PhaseOf(phases_, checkpoint->header().progress()) : PhaseAt(phases_, 0);
-  BITGRAD_ASSIGN_OR_RETURN(optimizer_, OptimizerOf(phases_[static_cast<size_t>(phase_)].recipe.optimizer(), context_));
+  if (!recipe_.has_coordinate_descent()) {
+    BITGRAD_ASSIGN_OR_RETURN(optimizer_,
+                             OptimizerOf(phases_[static_cast<size_t>(phase_)].recipe.optimizer(), context_));
+  }
 
   BITGRAD_RETURN_IF_ERROR(LoadData());
   BITGRAD_RETURN_IF_ERROR(CheckModelMemory());
@@ -94,6 +105,7 @@ absl::Status Trainer::Load() {
 
 // What can be known of all phases without the data. A phase without epochs is passed by.
 absl::Status Trainer::CheckPhases() const {
+  if (recipe_.has_coordinate_descent()) return ReestimateBatchesOf(recipe_.model()).status();
   for (size_t i = 0; i < phases_.size(); ++i) {
     if (phases_[i].epochs() == 0) continue;
     ExecContext host({.threads = 1});
@@ -117,8 +129,11 @@ absl::Status Trainer::CheckLaterModels() {
     absl::StatusOr<ModelBundle> bundle = ContinueModel(phases_[i], kind.image, kind.classes, *bundle_.store);
     if (!bundle.ok()) return InPhase(i, bundle.status());
     const absl::Span<Parameter* const> parameters = bundle->store->parameters();
-    absl::StatusOr<std::unique_ptr<Optimizer>> optimizer = OptimizerOf(phases_[i].recipe.optimizer(), host);
-    absl::Status status = optimizer.ok() ? (*optimizer)->CheckRules(parameters) : optimizer.status();
+    absl::Status status;
+    if (!recipe_.has_coordinate_descent()) {
+      absl::StatusOr<std::unique_ptr<Optimizer>> optimizer = OptimizerOf(phases_[i].recipe.optimizer(), host);
+      status = optimizer.ok() ? (*optimizer)->CheckRules(parameters) : optimizer.status();
+    }
     if (status.ok()) {
       status = CheckCanLearn(host, *bundle->model, *data_->TaskOf(phases_[i].recipe), parameters, recipe_.batch_size());
     }
@@ -130,12 +145,26 @@ absl::Status Trainer::CheckLaterModels() {
 // For the model and the optimizer of the phase that the run is in.
 absl::Status Trainer::MakeLearner() {
   const RecipePhase& phase = phases_[static_cast<size_t>(phase_)];
+  task_ = data_->TaskOf(phase.recipe);
+  if (recipe_.has_coordinate_descent()) return MakeCoordinateDescent();
   BITGRAD_ASSIGN_OR_RETURN(const ScalarSchedule momentum, MomentumOf(phase.recipe.optimizer()));
   BITGRAD_ASSIGN_OR_RETURN(reestimate_batches_, ReestimateBatchesOf(phase.recipe.model()));
   BITGRAD_ASSIGN_OR_RETURN(const Schedule schedule, ScheduleOf(phase));
-  task_ = data_->TaskOf(phase.recipe);
   learner_ = std::make_unique<GradientDescent>(context_, *bundle_.model, *bundle_.store, *task_, data_->training(),
                                                *optimizer_, schedule, phase.begin, momentum);
+  return absl::OkStatus();
+}
+
+absl::Status Trainer::MakeCoordinateDescent() {
+  BITGRAD_ASSIGN_OR_RETURN(auto descent, CoordinateDescent::Create(context_, recipe_, *bundle_.model, *bundle_.store,
+                                                                   data_->training(), data_->training_examples()));
+  const DiscreteMlp& net = descent->net();
+  absl::FPrintF(options_.log,
+                "coordinate descent: %d coordinates of %d bits, %d bytes in all, 1/%.4g of the same net in double\n",
+                net.coordinates(), net.bits(), net.bytes(),
+                8.0 * static_cast<double>(net.coordinates()) / static_cast<double>(net.bytes()));
+  std::fflush(options_.log);
+  learner_ = std::move(descent);
   return absl::OkStatus();
 }
 

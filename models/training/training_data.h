@@ -53,6 +53,8 @@ class TrainingData {
   virtual std::unique_ptr<Task> TaskOf(const recipe::Recipe& recipe) const = 0;
 
   virtual const BatchLoader& training() const = 0;
+  // What may train: batches leave some of it out where it fills no whole number of them.
+  virtual int64_t training_examples() const = 0;
   // Null where there are no examples.
   virtual const BatchLoader* validation() const = 0;
   virtual const BatchLoader* test() const = 0;

@@ -81,19 +81,20 @@ TEST(RecipeTest, EveryBuiltInOneLoadsAndBuildsItsModel) {
           "cifar10_maxout_half_conv_net", "cifar10_pact2_vgg_tiny", "cifar10_resnet20_small", "cifar10_sal_resnet20",
           "cifar10_sal_resnet20_small", "cifar10_shift_resnet20_small", "cifar10_spline_nin", "circle_leaky_relu_mlp",
           "circle_prelu_mlp", "circle_relu_mlp", "circle_spline_mlp", "digits_bnn_mlp", "imagenet_birealnet18",
-          "imagenet_bnn_alexnet", "imagenet_dorefa_alexnet", "imagenet_sal_resnet", "mnist_binaryconnect_mlp",
-          "mnist_binaryconnect_stochastic_mlp", "mnist_bitpruning_mlp", "mnist_bnn_lenet", "mnist_bnn_mlp",
-          "mnist_bnn_mlp_small", "mnist_bnnplus_mlp", "mnist_bop_mlp", "mnist_dorefa2_mlp",
-          "mnist_few_multiplications_binary_mlp", "mnist_few_multiplications_binary_qbp_mlp",
-          "mnist_few_multiplications_float_mlp", "mnist_few_multiplications_ternary_qbp_mlp", "mnist_float_mlp",
-          "mnist_log_gradient_mlp", "mnist_lsq2_mlp", "mnist_maxout_dynamic_fixed_conv_net",
-          "mnist_maxout_dynamic_fixed_mlp", "mnist_maxout_fixed_conv_net", "mnist_maxout_fixed_mlp",
-          "mnist_maxout_float_conv_net", "mnist_maxout_float_mlp", "mnist_maxout_half_conv_net",
-          "mnist_maxout_half_mlp", "mnist_pact2_mlp", "mnist_pixel_lstm", "mnist_relu_convnet", "mnist_row_lstm",
-          "mnist_shift_bnn_mlp", "mnist_spline_convnet", "ptb_binary_lstm", "ptb_char_rnn", "ptb_float_lstm",
-          "ptb_float_lstm_900", "ptb_lstm_2bit", "ptb_lstm_3bit", "ptb_lstm_4bit", "ptb_lstm_900_4bit",
-          "s_shape_leaky_relu_mlp", "s_shape_prelu_mlp", "s_shape_relu_mlp", "s_shape_spline_mlp",
-          "shakespeare_char_float_lstm", "shakespeare_char_lstm_4bit", "svhn_bnn_vgg", "temporal_order_lstm_4bit"));
+          "imagenet_bnn_alexnet", "imagenet_dorefa_alexnet", "imagenet_sal_resnet", "iris_conntra_mlp",
+          "iris_float_mlp", "mnist_binaryconnect_mlp", "mnist_binaryconnect_stochastic_mlp", "mnist_bitpruning_mlp",
+          "mnist_bnn_lenet", "mnist_bnn_mlp", "mnist_bnn_mlp_small", "mnist_bnnplus_mlp", "mnist_bop_mlp",
+          "mnist_conntra_linear", "mnist_conntra_mlp", "mnist_dorefa2_mlp", "mnist_few_multiplications_binary_mlp",
+          "mnist_few_multiplications_binary_qbp_mlp", "mnist_few_multiplications_float_mlp",
+          "mnist_few_multiplications_ternary_qbp_mlp", "mnist_float_mlp", "mnist_linear", "mnist_log_gradient_mlp",
+          "mnist_lsq2_mlp", "mnist_maxout_dynamic_fixed_conv_net", "mnist_maxout_dynamic_fixed_mlp",
+          "mnist_maxout_fixed_conv_net", "mnist_maxout_fixed_mlp", "mnist_maxout_float_conv_net",
+          "mnist_maxout_float_mlp", "mnist_maxout_half_conv_net", "mnist_maxout_half_mlp", "mnist_pact2_mlp",
+          "mnist_pixel_lstm", "mnist_relu_convnet", "mnist_row_lstm", "mnist_shift_bnn_mlp", "mnist_spline_convnet",
+          "ptb_binary_lstm", "ptb_char_rnn", "ptb_float_lstm", "ptb_float_lstm_900", "ptb_lstm_2bit", "ptb_lstm_3bit",
+          "ptb_lstm_4bit", "ptb_lstm_900_4bit", "s_shape_leaky_relu_mlp", "s_shape_prelu_mlp", "s_shape_relu_mlp",
+          "s_shape_spline_mlp", "shakespeare_char_float_lstm", "shakespeare_char_lstm_4bit", "svhn_bnn_vgg",
+          "temporal_order_lstm_4bit"));
 }
 
 TEST(RecipeTest, AFileGivesWhatABuiltInOneDoes) {
