@@ -119,6 +119,12 @@ HWY_INLINE LaneVec RoundedShiftRight(LaneVec v, int s) {
   return hn::ShiftRightSame(hn::Add(v, hn::Set(LaneTag(), int32_t{1} << (s - 1))), s);
 }
 
+// Copies less than a vector.
+template <typename T>
+HWY_INLINE void CopyFew(const T* from, int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
 // Writes output pixels first .. first + rows - 1 of a panel from their sums.
 HWY_INLINE void Write(const ShiftFilters& f, const ShiftFilters::Panel& panel, const ShiftOutput& out, int64_t first,
                       int64_t rows, const int32_t* sums) {
@@ -138,8 +144,8 @@ HWY_INLINE void Write(const ShiftFilters& f, const ShiftFilters::Panel& panel, c
       if (out.shortcut != nullptr) {
         const uint8_t* codes = out.shortcut + at;
         if (count < lanes) {
-          std::memcpy(bytes, codes, static_cast<size_t>(count));
-          std::memset(bytes + count, 0, static_cast<size_t>(lanes - count));
+          std::memset(bytes, 0, sizeof(bytes));
+          CopyFew(codes, count, bytes);
           codes = bytes;
         }
         const auto code = hn::Add(hn::PromoteTo(d, hn::LoadU(d8, codes)), hn::Set(d, out.shortcut_least));
@@ -154,17 +160,19 @@ HWY_INLINE void Write(const ShiftFilters& f, const ShiftFilters::Panel& panel, c
           hn::StoreU(stored, d8, out.codes.data + at);
         } else {
           hn::StoreU(stored, d8, bytes);
-          std::memcpy(out.codes.data + at, bytes, static_cast<size_t>(count));
+          CopyFew(bytes, count, out.codes.data + at);
         }
         continue;
       }
-      alignas(64) int32_t wide[16];
       if (out.floats.data != nullptr) {
-        sum = hn::BitCast(d, hn::Mul(hn::ConvertTo(df, sum), hn::Set(df, out.scale)));
+        alignas(64) float floats[16];
+        hn::Store(hn::Mul(hn::ConvertTo(df, sum), hn::Set(df, out.scale)), df, floats);
+        CopyFew(floats, count, out.floats.data + at);
+      } else {
+        alignas(64) int32_t wide[16];
+        hn::Store(sum, d, wide);
+        CopyFew(wide, count, out.sums.data + at);
       }
-      hn::Store(sum, d, wide);
-      void* const to = out.floats.data != nullptr ? static_cast<void*>(out.floats.data + at) : out.sums.data + at;
-      std::memcpy(to, wide, static_cast<size_t>(count) * sizeof(int32_t));
     }
   }
 }
