@@ -4,7 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <memory>
+
+#include "absl/types/span.h"
 
 namespace bitgrad {
 namespace {
@@ -215,13 +216,15 @@ class Simulation {
 
 }  // namespace
 
-std::vector<float> SimulateShifts(const PackedModel& model, absl::Span<const uint8_t> pixels) {
-  // The weights are unpacked once for all images of a model.
-  static thread_local const PackedModel* last = nullptr;
-  static thread_local std::unique_ptr<Simulation> simulation;
-  if (last != &model || simulation == nullptr) simulation = std::make_unique<Simulation>(model);
-  last = &model;
-  return simulation->Run(pixels);
+std::vector<float> SimulateShifts(const PackedModel& model, ConstMatrixView<uint8_t> images) {
+  // The weights are unpacked once.
+  Simulation simulation(model);
+  std::vector<float> results;
+  for (int64_t i = 0; i < images.rows; ++i) {
+    const std::vector<float> result = simulation.Run({images.row(i), static_cast<size_t>(images.cols)});
+    results.insert(results.end(), result.begin(), result.end());
+  }
+  return results;
 }
 
 }  // namespace bitgrad

@@ -8,13 +8,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/types/span.h"
+#include "bitgrad/core/view.h"
 #include "bitgrad/runtime/packed_model.h"
 
 namespace bitgrad {
 
-// The result for one image of pixels, as floats.
-std::vector<float> SimulateShifts(const PackedModel& model, absl::Span<const uint8_t> pixels);
+// The results for images of pixels, one after the other.
+std::vector<float> SimulateShifts(const PackedModel& model, ConstMatrixView<uint8_t> images);
 
 }  // namespace bitgrad
 
