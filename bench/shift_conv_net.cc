@@ -43,8 +43,7 @@ absl::StatusOr<std::unique_ptr<Model>> MakeNet(const char* recipe_name, Paramete
 
 class ShiftNet {
  public:
-  ShiftNet(const char* recipe, int bits, int64_t batch)
-      : context_({.threads = 1}), input_(batch, kImage.features()) {
+  ShiftNet(const char* recipe, int bits, int64_t batch) : context_({.threads = 1}), input_(batch, kImage.features()) {
     status_ = Prepare(recipe, bits);
   }
 
@@ -100,10 +99,12 @@ class ShiftNet {
 void RunFloat(benchmark::State& state, const std::string& name, const char* recipe, int64_t batch) {
   static Last<FrozenNet> last;
   const auto make = [&](ParameterStore& store) { return MakeNet(recipe, store); };
-  last.Get(name, [&] {
-        return std::make_unique<FrozenNet>(make, kImage.features(), batch, Device::kCpu, /*threads=*/1,
-                                           /*exact=*/false);
-      }).Time(state);
+  last.Get(name,
+           [&] {
+             return std::make_unique<FrozenNet>(make, kImage.features(), batch, Device::kCpu, /*threads=*/1,
+                                                /*exact=*/false);
+           })
+      .Time(state);
 }
 
 void RunShift(benchmark::State& state, const std::string& name, const char* recipe, int bits, int64_t batch) {
@@ -115,8 +116,7 @@ absl::Status Register() {
   for (const int64_t batch : {1, 10, 100}) {
     for (const char* recipe : {"cifar10_float_vgg_tiny", "cifar10_float_vgg"}) {
       const std::string name = absl::StrCat(recipe, "_float/batch:", batch);
-      benchmark::RegisterBenchmark(name.c_str(),
-                                   [=](benchmark::State& state) { RunFloat(state, name, recipe, batch); })
+      benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { RunFloat(state, name, recipe, batch); })
           ->UseRealTime()
           ->Unit(benchmark::kMicrosecond);
       for (const int bits : {8, 4}) {

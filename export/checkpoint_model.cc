@@ -59,8 +59,7 @@ absl::StatusOr<CheckpointModel> ModelOfCheckpoint(ExecContext& context, const Ch
   MoveToDevice(context, *made.bundle.store);
   BITGRAD_ASSIGN_OR_RETURN(made.preprocessing, LoadPreprocessing(checkpoint));
   if (data.preprocessing_size() == 1 && absl::StripAsciiWhitespace(data.preprocessing(0)) == "mean_std") {
-    made.standardized =
-        std::make_unique<Standardized>(context, *made.bundle.model, made.preprocessing->learned());
+    made.standardized = std::make_unique<Standardized>(context, *made.bundle.model, made.preprocessing->learned());
   } else {
     made.takes_pixels = made.preprocessing->empty();
   }

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/export/pooled.h"
 #include "bitgrad/ops/conv_kernel.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/ops/shift_product.h"
@@ -18,45 +18,15 @@ namespace {
 using Kind = UnifiedModule::Kind;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// As runtime/requantize.h has it.
-constexpr int kMostFractionBits = 60;
 
-int64_t Pow2(int n) { return int64_t{1} << n; }
 int32_t LeastCode(const Encoding& encoding) { return static_cast<int32_t>(encoding.least_code()); }
-int32_t MostCode(const Encoding& encoding) {
-  return static_cast<int32_t>(encoding.code(encoding.largest_stored()));
-}
+int32_t MostCode(const Encoding& encoding) { return static_cast<int32_t>(encoding.code(encoding.largest_stored())); }
 
 // A value of all calibration images.
 struct Quantized {
   std::vector<float> floats;   // of the float net
   std::vector<uint8_t> codes;  // stored
 };
-
-// The results of a pool's windows, image by image.
-template <typename T, typename Sum, typename Start, typename Reduce, typename Finish>
-std::vector<T> Pooled(const PoolGeometry& g, int64_t images, const std::vector<T>& x, const Start& start,
-                      const Reduce& reduce, const Finish& finish) {
-  std::vector<T> y;
-  y.reserve(static_cast<size_t>(images * g.out_height() * g.out_width() * g.channels));
-  for (int64_t n = 0; n < images; ++n) {
-    for (int64_t p = 0; p < g.out_height(); ++p) {
-      for (int64_t q = 0; q < g.out_width(); ++q) {
-        const int64_t top = p * g.stride_height - g.pad_height, left = q * g.stride_width - g.pad_width;
-        for (int64_t c = 0; c < g.channels; ++c) {
-          Sum sum = start(c);
-          for (int64_t h = std::max<int64_t>(0, top); h < std::min(g.height, top + g.kernel_height); ++h) {
-            for (int64_t w = std::max<int64_t>(0, left); w < std::min(g.width, left + g.kernel_width); ++w) {
-              reduce(sum, x[((n * g.height + h) * g.width + w) * g.channels + c], c);
-            }
-          }
-          y.push_back(finish(sum));
-        }
-      }
-    }
-  }
-  return y;
-}
 
 class Search {
  public:
@@ -112,10 +82,10 @@ class Search {
     const int64_t per_image = static_cast<int64_t>(floats.size()) / images_;
     for (size_t i = 0; i < floats.size(); ++i) {
       if (!std::isfinite(floats[i])) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "quantize: layer '", modules_[m].layer, "': '", modules_[m].ops, "' gives ", floats[i],
-            " for calibration image ", static_cast<int64_t>(i) / per_image,
-            "; values have to be finite: the training diverged, or the image is damaged"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("quantize: layer '", modules_[m].layer, "': '", modules_[m].ops, "' gives ", floats[i],
+                         " for calibration image ", static_cast<int64_t>(i) / per_image,
+                         "; values have to be finite: the training diverged, or the image is damaged"));
       }
       most = std::max(most, std::fabs(static_cast<double>(floats[i])));
       squares += static_cast<double>(floats[i]) * static_cast<double>(floats[i]);
@@ -254,7 +224,8 @@ class Search {
     aligned->assign(static_cast<size_t>(module.outputs), 0);
     if (module.bias.empty()) return true;
     const int shift = n - n_b;
-    if (std::abs(shift) > kMaxShift || (Pow2(kBiasBits - 1) << std::max(0, shift)) > kMaxShiftedBias) return false;
+    if (std::abs(shift) > kMaxShift || (int64_t{1} << (kBiasBits - 1) << std::max(0, shift)) > kMaxShiftedBias)
+      return false;
     ModuleFormat format;
     format.bits.bias = n_b;
     for (int64_t o = 0; o < module.outputs; ++o) (*aligned)[o] = ShiftLeft(format.BiasCode(module.bias[o]), shift);
@@ -365,8 +336,8 @@ class Search {
     const int32_t a_least = LeastCode(of_a.encoding), b_least = LeastCode(of_b.encoding);
     std::vector<int32_t> sums(a.codes.size());
     for (size_t i = 0; i < sums.size(); ++i) {
-      sums[i] = ShiftLeft(a_least + a.codes[i], n - of_a.bits.output) +
-                ShiftLeft(b_least + b.codes[i], n - of_b.bits.output);
+      sums[i] =
+          ShiftLeft(a_least + a.codes[i], n - of_a.bits.output) + ShiftLeft(b_least + b.codes[i], n - of_b.bits.output);
     }
     return SearchOutput(m, !modules_[m].relu, sums, n);
   }
@@ -376,10 +347,10 @@ class Search {
     const int64_t window = g.kernel_height * g.kernel_width;
     const ModuleFormat& x = input_format(m, 0);
     const auto nothing = [](int64_t) { return 0.0f; };
-    BITGRAD_RETURN_IF_ERROR(SetFloats(
-        m, Pooled<float, float>(
-               g, images_, input(m, 0).floats, nothing, [](float& sum, float v, int64_t) { sum += v; },
-               [&](float sum) { return sum / static_cast<float>(window); })));
+    BITGRAD_RETURN_IF_ERROR(
+        SetFloats(m, Pooled<float, float>(
+                         g, images_, input(m, 0).floats, nothing, [](float& sum, float v, int64_t) { sum += v; },
+                         [&](float sum) { return sum / static_cast<float>(window); })));
     std::vector<int32_t> codes;
     for (const uint8_t c : input(m, 0).codes) codes.push_back(LeastCode(x.encoding) + c);
     const std::vector<int32_t> sums = Pooled<int32_t, int32_t>(
@@ -398,7 +369,8 @@ class Search {
         [&](float& best, float v, int64_t c) { best = is_least(c) ? std::min(best, v) : std::max(best, v); },
         [](float best) { return best; });
     values_[m].codes = Pooled<uint8_t, uint8_t>(
-        module.pool, images_, input(m, 0).codes, [&](int64_t c) { return uint8_t{is_least(c) ? uint8_t{255} : uint8_t{0}}; },
+        module.pool, images_, input(m, 0).codes,
+        [&](int64_t c) { return uint8_t{is_least(c) ? uint8_t{255} : uint8_t{0}}; },
         [&](uint8_t& best, uint8_t v, int64_t c) { best = is_least(c) ? std::min(best, v) : std::max(best, v); },
         [](uint8_t best) { return best; });
     formats_[m].encoding = input_format(m, 0).encoding;
@@ -452,52 +424,9 @@ class Search {
 
 }  // namespace
 
-int32_t FixedPointCode(float r, int fraction_bits, int32_t least, int32_t most) {
-  const double code = std::nearbyint(std::ldexp(static_cast<double>(r), fraction_bits));
-  // The comparisons come first: a huge number or a NaN cannot be converted.
-  return code >= most ? most : code > least ? static_cast<int32_t>(code) : least;
-}
-
-int32_t ModuleFormat::WeightCode(float w, int width) const {
-  const auto most = static_cast<int32_t>(Pow2(width - 1));
-  return FixedPointCode(w, bits.weight, -most, most - 1);
-}
-
-int32_t ModuleFormat::BiasCode(float b) const {
-  const auto most = static_cast<int32_t>(Pow2(kBiasBits - 1));
-  return FixedPointCode(b, bits.bias, -most, most - 1);
-}
-
-int HeuristicFractionBits(double most, int magnitude_bits) {
-  if (!(most > 0)) return 0;
-  const int n = magnitude_bits - static_cast<int>(std::ceil(std::log2(most)));
-  return std::clamp(n, -kMostFractionBits, kMostFractionBits - kSearchWindow);
-}
-
-absl::StatusOr<std::vector<ModuleFormat>> SearchFormats(ExecContext& context,
-                                                        const std::vector<UnifiedModule>& modules,
+absl::StatusOr<std::vector<ModuleFormat>> SearchFormats(ExecContext& context, const std::vector<UnifiedModule>& modules,
                                                         ConstMatrixView<float> inputs, int bits) {
   return Search(context, modules, inputs, bits).Run();
-}
-
-std::string SearchReport(const std::vector<UnifiedModule>& modules, absl::Span<const ModuleFormat> formats) {
-  std::string report = absl::StrFormat("%-20s %-32s %-18s %4s %4s %4s %12s %12s %9s\n", "layer", "module", "output",
-                                       "N_w", "N_b", "N_o", "||O-O^||", "max-abs", "of ||O||");
-  for (size_t m = 0; m < modules.size(); ++m) {
-    const UnifiedModule& module = modules[m];
-    const ModuleFormat& format = formats[m];
-    const bool is_product = module.kind == Kind::kProduct;
-    if (!module.quantizes() && module.kind != Kind::kInput) continue;
-    const std::string encoding =
-        module.keeps_sums ? "int32 sums" : absl::StrCat(Name(format.encoding.kind), "(", format.encoding.bits, ")");
-    const auto number = [](bool is_there, int n) { return is_there ? absl::StrCat(n) : std::string("-"); };
-    absl::StrAppendFormat(&report, "%-20s %-32s %-18s %4s %4s %4d %12.4g %12.4g %8.2f%%\n", module.layer, module.ops,
-                          encoding, number(is_product, format.bits.weight),
-                          number(is_product && !module.bias.empty(), format.bits.bias), format.bits.output,
-                          format.error, format.heuristic_error,
-                          format.norm > 0 ? 100 * format.error / format.norm : 0.0);
-  }
-  return report;
 }
 
 }  // namespace bitgrad

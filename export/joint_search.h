@@ -21,58 +21,23 @@
 #define BITGRAD_EXPORT_JOINT_SEARCH_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
-#include "bitgrad/core/encoding.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/view.h"
+#include "bitgrad/export/module_format.h"
 #include "bitgrad/export/unify_modules.h"
 
 namespace bitgrad {
 
 inline constexpr int kSearchWindow = 2;
-inline constexpr int kLeastQuantizedBits = 4, kMostQuantizedBits = 8;
-inline constexpr int kBiasBits = 8, kInputBits = 8;
-
-// N of weights, bias and output.
-struct FractionBits {
-  int weight = 0, bias = 0, output = 0;
-  friend bool operator==(const FractionBits&, const FractionBits&) = default;
-};
-
-// How a module is quantized.
-struct ModuleFormat {
-  FractionBits bits;
-  // Of the output's codes; kFloat where the module keeps its sums.
-  Encoding encoding;
-  // Of modules that are searched: ||O - O_hat||_2 over the calibration images, that of the heuristic (infinite where
-  // its shifts are too long), and ||O||_2.
-  FractionBits heuristic;
-  double error = 0, heuristic_error = 0, norm = 0;
-
-  // Integers that stand for a weight and a bias.
-  int32_t WeightCode(float w, int width) const;
-  int32_t BiasCode(float b) const;
-};
-
-// clamp(round(r 2^n)), rounding half to even. A NaN becomes `least`.
-int32_t FixedPointCode(float r, int fraction_bits, int32_t least, int32_t most);
-
-// N_max of numbers up to `most` in size, in codes of these bits without their sign.
-int HeuristicFractionBits(double most, int magnitude_bits);
 
 // inputs: [images, features], as the net's Forward() takes them. InvalidArgument where a module's values are not
 // finite, or where no shifts are short enough. REQUIRES: at least one image; the modules are those of UnifyModules();
 // bits from kLeastQuantizedBits to kMostQuantizedBits; the context is on the CPU.
-absl::StatusOr<std::vector<ModuleFormat>> SearchFormats(ExecContext& context,
-                                                        const std::vector<UnifiedModule>& modules,
+absl::StatusOr<std::vector<ModuleFormat>> SearchFormats(ExecContext& context, const std::vector<UnifiedModule>& modules,
                                                         ConstMatrixView<float> inputs, int bits);
-
-// The table of what was found, a line for each module.
-std::string SearchReport(const std::vector<UnifiedModule>& modules, absl::Span<const ModuleFormat> formats);
 
 }  // namespace bitgrad
 

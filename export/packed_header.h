@@ -24,8 +24,8 @@ FloatSize FloatSizeOf(const program::Program& program);
 struct ModelDescription {
   std::string name;
   std::string data_set;
-  bool pixels = true;   // inputs are pixels scaled to [-1, 1] (data/normalize.h)
-  int32_t tokens = 0;   // how many there are, where inputs are tokens
+  bool pixels = true;  // inputs are pixels scaled to [-1, 1] (data/normalize.h)
+  int32_t tokens = 0;  // how many there are, where inputs are tokens
 };
 
 // example: the shape of the model's input, with the batch.

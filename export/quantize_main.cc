@@ -145,11 +145,11 @@ absl::Status QuantizeFile() {
   BITGRAD_ASSIGN_OR_RETURN(const CheckpointModel model, ModelOfCheckpoint(context, checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(const Tensor images, CalibrationImages(context, checkpoint, model, calibration));
   const recipe::Recipe& recipe = checkpoint.header().recipe();
-  BITGRAD_ASSIGN_OR_RETURN(QuantizedNet net, QuantizeNet(context, model.model(), images,
-                                                         {.bits = bits,
-                                                          .name = recipe.name(),
-                                                          .data_set = recipe.data().name(),
-                                                          .pixels = model.takes_pixels}));
+  BITGRAD_ASSIGN_OR_RETURN(
+      QuantizedNet net,
+      QuantizeNet(
+          context, model.model(), images,
+          {.bits = bits, .name = recipe.name(), .data_set = recipe.data().name(), .pixels = model.takes_pixels}));
   CopyData(checkpoint.header(), net.writer.header());
   absl::PrintF("%s", SearchReport(net.modules, net.formats));
   BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, net.writer.Serialize());

@@ -163,21 +163,21 @@ absl::StatusOr<QuantizedNet> QuantizeNet(ExecContext& context, Model& model, con
 }
 
 int64_t CountScalings(const packed::Header& header) {
-  return std::count_if(
-      header.instructions().begin(), header.instructions().end(), [&](const packed::Instruction& instruction) {
-        switch (instruction.kind_case()) {
-          case packed::Instruction::kLinear: return !instruction.linear().has_requantize();
-          case packed::Instruction::kConv2D: return !instruction.conv2d().has_requantize();
-          case packed::Instruction::kAveragePool: return !instruction.average_pool().has_requantize();
-          case packed::Instruction::kFixedPoint:
-            return instruction.fixed_point().has_inv_std() && !header.input().has_pixels();
-          case packed::Instruction::kMaxPool:
-          case packed::Instruction::kReshape:
-          case packed::Instruction::kShiftAdd:
-          case packed::Instruction::kShiftConcat: return false;
-          default: return true;
-        }
-      });
+  return std::count_if(header.instructions().begin(), header.instructions().end(),
+                       [&](const packed::Instruction& instruction) {
+                         switch (instruction.kind_case()) {
+                           case packed::Instruction::kLinear: return !instruction.linear().has_requantize();
+                           case packed::Instruction::kConv2D: return !instruction.conv2d().has_requantize();
+                           case packed::Instruction::kAveragePool: return !instruction.average_pool().has_requantize();
+                           case packed::Instruction::kFixedPoint:
+                             return instruction.fixed_point().has_inv_std() && !header.input().has_pixels();
+                           case packed::Instruction::kMaxPool:
+                           case packed::Instruction::kReshape:
+                           case packed::Instruction::kShiftAdd:
+                           case packed::Instruction::kShiftConcat: return false;
+                           default: return true;
+                         }
+                       });
 }
 
 }  // namespace bitgrad

@@ -4,9 +4,9 @@
 //   BITGRAD_ASSIGN_OR_RETURN(QuantizedNet net, QuantizeNet(context, model, images, {.bits = 8, .name = "tiny"}));
 //   BITGRAD_ASSIGN_OR_RETURN(int64_t bytes, net.writer.Write("tiny.bgm"));
 //
-// The tape becomes a program (export/program.h), which becomes unified modules (export/unify_modules.h), whose fractional
-// bits are searched on the calibration images (export/joint_search.h). Where the last module is a linear or conv2d
-// without ReLU, its sums are the logits: integers times a power of two.
+// The tape becomes a program (export/program.h), which becomes unified modules (export/unify_modules.h), whose
+// fractional bits are searched on the calibration images (export/joint_search.h). Where the last module is a linear or
+// conv2d without ReLU, its sums are the logits: integers times a power of two.
 
 #ifndef BITGRAD_EXPORT_QUANTIZE_NET_H_
 #define BITGRAD_EXPORT_QUANTIZE_NET_H_
@@ -19,6 +19,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/export/joint_search.h"
+#include "bitgrad/export/module_format.h"
 #include "bitgrad/export/unify_modules.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/runtime/packed_model_writer.h"

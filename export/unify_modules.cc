@@ -58,8 +58,14 @@ class Unifier {
 
   absl::Status Error(int i, absl::string_view what) const {
     const Value& value = program_.value(i);
-    return absl::InvalidArgumentError(
-        absl::StrCat("quantize: layer '", value.layer, "': op '", value.op, "' ", what));
+    return absl::InvalidArgumentError(absl::StrCat("quantize: layer '", value.layer, "': op '", value.op, "' ", what));
+  }
+
+  // A module that begins with op i.
+  UnifiedModule Module(Kind kind, int i, std::vector<int> inputs) const {
+    const Value& value = program_.value(i);
+    return {
+        .kind = kind, .layer = value.layer, .ops = value.op, .inputs = std::move(inputs), .example = ExampleOf(value)};
   }
 
   bool is_pending(int i) const { return pending_[i] != nullptr; }
@@ -143,13 +149,17 @@ class Unifier {
     int made = static_cast<int>(same - modules_.begin());
     if (same == modules_.end()) {
       if (chain.mean.size() != chain.inv_std.size()) return Error(i, "standardizes the input only in part");
-      made = Add({.kind = Kind::kInput, .layer = "input", .ops = "input", .example = input_example_,
-                  .mean = chain.mean, .inv_std = chain.inv_std});
+      made = Add({.kind = Kind::kInput,
+                  .layer = "input",
+                  .ops = "input",
+                  .example = input_example_,
+                  .mean = chain.mean,
+                  .inv_std = chain.inv_std});
     }
     const Shape example = ExampleOf(program_.value(i));
     if (example != modules_[made].example) {
-      made = Add({.kind = Kind::kReshape, .layer = program_.value(i).layer, .ops = "reshape", .inputs = {made},
-                  .example = example});
+      made = Add(Module(Kind::kReshape, i, {made}));
+      modules_[made].ops = "reshape";
     }
     return finished_[i] = made;
   }
@@ -188,19 +198,18 @@ class Unifier {
     const Value& value = program_.value(i);
     const Value& weight = program_.operand(i, 1);
     if (weight.coded != nullptr || weight.is_coded()) return HasQuantizer(operand(i, 1));
-    if (weight.floats.is_null()) return Error(i, "multiplies two values of the net; only constant weights can be folded");
+    if (weight.floats.is_null())
+      return Error(i, "multiplies two values of the net; only constant weights can be folded");
     BITGRAD_ASSIGN_OR_RETURN(const int x, Finish(operand(i, 0)));
     auto pending = std::make_unique<Pending>();
     UnifiedModule& module = pending->module;
-    module = {.kind = Kind::kProduct, .layer = value.layer, .ops = value.op, .inputs = {x},
-              .example = ExampleOf(value)};
+    module = Module(Kind::kProduct, i, {x});
     if (const auto* conv = value.as<program::Conv2d>()) {
       module.is_conv = true;
       module.geometry = conv->geometry;
       module.geometry.batch = 1;
-      if (module.geometry.has_border() && module.geometry.padding != Padding::kZero) {
-        return Error(i, "has a border of +1 or -1; use padding: ZERO");
-      }
+      const bool has_ones = module.geometry.has_border() && module.geometry.padding != Padding::kZero;
+      if (has_ones) return Error(i, "has a border of +1 or -1; use padding: ZERO");
       module.outputs = module.geometry.filters;
       module.terms = module.geometry.patch_size();
       module.geometry.padding = Padding::kZero;
@@ -282,8 +291,7 @@ class Unifier {
       BITGRAD_ASSIGN_OR_RETURN(const int left, Finish(a));
       BITGRAD_ASSIGN_OR_RETURN(const int right, Finish(b));
       pending_[i] = std::make_unique<Pending>();
-      pending_[i]->module = {.kind = Kind::kAdd, .layer = program_.value(i).layer, .ops = "add",
-                             .inputs = {left, right}, .example = ExampleOf(program_.value(i))};
+      pending_[i]->module = Module(Kind::kAdd, i, {left, right});
       return absl::OkStatus();
     }
     const int x = takes(a) ? a : b;
@@ -349,12 +357,8 @@ class Unifier {
       }
     }
     BITGRAD_ASSIGN_OR_RETURN(const int made, Finish(x));
-    finished_[i] = Add({.kind = max_pool ? Kind::kMaxPool : Kind::kAveragePool,
-                        .layer = value.layer,
-                        .ops = value.op,
-                        .inputs = {made},
-                        .example = ExampleOf(value),
-                        .pool = geometry});
+    finished_[i] = Add(Module(max_pool ? Kind::kMaxPool : Kind::kAveragePool, i, {made}));
+    modules_.back().pool = geometry;
     return absl::OkStatus();
   }
 
@@ -367,14 +371,12 @@ class Unifier {
     // Logits that only change their shape stay sums.
     const bool is_result = i == program_.result();
     BITGRAD_ASSIGN_OR_RETURN(const int made, Finish(x, is_result));
-    finished_[i] = Add({.kind = Kind::kReshape, .layer = program_.value(i).layer, .ops = "reshape", .inputs = {made},
-                        .example = ExampleOf(program_.value(i))});
+    finished_[i] = Add(Module(Kind::kReshape, i, {made}));
     return absl::OkStatus();
   }
 
   absl::Status VisitConcat(int i) {
-    UnifiedModule concat = {.kind = Kind::kConcat, .layer = program_.value(i).layer, .ops = "concat",
-                            .example = ExampleOf(program_.value(i))};
+    UnifiedModule concat = Module(Kind::kConcat, i, {});
     for (const int x : program_.value(i).operands) {
       if (program_.is_constant(x)) return Error(i, "has a constant among its operands, which has no codes");
       BITGRAD_ASSIGN_OR_RETURN(const int made, Finish(x));

@@ -38,16 +38,17 @@ struct UnifiedModule {
 
   // Of a product: relu(sum_k weight[o, k] x_k + bias[o] + shortcut).
   bool is_conv = false;
-  ConvGeometry geometry;       // of a convolution
+  ConvGeometry geometry;  // of a convolution
   int64_t outputs = 0, terms = 0;
-  std::vector<float> weight;   // [outputs, terms]
-  std::vector<float> bias;     // [outputs]; empty: none
-  bool relu = false;           // of an add, too
-  bool keeps_sums = false;     // it is the result, which is not quantized
+  std::vector<float> weight;  // [outputs, terms]
+  std::vector<float> bias;    // [outputs]; empty: none
+  bool relu = false;          // of an add, too
+  bool keeps_sums = false;    // it is the result, which is not quantized
 
   // Of a pool.
   PoolGeometry pool;
-  // Of a product that only a max_pool reads, and of that pool: whether the pool takes the least element; empty: nowhere.
+  // Of a product that only a max_pool reads, and of that pool: whether the pool takes the least element; empty:
+  // nowhere.
   std::vector<uint8_t> flips;  // [channels]
 
   bool has_shortcut() const { return kind == Kind::kProduct && inputs.size() == 2; }

@@ -96,7 +96,9 @@ class CostCounter {
       case Instruction::kEmbedding: AddEmbedding(instruction.embedding(), cost); break;
       case Instruction::kSliceColumns: cost.op = "slice_columns"; break;
       case Instruction::kState: cost.op = "state"; break;
-      case Instruction::kShiftAdd: cost.op = absl::StrCat("add + ", ShiftOf(instruction.shift_add().requantize())); break;
+      case Instruction::kShiftAdd:
+        cost.op = absl::StrCat("add + ", ShiftOf(instruction.shift_add().requantize()));
+        break;
       case Instruction::kShiftConcat: cost.op = "concat of codes"; break;
       case Instruction::kFixedPoint: AddFixedPoint(instruction.fixed_point(), cost); break;
       case Instruction::KIND_NOT_SET: break;

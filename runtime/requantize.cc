@@ -73,8 +73,7 @@ float ScaleOfFraction(int fraction_bits) { return std::ldexp(1.0f, -fraction_bit
 absl::StatusOr<PackedValue> CheckRequantize(const std::string& field, const Requantize& requantize, const Shape& y,
                                             bool of_product) {
   PackedValue value = {.example = y};
-  BITGRAD_RETURN_IF_ERROR(
-      CheckRange(field + ".shift", requantize.shift(), -kMaxOutputLeftShift, kMaxShift));
+  BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".shift", requantize.shift(), -kMaxOutputLeftShift, kMaxShift));
   BITGRAD_RETURN_IF_ERROR(
       CheckRange(field + ".fraction_bits", requantize.fraction_bits(), -kMaxFractionBits, kMaxFractionBits));
   BITGRAD_RETURN_IF_ERROR(CheckRange(field + ".bias_shift", requantize.bias_shift(), -kMaxShift, kMaxShift));

@@ -81,9 +81,7 @@ ShiftFilters FiltersOf(const PackedModel& model, int i) {
 class ShiftProductStep final : public Step {
  public:
   ShiftProductStep(const PackedModel& model, int i)
-      : operand_(model.header().instructions(i).operands(0)),
-        result_(i + 1),
-        filters_(FiltersOf(model, i)) {
+      : operand_(model.header().instructions(i).operands(0)), result_(i + 1), filters_(FiltersOf(model, i)) {
     const Instruction& instruction = model.header().instructions(i);
     const Requantize& requantize = *RequantizeOf(instruction);
     const PackedValue& y = model.value(result_);
@@ -267,11 +265,13 @@ class FixedPointStep final : public Step {
     const ConstMatrixView<uint8_t> pixels = frame.pixels(operand_);
     const size_t count = channels();
     if (pixels.data != nullptr) {
-      Fill(frame, [&](uint8_t* to, int64_t i, size_t c) { *to = table_[c * 256 + pixels.data[i]]; }, count);
+      Fill(
+          frame, [&](uint8_t* to, int64_t i, size_t c) { *to = table_[c * 256 + pixels.data[i]]; }, count);
       return;
     }
     const float* const x = frame.floats(operand_).data;
-    Fill(frame, [&](uint8_t* to, int64_t i, size_t c) { *to = Stored(x[i], c); }, count);
+    Fill(
+        frame, [&](uint8_t* to, int64_t i, size_t c) { *to = Stored(x[i], c); }, count);
   }
 
  private:

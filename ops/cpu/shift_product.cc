@@ -88,8 +88,8 @@ template <int kVectors>
 HWY_INLINE Tile LargestTile(int64_t rows) {
   // The accumulators, a few vectors of filters and one of pixels are registers.
   constexpr int kMost = kTileVectors == 4 ? (kVectors <= 2 ? 12 : kVectors == 3 ? 8 : 6) : kVectors == 1 ? 12 : 6;
-  if (kMost >= 12 && rows >= 12) return {12, ShiftTile<kMost >= 12 ? 12 : 1, kVectors>};
-  if (kMost >= 8 && rows >= 8) return {8, ShiftTile<kMost >= 8 ? 8 : 1, kVectors>};
+  if (kMost >= 12 && rows >= 12) return {12, ShiftTile < kMost >= 12 ? 12 : 1, kVectors > };
+  if (kMost >= 8 && rows >= 8) return {8, ShiftTile < kMost >= 8 ? 8 : 1, kVectors > };
   if (rows >= 6) return {6, ShiftTile<6, kVectors>};
   if (rows >= 4) return {4, ShiftTile<4, kVectors>};
   if (rows >= 2) return {2, ShiftTile<2, kVectors>};

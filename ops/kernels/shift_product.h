@@ -1,6 +1,6 @@
 // Products of fixed-point codes of up to 8 bits in integers of 32 bits, with an output transform of shifts alone
-// (arXiv 1901.02064; message Requantize in proto/packed_model.proto has the same formula, and docs/packed_model_format.md
-// the number format). Of a convolution (conv2d.h) and, as one of 1 x 1, of a linear layer:
+// (arXiv 1901.02064; message Requantize in proto/packed_model.proto has the same formula, and
+// docs/packed_model_format.md the number format). Of a convolution (conv2d.h) and, as one of 1 x 1, of a linear layer:
 //
 //   sum(i, o) = sum_k x(i, k) w[o, k] + bias[o] + ShiftLeft(shortcut(i, o), shortcut_shift)
 //   code      = clamp(ShiftRight(sum, shift), least, most)
@@ -61,8 +61,8 @@ class ShiftFilters {
 
   // A run of filters that the kernel multiplies at once, `vectors` vectors of lanes.
   struct Panel {
-    int64_t group;   // of channels
-    int64_t first;   // filter, of all groups
+    int64_t group;  // of channels
+    int64_t first;  // filter, of all groups
     int64_t filters;
     int vectors;
     int64_t offset;  // of its weights in panels
@@ -72,14 +72,14 @@ class ShiftFilters {
   // For kernels.
   ConvGeometry geometry;
   bool is_linear = false;
-  uint8_t border = 0;                     // the stored code of 0
-  std::vector<int64_t> segments;          // where each run of a patch begins in the padded image, from its pixel on
-  int64_t segment_size = 0;               // bytes of a run
-  int64_t steps = 0;                      // of four bytes each, in a run
+  uint8_t border = 0;             // the stored code of 0
+  std::vector<int64_t> segments;  // where each run of a patch begins in the padded image, from its pixel on
+  int64_t segment_size = 0;       // bytes of a run
+  int64_t steps = 0;              // of four bytes each, in a run
   std::vector<Panel> panels;
-  Tensor weights;                         // int32, of four bytes each
-  Tensor terms;                           // int32: bias + x_least * (sum of the filter's weights)
-  std::vector<uint8_t> flips;             // levels or 0 for each filter; empty: none
+  Tensor weights;              // int32, of four bytes each
+  Tensor terms;                // int32: bias + x_least * (sum of the filter's weights)
+  std::vector<uint8_t> flips;  // levels or 0 for each filter; empty: none
 
  private:
   void Arrange(ConstMatrixView<int8_t> w, int32_t x_least, absl::Span<const int32_t> bias,

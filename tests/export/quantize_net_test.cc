@@ -46,8 +46,8 @@ class Net : public SequentialModel {
 
 void AddConv(Sequential& net, const Scope& scope, int64_t in, int64_t out, int64_t kernel = 3, int64_t stride = 1,
              bool bias = false) {
-  net.Add<Conv2d>(scope, Conv2dOptions{.in = in, .out = out, .kernel = kernel, .stride = stride, .pad = kernel / 2,
-                                       .bias = bias});
+  net.Add<Conv2d>(
+      scope, Conv2dOptions{.in = in, .out = out, .kernel = kernel, .stride = stride, .pad = kernel / 2, .bias = bias});
 }
 
 void AddNorm(Sequential& net, const Scope& scope, int64_t features) {
@@ -134,8 +134,7 @@ struct Quantized {
     if (kind == Kind::kBranches) {
       model = std::make_unique<Branches>(root);
     } else {
-      model = std::make_unique<Net>(
-          [&](Sequential& net) { kind == Kind::kVgg ? Vgg(net, root) : ResNet(net, root); });
+      model = std::make_unique<Net>([&](Sequential& net) { kind == Kind::kVgg ? Vgg(net, root) : ResNet(net, root); });
     }
     std::mt19937 random(5);
     RandomizeBatchNorms(store, random);
@@ -400,14 +399,14 @@ TEST(ShiftRules, BrokenFieldsAreRefused) {
   expect("bits 9", [&](auto& h) { requantize(h, first)->set_bits(9); });
   expect("there is no bias", [&](auto& h) { requantize(h, first)->clear_bias(); });
   expect("there is a scale", [&](auto& h) { h.mutable_instructions(first)->mutable_conv2d()->set_scale(2); });
-  expect("the border is PLUS_ONE", [&](auto& h) {
-    h.mutable_instructions(first)->mutable_conv2d()->set_padding(packed::Conv2d::PLUS_ONE);
-  });
+  expect("the border is PLUS_ONE",
+         [&](auto& h) { h.mutable_instructions(first)->mutable_conv2d()->set_padding(packed::Conv2d::PLUS_ONE); });
   expect("operands: 1 given", [&](auto& h) {
     h.mutable_instructions(first)->clear_conv2d();
     h.mutable_instructions(first)->mutable_shift_add();
   });
-  expect("fraction_bits: -61", [&](auto& h) { h.mutable_instructions(0)->mutable_fixed_point()->set_fraction_bits(-61); });
+  expect("fraction_bits: -61",
+         [&](auto& h) { h.mutable_instructions(0)->mutable_fixed_point()->set_fraction_bits(-61); });
   expect("go together", [&](auto& h) { h.mutable_instructions(0)->mutable_fixed_point()->set_mean(0); });
 }
 

@@ -62,10 +62,10 @@ class Simulation {
       Value pixel = x;
       pixel.shape = {1, 1, x.cols()};
       packed::Conv2d conv;
-      for (const auto set : {&packed::Conv2d::set_kernel_height, &packed::Conv2d::set_kernel_width,
-                             &packed::Conv2d::set_stride_height, &packed::Conv2d::set_stride_width,
-                             &packed::Conv2d::set_dilation_height, &packed::Conv2d::set_dilation_width,
-                             &packed::Conv2d::set_groups}) {
+      for (const auto set :
+           {&packed::Conv2d::set_kernel_height, &packed::Conv2d::set_kernel_width, &packed::Conv2d::set_stride_height,
+            &packed::Conv2d::set_stride_width, &packed::Conv2d::set_dilation_height,
+            &packed::Conv2d::set_dilation_width, &packed::Conv2d::set_groups}) {
         (conv.*set)(1);
       }
       Value y = Product(instruction, conv, instruction.linear().weight(), instruction.linear().requantize(), pixel);

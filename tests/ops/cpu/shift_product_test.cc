@@ -47,10 +47,8 @@ void Check(const Case& c, int threads) {
   std::vector<uint8_t> codes(static_cast<size_t>(pixels * n), 77);
   std::vector<int32_t> sums(codes.size());
   std::vector<float> floats(codes.size());
-  ShiftOutput out = {.scale = 0.25f,
-                     .shift = c.shift,
-                     .least = y_least,
-                     .most = static_cast<int32_t>(c.y.code(levels))};
+  ShiftOutput out = {
+      .scale = 0.25f, .shift = c.shift, .least = y_least, .most = static_cast<int32_t>(c.y.code(levels))};
   if (c.shortcut_shift != 100) {
     out.shortcut = shortcut.data();
     out.shortcut_least = -128;
@@ -79,8 +77,9 @@ void Check(const Case& c, int threads) {
         sum += (x_least + x[((image * g.height + h) * g.width + v) * g.channels + channel]) * w[o * k + i];
       }
       if (out.shortcut != nullptr) sum += RoundHalfUp(std::ldexp(shortcut[pixel * n + o] - 128, c.shortcut_shift));
-      const int64_t code = std::clamp<int64_t>(RoundHalfUp(std::ldexp(static_cast<double>(sum), -c.shift)),
-                                               out.least, out.most) - y_least;
+      const int64_t code =
+          std::clamp<int64_t>(RoundHalfUp(std::ldexp(static_cast<double>(sum), -c.shift)), out.least, out.most) -
+          y_least;
       const int64_t expected = c.has_flips && flips[o] ? levels - code : code;
       ASSERT_EQ(sums[pixel * n + o], sum) << "pixel " << pixel << " filter " << o;
       ASSERT_EQ(floats[pixel * n + o], static_cast<float>(sum) * 0.25f);
@@ -90,8 +89,15 @@ void Check(const Case& c, int threads) {
 }
 
 ConvGeometry Image(int64_t batch, int64_t size, int64_t channels, int64_t filters, int64_t kernel, int64_t pad) {
-  return {.batch = batch, .height = size, .width = size + 1, .channels = channels, .filters = filters,
-          .kernel_height = kernel, .kernel_width = kernel, .pad_height = pad, .pad_width = pad};
+  return {.batch = batch,
+          .height = size,
+          .width = size + 1,
+          .channels = channels,
+          .filters = filters,
+          .kernel_height = kernel,
+          .kernel_width = kernel,
+          .pad_height = pad,
+          .pad_width = pad};
 }
 
 TEST(ShiftProduct, ConvolutionsOfAllWidths) {
@@ -119,8 +125,8 @@ TEST(ShiftProduct, Geometries) {
 TEST(ShiftProduct, Linear) {
   for (const int64_t rows : {1, 2, 5, 97, 200}) {
     for (const int64_t in : {4, 7, 784}) {
-      const ConvGeometry g = {.batch = 1, .height = 1, .width = rows, .channels = in, .filters = 37,
-                              .kernel_height = 1, .kernel_width = 1};
+      const ConvGeometry g = {
+          .batch = 1, .height = 1, .width = rows, .channels = in, .filters = 37, .kernel_height = 1, .kernel_width = 1};
       Check({.geometry = g, .is_linear = true}, 2);
     }
   }
@@ -132,8 +138,13 @@ TEST(ShiftProduct, Outputs) {
     for (const int bits : {4, 6, 8}) {
       for (const int shift : {-3, 0, 1, 12, 28}) {
         for (const int shortcut : {100, -4, 0, 9}) {
-          Check({.geometry = g, .x = {kind, bits}, .y = {kind, bits}, .shift = shift, .shortcut_shift = shortcut,
-                 .has_flips = shortcut != 0}, 1);
+          Check({.geometry = g,
+                 .x = {kind, bits},
+                 .y = {kind, bits},
+                 .shift = shift,
+                 .shortcut_shift = shortcut,
+                 .has_flips = shortcut != 0},
+                1);
         }
       }
     }
