@@ -118,7 +118,7 @@ absl::Status CheckFlags() {
         absl::StrCat("--threads=", threads, " is not in 0 .. ", ExecContext::kMaxThreads, "; 0 means one per core"));
   }
   if (const absl::Status status = CheckQuantizedBits(absl::GetFlag(FLAGS_bits)); !status.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("--bits: ", status.message()));
+    return absl::InvalidArgumentError(absl::StrCat("--", status.message()));
   }
   return absl::OkStatus();
 }

@@ -130,7 +130,7 @@ int64_t QuantizedNet::quantizing_modules() const {
 
 absl::Status CheckQuantizedBits(int bits) {
   if (bits >= kLeastQuantizedBits && bits <= kMostQuantizedBits) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("quantize: bits=", bits, " is not in ", kLeastQuantizedBits, " .. ",
+  return absl::InvalidArgumentError(absl::StrCat("bits=", bits, " is not in ", kLeastQuantizedBits, " .. ",
                                                  kMostQuantizedBits,
                                                  "; for fewer bits train a net with quantizers and freeze it"));
 }

@@ -22,7 +22,7 @@
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/concat.h"
-#include "bitgrad/ops/quantizers/list.h"
+#include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/runtime/interpreter.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "bitgrad/runtime/requantize.h"
