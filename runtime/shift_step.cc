@@ -307,6 +307,12 @@ class FixedPointStep final : public Step {
   std::vector<uint8_t> table_;         // [channels, 256]: the stored code of each pixel
 };
 
+// Stands for a step on a device that has none, whose context has an error.
+class RefusedStep final : public Step {
+ public:
+  void Run(Frame&) override {}
+};
+
 }  // namespace
 
 std::unique_ptr<Step> NewShiftStep(const PackedModel& model, int i, Frame& frame) {
@@ -314,6 +320,7 @@ std::unique_ptr<Step> NewShiftStep(const PackedModel& model, int i, Frame& frame
   if (RequantizeOf(instruction) == nullptr && !instruction.has_fixed_point()) return nullptr;
   if (const absl::Status status = ShiftProductStatus(frame.context().device()); !status.ok()) {
     frame.context().ReportError(status);
+    return std::make_unique<RefusedStep>();
   }
   switch (instruction.kind_case()) {
     case Instruction::kShiftAdd: return std::make_unique<ShiftAddStep>(model, i);
