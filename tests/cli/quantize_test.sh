@@ -44,8 +44,8 @@ for bits in 8 6 4; do
   out=$("$quantize" --checkpoint=float --calibration=50 --bits=$bits --out=net.bgm --threads=1)
   last=$(tail -n 1 <<<"$out")
   number='[0-9]+\.[0-9]+%'
-  [[ $last =~ ^quantize:\ modules=2\ bits=$bits\ calibration=50\ float_error=$number\ quantized_error=($number)\ multiplications=0$ ]] ||
-    fail "the last line is '$last'"
+  begin="quantize: modules=2 bits=$bits calibration=50 float_error="
+  [[ $last =~ ^"$begin"$number\ quantized_error=($number)\ multiplications=0$ ]] || fail "the last line is '$last'"
   error=${BASH_REMATCH[1]}
   # The file gives what was said of it, but for images that the recipe's limit left out.
   predicted=$("$predict" --model=net.bgm --threads=1)
