@@ -7,9 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/export/calibration.h"
 #include "bitgrad/export/pooled.h"
-#include "bitgrad/ops/conv_kernel.h"
-#include "bitgrad/ops/dispatch.h"
 #include "bitgrad/ops/shift_product.h"
 
 namespace bitgrad {
@@ -18,9 +17,6 @@ namespace {
 using Kind = UnifiedModule::Kind;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-int32_t LeastCode(const Encoding& encoding) { return static_cast<int32_t>(encoding.least_code()); }
-int32_t MostCode(const Encoding& encoding) { return static_cast<int32_t>(encoding.code(encoding.largest_stored())); }
 
 // A value of all calibration images.
 struct Quantized {
@@ -73,6 +69,7 @@ class Search {
   }
 
   const ModuleFormat& input_format(size_t m, int k) const { return formats_[modules_[m].inputs[k]]; }
+  const float* Shortcut(size_t m) const { return modules_[m].has_shortcut() ? input(m, 1).floats.data() : nullptr; }
   const Quantized& input(size_t m, int k) const { return values_[modules_[m].inputs[k]]; }
 
   // Takes the float net's values of a module.
@@ -155,30 +152,6 @@ class Search {
     }
   }
 
-  // The float net's sums of a product, with bias, shortcut and ReLU.
-  std::vector<float> FloatProduct(size_t m) {
-    const UnifiedModule& module = modules_[m];
-    const Quantized& x = input(m, 0);
-    const int64_t rows = images_ * module.example.num_elements() / module.outputs;
-    std::vector<float> y(static_cast<size_t>(rows * module.outputs));
-    if (module.is_conv) {
-      ConvGeometry geometry = module.geometry;
-      geometry.batch = images_;
-      FloatConvolution(context_, geometry, /*border=*/0, x.floats.data(), module.weight.data(), y.data());
-    } else {
-      KernelsFor(context_.device())
-          .gemm_f32(context_, false, true, 1.0f, {x.floats.data(), rows, module.terms},
-                    {module.weight.data(), module.outputs, module.terms}, 0.0f, {y.data(), rows, module.outputs});
-    }
-    const float* const shortcut = module.has_shortcut() ? input(m, 1).floats.data() : nullptr;
-    for (int64_t i = 0; i < rows * module.outputs; ++i) {
-      if (!module.bias.empty()) y[i] += module.bias[i % module.outputs];
-      if (shortcut != nullptr) y[i] += shortcut[i];
-      if (module.relu && !(y[i] > 0) && !std::isnan(y[i])) y[i] = 0;
-    }
-    return y;
-  }
-
   // The sums of products of integers, with the weights at N_w and, added, the shortcut. Empty where they do not fit.
   std::vector<int32_t> IntegerSums(size_t m, int n_w) {
     const UnifiedModule& module = modules_[m];
@@ -232,14 +205,6 @@ class Search {
     return true;
   }
 
-  // The code that a sum becomes. A sum that is shifted to the left is beyond every range from 256 on.
-  static int32_t CodeOf(int32_t sum, int shift, int32_t least, int32_t most) {
-    if (shift < 0) sum = std::clamp(sum, -256, 256);
-    return std::clamp(ShiftRight(sum, shift), least, most);
-  }
-
-  static bool IsOutputShift(int shift) { return shift >= -kMaxOutputLeftShift && shift <= kMaxShift; }
-
   absl::Status VisitProduct(size_t m) {
     const UnifiedModule& module = modules_[m];
     if (!ShiftSumsFit(input_format(m, 0).encoding, {EncodingKind::kTwosComplement, bits_}, module.terms, 0, 0)) {
@@ -247,7 +212,7 @@ class Search {
                                                      "' has sums of ", module.terms, " products of ", bits_,
                                                      " bits, which may exceed 2^30; quantize to fewer bits"));
     }
-    BITGRAD_RETURN_IF_ERROR(SetFloats(m, FloatProduct(m)));
+    BITGRAD_RETURN_IF_ERROR(SetFloats(m, FloatProduct(context_, module, images_, input(m, 0).floats, Shortcut(m))));
     ModuleFormat& format = formats_[m];
     const auto largest = [](const std::vector<float>& numbers) {
       double most = 0;
