@@ -6,37 +6,17 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/transfer.h"
-#include "bitgrad/core/version.h"
 #include "bitgrad/export/emit.h"
 #include "bitgrad/export/fold_constants.h"
 #include "bitgrad/export/fold_thresholds.h"
+#include "bitgrad/export/packed_header.h"
 #include "bitgrad/export/program.h"
 #include "bitgrad/export/quantize_tables.h"
 #include "bitgrad/export/record.h"
 #include "bitgrad/graph/tape.h"
 
 namespace bitgrad {
-
 namespace {
-
-// How many numbers the float model has.
-struct FloatSize {
-  int64_t parameters = 0;  // trainable ones
-  int64_t numbers = 0;     // with constants and statistics
-};
-
-FloatSize SizeOf(const program::Program& program) {
-  const program::Uses uses(program);
-  FloatSize size;
-  for (int i = 0; i < program.size(); ++i) {
-    const program::Value& value = program.value(i);
-    const auto* constant = value.as<program::Constant>();
-    if (constant == nullptr || !uses.is_used(i)) continue;
-    size.numbers += value.shape.num_elements();
-    if (constant->is_parameter) size.parameters += value.shape.num_elements();
-  }
-  return size;
-}
 
 // What is quantized by a number that has no value yet, and depends on the input.
 absl::Status CheckNumbersAreSet(const program::Program& program) {
@@ -71,21 +51,6 @@ absl::StatusOr<int32_t> TokensOf(const program::Program& program) {
   return static_cast<int32_t>(tokens);
 }
 
-void SetInput(const Tensor& example, int32_t tokens, const FreezeOptions& options, packed::Input& input) {
-  if (tokens > 0) {
-    input.set_tokens(tokens);
-    input.add_shape(1);
-    return;
-  }
-  for (int64_t dim : example.shape().dims().subspan(1)) input.add_shape(dim);
-  if (!options.pixels) return;
-  // NormalizePixel of data/normalize.h: (2 p - 255) / 255.
-  packed::PixelMapping& pixels = *input.mutable_pixels();
-  pixels.set_multiplier(2);
-  pixels.set_offset(-255);
-  pixels.set_divisor(255);
-}
-
 }  // namespace
 
 absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, const Tensor& example,
@@ -105,7 +70,7 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   BITGRAD_RETURN_IF_ERROR(tape.status());
   BITGRAD_ASSIGN_OR_RETURN(program::Program program, recorder.Finish(output));
   if (!options.allow_unset_numbers) BITGRAD_RETURN_IF_ERROR(CheckNumbersAreSet(program));
-  const FloatSize size = SizeOf(program);
+  const FloatSize size = FloatSizeOf(program);
   if (options.fold_constants) FoldConstants(program);
   // The following is the host's work. The kernels of all devices give the same bits there.
   ExecContext host({.threads = context.threads(), .seed = context.seed()});
@@ -113,15 +78,9 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   if (options.fold_thresholds) BITGRAD_RETURN_IF_ERROR(FoldThresholds(host, options.max_levels, program));
   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Emit(program, example.shape().dim(0)));
 
-  packed::Header& header = writer.header();
-  header.set_producer(absl::StrCat("bitgrad ", kVersion));
-  header.set_name(options.name);
-  header.set_data_set(options.data_set);
-  header.set_class_count(static_cast<int32_t>(output.shape().cols()));
   BITGRAD_ASSIGN_OR_RETURN(const int32_t tokens, TokensOf(program));
-  SetInput(example, tokens, options, *header.mutable_input());
-  header.set_parameter_count(size.parameters);
-  header.set_float_parameter_bytes(size.numbers * static_cast<int64_t>(sizeof(float)));
+  SetHeader({.name = options.name, .data_set = options.data_set, .pixels = options.pixels, .tokens = tokens}, size,
+            example.shape(), output.shape().cols(), writer.header());
   return writer;
 }
 

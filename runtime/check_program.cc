@@ -12,6 +12,7 @@
 #include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/check_sequences.h"
 #include "bitgrad/runtime/image_geometry.h"
+#include "bitgrad/runtime/requantize.h"
 
 namespace bitgrad {
 namespace {
@@ -75,6 +76,9 @@ class Checker {
   absl::StatusOr<PackedValue> CheckConcat();
   absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
   absl::StatusOr<PackedValue> CheckTokensAndStates(const Instruction& instruction);
+  // The instructions of requantize.h.
+  absl::StatusOr<PackedValue> CheckShifts(const Instruction& instruction);
+  absl::StatusOr<PackedValue> CheckFixedPointInput(const packed::FixedPoint& fixed_point);
   // Checks what linear and conv2d have in common: the operand and the weight, whose shape is returned.
   template <typename Product>
   absl::StatusOr<Shape> CheckProduct(const std::string& kind, const Product& product);
@@ -136,7 +140,8 @@ absl::Status Checker::CheckOperandCount(int count) const {
 
 template <typename Product>
 absl::StatusOr<Shape> Checker::CheckProduct(const std::string& kind, const Product& product) {
-  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  // A shortcut is the second operand.
+  if (!product.has_requantize() || operands_.size() != 2) BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   if (!product.version_1_input_quantizer().empty()) {
     return Error(kind, ".version_1_input_quantizer: products of format version 2 have no quantizer");
   }
@@ -172,6 +177,21 @@ absl::StatusOr<PackedValue> Checker::CheckOutput(const std::string& kind, const 
   PackedValue value = {.example = y};
   const Blob& weight = header_.blobs(product.weight());
   const int64_t out = weight.shape(0);
+  if (product.has_requantize()) {
+    const packed::Requantize& requantize = product.requantize();
+    const std::string field = kind + ".requantize";
+    if (product.has_threshold() || product.has_scales() || product.scale() != 0) {
+      return Error(field, ": there is a scale or a threshold, too");
+    }
+    if (requantize.has_bias()) {
+      BITGRAD_RETURN_IF_ERROR(UseBlob((field + ".bias").c_str(), requantize.bias(), Blob::INT32, {1, out}));
+    }
+    if (requantize.has_flips()) {
+      BITGRAD_RETURN_IF_ERROR(UseBlob((field + ".flips").c_str(), requantize.flips(), Blob::FLAGS, {out}));
+    }
+    return CheckRequantizedProduct(field, requantize, y, operand(0), EncodingOf(weight), weight.shape(1),
+                                   operands_.size() == 2 ? &operand(1) : nullptr);
+  }
   if (!product.has_threshold()) {
     if (product.has_scales()) {
       BITGRAD_RETURN_IF_ERROR(UseBlob((kind + ".scales").c_str(), product.scales(), Blob::FLOAT32, {out}));
@@ -202,6 +222,9 @@ absl::StatusOr<PackedValue> Checker::CheckConv2d(const packed::Conv2d& conv) {
   BITGRAD_ASSIGN_OR_RETURN(const Shape weight, CheckProduct("conv2d", conv));
   const PackedValue& x = operand(0);
   BITGRAD_ASSIGN_OR_RETURN(const ConvGeometry geometry, GeometryOf(conv, x.example, weight));
+  if (conv.has_requantize() && geometry.padding != Padding::kZero) {
+    return Error("conv2d.requantize: the border is ", packed::Conv2d::Padding_Name(conv.padding()), ", not ZERO");
+  }
   int32_t code;
   if (x.is_coded() && geometry.has_border() && !BorderCode(x.encoding, x.scale, geometry.padding, &code)) {
     return Error("conv2d.padding: ", packed::Conv2d::Padding_Name(conv.padding()), " is no value of ",
@@ -258,7 +281,13 @@ absl::StatusOr<PackedValue> Checker::CheckPool(bool is_max, const packed::Pool& 
     BITGRAD_RETURN_IF_ERROR(UseBlob("max_pool.flips", pool.flips(), Blob::FLAGS, {geometry->channels}));
   }
   if (is_max && pool.has_threshold()) return Error("max_pool.threshold: only average_pool has one");
+  if (is_max && pool.has_requantize()) return Error("max_pool.requantize: only average_pool has one");
   if (is_max) return PackedValue{.example = y, .encoding = x.encoding, .scale = x.scale};
+  if (pool.has_requantize()) {
+    if (pool.has_threshold()) return Error("average_pool.requantize: there is a threshold, too");
+    return CheckRequantizedAverage(pool.requantize(), y, x, geometry->kernel_height * geometry->kernel_width,
+                                   geometry->pad_height == 0 && geometry->pad_width == 0 && !geometry->partial);
+  }
   PackedValue value = {.example = y};
   if (pool.has_threshold()) {
     if (!SumIsExact(x.encoding, *geometry)) {
@@ -373,6 +402,33 @@ absl::StatusOr<PackedValue> Checker::CheckTokensAndStates(const Instruction& ins
   return CheckEmbedding(header_, instruction.embedding(), *table, operand(0));
 }
 
+absl::StatusOr<PackedValue> Checker::CheckFixedPointInput(const packed::FixedPoint& fixed_point) {
+  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
+  if (fixed_point.has_mean() && fixed_point.has_inv_std()) {
+    BITGRAD_ASSIGN_OR_RETURN(const Blob* mean, UseBlob("fixed_point.mean", fixed_point.mean()));
+    const Shape channels({mean->shape_size() == 1 ? mean->shape(0) : 0});
+    BITGRAD_RETURN_IF_ERROR(UseBlob("fixed_point.mean", fixed_point.mean(), Blob::FLOAT32, channels));
+    BITGRAD_RETURN_IF_ERROR(UseBlob("fixed_point.inv_std", fixed_point.inv_std(), Blob::FLOAT32, channels));
+    if (operand(0).example.cols() % channels.dim(0) != 0) {
+      return Error("fixed_point.mean: ", channels.dim(0), " channels do not divide examples of shape ",
+                   operand(0).example.ToString());
+    }
+  }
+  return CheckFixedPoint(fixed_point, operand(0));
+}
+
+absl::StatusOr<PackedValue> Checker::CheckShifts(const Instruction& instruction) {
+  if (instruction.has_fixed_point()) return CheckFixedPointInput(instruction.fixed_point());
+  if (instruction.has_shift_add()) {
+    BITGRAD_RETURN_IF_ERROR(CheckOperandCount(2));
+    return CheckShiftAdd(instruction.shift_add(), operand(0), operand(1));
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const PackedValue concatenated, CheckConcat());
+  std::vector<const PackedValue*> operands;
+  for (size_t k = 0; k < operands_.size(); ++k) operands.push_back(&operand(static_cast<int>(k)));
+  return CheckShiftConcat(instruction.shift_concat(), concatenated.example, operands);
+}
+
 absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruction) {
   quantizer_ = PackedQuantizer();
   BITGRAD_RETURN_IF_ERROR(CheckOperands(instruction));
@@ -393,6 +449,9 @@ absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruc
     case Instruction::kEmbedding:
     case Instruction::kSliceColumns:
     case Instruction::kState: return CheckTokensAndStates(instruction);
+    case Instruction::kShiftAdd:
+    case Instruction::kShiftConcat:
+    case Instruction::kFixedPoint: return CheckShifts(instruction);
     case Instruction::KIND_NOT_SET: break;
   }
   return Error("its kind is unknown");

@@ -10,11 +10,15 @@
 #include "bitgrad/runtime/image_geometry.h"
 #include "bitgrad/runtime/kernel_choice.h"
 #include "bitgrad/runtime/preamble.h"
+#include "bitgrad/runtime/requantize.h"
 
 namespace bitgrad {
 namespace {
 
 using packed::Instruction;
+
+// Of products of fixed-point codes.
+constexpr char kShiftKernel[] = "int8 product, int32 sums, shifts";
 
 std::string NameOf(const Encoding& encoding) {
   const bool has_bits =
@@ -53,11 +57,11 @@ class CostCounter {
     cost.example = value.example;
     switch (instruction.kind_case()) {
       case Instruction::kLinear:
-        cost.op = value.is_coded() ? "linear + threshold" : "linear";
+        cost.op = NameOfProduct("linear", i);
         AddLinear(i, x.cols(), value.example, cost);
         break;
       case Instruction::kConv2D:
-        cost.op = value.is_coded() ? "conv2d + threshold" : "conv2d";
+        cost.op = NameOfProduct("conv2d", i);
         AddConv2d(i, cost);
         break;
       case Instruction::kTapConv2D: AddTapConv2d(i, cost); break;
@@ -99,9 +103,42 @@ class CostCounter {
       case Instruction::kEmbedding: AddEmbedding(instruction.embedding(), cost); break;
       case Instruction::kSliceColumns: cost.op = "slice_columns"; break;
       case Instruction::kState: cost.op = "state"; break;
+      case Instruction::kShiftAdd:
+        cost.op = absl::StrCat("add + ", ShiftOf(instruction.shift_add().requantize()));
+        break;
+      case Instruction::kShiftConcat: cost.op = "concat of codes"; break;
+      case Instruction::kFixedPoint: AddFixedPoint(instruction.fixed_point(), cost); break;
       case Instruction::KIND_NOT_SET: break;
     }
     return cost;
+  }
+
+  // "linear + threshold", "conv2d + shortcut >> 7", "linear 2^-15"
+  std::string NameOfProduct(const char* kind, int i) const {
+    const Instruction& instruction = model_.header().instructions(i);
+    const packed::Requantize* const requantize = RequantizeOf(instruction);
+    if (requantize == nullptr) return absl::StrCat(kind, model_.value(i + 1).is_coded() ? " + threshold" : "");
+    return absl::StrCat(kind, instruction.operands_size() == 2 ? " + shortcut " : " ", ShiftOf(*requantize));
+  }
+
+  static std::string ShiftOf(const packed::Requantize& requantize) {
+    if (requantize.encoding() == packed::Blob::UNSPECIFIED) return absl::StrCat("2^", -requantize.fraction_bits());
+    const int shift = requantize.shift();
+    return shift < 0 ? absl::StrCat("<< ", -shift) : absl::StrCat(">> ", shift);
+  }
+
+  // What a product of fixed-point codes has beside its weights.
+  void AddRequantize(const packed::Requantize& requantize, int64_t out, LayerCost& cost) {
+    if (requantize.has_bias()) AddFloats(requantize.bias(), out, cost);  // Integers of 4 bytes are counted as floats.
+    if (requantize.has_flips() && IsNew(requantize.flips())) cost.bytes += BitBytes(1, out);
+  }
+
+  void AddFixedPoint(const packed::FixedPoint& fixed_point, LayerCost& cost) {
+    cost.op = absl::StrCat("fixed point 2^", -fixed_point.fraction_bits());
+    if (!fixed_point.has_mean()) return;
+    const int64_t channels = ShapeOf(model_.blob(fixed_point.mean())).num_elements();
+    AddFloats(fixed_point.mean(), channels, cost);
+    AddFloats(fixed_point.inv_std(), channels, cost);
   }
 
   void AddLinear(int i, int64_t in, const Shape& y, LayerCost& cost) {
@@ -113,6 +150,12 @@ class CostCounter {
     cost.weights = NameOf(w);
     cost.input_bits = x.bits;
     cost.weight_bits = w.bits;
+    if (linear.has_requantize()) {
+      cost.kernel = kShiftKernel;
+      cost.integer_macs = y.num_elements() * in;
+      AddWeights(linear, 0, out, in, w, cost);
+      return AddRequantize(linear.requantize(), out, cost);
+    }
     const KernelChoice choice = ChooseKernel(model_, i);
     cost.kernel = choice.description;
     const int64_t macs = y.num_elements() * in;
@@ -137,6 +180,12 @@ class CostCounter {
     cost.input_bits = x.bits;
     cost.weight_bits = w.bits;
     const ConvChoice choice = ChooseConvKernel(model_, i);
+    if (conv.has_requantize()) {
+      cost.kernel = kShiftKernel;
+      cost.integer_macs = choice.geometry.macs();
+      AddWeights(conv, 0, choice.geometry.filters, choice.geometry.patch_size(), w, cost);
+      return AddRequantize(conv.requantize(), choice.geometry.filters, cost);
+    }
     cost.kernel = choice.description;
     switch (choice.kernel) {
       case ConvKernel::kXnorPopcount: cost.bit_macs = choice.geometry.macs(); break;
@@ -204,7 +253,9 @@ class CostCounter {
     const PackedValue& x = model_.value(instruction.operands(0));
     // The program has been checked, so its geometry is valid.
     const bool sums_codes = SumIsExact(x.encoding, *GeometryOf(pool, x.example));
-    cost.op = pool.has_threshold() ? "average_pool + threshold" : "average_pool";
+    cost.op = pool.has_threshold()    ? "average_pool + threshold"
+              : pool.has_requantize() ? absl::StrCat("average_pool ", ShiftOf(pool.requantize()))
+                                      : "average_pool";
     cost.input = NameOf(x.encoding);
     cost.input_bits = x.encoding.bits;
     cost.kernel = sums_codes ? "sums of codes" : x.is_coded() ? "floats (sums exceed 2^24)" : "floats (float input)";

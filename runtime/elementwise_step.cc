@@ -211,6 +211,9 @@ std::unique_ptr<Step> NewElementwiseStep(const PackedModel& model, int i, Frame&
     case Instruction::kMaxPool:
     case Instruction::kAveragePool:
     case Instruction::kEmbedding:
+    case Instruction::kShiftAdd:
+    case Instruction::kShiftConcat:
+    case Instruction::kFixedPoint:
     case Instruction::KIND_NOT_SET: break;
   }
   return nullptr;

@@ -14,6 +14,7 @@
 #include "bitgrad/runtime/linear_step.h"
 #include "bitgrad/runtime/pool_step.h"
 #include "bitgrad/runtime/quantize_step.h"
+#include "bitgrad/runtime/shift_step.h"
 #include "bitgrad/runtime/tap_conv_step.h"
 
 namespace bitgrad {
@@ -51,6 +52,8 @@ class ProgramInterpreter final : public Interpreter {
         steps_(static_cast<size_t>(model.header().instructions_size())) {
     for (int i = 0; i < model.header().instructions_size(); ++i) {
       const packed::Instruction& instruction = model.header().instructions(i);
+      steps_[i] = NewShiftStep(model, i, frame_);
+      if (steps_[i] != nullptr) continue;
       if (instruction.has_linear()) steps_[i] = std::make_unique<LinearStep>(model, i, frame_);
       if (instruction.has_quantize()) steps_[i] = std::make_unique<QuantizeStep>(model, i, frame_);
       if (instruction.has_conv2d()) steps_[i] = std::make_unique<ConvStep>(model, i, frame_);

@@ -10,6 +10,7 @@
 #include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/runtime/preamble.h"
+#include "bitgrad/runtime/requantize.h"
 #include "bitgrad/runtime/version_1.h"
 
 namespace bitgrad {
@@ -97,6 +98,12 @@ absl::Status PackedModel::Load(absl::Span<const uint8_t> bytes) {
 
 absl::Status PackedModel::CheckThresholds() const {
   for (const packed::Instruction& instruction : header_.instructions()) {
+    if (const packed::Requantize* requantize = RequantizeOf(instruction); requantize && requantize->has_bias()) {
+      const int id = requantize->bias();
+      if (const absl::Status status = CheckBiases(*requantize, ints(id)); !status.ok()) {
+        return absl::InvalidArgumentError(absl::StrCat("blob ", id, " (", blob(id).name(), "): ", status.message()));
+      }
+    }
     const packed::Threshold* const threshold = ThresholdOf(instruction);
     if (threshold == nullptr) continue;
     const int id = threshold->thresholds();

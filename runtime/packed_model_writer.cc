@@ -64,6 +64,34 @@ void SetProduct(const LinearSpec& spec, Product& product) {
   SetThreshold({spec.thresholds, spec.flips, spec.encoding, spec.value_scale}, *product.mutable_threshold());
 }
 
+void SetRequantize(const RequantizeSpec& spec, packed::Requantize& requantize) {
+  requantize.set_shift(spec.shift);
+  requantize.set_fraction_bits(spec.fraction_bits);
+  requantize.set_shortcut_shift(spec.shortcut_shift);
+  if (spec.encoding.is_integer()) {
+    requantize.set_encoding(KindOf(spec.encoding.kind));
+    requantize.set_bits(spec.encoding.bits);
+  }
+  if (spec.bias >= 0) {
+    requantize.set_bias(spec.bias);
+    requantize.set_bias_shift(spec.bias_shift);
+  }
+  if (spec.flips >= 0) requantize.set_flips(spec.flips);
+}
+
+void SetConvolution(const ConvGeometry& geometry, packed::Conv2d& conv) {
+  conv.set_kernel_height(static_cast<int32_t>(geometry.kernel_height));
+  conv.set_kernel_width(static_cast<int32_t>(geometry.kernel_width));
+  conv.set_stride_height(static_cast<int32_t>(geometry.stride_height));
+  conv.set_stride_width(static_cast<int32_t>(geometry.stride_width));
+  conv.set_pad_height(static_cast<int32_t>(geometry.pad_height));
+  conv.set_pad_width(static_cast<int32_t>(geometry.pad_width));
+  conv.set_dilation_height(static_cast<int32_t>(geometry.dilation_height));
+  conv.set_dilation_width(static_cast<int32_t>(geometry.dilation_width));
+  conv.set_groups(static_cast<int32_t>(geometry.groups));
+  conv.set_padding(static_cast<packed::Conv2d::Padding>(geometry.padding));
+}
+
 void SetWindow(const PoolGeometry& geometry, packed::Pool& pool) {
   pool.set_kernel_height(static_cast<int32_t>(geometry.kernel_height));
   pool.set_kernel_width(static_cast<int32_t>(geometry.kernel_width));
@@ -184,17 +212,7 @@ int PackedModelWriter::AddLinear(absl::string_view layer, int x, const LinearSpe
 int PackedModelWriter::AddConv2d(absl::string_view layer, int x, const ConvSpec& spec) {
   packed::Conv2d& conv = *NewInstruction(layer, {x}).mutable_conv2d();
   SetProduct(spec.product, conv);
-  const ConvGeometry& geometry = spec.geometry;
-  conv.set_kernel_height(static_cast<int32_t>(geometry.kernel_height));
-  conv.set_kernel_width(static_cast<int32_t>(geometry.kernel_width));
-  conv.set_stride_height(static_cast<int32_t>(geometry.stride_height));
-  conv.set_stride_width(static_cast<int32_t>(geometry.stride_width));
-  conv.set_pad_height(static_cast<int32_t>(geometry.pad_height));
-  conv.set_pad_width(static_cast<int32_t>(geometry.pad_width));
-  conv.set_dilation_height(static_cast<int32_t>(geometry.dilation_height));
-  conv.set_dilation_width(static_cast<int32_t>(geometry.dilation_width));
-  conv.set_groups(static_cast<int32_t>(geometry.groups));
-  conv.set_padding(static_cast<packed::Conv2d::Padding>(geometry.padding));
+  SetConvolution(spec.geometry, conv);
   return ValueOfLast();
 }
 
@@ -303,6 +321,60 @@ int PackedModelWriter::AddSliceColumns(absl::string_view layer, int x, int64_t b
 
 int PackedModelWriter::AddState(absl::string_view layer, int slot) {
   NewInstruction(layer, {}).mutable_state()->set_slot(slot);
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddShiftLinear(absl::string_view layer, int x, int weight, const RequantizeSpec& spec) {
+  packed::Instruction& instruction = NewInstruction(layer, {x});
+  if (spec.shortcut >= 0) instruction.add_operands(spec.shortcut);
+  instruction.mutable_linear()->set_weight(weight);
+  SetRequantize(spec, *instruction.mutable_linear()->mutable_requantize());
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddShiftConv2d(absl::string_view layer, int x, int weight, const ConvGeometry& geometry,
+                                      const RequantizeSpec& spec) {
+  packed::Instruction& instruction = NewInstruction(layer, {x});
+  if (spec.shortcut >= 0) instruction.add_operands(spec.shortcut);
+  instruction.mutable_conv2d()->set_weight(weight);
+  SetConvolution(geometry, *instruction.mutable_conv2d());
+  SetRequantize(spec, *instruction.mutable_conv2d()->mutable_requantize());
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddShiftAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry,
+                                           const RequantizeSpec& spec) {
+  packed::Pool& pool = *NewInstruction(layer, {x}).mutable_average_pool();
+  SetWindow(geometry, pool);
+  SetRequantize(spec, *pool.mutable_requantize());
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddShiftAdd(absl::string_view layer, int a, int a_shift, int b, int b_shift,
+                                   const RequantizeSpec& spec) {
+  packed::ShiftAdd& add = *NewInstruction(layer, {a, b}).mutable_shift_add();
+  add.add_left_shifts(a_shift);
+  add.add_left_shifts(b_shift);
+  SetRequantize(spec, *add.mutable_requantize());
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddShiftConcat(absl::string_view layer, absl::Span<const int> values,
+                                      absl::Span<const int> shifts, const RequantizeSpec& spec) {
+  packed::ShiftConcat& concat = *NewInstruction(layer, values).mutable_shift_concat();
+  for (const int shift : shifts) concat.add_shifts(shift);
+  SetRequantize(spec, *concat.mutable_requantize());
+  return ValueOfLast();
+}
+
+int PackedModelWriter::AddFixedPoint(absl::string_view layer, int x, const Encoding& encoding, int fraction_bits,
+                                     int mean, int inv_std) {
+  packed::FixedPoint& fixed_point = *NewInstruction(layer, {x}).mutable_fixed_point();
+  fixed_point.set_encoding(KindOf(encoding.kind));
+  fixed_point.set_bits(encoding.bits);
+  fixed_point.set_fraction_bits(fraction_bits);
+  if (mean >= 0) fixed_point.set_mean(mean);
+  if (inv_std >= 0) fixed_point.set_inv_std(inv_std);
   return ValueOfLast();
 }
 

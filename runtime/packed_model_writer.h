@@ -73,6 +73,19 @@ struct ThresholdSpec {
   float value_scale = 1.0f;                        // of the value's codes
 };
 
+// See message Requantize.
+struct RequantizeSpec {
+  int shift = 0;
+  Encoding encoding;  // of the value's codes; kFloat: the value is the sums as floats
+  int fraction_bits = 0;
+  // The rest is for products only.
+  int bias = -1;  // blob of AddInts, [1, out]; -1: none
+  int bias_shift = 0;
+  int shortcut = -1;  // value; -1: none
+  int shortcut_shift = 0;
+  int flips = -1;  // blob of AddFlags, [out]; -1: none
+};
+
 class PackedModelWriter {
  public:
   // The caller sets producer, name, input, data set, class count and the fields about the float model. Instructions and
@@ -125,6 +138,20 @@ class PackedModelWriter {
   int AddEmbedding(absl::string_view layer, int tokens, int table, int64_t width, float scale);
   int AddSliceColumns(absl::string_view layer, int x, int64_t begin, int64_t size);
   int AddState(absl::string_view layer, int slot);
+
+  // ---- Instructions of fixed-point codes.
+
+  int AddShiftLinear(absl::string_view layer, int x, int weight, const RequantizeSpec& spec);
+  // The geometry's batch and the image's extents are ignored.
+  int AddShiftConv2d(absl::string_view layer, int x, int weight, const ConvGeometry& geometry,
+                     const RequantizeSpec& spec);
+  int AddShiftAveragePool(absl::string_view layer, int x, const PoolGeometry& geometry, const RequantizeSpec& spec);
+  int AddShiftAdd(absl::string_view layer, int a, int a_shift, int b, int b_shift, const RequantizeSpec& spec);
+  int AddShiftConcat(absl::string_view layer, absl::Span<const int> values, absl::Span<const int> shifts,
+                     const RequantizeSpec& spec);
+  // mean, inv_std: blobs of AddFloats, [channels]; -1: none.
+  int AddFixedPoint(absl::string_view layer, int x, const Encoding& encoding, int fraction_bits, int mean = -1,
+                    int inv_std = -1);
 
   // ---- States. A slot has to get a next value, and an instruction that reads it.
 

@@ -462,6 +462,10 @@ absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Val
     case Instruction::kQuantize: return Quantize(model, i, a);
     case Instruction::kEmbedding: return Embedding(model, i, a);
     case Instruction::kSliceColumns: return SliceColumns(model, i, a);
+    // Of fixed-point codes, which tests/export/simulate_shifts.h computes.
+    case Instruction::kShiftAdd:
+    case Instruction::kShiftConcat:
+    case Instruction::kFixedPoint:
     case Instruction::kState:
     case Instruction::KIND_NOT_SET: break;
   }
