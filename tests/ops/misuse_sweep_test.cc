@@ -118,9 +118,6 @@ std::vector<Op> Ops() {
       {"sub", 2, [](V v, Extras&) { return Sub(v[0], v[1]); }},
       {"mul", 2, [](V v, Extras&) { return Mul(v[0], v[1]); }},
       {"scale_penalty", 2, [](V v, Extras&) { return ScalePenalty(v[0], v[1], ScalePenaltyKind::kR2); }},
-      {"spline", 2, [](V v, Extras& e) { return Spline(v[0], v[1], e.real, e.real); }},
-      {"spline_linear_term", 3, [](V v, Extras& e) { return AddLinearTerm(v[0], v[1], v[2], e.real); }},
-      {"spline_penalty", 1, [](V v, Extras& e) { return SplinePenalty(v[0], e.real, SplinePenaltyKind::kBv2); }},
       {"matmul", 2, [](V v, Extras&) { return MatMul(v[0], v[1]); }},
       {"concat", 3, [](V v, Extras&) { return Concat(v); }},
       {"stack", 3, [](V v, Extras&) { return Stack(v); }},
@@ -191,6 +188,9 @@ std::vector<Op> Ops() {
     const Quantizer q = *ParseQuantizer(info.name);
     ops.push_back({"quantize", 1, [q](V v, Extras&) { return Quantize(v[0], q); }});
   }
+  ops.push_back({"spline", 2, [](V v, Extras& e) { return Spline(v[0], v[1], e.real, e.real); }});
+  ops.push_back({"spline_linear_term", 3, [](V v, Extras& e) { return AddLinearTerm(v[0], v[1], v[2], e.real); }});
+  ops.push_back({"spline_penalty", 1, [](V v, Extras& e) { return SplinePenalty(v[0], e.real, SplinePenaltyKind::kBv2); }});
   return ops;
 }
 
