@@ -92,15 +92,14 @@ class Problem {
 
 void Add(const char* name, const Layer& layer, void (Problem::*run)(ExecContext&)) {
   const int threads = absl::GetFlag(FLAGS_threads);
-  benchmark::RegisterBenchmark(
-      absl::StrCat(name, "/", layer.rows, "x", layer.channels, "/threads:", threads).c_str(),
-      [=](benchmark::State& state) {
-        ExecContext context({.threads = threads});
-        Problem problem(layer);
-        if (!problem.Agrees(context)) return state.SkipWithError("the spline is not ReLU");
-        const double seconds = SecondsPerIteration(state, [&] { (problem.*run)(context); });
-        state.counters["Gelem/s"] = static_cast<double>(problem.size()) / seconds / 1e9;
-      });
+  benchmark::RegisterBenchmark(absl::StrCat(name, "/", layer.rows, "x", layer.channels, "/threads:", threads).c_str(),
+                               [=](benchmark::State& state) {
+                                 ExecContext context({.threads = threads});
+                                 Problem problem(layer);
+                                 if (!problem.Agrees(context)) return state.SkipWithError("the spline is not ReLU");
+                                 const double seconds = SecondsPerIteration(state, [&] { (problem.*run)(context); });
+                                 state.counters["Gelem/s"] = static_cast<double>(problem.size()) / seconds / 1e9;
+                               });
 }
 
 absl::Status Register() {

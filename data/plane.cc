@@ -13,7 +13,6 @@ double Coordinate(uint8_t pixel) { return (2.0 * pixel - 255.0) / 255.0; }
 
 absl::StatusOr<Dataset> Load(const char* name, bool (*is_inside)(uint8_t p, uint8_t q), const LoadOptions& options) {
   int64_t count = options.split == Split::kTrain ? kPlaneTrainExamples : kPlaneTestExamples;
-  // The first rows of the grid alone would have one class.
   const int64_t most = count;
   if (options.limit > 0) count = std::min(count, options.limit);
   Dataset dataset{name, Tensor({count, 1, 2, 1}, DType::kUint8), Tensor(Shape({count}), DType::kInt32), kPlaneClasses};
@@ -28,6 +27,7 @@ absl::StatusOr<Dataset> Load(const char* name, bool (*is_inside)(uint8_t p, uint
       pixel[0] = static_cast<uint8_t>(UniformBelow(rng, 0, 256));
       pixel[1] = static_cast<uint8_t>(UniformBelow(rng, 1, 256));
     } else {
+      // A limited test set is spread over the grid: its first rows alone would have one class.
       const int64_t place = i * (most / count);
       pixel[0] = static_cast<uint8_t>(place / 256);
       pixel[1] = static_cast<uint8_t>(place % 256);

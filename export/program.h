@@ -94,8 +94,9 @@ struct State {
 // An op that packed models do not have.
 struct Other {};
 
-using Operation = std::variant<Input, Constant, Quantize, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm,
-                               UnaryOp, Spline, Round, BinaryOp, Concat, Reshape, Embedding, SliceColumns, State, Other>;
+using Operation =
+    std::variant<Input, Constant, Quantize, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm, UnaryOp, Spline,
+                 Round, BinaryOp, Concat, Reshape, Embedding, SliceColumns, State, Other>;
 
 struct StateSlot {
   std::string name;  // "lstm1/h"

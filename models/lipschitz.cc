@@ -81,8 +81,8 @@ void LipschitzBounds::Follow() {
   if (tape_.nodes().empty()) return;
   const int32_t last = static_cast<int32_t>(tape_.nodes().size()) - 1;
   const Tape::Node& node = tape_.nodes()[static_cast<size_t>(last)];
-  const bool varies = std::any_of(node.inputs.begin(), node.inputs.end(),
-                                  [&](int32_t operand) { return bounds_.count(operand) > 0; });
+  const bool varies =
+      std::any_of(node.inputs.begin(), node.inputs.end(), [&](int32_t operand) { return bounds_.count(operand) > 0; });
   if (varies) bounds_[last] = OfOp(node);
 }
 
@@ -106,9 +106,8 @@ Bounds LipschitzBounds::OfOp(const Tape::Node& node) {
     return Times(sum, factor, factor);
   }
   // What follows has one operand that varies, the first.
-  const bool first_only = varies(0) && std::count_if(node.inputs.begin(), node.inputs.end(), [&](int32_t operand) {
-                                         return bounds_.count(operand) > 0;
-                                       }) == 1;
+  const bool first_only = varies(0) && std::count_if(node.inputs.begin(), node.inputs.end(),
+                                                     [&](int32_t operand) { return bounds_.count(operand) > 0; }) == 1;
   if (!first_only) return {kNone, kNone};
   if (op.op == "linear") {
     return Times(sum, LargestColumnSum(constant(1)), LargestMagnitude(constant(1).span<float>()));

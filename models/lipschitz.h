@@ -4,8 +4,8 @@
 // `operator_norm` multiplies, from the input on, what each op can do to l1 distances:
 //
 //   linear              the largest sum of |w| over a column: the exact operator norm
-//   conv2d              the largest sum of |w| over all filters and taps that read one input channel: the exact norm for
-//                       stride 1 far from the border, and an upper bound otherwise
+//   conv2d              the largest sum of |w| over all filters and taps that read one input channel: the exact norm
+//                       for stride 1 far from the border, and an upper bound otherwise
 //   spline              the largest |slope| of any of the splines
 //   batch_norm          the largest |gamma / std|
 //   add, sub            the sum over both operands, where none is a constant; mul by a constant its largest magnitude

@@ -27,7 +27,8 @@ enum class BitCost { kAverage, kFootprint, kOperations };
 // [] float32. An error of the tape where no bit length is learned.
 Var CostOfBits(Tape& tape, BitCost cost);
 
-// What the learned splines cost (arXiv 2001.06263): the sum of SplinePenalty() over all of them, with their linear terms.
+// What the learned splines cost (arXiv 2001.06263): the sum of SplinePenalty() over all of them, with their linear
+// terms.
 // [] float32. An error of the tape where there is none.
 Var SumOfSplinePenalties(Tape& tape, SplinePenaltyKind kind);
 

@@ -42,9 +42,8 @@ class SplineModel final : public Model {
 }  // namespace
 
 std::unique_ptr<Model> WithSplineReport(const ParameterStore& store, int64_t features, std::unique_ptr<Model> network) {
-  const bool has_splines = std::any_of(store.parameters().begin(), store.parameters().end(), [](const Parameter* p) {
-    return absl::StrContains(p->name, "/spline/");
-  });
+  const bool has_splines = std::any_of(store.parameters().begin(), store.parameters().end(),
+                                       [](const Parameter* p) { return absl::StrContains(p->name, "/spline/"); });
   if (!has_splines || features == 0) return network;
   return std::make_unique<SplineModel>(features, std::move(network));
 }

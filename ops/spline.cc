@@ -74,8 +74,7 @@ Var Spline(const Var& x, const Var& c, float range, float threshold) {
                        SplineKernelsFor(sink.context().device())
                            ->backward_input(sink.context(), grid, rows, channels, intervals.data<uint8_t>(),
                                             coefficients.data<float>(), dy.data<float>(), dx.mutable_data<float>());
-                       sink.Count({.float_multiplications = 2 * rows * channels,
-                                   .float_additions = rows * channels});
+                       sink.Count({.float_multiplications = 2 * rows * channels, .float_additions = rows * channels});
                        sink.Add(0, std::move(dx));
                      });
   }
@@ -146,8 +145,7 @@ Var Sparsify(const Var& c, float range, float threshold) {
   Tensor y = op.NewTensor(c.shape());
   std::copy_n(op.value(0).data<float>(), y.num_elements(), y.mutable_data<float>());
   for (int64_t n = 0; n < c.shape().dim(0); ++n) {
-    SparsifySpline(grid, threshold,
-                   {y.mutable_data<float>() + n * grid.knots, static_cast<size_t>(grid.knots)});
+    SparsifySpline(grid, threshold, {y.mutable_data<float>() + n * grid.knots, static_cast<size_t>(grid.knots)});
   }
   return op.Record(std::move(y), {{"range", double{range}}}, [](Tape::GradientSink&) {});
 }

@@ -34,8 +34,8 @@ double SplineAt(absl::Span<const float> c, double x, const SplineGrid& grid);
 
 // TV2(sigma) = sum |a_k|, the second-order total variation.
 double Tv2(absl::Span<const float> c, const SplineGrid& grid);
-// ||sigma||_BV2 = TV2(sigma) + |sigma(0)| + |sigma(1)|. At least the largest |slope| of sigma where 0 and 1 are knots or
-// on the grid: the slope anywhere is within TV2 of (sigma(1) - sigma(0)) / 1, the mean slope between 0 and 1.
+// ||sigma||_BV2 = TV2(sigma) + |sigma(0)| + |sigma(1)|. At least the largest |slope| of sigma, because the slope
+// anywhere is within TV2 of sigma(1) - sigma(0), the mean slope between 0 and 1.
 double Bv2(absl::Span<const float> c, const SplineGrid& grid);
 // The largest |slope| of sigma: its Lipschitz constant.
 double LargestSlope(absl::Span<const float> c, const SplineGrid& grid);

@@ -67,9 +67,9 @@ class SplineStep final : public UnaryStep {
         channels_(ShapeOf(model.blob(instruction.spline().coefficients())).dim(0)),
         coefficients_(frame.blobs().floats(instruction.spline().coefficients())) {
     if (SplineKernelsFor(frame.context().device()) != nullptr) return;
-    frame.context().ReportError(absl::UnimplementedError(absl::StrCat(
-        "layer '", instruction.layer(), "': spline has no kernel for ", Name(frame.context().device()),
-        "; run the model on the CPU")));
+    frame.context().ReportError(
+        absl::UnimplementedError(absl::StrCat("layer '", instruction.layer(), "': spline has no kernel for ",
+                                              Name(frame.context().device()), "; run the model on the CPU")));
   }
 
   void Run(Frame& frame) override {

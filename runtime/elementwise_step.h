@@ -1,6 +1,6 @@
-// The instructions without weights of their own: batch_norm, unary, spline, round, binary, concat, reshape, slice_columns and
-// state. Little is prepared: the numbers and blobs that they name are looked up once, because in a model of tokens one
-// run of them takes no longer than looking up does.
+// The instructions without weights of their own: batch_norm, unary, spline, round, binary, concat, reshape,
+// slice_columns and state. Little is prepared: the numbers and blobs that they name are looked up once, because in a
+// model of tokens one run of them takes no longer than looking up does.
 
 #ifndef BITGRAD_RUNTIME_ELEMENTWISE_STEP_H_
 #define BITGRAD_RUNTIME_ELEMENTWISE_STEP_H_

@@ -60,12 +60,11 @@ void PrintSplines(const PackedModel& model) {
     const packed::Blob& blob = model.blob(instruction.spline().coefficients());
     const absl::Span<const float> values = model.floats(instruction.spline().coefficients());
     for (int64_t n = 0; n < blob.shape(0); ++n) {
-      std::printf("spline: layer=%s channel=%lld range=%g values=%s\n", instruction.layer().c_str(),
-                  static_cast<long long>(n), static_cast<double>(instruction.spline().range()),
-                  absl::StrJoin(values.subspan(static_cast<size_t>(n * blob.shape(1)),
-                                               static_cast<size_t>(blob.shape(1))),
-                                ",")
-                      .c_str());
+      std::printf(
+          "spline: layer=%s channel=%lld range=%g values=%s\n", instruction.layer().c_str(), static_cast<long long>(n),
+          static_cast<double>(instruction.spline().range()),
+          absl::StrJoin(values.subspan(static_cast<size_t>(n * blob.shape(1)), static_cast<size_t>(blob.shape(1))), ",")
+              .c_str());
     }
   }
 }

@@ -36,7 +36,6 @@ class ActivationForm {
 
   ActivationForm(const char* name, Maker maker) : name_(name), maker_(std::move(maker)) {}
   absl::string_view name() const { return name_; }
-  bool is_spline() const { return name() == "spline"; }
   std::unique_ptr<Layer> Make(const Scope& scope, int64_t width) const { return maker_(scope, width); }
 
  private:

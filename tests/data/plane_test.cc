@@ -11,7 +11,9 @@ namespace bitgrad {
 namespace {
 
 bool Circle(double x, double y) { return x * x + y * y < 2 / M_PI; }
-bool SShape(double x, double y) { return x > 0.4 * std::sin(-5 * y) - 0.3 && x < 0.4 * std::sin(-5 * y) + 0.3 && y > -0.8 && y < 0.8; }
+bool SShape(double x, double y) {
+  return x > 0.4 * std::sin(-5 * y) - 0.3 && x < 0.4 * std::sin(-5 * y) + 0.3 && y > -0.8 && y < 0.8;
+}
 
 TEST(PlaneTest, LabelsAreThoseOfTheFormulasAndTheTestSetIsTheGrid) {
   for (const bool is_circle : {true, false}) {

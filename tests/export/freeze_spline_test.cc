@@ -43,9 +43,8 @@ class SplineNet final : public Model {
 
 TEST(FreezeSplineTest, HasTheGraphsBits) {
   uint32_t seed = 1;
-  for (const std::string activation :
-       {"spline(21, 1)", "spline(3, 0.5, even_odd)", "spline(51, 4, linear)", "spline(9, 1, linear, threshold=0.3)",
-        "prelu"}) {
+  for (const std::string activation : {"spline(21, 1)", "spline(3, 0.5, even_odd)", "spline(51, 4, linear)",
+                                       "spline(9, 1, linear, threshold=0.3)", "prelu"}) {
     for (const bool quantized : {false, true}) {
       SCOPED_TRACE(activation + (quantized ? " of signs" : " of floats"));
       std::mt19937 random(seed++);

@@ -198,9 +198,9 @@ TEST(ActivationTest, EveryNameAndAnUnknownOne) {
   }
   EXPECT_TRUE(store.status().ok());
   EXPECT_THAT(Names(store), ElementsAre("prelu/prelu/slope", "spline/spline/coefficients"));
-  for (const char* text : {"relu(3)", "spline", "spline(", "spline(21)", "spline(20, 1)", "spline(21, 0)",
-                           "spline(21, -1)", "spline(21, nan)", "spline(21, inf)", "spline(21, 1, cosine)",
-                           "spline(21, 1, threshold=-1)"}) {
+  for (const char* text :
+       {"relu(3)", "spline", "spline(", "spline(21)", "spline(20, 1)", "spline(21, 0)", "spline(21, -1)",
+        "spline(21, nan)", "spline(21, inf)", "spline(21, 1, cosine)", "spline(21, 1, threshold=-1)"}) {
     EXPECT_THAT(std::string(ActivationForm::Parse(text).status().message()), HasSubstr(std::string("'") + text + "'"));
   }
   EXPECT_TRUE(ActivationForm::Parse(" spline( 21 , 1 ) ").ok());

@@ -95,10 +95,10 @@ recipe::Model ModelOf(const std::string& text) {
 TEST(SplinePenaltiesTest, SumOverAllSplinesWithTheirLinearTerms) {
   for (const std::string linear : {"", ", linear"}) {
     ParameterStore store(1);
-    const auto model = MakeNetwork(
-        ModelOf("mlp { hidden: 3 hidden: 2 activation: 'spline(9, 1, relu" + linear +
-                ")' norm { kind: NONE } } spline_penalty { kind: BV2 weight { initial: 0.5 } }"),
-        {1, 2, 1}, 2, store);
+    const auto model =
+        MakeNetwork(ModelOf("mlp { hidden: 3 hidden: 2 activation: 'spline(9, 1, relu" + linear +
+                            ")' norm { kind: NONE } } spline_penalty { kind: BV2 weight { initial: 0.5 } }"),
+                    {1, 2, 1}, 2, store);
     ASSERT_TRUE(model.ok()) << model.status();
     if (!linear.empty()) store.Find("hidden2/spline/slope")->value.mutable_data<float>()[1] = 3;
     ExecContext context({.threads = 1});
@@ -117,8 +117,8 @@ TEST(SplinePenaltiesTest, SumOverAllSplinesWithTheirLinearTerms) {
 
 TEST(SplinePenaltiesTest, ANetWithoutSplinesIsAnError) {
   ParameterStore store(1);
-  const auto model = MakeNetwork(ModelOf("mlp { hidden: 3 activation: 'relu' } spline_penalty { weight { initial: 1 } }"),
-                                 {1, 2, 1}, 2, store);
+  const auto model = MakeNetwork(
+      ModelOf("mlp { hidden: 3 activation: 'relu' } spline_penalty { weight { initial: 1 } }"), {1, 2, 1}, 2, store);
   ASSERT_TRUE(model.ok()) << model.status();
   ExecContext context({.threads = 1});
   Tape tape(context);
@@ -203,9 +203,9 @@ TEST(LipschitzTest, NoPairOfPointsIsSteeperThanTheBounds) {
 // By hand: |w| is 2 and 3 in the one column, the steepest spline has slope 4.
 TEST(LipschitzTest, OfASmallNetByHand) {
   ParameterStore store(1);
-  const auto model = MakeNetwork(
-      ModelOf("mlp { hidden: 2 activation: 'spline(3, 1, relu)' norm { kind: NONE } hidden_bias: false }"), {1, 1, 1},
-      1, store);
+  const auto model =
+      MakeNetwork(ModelOf("mlp { hidden: 2 activation: 'spline(3, 1, relu)' norm { kind: NONE } hidden_bias: false }"),
+                  {1, 1, 1}, 1, store);
   ASSERT_TRUE(model.ok()) << model.status();
   const auto set = [&](const char* name, const std::vector<float>& values) {
     std::copy(values.begin(), values.end(), store.Find(name)->value.mutable_data<float>());
@@ -258,8 +258,9 @@ TEST(LipschitzTest, ThePapersBoundIsNoneForConvolutionsAndTheOperatorNormIs) {
 TEST(LipschitzTest, PoolsGroupsNormsAndWhatHasNoBound) {
   ParameterStore store(3);
   const auto model = MakeNetwork(
-      ModelOf("conv_net { block { filters: 4 kernel: 3 } block { filters: 4 kernel: 3 groups: 2 pool: 3 pool_stride: 2 }"
-              " activation: 'spline(9, 1)' pools_last: true global_average: true }"),
+      ModelOf(
+          "conv_net { block { filters: 4 kernel: 3 } block { filters: 4 kernel: 3 groups: 2 pool: 3 pool_stride: 2 }"
+          " activation: 'spline(9, 1)' pools_last: true global_average: true }"),
       {8, 8, 2}, 3, store);
   ASSERT_TRUE(model.ok()) << model.status();
   std::mt19937 random(3);

@@ -203,6 +203,10 @@ std::vector<Op> Ops() {
     const Quantizer q = *ParseQuantizer(info.name);
     ops.push_back({"quantize", 1, [q](V v, Extras&) { return Quantize(v[0], q); }});
   }
+  ops.push_back({"spline", 2, [](V v, Extras& e) { return Spline(v[0], v[1], e.real, e.real); }});
+  ops.push_back({"spline_linear_term", 3, [](V v, Extras& e) { return AddLinearTerm(v[0], v[1], v[2], e.real); }});
+  ops.push_back(
+      {"spline_penalty", 1, [](V v, Extras& e) { return SplinePenalty(v[0], e.real, SplinePenaltyKind::kBv2); }});
   return ops;
 }
 

@@ -245,21 +245,20 @@ TEST(SplineCoefficientsTest, SparsifyIsARoundTripAndRemovesWhatIsBelowTheThresho
 
 TEST(SplinePenaltyTest, ValuesAndGradients) {
   const auto penalty = [](SplinePenaltyKind kind) {
-    return GradientCase{
-        .name = "spline_penalty",
-        .operands = {{.shape = {4, 9}}},
-        .op = [kind](absl::Span<const Var> v) { return SplinePenalty(v[0], 2, kind); },
-        .value =
-            [kind](const Doubles& v) {
-              double sum = 0;
-              for (size_t n = 0; n < 4; ++n) {
-                const double* c = v[0].data() + 9 * n;
-                for (size_t k = 1; k < 8; ++k) sum += std::fabs(c[k - 1] - 2 * c[k] + c[k + 1]) / 0.5;
-                if (kind == SplinePenaltyKind::kBv2) sum += std::fabs(c[4]) + std::fabs(c[6]);
-              }
-              return std::vector<double>{sum};
-            },
-        .magnitude = nullptr};
+    return GradientCase{.name = "spline_penalty",
+                        .operands = {{.shape = {4, 9}}},
+                        .op = [kind](absl::Span<const Var> v) { return SplinePenalty(v[0], 2, kind); },
+                        .value =
+                            [kind](const Doubles& v) {
+                              double sum = 0;
+                              for (size_t n = 0; n < 4; ++n) {
+                                const double* c = v[0].data() + 9 * n;
+                                for (size_t k = 1; k < 8; ++k) sum += std::fabs(c[k - 1] - 2 * c[k] + c[k + 1]) / 0.5;
+                                if (kind == SplinePenaltyKind::kBv2) sum += std::fabs(c[4]) + std::fabs(c[6]);
+                              }
+                              return std::vector<double>{sum};
+                            },
+                        .magnitude = nullptr};
   };
   CheckGradients(penalty(SplinePenaltyKind::kTv2), 1);
   CheckGradients(penalty(SplinePenaltyKind::kBv2), 2);
@@ -277,7 +276,8 @@ TEST(SplineTest, BadInput) {
   EXPECT_THAT(message({2, 3}, {3, 20}, 1), HasSubstr("20 knots; it has to be an odd number from 3 to 255"));
   EXPECT_THAT(message({2, 3}, {3, 257}, 1), HasSubstr("257 knots"));
   EXPECT_THAT(message({2, 3}, {3, 1}, 1), HasSubstr("1 knots"));
-  for (const float range : {0.0f, -1.0f, inf, nan, 1e-45f}) EXPECT_THAT(message({2, 3}, {3, 21}, range), HasSubstr("range"));
+  for (const float range : {0.0f, -1.0f, inf, nan, 1e-45f})
+    EXPECT_THAT(message({2, 3}, {3, 21}, range), HasSubstr("range"));
   EXPECT_THAT(message({2, 3}, {4, 21}, 1), HasSubstr("does not have the 4 channels"));
   EXPECT_THAT(message({2, 3}, {3}, 1), HasSubstr("[channels, knots]"));
   EXPECT_THAT(message({}, {3, 21}, 1), HasSubstr("channels"));
