@@ -140,8 +140,9 @@ double ResidualNet::KeptParameters() const {
 std::string ResidualNet::Description() {
   if (connection_ == ResidualConnection::kConv) return "";
   return absl::StrFormat(
-      "parameters: %.1f once hardened (one weight and a 4-bit index of its tap per kernel%s), %d while training\n",
-      KeptParameters(), connection_ == ResidualConnection::kShiftAttention ? "" : ", an index per input channel",
+      "parameters: %.1f once hardened (one weight per kernel, and a 4-bit index of its tap per %s), "
+      "%d while training\n",
+      KeptParameters(), connection_ == ResidualConnection::kShiftAttention ? "kernel" : "input channel",
       store_.trainable_elements());
 }
 

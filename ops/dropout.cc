@@ -16,7 +16,9 @@ Var ApplyDropout(const Var& x, float keep, DropoutScaling scaling) {
   if (keep == 1.0f) return x;
   if (!op.training() && scaling == DropoutScaling::kInTraining) return x;
   if (!op.training()) {
-    Tensor factors = op.NewTensor({x.shape().rank() == 0 ? 1 : x.shape().dim(x.shape().rank() - 1)});
+    // One for each element of the last dimension; a number has one of its own shape.
+    const int rank = x.shape().rank();
+    Tensor factors = op.NewTensor(rank == 0 ? Shape() : Shape({x.shape().dim(rank - 1)}));
     op.kernels().fill_f32(op.context(), keep, factors.mutable_data<float>(), factors.num_elements());
     return Mul(x, op.tape().Input(factors));
   }

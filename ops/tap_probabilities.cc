@@ -26,6 +26,10 @@ Spread SpreadOf(int64_t count, int64_t stride, const float* a) {
   return {mean, std::sqrt(squares / static_cast<double>(count - 1))};
 }
 
+// Smaller ones are nothing beside the largest, and their products would be denormal numbers, which take convolutions a
+// hundred times as long.
+constexpr double kLeastProbability = 0x1p-64;
+
 // Below, quotients would not be finite in float. What is left of equal numbers after rounding is far below it, too.
 bool IsEqual(const Spread& spread) { return !(spread.deviation > 1e-30); }
 
@@ -47,7 +51,10 @@ void TapProbabilities(int64_t taps, int64_t channels, const float* a, float temp
       logits[t] = Exponential(logits[t] - largest);
       sum += double{logits[t]};
     }
-    for (int64_t t = 0; t < taps; ++t) p[t * channels + i] = static_cast<float>(double{logits[t]} / sum);
+    for (int64_t t = 0; t < taps; ++t) {
+      const double share = double{logits[t]} / sum;
+      p[t * channels + i] = share < kLeastProbability ? 0.0f : static_cast<float>(share);
+    }
   }
 }
 

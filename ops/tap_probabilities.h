@@ -4,7 +4,7 @@
 //   A~ = A / s,  s = sqrt(sum_t (A_t - mean A)^2 / (n - 1))      over the n taps of a kernel; only divided, not centred
 //   P  = softmax(T A~)
 //
-// Where all A of a kernel are equal, s is 0 and P is 1/n, with the gradient 0.
+// Probabilities below 2^-64 are 0. Where all A of a kernel are equal, s is 0 and P is 1/n, with the gradient 0.
 //
 // Source: Hacene et al., "Attention Based Pruning for Shift Networks", arXiv 1905.12300.
 

@@ -207,6 +207,19 @@ std::vector<Op> Ops() {
   ops.push_back({"spline_linear_term", 3, [](V v, Extras& e) { return AddLinearTerm(v[0], v[1], v[2], e.real); }});
   ops.push_back(
       {"spline_penalty", 1, [](V v, Extras& e) { return SplinePenalty(v[0], e.real, SplinePenaltyKind::kBv2); }});
+  const std::vector<Op> taps = {
+      {"tap_attention", 3, [](V v, Extras& e) { return TapAttention(v[0], v[1], v[2], e.real > 0); }},
+      {"spread_over_taps", 1,
+       [](V v, Extras& e) {
+         return SpreadOverTaps(v[0], std::vector<uint8_t>(3, static_cast<uint8_t>(e.numbers[0])), e.numbers[1]);
+       }},
+      {"shift_channels", 1,
+       [](V v, Extras& e) {
+         return ShiftChannels(v[0], std::vector<uint8_t>(3, static_cast<uint8_t>(e.numbers[0])), e.numbers[1],
+                              e.numbers[2]);
+       }},
+  };
+  ops.insert(ops.end(), taps.begin(), taps.end());
   return ops;
 }
 

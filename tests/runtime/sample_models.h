@@ -62,8 +62,8 @@ SampleModel CodeToCodeModel();
 // Input [6, 5, 8]: averages of codes, with thresholds for 3 levels and for 1, with a border, and of the whole image.
 SampleModel AveragesModel();
 
-// Input [7, 6, 5]: convolutions of one tap per kernel, of codes by codes, with a scale for each output, and of floats by
-// floats, with strides and kernels that are zero.
+// Input [7, 6, 5]: convolutions of one tap per kernel, of codes by codes, with a scale for each output, and of floats
+// by floats, with strides and kernels that are zero.
 SampleModel TapModel();
 
 // But for those with images.
