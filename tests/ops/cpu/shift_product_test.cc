@@ -9,6 +9,7 @@
 
 #include "bitgrad/ops/cpu/shift_product_cpu.h"
 #include "gtest/gtest.h"
+#include "hwy/highway.h"
 
 namespace bitgrad {
 namespace {
@@ -25,7 +26,7 @@ struct Case {
 
 int64_t RoundHalfUp(double v) { return static_cast<int64_t>(std::floor(v + 0.5)); }
 
-void Check(const Case& c, int threads) {
+void CheckOnTarget(const Case& c, int threads) {
   std::mt19937 random(7);
   const ConvGeometry& g = c.geometry;
   const int64_t k = g.patch_size(), pixels = g.pixels(), n = g.filters;
@@ -85,6 +86,16 @@ void Check(const Case& c, int threads) {
       ASSERT_EQ(floats[pixel * n + o], static_cast<float>(sum) * 0.25f);
       ASSERT_EQ(codes[pixel * n + o], expected) << "pixel " << pixel << " filter " << o << " sum " << sum;
     }
+  }
+}
+
+// On every instruction set that was compiled and that this machine has.
+void Check(const Case& c, int threads) {
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    SCOPED_TRACE(hwy::TargetName(target));
+    hwy::SetSupportedTargetsForTest(target);
+    CheckOnTarget(c, threads);
+    hwy::SetSupportedTargetsForTest(0);
   }
 }
 
