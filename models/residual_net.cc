@@ -30,7 +30,7 @@ std::unique_ptr<Layer> Shortcut(const Scope& scope, const ResidualNetOptions& op
 
 ResidualNet::ResidualNet(const Scope& scope, const ResidualNetOptions& options)
     : store_(scope.store()), connection_(options.connection) {
-  const absl::StatusOr<Activation> activation = Activation::Named(options.activation);
+  const absl::StatusOr<ActivationForm> activation = ActivationForm::Parse(options.activation);
   if (!activation.ok()) {
     scope.ReportError(activation.status().message());
     return;
@@ -51,7 +51,7 @@ ResidualNet::ResidualNet(const Scope& scope, const ResidualNetOptions& options)
                                                    .stride = options.stem_stride,
                                                    .pad = options.stem_kernel / 2});
   AddNorm(stem / "norm", options, options.stem_filters, layers_);
-  layers_.Add<Activation>(*activation);
+  layers_.Add<Activation>(*activation, stem / "act", options.stem_filters);
   if (options.stem_pool > 0) {
     layers_.Add<MaxPool2d>(stem / "pool", PoolOptions{.kernel = 3, .stride = options.stem_pool, .pad = 1});
   }
@@ -64,7 +64,7 @@ ResidualNet::ResidualNet(const Scope& scope, const ResidualNetOptions& options)
       const bool changes = stride > 1 || channels != stage.filters;
       layers_.Add<Residual>(block, Body(block, options, *activation, channels, stage.filters, stride),
                             changes ? Shortcut(block / "shortcut", options, channels, stage.filters, stride) : nullptr);
-      layers_.Add<Activation>(*activation);
+      layers_.Add<Activation>(*activation, block / "act2", stage.filters);
       channels = stage.filters;
     }
   }
@@ -112,11 +112,11 @@ void ResidualNet::AddConnection(const Scope& scope, const ResidualNetOptions& op
 }
 
 std::unique_ptr<Layer> ResidualNet::Body(const Scope& scope, const ResidualNetOptions& options,
-                                         const Activation& activation, int64_t in, int64_t out, int64_t stride) {
+                                         const ActivationForm& activation, int64_t in, int64_t out, int64_t stride) {
   auto body = std::make_unique<Sequential>();
   AddConnection(scope / "conv1", options, in, out, stride, *body);
   AddNorm(scope / "norm1", options, out, *body);
-  body->Add<Activation>(activation);
+  body->Add<Activation>(activation, scope / "act1", out);
   AddConnection(scope / "conv2", options, out, out, 1, *body);
   AddNorm(scope / "norm2", options, out, *body);
   return body;

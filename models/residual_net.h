@@ -19,7 +19,8 @@
 //
 // Attention has one temperature for the net, the parameter "temperature".
 //
-// Parameters are named stem/conv/.., stage1/block1/conv1/.., stage2/block1/shortcut/.., output/...
+// Parameters are named stem/conv/.., stage1/block1/conv1/.., stage2/block1/shortcut/.., output/..., and those of
+// activations that learn stem/act/.., stage1/block1/act1/.., stage1/block1/act2/...
 
 #ifndef BITGRAD_MODELS_RESIDUAL_NET_H_
 #define BITGRAD_MODELS_RESIDUAL_NET_H_
@@ -89,7 +90,7 @@ class ResidualNet final : public SequentialModel {
  private:
   void AddConnection(const Scope& scope, const ResidualNetOptions& options, int64_t in, int64_t out, int64_t stride,
                      Sequential& layers);
-  std::unique_ptr<Layer> Body(const Scope& scope, const ResidualNetOptions& options, const Activation& activation,
+  std::unique_ptr<Layer> Body(const Scope& scope, const ResidualNetOptions& options, const ActivationForm& activation,
                               int64_t in, int64_t out, int64_t stride);
 
   const ParameterStore& store_;

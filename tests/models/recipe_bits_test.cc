@@ -75,6 +75,7 @@ constexpr Expected kExpected[] = {
     {"cifar10_shift_resnet20_small", 1, 1, 1},
     {"cifar10_shift_resnet20_small", 0x11f2ad0e, 0xab98be1c, 0x42b9ebd3},
     {"cifar10_spline_nin", 0x005a9bec, 0x656ea506, 0x198de589},
+    {"cifar10_spline_resnet32", 1, 1, 1},
     {"circle_leaky_relu_mlp", 0x4ac775f7, 0xf1102c0f, 0x00b293ac},
     {"circle_prelu_mlp", 0x094ce1fe, 0x54730e05, 0xb117e9fd},
     {"circle_relu_mlp", 0xa979b73c, 0x7729c819, 0x917462a3},

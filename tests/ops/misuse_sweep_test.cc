@@ -120,19 +120,6 @@ std::vector<Op> Ops() {
       {"sub", 2, [](V v, Extras&) { return Sub(v[0], v[1]); }},
       {"mul", 2, [](V v, Extras&) { return Mul(v[0], v[1]); }},
       {"scale_penalty", 2, [](V v, Extras&) { return ScalePenalty(v[0], v[1], ScalePenaltyKind::kR2); }},
-      {"spline", 2, [](V v, Extras& e) { return Spline(v[0], v[1], e.real, e.real); }},
-      {"spline_linear_term", 3, [](V v, Extras& e) { return AddLinearTerm(v[0], v[1], v[2], e.real); }},
-      {"spline_penalty", 1, [](V v, Extras& e) { return SplinePenalty(v[0], e.real, SplinePenaltyKind::kBv2); }},
-      {"tap_attention", 3, [](V v, Extras& e) { return TapAttention(v[0], v[1], v[2], e.real > 0); }},
-      {"spread_over_taps", 1,
-       [](V v, Extras& e) {
-         return SpreadOverTaps(v[0], std::vector<uint8_t>(3, static_cast<uint8_t>(e.numbers[0])), e.numbers[1]);
-       }},
-      {"shift_channels", 1,
-       [](V v, Extras& e) {
-         return ShiftChannels(v[0], std::vector<uint8_t>(3, static_cast<uint8_t>(e.numbers[0])), e.numbers[1],
-                              e.numbers[2]);
-       }},
       {"matmul", 2, [](V v, Extras&) { return MatMul(v[0], v[1]); }},
       {"concat", 3, [](V v, Extras&) { return Concat(v); }},
       {"stack", 3, [](V v, Extras&) { return Stack(v); }},
