@@ -10,7 +10,6 @@
 #include "bitgrad/core/rng.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/graph/tape.h"
-#include "bitgrad/models/layers/activation.h"
 #include "bitgrad/models/training/discrete_mlp_recipe.h"
 
 namespace bitgrad {
@@ -18,13 +17,6 @@ namespace {
 
 // Initial values of parameters are drawn at step 0.
 constexpr uint32_t kInitialStep = 1;
-
-absl::StatusOr<Var (*)(const Var&)> ActivationNamed(const std::string& name) {
-  for (const ActivationInfo& info : AllActivations()) {
-    if (name == info.name) return info.apply;
-  }
-  return absl::NotFoundError(absl::StrCat("there is no activation '", name, "'"));
-}
 
 }  // namespace
 
@@ -56,7 +48,7 @@ absl::StatusOr<std::unique_ptr<DiscreteMlp>> DiscreteMlp::Create(ExecContext& co
 
   for (int i = 0; i <= mlp.hidden_size(); ++i) {
     const bool last = i == mlp.hidden_size();
-    Layer layer;
+    Units layer;
     layer.name = last ? "output" : absl::StrCat("hidden", i + 1);
     layer.weight = store.Find(layer.name + "/weight");
     layer.bias = store.Find(layer.name + "/bias");
@@ -78,17 +70,16 @@ absl::StatusOr<std::unique_ptr<DiscreteMlp>> DiscreteMlp::Create(ExecContext& co
     net->coordinates_ += layer.in * layer.out + (net->bias_values_.size() > 1 ? layer.out : 0);
     net->layers_.push_back(std::move(layer));
   }
-  const std::string name = mlp.activation().empty() ? "identity" : mlp.activation();
-  BITGRAD_ASSIGN_OR_RETURN(const auto activation, ActivationNamed(name));
-  BITGRAD_ASSIGN_OR_RETURN(const auto last_activation,
-                           ActivationNamed(mlp.last_activation().empty() ? name : mlp.last_activation()));
-  BITGRAD_RETURN_IF_ERROR(net->FillTables(activation, last_activation));
+  const std::string& last = mlp.last_activation().empty() ? mlp.activation() : mlp.last_activation();
+  BITGRAD_ASSIGN_OR_RETURN(const auto activation, ReadFixedActivation("activation", mlp.activation()));
+  BITGRAD_ASSIGN_OR_RETURN(const auto last_activation, ReadFixedActivation("last_activation", last));
+  BITGRAD_RETURN_IF_ERROR(net->FillTables(*activation, *last_activation));
   return net;
 }
 
-absl::Status DiscreteMlp::FillTables(Var (*activation)(const Var&), Var (*last_activation)(const Var&)) {
+absl::Status DiscreteMlp::FillTables(Layer& activation, Layer& last_activation) {
   for (size_t l = 0; l + 1 < layers_.size(); ++l) {
-    Layer& layer = layers_[l];
+    Units& layer = layers_[l];
     const float scale = activation_quantizer_.scale(1);
     for (size_t b = 0; b < bias_values_.size(); ++b) {
       std::vector<float> outputs;
@@ -97,7 +88,7 @@ absl::Status DiscreteMlp::FillTables(Var (*activation)(const Var&), Var (*last_a
       }
       BITGRAD_ASSIGN_OR_RETURN(
           outputs, QuantizedByGraph(context_, std::move(outputs),
-                                    l + 2 == layers_.size() ? last_activation : activation, activation_quantizer_));
+                                    l + 2 == layers_.size() ? &last_activation : &activation, activation_quantizer_));
       std::vector<int16_t>& codes = layer.codes.emplace_back();
       codes.reserve(outputs.size());
       for (const float value : outputs) codes.push_back(static_cast<int16_t>(std::lround(value / scale)));
@@ -108,7 +99,7 @@ absl::Status DiscreteMlp::FillTables(Var (*activation)(const Var&), Var (*last_a
 
 Coordinate DiscreteMlp::At(int64_t index) const {
   for (size_t l = 0; l < layers_.size(); ++l) {
-    const Layer& layer = layers_[l];
+    const Units& layer = layers_[l];
     const int64_t weights = layer.in * layer.out;
     if (index < weights) return {static_cast<int>(l), false, index / layer.in, index % layer.in};
     index -= weights;
@@ -120,14 +111,14 @@ Coordinate DiscreteMlp::At(int64_t index) const {
 }
 
 int DiscreteMlp::Get(const Coordinate& at) const {
-  const Layer& layer = layers_[static_cast<size_t>(at.layer)];
+  const Units& layer = layers_[static_cast<size_t>(at.layer)];
   if (at.is_bias) return layer.biases[static_cast<size_t>(at.unit)];
   const int32_t code = layer.weights[static_cast<size_t>(at.input * layer.out + at.unit)];
   return static_cast<int>(std::find(values_.begin(), values_.end(), code) - values_.begin());
 }
 
 void DiscreteMlp::Set(const Coordinate& at, int choice) {
-  Layer& layer = layers_[static_cast<size_t>(at.layer)];
+  Units& layer = layers_[static_cast<size_t>(at.layer)];
   const auto index = static_cast<size_t>(choice);
   if (at.is_bias) {
     layer.biases[static_cast<size_t>(at.unit)] = choice;
@@ -145,14 +136,14 @@ void DiscreteMlp::Randomize(uint64_t seed) {
     Set(at, static_cast<int>(UniformBelow(rng, static_cast<uint64_t>(i), static_cast<uint32_t>(Choices(at)))));
   }
   if (bias_values_.size() > 1) return;
-  for (Layer& layer : layers_) {
+  for (Units& layer : layers_) {
     for (int64_t unit = 0; unit < layer.out; ++unit)
       Set({.layer = static_cast<int>(&layer - layers_.data()), .is_bias = true, .unit = unit}, 0);
   }
 }
 
 absl::Status DiscreteMlp::ReadParameters() {
-  for (Layer& layer : layers_) {
+  for (Units& layer : layers_) {
     const auto read = [&](const Parameter& parameter, const std::vector<float>& known,
                           const auto& set) -> absl::Status {
       const absl::Span<const float> floats = parameter.value.span<float>();
@@ -198,7 +189,7 @@ std::vector<float> DiscreteMlp::Logits(absl::Span<const int16_t> codes) const {
   for (size_t begin = 0; begin < codes.size(); begin += features) {
     std::vector<int16_t> x(codes.begin() + static_cast<int64_t>(begin),
                            codes.begin() + static_cast<int64_t>(begin + features));
-    for (const Layer& layer : layers_) {
+    for (const Units& layer : layers_) {
       std::vector<int16_t> next;
       for (int64_t unit = 0; unit < layer.out; ++unit) {
         int32_t sum = 0;

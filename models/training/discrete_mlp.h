@@ -26,6 +26,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/graph/parameter.h"
+#include "bitgrad/models/layers/layer.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
@@ -53,7 +54,7 @@ struct Coordinate {
 
 class DiscreteMlp {
  public:
-  struct Layer {
+  struct Units {
     std::string name;  // "hidden1"
     Parameter* weight = nullptr;
     Parameter* bias = nullptr;
@@ -73,12 +74,12 @@ class DiscreteMlp {
   static absl::StatusOr<std::unique_ptr<DiscreteMlp>> Create(ExecContext& context, const recipe::Recipe& recipe,
                                                              Model& model, ParameterStore& store);
 
-  absl::Span<const Layer> layers() const { return layers_; }
-  Layer& layer(int i) { return layers_[static_cast<size_t>(i)]; }
+  absl::Span<const Units> layers() const { return layers_; }
+  Units& layer(int i) { return layers_[static_cast<size_t>(i)]; }
   absl::Span<const int32_t> values() const { return values_; }
   absl::Span<const float> bias_values() const { return bias_values_; }
   // The logit, or what the activation function gets.
-  float Output(const Layer& layer, int32_t sum, int32_t bias) const {
+  float Output(const Units& layer, int32_t sum, int32_t bias) const {
     return static_cast<float>(sum) * layer.scale + bias_values_[static_cast<size_t>(bias)];
   }
 
@@ -112,12 +113,12 @@ class DiscreteMlp {
 
  private:
   DiscreteMlp(ExecContext& context, Model& model) : context_(context), model_(model) {}
-  absl::Status FillTables(Var (*activation)(const Var&), Var (*last_activation)(const Var&));
+  absl::Status FillTables(Layer& activation, Layer& last_activation);
 
   ExecContext& context_;
   Model& model_;
   Quantizer input_, activation_quantizer_;
-  std::vector<Layer> layers_;
+  std::vector<Units> layers_;
   std::vector<int32_t> values_;
   std::vector<float> latent_;  // what the parameter of a weight holds for each value
   std::vector<float> bias_values_;

@@ -10,7 +10,9 @@
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/graph/tape.h"
+#include "bitgrad/models/layers/activation.h"
 #include "bitgrad/models/recipe_fields.h"
+#include "bitgrad/models/scope.h"
 #include "bitgrad/models/training/discrete_mlp.h"
 #include "bitgrad/ops/quantize.h"
 
@@ -67,7 +69,8 @@ absl::Status CheckNothingElse(const recipe::Recipe& recipe) {
                 {recipe.has_loss_scale(), "loss_scale"},
                 {recipe.data().augmentation_size() > 0, "data.augmentation"},
                 {recipe.model().has_scale_penalty(), "model.scale_penalty"},
-                {recipe.model().has_bit_cost(), "model.bit_cost"}};
+                {recipe.model().has_bit_cost(), "model.bit_cost"},
+                {recipe.model().has_spline_penalty(), "model.spline_penalty"}};
   for (const auto& other : others) {
     if (other.is_set) return Invalid(other.field, "coordinate descent has no use for it; leave it out");
   }
@@ -91,12 +94,14 @@ absl::Status CheckNetwork(const recipe::Model& model) {
                 {mlp.maxout_pieces() > 0, "maxout_pieces"},
                 {mlp.has_max_norm(), "max_norm"},
                 {mlp.has_precision(), "precision"},
-                {mlp.float_ends(), "float_ends"}};
+                {mlp.float_ends(), "float_ends"},
+                {mlp.has_hidden_bias() && !mlp.hidden_bias(), "hidden_bias"}};
   for (const auto& other : others) {
     if (!other.is_set) continue;
     return Invalid(absl::StrCat("model.mlp.", other.field), "coordinate descent cannot evaluate it; leave it out");
   }
-  return absl::OkStatus();
+  BITGRAD_RETURN_IF_ERROR(ReadFixedActivation("activation", mlp.activation()).status());
+  return ReadFixedActivation("last_activation", mlp.last_activation()).status();
 }
 
 }  // namespace
@@ -127,13 +132,27 @@ absl::StatusOr<Quantizer> ReadIntegerQuantizer(const char* name, const std::stri
   return quantizer;
 }
 
-absl::StatusOr<std::vector<float>> QuantizedByGraph(ExecContext& context, std::vector<float> x,
-                                                    Var (*activation)(const Var&), const Quantizer& quantizer) {
+absl::StatusOr<std::unique_ptr<Layer>> ReadFixedActivation(const char* name, const std::string& text) {
+  const std::string field = absl::StrCat("model.mlp.", name);
+  std::string known = "identity";
+  BITGRAD_RETURN_IF_ERROR(ReadActivation(field, text, known));
+  BITGRAD_ASSIGN_OR_RETURN(const ActivationForm form, ActivationForm::Parse(known));
+  ParameterStore learned(/*seed=*/0);
+  std::unique_ptr<Layer> layer = form.Make(learned.Root(), 1);
+  if (!learned.parameters().empty()) {
+    return Invalid(field, "coordinate descent changes weights alone, and '", text,
+                   "' is learned; use a fixed function, such as \"relu\" or \"identity\"");
+  }
+  return layer;
+}
+
+absl::StatusOr<std::vector<float>> QuantizedByGraph(ExecContext& context, std::vector<float> x, Layer* activation,
+                                                    const Quantizer& quantizer) {
   Tensor tensor({1, static_cast<int64_t>(x.size())}, DType::kFloat32);
   std::copy(x.begin(), x.end(), tensor.mutable_data<float>());
   Tape tape(context, Mode::kEval);
   Var y = tape.Input(tensor);
-  if (activation != nullptr) y = activation(y);
+  if (activation != nullptr) y = (*activation)(y);
   y = Quantize(y, quantizer);
   BITGRAD_ASSIGN_OR_RETURN(const Tensor* result, tape.Value(y));
   BITGRAD_RETURN_IF_ERROR(tape.status());

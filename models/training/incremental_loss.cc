@@ -34,7 +34,7 @@ absl::StatusOr<std::unique_ptr<IncrementalLoss>> IncrementalLoss::Create(Discret
 }
 
 absl::Status IncrementalLoss::Fill(const Batch& batch) {
-  const absl::Span<const DiscreteMlp::Layer> layers = net_.layers();
+  const absl::Span<const DiscreteMlp::Units> layers = net_.layers();
   examples_ = batch.size();
   classes_ = layers.back().out;
   if (examples_ > kMostTerms / classes_) {
@@ -77,7 +77,7 @@ absl::Status IncrementalLoss::Fill(const Batch& batch) {
 }
 
 void IncrementalLoss::ComputeFromNothing() {
-  const absl::Span<const DiscreteMlp::Layer> layers = net_.layers();
+  const absl::Span<const DiscreteMlp::Units> layers = net_.layers();
   for (int64_t i = 0; i < layers[0].in; ++i) {
     const int16_t* const weights = &layers[0].weights[static_cast<size_t>(i * layers[0].out)];
     for (int64_t unit = 0; unit < layers[0].out; ++unit) {
@@ -96,7 +96,7 @@ void IncrementalLoss::ComputeFromNothing() {
     std::vector<float> logits(static_cast<size_t>(classes_));
     for (int64_t e = begin; e < end; ++e) {
       for (size_t l = 0; l < layers.size(); ++l) {
-        const DiscreteMlp::Layer& layer = layers[l];
+        const DiscreteMlp::Units& layer = layers[l];
         State& state = states_[l];
         for (int64_t unit = 0; unit < layer.out; ++unit) {
           int32_t& z = state.sums[static_cast<size_t>(state.At(unit, e))];
@@ -162,7 +162,7 @@ double IncrementalLoss::mean() const {
 }
 
 int64_t IncrementalLoss::errors() const {
-  const DiscreteMlp::Layer& layer = net_.layers().back();
+  const DiscreteMlp::Units& layer = net_.layers().back();
   const State& state = states_.back();
   int64_t errors = 0;
   for (int64_t e = 0; e < examples_; ++e) {
@@ -204,7 +204,7 @@ void IncrementalLoss::ForPiece(const Coordinate& at, int64_t begin, int64_t end,
 // Of the weight's code.
 int32_t IncrementalLoss::Difference(const Coordinate& at, int choice) const {
   if (at.is_bias) return 0;
-  const DiscreteMlp::Layer& layer = net_.layers()[static_cast<size_t>(at.layer)];
+  const DiscreteMlp::Units& layer = net_.layers()[static_cast<size_t>(at.layer)];
   return net_.values()[static_cast<size_t>(choice)] -
          layer.weights[static_cast<size_t>(at.input * layer.out + at.unit)];
 }
@@ -222,7 +222,7 @@ void IncrementalLoss::Try(const Coordinate& at, absl::Span<const int> choices, a
 }
 
 void IncrementalLoss::TryInLastLayer(const Coordinate& at, absl::Span<const int> choices, absl::Span<int64_t> changes) {
-  const DiscreteMlp::Layer& layer = net_.layers().back();
+  const DiscreteMlp::Units& layer = net_.layers().back();
   const State& state = states_.back();
   const size_t count = choices.size();
   const int32_t bias = layer.biases[static_cast<size_t>(at.unit)];
@@ -264,7 +264,7 @@ void IncrementalLoss::TryInLastLayer(const Coordinate& at, absl::Span<const int>
 void IncrementalLoss::TryInHiddenLayer(const Coordinate& at, absl::Span<const int> choices,
                                        absl::Span<int64_t> changes) {
   const auto l = static_cast<size_t>(at.layer);
-  const DiscreteMlp::Layer& layer = net_.layers()[l];
+  const DiscreteMlp::Units& layer = net_.layers()[l];
   const State& state = states_[l];
   const size_t count = choices.size();
   std::array<int32_t, kMostDiscreteValues> differences;
@@ -295,7 +295,7 @@ void IncrementalLoss::TryInHiddenLayer(const Coordinate& at, absl::Span<const in
 int64_t IncrementalLoss::Behind(size_t layer_index, int64_t example, bool keep, Scratch& scratch) {
   const auto e = static_cast<size_t>(example);
   for (size_t l = layer_index; l < states_.size(); ++l) {
-    const DiscreteMlp::Layer& layer = net_.layers()[l];
+    const DiscreteMlp::Units& layer = net_.layers()[l];
     State& state = states_[l];
     const auto out = static_cast<size_t>(layer.out);
     int32_t* const z = &state.sums[e * out];  // layers behind the first one have the units of an example together
@@ -329,7 +329,7 @@ int64_t IncrementalLoss::Behind(size_t layer_index, int64_t example, bool keep, 
 
 void IncrementalLoss::Set(const Coordinate& at, int choice) {
   const auto l = static_cast<size_t>(at.layer);
-  const DiscreteMlp::Layer& layer = net_.layers()[l];
+  const DiscreteMlp::Units& layer = net_.layers()[l];
   State& state = states_[l];
   const int32_t difference = Difference(at, choice), bias = BiasOf(at, choice);
   const int32_t bias_before = layer.biases[static_cast<size_t>(at.unit)];
