@@ -124,7 +124,8 @@ void ExpectParity(ResidualConnection connection, const Quantizer& activation, co
   EXPECT_EQ(std::count(ops.begin(), ops.end(), "tap_conv2d"), 6);
   EXPECT_EQ(std::count(ops.begin(), ops.end(), "conv2d"), 2);
   for (const LayerCost& layer : CostOf(*(*frozen)->packed).layers) {
-    if (layer.op == "tap_conv2d") EXPECT_EQ(layer.weight_bits, kept_codes);
+    if (layer.op != "tap_conv2d") continue;
+    EXPECT_EQ(layer.weight_bits, kept_codes);
   }
   const ModelCost cost = CostOf(*(*frozen)->packed);
   EXPECT_EQ(cost.predicted_bytes, static_cast<int64_t>((*frozen)->bytes.size()));
