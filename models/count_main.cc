@@ -47,9 +47,9 @@ absl::Status Count() {
   const ExecContext::Options options = {.threads = 1};
   ExecContext context(options);
   if (recipe.has_coordinate_descent()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("recipe '", recipe.name(), "' is trained by coordinate descent, which has no steps to count; ",
-                     "choose a recipe with an optimizer"));
+    return absl::InvalidArgumentError(absl::StrCat("recipe '", recipe.name(),
+                                                   "' is trained by coordinate descent, which has no steps to count; ",
+                                                   "choose a recipe with an optimizer"));
   }
   BITGRAD_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer, OptimizerOf(recipe.optimizer(), context));
   BITGRAD_RETURN_IF_ERROR(optimizer->CheckRules(bundle.store->parameters()));

@@ -16,6 +16,7 @@ Var ApplyDropout(const Var& x, float keep, DropoutScaling scaling) {
   if (keep == 1.0f) return x;
   if (!op.training() && scaling == DropoutScaling::kInTraining) return x;
   if (!op.training()) {
+    if (x.shape().num_elements() == 0) return x;
     // One for each element of the last dimension; a number has one of its own shape.
     const int rank = x.shape().rank();
     Tensor factors = op.NewTensor(rank == 0 ? Shape() : Shape({x.shape().dim(rank - 1)}));

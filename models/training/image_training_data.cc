@@ -40,11 +40,6 @@ absl::StatusOr<std::unique_ptr<BatchLoader>> EvaluationLoader(
 }  // namespace
 
 absl::Status ImageTrainingData::Check(const recipe::Recipe& recipe) {
-  if (recipe.data().steps() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("recipe: data.steps is ", recipe.data().steps(),
-                                                   ", which is for texts alone; data set '", recipe.data().name(),
-                                                   "' consists of images, leave it out"));
-  }
   BITGRAD_RETURN_IF_ERROR(ParsePreprocessing(Strings(recipe.data().preprocessing())).status());
   return ParseAugmentation(Strings(recipe.data().augmentation())).status();
 }
@@ -65,6 +60,11 @@ absl::Status ImageTrainingData::LoadSets(const recipe::Recipe& recipe, const Tra
   load.data_dir = options.data_dir;
   load.threads = options.threads;
   BITGRAD_ASSIGN_OR_RETURN(train_, LoadDataset(recipe.data().name(), load));
+  if (recipe.data().steps() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("recipe: data.steps is ", recipe.data().steps(),
+                                                   ", which is for texts alone; data set '", recipe.data().name(),
+                                                   "' consists of images, leave it out"));
+  }
   load.split = Split::kTest;
   BITGRAD_ASSIGN_OR_RETURN(test_, LoadDataset(recipe.data().name(), load));
   BITGRAD_RETURN_IF_ERROR(CheckSameKind(train_, test_));

@@ -37,11 +37,10 @@ auto& OfLayer(absl::string_view layer, Layers& layers) {
 std::string Format(const checkpoint::ModelValue& value) {
   // Errors are shares; whole numbers, such as counts, keep all their digits.
   if (absl::EndsWith(value.name(), "_error")) return absl::StrFormat("%s=%.2f%%", value.name(), 100 * value.value());
-  const bool is_whole = value.value() == std::floor(value.value()) && std::fabs(value.value()) < 1e15;
-  return absl::StrFormat(is_whole ? "%s=%.0f" : "%s=%.4g", value.name(), value.value());
   // What is true or not.
   if (value.name() == "one_opt") return value.value() != 0 ? "one_opt=yes" : "one_opt=no";
-  return absl::StrFormat("%s=%.4g", value.name(), value.value());
+  const bool is_whole = value.value() == std::floor(value.value()) && std::fabs(value.value()) < 1e15;
+  return absl::StrFormat(is_whole ? "%s=%.0f" : "%s=%.4g", value.name(), value.value());
 }
 
 // Protobuf writes numbers that are not finite as the texts "NaN", "Infinity" and "-Infinity", which readers of numbers

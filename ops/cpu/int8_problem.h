@@ -12,8 +12,8 @@
 
 namespace bitgrad::cpu {
 
-// How many words of each row are expanded to bytes together: two cache lines, so that rows of up to 1,024 codes are read
-// one after the other, which the hardware's prefetcher keeps up with. Transpositions take up to eight words.
+// How many words of each row are expanded to bytes together: two cache lines, so that rows of up to 1,024 codes are
+// read one after the other, which the hardware's prefetcher keeps up with. Transpositions take up to eight words.
 inline constexpr int64_t kWordsTogether = 16;
 
 struct Int8Problem {

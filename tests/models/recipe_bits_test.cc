@@ -71,7 +71,7 @@ constexpr Expected kExpected[] = {
     {"cifar10_sal_resnet20_small", 0xe0478d80, 0xb7fad679, 0xe78c6657},
     {"cifar10_shift_resnet20_small", 0x11f2ad0e, 0xab98be1c, 0x42b9ebd3},
     {"cifar10_spline_nin", 0x005a9bec, 0x656ea506, 0x198de589},
-    {"cifar10_spline_resnet32", 1, 1, 1},
+    {"cifar10_spline_resnet32", 0xe3011930, 0x1112ea2f, 0xdaa1666c},
     {"circle_leaky_relu_mlp", 0x4ac775f7, 0xf1102c0f, 0x00b293ac},
     {"circle_prelu_mlp", 0x094ce1fe, 0x54730e05, 0xb117e9fd},
     {"circle_relu_mlp", 0xa979b73c, 0x7729c819, 0x917462a3},
