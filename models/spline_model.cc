@@ -1,6 +1,7 @@
 #include "bitgrad/models/spline_model.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,8 @@ class SplineModel final : public Model {
   Var Forward(const Var& x) override { return network_->Forward(x); }
   Var Penalty(Tape& tape) override { return network_->Penalty(tape); }
   absl::Status Harden(ExecContext& context) override { return network_->Harden(context); }
+  bool AnswerAsFrozen(bool frozen) override { return network_->AnswerAsFrozen(frozen); }
+  std::string Description() override { return network_->Description(); }
 
   std::vector<ModelValue> Report(ExecContext& context) override {
     std::vector<ModelValue> values = network_->Report(context);

@@ -266,6 +266,18 @@ TEST(NetworksTest, EveryFieldOfAResidualNetArrives) {
   EXPECT_FALSE(store.Find("stage2/block1/shortcut/conv/weight")->is_quantized());
 }
 
+TEST(NetworksTest, AnAttentionNetWithSplinesIsStillAskedForItsFrozenAnswers) {
+  recipe::Model recipe = LoadRecipe("cifar10_sal_resnet20_small")->model();
+  recipe.mutable_residual_net()->set_activation("spline(5, 1)");
+  recipe.mutable_spline_penalty()->mutable_weight()->set_initial(1e-4);
+  ParameterStore store(1);
+  const auto model = MakeNetwork(recipe, {32, 32, 3}, 10, store);
+  ASSERT_TRUE(model.ok()) << model.status();
+  ASSERT_NE(store.Find("stage1/block1/act2/spline/coefficients"), nullptr);
+  EXPECT_TRUE((*model)->AnswerAsFrozen(true));
+  EXPECT_THAT((*model)->Description(), HasSubstr("once hardened"));
+}
+
 TEST(NetworksTest, TheConnectionsOfAResidualNetArrive) {
   recipe::Model recipe = LoadRecipe("cifar10_sal_resnet20_small")->model();
   recipe::ResidualNet& net = *recipe.mutable_residual_net();
