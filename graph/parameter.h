@@ -25,6 +25,7 @@ enum class ParameterKind {
   kWeight,             // a weight that products take as it is
   kQuantizedWeight,    // the latent values of a weight that products take quantized
   kQuantizerVariable,  // a variable of a quantizer: a step, a clip, a bit length, a scale
+  kSpline,             // what a learned activation is made of: coefficients, a linear term
 };
 
 struct Parameter {

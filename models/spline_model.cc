@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "bitgrad/models/lipschitz.h"
 
 namespace bitgrad {
@@ -46,7 +45,7 @@ class SplineModel final : public Model {
 
 std::unique_ptr<Model> WithSplineReport(const ParameterStore& store, int64_t features, std::unique_ptr<Model> network) {
   const bool has_splines = std::any_of(store.parameters().begin(), store.parameters().end(),
-                                       [](const Parameter* p) { return absl::StrContains(p->name, "/spline/"); });
+                                       [](const Parameter* p) { return p->kind == ParameterKind::kSpline; });
   if (!has_splines || features == 0) return network;
   return std::make_unique<SplineModel>(features, std::move(network));
 }

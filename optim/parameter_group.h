@@ -3,7 +3,6 @@
 #ifndef BITGRAD_OPTIM_PARAMETER_GROUP_H_
 #define BITGRAD_OPTIM_PARAMETER_GROUP_H_
 
-#include "absl/strings/match.h"
 #include "bitgrad/graph/parameter.h"
 
 namespace bitgrad {
@@ -11,7 +10,7 @@ namespace bitgrad {
 enum class ParameterGroup {
   kQuantizedWeights,    // latent values of weights that products take quantized
   kQuantizerVariables,  // steps, clips, bit lengths, scales of quantizers
-  kSplines,             // what learned activations are made of (models/layers/spline.h), told by "/spline/" in the name
+  kSplines,             // what learned activations are made of (models/layers/spline.h)
   kOthers,              // float weights, biases, batch norm
 };
 inline constexpr int kParameterGroups = 4;
@@ -20,10 +19,11 @@ inline ParameterGroup GroupOf(const Parameter& parameter) {
   switch (parameter.kind) {
     case ParameterKind::kQuantizedWeight: return ParameterGroup::kQuantizedWeights;
     case ParameterKind::kQuantizerVariable: return ParameterGroup::kQuantizerVariables;
+    case ParameterKind::kSpline: return ParameterGroup::kSplines;
     case ParameterKind::kWeight:
     case ParameterKind::kOther: break;
   }
-  return absl::StrContains(parameter.name, "/spline/") ? ParameterGroup::kSplines : ParameterGroup::kOthers;
+  return ParameterGroup::kOthers;
 }
 
 constexpr const char* Name(ParameterGroup group) {

@@ -67,9 +67,11 @@ SplineLayer::SplineLayer(const Scope& scope, int64_t channels, const SplineLayer
     : path_(scope.path()),
       options_(options),
       coefficients_(scope.NewUnsetParameter("coefficients", {channels, options.grid.knots})) {
+  coefficients_.kind = ParameterKind::kSpline;
   if (options.linear) {
     constant_ = &scope.NewParameter("constant", {channels}, Initializer::Constant(0));
     slope_ = &scope.NewParameter("slope", {channels}, Initializer::Constant(0));
+    constant_->kind = slope_->kind = ParameterKind::kSpline;
   }
   // Those of a model that continues another one are set.
   if (coefficients_.is_set) return;

@@ -53,7 +53,7 @@ TEST(FreezeSplineTest, HasTheGraphsBits) {
       ASSERT_TRUE(store.status().ok()) << store.status();
       RandomizeBatchNorms(store, random);
       for (Parameter* parameter : store.parameters()) {
-        if (parameter->name.find("/spline/") == std::string::npos) continue;
+        if (parameter->kind != ParameterKind::kSpline) continue;
         for (float& value : parameter->value.mutable_span<float>()) {
           value += std::uniform_real_distribution<float>(-0.5f, 0.5f)(random);
         }

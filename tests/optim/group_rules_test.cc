@@ -54,7 +54,7 @@ class GroupRulesTest : public ::testing::Test {
     weight.kind = ParameterKind::kWeight;
     weight.decays = true;
     model.Add("b/running", {1}).trainable = false;
-    model.Add("b/spline/coefficients", RandomValues(15, 4));
+    model.Add("b/spline/coefficients", RandomValues(15, 4)).kind = ParameterKind::kSpline;
   }
 
   static void SetGradients(BareModel& model, int step) {
