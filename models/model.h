@@ -13,11 +13,19 @@
 
 namespace bitgrad {
 
+// How a number is shown to people.
+enum class ValueDisplay {
+  kNumber,  // 3.2, a whole number with all its digits
+  kShare,   // 32.00%
+  kYesNo,   // no for 0, otherwise yes
+};
+
 // A number that a model tells of itself: {"hidden1", "weight_bits", 3.2}.
 struct ModelValue {
   std::string layer;  // empty: of the whole model
   std::string name;   // lower case and underscores, for "name=value"
   double value = 0;
+  ValueDisplay display = ValueDisplay::kNumber;
 };
 
 class Model {

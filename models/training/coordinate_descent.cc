@@ -167,7 +167,7 @@ std::vector<ModelValue> CoordinateDescent::Report() const {
   const double seconds = 1e-6 * static_cast<double>(std::max<int64_t>(microseconds_, 1));
   return {{"", "changes", static_cast<double>(changes_)},
           {"", "trials_per_second", static_cast<double>(trials_) / seconds},
-          {"", "one_opt", one_opt_ ? 1.0 : 0.0}};
+          {"", "one_opt", one_opt_ ? 1.0 : 0.0, ValueDisplay::kYesNo}};
 }
 
 LearnerState CoordinateDescent::state() const {

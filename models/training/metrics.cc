@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <system_error>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
@@ -35,12 +34,23 @@ auto& OfLayer(absl::string_view layer, Layers& layers) {
 }
 
 std::string Format(const checkpoint::ModelValue& value) {
-  // Errors are shares; whole numbers, such as counts, keep all their digits.
-  if (absl::EndsWith(value.name(), "_error")) return absl::StrFormat("%s=%.2f%%", value.name(), 100 * value.value());
-  // What is true or not.
-  if (value.name() == "one_opt") return value.value() != 0 ? "one_opt=yes" : "one_opt=no";
+  switch (value.display()) {
+    case checkpoint::ModelValue::SHARE: return absl::StrFormat("%s=%.2f%%", value.name(), 100 * value.value());
+    case checkpoint::ModelValue::YES_NO: return absl::StrCat(value.name(), value.value() != 0 ? "=yes" : "=no");
+    default: break;
+  }
+  // Whole numbers, such as counts, keep all their digits.
   const bool is_whole = value.value() == std::floor(value.value()) && std::fabs(value.value()) < 1e15;
   return absl::StrFormat(is_whole ? "%s=%.0f" : "%s=%.4g", value.name(), value.value());
+}
+
+checkpoint::ModelValue::Display ToProto(ValueDisplay display) {
+  switch (display) {
+    case ValueDisplay::kShare: return checkpoint::ModelValue::SHARE;
+    case ValueDisplay::kYesNo: return checkpoint::ModelValue::YES_NO;
+    case ValueDisplay::kNumber: break;
+  }
+  return checkpoint::ModelValue::NUMBER;
 }
 
 // Protobuf writes numbers that are not finite as the texts "NaN", "Infinity" and "-Infinity", which readers of numbers
@@ -136,6 +146,7 @@ void AddValues(const std::vector<ModelValue>& values, checkpoint::EpochMetrics& 
         *(value.layer.empty() ? metrics.add_values() : OfLayer(value.layer, *metrics.mutable_layers()).add_values());
     added.set_name(value.name);
     added.set_value(value.value);
+    if (value.display != ValueDisplay::kNumber) added.set_display(ToProto(value.display));
   }
 }
 

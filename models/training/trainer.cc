@@ -123,7 +123,7 @@ absl::Status Trainer::FinishEpoch(int epoch) {
     bundle_.model->AnswerAsFrozen(false);
     if (absl::IsCancelled(hardened.status())) return Interrupted(epoch);
     if (!hardened.ok()) return hardened.status();
-    AddValues({{"", "hardened_test_error", *hardened}}, metrics);
+    AddValues({{"", "hardened_test_error", *hardened, ValueDisplay::kShare}}, metrics);
   }
   AddValues(bundle_.model->Report(context_), metrics);
   AddValues(learner_->Report(), metrics);

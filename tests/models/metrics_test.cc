@@ -128,8 +128,11 @@ TEST(MetricsTest, APenaltyIsToldWhereThereIsOne) {
 // Shares of errors are in percent, counts have all their digits.
 TEST(MetricsTest, ErrorsAndCountsOfTheModel) {
   checkpoint::EpochMetrics metrics;
-  AddValues({{"", "hardened_test_error", 0.12345}, {"", "zero_kernels", 1234567}}, metrics);
-  EXPECT_EQ(FormatValues(metrics), " hardened_test_error=12.35% zero_kernels=1234567");
+  AddValues({{"", "hardened_test_error", 0.12345, ValueDisplay::kShare},
+             {"", "zero_kernels", 1234567},
+             {"", "one_opt", 0, ValueDisplay::kYesNo}},
+            metrics);
+  EXPECT_EQ(FormatValues(metrics), " hardened_test_error=12.35% zero_kernels=1234567 one_opt=no");
 }
 
 // What a model tells of itself and of its layers, known ones and others.
