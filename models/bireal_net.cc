@@ -3,10 +3,8 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "bitgrad/models/layers/batch_norm.h"
 #include "bitgrad/models/layers/conv2d.h"
-#include "bitgrad/models/layers/dense.h"
 #include "bitgrad/models/layers/pool.h"
 #include "bitgrad/models/layers/residual.h"
 
@@ -48,39 +46,12 @@ std::unique_ptr<Layer> FloatShortcut(const Scope& scope, const BiRealNetOptions&
 }  // namespace
 
 BiRealNet::BiRealNet(const Scope& scope, const BiRealNetOptions& options) {
-  if (options.image.rank() != 3) {
-    scope.ReportError(
-        absl::StrCat("bireal_net: image ", options.image.ToString(), " is not [height, width, channels]"));
-    return;
-  }
-  const Scope stem = scope / "stem";
-  layers_.Add<Unflatten>(options.image);
-  layers_.Add<Conv2d>(stem / "conv", Conv2dOptions{.in = options.image.dim(2),
-                                                   .out = options.stem_filters,
-                                                   .kernel = options.stem_kernel,
-                                                   .stride = options.stem_stride,
-                                                   .pad = options.stem_kernel / 2});
-  layers_.Add<BatchNorm2d>(stem / "norm",
-                           BatchNormLayerOptions{.features = options.stem_filters, .norm = options.norm});
-  if (options.stem_pool > 0) {
-    layers_.Add<MaxPool2d>(stem / "pool", PoolOptions{.kernel = 3, .stride = options.stem_pool, .pad = 1});
-  }
-  int64_t channels = options.stem_filters;
-  for (size_t s = 0; s < options.stages.size(); ++s) {
-    const BiRealStage& stage = options.stages[s];
-    for (int64_t b = 0; b < stage.blocks; ++b) {
-      const Scope block = scope / absl::StrCat("stage", s + 1) / absl::StrCat("block", b + 1);
-      const int64_t stride = b == 0 ? stage.stride : 1;
-      const bool changes = stride > 1 || channels != stage.filters;
-      layers_.Add<Residual>(
-          block, BinaryBody(block, options, channels, stage.filters, stride),
-          changes ? FloatShortcut(block / "shortcut", options, channels, stage.filters, stride) : nullptr);
-      channels = stage.filters;
-    }
-  }
-  const Scope output = scope / "output";
-  layers_.Add<GlobalAvgPool2d>(output / "pool");
-  layers_.Add<Dense>(output, DenseOptions{.in = channels, .out = options.classes, .bias = true});
+  if (!AddResidualStem(scope, "bireal_net", options, layers_, [](const Scope&) {})) return;
+  AddResidualStages(scope, options, layers_, [&](const Scope& at, const ResidualBlock& block) {
+    layers_.Add<Residual>(
+        at, BinaryBody(at, options, block.in, block.out, block.stride),
+        block.changes_shape() ? FloatShortcut(at / "shortcut", options, block.in, block.out, block.stride) : nullptr);
+  });
 }
 
 }  // namespace bitgrad

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bitgrad/core/shape.h"
+#include "bitgrad/models/residual_stages.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/sequential_model.h"
 #include "bitgrad/ops/batch_norm.h"
@@ -26,19 +27,13 @@
 
 namespace bitgrad {
 
-struct BiRealStage {
-  int64_t filters = 0;
-  int64_t blocks = 0;
-  int64_t stride = 1;  // of the first block
-};
-
 struct BiRealNetOptions {
   Shape image;  // [height, width, channels]
   int64_t stem_filters = 0;
   int64_t stem_kernel = 3;
   int64_t stem_stride = 1;
   int64_t stem_pool = 0;  // stride of the 3x3 max pooling; 0: none
-  std::vector<BiRealStage> stages;
+  std::vector<ResidualStage> stages;
   int64_t classes = 0;
   Quantizer activation_quantizer;
   Quantizer weight;

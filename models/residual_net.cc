@@ -7,8 +7,6 @@
 #include "bitgrad/models/layers/activation.h"
 #include "bitgrad/models/layers/batch_norm.h"
 #include "bitgrad/models/layers/conv2d.h"
-#include "bitgrad/models/layers/dense.h"
-#include "bitgrad/models/layers/pool.h"
 #include "bitgrad/models/layers/residual.h"
 
 namespace bitgrad {
@@ -35,42 +33,22 @@ ResidualNet::ResidualNet(const Scope& scope, const ResidualNetOptions& options)
     scope.ReportError(activation.status().message());
     return;
   }
-  if (options.image.rank() != 3) {
-    scope.ReportError(
-        absl::StrCat("residual_net: image ", options.image.ToString(), " is not [height, width, channels]"));
-    return;
-  }
   if (connection_ == ResidualConnection::kShiftAttention || connection_ == ResidualConnection::kSharedShiftAttention) {
     choice_.temperature = &scope.NewScalar("temperature", options.temperature);
   }
-  const Scope stem = scope / "stem";
-  layers_.Add<Unflatten>(options.image);
-  layers_.Add<Conv2d>(stem / "conv", Conv2dOptions{.in = options.image.dim(2),
-                                                   .out = options.stem_filters,
-                                                   .kernel = options.stem_kernel,
-                                                   .stride = options.stem_stride,
-                                                   .pad = options.stem_kernel / 2});
-  AddNorm(stem / "norm", options, options.stem_filters, layers_);
-  layers_.Add<Activation>(*activation, stem / "act", options.stem_filters);
-  if (options.stem_pool > 0) {
-    layers_.Add<MaxPool2d>(stem / "pool", PoolOptions{.kernel = 3, .stride = options.stem_pool, .pad = 1});
+  const auto add_activation = [&](const Scope& at, int64_t features) {
+    layers_.Add<Activation>(*activation, at, features);
+  };
+  if (!AddResidualStem(scope, "residual_net", options, layers_,
+                       [&](const Scope& stem) { add_activation(stem / "act", options.stem_filters); })) {
+    return;
   }
-  int64_t channels = options.stem_filters;
-  for (size_t s = 0; s < options.stages.size(); ++s) {
-    const ResidualStage& stage = options.stages[s];
-    for (int64_t b = 0; b < stage.blocks; ++b) {
-      const Scope block = scope / absl::StrCat("stage", s + 1) / absl::StrCat("block", b + 1);
-      const int64_t stride = b == 0 ? stage.stride : 1;
-      const bool changes = stride > 1 || channels != stage.filters;
-      layers_.Add<Residual>(block, Body(block, options, *activation, channels, stage.filters, stride),
-                            changes ? Shortcut(block / "shortcut", options, channels, stage.filters, stride) : nullptr);
-      layers_.Add<Activation>(*activation, block / "act2", stage.filters);
-      channels = stage.filters;
-    }
-  }
-  const Scope output = scope / "output";
-  layers_.Add<GlobalAvgPool2d>(output / "pool");
-  layers_.Add<Dense>(output, DenseOptions{.in = channels, .out = options.classes, .bias = true});
+  AddResidualStages(scope, options, layers_, [&](const Scope& at, const ResidualBlock& block) {
+    layers_.Add<Residual>(
+        at, Body(at, options, *activation, block.in, block.out, block.stride),
+        block.changes_shape() ? Shortcut(at / "shortcut", options, block.in, block.out, block.stride) : nullptr);
+    add_activation(at / "act2", block.out);
+  });
 }
 
 void ResidualNet::AddConnection(const Scope& scope, const ResidualNetOptions& options, int64_t in, int64_t out,

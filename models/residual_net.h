@@ -33,6 +33,7 @@
 #include "bitgrad/core/shape.h"
 #include "bitgrad/models/layers/activation.h"
 #include "bitgrad/models/layers/shift_attention.h"
+#include "bitgrad/models/residual_stages.h"
 #include "bitgrad/models/scheduled_scalar.h"
 #include "bitgrad/models/scope.h"
 #include "bitgrad/models/sequential_model.h"
@@ -42,12 +43,6 @@
 namespace bitgrad {
 
 enum class ResidualConnection { kConv, kShiftAttention, kSharedShiftAttention, kShift };
-
-struct ResidualStage {
-  int64_t filters = 0;
-  int64_t blocks = 0;
-  int64_t stride = 1;  // of the first block
-};
 
 struct ResidualNetOptions {
   Shape image;  // [height, width, channels]
