@@ -7,11 +7,10 @@
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/core/status_macros.h"
-#include "bitgrad/ops/conv_kernel.h"
 #include "bitgrad/ops/spline_grid.h"
 #include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/check_sequences.h"
-#include "bitgrad/runtime/image_geometry.h"
+#include "bitgrad/runtime/program_checker.h"
 #include "bitgrad/runtime/requantize.h"
 
 namespace bitgrad {
@@ -25,6 +24,19 @@ template <typename... Args>
 absl::Status Error(const Args&... args) {
   return absl::InvalidArgumentError(absl::StrCat(args...));
 }
+
+// Whether a constant has the shape of a whole example or of its last dimension.
+bool IsRowOf(const Shape& constant, const Shape& example) {
+  const int64_t count = constant.num_elements();
+  return count == example.num_elements() || count == example.cols();
+}
+
+template <typename Repeated>
+absl::Span<const int64_t> Dims(const Repeated& field) {
+  return {field.data(), static_cast<size_t>(field.size())};
+}
+
+}  // namespace
 
 absl::StatusOr<Shape> CheckExampleShape(absl::Span<const int64_t> dims) {
   if (dims.empty() || dims.size() > 8) return Error("shape has ", dims.size(), " dimensions, not 1 to 8");
@@ -41,69 +53,7 @@ absl::StatusOr<Shape> CheckExampleShape(absl::Span<const int64_t> dims) {
   return shape;
 }
 
-// Whether a constant has the shape of a whole example or of its last dimension.
-bool IsRowOf(const Shape& constant, const Shape& example) {
-  const int64_t count = constant.num_elements();
-  return count == example.num_elements() || count == example.cols();
-}
-
-template <typename Repeated>
-absl::Span<const int64_t> Dims(const Repeated& field) {
-  return {field.data(), static_cast<size_t>(field.size())};
-}
-
-// Visits the instructions once, in order. When a Check* function is called, the operands of its instruction have been
-// checked already.
-class Checker {
- public:
-  explicit Checker(const Header& header) : header_(header), blob_is_used_(static_cast<size_t>(header.blobs_size())) {}
-
-  absl::StatusOr<CheckedProgram> Run();
-
- private:
-  absl::Status CheckHead();
-  absl::Status CheckData() const;
-  absl::StatusOr<PackedValue> CheckInstruction(const Instruction& instruction);
-  absl::StatusOr<PackedValue> CheckLinear(const packed::Linear& linear);
-  absl::StatusOr<PackedValue> CheckConv2d(const packed::Conv2d& conv);
-  absl::StatusOr<PackedValue> CheckTapConv2d(const packed::TapConv2d& conv);
-  absl::StatusOr<PackedValue> CheckPool(bool is_max, const packed::Pool& pool);
-  absl::StatusOr<PackedValue> CheckBatchNorm(const packed::BatchNorm& batch_norm);
-  absl::StatusOr<PackedValue> CheckUnary(const packed::Unary& unary);
-  absl::StatusOr<PackedValue> CheckRound(const packed::Round& round);
-  absl::StatusOr<PackedValue> CheckSpline(const packed::Spline& spline);
-  absl::StatusOr<PackedValue> CheckBinary(const packed::Binary& binary);
-  absl::StatusOr<PackedValue> CheckConcat();
-  absl::StatusOr<PackedValue> CheckReshape(const packed::Reshape& reshape);
-  absl::StatusOr<PackedValue> CheckTokensAndStates(const Instruction& instruction);
-  // The instructions of requantize.h.
-  absl::StatusOr<PackedValue> CheckShifts(const Instruction& instruction);
-  absl::StatusOr<PackedValue> CheckFixedPointInput(const packed::FixedPoint& fixed_point);
-  // Checks what linear and conv2d have in common: the operand and the weight, whose shape is returned.
-  template <typename Product>
-  absl::StatusOr<Shape> CheckProduct(const std::string& kind, const Product& product);
-  // Checks what linear and conv2d make of their sums. Returns the value, of examples of shape y.
-  template <typename Product>
-  absl::StatusOr<PackedValue> CheckOutput(const std::string& kind, const Product& product, const Shape& y);
-  absl::Status CheckThreshold(const std::string& field, const packed::Threshold& threshold, int64_t out,
-                              PackedValue& value);
-  absl::StatusOr<PackedValue> CheckQuantize(const packed::Quantize& quantize);
-
-  absl::Status CheckOperands(const Instruction& instruction);
-  absl::Status CheckOperandCount(int count) const;
-  // Checks that the blob exists, and marks it as used.
-  absl::StatusOr<const Blob*> UseBlob(const char* field, int id);
-  absl::Status UseBlob(const char* field, int id, Blob::Kind kind, const Shape& shape);
-  const PackedValue& operand(int i) const { return program_.values[operands_[i]]; }
-
-  const Header& header_;
-  std::vector<bool> blob_is_used_;
-  CheckedProgram program_;
-  std::vector<int> operands_;  // of the instruction that is being checked
-  PackedQuantizer quantizer_;  // of the instruction that is being checked
-};
-
-absl::StatusOr<const Blob*> Checker::UseBlob(const char* field, int id) {
+absl::StatusOr<const Blob*> ProgramChecker::UseBlob(const char* field, int id) {
   if (id < 0 || id >= header_.blobs_size()) {
     return Error(field, ": there is no blob ", id, ", the file has ", header_.blobs_size());
   }
@@ -111,7 +61,7 @@ absl::StatusOr<const Blob*> Checker::UseBlob(const char* field, int id) {
   return &header_.blobs(id);
 }
 
-absl::Status Checker::UseBlob(const char* field, int id, Blob::Kind kind, const Shape& shape) {
+absl::Status ProgramChecker::UseBlob(const char* field, int id, Blob::Kind kind, const Shape& shape) {
   BITGRAD_ASSIGN_OR_RETURN(const Blob* blob, UseBlob(field, id));
   if (blob->kind() != kind || ShapeOf(*blob) != shape) {
     return Error(field, ": blob ", id, " (", blob->name(), ") is ", Blob::Kind_Name(blob->kind()), " ",
@@ -120,7 +70,7 @@ absl::Status Checker::UseBlob(const char* field, int id, Blob::Kind kind, const 
   return absl::OkStatus();
 }
 
-absl::Status Checker::CheckOperands(const Instruction& instruction) {
+absl::Status ProgramChecker::CheckOperands(const Instruction& instruction) {
   operands_.assign(instruction.operands().begin(), instruction.operands().end());
   for (const int id : operands_) {
     if (id < 0 || id >= static_cast<int>(program_.values.size())) {
@@ -133,133 +83,12 @@ absl::Status Checker::CheckOperands(const Instruction& instruction) {
   return absl::OkStatus();
 }
 
-absl::Status Checker::CheckOperandCount(int count) const {
+absl::Status ProgramChecker::CheckOperandCount(int count) const {
   if (static_cast<int>(operands_.size()) == count) return absl::OkStatus();
   return Error("operands: ", operands_.size(), " given, it takes ", count);
 }
 
-template <typename Product>
-absl::StatusOr<Shape> Checker::CheckProduct(const std::string& kind, const Product& product) {
-  // A shortcut is the second operand.
-  if (!product.has_requantize() || operands_.size() != 2) BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
-  if (!product.version_1_input_quantizer().empty()) {
-    return Error(kind, ".version_1_input_quantizer: products of format version 2 have no quantizer");
-  }
-  BITGRAD_ASSIGN_OR_RETURN(const Blob* weight, UseBlob((kind + ".weight").c_str(), product.weight()));
-  const Shape shape = ShapeOf(*weight);
-  if (shape.rank() != 2 || (!IsCodes(weight->kind()) && weight->kind() != Blob::FLOAT32)) {
-    return Error(kind, ".weight: blob ", product.weight(), " (", weight->name(), ") is ",
-                 Blob::Kind_Name(weight->kind()), " ", shape.ToString(), ", no matrix of weights");
-  }
-  return shape;
-}
-
-absl::Status Checker::CheckThreshold(const std::string& field, const packed::Threshold& threshold, int64_t out,
-                                     PackedValue& value) {
-  Blob codes;
-  codes.set_kind(threshold.encoding());
-  codes.set_bits(threshold.bits());
-  if (!IsCodes(codes.kind())) {
-    return Error(field, ".encoding: ", static_cast<int>(threshold.encoding()), " is no encoding of codes");
-  }
-  if (const absl::Status status = CheckBits(codes); !status.ok()) return Error(field, ": ", status.message());
-  value.encoding = EncodingOf(codes);
-  value.scale = threshold.scale();
-  if (!(std::isfinite(value.scale) && value.scale >= 0)) return Error(field, ".scale is not finite and at least 0");
-  BITGRAD_RETURN_IF_ERROR(UseBlob((field + ".thresholds").c_str(), threshold.thresholds(), Blob::INT32,
-                                  {value.encoding.largest_stored(), out}));
-  return UseBlob((field + ".flips").c_str(), threshold.flips(), Blob::FLAGS, {out});
-}
-
-template <typename Product>
-absl::StatusOr<PackedValue> Checker::CheckOutput(const std::string& kind, const Product& product, const Shape& y) {
-  if (!std::isfinite(product.scale())) return Error(kind, ".scale is not finite");
-  PackedValue value = {.example = y};
-  const Blob& weight = header_.blobs(product.weight());
-  const int64_t out = weight.shape(0);
-  if (product.has_requantize()) {
-    const packed::Requantize& requantize = product.requantize();
-    const std::string field = kind + ".requantize";
-    if (product.has_threshold() || product.has_scales() || product.scale() != 0) {
-      return Error(field, ": there is a scale or a threshold, too");
-    }
-    if (requantize.has_bias()) {
-      BITGRAD_RETURN_IF_ERROR(UseBlob((field + ".bias").c_str(), requantize.bias(), Blob::INT32, {1, out}));
-    }
-    if (requantize.has_flips()) {
-      BITGRAD_RETURN_IF_ERROR(UseBlob((field + ".flips").c_str(), requantize.flips(), Blob::FLAGS, {out}));
-    }
-    return CheckRequantizedProduct(field, requantize, y, operand(0), EncodingOf(weight), weight.shape(1),
-                                   operands_.size() == 2 ? &operand(1) : nullptr);
-  }
-  if (!product.has_threshold()) {
-    if (product.has_scales()) {
-      BITGRAD_RETURN_IF_ERROR(UseBlob((kind + ".scales").c_str(), product.scales(), Blob::FLOAT32, {out}));
-    }
-    return value;
-  }
-  if (!DotIsExact(operand(0).encoding, EncodingOf(weight), weight.shape(1))) {
-    return Error(kind, ".threshold: the sums that it compares are no exact integers");
-  }
-  if (product.scale() != 0 || product.has_scales()) return Error(kind, ".scale: with a threshold there is none");
-  BITGRAD_RETURN_IF_ERROR(CheckThreshold(kind + ".threshold", product.threshold(), out, value));
-  return value;
-}
-
-absl::StatusOr<PackedValue> Checker::CheckLinear(const packed::Linear& linear) {
-  BITGRAD_ASSIGN_OR_RETURN(const Shape weight, CheckProduct("linear", linear));
-  const Shape& x = operand(0).example;
-  if (x.cols() != weight.dim(1)) {
-    return Error("linear.weight: its shape ", weight.ToString(), " does not go with examples of shape ", x.ToString());
-  }
-  std::vector<int64_t> dims(x.dims().begin(), x.dims().end());
-  dims.back() = weight.dim(0);
-  BITGRAD_ASSIGN_OR_RETURN(const Shape y, CheckExampleShape(dims));
-  return CheckOutput("linear", linear, y);
-}
-
-absl::StatusOr<PackedValue> Checker::CheckConv2d(const packed::Conv2d& conv) {
-  BITGRAD_ASSIGN_OR_RETURN(const Shape weight, CheckProduct("conv2d", conv));
-  const PackedValue& x = operand(0);
-  BITGRAD_ASSIGN_OR_RETURN(const ConvGeometry geometry, GeometryOf(conv, x.example, weight));
-  if (conv.has_requantize() && geometry.padding != Padding::kZero) {
-    return Error("conv2d.requantize: the border is ", packed::Conv2d::Padding_Name(conv.padding()), ", not ZERO");
-  }
-  int32_t code;
-  if (x.is_coded() && geometry.has_border() && !BorderCode(x.encoding, x.scale, geometry.padding, &code)) {
-    return Error("conv2d.padding: ", packed::Conv2d::Padding_Name(conv.padding()), " is no value of ",
-                 Name(x.encoding.kind), " codes of scale ", x.scale);
-  }
-  BITGRAD_ASSIGN_OR_RETURN(const Shape y,
-                           CheckExampleShape({geometry.out_height(), geometry.out_width(), geometry.filters}));
-  return CheckOutput("conv2d", conv, y);
-}
-
-absl::StatusOr<PackedValue> Checker::CheckTapConv2d(const packed::TapConv2d& conv) {
-  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
-  const PackedValue& x = operand(0);
-  BITGRAD_ASSIGN_OR_RETURN(const ConvGeometry geometry, GeometryOf(conv, x.example));
-  if (geometry.channels > kMaxFeatures / geometry.filters) {
-    return Error("tap_conv2d.filters: ", conv.filters(), " of ", geometry.channels, " channels are too many");
-  }
-  const Shape row({1, geometry.filters * geometry.channels});
-  BITGRAD_ASSIGN_OR_RETURN(const Blob* weight, UseBlob("tap_conv2d.weight", conv.weight()));
-  if ((!IsCodes(weight->kind()) && weight->kind() != Blob::FLOAT32) || ShapeOf(*weight) != row) {
-    return Error("tap_conv2d.weight: blob ", conv.weight(), " (", weight->name(), ") is ",
-                 Blob::Kind_Name(weight->kind()), " ", ShapeOf(*weight).ToString(), ", no weights ", row.ToString());
-  }
-  BITGRAD_RETURN_IF_ERROR(UseBlob("tap_conv2d.taps", conv.taps(), Blob::UNSIGNED, row));
-  if (header_.blobs(conv.taps()).bits() != 4) return Error("tap_conv2d.taps: they have not 4 bits");
-  if (!std::isfinite(conv.scale())) return Error("tap_conv2d.scale is not finite");
-  if (conv.has_scales()) {
-    BITGRAD_RETURN_IF_ERROR(UseBlob("tap_conv2d.scales", conv.scales(), Blob::FLOAT32, Shape({geometry.filters})));
-  }
-  BITGRAD_ASSIGN_OR_RETURN(const Shape y,
-                           CheckExampleShape({geometry.out_height(), geometry.out_width(), geometry.filters}));
-  return PackedValue{.example = y};
-}
-
-absl::StatusOr<PackedValue> Checker::CheckQuantize(const packed::Quantize& quantize) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckQuantize(const packed::Quantize& quantize) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   BITGRAD_ASSIGN_OR_RETURN(quantizer_, PackedQuantizer::FromProto(quantize));
   PackedValue value = {.example = operand(0).example, .encoding = quantizer_.encoding()};
@@ -267,38 +96,7 @@ absl::StatusOr<PackedValue> Checker::CheckQuantize(const packed::Quantize& quant
   return value;
 }
 
-absl::StatusOr<PackedValue> Checker::CheckPool(bool is_max, const packed::Pool& pool) {
-  const char* kind = is_max ? "max_pool" : "average_pool";
-  BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
-  const PackedValue& x = operand(0);
-  absl::StatusOr<PoolGeometry> geometry = GeometryOf(pool, x.example);
-  if (!geometry.ok()) return Error(kind, ": ", geometry.status().message());
-  BITGRAD_ASSIGN_OR_RETURN(const Shape y,
-                           CheckExampleShape({geometry->out_height(), geometry->out_width(), geometry->channels}));
-  if (pool.has_flips()) {
-    if (!is_max) return Error(kind, ".flips: only max_pool has them");
-    if (!x.is_coded()) return Error(kind, ".flips: the operand is no codes");
-    BITGRAD_RETURN_IF_ERROR(UseBlob("max_pool.flips", pool.flips(), Blob::FLAGS, {geometry->channels}));
-  }
-  if (is_max && pool.has_threshold()) return Error("max_pool.threshold: only average_pool has one");
-  if (is_max && pool.has_requantize()) return Error("max_pool.requantize: only average_pool has one");
-  if (is_max) return PackedValue{.example = y, .encoding = x.encoding, .scale = x.scale};
-  if (pool.has_requantize()) {
-    if (pool.has_threshold()) return Error("average_pool.requantize: there is a threshold, too");
-    return CheckRequantizedAverage(pool.requantize(), y, x, geometry->kernel_height * geometry->kernel_width,
-                                   geometry->pad_height == 0 && geometry->pad_width == 0 && !geometry->partial);
-  }
-  PackedValue value = {.example = y};
-  if (pool.has_threshold()) {
-    if (!SumIsExact(x.encoding, *geometry)) {
-      return Error("average_pool.threshold: the sums that it compares are no exact integers");
-    }
-    BITGRAD_RETURN_IF_ERROR(CheckThreshold("average_pool.threshold", pool.threshold(), geometry->channels, value));
-  }
-  return value;
-}
-
-absl::StatusOr<PackedValue> Checker::CheckBatchNorm(const packed::BatchNorm& batch_norm) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckBatchNorm(const packed::BatchNorm& batch_norm) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   const PackedValue& x = operand(0);
   const Shape features({x.example.cols()});
@@ -309,7 +107,7 @@ absl::StatusOr<PackedValue> Checker::CheckBatchNorm(const packed::BatchNorm& bat
   return PackedValue{.example = x.example};
 }
 
-absl::StatusOr<PackedValue> Checker::CheckUnary(const packed::Unary& unary) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckUnary(const packed::Unary& unary) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   if (!packed::Unary::Op_IsValid(unary.op()) || unary.op() == packed::Unary::UNSPECIFIED) {
     return Error("unary.op: ", static_cast<int>(unary.op()), " is unknown");
@@ -318,7 +116,7 @@ absl::StatusOr<PackedValue> Checker::CheckUnary(const packed::Unary& unary) {
   return PackedValue{.example = operand(0).example};
 }
 
-absl::StatusOr<PackedValue> Checker::CheckRound(const packed::Round& round) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckRound(const packed::Round& round) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   const absl::StatusOr<NumberFormat> format = ParseNumberFormat(round.format());
   if (!format.ok()) return Error("round.format: ", format.status().message());
@@ -328,7 +126,7 @@ absl::StatusOr<PackedValue> Checker::CheckRound(const packed::Round& round) {
   return PackedValue{.example = operand(0).example};
 }
 
-absl::StatusOr<PackedValue> Checker::CheckSpline(const packed::Spline& spline) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckSpline(const packed::Spline& spline) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   const Shape& x = operand(0).example;
   BITGRAD_ASSIGN_OR_RETURN(const Blob* coefficients, UseBlob("spline.coefficients", spline.coefficients()));
@@ -342,7 +140,7 @@ absl::StatusOr<PackedValue> Checker::CheckSpline(const packed::Spline& spline) {
   return PackedValue{.example = x};
 }
 
-absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckBinary(const packed::Binary& binary) {
   if (!packed::Binary::Op_IsValid(binary.op()) || binary.op() == packed::Binary::UNSPECIFIED) {
     return Error("binary.op: ", static_cast<int>(binary.op()), " is unknown");
   }
@@ -363,7 +161,7 @@ absl::StatusOr<PackedValue> Checker::CheckBinary(const packed::Binary& binary) {
   return PackedValue{.example = a.example};
 }
 
-absl::StatusOr<PackedValue> Checker::CheckConcat() {
+absl::StatusOr<PackedValue> ProgramChecker::CheckConcat() {
   if (operands_.empty()) return Error("operands: none given, concat takes at least 1");
   const Shape& first = operand(0).example;
   int64_t cols = 0;
@@ -382,7 +180,7 @@ absl::StatusOr<PackedValue> Checker::CheckConcat() {
   return PackedValue{.example = shape};
 }
 
-absl::StatusOr<PackedValue> Checker::CheckReshape(const packed::Reshape& reshape) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckReshape(const packed::Reshape& reshape) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   absl::StatusOr<Shape> shape = CheckExampleShape(Dims(reshape.shape()));
   if (!shape.ok()) return Error("reshape.shape: ", shape.status().message());
@@ -394,7 +192,7 @@ absl::StatusOr<PackedValue> Checker::CheckReshape(const packed::Reshape& reshape
 }
 
 // The instructions of check_sequences.h.
-absl::StatusOr<PackedValue> Checker::CheckTokensAndStates(const Instruction& instruction) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckTokensAndStates(const Instruction& instruction) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(instruction.has_state() ? 0 : 1));
   if (instruction.has_state()) return CheckState(header_, instruction.state());
   if (instruction.has_slice_columns()) return CheckSliceColumns(instruction.slice_columns(), operand(0));
@@ -402,7 +200,7 @@ absl::StatusOr<PackedValue> Checker::CheckTokensAndStates(const Instruction& ins
   return CheckEmbedding(header_, instruction.embedding(), *table, operand(0));
 }
 
-absl::StatusOr<PackedValue> Checker::CheckFixedPointInput(const packed::FixedPoint& fixed_point) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckFixedPointInput(const packed::FixedPoint& fixed_point) {
   BITGRAD_RETURN_IF_ERROR(CheckOperandCount(1));
   if (fixed_point.has_mean() && fixed_point.has_inv_std()) {
     BITGRAD_ASSIGN_OR_RETURN(const Blob* mean, UseBlob("fixed_point.mean", fixed_point.mean()));
@@ -417,7 +215,7 @@ absl::StatusOr<PackedValue> Checker::CheckFixedPointInput(const packed::FixedPoi
   return CheckFixedPoint(fixed_point, operand(0));
 }
 
-absl::StatusOr<PackedValue> Checker::CheckShifts(const Instruction& instruction) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckShifts(const Instruction& instruction) {
   if (instruction.has_fixed_point()) return CheckFixedPointInput(instruction.fixed_point());
   if (instruction.has_shift_add()) {
     BITGRAD_RETURN_IF_ERROR(CheckOperandCount(2));
@@ -429,7 +227,7 @@ absl::StatusOr<PackedValue> Checker::CheckShifts(const Instruction& instruction)
   return CheckShiftConcat(instruction.shift_concat(), concatenated.example, operands);
 }
 
-absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruction) {
+absl::StatusOr<PackedValue> ProgramChecker::CheckInstruction(const Instruction& instruction) {
   quantizer_ = PackedQuantizer();
   BITGRAD_RETURN_IF_ERROR(CheckOperands(instruction));
   switch (instruction.kind_case()) {
@@ -457,7 +255,7 @@ absl::StatusOr<PackedValue> Checker::CheckInstruction(const Instruction& instruc
   return Error("its kind is unknown");
 }
 
-absl::Status Checker::CheckHead() {
+absl::Status ProgramChecker::CheckHead() {
   absl::StatusOr<Shape> shape = CheckExampleShape(Dims(header_.input().shape()));
   if (!shape.ok()) return Error("input.shape: ", shape.status().message());
   BITGRAD_RETURN_IF_ERROR(CheckInputOfTokens(header_.input()));
@@ -482,7 +280,7 @@ absl::Status Checker::CheckHead() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<CheckedProgram> Checker::Run() {
+absl::StatusOr<CheckedProgram> ProgramChecker::Run() {
   BITGRAD_RETURN_IF_ERROR(CheckHead());
   int64_t example_bytes = program_.values[0].features() * 4;
   for (int i = 0; i < header_.instructions_size(); ++i) {
@@ -514,7 +312,7 @@ absl::StatusOr<CheckedProgram> Checker::Run() {
 }
 
 // What the header says of the data that the model was made from.
-absl::Status Checker::CheckData() const {
+absl::Status ProgramChecker::CheckData() const {
   if (header_.class_names_size() != 0 && header_.class_names_size() != header_.class_count()) {
     return Error("there are ", header_.class_names_size(), " class_names for ", header_.class_count(), " classes");
   }
@@ -539,8 +337,6 @@ absl::Status Checker::CheckData() const {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<CheckedProgram> CheckProgram(const Header& header) { return Checker(header).Run(); }
+absl::StatusOr<CheckedProgram> CheckProgram(const Header& header) { return ProgramChecker(header).Run(); }
 
 }  // namespace bitgrad
