@@ -158,6 +158,13 @@ TEST(SplineTest, MemoryOfTheBackwardPass) {
   const int64_t constant = kept([&](Tape& tape, const Var& x) { return Spline(x, tape.Input(c), 1); });
   EXPECT_GE(relu, 4 * kCount);
   EXPECT_LE(learned, relu + 1024);
+  // Where x is there anyhow it is not kept once more.
+  ExecContext context({.threads = 1});
+  Tape tape(context);
+  const Var leaf = tape.Differentiable(Filled({kCount / 16, 16}, 0.25f)), table = tape.Differentiable(c);
+  const size_t before = context.allocator().live_bytes();
+  const Var loss = Sum(Spline(leaf, table, 1));
+  EXPECT_LE(context.allocator().live_bytes() - before, size_t{1024});
   EXPECT_GE(constant, kCount);
   EXPECT_LE(constant, kCount + 1024);
 }
