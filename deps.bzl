@@ -18,6 +18,7 @@ _SYSTEM_LIBRARIES = {
     "jpeg": ("jpeglib.h", "libjpeg62-turbo-dev"),
     "matio": ("matio.h", "libmatio-dev"),
     "onednn": ("dnnl.h", "libdnnl-dev"),
+    "onnx": ("onnx/onnx_pb.h", "libonnx-dev"),
     "png": ("png.h", "libpng-dev"),
     "protobuf": ("google/protobuf/message.h", "libprotobuf-dev"),
     "random123": ("Random123/philox.h", "librandom123-dev"),
