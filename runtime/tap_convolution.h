@@ -4,60 +4,36 @@
 //   y[n, p, q, o] = sum_i w[o, i] x[n, p stride + r(o, i) - pad, q stride + s(o, i) - pad, i]
 //
 // in the order of the channels i, in float, 0 outside of the image. So integers whose sums are below 2^24 are exact.
-//
-// How it runs: an image's channels become planes with the border around them, one for each column of the kernel, moved
-// by it, and for each remainder of rows divided by the stride. So a tap is an offset of whole rows in a plane, rows are
-// aligned where the image's width allows it, and outputs read pixels next to each other. Sums of some hundred pixels of
-// one filter stay in registers while a block of channels goes by: for each, one weight is broadcast and multiplied with
-// as many pixels. Rows of the image are worked on in blocks whose planes fit the second-level cache, channels in blocks
-// whose pixels fit the first-level one (docs/performance.md).
 
 #ifndef BITGRAD_RUNTIME_TAP_CONVOLUTION_H_
 #define BITGRAD_RUNTIME_TAP_CONVOLUTION_H_
 
 #include <cstdint>
-#include <vector>
 
+#include "absl/types/variant.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/ops/kernels/conv2d.h"
+#include "bitgrad/runtime/tap_planes.h"
+#include "bitgrad/runtime/tap_tables.h"
 
 namespace bitgrad {
-
-// A kernel that is not zero: it adds `weight` times the pixel at `offset` from the output's place in the planes.
-struct TapTerm {
-  float weight;
-  int32_t offset;
-};
 
 class TapConvolution {
  public:
   // w and taps [filters, channels]; a tap from kernel_height * kernel_width on means that the kernel is zero. REQUIRES:
-  // the geometry is valid, with one group, no dilation and a border of zeros.
-  TapConvolution(const ConvGeometry& geometry, const float* w, const uint8_t* taps);
+  // the geometry is valid, with one group, no dilation, a border of zeros and at most 15 taps.
+  TapConvolution(const ConvGeometry& geometry, const float* w, const uint8_t* taps)
+      : kernel_(TapTables::AreFast() ? Kernel(absl::in_place_type<TapTables>, geometry, w, taps)
+                                     : Kernel(absl::in_place_type<TapPlanes>, geometry, w, taps)) {}
 
   // x [batch, height, width, channels] -> y [batch, out_height, out_width, filters], on the context's threads.
-  void Run(ExecContext& context, int64_t batch, const float* x, float* y) const;
+  void Run(ExecContext& context, int64_t batch, const float* x, float* y) const {
+    absl::visit([&](const auto& kernel) { kernel.Run(context, batch, x, y); }, kernel_);
+  }
 
  private:
-  // Of the planes of a block of output rows.
-  struct Block {
-    int64_t rows = 0;        // output rows
-    int64_t plane_rows = 0;  // of a plane
-  };
-  void RunBlock(const float* x, float* y, int64_t first_row, int64_t rows, float* planes, float* sums) const;
-
-  const ConvGeometry geometry_;
-  int64_t phase_rows_;  // how many remainders of rows there are
-  int64_t plane_width_;
-  int64_t reach_rows_;  // how many rows of a plane below its own an output reads
-  Block block_;
-  int64_t plane_size_;
-  int64_t plane_floats_;  // of a thread's planes
-  int64_t sum_stride_;    // of its sums, from one filter to the next
-  int64_t channel_blocks_;
-  // By groups of 64 filters, in them by blocks of channels, in them by filters; and where each of these begins.
-  std::vector<TapTerm> terms_;
-  std::vector<int64_t> first_term_;
+  using Kernel = absl::variant<TapPlanes, TapTables>;
+  const Kernel kernel_;
 };
 
 }  // namespace bitgrad

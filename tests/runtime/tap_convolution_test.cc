@@ -1,12 +1,15 @@
-// The kernel of tap_conv2d against the sum that it is, in double precision.
+// The kernels of tap_conv2d against the sum that it is, in double precision.
 
 #include "bitgrad/runtime/tap_convolution.h"
 
 #include <cmath>
 #include <cstdint>
 #include <random>
+#include <type_traits>
 #include <vector>
 
+#include "bitgrad/runtime/tap_planes.h"
+#include "bitgrad/runtime/tap_tables.h"
 #include "gtest/gtest.h"
 
 namespace bitgrad {
@@ -73,40 +76,54 @@ std::vector<double> Expected(const Case& c) {
   return y;
 }
 
+template <typename Kernel>
 std::vector<float> OutputsOf(const Case& c, int threads) {
   const ConvGeometry& g = c.geometry;
   ExecContext context({.threads = threads});
   std::vector<float> y(static_cast<size_t>(g.batch * g.out_height() * g.out_width() * g.filters), NAN);
-  TapConvolution(g, c.w.data(), c.taps.data()).Run(context, g.batch, c.x.data(), y.data());
+  Kernel(g, c.w.data(), c.taps.data()).Run(context, g.batch, c.x.data(), y.data());
   return y;
 }
 
-TEST(TapConvolutionTest, IsTheSumOfOneProductPerChannel) {
-  for (uint32_t seed = 1; seed <= 150; ++seed) {
+// What a machine runs, and each of the kernels of which it chooses one.
+template <typename T>
+class TapConvolutionTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::is_same_v<T, TapTables> && !TapTables::AreFast()) {
+      GTEST_SKIP() << "this machine has no permutations of 16 floats";
+    }
+  }
+};
+using Kernels = testing::Types<TapConvolution, TapPlanes, TapTables>;
+TYPED_TEST_SUITE(TapConvolutionTest, Kernels);
+
+TYPED_TEST(TapConvolutionTest, IsTheSumOfOneProductPerChannel) {
+  for (uint32_t seed = 1; seed <= 60; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     const Case c = RandomCase(random, /*integers=*/false);
     const std::vector<double> expected = Expected(c);
-    const std::vector<float> y = OutputsOf(c, 1);
+    const std::vector<float> y = OutputsOf<TypeParam>(c, 1);
     ASSERT_EQ(y.size(), expected.size());
     for (size_t j = 0; j < y.size(); ++j) ASSERT_NEAR(y[j], expected[j], 1e-5) << j;
     // The order of a sum does not depend on the threads.
-    EXPECT_EQ(OutputsOf(c, 3), y);
+    EXPECT_EQ(OutputsOf<TypeParam>(c, 3), y);
   }
 }
 
-TEST(TapConvolutionTest, IntegersAreExact) {
+TYPED_TEST(TapConvolutionTest, IntegersAreExact) {
   for (uint32_t seed = 1; seed <= 30; ++seed) {
     std::mt19937 random(seed);
     const Case c = RandomCase(random, /*integers=*/true);
     const std::vector<double> expected = Expected(c);
-    const std::vector<float> y = OutputsOf(c, 1);
+    const std::vector<float> y = OutputsOf<TypeParam>(c, 1);
     ASSERT_EQ(std::vector<double>(y.begin(), y.end()), expected) << "seed " << seed;
   }
 }
 
 // So large that its rows are worked on in several blocks, of which the last one has fewer.
-TEST(TapConvolutionTest, LargeImages) {
+TYPED_TEST(TapConvolutionTest, LargeImages) {
   for (const int64_t stride : {1, 2}) {
     std::mt19937 random(9);
     Case c;
@@ -128,7 +145,7 @@ TEST(TapConvolutionTest, LargeImages) {
     }
     const std::vector<double> expected = Expected(c);
     for (const int threads : {1, 2}) {
-      const std::vector<float> y = OutputsOf(c, threads);
+      const std::vector<float> y = OutputsOf<TypeParam>(c, threads);
       ASSERT_EQ(std::vector<double>(y.begin(), y.end()), expected);
     }
   }

@@ -1,4 +1,4 @@
-#include "bitgrad/runtime/tap_convolution.h"
+#include "bitgrad/runtime/tap_planes.h"
 
 #include <algorithm>
 #include <cstring>
@@ -6,8 +6,8 @@
 #include "bitgrad/core/parallel_for.h"
 #include "bitgrad/core/tensor.h"
 
-#ifndef BITGRAD_RUNTIME_TAP_CONVOLUTION_CONSTANTS_
-#define BITGRAD_RUNTIME_TAP_CONVOLUTION_CONSTANTS_
+#ifndef BITGRAD_RUNTIME_TAP_PLANES_CONSTANTS_
+#define BITGRAD_RUNTIME_TAP_PLANES_CONSTANTS_
 namespace bitgrad {
 namespace {
 
@@ -21,10 +21,10 @@ constexpr int64_t kTileVectors = 12;
 
 }  // namespace
 }  // namespace bitgrad
-#endif  // BITGRAD_RUNTIME_TAP_CONVOLUTION_CONSTANTS_
+#endif  // BITGRAD_RUNTIME_TAP_PLANES_CONSTANTS_
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/tap_convolution.cc"
+#define HWY_TARGET_INCLUDE "runtime/tap_planes.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
@@ -181,7 +181,7 @@ int64_t PlaneWidth(int64_t out_width) {
 
 }  // namespace
 
-TapConvolution::TapConvolution(const ConvGeometry& geometry, const float* w, const uint8_t* taps)
+TapPlanes::TapPlanes(const ConvGeometry& geometry, const float* w, const uint8_t* taps)
     : geometry_(geometry),
       phase_rows_(std::min(geometry.stride_height, geometry.kernel_height)),
       plane_width_(PlaneWidth(geometry.out_width())),
@@ -223,8 +223,7 @@ TapConvolution::TapConvolution(const ConvGeometry& geometry, const float* w, con
   }
 }
 
-void TapConvolution::RunBlock(const float* x, float* y, int64_t first_row, int64_t rows, float* planes,
-                              float* sums) const {
+void TapPlanes::RunBlock(const float* x, float* y, int64_t first_row, int64_t rows, float* planes, float* sums) const {
   const ConvGeometry& g = geometry_;
   const int64_t width = plane_width_, out_width = g.out_width(), planes_of_channel = phase_rows_ * g.kernel_width;
   const int64_t step = g.stride_width * g.channels;
@@ -264,7 +263,7 @@ void TapConvolution::RunBlock(const float* x, float* y, int64_t first_row, int64
   }
 }
 
-void TapConvolution::Run(ExecContext& context, int64_t batch, const float* x, float* y) const {
+void TapPlanes::Run(ExecContext& context, int64_t batch, const float* x, float* y) const {
   const ConvGeometry& g = geometry_;
   const int64_t blocks = (g.out_height() + block_.rows - 1) / block_.rows;
   const int64_t image = g.height * g.width * g.channels, result = g.out_height() * g.out_width() * g.filters;
