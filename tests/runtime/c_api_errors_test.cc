@@ -186,6 +186,10 @@ TEST(CApiErrorsTest, WrongTokensLeaveTheStatesAlone) {
   EXPECT_EQ(bitgrad_session_run_tokens(session.get(), three, 1, 3, y.data(), 3 * 37), BITGRAD_FAILED_PRECONDITION);
   EXPECT_THAT(bitgrad_last_error(), HasSubstr("3 streams"));
   EXPECT_EQ(bitgrad_session_run_tokens(session.get(), three, -1, 1, y.data(), -37), BITGRAD_INVALID_ARGUMENT);
+  // Their product is 2^64, which 64 bits take for 0.
+  const int64_t half = int64_t{1} << 32;
+  EXPECT_EQ(bitgrad_session_run_tokens(session.get(), three, half, half, y.data(), 0), BITGRAD_INVALID_ARGUMENT);
+  EXPECT_THAT(bitgrad_last_error(), HasSubstr("more than any memory holds"));
   EXPECT_EQ(RunTokens(session, model, tokens), RunTokens(expected, model, tokens));
 }
 
