@@ -21,8 +21,9 @@
 // caller's: pointers must be to as many elements as is said, and what was freed must not be used.
 //
 // Memory. Where it is refused the code is BITGRAD_OUT_OF_MEMORY, unless the process has a std::new_handler, which then
-// decides. Two places are outside of that: a thread that cannot be started while a session runs (creating the session
-// has tried as many), and small lists that are allocated on several threads at a time; there the process ends.
+// decides; where oneDNN is refused it, the code is BITGRAD_INTERNAL. Two places are outside of that: a thread that
+// cannot be started while a session runs (creating the session has tried as many), and small lists that are allocated
+// on several threads at a time; there the process ends.
 //
 // Processes. Loading the library starts no thread, sets no environment variable and no signal handler, and reads no
 // flags. After fork() the child may use models and sessions that were made before it, sessions of one thread without

@@ -1,5 +1,6 @@
 #!/bin/bash
-# predict, inspect, generate and latency as users call them: last lines, exit status, and one line on stderr for every error.
+# predict, inspect, generate and latency as users call them: last lines, exit status, and one line on stderr for every
+# error.
 #
 #   command_line_test.sh PREDICT INSPECT WRITE_SAMPLE_MODEL GENERATE LATENCY
 set -uo pipefail
