@@ -82,7 +82,7 @@ TEST(CApiProcessTest, RefusedMemoryMakesStatesZeros) {
 }
 
 TEST(CApiProcessTest, RefusedMemoryWhileLoading) {
-  const std::string bytes = *LinearModel("sign", {EncodingKind::kBinary, 1}, 4096, 8192, false).writer.Serialize();
+  const std::string bytes = *LinearModel("sign", {EncodingKind::kFloat}, 1024, 1100, false).writer.Serialize();
   ASSERT_GT(bytes.size(), size_t{4} << 20);
   EXPECT_EQ(InChild([&] {
               LimitAddresses(1 << 20);
