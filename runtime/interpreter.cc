@@ -66,16 +66,18 @@ class ProgramInterpreter final : public Interpreter {
     }
   }
 
-  absl::StatusOr<Tensor> Run(ConstMatrixView<float> x) override { return RunBatch(x); }
+  using Interpreter::Run;
+  absl::Status Run(ConstMatrixView<float> x, float* results) override { return RunBatch(x, results); }
 
-  absl::StatusOr<Tensor> RunPixels(ConstMatrixView<uint8_t> pixels) override {
+  using Interpreter::RunPixels;
+  absl::Status RunPixels(ConstMatrixView<uint8_t> pixels, float* results) override {
     if (!model_.header().input().has_pixels()) {
       return absl::FailedPreconditionError(
           absl::StrCat("packed model '", model_.name(),
                        "' was frozen without input.pixels, so it takes floats, not 8-bit pixels; "
                        "give it floats"));
     }
-    return RunBatch(pixels);
+    return RunBatch(pixels, results);
   }
 
   using Interpreter::RunTokens;
@@ -100,7 +102,7 @@ class ProgramInterpreter final : public Interpreter {
   const PackedModel& model() const override { return model_; }
 
   template <typename T>
-  absl::StatusOr<Tensor> RunBatch(ConstMatrixView<T> x) {
+  absl::Status RunBatch(ConstMatrixView<T> x, float* results) {
     if (model_.header().input().tokens() > 0) {
       return absl::FailedPreconditionError(
           absl::StrCat("packed model '", model_.name(), "' takes tokens; call RunTokens()"));
@@ -112,14 +114,12 @@ class ProgramInterpreter final : public Interpreter {
                                                      "; give it the data it was made for"));
     }
     const int64_t out = model_.result().features();
-    Tensor y({x.rows, out}, DType::kFloat32);
     for (int64_t begin = 0; begin < x.rows; begin += piece_) {
       const int64_t rows = std::min(piece_, x.rows - begin);
       frame_.Begin(ConstMatrixView<T>(x.row(begin), rows, x.cols, x.stride));
-      RunPiece(y.mutable_data<float>() + begin * out);
+      RunPiece(results + begin * out);
     }
-    BITGRAD_RETURN_IF_ERROR(context_.status());
-    return y;
+    return context_.status();
   }
 
   void RunSteps() {
@@ -213,6 +213,18 @@ class ProgramInterpreter final : public Interpreter {
 };
 
 }  // namespace
+
+absl::StatusOr<Tensor> Interpreter::Run(ConstMatrixView<float> x) {
+  Tensor results({x.rows, model().result().features()}, DType::kFloat32);
+  BITGRAD_RETURN_IF_ERROR(Run(x, results.mutable_data<float>()));
+  return results;
+}
+
+absl::StatusOr<Tensor> Interpreter::RunPixels(ConstMatrixView<uint8_t> pixels) {
+  Tensor results({pixels.rows, model().result().features()}, DType::kFloat32);
+  BITGRAD_RETURN_IF_ERROR(RunPixels(pixels, results.mutable_data<float>()));
+  return results;
+}
 
 absl::StatusOr<Tensor> Interpreter::RunTokens(ConstMatrixView<int32_t> tokens) {
   Tensor results({tokens.size(), model().result().features()}, DType::kFloat32);

@@ -47,12 +47,16 @@ class Interpreter {
 
   // The last value, [batch, features] float32 (codes become their values), from inputs x [batch,
   // features]. InvalidArgument when the columns are not the model's. Inputs and result are the host's.
-  virtual absl::StatusOr<Tensor> Run(ConstMatrixView<float> x) = 0;
+  absl::StatusOr<Tensor> Run(ConstMatrixView<float> x);
+  // Writes the results to memory of the caller's, without gaps. Once as large a batch has gone before, nothing is
+  // allocated for it. REQUIRES: `results` has room.
+  virtual absl::Status Run(ConstMatrixView<float> x, float* results) = 0;
 
   // The same for 8-bit pixels, which the model's pixel mapping converts. A quantizer of few bits
   // reads its codes from a table of 256 entries, without floats in between. FailedPrecondition where the model takes
   // floats only.
-  virtual absl::StatusOr<Tensor> RunPixels(ConstMatrixView<uint8_t> pixels) = 0;
+  absl::StatusOr<Tensor> RunPixels(ConstMatrixView<uint8_t> pixels);
+  virtual absl::Status RunPixels(ConstMatrixView<uint8_t> pixels, float* results) = 0;
 
   // The same for a model of tokens: tokens [steps, streams], time step by time step, to results [steps * streams,
   // features], the streams of the first time step first. States go on from the run before; they are zeros at first and

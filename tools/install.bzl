@@ -1,4 +1,4 @@
-"""The installed form: headers, static libraries, programs, a CMake package and pkg-config files."""
+"""The installed form: headers, libraries, programs, a CMake package and pkg-config files."""
 
 load("//tools:cc.bzl", "PUBLIC_INCLUDE")
 
@@ -58,6 +58,7 @@ def _bitgrad_installation_impl(ctx):
             mnemonic = "MergeArchives",
         )
         installed["lib/lib%s.a" % name] = merged
+    installed["lib/" + ctx.attr.shared_name] = ctx.file.shared
     for target, name in ctx.attr.programs.items():
         installed["bin/" + name] = target[DefaultInfo].files_to_run.executable
     installed["share/doc/bitgrad/LICENSE"] = ctx.file.license
@@ -75,6 +76,7 @@ def _bitgrad_installation_impl(ctx):
         is_executable = True,
         substitutions = {
             "{manifest}": manifest.short_path,
+            "{shared_name}": ctx.attr.shared_name,
             "{version_header}": ctx.file.version.short_path,
             "{training_options}": " ".join(["'%s'" % option for option in options["bitgrad"]]),
             "{runtime_options}": " ".join(["'%s'" % option for option in options["bitgrad_runtime"]]),
@@ -95,6 +97,8 @@ bitgrad_installation = rule(
         ),
         "license": attr.label(allow_single_file = True, default = "//:LICENSE"),
         "programs": attr.label_keyed_string_dict(doc = "Program -> its installed name."),
+        "shared": attr.label(allow_single_file = True, default = "//runtime:libbitgrad_runtime.so"),
+        "shared_name": attr.string(default = "libbitgrad_runtime.so.1", doc = "Its SONAME."),
         "script": attr.label(allow_single_file = True, default = "//tools:install.sh"),
         "version": attr.label(allow_single_file = True, default = "//core:version.h"),
     },

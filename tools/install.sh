@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs bitgrad: headers, static libraries, programs, a CMake package and pkg-config files.
+# Installs bitgrad: headers, libraries, programs, a CMake package and pkg-config files.
 #
 #   ./bazelw run //:install -- --prefix=DIR
 set -euo pipefail
@@ -38,6 +38,8 @@ while IFS= read -r path && IFS= read -r source; do
   install -D -m "$mode" -- "$source" "$prefix/$path" || fail "cannot write '$prefix/$path'"
   files=$((files + 1))
 done <'{manifest}'
+# The name that programs are linked by.
+ln -sfn -- '{shared_name}' "$prefix/lib/libbitgrad_runtime.so" || fail "cannot write to '$prefix/lib'"
 
 training_options=({training_options})
 runtime_options=({runtime_options})
@@ -58,6 +60,7 @@ cat >"$prefix/lib/cmake/bitgrad/bitgradConfig.cmake" <<END
 # find_package(bitgrad) gives
 #   bitgrad::bitgrad   training, freezing and running
 #   bitgrad::runtime   running packed models only
+#   bitgrad::c_api     the same from C, by the shared library
 get_filename_component(_bitgrad_prefix "\${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 if(NOT TARGET bitgrad::runtime)
   foreach(_bitgrad_target runtime bitgrad)
@@ -69,6 +72,11 @@ if(NOT TARGET bitgrad::runtime)
       INTERFACE_COMPILE_OPTIONS "-ffp-contract=off;-fopenmp"
       INTERFACE_LINK_OPTIONS "-fopenmp")
   endforeach()
+  add_library(bitgrad::c_api SHARED IMPORTED)
+  set_target_properties(bitgrad::c_api PROPERTIES
+    INTERFACE_INCLUDE_DIRECTORIES "\${_bitgrad_prefix}/include"
+    IMPORTED_LOCATION "\${_bitgrad_prefix}/lib/{shared_name}"
+    IMPORTED_SONAME "{shared_name}")
   set_target_properties(bitgrad::runtime PROPERTIES
     IMPORTED_LOCATION "\${_bitgrad_prefix}/lib/libbitgrad_runtime.a"
     INTERFACE_LINK_LIBRARIES "$(cmake_list "${runtime_options[@]}")")
@@ -92,6 +100,7 @@ endif()
 END
 
 # pkg_config NAME DESCRIPTION REQUIRES OPTION...
+# The archive is named as such: -lbitgrad_runtime would be the shared library.
 pkg_config() {
   cat >"$prefix/lib/pkgconfig/$1.pc" <<END
 prefix=\${pcfiledir}/../..
@@ -103,10 +112,21 @@ Description: $2
 Version: $version
 Requires: $3
 Cflags: -isystem \${includedir} -std=c++20 -ffp-contract=off -fopenmp
-Libs: -L\${libdir} -l$1 ${*:4} -fopenmp
+Libs: -L\${libdir} -l:lib$1.a ${*:4} -fopenmp
 END
 }
 pkg_config bitgrad_runtime "Runs neural networks on packed bits" "" "${runtime_options[@]}"
 pkg_config bitgrad "Trains neural networks of few bits and runs them packed" "bitgrad_runtime" "${training_options[@]}"
+cat >"$prefix/lib/pkgconfig/bitgrad_c_api.pc" <<END
+prefix=\${pcfiledir}/../..
+libdir=\${prefix}/lib
+includedir=\${prefix}/include
+
+Name: bitgrad_c_api
+Description: Runs neural networks on packed bits, from C
+Version: $version
+Cflags: -isystem \${includedir}
+Libs: -L\${libdir} -l:libbitgrad_runtime.so
+END
 
 echo "install: bitgrad $version, $files files below $prefix"

@@ -21,6 +21,15 @@ answers=$("$build/run_my_net" "$build/net.bgm")
 echo "$answers"
 [[ $answers == "my_net: "* ]] || fail "the packed model did not run"
 
+# The same from C, by the shared library, and from Python.
+[[ $("$build/run_my_net_in_c" "$build/net.bgm") == "$answers" ]] || fail "the program in C answers otherwise"
+if command -v python3 >/dev/null; then
+  in_python=$(python3 "$TEST_TMPDIR/source/run_my_net.py" "$prefix/lib/libbitgrad_runtime.so" "$build/net.bgm")
+  [[ $in_python == "$answers" ]] || fail "Python answers otherwise: '$in_python'"
+else
+  echo "python3 is not here: run_my_net.py was not run"
+fi
+
 # A version that is not there is refused.
 sed 's/find_package(bitgrad REQUIRED)/find_package(bitgrad 77.0 REQUIRED)/' -i "$TEST_TMPDIR/source/CMakeLists.txt"
 if cmake -S "$TEST_TMPDIR/source" -B "$build.77" -DCMAKE_PREFIX_PATH="$prefix" 2>/dev/null; then
@@ -31,6 +40,10 @@ export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 read -ra flags < <(pkg-config --cflags --libs bitgrad_runtime)
 g++ -O1 "$TEST_TMPDIR/source/run_my_net.cc" "${flags[@]}" -o "$build/run_by_pkg_config"
 [[ $("$build/run_by_pkg_config" "$build/net.bgm") == "$answers" ]] || fail "pkg-config's program answers otherwise"
+read -ra flags < <(pkg-config --cflags --libs bitgrad_c_api)
+gcc -std=c99 -pedantic -Werror "$TEST_TMPDIR/source/run_my_net.c" "${flags[@]}" -o "$build/run_in_c_by_pkg_config"
+[[ $(LD_LIBRARY_PATH=$prefix/lib "$build/run_in_c_by_pkg_config" "$build/net.bgm") == "$answers" ]] ||
+  fail "pkg-config's program in C answers otherwise"
 # Every option of the other package is known to the linker.
 read -ra flags < <(pkg-config --cflags --libs bitgrad)
 echo 'int main() {}' >"$build/empty.cc"

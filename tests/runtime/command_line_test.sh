@@ -1,10 +1,11 @@
 #!/bin/bash
-# predict, inspect and generate as users call them: last lines, exit status, and one line on stderr for every error.
+# predict, inspect, generate and latency as users call them: last lines, exit status, and one line on stderr for every
+# error.
 #
-#   command_line_test.sh PREDICT INSPECT WRITE_SAMPLE_MODEL GENERATE
+#   command_line_test.sh PREDICT INSPECT WRITE_SAMPLE_MODEL GENERATE LATENCY
 set -uo pipefail
 
-predict=$PWD/$1 inspect=$PWD/$2 write_sample=$PWD/$3 generate=$PWD/$4
+predict=$PWD/$1 inspect=$PWD/$2 write_sample=$PWD/$3 generate=$PWD/$4 latency=$PWD/$5
 cd "$TEST_TMPDIR"
 failures=0
 
@@ -49,7 +50,7 @@ expect_last_line "predict: images=10000 $error images_per_second=[0-9]+" \
 mkdir -p elsewhere
 (cd elsewhere && BUILD_WORKING_DIRECTORY=$TEST_TMPDIR "$inspect" --model=net.bgm >/dev/null) || fail "working directory"
 
-for program in "$predict" "$inspect" "$generate"; do
+for program in "$predict" "$inspect" "$generate" "$latency"; do
   "$program" --help >stdout 2>stderr || fail "status of --help"
   grep -q -- '--model' stdout || fail "--help without flags"
   expect_error 'no model given; name a packed model: --model=FILE' "$program"
@@ -108,5 +109,27 @@ grep -q '^word3 <unk> <unk> <unk>' stdout || fail "the prompt with unknown words
 expect_error "packed model 'net.bgm' is no model of text" "$generate" --model=net.bgm
 expect_error 'temperature -1 is not' "$generate" --model=text.bgm --temperature=-1
 expect_error 'length -1 is negative' "$generate" --model=text.bgm --length=-1
+
+# How long it takes.
+percentiles='p50_us=[0-9.]+ p90_us=[0-9.]+ p99_us=[0-9.]+'
+expect_last_line "latency: $percentiles images_per_second=[1-9][0-9]* peak_bytes=[1-9][0-9]*" \
+  "$latency" --model=net.bgm --seconds=0.2
+grep -qE '^warm +[0-9]+( +[0-9.]+){4}$' stdout || fail "no warm runs: $(cat stdout)"
+grep -qE '^cold +[0-9]+( +[0-9.]+){4}$' stdout || fail "no cold runs: $(cat stdout)"
+awk '$1 == "warm" || $1 == "cold" { good += 0 < $3 && $3 <= $4 && $4 <= $5 && $5 <= $6 } END { exit good != 2 }' \
+  stdout || fail "percentiles do not ascend: $(cat stdout)"
+expect_last_line "latency: $percentiles tokens_per_second=[1-9][0-9]* peak_bytes=[1-9][0-9]*" \
+  "$latency" --model=text.bgm --seconds=0.01 --batch=3 --load=2 --threads=2
+grep -qF 'load: interpreters=2 threads=2' stdout || fail "latency does not say the load: $(cat stdout)"
+grep -qE '^note: only [0-9]+ cold runs' stdout || fail "latency does not say that there are few runs: $(cat stdout)"
+expect_last_line "latency: .*" "$latency" --model=net.bgm --seconds=0.01 --load=$(($(nproc) + 1))
+grep -qE '^note: [0-9]+ threads share [0-9]+ cores' stdout || fail "latency does not say that cores are few"
+expect_error '--load=0 is not in 1 .. 1024' "$latency" --model=net.bgm --load=0
+expect_error '--load=513 is not in 1 .. 512' "$latency" --model=net.bgm --load=513 --threads=2
+expect_error '--batch=0 is not positive' "$latency" --model=net.bgm --batch=0
+expect_error '--threads=-1 is not in' "$latency" --model=net.bgm --threads=-1
+expect_error '--seconds=0 is not in' "$latency" --model=net.bgm --seconds=0
+expect_error '--seconds=nan is not in' "$latency" --model=net.bgm --seconds=nan
+expect_error "Illegal value 'soon' specified for flag 'seconds'" "$latency" --model=net.bgm --seconds=soon
 
 [[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }
