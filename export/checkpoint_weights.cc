@@ -1,5 +1,6 @@
 #include "bitgrad/export/checkpoint_weights.h"
 
+#include <memory>
 #include <set>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/data/first_few.h"
+#include "bitgrad/data/preprocessing.h"
 #include "bitgrad/export/tensor_layout.h"
 #include "bitgrad/models/training/model_bundle.h"
 
@@ -141,7 +143,11 @@ absl::StatusOr<WeightsBrought> BringWeights(const Checkpoint& checkpoint, const 
     BITGRAD_ASSIGN_OR_RETURN(parameter->value, ValueOf(*parameter, file, options.names));
     ++brought.replaced;
   }
-  BITGRAD_ASSIGN_OR_RETURN(const std::shared_ptr<const Preprocessing> preprocessing, LoadPreprocessing(checkpoint));
+  // Texts have none.
+  std::shared_ptr<const Preprocessing> preprocessing = std::make_shared<Preprocessing>();
+  if (checkpoint.header().text() == checkpoint::NO_TEXT) {
+    BITGRAD_ASSIGN_OR_RETURN(preprocessing, LoadPreprocessing(checkpoint));
+  }
   ExecContext context({.threads = 1});
   BITGRAD_RETURN_IF_ERROR(
       WriteCheckpoint(context, out, AtTheBeginning(checkpoint.header()), *bundle.store, nullptr, *preprocessing));

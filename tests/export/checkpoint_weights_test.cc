@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/rng.h"
+#include "bitgrad/data/preprocessings.h"
 #include "bitgrad/export/freeze_checkpoint.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/model_bundle.h"
@@ -42,7 +43,7 @@ Net NetOf(const std::string& name, const std::vector<std::string>& assignments) 
 // A checkpoint after two epochs, whose parameters have random values; those of quantizers have their initial ones.
 std::string WriteNet(const Net& net, uint64_t seed) {
   ModelBundle bundle = *MakeModel(net.recipe, net.image, net.classes);
-  uint64_t stream = 0;
+  uint32_t stream = 0;
   for (Parameter* parameter : bundle.store->parameters()) {
     if (parameter->kind == ParameterKind::kQuantizerVariable) {
       // A place for what the first batch of a training gives.
@@ -71,7 +72,15 @@ std::string WriteNet(const Net& net, uint64_t seed) {
   for (int epoch = 1; epoch <= 2; ++epoch) header.add_epochs()->set_epoch(epoch);
   const std::string path = NewDirectory() + "/net.bgc";
   ExecContext context({.threads = 1});
-  const absl::Status written = WriteCheckpoint(context, path, header, *bundle.store, nullptr);
+  const auto& texts = net.recipe.data().preprocessing();
+  Preprocessing preprocessing = *ParsePreprocessing(std::vector<std::string>(texts.begin(), texts.end()));
+  if (!texts.empty()) {
+    EXPECT_TRUE(preprocessing.SetShape(net.image).ok());
+    for (const LearnedTensor& learned : preprocessing.learned()) {
+      std::fill_n(learned.tensor->mutable_data<float>(), learned.tensor->num_elements(), 0.25f);
+    }
+  }
+  const absl::Status written = WriteCheckpoint(context, path, header, *bundle.store, nullptr, preprocessing);
   EXPECT_TRUE(written.ok()) << written;
   return path;
 }
@@ -138,9 +147,10 @@ INSTANTIATE_TEST_SUITE_P(
                     NetCase{"LsqConvNet",
                             "cifar10_lsq2_vgg_tiny",
                             {"model.conv_net.block[*].filters=4", "model.conv_net.hidden=8"}},
+                    // With what its preprocessing has learned.
                     NetCase{"ResNet", "cifar10_resnet20_small", {}},
                     NetCase{"Lstm", "ptb_lstm_4bit", {"model.recurrent_net.hidden=6"}, true}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& info) { return std::string(info.param.name); });
 
 // A net of PyTorch: Conv2d(3, 2, 2), ReLU, MaxPool2d(2), Flatten, Linear(8, 3), with torch.manual_seed(3), and what it
 // answers to an image.
