@@ -22,6 +22,13 @@ absl::StatusOr<double> LearningRateOf(const recipe::Recipe& recipe, int epoch) {
   return schedule.At(epoch - phase.begin);
 }
 
+// Whether the checkpoint has nothing but the values that a run begins with, as after export/checkpoint_weights.h: the
+// learner then begins as it was made. A run itself writes none before its first step.
+bool BeforeFirstStep(const checkpoint::Header& header) {
+  return header.progress().epoch() == 0 && header.progress().batches_done() == 0 && header.optimizer_steps() == 0 &&
+         header.optimizer_state().empty();
+}
+
 }  // namespace
 
 // Opens the checkpoint and compares its recipe with the run's.
@@ -63,8 +70,10 @@ absl::Status Trainer::CheckSteps(const Checkpoint& checkpoint) const {
 }
 
 absl::Status Trainer::Restore(const Checkpoint& checkpoint) {
-  BITGRAD_RETURN_IF_ERROR(
-      checkpoint.RestoreLearner([this](const LearnerState& state) { return learner_->Restore(state); }));
+  if (!BeforeFirstStep(checkpoint.header())) {
+    BITGRAD_RETURN_IF_ERROR(
+        checkpoint.RestoreLearner([this](const LearnerState& state) { return learner_->Restore(state); }));
+  }
   BITGRAD_RETURN_IF_ERROR(data_->Restore(checkpoint));
   const checkpoint::Header& header = checkpoint.header();
   *state_.mutable_progress() = header.progress();
