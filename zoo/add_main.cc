@@ -86,6 +86,11 @@ absl::Status SetFigure(const std::map<std::string, std::string>& evaluation, zoo
     return absl::InvalidArgumentError(
         absl::StrCat("--evaluated is of another test set: the checkpoint's has ", examples, " examples"));
   }
+  if (value("disagreements") != "0") {
+    return absl::InvalidArgumentError(absl::StrCat("--evaluated: the packed model and the checkpoint answer ",
+                                                   value("disagreements"),
+                                                   " examples differently; they are not the same model"));
+  }
   for (const char* kind : {"error", "bpc", "perplexity"}) {
     const std::string packed = value(absl::StrCat("packed_", kind)), graph = value(absl::StrCat("graph_", kind));
     if (packed.empty()) continue;
@@ -124,6 +129,12 @@ absl::Status CheckFlags() {
                                                         {"--data", absl::GetFlag(FLAGS_data)}};
   for (const auto& [flag, value] : needed) {
     if (value.empty()) return absl::InvalidArgumentError(absl::StrCat(flag, " is missing; see --help"));
+  }
+  // Each is a line of a text file, which has at most 120 columns.
+  constexpr size_t kMostCharacters = 100;
+  if (absl::GetFlag(FLAGS_description).size() > kMostCharacters || absl::GetFlag(FLAGS_data).size() > kMostCharacters) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--description or --data has more than ", kMostCharacters, " characters; make it shorter"));
   }
   const std::string name = absl::GetFlag(FLAGS_name);
   if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos) {

@@ -1,5 +1,5 @@
-// Every model of the zoo: its file is the one that its manifest tells of, and it answers the golden inputs as it did when
-// it was added.
+// Every model of the zoo: its file is the one that its manifest tells of, and it answers the golden inputs as it did
+// when it was added.
 
 #include "bitgrad/zoo/zoo.h"
 
@@ -139,7 +139,8 @@ TEST(ZooListTest, IsSortedAndSmall) {
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
   // No row of the table is of a model that is not there.
   int rows = 0;
-  for (const absl::string_view line : absl::StrSplit(ReadFile("zoo/README.md"), '\n')) rows += line.substr(0, 3) == "| `";
+  for (const absl::string_view line : absl::StrSplit(ReadFile("zoo/README.md"), '\n'))
+    rows += line.substr(0, 3) == "| `";
   EXPECT_EQ(rows, static_cast<int>(names.size()));
 }
 
