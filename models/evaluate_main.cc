@@ -29,10 +29,13 @@
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/runtime/interpreter.h"
+#include "bitgrad/runtime/open_model.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/zoo/zoo.h"
 
 ABSL_FLAG(std::string, checkpoint, "", "Checkpoint of //models:train, or a run's folder: its best checkpoint.");
-ABSL_FLAG(std::string, packed, "", "Packed model to compare with. Default: the checkpoint, frozen in memory.");
+ABSL_FLAG(std::string, packed, "",
+          "Packed model to compare with, a file or zoo:NAME. Default: the checkpoint, frozen in memory.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
 ABSL_FLAG(int, threads, 0, "Number of threads; 0 means one per core.");
 ABSL_FLAG(std::string, device, "cpu", "Where the graph and the packed model run: cpu or cuda.");
@@ -44,7 +47,7 @@ int64_t ArgMax(absl::Span<const float> row) { return std::max_element(row.begin(
 
 absl::StatusOr<std::unique_ptr<PackedModel>> OpenPacked(const Checkpoint& checkpoint, ExecContext& context) {
   if (const std::string path = absl::GetFlag(FLAGS_packed); !path.empty()) {
-    return PackedModel::Open(ResolvePath(path));
+    return OpenModel(path);
   }
   BITGRAD_ASSIGN_OR_RETURN(const PackedModelWriter writer, FreezeCheckpoint(context, checkpoint));
   BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, writer.Serialize());
@@ -157,6 +160,7 @@ absl::Status Evaluate() {
 
 int main(int argc, char** argv) {
   return bitgrad::RunMain(argc, argv,
-                          {.usage = "Evaluates a checkpoint on its test set, by the graph and by its packed model."},
+                          {.usage = "Evaluates a checkpoint on its test set, by the graph and by its packed model.",
+                           .more_help = bitgrad::ZooHelp},
                           [] { return bitgrad::Evaluate(); });
 }

@@ -11,12 +11,13 @@
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/threads.h"
-#include "bitgrad/core/working_directory.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/runtime/generate.h"
+#include "bitgrad/runtime/open_model.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/zoo/zoo.h"
 
-ABSL_FLAG(std::string, model, "", "Packed model file of a model of text, as freeze writes it.");
+ABSL_FLAG(std::string, model, "", "Packed model file of a model of text, as freeze writes it, or zoo:NAME.");
 ABSL_FLAG(std::string, prompt, "", "The text to go on with. Default: the beginning of a line.");
 ABSL_FLAG(int64_t, length, 200, "How many tokens to write behind the prompt: words, or characters.");
 ABSL_FLAG(
@@ -33,7 +34,7 @@ absl::Status GenerateText() {
   const std::string path = absl::GetFlag(FLAGS_model);
   const int threads = absl::GetFlag(FLAGS_threads);
   if (path.empty()) {
-    return absl::InvalidArgumentError("no model given; name a packed model: --model=FILE");
+    return absl::InvalidArgumentError(kNoModelGiven);
   }
   if (threads < 0 || threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(
@@ -41,7 +42,7 @@ absl::Status GenerateText() {
   }
   BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
-  BITGRAD_ASSIGN_OR_RETURN(const auto model, PackedModel::Open(ResolvePath(path)));
+  BITGRAD_ASSIGN_OR_RETURN(const auto model, OpenModel(path));
   BITGRAD_ASSIGN_OR_RETURN(const Vocabulary vocabulary, VocabularyOf(*model));
   BITGRAD_ASSIGN_OR_RETURN(const Prompt prompt,
                            ReadPrompt(vocabulary, UnitOf(model->header()), absl::GetFlag(FLAGS_prompt)));
@@ -65,6 +66,8 @@ absl::Status GenerateText() {
 }  // namespace bitgrad
 
 int main(int argc, char** argv) {
-  return bitgrad::RunMain(argc, argv, {.usage = "Writes text that a packed model of text makes up, token after token."},
-                          [] { return bitgrad::GenerateText(); });
+  return bitgrad::RunMain(
+      argc, argv,
+      {.usage = "Writes text that a packed model of text makes up, token after token.", .more_help = bitgrad::ZooHelp},
+      [] { return bitgrad::GenerateText(); });
 }

@@ -8,15 +8,18 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/types/span.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
-#include "bitgrad/core/working_directory.h"
 #include "bitgrad/data/fingerprint.h"
 #include "bitgrad/runtime/cost.h"
+#include "bitgrad/runtime/open_model.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/zoo/zoo.h"
 
-ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
+ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it, or zoo:NAME.");
 ABSL_FLAG(bool, splines, false, "Also print the coefficients of learned splines, which bench/plot.py --splines draws.");
 
 namespace bitgrad {
@@ -53,6 +56,18 @@ void PrintSequences(const PackedModel& model, const ModelCost& cost) {
               static_cast<long long>(float_macs), static_cast<long long>(bytes), static_cast<long long>(state));
 }
 
+// What is known of a model of the zoo beside what is in its file.
+absl::Status PrintManifest(absl::string_view name) {
+  if (!absl::ConsumePrefix(&name, kZooPrefix)) return absl::OkStatus();
+  BITGRAD_ASSIGN_OR_RETURN(const ZooModel* const model, FindZooModel(name));
+  BITGRAD_ASSIGN_OR_RETURN(const zoo::Manifest manifest, ManifestOf(*model));
+  std::printf("zoo: %s: %s\n", manifest.description().c_str(), FigureOf(manifest).c_str());
+  std::printf("data: %s\n", manifest.data().c_str());
+  std::printf("trained: %s (%d epochs, seed %llu)\n", TrainingFlags(manifest).c_str(), manifest.epochs(),
+              static_cast<unsigned long long>(manifest.seed()));
+  return absl::OkStatus();
+}
+
 // A line for each channel: its values at the knots from -range to range.
 void PrintSplines(const PackedModel& model) {
   for (const packed::Instruction& instruction : model.header().instructions()) {
@@ -72,9 +87,9 @@ void PrintSplines(const PackedModel& model) {
 absl::Status Inspect() {
   const std::string path = absl::GetFlag(FLAGS_model);
   if (path.empty()) {
-    return absl::InvalidArgumentError("no model given; name a packed model: --model=FILE");
+    return absl::InvalidArgumentError(kNoModelGiven);
   }
-  BITGRAD_ASSIGN_OR_RETURN(const auto model, PackedModel::Open(ResolvePath(path)));
+  BITGRAD_ASSIGN_OR_RETURN(const auto model, OpenModel(path));
   const packed::Header& header = model->header();
   std::printf("%s: '%s', written by %s, input [%s]%s%s\n", path.c_str(), header.name().c_str(),
               header.producer().empty() ? "an unnamed program" : header.producer().c_str(),
@@ -87,6 +102,7 @@ absl::Status Inspect() {
     const std::vector<std::string> names(header.class_names().begin(), header.class_names().end());
     std::printf("classes: %s\n", ListOfClassNames(names, header.class_names_size()).c_str());
   }
+  BITGRAD_RETURN_IF_ERROR(PrintManifest(path));
   const ModelCost cost = CostOf(*model);
   PrintSequences(*model, cost);
   std::printf("%s", CostTable(*model, cost).c_str());
@@ -107,6 +123,7 @@ absl::Status Inspect() {
 int main(int argc, char** argv) {
   return bitgrad::RunMain(
       argc, argv,
-      {.usage = "Shows a packed model layer by layer: bytes, bits, arithmetic, and the kernels that run it."},
+      {.usage = "Shows a packed model layer by layer: bytes, bits, arithmetic, and the kernels that run it.",
+       .more_help = bitgrad::ZooHelp},
       [] { return bitgrad::Inspect(); });
 }

@@ -1,5 +1,5 @@
 // predict: runs a packed model over the test images of its data set and counts errors and time, or over the test text
-// and measures how well it predicts it.
+// and measures how well it predicts it; or over one image of the user's.
 
 #include <algorithm>
 #include <chrono>
@@ -23,10 +23,15 @@
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/runtime/generate.h"
 #include "bitgrad/runtime/interpreter.h"
+#include "bitgrad/runtime/open_model.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/runtime/predict_image.h"
 #include "bitgrad/runtime/predict_text.h"
+#include "bitgrad/zoo/zoo.h"
 
-ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
+ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it, or zoo:NAME.");
+ABSL_FLAG(std::string, image, "", "A PNG or JPEG file to look at, in place of the test images.");
+ABSL_FLAG(bool, invert, false, "The image of --image has dark strokes on light paper: make them light on black.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
 ABSL_FLAG(int, threads, 0, "Number of threads; 0 means one per core.");
 ABSL_FLAG(int, batch, 100, "Images per batch. A GPU needs thousands to be busy.");
@@ -68,16 +73,6 @@ int64_t SideOf(int64_t features) {
   return 3 * side * side == features ? side : 0;
 }
 
-// That the model takes images as they are in their data set.
-absl::Status CheckTakesPixels(const PackedModel& model) {
-  if (!model.header().input().has_pixels()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("packed model '", model.name(), "' takes preprocessed images, not pixels: what its recipe's ",
-                     "data.preprocessing learned is in the checkpoint; run //models:evaluate on that"));
-  }
-  return absl::OkStatus();
-}
-
 // That the model can be used with the data. Where the data is not what it was tested on after training, which may be
 // meant, that is said.
 absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
@@ -115,8 +110,9 @@ absl::Status Predict() {
   const std::string path = absl::GetFlag(FLAGS_model);
   const int threads = absl::GetFlag(FLAGS_threads);
   const int batch = absl::GetFlag(FLAGS_batch);
+  const std::string image = absl::GetFlag(FLAGS_image);
   if (path.empty()) {
-    return absl::InvalidArgumentError("no model given; name a packed model: --model=FILE");
+    return absl::InvalidArgumentError(kNoModelGiven);
   }
   if (threads < 0 || threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(
@@ -129,9 +125,17 @@ absl::Status Predict() {
   if (batch < 1) {
     return absl::InvalidArgumentError(absl::StrCat("--batch=", batch, " is not positive; try 100"));
   }
+  if (absl::GetFlag(FLAGS_invert) && image.empty()) {
+    return absl::InvalidArgumentError("--invert is for the image of --image=FILE, which is missing");
+  }
   BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
-  BITGRAD_ASSIGN_OR_RETURN(const auto model, PackedModel::Open(ResolvePath(path)));
+  BITGRAD_ASSIGN_OR_RETURN(const auto model, OpenModel(path));
+  if (!image.empty()) {
+    ExecContext context({.device = device, .threads = threads});
+    BITGRAD_RETURN_IF_ERROR(CheckThreads(context.threads()));
+    return PredictImage(*model, context, {.path = ResolvePath(image), .invert = absl::GetFlag(FLAGS_invert)});
+  }
   const packed::Header& header = model->header();
   if (header.data_set().empty()) {
     return absl::FailedPreconditionError(
@@ -163,6 +167,7 @@ absl::Status Predict() {
 int main(int argc, char** argv) {
   return bitgrad::RunMain(argc, argv,
                           {.usage = "Runs a packed model over the test images, or the test text, of its data set: "
-                                    "how many it gets wrong, or how well it predicts."},
+                                    "how many it gets wrong, or how well it predicts; or over one image.",
+                           .more_help = bitgrad::ZooHelp},
                           [] { return bitgrad::Predict(); });
 }
