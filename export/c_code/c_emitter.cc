@@ -86,7 +86,11 @@ void CEmitter::Begin(int i, absl::string_view comment) {
   step_ = i;
   const std::string& layer = model_.header().instructions(i).layer();
   layer_ = AsIdentifier(layer.empty() ? absl::StrCat("step", i) : layer);
-  absl::StrAppend(&statements_, "\n  /* ", i + 1, ". ", CommentText(layer), ": ", CommentText(comment), " */\n");
+  std::string text = absl::StrCat(i + 1, ". ", CommentText(layer), layer.empty() ? "" : ": ", CommentText(comment));
+  // What is made stands on a line of its own where there would not be room for it.
+  const size_t arrow = text.find(" ->");
+  if (arrow != std::string::npos && text.size() > 110) text.replace(arrow, 1, "\n     ");
+  absl::StrAppend(&statements_, "\n  /* ", text, " */\n");
 }
 
 void CEmitter::Line(absl::string_view statement) {
@@ -172,7 +176,8 @@ void CEmitter::Convert(int id, Form form, const std::string& to) {
                       FloatLiteral(mapping.divisor()), ", pixels, ", to));
     return;
   }
-  const bool has_bits = Has(id, Form::kBits);
+  // Memory for the new form is there already.
+  const bool has_bits = form != Form::kBits && Has(id, Form::kBits);
   const std::string from = Use(id, has_bits ? Form::kBits : Form::kCodes);
   if (form == Form::kCodes) return Call("bits_to_codes", absl::StrCat(n, ", ", from, ", ", to));
   if (form == Form::kBits) return Call("codes_to_bits", absl::StrCat(n, ", ", from, ", ", to));

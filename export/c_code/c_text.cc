@@ -58,7 +58,7 @@ std::string CommentText(absl::string_view text) {
   std::string result(text);
   for (char& c : result) {
     const bool is_fine = absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
-                         absl::string_view(" _/.,:;()[]'=+-").find(c) != absl::string_view::npos;
+                         absl::string_view(" _/.,:;()[]'=+->").find(c) != absl::string_view::npos;
     if (!is_fine) c = '_';
   }
   return result;

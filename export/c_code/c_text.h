@@ -16,7 +16,7 @@ namespace bitgrad {
 std::string FloatLiteral(float x);
 std::string IntLiteral(int64_t x);
 
-// Text that may stand in a comment: what is no letter, digit, space or one of "_/.,:;()[]'=+-" becomes "_".
+// Text that may stand in a comment: what is no letter, digit, space or one of "_/.,:;()[]'=+->" becomes "_".
 std::string CommentText(absl::string_view text);
 
 // Whether the text is a C identifier that C leaves to its user, and no keyword.

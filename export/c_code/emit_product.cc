@@ -1,44 +1,25 @@
-// linear, conv2d and tap_conv2d.
+// linear and conv2d.
 
 #include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/export/c_code/c_emitter.h"
+#include "bitgrad/export/c_code/product.h"
 #include "bitgrad/export/c_code/product_arrays.h"
 #include "bitgrad/ops/conv_kernel.h"
 #include "bitgrad/ops/kernels/coded_gemm.h"
-#include "bitgrad/ops/kernels/shift_product.h"
-#include "bitgrad/runtime/blob_codes.h"
 #include "bitgrad/runtime/image_geometry.h"
-#include "bitgrad/runtime/requantize.h"
 
 namespace bitgrad {
 namespace {
 
 using packed::Instruction;
-using packed::Requantize;
 
 // Beyond as many pairs of planes, multiplying bytes takes fewer instructions than counting bits.
 constexpr int kMostPlanePairs = 8;
 
 int64_t Words(int64_t bits) { return (bits + 31) / 32; }
-
-// What linear and conv2d have in common.
-struct Product {
-  const PackedModel& model;
-  int i;
-  ConvGeometry geometry;  // of a linear layer: 1x1, of its rows
-  int weight;
-  float scale;
-  int scales = -1;
-  const packed::Threshold* threshold = nullptr;
-  const Requantize* requantize = nullptr;
-
-  const PackedValue& x() const { return model.value(model.header().instructions(i).operands(0)); }
-  const PackedValue& y() const { return model.value(i + 1); }
-  Encoding w() const { return EncodingOf(model.blob(weight)); }
-};
 
 template <typename Message>
 void SetOutput(const Message& message, Product& product) {
@@ -80,102 +61,6 @@ bool IsInteger(const Product& product) {
   const LogSums sums = LogSumsOf(x, w, k);
   if (product.model.header().instructions(product.i).has_linear()) return sums != LogSums::kTooLarge;
   return sums == LogSums::kInt32;
-}
-
-// The sums of a pixel in the array `sums`, and the ending of the names of kernels for their type.
-struct Sums {
-  std::string array, ending;
-};
-
-// Writes the codes, bits or floats that the sums become; the calls of `compute` stand before, in the loop over pixels.
-template <typename Compute>
-void EmitPixels(CEmitter& c, const Product& product, const Sums& sums, const Compute& compute) {
-  const PackedModel& model = product.model;
-  const int result = product.i + 1;
-  const int64_t out = product.geometry.filters;
-  const std::string n = absl::StrCat(out, ", ");
-  const auto pixels = [&](const auto& output) {
-    c.BeginPixels(product.geometry.out_height(), product.geometry.out_width());
-    compute();
-    output();
-    c.EndPixels();
-  };
-  if (product.requantize != nullptr) {
-    const Requantize& requantize = *product.requantize;
-    const Instruction& instruction = model.header().instructions(product.i);
-    std::string bias, shortcut;
-    if (requantize.has_bias()) {
-      std::vector<int32_t> shifted;
-      for (const int32_t b : model.ints(requantize.bias())) shifted.push_back(ShiftLeft(b, requantize.bias_shift()));
-      bias =
-          c.arrays().Add(c.layer() + "_bias", c.layer() + ": bias, shifted to the sums", absl::MakeConstSpan(shifted));
-    }
-    if (instruction.operands_size() > 1) shortcut = c.Use(instruction.operands(1), Form::kCodes);
-    const auto add = [&] {
-      if (!bias.empty()) c.Call("add", absl::StrCat(n, bias, ", ", sums.array));
-      if (shortcut.empty()) return;
-      c.Call("add_shortcut", absl::StrCat(n, model.value(instruction.operands(1)).encoding.least_code(), ", ",
-                                          -requantize.shortcut_shift(), ", ", c.Row(shortcut, out), ", ", sums.array));
-    };
-    if (c.MakesResult(product.i)) {
-      pixels([&] {
-        add();
-        c.Call("copy_sums", absl::StrCat(n, sums.array, ", ", c.Row("result", out)));
-      });
-    } else if (!product.y().is_coded()) {
-      const std::string y = c.Make(result, Form::kFloats);
-      pixels([&] {
-        add();
-        c.Call("scale", absl::StrCat(n, FloatLiteral(ScaleOfFraction(requantize.fraction_bits())), ", ", sums.array,
-                                     ", ", c.Row(y, out)));
-      });
-    } else {
-      const Encoding& encoding = product.y().encoding;
-      const int64_t least = encoding.least_code(), most = encoding.code(encoding.largest_stored());
-      const std::string y = c.Make(result, Form::kCodes);
-      const std::string flips = requantize.has_flips() ? c.Flags(requantize.flips(), "flips") : "";
-      pixels([&] {
-        add();
-        c.Call("requantize",
-               absl::StrCat(n, requantize.shift(), ", ", least, ", ", most, ", ", sums.array, ", ", c.Row(y, out)));
-        if (flips.empty()) return;
-        c.Call("flip_codes", absl::StrCat(n, encoding.largest_stored(), ", ", flips, ", ", c.Row(y, out)));
-      });
-    }
-    return;
-  }
-  if (product.threshold != nullptr) {
-    const std::string thresholds = c.Ints(product.threshold->thresholds(), "thresholds");
-    const std::string flips = c.Flags(product.threshold->flips(), "flips");
-    const bool is_bits = product.y().is_bits();
-    const std::string y = c.Make(result, is_bits ? Form::kBits : Form::kCodes);
-    pixels([&] {
-      if (is_bits) {
-        const std::string at = c.Times(out);
-        c.Call("threshold_bits" + sums.ending,
-               absl::StrCat(n, thresholds, ", ", flips, ", ", sums.array, ", ", y, ", ", at.empty() ? "0" : at));
-      } else {
-        c.Call("threshold_codes" + sums.ending, absl::StrCat(n, product.y().encoding.largest_stored(), ", ", thresholds,
-                                                             ", ", flips, ", ", sums.array, ", ", c.Row(y, out)));
-      }
-    });
-    return;
-  }
-  std::string scales;
-  if (product.scales >= 0) {
-    std::vector<float> products;
-    for (const float s : model.floats(product.scales)) products.push_back(product.scale * s);
-    scales = c.arrays().Add(c.layer() + "_scales", c.layer() + ": scale of each output", absl::MakeConstSpan(products));
-  }
-  const std::string y = c.Make(result, Form::kFloats);
-  pixels([&] {
-    if (scales.empty()) {
-      c.Call("scale" + sums.ending,
-             absl::StrCat(n, FloatLiteral(product.scale), ", ", sums.array, ", ", c.Row(y, out)));
-    } else {
-      c.Call("scale_each" + sums.ending, absl::StrCat(n, scales, ", ", sums.array, ", ", c.Row(y, out)));
-    }
-  });
 }
 
 std::string Border(const Product& product, int32_t* code) {
@@ -350,56 +235,6 @@ absl::Status EmitProduct(CEmitter& c, int i) {
   } else {
     EmitBytes(c, product, shape, operand);
   }
-  return absl::OkStatus();
-}
-
-absl::Status EmitTapConv(CEmitter& c, int i) {
-  const PackedModel& model = c.model();
-  const Instruction& instruction = model.header().instructions(i);
-  const packed::TapConv2d& conv = instruction.tap_conv2d();
-  const PackedValue& x = model.value(instruction.operands(0));
-  const Encoding w = EncodingOf(model.blob(conv.weight()));
-  Product product{.model = model, .i = i, .geometry = *GeometryOf(conv, x.example)};
-  product.weight = conv.weight();
-  product.scale = conv.scale();
-  if (conv.has_scales()) product.scales = conv.scales();
-  c.Begin(i, absl::StrCat("convolution with one tap of ", conv.kernel_height(), "x", conv.kernel_width(),
-                          " for each filter and channel, ", ShapeText(x), " -> ", ShapeText(product.y())));
-  c.Kernel("conv");
-  const std::string shape = ShapeArray(c, product.geometry);
-  const std::string taps = RowOfBytes(c, conv.taps(), "taps");
-  const bool is_integer =
-      x.is_coded() && x.encoding.is_affine() && w.is_integer() && DotIsExact(x.encoding, w, product.geometry.channels);
-  if (is_integer) {
-    const std::string weight = RowOfBytes(c, conv.weight(), "weight");
-    std::vector<int32_t> codes;
-    for (int64_t stored = 0; stored <= w.largest_stored(); ++stored)
-      codes.push_back(static_cast<int32_t>(w.code(stored)));
-    const std::string code_of =
-        c.arrays().Add(c.layer() + "_code_of", c.layer() + ": the weights' codes", absl::MakeConstSpan(codes));
-    const std::string from = c.Use(instruction.operands(0), Form::kCodes);
-    const Sums sums = {c.Temporary("int32_t", "sums", product.geometry.filters), ""};
-    EmitPixels(c, product, sums, [&] {
-      c.Call("tap_sums",
-             absl::StrCat("&", shape, ", ", x.encoding.least_code(), ", ", x.encoding.code_step(), ", ", code_of, ", ",
-                          weight, ", ", taps, ", ", from, ", ", c.Pixel(), ", ", sums.array));
-    });
-    return absl::OkStatus();
-  }
-  std::string weight;
-  if (w.is_integer()) {
-    std::vector<float> values;
-    for (const int64_t code : CodesOf(model, conv.weight())) values.push_back(static_cast<float>(code));
-    weight = c.arrays().Add(c.layer() + "_weight", c.layer() + ": weight", absl::MakeConstSpan(values));
-  } else {
-    weight = c.Floats(conv.weight(), "weight");
-  }
-  const std::string from = c.Use(instruction.operands(0), Form::kTerms);
-  const Sums sums = {c.Temporary("float", "sums", product.geometry.filters), "_floats"};
-  EmitPixels(c, product, sums, [&] {
-    c.Call("float_tap_sums",
-           absl::StrCat("&", shape, ", ", weight, ", ", taps, ", ", from, ", ", c.Pixel(), ", ", sums.array));
-  });
   return absl::OkStatus();
 }
 

@@ -48,19 +48,19 @@ double LargestRowSum(const PackedModel& model, int blob, int64_t rows) {
 }
 
 // A value of codes that are made of numbers that may be apart.
-Bound OfCodes(const PackedValue& y, double difference) {
+Bound OfCodes(const PackedValue& y, double difference, bool codes_change) {
   const double size = static_cast<double>(y.encoding.max_code()) * y.scale;
-  if (difference == 0) return {size, 0};
+  if (difference == 0 || !codes_change) return {size, 0};
   const double step = y.encoding.is_affine() ? static_cast<double>(y.encoding.code_step()) * y.scale : 2 * size;
   return {size, std::min(2 * size, difference + step)};
 }
 
 template <typename Message>
 Bound OfProduct(const PackedModel& model, int i, const Message& message, int64_t rows, int64_t terms, bool is_exact,
-                const Bound& x) {
+                bool codes_change, const Bound& x) {
   const PackedValue& operand = model.value(model.header().instructions(i).operands(0));
   const double unit = operand.is_coded() ? double{operand.scale} : 1.0;
-  if (model.value(i + 1).is_coded()) return OfCodes(model.value(i + 1), x.difference);
+  if (model.value(i + 1).is_coded()) return OfCodes(model.value(i + 1), x.difference, codes_change);
   const double sum = LargestRowSum(model, message.weight(), rows);
   double scale = std::fabs(double{message.scale()});
   if (message.has_scales()) scale *= Largest(model.floats(message.scales()));
@@ -73,7 +73,8 @@ Bound OfProduct(const PackedModel& model, int i, const Message& message, int64_t
 
 class Bounds {
  public:
-  Bounds(const PackedModel& model, double largest_input) : model_(model) {
+  Bounds(const PackedModel& model, double largest_input, bool codes_change)
+      : model_(model), codes_change_(codes_change) {
     const packed::Input& input = model.header().input();
     double size = largest_input;
     if (input.has_pixels()) {
@@ -121,24 +122,26 @@ class Bounds {
         if (linear.has_requantize()) return Fixed(i, values);
         const Shape shape = ShapeOf(model_.blob(linear.weight()));
         return OfProduct(model_, i, linear, shape.rows(), shape.cols(),
-                         IsExact(i, linear.weight(), shape.cols(), false), x);
+                         IsExact(i, linear.weight(), shape.cols(), false), codes_change_, x);
       }
       case Instruction::kConv2D: {
         const packed::Conv2d& conv = instruction.conv2d();
         if (conv.has_requantize()) return Fixed(i, values);
         const Shape shape = ShapeOf(model_.blob(conv.weight()));
-        return OfProduct(model_, i, conv, shape.rows(), shape.cols(), IsExact(i, conv.weight(), shape.cols(), true), x);
+        return OfProduct(model_, i, conv, shape.rows(), shape.cols(), IsExact(i, conv.weight(), shape.cols(), true),
+                         codes_change_, x);
       }
       case Instruction::kTapConv2D: {
         const packed::TapConv2d& conv = instruction.tap_conv2d();
         const int64_t channels = model_.value(instruction.operands(0)).example.dim(2);
         const Encoding e = model_.value(instruction.operands(0)).encoding;
         const Encoding w = EncodingOf(model_.blob(conv.weight()));
-        return OfProduct(model_, i, conv, conv.filters(), channels, e.is_integer() && DotIsExact(e, w, channels), x);
+        return OfProduct(model_, i, conv, conv.filters(), channels, e.is_integer() && DotIsExact(e, w, channels),
+                         codes_change_, x);
       }
       case Instruction::kMaxPool: return x;
       case Instruction::kAveragePool: {
-        if (y.is_coded()) return OfCodes(y, x.difference);
+        if (y.is_coded()) return OfCodes(y, x.difference, codes_change_);
         const packed::Pool& pool = instruction.average_pool();
         return rounded(x, pool.kernel_height() * pool.kernel_width() + 1);
       }
@@ -183,13 +186,14 @@ class Bounds {
         return all;
       }
       case Instruction::kQuantize:
-        if (y.is_coded()) return OfCodes(y, x.difference);
+        if (y.is_coded()) return OfCodes(y, x.difference, codes_change_);
         // Of float values; the identity's are the operand's.
         if (model_.quantizer(i).quantizer.is_identity() || x.difference == 0) return x;
-        return {2 * x.size, 4 * x.size};
+        return {2 * x.size, codes_change_ ? 4 * x.size : 0};
       case Instruction::kRound:
         // A step of the format is not larger than the value is.
-        return x.difference == 0 ? x : Bound{2 * x.size, x.difference + x.size};
+        if (x.difference == 0) return x;
+        return {2 * x.size, codes_change_ ? x.difference + x.size : 0};
       case Instruction::kSpline: {
         const packed::Spline& spline = instruction.spline();
         const double most = Largest(model_.floats(spline.coefficients()));
@@ -199,7 +203,7 @@ class Bounds {
       }
       case Instruction::kEmbedding: {
         const packed::Embedding& embedding = instruction.embedding();
-        if (y.is_coded()) return OfCodes(y, 0);
+        if (y.is_coded()) return OfCodes(y, 0, codes_change_);
         return {Largest(model_.floats(embedding.table())), 0};
       }
       case Instruction::kShiftAdd:
@@ -218,21 +222,22 @@ class Bounds {
     const PackedValue& y = model_.value(i + 1);
     if (y.is_coded()) {
       const double size = static_cast<double>(y.encoding.max_code()) * y.scale;
-      return {size, difference > 0 ? 2 * size : 0};
+      return {size, difference > 0 && codes_change_ ? 2 * size : 0};
     }
     const double size = std::ldexp(1.0, 31);  // sums times a power of two: only whether they differ counts
-    return {size, difference > 0 ? 2 * size : 0};
+    return {size, difference > 0 && codes_change_ ? 2 * size : 0};
   }
 
   const PackedModel& model_;
+  const bool codes_change_;
   Bound input_;
   std::vector<Bound> states_;
 };
 
 }  // namespace
 
-double DifferenceBound(const PackedModel& model, int steps, double largest_input) {
-  Bounds bounds(model, largest_input);
+double DifferenceBound(const PackedModel& model, int steps, double largest_input, bool codes_change) {
+  Bounds bounds(model, largest_input, codes_change);
   double difference = 0;
   for (int t = 0; t < steps; ++t) difference = std::max(difference, bounds.Run().difference);
   return difference;

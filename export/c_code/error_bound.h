@@ -13,9 +13,10 @@ namespace bitgrad {
 //
 // A sum of k products of floats has, in any order, an error of at most (k + 1) 2^-24 sum |x_i w_i|, so that two of them
 // differ by twice as much; from there the difference is carried on through the program: multiplied by the largest sum
-// of a filter's |w|, by the largest factor of a batch norm, and so on. What becomes codes may become a neighbouring
-// one, so a quantizer adds its step, a sign its two values' distance.
-double DifferenceBound(const PackedModel& model, int steps, double largest_input);
+// of a filter's |w|, by the largest factor of a batch norm, and so on. What becomes codes may become a neighbouring one
+// where it lies near to a limit, which adds the codes' distance. That is seldom, and with it the bound is wide; where
+// `codes_change` is false it is what holds as long as no code changes.
+double DifferenceBound(const PackedModel& model, int steps, double largest_input, bool codes_change);
 
 }  // namespace bitgrad
 

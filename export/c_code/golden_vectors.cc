@@ -45,11 +45,13 @@ absl::StatusOr<GoldenVectors> MakeGoldenVectors(const PackedModel& model, ExecCo
           static_cast<int32_t>(UniformBelow(random, static_cast<uint64_t>(t), static_cast<uint32_t>(input.tokens())));
     }
     BITGRAD_ASSIGN_OR_RETURN(golden.results, interpreter->RunTokens(golden.tokens.matrix<int32_t>()));
-    golden.tolerance = DifferenceBound(model, kTokens, 0);
+    golden.tolerance = DifferenceBound(model, kTokens, 0, /*codes_change=*/false);
+    golden.widest = DifferenceBound(model, kTokens, 0, /*codes_change=*/true);
     return golden;
   }
   golden.count = std::clamp<int64_t>(kMostElements / features, 1, kVectors);
-  golden.tolerance = DifferenceBound(model, 1, kLargestFloat);
+  golden.tolerance = DifferenceBound(model, 1, kLargestFloat, /*codes_change=*/false);
+  golden.widest = DifferenceBound(model, 1, kLargestFloat, /*codes_change=*/true);
   if (input.has_pixels()) {
     BITGRAD_ASSIGN_OR_RETURN(golden.pixels, Pixels(golden.count, features, random));
     BITGRAD_ASSIGN_OR_RETURN(golden.results, interpreter->RunPixels(golden.pixels.matrix<uint8_t>()));

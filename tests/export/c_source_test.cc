@@ -28,9 +28,7 @@ std::unique_ptr<PackedModel> Packed(const SampleModel& model) {
   return *std::move(packed);
 }
 
-CSource Exported(const SampleModel& model, const std::string& name = "net") {
-  return ExportedC(*Packed(model), name);
-}
+CSource Exported(const SampleModel& model, const std::string& name = "net") { return ExportedC(*Packed(model), name); }
 
 std::vector<SampleModel> Models() {
   std::vector<SampleModel> models = AllSampleModels();
@@ -122,7 +120,7 @@ TEST(QuantizerStepsTest, AreTheQuantizersSteps) {
   EXPECT_EQ(steps->values, std::vector<float>({0, 1, 2, 3}));
   ASSERT_EQ(steps->limits.size(), 3u);
   EXPECT_NEAR(steps->limits[0], -2.0f / 3, 1e-6f);
-  EXPECT_EQ(steps->limits[1], 0.0f);
+  EXPECT_NEAR(steps->limits[1], 0.0f, 1e-6f);
   EXPECT_NEAR(steps->limits[2], 2.0f / 3, 1e-6f);
 }
 
@@ -141,9 +139,10 @@ TEST(RawArraysTest, HoldTheModelsBlobs) {
   ASSERT_EQ(files.size(), static_cast<size_t>(model->header().blobs_size()) + 1);
   const std::string& manifest = files.back().bytes;
   EXPECT_EQ(files.back().name, "net_manifest.json");
-  EXPECT_TRUE(absl::StrContains(manifest, "\"name\": \"fc1/weight\", \"kind\": \"BINARY\", \"planes\": 1, "
-                                          "\"shape\": [65, 70], \"row_stride\": 9, \"file\": \"net_0.bin\", "
-                                          "\"bytes\": 585"))
+  EXPECT_TRUE(absl::StrContains(manifest,
+                                "\"name\": \"fc1/weight\", \"kind\": \"BINARY\", \"planes\": 1, "
+                                "\"shape\": [65, 70], \"row_stride\": 9, \"file\": \"net_0.bin\", "
+                                "\"bytes\": 585"))
       << manifest;
   EXPECT_TRUE(absl::StrContains(manifest, "\"layer\": \"fc1\", \"op\": \"linear\", \"role\": \"weight\"")) << manifest;
   for (int64_t i = 0; i < 65; ++i) {

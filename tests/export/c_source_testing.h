@@ -32,7 +32,9 @@ inline CSource ExportedC(const PackedModel& model, const std::string& name = "ne
   return {};
 }
 
-inline void WriteText(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+inline void WriteText(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
 
 // Compiles the three files with gcc, and runs the test. Its exit status; 1000 where it does not compile.
 inline int CompileAndRun(const CSource& source, const std::string& flags, const std::string& name = "net") {
