@@ -1,6 +1,8 @@
 // loaded_library LIBRARY FILE: loads libbitgrad_runtime.so as a program does that was built without it, and runs the
 // packed model that takes pixels on a few images; each result is a line. Fails where loading the library does more than
 // to load it: threads, the environment, signal handlers.
+//
+// Compiled with -DLINKED it is linked with the same functions, and prints what they give.
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -19,6 +21,9 @@ static void Fail(const char* what, const char* why) {
   exit(1);
 }
 
+#ifdef LINKED
+#define GET(library, name) __typeof__(&name) name##_ptr = name
+#else
 static int CountThreads(void) {
   DIR* directory = opendir("/proc/self/task");
   int count = 0;
@@ -48,8 +53,10 @@ static uint64_t State(void) {
   __typeof__(&name) name##_ptr;                 \
   *(void**)&name##_ptr = dlsym(library, #name); \
   if (name##_ptr == NULL) Fail(#name, "is not in the library")
+#endif
 
 static void Run(void* library, const char* file) {
+  (void)library;
   GET(library, bitgrad_abi_version);
   GET(library, bitgrad_last_error);
   GET(library, bitgrad_model_load);
@@ -82,6 +89,9 @@ static void Run(void* library, const char* file) {
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
+#ifdef LINKED
+  Run(NULL, argv[2]);
+#else
   const uint64_t before = State();
   void* library = NULL;
   // It may be closed and loaded again.
@@ -99,5 +109,6 @@ int main(int argc, char** argv) {
     if (State() != before) Fail("run", "the environment or a signal handler has changed");
     if (dlclose(library) != 0) Fail("dlclose", dlerror());
   }
+#endif
   return 0;
 }

@@ -1,10 +1,10 @@
 #!/bin/bash
 # libbitgrad_runtime.so: what it shows, what it needs, and that programs without C++ load and run it.
 #
-#   shared_library_test.sh LIBRARY LOADED_LIBRARY RUN_IN_C WRITE_SAMPLE_MODEL
+#   shared_library_test.sh LIBRARY LOADED_LIBRARY LINKED_LIBRARY RUN_IN_C WRITE_SAMPLE_MODEL
 set -uo pipefail
 
-library=$PWD/$1 loaded=$PWD/$2 run_in_c=$PWD/$3 write_sample=$PWD/$4
+library=$PWD/$1 loaded=$PWD/$2 linked=$PWD/$3 run_in_c=$PWD/$4 write_sample=$PWD/$5
 consumers=$PWD/tests/consumers embedding=$PWD/docs/embedding.md header=$PWD/runtime/c_api.h
 cd "$TEST_TMPDIR"
 failures=0
@@ -32,6 +32,7 @@ if grep -vE "$known" <<<"$needed"; then fail "the library needs those above"; fi
 "$loaded" "$library" net.bgm >results || fail "status $? of loaded_library"
 [[ $(wc -l <results) == 100 ]] || fail "$(wc -l <results) results"
 cmp <(head -n 50 results) <(tail -n 50 results) || fail "other results the second time"
+cmp <(head -n 50 results) <("$linked" - net.bgm) || fail "other results than those of the archives"
 
 # The examples in C and Python give the same, and are shown as they are.
 in_c=$("$run_in_c" net.bgm) || fail "status $? of run_my_net.c"
