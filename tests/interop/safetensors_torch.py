@@ -87,12 +87,14 @@ def run(*command):
 def wrong_of_torch(net, images, labels):
     net.eval()
     with torch.no_grad():
-        return sum(int((net(images[i:i + 500]).argmax(1) != labels[i:i + 500]).sum()) for i in range(0, len(images), 500))
+        answers = torch.cat([net(images[i:i + 500]).argmax(1) for i in range(0, len(images), 500)])
+    return int((answers != labels).sum())
 
 
 def wrong_of_bitgrad(programs, data, checkpoint):
     """How many of the test images that `evaluate` looks at are wrong, and how many these are."""
-    line = run(f"{programs}/evaluate", f"--checkpoint={checkpoint}", f"--data_dir={data}", "--threads=1").splitlines()[-1]
+    out = run(f"{programs}/evaluate", f"--checkpoint={checkpoint}", f"--data_dir={data}", "--threads=1")
+    line = out.splitlines()[-1]
     images = int(re.search(r"images=(\d+)", line)[1])
     return round(float(re.search(r"graph_error=([0-9.]+)%", line)[1]) / 100 * images), images
 
@@ -123,7 +125,7 @@ def main():
     parser.add_argument("--bin", required=True)
     parser.add_argument("--data", required=True)
     arguments = parser.parse_args()
-    data = os.path.join(arguments.data, "mnist")
+    programs, data = arguments.bin, os.path.join(arguments.data, "mnist")
     data = data if os.path.isdir(data) else arguments.data
     torch.set_num_threads(1)
     torch.manual_seed(1)
@@ -136,11 +138,11 @@ def main():
             names_file = f"{folder}/net.names"
             with open(names_file, "w") as file:
                 file.write(names)
-            run(f"{arguments.bin}/train", f"--recipe={recipe}", f"--data_dir={data}", f"--out={folder}/run", "--epochs=1",
+            run(f"{programs}/train", f"--recipe={recipe}", f"--data_dir={data}", f"--out={folder}/run", "--epochs=1",
                 "--set=data.limit=4000", "--set=data.validation_examples=500", "--threads=1")
             checkpoint = f"{folder}/run/best.bgc"
 
-            out = run(f"{arguments.bin}/safetensors", f"--checkpoint={checkpoint}", f"--names={names_file}",
+            out = run(f"{programs}/safetensors", f"--checkpoint={checkpoint}", f"--names={names_file}",
                       f"--out={folder}/net.safetensors")
             print(out.splitlines()[-1])
             net = make()
@@ -148,16 +150,17 @@ def main():
             loaded = net.load_state_dict(load_file(f"{folder}/net.safetensors"), strict=False)
             assert not loaded.unexpected_keys, loaded.unexpected_keys
             assert all(key.endswith("num_batches_tracked") for key in loaded.missing_keys), loaded.missing_keys
-            check(f"{recipe}, trained by bitgrad", wrong_of_bitgrad(arguments.bin, data, checkpoint), net, test, failures)
+            ours = wrong_of_bitgrad(programs, data, checkpoint)
+            check(f"{recipe}, trained by bitgrad", ours, net, test, failures)
 
             net = make()
             train_torch(net, train_images, train_labels)
             save_file(net.state_dict(), f"{folder}/torch.safetensors")
-            out = run(f"{arguments.bin}/safetensors", f"--checkpoint={checkpoint}", f"--from={folder}/torch.safetensors",
+            out = run(f"{programs}/safetensors", f"--checkpoint={checkpoint}", f"--from={folder}/torch.safetensors",
                       f"--names={names_file}", "--allow_extra", f"--out={folder}/torch.bgc")
             print(out.splitlines()[-1])
-            check(f"{recipe}, trained by PyTorch", wrong_of_bitgrad(arguments.bin, data, f"{folder}/torch.bgc"), net, test,
-                  failures)
+            ours = wrong_of_bitgrad(programs, data, f"{folder}/torch.bgc")
+            check(f"{recipe}, trained by PyTorch", ours, net, test, failures)
     if failures:
         sys.exit(f"FAIL: {', '.join(failures)}")
     print("safetensors_torch: ok")
