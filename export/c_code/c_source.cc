@@ -161,6 +161,12 @@ absl::StatusOr<CSource> ToCSource(const PackedModel& model, ExecContext& context
                                                    "' is no C identifier of letters, digits and _ that begins with a ",
                                                    "letter; choose another one"));
   }
+  // A header of this name would hide one that the files include.
+  for (const char* standard : {"stdint", "stdio", "string", "arm_neon"}) {
+    if (options.name != standard) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("name '", options.name, "' is that of a standard header; choose another one"));
+  }
   CEmitter emitter(model, context);
   for (int i = 0; i < model.header().instructions_size(); ++i) BITGRAD_RETURN_IF_ERROR(EmitInstruction(emitter, i));
   emitter.Finish();

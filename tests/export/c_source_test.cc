@@ -10,6 +10,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/rng.h"
+#include "bitgrad/export/c_code/arena_plan.h"
 #include "bitgrad/export/c_code/quantizer_steps.h"
 #include "bitgrad/export/c_code/raw_arrays.h"
 #include "bitgrad/tests/export/c_source_testing.h"
@@ -63,6 +65,16 @@ TEST(CSourceTest, SumsOfIntegersAreComparedToTheLastBit) {
   }
 }
 
+TEST(CSourceTest, ABrokenFloatWeightIsFound) {
+  // Although a code of its quantizers may change, for which the widest bound has to have room.
+  CSource source = Exported(ResidualModel());
+  EXPECT_TRUE(absl::StrContains(source.test, "NET_WIDEST"));
+  const size_t array = source.source.find("net_fc_weight[");
+  ASSERT_NE(array, std::string::npos);
+  source.source.insert(source.source.find('{', array) + 4, "3.5f + ");
+  EXPECT_EQ(CompileAndRun(source, "-std=c99"), 1);
+}
+
 TEST(CSourceTest, ABrokenWeightIsFound) {
   CSource source = Exported(BnnModel());
   const size_t array = source.source.find("net_fc3_weight[");
@@ -99,6 +111,12 @@ TEST(CSourceTest, RefusesNamesThatAreNoIdentifiers) {
   }
 }
 
+TEST(CSourceTest, RefusesNamesOfHeaders) {
+  ExecContext context({.threads = 1});
+  const absl::Status status = ToCSource(*Packed(BnnModel()), context, {.name = "string"}).status();
+  EXPECT_TRUE(absl::StrContains(status.message(), "standard header")) << status;
+}
+
 TEST(CSourceTest, SaysWhichLayerIsRefused) {
   // A float that C99 has no literal for.
   SampleModel model = BnnModel();
@@ -109,6 +127,28 @@ TEST(CSourceTest, SaysWhichLayerIsRefused) {
   const absl::Status status = ToCSource(*Packed(model), context, {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_TRUE(absl::StrContains(status.message(), "no literals")) << status;
+}
+
+TEST(ArenaPlanTest, BuffersOfOneTimeDoNotOverlap) {
+  std::vector<ArenaBuffer> buffers;
+  const RngStream random = {.seed = 7, .purpose = RngPurpose::kTest};
+  int64_t all = 0;
+  for (uint64_t i = 0; i < 60; ++i) {
+    const int first = static_cast<int>(UniformBelow(random, 3 * i, 20));
+    const int last = first + static_cast<int>(UniformBelow(random, 3 * i + 1, 5));
+    buffers.push_back({.bytes = 1 + UniformBelow(random, 3 * i + 2, 100), .first = first, .last = last});
+    all += buffers.back().bytes;
+  }
+  const int64_t size = PlanArena(buffers);
+  EXPECT_LT(size, all / 2);
+  for (const ArenaBuffer& a : buffers) {
+    EXPECT_EQ(a.offset % 8, 0);
+    EXPECT_LE(a.offset + a.bytes, size);
+    for (const ArenaBuffer& b : buffers) {
+      if (&a == &b || a.last < b.first || b.last < a.first) continue;
+      EXPECT_TRUE(a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset);
+    }
+  }
 }
 
 TEST(QuantizerStepsTest, AreTheQuantizersSteps) {
