@@ -2,7 +2,8 @@
 # Writes the models of the zoo as sources:
 #
 #   embed_zoo.sh ASSEMBLY TABLE FILE...
-#     ASSEMBLY    the bytes of the packed models; an assembler takes megabytes of numbers in no time, a compiler does not
+#     ASSEMBLY    the bytes of the packed models: an assembler takes megabytes of numbers in no time, a compiler would
+#                 not
 #     TABLE       C++ that defines bitgrad::ZooModels()
 #     FILE        NAME.bgm and NAME.textproto of each model, in any order
 set -euo pipefail

@@ -31,7 +31,8 @@ std::string LogitsText(const Tensor& logits);
 
 // How far the logits of another machine may be from these. 0 where all products are sums of integers. Float products
 // are summed in an order that depends on the machine: with K the most terms of a sum, each may move its value by K
-// 2^-23 of its size, which is taken to be that of the logits, for each such layer.
+// 2^-23 of its size, which is taken to be that of the logits, for each such layer. (It may also change the code of a
+// value that lies as near to the next one, and the logits by more. Such inputs are no golden ones.)
 double GoldenTolerance(const PackedModel& model, const Tensor& logits);
 
 }  // namespace bitgrad

@@ -35,7 +35,8 @@ expect_last_line() {
 }
 
 # Names.
-for program in "$predict --model" "$inspect --model" "$generate --model" "$evaluate --checkpoint=$checkpoint --packed"; do
+for program in "$predict --model" "$inspect --model" "$generate --model" \
+  "$evaluate --checkpoint=$checkpoint --packed"; do
   # shellcheck disable=SC2086
   expect_error "unknown model 'zoo:mnist_bnn_mpl' of the zoo (did you mean 'mnist_bnn_mlp'?); known: " \
     $program=zoo:mnist_bnn_mpl
@@ -59,7 +60,8 @@ cp stdout first
 [[ $(sed -n '/^[ .:=+*#%@-]*$/p' first | wc -l) == 14 ]] || fail "no drawing of 14 lines: $(cat first)"
 grep -q '@' first || fail "no stroke in the drawing: $(cat first)"
 ! grep -q note first || fail "a note where there is nothing to note: $(cat first)"
-(cd / && "$predict" --model=zoo:mnist_bnn_mlp --image="$seven" --threads=1) | cmp -s - first || fail "another answer in /"
+(cd / && "$predict" --model=zoo:mnist_bnn_mlp --image="$seven" --threads=1) | cmp -s - first ||
+  fail "another answer in another folder"
 mkdir -p here && cp "$seven" here/my.png
 (cd / && BUILD_WORKING_DIRECTORY=$TEST_TMPDIR/here "$predict" --model=zoo:mnist_bnn_mlp --image=my.png) |
   cmp -s - first || fail "a relative path is not from where the user stands"
@@ -78,7 +80,7 @@ head -c 150 "$seven" >cut.png
 expect_error "'cut.png': truncated or damaged" "$predict" --model=zoo:mnist_bnn_mlp --image=cut.png
 expect_error "'here'" "$predict" --model=zoo:mnist_bnn_mlp --image=here
 expect_error '--invert is for the image of --image=FILE' "$predict" --model=zoo:mnist_bnn_mlp --invert
-expect_error 'flag --image has no value' "$predict" --model=zoo:mnist_bnn_mlp --image=
+expect_error 'flag --image= is empty' "$predict" --model=zoo:mnist_bnn_mlp --image=
 expect_error "packed model 'zoo:mnist_bnn_mlp' is no model of text" "$generate" --model=zoo:mnist_bnn_mlp
 
 [[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }
