@@ -37,8 +37,5 @@ std::vector<int64_t> CodesOf(const PackedModel& model, int blob) {
 }
 
 Encoding EncodingOf(const packed::Threshold& threshold) { return EncodingOf(threshold.encoding(), threshold.bits()); }
-Encoding EncodingOf(const packed::Requantize& requantize) {
-  return EncodingOf(requantize.encoding(), requantize.bits());
-}
 
 }  // namespace bitgrad

@@ -15,10 +15,9 @@ namespace bitgrad {
 // The codes (core/encoding.h) of all elements, row by row; of FLAGS 0 or 1. REQUIRES: the blob is of codes or FLAGS.
 std::vector<int64_t> CodesOf(const PackedModel& model, int blob);
 
-// The encoding of the codes that a threshold or a Requantize makes. REQUIRES: the model has been checked, so that kind
-// and bits go together.
+// The encoding of the codes that a threshold makes. REQUIRES: the model has been checked, so that kind and bits go
+// together. (That of a Requantize: runtime/requantize.h)
 Encoding EncodingOf(const packed::Threshold& threshold);
-Encoding EncodingOf(const packed::Requantize& requantize);
 
 }  // namespace bitgrad
 
