@@ -1,6 +1,7 @@
 #include "bitgrad/export/onnx_codes.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -99,20 +100,35 @@ absl::Status CheckCanSay(const OnnxValues& values, int i, const char* what, cons
   return values.Refuse(i, absl::StrCat(what, " are ", of), "use --dialect=plain");
 }
 
+std::string PlainConstantCodes(OnnxValues& values, const std::string& hint, std::vector<int64_t> shape,
+                               absl::Span<const int64_t> codes) {
+  OnnxGraph& graph = values.graph();
+  // As bytes they take a quarter of the place.
+  const auto [least, most] = std::minmax_element(codes.begin(), codes.end());
+  if (*least >= -128 && *most <= 255 && (*least >= 0 || *most <= 127)) {
+    const std::string bytes = graph.Bytes(hint + "/bytes", shape, codes, /*is_signed=*/*least < 0);
+    return graph.Cast(bytes, onnx::TensorProto::FLOAT, hint);
+  }
+  return graph.Floats(hint, shape, std::vector<float>(codes.begin(), codes.end()));
+}
+
+std::string AsDequantizedBytes(OnnxValues& values, const std::string& hint, const Encoding& encoding,
+                               const std::string& codes) {
+  OnnxGraph& graph = values.graph();
+  const bool is_signed = encoding.kind != EncodingKind::kUnsigned;
+  const int64_t most = encoding.code(encoding.largest_stored());
+  if (most > (is_signed ? 127 : 255)) return "";
+  const std::string zero = graph.ByteScalar(0, is_signed);
+  const std::string bytes = graph.Node("QuantizeLinear", {codes, graph.Scalar(1), zero}, hint + "/quantized");
+  return graph.Node("DequantizeLinear", {bytes, graph.Scalar(1), zero}, hint + "/dequantized");
+}
+
 std::string ConstantCodes(OnnxValues& values, const std::string& hint, const Encoding& encoding,
                           std::vector<int64_t> shape, absl::Span<const int64_t> codes) {
+  if (values.dialect() == OnnxDialect::kPlain) return PlainConstantCodes(values, hint, std::move(shape), codes);
   OnnxGraph& graph = values.graph();
   const Grid grid = GridOf(encoding);
   std::vector<int64_t> numbers(codes.begin(), codes.end());
-  if (values.dialect() == OnnxDialect::kPlain) {
-    // As bytes they take a quarter of the place.
-    const auto [least, most] = std::minmax_element(numbers.begin(), numbers.end());
-    if (*least >= -128 && *most <= 255 && (*least >= 0 || *most <= 127)) {
-      const std::string bytes = graph.Bytes(hint + "/bytes", shape, numbers, /*is_signed=*/*least < 0);
-      return graph.Cast(bytes, onnx::TensorProto::FLOAT, hint);
-    }
-    return graph.Floats(hint, shape, std::vector<float>(numbers.begin(), numbers.end()));
-  }
   for (int64_t& number : numbers) {
     number = (number - static_cast<int64_t>(grid.offset)) / static_cast<int64_t>(grid.step);
   }

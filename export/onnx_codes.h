@@ -34,6 +34,13 @@ absl::Status CheckCanSay(const OnnxValues& values, int i, const char* what, cons
 // A constant of codes. REQUIRES: CanSay().
 std::string ConstantCodes(OnnxValues& values, const std::string& hint, const Encoding& encoding,
                           std::vector<int64_t> shape, absl::Span<const int64_t> codes);
+// The same by the standard's operators alone, whatever the dialect is.
+std::string PlainConstantCodes(OnnxValues& values, const std::string& hint, std::vector<int64_t> shape,
+                               absl::Span<const int64_t> codes);
+
+// Codes as what DequantizeLinear makes of bytes: for qcdq. Empty where the codes do not fit a byte.
+std::string AsDequantizedBytes(OnnxValues& values, const std::string& hint, const Encoding& encoding,
+                               const std::string& codes);
 
 // The binary codes of x: +1 where x >= 0, else -1.
 std::string SignCodes(OnnxValues& values, const std::string& hint, const std::string& x);

@@ -14,6 +14,7 @@
 #include "bitgrad/export/onnx_codes.h"
 #include "bitgrad/export/onnx_steps.h"
 #include "bitgrad/ops/conv_kernel.h"
+#include "bitgrad/ops/kernels/coded_gemm.h"
 #include "bitgrad/runtime/blob_codes.h"
 #include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/image_geometry.h"
@@ -69,15 +70,33 @@ constexpr int64_t kMaxExactDouble = int64_t{1} << 53;
 // Whether the packed model's sums are integers: those of codes that it does not multiply as floats.
 bool SumsAreIntegers(const Encoding& x, const Encoding& w, int64_t k, bool requantized) {
   if (!x.is_integer() || !w.is_integer()) return false;
-  return requantized || DotIsExact(x, w, k) || x.is_log() || w.is_log();
+  if (requantized || DotIsExact(x, w, k)) return true;
+  return (x.is_log() || w.is_log()) && LogSumsOf(x, w, k) != LogSums::kTooLarge;
 }
 
-OnnxSums LinearSums(OnnxValues& values, int i, const Weights& weights, const std::string& x, int64_t k,
+// Operand and weights of a linear. Where ONNX Runtime finds the product of floats with bytes that are dequantized, it
+// quantizes the floats as well, to 8 bits, and answers something else. So weights of qcdq are dequantized bytes only
+// where the operand is the same.
+struct Factors {
+  std::string x, w;
+};
+Factors FactorsOf(OnnxValues& values, int i, const Encoding& encoding, const Weights& weights, const std::string& x) {
+  const std::string hint = values.Hint(i, "weight");
+  if (values.dialect() != OnnxDialect::kQcdq || !weights.encoding.is_integer()) {
+    return {x, WeightTensor(values, hint, weights)};
+  }
+  const std::string bytes =
+      encoding.is_integer() ? AsDequantizedBytes(values, values.Hint(i, "operand"), encoding, x) : "";
+  if (bytes.empty()) return {x, PlainConstantCodes(values, hint, weights.shape, weights.codes)};
+  return {bytes, WeightTensor(values, hint, weights)};
+}
+
+OnnxSums LinearSums(OnnxValues& values, int i, const Weights& weights, const std::string& operand, int64_t k,
                     bool requantized) {
   OnnxGraph& graph = values.graph();
   const Encoding& encoding = values.model().value(values.instruction(i).operands(0)).encoding;
   const std::string hint = values.Hint(i, "sum");
-  const std::string w = WeightTensor(values, values.Hint(i, "weight"), weights);
+  const auto [x, w] = FactorsOf(values, i, encoding, weights, operand);
   const bool exact = SumsAreIntegers(encoding, weights.encoding, k, requantized);
   const int64_t bound = exact ? SumBound(encoding, weights.encoding, k) : 0;
   if (bound <= kMaxExactFloatInteger) return {graph.Node("MatMul", {x, w}, hint), onnx::TensorProto::FLOAT, exact};
