@@ -5,15 +5,19 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "bitgrad/core/atomic_file.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/run_main.h"
+#include "bitgrad/core/same_file.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/threads.h"
 #include "bitgrad/core/working_directory.h"
@@ -37,6 +41,7 @@ ABSL_FLAG(int, threads, 0, "Number of threads; 0 means one per core.");
 ABSL_FLAG(int, batch, 100, "Images per batch. A GPU needs thousands to be busy.");
 ABSL_FLAG(int, streams, 20, "Pieces of a text that are read side by side, as its evaluation in training reads them.");
 ABSL_FLAG(std::string, device, "cpu", "Where the model runs: cpu or cuda.");
+ABSL_FLAG(std::string, logits, "", "File for the answers to all images: float32, [images, answers]; empty: none.");
 
 namespace bitgrad {
 namespace {
@@ -47,7 +52,9 @@ struct Result {
 };
 
 // Wrong answers are counted as evaluate counts them: by the first of the largest logits; one with a NaN is wrong.
-absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, int64_t batch, int threads) {
+// The answers are appended to `logits_file`, if there is one.
+absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, int64_t batch, int threads,
+                                AtomicFile* logits_file) {
   ExecContext host({.threads = 1});
   const int32_t* labels = data.labels.data<int32_t>();
   std::vector<uint8_t> buffer;
@@ -59,6 +66,11 @@ absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, i
     if (begin == 0) BITGRAD_RETURN_IF_ERROR(interpreter.RunPixels(pixels).status());
     const auto start = std::chrono::steady_clock::now();
     BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, interpreter.RunPixels(pixels));
+    if (logits_file != nullptr) {
+      const auto* bytes = reinterpret_cast<const char*>(logits.data<float>());
+      const size_t size = static_cast<size_t>(logits.num_elements()) * sizeof(float);
+      BITGRAD_RETURN_IF_ERROR(logits_file->Append({bytes, size}));
+    }
     int64_t errors;
     KernelsFor(Device::kCpu).count_errors(host, logits.matrix<float>(), labels + begin, &errors);
     result.errors += errors;
@@ -154,7 +166,15 @@ absl::Status Predict() {
   BITGRAD_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(header.data_set(), options));
   BITGRAD_RETURN_IF_ERROR(CheckFits(*model, data));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*model, context));
-  BITGRAD_ASSIGN_OR_RETURN(const Result result, Evaluate(*interpreter, data, batch, context.threads()));
+  std::optional<AtomicFile> logits_file;
+  if (const std::string logits = ResolvePath(absl::GetFlag(FLAGS_logits)); !logits.empty()) {
+    BITGRAD_RETURN_IF_ERROR(CheckOutputIsNotInput({{"--logits", logits}}, {{"--model", ResolvePath(path)}}));
+    BITGRAD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(logits));
+    logits_file.emplace(std::move(file));
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const Result result, Evaluate(*interpreter, data, batch, context.threads(),
+                                                         logits_file.has_value() ? &*logits_file : nullptr));
+  if (logits_file.has_value()) BITGRAD_RETURN_IF_ERROR(logits_file->Commit());
   const double images = static_cast<double>(data.size());
   std::printf("predict: images=%lld error=%.2f%% images_per_second=%.0f\n", static_cast<long long>(data.size()),
               100.0 * static_cast<double>(result.errors) / images, images / std::max(result.seconds, 1e-9));
