@@ -17,6 +17,7 @@ import time
 import warnings
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -244,6 +245,18 @@ def record(folder):
         export_qonnx(net, args=x[:1], export_path=os.path.join(folder, name + ".onnx"))
         with torch.no_grad():
             y = net(x)
+        file = os.path.join(folder, name + ".onnx")
+        model = onnx.load(file)
+        # What the exporter says about its own source is not part of the net.
+        for node in model.graph.node:
+            del node.metadata_props[:]
+            node.doc_string = ""
+        for value in [*model.graph.value_info, *model.graph.input, *model.graph.output]:
+            del value.metadata_props[:]
+        del model.metadata_props[:], model.graph.metadata_props[:], model.graph.value_info[:]
+        onnx.save(model, file)
+        if os.path.exists(file + ".data"):
+            os.remove(file + ".data")
         x.numpy().tofile(os.path.join(folder, name + ".inputs"))
         y.numpy().tofile(os.path.join(folder, name + ".logits"))
 
