@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/quantizers/lsq.h"
@@ -65,6 +66,12 @@ absl::Status CheckZeroPoint(const ImportNode& node, const ImportTensor* zero, bo
     return node.Unsupported("its zero point is ", zero->at(i), "; only 0 is read: use a symmetric quantizer");
   }
   return absl::OkStatus();
+}
+
+// Exporters write it in capitals or not.
+std::string RoundingOf(const ImportNode& node, absl::string_view otherwise) {
+  const std::string rounding = absl::AsciiStrToUpper(node.String("rounding_mode", otherwise));
+  return rounding == "HALF_EVEN" ? "ROUND" : rounding;
 }
 
 double Rounded(double t, const std::string& mode) {
@@ -136,8 +143,7 @@ absl::StatusOr<QuantizerOfNode> ReadQuantizer(const ImportNode& node, const Shap
   result.least = is_signed ? -half + (narrow ? 1 : 0) : 0;
   result.most = half - 1 - (!is_signed && narrow ? 1 : 0);
   if (!(result.least < result.most)) return node.Unsupported("it has one value only");
-  result.rounding = node.String("rounding_mode", "ROUND");
-  if (result.rounding == "HALF_EVEN") result.rounding = "ROUND";
+  result.rounding = RoundingOf(node, "ROUND");
   for (const char* known : {"ROUND", "FLOOR", "CEIL", "ROUND_TO_ZERO"}) {
     if (result.rounding == known) return result;
   }
@@ -254,7 +260,7 @@ absl::StatusOr<Imported> TruncateValue(ImportGraph& graph, const ImportNode& nod
   if (!(s > 0 && out_scale > 0 && dropped >= 0 && dropped <= 20)) {
     return node.Unsupported("its scales ", s, " and ", out_scale, " drop ", dropped, " bits; from 0 to 20 are read");
   }
-  const std::string rounding = node.String("rounding_mode", "FLOOR");
+  const std::string rounding = RoundingOf(node, "FLOOR");
   const float unit = static_cast<float>(std::exp2(dropped));  // T
   float shift = 0;
   // Halfway between two multiples there is no whole number then.

@@ -37,6 +37,10 @@ def activation(bits):
     return qnn.QuantIdentity(act_quant=CommonActQuant, bit_width=bits)
 
 
+def weights(bits):
+    return dict(bias=False, weight_quant=CommonWeightQuant, weight_bit_width=bits)
+
+
 class Norm(nn.Module):
     """The normalization of all logits by the same numbers that Brevitas's examples end with."""
 
@@ -55,11 +59,11 @@ class Mlp(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList([activation(input_bits or a), nn.Dropout(0.2)])
         for i in range(layers):
-            self.layers.append(qnn.QuantLinear(inputs if i == 0 else width, width, bias=False, weight_quant=CommonWeightQuant, weight_bit_width=w))
+            self.layers.append(qnn.QuantLinear(inputs if i == 0 else width, width, **weights(w)))
             self.layers.append(nn.BatchNorm1d(width))
             self.layers.append(activation(a))
             self.layers.append(nn.Dropout(0.2))
-        self.layers.append(qnn.QuantLinear(width, 10, bias=False, weight_quant=CommonWeightQuant, weight_bit_width=w))
+        self.layers.append(qnn.QuantLinear(width, 10, **weights(w)))
         self.layers.append(Norm())
 
     def forward(self, x):
@@ -82,7 +86,7 @@ class Cnv(nn.Module):
                                                 max_val=1.0, min_val=-1.0), bit_width=input_bits))
         channels = 3
         for out, pool in [(1, False), (1, True), (2, False), (2, True), (4, False), (4, False)]:
-            self.conv.append(qnn.QuantConv2d(channels, out * width, 3, bias=False, weight_quant=CommonWeightQuant, weight_bit_width=w))
+            self.conv.append(qnn.QuantConv2d(channels, out * width, 3, **weights(w)))
             self.conv.append(nn.BatchNorm2d(out * width, eps=1e-4))
             self.conv.append(activation(a))
             if pool:
@@ -90,10 +94,10 @@ class Cnv(nn.Module):
             channels = out * width
         self.linear = nn.ModuleList()
         for inputs in [channels, 8 * width]:
-            self.linear.append(qnn.QuantLinear(inputs, 8 * width, bias=False, weight_quant=CommonWeightQuant, weight_bit_width=w))
+            self.linear.append(qnn.QuantLinear(inputs, 8 * width, **weights(w)))
             self.linear.append(nn.BatchNorm1d(8 * width, eps=1e-4))
             self.linear.append(activation(a))
-        self.linear.append(qnn.QuantLinear(8 * width, 10, bias=False, weight_quant=CommonWeightQuant, weight_bit_width=w))
+        self.linear.append(qnn.QuantLinear(8 * width, 10, **weights(w)))
         self.linear.append(Norm())
 
     def forward(self, x):
@@ -168,7 +172,8 @@ def randomize(net, shape, seed):
 
 
 def export_float(net, example, path, dynamo):
-    options = dict(dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},)) if dynamo else \
+    options = \
+        dict(dynamo=True, external_data=False, dynamic_shapes=({0: torch.export.Dim("batch")},)) if dynamo else \
         dict(dynamo=False, dynamic_axes={"x": {0: "batch"}}, input_names=["x"])
     torch.onnx.export(net, (example,), path, **options)
 
