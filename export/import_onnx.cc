@@ -110,6 +110,7 @@ class Importer {
       open |= !is_known && !dims.empty();
       dims.push_back(is_known ? dim.dim_value() : 1);
     }
+    open |= dims.size() < 2;
     if (!options_.input_shape.empty()) {
       if (!open &&
           !std::equal(dims.begin() + 1, dims.end(), options_.input_shape.begin(), options_.input_shape.end())) {
@@ -119,7 +120,7 @@ class Importer {
       const int64_t batch = dims.empty() ? 1 : dims[0];
       dims = {batch};
       dims.insert(dims.end(), options_.input_shape.begin(), options_.input_shape.end());
-    } else if (open || dims.size() < 2) {
+    } else if (open) {
       return Error("the shape of the input '", input.name(),
                    "' is open; export the net with fixed shapes, or give the extents of one example, as in "
                    "--input_shape=1,28,28");

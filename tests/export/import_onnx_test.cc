@@ -281,7 +281,7 @@ TEST(ImportOnnxTest, TheReportSaysWhyALayerIsFloat) {
   TestGraph graph({1, 6});
   std::string y = graph.Node("MatMul", {"x", graph.Quant(graph.Random({6, 6}, 1), 0.5f, 2, true, true)});
   y = graph.Quant(y, 0.5f, 2, true, true);
-  y = graph.Node("MatMul", {y, graph.Quant(graph.Random({6, 6}, 2), 0.01f, 12, true, true)});
+  y = graph.Node("MatMul", {y, graph.Quant(graph.Random({6, 6}, 2), 0.001f, 12, true, true)});
   graph.Node("MatMul", {y, graph.Random({6, 2}, 3)});
   const ImportReport report = ExpectSame(graph, Inputs({1, 6}, 20, 0));
   EXPECT_EQ(DetailOf(report, 0), "the values that it takes are not quantized (weights ternary)");
