@@ -35,6 +35,30 @@ absl::StatusOr<Shape> BroadcastShape(const ImportNode& node, const Shape& a, con
   return shape;
 }
 
+// The codes of what a constant with codes becomes by a product with, or a sum with, one number: as bitgrad's own files
+// write symmetric codes 2 c - (2^k - 1). None where the results are no multiples of one number.
+std::optional<ImportCodes> CodesAfter(const std::string& op, const ImportTensor& a, const ImportTensor& b) {
+  if (!a.codes.has_value() || a.codes->scales.size() != 1 || b.size() != 1 || b.is_integer) return std::nullopt;
+  ImportCodes codes = *a.codes;
+  float& scale = codes.scales[0];
+  const float number = op == "Sub" ? -b.floats[0] : b.floats[0];
+  if (op == "Mul" && number > 0) {
+    scale *= number;
+    return codes;
+  }
+  const float halves = 2 * number / scale;
+  if ((op != "Add" && op != "Sub") || halves != std::floor(halves) || std::abs(halves) > 1 << 16) return std::nullopt;
+  // c s + h s / 2 = (2 c + h) s / 2, or (c + h / 2) s.
+  const int32_t h = static_cast<int32_t>(halves);
+  const bool is_whole = h % 2 == 0;
+  if (!is_whole) scale *= 0.5f;
+  for (int32_t& c : codes.codes) {
+    if (std::abs(c) > 1 << 16) return std::nullopt;
+    c = is_whole ? c + h / 2 : 2 * c + h;
+  }
+  return codes;
+}
+
 double Apply(const std::string& op, double a, double b) {
   if (op == "Add") return a + b;
   if (op == "Sub") return a - b;
@@ -47,6 +71,8 @@ double Apply(const std::string& op, double a, double b) {
 Folded FoldArithmetic(const ImportNode& node, const ImportTensor& a, const ImportTensor& b) {
   if (a.is_integer != b.is_integer) return node.Error("its operands are of two types");
   BITGRAD_ASSIGN_OR_RETURN(const Shape shape, BroadcastShape(node, a.shape, b.shape));
+  std::optional<ImportCodes> codes;
+  if (shape == a.shape) codes = CodesAfter(node.op(), a, b);
   ImportTensor y = {.shape = shape, .floats = {}, .ints = {}, .is_integer = a.is_integer, .data_type = 0, .codes = {}};
   const int rank = shape.rank();
   const auto strides = [&](const Shape& x) {
@@ -72,6 +98,7 @@ Folded FoldArithmetic(const ImportNode& node, const ImportTensor& a, const Impor
     }
     for (int d = rank - 1; d >= 0 && ++place[d] == shape.dim(d); --d) place[d] = 0;
   }
+  y.codes = std::move(codes);
   return y;
 }
 

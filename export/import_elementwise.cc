@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/export/import_ops.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/sign.h"
 
 namespace bitgrad {
 namespace {
@@ -33,6 +35,28 @@ absl::StatusOr<Imported> ImportArithmeticOfValues(const ImportCall& call) {
   if (node.op() == "Mul") op = Binary::kMul;
   if (node.op() == "Div") return node.Unsupported("it divides by a value that depends on the input");
   return Made(a, call.graph.AddBinary(a.id, op, b.id), op != Binary::kSub && a.nonnegative && b.nonnegative);
+}
+
+// The unsigned codes that x consists of, times `factor`.
+std::optional<ScaledCodes> Scaled(const ImportGraph& graph, const Imported& x, float factor) {
+  if (x.quantizer < 0 || !(factor > 0)) return std::nullopt;
+  const program::Value& value = graph.value(x.id);
+  if (value.encoding.kind != EncodingKind::kUnsigned) return std::nullopt;
+  return ScaledCodes{.step = value.scale * factor, .bits = value.encoding.bits};
+}
+
+// Whether adding `number` to all elements of x makes values symmetric about zero of its codes.
+bool IsCentered(const std::optional<ScaledCodes>& codes, float number) {
+  return codes.has_value() && number == -0.5f * codes->step * static_cast<float>((1 << codes->bits) - 1);
+}
+
+// Quantizes what is m (2 c - (2^k - 1)) / (2^k - 1) already, so that products read codes: c ascends evenly from -m to
+// m.
+absl::StatusOr<Imported> Centered(ImportGraph& graph, Imported y, int bits, float m) {
+  y.id = graph.AddNumber(y.id, Binary::kMul, 1 / m);
+  BITGRAD_ASSIGN_OR_RETURN(y.id, graph.AddQuantize(y.id, KBit(bits).WithLearnedScale(), std::nullopt, m));
+  y.quantizer = y.id;
+  return y;
 }
 
 }  // namespace
@@ -61,7 +85,29 @@ absl::StatusOr<Imported> ImportArithmetic(const ImportCall& call) {
   }
   const bool nonnegative = x.nonnegative && !(node.op() == "Sub" && first) &&
                            std::all_of(row.values.begin(), row.values.end(), [](float c) { return c >= 0; });
-  return Made(x, graph.AddBinary(id, op, row.shape, std::move(row.values)), nonnegative);
+  const float number = row.values[0];
+  const bool is_number =
+      std::all_of(row.values.begin(), row.values.end(), [&](float c) { return c == number; }) && id == x.id;
+  Imported y = Made(x, graph.AddBinary(id, op, row.shape, std::move(row.values)), nonnegative);
+  if (!is_number) return y;
+  if (op == Binary::kMul) {
+    y.scaled = Scaled(graph, x, number);
+    return y;
+  }
+  const std::optional<ScaledCodes> codes = x.scaled.has_value() ? x.scaled : Scaled(graph, x, 1);
+  return IsCentered(codes, number) ? Centered(graph, std::move(y), codes->bits, -number) : y;
+}
+
+// 1 where x >= c, else 0: (sign(x - c) + 1) / 2. A difference of floats has the sign of the comparison.
+absl::StatusOr<Imported> ImportGreaterOrEqual(const ImportCall& call) {
+  const ImportTensor* const bound = call.constant(1);
+  if (bound == nullptr) return call.node.Unsupported("it compares with a value that is no constant");
+  BITGRAD_ASSIGN_OR_RETURN(ImportedRow row, RowOf(call.node, *bound, call.x()));
+  for (float& c : row.values) c = -c;
+  ImportGraph& graph = call.graph;
+  const int difference = graph.AddBinary(call.x().id, Binary::kAdd, row.shape, std::move(row.values));
+  BITGRAD_ASSIGN_OR_RETURN(const int sign, graph.AddQuantize(difference, Sign(), std::nullopt, std::nullopt));
+  return Made(call.x(), graph.AddNumber(graph.AddNumber(sign, Binary::kMul, 0.5f), Binary::kAdd, 0.5f), true);
 }
 
 absl::StatusOr<Imported> ImportBatchNorm(const ImportCall& call) {

@@ -30,6 +30,12 @@ struct PendingCodes {
   int least = 0, most = 0;
 };
 
+// A value that is `step` times codes 0 .. 2^bits - 1.
+struct ScaledCodes {
+  float step = 1;
+  int bits = 1;
+};
+
 // What a name stands for: a constant, or a value of the program.
 struct Imported {
   SharedTensor constant;
@@ -40,6 +46,7 @@ struct Imported {
   bool nonnegative = false;      // whether no element can be below 0
   int quantizer = -1;            // the Quantize whose codes it has: itself, or what a pool or reshape has taken along
   std::optional<PendingCodes> pending;
+  std::optional<ScaledCodes> scaled;
 
   bool is_constant() const { return constant != nullptr; }
   // Of one example.
@@ -95,6 +102,7 @@ class ImportGraph {
   // Any other operation. A pool or a reshape of codes has codes.
   int Add(program::Operation operation, const std::string& op, std::vector<int> operands, const Shape& shape);
 
+  const program::Value& value(int id) const { return program_.value(id); }
   const Shape& shape(int id) const { return program_.value(id).shape; }
   const std::string& layer() const { return layer_; }
 

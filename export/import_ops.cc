@@ -28,6 +28,7 @@ ImportOp* FindImportOp(const std::string& op) {
       {"Flatten", ImportFlatten},
       {"Gemm", ImportGemm},
       {"GlobalAveragePool", ImportGlobalAveragePool},
+      {"GreaterOrEqual", ImportGreaterOrEqual},
       {"HardTanh", ImportActivation},
       {"Identity", ImportIdentity},
       {"LeakyRelu", ImportActivation},

@@ -41,7 +41,7 @@ absl::StatusOr<std::optional<ImportTensor>> FoldCall(const ImportCall& call);
 // ---- import_products.cc
 ImportOp ImportConv, ImportGemm, ImportMatMul;
 // ---- import_elementwise.cc
-ImportOp ImportArithmetic, ImportBatchNorm, ImportActivation, ImportPRelu, ImportClip;
+ImportOp ImportArithmetic, ImportGreaterOrEqual, ImportBatchNorm, ImportActivation, ImportPRelu, ImportClip;
 // ---- import_pools.cc
 ImportOp ImportMaxPool, ImportAveragePool, ImportGlobalAveragePool, ImportReduceMean;
 // ---- import_shapes.cc

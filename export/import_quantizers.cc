@@ -186,11 +186,15 @@ absl::StatusOr<Imported> QuantizeValue(ImportGraph& graph, const ImportNode& nod
     return node.Unsupported("it quantizes values with a scale for each channel, which a product could not factor out; ",
                             "use one scale for the tensor");
   }
-  if (quantizer.rounding != "ROUND") {
-    return node.Unsupported("it quantizes values with rounding_mode '", quantizer.rounding, "'; only ROUND is read");
+  const bool is_floor = quantizer.rounding == "FLOOR";
+  if (quantizer.rounding != "ROUND" && !is_floor) {
+    return node.Unsupported("it quantizes values with rounding_mode '", quantizer.rounding,
+                            "'; ROUND and FLOOR are read");
   }
   const float s = quantizer.scales[0];
   Imported y = x;
+  // floor(t) = round(t - 1/2), ties up.
+  if (is_floor) y.id = graph.AddNumber(y.id, Binary::kAdd, -0.5f * s);
   const auto finish = [&](const Quantizer& q, std::optional<float> variable,
                           std::optional<float> scale) -> absl::StatusOr<Imported> {
     BITGRAD_ASSIGN_OR_RETURN(y.id, graph.AddQuantize(y.id, q, variable, scale));
@@ -206,7 +210,7 @@ absl::StatusOr<Imported> QuantizeValue(ImportGraph& graph, const ImportNode& nod
   int exponent;
   const bool is_power = std::frexp(s, &exponent) == 0.5f;  // s = 2^(exponent - 1)
   --exponent;
-  if (least == -1 && most == 1) {
+  if (least == -1 && most == 1 && !is_floor) {
     float threshold = 0.5f * s;
     const float down = threshold > 0.9f ? std::ldexp(1.0f, -exponent - 1) : 1.0f;
     threshold *= down;
@@ -230,7 +234,7 @@ absl::StatusOr<Imported> QuantizeValue(ImportGraph& graph, const ImportNode& nod
   // fixed(n + 1, i) has the multiples of 2^(i - n) with factors in +-(2^n - 1).
   const bool is_symmetric = least == -most && most == most_of();
   const int n = is_symmetric ? bits - 1 : bits;
-  if (is_power && exponent + n >= NumberFormat::kLeastRange && exponent + n <= NumberFormat::kMostRange) {
+  if (is_power && !is_floor && exponent + n >= NumberFormat::kLeastRange && exponent + n <= NumberFormat::kMostRange) {
     y.id = graph.AddRound(y.id, {.kind = NumberFormatKind::kFixed, .bits = n + 1, .range = exponent + n});
     clips &= !is_symmetric;
   }

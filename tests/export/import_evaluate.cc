@@ -181,7 +181,10 @@ double Quantized(const onnx::NodeProto& node, const std::vector<double>& v) {
   const bool is_signed = Get(node, "signed", 1) != 0, narrow = Get(node, "narrow", 0) != 0;
   const double most = std::exp2(v[3] - (is_signed ? 1 : 0)) - 1 - (!is_signed && narrow ? 1 : 0);
   const double least = is_signed ? -std::exp2(v[3] - 1) + (narrow ? 1 : 0) : 0;
-  return std::clamp(std::nearbyint(v[0] / v[1]), least, most) * v[1];
+  bool down = false;
+  for (const auto& a : node.attribute()) down |= a.name() == "rounding_mode" && a.s() == "FLOOR";
+  const double t = v[0] / v[1];
+  return std::clamp(down ? std::floor(t) : std::nearbyint(t), least, most) * v[1];
 }
 
 }  // namespace
@@ -214,6 +217,8 @@ TestValue Evaluate(const onnx::GraphProto& graph, const TestValue& x) {
     if (op == "Tanh") y = Map(in, [](const V& v) { return std::tanh(v[0]); });
     if (op == "Clip") y = Map(in, [](const V& v) { return std::clamp(v[0], v[1], v[2]); });
     if (op == "Quant") y = Map(in, [&](const V& v) { return Quantized(node, v); });
+    if (op == "GreaterOrEqual") y = Map(in, [](const V& v) { return v[0] >= v[1] ? 1.0 : 0.0; });
+    if (op == "Cast") y = in[0];
     if (op == "BipolarQuant") y = Map(in, [](const V& v) { return v[0] >= 0 ? v[1] : -v[1]; });
     if (op == "Trunc") {
       y = Map(in, [](const V& v) { return std::floor(std::nearbyint(v[0] / v[1]) / std::exp2(v[3] - v[4])) * v[1]; });

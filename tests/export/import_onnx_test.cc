@@ -191,6 +191,28 @@ TEST(ImportOnnxTest, BipolarQuantOfZeroIsPositive) {
   ExpectSame(graph, Inputs({1, 30}, 20, 0.25), 1e-6);
 }
 
+TEST(ImportOnnxTest, ComparisonsAreSteps) {
+  TestGraph graph({1, 3, 2, 2});
+  graph.Node("GreaterOrEqual", {"x", graph.Floats({3, 1, 1}, {0.25f, 0, -0.5f})});
+  graph.Node("Cast", {"v1"});
+  graph.Set("to", int64_t{onnx::TensorProto::FLOAT});
+  ExpectSame(graph, Inputs({1, 3, 2, 2}, 20, 0.25), 0);
+}
+
+// What bitgrad's own exporter writes for symmetric codes, of values and of weights: 2 c - (2^k - 1), c by floor.
+TEST(ImportOnnxTest, SymmetricCodesOfUnsignedOnes) {
+  TestGraph graph({1, 12});
+  const auto quantize = [&](const std::string& x) {
+    const std::string c = graph.Quant(x, 1, 2, false, false);
+    graph.last().mutable_attribute(2)->set_s("FLOOR");
+    return graph.Node("Add", {graph.Node("Mul", {c, graph.Number(2)}), graph.Number(-3)});
+  };
+  std::string y = quantize(graph.Node("Mul", {"x", graph.Number(4)}));
+  graph.Node("MatMul", {y, quantize(graph.Node("Mul", {graph.Random({12, 5}, 1), graph.Number(4)}))});
+  const ImportReport report = ExpectSame(graph, Inputs({1, 12}, 40, 1.0 / 16), 0);
+  EXPECT_EQ(DetailOf(report, 0), "weights symmetric 2 bits, values symmetric 2 bits, sums");
+}
+
 TEST(ImportOnnxTest, TruncDropsBits) {
   TestGraph graph({1, 2, 4, 4});
   std::string y = graph.Quant("x", 0.0625f, 4, false, false);
