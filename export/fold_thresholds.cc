@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "bitgrad/core/number_format.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/export/product_scale.h"
 #include "bitgrad/export/program_quantizer.h"
@@ -66,6 +67,7 @@ bool IsMonotone(const Program& program, int i, int value) {
     return node.operands.size() == 2 && program.operand(i, 1).shape == Shape({node.shape.cols()}) &&
            (node.shape.rank() == 2 || node.shape.rank() == 4);
   }
+  if (const auto* round = node.as<program::Round>()) return round->format.kind == NumberFormatKind::kFixed;
   const auto* unary = node.as<program::UnaryOp>();
   return unary != nullptr && unary->parameter >= 0;
 }
@@ -118,6 +120,10 @@ void Apply(ExecContext& context, const Program& program, int i, Tensor& x) {
     kernels.binary_forward(context, binary->op, in, {constant(1), in.rows, in.cols, 0}, out);
   } else if (const auto* unary = node.as<program::UnaryOp>()) {
     kernels.unary_forward(context, unary->op, unary->parameter, in.data, out.data, in.size());
+  } else if (const auto* round = node.as<program::Round>()) {
+    const NumberFormat& format = round->format;
+    kernels.round_numbers(context, {.kind = format.kind, .bits = format.bits, .fixed_range = format.range}, in.data,
+                          out.data, in.size());
   }
 }
 
