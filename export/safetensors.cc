@@ -176,6 +176,10 @@ absl::StatusOr<int64_t> WriteSafetensors(const std::string& path, absl::Span<con
   const std::string header = WriteSafetensorsHeader(entries, absl::StrCat("bitgrad ", kVersion));
   const uint64_t header_bytes = header.size();
   if (header_bytes > kMostHeaderBytes) return Error(path, "it cannot be written: its header would have too many bytes");
+  // A name may be none that the format can have.
+  if (const absl::Status readable = ParseSafetensorsHeader(header).status(); !readable.ok()) {
+    return Error(path, "it cannot be written: ", readable.message());
+  }
   BITGRAD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   BITGRAD_RETURN_IF_ERROR(file.Append({reinterpret_cast<const char*>(&header_bytes), sizeof(header_bytes)}));
   BITGRAD_RETURN_IF_ERROR(file.Append(header));

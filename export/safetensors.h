@@ -67,7 +67,7 @@ struct NamedValue {
 };
 
 // Writes the tensors in this order, whole or not at all, and returns the file's bytes. Their dtypes are F32, I64, I32,
-// I8 and U8. REQUIRES: the names are distinct.
+// I8 and U8. InvalidArgument where a name is there twice, is no UTF-8, or is "__metadata__".
 absl::StatusOr<int64_t> WriteSafetensors(const std::string& path, absl::Span<const NamedValue> tensors);
 
 }  // namespace bitgrad

@@ -56,6 +56,10 @@ absl::Status ExchangeWeights() {
   }
   BITGRAD_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(from));
   BITGRAD_ASSIGN_OR_RETURN(const WeightsBrought brought, BringWeights(checkpoint, file, options, out));
+  if (checkpoint.header().recipe().phase_size() > 0) {
+    absl::PrintF(
+        "note: the recipe has phases; the copy stands at the beginning of the first one, where nothing is hardened\n");
+  }
   absl::PrintF("safetensors: tensors=%d replaced=%d checkpoint=%s\n", brought.tensors, brought.replaced, out);
   return absl::OkStatus();
 }

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <random>
 #include <string>
@@ -88,6 +89,18 @@ TEST(SafetensorsTest, WritesWhatItReads) {
     EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor->bytes.data()) % 4, 0u);
   }
   EXPECT_EQ(file->Find("conv2/weight"), nullptr);
+}
+
+TEST(SafetensorsTest, RefusesToWriteNamesThatNobodyCouldRead) {
+  const std::string path = NewDirectory() + "/net.safetensors";
+  for (const std::string name : {"__metadata__", "\xFF", "twice"}) {
+    std::vector<NamedValue> values;
+    values.push_back({name, Tensor::Of<float>({1}, {1})});
+    values.push_back({"twice", Tensor::Of<float>({1}, {1})});
+    EXPECT_THAT(std::string(WriteSafetensors(path, values).status().message()),
+                AllOf(HasSubstr(path), HasSubstr("cannot be written")));
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
 }
 
 TEST(SafetensorsTest, ReadsWhatOthersWrite) {
