@@ -148,6 +148,16 @@ std::string CEmitter::Make(int id, Form form) {
   return place.expression;
 }
 
+std::string CEmitter::MakeOver(int id, const std::vector<std::string>& operands) {
+  const std::string to = Make(id, Form::kFloats);
+  const int buffer = forms_.at({id, Form::kFloats}).buffer;
+  if (buffer < 0) return to;
+  for (int other = 0; other < buffer; ++other) {
+    if (absl::c_linear_search(operands, variables_[other].name)) over_[buffer].push_back(other);
+  }
+  return to;
+}
+
 std::string CEmitter::Temporary(absl::string_view type, absl::string_view name, int64_t count) {
   int buffer;
   return NewBuffer(type, absl::StrCat(name, step_ + 1), count, &buffer);
@@ -248,13 +258,43 @@ void CEmitter::Finish() {
   }
 }
 
+std::vector<int> CEmitter::Owners() const {
+  std::vector<int> owners;
+  for (int i = 0; i < static_cast<int>(buffers_.size()); ++i) {
+    owners.push_back(i);
+    const auto over = over_.find(i);
+    if (over == over_.end()) continue;
+    for (const int other : over->second) {
+      // The other one is read by this step and by none behind it.
+      if (buffers_[other].last != buffers_[i].first || buffers_[other].bytes < buffers_[i].bytes) continue;
+      owners[i] = owners[other];
+      break;
+    }
+  }
+  return owners;
+}
+
 std::string CEmitter::PlanBuffers(int64_t* arena_bytes) {
-  *arena_bytes = PlanArena(buffers_);
+  const std::vector<int> owners = Owners();
+  // An owner lives as long as the buffers that follow it in its memory.
+  std::vector<ArenaBuffer> owned;
+  std::vector<size_t> place(buffers_.size());
+  for (size_t i = 0; i < buffers_.size(); ++i) {
+    const auto owner = static_cast<size_t>(owners[i]);
+    if (owner == i) {
+      place[i] = owned.size();
+      owned.push_back(buffers_[i]);
+    } else {
+      place[i] = place[owner];
+      owned[place[i]].last = std::max(owned[place[i]].last, buffers_[i].last);
+    }
+  }
+  *arena_bytes = PlanArena(owned);
   std::string text;
   for (size_t i = 0; i < buffers_.size(); ++i) {
     const auto& [type, name] = variables_[i];
     absl::StrAppend(&text, "  ", type, " *const ", name, " = net_arena.", Member(type), " + ",
-                    buffers_[i].offset / BytesOf(type), "; /* steps ", buffers_[i].first + 1, " to ",
+                    owned[place[i]].offset / BytesOf(type), "; /* steps ", buffers_[i].first + 1, " to ",
                     buffers_[i].last + 1, ", ", buffers_[i].bytes, " bytes */\n");
   }
   return text;

@@ -65,6 +65,9 @@ class CEmitter {
   bool Has(int id, Form form) const { return forms_.contains({root(id), form}); }
   // Memory for the value of the instruction. Bits are all 0.
   std::string Make(int id, Form form);
+  // Floats that may lie where the floats of `operands` do, which are what Use() has returned: the kernel reads element
+  // i of an operand before it writes element i, and nothing behind it. They do where nobody reads the operand later.
+  std::string MakeOver(int id, const std::vector<std::string>& operands);
   // The value's floats are elsewhere.
   void SetFloats(int id, absl::string_view expression) { forms_[{id, Form::kFloats}] = {std::string(expression), -1}; }
   void SetCodes(int id, absl::string_view expression) { forms_[{id, Form::kCodes}] = {std::string(expression), -1}; }
@@ -113,6 +116,8 @@ class CEmitter {
 
   std::string NewBuffer(absl::string_view type, const std::string& name, int64_t count, int* buffer);
   void FindResult();
+  // Which buffer's memory each buffer has: its own, or that of the one that it lies over.
+  std::vector<int> Owners() const;
   // A form made of another one that is at hand.
   void Convert(int id, Form form, const std::string& to);
 
@@ -130,6 +135,8 @@ class CEmitter {
   std::map<std::string, std::string> once_;
   std::vector<ArenaBuffer> buffers_;
   std::vector<Variable> variables_;  // of each buffer
+  // Of buffers: those in whose place they may lie, if these are not needed any more.
+  std::map<int, std::vector<int>> over_;
   CResult result_ = CResult::kFloats;
   int result_root_ = -1;  // the value that the result is an alias of
 };

@@ -32,7 +32,7 @@ absl::Status EmitUnary(CEmitter& c, int i, int operand) {
   c.Begin(i, kernel);
   const std::string from = c.Use(operand, Form::kFloats);
   c.Call(kernel,
-         absl::StrCat(c.model().value(i + 1).features(), ", ", parameter, from, ", ", c.Make(i + 1, Form::kFloats)));
+         absl::StrCat(c.model().value(i + 1).features(), ", ", parameter, from, ", ", c.MakeOver(i + 1, {from})));
   return absl::OkStatus();
 }
 
@@ -57,7 +57,7 @@ absl::Status EmitBinary(CEmitter& c, int i) {
   } else {
     b = c.Use(instruction.operands(1), Form::kFloats);
   }
-  c.Call(kernel, absl::StrCat(n, ", ", m, ", ", a, ", ", b, ", ", c.Make(i + 1, Form::kFloats)));
+  c.Call(kernel, absl::StrCat(n, ", ", m, ", ", a, ", ", b, ", ", c.MakeOver(i + 1, {a, b})));
   return absl::OkStatus();
 }
 
@@ -68,17 +68,17 @@ absl::Status EmitRound(CEmitter& c, int i, int operand) {
   const std::string from = c.Use(operand, Form::kFloats);
   switch (format.kind) {
     case NumberFormatKind::kHalf:
-      c.Call("round_half", absl::StrCat(n, ", ", from, ", ", c.Make(i + 1, Form::kFloats)));
+      c.Call("round_half", absl::StrCat(n, ", ", from, ", ", c.MakeOver(i + 1, {from})));
       return absl::OkStatus();
     case NumberFormatKind::kBfloat16:
-      c.Call("round_bfloat16", absl::StrCat(n, ", ", from, ", ", c.Make(i + 1, Form::kFloats)));
+      c.Call("round_bfloat16", absl::StrCat(n, ", ", from, ", ", c.MakeOver(i + 1, {from})));
       return absl::OkStatus();
     case NumberFormatKind::kFixed: {
       const int bits = format.bits - 1;
       const float most = std::ldexp(1.0f, bits) - 1.0f;
       c.Call("round_fixed", absl::StrCat(n, ", ", FloatLiteral(std::ldexp(1.0f, bits - format.range)), ", ",
                                          FloatLiteral(std::ldexp(1.0f, format.range - bits)), ", ", FloatLiteral(most),
-                                         ", ", from, ", ", c.Make(i + 1, Form::kFloats)));
+                                         ", ", from, ", ", c.MakeOver(i + 1, {from})));
       return absl::OkStatus();
     }
     default:
@@ -151,7 +151,7 @@ absl::Status EmitElementwise(CEmitter& c, int i) {
                        c.Floats(norm.gamma(), "gamma"), ", ", c.Floats(norm.beta(), "beta"));
       const std::string from = c.Use(instruction.operands(0), Form::kFloats);
       c.Call("batch_norm",
-             absl::StrCat(n / cols, ", ", cols, ", ", vectors, ", ", from, ", ", c.Make(i + 1, Form::kFloats)));
+             absl::StrCat(n / cols, ", ", cols, ", ", vectors, ", ", from, ", ", c.MakeOver(i + 1, {from})));
       return absl::OkStatus();
     }
     case Instruction::kSpline: {
@@ -162,7 +162,7 @@ absl::Status EmitElementwise(CEmitter& c, int i) {
       const std::string coefficients = c.Floats(spline.coefficients(), "coefficients");
       const std::string from = c.Use(instruction.operands(0), Form::kFloats);
       c.Call("spline", absl::StrCat(n, ", ", shape.dim(0), ", ", shape.cols(), ", ", FloatLiteral(inverse_step), ", ",
-                                    coefficients, ", ", from, ", ", c.Make(i + 1, Form::kFloats)));
+                                    coefficients, ", ", from, ", ", c.MakeOver(i + 1, {from})));
       return absl::OkStatus();
     }
     case Instruction::kConcat: {
