@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -56,6 +58,21 @@ absl::Status CheckRecipe(const recipe::Recipe& trained, const std::vector<std::s
   if (differencer.Compare(recipe, trained)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("the recipe '", trained.name(), "' is not that of the checkpoint; ",
                                                  "give the --set of its training, too: ", difference));
+}
+
+// That the run whose best checkpoint this is has ended: else its recipe's epochs are not those that it had. Where the
+// run's last checkpoint is not beside it, nobody knows. A search without gradients may end early
+// (docs/command_line.md).
+absl::Status CheckRunHasEnded(const std::string& best, const recipe::Recipe& recipe) {
+  const std::string last = (std::filesystem::path(best).parent_path() / "checkpoint.bgc").string();
+  if (std::error_code error; recipe.has_coordinate_descent() || !std::filesystem::exists(last, error)) {
+    return absl::OkStatus();
+  }
+  BITGRAD_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(last));
+  const int epochs = checkpoint.header().progress().epoch();
+  if (epochs >= recipe.epochs()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("the run of '", last, "' has had ", epochs, " of its ",
+                                                    recipe.epochs(), " epochs; let it end (--resume) first"));
 }
 
 // The last line of the evaluation, "evaluate: images=10000 graph_error=1.67% packed_error=1.67% ...", as a map.
@@ -151,6 +168,7 @@ absl::Status Add() {
   const recipe::Recipe& recipe = checkpoint.header().recipe();
   const std::vector<std::string> set = absl::StrSplit(absl::GetFlag(FLAGS_set), '\n', absl::SkipEmpty());
   BITGRAD_RETURN_IF_ERROR(CheckRecipe(recipe, set));
+  BITGRAD_RETURN_IF_ERROR(CheckRunHasEnded(path, recipe));
 
   ExecContext context({.threads = 1});
   BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, PackedBytes(checkpoint, context));

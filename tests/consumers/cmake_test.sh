@@ -50,6 +50,9 @@ echo 'int main() {}' >"$build/empty.cc"
 g++ "$build/empty.cc" "${flags[@]}" -o "$build/empty"
 
 "$prefix/bin/bitgrad-inspect" --model="$build/net.bgm" | grep -q fc1 || fail "the installed inspect says nothing of fc1"
+# The zoo is in the programs, wherever they lie.
+(cd / && "$prefix/bin/bitgrad-inspect" --model=zoo:mnist_bnn_mlp) | grep -q 'float_layers=0' ||
+  fail "the installed inspect has no zoo"
 # Nothing of the tape is in the runtime's library.
 if nm -C "$prefix/lib/libbitgrad_runtime.a" 2>/dev/null | grep -q "T bitgrad::Tape::"; then
   fail "libbitgrad_runtime.a has the tape in it"

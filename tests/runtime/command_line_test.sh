@@ -78,6 +78,9 @@ expect_error 'no_such_data' "$predict" --model=other.bgm
 "$write_sample" none.bgm "" || fail "no sample model without data"
 expect_error 'names no data set' "$predict" --model=none.bgm
 
+# Images that the model cannot take are told apart from files that are none.
+expect_error "'none.bgm': neither a JPEG nor a PNG file" "$predict" --model=none.bgm --image=none.bgm
+
 # Models of text.
 "$write_sample" text.bgm words || fail "no sample model of text"
 expect_last_line 'inspect: .*' "$inspect" --model=text.bgm
@@ -94,6 +97,7 @@ grep -q 'note: 30 of the 210 tokens of the text are unknown' stdout || fail "pre
 expect_last_line "predict: tokens=210 $perplexity tokens_per_second=[0-9]+" \
   "$predict" --model=text.bgm --data_dir=text --threads=1
 expect_error 'data_dir' "$predict" --model=text.bgm
+expect_error "packed model 'text.bgm' takes tokens, not images" "$predict" --model=text.bgm --image=text.bgm
 expect_error '--streams=0 is not positive' "$predict" --model=text.bgm --data_dir=text --streams=0
 expect_last_line '.*' "$generate" --model=text.bgm --prompt='word3 word4' --length=30 --seed=7
 cp stdout first

@@ -36,6 +36,9 @@ expect_error "--name='a-b' has other than" "$add" --name=a-b "${words[@]}" "${se
 expect_error "the recipe 'circle_relu_mlp' is not that of the checkpoint" "$add" --name=net "${words[@]}" --set=seed=3
 expect_error '--description or --data has more than 100 characters' \
   "$add" --name=net "${words[@]}" "${set[@]}" --data="$(printf 'x%.0s' {1..101})"
+"$train" --recipe=circle_relu_mlp --set=epochs=1 --out=short --threads=1 >log 2>&1 || fail "$(tail -1 log)"
+mkdir unfinished && cp run/best.bgc short/checkpoint.bgc unfinished/
+expect_error 'has had 1 of its 2 epochs' "$add" --name=net "${words[@]}" "${set[@]}" --checkpoint=unfinished
 sed 's/packed_error=[^ ]*/packed_error=77.00%/' evaluated >other
 expect_error "packed model's error is 77.00%" "$add" --name=net "${words[@]}" "${set[@]}" --evaluated=other
 sed 's/images=[0-9]*/images=5/' evaluated >other

@@ -4,7 +4,7 @@
 #include "bitgrad/zoo/zoo.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <ostream>
@@ -162,6 +162,7 @@ TEST(OpenModelTest, AFileMayHaveTheName) {
   const ZooModel& first = ZooModels().front();
   std::ofstream("zoo:some_file", std::ios::binary) << first.bytes;
   const auto model = OpenModel("./zoo:some_file");
+  std::remove("zoo:some_file");
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ((*model)->byte_size(), static_cast<int64_t>(first.bytes.size()));
 }
