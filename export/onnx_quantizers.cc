@@ -105,15 +105,20 @@ float LeastWithCode(const QuantizerArgs& args, float code) {
   return std::bit_cast<float>(reached);
 }
 
-// log_quant: the number of powers of two that |x| reaches after rounding gives the code's size, by a table.
+// log_quant: the number of powers of two that |x| reaches after rounding gives the size of the code, or of the value
+// where there are no codes, by a table.
 std::string PowerCodes(OnnxValues& values, const std::string& hint, const Quantizer& quantizer, const std::string& x) {
   OnnxGraph& graph = values.graph();
-  const bool zero = quantizer.args().zero;
-  std::vector<float> sizes = {zero ? 0.0f : 1.0f};
+  const QuantizerArgs& args = quantizer.args();
+  // Of codes the least size is 1; without codes, the largest one.
+  const bool has_codes = quantizer.encoding().is_integer();
+  const float least = has_codes ? 1.0f : LogQuantizer::Least(args);
+  const float most = has_codes ? static_cast<float>(quantizer.encoding().max_code()) : 1.0f;
+  std::vector<float> sizes = {args.zero ? 0.0f : least};
   std::vector<std::string> thresholds;
-  for (int64_t size = zero ? 1 : 2; size <= quantizer.encoding().max_code(); size *= 2) {
-    sizes.push_back(static_cast<float>(size));
-    thresholds.push_back(graph.Scalar(LeastWithCode(quantizer.args(), static_cast<float>(size))));
+  for (float size = args.zero ? least : 2 * least; size <= most; size *= 2) {
+    sizes.push_back(size);
+    thresholds.push_back(graph.Scalar(LeastWithCode(args, size)));
   }
   const std::string magnitude = graph.Node("Abs", {x}, hint + "/abs");
   const std::string count = CountReached(values, hint, magnitude, thresholds);
@@ -154,6 +159,10 @@ absl::Status AddOnnxQuantize(OnnxValues& values, int i) {
     values.SetFloats(i + 1, layout, BitPruningValue(values, hint, packed, x));
     return absl::OkStatus();
   }
+  if (name == "log_quant" && !encoding.is_integer()) {
+    values.SetFloats(i + 1, layout, PowerCodes(values, hint, quantizer, x));
+    return absl::OkStatus();
+  }
   std::string codes;
   const auto floor = [&](const std::string& u) { return FloorCodes(values, hint, encoding, u); };
   if (encoding.kind == EncodingKind::kBinary) {
@@ -181,7 +190,7 @@ absl::Status AddOnnxQuantize(OnnxValues& values, int i) {
     codes = floor(Chain(values, hint, x).Do("Div", *packed.variable).Clip(least, most).Do("Add", 0.5f).tensor());
   } else if (name == "max_abs") {
     codes = floor(MaxAbsTerm(values, hint, quantizer.args().role, bits, *packed.statistic, x));
-  } else if (name == "log_quant" && encoding.is_integer()) {
+  } else if (name == "log_quant") {
     codes = SayCodes(values, hint, encoding, PowerCodes(values, hint, quantizer, x));
   } else {
     return values.Refuse(i, absl::StrCat("'", quantizer.ToString(), "' has no exact form in float operators"),

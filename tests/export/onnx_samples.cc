@@ -29,8 +29,8 @@ int AddVector(PackedModelWriter& writer, const std::string& name, int64_t count,
 
 // A quantizer between the input and nothing else, so that each of its codes is seen.
 SampleModel QuantizerModel(const std::string& text, QuantizerRole role) {
-  SampleModel model = NewModel(
-      absl::StrCat("quantize_", text, role == QuantizerRole::kWeight ? "_weight" : ""), Shape({501}));
+  SampleModel model =
+      NewModel(absl::StrCat("quantize_", text, role == QuantizerRole::kWeight ? "_weight" : ""), Shape({501}));
   PackedQuantizer packed{.quantizer = ParseQuantizer(text)->In(role)};
   if (packed.quantizer.has_variable()) packed.variable = text.starts_with("bit_pruning") ? 2.375f : 0.37f;
   if (packed.quantizer.statistic() != Statistic::kNone) packed.statistic = 0.9f;
@@ -43,11 +43,28 @@ SampleModel QuantizerModel(const std::string& text, QuantizerRole role) {
 
 std::vector<SampleModel> OnnxElementwiseSamples() {
   std::vector<SampleModel> models;
-  for (const char* text :
-       {"sign", "sign(scale=learned)", "approx_sign", "swish_sign(5)", "heaviside", "ternary(0.5)", "k_bit(2)",
-        "k_bit(8)", "k_bit(3, scale=0.3)", "dorefa_activation(1)", "dorefa_activation(3)", "pact(4)", "lsq(1)", "lsq(4)",
-        "max_abs(1)", "max_abs(4)", "bit_pruning", "log_quant(2)", "log_quant(3)", "log_quant(5)",
-        "log_quant(4, zero=false)", "identity"}) {
+  for (const char* text : {"sign",
+                           "sign(scale=learned)",
+                           "approx_sign",
+                           "swish_sign(5)",
+                           "heaviside",
+                           "ternary(0.5)",
+                           "k_bit(2)",
+                           "k_bit(8)",
+                           "k_bit(3, scale=0.3)",
+                           "dorefa_activation(1)",
+                           "dorefa_activation(3)",
+                           "pact(4)",
+                           "lsq(1)",
+                           "lsq(4)",
+                           "max_abs(1)",
+                           "max_abs(4)",
+                           "bit_pruning",
+                           "log_quant(2)",
+                           "log_quant(3)",
+                           "log_quant(5)",
+                           "log_quant(4, zero=false)",
+                           "identity"}) {
     models.push_back(QuantizerModel(text, QuantizerRole::kActivation));
   }
   for (const char* text : {"lsq(3)", "max_abs(1)", "max_abs(4)", "bit_pruning"}) {
@@ -99,7 +116,8 @@ SampleModel FixedPointModel() {
   // 9 * 24 * 255 * 128 exceeds 2^22 and, of 576 and more inputs, 2^24: here 24 filters of 72 channels do.
   const std::vector<int> three = {x, x, x};
   const std::vector<int> shifts = {0, 1, -1};
-  int wide = writer.AddShiftConcat("wide", three, shifts, {.encoding = {EncodingKind::kUnsigned, 8}, .fraction_bits = 4});
+  int wide =
+      writer.AddShiftConcat("wide", three, shifts, {.encoding = {EncodingKind::kUnsigned, 8}, .fraction_bits = 4});
   int y = writer.AddShiftConv2d("conv2", wide, weight("conv2/weight", 24, 9 * 72, 4), same,
                                 {.shift = 11,
                                  .encoding = kBytes,

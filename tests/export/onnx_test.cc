@@ -1,6 +1,6 @@
 // The ONNX export of packed models. No ONNX runtime is at hand here: tests/interop/ runs the same files in real ones,
-// and records which graphs gave which answers (onnx_answers.txt). What is tested is that these are still the graphs that
-// are written, and the answers that the interpreter gives.
+// and records which graphs gave which answers (onnx_answers.txt). What is tested is that these are still the graphs
+// that are written, and the answers that the interpreter gives.
 
 #include "bitgrad/export/onnx.h"
 
@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "bitgrad/core/exec_context.h"
@@ -80,7 +81,9 @@ TEST(OnnxTest, GraphsAreThoseThatOnnxRuntimeHasRunWithTheInterpretersAnswers) {
       ++found;
       EXPECT_EQ(Checksum(proto->graph().SerializeAsString()), line->second.graph)
           << name << ": the graph has changed; run tools/interop.sh --record";
-      if (line->second.answers != "-") EXPECT_EQ(Checksum(RawBytes(answers->output)), line->second.answers) << name;
+      if (line->second.answers != "-") {
+        EXPECT_EQ(Checksum(RawBytes(answers->output)), line->second.answers) << name;
+      }
     }
   }
   EXPECT_EQ(found, recorded.size());

@@ -41,8 +41,7 @@ absl::Status WriteSamples(const std::string& folder) {
       const absl::StatusOr<onnx::ModelProto> proto = ToOnnx(*model, {.dialect = dialect});
       if (absl::IsUnimplemented(proto.status())) continue;
       BITGRAD_RETURN_IF_ERROR(proto.status());
-      BITGRAD_RETURN_IF_ERROR(
-          WriteFile(absl::StrCat(path, ".", Name(dialect), ".onnx"), proto->SerializeAsString()));
+      BITGRAD_RETURN_IF_ERROR(WriteFile(absl::StrCat(path, ".", Name(dialect), ".onnx"), proto->SerializeAsString()));
     }
   }
   return absl::OkStatus();

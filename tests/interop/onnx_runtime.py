@@ -22,7 +22,7 @@ import models
 # Of the samples that tests write: their sums have an order, because an operand is floats or sums may exceed 2^24 (of
 # logarithmic codes 2^63), or their sigmoids are ONNX Runtime's.
 FLOAT_SAMPLES = ("images", "k_bit_8__x_log7_1100_4", "k_bit_8__x_symmetric8_300_4", "lstm", "taps", "identity_x_float",
-                 "sign_x_float", "identity_x_binary", "identity_x_log", "every_instruction", "coded_conv")
+                 "sign_x_float", "identity_x_binary", "identity_x_log", "log_quant_7_x", "every_instruction", "coded_conv")
 REFERENCE_IMAGES = 20
 
 
