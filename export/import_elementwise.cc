@@ -20,9 +20,8 @@ Imported Made(const Imported& x, int id, bool nonnegative) {
   return {.id = id, .shape = x.shape, .is_image = x.is_image, .columns = x.columns, .nonnegative = nonnegative};
 }
 
-absl::StatusOr<Imported> ImportArithmeticOfValues(const ImportCall& call) {
+absl::StatusOr<Imported> ImportArithmeticOfValues(const ImportCall& call, const Imported& a, const Imported& b) {
   const ImportNode& node = call.node;
-  const Imported &a = call.x(), &b = *call.inputs[1];
   if (a.shape != b.shape) {
     return node.Unsupported("its operands are ", a.shape.ToString(), " and ", b.shape.ToString(),
                             "; two values that depend on the input have to be of one shape");
@@ -63,9 +62,21 @@ absl::StatusOr<Imported> Centered(ImportGraph& graph, Imported y, int bits, floa
 
 absl::StatusOr<Imported> ImportArithmetic(const ImportCall& call) {
   const ImportNode& node = call.node;
-  if (call.inputs.size() != 2 || call.inputs[1] == nullptr) return node.Error("it has not two operands");
+  if (node.op() == "Sum") {
+    Imported sum = call.x();
+    for (size_t k = 1; k < call.inputs.size(); ++k) {
+      if (call.inputs[k] == nullptr || call.inputs[k]->is_constant()) {
+        return node.Unsupported("one of its operands is missing or a constant");
+      }
+      BITGRAD_ASSIGN_OR_RETURN(sum, ImportArithmeticOfValues(call, sum, *call.inputs[k]));
+    }
+    return sum;
+  }
+  if (call.inputs.size() != 2 || call.inputs[0] == nullptr || call.inputs[1] == nullptr) {
+    return node.Error("it has not two operands");
+  }
   const bool first = call.constant(0) != nullptr;
-  if (!first && call.constant(1) == nullptr) return ImportArithmeticOfValues(call);
+  if (!first && call.constant(1) == nullptr) return ImportArithmeticOfValues(call, call.x(), *call.inputs[1]);
   const Imported& x = *call.inputs[first ? 1 : 0];
   BITGRAD_ASSIGN_OR_RETURN(ImportedRow row, RowOf(node, *call.constant(first ? 0 : 1), x));
   ImportGraph& graph = call.graph;

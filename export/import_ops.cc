@@ -46,6 +46,7 @@ ImportOp* FindImportOp(const std::string& op) {
       {"Sigmoid", ImportActivation},
       {"Squeeze", ImportSqueeze},
       {"Sub", ImportArithmetic},
+      {"Sum", ImportArithmetic},
       {"Tanh", ImportActivation},
       {"Transpose", ImportTranspose},
       {"Trunc", ImportTrunc},

@@ -206,6 +206,7 @@ TestValue Evaluate(const onnx::GraphProto& graph, const TestValue& x) {
     if (op == "GlobalAveragePool") y = Pool(node, in[0], false, true);
     if (op == "Concat") y = Concat(in);
     if (op == "Add") y = Map(in, [](const V& v) { return v[0] + v[1]; });
+    if (op == "Sum") y = Map(in, [](const V& v) { return v[0] + v[1] + v[2]; });
     if (op == "Sub") y = Map(in, [](const V& v) { return v[0] - v[1]; });
     if (op == "Mul") y = Map(in, [](const V& v) { return v[0] * v[1]; });
     if (op == "Div") y = Map(in, [](const V& v) { return v[0] / v[1]; });

@@ -194,8 +194,9 @@ TEST(ImportOnnxTest, BipolarQuantOfZeroIsPositive) {
 TEST(ImportOnnxTest, ComparisonsAreSteps) {
   TestGraph graph({1, 3, 2, 2});
   graph.Node("GreaterOrEqual", {"x", graph.Floats({3, 1, 1}, {0.25f, 0, -0.5f})});
-  graph.Node("Cast", {"v1"});
+  const std::string y = graph.Node("Cast", {"v1"});
   graph.Set("to", int64_t{onnx::TensorProto::FLOAT});
+  graph.Node("Sum", {y, "x", y});
   ExpectSame(graph, Inputs({1, 3, 2, 2}, 20, 0.25), 0);
 }
 
