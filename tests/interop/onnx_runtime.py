@@ -22,7 +22,8 @@ import models
 # Of the samples that tests write: their sums have an order, because an operand is floats or sums may exceed 2^24 (of
 # logarithmic codes 2^63), or their sigmoids are ONNX Runtime's.
 FLOAT_SAMPLES = ("images", "k_bit_8__x_log7_1100_4", "k_bit_8__x_symmetric8_300_4", "lstm", "taps", "identity_x_float",
-                 "sign_x_float", "identity_x_binary", "identity_x_log", "log_quant_7_x", "every_instruction", "coded_conv")
+                 "sign_x_float", "identity_x_binary", "identity_x_log", "log_quant_7__x", "every_instruction",
+                 "coded_conv")
 REFERENCE_IMAGES = 20
 
 
@@ -112,7 +113,8 @@ def check_model(checks, programs, spec, folders, limit):
             x = models.floats_of(pixels, properties)
             expected = np.fromfile(folder / "logits", np.float32).reshape(-1)
             runner = session(model)
-            answers = np.concatenate([runner.run(["logits"], {"input": x[i:i + 100]})[0] for i in range(0, len(x), 100)])
+            batches = [x[i:i + 100] for i in range(0, len(x), 100)]
+            answers = np.concatenate([runner.run(["logits"], {"input": batch})[0] for batch in batches])
             expected = expected[:answers.size].reshape(answers.shape)
             same_class = int((answers.argmax(1) == expected.argmax(1)).sum())
             checks.check("onnxruntime " + name, same_class == len(x),

@@ -24,7 +24,7 @@ sys.path.append(FOLDER)
 import models
 
 FLOAT_SAMPLES = ("images", "k_bit_8__x_symmetric8_300_4", "lstm", "taps", "identity_x_float", "sign_x_float",
-                 "identity_x_binary", "log_quant_7_x", "every_instruction", "coded_conv")
+                 "identity_x_binary", "log_quant_7__x", "every_instruction", "coded_conv")
 
 
 def with_batch(path, batch):
