@@ -20,9 +20,11 @@
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/export/c_code/c_source.h"
 #include "bitgrad/export/c_code/raw_arrays.h"
+#include "bitgrad/runtime/open_model.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/zoo/zoo.h"
 
-ABSL_FLAG(std::string, model, "", "Packed model file.");
+ABSL_FLAG(std::string, model, "", "Packed model file, or zoo:NAME.");
 ABSL_FLAG(std::string, out, "", "Folder for NAME.h, NAME.c and NAME_test.c; it is made where it is missing.");
 ABSL_FLAG(std::string, name, "net", "C identifier that all names and the files begin with.");
 ABSL_FLAG(bool, raw, false, "Also write the packed arrays as NAME_*.bin, with NAME_manifest.json.");
@@ -52,11 +54,11 @@ absl::Status WriteFiles(const std::vector<std::pair<std::string, std::string>>& 
 }
 
 absl::Status WriteCSource() {
-  const std::string path = ResolvePath(absl::GetFlag(FLAGS_model)), out = ResolvePath(absl::GetFlag(FLAGS_out));
+  const std::string path = absl::GetFlag(FLAGS_model), out = ResolvePath(absl::GetFlag(FLAGS_out));
   const std::string name = absl::GetFlag(FLAGS_name);
-  if (path.empty()) return absl::InvalidArgumentError("--model=FILE is missing");
+  if (path.empty()) return absl::InvalidArgumentError(kNoModelGiven);
   if (out.empty()) return absl::InvalidArgumentError("--out=FOLDER is missing");
-  BITGRAD_ASSIGN_OR_RETURN(const std::unique_ptr<PackedModel> model, PackedModel::Open(path));
+  BITGRAD_ASSIGN_OR_RETURN(const std::unique_ptr<PackedModel> model, OpenModel(path));
   ExecContext context({.threads = 1});
   absl::StatusOr<CSource> source = ToCSource(*model, context, {.name = name});
   if (!source.ok()) {
@@ -72,7 +74,7 @@ absl::Status WriteCSource() {
     }
   }
   for (const auto& file : files)
-    BITGRAD_RETURN_IF_ERROR(CheckOutputIsNotInput({{"--out", file.first}}, {{"--model", path}}));
+    BITGRAD_RETURN_IF_ERROR(CheckOutputIsNotInput({{"--out", file.first}}, {{"--model", ResolvePath(path)}}));
   BITGRAD_RETURN_IF_ERROR(MakeFolder(out));
   BITGRAD_RETURN_IF_ERROR(WriteFiles(files));
   absl::PrintF("c_source: flash_bytes=%d scratch_bytes=%d golden_vectors=%d out=%s\n", source->flash_bytes,
@@ -84,6 +86,7 @@ absl::Status WriteCSource() {
 }  // namespace bitgrad
 
 int main(int argc, char** argv) {
-  return bitgrad::RunMain(argc, argv, {.usage = "Writes a packed model as C99 source code."},
+  return bitgrad::RunMain(argc, argv,
+                          {.usage = "Writes a packed model as C99 source code.", .more_help = bitgrad::ZooHelp},
                           [] { return bitgrad::WriteCSource(); });
 }

@@ -18,9 +18,12 @@
 #include "bitgrad/export/onnx.h"
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/checkpoint_path.h"
+#include "bitgrad/runtime/open_model.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/zoo/zoo.h"
 
-ABSL_FLAG(std::string, model, "", "Packed model file, as freeze or quantize writes it: exported as it is.");
+ABSL_FLAG(std::string, model, "",
+          "Packed model file, as freeze or quantize writes it, or zoo:NAME: exported as it is.");
 ABSL_FLAG(std::string, checkpoint, "",
           "Checkpoint of //models:train, or a run's folder: its model is frozen first, without thresholds, so that "
           "quantizers and batch norms are nodes of the graph.");
@@ -41,7 +44,7 @@ absl::StatusOr<std::unique_ptr<PackedModel>> FrozenModel(const std::string& path
 }
 
 absl::Status ExportFile() {
-  const std::string model_path = ResolvePath(absl::GetFlag(FLAGS_model));
+  const std::string model_path = absl::GetFlag(FLAGS_model);
   std::string checkpoint_path = ResolvePath(absl::GetFlag(FLAGS_checkpoint));
   const std::string out = ResolvePath(absl::GetFlag(FLAGS_out));
   if (model_path.empty() == checkpoint_path.empty()) {
@@ -51,7 +54,7 @@ absl::Status ExportFile() {
   }
   if (out.empty()) return absl::InvalidArgumentError("--out=FILE is missing");
   BITGRAD_ASSIGN_OR_RETURN(const OnnxDialect dialect, ParseOnnxDialect(absl::GetFlag(FLAGS_dialect)));
-  std::vector<NamedFile> inputs = {{"--model", model_path}};
+  std::vector<NamedFile> inputs = {{"--model", ResolvePath(model_path)}};
   if (model_path.empty()) {
     BITGRAD_ASSIGN_OR_RETURN(checkpoint_path, CheckpointPath(checkpoint_path));
     inputs = {{"--checkpoint", checkpoint_path}};
@@ -66,7 +69,7 @@ absl::Status ExportFile() {
   if (model_path.empty()) {
     BITGRAD_ASSIGN_OR_RETURN(model, FrozenModel(checkpoint_path));
   } else {
-    BITGRAD_ASSIGN_OR_RETURN(model, PackedModel::Open(model_path));
+    BITGRAD_ASSIGN_OR_RETURN(model, OpenModel(model_path));
   }
   BITGRAD_ASSIGN_OR_RETURN(const onnx::ModelProto proto, ToOnnx(*model, {.dialect = dialect}));
   const std::string bytes = proto.SerializeAsString();
@@ -90,6 +93,7 @@ int main(int argc, char** argv) {
                           {.usage = "Exports a packed model, or the model of a checkpoint, to ONNX (opset 13): "
                                     "--dialect=plain has operators of the standard alone, qonnx has Quant, "
                                     "BipolarQuant and Trunc (opset 1 of qonnx.custom_op.general), qcdq has "
-                                    "QuantizeLinear, Clip and DequantizeLinear."},
+                                    "QuantizeLinear, Clip and DequantizeLinear.",
+                           .more_help = bitgrad::ZooHelp},
                           [] { return bitgrad::ExportFile(); });
 }

@@ -12,11 +12,12 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/status_macros.h"
-#include "bitgrad/core/working_directory.h"
 #include "bitgrad/runtime/latency.h"
+#include "bitgrad/runtime/open_model.h"
 #include "bitgrad/runtime/packed_model.h"
+#include "bitgrad/zoo/zoo.h"
 
-ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it.");
+ABSL_FLAG(std::string, model, "", "Packed model file, as freeze writes it, or zoo:NAME.");
 ABSL_FLAG(int, threads, 1, "Number of threads of an interpreter; 0 means one per core.");
 ABSL_FLAG(double, seconds, 2, "For how long warm runs are recorded, and cold ones again.");
 ABSL_FLAG(int, batch, 1, "Images of a run; of a model of tokens, streams.");
@@ -68,10 +69,10 @@ void PrintSetting(const PackedModel& model, const LatencyOptions& options, const
 
 absl::Status MeasureAndPrint() {
   const std::string path = absl::GetFlag(FLAGS_model);
-  if (path.empty()) return absl::InvalidArgumentError("no model given; name a packed model: --model=FILE");
+  if (path.empty()) return absl::InvalidArgumentError(kNoModelGiven);
   BITGRAD_ASSIGN_OR_RETURN(const LatencyOptions options, ReadOptions());
   const int64_t resident_before = PeakResidentBytes();
-  BITGRAD_ASSIGN_OR_RETURN(const auto model, PackedModel::Open(ResolvePath(path)));
+  BITGRAD_ASSIGN_OR_RETURN(const auto model, OpenModel(path));
   BITGRAD_ASSIGN_OR_RETURN(const Latencies found, MeasureLatency(*model, options));
   PrintSetting(*model, options, found);
   std::printf("%-5s %9s %11s %11s %11s %11s\n", "", "runs", "p50_us", "p90_us", "p99_us", "most_us");
@@ -98,6 +99,7 @@ absl::Status MeasureAndPrint() {
 int main(int argc, char** argv) {
   return bitgrad::RunMain(argc, argv,
                           {.usage = "Measures how long single runs of a packed model take: percentiles of warm and of "
-                                    "cold runs, and the memory."},
+                                    "cold runs, and the memory.",
+                           .more_help = bitgrad::ZooHelp},
                           [] { return bitgrad::MeasureAndPrint(); });
 }

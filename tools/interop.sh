@@ -9,13 +9,18 @@
 # are named here; one that needs more than the packages below adds them. A file with a main() in that folder is all that
 # a new script takes; models.py is what they share.
 #
-# The virtual environment lies in ~/.cache/bitgrad/interop (BITGRAD_CACHE), and is made anew when the packages change.
+# The virtual environments lie in ~/.cache/bitgrad (BITGRAD_CACHE), and are made anew when the packages change: one of
+# ONNX Runtime, and one of PyTorch, for the scripts that need it.
 set -euo pipefail
 
-packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 qonnx==1.0.0 setuptools==65.5.0"
+onnx_packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 qonnx==1.0.0 setuptools==65.5.0"
+torch_packages="torch==2.13.0 numpy==2.4.6 onnx==1.23.2 sympy==1.14.0 packaging safetensors==0.8.0 setuptools==65.5.0"
+# Brevitas asks for older packages than it needs.
+torch_alone="brevitas==0.13.4 dependencies==2.0.1 unfoldNd==0.2.3 onnxscript==0.7.2 onnx_ir==1.1.0 ml_dtypes==0.6.0
+  qonnx==1.0.0 onnxoptimizer==0.4.2"
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-cache=${BITGRAD_CACHE:-$HOME/.cache/bitgrad}/interop
+cache=${BITGRAD_CACHE:-$HOME/.cache/bitgrad}
 bin="" record=() arguments=()
 for argument in "$@"; do
   case $argument in
@@ -26,16 +31,22 @@ for argument in "$@"; do
   esac
 done
 
-if [[ $(cat "$cache/packages" 2>/dev/null) != "$packages" ]]; then
-  rm -rf "$cache"
-  python3 -m venv "$cache"
+# environment NAME PACKAGES PACKAGES_WITHOUT_WHAT_THEY_ASK_FOR
+environment() {
+  local folder=$cache/$1
+  [[ $(cat "$folder/packages" 2>/dev/null) != "$2 $3" ]] || return 0
+  rm -rf "$folder"
+  python3 -m venv "$folder"
   # shellcheck disable=SC2086
-  "$cache/bin/pip" install --quiet --disable-pip-version-check $packages
-  echo "$packages" >"$cache/packages"
-fi
+  "$folder/bin/pip" install --quiet --disable-pip-version-check $2
+  # shellcheck disable=SC2086
+  [[ -z $3 ]] || "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps $3
+  echo "$2 $3" >"$folder/packages"
+}
 
 if [[ -z $bin ]]; then
-  targets=(//export:onnx //runtime:predict //tests/export:write_onnx_samples)
+  targets=(//export:onnx //runtime:predict //tests/export:write_onnx_samples //export:import_onnx
+    //tests/interop:run_model //models:train //models:evaluate //export:safetensors)
   (cd "$root" && ./bazelw build "${targets[@]}" >&2)
   bin=$(mktemp -d)
   trap 'rm -rf "$bin"' EXIT
@@ -52,6 +63,10 @@ for script in "$root"/tests/interop/*.py; do
   extra=()
   [[ $name == onnx_runtime ]] && extra=("${record[@]}")
   echo "== $name"
-  "$cache/bin/python" "$script" --bin="$bin" "${extra[@]}" "${arguments[@]}" || status=1
+  case $name in
+    import_brevitas | safetensors_torch) python=interop_torch && environment $python "$torch_packages" "$torch_alone" ;;
+    *) python=interop && environment $python "$onnx_packages" "" ;;
+  esac
+  "$cache/$python/bin/python" "$script" --bin="$bin" "${extra[@]}" "${arguments[@]}" || status=1
 done
 exit $status

@@ -42,7 +42,7 @@ grep -q '"file": "digits_0.bin"' digits/digits_manifest.json || fail "manifest"
 printf '#include "digits.h"\nint main() { return DIGITS_OUTPUTS == 10 ? 0 : 1; }\n' >main.cc
 g++ -Idigits main.cc -o main && ./main || fail "C++"
 
-expect_error "--model=FILE is missing" "$c_source" --out=none
+expect_error "no model given; name a packed model: --model=FILE" "$c_source" --out=none
 expect_error "--out=FOLDER is missing" "$c_source" --model=net.bgm
 expect_error "no C identifier" "$c_source" --model=net.bgm --out=none --name=9
 expect_error "missing.bgm" "$c_source" --model=missing.bgm --out=none

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Nets of Brevitas and PyTorch, imported: the packed models have to answer as the originals do.
 
-    import_brevitas.py --bin=FOLDER --data=FOLDER [--record=FOLDER]
+    import_brevitas.py --bin=FOLDER [--record=FOLDER]
 
 FOLDER has bitgrad's programs import_onnx and run_model. Each net has random weights and batch norms (running statistics
-of random inputs, gammas of both signs), is exported to ONNX, imported, and run on 1,000 random inputs. --data is not
-read: the inputs are random. With --record the small nets of tests/interop/recorded are written instead.
+of random inputs, gammas of both signs), is exported to ONNX, imported, and run on 1,000 random inputs. With --record
+the small nets of tests/interop/recorded are written instead.
 """
 
 import argparse
@@ -275,11 +275,10 @@ def record(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", help="folder with import_onnx and run_model")
-    parser.add_argument("--data", help="not read")
     parser.add_argument("--record", help="folder for small nets")
     parser.add_argument("--only", default="", help="nets whose names contain this")
     parser.add_argument("--keep", help="folder for the files, instead of a temporary one")
-    flags = parser.parse_args()
+    flags, _ = parser.parse_known_args()  # interop.sh gives every script the same ones
     torch.manual_seed(1)
     if flags.record:
         record(flags.record)
