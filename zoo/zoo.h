@@ -22,7 +22,7 @@ namespace bitgrad {
 // What stands before the name of a model of the zoo where a file could be meant: --model=zoo:mnist_bnn_mlp.
 inline constexpr absl::string_view kZooPrefix = "zoo:";
 // They are part of the checkout, and of each program that runs packed models.
-inline constexpr int64_t kMostZooModelBytes = 1'200'000;
+inline constexpr int64_t kMostZooModelBytes = 1'000'000;
 inline constexpr int64_t kMostZooBytes = 5'000'000;
 
 struct ZooModel {
