@@ -14,7 +14,7 @@
 set -euo pipefail
 
 onnx_packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 qonnx==1.0.0 setuptools==65.5.0"
-torch_packages="torch==2.13.0 numpy==2.4.6 onnx==1.23.2 sympy==1.14.0 packaging safetensors==0.8.0 setuptools==65.5.0"
+torch_packages="torch==2.13.0 numpy==2.4.6 onnx==1.23.2 sympy==1.14.0 packaging safetensors==0.8.0 setuptools==80.9.0"
 # Brevitas asks for older packages than it needs.
 torch_alone="brevitas==0.13.4 dependencies==2.0.1 unfoldNd==0.2.3 onnxscript==0.7.2 onnx_ir==1.1.0 ml_dtypes==0.6.0
   qonnx==1.0.0 onnxoptimizer==0.4.2"
