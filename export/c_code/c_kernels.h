@@ -15,9 +15,9 @@
 namespace bitgrad {
 
 struct CKernel {
-  const char* name;
-  std::vector<const char*> needs;  // kernels before it in the list
-  const char* text;
+  std::string name;
+  std::vector<std::string> needs;  // kernels before it in the list
+  std::string text;
 };
 
 // In an order in which each stands behind what it needs. One list for each idea:

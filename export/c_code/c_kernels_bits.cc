@@ -2,7 +2,55 @@
 
 #include "bitgrad/export/c_code/c_kernels.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+
 namespace bitgrad {
+namespace {
+
+// The function of this name; `neon` is the operator's name on 4 words.
+std::string Popcount(absl::string_view name, absl::string_view op, absl::string_view neon) {
+  return absl::StrReplaceAll(R"c(
+/* The number of ones of a OPERATOR b, n words. */
+static int32_t NAME(const uint32_t *a, const uint32_t *b, int32_t n) {
+  int32_t count = 0, i = 0;
+#if defined(NET_COUNT_NEON)
+  uint32x4_t counts = vdupq_n_u32(0);
+  for (; i + 4 <= n; i += 4) {
+    const uint8x16_t v = vreinterpretq_u8_u32(NEON(vld1q_u32(a + i), vld1q_u32(b + i)));
+    counts = vpadalq_u16(counts, vpaddlq_u8(vcntq_u8(v)));
+  }
+  count = (int32_t)(vgetq_lane_u32(counts, 0) + vgetq_lane_u32(counts, 1) + vgetq_lane_u32(counts, 2) +
+                    vgetq_lane_u32(counts, 3));
+#elif defined(NET_COUNT_64)
+  for (; i + 2 <= n; i += 2) {
+    uint64_t v, w;
+    __builtin_memcpy(&v, a + i, sizeof(v));
+    __builtin_memcpy(&w, b + i, sizeof(w));
+    count += __builtin_popcountll(v OPERATOR w);
+  }
+#endif
+  while (i < n) {
+    /* A byte of `bytes` grows by at most 8 with each word, so 31 words do not overflow it. */
+    const int32_t end = n - i < 31 ? n : i + 31;
+    uint32_t bytes = 0;
+    for (; i < end; ++i) {
+      uint32_t v = a[i] OPERATOR b[i];
+      v -= (v >> 1) & 0x55555555u;
+      v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+      bytes += (v + (v >> 4)) & 0x0f0f0f0fu;
+    }
+    bytes = (bytes & 0x00ff00ffu) + ((bytes >> 8) & 0x00ff00ffu);
+    count += (int32_t)((bytes + (bytes >> 16)) & 0xffffu);
+  }
+  return count;
+}
+)c",
+                             {{"NAME", name}, {"OPERATOR", op}, {"NEON(", absl::StrCat(neon, "(")}});
+}
+
+}  // namespace
 
 std::vector<CKernel> BitKernels() {
   return {
@@ -17,78 +65,8 @@ std::vector<CKernel> BitKernels() {
 #define NET_COUNT_64 1
 #endif
 )c"},
-      {"popcount_xor", {"popcount_paths"}, R"c(
-/* The number of bits in which a and b differ, n words. */
-static int32_t net_popcount_xor(const uint32_t *a, const uint32_t *b, int32_t n) {
-  int32_t count = 0, i = 0;
-#if defined(NET_COUNT_NEON)
-  uint32x4_t counts = vdupq_n_u32(0);
-  for (; i + 4 <= n; i += 4) {
-    const uint8x16_t v = vreinterpretq_u8_u32(veorq_u32(vld1q_u32(a + i), vld1q_u32(b + i)));
-    counts = vpadalq_u16(counts, vpaddlq_u8(vcntq_u8(v)));
-  }
-  count = (int32_t)(vgetq_lane_u32(counts, 0) + vgetq_lane_u32(counts, 1) + vgetq_lane_u32(counts, 2) +
-                    vgetq_lane_u32(counts, 3));
-#elif defined(NET_COUNT_64)
-  for (; i + 2 <= n; i += 2) {
-    uint64_t v, w;
-    __builtin_memcpy(&v, a + i, sizeof(v));
-    __builtin_memcpy(&w, b + i, sizeof(w));
-    count += __builtin_popcountll(v ^ w);
-  }
-#endif
-  while (i < n) {
-    /* A byte of `bytes` grows by at most 8 with each word, so 31 words do not overflow it. */
-    const int32_t end = n - i < 31 ? n : i + 31;
-    uint32_t bytes = 0;
-    for (; i < end; ++i) {
-      uint32_t v = a[i] ^ b[i];
-      v -= (v >> 1) & 0x55555555u;
-      v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
-      bytes += (v + (v >> 4)) & 0x0f0f0f0fu;
-    }
-    bytes = (bytes & 0x00ff00ffu) + ((bytes >> 8) & 0x00ff00ffu);
-    count += (int32_t)((bytes + (bytes >> 16)) & 0xffffu);
-  }
-  return count;
-}
-)c"},
-      {"popcount_and", {"popcount_paths"}, R"c(
-/* The number of bits that are 1 in both a and b, n words. */
-static int32_t net_popcount_and(const uint32_t *a, const uint32_t *b, int32_t n) {
-  int32_t count = 0, i = 0;
-#if defined(NET_COUNT_NEON)
-  uint32x4_t counts = vdupq_n_u32(0);
-  for (; i + 4 <= n; i += 4) {
-    const uint8x16_t v = vreinterpretq_u8_u32(vandq_u32(vld1q_u32(a + i), vld1q_u32(b + i)));
-    counts = vpadalq_u16(counts, vpaddlq_u8(vcntq_u8(v)));
-  }
-  count = (int32_t)(vgetq_lane_u32(counts, 0) + vgetq_lane_u32(counts, 1) + vgetq_lane_u32(counts, 2) +
-                    vgetq_lane_u32(counts, 3));
-#elif defined(NET_COUNT_64)
-  for (; i + 2 <= n; i += 2) {
-    uint64_t v, w;
-    __builtin_memcpy(&v, a + i, sizeof(v));
-    __builtin_memcpy(&w, b + i, sizeof(w));
-    count += __builtin_popcountll(v & w);
-  }
-#endif
-  while (i < n) {
-    /* A byte of `bytes` grows by at most 8 with each word, so 31 words do not overflow it. */
-    const int32_t end = n - i < 31 ? n : i + 31;
-    uint32_t bytes = 0;
-    for (; i < end; ++i) {
-      uint32_t v = a[i] & b[i];
-      v -= (v >> 1) & 0x55555555u;
-      v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
-      bytes += (v + (v >> 4)) & 0x0f0f0f0fu;
-    }
-    bytes = (bytes & 0x00ff00ffu) + ((bytes >> 8) & 0x00ff00ffu);
-    count += (int32_t)((bytes + (bytes >> 16)) & 0xffffu);
-  }
-  return count;
-}
-)c"},
+      {"popcount_xor", {"popcount_paths"}, Popcount("net_popcount_xor", "^", "veorq_u32")},
+      {"popcount_and", {"popcount_paths"}, Popcount("net_popcount_and", "&", "vandq_u32")},
       {"clear", {}, R"c(
 static void net_clear(uint32_t *words, int32_t n) {
   int32_t i;
