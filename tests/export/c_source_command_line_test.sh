@@ -5,25 +5,10 @@
 set -uo pipefail
 
 c_source=$PWD/$1 write_sample=$PWD/$2
-cd "$TEST_TMPDIR"
-failures=0
-
-fail() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
-
-# expect_error TEXT COMMAND...: status 1, nothing but one line on stderr, TEXT in it, and no files.
-expect_error() {
-  local text=$1
-  shift
-  rm -rf none
-  "$@" >stdout 2>stderr
-  local status=$?
-  [[ $status == 1 ]] || fail "status $status of $*"
-  [[ $(wc -l <stderr) == 1 ]] || fail "not one line on stderr of $*: $(cat stderr)"
-  grep -qF -- "$text" stderr || fail "no '$text' in what $* says: $(cat stderr)"
+source tests/testing/command_line.sh
+after_error() {
   [[ ! -e none ]] || fail "$* has written something"
+  rm -rf none
 }
 
 "$write_sample" net.bgm || fail "no sample model"
@@ -48,5 +33,4 @@ expect_error "no C identifier" "$c_source" --model=net.bgm --out=none --name=9
 expect_error "missing.bgm" "$c_source" --model=missing.bgm --out=none
 expect_error "is no folder" "$c_source" --model=net.bgm --out=main.cc
 
-((failures == 0)) || exit 1
-echo PASSED
+finish

@@ -5,25 +5,8 @@
 set -uo pipefail
 
 onnx=$PWD/$1 write_sample=$PWD/$2
-cd "$TEST_TMPDIR"
-failures=0
-
-fail() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
-
-# expect_error TEXT FLAG...: status 1, nothing but one line on stderr with TEXT in it, and no file.
-expect_error() {
-  local text=$1
-  shift
-  "$onnx" "$@" >stdout 2>stderr
-  local status=$?
-  [[ $status == 1 ]] || fail "status $status of $*"
-  [[ $(wc -l <stderr) == 1 ]] || fail "not one line on stderr of $*: $(cat stderr)"
-  grep -qF -- "$text" stderr || fail "no '$text' in what $* says: $(cat stderr)"
-  [[ ! -e no.onnx ]] || fail "a file in spite of the error of $*"
-}
+source tests/testing/command_line.sh
+after_error() { [[ ! -e no.onnx ]] || fail "a file in spite of the error of $*"; }
 
 "$write_sample" net.bgm || fail "no sample model"
 
@@ -35,17 +18,16 @@ done
 "$onnx" --help >stdout 2>stderr || fail "status of --help"
 grep -q 'opset 13' stdout || fail "--help does not name the opset"
 
-expect_error 'nothing to export; name a packed model, --model=FILE, or --checkpoint=FILE' --out=no.onnx
-expect_error 'both --model and --checkpoint are given' --model=net.bgm --checkpoint=run --out=no.onnx
-expect_error '--out=FILE is missing' --model=net.bgm
-expect_error "unknown dialect 'qcdk' (did you mean 'qcdq'?)" --model=net.bgm --out=no.onnx --dialect=qcdk
-expect_error "cannot open 'missing.bgm': No such file or directory" --model=missing.bgm --out=no.onnx
-expect_error "No such file or directory" --model=net.bgm --out=missing/no.onnx
-expect_error 'plain.onnx' --model=plain.onnx --out=no.onnx
-expect_error "missing" --checkpoint=missing --out=no.onnx
-expect_error '--out' --model=net.bgm --out=net.bgm
+expect_error 'nothing to export; name a packed model, --model=FILE, or --checkpoint=FILE' "$onnx" --out=no.onnx
+expect_error 'both --model and --checkpoint are given' "$onnx" --model=net.bgm --checkpoint=run --out=no.onnx
+expect_error '--out=FILE is missing' "$onnx" --model=net.bgm
+expect_error "unknown dialect 'qcdk' (did you mean 'qcdq'?)" "$onnx" --model=net.bgm --out=no.onnx --dialect=qcdk
+expect_error "cannot open 'missing.bgm': No such file or directory" "$onnx" --model=missing.bgm --out=no.onnx
+expect_error "No such file or directory" "$onnx" --model=net.bgm --out=missing/no.onnx
+expect_error 'plain.onnx' "$onnx" --model=plain.onnx --out=no.onnx
+expect_error "missing" "$onnx" --checkpoint=missing --out=no.onnx
+expect_error '--out' "$onnx" --model=net.bgm --out=net.bgm
 cp net.bgm other.bgm
-expect_error 'is a checkpoint or a packed model, which would be overwritten' --model=net.bgm --out=other.bgm
+expect_error 'is a checkpoint or a packed model, which would be overwritten' "$onnx" --model=net.bgm --out=other.bgm
 
-[[ $failures == 0 ]] && echo "all passed"
-exit $((failures > 0))
+finish

@@ -5,25 +5,8 @@
 set -uo pipefail
 
 import_onnx=$PWD/$1 inspect=$PWD/$2 net=$PWD/$3
-cd "$TEST_TMPDIR"
-failures=0
-
-fail() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
-
-# expect_error TEXT COMMAND...: status 1, nothing but one line on stderr, TEXT in it, and no out.bgm.
-expect_error() {
-  local text=$1
-  shift
-  "$@" >stdout 2>stderr
-  local status=$?
-  [[ $status == 1 ]] || fail "status $status of $*"
-  [[ $(wc -l <stderr) == 1 ]] || fail "not one line on stderr of $*: $(cat stderr)"
-  grep -qF -- "$text" stderr || fail "no '$text' in what $* says: $(cat stderr)"
-  [[ ! -e out.bgm ]] || fail "$* has written a file"
-}
+source tests/testing/command_line.sh
+after_error() { [[ ! -e out.bgm ]] || fail "$* has written a file"; }
 
 head -c 5000 "$net" >cut.onnx
 expect_error '--onnx=FILE is missing' "$import_onnx" --out=out.bgm
@@ -42,4 +25,4 @@ expect_error '--out' "$import_onnx" --onnx=cut.onnx --out=cut.onnx
 "$inspect" --model=out.bgm >stdout 2>stderr || fail "inspect: $(cat stderr)"
 grep -q 'tfc' stdout || fail "no name in what inspect says"
 
-exit $((failures > 0))
+finish

@@ -6,33 +6,7 @@
 set -uo pipefail
 
 predict=$PWD/$1 inspect=$PWD/$2 write_sample=$PWD/$3 generate=$PWD/$4 latency=$PWD/$5
-cd "$TEST_TMPDIR"
-failures=0
-
-fail() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
-
-# expect_error TEXT COMMAND...: status 1, nothing but one line on stderr, and TEXT in it.
-expect_error() {
-  local text=$1
-  shift
-  "$@" >stdout 2>stderr
-  local status=$?
-  [[ $status == 1 ]] || fail "status $status of $*"
-  [[ $(wc -l <stderr) == 1 ]] || fail "not one line on stderr of $*: $(cat stderr)"
-  grep -qF -- "$text" stderr || fail "no '$text' in what $* says: $(cat stderr)"
-}
-
-# expect_last_line REGEX COMMAND...: status 0, nothing on stderr.
-expect_last_line() {
-  local regex=$1
-  shift
-  "$@" >stdout 2>stderr || fail "status $? of $*: $(cat stderr)"
-  [[ ! -s stderr ]] || fail "$* says on stderr: $(cat stderr)"
-  tail -n 1 stdout | grep -qE "^$regex\$" || fail "last line of $*: $(tail -n 1 stdout)"
-}
+source tests/testing/command_line.sh
 
 "$write_sample" net.bgm || fail "no sample model"
 bytes=$(stat -c %s net.bgm)
@@ -136,4 +110,4 @@ expect_error '--seconds=0 is not in' "$latency" --model=net.bgm --seconds=0
 expect_error '--seconds=nan is not in' "$latency" --model=net.bgm --seconds=nan
 expect_error "Illegal value 'soon' specified for flag 'seconds'" "$latency" --model=net.bgm --seconds=soon
 
-[[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }
+finish

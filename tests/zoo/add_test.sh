@@ -5,25 +5,8 @@
 set -uo pipefail
 
 add=$PWD/$1 train=$PWD/$2 evaluate=$PWD/$3
-cd "$TEST_TMPDIR"
-failures=0
-
-fail() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
-
-# expect_error TEXT COMMAND...: status 1, one line on stderr with TEXT in it, and no file in zoo/.
-expect_error() {
-  local text=$1
-  shift
-  "$@" >stdout 2>stderr
-  local status=$?
-  [[ $status == 1 ]] || fail "status $status of $*"
-  [[ $(wc -l <stderr) == 1 ]] || fail "not one line on stderr of $*: $(cat stderr)"
-  grep -qF -- "$text" stderr || fail "no '$text' in what $* says: $(cat stderr)"
-  [[ -z $(ls -A zoo) ]] || fail "$* left files: $(ls -A zoo)"
-}
+source tests/testing/command_line.sh
+after_error() { [[ -z $(ls -A zoo) ]] || fail "$* left files: $(ls -A zoo)"; }
 
 mkdir zoo
 "$train" --recipe=circle_relu_mlp --set=epochs=2 --set=seed=3 --out=run --threads=1 >log 2>&1 || fail "$(tail -1 log)"
@@ -55,4 +38,4 @@ grep -qE "^test_error_percent: 0*${error%.*}" zoo/net.textproto || fail "not the
 grep -qxF 'set: "epochs=2"' zoo/net.textproto || fail "no --set: $(cat zoo/net.textproto)"
 grep -qxF "byte_size: $(stat -c %s zoo/net.bgm)" zoo/net.textproto || fail "not the size"
 
-[[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }
+finish

@@ -5,34 +5,8 @@
 set -uo pipefail
 
 predict=$PWD/$1 inspect=$PWD/$2 generate=$PWD/$3 evaluate=$PWD/$4 checkpoint=$PWD/$5 seven=$PWD/$6
-cd "$TEST_TMPDIR"
-failures=0
-
-fail() {
-  echo "FAIL: $*"
-  failures=$((failures + 1))
-}
-
-# expect_error TEXT COMMAND...: status 1, nothing but one line on stderr, and TEXT in it.
-expect_error() {
-  local text=$1
-  shift
-  "$@" >stdout 2>stderr
-  local status=$?
-  [[ $status == 1 ]] || fail "status $status of $*"
-  [[ $(wc -l <stderr) == 1 ]] || fail "not one line on stderr of $*: $(cat stderr)"
-  [[ ! -s stdout ]] || fail "$* says on stdout: $(cat stdout)"
-  grep -qF -- "$text" stderr || fail "no '$text' in what $* says: $(cat stderr)"
-}
-
-# expect_last_line REGEX COMMAND...: status 0, nothing on stderr.
-expect_last_line() {
-  local regex=$1
-  shift
-  "$@" >stdout 2>stderr || fail "status $? of $*: $(cat stderr)"
-  [[ ! -s stderr ]] || fail "$* says on stderr: $(cat stderr)"
-  tail -n 1 stdout | grep -qE "^$regex\$" || fail "last line of $*: $(tail -n 1 stdout)"
-}
+source tests/testing/command_line.sh
+after_error() { [[ ! -s stdout ]] || fail "$* says on stdout: $(cat stdout)"; }
 
 # Names.
 for program in "$predict --model" "$inspect --model" "$generate --model" \
@@ -83,4 +57,4 @@ expect_error '--invert is for the image of --image=FILE' "$predict" --model=zoo:
 expect_error 'flag --image= is empty' "$predict" --model=zoo:mnist_bnn_mlp --image=
 expect_error "packed model 'zoo:mnist_bnn_mlp' is no model of text" "$generate" --model=zoo:mnist_bnn_mlp
 
-[[ $failures == 0 ]] || { echo "$failures failures"; exit 1; }
+finish
