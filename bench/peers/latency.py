@@ -30,6 +30,7 @@ import common
 
 WARM_UP = 20
 FEW_RUNS = 100
+LEVEL3_CACHE_SIZE = 194  # _SC_LEVEL3_CACHE_SIZE of glibc, for which Python has no name
 TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
 
 
@@ -153,7 +154,7 @@ def main():
     parser.error("name ONNX files, or packed models with --model")
   logging.disable(logging.WARNING)  # hides ONNX Runtime's advice on how to preprocess
   program = bitgrad_program(args.bitgrad) if models else None
-  memory = np.ones(max(64 << 20, 2 * os.sysconf("SC_LEVEL3_CACHE_SIZE")), dtype=np.uint8)
+  memory = np.ones(max(64 << 20, 2 * os.sysconf(LEVEL3_CACHE_SIZE)), dtype=np.uint8)
   figures = {}  # {(file, variant, "warm" or "cold"): [row of each round]}
 
   with tempfile.TemporaryDirectory() as directory:
