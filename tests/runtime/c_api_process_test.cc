@@ -29,6 +29,8 @@ int InChild(const std::function<int()>& body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
 }
 
+#if !defined(__SANITIZE_ADDRESS__)  // It needs far more addresses than there are.
+
 // The process gets no more addresses than it has and `more` bytes.
 void LimitAddresses(size_t more) {
   long pages = 0;
@@ -40,7 +42,6 @@ void LimitAddresses(size_t more) {
   if (setrlimit(RLIMIT_AS, &limits) != 0) _exit(98);
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // It needs far more addresses than there are.
 TEST(CApiProcessTest, RefusedMemoryIsACode) {
   const CModel model = Load(ImageModel());
   const CSession session = NewSession(model);
@@ -92,6 +93,7 @@ TEST(CApiProcessTest, RefusedMemoryWhileLoading) {
             }),
             0);
 }
+
 #endif
 
 // Models and sessions of one thread live on in a child; OpenMP's threads do not, and that is said.
