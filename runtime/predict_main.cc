@@ -66,15 +66,15 @@ absl::StatusOr<Result> Evaluate(Interpreter& interpreter, const Dataset& data, i
     if (begin == 0) BITGRAD_RETURN_IF_ERROR(interpreter.RunPixels(pixels).status());
     const auto start = std::chrono::steady_clock::now();
     BITGRAD_ASSIGN_OR_RETURN(const Tensor logits, interpreter.RunPixels(pixels));
+    int64_t errors;
+    KernelsFor(Device::kCpu).count_errors(host, logits.matrix<float>(), labels + begin, &errors);
+    result.errors += errors;
+    result.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (logits_file != nullptr) {
       const auto* bytes = reinterpret_cast<const char*>(logits.data<float>());
       const size_t size = static_cast<size_t>(logits.num_elements()) * sizeof(float);
       BITGRAD_RETURN_IF_ERROR(logits_file->Append({bytes, size}));
     }
-    int64_t errors;
-    KernelsFor(Device::kCpu).count_errors(host, logits.matrix<float>(), labels + begin, &errors);
-    result.errors += errors;
-    result.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   return result;
 }
@@ -140,9 +140,14 @@ absl::Status Predict() {
   if (absl::GetFlag(FLAGS_invert) && image.empty()) {
     return absl::InvalidArgumentError("--invert is for the image of --image=FILE, which is missing");
   }
+  const std::string logits = ResolvePath(absl::GetFlag(FLAGS_logits));
   BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(device));
   BITGRAD_ASSIGN_OR_RETURN(const auto model, OpenModel(path));
+  if (!logits.empty() && (!image.empty() || model->header().input().tokens() > 0)) {
+    return absl::InvalidArgumentError(
+        "--logits is for the test images of a data set; leave it out with --image and with models of text");
+  }
   if (!image.empty()) {
     ExecContext context({.device = device, .threads = threads});
     BITGRAD_RETURN_IF_ERROR(CheckThreads(context.threads()));
@@ -167,7 +172,7 @@ absl::Status Predict() {
   BITGRAD_RETURN_IF_ERROR(CheckFits(*model, data));
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(*model, context));
   std::optional<AtomicFile> logits_file;
-  if (const std::string logits = ResolvePath(absl::GetFlag(FLAGS_logits)); !logits.empty()) {
+  if (!logits.empty()) {
     BITGRAD_RETURN_IF_ERROR(CheckOutputIsNotInput({{"--logits", logits}}, {{"--model", ResolvePath(path)}}));
     BITGRAD_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(logits));
     logits_file.emplace(std::move(file));

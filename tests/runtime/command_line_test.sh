@@ -19,6 +19,10 @@ expect_last_line 'predict: images=10000 error=[0-9]+\.[0-9]{2}% images_per_secon
 error=$(grep -o 'error=[^ ]*' stdout)
 expect_last_line "predict: images=10000 $error images_per_second=[0-9]+" \
   "$predict" --model net.bgm --threads 2 --batch 10001
+expect_last_line "predict: images=10000 $error images_per_second=[0-9]+" "$predict" --model=net.bgm --logits=logits.f32
+[[ $(stat -c %s logits.f32) == $((10000 * 10 * 4)) ]] || fail "not 10 floats for each of 10000 images"
+expect_error "--logits" "$predict" --model=net.bgm --logits=net.bgm
+expect_error "--logits is for the test images" "$predict" --model=net.bgm --image=none.png --logits=answers.f32
 
 # Relative paths are meant from where the user stands.
 mkdir -p elsewhere
@@ -57,6 +61,8 @@ expect_error "'none.bgm': neither a JPEG nor a PNG file" "$predict" --model=none
 
 # Models of text.
 "$write_sample" text.bgm words || fail "no sample model of text"
+expect_error "--logits is for the test images" "$predict" --model=text.bgm --logits=answers.f32
+[[ ! -e answers.f32 ]] || fail "answers in spite of an error"
 expect_last_line 'inspect: .*' "$inspect" --model=text.bgm
 grep -qx 'takes tokens: 37 words' stdout || fail "inspect does not say what the model takes"
 grep -qx 'state: lstm/h \[30\]' stdout || fail "inspect does not name the states"
