@@ -1,18 +1,15 @@
 #include "bitgrad/bench/bench_main.h"
 
 #include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "absl/flags/commandlineflag.h"
 #include "absl/flags/flag.h"
 #include "absl/flags/reflection.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
+#include "bitgrad/core/processor_name.h"
 #include "bitgrad/core/status_macros.h"
 #include "hwy/highway.h"
 
@@ -58,17 +55,6 @@ absl::Status ChooseTarget() {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("--hwy_target=", wanted, " is not among what was compiled and this machine has: ", names));
-}
-
-std::string ProcessorName() {
-  std::ifstream cpuinfo("/proc/cpuinfo");
-  for (std::string line; std::getline(cpuinfo, line);) {
-    if (!absl::StartsWith(line, "model name")) continue;
-    if (const size_t colon = line.find(':'); colon != std::string::npos) {
-      return std::string(absl::StripAsciiWhitespace(line.substr(colon + 1)));
-    }
-  }
-  return "unknown";
 }
 
 // Reports in Google Benchmark's default format, and remembers whether a benchmark reported an error.

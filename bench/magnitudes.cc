@@ -88,11 +88,10 @@ absl::StatusOr<Histograms> Measure(ExecContext& context, const ModelBundle& bund
   Histograms all;
   Tape tape(context);
   // A value is looked at before the tape drops it.
-  tape.set_op_listener([&] {
-    const int last = static_cast<int>(tape.nodes().size()) - 1;
-    const Tape::Node& node = tape.nodes()[last];
+  tape.set_op_listener([&](const OpEvent& event) {
+    const Tape::Node& node = tape.nodes()[event.node];
     if (node.inputs.empty() || node.layer.empty()) return;
-    HistogramOf(node.layer, "values", all).Add(tape.ValueOf(last).span<float>());
+    HistogramOf(node.layer, "values", all).Add(tape.ValueOf(event.node).span<float>());
   });
   const Objective objective = RecordObjective(task, *bundle.model, tape, batch);
   tape.set_op_listener(nullptr);

@@ -91,17 +91,15 @@ absl::Status CheckFinite(const Value& value) {
 }  // namespace
 
 Recorder::Recorder(Tape& tape, const Var& input) : tape_(tape), input_(input.index()) {
-  tape_.set_op_listener([this] { KeepLast(); });
+  tape_.set_op_listener([this](const OpEvent& event) { Keep(event.node); });
 }
 
 Recorder::~Recorder() { tape_.set_op_listener(nullptr); }
 
 bool Recorder::varies(int node) const { return node == input_ || tape_.nodes()[node].descriptor.op == "state"; }
 
-void Recorder::KeepLast() {
+void Recorder::Keep(int32_t last) {
   const absl::Span<const Tape::Node> nodes = tape_.nodes();
-  if (nodes.empty()) return;
-  const int last = static_cast<int>(nodes.size()) - 1;
   const Tape::Node& node = nodes[last];
   if (node.coded != nullptr) encodings_[last] = node.coded->encoding;
   const bool is_known = !node.inputs.empty() && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int operand) {

@@ -3,6 +3,7 @@
 #ifndef BITGRAD_EXPORT_RECORD_H_
 #define BITGRAD_EXPORT_RECORD_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <vector>
@@ -41,7 +42,8 @@ class Recorder {
     Tensor floats;
     std::shared_ptr<const CodedTensor> coded;
   };
-  void KeepLast();
+  // Keeps what is to be known of the node that was recorded last.
+  void Keep(int32_t last);
   // Whether a node without operands has another value with each run: the input, and states.
   bool varies(int node) const;
   // The nodes that `output` depends on, in this time step or a later one.

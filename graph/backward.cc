@@ -64,7 +64,7 @@ absl::Status Tape::Backward(const Var& loss) {
     // Gives back the saved bits, masks and values.
     node.backward = nullptr;
     node.recompute = nullptr;
-    if (core_->op_listener != nullptr) core_->op_listener();
+    if (core_->op_listener != nullptr) core_->op_listener({.node = i, .backward = true});
   }
   return status();
 }

@@ -225,7 +225,9 @@ bool Tape::CheckLeaf(absl::string_view what, const Tensor& value) {
 
 void Tape::set_check_finite(bool check) { core_->check_finite = check; }
 
-void Tape::set_op_listener(absl::AnyInvocable<void()> listener) { core_->op_listener = std::move(listener); }
+void Tape::set_op_listener(absl::AnyInvocable<void(const OpEvent& event)> listener) {
+  core_->op_listener = std::move(listener);
+}
 
 Var Tape::Failed() { return Var(core_, -1, core_->generation); }
 
@@ -277,8 +279,9 @@ Var Tape::Append(Node node, absl::Span<const Var> inputs, BackwardFunction backw
   }
   if (arithmetic != nullptr) core_->gradient_arithmetic = arithmetic;
   core_->nodes.push_back(std::move(node));
-  if (core_->op_listener != nullptr) core_->op_listener();
-  return Var(core_, static_cast<int32_t>(core_->nodes.size()) - 1, core_->generation);
+  const auto index = static_cast<int32_t>(core_->nodes.size()) - 1;
+  if (core_->op_listener != nullptr) core_->op_listener({.node = index, .backward = false});
+  return Var(core_, index, core_->generation);
 }
 
 const Tensor& Tape::ValueOf(int32_t index) {

@@ -57,6 +57,12 @@ struct CounterValue {
   int64_t total = 0;
 };
 
+// Which op has just worked: the node that was recorded last, or the one whose backward function has run.
+struct OpEvent {
+  int32_t node;
+  bool backward;
+};
+
 // A state (graph/state_store.h) that a tape has read, for exporters.
 struct StateUse {
   std::string name;
@@ -127,8 +133,9 @@ class Tape {
   void set_check_finite(bool check);
 
   // Calls `listener` after each op that is recorded and after each backward function that has run, so that between two
-  // calls exactly one op has worked. For measurements; the listener must not use the tape.
-  void set_op_listener(absl::AnyInvocable<void()> listener);
+  // calls exactly one op has worked. For measurements: the listener may look at nodes() and values, and records
+  // nothing.
+  void set_op_listener(absl::AnyInvocable<void(const OpEvent& event)> listener);
 
   // Forgets all nodes, Vars and errors, and, in training, takes the next random step of the context. Memory for nodes
   // is kept for the next step.

@@ -41,7 +41,7 @@ struct Tape::Core {
   absl::Status status;
   bool backward_done = false;
   bool check_finite = false;
-  absl::AnyInvocable<void()> op_listener;
+  absl::AnyInvocable<void(const OpEvent& event)> op_listener;
   uint32_t random_streams = 0;
   LayerArithmetic& ArithmeticOf(const std::string& layer);
   std::vector<LayerArithmetic> arithmetic;

@@ -67,7 +67,7 @@ double ActivationSlope(const OpDescriptor& op) {
 
 LipschitzBounds::LipschitzBounds(Tape& tape, const Var& input) : tape_(tape) {
   bounds_[input.index()] = {};
-  tape_.set_op_listener([this] { Follow(); });
+  tape_.set_op_listener([this](const OpEvent& event) { Follow(event.node); });
 }
 
 LipschitzBounds::~LipschitzBounds() { tape_.set_op_listener(nullptr); }
@@ -77,9 +77,7 @@ Bounds LipschitzBounds::Of(const Var& output) const {
   return output.tape() != &tape_ || found == bounds_.end() ? Bounds{kNone, kNone} : found->second;
 }
 
-void LipschitzBounds::Follow() {
-  if (tape_.nodes().empty()) return;
-  const int32_t last = static_cast<int32_t>(tape_.nodes().size()) - 1;
+void LipschitzBounds::Follow(int32_t last) {
   const Tape::Node& node = tape_.nodes()[static_cast<size_t>(last)];
   const bool varies =
       std::any_of(node.inputs.begin(), node.inputs.end(), [&](int32_t operand) { return bounds_.count(operand) > 0; });

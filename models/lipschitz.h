@@ -56,7 +56,7 @@ class LipschitzBounds {
   int64_t active_knots() const { return active_knots_; }
 
  private:
-  void Follow();
+  void Follow(int32_t last);
   Bounds OfOp(const Tape::Node& node);
 
   Tape& tape_;

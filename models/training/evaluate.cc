@@ -34,7 +34,8 @@ absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, c
 }
 
 absl::StatusOr<std::vector<MetricSum>> EvaluateMetrics(ExecContext& context, Model& model, const Task& task,
-                                                       const BatchLoader& loader, absl::FunctionRef<bool()> stop) {
+                                                       const BatchLoader& loader, absl::FunctionRef<bool()> stop,
+                                                       const EvaluationListener& listener) {
   std::vector<MetricSum> sums;
   DeviceArray<MetricCell> cells(context, static_cast<int64_t>(task.metrics().size()));
   StateStore states(context);  // zero at the beginning
@@ -50,6 +51,7 @@ absl::StatusOr<std::vector<MetricSum>> EvaluateMetrics(ExecContext& context, Mod
     BITGRAD_RETURN_IF_ERROR(task.Measure(tape, output, device_batch, cells.data()));
     const std::vector<MetricCell> measured = cells.Download();
     BITGRAD_RETURN_IF_ERROR(states.Commit());
+    if (listener != nullptr) listener(batch, tape, output);
     AddMetrics(MetricsOf(task, measured.data(), task.Count(batch)), sums);
   }
   BITGRAD_RETURN_IF_ERROR(batches.status());

@@ -4,6 +4,7 @@
 #define BITGRAD_MODELS_TRAINING_EVALUATE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -29,13 +30,16 @@ absl::StatusOr<Tensor> Logits(ExecContext& context, Model& model, const Tensor& 
 // The number of rows of `logits` [batch, classes] whose largest value is not the one of the label [batch].
 absl::StatusOr<int64_t> CountWrong(ExecContext& context, const Tensor& logits, const Tensor& labels);
 
+// Is given each batch of an evaluation, on the host, and what the model makes of it.
+using EvaluationListener = std::function<void(const Batch& batch, Tape& tape, const TaskOutput& output)>;
+
 // The task's metrics over one pass through the loader's batches, in the task's order: with running statistics and
 // without randomness. What a recurrent model carries from batch to batch begins with zeros. `stop` is asked before each
 // batch; where it says true the result is Cancelled. Other errors are those of the task, of the model's ops and of
 // reading images.
 absl::StatusOr<std::vector<MetricSum>> EvaluateMetrics(
     ExecContext& context, Model& model, const Task& task, const BatchLoader& loader,
-    absl::FunctionRef<bool()> stop = [] { return false; });
+    absl::FunctionRef<bool()> stop = [] { return false; }, const EvaluationListener& listener = nullptr);
 
 // The share of the examples in the range that the model classifies wrongly; NaN where the range is empty. The model
 // gets the images as `preprocessing` leaves them, or as they are where it is null. `stop` is asked before each batch;

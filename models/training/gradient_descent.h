@@ -43,6 +43,7 @@ class GradientDescent final : public Learner {
   void SetResults(absl::Span<const double> results) override;
   double LearningRate(int64_t epoch, int64_t batch) const override;
   size_t peak_bytes() const override { return step_.peak_bytes(); }
+  void set_step_observer(StepObserver* observer) override { step_.set_observer(observer); }
 
  private:
   TrainingTime TimeOf(int64_t epoch, int64_t batch) const;

@@ -139,6 +139,23 @@ void ImageTrainingData::Print(std::FILE* log) const {
   std::fflush(log);
 }
 
+absl::optional<diagnostics::Picture> ImageTrainingData::PictureOf(int64_t example) const {
+  const Dataset& data = validation_ != nullptr ? train_ : test_;
+  const ExampleRange range = validation_ != nullptr ? parts_.validation : AllExamples(test_);
+  const ImageShape shape = data.image_shape();
+  if (example < 0 || example >= range.size() || (shape.channels != 1 && shape.channels != 3)) return absl::nullopt;
+  std::vector<uint8_t> buffer;
+  const int64_t index = range.begin + example;
+  const auto pixels = data.Pixels({index, index + 1}, /*threads=*/1, buffer);
+  if (!pixels.ok()) return absl::nullopt;
+  diagnostics::Picture picture;
+  picture.set_height(static_cast<int32_t>(shape.height));
+  picture.set_width(static_cast<int32_t>(shape.width));
+  picture.set_channels(static_cast<int32_t>(shape.channels));
+  picture.set_pixels(pixels->data, static_cast<size_t>(pixels->cols));
+  return picture;
+}
+
 DataMemory ImageTrainingData::memory() const {
   DataMemory memory = {.name = "images", .held = BytesOf(train_) + BytesOf(test_)};
   memory.evaluated = std::min(kEvaluationBatch, std::max(test_.size(), parts_.validation.size()));

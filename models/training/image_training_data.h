@@ -39,6 +39,7 @@ class ImageTrainingData final : public TrainingData {
   void Describe(checkpoint::Header& header) const override;
   absl::Status CheckSame(const Checkpoint& checkpoint) const override;
   void Print(std::FILE* log) const override;
+  absl::optional<diagnostics::Picture> PictureOf(int64_t example) const override;
   DataMemory memory() const override;
 
  private:

@@ -19,6 +19,7 @@
 #include "bitgrad/data/batches.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/training/checkpoint.h"
+#include "bitgrad/models/training/step_observer.h"
 #include "bitgrad/models/training/step_result.h"
 
 namespace bitgrad {
@@ -71,6 +72,8 @@ class Learner {
   }
   // What the lines of an epoch say of the learning, as Model::Report() does of the model.
   virtual std::vector<ModelValue> Report() const { return {}; }
+  // Is told of the steps of gradient descent; null: nobody is. A learner of another kind has no such steps.
+  virtual void set_step_observer(StepObserver* /*observer*/) {}
   // Is called from time to time within long batches.
   using BatchListener = std::function<void(const BatchProgress& progress)>;
   virtual void set_batch_listener(BatchListener /*listener*/) {}

@@ -67,7 +67,7 @@ absl::StatusOr<Probe> ProbePass(ExecContext& context, Mode mode, Model& model, c
   // As in training, where a batch stays on the device until the next one comes.
   const Batch batch = ToDevice(context, host_batch);
   Tape tape(context, mode);
-  tape.set_op_listener([&] { probe.peaks.push_back(meter.Next()); });
+  tape.set_op_listener([&](const OpEvent&) { probe.peaks.push_back(meter.Next()); });
   if (mode == Mode::kTrain) {
     const Objective objective = RecordObjective(task, model, tape, batch);
     BITGRAD_RETURN_IF_ERROR(tape.Backward(objective.scaled));

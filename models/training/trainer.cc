@@ -94,10 +94,13 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   metrics.set_epoch(epoch + 1);
   metrics.set_learning_rate(learner_->LearningRate(epoch, data_->training().batches_per_epoch() - 1));
   // The task's first metric; NaN where there are no examples.
+  const EvaluationListener answers = AnswerListener();
   const auto error_rate = [&](const BatchLoader* loader) -> absl::StatusOr<double> {
     if (loader == nullptr) return std::numeric_limits<double>::quiet_NaN();
+    const bool listens = loader == (data_->validation() != nullptr ? data_->validation() : data_->test());
     BITGRAD_ASSIGN_OR_RETURN(const std::vector<MetricSum> sums,
-                             EvaluateMetrics(context_, *bundle_.model, *task_, *loader, InterruptGuard::interrupted));
+                             EvaluateMetrics(context_, *bundle_.model, *task_, *loader, InterruptGuard::interrupted,
+                                             listens ? answers : nullptr));
     return sums[0].mean();
   };
   // Cancelled means that the user wants to stop. All batches of the epoch are done, and what follows them is not: a
@@ -145,7 +148,8 @@ absl::Status Trainer::FinishEpoch(int epoch) {
   BITGRAD_RETURN_IF_ERROR(SaveLatest());
   absl::FPrintF(options_.log, "%s", FormatEpoch(metrics, recipe_.epochs(), display_));
   std::fflush(options_.log);
-  return metrics_.Append(metrics);
+  BITGRAD_RETURN_IF_ERROR(metrics_.Append(metrics));
+  return Observe(epoch);
 }
 
 // Whether the epoch, which is the last one of state_, is the best one so far; of equals the later one. Without
@@ -176,6 +180,7 @@ absl::StatusOr<TrainResult> Trainer::Run() {
     if (options_.count_arithmetic) BITGRAD_RETURN_IF_ERROR(CountArithmetic());
   }
   const InterruptGuard::Deferral deferral;
+  TellObservers(/*begin=*/true);
   if (phases_.size() > 1) PrintPhase();
   for (int epoch = state_.progress().epoch(); epoch < recipe_.epochs() && !learner_->done(); ++epoch) {
     if (const int phase = PhaseAt(phases_, epoch); phase != phase_) BITGRAD_RETURN_IF_ERROR(BeginPhase(phase));

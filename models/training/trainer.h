@@ -45,12 +45,18 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/shape.h"
 #include "bitgrad/graph/arithmetic.h"
+#include "bitgrad/models/diagnostics/answer_diagnostics.h"
+#include "bitgrad/models/diagnostics/run_observer.h"
+#include "bitgrad/models/diagnostics/run_record.h"
+#include "bitgrad/models/diagnostics/step_diagnostics.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/recipe_phases.h"
 #include "bitgrad/models/training/checkpoint.h"
+#include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/interrupt.h"
 #include "bitgrad/models/training/learner.h"
 #include "bitgrad/models/training/metrics.h"
@@ -77,6 +83,9 @@ struct TrainOptions {
   bool resume = false;   // continue out_dir/checkpoint.bgc
   // Print what a step computes (step_arithmetic.h), and write it to the metrics of each epoch.
   bool count_arithmetic = false;
+  // Who watches the run (models/diagnostics/run_observer.h). Where there is somebody, diagnostics are collected, and
+  // written to the run's folder after each epoch (models/diagnostics/run_record.h); training has the same bits.
+  std::vector<std::shared_ptr<RunObserver>> observers;
   std::FILE* log = stdout;
   // Called once, before the first step, with the model and the shape of one input, which of a text, a token, is [].
   // It may not change parameters.
@@ -136,6 +145,11 @@ class Trainer {
   absl::Status PredictMemory();
   absl::Status CheckSearchMemory(const DataMemory& data);
   void ReportMemory();
+  // The diagnostics of an epoch, where somebody watches: what evaluations tell is added by the listener's calls.
+  EvaluationListener AnswerListener();
+  absl::Status Observe(int epoch);
+  void TellObservers(bool begin);
+  void DescribeLatest(int epoch);
   absl::Status Diverged(int epoch, const absl::Status& error);
   std::vector<double> Results() const;
   absl::Status SaveLatest();
@@ -167,6 +181,10 @@ class Trainer {
   bool best_is_lost_ = false;                // best.bgc of the resumed run is missing or damaged
   MetricsFile metrics_;
   ProgressBar bar_;
+  // Where somebody watches the run; steps only on the CPU.
+  RunRecord record_;
+  std::unique_ptr<StepDiagnostics> step_diagnostics_;
+  absl::optional<AnswerDiagnostics> answers_;
 };
 
 // The learning-rate schedule of a phase, which spreads over the phase's epochs. Errors are those of MakeSchedule().

@@ -152,6 +152,10 @@ absl::Status Trainer::MakeLearner() {
   BITGRAD_ASSIGN_OR_RETURN(const Schedule schedule, ScheduleOf(phase));
   learner_ = std::make_unique<GradientDescent>(context_, *bundle_.model, *bundle_.store, *task_, data_->training(),
                                                *optimizer_, schedule, phase.begin, momentum);
+  if (!options_.observers.empty() && context_.device() == Device::kCpu) {
+    if (step_diagnostics_ == nullptr) step_diagnostics_ = std::make_unique<StepDiagnostics>(context_);
+    learner_->set_step_observer(step_diagnostics_.get());
+  }
   return absl::OkStatus();
 }
 

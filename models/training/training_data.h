@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "bitgrad/core/shape.h"
 #include "bitgrad/data/batches.h"
 #include "bitgrad/data/datasets.h"
@@ -27,6 +28,7 @@
 #include "bitgrad/models/training/checkpoint.h"
 #include "bitgrad/models/training/task.h"
 #include "bitgrad/proto/checkpoint.pb.h"
+#include "bitgrad/proto/diagnostics.pb.h"
 #include "bitgrad/proto/fingerprint.pb.h"
 #include "bitgrad/proto/recipe.pb.h"
 
@@ -73,6 +75,10 @@ class TrainingData {
   virtual absl::Status CheckSame(const Checkpoint& checkpoint) const = 0;
   // What was found in the data, and what is odd about it.
   virtual void Print(std::FILE* log) const = 0;
+
+  // The example that an evaluation has at this place, counted from 0, as it was published: of validation() or, where
+  // that is null, of test(). Nothing where examples are no images, or are none of 1 or 3 channels.
+  virtual absl::optional<diagnostics::Picture> PictureOf(int64_t /*example*/) const { return absl::nullopt; }
 
   virtual DataMemory memory() const = 0;
 };

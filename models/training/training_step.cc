@@ -110,9 +110,10 @@ absl::Status TrainingStep::SetBatch(const Batch& batch) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward() {
+absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward(StepObserver* observer) {
   Forward forward = {.tape = std::make_unique<Tape>(context_)};
   forward.tape->set_states(&states_);
+  if (observer != nullptr) observer->Begin(*forward.tape);
   forward.objective = RecordObjective(task_, model_, *forward.tape, batch_);
   BITGRAD_RETURN_IF_ERROR(forward.tape->status());
   BITGRAD_RETURN_IF_ERROR(CheckBatchNorms(*forward.tape, batch_.size(), batch_.size()));
@@ -125,13 +126,15 @@ absl::StatusOr<TrainingStep::Forward> TrainingStep::ForwardAndBackward() {
   return forward;
 }
 
-absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
+absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward, StepObserver* observer) {
   Tape& tape = *forward.tape;
   const Objective& objective = forward.objective;
   BITGRAD_ASSIGN_OR_RETURN(const Tensor* loss, tape.Value(objective.total));
+  if (observer != nullptr) observer->BeforeUpdate(parameters_);
   BITGRAD_RETURN_IF_ERROR(optimizer_.Enqueue(parameters_, loss->data<float>()));
   AdjustRanges(context_, parameters_);
   for (Parameter* parameter : parameters_) parameter->DropGradient();
+  if (observer != nullptr) observer->AfterUpdate(parameters_);
 
   const absl::Span<const CounterValue> counters = tape.unread_counters();
   const StepBlock::Sizes sizes = {.metrics = static_cast<int64_t>(task_.metrics().size()),
@@ -161,7 +164,7 @@ absl::Status TrainingStep::UpdateAndMeasure(const Forward& forward) {
 
 absl::Status TrainingStep::RunEagerly() {
   int64_t transfers = context_.transfers();
-  BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward());
+  BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward(observer_));
   if (peak_bytes_ == 0) peak_bytes_ = context_.allocator().peak_bytes();
   const int64_t before_begin = context_.transfers();
   if (absl::Status error = optimizer_.Begin(parameters_); !error.ok()) {
@@ -169,7 +172,7 @@ absl::Status TrainingStep::RunEagerly() {
     return error;
   }
   transfers += context_.transfers() - before_begin;
-  BITGRAD_RETURN_IF_ERROR(UpdateAndMeasure(forward));
+  BITGRAD_RETURN_IF_ERROR(UpdateAndMeasure(forward, observer_));
   // A recording holds what the device does, so that a step that copies to or from the host cannot be recorded.
   const bool recordable = context_.stream() != nullptr && context_.transfers() == transfers;
   eager_steps_ = recordable ? eager_steps_ + 1 : 0;
@@ -194,8 +197,8 @@ absl::Status TrainingStep::Record() {
   const uint32_t step = context_.step();
   context_.set_device_step(device_step_.data());
   auto recorded = RecordedWork::Record(context_, [&]() -> absl::Status {
-    BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward());
-    return UpdateAndMeasure(forward);
+    BITGRAD_ASSIGN_OR_RETURN(const Forward forward, ForwardAndBackward(nullptr));
+    return UpdateAndMeasure(forward, nullptr);
   });
   context_.set_device_step(nullptr);
   context_.set_step(step);

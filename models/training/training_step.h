@@ -38,6 +38,7 @@
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/training/gradient_reducer.h"
+#include "bitgrad/models/training/step_observer.h"
 #include "bitgrad/models/training/step_result.h"
 #include "bitgrad/models/training/task.h"
 #include "bitgrad/optim/optimizer.h"
@@ -59,6 +60,9 @@ class TrainingStep {
   // those of the task, of the model's ops and of the loss; a model that cannot learn from this batch
   // (models/training/can_learn.h). REQUIRES: unfinished() < 2, and no Finish() has failed.
   absl::Status Enqueue(const Batch& batch, double learning_rate);
+
+  // Is told of the steps that follow, as long as they run op by op; null: nobody is. It outlives this object.
+  void set_observer(StepObserver* observer) { observer_ = observer; }
 
   // How many steps were enqueued whose results Finish() has not returned yet.
   int unfinished() const { return static_cast<int>(begun_.size()); }
@@ -84,8 +88,8 @@ class TrainingStep {
   absl::Status SetBatch(const Batch& batch);
   absl::Status RunEagerly();
   absl::Status Record();
-  absl::StatusOr<Forward> ForwardAndBackward();
-  absl::Status UpdateAndMeasure(const Forward& forward);
+  absl::StatusOr<Forward> ForwardAndBackward(StepObserver* observer);
+  absl::Status UpdateAndMeasure(const Forward& forward, StepObserver* observer);
   std::vector<const void*> Addresses() const;
 
   ExecContext& context_;
@@ -94,6 +98,7 @@ class TrainingStep {
   const std::vector<Parameter*> parameters_;
   Optimizer& optimizer_;
   GradientReducer* const reducer_;
+  StepObserver* observer_ = nullptr;
 
   StateStore states_;
 

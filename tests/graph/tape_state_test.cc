@@ -89,7 +89,8 @@ TEST_F(TapeStateTest, DropoutBackwardRepeatsTheMask) {
 TEST_F(TapeStateTest, TheListenerHearsOfEveryOpAndEveryBackwardFunction) {
   Tape tape(context_);
   std::vector<int64_t> live;
-  tape.set_op_listener([&] { live.push_back(static_cast<int64_t>(context_.allocator().live_bytes())); });
+  tape.set_op_listener(
+      [&](const OpEvent&) { live.push_back(static_cast<int64_t>(context_.allocator().live_bytes())); });
   const Tensor x = Filled({1024}, 1);
   const Var h = Relu(tape.Differentiable(x));
   const Var loss = Sum(h);
