@@ -9,6 +9,7 @@
 #include "absl/flags/reflection.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "bitgrad/core/processor_name.h"
 #include "bitgrad/core/status_macros.h"
 #include "hwy/highway.h"
