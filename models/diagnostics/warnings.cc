@@ -24,9 +24,9 @@ constexpr WarningRule kRules[] = {
     {"not-learning", 0.95,
      "share of the error of guessing that training still has after its second epoch; every recipe that learns is far "
      "below by then"},
-    {"validation-jumps", 1.5,
-     "by how much the validation error grows from one epoch to the next while the training error falls; noise between "
-     "epochs of nets that train well is below 1.4"},
+    {"validation-jumps", 1.25,
+     "by which factor the validation error grows from one epoch to the next while the training error falls; noise "
+     "between epochs of nets that train well is below 1.2"},
     {"constant-channels", 0.25,
      "channels with one value for all examples carry nothing; nets that train well have up to a tenth of them"},
     {"saturated-latents", 0.6,
@@ -78,8 +78,8 @@ class Judge {
     }
     if (index_ == 0) return;
     const checkpoint::EpochMetrics& before = run_.header.epochs(index_ - 1);
-    // A net with few errors may double them by chance: a percent of errors more, or a tenth of a nat, is no accident.
-    const double least = run_.display == MetricDisplay::kErrorPercent ? 0.01 : 0.1;
+    // A net with few errors may double them by chance: two percent of errors more, or a tenth of a nat, are no accident.
+    const double least = run_.display == MetricDisplay::kErrorPercent ? 0.02 : 0.1;
     if (epoch_.train_error() < before.train_error() && epoch_.valid_error() > before.valid_error() + least &&
         epoch_.valid_error() > kRules[kValidationJumps].threshold * before.valid_error()) {
       Warn(kValidationJumps, "",
