@@ -44,6 +44,7 @@ class Standardized final : public Model {
     }
     return model_.Forward(y);
   }
+  int64_t time_steps() const override { return model_.time_steps(); }
   bool AnswerAsFrozen(bool frozen) override { return model_.AnswerAsFrozen(frozen); }
 
  private:

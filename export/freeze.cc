@@ -51,6 +51,19 @@ absl::StatusOr<int32_t> TokensOf(const program::Program& program) {
   return static_cast<int32_t>(tokens);
 }
 
+// What is recorded: the example or, of a model that reads it in time steps, the first of them.
+absl::StatusOr<Tensor> FirstTimeStep(const Model& model, const Tensor& example) {
+  const int64_t steps = model.time_steps();
+  if (steps == 1 || example.dtype() == DType::kInt32) return example.Alias();
+  const Shape& shape = example.shape();
+  if (shape.rank() != 2 || shape.dim(1) % steps != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("freeze: the example ", shape.ToString(), " has to be [batch, ",
+                                                   steps, " * n], for the model reads it in ", steps, " time steps"));
+  }
+  // Which values it has does not matter.
+  return Tensor::Zeros({shape.dim(0), shape.dim(1) / steps});
+}
+
 }  // namespace
 
 absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, const Tensor& example,
@@ -62,7 +75,8 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
         "freeze: the example has to be [batch, ...] or, of tokens, int32 [streams], with a batch of at least 1");
   }
   Tape tape(context, Mode::kEval);
-  const Var input = tape.Input(ToDevice(context, example));
+  BITGRAD_ASSIGN_OR_RETURN(const Tensor recorded, FirstTimeStep(model, example));
+  const Var input = tape.Input(ToDevice(context, recorded));
   Recorder recorder(tape, input);
   model.AnswerAsFrozen(true);
   const Var output = model.Forward(input);
@@ -76,11 +90,15 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   ExecContext host({.threads = context.threads(), .seed = context.seed()});
   if (options.quantize_tables) BITGRAD_RETURN_IF_ERROR(QuantizeTables(host, program));
   if (options.fold_thresholds) BITGRAD_RETURN_IF_ERROR(FoldThresholds(host, options.max_levels, program));
-  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Emit(program, example.shape().dim(0)));
+  BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Emit(program, recorded.shape().dim(0)));
 
   BITGRAD_ASSIGN_OR_RETURN(const int32_t tokens, TokensOf(program));
-  SetHeader({.name = options.name, .data_set = options.data_set, .pixels = options.pixels, .tokens = tokens}, size,
-            example.shape(), output.shape().cols(), writer.header());
+  SetHeader({.name = options.name,
+             .data_set = options.data_set,
+             .pixels = options.pixels,
+             .tokens = tokens,
+             .time_steps = model.time_steps()},
+            size, recorded.shape(), output.shape().cols(), writer.header());
   return writer;
 }
 

@@ -13,7 +13,9 @@
 //     (export/quantize_tables.h);
 //   - every other op becomes an instruction of its own, which the same kernels run.
 //
-// Of a model whose frozen form answers otherwise than it is trained, that form is recorded (Model::AnswerAsFrozen).
+// Of a model whose frozen form answers otherwise than it is trained, that form is recorded (Model::AnswerAsFrozen). Of
+// a model that reads an example in time steps (Model::time_steps) one of them is recorded, and the packed model runs it
+// as often as there are.
 //
 // Errors: an op that the packed format does not have (the error names it and its layer); a parameter that is not
 // finite.

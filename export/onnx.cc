@@ -109,6 +109,12 @@ absl::StatusOr<OnnxDialect> ParseOnnxDialect(absl::string_view text) {
 }
 
 absl::StatusOr<onnx::ModelProto> ToOnnx(const PackedModel& model, const OnnxOptions& options) {
+  if (model.time_steps() > 0) {
+    return absl::UnimplementedError(
+        absl::StrCat("packed model '", model.name(), "' reads an example in ", model.time_steps(),
+                     " time steps, for which the export to ONNX has no form; run it with //runtime:predict or through ",
+                     "runtime/c_api.h"));
+  }
   OnnxGraph graph;
   const bool takes_tokens = model.header().input().tokens() > 0;
   BITGRAD_RETURN_IF_ERROR(takes_tokens ? AddTokens(model, options.dialect, graph)

@@ -13,6 +13,7 @@ void SetInput(const ModelDescription& model, const Shape& example, packed::Input
     return;
   }
   for (int64_t dim : example.dims().subspan(1)) input.add_shape(dim);
+  if (model.time_steps > 1) input.set_time_steps(static_cast<int32_t>(model.time_steps));
   if (!model.pixels) return;
   // NormalizePixel of data/normalize.h: (2 p - 255) / 255.
   packed::PixelMapping& pixels = *input.mutable_pixels();

@@ -24,11 +24,12 @@ FloatSize FloatSizeOf(const program::Program& program);
 struct ModelDescription {
   std::string name;
   std::string data_set;
-  bool pixels = true;  // inputs are pixels scaled to [-1, 1] (data/normalize.h)
-  int32_t tokens = 0;  // how many there are, where inputs are tokens
+  bool pixels = true;      // inputs are pixels scaled to [-1, 1] (data/normalize.h)
+  int32_t tokens = 0;      // how many there are, where inputs are tokens
+  int64_t time_steps = 1;  // of an example
 };
 
-// example: the shape of the model's input, with the batch.
+// example: the shape of what was recorded, an input or a time step of one, with the batch.
 void SetHeader(const ModelDescription& model, const FloatSize& size, const Shape& example, int64_t classes,
                packed::Header& header);
 

@@ -4,6 +4,7 @@
 #ifndef BITGRAD_MODELS_MODEL_H_
 #define BITGRAD_MODELS_MODEL_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,11 @@ class Model {
   // Maps x [batch, features] to logits [batch, classes]. The tape of `x` decides whether this is training or
   // evaluation. Errors are those of the ops; they stay with the tape.
   virtual Var Forward(const Var& x) = 0;
+
+  // Into how many time steps Forward() cuts an example; 1: it does not. With more, a tape of evaluation may also be
+  // given one time step, x [batch, features / steps], which begins with the states that the tape before has left and
+  // leaves its own (Tape::State): that is what Freeze() records.
+  virtual int64_t time_steps() const { return 1; }
 
   // What training adds to the loss: one number of the parameters alone, such as a regularizer or the cost of bits. It
   // is recorded on the tape of a training step, after Forward(). An empty Var (the default): nothing is added.

@@ -56,6 +56,7 @@ class PenalizedModel final : public Model {
     hardened_ = true;
     return network_->Harden(context);
   }
+  int64_t time_steps() const override { return network_->time_steps(); }
   bool AnswerAsFrozen(bool frozen) override { return network_->AnswerAsFrozen(frozen); }
   std::string Description() override { return network_->Description(); }
   std::vector<ModelValue> Report(ExecContext& context) override { return network_->Report(context); }

@@ -1,5 +1,6 @@
 #include "bitgrad/models/recurrent_net.h"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -26,7 +27,8 @@ float TableRange(const RecurrentNetOptions& options) {
 
 }  // namespace
 
-RecurrentNet::RecurrentNet(const Scope& scope, const RecurrentNetOptions& options) {
+RecurrentNet::RecurrentNet(const Scope& scope, const RecurrentNetOptions& options)
+    : time_steps_(std::max<int64_t>(1, options.image_steps)) {
   if (options.hidden.empty()) {
     scope.ReportError("recurrent net: hidden is empty; it takes one layer at least");
     return;

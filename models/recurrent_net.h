@@ -5,9 +5,10 @@
 //   classes],
 //            the logits of each next token, time-major; or one step, [streams] -> [streams, classes]
 //   images   [batch, image_steps * n] -> Recurrent x hidden layers -> Dense on h after the last step -> [batch,
-//   classes]
+//   classes]; or, in evaluation, one time step, [batch, n] -> [batch, classes]
 //
-// Over tokens layers carry their states from one tape to the next; over images each tape begins with zeros.
+// Over tokens layers carry their states from one tape to the next; over images each tape begins with zeros, but for
+// those of one time step.
 //
 // Parameters are named embedding/table, lstm1/.., lstm2/.. (or gru1/.., rnn1/..), output/weight, output/bias. In a tied
 // net (arXiv 1608.05859) embedding/table is the output's weight, too, and embedding is as wide as the last layer.
@@ -63,6 +64,11 @@ struct RecurrentNetOptions {
 class RecurrentNet final : public SequentialModel {
  public:
   RecurrentNet(const Scope& scope, const RecurrentNetOptions& options);
+  // Of images.
+  int64_t time_steps() const override { return time_steps_; }
+
+ private:
+  int64_t time_steps_;
 };
 
 }  // namespace bitgrad

@@ -17,6 +17,7 @@ class SplineModel final : public Model {
   Var Forward(const Var& x) override { return network_->Forward(x); }
   Var Penalty(Tape& tape) override { return network_->Penalty(tape); }
   absl::Status Harden(ExecContext& context) override { return network_->Harden(context); }
+  int64_t time_steps() const override { return network_->time_steps(); }
   bool AnswerAsFrozen(bool frozen) override { return network_->AnswerAsFrozen(frozen); }
   std::string Description() override { return network_->Description(); }
 

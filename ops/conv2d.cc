@@ -71,21 +71,17 @@ Tensor Product(ExecContext& context, const SavedForBackward& saved) {
   return y;
 }
 
-// dx = conv'_x(dy s_w, c_w)
-Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
+// dx = conv'_x(dy s_w, c_w). A scale for each filter changes dy in place, where nobody else holds it.
+Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, Tensor dy) {
   ExecContext& context = sink.context();
   const ScaleView scale = saved.w.scale();
-  Tensor scaled = dy.Alias();
-  if (!scale.is_uniform()) {
-    scaled = NewTensor(sink, dy.shape());
-    KernelsOf(sink).scale_columns(context, scale, dy.matrix<float>(), scaled.mutable_matrix<float>());
-  }
+  if (!scale.is_uniform()) dy = ScaledGradient(context, scale, std::move(dy));
   const Tensor terms = saved.w.Terms(context);
   Tensor dx = NewTensor(sink, saved.x_shape);
   // The border is constant: whatever its value, it takes no gradient.
   ConvGeometry geometry = saved.geometry;
   geometry.padding = Padding::kZero;
-  KernelsOf(sink).conv2d_backward_input_f32(context, geometry, scaled.data<float>(), terms.data<float>(),
+  KernelsOf(sink).conv2d_backward_input_f32(context, geometry, dy.data<float>(), terms.data<float>(),
                                             dx.mutable_data<float>());
   if (scale.is_uniform()) ScaleOutputs(context, scale, dx);
   return dx;
@@ -131,18 +127,13 @@ Tensor QuantizeGradient(ExecContext& context, const SavedForBackward& saved, con
 }
 
 void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
-  const Tensor dy = saved.gradient_quantizer.is_identity()
-                        ? sink.output_gradient().Alias()
-                        : QuantizeGradient(sink.context(), saved, sink.output_gradient());
+  Tensor dy = sink.TakeOutputGradient();
+  if (!saved.gradient_quantizer.is_identity()) dy = QuantizeGradient(sink.context(), saved, dy);
   const Encoding gradient = saved.gradient_quantizer.encoding();
   const int64_t macs = saved.geometry.macs();
   sink.Count(CountGradientQuantizer(saved.gradient_quantizer, dy.num_elements()));
-  if (sink.wants(0)) {
-    sink.Add(0, InputGradient(sink, saved, dy));
-    sink.Count(CountDot(gradient, saved.w.encoding, macs));
-    sink.Count(CountScaling(saved.w.scale(), saved.x_shape.num_elements()));
-  }
-  if (sink.wants(1)) {
+  const auto add_weight_gradient = [&] {
+    if (!sink.wants(1)) return;
     sink.Add(1, WeightGradient(sink, saved, dy));
     if (saved.input_for_weight_gradient.is_identity()) {
       sink.Count(CountDot(gradient, saved.x.encoding, macs));
@@ -151,7 +142,16 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
       sink.Count(CountDot(gradient, saved.input_for_weight_gradient.encoding(), macs));
       sink.Count(CountGradientQuantizer(saved.input_for_weight_gradient, saved.x_shape.num_elements()));
     }
+  };
+  // Whoever changes dy in place comes last.
+  const bool changes_dy = !saved.w.scale().is_uniform();
+  if (changes_dy) add_weight_gradient();
+  if (sink.wants(0)) {
+    sink.Add(0, InputGradient(sink, saved, changes_dy ? std::move(dy) : dy.Alias()));
+    sink.Count(CountDot(gradient, saved.w.encoding, macs));
+    sink.Count(CountScaling(saved.w.scale(), saved.x_shape.num_elements()));
   }
+  if (!changes_dy) add_weight_gradient();
 }
 
 ConvGeometry GeometryOf(const Shape& x, const Shape& w, const ConvOptions& options) {

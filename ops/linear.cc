@@ -116,19 +116,17 @@ Tensor FloatProduct(Tape::GradientSink& sink, bool transpose, const Tensor& dy, 
   return product;
 }
 
-// dx = (dy s_w) c_w
-Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, const Tensor& dy) {
+// dx = (dy s_w) c_w. A scale for each output changes dy in place, where nobody else holds it.
+Tensor InputGradient(Tape::GradientSink& sink, const SavedForBackward& saved, Tensor dy) {
   ScaleView scale = saved.w.scale();
-  Tensor scaled = dy.Alias();
   if (!scale.is_uniform()) {
-    scaled = NewTensor(sink, dy.shape());
-    KernelsOf(sink).scale_columns(sink.context(), scale, dy.matrix<float>(), scaled.mutable_matrix<float>());
+    dy = ScaledGradient(sink.context(), scale, std::move(dy));
     scale = ScaleView();
   }
   if (const BitMatrix* bits = saved.w.bits(); bits != nullptr) {
-    return SignProduct(sink, saved, false, scaled, *bits, scale, saved.x_shape);
+    return SignProduct(sink, saved, false, dy, *bits, scale, saved.x_shape);
   }
-  return FloatProduct(sink, false, scaled, saved.w, scale, saved.x_shape);
+  return FloatProduct(sink, false, dy, saved.w, scale, saved.x_shape);
 }
 
 // dw = (dy^T c_x) s_x
@@ -146,22 +144,18 @@ Tensor WeightGradient(Tape::GradientSink& sink, const SavedForBackward& saved, c
 
 void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
   const bool quantizes = !saved.gradient_quantizer.is_identity() && !saved.gradient_in_int8();
-  const Tensor dy =
-      quantizes ? QuantizedValues(sink.context(), saved.gradient_quantizer, saved.gradient_rng, sink.output_gradient())
-                : sink.output_gradient().Alias();
-  const int64_t macs = dy.num_elements() * saved.w_shape.cols();
+  Tensor dy = sink.TakeOutputGradient();
+  if (quantizes) dy = QuantizedValues(sink.context(), saved.gradient_quantizer, saved.gradient_rng, dy);
+  const int64_t elements = dy.num_elements(), macs = elements * saved.w_shape.cols();
   // Integer products quantize dy once for each of them.
-  if (quantizes) sink.Count(CountGradientQuantizer(saved.gradient_quantizer, dy.num_elements()));
+  if (quantizes) sink.Count(CountGradientQuantizer(saved.gradient_quantizer, elements));
   const auto count_product = [&](const ProductOperand& operand, const Shape& result) {
     sink.Count(CountDot(saved.GradientEncoding(operand), operand.encoding, macs));
     sink.Count(CountScaling(operand.scale(), result.num_elements()));
-    if (!quantizes) sink.Count(CountGradientQuantizer(saved.gradient_quantizer, dy.num_elements()));
+    if (!quantizes) sink.Count(CountGradientQuantizer(saved.gradient_quantizer, elements));
   };
-  if (sink.wants(0)) {
-    sink.Add(0, InputGradient(sink, saved, dy));
-    count_product(saved.w, saved.x_shape);
-  }
-  if (sink.wants(1)) {
+  const auto add_weight_gradient = [&] {
+    if (!sink.wants(1)) return;
     sink.Add(1, WeightGradient(sink, saved, dy));
     if (saved.input_for_weight_gradient.is_identity()) {
       count_product(saved.x, saved.w_shape);
@@ -170,7 +164,15 @@ void Backward(const SavedForBackward& saved, Tape::GradientSink& sink) {
                           saved.input_for_weight_gradient.encoding(), macs));
       sink.Count(CountGradientQuantizer(saved.input_for_weight_gradient, saved.x_shape.num_elements()));
     }
+  };
+  // Whoever changes dy in place comes last.
+  const bool changes_dy = !saved.w.scale().is_uniform();
+  if (changes_dy) add_weight_gradient();
+  if (sink.wants(0)) {
+    sink.Add(0, InputGradient(sink, saved, changes_dy ? std::move(dy) : dy.Alias()));
+    count_product(saved.w, saved.x_shape);
   }
+  if (!changes_dy) add_weight_gradient();
 }
 
 }  // namespace

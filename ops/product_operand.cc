@@ -45,6 +45,16 @@ void ScaleOutputs(ExecContext& context, const ScaleView& scale, Tensor& y) {
   KernelsFor(context.device()).scale_columns(context, scale, y.matrix<float>(), y.mutable_matrix<float>());
 }
 
+Tensor ScaledGradient(ExecContext& context, const ScaleView& scale, Tensor dy) {
+  if (dy.is_unique()) {
+    ScaleOutputs(context, scale, dy);
+    return dy;
+  }
+  Tensor scaled(dy.shape(), DType::kFloat32, context.allocator());
+  KernelsFor(context.device()).scale_columns(context, scale, dy.matrix<float>(), scaled.mutable_matrix<float>());
+  return scaled;
+}
+
 Tensor QuantizedValues(ExecContext& context, const Quantizer& quantizer, const RngStream& rng, const Tensor& dy) {
   const Kernels& kernels = KernelsFor(context.device());
   QuantizerOperands operands;

@@ -50,6 +50,8 @@ class ProductScale {
 
 // y *= scale, column by column. Does nothing where the scale is 1.
 void ScaleOutputs(ExecContext& context, const ScaleView& scale, Tensor& y);
+// dy * scale, column by column: in the memory of dy where nobody else holds it.
+Tensor ScaledGradient(ExecContext& context, const ScaleView& scale, Tensor dy);
 
 // The values of a gradient that is quantized before it enters the products, dy seen as a matrix of its last dimension.
 Tensor QuantizedValues(ExecContext& context, const Quantizer& quantizer, const RngStream& rng, const Tensor& dy);

@@ -34,7 +34,7 @@ LoadedModel FromMemory(const char* name, const void* bytes, size_t size) {
 }
 
 // The shape of the input or the result; none for null.
-Shape InputOf(const bitgrad_model* model) { return model == nullptr ? Shape({0}) : model->packed->value(0).example; }
+Shape InputOf(const bitgrad_model* model) { return model == nullptr ? Shape({0}) : model->packed->input(); }
 Shape OutputOf(const bitgrad_model* model) { return model == nullptr ? Shape({0}) : model->packed->result().example; }
 
 int64_t DimOf(const Shape& shape, int32_t i) { return i < 0 || i >= shape.rank() ? 0 : shape.dim(i); }

@@ -1,5 +1,6 @@
 #include "bitgrad/runtime/check_program.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -260,6 +261,7 @@ absl::Status ProgramChecker::CheckHead() {
   if (!shape.ok()) return Error("input.shape: ", shape.status().message());
   BITGRAD_RETURN_IF_ERROR(CheckInputOfTokens(header_.input()));
   program_.values.push_back({.example = *std::move(shape), .is_tokens = header_.input().tokens() > 0});
+  BITGRAD_RETURN_IF_ERROR(CheckTimeSteps(header_));
   BITGRAD_RETURN_IF_ERROR(CheckStateSlots(header_));
   if (header_.input().has_pixels()) {
     const packed::PixelMapping& pixels = header_.input().pixels();
@@ -282,12 +284,13 @@ absl::Status ProgramChecker::CheckHead() {
 
 absl::StatusOr<CheckedProgram> ProgramChecker::Run() {
   BITGRAD_RETURN_IF_ERROR(CheckHead());
-  int64_t example_bytes = program_.values[0].features() * 4;
+  const int64_t steps = std::max(1, header_.input().time_steps());
+  int64_t example_bytes = program_.values[0].features() * 4 * steps;
   for (int i = 0; i < header_.instructions_size(); ++i) {
     const Instruction& instruction = header_.instructions(i);
     absl::StatusOr<PackedValue> value = CheckInstruction(instruction);
     if (value.ok()) {
-      example_bytes += value->features() * (value->is_coded() ? 1 : 4);
+      example_bytes += value->features() * (value->is_coded() ? 1 : 4) * steps;
       if (example_bytes > kMaxExampleBytes) {
         value = Error("its value brings the memory of one example over ", kMaxExampleBytes, " bytes");
       }
@@ -306,6 +309,7 @@ absl::StatusOr<CheckedProgram> ProgramChecker::Run() {
     return Error("class_count is ", header_.class_count(), ", the last value has ", features, " features");
   }
   BITGRAD_RETURN_IF_ERROR(CheckNextValues(header_, program_.values));
+  program_.runs = RunsOfInstructions(header_);
   BITGRAD_RETURN_IF_ERROR(CheckVocabulary(header_));
   BITGRAD_RETURN_IF_ERROR(CheckData());
   return std::move(program_);
@@ -329,7 +333,8 @@ absl::Status ProgramChecker::CheckData() const {
       // The product of two numbers up to kMaxFeatures has an int64.
       values = extent < 1 || extent > kMaxFeatures || values > kMaxFeatures ? 0 : values * extent;
     }
-    if (values != program_.values[0].features() || data->classes() != header_.class_count() || data->images() < 1) {
+    const int64_t features = program_.values[0].features() * std::max(1, header_.input().time_steps());
+    if (values != features || data->classes() != header_.class_count() || data->images() < 1) {
       return Error("the fingerprint of data set '", data->name(), "' is not of images like the model's input, in ",
                    header_.class_count(), " classes");
     }

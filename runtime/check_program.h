@@ -21,8 +21,9 @@ namespace bitgrad {
 // The most elements that a value may have per example. The inner dimension of a packed GEMM obeys it too, which keeps
 // its sums exact in float.
 inline constexpr int64_t kMaxFeatures = (int64_t{1} << 24) - 1;
-// The most memory that all values of one example may take, where floats take 4 bytes and codes one. No real net needs
-// as much, and every machine has it.
+// The most memory that all values of one example may take, those of all its time steps together, where floats take 4
+// bytes and codes one. No real net needs as much, and every machine has it. Of time steps only one is in memory at a
+// time: there the limit bounds how often the program runs.
 inline constexpr int64_t kMaxExampleBytes = int64_t{256} << 20;
 
 // What is known about a value after the check.
@@ -39,6 +40,7 @@ struct PackedValue {
 struct CheckedProgram {
   std::vector<PackedValue> values;          // value 0 is the input, value i + 1 that of instruction i
   std::vector<PackedQuantizer> quantizers;  // per instruction; of use for quantize
+  std::vector<int64_t> runs;                // how often each instruction runs for an example
 };
 
 // Errors name the instruction or blob and the field, not the file.

@@ -1,5 +1,6 @@
 #include "bitgrad/runtime/check_sequences.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "bitgrad/runtime/blob_layout.h"
+#include "bitgrad/runtime/program_checker.h"
 
 namespace bitgrad {
 namespace {
@@ -36,6 +38,20 @@ absl::Status CheckInputOfTokens(const packed::Input& input) {
   }
   if (input.shape_size() != 1 || input.shape(0) != 1) return Error("input.shape: that of a token is [1]");
   if (input.has_pixels()) return Error("input.pixels: a model that takes tokens takes no pixels");
+  if (input.time_steps() != 0) return Error("input.time_steps: a model that takes tokens has streams of any length");
+  return absl::OkStatus();
+}
+
+absl::Status CheckTimeSteps(const Header& header) {
+  const packed::Input& input = header.input();
+  if (input.time_steps() == 0) return absl::OkStatus();
+  std::vector<int64_t> example = {input.time_steps()};
+  example.insert(example.end(), input.shape().begin(), input.shape().end());
+  if (const absl::StatusOr<Shape> shape = CheckExampleShape(example); !shape.ok()) {
+    return Error("input.time_steps: the example's ", shape.status().message());
+  }
+  if (header.states_size() == 0)
+    return Error("input.time_steps: there are no states, so only the last step would count");
   return absl::OkStatus();
 }
 
@@ -85,8 +101,8 @@ absl::StatusOr<PackedValue> CheckState(const Header& header, const packed::State
 }
 
 absl::Status CheckStateSlots(const Header& header) {
-  if (header.states_size() > 0 && header.input().tokens() == 0) {
-    return Error("states: only a model that takes tokens (input.tokens) has them");
+  if (header.states_size() > 0 && header.input().tokens() == 0 && header.input().time_steps() == 0) {
+    return Error("states: only a model that takes tokens (input.tokens) or time steps (input.time_steps) has them");
   }
   absl::flat_hash_set<absl::string_view> names;
   for (int slot = 0; slot < header.states_size(); ++slot) {
@@ -119,6 +135,18 @@ absl::Status CheckNextValues(const Header& header, const std::vector<PackedValue
     }
   }
   return absl::OkStatus();
+}
+
+std::vector<int64_t> RunsOfInstructions(const Header& header) {
+  const int64_t steps = std::max(1, header.input().time_steps());
+  // Of each value, the input's among them.
+  std::vector<int64_t> runs(static_cast<size_t>(header.instructions_size()) + 1, 1);
+  for (const packed::StateSlot& state : header.states()) runs[state.next()] = steps;
+  for (int i = header.instructions_size() - 1; i >= 0; --i) {
+    for (const int operand : header.instructions(i).operands()) runs[operand] = std::max(runs[operand], runs[i + 1]);
+  }
+  runs.erase(runs.begin());
+  return runs;
 }
 
 absl::Status CheckVocabulary(const Header& header) {

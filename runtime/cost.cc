@@ -110,6 +110,8 @@ class CostCounter {
       case Instruction::kFixedPoint: AddFixedPoint(instruction.fixed_point(), cost); break;
       case Instruction::KIND_NOT_SET: break;
     }
+    cost.runs = model_.runs(i);
+    for (int64_t* const macs : {&cost.bit_macs, &cost.integer_macs, &cost.float_macs}) *macs *= cost.runs;
     return cost;
   }
 

@@ -27,8 +27,9 @@ struct LayerCost {
   int64_t weight_bits = 0;  // of each weight, without padding; 0 where there are none
   int64_t parameters = 0;
   int64_t bytes = 0;  // in the file, padding included
-  // Multiply-accumulates for one example, as the kernel for a batch of one computes them: on bits (one for each pair of
-  // bit planes), on bytes, and on floats.
+  int64_t runs = 1;   // for one example (PackedModel::runs)
+  // Multiply-accumulates for one example, in all of its time steps, as the kernel for a batch of one computes them: on
+  // bits (one for each pair of bit planes), on bytes, and on floats.
   int64_t bit_macs = 0;
   int64_t integer_macs = 0;
   int64_t float_macs = 0;

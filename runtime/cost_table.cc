@@ -19,9 +19,13 @@ std::string Count(int64_t value) { return value == 0 ? "-" : absl::StrCat(value)
 std::string Text(const std::string& value) { return value.empty() ? "-" : value; }
 
 Row RowOf(const LayerCost& layer) {
-  return {Text(layer.layer),       Text(layer.op),        layer.example.ToString(),  Text(layer.input),
-          Count(layer.input_bits), Text(layer.weights),   Count(layer.weight_bits),  Count(layer.parameters),
-          Count(layer.bytes),      Count(layer.bit_macs), Count(layer.integer_macs), Count(layer.float_macs),
+  const std::string op = layer.runs > 1 ? absl::StrCat(layer.op, " x", layer.runs) : Text(layer.op);
+  return {Text(layer.layer),         op,
+          layer.example.ToString(),  Text(layer.input),
+          Count(layer.input_bits),   Text(layer.weights),
+          Count(layer.weight_bits),  Count(layer.parameters),
+          Count(layer.bytes),        Count(layer.bit_macs),
+          Count(layer.integer_macs), Count(layer.float_macs),
           Text(layer.kernel)};
 }
 

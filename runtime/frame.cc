@@ -60,30 +60,46 @@ void Frame::Begin(int64_t batch) {
 }
 
 template <typename T>
-const T* Frame::Load(ConstMatrixView<T> x, Input& input) {
-  const T* data = x.data;
-  if (!x.contiguous()) {
+void Frame::Load(ConstMatrixView<T> x, Input<T>& input) {
+  input.data = x.data;
+  const int64_t steps = std::max<int64_t>(1, model_.time_steps()), cols = x.cols / steps;
+  if (!x.contiguous() || (steps > 1 && x.rows > 1)) {
     T* const copy = GrowBuffer<T>(input.gathered, x.size(), HeapAllocator());
     ParallelFor(context_.threads(), x.rows, std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(1, x.cols)),
                 [&](int64_t begin, int64_t end) {
-                  for (int64_t i = begin; i < end; ++i) std::copy_n(x.row(i), x.cols, copy + i * x.cols);
+                  for (int64_t i = begin; i < end; ++i) {
+                    for (int64_t t = 0; t < steps; ++t) {
+                      std::copy_n(x.row(i) + t * cols, cols, copy + (t * x.rows + i) * cols);
+                    }
+                  }
                 });
-    data = copy;
+    input.data = copy;
   }
-  if (context_.device() == Device::kCpu) return data;
+  if (context_.device() == Device::kCpu) return;
   T* const uploaded = GrowBuffer<T>(input.uploaded, x.size(), context_);
-  context_.Upload(uploaded, data, static_cast<size_t>(x.size()) * sizeof(T));
-  return uploaded;
+  context_.Upload(uploaded, input.data, static_cast<size_t>(x.size()) * sizeof(T));
+  input.data = uploaded;
 }
 
 void Frame::Begin(ConstMatrixView<float> x) {
-  Begin(x.rows);
-  values_[0].floats = Load(x, float_input_);
+  Load(x, float_input_);
+  pixel_input_.data = nullptr;
+  batch_ = x.rows;
+  BeginStep(0);
 }
 
 void Frame::Begin(ConstMatrixView<uint8_t> pixels) {
-  Begin(pixels.rows);
-  values_[0].pixels = Load(pixels, pixel_input_);
+  Load(pixels, pixel_input_);
+  float_input_.data = nullptr;
+  batch_ = pixels.rows;
+  BeginStep(0);
+}
+
+void Frame::BeginStep(int64_t step) {
+  Begin(batch_);
+  const int64_t from = step * rows(0) * cols(0);
+  if (float_input_.data != nullptr) values_[0].floats = float_input_.data + from;
+  if (pixel_input_.data != nullptr) values_[0].pixels = pixel_input_.data + from;
 }
 
 void Frame::Begin(const int32_t* tokens, int64_t first, int64_t streams) {

@@ -64,10 +64,12 @@ class Frame {
   // The float that the model's pixel mapping makes of each of the 256 pixels, [1, 256].
   ConstMatrixView<float> pixel_values() const { return pixel_values_.matrix<float>(); }
 
-  // Begins a run over the rows of x [batch, features]. x lies in the host's memory and has to stay there until the run
-  // is over.
+  // Begins a run over the rows of x [batch, features], of a model of time steps over the first one of each row. x lies
+  // in the host's memory and has to stay there until the run is over, that of the last time step.
   void Begin(ConstMatrixView<float> x);
   void Begin(ConstMatrixView<uint8_t> pixels);
+  // The same for time step `step` of the rows that are there.
+  void BeginStep(int64_t step);
   // The same for one token of each of `streams` streams, the first of which is stream `first` of the states. The tokens
   // lie in memory that kernels can read.
   void Begin(const int32_t* tokens, int64_t first, int64_t streams);
@@ -133,14 +135,16 @@ class Frame {
     int64_t example_rows = 0, cols = 0;
     bool is_coded = false;
   };
-  // Copies of an input that kernels cannot read where it is.
-  struct Input {
-    Tensor gathered;  // the rows without gaps between them, in the host's memory
-    Tensor uploaded;  // the same in the device's memory
-  };
-  // The elements of x without gaps between rows, in memory that kernels can read: x itself where that is possible.
+  // An input, in memory that kernels can read: time step by time step, and row by row without gaps.
   template <typename T>
-  const T* Load(ConstMatrixView<T> x, Input& input);
+  struct Input {
+    const T* data = nullptr;  // null: the run is not over such an input
+    // Copies, where the caller's memory is not like that.
+    Tensor gathered;  // in the host's memory
+    Tensor uploaded;  // in the device's memory
+  };
+  template <typename T>
+  void Load(ConstMatrixView<T> x, Input<T>& input);
   void Begin(int64_t batch);
   // The value whose forms `id` reads.
   int root(int id) const {
@@ -161,7 +165,8 @@ class Frame {
   Tensor pixel_values_;
   int64_t batch_ = 0;
   std::vector<Value> values_;
-  Input float_input_, pixel_input_;
+  Input<float> float_input_;
+  Input<uint8_t> pixel_input_;
   StateMemory states_;
   int64_t first_stream_ = 0;
   const int32_t* tokens_ = nullptr;

@@ -25,19 +25,26 @@ ABSL_FLAG(bool, splines, false, "Also print the coefficients of learned splines,
 namespace bitgrad {
 namespace {
 
-// What a model of tokens takes, carries and computes.
+// What a model of tokens, or of time steps, takes, carries and computes.
 void PrintSequences(const PackedModel& model, const ModelCost& cost) {
   const packed::Header& header = model.header();
-  if (header.input().tokens() == 0) return;
-  std::printf("takes tokens: %d%s\n", header.input().tokens(),
-              header.text() == packed::Header::WORDS        ? " words"
-              : header.text() == packed::Header::CHARACTERS ? " characters"
-                                                            : "");
+  if (header.input().tokens() > 0) {
+    std::printf("takes tokens: %d%s\n", header.input().tokens(),
+                header.text() == packed::Header::WORDS        ? " words"
+                : header.text() == packed::Header::CHARACTERS ? " characters"
+                                                              : "");
+  }
+  if (model.time_steps() > 0) {
+    std::printf("time steps: %lld of %s; instructions marked x%lld run in each, the others in the last one\n",
+                static_cast<long long>(model.time_steps()), model.value(0).example.ToString().c_str(),
+                static_cast<long long>(model.time_steps()));
+  }
   int64_t state = 0;
   for (const packed::StateSlot& slot : header.states()) {
     std::printf("state: %s [%lld]\n", slot.name().c_str(), static_cast<long long>(slot.width()));
     state += slot.width() * static_cast<int64_t>(sizeof(float));
   }
+  if (header.input().tokens() == 0) return;
   int64_t bit_macs = 0, integer_macs = 0, float_macs = 0, bytes = 0;
   for (const LayerCost& layer : cost.layers) {
     bit_macs += layer.bit_macs;
@@ -93,8 +100,7 @@ absl::Status Inspect() {
   const packed::Header& header = model->header();
   std::printf("%s: '%s', written by %s, input [%s]%s%s\n", path.c_str(), header.name().c_str(),
               header.producer().empty() ? "an unnamed program" : header.producer().c_str(),
-              absl::StrJoin(header.input().shape(), ", ").c_str(),
-              header.input().has_pixels() ? " of 8-bit pixels" : "",
+              absl::StrJoin(model->input().dims(), ", ").c_str(), header.input().has_pixels() ? " of 8-bit pixels" : "",
               header.data_set().empty() ? "" : (", data set " + header.data_set()).c_str());
   if (header.has_training_data()) std::printf("trained on %s\n", ToString(header.training_data()).c_str());
   if (header.has_test_data()) std::printf("tested on %s\n", ToString(header.test_data()).c_str());

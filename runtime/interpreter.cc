@@ -33,7 +33,7 @@ int64_t PieceBytes(Device device) {
 }
 
 int64_t ExamplesPerPiece(const PackedModel& model, int64_t piece_bytes) {
-  int64_t bytes = 0;
+  int64_t bytes = 4 * model.input().num_elements();
   for (int id = 0; id <= model.header().instructions_size(); ++id) {
     const PackedValue& value = model.value(id);
     // An element of floats takes a float, and another one where a kernel works on it.
@@ -107,7 +107,7 @@ class ProgramInterpreter final : public Interpreter {
       return absl::FailedPreconditionError(
           absl::StrCat("packed model '", model_.name(), "' takes tokens; call RunTokens()"));
     }
-    const int64_t in = model_.value(0).features();
+    const int64_t in = model_.input().num_elements();
     if (x.cols != in) {
       return absl::InvalidArgumentError(absl::StrCat("packed model '", model_.name(), "' takes ", in,
                                                      " numbers per example, not ", x.cols,
@@ -117,6 +117,7 @@ class ProgramInterpreter final : public Interpreter {
     for (int64_t begin = 0; begin < x.rows; begin += piece_) {
       const int64_t rows = std::min(piece_, x.rows - begin);
       frame_.Begin(ConstMatrixView<T>(x.row(begin), rows, x.cols, x.stride));
+      if (model_.time_steps() > 0) BITGRAD_RETURN_IF_ERROR(RunAllStepsButTheLast());
       RunPiece(results + begin * out);
     }
     return context_.status();
@@ -124,6 +125,22 @@ class ProgramInterpreter final : public Interpreter {
 
   void RunSteps() {
     for (const std::unique_ptr<Step>& step : steps_) step->Run(frame_);
+  }
+
+  // From states of zeros on: what the next time step depends on, for the examples that the frame was begun with. Leaves
+  // the frame at the beginning of the last time step.
+  absl::Status RunAllStepsButTheLast() {
+    frame_.states().Reset();
+    BITGRAD_RETURN_IF_ERROR(frame_.states().Begin(frame_.batch()));
+    for (int64_t t = 1; t < model_.time_steps(); ++t) {
+      for (size_t i = 0; i < steps_.size(); ++i) {
+        if (model_.runs(static_cast<int>(i)) > 1) steps_[i]->Run(frame_);
+      }
+      frame_.KeepStates();
+      frame_.states().Advance();
+      frame_.BeginStep(t);
+    }
+    return absl::OkStatus();
   }
 
   // Runs the program on the input that the frame was begun with, and writes the last value, row by row, to y.
@@ -140,7 +157,7 @@ class ProgramInterpreter final : public Interpreter {
     const int32_t count = model_.header().input().tokens();
     if (count == 0) {
       return absl::FailedPreconditionError(absl::StrCat("packed model '", model_.name(), "' takes no tokens, but ",
-                                                        model_.value(0).features(),
+                                                        model_.input().num_elements(),
                                                         " numbers per example; call Run() or RunPixels()"));
     }
     for (int64_t t = 0; t < tokens.rows; ++t) {

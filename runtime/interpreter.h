@@ -12,6 +12,10 @@
 //
 //   BITGRAD_ASSIGN_OR_RETURN(Tensor logits, interpreter->RunTokens(tokens));   // [steps * streams, vocabulary]
 //
+// A model of time steps (input.time_steps) runs as often for each example, from states of zeros on, and answers what
+// the last time step gives; to who calls Run() or RunPixels() it is a model like others. What no later time step
+// depends on runs in the last one alone.
+//
 // On a GPU, Create() copies the model's weights to the device once. The images of a piece are copied to the device, and
 // its results back, in one copy each. Results are equal to the CPU's in every bit wherever sums are integers
 // (docs/cuda.md).

@@ -97,7 +97,7 @@ class Runner {
       }
       return tokens;
     }
-    const int64_t features = model.value(0).features();
+    const int64_t features = model.input().num_elements();
     Tensor x({batch, features}, input.has_pixels() ? DType::kUint8 : DType::kFloat32);
     for (int64_t i = 0; i < batch * features; ++i) {
       if (input.has_pixels()) {

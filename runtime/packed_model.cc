@@ -164,6 +164,14 @@ absl::Status PackedModel::LoadBlobs(absl::Span<const uint8_t> bytes, int64_t beg
   return absl::OkStatus();
 }
 
+Shape PackedModel::input() const {
+  const Shape& shape = value(0).example;
+  if (time_steps() == 0) return shape;
+  std::vector<int64_t> dims = {time_steps()};
+  dims.insert(dims.end(), shape.dims().begin(), shape.dims().end());
+  return Shape(dims);
+}
+
 absl::Span<const float> PackedModel::floats(int id) const {
   return {reinterpret_cast<const float*>(blob_data_[id]), static_cast<size_t>(ShapeOf(blob(id)).num_elements())};
 }

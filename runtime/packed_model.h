@@ -45,6 +45,13 @@ class PackedModel {
   // Value 0 is the input; value i + 1 is that of instruction i.
   const PackedValue& value(int id) const { return program_.values[id]; }
   const PackedValue& result() const { return program_.values.back(); }
+  // The shape of one example, as the interpreter takes it: that of value 0, behind the number of time steps where the
+  // model reads it in time steps.
+  Shape input() const;
+  // How many time steps an example has; 0: the model does not read it in time steps.
+  int64_t time_steps() const { return header_.input().time_steps(); }
+  // How often the instruction runs for an example: more than once where the next time step depends on it.
+  int64_t runs(int instruction) const { return program_.runs[instruction]; }
   // REQUIRES: the instruction is quantize.
   const PackedQuantizer& quantizer(int instruction) const { return program_.quantizers[instruction]; }
 

@@ -76,7 +76,7 @@ absl::Status CheckTakesPixels(const PackedModel& model) {
 
 absl::StatusOr<ImageShape> ImageShapeOf(const PackedModel& model) {
   if (model.header().has_training_data()) return ImageShapeOf(model.header().training_data());
-  const int64_t features = model.value(0).features();
+  const int64_t features = model.input().num_elements();
   for (const int64_t channels : {1, 3}) {
     const int64_t side = std::lround(std::sqrt(static_cast<double>(features) / static_cast<double>(channels)));
     if (side * side * channels == features) return ImageShape{side, side, channels};

@@ -90,8 +90,8 @@ int64_t SideOf(int64_t features) {
 absl::Status CheckFits(const PackedModel& model, const Dataset& data) {
   const packed::Header& header = model.header();
   // A model that does not know its training data knows how many values it takes.
-  const ImageShape shape =
-      header.has_training_data() ? ImageShapeOf(header.training_data()) : ImageShape{1, model.value(0).features(), 1};
+  const ImageShape shape = header.has_training_data() ? ImageShapeOf(header.training_data())
+                                                      : ImageShape{1, model.input().num_elements(), 1};
   const std::vector<std::string> names(header.class_names().begin(), header.class_names().end());
   BITGRAD_RETURN_IF_ERROR(
       CheckKindOfData(absl::StrCat("packed model '", model.name(), "'"), shape, header.class_count(), names, data));
@@ -166,7 +166,7 @@ absl::Status Predict() {
   LoadOptions options{
       .data_dir = ResolvePath(absl::GetFlag(FLAGS_data_dir)), .split = Split::kTest, .threads = context.threads()};
   if (header.data_seed() != 0) options.seed = header.data_seed();
-  options.image_size = SideOf(model->value(0).features());
+  options.image_size = SideOf(model->input().num_elements());
   options.classes = header.class_count();
   BITGRAD_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(header.data_set(), options));
   BITGRAD_RETURN_IF_ERROR(CheckFits(*model, data));

@@ -40,8 +40,9 @@ class Upgrade {
   explicit Upgrade(const Header& old) : old_(old), header_(old) { header_.clear_instructions(); }
 
   absl::StatusOr<Header> Run() {
-    if (old_.states_size() > 0 || old_.input().tokens() != 0 || old_.text() != Header::NO_TEXT) {
-      return NotInVersion1("tokens or states");
+    if (old_.states_size() > 0 || old_.input().tokens() != 0 || old_.input().time_steps() != 0 ||
+        old_.text() != Header::NO_TEXT) {
+      return NotInVersion1("tokens, time steps or states");
     }
     for (Blob& blob : *header_.mutable_blobs()) {
       if (blob.kind() == Blob::TWOS_COMPLEMENT) return NotInVersion1("blobs in two's complement");

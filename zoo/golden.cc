@@ -50,7 +50,7 @@ absl::StatusOr<Tensor> GoldenLogits(const PackedModel& model, ExecContext& conte
     BITGRAD_ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, Tokens(model));
     return interpreter->RunTokens({tokens.data(), kGoldenExamples, 1});
   }
-  const int64_t features = model.value(0).features();
+  const int64_t features = model.input().num_elements();
   const std::vector<uint8_t> pixels = Pixels(features);
   return interpreter->RunPixels({pixels.data(), kGoldenExamples, features});
 }

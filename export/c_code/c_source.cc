@@ -167,6 +167,11 @@ absl::StatusOr<CSource> ToCSource(const PackedModel& model, ExecContext& context
     return absl::InvalidArgumentError(
         absl::StrCat("name '", options.name, "' is that of a standard header; choose another one"));
   }
+  if (model.time_steps() > 0) {
+    return absl::UnimplementedError(
+        absl::StrCat("packed model '", model.name(), "' reads an example in ", model.time_steps(),
+                     " time steps, for which C source has no form; run it through runtime/c_api.h"));
+  }
   CEmitter emitter(model, context);
   for (int i = 0; i < model.header().instructions_size(); ++i) BITGRAD_RETURN_IF_ERROR(EmitInstruction(emitter, i));
   emitter.Finish();

@@ -116,9 +116,9 @@ void Recurrent::VisitQuantizers(const QuantizerVisitor& visit) {
   if (GatesOf(options_.cell) > 1) visit(quantize_gate_);
 }
 
-Var Recurrent::InitialState(Tape& tape, const char* name, int64_t streams) const {
+Var Recurrent::InitialState(Tape& tape, const char* name, int64_t streams, bool is_carried) const {
   const Shape shape = {streams, options_.hidden};
-  if (options_.carries_state) return tape.State(absl::StrCat(path_, "/", name), shape);
+  if (is_carried) return tape.State(absl::StrCat(path_, "/", name), shape);
   return tape.Input(Tensor::Zeros(shape, DType::kFloat32, tape.context().allocator()));
 }
 
@@ -173,14 +173,16 @@ Var Recurrent::operator()(const Var& x) {
   const Var weight = quantize_hidden_weight_(tape->Use(hidden_weight_));
   const int64_t streams = x.shape().dim(rank - 2);
   const bool has_cell_state = options_.cell == RecurrentCell::kLstm;
-  State state = {InitialState(*tape, "h", streams), has_cell_state ? InitialState(*tape, "c", streams) : Var()};
+  const bool carries_state = options_.carries_state || rank == 2;
+  State state = {InitialState(*tape, "h", streams, carries_state),
+                 has_cell_state ? InitialState(*tape, "c", streams, carries_state) : Var()};
   std::vector<Var> outputs;
   const int64_t steps = rank == 3 ? x.shape().dim(0) : 1;
   for (int64_t i = 0; i < steps; ++i) {
     state = StepOf(rank == 3 ? Step(sums, i) : sums, state, weight);
     if (rank == 3 && !options_.last_only) outputs.push_back(state.h);
   }
-  if (options_.carries_state) {
+  if (carries_state) {
     tape->SetNextState(absl::StrCat(path_, "/h"), state.h);
     if (has_cell_state) tape->SetNextState(absl::StrCat(path_, "/c"), state.c);
   }

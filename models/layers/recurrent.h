@@ -26,8 +26,9 @@
 //
 // States. At the first step h and c are what the tape before has left under "PATH/h" and "PATH/c"
 // (graph/state_store.h), zeros at the beginning; what the last step leaves, the next tape reads. No gradient flows from
-// one tape to the one before: backpropagation is truncated. Without `carries_state` each tape begins with zeros. A zero
-// that is quantized may be none: sign reads +1, k_bit(k) its least positive level.
+// one tape to the one before: backpropagation is truncated. Without `carries_state` each tape begins with zeros, but
+// for one of a single time step, which is part of a sequence in any case. A zero that is quantized may be none: sign
+// reads +1, k_bit(k) its least positive level.
 //
 // Scales of weights. There is no batch norm, which elsewhere undoes any scale, and gates saturate beyond +-4. Products
 // of 300 inputs with weights uniform in [-1, 1] are that large. So weights need a scale of about 1 / sqrt(hidden):
@@ -97,7 +98,7 @@ class Recurrent final : public Layer {
     Var h, c;
   };
   void CheckOptions(const Scope& scope) const;
-  Var InitialState(Tape& tape, const char* name, int64_t streams) const;
+  Var InitialState(Tape& tape, const char* name, int64_t streams, bool is_carried) const;
   // One time step; x is x W_x^T + b.
   State StepOf(const Var& x, const State& before, const Var& weight) const;
   Var LstmCellState(const Var& gates, const State& before) const;

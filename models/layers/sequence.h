@@ -17,7 +17,8 @@
 namespace bitgrad {
 
 // Images as sequences: [batch, steps * n] -> [steps, batch, n]. Step i has the columns i * n, ..., (i + 1) * n - 1: a
-// row of the image where there are as many steps as rows. Another number of columns is an error of the tape.
+// row of the image where there are as many steps as rows. In evaluation one of several steps, [batch, n], stays as it
+// is (Model::time_steps). Another number of columns is an error of the tape.
 class ImagesAsSequences final : public Layer {
  public:
   ImagesAsSequences(const Scope& scope, int64_t steps, int64_t features)
@@ -26,6 +27,7 @@ class ImagesAsSequences final : public Layer {
     Tape* tape = x.tape();
     if (tape == nullptr) return Var();
     Tape::LayerScope layer(*tape, path_);
+    if (steps_ > 1 && !tape->training() && x.shape().rank() == 2 && x.shape().dim(1) == features_) return x;
     if (x.shape().rank() != 2 || x.shape().dim(1) != steps_ * features_) {
       tape->ReportError(absl::InvalidArgumentError(absl::StrCat("images as sequences: input ", x.shape().ToString(),
                                                                 " has to be [batch, ", steps_ * features_, "]")));

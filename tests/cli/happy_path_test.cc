@@ -81,6 +81,29 @@ TEST(HappyPathTest, TrainsAndEvaluatesModelsOfText) {
   ExpectError(RunProgram("models/count", {"--recipe=ptb_float_lstm"}), "train --count_arithmetic counts a step of it");
 }
 
+// A recurrent net that reads each example in 30 time steps, of a built-in task.
+TEST(HappyPathTest, ASequenceClassifierFromTrainToInspect) {
+  const std::string out = NewDirectory() + "/run", model = out + "/model.bgm";
+  const ProgramResult trained =
+      RunProgram("models/train", {"--recipe=temporal_order_lstm_4bit", "--out=" + out, "--epochs=1",
+                                  "--set=data.limit=600", "--set=data.validation_examples=100"});
+  ExpectSuccess(trained, absl::StrCat("final: epochs=1 .* checkpoint=", out, "/best\\.bgc"));
+  EXPECT_THAT(trained.out, HasSubstr("linear x30"));
+  ExpectSuccess(RunProgram("export/freeze", NextCommand(trained.out, "//export:freeze")),
+                absl::StrCat("freeze: .* model=", model));
+  const ProgramResult evaluated =
+      RunProgram("models/evaluate", {"--checkpoint=" + out + "/best.bgc", "--packed=" + model});
+  ExpectSuccess(evaluated, "evaluate: images=600 .* disagreements=0 max_logit_difference=0");
+  EXPECT_EQ(Field(evaluated.last_line(), "packed_error"), Field(trained.last_line(), "test_error"));
+  ExpectSuccess(RunProgram("runtime/predict", NextCommand(trained.out, "//runtime:predict")),
+                "predict: images=[0-9]+ error=.*");
+  const ProgramResult inspected = RunProgram("runtime/inspect", {"--model=" + model});
+  ExpectSuccess(inspected, "inspect: .* float_layers=0");
+  EXPECT_THAT(inspected.out, HasSubstr("input [30, 8] of 8-bit pixels"));
+  EXPECT_THAT(inspected.out, HasSubstr("time steps: 30 of [8];"));
+  EXPECT_THAT(inspected.out, HasSubstr("state: lstm1/c [32]\n"));
+}
+
 // The multiplications of arXiv 1510.03009, table 1: with and without the paper's shortcuts.
 TEST(HappyPathTest, CountsTheArithmeticOfAStep) {
   const std::vector<std::string> net = {"--recipe=mnist_float_mlp", "--set=batch_size=200"};

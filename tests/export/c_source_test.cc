@@ -129,6 +129,14 @@ TEST(CSourceTest, SaysWhichLayerIsRefused) {
   EXPECT_TRUE(absl::StrContains(status.message(), "no literals")) << status;
 }
 
+// One step of them would be an answer to another question.
+TEST(CSourceTest, ModelsOfTimeStepsAreRefused) {
+  ExecContext context({.threads = 1});
+  const absl::Status status = ToCSource(*Packed(TimeStepModel(5)), context, {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_TRUE(absl::StrContains(status.message(), "reads an example in 5 time steps")) << status;
+}
+
 TEST(ArenaPlanTest, BuffersOfOneTimeDoNotOverlap) {
   std::vector<ArenaBuffer> buffers;
   const RngStream random = {.seed = 7, .purpose = RngPurpose::kTest};

@@ -1,5 +1,5 @@
-// The nets of the built-in convolutional recipes, and one of shift-based batch norms, frozen: no image is classified
-// otherwise than by the graph. Initial weights with batch norms as training could leave them, and weights and batch
+// The nets of the built-in convolutional recipes, of recurrent ones over images, and one of shift-based batch norms,
+// frozen: no image is classified otherwise than by the graph. Initial weights with batch norms as training could leave them, and weights and batch
 // norms as a few steps of training did leave them; nets of folders of images get small ones.
 
 #include <algorithm>
@@ -145,6 +145,8 @@ INSTANTIATE_TEST_SUITE_P(Recipes, FreezeRecipesTest,
                                          RecipeCase{"svhn_bnn_vgg", {32, 32, 3}, true},
                                          RecipeCase{"mnist_bnn_lenet", {28, 28, 1}, true},
                                          RecipeCase{"mnist_shift_bnn_mlp", {28, 28, 1}, true},
+                                         RecipeCase{"mnist_row_lstm", {28, 28, 1}, true},
+                                         RecipeCase{"temporal_order_lstm_4bit", {30, 8, 1}, true},
                                          RecipeCase{"mnist_maxout_half_mlp", {28, 28, 1}, false, 10, 0x1p-10f},
                                          RecipeCase{"mnist_maxout_dynamic_fixed_mlp", {28, 28, 1}, false},
                                          RecipeCase{"cifar10_float_vgg_tiny", {32, 32, 3}, false},

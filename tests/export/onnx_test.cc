@@ -16,6 +16,7 @@
 #include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/runtime/packed_model.h"
 #include "bitgrad/tests/export/onnx_samples.h"
+#include "bitgrad/tests/runtime/token_models.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "onnx/shape_inference/implementation.h"
@@ -136,6 +137,15 @@ TEST(OnnxTest, RefusalsNameLayerInstructionAndDialect) {
   const absl::Status status = ToOnnx(*Pack(rounded), {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), StartsWith("layer 'round1', round: rounding to 'bfloat16', which "));
+}
+
+// One step of them would be an answer to another question.
+TEST(OnnxTest, ModelsOfTimeStepsAreRefused) {
+  for (const OnnxDialect dialect : {OnnxDialect::kPlain, OnnxDialect::kQonnx, OnnxDialect::kQcdq}) {
+    const absl::Status status = ToOnnx(*Pack(TimeStepModel(5)), {.dialect = dialect}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("reads an example in 5 time steps"));
+  }
 }
 
 TEST(OnnxTest, UnknownDialects) {

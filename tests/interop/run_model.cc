@@ -42,8 +42,7 @@ absl::Status RunModel() {
   BITGRAD_ASSIGN_OR_RETURN(const std::unique_ptr<PackedModel> model,
                            PackedModel::Open(ResolvePath(absl::GetFlag(FLAGS_model))));
   BITGRAD_ASSIGN_OR_RETURN(const MappedFile inputs, MappedFile::Open(ResolvePath(absl::GetFlag(FLAGS_inputs))));
-  int64_t features = 1;
-  for (const int64_t extent : model->header().input().shape()) features *= extent;
+  const int64_t features = model->input().num_elements();
   const int64_t count = static_cast<int64_t>(inputs.bytes().size() / sizeof(float));
   if (count == 0 || count % features != 0 || inputs.bytes().size() % sizeof(float) != 0) {
     return absl::InvalidArgumentError(absl::StrCat("--inputs: no float32 [examples, ", features, "]"));

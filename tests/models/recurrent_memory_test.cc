@@ -1,5 +1,5 @@
-// What a training step of an LSTM holds for the backward pass, for each time step that it is unrolled over and each
-// stream.
+// What a training step of an LSTM holds for the backward pass, and what it takes at its peak, for each time step that it
+// is unrolled over and each stream.
 
 #include <cstdint>
 #include <cstdio>
@@ -10,6 +10,8 @@
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/language_modeling.h"
+#include "bitgrad/models/training/task.h"
 #include "bitgrad/ops/losses.h"
 #include "gtest/gtest.h"
 
@@ -60,6 +62,35 @@ TEST(RecurrentMemoryTest, OperandsOfProductsAreHeldAsCodes) {
   // The three operands of products are a byte per code, or a bit in rows of 64 bytes; gates and cells stay floats.
   EXPECT_LE(BytesPerStepAndStream("ptb_lstm_4bit"), whole - 3 * (kFloats - kUnits - 16));
   EXPECT_LE(BytesPerStepAndStream("ptb_binary_lstm"), whole - 3 * (kFloats - 64));
+}
+
+// At the peak of a step, for each time step and stream.
+int64_t PeakBytesPerStepAndStream(const std::string& name, int32_t vocabulary) {
+  const auto peak = [&](int64_t steps) {
+    const recipe::Recipe recipe = *LoadRecipe(name);
+    ExecContext context({.threads = 1});
+    ParameterStore store(/*seed=*/1);
+    const auto model = MakeNetwork(recipe.model(), ImageShape{0, 0, 0}, vocabulary, store);
+    EXPECT_TRUE(model.ok()) << model.status();
+    const auto task = LanguageModeling({.vocabulary = vocabulary, .steps = steps});
+    const Batch batch = task->Blank(kStreams);
+    StateStore states(context);
+    Tape tape(context);
+    tape.set_states(&states);
+    const Objective objective = RecordObjective(*task, **model, tape, batch);
+    EXPECT_TRUE(tape.Backward(objective.scaled).ok()) << tape.status();
+    return static_cast<int64_t>(context.allocator().peak_bytes());
+  };
+  const int64_t bytes = (peak(24) - peak(12)) / (12 * kStreams);
+  std::printf("%s: %d bytes at the peak for each step and stream\n", name.c_str(), static_cast<int>(bytes));
+  return bytes;
+}
+
+// Where logits outweigh all else, and where they are few.
+TEST(RecurrentMemoryTest, ThePeakGrowsLessInFewBitsThanInFloat) {
+  EXPECT_LT(PeakBytesPerStepAndStream("ptb_lstm_4bit", 4000), PeakBytesPerStepAndStream("ptb_float_lstm", 4000));
+  EXPECT_LT(PeakBytesPerStepAndStream("shakespeare_char_lstm_4bit", 65),
+            PeakBytesPerStepAndStream("shakespeare_char_float_lstm", 65));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/graph/state_store.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
@@ -154,6 +155,47 @@ TEST(RecurrentNetTest, ImagesAreSequences) {
   Tape tape(context, Mode::kEval);
   net.Forward(tape.Input(Tensor::Zeros({2, 11})));
   EXPECT_THAT(std::string(tape.status().message()), AllOf(HasSubstr("[2, 11]"), HasSubstr("[batch, 12]")));
+}
+
+// Step by step, with the states that a tape leaves for the next one, an image has the logits that it has as a whole; in
+// evaluation only, for a batch of training examples is whole.
+TEST(RecurrentNetTest, ATimeStepOfAnImage) {
+  for (const RecurrentCell cell : {RecurrentCell::kLstm, RecurrentCell::kGru}) {
+    ParameterStore store(1);
+    RecurrentNet net(store.Root(),
+                     {.cell = cell, .hidden = {4, 5}, .classes = 3, .image_steps = 6, .step_features = 2});
+    EXPECT_EQ(net.time_steps(), 6);
+    ExecContext context({.threads = 1});
+    TestRandom random(1);
+    const Tensor x = random.UniformTensor({2, 12});
+    StateStore states(context);
+    const auto logits = [&](const Tensor& input) {
+      Tape tape(context, Mode::kEval);
+      tape.set_states(&states);
+      const Var y = net.Forward(tape.Input(input));
+      EXPECT_TRUE(tape.status().ok()) << tape.status();
+      const std::vector<float> values = ValuesOf(**tape.Value(y));
+      EXPECT_TRUE(states.Commit().ok());
+      return values;
+    };
+    std::vector<float> last;
+    for (int step = 0; step < 6; ++step) {
+      Tensor part({2, 2}, DType::kFloat32);
+      for (int i = 0; i < 4; ++i) part.mutable_data<float>()[i] = x.data<float>()[12 * (i / 2) + 2 * step + i % 2];
+      last = logits(part);
+    }
+    // A whole image neither reads what the steps have left nor leaves anything.
+    const std::vector<float> whole = logits(x);
+    ASSERT_EQ(last.size(), whole.size());
+    for (size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(last[i], whole[i], 1e-6f) << i;
+    EXPECT_EQ(logits(x), whole);
+    Tape tape(context, Mode::kTrain);
+    net.Forward(tape.Input(Tensor::Zeros({2, 2})));
+    EXPECT_THAT(std::string(tape.status().message()), AllOf(HasSubstr("[2, 2]"), HasSubstr("[batch, 12]")));
+  }
+  // Tokens are no part of an example.
+  ParameterStore store(1);
+  EXPECT_EQ(RecurrentNet(store.Root(), {.hidden = {4}, .classes = 7, .embedding = 4}).time_steps(), 1);
 }
 
 TEST(RecurrentNetTest, AnIdThatIsNoTokenIsTheTapesError) {

@@ -179,6 +179,15 @@ TEST(CApiTest, SaysWhatAModelIs) {
   EXPECT_STREQ(bitgrad_model_class_name(text.get(), 37), "");
   EXPECT_STREQ(bitgrad_model_class_name(text.get(), -1), "");
 
+  // To who calls it, one of time steps is a model of images.
+  const CModel steps = Load(TimeStepModel(5));
+  EXPECT_EQ(bitgrad_model_input(steps.get()), BITGRAD_INPUT_PIXELS);
+  ASSERT_EQ(bitgrad_model_input_rank(steps.get()), 2);
+  EXPECT_EQ(bitgrad_model_input_dim(steps.get(), 0), 5);
+  EXPECT_EQ(bitgrad_model_input_dim(steps.get(), 1), 70);
+  EXPECT_EQ(bitgrad_model_input_size(steps.get()), 350);
+  EXPECT_EQ(bitgrad_model_token_count(steps.get()), 0);
+
   SampleModel floats = BnnModel();
   floats.writer.header().mutable_input()->clear_pixels();
   EXPECT_EQ(bitgrad_model_input(Load(floats).get()), BITGRAD_INPUT_FLOATS);

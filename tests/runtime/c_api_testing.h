@@ -11,6 +11,7 @@
 
 #include "bitgrad/runtime/c_api.h"
 #include "bitgrad/tests/runtime/sample_models.h"
+#include "bitgrad/tests/runtime/token_models.h"
 #include "gtest/gtest.h"
 
 namespace bitgrad {
@@ -46,6 +47,7 @@ inline std::vector<SampleModel> AllNumberModels() {
                                                      AveragesModel(), TapModel()}) {
     models.push_back(std::move(model));
   }
+  for (SampleModel& model : AllTimeStepModels()) models.push_back(std::move(model));
   return models;
 }
 

@@ -123,7 +123,8 @@ bool SetNumber(google::protobuf::Message& message, int& k, double value) {
 TEST(ChangedFileTest, EveryChangedNumberIsRefusedOrRuns) {
   int refused = 0, run = 0;
   for (const SampleModel& sample : {BnnModel(), EveryInstructionModel(), ImageModel(), CodeToCodeModel(),
-                                    AveragesModel(), TokenModel({.tokens = 9, .width = 20, .units = 7})}) {
+                                    AveragesModel(), TokenModel({.tokens = 9, .width = 20, .units = 7}),
+                                    TimeStepModel(3, "k_bit(8)", {.tokens = 9, .width = 20, .units = 7})}) {
     const std::string file = *sample.writer.Serialize();
     for (const double value : {-1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 65.0, 1e6, 2147483647.0, std::nan("")}) {
       bool more = true;
@@ -147,7 +148,7 @@ TEST(ChangedFileTest, EveryChangedNumberIsRefusedOrRuns) {
           EXPECT_TRUE((*interpreter)->RunTokens(x.matrix<int32_t>()).ok()) << sample.name << " place " << place;
           continue;
         }
-        const Tensor x = RandomInput(2, (*model)->value(0).features(), 1);
+        const Tensor x = RandomInput(2, (*model)->input().num_elements(), 1);
         EXPECT_TRUE((*interpreter)->Run(x.matrix<float>()).ok()) << sample.name << " place " << place;
       }
     }

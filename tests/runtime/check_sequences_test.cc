@@ -118,9 +118,64 @@ TEST(CheckSequencesTest, SlicesAndStates) {
           {"state 0 (cell/h): width 0 is not in 1 ..", [](Header& h) { h.mutable_states(0)->set_width(0); }},
           {"shapes [34] and [33] differ", [](Header& h) { h.mutable_states(1)->set_width(34); }},
           {"states: the name 'cell/h' is there twice", [](Header& h) { h.mutable_states(2)->set_name("cell/h"); }},
-          {"states: only a model that takes tokens (input.tokens) has them",
+          {"states: only a model that takes tokens (input.tokens) or time steps (input.time_steps) has them",
            [](Header& h) { h.mutable_input()->set_tokens(0); }},
       });
+}
+
+TEST(CheckSequencesTest, TimeSteps) {
+  ExpectMessages(TimeStepModel(5),
+                 {
+                     {"states: only a model that takes tokens (input.tokens) or time steps (input.time_steps) has them",
+                      [](Header& h) { h.mutable_input()->set_time_steps(0); }},
+                     {"input.time_steps: the example's shape [-1, 70] has an extent that is not in [1, 16777215]",
+                      [](Header& h) { h.mutable_input()->set_time_steps(-1); }},
+                     {"input.time_steps: the example's shape [2147483647, 70] has an extent that is not in",
+                      [](Header& h) { h.mutable_input()->set_time_steps(INT32_MAX); }},
+                     {"input.time_steps: the example's shape [239675, 70] has more than 16777215 elements per example",
+                      [](Header& h) { h.mutable_input()->set_time_steps(239675); }},
+                     // The values of one time step take 2906 bytes, those of all of them more than 256 MiB.
+                     {"its value brings the memory of one example over 268435456 bytes",
+                      [](Header& h) { h.mutable_input()->set_time_steps(239674); }},
+                     {"input.time_steps: the example's shape has 9 dimensions, not 1 to 8",
+                      [](Header& h) {
+                        for (int i = 0; i < 7; ++i) h.mutable_input()->add_shape(1);
+                      }},
+                     {"input.time_steps: there are no states", [](Header& h) { h.clear_states(); }},
+                     {"state 1 (cell/c): no instruction reads it",
+                      [](Header& h) { Find(h, Instruction::kState, 1).mutable_state()->set_slot(0); }},
+                     {"is not of images like the model's input",
+                      [](Header& h) {
+                        fingerprint::DataSet& data = *h.mutable_training_data();
+                        data.set_images(10);
+                        data.set_classes(37);
+                        for (const int64_t extent : {1, 70, 1}) data.add_image_shape(extent);
+                      }},
+                 });
+  ExpectMessages(TokenModel(), {{"input.time_steps: a model that takes tokens has streams of any length",
+                                 [](Header& h) { h.mutable_input()->set_time_steps(3); }}});
+  // As many as there may be; and data of which an image is all time steps.
+  SampleModel sample = TimeStepModel(5, "k_bit(8)", {.tokens = 3});
+  fingerprint::DataSet& data = *sample.writer.header().mutable_training_data();
+  data.set_images(10);
+  data.set_classes(3);
+  for (const int64_t extent : {5, 70, 1}) data.add_image_shape(extent);
+  EXPECT_TRUE(sample.writer.Serialize().ok()) << sample.writer.Serialize().status();
+}
+
+// What states depend on runs in each time step, what the result alone depends on in the last one.
+TEST(CheckSequencesTest, RunsOfInstructions) {
+  const auto model = PackedModel::FromBytes("net.bgm", *TimeStepModel(5).writer.Serialize());
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ((*model)->input(), Shape({5, 70}));
+  for (int i = 0; i < (*model)->header().instructions_size(); ++i) {
+    const Instruction& instruction = (*model)->header().instructions(i);
+    const bool is_late = instruction.layer() == "out" || (instruction.has_state() && instruction.state().slot() == 2);
+    EXPECT_EQ((*model)->runs(i), is_late ? 1 : 5) << i << " " << instruction.layer();
+  }
+  const auto tokens = PackedModel::FromBytes("net.bgm", *TokenModel().writer.Serialize());
+  ASSERT_TRUE(tokens.ok()) << tokens.status();
+  for (int i = 0; i < (*tokens)->header().instructions_size(); ++i) EXPECT_EQ((*tokens)->runs(i), 1) << i;
 }
 
 TEST(CheckSequencesTest, TextAndVocabulary) {

@@ -4,11 +4,13 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/runtime/kernel_choice.h"
 #include "bitgrad/tests/runtime/sample_models.h"
+#include "bitgrad/tests/runtime/token_models.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -23,6 +25,34 @@ TEST(CostTest, PredictedBytesAreTheBytesOnDisk) {
     ASSERT_TRUE(model.ok()) << model.status();
     EXPECT_EQ(CostOf(**model).predicted_bytes, (*model)->byte_size()) << sample.name;
   }
+}
+
+// Of several time steps an example has the arithmetic of all, but for what runs in the last one alone; bytes lie in the
+// file once.
+TEST(CostTest, TimeStepsCountForEachExample) {
+  ModelCost costs[2];
+  for (const int64_t steps : {1, 5}) {
+    const SampleModel sample = TimeStepModel(steps);
+    const auto model = PackedModel::FromBytes(sample.name, *sample.writer.Serialize());
+    ASSERT_TRUE(model.ok()) << model.status();
+    ModelCost& cost = costs[steps == 5];
+    cost = CostOf(**model);
+    EXPECT_EQ(cost.predicted_bytes, (*model)->byte_size());
+    EXPECT_EQ(absl::StrContains(CostTable(**model, cost), "linear x5 "), steps == 5);
+  }
+  ASSERT_EQ(costs[0].layers.size(), costs[1].layers.size());
+  int products = 0;
+  for (size_t i = 0; i < costs[0].layers.size(); ++i) {
+    const LayerCost &one = costs[0].layers[i], &five = costs[1].layers[i];
+    if (one.weights.empty()) continue;
+    ++products;
+    const int64_t runs = one.layer == "out" ? 1 : 5;
+    EXPECT_EQ(five.runs, runs) << i;
+    EXPECT_EQ(five.bit_macs + five.integer_macs, runs * (one.bit_macs + one.integer_macs)) << i;
+    EXPECT_GT(one.bit_macs + one.integer_macs, 0) << i;
+    EXPECT_EQ(five.bytes, one.bytes) << i;
+  }
+  EXPECT_EQ(products, 4);
 }
 
 TEST(CostTest, ASharedBlobCountsOnce) {

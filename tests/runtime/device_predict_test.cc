@@ -83,7 +83,7 @@ TEST_F(DevicePredictTest, GivesTheCpusAnswers) {
     // A few examples of a model with 70 values, one of a larger one.
     const auto in_pieces = Interpreter::Create(**model, device, {.piece_bytes = 4000});
     ASSERT_TRUE(expected.ok() && whole.ok() && in_pieces.ok());
-    const int64_t features = (*model)->value(0).features();
+    const int64_t features = (*model)->input().num_elements();
     // Few rows have kernels of their own; buffers grow, and are kept when batches shrink.
     for (const int64_t batch : {3, 21, 0, 10}) {
       SCOPED_TRACE(batch);
@@ -116,7 +116,7 @@ TEST_F(DevicePredictTest, ReadsNothingOfTheFile) {
     ExecContext context({.device = TestDevice()});
     const auto interpreter = Interpreter::Create(**model, context);
     ASSERT_TRUE(interpreter.ok()) << interpreter.status();
-    const Tensor pixels = RandomPixels(10, (*model)->value(0).features(), 3);
+    const Tensor pixels = RandomPixels(10, (*model)->input().num_elements(), 3);
     const auto before = (*interpreter)->RunPixels(pixels.matrix<uint8_t>());
     for (int id = 0; id < (*model)->header().blobs_size(); ++id) {
       const absl::Span<const uint8_t> bytes = (*model)->bytes(id);
@@ -136,7 +136,7 @@ TEST_F(DevicePredictTest, AnswersDiffer) {
     ExecContext context({.device = TestDevice()});
     const auto interpreter = Interpreter::Create(**model, context);
     ASSERT_TRUE(interpreter.ok()) << interpreter.status();
-    const Tensor pixels = RandomPixels(10, (*model)->value(0).features(), 3);
+    const Tensor pixels = RandomPixels(10, (*model)->input().num_elements(), 3);
     const absl::StatusOr<Tensor> y = (*interpreter)->RunPixels(pixels.matrix<uint8_t>());
     ASSERT_TRUE(y.ok()) << y.status();
     const int64_t out = y->shape().cols();

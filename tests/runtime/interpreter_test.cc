@@ -53,7 +53,7 @@ TEST_F(InterpreterTest, EveryModelGivesTheScalarAnswers) {
       ASSERT_TRUE(interpreter.ok()) << interpreter.status();
       // Buffers are kept: sizes go up and down.
       for (const int64_t batch : {1, 3, 100, 0, 3}) {
-        const Tensor x = RandomInput(batch, model->value(0).features(), 77 + batch);
+        const Tensor x = RandomInput(batch, model->input().num_elements(), 77 + batch);
         const absl::StatusOr<Tensor> y = (*interpreter)->Run(x.matrix<float>());
         ASSERT_TRUE(y.ok()) << y.status();
         ASSERT_EQ(y->shape(), Shape({batch, model->result().features()}));
@@ -76,7 +76,7 @@ TEST_F(InterpreterTest, ModelsOfImagesGiveTheScalarAnswers) {
       auto interpreter = Interpreter::Create(*model, context);
       ASSERT_TRUE(interpreter.ok()) << interpreter.status();
       for (const int64_t batch : {1, 20}) {
-        const Tensor pixels = RandomPixels(batch, model->value(0).features(), 7 + batch);
+        const Tensor pixels = RandomPixels(batch, model->input().num_elements(), 7 + batch);
         Tensor x(pixels.shape(), DType::kFloat32);
         for (int64_t i = 0; i < x.num_elements(); ++i) {
           x.mutable_data<float>()[i] =
@@ -97,7 +97,7 @@ TEST_F(InterpreterTest, ModelsOfImagesGiveTheScalarAnswers) {
 TEST(ReferenceInterpreterTest, WhatItDoesNotKnowIsAnError) {
   const auto error_after = [](const SampleModel& sample, auto change) {
     const auto model = Pack(sample);
-    const std::vector<float> x(model->value(0).features(), 0.5f);
+    const std::vector<float> x(model->input().num_elements(), 0.5f);
     EXPECT_TRUE(RunReference(*model, x).ok());
     change(const_cast<packed::Header&>(model->header()));
     return RunReference(*model, x).status();
@@ -124,7 +124,7 @@ TEST_F(InterpreterTest, PixelsGiveTheBitsOfTheirFloats) {
     ExecContext context({.device = TestDevice(), .threads = 2});
     auto interpreter = Interpreter::Create(*model, context);
     ASSERT_TRUE(interpreter.ok()) << interpreter.status();
-    const int64_t in = model->value(0).features();
+    const int64_t in = model->input().num_elements();
     const Tensor pixels = RandomPixels(300, in, 5);
     Tensor x({300, in}, DType::kFloat32);
     for (int64_t i = 0; i < x.num_elements(); ++i) {

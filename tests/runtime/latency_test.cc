@@ -57,7 +57,7 @@ TEST(PeakResidentBytesTest, IsWhatIsUsed) {
 }
 
 TEST(MeasureLatencyTest, RecordsRunsOfEveryInterpreter) {
-  for (const SampleModel& sample : {BnnModel(), LstmModel(4, 37, 20, 30)}) {
+  for (const SampleModel& sample : {BnnModel(), LstmModel(4, 37, 20, 30), TimeStepModel(5)}) {
     const auto model = *PackedModel::FromBytes("net.bgm", *sample.writer.Serialize());
     for (const int load : {1, 3}) {
       const auto found =

@@ -8,6 +8,7 @@
 #include "bitgrad/runtime/packed_model_writer.h"
 #include "bitgrad/runtime/preamble.h"
 #include "bitgrad/tests/runtime/sample_models.h"
+#include "bitgrad/tests/runtime/token_models.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -119,6 +120,7 @@ TEST(PackedFileTest, EveryFlippedBitIsRefused) {
 TEST(PackedFileTest, EveryChangedByteOfEveryModelIsRefused) {
   std::vector<SampleModel> samples = AllSampleModels();
   samples.push_back(CodeToCodeModel());
+  samples.push_back(TimeStepModel(5));
   for (const SampleModel& sample : samples) {
     std::string bytes = Serialized(sample);
     // Each byte of the head, and samples of the rest.

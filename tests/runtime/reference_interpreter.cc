@@ -472,7 +472,16 @@ absl::StatusOr<Value> Run(const PackedModel& model, int i, const std::vector<Val
   return Unknown(model, i, "an unknown kind of instruction");
 }
 
-// `next`: where what the states become goes, if anywhere.
+// States at the beginning.
+std::vector<std::vector<float>> Zeros(const PackedModel& model) {
+  std::vector<std::vector<float>> states;
+  for (const packed::StateSlot& slot : model.header().states()) {
+    states.emplace_back(static_cast<size_t>(slot.width()), 0.0f);
+  }
+  return states;
+}
+
+// `next`: where what the states become goes.
 absl::StatusOr<ReferenceResult> RunProgram(const PackedModel& model, absl::Span<const float> example,
                                            const std::vector<std::vector<float>>& states,
                                            std::vector<std::vector<float>>* next) {
@@ -481,9 +490,7 @@ absl::StatusOr<ReferenceResult> RunProgram(const PackedModel& model, absl::Span<
     BITGRAD_ASSIGN_OR_RETURN(Value value, Run(model, i, values, states));
     values.push_back(std::move(value));
   }
-  if (next != nullptr) {
-    for (const packed::StateSlot& slot : model.header().states()) next->push_back(values[slot.next()].Floats().x);
-  }
+  for (const packed::StateSlot& slot : model.header().states()) next->push_back(values[slot.next()].Floats().x);
   const Value last = values.back().Floats();
   return ReferenceResult{last.x, std::vector<double>(last.x.size(), last.error)};
 }
@@ -491,16 +498,21 @@ absl::StatusOr<ReferenceResult> RunProgram(const PackedModel& model, absl::Span<
 }  // namespace
 
 absl::StatusOr<ReferenceResult> RunReference(const PackedModel& model, absl::Span<const float> example) {
-  return RunProgram(model, example, {}, nullptr);
+  const size_t steps = static_cast<size_t>(std::max<int64_t>(1, model.time_steps())), size = example.size() / steps;
+  std::vector<std::vector<float>> states = Zeros(model);
+  absl::StatusOr<ReferenceResult> result;
+  for (size_t t = 0; t < steps; ++t) {
+    std::vector<std::vector<float>> next;
+    result = RunProgram(model, example.subspan(t * size, size), states, &next);
+    BITGRAD_RETURN_IF_ERROR(result.status());
+    states = std::move(next);
+  }
+  return result;
 }
 
 absl::StatusOr<ReferenceResult> RunReferenceStep(const PackedModel& model, int token,
                                                  std::vector<std::vector<float>>& states) {
-  if (states.empty()) {
-    for (const packed::StateSlot& slot : model.header().states()) {
-      states.emplace_back(static_cast<size_t>(slot.width()), 0.0f);
-    }
-  }
+  if (states.empty()) states = Zeros(model);
   std::vector<std::vector<float>> next;
   BITGRAD_ASSIGN_OR_RETURN(const ReferenceResult result, RunProgram(model, {static_cast<float>(token)}, states, &next));
   states = std::move(next);

@@ -18,8 +18,9 @@ struct ReferenceResult {
   std::vector<double> tolerance;
 };
 
-// The result for one example. Unimplemented, naming the instruction, where it does not know what an instruction or a
-// blob means: a test must not compare with an answer that leaves something out.
+// The result for one example, of all its time steps where it has several. Unimplemented, naming the instruction, where
+// it does not know what an instruction or a blob means: a test must not compare with an answer that leaves something
+// out.
 absl::StatusOr<ReferenceResult> RunReference(const PackedModel& model, absl::Span<const float> example);
 
 // One time step of one stream of a model of tokens. `states`: of each slot what the time step before has left, replaced

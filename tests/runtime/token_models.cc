@@ -55,26 +55,24 @@ void SetHead(PackedModelWriter& writer, const std::string& name, int64_t tokens)
   header.set_parameter_count(30864);
 }
 
-}  // namespace
+// The slots of h, c and d.
+struct CellSlots {
+  int h, c, d;
+};
 
-SampleModel TokenModel(const TokenModelOptions& options) {
-  SampleModel model{.name = absl::StrCat("tokens_", Name(options.table.kind), options.table.bits,
-                                         options.padded ? "_padded_" : "_", options.reshaped ? "reshaped_" : "",
-                                         options.hidden, "_x_", Name(options.weights.kind), options.weights.bits)};
-  PackedModelWriter& writer = model.writer;
-  SetHead(writer, model.name, options.tokens);
+CellSlots AddSlots(PackedModelWriter& writer, int64_t units) {
+  return {writer.AddStateSlot("cell/h", units), writer.AddStateSlot("cell/c", units),
+          writer.AddStateSlot("cell/d", units)};
+}
+
+// A cell on x, an example of which has rows of `in` numbers, and the output layer.
+void AddCell(PackedModelWriter& writer, const TokenModelOptions& options, int x, int64_t in, const CellSlots& slots) {
   const int64_t units = options.units;
-  const int h_slot = writer.AddStateSlot("cell/h", units), c_slot = writer.AddStateSlot("cell/c", units);
-  const int d_slot = writer.AddStateSlot("cell/d", units);
-  const int table = AddTable(writer, options, 1);
-  int x = writer.AddEmbedding("embedding", kInputValue, table, options.width, options.table.is_integer() ? 0.25f : 0);
-  if (options.reshaped) x = writer.AddReshape("rows", x, {2, options.width / 2});
-  const int64_t in = options.reshaped ? options.width / 2 : options.width;
   const int weight = AddMatrix(writer, "input_weight", options.weights, options.reshaped ? units : 2 * units, in, 2);
   int sums = writer.AddLinear("cell", x, {.weight = weight, .scale = 0.03125f});
   if (options.reshaped) sums = writer.AddReshape("row", sums, {2 * units});
   // States are read after other instructions, too.
-  const int h = writer.AddState("cell", h_slot), c = writer.AddState("cell", c_slot);
+  const int h = writer.AddState("cell", slots.h), c = writer.AddState("cell", slots.c);
   const int hidden_weight = AddMatrix(writer, "hidden_weight", options.weights, 2 * units, units, 3);
   const int product = writer.AddLinear("cell", AddQuantize(writer, "cell", h, options.hidden),
                                        {.weight = hidden_weight, .scale = 0.0625f});
@@ -85,16 +83,61 @@ SampleModel TokenModel(const TokenModelOptions& options) {
       writer.AddUnary("cell", writer.AddBinary("cell", c, Binary::kAdd, writer.AddBinary("cell", u, Binary::kMul, v)),
                       Unary::kHardtanh);
   const int next_h = writer.AddBinary("cell", v, Binary::kSub, writer.AddBinary("cell", u, Binary::kMul, next_c));
-  const int d = writer.AddState("cell", d_slot);
-  writer.SetNextValue(h_slot, next_h);
-  writer.SetNextValue(c_slot, next_c);
-  writer.SetNextValue(d_slot, h);  // the state of another slot itself
+  const int d = writer.AddState("cell", slots.d);
+  writer.SetNextValue(slots.h, next_h);
+  writer.SetNextValue(slots.c, next_c);
+  writer.SetNextValue(slots.d, h);  // the state of another slot itself
   const int out = AddMatrix(writer, "out_weight", options.weights, options.tokens, units, 4);
   const int now =
       writer.AddLinear("out", AddQuantize(writer, "out", next_h, "k_bit(3)"), {.weight = out, .scale = 0.5f});
   const int before = writer.AddLinear("out", AddQuantize(writer, "out", d, "sign"), {.weight = out, .scale = 0.125f});
   writer.AddBinary("out", now, Binary::kAdd, before);
+}
+
+}  // namespace
+
+SampleModel TokenModel(const TokenModelOptions& options) {
+  SampleModel model{.name = absl::StrCat("tokens_", Name(options.table.kind), options.table.bits,
+                                         options.padded ? "_padded_" : "_", options.reshaped ? "reshaped_" : "",
+                                         options.hidden, "_x_", Name(options.weights.kind), options.weights.bits)};
+  PackedModelWriter& writer = model.writer;
+  SetHead(writer, model.name, options.tokens);
+  const CellSlots slots = AddSlots(writer, options.units);
+  const int table = AddTable(writer, options, 1);
+  int x = writer.AddEmbedding("embedding", kInputValue, table, options.width, options.table.is_integer() ? 0.25f : 0);
+  if (options.reshaped) x = writer.AddReshape("rows", x, {2, options.width / 2});
+  AddCell(writer, options, x, options.reshaped ? options.width / 2 : options.width, slots);
   return model;
+}
+
+SampleModel TimeStepModel(int64_t time_steps, const std::string& input, const TokenModelOptions& options) {
+  SampleModel model{.name = absl::StrCat("time_steps_", time_steps, "_", input, "_", options.hidden, "_x_",
+                                         Name(options.weights.kind), options.weights.bits)};
+  PackedModelWriter& writer = model.writer;
+  packed::Header& header = writer.header();
+  header.set_producer("test");
+  header.set_name(model.name);
+  header.mutable_input()->add_shape(options.width);
+  header.mutable_input()->set_time_steps(static_cast<int32_t>(time_steps));
+  packed::PixelMapping& pixels = *header.mutable_input()->mutable_pixels();
+  pixels.set_multiplier(2);
+  pixels.set_offset(-255);
+  pixels.set_divisor(255);
+  header.set_class_count(static_cast<int32_t>(options.tokens));
+  const CellSlots slots = AddSlots(writer, options.units);
+  AddCell(writer, options, AddQuantize(writer, "input", kInputValue, input), options.width, slots);
+  return model;
+}
+
+std::vector<SampleModel> AllTimeStepModels() {
+  const Encoding binary{EncodingKind::kBinary, 1}, ternary{EncodingKind::kTernary, 2};
+  std::vector<SampleModel> models;
+  models.push_back(TimeStepModel(5));
+  models.push_back(TimeStepModel(1));
+  models.push_back(TimeStepModel(3, "sign", {.hidden = "sign", .weights = binary, .width = 64}));
+  models.push_back(TimeStepModel(12, "ternary(0.5)", {.weights = ternary, .width = 1}));
+  models.push_back(TimeStepModel(4, "dorefa_activation(3)", {.weights = ternary, .tokens = 3, .width = 9}));
+  return models;
 }
 
 std::vector<SampleModel> AllTokenModels() {

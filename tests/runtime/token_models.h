@@ -1,4 +1,4 @@
-// Small packed models of tokens, with states.
+// Small packed models of tokens, and of examples of several time steps, with states.
 
 #ifndef BITGRAD_TESTS_RUNTIME_TOKEN_MODELS_H_
 #define BITGRAD_TESTS_RUNTIME_TOKEN_MODELS_H_
@@ -28,6 +28,14 @@ SampleModel TokenModel(const TokenModelOptions& options = {});
 
 // With tables and weights of each encoding.
 std::vector<SampleModel> AllTokenModels();
+
+// Input: time steps of [width] pixels -> quantizer `input` -> the same cell -> logits after the last step. `hidden` and
+// `weights` are of the options.
+SampleModel TimeStepModel(int64_t time_steps, const std::string& input = "k_bit(8)",
+                          const TokenModelOptions& options = {});
+
+// With a few time steps and with one, of one number and of more; with products of bits and of codes.
+std::vector<SampleModel> AllTimeStepModels();
 
 // An LSTM as models/layers/recurrent.h makes them: k_bit(bits) or floats (bits = 0) throughout, with an output layer.
 SampleModel LstmModel(int bits, int64_t tokens, int64_t width, int64_t units);
