@@ -4,15 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
+#include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "bitgrad/ops/cpu/shift_product_cpu.h"
-#include "gtest/gtest.h"
-#include "hwy/highway.h"
+#include "bitgrad/tests/ops/kernels/kernel_test.h"
 
 namespace bitgrad {
 namespace {
+
+constexpr int kNone = 100;  // in the place of a shortcut's shift: there is none
 
 struct Case {
   ConvGeometry geometry;
@@ -20,84 +21,84 @@ struct Case {
   Encoding x = {EncodingKind::kTwosComplement, 8};
   Encoding y = {EncodingKind::kTwosComplement, 8};
   int shift = 9;
-  int shortcut_shift = 100;  // 100: there is none
+  int shortcut_shift = kNone;
   bool has_flips = false;
 };
 
 int64_t RoundHalfUp(double v) { return static_cast<int64_t>(std::floor(v + 0.5)); }
 
-void CheckOnTarget(const Case& c, int threads) {
-  std::mt19937 random(7);
-  const ConvGeometry& g = c.geometry;
-  const int64_t k = g.patch_size(), pixels = g.pixels(), n = g.filters;
-  std::vector<int8_t> w(static_cast<size_t>(n * k));
-  for (int8_t& v : w) v = static_cast<int8_t>(static_cast<int>(random() % 256) - 128);
-  std::vector<uint8_t> x(static_cast<size_t>(g.batch * g.height * g.width * g.channels));
-  for (uint8_t& v : x) v = static_cast<uint8_t>(random() % (c.x.largest_stored() + 1));
-  std::vector<int32_t> bias(static_cast<size_t>(n));
-  for (int32_t& v : bias) v = static_cast<int32_t>(random() % 200001) - 100000;
-  std::vector<uint8_t> flips;
-  for (int64_t o = 0; c.has_flips && o < n; ++o) flips.push_back(random() % 2);
-  std::vector<uint8_t> shortcut(static_cast<size_t>(pixels * n));
-  for (uint8_t& v : shortcut) v = static_cast<uint8_t>(random() % 256);
-  const int levels = static_cast<int>(c.y.largest_stored());
-  const auto x_least = static_cast<int32_t>(c.x.least_code()), y_least = static_cast<int32_t>(c.y.least_code());
-  const ConstMatrixView<int8_t> weights(w.data(), n, k);
-  const ShiftFilters filters = c.is_linear ? ShiftFilters(weights, x_least, bias, flips, levels)
-                                           : ShiftFilters(g, weights, x_least, bias, flips, levels);
-  std::vector<uint8_t> codes(static_cast<size_t>(pixels * n), 77);
-  std::vector<int32_t> sums(codes.size());
-  std::vector<float> floats(codes.size());
-  ShiftOutput out = {
-      .scale = 0.25f, .shift = c.shift, .least = y_least, .most = static_cast<int32_t>(c.y.code(levels))};
-  if (c.shortcut_shift != 100) {
-    out.shortcut = shortcut.data();
-    out.shortcut_least = -128;
-    out.shortcut_shift = c.shortcut_shift;
-  }
-  ExecContext context({.threads = threads});
-  for (int form = 0; form < 3; ++form) {
-    ShiftOutput to = out;
-    if (form == 0) to.codes = {codes.data(), pixels, n};
-    if (form == 1) to.floats = {floats.data(), pixels, n};
-    if (form == 2) to.sums = {sums.data(), pixels, n};
-    cpu::ShiftProduct(context, filters, c.is_linear ? pixels : g.batch, x.data(), to);
-  }
-  const int64_t groups_channels = g.group_channels();
-  for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-    const int64_t image = pixel / (g.out_height() * g.out_width()), p = pixel / g.out_width() % g.out_height(),
-                  q = pixel % g.out_width();
-    for (int64_t o = 0; o < n; ++o) {
-      int64_t sum = bias[o];
-      for (int64_t i = 0; i < k; ++i) {
-        const int64_t r = i / (g.kernel_width * groups_channels), s = i / groups_channels % g.kernel_width;
-        const int64_t channel = o / g.group_filters() * groups_channels + i % groups_channels;
-        const int64_t h = p * g.stride_height + r * g.dilation_height - g.pad_height;
-        const int64_t v = q * g.stride_width + s * g.dilation_width - g.pad_width;
-        if (h < 0 || h >= g.height || v < 0 || v >= g.width) continue;
-        sum += (x_least + x[((image * g.height + h) * g.width + v) * g.channels + channel]) * w[o * k + i];
-      }
-      if (out.shortcut != nullptr) sum += RoundHalfUp(std::ldexp(shortcut[pixel * n + o] - 128, c.shortcut_shift));
-      const int64_t code =
-          std::clamp<int64_t>(RoundHalfUp(std::ldexp(static_cast<double>(sum), -c.shift)), out.least, out.most) -
-          y_least;
-      const int64_t expected = c.has_flips && flips[o] ? levels - code : code;
-      ASSERT_EQ(sums[pixel * n + o], sum) << "pixel " << pixel << " filter " << o;
-      ASSERT_EQ(floats[pixel * n + o], static_cast<float>(sum) * 0.25f);
-      ASSERT_EQ(codes[pixel * n + o], expected) << "pixel " << pixel << " filter " << o << " sum " << sum;
-    }
-  }
+std::vector<int32_t> RandomInts(Random& random, int64_t count, int32_t least, int32_t most) {
+  std::vector<int32_t> values(static_cast<size_t>(count));
+  for (int32_t& v : values) v = least + static_cast<int32_t>(random.Below(static_cast<uint32_t>(most - least) + 1));
+  return values;
 }
 
-// On every instruction set that was compiled and that this machine has.
-void Check(const Case& c, int threads) {
-  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    CheckOnTarget(c, threads);
-    hwy::SetSupportedTargetsForTest(0);
+class ShiftProductTest : public KernelTest {
+ protected:
+  void Check(const Case& c) {
+    Random random(7);
+    const ConvGeometry& g = c.geometry;
+    const int64_t k = g.patch_size(), pixels = g.pixels(), n = g.filters, count = pixels * n;
+    const std::vector<int32_t> w = RandomInts(random, n * k, -128, 127);
+    const std::vector<int8_t> bytes(w.begin(), w.end());
+    const std::vector<int32_t> bias = RandomInts(random, n, -100000, 100000);
+    const std::vector<uint8_t> flips = RandomBytes(random, c.has_flips ? n : 0, 2);
+    const int levels = static_cast<int>(c.y.largest_stored());
+    const auto x_least = static_cast<int32_t>(c.x.least_code()), y_least = static_cast<int32_t>(c.y.least_code());
+    ShiftWeights weights = {
+        .w = {bytes.data(), n, k}, .x_least = x_least, .bias = bias, .flips = flips, .levels = levels};
+    if (!c.is_linear) weights.geometry = g;
+    const Array<uint8_t> x(*this, RandomBytes(random, g.batch * g.height * g.width * g.channels,
+                                              static_cast<uint32_t>(c.x.largest_stored()) + 1));
+    const Array<uint8_t> shortcut(*this, RandomBytes(random, count)), codes(*this, count);
+    const Array<int32_t> sums(*this, count);
+    const Array<float> floats(*this, count);
+    const ShiftRange range = {y_least, static_cast<int32_t>(c.y.code(levels))};
+    Run([&](ExecContext& context, const Kernels& kernels) {
+      std::unique_ptr<const ShiftFilters> filters;
+      kernels.arrange_shift_filters(context, weights, &filters);
+      for (int form = 0; form < 3; ++form) {
+        ShiftOutput out = {.scale = 0.25f, .shift = c.shift, .range = range};
+        if (c.shortcut_shift != kNone) {
+          out.shortcut = shortcut.on(context);
+          out.shortcut_least = -128;
+          out.shortcut_shift = c.shortcut_shift;
+        }
+        if (form == 0) out.codes = codes.matrix(context, pixels, n, n);
+        if (form == 1) out.floats = floats.matrix(context, pixels, n, n);
+        if (form == 2) out.sums = sums.matrix(context, pixels, n, n);
+        kernels.shift_product(context, *filters, c.is_linear ? pixels : g.batch, x.on(context), out);
+      }
+    });
+    std::vector<int64_t> expected;
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      const int64_t image = pixel / (g.out_height() * g.out_width()), p = pixel / g.out_width() % g.out_height(),
+                    q = pixel % g.out_width();
+      for (int64_t o = 0; o < n; ++o) {
+        int64_t sum = bias[o];
+        for (int64_t i = 0; i < k; ++i) {
+          const int64_t r = i / (g.kernel_width * g.group_channels()), s = i / g.group_channels() % g.kernel_width;
+          const int64_t channel = o / g.group_filters() * g.group_channels() + i % g.group_channels();
+          const int64_t h = p * g.stride_height + r * g.dilation_height - g.pad_height;
+          const int64_t v = q * g.stride_width + s * g.dilation_width - g.pad_width;
+          if (h < 0 || h >= g.height || v < 0 || v >= g.width) continue;
+          sum += (x_least + x.initial(((image * g.height + h) * g.width + v) * g.channels + channel)) * w[o * k + i];
+        }
+        if (c.shortcut_shift != kNone) {
+          sum += RoundHalfUp(std::ldexp(shortcut.initial(pixel * n + o) - 128, c.shortcut_shift));
+        }
+        expected.push_back(sum);
+      }
+    }
+    ExpectValues(sums, [&](int64_t i) { return expected[i]; });
+    ExpectValues(floats, [&](int64_t i) { return static_cast<float>(expected[i]) * 0.25f; });
+    ExpectValues(codes, [&](int64_t i) {
+      const int64_t rounded = RoundHalfUp(std::ldexp(static_cast<double>(expected[i]), -c.shift));
+      const int64_t code = std::clamp<int64_t>(rounded, range.least, range.most) - y_least;
+      return c.has_flips && flips[i % n] != 0 ? levels - code : code;
+    });
   }
-}
+};
 
 ConvGeometry Image(int64_t batch, int64_t size, int64_t channels, int64_t filters, int64_t kernel, int64_t pad) {
   return {.batch = batch,
@@ -111,63 +112,92 @@ ConvGeometry Image(int64_t batch, int64_t size, int64_t channels, int64_t filter
           .pad_width = pad};
 }
 
-TEST(ShiftProduct, ConvolutionsOfAllWidths) {
-  // Filters of fewer and more than a vector and a panel; output rows that are no multiple of a tile.
+TEST_P(ShiftProductTest, ConvolutionsOfAllWidths) {
+  // Filters of fewer and more than a vector, a panel and a tile; output rows that are no multiple of a tile.
   for (const int64_t filters : {1, 10, 16, 32, 33, 50, 64, 100, 128}) {
-    for (const int64_t size : {3, 7, 8, 15}) Check({.geometry = Image(2, size, 5, filters, 3, 1)}, 1);
-  }
-}
-
-TEST(ShiftProduct, Geometries) {
-  Check({.geometry = Image(3, 9, 3, 20, 5, 2)}, 2);
-  Check({.geometry = Image(3, 9, 8, 20, 1, 0)}, 2);
-  ConvGeometry g = Image(2, 11, 6, 12, 3, 1);
-  g.stride_height = 2;
-  g.stride_width = 3;
-  Check({.geometry = g}, 1);
-  g.groups = 3;
-  Check({.geometry = g}, 1);
-  g.dilation_height = g.dilation_width = 2;
-  Check({.geometry = g}, 1);
-  g.groups = 1;
-  Check({.geometry = g}, 1);
-}
-
-TEST(ShiftProduct, Linear) {
-  for (const int64_t rows : {1, 2, 5, 97, 200}) {
-    for (const int64_t in : {4, 7, 784}) {
-      const ConvGeometry g = {
-          .batch = 1, .height = 1, .width = rows, .channels = in, .filters = 37, .kernel_height = 1, .kernel_width = 1};
-      Check({.geometry = g, .is_linear = true}, 2);
+    for (const int64_t size : {3, 7, 8, 15}) {
+      if (GetParam().slow && filters * size > 500) continue;
+      SCOPED_TRACE(testing::Message() << filters << " filters, size " << size);
+      Check({.geometry = Image(2, size, 5, filters, 3, 1)});
     }
   }
 }
 
-TEST(ShiftProduct, Outputs) {
-  const ConvGeometry g = Image(2, 8, 12, 40, 3, 1);
+TEST_P(ShiftProductTest, Geometries) {
+  Check({.geometry = Image(3, 9, 3, 20, 5, 2)});
+  Check({.geometry = Image(3, 9, 8, 20, 1, 0)});
+  // Of one tap, whose patches are pixels: used in place, or not, as they are aligned or not.
+  Check({.geometry = Image(2, 4, 16, 20, 1, 0)});
+  Check({.geometry = Image(2, 4, 16, 20, 1, 1)});
+  Check({.geometry = Image(2, 5, 16, 12, 3, 1)});
+  ConvGeometry g = Image(2, 11, 6, 12, 3, 1);
+  g.stride_height = 2;
+  g.stride_width = 3;
+  Check({.geometry = g});
+  g.groups = 3;
+  Check({.geometry = g});
+  g.dilation_height = g.dilation_width = 2;
+  Check({.geometry = g});
+  g.groups = 1;
+  Check({.geometry = g});
+  // Two groups of some size, and one for each channel.
+  g = Image(2, 5, 32, 20, 3, 1);
+  g.groups = 2;
+  Check({.geometry = g});
+  g = Image(2, 5, 33, 33, 3, 1);
+  g.groups = 33;
+  Check({.geometry = g, .has_flips = true});
+  // Several chunks of a GPU.
+  Check({.geometry = Image(40, 6, 32, 9, 3, 1), .shortcut_shift = 3});
+}
+
+TEST_P(ShiftProductTest, Linear) {
+  for (const int64_t rows : {1, 2, 5, 97, 200}) {
+    for (const int64_t in : {4, 7, 16, 784}) {
+      SCOPED_TRACE(testing::Message() << rows << " x " << in);
+      const ConvGeometry g = {
+          .batch = 1, .height = 1, .width = rows, .channels = in, .filters = 37, .kernel_height = 1, .kernel_width = 1};
+      Check({.geometry = g, .is_linear = true});
+    }
+  }
+}
+
+TEST_P(ShiftProductTest, Outputs) {
+  const ConvGeometry g = GetParam().slow ? Image(1, 4, 12, 33, 3, 1) : Image(2, 8, 12, 40, 3, 1);
   for (const EncodingKind kind : {EncodingKind::kUnsigned, EncodingKind::kTwosComplement}) {
     for (const int bits : {4, 6, 8}) {
       for (const int shift : {-3, 0, 1, 12, 28}) {
-        for (const int shortcut : {100, -4, 0, 9}) {
+        for (const int shortcut : {kNone, -4, 0, 9}) {
+          SCOPED_TRACE(testing::Message() << bits << " bits, shift " << shift << ", shortcut " << shortcut);
           Check({.geometry = g,
                  .x = {kind, bits},
                  .y = {kind, bits},
                  .shift = shift,
                  .shortcut_shift = shortcut,
-                 .has_flips = shortcut != 0},
-                1);
+                 .has_flips = shortcut != 0});
         }
       }
     }
   }
 }
 
-TEST(ShiftProduct, SumsBeyondFloats) {
+TEST_P(ShiftProductTest, SumsBeyondFloats) {
   // 3 * 3 * 400 products of up to 2^15 exceed 2^24, where floats have no odd numbers.
-  Check({.geometry = Image(1, 4, 400, 20, 3, 1), .x = {EncodingKind::kUnsigned, 8}, .shift = 18}, 1);
+  Check({.geometry = Image(1, 4, 400, 20, 3, 1), .x = {EncodingKind::kUnsigned, 8}, .shift = 18});
 }
 
-TEST(ShiftProduct, RoundsHalvesUp) {
+// More terms than sums of unsigned bytes may have.
+TEST_P(ShiftProductTest, LongSums) {
+  for (const int64_t in : {(1 << 15) - 1, 1 << 15, (1 << 15) + 1, 40000}) {
+    const ConvGeometry g = {
+        .batch = 1, .height = 1, .width = 3, .channels = in, .filters = 2, .kernel_height = 1, .kernel_width = 1};
+    Check({.geometry = g, .is_linear = true, .shift = 20});
+  }
+}
+
+BITGRAD_INSTANTIATE_ON_DEVICES(ShiftProductTest);
+
+TEST(ShiftsTest, RoundsHalvesUp) {
   EXPECT_EQ(ShiftRight(6, 2), 2);
   EXPECT_EQ(ShiftRight(5, 2), 1);
   EXPECT_EQ(ShiftRight(-6, 2), -1);
@@ -178,7 +208,7 @@ TEST(ShiftProduct, RoundsHalvesUp) {
   EXPECT_EQ(ShiftLeft(-6, -2), -1);
 }
 
-TEST(ShiftProduct, SumsFit) {
+TEST(ShiftsTest, SumsFit) {
   const Encoding byte = {EncodingKind::kTwosComplement, 8}, unsigned_byte = {EncodingKind::kUnsigned, 8};
   EXPECT_TRUE(ShiftSumsFit(byte, byte, 65536, 0, 0));
   EXPECT_FALSE(ShiftSumsFit(byte, byte, 65537, 0, 0));
