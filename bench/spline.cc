@@ -21,7 +21,6 @@
 #include "bitgrad/core/rng.h"
 #include "bitgrad/core/tensor.h"
 #include "bitgrad/ops/dispatch.h"
-#include "bitgrad/ops/spline_kernel.h"
 
 ABSL_FLAG(int, knots, 21, "of each spline");
 ABSL_FLAG(int, threads, 1, "of the kernels");
@@ -64,14 +63,14 @@ class Problem {
                            size());
   }
   void SplineForward(ExecContext& context) {
-    SplineKernelsFor(Device::kCpu)
-        ->forward(context, grid_, x_.matrix<float>(), c_.data<float>(), y_.mutable_data<float>(), nullptr);
+    KernelsFor(Device::kCpu)
+        .spline_forward(context, grid_, x_.matrix<float>(), c_.data<float>(), y_.mutable_data<float>(), nullptr);
   }
   void Spline(ExecContext& context) {
     SplineForward(context);
-    SplineKernelsFor(Device::kCpu)
-        ->backward(context, grid_, x_.matrix<float>(), c_.data<float>(), dy_.data<float>(), dx_.mutable_data<float>(),
-                   dc_.mutable_data<float>());
+    KernelsFor(Device::kCpu)
+        .spline_backward(context, grid_, x_.matrix<float>(), c_.data<float>(), dy_.data<float>(),
+                         dx_.mutable_data<float>(), dc_.mutable_data<float>());
   }
   // Whether both are ReLU.
   bool Agrees(ExecContext& context) {

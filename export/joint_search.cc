@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/export/calibration.h"
 #include "bitgrad/export/pooled.h"
-#include "bitgrad/ops/shift_product.h"
+#include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
 namespace {
@@ -181,14 +182,12 @@ class Search {
       out.shortcut_least = LeastCode(shortcut->encoding);
       out.shortcut_shift = shortcut_shift;
     }
-    const int32_t x_least = LeastCode(x.encoding);
-    if (module.is_conv) {
-      const ShiftFilters filters(module.geometry, view, x_least, {}, {}, 0);
-      RunShiftProduct(context_, filters, images_, input(m, 0).codes.data(), out);
-    } else {
-      const ShiftFilters filters(view, x_least, {}, {}, 0);
-      RunShiftProduct(context_, filters, rows, input(m, 0).codes.data(), out);
-    }
+    ShiftWeights weights = {.w = view, .x_least = LeastCode(x.encoding)};
+    if (module.is_conv) weights.geometry = module.geometry;
+    const Kernels& kernels = KernelsFor(context_.device());
+    std::unique_ptr<const ShiftFilters> filters;
+    kernels.arrange_shift_filters(context_, weights, &filters);
+    kernels.shift_product(context_, *filters, module.is_conv ? images_ : rows, input(m, 0).codes.data(), out);
     return sums;
   }
 

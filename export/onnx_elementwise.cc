@@ -7,7 +7,7 @@
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/export/onnx_steps.h"
-#include "bitgrad/ops/spline_grid.h"
+#include "bitgrad/ops/kernels/spline_grid.h"
 #include "bitgrad/runtime/blob_layout.h"
 
 namespace bitgrad {

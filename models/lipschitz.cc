@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "bitgrad/core/transfer.h"
 #include "bitgrad/ops/kernels/conv2d.h"
 #include "bitgrad/ops/kernels/elementwise.h"
 #include "bitgrad/ops/kernels/pool.h"
@@ -87,8 +88,8 @@ void LipschitzBounds::Follow(int32_t last) {
 Bounds LipschitzBounds::OfOp(const Tape::Node& node) {
   const OpDescriptor& op = node.descriptor;
   const auto varies = [&](size_t k) { return bounds_.count(node.inputs[k]) > 0; };
-  // Of an operand that does not vary; its handle lives while the op is recorded.
-  const auto constant = [&](size_t k) -> const Tensor& { return tape_.ValueOf(node.inputs[k]); };
+  // Of an operand that does not vary, in the host's memory; its handle lives while the op is recorded.
+  const auto constant = [&](size_t k) { return ToHost(tape_.context(), tape_.ValueOf(node.inputs[k])); };
   Bounds sum = {0, 0};
   for (size_t k = 0; k < node.inputs.size(); ++k) {
     const auto operand = bounds_.find(node.inputs[k]);
@@ -115,7 +116,7 @@ Bounds LipschitzBounds::OfOp(const Tape::Node& node) {
                  LargestMagnitude(constant(1).span<float>()));
   }
   if (op.op == "spline") {
-    const Tensor& c = constant(1);
+    const Tensor c = constant(1);
     const SplineGrid grid = {.knots = c.shape().cols(), .range = static_cast<float>(op.Get<double>("range", 1))};
     double largest = 0, bv2 = 0;
     for (int64_t n = 0; n < c.shape().dim(0); ++n) {
@@ -128,9 +129,11 @@ Bounds LipschitzBounds::OfOp(const Tape::Node& node) {
     return Times(sum, largest, bv2);
   }
   if (op.op == "batch_norm" && node.inputs.size() == 5) {
-    const absl::Span<const float> inv_std = constant(2).span<float>(), gamma = constant(3).span<float>();
+    const Tensor inv_std = constant(2), gamma = constant(3);
     double largest = 0;
-    for (size_t i = 0; i < gamma.size(); ++i) largest = std::max(largest, std::fabs(double{gamma[i]} * inv_std[i]));
+    for (int64_t i = 0; i < gamma.num_elements(); ++i) {
+      largest = std::max(largest, std::fabs(double{gamma.data<float>()[i]} * inv_std.data<float>()[i]));
+    }
     return Times(sum, largest, largest);
   }
   if (op.op == "max_pool" || op.op == "average_pool") {

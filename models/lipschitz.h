@@ -42,7 +42,7 @@ class LipschitzBounds {
   };
 
   // Listens to the tape (Tape::set_op_listener), on which `input` is the last value so far, until this is destroyed.
-  // REQUIRES: the tape is of an evaluation, on the CPU.
+  // Waits for the device at each op that has constants. REQUIRES: the tape is of an evaluation.
   LipschitzBounds(Tape& tape, const Var& input);
   ~LipschitzBounds();
   LipschitzBounds(const LipschitzBounds&) = delete;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitgrad/core/transfer.h"
 #include "bitgrad/models/lipschitz.h"
 
 namespace bitgrad {
@@ -23,11 +24,8 @@ class SplineModel final : public Model {
 
   std::vector<ModelValue> Report(ExecContext& context) override {
     std::vector<ModelValue> values = network_->Report(context);
-    // Bounds are read off values in the host's memory.
-    if (context.device() != Device::kCpu) return values;
     Tape tape(context, Mode::kEval);
-    const Tensor zeros = Tensor::Zeros({1, features_});
-    const Var input = tape.Input(zeros);
+    const Var input = tape.Input(ToDevice(context, Tensor::Zeros({1, features_})));
     const LipschitzBounds bounds(tape, input);
     const Var output = network_->Forward(input);
     const LipschitzBounds::Bounds of_net = bounds.Of(output);

@@ -10,8 +10,8 @@
 //
 // Gradient: dx[n, p stride + r - pad, q stride + s - pad, c] = dy[n, p, q, c], 0 elsewhere.
 //
-// Errors: x is no [N, H, W, C]; taps that are not C numbers below kernel^2; kernel or stride not positive.
-// Unimplemented on a GPU.
+// Errors: x is no [N, H, W, C], or smaller than the window with its border; taps that are not C numbers below kernel^2;
+// kernel or stride not positive, or kernel above 255, or stride above 2^19.
 
 #ifndef BITGRAD_OPS_SHIFT_CHANNELS_H_
 #define BITGRAD_OPS_SHIFT_CHANNELS_H_

@@ -1,12 +1,8 @@
 #include "bitgrad/ops/spline.h"
 
-#include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "bitgrad/ops/op_recorder.h"
-#include "bitgrad/ops/spline_coefficients.h"
-#include "bitgrad/ops/spline_kernel.h"
 
 namespace bitgrad {
 namespace {
@@ -14,11 +10,6 @@ namespace {
 // The grid of the coefficients that are operand `operand`; knots = 0 where it reports an error.
 SplineGrid CheckGrid(OpRecorder& op, int operand, float range) {
   const Shape& shape = op.value(operand).shape();
-  if (SplineKernelsFor(op.context().device()) == nullptr) {
-    op.tape().ReportError(absl::UnimplementedError(absl::StrCat(
-        "spline: there is no kernel for ", Name(op.context().device()), "; train and run the model on the CPU")));
-    return {};
-  }
   if (shape.rank() != 2 || shape.num_elements() == 0) {
     op.Fail("coefficients ", shape.ToString(), " have to be [channels, knots]");
     return {};
@@ -34,13 +25,6 @@ SplineGrid CheckGrid(OpRecorder& op, int operand, float range) {
   }
   return grid;
 }
-
-absl::Span<const float> RowOf(const Tensor& c, int64_t row) {
-  const int64_t knots = c.shape().cols();
-  return {c.data<float>() + row * knots, static_cast<size_t>(knots)};
-}
-
-double Sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }
 
 }  // namespace
 
@@ -59,9 +43,9 @@ Var Spline(const Var& x, const Var& c, float range, float threshold) {
   const bool keeps_x = op.wants(1), keeps_intervals = op.wants(0) && !keeps_x;
   Tensor y = op.NewTensor(shape);
   Tensor intervals = keeps_intervals ? op.NewTensor(shape, DType::kUint8) : Tensor();
-  SplineKernelsFor(op.context().device())
-      ->forward(op.context(), grid, {op.value(0).data<float>(), rows, channels}, op.value(1).data<float>(),
-                y.mutable_data<float>(), keeps_intervals ? intervals.mutable_data<uint8_t>() : nullptr);
+  op.kernels().spline_forward(op.context(), grid, {op.value(0).data<float>(), rows, channels},
+                              op.value(1).data<float>(), y.mutable_data<float>(),
+                              keeps_intervals ? intervals.mutable_data<uint8_t>() : nullptr);
   op.tape().Count({.float_multiplications = 2 * count, .float_additions = 4 * count});
   const absl::InlinedVector<Attribute, 1> attributes = {{"range", double{range}}, {"threshold", double{threshold}}};
   Tensor coefficients = op.wants(0) || op.wants(1) ? op.value(1).Alias() : Tensor();
@@ -71,9 +55,9 @@ Var Spline(const Var& x, const Var& c, float range, float threshold) {
                       coefficients = std::move(coefficients)](Tape::GradientSink& sink) {
                        const Tensor& dy = sink.output_gradient();
                        Tensor dx = NewTensor(sink, dy.shape());
-                       SplineKernelsFor(sink.context().device())
-                           ->backward_input(sink.context(), grid, rows, channels, intervals.data<uint8_t>(),
-                                            coefficients.data<float>(), dy.data<float>(), dx.mutable_data<float>());
+                       KernelsOf(sink).spline_backward_input(sink.context(), grid, rows, channels,
+                                                             intervals.data<uint8_t>(), coefficients.data<float>(),
+                                                             dy.data<float>(), dx.mutable_data<float>());
                        sink.Count({.float_multiplications = 2 * rows * channels, .float_additions = rows * channels});
                        sink.Add(0, std::move(dx));
                      });
@@ -85,9 +69,9 @@ Var Spline(const Var& x, const Var& c, float range, float threshold) {
         const Tensor values = x.Get(sink.context());
         Tensor dx = sink.wants(0) ? NewTensor(sink, dy.shape()) : Tensor();
         Tensor dc = NewTensor(sink, coefficients.shape());
-        SplineKernelsFor(sink.context().device())
-            ->backward(sink.context(), grid, {values.data<float>(), rows, channels}, coefficients.data<float>(),
-                       dy.data<float>(), sink.wants(0) ? dx.mutable_data<float>() : nullptr, dc.mutable_data<float>());
+        KernelsOf(sink).spline_backward(sink.context(), grid, {values.data<float>(), rows, channels},
+                                        coefficients.data<float>(), dy.data<float>(),
+                                        sink.wants(0) ? dx.mutable_data<float>() : nullptr, dc.mutable_data<float>());
         sink.Count({.float_multiplications = 4 * rows * channels, .float_additions = 5 * rows * channels});
         if (sink.wants(0)) sink.Add(0, std::move(dx));
         sink.Add(1, std::move(dc));
@@ -105,29 +89,16 @@ Var AddLinearTerm(const Var& c, const Var& b0, const Var& b1, float range) {
     if (b.shape() == Shape({channels})) continue;
     return op.Fail("linear term ", b.shape().ToString(), " has to be [", channels, "]");
   }
-  const auto knot = [grid](int64_t k) { return static_cast<float>(k - grid.knots / 2) * grid.step(); };
   Tensor y = op.NewTensor(shape);
-  for (int64_t n = 0; n < channels; ++n) {
-    const float constant = op.value(1).data<float>()[n], slope = op.value(2).data<float>()[n];
-    for (int64_t k = 0; k < grid.knots; ++k) {
-      y.mutable_data<float>()[n * grid.knots + k] =
-          op.value(0).data<float>()[n * grid.knots + k] + (constant + slope * knot(k));
-    }
-  }
+  op.kernels().spline_linear_term_forward(op.context(), grid, channels, op.value(0).data<float>(),
+                                          op.value(1).data<float>(), op.value(2).data<float>(),
+                                          y.mutable_data<float>());
   op.tape().Count({.float_multiplications = shape.num_elements(), .float_additions = 2 * shape.num_elements()});
-  return op.Record(std::move(y), {{"range", double{range}}}, [channels, grid, knot](Tape::GradientSink& sink) {
+  return op.Record(std::move(y), {{"range", double{range}}}, [channels, grid](Tape::GradientSink& sink) {
     const Tensor dc = sink.output_gradient().Alias();
     Tensor db0 = NewTensor(sink, {channels}), db1 = NewTensor(sink, {channels});
-    for (int64_t n = 0; n < channels; ++n) {
-      double sum = 0, moment = 0;
-      for (int64_t k = 0; k < grid.knots; ++k) {
-        const double g = dc.data<float>()[n * grid.knots + k];
-        sum += g;
-        moment += g * knot(k);
-      }
-      db0.mutable_data<float>()[n] = static_cast<float>(sum);
-      db1.mutable_data<float>()[n] = static_cast<float>(moment);
-    }
+    KernelsOf(sink).spline_linear_term_backward(sink.context(), grid, channels, dc.data<float>(),
+                                                db0.mutable_data<float>(), db1.mutable_data<float>());
     sink.Count({.float_multiplications = dc.num_elements(), .float_additions = 2 * dc.num_elements()});
     if (sink.wants(0)) sink.Add(0, dc.Alias());
     if (sink.wants(1)) sink.Add(1, std::move(db0));
@@ -143,10 +114,8 @@ Var Sparsify(const Var& c, float range, float threshold) {
   if (!(threshold >= 0)) return op.Fail("threshold ", threshold, " must not be negative");
   if (op.wants(0)) return op.Fail("it has no gradient; apply it in evaluation only");
   Tensor y = op.NewTensor(c.shape());
-  std::copy_n(op.value(0).data<float>(), y.num_elements(), y.mutable_data<float>());
-  for (int64_t n = 0; n < c.shape().dim(0); ++n) {
-    SparsifySpline(grid, threshold, {y.mutable_data<float>() + n * grid.knots, static_cast<size_t>(grid.knots)});
-  }
+  op.kernels().sparsify_splines(op.context(), grid, c.shape().dim(0), threshold, op.value(0).data<float>(),
+                                y.mutable_data<float>());
   return op.Record(std::move(y), {{"range", double{range}}}, [](Tape::GradientSink&) {});
 }
 
@@ -157,41 +126,17 @@ Var SplinePenalty(const Var& c, float range, SplinePenaltyKind kind) {
   if (grid.knots == 0) return op.Failed();
   const int64_t channels = c.shape().dim(0);
   const Tensor& coefficients = op.value(0);
-  double sum = 0;
-  for (int64_t n = 0; n < channels; ++n) {
-    sum += kind == SplinePenaltyKind::kTv2 ? Tv2(RowOf(coefficients, n), grid) : Bv2(RowOf(coefficients, n), grid);
-  }
   Tensor y = op.NewTensor({});
-  y.mutable_data<float>()[0] = static_cast<float>(sum);
+  op.kernels().spline_penalty_forward(op.context(), grid, kind, channels, coefficients.data<float>(),
+                                      y.mutable_data<float>());
   const int64_t count = coefficients.num_elements();
   op.tape().Count({.float_multiplications = 2 * count, .float_additions = 3 * count});
   return op.Record(std::move(y), {{"range", double{range}}},
                    [grid, kind, channels, count, c = coefficients.Alias()](Tape::GradientSink& sink) {
-                     const double dy = sink.output_gradient().data<float>()[0];
-                     const double step = static_cast<double>(grid.range) / static_cast<double>(grid.knots / 2);
                      Tensor dc = NewTensor(sink, c.shape());
-                     std::vector<double> row(static_cast<size_t>(grid.knots));
-                     for (int64_t n = 0; n < channels; ++n) {
-                       std::fill(row.begin(), row.end(), 0.0);
-                       const std::vector<double> slopes = SplineSlopes(RowOf(c, n), grid);
-                       for (size_t k = 0; k < slopes.size(); ++k) {
-                         const double g = dy * Sign(slopes[k]) / step;
-                         row[k] += g;
-                         row[k + 1] -= 2 * g;
-                         row[k + 2] += g;
-                       }
-                       for (const double x : {0.0, 1.0}) {
-                         if (kind == SplinePenaltyKind::kTv2) break;
-                         const double g = dy * Sign(SplineAt(RowOf(c, n), x, grid));
-                         const SplinePlace place = PlaceOnSpline(x, grid);
-                         row[static_cast<size_t>(place.interval)] += g * (1 - place.t);
-                         row[static_cast<size_t>(place.interval) + 1] += g * place.t;
-                       }
-                       for (size_t k = 0; k < row.size(); ++k) {
-                         dc.mutable_data<float>()[n * grid.knots + static_cast<int64_t>(k)] =
-                             static_cast<float>(row[k]);
-                       }
-                     }
+                     KernelsOf(sink).spline_penalty_backward(sink.context(), grid, kind, channels, c.data<float>(),
+                                                             sink.output_gradient().data<float>(),
+                                                             dc.mutable_data<float>());
                      sink.Count({.float_multiplications = 2 * count, .float_additions = 4 * count});
                      sink.Add(0, std::move(dc));
                    });

@@ -4,7 +4,7 @@
 //
 //   Spline           y = sigma_n(x), x [.., channels], n = channel; c [channels, S] -> y, of the shape of x
 //                    sigma_n is the line through (k T, c_{n,k}), k = -(S-1)/2 .. (S-1)/2, T = range / ((S-1)/2), beyond
-//                    the last knots the lines through the last two (formulas: ops/spline_kernel.h)
+//                    the last knots the lines through the last two (formulas: ops/kernels/spline.h)
 //                    dx = dy (c_{i+1} - c_i) / T     dc_i = sum dy (1 - t)     dc_{i+1} = sum dy t
 //   AddLinearTerm    c'_{n,k} = c_{n,k} + b0_n + b1_n k T: the coefficients of sigma_n(x) + b0_n + b1_n x; b0, b1
 //                    [channels]. db0 = sum_k dc', db1 = sum_k k T dc'
@@ -23,12 +23,13 @@
 // Infinities give what the formula does: NaN where sigma is flat.
 //
 // Errors: x has no dimension, or not as many channels as c; c is not [channels, S]; a grid that SplineGrid::status()
-// refuses; a negative or NaN threshold; Unimplemented on a device without these kernels (a GPU).
+// refuses; a negative or NaN threshold.
 
 #ifndef BITGRAD_OPS_SPLINE_H_
 #define BITGRAD_OPS_SPLINE_H_
 
 #include "bitgrad/graph/var.h"
+#include "bitgrad/ops/kernels/spline.h"
 
 namespace bitgrad {
 
@@ -37,7 +38,6 @@ Var Spline(const Var& x, const Var& c, float range, float threshold = 0);
 Var AddLinearTerm(const Var& c, const Var& b0, const Var& b1, float range);
 Var Sparsify(const Var& c, float range, float threshold);
 
-enum class SplinePenaltyKind { kTv2, kBv2 };
 Var SplinePenalty(const Var& c, float range, SplinePenaltyKind kind);
 
 }  // namespace bitgrad

@@ -1,5 +1,5 @@
 // What the coefficients c_0 .. c_{S-1} of one linear spline say: its slopes, its norms, its knots. Plain functions in
-// double, without a tape. The spline is sigma(x) of ops/spline_kernel.h, with knots at k T.
+// double, without a tape. The spline is sigma(x) of ops/kernels/spline.h, with knots at k T.
 //
 // Slopes: a_k = (c_{k-1} - 2 c_k + c_{k+1}) / T at the S - 2 inner knots, by which the slope of sigma changes there, so
 // that sigma(x) = b0 + b1 x + sum a_k (x - k T)_+. (By T, not by T^2: a ReLU on the grid has the one slope 1.)
@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "bitgrad/ops/spline_grid.h"
+#include "bitgrad/ops/kernels/spline_slopes.h"
 
 namespace bitgrad {
 
@@ -23,14 +23,6 @@ namespace bitgrad {
 
 // a at the knots 1 .. S - 2.
 std::vector<double> SplineSlopes(absl::Span<const float> c, const SplineGrid& grid);
-
-// sigma(x) = (1 - t) c_i + t c_{i+1}.
-struct SplinePlace {
-  int64_t interval = 0;  // i
-  double t = 0;
-};
-SplinePlace PlaceOnSpline(double x, const SplineGrid& grid);
-double SplineAt(absl::Span<const float> c, double x, const SplineGrid& grid);
 
 // TV2(sigma) = sum |a_k|, the second-order total variation.
 double Tv2(absl::Span<const float> c, const SplineGrid& grid);

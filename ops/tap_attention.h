@@ -10,8 +10,8 @@
 //
 //   y[o, t, i] = w[o, t, i] where P[o, t, i] > 1/2, else 0
 //
-// Gradients (ops/tap_probabilities.h): dw = dy P; dA through the softmax and the deviation, exactly; with `hard` dw =
-// dy where the tap is kept, and none of A. T has none.
+// Gradients (ops/kernels/tap_probabilities.h): dw = dy P; dA through the softmax and the deviation, exactly; with
+// `hard` dw = dy where the tap is kept, and none of A. T has none.
 //
 // With `hard`, a w that was quantized gives codes, too, so that the product is one of integers: those of an encoding
 // with a 0. Binary codes become ternary ones, k-bit odd integers two's complement of k + 1 bits; codes of 8 bits become
@@ -19,7 +19,7 @@
 //
 // Source: Hacene et al., "Attention Based Pruning for Shift Networks" (SAL), arXiv 1905.12300.
 //
-// Errors: w is no [O, R, S, I] with 2 to 15 taps; A or T of another shape. Unimplemented on a GPU.
+// Errors: w is no [O, R, S, I] with 2 to 15 taps; A or T of another shape.
 
 #ifndef BITGRAD_OPS_TAP_ATTENTION_H_
 #define BITGRAD_OPS_TAP_ATTENTION_H_
@@ -40,7 +40,7 @@ Var TapAttention(const Var& w, const Var& attention, const Var& temperature, boo
 //
 // Gradient: dw[o, 0, 0, i] = dy[o, taps[i], i].
 //
-// Errors: w is no [O, 1, 1, I]; `taps` are not I numbers below kernel^2, which is at most 15. Unimplemented on a GPU.
+// Errors: w is no [O, 1, 1, I]; `taps` are not I numbers below kernel^2, which is at most 15.
 Var SpreadOverTaps(const Var& w, absl::Span<const uint8_t> taps, int64_t kernel);
 
 // The number of kernels (o, i) that have no tap above 1/2: those that `hard` makes zero. A choice that filters share

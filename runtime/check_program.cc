@@ -8,7 +8,7 @@
 #include "bitgrad/core/encoding.h"
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/core/status_macros.h"
-#include "bitgrad/ops/spline_grid.h"
+#include "bitgrad/ops/kernels/spline_grid.h"
 #include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/check_sequences.h"
 #include "bitgrad/runtime/program_checker.h"

@@ -3,9 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "bitgrad/core/number_format.h"
-#include "bitgrad/ops/spline_kernel.h"
 #include "bitgrad/runtime/blob_layout.h"
 
 namespace bitgrad {
@@ -65,19 +63,13 @@ class SplineStep final : public UnaryStep {
         grid_{.knots = ShapeOf(model.blob(instruction.spline().coefficients())).cols(),
               .range = instruction.spline().range()},
         channels_(ShapeOf(model.blob(instruction.spline().coefficients())).dim(0)),
-        coefficients_(frame.blobs().floats(instruction.spline().coefficients())) {
-    if (SplineKernelsFor(frame.context().device()) != nullptr) return;
-    frame.context().ReportError(
-        absl::UnimplementedError(absl::StrCat("layer '", instruction.layer(), "': spline has no kernel for ",
-                                              Name(frame.context().device()), "; run the model on the CPU")));
-  }
+        coefficients_(frame.blobs().floats(instruction.spline().coefficients())) {}
 
   void Run(Frame& frame) override {
-    const SplineKernels* const kernels = SplineKernelsFor(frame.context().device());
-    if (kernels == nullptr) return;
     const ConstMatrixView<float> x = frame.floats(operand_);
     const MatrixView<float> y = frame.NewFloats(result_);
-    kernels->forward(frame.context(), grid_, {x.data, x.size() / channels_, channels_}, coefficients_, y.data, nullptr);
+    frame.kernels().spline_forward(frame.context(), grid_, {x.data, x.size() / channels_, channels_}, coefficients_,
+                                   y.data, nullptr);
   }
 
  private:

@@ -1,5 +1,5 @@
 // The steps of programs of fixed-point codes: products with a requantize, shift_add, shift_concat, average_pool with a
-// requantize, and fixed_point. All of them are integer arithmetic of the host; other devices refuse them.
+// requantize, and fixed_point.
 
 #ifndef BITGRAD_RUNTIME_SHIFT_STEP_H_
 #define BITGRAD_RUNTIME_SHIFT_STEP_H_

@@ -23,7 +23,7 @@
 #include "absl/strings/string_view.h"
 #include "bitgrad/models/layers/layer.h"
 #include "bitgrad/models/scope.h"
-#include "bitgrad/ops/spline_grid.h"
+#include "bitgrad/ops/kernels/spline_grid.h"
 
 namespace bitgrad {
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -125,6 +126,10 @@ void FillF32(ExecContext& context, float value, float* y, int64_t count) {
   ParallelFor(context.threads(), count, kGrain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(FillF32)(value, y + begin, end - begin);
   });
+}
+
+void WriteBytes(ExecContext&, absl::Span<const uint8_t> values, uint8_t* y) {
+  std::copy(values.begin(), values.end(), y);
 }
 
 void CopyMatrix(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y) {

@@ -15,7 +15,8 @@
 #include "bitgrad/core/check.h"
 #include "bitgrad/core/parallel_for.h"
 #include "bitgrad/ops/cpu/coded_gemm.h"
-#include "bitgrad/ops/cpu/shift_product_cpu.h"
+#include "bitgrad/ops/cpu/functions.h"
+#include "bitgrad/ops/cpu/shift_filters.h"
 #include "bitgrad/ops/kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -35,7 +36,7 @@ constexpr int32_t kBeyondCodes = 256;
 
 // sums[r, v] of kRows pixels, each `stride` bytes after the one before it, and kVectors vectors of filters.
 template <int kRows, int kVectors>
-HWY_NOINLINE void ShiftTile(const uint8_t* x, int64_t stride, const ShiftFilters& f, const int32_t* panel,
+HWY_NOINLINE void ShiftTile(const uint8_t* x, int64_t stride, const ShiftPanels& f, const int32_t* panel,
                             int32_t* sums) {
   const LaneTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -77,7 +78,7 @@ HWY_NOINLINE void ShiftTile(const uint8_t* x, int64_t stride, const ShiftFilters
   }
 }
 
-using ShiftTileFunction = void(const uint8_t*, int64_t, const ShiftFilters&, const int32_t*, int32_t*);
+using ShiftTileFunction = void(const uint8_t*, int64_t, const ShiftPanels&, const int32_t*, int32_t*);
 
 struct Tile {
   int64_t rows;
@@ -126,13 +127,13 @@ HWY_INLINE void CopyFew(const T* from, int64_t count, T* to) {
 }
 
 // Writes output pixels first .. first + rows - 1 of a panel from their sums.
-HWY_INLINE void Write(const ShiftFilters& f, const ShiftFilters::Panel& panel, const ShiftOutput& out, int64_t first,
+HWY_INLINE void Write(const ShiftPanels& f, const ShiftPanels::Panel& panel, const ShiftOutput& out, int64_t first,
                       int64_t rows, const int32_t* sums) {
   const LaneTag d;
   const hn::Rebind<uint8_t, LaneTag> d8;
   const hn::RebindToFloat<LaneTag> df;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), n = f.geometry.filters;
-  const auto least = hn::Set(d, out.least), most = hn::Set(d, out.most);
+  const auto least = hn::Set(d, out.range.least), most = hn::Set(d, out.range.most);
   const auto beyond = hn::Set(d, kBeyondCodes), below = hn::Set(d, -kBeyondCodes);
   const int32_t* const terms = f.terms.data<int32_t>() + panel.terms;
   for (int64_t r = 0; r < rows; ++r) {
@@ -178,10 +179,10 @@ HWY_INLINE void Write(const ShiftFilters& f, const ShiftFilters::Panel& panel, c
 }
 
 // Output pixels of one output row: `count` from `first` on, whose first patch begins at x.
-void MultiplyRow(const ShiftFilters& f, const uint8_t* x, int64_t stride, int64_t first, int64_t count,
+void MultiplyRow(const ShiftPanels& f, const uint8_t* x, int64_t stride, int64_t first, int64_t count,
                  const ShiftOutput& out) {
   alignas(64) int32_t sums[kMostPixels * 4 * 16];
-  for (const ShiftFilters::Panel& panel : f.panels) {
+  for (const ShiftPanels::Panel& panel : f.panels) {
     const int32_t* const weights = f.weights.data<int32_t>() + panel.offset;
     const uint8_t* const from = x + panel.group * f.geometry.group_channels();
     for (int64_t q = 0; q < count;) {
@@ -205,22 +206,20 @@ namespace {
 HWY_EXPORT(PanelLimits);
 HWY_EXPORT(MultiplyRow);
 
-// Rows of a linear layer that are multiplied together, and what batches of it are taken for beforehand.
-constexpr int64_t kLinearRows = 96;
 // Reads of four bytes may go beyond an image by three.
 constexpr int64_t kSlack = 64;
 
 }  // namespace
 
-PanelSizes ShiftPanelSizes() {
-  PanelSizes sizes;
+ShiftPanelSizes ShiftPanelSizesHere() {
+  ShiftPanelSizes sizes;
   HWY_DYNAMIC_DISPATCH(PanelLimits)(&sizes.lanes, &sizes.vectors);
   return sizes;
 }
 
 void ShiftProduct(ExecContext& context, const ShiftFilters& filters, int64_t batch, const uint8_t* x,
                   const ShiftOutput& out) {
-  const ShiftFilters& f = filters;
+  const auto& f = static_cast<const ShiftPanels&>(filters);
   ConvGeometry g = f.geometry;
   g.batch = 1;
   if (f.is_linear) {
@@ -249,15 +248,15 @@ void ShiftProduct(ExecContext& context, const ShiftFilters& filters, int64_t bat
     });
     x = copy.data();
   }
-  const int64_t pieces = f.is_linear ? (g.out_width() + kLinearRows - 1) / kLinearRows : 1;
+  const int64_t pieces = f.is_linear ? (g.out_width() + kShiftLinearRows - 1) / kShiftLinearRows : 1;
   const int64_t rows = batch * g.out_height() * pieces;
   const int64_t row_macs = std::max<int64_t>(1, g.macs() / g.pixels() * g.out_width() / pieces);
   const int64_t grain = std::max<int64_t>(1, kInt8Grain / row_macs);
   ParallelFor(context.threads(), rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / pieces / g.out_height(), p = i / pieces % g.out_height(), piece = i % pieces;
-      const int64_t q = piece * kLinearRows;
-      const int64_t count = f.is_linear ? std::min(kLinearRows, g.out_width() - q) : g.out_width();
+      const int64_t q = piece * kShiftLinearRows;
+      const int64_t count = f.is_linear ? std::min(kShiftLinearRows, g.out_width() - q) : g.out_width();
       const uint8_t* const from = x + n * padded + (p * g.stride_height * width + q) * g.channels;
       HWY_DYNAMIC_DISPATCH(MultiplyRow)
       (f, from, g.stride_width * g.channels, (n * g.out_height() + p) * g.out_width() + q, count, out);
@@ -266,104 +265,5 @@ void ShiftProduct(ExecContext& context, const ShiftFilters& filters, int64_t bat
 }
 
 }  // namespace bitgrad::cpu
-
-namespace bitgrad {
-namespace {
-
-// The cycles of a step of a tile, roughly: the products, their latency, and the loads of weights from the second-level
-// cache.
-double StepCycles(int64_t rows, int64_t vectors) {
-  return std::max({0.5 * static_cast<double>(rows * vectors), 5.0, 2.0 * static_cast<double>(vectors)});
-}
-
-double RowCycles(int64_t pixels, int64_t filters, int64_t lanes, int64_t vectors) {
-  const int64_t most = vectors <= 2 ? 12 : vectors == 3 ? 8 : 6;
-  double cycles = 0;
-  for (int64_t left = (filters + lanes - 1) / lanes; left > 0; left -= vectors) {
-    for (int64_t q = 0; q < pixels; q += most) {
-      cycles += StepCycles(std::min(most, pixels - q), std::min(left, vectors));
-    }
-  }
-  return cycles;
-}
-
-}  // namespace
-
-ShiftFilters::ShiftFilters(const ConvGeometry& geometry, ConstMatrixView<int8_t> w, int32_t x_least,
-                           absl::Span<const int32_t> bias, absl::Span<const uint8_t> flips, int levels)
-    : geometry(geometry) {
-  Arrange(w, x_least, bias, flips, levels);
-}
-
-ShiftFilters::ShiftFilters(ConstMatrixView<int8_t> w, int32_t x_least, absl::Span<const int32_t> bias,
-                           absl::Span<const uint8_t> flips, int levels)
-    : geometry({.batch = 1,
-                .height = 1,
-                .width = cpu::kLinearRows,
-                .channels = w.cols,
-                .filters = w.rows,
-                .kernel_height = 1,
-                .kernel_width = 1}),
-      is_linear(true) {
-  Arrange(w, x_least, bias, flips, levels);
-}
-
-void ShiftFilters::Arrange(ConstMatrixView<int8_t> w, int32_t x_least, absl::Span<const int32_t> bias,
-                           absl::Span<const uint8_t> flip, int levels) {
-  const ConvGeometry& g = geometry;
-  BITGRAD_DCHECK(w.rows == g.filters && w.cols == g.patch_size() && g.padding == Padding::kZero);
-  border = static_cast<uint8_t>(-x_least);
-  // A row of a patch is one run where its taps lie side by side.
-  const bool is_run = g.groups == 1 && g.dilation_width == 1;
-  const int64_t width = g.width + 2 * g.pad_width, runs = is_run ? 1 : g.kernel_width;
-  segment_size = g.group_channels() * (is_run ? g.kernel_width : 1);
-  steps = (segment_size + 3) / 4;
-  for (int64_t r = 0; r < g.kernel_height; ++r) {
-    for (int64_t s = 0; s < runs; ++s) {
-      segments.push_back((r * g.dilation_height * width + s * g.dilation_width) * g.channels);
-    }
-  }
-
-  const cpu::PanelSizes sizes = cpu::ShiftPanelSizes();
-  const int64_t lanes = sizes.lanes, group_filters = g.group_filters();
-  int64_t best = 1;
-  for (int64_t v = 2; v <= sizes.vectors; ++v) {
-    if (RowCycles(g.out_width(), group_filters, lanes, v) < RowCycles(g.out_width(), group_filters, lanes, best)) {
-      best = v;
-    }
-  }
-  int64_t offset = 0, term = 0;
-  const int64_t all_steps = steps * static_cast<int64_t>(segments.size());
-  for (int64_t group = 0; group < g.groups; ++group) {
-    for (int64_t o = 0; o < group_filters; o += best * lanes) {
-      const int64_t count = std::min(best * lanes, group_filters - o);
-      const int64_t vectors = (count + lanes - 1) / lanes;
-      panels.push_back({group, group * group_filters + o, count, static_cast<int>(vectors), offset, term});
-      offset += all_steps * vectors * lanes;
-      term += vectors * lanes;
-    }
-  }
-  weights = Tensor::Zeros({offset}, DType::kInt32);
-  terms = Tensor::Zeros({term}, DType::kInt32);
-  if (!flip.empty()) flips.assign(static_cast<size_t>(term) + 64, 0);
-  for (const Panel& panel : panels) {
-    auto* const bytes = reinterpret_cast<int8_t*>(weights.mutable_data<int32_t>() + panel.offset);
-    const int64_t columns = panel.vectors * lanes;
-    for (int64_t j = 0; j < panel.filters; ++j) {
-      const int8_t* const from = w.row(panel.first + j);
-      int64_t sum = 0;
-      for (int64_t k = 0; k < w.cols; ++k) {
-        const int64_t segment = k / segment_size, place = k % segment_size;
-        bytes[((segment * steps + place / 4) * columns + j) * 4 + place % 4] = from[k];
-        sum += from[k];
-      }
-      const int32_t added = bias.empty() ? 0 : bias[panel.first + j];
-      terms.mutable_data<int32_t>()[panel.terms + j] = static_cast<int32_t>(added + x_least * sum);
-      if (!flip.empty() && flip[panel.first + j] != 0) flips[panel.terms + j] = static_cast<uint8_t>(levels);
-    }
-  }
-}
-
-}  // namespace bitgrad
 
 #endif  // HWY_ONCE

@@ -1,11 +1,13 @@
-#include "bitgrad/ops/cpu/spline.h"
+// The values of linear splines (ops/kernels/spline.h).
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
+#include "bitgrad/ops/cpu/functions.h"
 #include "bitgrad/ops/cpu/segments.h"
+#include "bitgrad/ops/cpu/spline_tile.h"
 #include "bitgrad/ops/kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE

@@ -1,5 +1,6 @@
 // Elementwise arithmetic, activations and noise. All are limited by the memory that they read and write.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -12,6 +13,12 @@
 #include "bitgrad/ops/quantizers/power_of_two.h"
 
 namespace bitgrad::BITGRAD_CUDA_NAMESPACE {
+
+// Not in an anonymous namespace, because device lambdas cannot capture types from there.
+struct BytesOfHost {
+  static constexpr int64_t kMost = 2048;
+  uint8_t value[kMost];
+};
 
 // The comparisons are written so that NaN gives NaN.
 void UnaryForward(ExecContext& context, Unary op, float parameter, const float* x, float* y, int64_t count) {
@@ -73,6 +80,17 @@ void RoundToPowers(ExecContext& context, const float* x, float* y, int64_t count
 
 void FillF32(ExecContext& context, float value, float* y, int64_t count) {
   ForElements(context, "fill_f32", count, [=] __device__(int64_t i) { y[i] = value; });
+}
+
+// The bytes are the kernel's arguments, as many as these may be.
+void WriteBytes(ExecContext& context, absl::Span<const uint8_t> values, uint8_t* y) {
+  const auto count = static_cast<int64_t>(values.size());
+  for (int64_t begin = 0; begin < count; begin += BytesOfHost::kMost) {
+    const int64_t part = std::min(BytesOfHost::kMost, count - begin);
+    BytesOfHost bytes;
+    std::copy_n(values.data() + begin, part, bytes.value);
+    ForElements(context, "write_bytes", part, [=] __device__(int64_t i) { y[begin + i] = bytes.value[i]; });
+  }
 }
 
 void CopyMatrix(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y) {

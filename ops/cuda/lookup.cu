@@ -62,4 +62,13 @@ void LookUpU8(ExecContext& context, const uint8_t* table, const uint8_t* x, uint
   LookUp(context, "look_up_u8", table, x, y, count);
 }
 
+// The tables of a few channels stay in the first cache.
+void LookUpChannels(ExecContext& context, const uint8_t* tables, const uint8_t* x, uint8_t* y, int64_t rows,
+                    int64_t channels) {
+  ForCells(context, "look_up_channels", rows, channels, [=] __device__(int64_t i, int64_t c) {
+    const int64_t at = i * channels + c;
+    y[at] = tables[c * 256 + x[at]];
+  });
+}
+
 }  // namespace bitgrad::BITGRAD_CUDA_NAMESPACE

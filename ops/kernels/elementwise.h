@@ -3,6 +3,9 @@
 #ifndef BITGRAD_OPS_KERNELS_ELEMENTWISE_H_
 #define BITGRAD_OPS_KERNELS_ELEMENTWISE_H_
 
+#include <cstdint>
+
+#include "absl/types/span.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/rng.h"
 #include "bitgrad/core/scale_view.h"
@@ -46,6 +49,10 @@ using RoundToPowers = void(ExecContext& context, const float* x, float* y, int64
 
 // y[i] = value, i < count.
 using FillF32 = void(ExecContext& context, float value, float* y, int64_t count);
+
+// y[i] = values[i], where `values` lie in the host's memory and have been read when the call returns. Work that uploads
+// cannot be recorded (core/recorded_work.h); work that does this can. For small arrays.
+using WriteBytes = void(ExecContext& context, absl::Span<const uint8_t> values, uint8_t* y);
 
 // y[i, j] = x[i, j].   x, y [m, n], of any strides: for concat and its backward pass.
 using CopyMatrix = void(ExecContext& context, ConstMatrixView<float> x, MatrixView<float> y);

@@ -25,7 +25,12 @@
 #include "bitgrad/ops/kernels/reduce.h"
 #include "bitgrad/ops/kernels/round_numbers.h"
 #include "bitgrad/ops/kernels/scale_penalty.h"
+#include "bitgrad/ops/kernels/shift_channels.h"
+#include "bitgrad/ops/kernels/shift_codes.h"
+#include "bitgrad/ops/kernels/shift_product.h"
 #include "bitgrad/ops/kernels/sign_gemm.h"
+#include "bitgrad/ops/kernels/spline.h"
+#include "bitgrad/ops/kernels/tap_attention.h"
 
 // X(Contract, name) for each kernel: the type of its contract, which is also the name of the function that a device
 // computes it with, and its name in the table and in messages.
@@ -44,6 +49,12 @@
   X(PadImageF32, pad_image_f32)                                  \
   X(PackedConv2d, packed_conv2d)                                 \
   X(CodedConv2d, coded_conv2d)                                   \
+  X(ArrangeShiftFilters, arrange_shift_filters)                  \
+  X(ShiftProduct, shift_product)                                 \
+  X(ShiftAdd, shift_add)                                         \
+  X(ShiftCodes, shift_codes)                                     \
+  X(ShiftAverage, shift_average)                                 \
+  X(FixedPointCodes, fixed_point_codes)                          \
   X(MaxPoolForward, max_pool_forward)                            \
   X(MaxPoolBackward, max_pool_backward)                          \
   X(AveragePoolForward, average_pool_forward)                    \
@@ -55,6 +66,7 @@
   X(UnpackCodes, unpack_codes)                                   \
   X(LookUpF32, look_up_f32)                                      \
   X(LookUpU8, look_up_u8)                                        \
+  X(LookUpChannels, look_up_channels)                            \
   X(GatherCodes, gather_codes)                                   \
   X(GatherBits, gather_bits)                                     \
   X(PackSigns, pack_signs)                                       \
@@ -81,6 +93,7 @@
   X(ScaleColumns, scale_columns)                                 \
   X(RoundToPowers, round_to_powers)                              \
   X(FillF32, fill_f32)                                           \
+  X(WriteBytes, write_bytes)                                     \
   X(CopyMatrix, copy_matrix)                                     \
   X(DropoutApply, dropout)                                       \
   X(EmbeddingForward, embedding_forward)                         \
@@ -89,6 +102,22 @@
   X(SumRows, sum_rows)                                           \
   X(SumAll, sum_all)                                             \
   X(SumsOfSquares, sums_of_squares)                              \
+  X(SplineForward, spline_forward)                               \
+  X(SplineBackward, spline_backward)                             \
+  X(SplineBackwardInput, spline_backward_input)                  \
+  X(SplineLinearTermForward, spline_linear_term_forward)         \
+  X(SplineLinearTermBackward, spline_linear_term_backward)       \
+  X(SparsifySplines, sparsify_splines)                           \
+  X(SplinePenaltyForward, spline_penalty_forward)                \
+  X(SplinePenaltyBackward, spline_penalty_backward)              \
+  X(TapProbabilities, tap_probabilities)                         \
+  X(TapAttentionBackward, tap_attention_backward)                \
+  X(KeptTaps, kept_taps)                                         \
+  X(KeepTaps, keep_taps)                                         \
+  X(KeepTapsBackward, keep_taps_backward)                        \
+  X(KeepTapCodes, keep_tap_codes)                                \
+  X(ShiftChannelsForward, shift_channels_forward)                \
+  X(ShiftChannelsBackward, shift_channels_backward)              \
   X(ScalePenaltyForward, scale_penalty_forward)                  \
   X(ScalePenaltyBackward, scale_penalty_backward)                \
   X(BatchNormStatistics, batch_norm_statistics)                  \

@@ -13,6 +13,10 @@ namespace bitgrad {
 using LookUpF32 = void(ExecContext& context, const float* table, const uint8_t* x, float* y, int64_t count);
 using LookUpU8 = void(ExecContext& context, const uint8_t* table, const uint8_t* x, uint8_t* y, int64_t count);
 
+// y[i, c] = tables[c, x[i, c]].   tables [channels, 256]; x, y [rows, channels]
+using LookUpChannels = void(ExecContext& context, const uint8_t* tables, const uint8_t* x, uint8_t* y, int64_t rows,
+                            int64_t channels);
+
 }  // namespace bitgrad
 
 #endif  // BITGRAD_OPS_KERNELS_LOOKUP_H_

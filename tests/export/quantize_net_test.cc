@@ -21,6 +21,7 @@
 #include "bitgrad/tests/export/freeze_testing.h"
 #include "bitgrad/tests/export/quantize_net_testing.h"
 #include "bitgrad/tests/export/simulate_shifts.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -29,20 +30,22 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class QuantizeNetTest : public ::testing::TestWithParam<std::tuple<Kind, int>> {};
+class QuantizeNetTest : public OnTestDevice<::testing::TestWithParam<std::tuple<Kind, int>>> {};
 
 TEST_P(QuantizeNetTest, IsTheSimulationExactly) {
   const auto [kind, bits] = GetParam();
   const Quantized q(kind, bits);
   ASSERT_NE(q.packed, nullptr);
-  const std::vector<float> expected = SimulateShifts(*q.packed, q.pixels.matrix<uint8_t>());
+  const int64_t images = ImagesOnDevice(kSimulated, 5);
+  const ConstMatrixView<uint8_t> pixels(q.pixels.data<uint8_t>(), images, kFeatures);
+  const std::vector<float> expected = SimulateShifts(*q.packed, pixels);
   for (const int threads : {1, 2}) {
-    ExecContext context({.threads = threads});
+    ExecContext context({.device = TestDevice(), .threads = threads});
     const auto interpreter = Interpreter::Create(*q.packed, context);
-    ASSERT_TRUE(interpreter.ok());
-    const absl::StatusOr<Tensor> logits = (*interpreter)->RunPixels(q.pixels.matrix<uint8_t>());
+    ASSERT_TRUE(interpreter.ok()) << interpreter.status();
+    const absl::StatusOr<Tensor> logits = (*interpreter)->RunPixels(pixels);
     ASSERT_TRUE(logits.ok()) << logits.status();
-    ASSERT_EQ(logits->num_elements(), kSimulated * kClasses);
+    ASSERT_EQ(logits->num_elements(), images * kClasses);
     for (int64_t i = 0; i < logits->num_elements(); ++i) {
       ASSERT_EQ(logits->data<float>()[i], expected[i]) << "logit " << i % kClasses << " of image " << i / kClasses;
     }

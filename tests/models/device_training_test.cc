@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bitgrad/core/transfer.h"
@@ -17,6 +18,8 @@
 #include "bitgrad/models/bireal_net.h"
 #include "bitgrad/models/conv_net.h"
 #include "bitgrad/models/mlp.h"
+#include "bitgrad/models/residual_net.h"
+#include "bitgrad/models/spline_model.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/model_bundle.h"
 #include "bitgrad/models/training/trainer.h"
@@ -140,11 +143,16 @@ void ExpectSameSteps(const MakeModelFunction& make, int64_t features, int32_t cl
     }
     if (testing::Test::HasFailure()) return;
   }
-  // By the running statistics.
-  const Tensor a = *Logits(cpu.context, *cpu.model, examples.x);
-  const absl::StatusOr<Tensor> b = Logits(gpu.context, *gpu.model, examples.x);
-  ASSERT_TRUE(b.ok()) << b.status();
-  ExpectCloseTensors(a, ToHost(gpu.context, *b), kClose, "evaluation");
+  // By the running statistics; and once more as the frozen model answers.
+  for (const bool frozen : {false, true}) {
+    SCOPED_TRACE(frozen ? "as frozen" : "as trained");
+    cpu.model->AnswerAsFrozen(frozen);
+    gpu.model->AnswerAsFrozen(frozen);
+    const Tensor a = *Logits(cpu.context, *cpu.model, examples.x);
+    const absl::StatusOr<Tensor> b = Logits(gpu.context, *gpu.model, examples.x);
+    ASSERT_TRUE(b.ok()) << b.status();
+    ExpectCloseTensors(a, ToHost(gpu.context, *b), kClose, "evaluation");
+  }
 }
 
 struct NetCase {
@@ -183,7 +191,10 @@ INSTANTIATE_TEST_SUITE_P(
                     NetCase{"binary_weights", {"identity", "identity", "sign", "identity"}, "relu"},
                     NetCase{"ternary", {"identity", "k_bit(2)", "ternary(0.5)", "identity"}},
                     NetCase{"dorefa", {"identity", "dorefa_activation(2)", "dorefa_weight(1)", "dorefa_gradient(6)"}},
-                    NetCase{"int8_gradients", {"identity", "sign", "sign", "stochastic_round(8)"}}),
+                    NetCase{"int8_gradients", {"identity", "sign", "sign", "stochastic_round(8)"}},
+                    NetCase{"splines", {"identity", "identity", "identity", "identity"}, "spline(9, 1, linear)"},
+                    NetCase{
+                        "spline_threshold", {"identity", "sign", "sign", "identity"}, "spline(21, 1, threshold=0.02)"}),
     [](const auto& info) { return std::string(info.param.name); });
 
 class DeviceConvNetTest : public DeviceTrainingTest, public testing::WithParamInterface<NetCase> {};
@@ -217,6 +228,44 @@ TEST_F(DeviceTrainingTest, StepsOfAResidualNetAgree) {
                                     .activation_quantizer = ApproxSign(),
                                     .weight = Sign()};
   ExpectSameSteps([&](const Scope& scope) { return std::make_unique<BiRealNet>(scope, options); }, 108, 4, "sgd", 6);
+}
+
+TEST_F(DeviceTrainingTest, StepsOfNetsWithOneTapPerKernelAgree) {
+  for (const ResidualConnection connection :
+       {ResidualConnection::kShiftAttention, ResidualConnection::kSharedShiftAttention, ResidualConnection::kShift}) {
+    SCOPED_TRACE(static_cast<int>(connection));
+    const ResidualNetOptions options = {
+        .image = {6, 6, 3},
+        .stem_filters = 8,
+        .stages = {{.filters = 8, .blocks = 1}, {.filters = 12, .blocks = 1, .stride = 2}},
+        .connection = connection,
+        .classes = 4};
+    ExpectSameSteps([&](const Scope& scope) { return std::make_unique<ResidualNet>(scope, options); }, 108, 4, "sgd",
+                    6);
+  }
+}
+
+TEST_F(DeviceTrainingTest, ReportsOfSplinesAreTheSame) {
+  const MlpOptions options = {
+      .features = 70, .hidden = {33, 20}, .classes = 4, .activation = "spline(9, 1, linear, threshold=0.02)"};
+  std::vector<ModelValue> reports[2];
+  for (const Device device : {Device::kCpu, Device::kCuda}) {
+    ExecContext context({.device = device, .threads = 1});
+    ParameterStore store(3);
+    auto mlp = std::make_unique<Mlp>(store.Root(), options);
+    const std::unique_ptr<Model> model = WithSplineReport(store, options.features, std::move(mlp));
+    ASSERT_TRUE(store.status().ok()) << store.status();
+    MoveToDevice(context, store);
+    reports[device == Device::kCuda] = model->Report(context);
+    EXPECT_TRUE(context.Synchronize().ok()) << context.status();
+  }
+  ASSERT_EQ(reports[0].size(), size_t{3});
+  ASSERT_EQ(reports[1].size(), size_t{3});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(reports[0][i].name, reports[1][i].name);
+    EXPECT_GT(reports[0][i].value, 0);
+    EXPECT_EQ(reports[0][i].value, reports[1][i].value) << reports[0][i].name;
+  }
 }
 
 // ---- Runs ----------------------------------------------------------------------------------------

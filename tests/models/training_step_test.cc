@@ -5,12 +5,15 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/models/mlp.h"
+#include "bitgrad/models/penalties.h"
+#include "bitgrad/models/residual_net.h"
 #include "bitgrad/models/training/classification.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/model_bundle.h"
@@ -42,23 +45,53 @@ struct NetCase {
   const char* optimizer = "adam";
   double max_gradient_norm = 0;
   BatchNormArithmetic arithmetic = BatchNormArithmetic::kExact;
+  const char* activation = "identity";
+  // Of the connections of a small residual net; none: a net of dense layers.
+  std::optional<ResidualConnection> connection = std::nullopt;
 };
+
+// Dense layers whose activations are splines, which are fined for their norm.
+class FinedSplines final : public Model {
+ public:
+  FinedSplines(const Scope& scope, const MlpOptions& options) : mlp_(scope, options) {}
+  Var Forward(const Var& x) override { return mlp_.Forward(x); }
+  Var Penalty(Tape& tape) override { return SumOfSplinePenalties(tape, SplinePenaltyKind::kBv2); }
+
+ private:
+  Mlp mlp_;
+};
+
+std::unique_ptr<Model> ModelOf(const NetCase& c, const Scope& scope) {
+  if (c.connection.has_value()) {
+    const ResidualNetOptions options = {.image = {5, 7, 2},
+                                        .stem_filters = 6,
+                                        .stages = {{.filters = 12, .blocks = 1, .stride = 2}},
+                                        .connection = *c.connection,
+                                        .classes = kClasses,
+                                        .activation_quantizer = *ParseQuantizer(c.quantizers[1]),
+                                        .weight = *ParseQuantizer(c.quantizers[2]),
+                                        .gradient = *ParseQuantizer(c.quantizers[3])};
+    return std::make_unique<ResidualNet>(scope, options);
+  }
+  const MlpOptions options = {.features = kFeatures,
+                              .hidden = {33, 20},
+                              .classes = kClasses,
+                              .input = *ParseQuantizer(c.quantizers[0]),
+                              .activation_quantizer = *ParseQuantizer(c.quantizers[1]),
+                              .weight = *ParseQuantizer(c.quantizers[2]),
+                              .gradient = *ParseQuantizer(c.quantizers[3]),
+                              .activation = c.activation,
+                              .norm = {.arithmetic = c.arithmetic},
+                              .input_keep = c.keep,
+                              .hidden_keep = c.keep};
+  if (std::string(c.activation) != "identity") return std::make_unique<FinedSplines>(scope, options);
+  return std::make_unique<Mlp>(scope, options);
+}
 
 // A net and its optimizer.
 struct Net {
   explicit Net(const NetCase& c)
-      : context({.device = TestDevice(), .threads = 1, .seed = 7}),
-        store(3),
-        model(store.Root(), {.features = kFeatures,
-                             .hidden = {33, 20},
-                             .classes = kClasses,
-                             .input = *ParseQuantizer(c.quantizers[0]),
-                             .activation_quantizer = *ParseQuantizer(c.quantizers[1]),
-                             .weight = *ParseQuantizer(c.quantizers[2]),
-                             .gradient = *ParseQuantizer(c.quantizers[3]),
-                             .norm = {.arithmetic = c.arithmetic},
-                             .input_keep = c.keep,
-                             .hidden_keep = c.keep}) {
+      : context({.device = TestDevice(), .threads = 1, .seed = 7}), store(3), model(ModelOf(c, store.Root())) {
     EXPECT_TRUE(store.status().ok()) << store.status();
     MoveToDevice(context, store);
     optimizer = OptimizerNamed(context, c.optimizer,
@@ -66,13 +99,13 @@ struct Net {
   }
 
   std::unique_ptr<TrainingStep> MakeStep() {
-    return std::make_unique<TrainingStep>(context, model, *task, store.parameters(), *optimizer);
+    return std::make_unique<TrainingStep>(context, *model, *task, store.parameters(), *optimizer);
   }
 
   const std::unique_ptr<Task> task = Classification({.features = kFeatures, .classes = kClasses});
   ExecContext context;
   ParameterStore store;
-  Mlp model;
+  std::unique_ptr<Model> model;
   std::unique_ptr<Optimizer> optimizer;
 };
 
@@ -103,8 +136,10 @@ Seen SeenOf(const StepResult& result, const Net& net) {
 
 Seen WrittenOut(Net& net, const Examples& batch, double rate) {
   Tape tape(net.context);
-  const Var logits = net.model.Forward(tape.Input(ToDevice(net.context, batch.x)));
-  const Var loss = SquaredHinge(logits, batch.labels);
+  const Var logits = net.model->Forward(tape.Input(ToDevice(net.context, batch.x)));
+  Var loss = SquaredHinge(logits, batch.labels);
+  const Var penalty = net.model->Penalty(tape);
+  if (penalty.tape() != nullptr) loss = Add(loss, penalty);
   StepResult result;
   result.loss = ToHost(net.context, **tape.Value(loss)).data<float>()[0];
   const int64_t errors = *CountWrong(net.context, **tape.Value(logits), batch.labels);
@@ -156,7 +191,7 @@ TEST_P(TrainingStepNetsTest, IsTheStepWrittenOut) {
       while (step->unfinished() > ahead) finish();
       if (i == 5) {  // Other work in between, which takes memory from the same pool.
         Tensor held = ToDevice(net.context, Filled({33, kFeatures}, 1));
-        EXPECT_TRUE(Logits(net.context, net.model, batch.x).ok());
+        EXPECT_TRUE(Logits(net.context, *net.model, batch.x).ok());
       }
     }
     while (step->unfinished() > 0) finish();
@@ -193,7 +228,24 @@ INSTANTIATE_TEST_SUITE_P(
                     NetCase{"scaled_codes",
                             {"identity", "dorefa_activation(2)", "dorefa_weight(1)", "dorefa_gradient(6)"}},
                     NetCase{"scaled_int8", {"identity", "sign", "dorefa_weight(1)", "stochastic_round(8)"}},
-                    NetCase{"scaled_activations", {"identity", "dorefa_weight(1)", "sign", "identity"}}),
+                    NetCase{"scaled_activations", {"identity", "dorefa_weight(1)", "sign", "identity"}},
+                    // Learned activations, with a penalty and a linear term, before floats and before signs.
+                    NetCase{.name = "splines",
+                            .quantizers = {"identity", "identity", "identity", "identity"},
+                            .activation = "spline(9, 1, linear)"},
+                    NetCase{.name = "splines_before_signs",
+                            .quantizers = {"k_bit(8)", "sign", "sign", "identity"},
+                            .activation = "spline(21, 1)"},
+                    // Kernels of one tap, learned and fixed.
+                    NetCase{.name = "tap_attention",
+                            .quantizers = {"identity", "identity", "identity", "identity"},
+                            .connection = ResidualConnection::kShiftAttention},
+                    NetCase{.name = "shared_tap_attention_of_signs",
+                            .quantizers = {"identity", "sign", "sign", "identity"},
+                            .connection = ResidualConnection::kSharedShiftAttention},
+                    NetCase{.name = "shifts_of_channels",
+                            .quantizers = {"identity", "identity", "identity", "identity"},
+                            .connection = ResidualConnection::kShift}),
     [](const auto& info) { return std::string(info.param.name); });
 
 NetCase BnnCase() { return {"bnn", {"identity", "sign", "sign", "identity"}}; }
@@ -252,8 +304,8 @@ TEST_F(TrainingStepTest, AStepThatIsNotFiniteChangesNothing) {
         fresh.store.parameters()[i]->value =
             ToDevice(fresh.context, ToHost(net.context, net.store.parameters()[i]->value).Clone());
       }
-      ExpectSameBits(ToHost(net.context, *Logits(net.context, net.model, batch.x)),
-                     ToHost(fresh.context, *Logits(fresh.context, fresh.model, batch.x)));
+      ExpectSameBits(ToHost(net.context, *Logits(net.context, *net.model, batch.x)),
+                     ToHost(fresh.context, *Logits(fresh.context, *fresh.model, batch.x)));
     }
   }
 }

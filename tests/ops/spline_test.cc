@@ -13,14 +13,15 @@
 #include <vector>
 
 #include "bitgrad/core/exec_context.h"
+#include "bitgrad/core/transfer.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/ops/activations.h"
 #include "bitgrad/ops/arithmetic.h"
 #include "bitgrad/ops/reduce.h"
 #include "bitgrad/ops/spline_coefficients.h"
-#include "bitgrad/ops/spline_kernel.h"
 #include "bitgrad/tests/testing/gradient_check.h"
 #include "bitgrad/tests/testing/tensors.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "hwy/targets.h"
@@ -54,13 +55,27 @@ std::vector<float> Relu(const SplineGrid& grid) {
   return Sampled(grid, [](double x) { return x > 0 ? x : 0.0; });
 }
 
+class SplineTest : public OnTestDevice<testing::Test> {
+ protected:
+  ExecContext context_{{.device = TestDevice(), .threads = 1}};
+  Tape tape_{context_};
+
+  Var Input(const Tensor& tensor) { return tape_.Input(ToDevice(context_, tensor)); }
+  Var Differentiable(const Tensor& tensor) { return tape_.Differentiable(ToDevice(context_, tensor)); }
+  std::vector<float> ValuesOn(absl::StatusOr<const Tensor*> tensor) {
+    EXPECT_TRUE(tensor.ok()) << tensor.status();
+    return tensor.ok() ? ValuesOf(ToHost(context_, **tensor)) : std::vector<float>();
+  }
+};
+class SplinePenaltyTest : public OnTestDevice<testing::Test> {};
+
 struct Case {
   Shape x;
   int64_t knots;
   float range;
 };
 
-TEST(SplineTest, ValuesAndGradientsOffTheKnotsAndOutsideTheRange) {
+TEST_F(SplineTest, ValuesAndGradientsOffTheKnotsAndOutsideTheRange) {
   uint64_t seed = 1;
   for (const Case& c : std::vector<Case>{{{7, 1}, 3, 1},
                                          {{9, 3}, 5, 0.5f},
@@ -95,7 +110,7 @@ TEST(SplineTest, ValuesAndGradientsOffTheKnotsAndOutsideTheRange) {
   }
 }
 
-TEST(SplineTest, TheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
+TEST(SplineOnCpuTest, TheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
   TestRandom random(3);
   const SplineGrid grid = {.knots = 21, .range = 1};
   for (const auto& [rows, channels] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {5, 2}, {3001, 7}, {4000, 40}}) {
@@ -120,16 +135,14 @@ TEST(SplineTest, TheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
   }
 }
 
-TEST(SplineTest, AnInputThatIsNoNumberStaysOneAndTouchesNoOtherMemory) {
-  ExecContext context({.threads = 1});
-  Tape tape(context, Mode::kEval);
+TEST_F(SplineTest, AnInputThatIsNoNumberStaysOneAndTouchesNoOtherMemory) {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   const SplineGrid grid = {.knots = 5, .range = 1};
   std::vector<float> c = Sampled(grid, [](double x) { return 2 * x; });
-  const Var y = Spline(tape.Input(Floats({1, 9}, {nan, inf, -inf, 1e30f, -1e30f, 0, -0.0f, nan, nan}).Alias({9, 1})),
-                       tape.Input(Floats({1, 5}, c)), 1);
-  ASSERT_TRUE(tape.status().ok()) << tape.status();
-  const std::vector<float> values = ValuesOf(**tape.Value(y));
+  const Var y = Spline(Input(Floats({1, 9}, {nan, inf, -inf, 1e30f, -1e30f, 0, -0.0f, nan, nan}).Alias({9, 1})),
+                       Input(Floats({1, 5}, c)), 1);
+  const std::vector<float> values = ValuesOn(tape_.Value(y));
+  ASSERT_EQ(values.size(), size_t{9});
   EXPECT_TRUE(std::isnan(values[0]) && std::isnan(values[8]));
   EXPECT_EQ(values[1], inf);
   EXPECT_EQ(values[2], -inf);
@@ -139,52 +152,62 @@ TEST(SplineTest, AnInputThatIsNoNumberStaysOneAndTouchesNoOtherMemory) {
 }
 
 // What the tape keeps: as much as ReLU where the coefficients learn, a byte per element where they do not.
-TEST(SplineTest, MemoryOfTheBackwardPass) {
+TEST_F(SplineTest, MemoryOfTheBackwardPass) {
   constexpr int64_t kCount = 1 << 16;
   const SplineGrid grid = {.knots = 21, .range = 1};
+  const Tensor x = ToDevice(context_, Filled({kCount / 16, 16}, 0.25f));
+  Tensor relus = Filled({16, 21}, 0);
+  for (int64_t n = 0; n < 16; ++n) std::copy_n(Relu(grid).begin(), 21, relus.mutable_data<float>() + n * 21);
+  const Tensor c = ToDevice(context_, relus);
   const auto kept = [&](const std::function<Var(Tape&, const Var&)>& activation) {
-    ExecContext context({.threads = 1});
-    Tape tape(context);
-    const Var leaf = tape.Differentiable(Filled({kCount / 16, 16}, 0.25f));
-    const size_t before = context.allocator().live_bytes();
+    Tape tape(context_);
+    const Var leaf = tape.Differentiable(x);
+    const size_t before = context_.allocator().live_bytes();
     // The handles of values in between are gone: only what backward functions hold is left.
     const Var loss = Sum(activation(tape, Mul(leaf, leaf)));
-    return static_cast<int64_t>(context.allocator().live_bytes() - before);
+    EXPECT_TRUE(tape.status().ok()) << tape.status();
+    return static_cast<int64_t>(context_.allocator().live_bytes() - before);
   };
-  Tensor c = Filled({16, 21}, 0);
-  for (int64_t n = 0; n < 16; ++n) std::copy_n(Relu(grid).begin(), 21, c.mutable_data<float>() + n * 21);
-  const int64_t relu = kept([](Tape&, const Var& x) { return bitgrad::Relu(x); });
-  const int64_t learned = kept([&](Tape& tape, const Var& x) { return Spline(x, tape.Differentiable(c), 1); });
-  const int64_t constant = kept([&](Tape& tape, const Var& x) { return Spline(x, tape.Input(c), 1); });
+  const int64_t relu = kept([](Tape&, const Var& v) { return bitgrad::Relu(v); });
+  const int64_t learned = kept([&](Tape& tape, const Var& v) { return Spline(v, tape.Differentiable(c), 1); });
+  const int64_t constant = kept([&](Tape& tape, const Var& v) { return Spline(v, tape.Input(c), 1); });
   EXPECT_GE(relu, 4 * kCount);
   EXPECT_LE(learned, relu + 1024);
-  // Where x is there anyhow it is not kept once more.
-  ExecContext context({.threads = 1});
-  Tape tape(context);
-  const Var leaf = tape.Differentiable(Filled({kCount / 16, 16}, 0.25f)), table = tape.Differentiable(c);
-  const size_t before = context.allocator().live_bytes();
-  const Var loss = Sum(Spline(leaf, table, 1));
-  EXPECT_LE(context.allocator().live_bytes() - before, size_t{1024});
   EXPECT_GE(constant, kCount);
   EXPECT_LE(constant, kCount + 1024);
+  // Where x is there anyhow it is not kept once more.
+  const Var leaf = tape_.Differentiable(x), table = tape_.Differentiable(c);
+  const size_t before = context_.allocator().live_bytes();
+  const Var loss = Sum(Spline(leaf, table, 1));
+  EXPECT_LE(context_.allocator().live_bytes() - before, size_t{1024});
 }
 
-TEST(SplineTest, DxWithoutCoefficientsThatLearnHasTheSameBits) {
+TEST_F(SplineTest, DxWithoutCoefficientsThatLearnHasTheSameBits) {
   TestRandom random(5);
   const Tensor x = random.UniformTensor({301, 5}), dy = random.UniformTensor({301, 5});
   const Tensor c = random.UniformTensor({5, 9});
   std::vector<float> gradients[2];
   for (const bool learns : {false, true}) {
-    ExecContext context({.threads = 1});
-    Tape tape(context);
-    const Var leaf = tape.Differentiable(x), table = learns ? tape.Differentiable(c) : tape.Input(c);
-    ASSERT_TRUE(tape.Backward(Sum(Mul(Spline(leaf, table, 1), tape.Input(dy)))).ok()) << tape.status();
-    gradients[learns] = ValuesOf(**tape.Gradient(leaf));
+    tape_.Reset();
+    const Var leaf = Differentiable(x), table = learns ? Differentiable(c) : Input(c);
+    ASSERT_TRUE(tape_.Backward(Sum(Mul(Spline(leaf, table, 1), Input(dy)))).ok()) << tape_.status();
+    gradients[learns] = ValuesOn(tape_.Gradient(leaf));
   }
   EXPECT_EQ(gradients[0], gradients[1]);
 }
 
-TEST(SplineTest, LinearTerm) {
+// The op of evaluations has what the plain function gives.
+TEST_F(SplineTest, SparsifiedCoefficients) {
+  TestRandom random(8);
+  const SplineGrid grid = {.knots = 21, .range = 1};
+  const Tensor c = random.UniformTensor({40, 21}, -0.05f, 0.05f);
+  std::vector<float> expected = ValuesOf(c);
+  for (size_t n = 0; n < 40; ++n) SparsifySpline(grid, 0.8, absl::MakeSpan(expected).subspan(n * 21, 21));
+  EXPECT_NE(expected, ValuesOf(c));
+  EXPECT_EQ(ValuesOn(tape_.Value(Sparsify(Input(c), 1, 0.8f))), expected);
+}
+
+TEST_F(SplineTest, LinearTerm) {
   CheckGradients({.name = "spline_linear_term",
                   .operands = {{.shape = {3, 7}}, {.shape = {3}}, {.shape = {3}}},
                   .op = [](absl::Span<const Var> v) { return AddLinearTerm(v[0], v[1], v[2], 1.5f); },
@@ -250,7 +273,7 @@ TEST(SplineCoefficientsTest, SparsifyIsARoundTripAndRemovesWhatIsBelowTheThresho
   EXPECT_EQ(c, once) << "twice is once";
 }
 
-TEST(SplinePenaltyTest, ValuesAndGradients) {
+TEST_F(SplinePenaltyTest, ValuesAndGradients) {
   const auto penalty = [](SplinePenaltyKind kind) {
     return GradientCase{.name = "spline_penalty",
                         .operands = {{.shape = {4, 9}}},
@@ -271,7 +294,7 @@ TEST(SplinePenaltyTest, ValuesAndGradients) {
   CheckGradients(penalty(SplinePenaltyKind::kBv2), 2);
 }
 
-TEST(SplineTest, BadInput) {
+TEST(SplineOnCpuTest, BadInput) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const auto message = [](Shape x, Shape c, float range) {
     ExecContext context({.threads = 1});

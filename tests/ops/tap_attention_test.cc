@@ -8,13 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "bitgrad/core/transfer.h"
 #include "bitgrad/graph/tape.h"
 #include "bitgrad/ops/conv2d.h"
+#include "bitgrad/ops/kernels/tap_probabilities.h"
 #include "bitgrad/ops/quantize.h"
 #include "bitgrad/ops/shift_channels.h"
-#include "bitgrad/ops/tap_probabilities.h"
 #include "bitgrad/tests/testing/gradient_check.h"
 #include "bitgrad/tests/testing/tensors.h"
+#include "bitgrad/tests/testing/test_device.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -24,7 +26,21 @@ namespace {
 using Array = std::vector<double>;
 using testing::HasSubstr;
 
-// P of the taps a[0], a[stride], ..
+class TapAttentionTest : public OnTestDevice<testing::Test> {
+ protected:
+  ExecContext context_{{.device = TestDevice(), .threads = 2}};
+  Tape tape_{context_};
+
+  Tensor OnDevice(const Tensor& tensor) { return ToDevice(context_, tensor); }
+  std::vector<float> ValuesOn(const Var& var) {
+    const absl::StatusOr<const Tensor*> value = tape_.Value(var);
+    EXPECT_TRUE(value.ok()) << value.status();
+    return value.ok() ? ValuesOf(ToHost(context_, **value)) : std::vector<float>();
+  }
+};
+class ShiftChannelsTest : public TapAttentionTest {};
+
+// P of the taps of one kernel.
 Array ProbabilitiesOf(const Array& a, double t) {
   const auto n = static_cast<double>(a.size());
   const double largest = *std::max_element(a.begin(), a.end());
@@ -53,15 +69,15 @@ Array Attended(const Array& w, const Array& a, int64_t filters, int64_t rows, in
   return y;
 }
 
-TEST(TapAttentionTest, RowsOfProbabilitiesSumToOne) {
+TEST(TapProbabilitiesTest, RowsOfProbabilitiesSumToOne) {
   for (const int64_t taps : {2, 4, 9, 15}) {
     for (const float temperature : {0.15f, 1.0f, 20.0f, 70.0f, 1e4f}) {
       TestRandom random(static_cast<uint64_t>(taps));
       const int64_t channels = 37;
       const std::vector<float> a = ValuesOf(random.UniformTensor({taps, channels}, 0, 1));
       std::vector<float> p(a.size());
-      TapProbabilities(taps, channels, a.data(), temperature, p.data());
       for (int64_t i = 0; i < channels; ++i) {
+        ProbabilitiesOfTaps(taps, channels, a.data() + i, temperature, p.data() + i);
         Array column;
         for (int64_t t = 0; t < taps; ++t) column.push_back(a[t * channels + i]);
         const Array expected = ProbabilitiesOf(column, temperature);
@@ -78,21 +94,19 @@ TEST(TapAttentionTest, RowsOfProbabilitiesSumToOne) {
   }
 }
 
-TEST(TapAttentionTest, WhereAllTapsAreAlikeEachHasTheSame) {
+TEST(TapProbabilitiesTest, WhereAllTapsAreAlikeEachHasTheSame) {
   const std::vector<float> a(9, 0.3f);
   std::vector<float> p(9), da(9, 1.0f);
-  TapProbabilities(9, 1, a.data(), 20, p.data());
+  ProbabilitiesOfTaps(9, 1, a.data(), 20, p.data());
   EXPECT_THAT(p, testing::Each(testing::FloatEq(1.0f / 9)));
-  const std::vector<double> dp(9, 2.0);
-  TapProbabilitiesBackward(9, 1, a.data(), 20, p.data(), dp.data(), da.data());
+  GradientOfTaps(
+      9, 1, a.data(), 20, p.data(), [](int64_t t) { return static_cast<double>(t); }, da.data());
   EXPECT_THAT(da, testing::Each(0.0f));
-  uint8_t tap = 0;
-  KeptTaps(9, 1, p.data(), &tap);
-  EXPECT_EQ(tap, 9);
+  EXPECT_EQ(KeptTap(9, 1, p.data()), 9);
 }
 
 // Central differences of the formula, for W and A.
-TEST(TapAttentionTest, GradientsAreThoseOfTheFormula) {
+TEST_F(TapAttentionTest, GradientsAreThoseOfTheFormula) {
   for (const int64_t rows : {3, 1}) {
     for (const double temperature : {0.5, 2.0}) {
       const int64_t filters = 3, channels = 5;
@@ -104,7 +118,9 @@ TEST(TapAttentionTest, GradientsAreThoseOfTheFormula) {
                           {.shape = {rows, kernel, kernel, channels}, .low = 0, .high = 1}},
              .op =
                  [&](absl::Span<const Var> v) {
-                   return TapAttention(v[0], v[1], v[0].tape()->Input(Filled({}, static_cast<float>(temperature))));
+                   return TapAttention(v[0], v[1],
+                                       v[0].tape()->Input(ToDevice(v[0].tape()->context(),
+                                                                   Filled({}, static_cast<float>(temperature)))));
                  },
              .value =
                  [&](const Doubles& v) { return Attended(v[0], v[1], filters, rows, taps, channels, temperature); },
@@ -116,21 +132,19 @@ TEST(TapAttentionTest, GradientsAreThoseOfTheFormula) {
   }
 }
 
-TEST(TapAttentionTest, HardKernelsHaveOneTapOrNoneAndZeroOnesAreCounted) {
+TEST_F(TapAttentionTest, HardKernelsHaveOneTapOrNoneAndZeroOnesAreCounted) {
   TestRandom random(7);
   const int64_t filters = 6, channels = 50;
-  ExecContext context({.threads = 2});
   for (const bool shared : {false, true}) {
     int64_t zero = 0;
-    Tape tape(context, Mode::kTrain);
+    tape_.Reset();
     const Tensor w = random.UniformTensor({filters, 3, 3, channels}, 0.5, 1);
     const Tensor a = random.UniformTensor({shared ? 1 : filters, 3, 3, channels}, 0, 1);
     const Tensor temperature = Filled({}, 8);
-    const Var weight = tape.Differentiable(w), attention = tape.Differentiable(a);
-    const Var soft = TapAttention(weight, attention, tape.Input(temperature));
-    const Var hard = TapAttention(weight, attention, tape.Input(temperature), /*hard=*/true);
-    ASSERT_TRUE(tape.status().ok()) << tape.status();
-    const std::vector<float> p = ValuesOf(**tape.Value(soft)), y = ValuesOf(**tape.Value(hard)), x = ValuesOf(w);
+    const Var weight = tape_.Differentiable(OnDevice(w)), attention = tape_.Differentiable(OnDevice(a));
+    const Var soft = TapAttention(weight, attention, tape_.Input(OnDevice(temperature)));
+    const Var hard = TapAttention(weight, attention, tape_.Input(OnDevice(temperature)), /*hard=*/true);
+    const std::vector<float> p = ValuesOn(soft), y = ValuesOn(hard), x = ValuesOf(w);
     for (int64_t o = 0; o < filters; ++o) {
       for (int64_t i = 0; i < channels; ++i) {
         int taps = 0;
@@ -146,23 +160,26 @@ TEST(TapAttentionTest, HardKernelsHaveOneTapOrNoneAndZeroOnesAreCounted) {
     }
     EXPECT_GT(zero, 0);
     EXPECT_LT(zero, filters * channels);
-    EXPECT_EQ(CountZeroKernels(context, a, temperature, filters), zero);
+    EXPECT_EQ(CountZeroKernels(context_, a, temperature, filters), zero);
   }
 }
 
-std::vector<float> DecodedValues(const CodedTensor& coded) {
+std::vector<float> DecodedValues(ExecContext& context, const CodedTensor& coded) {
   std::vector<float> values;
-  const ConstMatrixView<uint8_t> codes = coded.codes.matrix<uint8_t>();
+  const Tensor on_host = ToHost(context, coded.codes);
+  const ConstMatrixView<uint8_t> codes = on_host.matrix<uint8_t>();
+  const Tensor scale = coded.scale.is_null() ? Filled({1}, 1) : ToHost(context, coded.scale);
+  const ScaleView scales(coded.factor, scale.data<float>(), scale.num_elements() == 1 ? 0 : 1);
   for (int64_t o = 0; o < codes.rows; ++o) {
     for (int64_t j = 0; j < codes.cols; ++j) {
-      values.push_back(static_cast<float>(coded.encoding.code(codes.row(o)[j])) * coded.scale_view().at(o));
+      values.push_back(static_cast<float>(coded.encoding.code(codes.row(o)[j])) * scales.at(o));
     }
   }
   return values;
 }
 
 // Codes get a zero, and stay the values that they are.
-TEST(TapAttentionTest, HardKernelsOfCodesAreCodes) {
+TEST_F(TapAttentionTest, HardKernelsOfCodesAreCodes) {
   const struct {
     const char* quantizer;
     EncodingKind kind;
@@ -171,16 +188,15 @@ TEST(TapAttentionTest, HardKernelsOfCodesAreCodes) {
                {"ternary(0.5)", EncodingKind::kTernary, 2},
                {"k_bit(3)", EncodingKind::kTwosComplement, 4},
                {"k_bit(8)", EncodingKind::kFloat, 32}};
-  ExecContext context({.threads = 1});
   for (const auto& c : cases) {
     SCOPED_TRACE(c.quantizer);
     TestRandom random(3);
-    Tape tape(context, Mode::kEval);
-    const Var w = Quantize(tape.Input(random.UniformTensor({4, 3, 3, 6}, -1, 1)),
+    Tape tape(context_, Mode::kEval);
+    const Var w = Quantize(tape.Input(OnDevice(random.UniformTensor({4, 3, 3, 6}, -1, 1))),
                            ParseQuantizer(c.quantizer)->In(QuantizerRole::kWeight));
-    const Var y =
-        TapAttention(w, tape.Input(random.UniformTensor({4, 3, 3, 6}, 0, 1)), tape.Input(Filled({}, 30)), true);
-    const Var spread = SpreadOverTaps(Quantize(tape.Input(random.UniformTensor({4, 1, 1, 6}, -1, 1)),
+    const Var y = TapAttention(w, tape.Input(OnDevice(random.UniformTensor({4, 3, 3, 6}, 0, 1))),
+                               tape.Input(OnDevice(Filled({}, 30))), true);
+    const Var spread = SpreadOverTaps(Quantize(tape.Input(OnDevice(random.UniformTensor({4, 1, 1, 6}, -1, 1))),
                                                ParseQuantizer(c.quantizer)->In(QuantizerRole::kWeight)),
                                       EvenTaps(6, 3), 3);
     ASSERT_TRUE(tape.status().ok()) << tape.status();
@@ -193,7 +209,7 @@ TEST(TapAttentionTest, HardKernelsOfCodesAreCodes) {
       ASSERT_NE(coded, nullptr);
       EXPECT_EQ(coded->encoding.kind, c.kind);
       EXPECT_EQ(coded->encoding.bits, c.bits);
-      EXPECT_EQ(DecodedValues(*coded), ValuesOf(**tape.Value(var)));
+      EXPECT_EQ(DecodedValues(context_, *coded), ValuesOf(ToHost(context_, **tape.Value(var))));
     }
   }
 }
@@ -215,7 +231,7 @@ Array Shifted(const Array& x, const Shape& shape, const std::vector<uint8_t>& ta
   return y;
 }
 
-TEST(ShiftChannelsTest, GradientsAreThoseOfTheFormula) {
+TEST_F(ShiftChannelsTest, GradientsAreThoseOfTheFormula) {
   for (const int64_t stride : {1, 2}) {
     for (const int64_t channels : {1, 11}) {
       const Shape shape({2, 5, 4, channels});
@@ -231,24 +247,22 @@ TEST(ShiftChannelsTest, GradientsAreThoseOfTheFormula) {
   }
 }
 
-TEST(ShiftChannelsTest, EvenTapsAreAllTaps) {
+TEST(EvenTapsTest, AreAllTaps) {
   EXPECT_THAT(EvenTaps(9, 3), testing::ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8));
   EXPECT_THAT(EvenTaps(5, 2), testing::ElementsAre(0, 0, 1, 2, 3));
 }
 
 // A shift and a 1x1 convolution are the convolution by spread kernels; and its gradient.
-TEST(ShiftChannelsTest, SpreadKernelsDoTheSame) {
+TEST_F(ShiftChannelsTest, SpreadKernelsDoTheSame) {
   for (const int64_t stride : {1, 2}) {
     TestRandom random(5);
-    ExecContext context({.threads = 1});
-    Tape tape(context);
+    tape_.Reset();
     const std::vector<uint8_t> taps = EvenTaps(13, 3);
-    const Var x = tape.Input(random.UniformTensor({2, 6, 5, 13}));
-    const Var w = tape.Differentiable(random.UniformTensor({4, 1, 1, 13}));
+    const Var x = tape_.Input(OnDevice(random.UniformTensor({2, 6, 5, 13})));
+    const Var w = tape_.Differentiable(OnDevice(random.UniformTensor({4, 1, 1, 13})));
     const Var a = Convolution(ShiftChannels(x, taps, 3, stride), w);
     const Var b = Convolution(x, SpreadOverTaps(w, taps, 3), {.stride = stride, .pad = 1});
-    ASSERT_TRUE(tape.status().ok()) << tape.status();
-    const std::vector<float> y = ValuesOf(**tape.Value(a)), z = ValuesOf(**tape.Value(b));
+    const std::vector<float> y = ValuesOn(a), z = ValuesOn(b);
     ASSERT_EQ(y.size(), z.size());
     for (size_t j = 0; j < y.size(); ++j) EXPECT_NEAR(y[j], z[j], 1e-5);
   }
@@ -267,7 +281,7 @@ TEST(ShiftChannelsTest, SpreadKernelsDoTheSame) {
                  1);
 }
 
-TEST(TapAttentionTest, BadInputIsNamed) {
+TEST(TapMisuseTest, BadInputIsNamed) {
   const auto message = [](const std::vector<Shape>& shapes) {
     ExecContext context({.threads = 1});
     Tape tape(context);

@@ -212,6 +212,24 @@ TEST_P(ElementwiseTest, ScalesAndFills) {
   }
 }
 
+// More bytes than a launch takes, too.
+TEST_P(ElementwiseTest, WritesBytesOfTheHost) {
+  Random random(21);
+  for (const int64_t n : {0, 1, 33, 2047, 2048, 2049, 5000}) {
+    SCOPED_TRACE(n);
+    std::vector<uint8_t> values = RandomBytes(random, n);
+    const std::vector<uint8_t> expected = values;
+    const Array<uint8_t> y(*this, n + 3);
+    for (const auto& context : contexts()) {
+      GetParam().kernels->write_bytes(*context, values, y.on(*context));
+    }
+    // They have been read.
+    std::fill(values.begin(), values.end(), uint8_t{0});
+    Run([](ExecContext&, const Kernels&) {});
+    ExpectValues(y, n, [&](int64_t i) { return expected[i]; });
+  }
+}
+
 TEST_P(ElementwiseTest, ScalesRows) {
   Random random(4);
   for (const auto& [m, n] : Shapes()) {

@@ -33,6 +33,23 @@ TEST_P(LookUpTest, GivesTheTablesEntries) {
   }
 }
 
+// A table for each channel.
+TEST_P(LookUpTest, OfChannels) {
+  Random random(2);
+  for (const auto& [rows, channels] : Shapes()) {
+    if (channels > 129) continue;
+    SCOPED_TRACE(testing::Message() << rows << " x " << channels);
+    const int64_t n = rows * channels;
+    const Array<uint8_t> tables(*this, RandomBytes(random, channels * 256)), x(*this, RandomBytes(random, n));
+    const Array<uint8_t> y(*this, n + 3);
+    Run([&, rows = rows, channels = channels](ExecContext& c, const Kernels& k) {
+      k.look_up_channels(c, tables.on(c), x.on(c), y.on(c), rows, channels);
+    });
+    ExpectValues(y, n,
+                 [&, channels = channels](int64_t i) { return tables.initial(i % channels * 256 + x.initial(i)); });
+  }
+}
+
 BITGRAD_INSTANTIATE_ON_DEVICES(LookUpTest);
 
 }  // namespace

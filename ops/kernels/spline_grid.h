@@ -1,7 +1,7 @@
 // SplineGrid: where the knots of a linear spline are, which kernels, the op and the interpreter have to agree on.
 
-#ifndef BITGRAD_OPS_SPLINE_GRID_H_
-#define BITGRAD_OPS_SPLINE_GRID_H_
+#ifndef BITGRAD_OPS_KERNELS_SPLINE_GRID_H_
+#define BITGRAD_OPS_KERNELS_SPLINE_GRID_H_
 
 #include <cmath>
 #include <cstdint>
@@ -39,4 +39,4 @@ struct SplineGrid {
 
 }  // namespace bitgrad
 
-#endif  // BITGRAD_OPS_SPLINE_GRID_H_
+#endif  // BITGRAD_OPS_KERNELS_SPLINE_GRID_H_
