@@ -161,6 +161,8 @@ class Emitter {
     return Error(i, "is not in the packed format; see docs/packed_model_format.md for what is");
   }
 
+  absl::StatusOr<int> Add(int i, const program::Steps&) { return Error(i, "has found no form in the packed format"); }
+
   absl::StatusOr<int> Add(int i, const program::Quantize&) {
     BITGRAD_ASSIGN_OR_RETURN(const PackedQuantizer quantizer, QuantizerOf(program_, i));
     BITGRAD_ASSIGN_OR_RETURN(const int x, Operand(i));

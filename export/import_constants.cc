@@ -122,6 +122,9 @@ Folded FoldCast(const ImportNode& node, ImportTensor x) {
                         to == TensorProto::BFLOAT16;
   if (to_float == !x.is_integer) return x;
   ImportTensor y = {.shape = x.shape, .floats = {}, .ints = {}, .is_integer = !to_float, .data_type = 0, .codes = {}};
+  // Integers are codes of the scale 1.
+  const bool has_codes = to_float && std::all_of(x.ints.begin(), x.ints.end(), [](int64_t i) { return std::abs(i) <= 1 << 16; });
+  if (has_codes) y.codes = ImportCodes{.codes = {x.ints.begin(), x.ints.end()}, .scales = {1.0f}, .axis = 0};
   for (int64_t i = 0; i < x.size(); ++i) {
     if (to_float) {
       y.floats.push_back(static_cast<float>(x.ints[i]));
