@@ -72,7 +72,7 @@ class Emitter {
 
   absl::Status Error(int i, absl::string_view what) const {
     const Value& value = program_.value(i);
-    return absl::UnimplementedError(absl::StrCat("freeze: layer '", value.layer, "': ", value.op, " ", what));
+    return absl::UnimplementedError(absl::StrCat("layer '", value.layer, "': ", value.op, " ", what));
   }
   const std::string& layer(int i) const { return program_.value(i).layer; }
 

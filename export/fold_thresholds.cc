@@ -199,7 +199,7 @@ absl::StatusOr<Thresholds> ThresholdsOf(ExecContext& context, const Program& pro
       for (const float value : y.span<float>()) {
         if (std::isfinite(value)) continue;
         return absl::InvalidArgumentError(
-            absl::StrCat("freeze: layer '", program.value(node).layer, "': ", program.value(node).op,
+            absl::StrCat("layer '", program.value(node).layer, "': ", program.value(node).op,
                          " gives a NaN or an infinity; the parameters are damaged or training diverged"));
       }
     }

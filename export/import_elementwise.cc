@@ -107,7 +107,8 @@ absl::StatusOr<Imported> ImportArithmetic(const ImportCall& call) {
 absl::StatusOr<Imported> ImportBatchNorm(const ImportCall& call) {
   const ImportNode& node = call.node;
   const Imported& x = call.x();
-  if (node.Int("training_mode", 0) != 0) {
+  // Before opset 14 the batch's statistics are further outputs.
+  if (node.Int("training_mode", 0) != 0 || node.proto().output_size() > 1) {
     return node.Unsupported("it is in training mode; export the net in evaluation mode (model.eval())");
   }
   if (!x.is_image && x.shape.rank() != 2) {

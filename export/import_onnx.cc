@@ -33,7 +33,7 @@ constexpr int64_t kLeastOpset = 7, kMostOpset = 23;
 
 template <typename... Args>
 absl::Status Error(const Args&... args) {
-  return absl::InvalidArgumentError(absl::StrCat("import: ", args...));
+  return absl::InvalidArgumentError(absl::StrCat(args...));
 }
 
 bool IsOnnxDomain(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
@@ -49,7 +49,7 @@ absl::Status CheckModel(const ModelProto& model) {
     if (IsOnnxDomain(import.domain())) opset = import.version();
   }
   if (opset < kLeastOpset || opset > kMostOpset) {
-    return absl::UnimplementedError(absl::StrCat("import: the model is of ONNX opset ", opset, "; ", kLeastOpset,
+    return absl::UnimplementedError(absl::StrCat("the model is of ONNX opset ", opset, "; ", kLeastOpset,
                                                  " to ", kMostOpset,
                                                  " are read: export it with opset_version=17, or convert it "
                                                  "(onnx.version_converter)"));
@@ -82,7 +82,7 @@ class Importer {
       absl::StatusOr<ImportTensor> tensor = ReadTensor(initializer);
       if (!tensor.ok()) {
         return absl::Status(tensor.status().code(),
-                            absl::StrCat("import: initializer '", initializer.name(), "' ", tensor.status().message()));
+                            absl::StrCat("initializer '", initializer.name(), "' ", tensor.status().message()));
       }
       Imported value;
       value.shape = tensor->shape;
@@ -144,14 +144,14 @@ class Importer {
     for (const ValueInfoProto& candidate : graph_.input()) {
       if (imported_.Find(candidate.name()) != nullptr) continue;  // with a value: an initializer
       if (input != nullptr) {
-        return absl::UnimplementedError(absl::StrCat("import: the graph has several inputs, '", input->name(),
+        return absl::UnimplementedError(absl::StrCat("the graph has several inputs, '", input->name(),
                                                      "' and '", candidate.name(), "'; a packed model has one"));
       }
       input = &candidate;
     }
     if (input == nullptr) return Error("the graph has no input");
     if (input->type().tensor_type().elem_type() != onnx::TensorProto::FLOAT) {
-      return absl::UnimplementedError(absl::StrCat("import: the input '", input->name(), "' is not of floats"));
+      return absl::UnimplementedError(absl::StrCat("the input '", input->name(), "' is not of floats"));
     }
     BITGRAD_ASSIGN_OR_RETURN(const Shape shape, InputShape(*input));
     Imported value = {.shape = shape};
@@ -226,7 +226,7 @@ class Importer {
   absl::Status SetResult() {
     if (graph_.output_size() != 1) {
       return absl::UnimplementedError(
-          absl::StrCat("import: the graph has ", graph_.output_size(), " outputs; a packed model has one"));
+          absl::StrCat("the graph has ", graph_.output_size(), " outputs; a packed model has one"));
     }
     const std::string& name = graph_.output(0).name();
     Imported* const result = imported_.Find(name);
@@ -234,7 +234,7 @@ class Importer {
     if (result->is_constant()) return Error("the output '", name, "' does not depend on the input");
     if (result->pending.has_value() || (!result->is_image && !result->is_in_order())) {
       return absl::UnimplementedError(absl::StrCat(
-          "import: the output '", name, "' is of whole numbers, or flattened from an image without a product behind"));
+          "the output '", name, "' is of whole numbers, or flattened from an image without a product behind"));
     }
     if (result->id < 0) BITGRAD_RETURN_IF_ERROR(MakeValue(imported_, *result));
     // The result is an instruction's.

@@ -27,8 +27,9 @@ absl::StatusOr<const ImportTensor*> ConstantWeight(const ImportCall& call, int r
 
 absl::Status AddBias(const ImportCall& call, const ImportTensor* bias, int64_t outputs, float factor, Imported& y) {
   if (bias == nullptr) return absl::OkStatus();
-  if (bias->size() != outputs && bias->size() != 1) {
-    return call.node.Unsupported("its bias has ", bias->size(), " numbers, and there are ", outputs, " outputs");
+  const Shape& shape = bias->shape;
+  if (bias->size() != 1 && (bias->size() != outputs || shape.dim(shape.rank() - 1) != outputs)) {
+    return call.node.Unsupported("its bias has the shape ", shape.ToString(), ", and there are ", outputs, " outputs");
   }
   std::vector<float> values;
   for (int64_t o = 0; o < outputs; ++o) {

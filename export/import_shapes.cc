@@ -65,15 +65,7 @@ absl::StatusOr<Imported> ImportIdentity(const ImportCall& call) {
 }
 
 absl::StatusOr<Imported> ImportShape(const ImportCall& call) {
-  const absl::Span<const int64_t> dims = call.x().shape.dims();
-  const int64_t rank = static_cast<int64_t>(dims.size());
-  const auto place = [&](int64_t d) { return std::clamp<int64_t>(d < 0 ? d + rank : d, 0, rank); };
-  const int64_t begin = place(call.node.Int("start", 0)), end = std::max(begin, place(call.node.Int("end", rank)));
-  ImportTensor shape;
-  shape.is_integer = true;
-  shape.ints.assign(dims.begin() + begin, dims.begin() + end);
-  shape.shape = Shape({end - begin});
-  return ConstantOf(std::move(shape));
+  return ConstantOf(ExtentsOf(call.node, call.x().shape));
 }
 
 absl::StatusOr<Imported> ImportReshape(const ImportCall& call) {
