@@ -26,8 +26,8 @@ absl::Status CheckNumbersAreSet(const program::Program& program) {
     for (size_t k = 1; k < value.operands.size(); ++k) {
       const auto* number = program.operand(i, static_cast<int>(k)).as<program::Constant>();
       if (number == nullptr || number->is_set) continue;
-      return absl::FailedPreconditionError(absl::StrCat("layer '", value.layer, "': '", number->name,
-                                                        "' has no value yet; train, so that it gets one"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("layer '", value.layer, "': '", number->name, "' has no value yet; train, so that it gets one"));
     }
   }
   return absl::OkStatus();

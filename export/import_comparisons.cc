@@ -90,15 +90,16 @@ absl::StatusOr<Imported> ImportWhere(const ImportCall& call) {
       return node.Unsupported("its operands are ", condition.shape.ToString(), " and ", value.shape.ToString());
     }
     FollowBoth(
-        graph, condition, value, [when](float holds, float v) { return (holds != 0) == when ? v : 0.0f; },
-        sides[side]);
+        graph, condition, value, [when](float holds, float v) { return (holds != 0) == when ? v : 0.0f; }, sides[side]);
   }
   // One of the two is 0 everywhere.
   Imported y = Unmade(condition);
-  FollowBoth(graph, sides[0], sides[1], [](float a, float b) { return a != 0 ? a : b; }, y);
+  FollowBoth(
+      graph, sides[0], sides[1], [](float a, float b) { return a != 0 ? a : b; }, y);
   if (y.stepped.empty()) {
     return node.Unsupported(
-        "it chooses by a condition between values that are not made of what the condition compares; constants are read, "
+        "it chooses by a condition between values that are not made of what the condition compares; constants are "
+        "read, "
         "and what is compared or rounded of the same value");
   }
   return y;

@@ -48,7 +48,8 @@ absl::StatusOr<Imported> ImportArithmeticOfValues(const ImportCall& call, Import
   if (node.op() == "Mul") op = Binary::kMul;
   if (node.op() == "Div") return node.Unsupported("it divides by a value that depends on the input");
   Imported y = Made(a, -1, op != Binary::kSub && a.nonnegative && b.nonnegative);
-  FollowBoth(call.graph, a, b, [&](float v, float w) { return Computed(node.op(), v, w); }, y);
+  FollowBoth(
+      call.graph, a, b, [&](float v, float w) { return Computed(node.op(), v, w); }, y);
   if (y.stepped.empty()) {
     BITGRAD_RETURN_IF_ERROR(MakeValue(call.graph, a));
     BITGRAD_RETURN_IF_ERROR(MakeValue(call.graph, b));
@@ -221,9 +222,8 @@ absl::StatusOr<Imported> ImportClip(const ImportCall& call) {
     if (least.has_value() && v < *least) return *least;
     return most.has_value() && v > *most ? *most : v;
   };
-  return Made(
-      call.graph, x, [&](int id) { return call.graph.AddClip(id, least, most); },
-      x.nonnegative || (bounds[0].has_value() && *bounds[0] == 0 && !bounds[1].has_value()), {clip});
+  return Made(call.graph, x, [&](int id) { return call.graph.AddClip(id, least, most); },
+              x.nonnegative || (bounds[0].has_value() && *bounds[0] == 0 && !bounds[1].has_value()), {clip});
 }
 
 }  // namespace bitgrad

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/coded_tensor.h"
+#include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/export/import_node.h"
 #include "bitgrad/export/import_tensor.h"

@@ -49,8 +49,8 @@ absl::Status CheckModel(const ModelProto& model) {
     if (IsOnnxDomain(import.domain())) opset = import.version();
   }
   if (opset < kLeastOpset || opset > kMostOpset) {
-    return absl::UnimplementedError(absl::StrCat("the model is of ONNX opset ", opset, "; ", kLeastOpset,
-                                                 " to ", kMostOpset,
+    return absl::UnimplementedError(absl::StrCat("the model is of ONNX opset ", opset, "; ", kLeastOpset, " to ",
+                                                 kMostOpset,
                                                  " are read: export it with opset_version=17, or convert it "
                                                  "(onnx.version_converter)"));
   }
@@ -144,8 +144,8 @@ class Importer {
     for (const ValueInfoProto& candidate : graph_.input()) {
       if (imported_.Find(candidate.name()) != nullptr) continue;  // with a value: an initializer
       if (input != nullptr) {
-        return absl::UnimplementedError(absl::StrCat("the graph has several inputs, '", input->name(),
-                                                     "' and '", candidate.name(), "'; a packed model has one"));
+        return absl::UnimplementedError(absl::StrCat("the graph has several inputs, '", input->name(), "' and '",
+                                                     candidate.name(), "'; a packed model has one"));
       }
       input = &candidate;
     }

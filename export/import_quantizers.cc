@@ -222,8 +222,8 @@ absl::StatusOr<Imported> QuantizeValue(ImportGraph& graph, const ImportNode& nod
     clips &= !is_symmetric;
   }
   if (clips) y.id = graph.AddClip(y.id, static_cast<float>(least * s), static_cast<float>(most * s));
-  return finish({.quantizer = Lsq(bits).In(is_signed ? QuantizerRole::kWeight : QuantizerRole::kActivation),
-                 .variable = s});
+  return finish(
+      {.quantizer = Lsq(bits).In(is_signed ? QuantizerRole::kWeight : QuantizerRole::kActivation), .variable = s});
 }
 
 absl::StatusOr<Imported> TruncateValue(ImportGraph& graph, const ImportNode& node, const Imported& x,

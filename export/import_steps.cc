@@ -58,8 +58,8 @@ absl::StatusOr<int> AddComparisons(ImportGraph& graph, int x, const StepFunction
   int sum = -1;
   for (int l = 0; l < f.steps; ++l) {
     const auto gain = [&](int64_t j) { return f.value(l + 1, j) - f.value(l, j); };
-    const int distance = graph.AddBinary(
-        x, Binary::kAdd, {cols}, row([&](int64_t j) { return gain(j) == 0 ? 0.0f : -f.limit(l, j); }));
+    const int distance =
+        graph.AddBinary(x, Binary::kAdd, {cols}, row([&](int64_t j) { return gain(j) == 0 ? 0.0f : -f.limit(l, j); }));
     BITGRAD_ASSIGN_OR_RETURN(const int sign, graph.AddQuantize(distance, {.quantizer = Sign()}));
     // The gain is twice this: sign goes from -1 to 1.
     const int part = graph.AddBinary(sign, Binary::kMul, {cols}, row([&](int64_t j) { return 0.5f * gain(j); }));

@@ -208,8 +208,8 @@ class Search {
   absl::Status VisitProduct(size_t m) {
     const UnifiedModule& module = modules_[m];
     if (!ShiftSumsFit(input_format(m, 0).encoding, {EncodingKind::kTwosComplement, bits_}, module.terms, 0, 0)) {
-      return absl::InvalidArgumentError(absl::StrCat("layer '", module.layer, "': '", module.ops,
-                                                     "' has sums of ", module.terms, " products of ", bits_,
+      return absl::InvalidArgumentError(absl::StrCat("layer '", module.layer, "': '", module.ops, "' has sums of ",
+                                                     module.terms, " products of ", bits_,
                                                      " bits, which may exceed 2^30; quantize to fewer bits"));
     }
     BITGRAD_RETURN_IF_ERROR(SetFloats(m, FloatProduct(context_, module, images_, input(m, 0).floats, Shortcut(m))));

@@ -102,8 +102,8 @@ struct State {
 struct Other {};
 
 using Operation =
-    std::variant<Input, Constant, Quantize, Steps, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm, UnaryOp, Spline,
-                 Round, BinaryOp, Concat, Reshape, Embedding, SliceColumns, State, Other>;
+    std::variant<Input, Constant, Quantize, Steps, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm, UnaryOp,
+                 Spline, Round, BinaryOp, Concat, Reshape, Embedding, SliceColumns, State, Other>;
 
 struct StateSlot {
   std::string name;  // "lstm1/h"

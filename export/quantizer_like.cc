@@ -19,8 +19,8 @@ enum class Number { kNone, kVariable, kStatistic, kParameter };
 Number NumberOf(const Quantizer& quantizer) {
   if (quantizer.has_variable()) return Number::kVariable;
   if (quantizer.statistic() != Statistic::kNone) return Number::kStatistic;
-  const bool is_read = quantizer.info().argument == QuantizerArgument::kParameter &&
-                       quantizer.encoding().kind != EncodingKind::kBinary;
+  const bool is_read =
+      quantizer.info().argument == QuantizerArgument::kParameter && quantizer.encoding().kind != EncodingKind::kBinary;
   return is_read ? Number::kParameter : Number::kNone;
 }
 
@@ -65,8 +65,7 @@ std::optional<PackedQuantizer> Fitted(ExecContext& context, const Quantizer& qua
   const auto fits = [&](const PackedQuantizer& packed) {
     // The file keeps arguments as text.
     const absl::StatusOr<PackedQuantizer> read = PackedQuantizer::FromProto(packed.ToProto());
-    return read.ok() && read->quantizer == packed.quantizer &&
-           Quantized(packed, context, samples.x) == samples.stored;
+    return read.ok() && read->quantizer == packed.quantizer && Quantized(packed, context, samples.x) == samples.stored;
   };
   const Number kind = NumberOf(quantizer);
   const PackedQuantizer unit = WithNumber(quantizer, kind, 1.0f);

@@ -151,7 +151,8 @@ TEST(ImportErrorsTest, Quantizers) {
 // Passes that freezing shares with importing name neither.
 TEST(ImportErrorsTest, ErrorsOfPassesBeginWithTheLayer) {
   TestGraph graph({1, 4});
-  std::string y = graph.Node("MatMul", {graph.Quant("x", 0.5f, 2, true, true), graph.Quant(graph.Random({4, 1}, 1), 0.5f, 2, true, true)});
+  std::string y = graph.Node(
+      "MatMul", {graph.Quant("x", 0.5f, 2, true, true), graph.Quant(graph.Random({4, 1}, 1), 0.5f, 2, true, true)});
   y = graph.Node("Mul", {y, graph.Number(3e38f)});
   y = graph.Node("Mul", {y, graph.Number(3e38f)});
   graph.Quant(y, 1.0f, 2, true, true);

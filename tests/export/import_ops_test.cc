@@ -466,7 +466,8 @@ TEST(ImportOpsTest, CountsOfComparisonsBecomeThresholds) {
   for (const char* op : {"GreaterOrEqual", "Less"}) {
     TestGraph graph({1, 4});
     const std::string x = graph.Node("BipolarQuant", {"x", graph.Number(1)});
-    const std::string w = graph.Node("BipolarQuant", {graph.Floats({4, 2}, {1, 1, 1, -1, 1, 1, 1, -1}), graph.Number(1)});
+    const std::string w =
+        graph.Node("BipolarQuant", {graph.Floats({4, 2}, {1, 1, 1, -1, 1, 1, 1, -1}), graph.Number(1)});
     const std::string sum = graph.Node("MatMul", {x, w});
     const auto reached = [&](const std::vector<float>& bounds) {
       const std::string c = graph.Node("Cast", {graph.Node(op, {sum, graph.Floats({2}, bounds)})});

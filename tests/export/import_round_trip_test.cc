@@ -119,7 +119,8 @@ TEST_P(QuantizerRoundTripTest, GivesTheSameCodes) {
     EXPECT_THAT(actual->output.span<float>(), testing::ElementsAreArray(expected->output.span<float>()));
     same_quantizer += (*back)->header().instructions_size() <= 2 ? 1 : 0;
     std::string kinds;
-    for (const auto& i : (*back)->header().instructions()) absl::StrAppend(&kinds, i.has_quantize() ? i.quantize().quantizer() : "other", " ");
+    for (const auto& i : (*back)->header().instructions())
+      absl::StrAppend(&kinds, i.has_quantize() ? i.quantize().quantizer() : "other", " ");
     std::printf("%s %s\n", sample.name.c_str(), kinds.substr(0, 100).c_str());
   }
   EXPECT_GT(same_quantizer, 0);
