@@ -59,8 +59,8 @@ absl::Status CheckModel(const ModelProto& model) {
 
 class Importer {
  public:
-  Importer(ExecContext& context, const GraphProto& graph, const ImportOptions& options)
-      : graph_(graph), options_(options), imported_(context) {}
+  Importer(ExecContext& context, const ModelProto& model, const ImportOptions& options)
+      : graph_(model.graph()), is_ours_(model.producer_name() == "bitgrad"), options_(options), imported_(context) {}
 
   absl::StatusOr<program::Program> Run() {
     BITGRAD_RETURN_IF_ERROR(AddInitializers());
@@ -155,7 +155,7 @@ class Importer {
     }
     BITGRAD_ASSIGN_OR_RETURN(const Shape shape, InputShape(*input));
     Imported value = {.shape = shape};
-    value.is_image = shape.rank() == 4 && !IsChannelsLast(input->name());
+    value.is_image = shape.rank() == 4 && !is_ours_ && !IsChannelsLast(input->name());
     input_ = value.is_image ? Shape({shape.dim(0), shape.dim(2), shape.dim(3), shape.dim(1)}) : shape;
     imported_.SetLayer("input");
     value.id = imported_.AddInput(input_);
@@ -236,7 +236,9 @@ class Importer {
       return absl::UnimplementedError(absl::StrCat(
           "the output '", name, "' is of whole numbers, or flattened from an image without a product behind"));
     }
-    if (result->id < 0) BITGRAD_RETURN_IF_ERROR(MakeValue(imported_, *result));
+    // What is a quantizer of floats is said as one; what is done to codes behind it stays floats.
+    const bool quantizes = !result->stepped.empty() && !imported_.value(result->stepped[0].of).is_coded();
+    if (result->id < 0 || quantizes) BITGRAD_RETURN_IF_ERROR(MakeValue(imported_, *result));
     // The result is an instruction's.
     if (imported_.value(result->id).as<program::Input>() != nullptr) return Error("the net computes nothing");
     imported_.program().set_result(result->id);
@@ -244,6 +246,7 @@ class Importer {
   }
 
   const GraphProto& graph_;
+  const bool is_ours_;  // written by //export:onnx, whose inputs and results have the channels last
   const ImportOptions& options_;
   ImportGraph imported_;
   Shape input_;
@@ -296,7 +299,7 @@ absl::StatusOr<ModelProto> ReadOnnx(const std::string& path) {
 absl::StatusOr<PackedModelWriter> ImportOnnx(ExecContext& context, const ModelProto& model,
                                              const ImportOptions& options, ImportReport* report) {
   BITGRAD_RETURN_IF_ERROR(CheckModel(model));
-  Importer importer(context, model.graph(), options);
+  Importer importer(context, model, options);
   BITGRAD_ASSIGN_OR_RETURN(program::Program program, importer.Run());
   // The passes of Freeze() (export/freeze.h).
   const FloatSize size = FloatSizeOf(program);

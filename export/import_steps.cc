@@ -46,8 +46,8 @@ absl::StatusOr<int> WithCodes(ImportGraph& graph, int x, const Encoding& encodin
   return graph.AddCodesOf(x, encoding, scale);
 }
 
-// The function in floats: values[0] plus what is gained at each limit that x reaches.
-absl::StatusOr<int> AddComparisons(ImportGraph& graph, int x, const StepFunction& f) {
+// The function in floats: the mean of its first and last value plus or minus half of what is gained at each limit.
+absl::StatusOr<int> AddGains(ImportGraph& graph, int x, const StepFunction& f) {
   const int64_t cols = graph.shape(x).cols();
   const auto row = [&](absl::FunctionRef<float(int64_t)> number) {
     std::vector<float> values;
@@ -67,6 +67,17 @@ absl::StatusOr<int> AddComparisons(ImportGraph& graph, int x, const StepFunction
   }
   if (sum < 0) sum = graph.AddNumber(x, Binary::kMul, 0);
   return graph.AddBinary(sum, Binary::kAdd, {cols}, std::move(offset));
+}
+
+// The same, exactly where the values are codes times a scale; then with these codes.
+absl::StatusOr<int> AddComparisons(ImportGraph& graph, int x, const StepFunction& f,
+                                   const std::optional<StepCodes>& codes) {
+  if (!codes.has_value()) return AddGains(graph, x, f);
+  StepFunction whole = f;
+  whole.values.assign(codes->codes.begin(), codes->codes.end());
+  BITGRAD_ASSIGN_OR_RETURN(int sum, AddGains(graph, x, whole));
+  if (codes->scale != 1) sum = graph.AddNumber(sum, Binary::kMul, codes->scale);
+  return WithCodes(graph, sum, codes->encoding, codes->scale);
 }
 
 // For each channel whether f mirrors the codes; none if it does something else with one of them.
@@ -111,7 +122,7 @@ absl::StatusOr<int> AddSteps(ImportGraph& graph, int made, const SteppedOf& step
       BITGRAD_ASSIGN_OR_RETURN(const int quantized, graph.AddQuantize(stepped.of, *alike));
       otherwise = graph.AddNumber(quantized, Binary::kMul, codes.scale / alike->value_scale());
     } else {
-      BITGRAD_ASSIGN_OR_RETURN(otherwise, AddComparisons(graph, stepped.of, f));
+      BITGRAD_ASSIGN_OR_RETURN(otherwise, AddComparisons(graph, stepped.of, f, codes));
     }
   }
   program::Steps steps = {.function = std::make_shared<const StepFunction>(f)};
@@ -180,13 +191,12 @@ absl::Status MakeValue(ImportGraph& graph, Imported& x) {
     BITGRAD_ASSIGN_OR_RETURN(const int id, AddSteps(graph, x.id, x.stepped[k], functions[k], alike[k], *codes[k]));
     if (id >= 0) return made(id);
   }
-  int id = x.id;
-  if (id < 0) {
-    BITGRAD_ASSIGN_OR_RETURN(id, AddComparisons(graph, x.stepped[0].of, functions[0]));
+  if (x.id < 0) {
+    BITGRAD_ASSIGN_OR_RETURN(const int id, AddComparisons(graph, x.stepped[0].of, functions[0], codes[0]));
+    return made(id);
   }
-  if (codes[0].has_value()) {
-    BITGRAD_ASSIGN_OR_RETURN(id, WithCodes(graph, id, codes[0]->encoding, codes[0]->scale));
-  }
+  if (!codes[0].has_value()) return made(x.id);
+  BITGRAD_ASSIGN_OR_RETURN(const int id, WithCodes(graph, x.id, codes[0]->encoding, codes[0]->scale));
   return made(id);
 }
 

@@ -68,12 +68,13 @@ std::optional<PackedQuantizer> Fitted(ExecContext& context, const Quantizer& qua
     return read.ok() && read->quantizer == packed.quantizer && Quantized(packed, context, samples.x) == samples.stored;
   };
   const Number kind = NumberOf(quantizer);
-  const PackedQuantizer unit = WithNumber(quantizer, kind, 1.0f);
+  const float some = kind == Number::kParameter ? quantizer.args().parameter : 1.0f;
+  const PackedQuantizer unit = WithNumber(quantizer, kind, some);
   if (kind == Number::kNone) return fits(unit) ? std::optional<PackedQuantizer>(unit) : std::nullopt;
   const float most = samples.stored.back();
   const auto is_most = [&](float x) { return Quantized(unit, context, {&x, 1})[0] >= most; };
   if (!unit.Check().ok() || !is_most(kLargest) || is_most(-kLargest)) return std::nullopt;
-  const float guess = f.limit(f.steps - 1, 0) / LeastFloat(-kLargest, kLargest, is_most);
+  const float guess = some * f.limit(f.steps - 1, 0) / LeastFloat(-kLargest, kLargest, is_most);
   if (!(guess > 0) || !std::isfinite(guess)) return std::nullopt;
   for (const int64_t near : {0, 1, -1, 2, -2, 3, -3, 4, -4}) {
     const PackedQuantizer packed = WithNumber(quantizer, kind, NthFloat(FloatNumber(guess) + near));

@@ -13,6 +13,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kLargest = std::numeric_limits<float>::max();
+constexpr float kMostCode = 255;  // of 8 bits
 
 struct Column {
   std::vector<float> limits, values;
@@ -124,19 +125,23 @@ std::optional<StepCodes> CodesOfSteps(const StepFunction& f) {
   float gap = kInfinity;
   for (auto next = distinct.begin(), v = next++; next != distinct.end(); v = next++) gap = std::min(gap, *next - *v);
   if (distinct.size() < 2 || !std::isfinite(gap)) return std::nullopt;
+  const float largest = std::max(-*distinct.begin(), *distinct.rbegin());
   // Neighbors are one code apart or, of odd codes alone, two.
-  for (const float scale : {gap, 0.5f * gap}) {
-    StepCodes result = {.encoding = {}, .scale = scale, .codes = {}};
-    bool all = true;
-    for (const float v : f.values) {
-      const float code = std::nearbyint(v / scale);
-      all &= std::abs(code) <= 255 && code * scale == v;
-      if (!all) break;
-      result.codes.push_back(static_cast<int32_t>(code));
+  for (const float about : {gap, 0.5f * gap}) {
+    const float most = std::nearbyint(largest / about);
+    if (most > kMostCode) continue;
+    // Values are rounded products with the scale, so that a quotient may be off by the last bits.
+    for (const int64_t near : {0, 1, -1, 2, -2}) {
+      StepCodes result = {.encoding = {}, .scale = NthFloat(FloatNumber(largest / most) + near), .codes = {}};
+      const bool all = std::all_of(f.values.begin(), f.values.end(), [&](float v) {
+        const float code = std::nearbyint(v / result.scale);
+        result.codes.push_back(static_cast<int32_t>(code));
+        return code * result.scale == v;
+      });
+      if (!all) continue;
+      result.encoding = EncodingOfCodes(result.codes);
+      if (result.encoding.is_integer()) return result;
     }
-    if (!all) continue;
-    result.encoding = EncodingOfCodes(result.codes);
-    if (result.encoding.is_integer()) return result;
   }
   return std::nullopt;
 }

@@ -1,7 +1,7 @@
 // What //export:onnx writes, //export:import_onnx reads: the model comes back, with the answers of the one that was
 // exported.
 
-#include <cstring>
+#include <algorithm>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -98,32 +98,35 @@ INSTANTIATE_TEST_SUITE_P(Zoo, ZooRoundTripTest,
                            return absl::StrCat(std::get<0>(info.param).name, "_", Name(std::get<1>(info.param)));
                          });
 
-// Quantizers of floats, none of which is near an exact sum.
+// Models that are a quantizer of floats and nothing else: it comes back as a quantizer with the same values.
 class QuantizerRoundTripTest : public testing::TestWithParam<OnnxDialect> {};
 
-TEST_P(QuantizerRoundTripTest, GivesTheSameCodes) {
+TEST_P(QuantizerRoundTripTest, GivesTheSameValues) {
   ExecContext context({.threads = 1});
-  int same_quantizer = 0;
+  int count = 0;
   for (const SampleModel& sample : OnnxElementwiseSamples()) {
     SCOPED_TRACE(sample.name);
     const auto model = Open(sample.writer.Serialize());
     ASSERT_TRUE(model.ok()) << model.status();
     const auto back = Back(**model, GetParam(), context);
-    if (!back.ok()) {
-      ADD_FAILURE() << back.status();
-      continue;
-    }
+    const bool is_read = sample.name.find("log_quant") == std::string::npos && !sample.name.starts_with("round") &&
+                         sample.name != "spline" && sample.name != "quantize_identity";
+    ASSERT_EQ(back.ok(), is_read) << back.status();
+    if (!is_read) continue;
+    ++count;
     const absl::StatusOr<Answers> expected = AnswersOf(**model, context), actual = AnswersOf(**back, context);
     ASSERT_TRUE(expected.ok()) << expected.status();
     ASSERT_TRUE(actual.ok()) << actual.status();
+    if (sample.name.find("bit_pruning") != std::string::npos) {
+      // Of two numbers of bits its values are no multiples of one number, and so sums of gains.
+      EXPECT_THAT(actual->output.span<float>(),
+                  testing::Pointwise(testing::FloatNear(1e-6f), expected->output.span<float>()));
+      continue;
+    }
     EXPECT_THAT(actual->output.span<float>(), testing::ElementsAreArray(expected->output.span<float>()));
-    same_quantizer += (*back)->header().instructions_size() <= 2 ? 1 : 0;
-    std::string kinds;
-    for (const auto& i : (*back)->header().instructions())
-      absl::StrAppend(&kinds, i.has_quantize() ? i.quantize().quantizer() : "other", " ");
-    std::printf("%s %s\n", sample.name.c_str(), kinds.substr(0, 100).c_str());
+    EXPECT_EQ((*back)->header().instructions_size(), 1);
   }
-  EXPECT_GT(same_quantizer, 0);
+  EXPECT_EQ(count, 22);
 }
 
 INSTANTIATE_TEST_SUITE_P(Dialects, QuantizerRoundTripTest, testing::ValuesIn(kDialects),
