@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bitgrad/core/atomic_file.h"
+#include "bitgrad/core/commit_all.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/same_file.h"
@@ -49,8 +50,7 @@ absl::Status WriteFiles(const std::vector<std::pair<std::string, std::string>>& 
     BITGRAD_RETURN_IF_ERROR(file.Append(text));
     opened.push_back(std::move(file));
   }
-  for (AtomicFile& file : opened) BITGRAD_RETURN_IF_ERROR(file.Commit());
-  return absl::OkStatus();
+  return CommitAll(opened);
 }
 
 absl::Status WriteCSource() {

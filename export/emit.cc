@@ -72,7 +72,7 @@ class Emitter {
 
   absl::Status Error(int i, absl::string_view what) const {
     const Value& value = program_.value(i);
-    return absl::UnimplementedError(absl::StrCat("freeze: layer '", value.layer, "': ", value.op, " ", what));
+    return absl::UnimplementedError(absl::StrCat("layer '", value.layer, "': ", value.op, " ", what));
   }
   const std::string& layer(int i) const { return program_.value(i).layer; }
 
@@ -160,6 +160,8 @@ class Emitter {
   absl::StatusOr<int> Add(int i, const program::Other&) {
     return Error(i, "is not in the packed format; see docs/packed_model_format.md for what is");
   }
+
+  absl::StatusOr<int> Add(int i, const program::Steps&) { return Error(i, "has found no form in the packed format"); }
 
   absl::StatusOr<int> Add(int i, const program::Quantize&) {
     BITGRAD_ASSIGN_OR_RETURN(const PackedQuantizer quantizer, QuantizerOf(program_, i));

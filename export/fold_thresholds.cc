@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -75,9 +77,13 @@ bool IsMonotone(const Program& program, int i, int value) {
 // Whether value i quantizes `value` into few enough codes, by what is fixed.
 bool IsQuantizerOf(const Program& program, int i, int value, int max_levels) {
   const Value& node = program.value(i);
+  if (node.operands.empty() || node.operands[0] != value || !node.is_coded() ||
+      node.encoding.largest_stored() > max_levels) {
+    return false;
+  }
+  if (const auto* steps = node.as<program::Steps>()) return steps->function->is_monotone();
   const auto* quantize = node.as<program::Quantize>();
-  return quantize != nullptr && quantize->quantizer.info().monotone && node.operands[0] == value && node.is_coded() &&
-         node.encoding.largest_stored() <= max_levels && QuantizerOf(program, i).ok();
+  return quantize != nullptr && quantize->quantizer.info().monotone && QuantizerOf(program, i).ok();
 }
 
 std::optional<Chain> FindChain(const Program& program, const Uses& uses, int source, int max_levels) {
@@ -145,17 +151,45 @@ Sums SumsOf(const Program& program, int i) {
           .scale = ScaleOfProduct(program, i)};
 }
 
+// The stored codes that a quantizer makes of rows x [m, n].
+using StoredCodes = std::function<void(ExecContext& context, const Tensor& x, absl::Span<uint8_t> stored)>;
+
+StoredCodes CodesBySteps(const Value& value) {
+  return [&value](ExecContext&, const Tensor& x, absl::Span<uint8_t> stored) {
+    const StepFunction& f = *value.as<program::Steps>()->function;
+    const absl::Span<const float> rows = x.span<float>();
+    const int64_t n = x.shape().cols();
+    for (size_t i = 0; i < stored.size(); ++i) {
+      const int64_t j = static_cast<int64_t>(i) % n;
+      int k = 0;
+      while (k < f.steps && rows[i] >= f.limit(k, j)) ++k;
+      stored[i] = static_cast<uint8_t>(value.encoding.stored(std::lround(f.value(k, j) / value.scale)));
+    }
+  };
+}
+
+absl::StatusOr<StoredCodes> CodesOf(const Program& program, int quantize, ExecContext& context) {
+  const Value& value = program.value(quantize);
+  if (value.as<program::Steps>() != nullptr) return CodesBySteps(value);
+  BITGRAD_ASSIGN_OR_RETURN(const PackedQuantizer packed, QuantizerOf(program, quantize));
+  const auto quantizer = std::make_shared<const QuantizerOnDevice>(packed, context);
+  return [quantizer, encoding = value.encoding](ExecContext& on, const Tensor& x, absl::Span<uint8_t> stored) {
+    Tensor codes(x.shape(), DType::kFloat32), c(x.shape(), DType::kUint8);
+    quantizer->Codes(on, x.matrix<float>(), codes.mutable_matrix<float>());
+    KernelsFor(on.device()).pack_codes(on, encoding, codes.matrix<float>(), c.mutable_matrix<uint8_t>());
+    std::memcpy(stored.data(), c.data<uint8_t>(), stored.size());
+  };
+}
+
 // The thresholds for one of the quantizers.
 absl::StatusOr<Thresholds> ThresholdsOf(ExecContext& context, const Program& program, const Chain& chain,
                                         int quantize) {
-  const Encoding encoding = program.value(quantize).encoding;
   const int64_t n = program.value(chain.source).shape.cols();
-  const int levels = static_cast<int>(encoding.largest_stored());
+  const int levels = static_cast<int>(program.value(quantize).encoding.largest_stored());
   const Kernels& kernels = KernelsFor(context.device());
-  BITGRAD_ASSIGN_OR_RETURN(const PackedQuantizer packed, QuantizerOf(program, quantize));
-  const QuantizerOnDevice quantizer(packed, context);
+  BITGRAD_ASSIGN_OR_RETURN(const StoredCodes stored_codes, CodesOf(program, quantize, context));
   const Sums all = SumsOf(program, chain.source);
-  Tensor y({levels, n}, DType::kFloat32), codes({levels, n}, DType::kFloat32), c({levels, n}, DType::kUint8);
+  Tensor y({levels, n}, DType::kFloat32);
   const auto codes_of_sums = [&](absl::Span<const int32_t> sums, absl::Span<uint8_t> out) -> absl::Status {
     std::copy(sums.begin(), sums.end(), y.mutable_data<float>());
     kernels.scale_columns(context, all.scale.view(), y.matrix<float>(), y.mutable_matrix<float>());
@@ -165,13 +199,11 @@ absl::StatusOr<Thresholds> ThresholdsOf(ExecContext& context, const Program& pro
       for (const float value : y.span<float>()) {
         if (std::isfinite(value)) continue;
         return absl::InvalidArgumentError(
-            absl::StrCat("freeze: layer '", program.value(node).layer, "': ", program.value(node).op,
+            absl::StrCat("layer '", program.value(node).layer, "': ", program.value(node).op,
                          " gives a NaN or an infinity; the parameters are damaged or training diverged"));
       }
     }
-    quantizer.Codes(context, y.matrix<float>(), codes.mutable_matrix<float>());
-    kernels.pack_codes(context, encoding, codes.matrix<float>(), c.mutable_matrix<uint8_t>());
-    std::memcpy(out.data(), c.data<uint8_t>(), out.size());
+    stored_codes(context, y, out);
     return context.status();
   };
   return FindThresholds(n, levels, all.limit, codes_of_sums);

@@ -26,8 +26,8 @@ absl::Status CheckNumbersAreSet(const program::Program& program) {
     for (size_t k = 1; k < value.operands.size(); ++k) {
       const auto* number = program.operand(i, static_cast<int>(k)).as<program::Constant>();
       if (number == nullptr || number->is_set) continue;
-      return absl::FailedPreconditionError(absl::StrCat("freeze: layer '", value.layer, "': '", number->name,
-                                                        "' has no value yet; train, so that it gets one"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("layer '", value.layer, "': '", number->name, "' has no value yet; train, so that it gets one"));
     }
   }
   return absl::OkStatus();
@@ -42,7 +42,7 @@ absl::StatusOr<int32_t> TokensOf(const program::Program& program) {
     if (!uses.is_used(i) || value.as<program::Embedding>() == nullptr) continue;
     const int64_t rows = program.operand(i, 1).shape.rows();
     if (tokens != 0 && rows != tokens) {
-      return absl::InvalidArgumentError(absl::StrCat("freeze: layer '", value.layer, "': its table has ", rows,
+      return absl::InvalidArgumentError(absl::StrCat("layer '", value.layer, "': its table has ", rows,
                                                      " rows, another one has ", tokens,
                                                      "; tables that the input chooses from are of the same tokens"));
     }
@@ -72,7 +72,7 @@ absl::StatusOr<PackedModelWriter> Freeze(ExecContext& context, Model& model, con
   const int rank = example.is_null() ? 0 : example.shape().rank();
   if (example.is_null() || (is_tokens ? rank != 1 : rank < 2) || example.shape().dim(0) < 1) {
     return absl::InvalidArgumentError(
-        "freeze: the example has to be [batch, ...] or, of tokens, int32 [streams], with a batch of at least 1");
+        "the example has to be [batch, ...] or, of tokens, int32 [streams], with a batch of at least 1");
   }
   Tape tape(context, Mode::kEval);
   BITGRAD_ASSIGN_OR_RETURN(const Tensor recorded, FirstTimeStep(model, example));

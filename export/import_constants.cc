@@ -118,13 +118,21 @@ Folded FoldUnary(const ImportNode& node, const ImportTensor& x) {
 Folded FoldCast(const ImportNode& node, ImportTensor x) {
   using onnx::TensorProto;
   const int64_t to = node.Int("to", 0);
-  const bool to_float = to == TensorProto::FLOAT || to == TensorProto::DOUBLE || to == TensorProto::FLOAT16 ||
-                        to == TensorProto::BFLOAT16;
+  const bool to_float = to == TensorProto::FLOAT || to == TensorProto::DOUBLE;
+  if (to == TensorProto::FLOAT16 || to == TensorProto::BFLOAT16) {
+    return node.Unsupported("it rounds floats to another type; export the net in float32");
+  }
   if (to_float == !x.is_integer) return x;
   ImportTensor y = {.shape = x.shape, .floats = {}, .ints = {}, .is_integer = !to_float, .data_type = 0, .codes = {}};
+  // Integers are codes of the scale 1.
+  const bool has_codes =
+      to_float && std::all_of(x.ints.begin(), x.ints.end(), [](int64_t i) { return std::abs(i) <= 1 << 16; });
+  if (has_codes) y.codes = ImportCodes{.codes = {x.ints.begin(), x.ints.end()}, .scales = {1.0f}, .axis = 0};
   for (int64_t i = 0; i < x.size(); ++i) {
     if (to_float) {
       y.floats.push_back(static_cast<float>(x.ints[i]));
+    } else if (to == TensorProto::BOOL) {
+      y.ints.push_back(x.floats[i] != 0 ? 1 : 0);
     } else if (std::abs(x.floats[i]) > 9e18f) {
       return node.Error("a number is too large for an integer");
     } else {
@@ -260,6 +268,14 @@ absl::StatusOr<Shape> ReshapeTarget(const ImportNode& node, const Shape& from, c
   return shape;
 }
 
+ImportTensor ExtentsOf(const ImportNode& node, const Shape& x) {
+  const absl::Span<const int64_t> dims = x.dims();
+  const int64_t rank = static_cast<int64_t>(dims.size());
+  const auto place = [&](int64_t d) { return std::clamp<int64_t>(d < 0 ? d + rank : d, 0, rank); };
+  const int64_t begin = place(node.Int("start", 0)), end = std::max(begin, place(node.Int("end", rank)));
+  return Integers({end - begin}, {dims.begin() + begin, dims.begin() + end});
+}
+
 absl::StatusOr<std::vector<int64_t>> AxesOf(const ImportNode& node, const ImportTensor* axes, int rank) {
   std::vector<int64_t> result = axes != nullptr ? axes->ints : node.Ints("axes");
   for (int64_t& axis : result) {
@@ -299,9 +315,7 @@ Folded FoldNode(const ImportNode& node, absl::Span<const ImportTensor* const> in
   if (op == "ConstantOfShape") return FoldConstantOfShape(node, x);
   if (op == "Identity" || op == "Dropout") return x;
   if (op == "Cast") return FoldCast(node, x);
-  if (op == "Shape") {
-    return Integers({x.shape.rank()}, {x.shape.dims().begin(), x.shape.dims().end()});
-  }
+  if (op == "Shape") return ExtentsOf(node, x.shape);
   if (op == "Neg" || op == "Sqrt" || op == "Reciprocal" || op == "Floor" || op == "Round") return FoldUnary(node, x);
   if (op == "Slice") return FoldSlice(node, inputs);
   if (op == "Concat") return FoldConcat(node, inputs);

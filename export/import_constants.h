@@ -26,6 +26,9 @@ absl::StatusOr<std::optional<ImportTensor>> FoldNode(const ImportNode& node,
 // The target of a Reshape of `count` elements: 0 stays (unless allowzero), -1 is what is left over.
 absl::StatusOr<Shape> ReshapeTarget(const ImportNode& node, const Shape& from, const ImportTensor& target);
 
+// What a Shape makes of a value of shape x: the extents from `start` on, before `end`.
+ImportTensor ExtentsOf(const ImportNode& node, const Shape& x);
+
 // The axes of a Squeeze or Unsqueeze, in [0, rank): an operand from opset 13 on, before that an attribute. For a
 // Squeeze without axes, those of extent 1.
 absl::StatusOr<std::vector<int64_t>> AxesOf(const ImportNode& node, const ImportTensor* axes, int rank);

@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/export/import_ops.h"
-#include "bitgrad/ops/quantizers/k_bit.h"
-#include "bitgrad/ops/quantizers/sign.h"
+#include "bitgrad/export/import_steps.h"
 
 namespace bitgrad {
 namespace {
@@ -20,7 +20,21 @@ Imported Made(const Imported& x, int id, bool nonnegative) {
   return {.id = id, .shape = x.shape, .is_image = x.is_image, .columns = x.columns, .nonnegative = nonnegative};
 }
 
-absl::StatusOr<Imported> ImportArithmeticOfValues(const ImportCall& call, const Imported& a, const Imported& b) {
+// A function of single elements: `add` adds it to the program, where x has an operation.
+Imported Made(ImportGraph& graph, const Imported& x, absl::FunctionRef<int(int)> add, bool nonnegative, Pointwise op) {
+  Imported y = Made(x, x.id >= 0 ? add(x.id) : -1, nonnegative);
+  Follow(graph, x, std::move(op), /*has_steps=*/false, y);
+  return y;
+}
+
+// What the op makes of two numbers.
+float Computed(const std::string& op, float a, float b) {
+  if (op == "Sub") return a - b;
+  if (op == "Mul") return a * b;
+  return op == "Div" ? a / b : a + b;
+}
+
+absl::StatusOr<Imported> ImportArithmeticOfValues(const ImportCall& call, Imported& a, Imported& b) {
   const ImportNode& node = call.node;
   if (a.shape != b.shape) {
     return node.Unsupported("its operands are ", a.shape.ToString(), " and ", b.shape.ToString(),
@@ -33,28 +47,14 @@ absl::StatusOr<Imported> ImportArithmeticOfValues(const ImportCall& call, const 
   if (node.op() == "Sub") op = Binary::kSub;
   if (node.op() == "Mul") op = Binary::kMul;
   if (node.op() == "Div") return node.Unsupported("it divides by a value that depends on the input");
-  return Made(a, call.graph.AddBinary(a.id, op, b.id), op != Binary::kSub && a.nonnegative && b.nonnegative);
-}
-
-// The unsigned codes that x consists of, times `factor`.
-std::optional<ScaledCodes> Scaled(const ImportGraph& graph, const Imported& x, float factor) {
-  if (x.quantizer < 0 || !(factor > 0)) return std::nullopt;
-  const program::Value& value = graph.value(x.id);
-  if (value.encoding.kind != EncodingKind::kUnsigned) return std::nullopt;
-  return ScaledCodes{.step = value.scale * factor, .bits = value.encoding.bits};
-}
-
-// Whether adding `number` to all elements of x makes values symmetric about zero of its codes.
-bool IsCentered(const std::optional<ScaledCodes>& codes, float number) {
-  return codes.has_value() && number == -0.5f * codes->step * static_cast<float>((1 << codes->bits) - 1);
-}
-
-// Quantizes what is m (2 c - (2^k - 1)) / (2^k - 1) already, so that products read codes: c ascends evenly from -m to
-// m.
-absl::StatusOr<Imported> Centered(ImportGraph& graph, Imported y, int bits, float m) {
-  y.id = graph.AddNumber(y.id, Binary::kMul, 1 / m);
-  BITGRAD_ASSIGN_OR_RETURN(y.id, graph.AddQuantize(y.id, KBit(bits).WithLearnedScale(), std::nullopt, m));
-  y.quantizer = y.id;
+  Imported y = Made(a, -1, op != Binary::kSub && a.nonnegative && b.nonnegative);
+  FollowBoth(
+      call.graph, a, b, [&](float v, float w) { return Computed(node.op(), v, w); }, y);
+  if (y.stepped.empty()) {
+    BITGRAD_RETURN_IF_ERROR(MakeValue(call.graph, a));
+    BITGRAD_RETURN_IF_ERROR(MakeValue(call.graph, b));
+  }
+  if (a.id >= 0 && b.id >= 0) y.id = call.graph.AddBinary(a.id, op, b.id);
   return y;
 }
 
@@ -76,55 +76,40 @@ absl::StatusOr<Imported> ImportArithmetic(const ImportCall& call) {
     return node.Error("it has not two operands");
   }
   const bool first = call.constant(0) != nullptr;
-  if (!first && call.constant(1) == nullptr) return ImportArithmeticOfValues(call, call.x(), *call.inputs[1]);
-  const Imported& x = *call.inputs[first ? 1 : 0];
-  BITGRAD_ASSIGN_OR_RETURN(ImportedRow row, RowOf(node, *call.constant(first ? 0 : 1), x));
+  if (!first && call.constant(1) == nullptr) return ImportArithmeticOfValues(call, *call.inputs[0], *call.inputs[1]);
+  Imported& x = *call.inputs[first ? 1 : 0];
+  BITGRAD_ASSIGN_OR_RETURN(const ImportedRow row, RowOf(node, *call.constant(first ? 0 : 1), x));
+  const std::string& op = node.op();
+  if (op == "Div" && first) return node.Unsupported("it divides by a value that depends on the input");
+  // What is multiplied with or added: c - x = -x + c.
+  std::vector<float> numbers = row.values;
+  for (float& c : numbers) {
+    if (op == "Sub" && !first) c = -c;
+    if (op != "Div") continue;
+    c = 1.0f / c;
+    if (!std::isfinite(c)) return node.Error("it divides by 0");
+  }
+  const bool turns = op == "Sub" && first;
+  const bool nonnegative =
+      x.nonnegative && !turns && std::all_of(numbers.begin(), numbers.end(), [](float c) { return c >= 0; });
   ImportGraph& graph = call.graph;
-  int id = x.id;
-  Binary op = node.op() == "Mul" ? Binary::kMul : Binary::kAdd;
-  if (node.op() == "Sub" && first) id = graph.AddNumber(id, Binary::kMul, -1);  // c - x = -x + c
-  if (node.op() == "Sub" && !first) {
-    for (float& c : row.values) c = -c;
+  const auto add = [&](int id) {
+    if (turns) id = graph.AddNumber(id, Binary::kMul, -1);
+    return graph.AddBinary(id, op == "Mul" || op == "Div" ? Binary::kMul : Binary::kAdd, row.shape, numbers);
+  };
+  if (!row.is_by_column()) {
+    BITGRAD_RETURN_IF_ERROR(MakeValue(graph, x));
+    return Made(x, add(x.id), nonnegative);
   }
-  if (node.op() == "Div") {
-    if (first) return node.Unsupported("it divides by a value that depends on the input");
-    op = Binary::kMul;
-    for (float& c : row.values) {
-      c = 1.0f / c;
-      if (!std::isfinite(c)) return node.Error("it divides by 0");
-    }
-  }
-  const bool nonnegative = x.nonnegative && !(node.op() == "Sub" && first) &&
-                           std::all_of(row.values.begin(), row.values.end(), [](float c) { return c >= 0; });
-  const float number = row.values[0];
-  const bool is_number =
-      std::all_of(row.values.begin(), row.values.end(), [&](float c) { return c == number; }) && id == x.id;
-  Imported y = Made(x, graph.AddBinary(id, op, row.shape, std::move(row.values)), nonnegative);
-  if (!is_number) return y;
-  if (op == Binary::kMul) {
-    y.scaled = Scaled(graph, x, number);
-    return y;
-  }
-  const std::optional<ScaledCodes> codes = x.scaled.has_value() ? x.scaled : Scaled(graph, x, 1);
-  return IsCentered(codes, number) ? Centered(graph, std::move(y), codes->bits, -number) : y;
-}
-
-// 1 where x >= c, else 0: (sign(x - c) + 1) / 2. A difference of floats has the sign of the comparison.
-absl::StatusOr<Imported> ImportGreaterOrEqual(const ImportCall& call) {
-  const ImportTensor* const bound = call.constant(1);
-  if (bound == nullptr) return call.node.Unsupported("it compares with a value that is no constant");
-  BITGRAD_ASSIGN_OR_RETURN(ImportedRow row, RowOf(call.node, *bound, call.x()));
-  for (float& c : row.values) c = -c;
-  ImportGraph& graph = call.graph;
-  const int difference = graph.AddBinary(call.x().id, Binary::kAdd, row.shape, std::move(row.values));
-  BITGRAD_ASSIGN_OR_RETURN(const int sign, graph.AddQuantize(difference, Sign(), std::nullopt, std::nullopt));
-  return Made(call.x(), graph.AddNumber(graph.AddNumber(sign, Binary::kMul, 0.5f), Binary::kAdd, 0.5f), true);
+  return Made(graph, x, add, nonnegative,
+              PointwiseOf(row, [op, first](float v, float c) { return Computed(op, first ? c : v, first ? v : c); }));
 }
 
 absl::StatusOr<Imported> ImportBatchNorm(const ImportCall& call) {
   const ImportNode& node = call.node;
   const Imported& x = call.x();
-  if (node.Int("training_mode", 0) != 0) {
+  // Before opset 14 the batch's statistics are further outputs.
+  if (node.Int("training_mode", 0) != 0 || node.proto().output_size() > 1) {
     return node.Unsupported("it is in training mode; export the net in evaluation mode (model.eval())");
   }
   if (!x.is_image && x.shape.rank() != 2) {
@@ -161,12 +146,27 @@ absl::StatusOr<Imported> ImportActivation(const ImportCall& call) {
   const std::string& op = call.node.op();
   const Imported& x = call.x();
   ImportGraph& graph = call.graph;
-  if (op == "Relu") return Made(x, graph.AddUnary(x.id, Unary::kRelu), true);
-  if (op == "Sigmoid") return Made(x, graph.AddUnary(x.id, Unary::kSigmoid), true);
-  if (op == "Tanh") return Made(x, graph.AddUnary(x.id, Unary::kTanh), x.nonnegative);
-  if (op == "HardTanh") return Made(x, graph.AddUnary(x.id, Unary::kHardtanh), x.nonnegative);
-  if (op == "Neg") return Made(x, graph.AddNumber(x.id, Binary::kMul, -1), false);
-  return Made(x, graph.AddUnary(x.id, Unary::kLeakyRelu, call.node.Float("alpha", 0.01f)), x.nonnegative);
+  const auto unary = [&](Unary kind, float parameter = 0) {
+    return [&graph, kind, parameter](int id) { return graph.AddUnary(id, kind, parameter); };
+  };
+  if (op == "Sigmoid") return Made(x, unary(Unary::kSigmoid)(x.id), true);
+  if (op == "Tanh") return Made(x, unary(Unary::kTanh)(x.id), x.nonnegative);
+  if (op == "Relu") {
+    return Made(graph, x, unary(Unary::kRelu), true, {[](float v, int64_t) { return v > 0 ? v : 0.0f; }});
+  }
+  if (op == "HardTanh") {
+    return Made(graph, x, unary(Unary::kHardtanh), x.nonnegative,
+                {[](float v, int64_t) { return std::clamp(v, -1.0f, 1.0f); }});
+  }
+  if (op == "Neg") {
+    const auto add = [&](int id) { return graph.AddNumber(id, Binary::kMul, -1); };
+    return Made(graph, x, add, false, {[](float v, int64_t) { return -v; }});
+  }
+  const float alpha = call.node.Float("alpha", 0.01f);
+  const auto leaky = unary(Unary::kLeakyRelu, alpha);
+  // What is not monotone is no link of a chain.
+  if (alpha < 0 && !IsStepped(graph, x)) return Made(x, leaky(x.id), false);
+  return Made(graph, x, leaky, x.nonnegative, {[alpha](float v, int64_t) { return v > 0 ? v : alpha * v; }});
 }
 
 // x > 0 ? x : a x = max(x, 0) + (-a) max(-x, 0), to the last bit; for one a a leaky ReLU.
@@ -217,8 +217,13 @@ absl::StatusOr<Imported> ImportClip(const ImportCall& call) {
   const auto number = [](const std::optional<double>& bound) {
     return bound.has_value() ? std::optional<float>(static_cast<float>(*bound)) : std::nullopt;
   };
-  return Made(x, call.graph.AddClip(x.id, number(bounds[0]), number(bounds[1])),
-              x.nonnegative || (bounds[0].has_value() && *bounds[0] == 0 && !bounds[1].has_value()));
+  const std::optional<float> least = number(bounds[0]), most = number(bounds[1]);
+  const auto clip = [least, most](float v, int64_t) {
+    if (least.has_value() && v < *least) return *least;
+    return most.has_value() && v > *most ? *most : v;
+  };
+  return Made(call.graph, x, [&](int id) { return call.graph.AddClip(id, least, most); },
+              x.nonnegative || (bounds[0].has_value() && *bounds[0] == 0 && !bounds[1].has_value()), {clip});
 }
 
 }  // namespace bitgrad

@@ -5,6 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/export/program_quantizer.h"
+#include "bitgrad/ops/quantizers/k_bit.h"
+#include "bitgrad/ops/quantizers/lsq.h"
+#include "bitgrad/ops/quantizers/sign.h"
+#include "bitgrad/ops/quantizers/ternary.h"
 
 namespace bitgrad {
 
@@ -34,7 +38,7 @@ bool Imported::is_in_order() const {
   return true;
 }
 
-const Imported* ImportGraph::Find(const std::string& name) const {
+Imported* ImportGraph::Find(const std::string& name) {
   const auto found = values_.find(name);
   return found == values_.end() ? nullptr : &found->second;
 }
@@ -94,17 +98,17 @@ int ImportGraph::AddBinary(int x, Binary op, int y) {
   return Add(program::BinaryOp{op}, "arithmetic", {x, y}, shape(x));
 }
 
-absl::StatusOr<int> ImportGraph::AddQuantize(int x, const Quantizer& quantizer, std::optional<float> variable,
-                                             std::optional<float> scale) {
-  program::Quantize quantize = {.quantizer = quantizer};
+absl::StatusOr<int> ImportGraph::AddQuantize(int x, const PackedQuantizer& quantizer) {
+  program::Quantize quantize = {.quantizer = quantizer.quantizer};
   std::vector<int> operands = {x};
   const auto add = [&](const std::optional<float>& number, const char* name, int& operand) {
     if (!number.has_value()) return;
     operand = static_cast<int>(operands.size());
     operands.push_back(AddFloats(absl::StrCat(layer_, "/", name), {1}, {*number}));
   };
-  add(variable, "step", quantize.variable);
-  add(scale, "scale", quantize.scale);
+  add(quantizer.variable, "step", quantize.variable);
+  add(quantizer.scale, "scale", quantize.scale);
+  add(quantizer.statistic, "statistic", quantize.statistic);
   const int id = Add(quantize, "quantize", std::move(operands), shape(x));
   program_.value(id).encoding = quantizer.encoding();
   BITGRAD_ASSIGN_OR_RETURN(const PackedQuantizer packed, QuantizerOf(program_, id));
@@ -112,16 +116,25 @@ absl::StatusOr<int> ImportGraph::AddQuantize(int x, const Quantizer& quantizer, 
   return id;
 }
 
-int ImportGraph::AddQuantizeAs(int x, int quantize) {
-  const Value& like = program_.value(quantize);
-  std::vector<int> operands = like.operands;
-  operands[0] = x;
-  const Encoding encoding = like.encoding;
-  const float scale = like.scale;
-  const int id = Add(like.operation, "quantize", std::move(operands), shape(x));
-  program_.value(id).encoding = encoding;
-  program_.value(id).scale = scale;
-  return id;
+absl::StatusOr<int> ImportGraph::AddCodesOf(int x, const Encoding& encoding, float scale) {
+  const auto scaled = [](const Quantizer& quantizer, float s) {
+    return s == 1 ? PackedQuantizer{.quantizer = quantizer}
+                  : PackedQuantizer{.quantizer = quantizer.WithLearnedScale(), .scale = s};
+  };
+  switch (encoding.kind) {
+    case EncodingKind::kBinary: return AddQuantize(x, scaled(Sign(), scale));
+    case EncodingKind::kTernary:
+      return AddQuantize(scale == 1 ? x : AddNumber(x, Binary::kMul, 1 / scale), scaled(Ternary(0.5f), scale));
+    case EncodingKind::kSymmetric: {
+      // From -1 to 1.
+      const float most = scale * static_cast<float>(encoding.max_code());
+      return AddQuantize(AddNumber(x, Binary::kMul, 1 / most), scaled(KBit(encoding.bits), most));
+    }
+    default: break;
+  }
+  const bool is_unsigned = encoding.kind == EncodingKind::kUnsigned;
+  const Quantizer lsq = Lsq(encoding.bits).In(is_unsigned ? QuantizerRole::kActivation : QuantizerRole::kWeight);
+  return AddQuantize(x, {.quantizer = lsq, .variable = scale});
 }
 
 int ImportGraph::AddClip(int x, std::optional<float> least, std::optional<float> most) {

@@ -9,6 +9,7 @@
 #define BITGRAD_EXPORT_IMPORT_GRAPH_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,10 +18,13 @@
 
 #include "absl/status/statusor.h"
 #include "bitgrad/core/coded_tensor.h"
+#include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/export/import_node.h"
 #include "bitgrad/export/import_tensor.h"
 #include "bitgrad/export/program.h"
+#include "bitgrad/export/step_function.h"
+#include "bitgrad/runtime/packed_quantizer.h"
 
 namespace bitgrad {
 
@@ -30,23 +34,37 @@ struct PendingCodes {
   int least = 0, most = 0;
 };
 
-// A value that is `step` times codes 0 .. 2^bits - 1.
-struct ScaledCodes {
-  float step = 1;
-  int bits = 1;
+// A function of each element of a value, in column j of its last dimension in the program.
+struct Pointwise {
+  // Monotone in x; of a value that takes few values (import_steps.h) it may be any function.
+  std::function<float(float x, int64_t j)> apply;
+  int64_t columns = 1;  // 1: it is the same in all columns
+};
+// What was done to value `of`, and gave the next one.
+struct PointwiseStep {
+  int of;
+  std::shared_ptr<const Pointwise> op;
+};
+// A value as a function of another one, value `of`, that takes few values.
+struct SteppedOf {
+  int of;
+  StepFunction function;
 };
 
 // What a name stands for: a constant, or a value of the program.
 struct Imported {
   SharedTensor constant;
-  int id = -1;
+  int id = -1;                   // -1: no operation has made it yet, and `stepped` says what it is (import_steps.h)
   Shape shape;                   // as ONNX has it, with the batch
   bool is_image = false;         // [N, C, H, W], and [N, H, W, C] in the program
   std::vector<int64_t> columns;  // of a vector: element j in the program is ONNX's element columns[j]; empty: the same
   bool nonnegative = false;      // whether no element can be below 0
-  int quantizer = -1;            // the Quantize whose codes it has: itself, or what a pool or reshape has taken along
+  bool whole = false;            // whether all elements are whole numbers
   std::optional<PendingCodes> pending;
-  std::optional<ScaledCodes> scaled;
+  // How it was made from values before by functions of single elements, the farthest value first.
+  std::vector<PointwiseStep> chain;
+  // Behind a rounding or a comparison: what it is of each value of the chain up to there.
+  std::vector<SteppedOf> stepped;
 
   bool is_constant() const { return constant != nullptr; }
   // Of one example.
@@ -69,13 +87,17 @@ struct ImportedProduct {
 
 class ImportGraph {
  public:
+  // REQUIRES: the context outlives this.
+  explicit ImportGraph(ExecContext& context) : context_(context) {}
+
+  ExecContext& context() { return context_; }
   program::Program& program() { return program_; }
   std::vector<ImportedProduct>& products() { return products_; }
 
   // ---- Names
 
   // Null where no node before has made it.
-  const Imported* Find(const std::string& name) const;
+  Imported* Find(const std::string& name);
   absl::Status Set(const ImportNode& node, const std::string& name, Imported value);
   void SetLayer(std::string layer) { layer_ = std::move(layer); }
 
@@ -91,11 +113,9 @@ class ImportGraph {
   // With the same number for all elements.
   int AddNumber(int x, Binary op, float number);
   int AddBinary(int x, Binary op, int y);
-  // The quantizer, whose numbers are floats: variable or scale.
-  absl::StatusOr<int> AddQuantize(int x, const Quantizer& quantizer, std::optional<float> variable,
-                                  std::optional<float> scale);
-  // What value `quantize` does, of another value.
-  int AddQuantizeAs(int x, int quantize);
+  absl::StatusOr<int> AddQuantize(int x, const PackedQuantizer& quantizer);
+  // Codes of a value that is code * scale already, for codes of this encoding.
+  absl::StatusOr<int> AddCodesOf(int x, const Encoding& encoding, float scale);
   // min(max(x, least), most), of those that are there, by operations that packed models have: it rounds as they do.
   // REQUIRES: least < most.
   int AddClip(int x, std::optional<float> least, std::optional<float> most);
@@ -107,6 +127,7 @@ class ImportGraph {
   const std::string& layer() const { return layer_; }
 
  private:
+  ExecContext& context_;
   program::Program program_;
   std::vector<ImportedProduct> products_;
   std::map<std::string, Imported> values_;

@@ -37,14 +37,14 @@ class ImportNode {
   std::vector<int64_t> Ints(absl::string_view attribute) const;
   const onnx::TensorProto* Tensor(absl::string_view attribute) const;
 
-  // "import: node 'fc1' (MatMul): ...".
+  // "node 'fc1' (MatMul): ...".
   template <typename... Args>
   absl::Status Error(const Args&... args) const {
-    return absl::InvalidArgumentError(absl::StrCat("import: node '", name_, "' (", op(), "): ", args...));
+    return absl::InvalidArgumentError(absl::StrCat("node '", name_, "' (", op(), "): ", args...));
   }
   template <typename... Args>
   absl::Status Unsupported(const Args&... args) const {
-    return absl::UnimplementedError(absl::StrCat("import: node '", name_, "' (", op(), "): ", args...));
+    return absl::UnimplementedError(absl::StrCat("node '", name_, "' (", op(), "): ", args...));
   }
 
  private:

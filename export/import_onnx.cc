@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@
 #include "bitgrad/export/import_graph.h"
 #include "bitgrad/export/import_node.h"
 #include "bitgrad/export/import_ops.h"
+#include "bitgrad/export/import_steps.h"
 #include "bitgrad/export/import_tensor.h"
 #include "bitgrad/export/packed_header.h"
 #include "bitgrad/export/quantize_tables.h"
@@ -31,7 +33,7 @@ constexpr int64_t kLeastOpset = 7, kMostOpset = 23;
 
 template <typename... Args>
 absl::Status Error(const Args&... args) {
-  return absl::InvalidArgumentError(absl::StrCat("import: ", args...));
+  return absl::InvalidArgumentError(absl::StrCat(args...));
 }
 
 bool IsOnnxDomain(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
@@ -47,8 +49,8 @@ absl::Status CheckModel(const ModelProto& model) {
     if (IsOnnxDomain(import.domain())) opset = import.version();
   }
   if (opset < kLeastOpset || opset > kMostOpset) {
-    return absl::UnimplementedError(absl::StrCat("import: the model is of ONNX opset ", opset, "; ", kLeastOpset,
-                                                 " to ", kMostOpset,
+    return absl::UnimplementedError(absl::StrCat("the model is of ONNX opset ", opset, "; ", kLeastOpset, " to ",
+                                                 kMostOpset,
                                                  " are read: export it with opset_version=17, or convert it "
                                                  "(onnx.version_converter)"));
   }
@@ -57,7 +59,8 @@ absl::Status CheckModel(const ModelProto& model) {
 
 class Importer {
  public:
-  Importer(const GraphProto& graph, const ImportOptions& options) : graph_(graph), options_(options) {}
+  Importer(ExecContext& context, const ModelProto& model, const ImportOptions& options)
+      : graph_(model.graph()), is_ours_(model.producer_name() == "bitgrad"), options_(options), imported_(context) {}
 
   absl::StatusOr<program::Program> Run() {
     BITGRAD_RETURN_IF_ERROR(AddInitializers());
@@ -79,7 +82,7 @@ class Importer {
       absl::StatusOr<ImportTensor> tensor = ReadTensor(initializer);
       if (!tensor.ok()) {
         return absl::Status(tensor.status().code(),
-                            absl::StrCat("import: initializer '", initializer.name(), "' ", tensor.status().message()));
+                            absl::StrCat("initializer '", initializer.name(), "' ", tensor.status().message()));
       }
       Imported value;
       value.shape = tensor->shape;
@@ -89,14 +92,18 @@ class Importer {
     return absl::OkStatus();
   }
 
-  // Whether the graph takes the input as [N, H, W, C] and makes an image of it itself.
+  // Whether the graph takes the input as [N, H, W, C] and makes an image of it itself, maybe behind ops on single
+  // elements.
   bool IsChannelsLast(const std::string& input) const {
+    std::set<std::string> as_input = {input};  // values of the input's shape and order
     for (int i = 0; i < graph_.node_size(); ++i) {
       const ImportNode node(graph_.node(i), i);
-      if (node.op() == "Transpose" && node.proto().input_size() == 1 && node.proto().input(0) == input &&
-          node.Ints("perm") == std::vector<int64_t>{0, 3, 1, 2}) {
-        return true;
-      }
+      const onnx::NodeProto& proto = node.proto();
+      const bool reads = std::any_of(proto.input().begin(), proto.input().end(),
+                                     [&](const std::string& name) { return as_input.count(name) > 0; });
+      if (!reads || proto.output_size() < 1) continue;
+      if (node.op() == "Transpose" && node.Ints("perm") == std::vector<int64_t>{0, 3, 1, 2}) return true;
+      if (node.op() != "Transpose" && FindImportOp(node.op()).is_pointwise) as_input.insert(proto.output(0));
     }
     return false;
   }
@@ -137,18 +144,18 @@ class Importer {
     for (const ValueInfoProto& candidate : graph_.input()) {
       if (imported_.Find(candidate.name()) != nullptr) continue;  // with a value: an initializer
       if (input != nullptr) {
-        return absl::UnimplementedError(absl::StrCat("import: the graph has several inputs, '", input->name(),
-                                                     "' and '", candidate.name(), "'; a packed model has one"));
+        return absl::UnimplementedError(absl::StrCat("the graph has several inputs, '", input->name(), "' and '",
+                                                     candidate.name(), "'; a packed model has one"));
       }
       input = &candidate;
     }
     if (input == nullptr) return Error("the graph has no input");
     if (input->type().tensor_type().elem_type() != onnx::TensorProto::FLOAT) {
-      return absl::UnimplementedError(absl::StrCat("import: the input '", input->name(), "' is not of floats"));
+      return absl::UnimplementedError(absl::StrCat("the input '", input->name(), "' is not of floats"));
     }
     BITGRAD_ASSIGN_OR_RETURN(const Shape shape, InputShape(*input));
     Imported value = {.shape = shape};
-    value.is_image = shape.rank() == 4 && !IsChannelsLast(input->name());
+    value.is_image = shape.rank() == 4 && !is_ours_ && !IsChannelsLast(input->name());
     input_ = value.is_image ? Shape({shape.dim(0), shape.dim(2), shape.dim(3), shape.dim(1)}) : shape;
     imported_.SetLayer("input");
     value.id = imported_.AddInput(input_);
@@ -163,7 +170,7 @@ class Importer {
     ImportCall call = {.graph = imported_, .node = node, .inputs = {}};
     bool all_constant = true;
     for (const std::string& name : proto.input()) {
-      const Imported* const input = name.empty() ? nullptr : imported_.Find(name);
+      Imported* const input = name.empty() ? nullptr : imported_.Find(name);
       if (!name.empty() && input == nullptr) {
         return node.Error("it reads '", name,
                           "', which no node before it makes: the graph has a cycle, is out of order, "
@@ -182,22 +189,26 @@ class Importer {
       result.shape = folded->shape;
       result.constant = std::make_shared<const ImportTensor>(*std::move(folded));
     } else {
-      ImportOp* const op = FindImportOp(node.op());
-      if (op == nullptr) {
+      const ImportOpInfo op = FindImportOp(node.op());
+      if (op.function == nullptr) {
         return node.Unsupported(
             "this op is not read; docs/importing.md lists what is. Simplifying the net (onnxsim), "
             "or exporting it with fixed shapes and in evaluation mode, may help");
       }
       BITGRAD_RETURN_IF_ERROR(CheckOperands(call));
       imported_.SetLayer(node.name());
-      BITGRAD_ASSIGN_OR_RETURN(result, op(call));
+      for (Imported* input : call.inputs) {
+        if (input != nullptr && !op.is_pointwise) BITGRAD_RETURN_IF_ERROR(MakeValue(imported_, *input));
+      }
+      BITGRAD_ASSIGN_OR_RETURN(result, op.function(call));
     }
     return imported_.Set(node, proto.output(0), std::move(result));
   }
 
   static absl::Status CheckOperands(const ImportCall& call) {
     const std::string& op = call.node.op();
-    const bool either_order = op == "Add" || op == "Sub" || op == "Mul" || op == "Div" || op == "Concat";
+    const ImportOp* const function = FindImportOp(op).function;
+    const bool either_order = function == ImportArithmetic || function == ImportComparison || op == "Concat";
     if (call.inputs[0] == nullptr || (call.inputs[0]->is_constant() && !either_order)) {
       return call.node.Unsupported("its first operand is missing or a constant");
     }
@@ -215,24 +226,27 @@ class Importer {
   absl::Status SetResult() {
     if (graph_.output_size() != 1) {
       return absl::UnimplementedError(
-          absl::StrCat("import: the graph has ", graph_.output_size(), " outputs; a packed model has one"));
+          absl::StrCat("the graph has ", graph_.output_size(), " outputs; a packed model has one"));
     }
     const std::string& name = graph_.output(0).name();
-    const Imported* const result = imported_.Find(name);
+    Imported* const result = imported_.Find(name);
     if (result == nullptr) return Error("the output '", name, "' is made by no node");
     if (result->is_constant()) return Error("the output '", name, "' does not depend on the input");
     if (result->pending.has_value() || (!result->is_image && !result->is_in_order())) {
       return absl::UnimplementedError(absl::StrCat(
-          "import: the output '", name, "' is of whole numbers, or flattened from an image without a product behind"));
+          "the output '", name, "' is of whole numbers, or flattened from an image without a product behind"));
     }
-    int id = result->id;
+    // What is a quantizer of floats is said as one; what is done to codes behind it stays floats.
+    const bool quantizes = !result->stepped.empty() && !imported_.value(result->stepped[0].of).is_coded();
+    if (result->id < 0 || quantizes) BITGRAD_RETURN_IF_ERROR(MakeValue(imported_, *result));
     // The result is an instruction's.
-    if (imported_.program().value(id).as<program::Input>() != nullptr) return Error("the net computes nothing");
-    imported_.program().set_result(id);
+    if (imported_.value(result->id).as<program::Input>() != nullptr) return Error("the net computes nothing");
+    imported_.program().set_result(result->id);
     return absl::OkStatus();
   }
 
   const GraphProto& graph_;
+  const bool is_ours_;  // written by //export:onnx, whose inputs and results have the channels last
   const ImportOptions& options_;
   ImportGraph imported_;
   Shape input_;
@@ -285,13 +299,14 @@ absl::StatusOr<ModelProto> ReadOnnx(const std::string& path) {
 absl::StatusOr<PackedModelWriter> ImportOnnx(ExecContext& context, const ModelProto& model,
                                              const ImportOptions& options, ImportReport* report) {
   BITGRAD_RETURN_IF_ERROR(CheckModel(model));
-  Importer importer(model.graph(), options);
+  Importer importer(context, model, options);
   BITGRAD_ASSIGN_OR_RETURN(program::Program program, importer.Run());
   // The passes of Freeze() (export/freeze.h).
   const FloatSize size = FloatSizeOf(program);
   FoldConstants(program);
   BITGRAD_RETURN_IF_ERROR(QuantizeTables(context, program));
   BITGRAD_RETURN_IF_ERROR(FoldThresholds(context, options.max_levels, program));
+  ReplaceSteps(program);
   if (report != nullptr) *report = ReportOf(program, importer.products());
   BITGRAD_ASSIGN_OR_RETURN(PackedModelWriter writer, Emit(program, importer.batch()));
   const Shape result = program.value(program.result()).shape;

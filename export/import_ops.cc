@@ -1,6 +1,9 @@
 #include "bitgrad/export/import_ops.h"
 
+#include <algorithm>
+#include <cmath>
 #include <map>
+#include <utility>
 
 #include "bitgrad/export/import_constants.h"
 
@@ -12,48 +15,69 @@ std::vector<const ImportTensor*> ImportCall::constants() const {
   return result;
 }
 
-ImportOp* FindImportOp(const std::string& op) {
-  static const auto& ops = *new std::map<std::string, ImportOp*>({
-      {"Add", ImportArithmetic},
-      {"AveragePool", ImportAveragePool},
-      {"BatchNormalization", ImportBatchNorm},
-      {"BipolarQuant", ImportQuant},
-      {"Cast", ImportIdentity},
-      {"Clip", ImportClip},
-      {"Concat", ImportConcat},
-      {"Conv", ImportConv},
-      {"DequantizeLinear", ImportDequantizeLinear},
-      {"Div", ImportArithmetic},
-      {"Dropout", ImportIdentity},
-      {"Flatten", ImportFlatten},
-      {"Gemm", ImportGemm},
-      {"GlobalAveragePool", ImportGlobalAveragePool},
-      {"GreaterOrEqual", ImportGreaterOrEqual},
-      {"HardTanh", ImportActivation},
-      {"Identity", ImportIdentity},
-      {"LeakyRelu", ImportActivation},
-      {"MatMul", ImportMatMul},
-      {"MaxPool", ImportMaxPool},
-      {"Mul", ImportArithmetic},
-      {"Neg", ImportActivation},
-      {"PRelu", ImportPRelu},
-      {"Quant", ImportQuant},
-      {"QuantizeLinear", ImportQuantizeLinear},
-      {"ReduceMean", ImportReduceMean},
-      {"Relu", ImportActivation},
-      {"Reshape", ImportReshape},
-      {"Shape", ImportShape},
-      {"Sigmoid", ImportActivation},
-      {"Squeeze", ImportSqueeze},
-      {"Sub", ImportArithmetic},
-      {"Sum", ImportArithmetic},
-      {"Tanh", ImportActivation},
-      {"Transpose", ImportTranspose},
-      {"Trunc", ImportTrunc},
-      {"Unsqueeze", ImportUnsqueeze},
+ImportOpInfo FindImportOp(const std::string& op) {
+  static const auto& ops = *new std::map<std::string, ImportOpInfo>({
+      {"Add", {ImportArithmetic, true}},
+      {"AveragePool", {ImportAveragePool}},
+      {"BatchNormalization", {ImportBatchNorm}},
+      {"BipolarQuant", {ImportQuant, true}},
+      {"Cast", {ImportIdentity, true}},
+      {"Ceil", {ImportRounding, true}},
+      {"Clip", {ImportClip, true}},
+      {"Concat", {ImportConcat}},
+      {"Conv", {ImportConv}},
+      {"DequantizeLinear", {ImportDequantizeLinear, true}},
+      {"Div", {ImportArithmetic, true}},
+      {"Dropout", {ImportIdentity, true}},
+      {"Flatten", {ImportFlatten}},
+      {"Floor", {ImportRounding, true}},
+      {"Gemm", {ImportGemm}},
+      {"GlobalAveragePool", {ImportGlobalAveragePool}},
+      {"Greater", {ImportComparison, true}},
+      {"GreaterOrEqual", {ImportComparison, true}},
+      {"HardTanh", {ImportActivation, true}},
+      {"Identity", {ImportIdentity, true}},
+      {"LeakyRelu", {ImportActivation, true}},
+      {"Less", {ImportComparison, true}},
+      {"LessOrEqual", {ImportComparison, true}},
+      {"MatMul", {ImportMatMul}},
+      {"MaxPool", {ImportMaxPool}},
+      {"Mul", {ImportArithmetic, true}},
+      {"Neg", {ImportActivation, true}},
+      {"PRelu", {ImportPRelu}},
+      {"Quant", {ImportQuant, true}},
+      {"QuantizeLinear", {ImportQuantizeLinear, true}},
+      {"ReduceMean", {ImportReduceMean}},
+      {"Relu", {ImportActivation, true}},
+      {"Reshape", {ImportReshape}},
+      {"Round", {ImportRounding, true}},
+      {"Shape", {ImportShape}},
+      {"Sigmoid", {ImportActivation}},
+      {"Squeeze", {ImportSqueeze}},
+      {"Sub", {ImportArithmetic, true}},
+      {"Sum", {ImportArithmetic, true}},
+      {"Tanh", {ImportActivation}},
+      {"Transpose", {ImportTranspose, true}},
+      {"Trunc", {ImportTrunc}},
+      {"Unsqueeze", {ImportUnsqueeze}},
+      {"Where", {ImportWhere, true}},
   });
   const auto found = ops.find(op);
-  return found == ops.end() ? nullptr : found->second;
+  return found == ops.end() ? ImportOpInfo() : found->second;
+}
+
+Pointwise PointwiseOf(const ImportedRow& row, std::function<float(float x, float number)> f) {
+  const std::vector<float>& numbers = row.values;
+  if (std::all_of(numbers.begin(), numbers.end(), [&](float n) { return n == numbers[0]; })) {
+    return {[f = std::move(f), number = numbers[0]](float x, int64_t) { return f(x, number); }};
+  }
+  const int64_t columns = static_cast<int64_t>(numbers.size());
+  return {[f = std::move(f), numbers](float x, int64_t j) { return f(x, numbers[static_cast<size_t>(j)]); }, columns};
+}
+
+float WholeNumber(const std::string& op, float x) {
+  if (op == "Floor") return std::floor(x);
+  return op == "Ceil" ? std::ceil(x) : std::nearbyint(x);
 }
 
 absl::StatusOr<ImportedRow> RowOf(const ImportNode& node, const ImportTensor& constant, const Imported& x) {

@@ -4,6 +4,7 @@
 #ifndef BITGRAD_EXPORT_IMPORT_OPS_H_
 #define BITGRAD_EXPORT_IMPORT_OPS_H_
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,9 +20,9 @@ namespace bitgrad {
 struct ImportCall {
   ImportGraph& graph;
   const ImportNode& node;
-  std::vector<const Imported*> inputs;
+  std::vector<Imported*> inputs;
 
-  const Imported& x() const { return *inputs[0]; }
+  Imported& x() const { return *inputs[0]; }
   // Operand k where it is a constant, else null.
   const ImportTensor* constant(size_t k) const {
     return k < inputs.size() && inputs[k] != nullptr ? inputs[k]->constant.get() : nullptr;
@@ -32,8 +33,14 @@ struct ImportCall {
 // The value of the node's first output.
 using ImportOp = absl::StatusOr<Imported>(const ImportCall& call);
 
-// Null where the op is not read.
-ImportOp* FindImportOp(const std::string& op);
+// What reads an op. Its function is null where the op is not read.
+struct ImportOpInfo {
+  ImportOp* function = nullptr;
+  // Whether it takes operands whose elements are functions of others (import_steps.h) as they are; for other ops they
+  // get an operation first.
+  bool is_pointwise = false;
+};
+ImportOpInfo FindImportOp(const std::string& op);
 
 // The value of a node of constants alone, as FoldNode() and, of nodes that quantize, with their codes.
 absl::StatusOr<std::optional<ImportTensor>> FoldCall(const ImportCall& call);
@@ -41,7 +48,9 @@ absl::StatusOr<std::optional<ImportTensor>> FoldCall(const ImportCall& call);
 // ---- import_products.cc
 ImportOp ImportConv, ImportGemm, ImportMatMul;
 // ---- import_elementwise.cc
-ImportOp ImportArithmetic, ImportGreaterOrEqual, ImportBatchNorm, ImportActivation, ImportPRelu, ImportClip;
+ImportOp ImportArithmetic, ImportBatchNorm, ImportActivation, ImportPRelu, ImportClip;
+// ---- import_comparisons.cc
+ImportOp ImportComparison, ImportWhere, ImportRounding;
 // ---- import_pools.cc
 ImportOp ImportMaxPool, ImportAveragePool, ImportGlobalAveragePool, ImportReduceMean;
 // ---- import_shapes.cc
@@ -59,8 +68,17 @@ absl::StatusOr<Imported> ReshapeTo(const ImportCall& call, const Imported& x, co
 struct ImportedRow {
   Shape shape;
   std::vector<float> values;
+
+  // Whether they are numbers of the last dimension.
+  bool is_by_column() const { return shape.rank() == 1; }
 };
 absl::StatusOr<ImportedRow> RowOf(const ImportNode& node, const ImportTensor& constant, const Imported& x);
+
+// f(x, number of the column). REQUIRES: row.is_by_column(); f is monotone in x for each of the numbers.
+Pointwise PointwiseOf(const ImportedRow& row, std::function<float(float x, float number)> f);
+
+// Floor, Ceil or Round, which takes ties to the even number.
+float WholeNumber(const std::string& op, float x);
 
 // The border of a conv or pool, which has to be the same on both sides.
 struct ImportedWindow {

@@ -53,7 +53,7 @@ absl::StatusOr<Imported> Pool(const ImportCall& call, const PoolGeometry& geomet
   Imported y = {.shape = {x.shape.dim(0), x.channels(), geometry.out_height(), geometry.out_width()},
                 .is_image = true,
                 .nonnegative = x.nonnegative,
-                .quantizer = is_max ? x.quantizer : -1};
+                .whole = is_max && x.whole};
   const Shape shape = {x.shape.dim(0), geometry.out_height(), geometry.out_width(), x.channels()};
   y.id = is_max ? call.graph.Add(program::MaxPool{.geometry = geometry, .flips = {}}, "max_pool", {x.id}, shape)
                 : call.graph.Add(program::AveragePool{geometry}, "average_pool", {x.id}, shape);

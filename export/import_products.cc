@@ -1,5 +1,6 @@
 // Conv, Gemm and MatMul.
 
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,21 +25,36 @@ absl::StatusOr<const ImportTensor*> ConstantWeight(const ImportCall& call, int r
   return w;
 }
 
-absl::StatusOr<int> AddBias(const ImportCall& call, int id, const ImportTensor* bias, int64_t outputs, float factor) {
-  if (bias == nullptr) return id;
-  if (bias->size() != outputs && bias->size() != 1) {
-    return call.node.Unsupported("its bias has ", bias->size(), " numbers, and there are ", outputs, " outputs");
+absl::Status AddBias(const ImportCall& call, const ImportTensor* bias, int64_t outputs, float factor, Imported& y) {
+  if (bias == nullptr) return absl::OkStatus();
+  const Shape& shape = bias->shape;
+  if (bias->size() != 1 && (bias->size() != outputs || shape.dim(shape.rank() - 1) != outputs)) {
+    return call.node.Unsupported("its bias has the shape ", shape.ToString(), ", and there are ", outputs, " outputs");
   }
   std::vector<float> values;
   for (int64_t o = 0; o < outputs; ++o) {
     values.push_back(factor * static_cast<float>(bias->at(bias->size() == 1 ? 0 : o)));
+    y.whole &= values.back() == std::floor(values.back());
   }
-  return call.graph.AddBinary(id, Binary::kAdd, {outputs}, std::move(values));
+  y.id = call.graph.AddBinary(y.id, Binary::kAdd, {outputs}, std::move(values));
+  return absl::OkStatus();
 }
 
 // Makes a product known to the report.
 void Remember(const ImportCall& call, int id, std::string why_float) {
   call.graph.products().push_back({.layer = call.node.name(), .id = id, .float_weight = std::move(why_float)});
+}
+
+// Whether all products of codes with codes are whole numbers.
+bool IsWhole(const ImportGraph& graph, int x, int weight) {
+  const auto is_whole = [](float scale) { return scale == std::floor(scale); };
+  const program::Value &value = graph.value(x), &w = graph.value(weight);
+  if (!value.is_coded() || !is_whole(value.scale) || w.coded == nullptr) return false;
+  const ScaleView scales = w.coded->scale_view();
+  for (int64_t o = 0; o < w.coded->matrix.rows(); ++o) {
+    if (!is_whole(scales.at(o))) return false;
+  }
+  return true;
 }
 
 // x w^T, of the last dimension. The weight is [in, out] or, where `outputs_first`, [out, in].
@@ -61,6 +77,7 @@ absl::StatusOr<Imported> ImportLinear(const ImportCall& call, const ImportTensor
   std::vector<int64_t> dims(x.shape.dims().begin(), x.shape.dims().end());
   dims.back() = out;
   Imported y = {.id = call.graph.Add(program::Linear(), "linear", {x.id, weight}, Shape(dims)), .shape = Shape(dims)};
+  y.whole = IsWhole(call.graph, x.id, weight);
   Remember(call, y.id, std::move(why_float));
   return y;
 }
@@ -90,7 +107,7 @@ absl::StatusOr<Imported> ImportGemm(const ImportCall& call) {
   const ImportTensor* const bias = call.constant(2);
   if (node.has_input(2) && bias == nullptr) return node.Unsupported("its bias is computed from the input");
   BITGRAD_ASSIGN_OR_RETURN(Imported y, ImportLinear(call, *w, node.Int("transB", 0) != 0));
-  BITGRAD_ASSIGN_OR_RETURN(y.id, AddBias(call, y.id, bias, y.shape.cols(), node.Float("beta", 1)));
+  BITGRAD_RETURN_IF_ERROR(AddBias(call, bias, y.shape.cols(), node.Float("beta", 1), y));
   return y;
 }
 
@@ -147,8 +164,9 @@ absl::StatusOr<Imported> ImportConv(const ImportCall& call) {
   Imported y = {.shape = {x.shape.dim(0), filters, geometry.out_height(), geometry.out_width()}, .is_image = true};
   y.id = call.graph.Add(program::Conv2d{geometry}, "conv2d", {x.id, weight},
                         {x.shape.dim(0), geometry.out_height(), geometry.out_width(), filters});
+  y.whole = IsWhole(call.graph, x.id, weight);
   Remember(call, y.id, std::move(why_float));
-  BITGRAD_ASSIGN_OR_RETURN(y.id, AddBias(call, y.id, bias, filters, 1));
+  BITGRAD_RETURN_IF_ERROR(AddBias(call, bias, filters, 1, y));
   return y;
 }
 

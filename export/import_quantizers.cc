@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/export/encoding_of_codes.h"
 #include "bitgrad/ops/quantizers/lsq.h"
 #include "bitgrad/ops/quantizers/sign.h"
 #include "bitgrad/ops/quantizers/ternary.h"
@@ -74,7 +75,7 @@ std::string RoundingOf(const ImportNode& node, absl::string_view otherwise) {
   return rounding == "HALF_EVEN" ? "ROUND" : rounding;
 }
 
-double Rounded(double t, const std::string& mode) {
+double RoundedBy(const std::string& mode, double t) {
   if (mode == "FLOOR") return std::floor(t);
   if (mode == "CEIL") return std::ceil(t);
   if (mode == "ROUND_TO_ZERO") return std::trunc(t);
@@ -85,30 +86,6 @@ double Rounded(double t, const std::string& mode) {
 float ScaleAt(const ImportTensor& x, const std::vector<float>& scales, int axis, int64_t i) {
   if (scales.size() == 1) return scales[0];
   return scales[static_cast<size_t>(i / StridesOf(x.shape)[axis] % x.shape.dim(axis))];
-}
-
-// The encoding of the fewest bits that has all codes; kFloat where 8 bits do not do.
-Encoding EncodingFor(const std::vector<int32_t>& codes) {
-  int32_t least = 0, most = 0;
-  bool all_odd = true;
-  for (const int32_t q : codes) {
-    least = std::min(least, q);
-    most = std::max(most, q);
-    all_odd &= (q & 1) != 0;
-  }
-  const int32_t size = std::max(-least, most);
-  const auto bits_of = [](int32_t largest) {
-    int bits = 1;
-    while ((1 << bits) - 1 < largest) ++bits;
-    return bits;
-  };
-  if (size > 255) return {};
-  if (all_odd && size == 1) return {EncodingKind::kBinary, 1};
-  if (size <= 1) return {EncodingKind::kTernary, 2};
-  if (all_odd) return {EncodingKind::kSymmetric, bits_of(size)};
-  if (least >= 0) return {EncodingKind::kUnsigned, bits_of(most)};
-  const int bits = std::max(2, bits_of(std::max(most, -least - 1)) + 1);
-  return bits > kMostBits ? Encoding{} : Encoding{EncodingKind::kTwosComplement, bits};
 }
 
 }  // namespace
@@ -150,6 +127,18 @@ absl::StatusOr<QuantizerOfNode> ReadQuantizer(const ImportNode& node, const Shap
   return node.Unsupported("its rounding_mode '", result.rounding, "' is not read");
 }
 
+float CodeOf(const QuantizerOfNode& quantizer, float x, float scale) {
+  if (quantizer.is_sign) return x >= 0 ? 1.0f : -1.0f;
+  const double code = std::clamp(RoundedBy(quantizer.rounding, x / scale), quantizer.least, quantizer.most);
+  return static_cast<float>(code);
+}
+
+absl::Status CheckOneScale(const ImportNode& node, const QuantizerOfNode& quantizer) {
+  if (quantizer.scales.size() == 1) return absl::OkStatus();
+  return node.Unsupported("it quantizes values with a scale for each channel, which a product could not factor out; ",
+                          "use one scale for the tensor");
+}
+
 absl::StatusOr<ImportTensor> QuantizeConstant(const ImportNode& node, const ImportTensor& x,
                                               const QuantizerOfNode& quantizer) {
   if (x.is_integer) return node.Error("it quantizes integers");
@@ -158,9 +147,7 @@ absl::StatusOr<ImportTensor> QuantizeConstant(const ImportNode& node, const Impo
       ImportCodes{.codes = std::vector<int32_t>(x.floats.size()), .scales = quantizer.scales, .axis = quantizer.axis};
   for (int64_t i = 0; i < x.size(); ++i) {
     const float scale = ScaleAt(x, quantizer.scales, quantizer.axis, i);
-    const double code = quantizer.is_sign ? (x.floats[i] >= 0 ? 1 : -1)
-                                          : std::clamp(Rounded(x.floats[i] / scale, quantizer.rounding),
-                                                       quantizer.least, quantizer.most);
+    const double code = CodeOf(quantizer, x.floats[i], scale);
     y.codes->codes[i] = static_cast<int32_t>(std::clamp(code, -2147483647.0, 2147483647.0));
     y.floats[i] = static_cast<float>(y.codes->codes[i]) * scale;
   }
@@ -182,30 +169,25 @@ absl::StatusOr<ImportTensor> DequantizeConstant(const ImportNode& node, const Im
 
 absl::StatusOr<Imported> QuantizeValue(ImportGraph& graph, const ImportNode& node, const Imported& x,
                                        const QuantizerOfNode& quantizer) {
-  if (quantizer.scales.size() != 1) {
-    return node.Unsupported("it quantizes values with a scale for each channel, which a product could not factor out; ",
-                            "use one scale for the tensor");
-  }
+  BITGRAD_RETURN_IF_ERROR(CheckOneScale(node, quantizer));
   const bool is_floor = quantizer.rounding == "FLOOR";
   if (quantizer.rounding != "ROUND" && !is_floor) {
     return node.Unsupported("it quantizes values with rounding_mode '", quantizer.rounding,
                             "'; ROUND and FLOOR are read");
   }
   const float s = quantizer.scales[0];
-  Imported y = x;
+  Imported y = {.id = x.id, .shape = x.shape, .is_image = x.is_image, .columns = x.columns};
   // floor(t) = round(t - 1/2), ties up.
   if (is_floor) y.id = graph.AddNumber(y.id, Binary::kAdd, -0.5f * s);
-  const auto finish = [&](const Quantizer& q, std::optional<float> variable,
-                          std::optional<float> scale) -> absl::StatusOr<Imported> {
-    BITGRAD_ASSIGN_OR_RETURN(y.id, graph.AddQuantize(y.id, q, variable, scale));
-    y.quantizer = y.id;
+  const auto finish = [&](const PackedQuantizer& q) -> absl::StatusOr<Imported> {
+    BITGRAD_ASSIGN_OR_RETURN(y.id, graph.AddQuantize(y.id, q));
     y.nonnegative = q.encoding().kind == EncodingKind::kUnsigned;
     return y;
   };
-  if (quantizer.is_sign) {
-    if (s == 1) return finish(Sign(), std::nullopt, std::nullopt);
-    return finish(Sign().WithLearnedScale(), std::nullopt, s);
-  }
+  const auto scaled = [&](const Quantizer& q) {
+    return s == 1 ? PackedQuantizer{.quantizer = q} : PackedQuantizer{.quantizer = q.WithLearnedScale(), .scale = s};
+  };
+  if (quantizer.is_sign) return finish(scaled(Sign()));
   const double least = quantizer.least, most = quantizer.most;
   int exponent;
   const bool is_power = std::frexp(s, &exponent) == 0.5f;  // s = 2^(exponent - 1)
@@ -214,11 +196,12 @@ absl::StatusOr<Imported> QuantizeValue(ImportGraph& graph, const ImportNode& nod
     float threshold = 0.5f * s;
     const float down = threshold > 0.9f ? std::ldexp(1.0f, -exponent - 1) : 1.0f;
     threshold *= down;
-    const Quantizer q = s == 1 ? Ternary(threshold) : Ternary(threshold).WithLearnedScale();
+    const PackedQuantizer q = scaled(Ternary(threshold));
     // The file keeps the threshold as text.
-    if (const absl::StatusOr<Quantizer> read = ParseQuantizer(q.ToString()); read.ok() && *read == q) {
+    if (const absl::StatusOr<Quantizer> read = ParseQuantizer(q.quantizer.ToString());
+        read.ok() && *read == q.quantizer) {
       if (down != 1) y.id = graph.AddNumber(y.id, Binary::kMul, down);
-      return finish(q, std::nullopt, s == 1 ? std::nullopt : std::optional<float>(s));
+      return finish(q);
     }
   }
   const bool is_signed = least < 0;
@@ -239,7 +222,8 @@ absl::StatusOr<Imported> QuantizeValue(ImportGraph& graph, const ImportNode& nod
     clips &= !is_symmetric;
   }
   if (clips) y.id = graph.AddClip(y.id, static_cast<float>(least * s), static_cast<float>(most * s));
-  return finish(Lsq(bits).In(is_signed ? QuantizerRole::kWeight : QuantizerRole::kActivation), s, std::nullopt);
+  return finish(
+      {.quantizer = Lsq(bits).In(is_signed ? QuantizerRole::kWeight : QuantizerRole::kActivation), .variable = s});
 }
 
 absl::StatusOr<Imported> TruncateValue(ImportGraph& graph, const ImportNode& node, const Imported& x,
@@ -303,7 +287,7 @@ int AddWeight(ImportGraph& graph, const std::string& name, const ImportTensor& w
   if (!w.codes.has_value()) return floats("its weights are not quantized");
   std::vector<int32_t> codes;
   for (const int64_t i : order.index) codes.push_back(w.codes->codes[i]);
-  const Encoding encoding = EncodingFor(codes);
+  const Encoding encoding = EncodingOfCodes(codes);
   if (!encoding.is_integer()) return floats("its weights have more than 8 bits");
   std::vector<float> scales;
   for (size_t e = 0; e < count; ++e) {

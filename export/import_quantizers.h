@@ -41,6 +41,9 @@ struct QuantizerOfNode {
   std::string rounding = "ROUND";
 };
 
+// The code of a number: its sign, or x / scale rounded and clipped.
+float CodeOf(const QuantizerOfNode& quantizer, float x, float scale);
+
 // Reads those of Quant, BipolarQuant, QuantizeLinear or DequantizeLinear for an operand of shape `x`; inputs[k] is null
 // where operand k is missing or no constant. Errors: a scale that is computed or not positive, a zero point that is not
 // 0, bits that are no whole number from 1 to 32.
@@ -53,6 +56,9 @@ absl::StatusOr<ImportTensor> QuantizeConstant(const ImportNode& node, const Impo
 // What DequantizeLinear makes of integers: these are the codes.
 absl::StatusOr<ImportTensor> DequantizeConstant(const ImportNode& node, const ImportTensor& x,
                                                 const QuantizerOfNode& quantizer);
+
+// An error unless there is one scale.
+absl::Status CheckOneScale(const ImportNode& node, const QuantizerOfNode& quantizer);
 
 // Quantizes a value to scale * {least .. most}, or to its sign.
 absl::StatusOr<Imported> QuantizeValue(ImportGraph& graph, const ImportNode& node, const Imported& x,

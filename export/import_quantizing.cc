@@ -8,6 +8,7 @@
 #include "bitgrad/export/import_constants.h"
 #include "bitgrad/export/import_ops.h"
 #include "bitgrad/export/import_quantizers.h"
+#include "bitgrad/export/import_steps.h"
 
 namespace bitgrad {
 namespace {
@@ -46,8 +47,20 @@ absl::StatusOr<std::optional<ImportTensor>> FoldCall(const ImportCall& call) {
 }
 
 absl::StatusOr<Imported> ImportQuant(const ImportCall& call) {
-  BITGRAD_ASSIGN_OR_RETURN(const QuantizerOfNode quantizer, ReadQuantizer(call.node, call.x().shape, call.constants()));
-  return QuantizeValue(call.graph, call.node, call.x(), quantizer);
+  const Imported& x = call.x();
+  BITGRAD_ASSIGN_OR_RETURN(const QuantizerOfNode quantizer, ReadQuantizer(call.node, x.shape, call.constants()));
+  BITGRAD_RETURN_IF_ERROR(CheckOneScale(call.node, quantizer));
+  Imported y = {.shape = x.shape, .is_image = x.is_image, .columns = x.columns};
+  if (x.id >= 0) {
+    BITGRAD_ASSIGN_OR_RETURN(y, QuantizeValue(call.graph, call.node, x, quantizer));
+  }
+  // Of floats that are rounded to nearest, ties to even, QuantizeValue() has the better form.
+  if (IsStepped(call.graph, x) || quantizer.is_sign || quantizer.rounding == "FLOOR") {
+    const float scale = quantizer.scales[0];
+    Follow(call.graph, x, {[quantizer, scale](float v, int64_t) { return CodeOf(quantizer, v, scale) * scale; }},
+           /*has_steps=*/true, y);
+  }
+  return y;
 }
 
 absl::StatusOr<Imported> ImportTrunc(const ImportCall& call) {
@@ -55,29 +68,42 @@ absl::StatusOr<Imported> ImportTrunc(const ImportCall& call) {
 }
 
 absl::StatusOr<Imported> ImportQuantizeLinear(const ImportCall& call) {
-  BITGRAD_ASSIGN_OR_RETURN(const QuantizerOfNode quantizer, ReadQuantizer(call.node, call.x().shape, call.constants()));
-  if (quantizer.scales.size() != 1) {
-    return call.node.Unsupported("it quantizes values with a scale for each channel; use one for the tensor");
+  const Imported& x = call.x();
+  BITGRAD_ASSIGN_OR_RETURN(const QuantizerOfNode quantizer, ReadQuantizer(call.node, x.shape, call.constants()));
+  BITGRAD_RETURN_IF_ERROR(CheckOneScale(call.node, quantizer));
+  const float scale = quantizer.scales[0];
+  if (IsStepped(call.graph, x)) {
+    Imported y = {.shape = x.shape, .is_image = x.is_image, .columns = x.columns, .whole = true};
+    Follow(call.graph, x, {[quantizer, scale](float v, int64_t) { return CodeOf(quantizer, v, scale); }},
+           /*has_steps=*/true, y);
+    return y;
   }
-  Imported y = call.x();
-  y.pending = PendingCodes{.scale = quantizer.scales[0],
-                           .least = static_cast<int>(quantizer.least),
-                           .most = static_cast<int>(quantizer.most)};
+  Imported y = x;
+  y.pending = PendingCodes{
+      .scale = scale, .least = static_cast<int>(quantizer.least), .most = static_cast<int>(quantizer.most)};
   return y;
 }
 
 absl::StatusOr<Imported> ImportDequantizeLinear(const ImportCall& call) {
   const ImportNode& node = call.node;
-  if (!call.x().pending.has_value()) return node.Unsupported("its operand does not come from a QuantizeLinear");
-  BITGRAD_ASSIGN_OR_RETURN(QuantizerOfNode quantizer, ReadQuantizer(node, call.x().shape, call.constants()));
-  const PendingCodes pending = *call.x().pending;
-  if (quantizer.scales.size() != 1 || quantizer.scales[0] != pending.scale) {
+  const Imported& x = call.x();
+  if (!x.pending.has_value() && x.stepped.empty()) {
+    return node.Unsupported("its operand does not come from a QuantizeLinear");
+  }
+  BITGRAD_ASSIGN_OR_RETURN(QuantizerOfNode quantizer, ReadQuantizer(node, x.shape, call.constants()));
+  BITGRAD_RETURN_IF_ERROR(CheckOneScale(node, quantizer));
+  const float scale = quantizer.scales[0];
+  if (!x.pending.has_value()) {
+    Imported y = {.shape = x.shape, .is_image = x.is_image, .columns = x.columns};
+    Follow(call.graph, x, {[scale](float v, int64_t) { return v * scale; }}, /*has_steps=*/false, y);
+    return y;
+  }
+  const PendingCodes pending = *x.pending;
+  if (scale != pending.scale) {
     return node.Unsupported("its scale is not that of the QuantizeLinear before, ", pending.scale);
   }
   quantizer.least = pending.least;
   quantizer.most = pending.most;
-  Imported x = call.x();
-  x.pending.reset();
   return QuantizeValue(call.graph, node, x, quantizer);
 }
 

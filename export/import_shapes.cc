@@ -7,6 +7,7 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/export/import_constants.h"
 #include "bitgrad/export/import_ops.h"
+#include "bitgrad/export/import_steps.h"
 
 namespace bitgrad {
 namespace {
@@ -29,7 +30,7 @@ absl::StatusOr<Imported> ReshapeTo(const ImportCall& call, const Imported& x, co
         "dynamic dimension, or simplify it (onnxsim)");
   }
   const std::vector<int64_t> order = x.Order();
-  Imported y = {.shape = shape, .nonnegative = x.nonnegative, .quantizer = x.quantizer};
+  Imported y = {.shape = shape, .nonnegative = x.nonnegative, .whole = x.whole};
   std::vector<int64_t> dims(shape.dims().begin(), shape.dims().end());
   if (shape.rank() == 4) {
     y.is_image = true;
@@ -64,15 +65,7 @@ absl::StatusOr<Imported> ImportIdentity(const ImportCall& call) {
 }
 
 absl::StatusOr<Imported> ImportShape(const ImportCall& call) {
-  const absl::Span<const int64_t> dims = call.x().shape.dims();
-  const int64_t rank = static_cast<int64_t>(dims.size());
-  const auto place = [&](int64_t d) { return std::clamp<int64_t>(d < 0 ? d + rank : d, 0, rank); };
-  const int64_t begin = place(call.node.Int("start", 0)), end = std::max(begin, place(call.node.Int("end", rank)));
-  ImportTensor shape;
-  shape.is_integer = true;
-  shape.ints.assign(dims.begin() + begin, dims.begin() + end);
-  shape.shape = Shape({end - begin});
-  return ConstantOf(std::move(shape));
+  return ConstantOf(ExtentsOf(call.node, call.x().shape));
 }
 
 absl::StatusOr<Imported> ImportReshape(const ImportCall& call) {
@@ -118,7 +111,7 @@ absl::StatusOr<Imported> ImportUnsqueeze(const ImportCall& call) {
 }
 
 absl::StatusOr<Imported> ImportTranspose(const ImportCall& call) {
-  const Imported& x = call.x();
+  Imported& x = call.x();
   const std::vector<int64_t> perm = call.node.Ints("perm");
   const int rank = x.shape.rank();
   std::vector<int64_t> sorted = perm;
@@ -147,7 +140,10 @@ absl::StatusOr<Imported> ImportTranspose(const ImportCall& call) {
     }
     return result;
   };
-  if (perm[0] == 0 && without_ones(perm) == without_ones(sorted)) return ReshapeTo(call, x, y.shape);
+  if (perm[0] == 0 && without_ones(perm) == without_ones(sorted)) {
+    BITGRAD_RETURN_IF_ERROR(MakeValue(call.graph, x));
+    return ReshapeTo(call, x, y.shape);
+  }
   return call.node.Unsupported("it moves the elements of ", x.shape.ToString(),
                                "; what is read are changes between NHWC and NCHW, and of extents of 1");
 }
@@ -165,7 +161,7 @@ absl::StatusOr<Imported> ImportConcat(const ImportCall& call) {
   std::vector<int> operands;
   std::vector<int64_t> columns;
   int64_t extent = 0;
-  bool nonnegative = true, same_codes = first.quantizer >= 0;
+  bool nonnegative = true, whole = true, same_codes = call.graph.value(first.id).is_coded();
   for (const Imported* x : call.inputs) {
     if (x == nullptr || x->is_constant()) return node.Unsupported("one of its operands is a constant");
     if (x->is_image != first.is_image || x->shape.rank() != rank) {
@@ -182,19 +178,20 @@ absl::StatusOr<Imported> ImportConcat(const ImportCall& call) {
     }
     extent += x->shape.dim(static_cast<int>(axis));
     nonnegative &= x->nonnegative;
-    const program::Value &a = call.graph.program().value(first.id), &b = call.graph.program().value(x->id);
-    same_codes &= x->quantizer >= 0 && a.encoding == b.encoding && a.scale == b.scale;
+    whole &= x->whole;
+    const program::Value &a = call.graph.value(first.id), &b = call.graph.value(x->id);
+    same_codes &= a.encoding == b.encoding && a.scale == b.scale;
   }
   std::vector<int64_t> dims(first.shape.dims().begin(), first.shape.dims().end());
   dims[axis] = extent;
-  Imported y = {.shape = Shape(dims), .is_image = first.is_image, .nonnegative = nonnegative};
+  Imported y = {.shape = Shape(dims), .is_image = first.is_image, .nonnegative = nonnegative, .whole = whole};
   const Shape shape = first.is_image ? Shape({dims[0], dims[2], dims[3], dims[1]}) : y.shape;
   y.id = call.graph.Add(program::Concat(), "concat", std::move(operands), shape);
   if (!std::is_sorted(columns.begin(), columns.end())) y.columns = std::move(columns);
   if (!same_codes) return y;
-  // Concat gives floats. Quantizing these again gives the codes that the operands have, so that a product reads codes.
-  y.id = call.graph.AddQuantizeAs(y.id, first.quantizer);
-  y.quantizer = y.id;
+  // Concat gives floats. Made codes again, so that a product reads codes.
+  const program::Value& codes = call.graph.value(first.id);
+  BITGRAD_ASSIGN_OR_RETURN(y.id, call.graph.AddCodesOf(y.id, Encoding(codes.encoding), float{codes.scale}));
   return y;
 }
 

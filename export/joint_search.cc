@@ -81,7 +81,7 @@ class Search {
     for (size_t i = 0; i < floats.size(); ++i) {
       if (!std::isfinite(floats[i])) {
         return absl::InvalidArgumentError(
-            absl::StrCat("quantize: layer '", modules_[m].layer, "': '", modules_[m].ops, "' gives ", floats[i],
+            absl::StrCat("layer '", modules_[m].layer, "': '", modules_[m].ops, "' gives ", floats[i],
                          " for calibration image ", static_cast<int64_t>(i) / per_image,
                          "; values have to be finite: the training diverged, or the image is damaged"));
       }
@@ -103,7 +103,7 @@ class Search {
 
   absl::Status NoShifts(size_t m) const {
     return absl::InvalidArgumentError(
-        absl::StrCat("quantize: layer '", modules_[m].layer, "': '", modules_[m].ops,
+        absl::StrCat("layer '", modules_[m].layer, "': '", modules_[m].ops,
                      "' has values and weights of ranges so different that no shifts of at most ", kMaxShift,
                      " bits align them; train it with batch norm or weight decay"));
   }
@@ -207,8 +207,8 @@ class Search {
   absl::Status VisitProduct(size_t m) {
     const UnifiedModule& module = modules_[m];
     if (!ShiftSumsFit(input_format(m, 0).encoding, {EncodingKind::kTwosComplement, bits_}, module.terms, 0, 0)) {
-      return absl::InvalidArgumentError(absl::StrCat("quantize: layer '", module.layer, "': '", module.ops,
-                                                     "' has sums of ", module.terms, " products of ", bits_,
+      return absl::InvalidArgumentError(absl::StrCat("layer '", module.layer, "': '", module.ops, "' has sums of ",
+                                                     module.terms, " products of ", bits_,
                                                      " bits, which may exceed 2^30; quantize to fewer bits"));
     }
     BITGRAD_RETURN_IF_ERROR(SetFloats(m, FloatProduct(context_, module, images_, input(m, 0).floats, Shortcut(m))));

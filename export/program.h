@@ -28,6 +28,7 @@
 #include "bitgrad/core/number_format.h"
 #include "bitgrad/core/shape.h"
 #include "bitgrad/core/tensor.h"
+#include "bitgrad/export/step_function.h"
 #include "bitgrad/export/threshold.h"
 #include "bitgrad/ops/kernels/conv2d.h"
 #include "bitgrad/ops/kernels/elementwise.h"
@@ -51,6 +52,12 @@ struct Quantize {
   Quantizer quantizer;
   // Which operand it is; -1: none.
   int variable = -1, scale = -1, statistic = -1;
+};
+// A quantizer that is given by its limits, as imported graphs spell one out (export/import_steps.h). It becomes a
+// Compare or, where its operand is no exact sum, value `otherwise` takes its place, which has the same codes.
+struct Steps {
+  std::shared_ptr<const StepFunction> function;
+  int otherwise = -1;
 };
 struct Linear {};  // x, w
 struct Conv2d {    // x, w
@@ -95,8 +102,8 @@ struct State {
 struct Other {};
 
 using Operation =
-    std::variant<Input, Constant, Quantize, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm, UnaryOp, Spline,
-                 Round, BinaryOp, Concat, Reshape, Embedding, SliceColumns, State, Other>;
+    std::variant<Input, Constant, Quantize, Steps, Linear, Conv2d, Compare, MaxPool, AveragePool, BatchNorm, UnaryOp,
+                 Spline, Round, BinaryOp, Concat, Reshape, Embedding, SliceColumns, State, Other>;
 
 struct StateSlot {
   std::string name;  // "lstm1/h"

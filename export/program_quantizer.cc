@@ -18,12 +18,12 @@ absl::StatusOr<PackedQuantizer> QuantizerOf(const program::Program& program, int
   read(quantize.statistic, result.statistic);
   if (quantize.quantizer.statistic() != Statistic::kNone && !result.statistic.has_value()) {
     return absl::UnimplementedError(
-        absl::StrCat("freeze: layer '", value.layer, "': quantize by '", quantize.quantizer.ToString(),
+        absl::StrCat("layer '", value.layer, "': quantize by '", quantize.quantizer.ToString(),
                      "' measures a statistic, which depends on each batch; train, so that it has a running one"));
   }
   if (const absl::Status status = result.Check(); !status.ok()) {
     return absl::UnimplementedError(
-        absl::StrCat("freeze: layer '", value.layer, "': quantize: ", status.message(),
+        absl::StrCat("layer '", value.layer, "': quantize: ", status.message(),
                      "; what a packed model quantizes by has to be fixed once training is over"));
   }
   return result;

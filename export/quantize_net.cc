@@ -139,11 +139,11 @@ absl::StatusOr<QuantizedNet> QuantizeNet(ExecContext& context, Model& model, con
                                          const QuantizeNetOptions& options) {
   BITGRAD_RETURN_IF_ERROR(CheckQuantizedBits(options.bits));
   if (context.device() != Device::kCpu) {
-    return absl::InvalidArgumentError("quantize: the context is not on the CPU, where calibration runs");
+    return absl::InvalidArgumentError("the context is not on the CPU, where calibration runs");
   }
   if (calibration.is_null() || calibration.dtype() != DType::kFloat32 || calibration.shape().rank() != 2 ||
       calibration.shape().dim(0) < 1) {
-    return absl::InvalidArgumentError("quantize: there are no calibration images [images, features]");
+    return absl::InvalidArgumentError("there are no calibration images [images, features]");
   }
   Tape tape(context, Mode::kEval);
   const Var input = tape.Input(Tensor::Zeros({1, calibration.shape().dim(1)}));

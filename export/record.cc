@@ -82,7 +82,7 @@ absl::Status CheckFinite(const Value& value) {
   for (const float x : value.floats.span<float>()) {
     if (std::isfinite(x)) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("freeze: layer '", value.layer, "': '", value.as<program::Constant>()->name,
+        absl::StrCat("layer '", value.layer, "': '", value.as<program::Constant>()->name,
                      "' has a NaN or an infinity; the parameters are damaged or training diverged"));
   }
   return absl::OkStatus();
@@ -124,7 +124,7 @@ absl::StatusOr<std::vector<bool>> Recorder::UsedBy(int output) const {
       if (!used[state.initial]) continue;
       if (state.next < 0) {
         return absl::InvalidArgumentError(
-            absl::StrCat("freeze: layer '", nodes[state.initial].layer, "': the state '", state.name,
+            absl::StrCat("layer '", nodes[state.initial].layer, "': the state '", state.name,
                          "' is read and never set; the model has to call Tape::SetNextState()"));
       }
       changes |= !used[state.next];
@@ -137,7 +137,7 @@ absl::StatusOr<std::vector<bool>> Recorder::UsedBy(int output) const {
 absl::StatusOr<program::Program> Recorder::Finish(const Var& output) {
   const absl::Span<const Tape::Node> nodes = tape_.nodes();
   const absl::Status not_computed =
-      absl::InvalidArgumentError("freeze: the model's Forward() does not return a value computed from its input");
+      absl::InvalidArgumentError("the model's Forward() does not return a value computed from its input");
   if (output.tape() != &tape_ || output.index() == input_) return not_computed;
   BITGRAD_ASSIGN_OR_RETURN(const std::vector<bool> used, UsedBy(output.index()));
   if (!used[input_]) return not_computed;

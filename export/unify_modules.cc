@@ -47,7 +47,7 @@ class Unifier {
       if (uses_.consumers(i).size() != 1 || is_result) BITGRAD_RETURN_IF_ERROR(Finish(i, is_result).status());
     }
     if (!modules_.empty() && modules_.back().kind != Kind::kInput) return std::move(modules_);
-    return absl::InvalidArgumentError("quantize: the net has no linear or conv2d layer; there is nothing to quantize");
+    return absl::InvalidArgumentError("the net has no linear or conv2d layer; there is nothing to quantize");
   }
 
  private:
@@ -58,7 +58,7 @@ class Unifier {
 
   absl::Status Error(int i, absl::string_view what) const {
     const Value& value = program_.value(i);
-    return absl::InvalidArgumentError(absl::StrCat("quantize: layer '", value.layer, "': op '", value.op, "' ", what));
+    return absl::InvalidArgumentError(absl::StrCat("layer '", value.layer, "': op '", value.op, "' ", what));
   }
 
   // A module that begins with op i.
@@ -89,7 +89,7 @@ class Unifier {
     const Value& value = program_.value(i);
     const auto* const constant = value.as<program::Constant>();
     return absl::FailedPreconditionError(
-        absl::StrCat("quantize: layer '", value.layer, "'", constant ? absl::StrCat(": '", constant->name, "'") : "",
+        absl::StrCat("layer '", value.layer, "'", constant ? absl::StrCat(": '", constant->name, "'") : "",
                      " has a quantizer, and what is quantized after training is a float net; freeze it instead: ",
                      "//export:freeze"));
   }

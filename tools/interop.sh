@@ -45,7 +45,7 @@ environment() {
 }
 
 if [[ -z $bin ]]; then
-  targets=(//export:onnx //runtime:predict //tests/export:write_onnx_samples //export:import_onnx
+  targets=(//export:onnx //runtime:predict //runtime:inspect //tests/export:write_onnx_samples //export:import_onnx
     //tests/interop:run_model //models:train //models:evaluate //export:safetensors)
   (cd "$root" && ./bazelw build "${targets[@]}" >&2)
   bin=$(mktemp -d)

@@ -17,6 +17,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "bitgrad/core/atomic_file.h"
+#include "bitgrad/core/commit_all.h"
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/run_main.h"
@@ -204,7 +205,7 @@ absl::Status Add() {
     BITGRAD_RETURN_IF_ERROR(file.Append(content));
     files.push_back(std::move(file));
   }
-  for (AtomicFile& file : files) BITGRAD_RETURN_IF_ERROR(file.Commit());
+  BITGRAD_RETURN_IF_ERROR(CommitAll(files));
   std::printf("For zoo/README.md:\n%s", ReadmeRow(name, manifest).c_str());
   absl::PrintF("add: name=%s bytes=%d tolerance=%g\n", name, model->byte_size(), manifest.tolerance());
   return absl::OkStatus();

@@ -293,7 +293,7 @@ std::string CEmitter::PlanBuffers(int64_t* arena_bytes) {
   std::string text;
   for (size_t i = 0; i < buffers_.size(); ++i) {
     const auto& [type, name] = variables_[i];
-    absl::StrAppend(&text, "  ", type, " *const ", name, " = net_arena.", Member(type), " + ",
+    absl::StrAppend(&text, "  ", type, " *const ", name, " = scratch->", Member(type), " + ",
                     owned[place[i]].offset / BytesOf(type), "; /* steps ", buffers_[i].first + 1, " to ",
                     buffers_[i].last + 1, ", ", buffers_[i].bytes, " bytes */\n");
   }

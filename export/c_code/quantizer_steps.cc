@@ -7,22 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/rng.h"
 #include "bitgrad/core/tensor.h"
+#include "bitgrad/export/float_order.h"
 #include "bitgrad/runtime/quantizer_on_device.h"
 
 namespace bitgrad {
 namespace {
 
 constexpr size_t kMostSteps = 255;
-
-// The floats but NaNs in ascending order, numbered without gaps; -0 comes before 0.
-int64_t NumberOf(float x) {
-  const auto bits = std::bit_cast<uint32_t>(x);
-  return bits >> 31 ? -int64_t{bits & 0x7fffffffu} - 1 : int64_t{bits};
-}
-float FloatOf(int64_t number) {
-  return number < 0 ? std::bit_cast<float>(static_cast<uint32_t>(-number - 1) | 0x80000000u)
-                    : std::bit_cast<float>(static_cast<uint32_t>(number));
-}
 
 bool Same(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b); }
 
@@ -31,30 +22,30 @@ bool Same(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast
 absl::StatusOr<QuantizerSteps> StepsOf(const std::function<std::vector<float>(absl::Span<const float>)>& function) {
   const auto at = [&](float x) { return function({&x, 1})[0]; };
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const int64_t last = NumberOf(kInfinity);
+  const int64_t last = FloatNumber(kInfinity);
   QuantizerSteps steps;
   steps.of_nan = at(std::numeric_limits<float>::quiet_NaN());
   if (!Same(at(0.0f), at(-0.0f))) return absl::UnimplementedError("it makes different values of 0 and -0");
   steps.values.push_back(at(-kInfinity));
   // From one step to the next: the first float whose value is not that of all before it.
-  for (int64_t low = NumberOf(-kInfinity); !Same(at(kInfinity), steps.values.back());) {
+  for (int64_t low = FloatNumber(-kInfinity); !Same(at(kInfinity), steps.values.back());) {
     int64_t high = last;  // has another value than `low`
     while (high - low > 1) {
       const int64_t middle = low + (high - low) / 2;
-      (Same(at(FloatOf(middle)), steps.values.back()) ? low : high) = middle;
+      (Same(at(NthFloat(middle)), steps.values.back()) ? low : high) = middle;
     }
     if (steps.limits.size() == kMostSteps) return absl::UnimplementedError("it has more than 255 steps");
-    const float value = at(FloatOf(high));
+    const float value = at(NthFloat(high));
     if (value < steps.values.back()) return absl::UnimplementedError("its values do not ascend");
     // Comparisons take -0 for 0; both have one value, so the step is at the smaller one.
-    steps.limits.push_back(high == NumberOf(-0.0f) ? 0.0f : FloatOf(high));
+    steps.limits.push_back(high == FloatNumber(-0.0f) ? 0.0f : NthFloat(high));
     steps.values.push_back(value);
     low = high;
   }
   // Bisection finds every step of what ascends. That it does is tried at and around the limits and at random.
   std::vector<float> x;
   for (const float limit : steps.limits) {
-    for (int64_t near = -2; near <= 2; ++near) x.push_back(FloatOf(std::min(last, NumberOf(limit) + near)));
+    for (int64_t near = -2; near <= 2; ++near) x.push_back(NthFloat(std::min(last, FloatNumber(limit) + near)));
   }
   const RngStream stream = {.seed = 1, .purpose = RngPurpose::kTest};
   for (uint64_t i = 0; i < 4096; ++i) {

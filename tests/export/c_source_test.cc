@@ -101,6 +101,58 @@ TEST(CSourceTest, NamesBeginWithTheGivenOne) {
   EXPECT_EQ(CompileAndRun(source, absl::StrCat(kStrict, " -O1"), "digits"), 0);
 }
 
+// Four threads at once, each with its own memory, give what calls one after the other give.
+TEST(CSourceTest, CallsWithScratchOfTheirOwnMayRunAtOnce) {
+  CSource source = Exported(BnnModel());
+  source.test = R"c(
+#include <pthread.h>
+#include <string.h>
+
+#include "net.h"
+
+enum { kThreads = 4, kCalls = 300 };
+static uint8_t pixels[kThreads][NET_INPUTS];
+static float expected[kThreads][NET_OUTPUTS];
+static net_scratch scratch[kThreads];
+static int wrong[kThreads];
+
+static void *run(void *number) {
+  const int t = *(const int *)number;
+  float result[NET_OUTPUTS];
+  int i;
+  for (i = 0; i < kCalls; ++i) {
+    net_predict_with_scratch(&scratch[t], pixels[t], result);
+    if (memcmp(result, expected[t], sizeof(result)) != 0) wrong[t] = 1;
+  }
+  return 0;
+}
+
+int main(void) {
+  pthread_t threads[kThreads];
+  int numbers[kThreads], t, i, all = 0;
+  for (t = 0; t < kThreads; ++t) {
+    for (i = 0; i < NET_INPUTS; ++i) pixels[t][i] = (uint8_t)((i + 1) * (37 * t + 11));
+    net_predict(pixels[t], expected[t]);
+    memset(&scratch[t], 0xa5, sizeof(scratch[t]));
+    numbers[t] = t;
+  }
+  for (t = 0; t < kThreads; ++t) {
+    if (pthread_create(&threads[t], 0, run, &numbers[t]) != 0) return 2;
+  }
+  for (t = 0; t < kThreads; ++t) {
+    pthread_join(threads[t], 0);
+    all |= wrong[t];
+  }
+  return all;
+}
+)c";
+  EXPECT_EQ(CompileAndRun(source, absl::StrCat(kStrict, " -O1 -pthread")), 0);
+  // Nothing but the two functions that bring no scratch uses the static one.
+  int uses = 0;
+  for (const std::string& word : Words(source.source)) uses += word == "net_arena" ? 1 : 0;
+  EXPECT_EQ(uses, 3);
+}
+
 TEST(CSourceTest, RefusesNamesThatAreNoIdentifiers) {
   ExecContext context({.threads = 1});
   const auto model = Packed(BnnModel());

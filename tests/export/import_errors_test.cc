@@ -15,6 +15,7 @@ namespace bitgrad {
 namespace {
 
 using testing::HasSubstr;
+using testing::StartsWith;
 
 void ExpectError(TestGraph& graph, const std::string& text, const ImportOptions& options = {}) {
   ExecContext context({.threads = 1});
@@ -145,6 +146,24 @@ TEST(ImportErrorsTest, Quantizers) {
   graph.Node("QuantizeLinear", {"x", graph.Number(1), graph.Int8({}, {0})});
   graph.Node("Relu", {"v2"});
   ExpectError(graph, "it reads the whole numbers of a QuantizeLinear");
+}
+
+// Passes that freezing shares with importing name neither.
+TEST(ImportErrorsTest, ErrorsOfPassesBeginWithTheLayer) {
+  TestGraph graph({1, 4});
+  std::string y = graph.Node(
+      "MatMul", {graph.Quant("x", 0.5f, 2, true, true), graph.Quant(graph.Random({4, 1}, 1), 0.5f, 2, true, true)});
+  y = graph.Node("Mul", {y, graph.Number(3e38f)});
+  y = graph.Node("Mul", {y, graph.Number(3e38f)});
+  graph.Quant(y, 1.0f, 2, true, true);
+  ExecContext context({.threads = 1});
+  const absl::Status status = ImportOnnx(context, graph.model(), {}, nullptr).status();
+  EXPECT_THAT(std::string(status.message()), StartsWith("layer '"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("gives a NaN or an infinity"));
+  // And none names the program, which does so itself.
+  graph = Linear();
+  graph.Node("Softmax", {"v1"});
+  EXPECT_THAT(std::string(ImportOnnx(context, graph.model(), {}, nullptr).status().message()), StartsWith("node '"));
 }
 
 TEST(ImportErrorsTest, FormsThatAreNotRead) {

@@ -2,12 +2,14 @@
 
 #include <cctype>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/runtime/interpreter.h"
 #include "bitgrad/tests/runtime/token_models.h"
+#include "bitgrad/zoo/zoo.h"
 
 namespace bitgrad {
 namespace {
@@ -137,7 +139,7 @@ SampleModel FixedPointModel() {
   return model;
 }
 
-std::vector<SampleModel> OnnxSamples() {
+absl::StatusOr<std::vector<OnnxSample>> OnnxSamples() {
   std::vector<SampleModel> models = AllSampleModels();
   models.push_back(ImageModel());
   models.push_back(ResidualModel());
@@ -151,8 +153,19 @@ std::vector<SampleModel> OnnxSamples() {
   }
   models.push_back(LstmModel(/*bits=*/4, /*tokens=*/11, /*width=*/9, /*units=*/8));
   models.push_back(LstmModel(/*bits=*/0, /*tokens=*/11, /*width=*/9, /*units=*/8));
-  return models;
+  std::vector<OnnxSample> samples;
+  for (const SampleModel& model : models) {
+    BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, model.writer.Serialize());
+    BITGRAD_ASSIGN_OR_RETURN(auto packed, PackedModel::FromBytes(model.name, bytes));
+    samples.push_back({FileNameOf(model.name), std::move(packed)});
+  }
+  for (const ZooModel& model : ZooModels()) {
+    BITGRAD_ASSIGN_OR_RETURN(auto packed, PackedModel::FromBytes(model.name, std::string(model.bytes)));
+    samples.push_back({model.name, std::move(packed)});
+  }
+  return samples;
 }
+
 
 absl::StatusOr<Answers> AnswersOf(const PackedModel& model, ExecContext& context) {
   Answers answers;

@@ -3,6 +3,7 @@
 #ifndef BITGRAD_TESTS_EXPORT_ONNX_SAMPLES_H_
 #define BITGRAD_TESTS_EXPORT_ONNX_SAMPLES_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,15 @@
 
 namespace bitgrad {
 
-// Models of features, images, tokens and fixed-point codes that between them have every instruction.
-std::vector<SampleModel> OnnxSamples();
+// A model and the name of its files.
+struct OnnxSample {
+  std::string name;
+  std::unique_ptr<PackedModel> model;
+};
+
+// Models of features, images, tokens and fixed-point codes that between them have every instruction, and those of the
+// zoo.
+absl::StatusOr<std::vector<OnnxSample>> OnnxSamples();
 
 // Small models of single instructions whose arithmetic ONNX has to spell out: every quantizer of activations, a spline,
 // roundings.

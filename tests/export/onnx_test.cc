@@ -63,13 +63,14 @@ TEST(OnnxTest, GraphsAreThoseThatOnnxRuntimeHasRunWithTheInterpretersAnswers) {
   const std::map<std::string, Recorded> recorded = RecordedAnswers();
   ExecContext context({.threads = 1});
   size_t found = 0;
-  for (const SampleModel& sample : OnnxSamples()) {
-    const auto model = Pack(sample);
-    ASSERT_NE(model, nullptr);
+  const absl::StatusOr<std::vector<OnnxSample>> samples = OnnxSamples();
+  ASSERT_TRUE(samples.ok()) << samples.status();
+  for (const OnnxSample& sample : *samples) {
+    const PackedModel* const model = sample.model.get();
     const absl::StatusOr<Answers> answers = AnswersOf(*model, context);
     ASSERT_TRUE(answers.ok()) << answers.status();
     for (const OnnxDialect dialect : kDialects) {
-      const std::string name = FileNameOf(sample.name) + " " + std::string(Name(dialect));
+      const std::string name = sample.name + " " + std::string(Name(dialect));
       const absl::StatusOr<onnx::ModelProto> proto = ToOnnx(*model, {.dialect = dialect});
       if (!proto.ok()) {
         EXPECT_NE(dialect, OnnxDialect::kPlain) << proto.status();
@@ -91,11 +92,11 @@ TEST(OnnxTest, GraphsAreThoseThatOnnxRuntimeHasRunWithTheInterpretersAnswers) {
 }
 
 TEST(OnnxTest, TypesAndShapesFitEachOther) {
-  for (const SampleModel& sample : OnnxSamples()) {
-    const auto model = Pack(sample);
-    ASSERT_NE(model, nullptr);
+  const absl::StatusOr<std::vector<OnnxSample>> samples = OnnxSamples();
+  ASSERT_TRUE(samples.ok()) << samples.status();
+  for (const OnnxSample& sample : *samples) {
     for (const OnnxDialect dialect : {OnnxDialect::kPlain, OnnxDialect::kQcdq}) {
-      absl::StatusOr<onnx::ModelProto> proto = ToOnnx(*model, {.dialect = dialect});
+      absl::StatusOr<onnx::ModelProto> proto = ToOnnx(*sample.model, {.dialect = dialect});
       if (!proto.ok()) continue;
       // It throws where a type or shape does not fit.
       EXPECT_NO_THROW(onnx::shape_inference::InferShapes(*proto, onnx::OpSchemaRegistry::Instance(),

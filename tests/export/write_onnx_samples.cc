@@ -30,15 +30,14 @@ absl::Status WriteFile(const std::string& path, absl::string_view bytes) {
 
 absl::Status WriteSamples(const std::string& folder) {
   ExecContext context({.threads = 1});
-  for (const SampleModel& sample : OnnxSamples()) {
-    BITGRAD_ASSIGN_OR_RETURN(const std::string bytes, sample.writer.Serialize());
-    BITGRAD_ASSIGN_OR_RETURN(const auto model, PackedModel::FromBytes(sample.name, bytes));
-    const std::string path = absl::StrCat(folder, "/", FileNameOf(sample.name));
-    BITGRAD_ASSIGN_OR_RETURN(const auto answers, AnswersOf(*model, context));
+  BITGRAD_ASSIGN_OR_RETURN(const std::vector<OnnxSample> samples, OnnxSamples());
+  for (const OnnxSample& sample : samples) {
+    const std::string path = absl::StrCat(folder, "/", sample.name);
+    BITGRAD_ASSIGN_OR_RETURN(const auto answers, AnswersOf(*sample.model, context));
     BITGRAD_RETURN_IF_ERROR(WriteFile(path + ".input", RawBytes(answers.input)));
     BITGRAD_RETURN_IF_ERROR(WriteFile(path + ".output", RawBytes(answers.output)));
     for (const OnnxDialect dialect : {OnnxDialect::kPlain, OnnxDialect::kQonnx, OnnxDialect::kQcdq}) {
-      const absl::StatusOr<onnx::ModelProto> proto = ToOnnx(*model, {.dialect = dialect});
+      const absl::StatusOr<onnx::ModelProto> proto = ToOnnx(*sample.model, {.dialect = dialect});
       if (absl::IsUnimplemented(proto.status())) continue;
       BITGRAD_RETURN_IF_ERROR(proto.status());
       BITGRAD_RETURN_IF_ERROR(WriteFile(absl::StrCat(path, ".", Name(dialect), ".onnx"), proto->SerializeAsString()));

@@ -8,6 +8,10 @@ import sys
 import numpy as np
 
 
+# Models of the zoo with products of floats, or with sigmoids and tanhs between them.
+FLOAT_ZOO = ("cifar10_bnn_vgg_tiny", "mnist_binaryconnect_mlp", "shakespeare_char_lstm")
+
+
 class Checks:
     """Prints a line for each check and remembers whether one failed."""
 
@@ -38,6 +42,22 @@ def run(*command):
     if done.returncode != 0:
         raise RuntimeError("%s: %s" % (pathlib.Path(command[0]).name, done.stderr.strip()))
     return done.stdout
+
+
+def sums_are_integers(programs, packed, graph):
+    """Whether a packed model's answers do not depend on the order of float sums or on a library's functions: none of
+    its products is of floats, and its graph has no sigmoid, tanh or average of floats."""
+    last = run(programs / "inspect", "--model=" + packed).splitlines()[-1]
+    return "float_layers=0" in last.split() and not any(
+        node.op_type in ("Sigmoid", "Tanh", "AveragePool") for node in graph.node)
+
+
+def check_answers(checks, name, answers, expected, exact):
+    """Of images: the classes have to be the same and, where `exact`, all bits of the answers."""
+    same_class, same = int((answers.argmax(1) == expected.argmax(1)).sum()), same_bits(answers, expected)
+    checks.check(name, same_class == len(expected) and (same or not exact),
+                 "%d of %d images have the same class; %s" %
+                 (same_class, len(expected), "equal to the last bit" if same else difference(answers, expected)))
 
 
 def metadata(model):

@@ -2,9 +2,10 @@
 
     onnx_runtime.py --bin=DIR [--mnist=DIR] [--cifar10=DIR] [--images=N] [MODEL ...]
 
-DIR has the programs onnx, predict and write_onnx_samples. The models of tests are always checked; MODEL is a packed
-model, or a checkpoint beside its packed model ("run/best.bgc=packed"), whose data set's folder has been given. Answers
-that are integer sums have to be equal to the last bit; where an operand is floats, the argmax has to be the same.
+DIR has the programs onnx, predict, inspect and write_onnx_samples. The models of tests and of the zoo are always
+checked; MODEL is a packed model, or a checkpoint beside its packed model ("run/best.bgc=packed"), whose data set's
+folder has been given. Answers that are integer sums have to be equal to the last bit; where an operand is floats, the
+argmax has to be the same.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import models
 # logarithmic codes 2^63), or their sigmoids are ONNX Runtime's.
 FLOAT_SAMPLES = ("images", "k_bit_8__x_log7_1100_4", "k_bit_8__x_symmetric8_300_4", "lstm", "taps", "identity_x_float",
                  "sign_x_float", "identity_x_binary", "identity_x_log", "log_quant_7__x", "every_instruction",
-                 "coded_conv")
+                 "coded_conv", *models.FLOAT_ZOO)
 REFERENCE_IMAGES = 20
 
 
@@ -116,18 +117,12 @@ def check_model(checks, programs, spec, folders, limit):
             batches = [x[i:i + 100] for i in range(0, len(x), 100)]
             answers = np.concatenate([runner.run(["logits"], {"input": batch})[0] for batch in batches])
             expected = expected[:answers.size].reshape(answers.shape)
-            same_class = int((answers.argmax(1) == expected.argmax(1)).sum())
-            checks.check("onnxruntime " + name, same_class == len(x),
-                         "%d of %d images have the same class; %s" %
-                         (same_class, len(x), "equal to the last bit" if models.same_bits(answers, expected) else
-                          models.difference(answers, expected)))
+            exact = models.sums_are_integers(programs, packed, model.graph)
+            models.check_answers(checks, "onnxruntime " + name, answers, expected, exact)
             if dialect != "plain":
                 continue
             few = onnx.reference.ReferenceEvaluator(model).run(["logits"], {"input": x[:REFERENCE_IMAGES]})[0]
-            expected = expected[:REFERENCE_IMAGES]
-            checks.check("onnx.reference " + name, (few.argmax(1) == expected.argmax(1)).all(),
-                         "%d images; %s" % (REFERENCE_IMAGES, "equal to the last bit" if models.same_bits(
-                             few, expected) else models.difference(few, expected)))
+            models.check_answers(checks, "onnx.reference " + name, few, expected[:REFERENCE_IMAGES], exact)
 
 
 def main():

@@ -24,7 +24,7 @@ sys.path.append(FOLDER)
 import models
 
 FLOAT_SAMPLES = ("images", "k_bit_8__x_symmetric8_300_4", "lstm", "taps", "identity_x_float", "sign_x_float",
-                 "identity_x_binary", "log_quant_7__x", "every_instruction", "coded_conv")
+                 "identity_x_binary", "log_quant_7__x", "every_instruction", "coded_conv", *models.FLOAT_ZOO)
 
 
 def with_batch(path, batch):
@@ -87,11 +87,8 @@ def check_model(checks, programs, spec, folders, limit):
         x = models.floats_of(models.test_pixels(properties["data_set"], data)[:limit], properties)
         answers = execute_onnx(wrapper, {"input": x})["logits"]
         expected = np.fromfile(folder / "logits", np.float32)[:answers.size].reshape(answers.shape)
-        same_class = int((answers.argmax(1) == expected.argmax(1)).sum())
-        checks.check("qonnx " + source, same_class == len(x),
-                     "%d of %d images have the same class; %s" %
-                     (same_class, len(x), "equal to the last bit" if models.same_bits(answers, expected) else
-                      models.difference(answers, expected)))
+        models.check_answers(checks, "qonnx " + source, answers, expected,
+                             models.sums_are_integers(programs, packed, wrapper.graph))
 
 
 def main():
