@@ -23,8 +23,8 @@ class TapConvolution {
   // w and taps [filters, channels]; a tap from kernel_height * kernel_width on means that the kernel is zero. REQUIRES:
   // the geometry is valid, with one group, no dilation, a border of zeros and at most 15 taps.
   TapConvolution(const ConvGeometry& geometry, const float* w, const uint8_t* taps)
-      : kernel_(TapTables::AreFast() ? Kernel(absl::in_place_type<TapTables>, geometry, w, taps)
-                                     : Kernel(absl::in_place_type<TapPlanes>, geometry, w, taps)) {}
+      : kernel_(TapTables::AreFor(geometry) ? Kernel(absl::in_place_type<TapTables>, geometry, w, taps)
+                                            : Kernel(absl::in_place_type<TapPlanes>, geometry, w, taps)) {}
 
   // x [batch, height, width, channels] -> y [batch, out_height, out_width, filters], on the context's threads.
   void Run(ExecContext& context, int64_t batch, const float* x, float* y) const {

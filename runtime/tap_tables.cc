@@ -12,28 +12,27 @@
 namespace bitgrad {
 namespace {
 
-// Floats of a table, and filters that are computed at a time.
-constexpr int64_t kTable = 16;
+// Rows and columns of a table, its floats, and filters that are computed at a time.
+constexpr int64_t kSide = 4, kTable = kSide * kSide;
 // Of a channel and 16 filters: places and weights.
 constexpr int64_t kTermFloats = 2 * kTable;
-// Tables whose outputs are computed together: 3 tables of 3 outputs for 32 filters are 18 sums, which stay in registers
-// beside the tables, places and weights of a channel. 24 do not.
-constexpr int kTablesAtOnce = 3;
-constexpr int64_t kMostOutputs = 3;
+constexpr int64_t kMostOutputs = 4;
+// Tables whose outputs are computed together: 4 tables of 4 outputs are 16 sums, which stay in registers beside a
+// channel's places and weights and the tables themselves.
+constexpr int64_t kTablesAtOnce = 4;
 
-// What a tile computes: the outputs of some tables, which follow each other, for one or two vectors of 16 filters.
+// Up to kTablesAtOnce tables next to each other.
 struct TapTile {
-  const float* terms;    // of the first vector of filters
-  int64_t terms_stride;  // to the next one
-  const float* tables;
-  int64_t table_stride;
   int64_t channels;
-  int32_t step;  // from an output's places in the table to the next one's
-  float* y;
-  int64_t filters;         // of the convolution: from an output to the next one
-  int64_t last_lanes;      // filters of the last vector
-  const int64_t* offsets;  // of each table: where its first output lies, from y on
-  const int64_t* counts;   // and how many outputs it has
+  int64_t padded_channels;  // up to a multiple of 16
+  int64_t filters;
+  const float* terms;
+  const float* windows[kSide];  // of the first table; those of the others follow
+  int64_t count;
+  const int32_t* steps;  // from the places of a table's first output to those of each one
+  float* y;              // the first output
+  int64_t out_width;
+  int64_t out_rows, out_columns;  // of outputs that there are
 };
 
 }  // namespace
@@ -65,104 +64,146 @@ HWY_INLINE void Unroll(Function&& function) {
   (std::make_integer_sequence<int, count>());
 }
 
-template <int kOutputs, int kFilters, int kTables>
-void SumTile(const TapTile& tile) {
+// Where a channel's window lies among those of 16 channels: as MakeWindow stores them.
+HWY_INLINE int64_t WindowPlace(int64_t channel) { return channel % kSide * kTable + channel / kSide * kSide; }
+
+// Table number t of a channel, from the windows of four rows.
+HWY_INLINE hn::VFromD<Floats> MakeTable(const TapTile& tile, int64_t t, int64_t channel) {
+  const Floats d;
+  const int64_t at = (t * tile.padded_channels + channel / kTable * kTable) * kSide + WindowPlace(channel % kTable);
+  const auto row3 = hn::LoadDup128(d, tile.windows[3] + at);
+  const auto row23 = hn::IfThenElse(hn::FirstN(d, 3 * kSide), hn::LoadDup128(d, tile.windows[2] + at), row3);
+  const auto row123 = hn::IfThenElse(hn::FirstN(d, 2 * kSide), hn::LoadDup128(d, tile.windows[1] + at), row23);
+  return hn::IfThenElse(hn::FirstN(d, kSide), hn::LoadDup128(d, tile.windows[0] + at), row123);
+}
+
+// The sums of 16 filters, from `filter` on, at the outputs of kTables tables, which were made before, or are made where
+// they are needed (kMade).
+template <int kDown, int kAcross, int kTables, bool kMade>
+HWY_INLINE void SumFilters(const TapTile& tile, int64_t filter, const float* tables) {
+  constexpr int kOutputs = kDown * kAcross;
   const Floats d;
   const Ints di;
-  hn::VFromD<Floats> sums[kOutputs * kFilters * kTables], weights[kFilters];
-  hn::VFromD<Ints> places[kFilters];
-  Unroll<kOutputs * kFilters * kTables>([&]<int k>() HWY_ATTR { sums[k] = hn::Zero(d); });
-  const auto step = hn::Set(di, tile.step);
-  const float* table = tile.tables;
-  const float* term = tile.terms;
-  for (int64_t i = 0; i < tile.channels; ++i, table += kTable, term += kTermFloats) {
-    Unroll<kFilters>([&]<int f>() HWY_ATTR {
-      places[f] = hn::BitCast(di, hn::LoadU(d, term + f * tile.terms_stride));
-      weights[f] = hn::LoadU(d, term + f * tile.terms_stride + kTable);
+  hn::VFromD<Floats> sums[kOutputs * kTables];
+  hn::VFromD<Ints> steps[kOutputs];
+  Unroll<kOutputs * kTables>([&]<int k>() HWY_ATTR { sums[k] = hn::Zero(d); });
+  Unroll<kOutputs>([&]<int output>() HWY_ATTR { steps[output] = hn::Set(di, tile.steps[output]); });
+  const float* term = tile.terms + filter * tile.channels * (kTermFloats / kTable);
+  for (int64_t i = 0; i < tile.channels; ++i, term += kTermFloats) {
+    hn::VFromD<Floats> own[kTables];
+    Unroll<kTables>([&]<int t>() HWY_ATTR {
+      if constexpr (kMade) {
+        own[t] = hn::LoadU(d, tables + (t * tile.padded_channels + i) * kTable);
+      } else {
+        own[t] = MakeTable(tile, t, i);
+      }
     });
-    Unroll<kOutputs * kFilters * kTables>([&]<int k>() HWY_ATTR {
-      constexpr int t = k % kTables, f = k / kTables % kFilters, output = k / kTables / kFilters;
-      if constexpr (output > 0 && t == 0) places[f] = hn::Add(places[f], step);
-      const auto pixels =
-          hn::TableLookupLanes(hn::LoadU(d, table + t * tile.table_stride), hn::IndicesFromVec(d, places[f]));
-      sums[k] = hn::MulAdd(weights[f], pixels, sums[k]);
+    const auto places = hn::BitCast(di, hn::LoadU(d, term));
+    const auto weights = hn::LoadU(d, term + kTable);
+    Unroll<kOutputs>([&]<int output>() HWY_ATTR {
+      const auto from = hn::IndicesFromVec(d, output == 0 ? places : hn::Add(places, steps[output]));
+      Unroll<kTables>([&]<int t>() HWY_ATTR {
+        sums[t * kOutputs + output] =
+            hn::MulAdd(weights, hn::TableLookupLanes(own[t], from), sums[t * kOutputs + output]);
+      });
     });
   }
-  const auto last = hn::FirstN(d, static_cast<size_t>(tile.last_lanes));
-  Unroll<kOutputs * kFilters * kTables>([&]<int k>() HWY_ATTR {
-    constexpr int t = k % kTables, f = k / kTables % kFilters, output = k / kTables / kFilters;
-    if (output >= tile.counts[t]) return;
-    float* const to = tile.y + tile.offsets[t] + output * tile.filters + f * kTable;
-    if constexpr (f + 1 < kFilters) {
-      hn::StoreU(sums[k], d, to);
-    } else {
-      hn::BlendedStore(sums[k], last, d, to);
-    }
+  const auto lanes = hn::FirstN(d, static_cast<size_t>(tile.filters - filter));
+  Unroll<kDown>([&]<int down>() HWY_ATTR {
+    if (down >= tile.out_rows) return;
+    float* to = tile.y + down * tile.out_width * tile.filters + filter;
+    Unroll<kTables * kAcross>([&]<int column>() HWY_ATTR {
+      constexpr int output = down * kAcross + column % kAcross;
+      if (column < tile.out_columns) hn::BlendedStore(sums[column / kAcross * kOutputs + output], lanes, d, to);
+      to += tile.filters;
+    });
   });
 }
 
-template <int kOutputs, int kFilters>
-void SumTables(int tables, const TapTile& tile) {
-  switch (tables) {
-    case 1: return SumTile<kOutputs, kFilters, 1>(tile);
-    case 2: return SumTile<kOutputs, kFilters, 2>(tile);
-    default: return SumTile<kOutputs, kFilters, 3>(tile);
-  }
-}
-
-// For 1 to 3 outputs of a table, 1 or 2 vectors of filters, and 1 to 3 tables.
-void SumTaps(int64_t outputs, int filters, int tables, const TapTile& tile) {
-  switch (outputs * 2 + filters) {
-    case 3: return SumTables<1, 1>(tables, tile);
-    case 4: return SumTables<1, 2>(tables, tile);
-    case 5: return SumTables<2, 1>(tables, tile);
-    case 6: return SumTables<2, 2>(tables, tile);
-    case 7: return SumTables<3, 1>(tables, tile);
-    default: return SumTables<3, 2>(tables, tile);
-  }
-}
-
-// table[i, e] = pixels[e][i] for 16 pixels e and `channels` channels i; what lies behind the last one, up to a multiple
-// of 16, is 0.
-void MakeTable(const float* const* pixels, int64_t channels, float* table) {
+// window[WindowPlace(i) + e] = pixels[e][i], for four pixels and each 16 channels i of `channels`; what lies behind the
+// last one, up to a multiple of 16, is 0.
+HWY_INLINE void MakeWindow(const float* const* pixels, int64_t channels, float* window) {
   const Floats d;
-  for (int64_t i = 0; i < channels; i += kTable, table += kTable * kTable) {
-    hn::VFromD<Floats> quad[16];  // [4 g + k]: of channels 4 b + k in blocks b, pixels 4 g .. 4 g + 3
-    const auto mask = hn::FirstN(d, static_cast<size_t>(channels - i));
-    const auto load = [&](int e) HWY_ATTR {
-      return channels - i >= kTable ? hn::LoadU(d, pixels[e] + i) : hn::MaskedLoad(mask, d, pixels[e] + i);
-    };
-    Unroll<4>([&]<int g>() HWY_ATTR {
-      const auto p0 = load(4 * g), p1 = load(4 * g + 1), p2 = load(4 * g + 2), p3 = load(4 * g + 3);
-      const hn::FixedTag<double, kTable / 2> pairs;
-      const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, p0, p1));
-      const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, p2, p3));
-      const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, p0, p1));
-      const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, p2, p3));
-      quad[4 * g] = hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23));
-      quad[4 * g + 1] = hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23));
-      quad[4 * g + 2] = hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23));
-      quad[4 * g + 3] = hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23));
-    });
-    Unroll<4>([&]<int k>() HWY_ATTR {
-      // Blocks of four pixels: b of quad[4 g + k] becomes g of the table of channel 4 b + k.
-      const auto even01 = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(quad[4 + k]), quad[k]);
-      const auto odd01 = hn::OddEvenBlocks(quad[4 + k], hn::SwapAdjacentBlocks(quad[k]));
-      const auto even23 = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(quad[12 + k]), quad[8 + k]);
-      const auto odd23 = hn::OddEvenBlocks(quad[12 + k], hn::SwapAdjacentBlocks(quad[8 + k]));
-      hn::StoreU(hn::ConcatLowerLower(d, even23, even01), d, table + k * kTable);
-      hn::StoreU(hn::ConcatLowerLower(d, odd23, odd01), d, table + (4 + k) * kTable);
-      hn::StoreU(hn::ConcatUpperUpper(d, even23, even01), d, table + (8 + k) * kTable);
-      hn::StoreU(hn::ConcatUpperUpper(d, odd23, odd01), d, table + (12 + k) * kTable);
-    });
+  const hn::FixedTag<double, kTable / 2> pairs;
+  const auto transpose = [&](auto p0, auto p1, auto p2, auto p3) HWY_ATTR {
+    const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, p0, p1));
+    const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, p2, p3));
+    const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, p0, p1));
+    const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, p2, p3));
+    // In block b of vector k: the four pixels of channel 4 b + k.
+    hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23)), d, window);
+    hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23)), d, window + kTable);
+    hn::StoreU(hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23)), d, window + 2 * kTable);
+    hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23)), d, window + 3 * kTable);
+    window += kTable * kSide;
+  };
+  const float *const e0 = pixels[0], *const e1 = pixels[1], *const e2 = pixels[2], *const e3 = pixels[3];
+  int64_t i = 0;
+  for (; i + kTable <= channels; i += kTable) {
+    transpose(hn::LoadU(d, e0 + i), hn::LoadU(d, e1 + i), hn::LoadU(d, e2 + i), hn::LoadU(d, e3 + i));
+  }
+  if (i == channels) return;
+  const auto rest = hn::FirstN(d, static_cast<size_t>(channels - i));
+  transpose(hn::MaskedLoad(rest, d, e0 + i), hn::MaskedLoad(rest, d, e1 + i), hn::MaskedLoad(rest, d, e2 + i),
+            hn::MaskedLoad(rest, d, e3 + i));
+}
+
+// `count` windows, one every `step` pixels, of a row of an image; the first one begins at `left`, which may lie before
+// the row, as others may end behind it. zeros: the channels of a pixel outside.
+void MakeWindows(const float* row, int64_t width, int64_t channels, int64_t left, int64_t step, int64_t count,
+                 const float* zeros, float* windows) {
+  const int64_t window_floats = (channels + kTable - 1) / kTable * kTable * kSide;
+  for (int64_t t = 0; t < count; ++t, left += step, windows += window_floats) {
+    const float* pixels[kSide];
+    for (int64_t e = 0; e < kSide; ++e) {
+      pixels[e] = left + e >= 0 && left + e < width ? row + (left + e) * channels : zeros;
+    }
+    MakeWindow(pixels, channels, windows);
+  }
+}
+
+// All filters of kTables tables. Tables that more than 16 filters read are made once, in `tables`.
+template <int kDown, int kAcross, int kTables>
+HWY_INLINE void SumTables(const TapTile& tile, float* tables) {
+  if (tile.filters <= kTable) return SumFilters<kDown, kAcross, kTables, false>(tile, 0, nullptr);
+  float* to = tables;
+  for (int64_t t = 0; t < kTables; ++t) {
+    for (int64_t i = 0; i < tile.padded_channels; i += kTable) {
+      Unroll<kTable>([&]<int k>() HWY_ATTR { hn::StoreU(MakeTable(tile, t, i + k), Floats(), to + k * kTable); });
+      to += kTable * kTable;
+    }
+  }
+  for (int64_t filter = 0; filter < tile.filters; filter += kTable) {
+    SumFilters<kDown, kAcross, kTables, true>(tile, filter, tables);
+  }
+}
+
+// The sums are registers only where all of this is inlined.
+template <int kDown, int kAcross>
+HWY_FLATTEN void SumTile(const TapTile& tile, float* tables) {
+  switch (tile.count) {
+    case 1: return SumTables<kDown, kAcross, 1>(tile, tables);
+    case 2: return SumTables<kDown, kAcross, 2>(tile, tables);
+    case 3: return SumTables<kDown, kAcross, 3>(tile, tables);
+    default: return SumTables<kDown, kAcross, kTablesAtOnce>(tile, tables);
+  }
+}
+
+// Where a table has one or two rows, and columns, of outputs. With memory for kTablesAtOnce tables of each channel.
+void SumTaps(int64_t down, int64_t across, const TapTile& tile, float* tables) {
+  switch (down * 2 + across) {
+    case 3: return SumTile<1, 1>(tile, tables);
+    case 4: return SumTile<1, 2>(tile, tables);
+    case 5: return SumTile<2, 1>(tile, tables);
+    default: return SumTile<2, 2>(tile, tables);
   }
 }
 
 #else
 
 bool HasTables() { return false; }
-void SumTaps(int64_t, int, int, const TapTile&) {}
-void MakeTable(const float* const*, int64_t, float*) {}
+void MakeWindows(const float*, int64_t, int64_t, int64_t, int64_t, int64_t, const float*, float*) {}
+void SumTaps(int64_t, int64_t, const TapTile&, float*) {}
 
 #endif
 
@@ -176,36 +217,34 @@ namespace bitgrad {
 namespace {
 
 HWY_EXPORT(HasTables);
+HWY_EXPORT(MakeWindows);
 HWY_EXPORT(SumTaps);
-HWY_EXPORT(MakeTable);
 
-// Floats of the tables of a block of rows: a quarter of a second-level cache of 1 MiB, beside the terms.
-constexpr int64_t kBlockFloats = 64 * 1024;
+// Rows of tables that are computed one after the other: each of them needs two new rows of windows, the first one four.
+constexpr int64_t kBlockRows = 4;
 
 int64_t CeilOfQuotient(int64_t n, int64_t divisor) { return (n + divisor - 1) / divisor; }
 
-// How many outputs next to each other read no more than one table.
-int64_t OutputsOfTable(const ConvGeometry& g) {
-  int64_t outputs = 1;
-  while (outputs < kMostOutputs && g.kernel_height * (g.kernel_width + outputs * g.stride_width) <= kTable) ++outputs;
-  return outputs;
-}
+// How many outputs next to each other, one or two, read no more than a side of a table.
+int64_t OutputsOfSide(int64_t kernel, int64_t stride) { return kernel + stride <= kSide ? 2 : 1; }
 
 }  // namespace
 
-bool TapTables::AreFast() { return HWY_DYNAMIC_DISPATCH(HasTables)(); }
+bool TapTables::AreFor(const ConvGeometry& geometry) {
+  return geometry.kernel_height <= kSide && geometry.kernel_width <= kSide && HWY_DYNAMIC_DISPATCH(HasTables)();
+}
 
 TapTables::TapTables(const ConvGeometry& geometry, const float* w, const uint8_t* taps)
     : geometry_(geometry),
-      outputs_(OutputsOfTable(geometry)),
-      columns_(geometry.kernel_width + (outputs_ - 1) * geometry.stride_width),
-      tables_per_row_(CeilOfQuotient(geometry.out_width(), outputs_)),
-      table_stride_(CeilOfQuotient(geometry.channels, kTable) * kTable * kTable),
+      outputs_down_(OutputsOfSide(geometry.kernel_height, geometry.stride_height)),
+      outputs_across_(OutputsOfSide(geometry.kernel_width, geometry.stride_width)),
+      tables_down_(CeilOfQuotient(geometry.out_height(), outputs_down_)),
+      tables_across_(CeilOfQuotient(geometry.out_width(), outputs_across_)),
+      // So that two threads have a part of a small image, too.
+      block_rows_(std::min(kBlockRows, CeilOfQuotient(tables_down_, 2))),
+      channels_(CeilOfQuotient(geometry.channels, kTable) * kTable),
       zeros_(static_cast<size_t>(geometry.channels)) {
   const ConvGeometry& g = geometry_;
-  const int64_t most = std::clamp<int64_t>(kBlockFloats / (tables_per_row_ * table_stride_), 1, g.out_height());
-  // Blocks of about the same size.
-  block_rows_ = CeilOfQuotient(g.out_height(), CeilOfQuotient(g.out_height(), most));
   const int64_t vectors = CeilOfQuotient(g.filters, kTable);
   terms_.assign(static_cast<size_t>(vectors * g.channels * kTermFloats), 0.0f);
   for (int64_t o = 0; o < g.filters; ++o) {
@@ -214,87 +253,72 @@ TapTables::TapTables(const ConvGeometry& geometry, const float* w, const uint8_t
       // A kernel that is zero stays one: the weight 0 of any pixel.
       if (tap >= g.kernel_height * g.kernel_width) continue;
       float* const term = terms_.data() + (o / kTable * g.channels + i) * kTermFloats + o % kTable;
-      const auto place = static_cast<int32_t>(tap / g.kernel_width * columns_ + tap % g.kernel_width);
+      const auto place = static_cast<int32_t>(tap / g.kernel_width * kSide + tap % g.kernel_width);
       std::memcpy(term, &place, sizeof(place));
       term[kTable] = w[o * g.channels + i];
     }
   }
 }
 
-void TapTables::MakeTables(const float* x, int64_t first_row, int64_t rows, float* tables) const {
+void TapTables::RunBlock(const float* x, float* y, int64_t first_row, int64_t rows, int64_t first_table,
+                         float* windows) const {
   const ConvGeometry& g = geometry_;
-  const int64_t step = outputs_ * g.stride_width;
-  const auto first_column = [&](int64_t t) { return t * step - g.pad_width; };
-  const auto is_inside = [&](int64_t t) { return first_column(t) >= 0 && first_column(t) + columns_ <= g.width; };
-  const float* pixels[kTable];
-  int64_t advance[kTable] = {};  // from one table's pixel to the next one's; 0 where there is none
-  std::fill_n(pixels, kTable, zeros_.data());
-  for (int64_t p = 0; p < rows; ++p) {
-    for (int64_t t = 0; t < tables_per_row_; ++t, tables += table_stride_) {
-      if (t > 0 && is_inside(t - 1) && is_inside(t)) {
-        for (int64_t e = 0; e < kTable; ++e) pixels[e] += advance[e];
-      } else {
-        int64_t e = 0;
-        for (int64_t r = 0; r < g.kernel_height; ++r) {
-          const int64_t row = (first_row + p) * g.stride_height + r - g.pad_height;
-          const bool has_row = row >= 0 && row < g.height;
-          for (int64_t col = first_column(t); col < first_column(t) + columns_; ++col, ++e) {
-            const bool has_pixel = has_row && col >= 0 && col < g.width;
-            pixels[e] = has_pixel ? x + (row * g.width + col) * g.channels : zeros_.data();
-            advance[e] = has_row ? step * g.channels : 0;
-          }
-        }
-      }
-      HWY_DYNAMIC_DISPATCH(MakeTable)(pixels, g.channels, tables);
-    }
+  const int64_t row_floats = kTablesAtOnce * channels_ * kSide, step = outputs_down_ * g.stride_height;
+  float* const tables = windows + kSide * row_floats;
+  int32_t steps[kMostOutputs] = {};
+  for (int64_t k = 0; k < outputs_down_ * outputs_across_; ++k) {
+    const int64_t places = k / outputs_across_ * g.stride_height * kSide + k % outputs_across_ * g.stride_width;
+    steps[k] = static_cast<int32_t>(places);
   }
-}
-
-void TapTables::RunBlock(const float* x, float* y, int64_t first_row, int64_t rows, float* tables) const {
-  const ConvGeometry& g = geometry_;
-  MakeTables(x, first_row, rows, tables);
-  const int64_t count = rows * tables_per_row_, vectors = CeilOfQuotient(g.filters, kTable);
-  for (int64_t first = 0; first < count; first += kTablesAtOnce) {
-    const int at_once = static_cast<int>(std::min<int64_t>(kTablesAtOnce, count - first));
-    int64_t offsets[kTablesAtOnce], counts[kTablesAtOnce];
-    for (int t = 0; t < at_once; ++t) {
-      const int64_t row = first_row + (first + t) / tables_per_row_, col = (first + t) % tables_per_row_ * outputs_;
-      offsets[t] = (row * g.out_width() + col) * g.filters;
-      counts[t] = std::min(outputs_, g.out_width() - col);
+  const int64_t out_column = first_table * outputs_across_;
+  TapTile tile = {.channels = g.channels,
+                  .padded_channels = channels_,
+                  .filters = g.filters,
+                  .terms = terms_.data(),
+                  .count = std::min(kTablesAtOnce, tables_across_ - first_table),
+                  .steps = steps,
+                  .out_width = g.out_width(),
+                  .out_columns = g.out_width() - out_column};
+  int64_t made = 0;  // rows of windows, of which the last four are kept
+  for (int64_t row = first_row; row < first_row + rows; ++row) {
+    for (int64_t k = 0; k < kSide; ++k) {
+      const int64_t window_row = row * step + k;
+      float* const own = windows + window_row % kSide * row_floats;
+      tile.windows[k] = own;
+      if (row > first_row && window_row < made) continue;
+      made = window_row + 1;
+      const int64_t image_row = window_row - g.pad_height;
+      if (image_row < 0 || image_row >= g.height) {
+        std::fill_n(own, tile.count * channels_ * kSide, 0.0f);
+      } else {
+        HWY_DYNAMIC_DISPATCH(MakeWindows)
+        (x + image_row * g.width * g.channels, g.width, g.channels, out_column * g.stride_width - g.pad_width,
+         outputs_across_ * g.stride_width, tile.count, zeros_.data(), own);
+      }
     }
-    TapTile tile = {.terms_stride = g.channels * kTermFloats,
-                    .tables = tables + first * table_stride_,
-                    .table_stride = table_stride_,
-                    .channels = g.channels,
-                    .step = static_cast<int32_t>(g.stride_width),
-                    .filters = g.filters,
-                    .offsets = offsets,
-                    .counts = counts};
-    for (int64_t v = 0; v < vectors; v += 2) {
-      const int64_t at_once_vectors = std::min<int64_t>(2, vectors - v);
-      tile.terms = terms_.data() + v * tile.terms_stride;
-      tile.y = y + v * kTable;
-      tile.last_lanes = std::min(kTable, g.filters - (v + at_once_vectors - 1) * kTable);
-      HWY_DYNAMIC_DISPATCH(SumTaps)(outputs_, static_cast<int>(at_once_vectors), at_once, tile);
-    }
+    const int64_t out_row = row * outputs_down_;
+    tile.y = y + (out_row * g.out_width() + out_column) * g.filters;
+    tile.out_rows = g.out_height() - out_row;
+    HWY_DYNAMIC_DISPATCH(SumTaps)(outputs_down_, outputs_across_, tile, tables);
   }
 }
 
 void TapTables::Run(ExecContext& context, int64_t batch, const float* x, float* y) const {
   const ConvGeometry& g = geometry_;
-  const int64_t blocks = CeilOfQuotient(g.out_height(), block_rows_);
+  const int64_t blocks = CeilOfQuotient(tables_down_, block_rows_),
+                tiles = CeilOfQuotient(tables_across_, kTablesAtOnce);
   const int64_t image = g.height * g.width * g.channels, result = g.out_height() * g.out_width() * g.filters;
-  const int64_t pieces = batch * blocks, workers = std::min<int64_t>(context.threads(), pieces);
+  const int64_t pieces = batch * blocks * tiles, workers = std::min<int64_t>(context.threads(), pieces);
   if (pieces == 0) return;
-  const int64_t size = block_rows_ * tables_per_row_ * table_stride_;
+  const int64_t size = kTablesAtOnce * channels_ * (kSide * kSide + kTable);
   Tensor memory({workers, size}, DType::kFloat32, context.allocator());
-  float* const all_tables = memory.mutable_data<float>();
+  float* const all = memory.mutable_data<float>();
   ParallelFor(context.threads(), workers, 1, [&](int64_t first, int64_t last) {
     for (int64_t worker = first; worker < last; ++worker) {
       for (int64_t b = pieces * worker / workers; b < pieces * (worker + 1) / workers; ++b) {
-        const int64_t n = b / blocks, row = b % blocks * block_rows_;
-        RunBlock(x + n * image, y + n * result, row, std::min(block_rows_, g.out_height() - row),
-                 all_tables + worker * size);
+        const int64_t n = b / (blocks * tiles), row = b / tiles % blocks * block_rows_;
+        RunBlock(x + n * image, y + n * result, row, std::min(block_rows_, tables_down_ - row),
+                 b % tiles * kTablesAtOnce, all + worker * size);
       }
     }
   });
