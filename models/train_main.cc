@@ -1,7 +1,9 @@
 // //models:train: trains a recipe and writes checkpoints.
 
 #include <cstdio>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -31,6 +33,7 @@
 #include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/optim/schedule.h"
+#include "bitgrad/report/tensorboard.h"
 
 ABSL_FLAG(std::string, recipe, "", "Name of a built-in recipe, or a file. Default: digits_bnn_mlp.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
@@ -45,6 +48,7 @@ ABSL_FLAG(bool, resume, false, "Continue the run of --out, bit for bit; with mor
 ABSL_FLAG(bool, count_arithmetic, false,
           "Print the scalar operations of a step by layer, and add them to the metrics.");
 ABSL_FLAG(std::string, metrics, "", "File for the metrics: a line for each epoch, a JSON object.");
+ABSL_FLAG(std::string, tensorboard, "", "Folder for TensorBoard's event files of this run, written after each epoch.");
 ABSL_FLAG(std::string, set, "",
           "Sets a field of the recipe: --set=optimizer.learning_rate=0.001, --set=model.mlp.hidden=512,512, "
           "--set=model.conv_net.block[2].filters=64, block[*] for all.");
@@ -156,6 +160,11 @@ absl::Status Train() {
     return absl::InvalidArgumentError(absl::StrCat("--data_workers=", options.data_workers, " is not in 0 .. 1024"));
   }
   BITGRAD_RETURN_IF_ERROR(CheckFiles(options));
+  if (const std::string board = ResolvePath(absl::GetFlag(FLAGS_tensorboard)); !board.empty()) {
+    BITGRAD_ASSIGN_OR_RETURN(std::shared_ptr<RunObserver> writer, TensorBoardWriter::Create(board, options.resume));
+    options.observers.push_back(std::move(writer));
+    absl::StrAppend(&options.command, " --tensorboard=", ShellQuoted(board));
+  }
 
   absl::PrintF("%s: %s\n", recipe.name(), recipe.description());
   std::fflush(stdout);
