@@ -79,7 +79,7 @@ void TensorBoardWriter::AddSession(const RunRecord& run, std::vector<Event>& eve
   AddEvent(written_ + 1, events).mutable_session_log()->set_status(tensorboard::SessionLog::START);
   if (!has_hyperparameters_) {
     Event& event = AddEvent(0, events);
-    AddHyperparameters(run.header.recipe(), run.display, event.wall_time(), *event.mutable_summary());
+    AddSessionStart(run.header.recipe(), event.wall_time(), *event.mutable_summary());
   }
   // With the first epoch that it holds for.
   AddRecipe(run.header.recipe(), *AddEvent(first_epoch_, events).mutable_summary());

@@ -1,5 +1,7 @@
 #include "bitgrad/report/tensorboard_hparams.h"
 
+#include <utility>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -16,7 +18,6 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 using google::protobuf::Value;
-using tensorboard::HParamInfo;
 using tensorboard::Summary;
 
 using Values = std::vector<std::pair<std::string, Value>>;
@@ -85,14 +86,6 @@ void Flatten(const Message& message, const std::string& prefix, Values& values) 
   }
 }
 
-HParamInfo::Type TypeOf(const Value& value) {
-  switch (value.kind_case()) {
-    case Value::kNumberValue: return HParamInfo::DATA_TYPE_FLOAT64;
-    case Value::kBoolValue: return HParamInfo::DATA_TYPE_BOOL;
-    default: return HParamInfo::DATA_TYPE_STRING;
-  }
-}
-
 void AddPluginData(absl::string_view tag, const tensorboard::HParamsPluginData& data, Summary& summary) {
   Summary::Value& added = *summary.add_value();
   added.set_tag(absl::StrCat("_hparams_/", tag));
@@ -112,24 +105,12 @@ Values HyperparametersOf(const recipe::Recipe& recipe) {
   return values;
 }
 
-void AddHyperparameters(const recipe::Recipe& recipe, MetricDisplay display, double wall_time, Summary& summary) {
-  tensorboard::HParamsPluginData experiment, start;
-  experiment.mutable_experiment()->set_name(recipe.name());
-  experiment.mutable_experiment()->set_time_created_secs(wall_time);
-  start.mutable_session_start_info()->set_start_time_secs(wall_time);
-  for (auto& [path, value] : HyperparametersOf(recipe)) {
-    HParamInfo& info = *experiment.mutable_experiment()->add_hparam_infos();
-    info.set_name(path);
-    info.set_type(TypeOf(value));
-    (*start.mutable_session_start_info()->mutable_hparams())[path] = std::move(value);
-  }
-  for (const char* which : {"valid", "test"}) {
-    tensorboard::MetricInfo& metric = *experiment.mutable_experiment()->add_metric_infos();
-    metric.mutable_name()->set_tag(absl::StrCat("best/", which, "_", KeyOf(display)));
-    metric.set_display_name(absl::StrCat(which, " ", KeyOf(display)));
-  }
-  AddPluginData("experiment", experiment, summary);
-  AddPluginData("session_start_info", start, summary);
+void AddSessionStart(const recipe::Recipe& recipe, double wall_time, Summary& summary) {
+  tensorboard::HParamsPluginData data;
+  tensorboard::SessionStartInfo& start = *data.mutable_session_start_info();
+  start.set_start_time_secs(wall_time);
+  for (auto& [path, value] : HyperparametersOf(recipe)) (*start.mutable_hparams())[path] = std::move(value);
+  AddPluginData("session_start_info", data, summary);
 }
 
 void AddSessionEnd(double wall_time, Summary& summary) {

@@ -1,4 +1,4 @@
-// A run in TensorBoard's table of hyperparameters: the recipe's fields, and the errors of the best epoch.
+// A run in TensorBoard's table of hyperparameters: the recipe's fields.
 
 #ifndef BITGRAD_REPORT_TENSORBOARD_HPARAMS_H_
 #define BITGRAD_REPORT_TENSORBOARD_HPARAMS_H_
@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "bitgrad/models/training/metric_display.h"
 #include "bitgrad/proto/recipe.pb.h"
 #include "bitgrad/proto/tensorboard.pb.h"
 #include "google/protobuf/struct.pb.h"
@@ -19,10 +18,11 @@ namespace bitgrad {
 // column for each field of each block would leave nothing to compare.
 std::vector<std::pair<std::string, google::protobuf::Value>> HyperparametersOf(const recipe::Recipe& recipe);
 
-// The tags that tell the plugin which columns there are and what they hold: "_hparams_/experiment" and
-// "_hparams_/session_start_info". Metrics are the scalars best/valid_... and best/test_... (tensorboard_summary.h).
-void AddHyperparameters(const recipe::Recipe& recipe, MetricDisplay display, double wall_time,
-                        tensorboard::Summary& summary);
+// The tag "_hparams_/session_start_info", with the values of this run. There is none that says which columns there are:
+// TensorBoard takes those of a single run for all, so that a field which only another run sets would be hidden. Without
+// it, it shows the fields of all runs, those that differ first, and all scalars, by the order of their tags: first
+// best/... (tensorboard_summary.h).
+void AddSessionStart(const recipe::Recipe& recipe, double wall_time, tensorboard::Summary& summary);
 
 // The tag that tells that the run is complete: "_hparams_/session_end_info".
 void AddSessionEnd(double wall_time, tensorboard::Summary& summary);

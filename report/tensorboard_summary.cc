@@ -102,7 +102,7 @@ void AddMetrics(const checkpoint::EpochMetrics& metrics, const checkpoint::Epoch
   }
   for (const checkpoint::LayerMetrics& layer : metrics.layers()) {
     if (layer.has_sign_flips()) AddScalar("sign_flips/" + layer.layer(), layer.sign_flips(), summary);
-    if (layer.has_at_clip()) AddScalar("at_clip/" + layer.layer(), layer.at_clip(), summary);
+    if (layer.has_at_clip()) AddScalar("weights_at_clip/" + layer.layer(), layer.at_clip(), summary);
     if (layer.has_inside_window()) AddScalar("inside_window/" + layer.layer(), layer.inside_window(), summary);
     for (const checkpoint::ModelValue& value : layer.values()) {
       AddScalar(absl::StrCat(value.name(), "/", layer.layer()), value.value(), summary);

@@ -1,8 +1,9 @@
 // What TensorBoard shows of a run: scalars, histograms, pictures and texts, as the summaries of events.
 //
 // Tags are QUANTITY/OF_WHAT, so that TensorBoard, which groups them by what is before the first slash, shows a quantity
-// of all layers side by side. docs/tensorboard.md has the list. A summary has what was measured alone: a number that is
-// NaN, the error of a validation without examples for instance, is left out.
+// of all layers side by side; best/... comes first (tensorboard_hparams.h). docs/tensorboard.md has the list. A summary
+// has what was measured alone: a number that is NaN, the error of a validation without examples for instance, is left
+// out.
 
 #ifndef BITGRAD_REPORT_TENSORBOARD_SUMMARY_H_
 #define BITGRAD_REPORT_TENSORBOARD_SUMMARY_H_
