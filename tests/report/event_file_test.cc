@@ -147,7 +147,8 @@ TEST(EventFileTest, NamesAreInTheOrderOfTime) {
   WriteFile(folder + "/notes", "");
   EXPECT_EQ(EventFilesIn(folder).back(), folder + "/events.out.tfevents.9000000000.host");
   EXPECT_EQ(EventFilesIn(folder).size(), 13u);
-  EXPECT_EQ(MakeFile(folder, 0), EventFilesIn(folder).back());
+  const std::string next = MakeFile(folder, 0);
+  EXPECT_EQ(EventFilesIn(folder).back(), next);
   EXPECT_THAT(EventFilesIn(folder + "/none"), IsEmpty());
 }
 
