@@ -51,7 +51,7 @@ std::string ToSvg(const BarPlot& plot) {
       const double value = plot.parts[i].values[row];
       if (!IsDrawn(value)) continue;
       double& end = value > 0 ? positive : negative;
-      const auto [from, to] = std::minmax(x_of(end), x_of(end + value));
+      const double from = x_of(std::min(end, end + value)), to = x_of(std::max(end, end + value));
       end += value;
       canvas.Rectangle(from, top, std::max(to - from, 0.5), kBar, ColorOf(i, plot.parts.size()), 1,
                        absl::StrCat(plot.rows[row], ", ", plot.parts[i].name, ": ", NumberText(value), " ", plot.unit));

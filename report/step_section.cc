@@ -87,7 +87,8 @@ void AddStep(const RunRecord& run, HtmlPage& page) {
               absl::StrFormat("By how much the memory that tensors take grew in the layer's ops; to the left, what they "
                               "gave back. At most, the step held %.4g MiB.",
                               static_cast<double>(timed->step_bytes()) / kMiB));
-  page.Figure("step-parts", "Parts that take longest", PartsTable(*timed), "");
+  page.Figure("step-parts", "Parts that take longest", PartsTable(*timed), "",
+              HtmlPage::Width::kPage);
 }
 
 }  // namespace bitgrad::report

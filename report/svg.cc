@@ -118,7 +118,7 @@ double SvgCanvas::Legend(double x, double y, double width,
     const std::string shown = Shortened(name, kMostCharacters);
     Text(left + kSwatch, middle, Escaped(shown), {.tooltip = shown == name ? "" : name});
   }
-  return y + kRow * std::ceil(static_cast<double>(entries.size()) / static_cast<double>(columns));
+  return y + kRow * std::ceil(static_cast<double>(entries.size()) / static_cast<double>(columns)) + 4;
 }
 
 std::string SvgCanvas::Finish(double height) && {

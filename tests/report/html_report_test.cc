@@ -2,6 +2,7 @@
 
 #include "bitgrad/report/html_report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -247,7 +248,11 @@ TEST(HtmlReportTest, ManyLayersAndClasses) {
   std::vector<std::string> layers;
   for (int i = 0; i < 40; ++i) layers.push_back(absl::StrCat("stage", i / 10, ".block", i % 10, "/convolution_with_a_name"));
   const XmlElement page = PageOf(MakeUp({.epochs = 12, .layers = layers, .classes = 100}));
-  EXPECT_EQ(Count(page, "sign-flips", "text"), 40 + 14 + 2);
+  size_t named = 0;
+  for (const XmlElement* text : page.Find("figure-sign-flips")->All("text")) {
+    named += std::count(layers.begin(), layers.end(), text->text);
+  }
+  EXPECT_EQ(named, layers.size());
   // Shades are paths, not a hundred times a hundred rectangles.
   EXPECT_EQ(Count(page, "confusion", "rect"), 1);
 }
