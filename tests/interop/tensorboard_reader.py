@@ -50,7 +50,9 @@ def expected_scalars(epoch, seen):
     for value in epoch.get("values", []):
         scalars["model/" + value["name"]] = value["value"]
     for layer in epoch["layers"]:
-        scalars.update({tag + "/" + layer["layer"]: layer[name] for name, tag in LAYER_METRICS.items() if name in layer})
+        for name, tag in LAYER_METRICS.items():
+            if name in layer:
+                scalars[tag + "/" + layer["layer"]] = layer[name]
         scalars.update({v["name"] + "/" + layer["layer"]: v["value"] for v in layer.get("values", [])})
     if seen:
         scalars.update({"step/seconds": seen["step_seconds"], "step/bytes": int(seen["step_bytes"])})
@@ -101,7 +103,8 @@ def pixels_of(picture):
 
 
 def check_pictures(checks, name, reader, latest):
-    pictures = {"mistakes/pictures": [m["picture"] for m in latest["mistakes"]], "filters/first_layer": latest["filters"]}
+    pictures = {"mistakes/pictures": [mistake["picture"] for mistake in latest["mistakes"]],
+                "filters/first_layer": latest["filters"]}
     for tag, expected in pictures.items():
         event = reader.Images(tag)[-1]
         sheet = np.array(Image.open(io.BytesIO(event.encoded_image_string)))
@@ -212,7 +215,10 @@ def main():
             (folder / (name + ".txt")).write_text(text)
         run(*command("text", "--recipe=ptb_binary_lstm", "--data_dir=%s" % folder, "--epochs=2", "--set=data.steps=5",
                      "--set=model.recurrent_net.hidden=16", "--set=batch_size=2", "--set=schedule.name=constant"))
-        check("text")
+        reader, best, epochs, latest = check("text")
+        step, samples = text_of(reader, "samples")
+        checks.check("text: %d samples" % len(latest["samples"]), step == 2 and all(
+            (sample.get("prompt", "") + sample["text"]).split("\n")[0] in samples for sample in latest["samples"]))
 
         table = hyperparameters_of(str(folder / "board"))
         checks.check("hyperparameters: all runs", set(table) == {"killed", "bits", "text"}, ", ".join(sorted(table)))
