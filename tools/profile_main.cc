@@ -147,9 +147,10 @@ absl::Status Profile() {
       ProfileSteps(context, *bundle.model, *bundle.store, *examples.task, loader, *optimizer,
                    {.steps = absl::GetFlag(FLAGS_steps), .warm_up = absl::GetFlag(FLAGS_warm_up)}));
   profile.prepared = log->batches();
-  absl::PrintF("%s: %d steps after %d of warm-up, batches of %d examples, %s, %s, %d threads; medians\n%s",
-               recipe.name(), profile.steps.size(), absl::GetFlag(FLAGS_warm_up), recipe.batch_size(), examples.name,
-               optimizer->name(), context.threads(), ProfileTable(profile, absl::GetFlag(FLAGS_rows)));
+  absl::PrintF("%s: %d steps after %d of warm-up, batches of %d examples, %s, %s, %d %s; medians\n%s", recipe.name(),
+               profile.steps.size(), absl::GetFlag(FLAGS_warm_up), recipe.batch_size(), examples.name,
+               optimizer->name(), context.threads(), context.threads() == 1 ? "thread" : "threads",
+               ProfileTable(profile, absl::GetFlag(FLAGS_rows)));
   if (!trace.empty()) {
     BITGRAD_RETURN_IF_ERROR(WriteChromeTrace(profile, absl::StrCat("bitgrad ", recipe.name()), trace));
     absl::PrintF("trace: %s (chrome://tracing, https://ui.perfetto.dev)\n", trace);

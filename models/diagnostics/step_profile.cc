@@ -188,7 +188,7 @@ std::string ProfileTable(const StepProfile& profile, int64_t most) {
     append_time(seconds, what);
     sum += seconds;
   }
-  append_time(sum, "sum of the rows");
+  append_time(profile.step - sum, "irregular");
   append_time(profile.step, "a step");
   return table;
 }

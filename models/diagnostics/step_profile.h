@@ -78,8 +78,9 @@ absl::StatusOr<StepProfile> ProfileSteps(ExecContext& context, Model& model, Par
                                          const ProfileOptions& options = {});
 
 // The rows as people read them, the `most` longest (0: all) one by one and the others as one; then what belongs to no
-// op, the sum of all of these, and the time of a step. Shares are of the latter. As a sum of medians is no median of
-// sums, the two differ a little.
+// op, and the time of a step, of which shares are. The median of steps is not the sum of the medians of their parts:
+// what lies between is "irregular", the time that a step spends now here, now there, because other processes interrupt
+// it. Of a quiet machine it is small, and it may be less than 0.
 std::string ProfileTable(const StepProfile& profile, int64_t most);
 
 }  // namespace bitgrad
