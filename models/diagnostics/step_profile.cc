@@ -13,6 +13,9 @@
 namespace bitgrad {
 namespace {
 
+// From which share of a step on its time tells more of other processes than of its ops.
+constexpr double kBusy = 0.1;
+
 class Observer final : public StepObserver {
  public:
   Observer(ExecContext& context, const Optimizer& optimizer) : timeline_(context), optimizer_(optimizer) {}
@@ -188,7 +191,9 @@ std::string ProfileTable(const StepProfile& profile, int64_t most) {
     append_time(seconds, what);
     sum += seconds;
   }
-  append_time(profile.step - sum, "irregular");
+  const bool is_busy = profile.step - sum > kBusy * profile.step;
+  append_time(profile.step - sum,
+              is_busy ? "irregular: other processes keep the machine busy, measure again without them" : "irregular");
   append_time(profile.step, "a step");
   return table;
 }
