@@ -74,7 +74,9 @@ void StepDiagnostics::MeasureGradients(absl::Span<Parameter* const> parameters) 
   for (const Parameter* parameter : parameters) {
     if (!IsWeight(*parameter) || parameter->gradient.is_null()) continue;
     Gradient& gradient = gradients_[LayerOf(*parameter)];
-    gradient.sum_of_squares += SumOfSquares(parameter->gradient.span<float>());
+    // What the product has noted as it made the gradient costs nothing.
+    const double noted = parameter->gradient.sum_of_squares();
+    gradient.sum_of_squares += noted >= 0 ? noted : SumOfSquares(parameter->gradient.span<float>());
     ++gradient.steps;
   }
 }
@@ -106,7 +108,10 @@ StepDiagnostics::Signs StepDiagnostics::SampleOf(const Parameter& parameter) {
   const int64_t blocks = std::max<int64_t>(std::min(most, count) / kBlock, 1);
   for (int64_t i = 0; i < blocks; ++i) {
     signs.blocks.push_back((count - signs.block_size) * i / std::max<int64_t>(blocks - 1, 1));
-    for (int64_t k = 0; k < signs.block_size; ++k) signs.negative.push_back(values[signs.blocks.back() + k] < 0);
+    // A weight of less than a block has zeros behind it, which never flip.
+    for (int64_t k = 0; k < kBlock; ++k) {
+      signs.negative.push_back(k < signs.block_size && values[signs.blocks.back() + k] < 0);
+    }
   }
   signs.age.assign(signs.negative.size(), kFlipBackSteps + 1);
   return signs;
@@ -115,18 +120,24 @@ StepDiagnostics::Signs StepDiagnostics::SampleOf(const Parameter& parameter) {
 void StepDiagnostics::Follow(const Parameter& parameter, Signs& signs) {
   const float* const values = parameter.value.data<float>();
   uint8_t *negative = signs.negative.data(), *age = signs.age.data();
-  int64_t flips = 0, flips_back = 0;
+  // Loops of fixed length over bytes, with sums that a byte holds: these become vector instructions.
+  static_assert(kBlock < 256);
   for (const int64_t begin : signs.blocks) {
-    for (int64_t k = 0; k < signs.block_size; ++k, ++negative, ++age) {
-      const uint8_t now = values[begin + k] < 0, flipped = now ^ *negative;
+    uint8_t now[kBlock] = {};
+    for (int64_t k = 0; k < signs.block_size; ++k) now[k] = values[begin + k] < 0;
+    uint8_t flips = 0, flips_back = 0;
+    for (int64_t k = 0; k < kBlock; ++k) {
+      const uint8_t flipped = now[k] ^ negative[k];
       flips += flipped;
-      flips_back += flipped & (*age <= kFlipBackSteps);
-      *age = flipped != 0 ? 1 : std::min<uint8_t>(*age + 1, kFlipBackSteps + 1);
-      *negative = now;
+      flips_back += flipped & (age[k] <= kFlipBackSteps);
+      age[k] = flipped != 0 ? 1 : std::min<uint8_t>(age[k] + 1, kFlipBackSteps + 1);
+      negative[k] = now[k];
     }
+    signs.flips += flips;
+    signs.flips_back += flips_back;
+    negative += kBlock;
+    age += kBlock;
   }
-  signs.flips += flips;
-  signs.flips_back += flips_back;
 }
 
 void StepDiagnostics::FinishEpoch(diagnostics::Epoch& epoch) {
