@@ -135,6 +135,10 @@ class BatchLoader {
   // batches_per_epoch(). REQUIRES: epoch >= 0, first_batch >= 0.
   EpochBatches Epoch(int64_t epoch, int64_t first_batch = 0) const { return EpochBatches(*this, epoch, first_batch); }
 
+  // What it was made of: for a loader of the same batches that does something else beside them.
+  const std::shared_ptr<const BatchSource>& source() const { return source_; }
+  const PrefetchOptions& options() const { return options_; }
+
  private:
   friend class EpochBatches;
   BatchLoader(std::shared_ptr<const BatchSource> source, const PrefetchOptions& options)

@@ -7,8 +7,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "bitgrad/core/json_quoted.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/data/vocabulary.h"
 
@@ -208,20 +208,6 @@ class Parser {
   size_t at_ = 0;
 };
 
-std::string Quoted(absl::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      absl::StrAppend(&quoted, "\\", absl::string_view(&c, 1));
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      absl::StrAppendFormat(&quoted, "\\u%04x", c);
-    } else {
-      quoted.push_back(c);
-    }
-  }
-  return quoted + "\"";
-}
-
 }  // namespace
 
 absl::StatusOr<std::vector<SafetensorsHeaderEntry>> ParseSafetensorsHeader(absl::string_view json) {
@@ -229,9 +215,9 @@ absl::StatusOr<std::vector<SafetensorsHeaderEntry>> ParseSafetensorsHeader(absl:
 }
 
 std::string WriteSafetensorsHeader(absl::Span<const SafetensorsHeaderEntry> entries, absl::string_view producer) {
-  std::string json = absl::StrCat("{", Quoted(kMetadata), ":{\"producer\":", Quoted(producer), "}");
+  std::string json = absl::StrCat("{", JsonQuoted(kMetadata), ":{\"producer\":", JsonQuoted(producer), "}");
   for (const SafetensorsHeaderEntry& entry : entries) {
-    absl::StrAppend(&json, ",", Quoted(entry.name), ":{\"dtype\":", Quoted(entry.dtype), ",\"shape\":[",
+    absl::StrAppend(&json, ",", JsonQuoted(entry.name), ":{\"dtype\":", JsonQuoted(entry.dtype), ",\"shape\":[",
                     absl::StrJoin(entry.shape.dims(), ","), "],\"data_offsets\":[", entry.begin, ",", entry.end, "]}");
   }
   json += "}";

@@ -1,7 +1,9 @@
 // //models:train: trains a recipe and writes checkpoints.
 
 #include <cstdio>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -25,12 +27,15 @@
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
+#include "bitgrad/models/training/learning_rate_finder.h"
 #include "bitgrad/models/training/metrics.h"
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/ops/dispatch.h"
 #include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/optim/schedule.h"
+#include "bitgrad/report/html_report.h"
+#include "bitgrad/report/tensorboard.h"
 
 ABSL_FLAG(std::string, recipe, "", "Name of a built-in recipe, or a file. Default: digits_bnn_mlp.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
@@ -44,7 +49,15 @@ ABSL_FLAG(std::string, device, "cpu", "Where training runs: cpu or cuda.");
 ABSL_FLAG(bool, resume, false, "Continue the run of --out, bit for bit; with more --epochs a finished one, too.");
 ABSL_FLAG(bool, count_arithmetic, false,
           "Print the scalar operations of a step by layer, and add them to the metrics.");
+ABSL_FLAG(bool, find_learning_rate, false,
+          "Train no run, but look for its learning rate: a rate that grows with each batch, and the losses that it "
+          "leads to. Nothing is written.");
+ABSL_FLAG(double, find_least, 1e-6, "Of --find_learning_rate: the rate of the first batch.");
+ABSL_FLAG(double, find_greatest, 10, "Of --find_learning_rate: the rate of the last batch.");
+ABSL_FLAG(int64_t, find_batches, 300, "Of --find_learning_rate: how many batches.");
 ABSL_FLAG(std::string, metrics, "", "File for the metrics: a line for each epoch, a JSON object.");
+ABSL_FLAG(bool, report, true, "Write what is seen of the run to report.html in its directory, anew after each epoch.");
+ABSL_FLAG(std::string, tensorboard, "", "Folder for TensorBoard's event files of this run, written after each epoch.");
 ABSL_FLAG(std::string, set, "",
           "Sets a field of the recipe: --set=optimizer.learning_rate=0.001, --set=model.mlp.hidden=512,512, "
           "--set=model.conv_net.block[2].filters=64, block[*] for all.");
@@ -117,6 +130,7 @@ std::string RecipeFile() {
 absl::Status CheckFiles(const TrainOptions& options) {
   return CheckOutputIsNotInput({{"the run's checkpoint", options.out_dir + "/checkpoint.bgc"},
                                 {"the run's best checkpoint", options.out_dir + "/best.bgc"},
+                                {"the run's report", ReportPath(options.out_dir)},
                                 {"--metrics", options.metrics_file}},
                                {{"--recipe", RecipeFile()}});
 }
@@ -130,6 +144,38 @@ absl::Status PrintSummary(ExecContext& context, Model& model, const Shape& examp
                summary.ok() ? absl::StrCat(":\n", summary->table)
                             : absl::StrCat(" (it cannot be): ", summary.status().message(), "\n"));
   std::fflush(stdout);
+  return absl::OkStatus();
+}
+
+// What belongs to a run has no place beside --find_learning_rate.
+absl::Status CheckWritesNothing() {
+  for (const auto& [name, is_given] :
+       {std::pair{"out", !absl::GetFlag(FLAGS_out).empty()},
+        std::pair{"metrics", !absl::GetFlag(FLAGS_metrics).empty()}, std::pair{"resume", absl::GetFlag(FLAGS_resume)},
+        std::pair{"count_arithmetic", absl::GetFlag(FLAGS_count_arithmetic)}}) {
+    if (!is_given) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("--find_learning_rate trains no run and writes nothing; leave out --", name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FindRate(const recipe::Recipe& recipe, const TrainOptions& options) {
+  BITGRAD_RETURN_IF_ERROR(CheckWritesNothing());
+  const LearningRateFinderOptions finder = {.range = {.least = absl::GetFlag(FLAGS_find_least),
+                                                      .greatest = absl::GetFlag(FLAGS_find_greatest),
+                                                      .batches = absl::GetFlag(FLAGS_find_batches)},
+                                            .data_dir = options.data_dir,
+                                            .device = options.device,
+                                            .threads = options.threads,
+                                            .data_workers = options.data_workers};
+  BITGRAD_ASSIGN_OR_RETURN(const LearningRateCurve curve, FindLearningRate(recipe, finder));
+  absl::PrintF("%s", LearningRateTable(curve));
+  absl::PrintF("the recipe has optimizer.learning_rate: %.4g; next: --set=optimizer.learning_rate=%.2g\n",
+               recipe.optimizer().learning_rate(), curve.suggested);
+  absl::PrintF("find_learning_rate: suggested=%.4g steepest=%.4g diverges=%s batches=%d\n", curve.suggested,
+               curve.steepest, curve.diverges.has_value() ? absl::StrFormat("%.4g", *curve.diverges) : "none",
+               curve.points.size());
   return absl::OkStatus();
 }
 
@@ -148,6 +194,7 @@ absl::Status Train() {
   options.resume = absl::GetFlag(FLAGS_resume);
   options.count_arithmetic = absl::GetFlag(FLAGS_count_arithmetic);
   options.before_training = PrintSummary;
+  if (absl::GetFlag(FLAGS_report)) options.observers.push_back(MakeReportObserver());
   if (options.threads < 0 || options.threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(absl::StrCat("--threads=", options.threads, " is not in 0 .. ",
                                                    ExecContext::kMaxThreads, "; 0 means one per core"));
@@ -156,9 +203,15 @@ absl::Status Train() {
     return absl::InvalidArgumentError(absl::StrCat("--data_workers=", options.data_workers, " is not in 0 .. 1024"));
   }
   BITGRAD_RETURN_IF_ERROR(CheckFiles(options));
+  if (const std::string board = ResolvePath(absl::GetFlag(FLAGS_tensorboard)); !board.empty()) {
+    BITGRAD_ASSIGN_OR_RETURN(std::shared_ptr<RunObserver> writer, TensorBoardWriter::Create(board, options.resume));
+    options.observers.push_back(std::move(writer));
+    absl::StrAppend(&options.command, " --tensorboard=", ShellQuoted(board));
+  }
 
   absl::PrintF("%s: %s\n", recipe.name(), recipe.description());
   std::fflush(stdout);
+  if (absl::GetFlag(FLAGS_find_learning_rate)) return FindRate(recipe, options);
   BITGRAD_ASSIGN_OR_RETURN(const auto trainer, Trainer::Create(recipe, options));
   BITGRAD_ASSIGN_OR_RETURN(const TrainResult result, trainer->Run());
 

@@ -10,7 +10,7 @@
 # a new script takes; models.py is what they share.
 #
 # The virtual environments lie in ~/.cache/bitgrad (BITGRAD_CACHE), and are made anew when the packages change: one of
-# ONNX Runtime, and one of PyTorch, for the scripts that need it.
+# ONNX Runtime, one of PyTorch and one of TensorBoard, for the scripts that need them.
 set -euo pipefail
 
 onnx_packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 qonnx==1.0.0 setuptools==65.5.0"
@@ -18,6 +18,8 @@ torch_packages="torch==2.13.0 numpy==2.4.6 onnx==1.23.2 sympy==1.14.0 packaging 
 # Brevitas asks for older packages than it needs.
 torch_alone="brevitas==0.13.4 dependencies==2.0.1 unfoldNd==0.2.3 onnxscript==0.7.2 onnx_ir==1.1.0 ml_dtypes==0.6.0
   qonnx==1.0.0 onnxoptimizer==0.4.2"
+
+tensorboard_packages="tensorboard==2.21.0 numpy==2.4.6 pillow==13.0.0 protobuf==7.36.2 setuptools==80.9.0"
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${BITGRAD_CACHE:-$HOME/.cache/bitgrad}
@@ -65,6 +67,7 @@ for script in "$root"/tests/interop/*.py; do
   echo "== $name"
   case $name in
     import_brevitas | safetensors_torch) python=interop_torch && environment $python "$torch_packages" "$torch_alone" ;;
+    tensorboard_reader) python=interop_tensorboard && environment $python "$tensorboard_packages" "" ;;
     *) python=interop && environment $python "$onnx_packages" "" ;;
   esac
   "$cache/$python/bin/python" "$script" --bin="$bin" "${extra[@]}" "${arguments[@]}" || status=1

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "bitgrad/core/json_quoted.h"
 #include "bitgrad/runtime/blob_layout.h"
 #include "bitgrad/runtime/preamble.h"
 
@@ -111,20 +112,6 @@ void AddUses(int i, const Instruction& instruction, Uses& all) {
   }
 }
 
-// A text in quotes.
-std::string Json(absl::string_view text) {
-  std::string json = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') json += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) {
-      absl::StrAppendFormat(&json, "\\u%04x", static_cast<unsigned char>(c));
-    } else {
-      json += c;
-    }
-  }
-  return json + "\"";
-}
-
 // Rows of bits in whole bytes, bit j of a row in byte j / 8, the lowest bit first; one plane behind the other.
 std::string PlaneBytes(const PackedModel& model, int blob) {
   std::string bytes;
@@ -146,8 +133,8 @@ std::string BlobBytes(const PackedModel& model, int blob) {
 }
 
 std::string UseJson(const BlobUse& use) {
-  std::string json = absl::StrCat("{\"instruction\": ", use.instruction, ", \"layer\": ", Json(use.layer),
-                                  ", \"op\": ", Json(use.op), ", \"role\": ", Json(use.role));
+  std::string json = absl::StrCat("{\"instruction\": ", use.instruction, ", \"layer\": ", JsonQuoted(use.layer),
+                                  ", \"op\": ", JsonQuoted(use.op), ", \"role\": ", JsonQuoted(use.role));
   if (use.scale != 0) absl::StrAppendFormat(&json, ", \"scale\": %.9g", use.scale);
   return json + "}";
 }
@@ -166,18 +153,18 @@ std::vector<RawFile> RawArrays(const PackedModel& model, const std::string& pref
     const int64_t cols = descriptor.shape(descriptor.shape_size() - 1);
     RawFile file = {absl::StrCat(prefix, "_", blob, ".bin"), BlobBytes(model, blob)};
     const uint32_t crc = Crc32({reinterpret_cast<const uint8_t*>(file.bytes.data()), file.bytes.size()});
-    absl::StrAppend(&entries, blob > 0 ? ",\n" : "", "    {\"name\": ", Json(descriptor.name()),
-                    ", \"kind\": ", Json(packed::Blob::Kind_Name(descriptor.kind())));
+    absl::StrAppend(&entries, blob > 0 ? ",\n" : "", "    {\"name\": ", JsonQuoted(descriptor.name()),
+                    ", \"kind\": ", JsonQuoted(packed::Blob::Kind_Name(descriptor.kind())));
     if (planes > 0) absl::StrAppend(&entries, ", \"planes\": ", planes);
     absl::StrAppend(
         &entries, ", \"shape\": [", absl::StrJoin(descriptor.shape(), ", "),
-        "], \"row_stride\": ", planes > 0 ? (cols + 7) / 8 : cols * 4, ", \"file\": ", Json(file.name),
+        "], \"row_stride\": ", planes > 0 ? (cols + 7) / 8 : cols * 4, ", \"file\": ", JsonQuoted(file.name),
         ", \"bytes\": ", file.bytes.size(), absl::StrFormat(", \"crc32\": \"%08x\"", crc), ",\n     \"uses\": [",
         absl::StrJoin(uses[blob], ", ", [](std::string* out, const BlobUse& use) { out->append(UseJson(use)); }), "]}");
     files.push_back(std::move(file));
   }
   files.push_back({prefix + "_manifest.json",
-                   absl::StrCat("{\n  \"format\": \"bitgrad raw arrays 1\",\n  \"model\": ", Json(header.name()),
+                   absl::StrCat("{\n  \"format\": \"bitgrad raw arrays 1\",\n  \"model\": ", JsonQuoted(header.name()),
                                 ",\n  \"byte_order\": \"little\",\n  \"arrays\": [\n", entries, "\n  ]\n}\n")});
   return files;
 }

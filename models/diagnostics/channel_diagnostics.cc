@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/strip.h"
+#include "absl/types/span.h"
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/graph/state_store.h"
 #include "bitgrad/graph/tape.h"
@@ -17,6 +19,17 @@ namespace {
 bool GivesChannels(absl::string_view op) {
   constexpr absl::string_view kOps[] = {"quantize", "relu", "leaky_relu", "prelu", "spline", "maxout"};
   return std::find(std::begin(kOps), std::end(kOps), op) != std::end(kOps);
+}
+
+// The layer that a node is of. An activation that is no layer of its own is of the layer whose output it changes: what
+// batch norm gives is the layer's.
+std::string LayerOfNode(absl::Span<const Tape::Node> nodes, size_t index) {
+  while (nodes[index].layer.empty() && !nodes[index].inputs.empty()) {
+    index = static_cast<size_t>(nodes[index].inputs.front());
+  }
+  absl::string_view layer = nodes[index].layer;
+  absl::ConsumeSuffix(&layer, "/norm");
+  return std::string(layer);
 }
 
 struct Channels {
@@ -67,8 +80,9 @@ absl::Status DescribeChannels(ExecContext& context, Model& model, const Task& ta
     const Tensor& value = tape.ValueOf(event.node);
     if (value.is_null() || value.dtype() != DType::kFloat32 || value.num_elements() == 0) return;
     const Channels channels = ChannelsOf(ToHost(context, value));
-    const auto known = std::find_if(layers.begin(), layers.end(), [&](const auto& l) { return l.first == node.layer; });
-    Channels& sum = known != layers.end() ? known->second : layers.emplace_back(node.layer, Channels()).second;
+    const std::string layer = LayerOfNode(tape.nodes(), index);
+    const auto known = std::find_if(layers.begin(), layers.end(), [&](const auto& l) { return l.first == layer; });
+    Channels& sum = known != layers.end() ? known->second : layers.emplace_back(layer, Channels()).second;
     sum.all += channels.all;
     sum.constant += channels.constant;
     sum.dead += channels.dead;

@@ -1,8 +1,8 @@
 #include "bitgrad/models/diagnostics/step_diagnostics.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
@@ -17,8 +17,6 @@ constexpr int64_t kBlock = 64;
 constexpr int64_t kMostSampled = 8192;
 // Of a small layer no more is looked at than costs little beside the step.
 constexpr int64_t kSampledShare = 64;
-
-double Seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 bool IsWeight(const Parameter& parameter) {
   return parameter.trainable && parameter.value.dtype() == DType::kFloat32 &&
@@ -64,55 +62,32 @@ diagnostics::Layer& LayerIn(const std::string& name, diagnostics::Epoch& epoch) 
 void StepDiagnostics::Begin(Tape& tape) {
   // The last step that is timed counts: an epoch that has only one is timed with that.
   timed_ = steps_ <= kTimedStep;
-  if (!timed_) return;
-  tape_ = &tape;
-  measured_ = {};
-  begin_bytes_ = mark_bytes_ = static_cast<int64_t>(context_.allocator().live_bytes());
-  tape.set_op_listener([this](const OpEvent& event) {
-    Mark(tape_->nodes()[static_cast<size_t>(event.node)],
-         event.backward ? diagnostics::Part::BACKWARD : diagnostics::Part::FORWARD);
-  });
-  begin_ = mark_ = Seconds();
-}
-
-void StepDiagnostics::Mark(const Tape::Node& node, diagnostics::Part::Phase phase) {
-  const double now = Seconds();
-  const auto bytes = static_cast<int64_t>(context_.allocator().live_bytes());
-  diagnostics::Part* found = nullptr;
-  for (diagnostics::Part& part : *measured_.mutable_parts()) {
-    if (part.phase() == phase && part.op() == node.descriptor.op && part.layer() == node.layer) found = &part;
-  }
-  if (found == nullptr) {
-    found = measured_.add_parts();
-    found->set_phase(phase);
-    found->set_op(std::string(node.descriptor.op));
-    found->set_layer(node.layer);
-  }
-  found->set_seconds(found->seconds() + now - mark_);
-  found->set_held_bytes(found->held_bytes() + bytes - mark_bytes_);
-  measured_.set_step_bytes(std::max(measured_.step_bytes(), bytes - begin_bytes_));
-  mark_bytes_ = bytes;
-  mark_ = Seconds();  // What the bookkeeping takes counts for no op.
+  if (timed_) timeline_.Begin(tape);
 }
 
 void StepDiagnostics::BeforeUpdate(absl::Span<Parameter* const> parameters) {
-  if (timed_) mark_ = Seconds();
-  if (steps_ % kGradientEvery != 0) return;
+  if (steps_ % kGradientEvery == 0) MeasureGradients(parameters);
+  if (timed_) timeline_.BeginUpdate();
+}
+
+void StepDiagnostics::MeasureGradients(absl::Span<Parameter* const> parameters) {
   for (const Parameter* parameter : parameters) {
     if (!IsWeight(*parameter) || parameter->gradient.is_null()) continue;
     Gradient& gradient = gradients_[LayerOf(*parameter)];
-    gradient.sum_of_squares += SumOfSquares(parameter->gradient.span<float>());
+    // What the product has noted as it made the gradient costs nothing.
+    const double noted = parameter->gradient.sum_of_squares();
+    gradient.sum_of_squares += noted >= 0 ? noted : SumOfSquares(parameter->gradient.span<float>());
     ++gradient.steps;
   }
 }
 
 void StepDiagnostics::AfterUpdate(absl::Span<Parameter* const> parameters) {
   if (timed_) {
-    const double now = Seconds();
-    diagnostics::Part& update = *measured_.add_parts();
-    update.set_phase(diagnostics::Part::UPDATE);
-    update.set_seconds(now - mark_);
-    measured_.set_step_seconds(now - begin_);
+    timeline_.EndUpdate();
+    measured_ = {};
+    for (diagnostics::Part& part : PartsOf(timeline_.spans())) *measured_.add_parts() = std::move(part);
+    measured_.set_step_seconds(timeline_.spans().back().end - timeline_.begin());
+    measured_.set_step_bytes(timeline_.peak_bytes());
   }
   timed_ = false;
   ++steps_;
@@ -133,7 +108,10 @@ StepDiagnostics::Signs StepDiagnostics::SampleOf(const Parameter& parameter) {
   const int64_t blocks = std::max<int64_t>(std::min(most, count) / kBlock, 1);
   for (int64_t i = 0; i < blocks; ++i) {
     signs.blocks.push_back((count - signs.block_size) * i / std::max<int64_t>(blocks - 1, 1));
-    for (int64_t k = 0; k < signs.block_size; ++k) signs.negative.push_back(values[signs.blocks.back() + k] < 0);
+    // A weight of less than a block has zeros behind it, which never flip.
+    for (int64_t k = 0; k < kBlock; ++k) {
+      signs.negative.push_back(k < signs.block_size && values[signs.blocks.back() + k] < 0);
+    }
   }
   signs.age.assign(signs.negative.size(), kFlipBackSteps + 1);
   return signs;
@@ -142,18 +120,24 @@ StepDiagnostics::Signs StepDiagnostics::SampleOf(const Parameter& parameter) {
 void StepDiagnostics::Follow(const Parameter& parameter, Signs& signs) {
   const float* const values = parameter.value.data<float>();
   uint8_t *negative = signs.negative.data(), *age = signs.age.data();
-  int64_t flips = 0, flips_back = 0;
+  // Loops of fixed length over bytes, with sums that a byte holds: these become vector instructions.
+  static_assert(kBlock < 256);
   for (const int64_t begin : signs.blocks) {
-    for (int64_t k = 0; k < signs.block_size; ++k, ++negative, ++age) {
-      const uint8_t now = values[begin + k] < 0, flipped = now ^ *negative;
+    uint8_t now[kBlock] = {};
+    for (int64_t k = 0; k < signs.block_size; ++k) now[k] = values[begin + k] < 0;
+    uint8_t flips = 0, flips_back = 0;
+    for (int64_t k = 0; k < kBlock; ++k) {
+      const uint8_t flipped = now[k] ^ negative[k];
       flips += flipped;
-      flips_back += flipped & (*age <= kFlipBackSteps);
-      *age = flipped != 0 ? 1 : std::min<uint8_t>(*age + 1, kFlipBackSteps + 1);
-      *negative = now;
+      flips_back += flipped & (age[k] <= kFlipBackSteps);
+      age[k] = flipped != 0 ? 1 : std::min<uint8_t>(age[k] + 1, kFlipBackSteps + 1);
+      negative[k] = now[k];
     }
+    signs.flips += flips;
+    signs.flips_back += flips_back;
+    negative += kBlock;
+    age += kBlock;
   }
-  signs.flips += flips;
-  signs.flips_back += flips_back;
 }
 
 void StepDiagnostics::FinishEpoch(diagnostics::Epoch& epoch) {

@@ -16,6 +16,7 @@
 #include "bitgrad/core/exec_context.h"
 #include "bitgrad/graph/parameter.h"
 #include "bitgrad/graph/tape.h"
+#include "bitgrad/models/diagnostics/step_timeline.h"
 #include "bitgrad/models/training/step_observer.h"
 #include "bitgrad/proto/diagnostics.pb.h"
 
@@ -27,7 +28,7 @@ class StepDiagnostics final : public StepObserver {
   static constexpr int kFlipBackSteps = 16;
 
   // REQUIRES: the context is of the CPU and outlives this.
-  explicit StepDiagnostics(ExecContext& context) : context_(context) {}
+  explicit StepDiagnostics(ExecContext& context) : timeline_(context) {}
 
   void Begin(Tape& tape) override;
   void BeforeUpdate(absl::Span<Parameter* const> parameters) override;
@@ -51,14 +52,11 @@ class StepDiagnostics final : public StepObserver {
   };
   static Signs SampleOf(const Parameter& parameter);
   static void Follow(const Parameter& parameter, Signs& signs);
-  void Mark(const Tape::Node& node, diagnostics::Part::Phase phase);
+  void MeasureGradients(absl::Span<Parameter* const> parameters);
 
-  ExecContext& context_;
   int64_t steps_ = 0;  // of the epoch, before the one at hand
   bool timed_ = false;
-  double begin_ = 0, mark_ = 0;  // seconds
-  int64_t begin_bytes_ = 0, mark_bytes_ = 0;
-  Tape* tape_ = nullptr;
+  StepTimeline timeline_;
   diagnostics::Epoch measured_;                // parts and totals
   std::map<std::string, Signs> signs_;         // by parameter
   std::map<std::string, Gradient> gradients_;  // by parameter

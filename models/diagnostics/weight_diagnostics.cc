@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "bitgrad/core/transfer.h"
@@ -32,12 +33,24 @@ float LargestMagnitude(absl::Span<const float> values) {
 diagnostics::Histogram HistogramOf(absl::Span<const float> values, double low, double high, int bins) {
   std::vector<int64_t> counts(static_cast<size_t>(bins), 0);
   const double scale = bins / (high - low);
+  float least = std::numeric_limits<float>::infinity(), most = -least;
+  double sum = 0, sum_of_squares = 0;
   for (const float x : values) {
     if (!std::isfinite(x)) continue;
     const double bin = std::clamp((double{x} - low) * scale, 0.0, static_cast<double>(bins - 1));
     ++counts[static_cast<size_t>(bin)];
+    least = std::min(least, x);
+    most = std::max(most, x);
+    sum += double{x};
+    sum_of_squares += double{x} * double{x};
   }
   diagnostics::Histogram histogram;
+  if (least <= most) {
+    histogram.set_least(double{least});
+    histogram.set_most(double{most});
+  }
+  histogram.set_sum(sum);
+  histogram.set_sum_of_squares(sum_of_squares);
   histogram.set_low(low);
   histogram.set_high(high);
   histogram.mutable_counts()->Assign(counts.begin(), counts.end());
