@@ -89,6 +89,7 @@ struct Examples {
   std::unique_ptr<Task> task;
   std::string name;
   std::shared_ptr<const BatchSource> source;
+  PrefetchOptions prefetch;
 };
 
 absl::StatusOr<Examples> RandomExamples(const recipe::Recipe& recipe) {
@@ -101,6 +102,7 @@ absl::StatusOr<Examples> RandomExamples(const recipe::Recipe& recipe) {
   examples.name = absl::StrCat("random images of ", examples.kind.image.ToString());
   examples.source = RandomBatches(*examples.task, examples.kind.classes, recipe.batch_size(),
                                   absl::GetFlag(FLAGS_steps) + absl::GetFlag(FLAGS_warm_up), recipe.seed());
+  examples.prefetch.workers = absl::GetFlag(FLAGS_data_workers);
   return examples;
 }
 
@@ -116,6 +118,7 @@ absl::StatusOr<Examples> OwnExamples(const recipe::Recipe& recipe, int threads) 
   examples.task = examples.data->TaskOf(recipe);
   examples.name = absl::StrCat("data set '", recipe.data().name(), "'");
   examples.source = examples.data->training().source();
+  examples.prefetch = examples.data->training().options();
   return examples;
 }
 
@@ -140,8 +143,7 @@ absl::Status Profile() {
 
   const auto log = std::make_shared<PreparationLog>();
   BITGRAD_ASSIGN_OR_RETURN(const BatchLoader loader,
-                           BatchLoader::Create(LoggedBatches(examples.source, log),
-                                               PrefetchOptions{.workers = absl::GetFlag(FLAGS_data_workers)}));
+                           BatchLoader::Create(LoggedBatches(examples.source, log), examples.prefetch));
   BITGRAD_ASSIGN_OR_RETURN(
       StepProfile profile,
       ProfileSteps(context, *bundle.model, *bundle.store, *examples.task, loader, *optimizer,

@@ -47,6 +47,12 @@ double MedianAround(absl::Span<const double> values, int64_t k, int64_t w) {
   return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+// Some update rules do not take every rate.
+absl::Status AtRate(const absl::Status& error, double rate) {
+  return absl::Status(error.code(), absl::StrCat(error.message(), "; that was at the learning rate ", rate,
+                                                 " of the search: end it at a lower one (--find_greatest)"));
+}
+
 // Restores what training changes.
 class TrainedParametersRestorer {
  public:
@@ -135,7 +141,9 @@ absl::StatusOr<LearningRateCurve> FindLearningRate(ExecContext& context, Model& 
     for (const Batch& batch : batches) {
       store.SetScalars(context, {.batch = batch.index, .batches = loader.batches_per_epoch()});
       rates.push_back(RateOf(range, static_cast<int64_t>(rates.size())));
-      BITGRAD_RETURN_IF_ERROR(step.Enqueue(batch, rates.back()));
+      if (const absl::Status status = step.Enqueue(batch, rates.back()); !status.ok()) {
+        return rates.size() == 1 ? status : AtRate(status, rates.back());
+      }
       const absl::StatusOr<StepResult> result = step.Finish();
       if (!result.ok() && !absl::IsOutOfRange(result.status())) return result.status();
       ended = !result.ok();

@@ -116,6 +116,31 @@ TEST_F(StepProfileTest, TimesAddUpInEveryStep) {
   }
 }
 
+TEST_F(StepProfileTest, PartsAreSumsOfSpans) {
+  const ProfiledStep& step = profile_.steps.back();
+  const std::vector<diagnostics::Part> parts = PartsOf(step.spans);
+  ASSERT_EQ(parts.size(), profile_.rows.size());
+  double seconds = 0;
+  for (const diagnostics::Part& part : parts) {
+    seconds += part.seconds();
+    int64_t calls = 0, held = 0;
+    for (const OpSpan& span : step.spans) {
+      if (span.phase != part.phase() || span.op != part.op() || span.layer != part.layer()) continue;
+      ++calls;
+      held += span.held_bytes;
+    }
+    EXPECT_EQ(part.held_bytes(), held) << part.layer() << " " << part.op();
+    const auto row = std::find_if(profile_.rows.begin(), profile_.rows.end(), [&](const ProfileRow& known) {
+      return known.phase == part.phase() && known.op == part.op() && known.layer == part.layer();
+    });
+    ASSERT_NE(row, profile_.rows.end());
+    EXPECT_EQ(row->calls, calls);
+  }
+  EXPECT_NEAR(seconds + step.got_batch - step.begin + step.overhead + step.not_attributed(), step.seconds(), 1e-9);
+  EXPECT_EQ(parts[0].op(), "input");  // in the order in which they ran
+  EXPECT_EQ(parts.back().phase(), diagnostics::Part::UPDATE);
+}
+
 TEST_F(StepProfileTest, OperationsAreThoseThatAreCounted) {
   const auto layers =
       CountStep({.threads = 1}, net_, store_, *task_, *optimizer_, kBatch, CountingConvention::kExecuted);
