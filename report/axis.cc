@@ -96,7 +96,7 @@ void Axis::MakeLinear(double least, double most, const AxisOptions& options) {
 
 void Axis::MakeLogarithmic(double least, double most, bool has_zero) {
   logarithmic_ = true;
-  const double margin = 0.03 * std::log10(most / least);
+  const double margin = 0.03 * (std::log10(most) - std::log10(least));  // their quotient may be infinite
   low_ = std::log10(least) - margin;
   high_ = std::log10(most) + margin;
   const double decades = high_ - low_;

@@ -18,7 +18,7 @@ void Frame::Draw(absl::string_view x_label, absl::string_view y_label, SvgCanvas
   canvas.Line(left(), bottom(), right(), bottom());
   canvas.Line(left(), top(), left(), bottom());
   canvas.Text((left() + right()) / 2, bottom() + 27, Escaped(x_label), {.anchor = Anchor::kMiddle});
-  canvas.Text(5, (top() + bottom()) / 2, Escaped(y_label), {.anchor = Anchor::kMiddle, .rotated = true});
+  canvas.Text(8, (top() + bottom()) / 2, Escaped(y_label), {.anchor = Anchor::kMiddle, .rotated = true});
 }
 
 }  // namespace bitgrad::report
