@@ -8,7 +8,6 @@
 #include "absl/flags/flag.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "bitgrad/core/atomic_file.h"
 #include "bitgrad/core/run_main.h"
 #include "bitgrad/core/same_file.h"
 #include "bitgrad/core/status_macros.h"
