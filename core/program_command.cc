@@ -67,7 +67,7 @@ absl::StatusOr<std::string> ProgramPath(absl::string_view target) {
   // bazel-bin/tools/sweep -> bazel-bin/models/train
   const std::string package(target.substr(2, target.rfind(':') - 2));
   for (std::filesystem::path folder = self.parent_path(); folder.has_relative_path(); folder = folder.parent_path()) {
-    const std::filesystem::path built = folder / package / NameOf(target);
+    const std::filesystem::path built = folder / package / std::string(NameOf(target));
     if (IsProgram(built)) return built.string();
   }
   return absl::NotFoundError(

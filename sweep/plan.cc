@@ -109,7 +109,7 @@ std::vector<std::string> GridValues(const sweep::Field& field) {
   std::vector<std::string> values;
   const int count = RangeOf(field).values();
   for (int i = 0; i < count; ++i) {
-    const std::string value = NumberText(RangeOf(field), NumberAt(field, double{i} / (count - 1)));
+    const std::string value = NumberText(RangeOf(field), NumberAt(field, static_cast<double>(i) / (count - 1)));
     // Numbers that are rounded may be the same.
     if (values.empty() || values.back() != value) values.push_back(value);
   }

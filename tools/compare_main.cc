@@ -53,7 +53,7 @@ absl::Status CompareRuns(std::vector<std::string> folders) {
   const Comparison comparison = Compare(std::move(runs));
   std::printf("%s", ComparisonTable(comparison).c_str());
   if (!out.empty()) BITGRAD_RETURN_IF_ERROR(WriteComparisonPage(comparison, out));
-  std::printf("compare: runs=%zu groups=%zu data_sets=%zu %s%s\n", comparison.runs.size(), comparison.rows.size(),
+  std::printf("compare: runs=%zu groups=%zu data_sets=%zu %s%s\n", comparison.runs.size(), comparison.groups.size(),
               comparison.data_sets.size(), FormatBest(comparison).c_str(),
               out.empty() ? "" : absl::StrCat(" out=", out).c_str());
   return absl::OkStatus();
