@@ -31,6 +31,7 @@
 #include "bitgrad/ops/quantizers/quantizer.h"
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/optim/schedule.h"
+#include "bitgrad/report/html_report.h"
 
 ABSL_FLAG(std::string, recipe, "", "Name of a built-in recipe, or a file. Default: digits_bnn_mlp.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
@@ -45,6 +46,7 @@ ABSL_FLAG(bool, resume, false, "Continue the run of --out, bit for bit; with mor
 ABSL_FLAG(bool, count_arithmetic, false,
           "Print the scalar operations of a step by layer, and add them to the metrics.");
 ABSL_FLAG(std::string, metrics, "", "File for the metrics: a line for each epoch, a JSON object.");
+ABSL_FLAG(bool, report, true, "Write what is seen of the run to report.html in its directory, anew after each epoch.");
 ABSL_FLAG(std::string, set, "",
           "Sets a field of the recipe: --set=optimizer.learning_rate=0.001, --set=model.mlp.hidden=512,512, "
           "--set=model.conv_net.block[2].filters=64, block[*] for all.");
@@ -117,6 +119,7 @@ std::string RecipeFile() {
 absl::Status CheckFiles(const TrainOptions& options) {
   return CheckOutputIsNotInput({{"the run's checkpoint", options.out_dir + "/checkpoint.bgc"},
                                 {"the run's best checkpoint", options.out_dir + "/best.bgc"},
+                                {"the run's report", ReportPath(options.out_dir)},
                                 {"--metrics", options.metrics_file}},
                                {{"--recipe", RecipeFile()}});
 }
@@ -148,6 +151,7 @@ absl::Status Train() {
   options.resume = absl::GetFlag(FLAGS_resume);
   options.count_arithmetic = absl::GetFlag(FLAGS_count_arithmetic);
   options.before_training = PrintSummary;
+  if (absl::GetFlag(FLAGS_report)) options.observers.push_back(MakeReportObserver());
   if (options.threads < 0 || options.threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(absl::StrCat("--threads=", options.threads, " is not in 0 .. ",
                                                    ExecContext::kMaxThreads, "; 0 means one per core"));

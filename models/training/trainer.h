@@ -146,6 +146,7 @@ class Trainer {
   absl::Status Observe(int epoch);
   void TellObservers(bool begin);
   void DescribeLatest(int epoch);
+  void AddSamples();
   absl::Status Diverged(int epoch, const absl::Status& error);
   std::vector<double> Results() const;
   absl::Status SaveLatest();

@@ -14,7 +14,9 @@
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/core/version.h"
+#include "bitgrad/data/vocabulary.h"
 #include "bitgrad/models/diagnostics/channel_diagnostics.h"
+#include "bitgrad/models/diagnostics/text_samples.h"
 #include "bitgrad/models/diagnostics/weight_diagnostics.h"
 #include "bitgrad/models/training/trainer.h"
 
@@ -92,6 +94,24 @@ void Trainer::DescribeLatest(int epoch) {
       *latest.add_filters() = std::move(filter);
     }
   }
+  AddSamples();
+}
+
+// A model that gives no numbers writes nothing; that is said, and training goes on.
+void Trainer::AddSamples() {
+  if (state_.text() == checkpoint::NO_TEXT) return;
+  absl::StatusOr<Vocabulary> vocabulary =
+      Vocabulary::Of(std::vector<std::string>(state_.class_names().begin(), state_.class_names().end()));
+  absl::StatusOr<std::vector<diagnostics::Sample>> samples = vocabulary.status();
+  if (vocabulary.ok()) {
+    samples = WriteSamples(context_, *bundle_.model, *vocabulary,
+                           state_.text() == checkpoint::WORDS ? TextUnit::kWords : TextUnit::kCharacters);
+  }
+  if (!samples.ok()) {
+    absl::FPrintF(options_.log, "warning: samples: %s; training goes on\n", samples.status().message());
+    return;
+  }
+  for (diagnostics::Sample& sample : *samples) *record_.latest.add_samples() = std::move(sample);
 }
 
 // What an observer fails at is said, and training goes on.
