@@ -88,9 +88,10 @@ void Runner::ReadHeader(size_t trial) {
 
 ProcessJob Runner::JobOf(size_t trial, int epochs) const {
   const std::string run = folder_.run_path(trials_[trial]);
+  std::error_code error;
   ProcessJob job = {.command = {options_.train}, .log = folder_.log_path(trials_[trial])};
   const auto add = [&](const auto&... flag) { job.command.push_back(absl::StrCat(flag...)); };
-  if (std::filesystem::exists(run + "/checkpoint.bgc")) {
+  if (std::filesystem::exists(run + "/checkpoint.bgc", error)) {
     add("--resume");
   } else {
     add("--recipe=", folder_.recipe_path());

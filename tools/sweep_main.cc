@@ -33,7 +33,7 @@ ABSL_FLAG(std::string, out, "", "Directory for the runs and their comparison. De
 ABSL_FLAG(int, processes, 1, "How many runs are trained at a time.");
 ABSL_FLAG(int, threads, 0, "Number of threads of each; 0 means its share of the cores.");
 ABSL_FLAG(std::string, data_dir, "", "Where the data set's files lie (not needed for 'digits').");
-ABSL_FLAG(std::string, device, "cpu", "Where training runs: cpu or cuda.");
+ABSL_FLAG(std::string, device, "", "Where training runs: cpu or cuda. Default: cpu.");
 ABSL_FLAG(bool, resume, false, "Continue the sweep of --out: runs that are finished stay, the others go on.");
 
 namespace bitgrad {
@@ -48,6 +48,11 @@ std::string NameOf(absl::string_view path) {
   return std::string(file.substr(0, file.find('.')));
 }
 
+std::string DeviceName() {
+  const std::string device = absl::GetFlag(FLAGS_device);
+  return device.empty() ? Name(Device::kCpu) : device;
+}
+
 absl::Status CheckFlags() {
   const int processes = absl::GetFlag(FLAGS_processes), threads = absl::GetFlag(FLAGS_threads);
   if (processes < 1 || processes > kMostProcesses) {
@@ -57,7 +62,7 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError(absl::StrCat("--threads=", threads, " is not in 0 .. ", ExecContext::kMaxThreads,
                                                    "; 0 means a share of the cores"));
   }
-  BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(absl::GetFlag(FLAGS_device)));
+  BITGRAD_ASSIGN_OR_RETURN(const Device device, ParseDevice(DeviceName()));
   if (absl::GetFlag(FLAGS_resume)) {
     if (absl::GetFlag(FLAGS_out).empty()) {
       return absl::InvalidArgumentError("--resume needs --out=DIR, the directory of the sweep to continue");
@@ -85,7 +90,7 @@ absl::StatusOr<std::unique_ptr<SweepFolder>> Begin(std::vector<Trial>& trials) {
   sweep::State state;
   BITGRAD_ASSIGN_OR_RETURN(*state.mutable_sweep(), LoadSweep(file));
   state.set_data_dir(ResolvePath(absl::GetFlag(FLAGS_data_dir)));
-  state.set_device(absl::GetFlag(FLAGS_device));
+  state.set_device(DeviceName());
   state.set_threads(ThreadsOfEach());
   BITGRAD_ASSIGN_OR_RETURN(const recipe::Recipe base, BaseRecipe(state.sweep()));
   BITGRAD_ASSIGN_OR_RETURN(trials, PlanTrials(state.sweep(), base));
@@ -94,10 +99,26 @@ absl::StatusOr<std::unique_ptr<SweepFolder>> Begin(std::vector<Trial>& trials) {
                             trials);
 }
 
+// What a sweep began with it goes on with: its runs could not be resumed bit for bit otherwise.
+absl::Status CheckSameSettings(const SweepFolder& folder) {
+  const sweep::State& state = folder.state();
+  const auto check = [&](const char* flag, bool is_given, const std::string& now, const std::string& begun) {
+    if (!is_given || now == begun) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat("--", flag, "=", now, ": the sweep in '", folder.path(),
+                                                      "' has '", begun, "' and goes on with it; leave the flag out"));
+  };
+  const std::string data_dir = absl::GetFlag(FLAGS_data_dir);
+  const int threads = absl::GetFlag(FLAGS_threads);
+  BITGRAD_RETURN_IF_ERROR(check("data_dir", !data_dir.empty(), ResolvePath(data_dir), state.data_dir()));
+  BITGRAD_RETURN_IF_ERROR(check("device", !absl::GetFlag(FLAGS_device).empty(), DeviceName(), state.device()));
+  return check("threads", threads > 0, absl::StrCat(threads), absl::StrCat(state.threads()));
+}
+
 absl::StatusOr<std::unique_ptr<SweepFolder>> Continue(std::vector<Trial>& trials) {
   const std::string file = absl::GetFlag(FLAGS_sweep);
   BITGRAD_ASSIGN_OR_RETURN(auto folder, SweepFolder::Continue(ResolvePath(absl::GetFlag(FLAGS_out))));
   const sweep::State& state = folder->state();
+  BITGRAD_RETURN_IF_ERROR(CheckSameSettings(*folder));
   if (!file.empty()) {
     BITGRAD_ASSIGN_OR_RETURN(const sweep::Sweep sweep, LoadSweep(file));
     BITGRAD_ASSIGN_OR_RETURN(const recipe::Recipe base, BaseRecipe(sweep));

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitgrad/report/comparison_page.h"
 #include "bitgrad/report/comparison_table.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -173,6 +174,56 @@ TEST(TableTest, TheBestRunIsNamed) {
                                               {.folder = "r/c", .rate = 0.1, .valid = {0.4375}}}));
   EXPECT_EQ(comparison.best, 0);
   EXPECT_EQ(FormatBest(comparison), "best=b valid_error=25.00%");
+}
+
+// How often the text has the word.
+int CountOf(const std::string& text, const std::string& word) {
+  int count = 0;
+  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++count;
+  return count;
+}
+
+TEST(PageTest, HasTablesAndCurves) {
+  const std::string page = ComparisonPage(Compare(Runs({{.folder = "r/a<b", .seed = 1, .valid = {0.5, 0.25}},
+                                                        {.folder = "r/c", .seed = 2, .valid = {0.5, 0.25}},
+                                                        {.folder = "r/d", .rate = 0.1, .valid = {0.125, 0.25}}})));
+  EXPECT_THAT(page, HasSubstr("<td>a&lt;b, c</td>"));
+  EXPECT_THAT(page, Not(HasSubstr("a<b")));
+  EXPECT_THAT(page, HasSubstr("<th>optimizer.learning_rate</th>"));
+  EXPECT_THAT(page, HasSubstr("best=d valid_error=12.50%"));
+  for (const char* const figure : {"valid", "train", "test", "loss", "rate"}) {
+    EXPECT_EQ(CountOf(page, std::string("<figure id=\"figure-") + figure + "-error\">"), 1) << figure;
+  }
+  // Of each figure, the curves of both groups.
+  EXPECT_EQ(CountOf(page, ">1: a&lt;b and 1 more<"), 5);
+  EXPECT_EQ(CountOf(page, ">2: d<"), 5);
+}
+
+TEST(PageTest, CurvesAreMeansOverTheRunsThatHaveTheEpoch) {
+  const std::string page = ComparisonPage(Compare(
+      Runs({{.folder = "a", .seed = 1, .valid = {0.5, 0.25, 0.125}}, {.folder = "b", .seed = 2, .valid = {0.25}}})));
+  // Tooltips of the points.
+  EXPECT_THAT(page, HasSubstr("1: a and 1 more, epoch 1: 37.5<"));
+  EXPECT_THAT(page, HasSubstr("1: a and 1 more, epoch 2: 25<"));
+  EXPECT_THAT(page, HasSubstr("1: a and 1 more, epoch 3: 12.5<"));
+}
+
+TEST(PageTest, WhatWasNotMeasuredHasNoFigure) {
+  const std::string page = ComparisonPage(Compare(Runs({{.folder = "a", .valid = {kNaN, kNaN}}})));
+  EXPECT_THAT(page, Not(HasSubstr("figure-valid-error")));
+  EXPECT_THAT(page, HasSubstr("figure-train-error"));
+  EXPECT_THAT(page, Not(HasSubstr("What differs")));
+}
+
+TEST(PageTest, OfManyGroupsTheBestHaveCurves) {
+  std::vector<Made> many;
+  for (int i = 0; i < 20; ++i)
+    many.push_back({.folder = "r" + std::to_string(i), .rate = 1.0 + i, .valid = {0.02 * i}});
+  const std::string page = ComparisonPage(Compare(Runs(many)));
+  EXPECT_THAT(page, HasSubstr("those 12 are shown that are best in validation"));
+  EXPECT_THAT(page, HasSubstr(">12: r11<"));
+  EXPECT_THAT(page, Not(HasSubstr(">13: r12<")));
+  EXPECT_THAT(page, HasSubstr("<td>r19</td>"));
 }
 
 }  // namespace

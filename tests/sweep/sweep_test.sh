@@ -111,6 +111,7 @@ expect_error "'bad' is no folder of a sweep" "$sweep" --resume --out=bad
 expect_error "holds a sweep already" "$sweep" --sweep=eight.textproto --out=whole
 expect_error "'whole' holds another sweep than 'halving.textproto'" \
   "$sweep" --resume --sweep=halving.textproto --out=whole
+expect_error "--threads=2: the sweep in 'whole' has '1' and goes on with it" "$sweep" --resume --out=whole --threads=2
 expect_error "holds a run already" "$sweep" --sweep=eight.textproto --out=whole/trial_1_seed_1
 
 # The same runs by hand, and such that cannot be compared.
