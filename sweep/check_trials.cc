@@ -58,8 +58,8 @@ absl::Status CheckTrials(const sweep::Sweep& sweep, absl::Span<const Trial> tria
       return CheckRecipeModels(trial.recipe, *data, options.threads);
     };
     if (const absl::Status status = check(); !status.ok()) {
-      return absl::Status(status.code(), absl::StrCat("sweep: ", trial.name, " (",
-                                                      absl::StrJoin(trial.assignments, " "), "): ", status.message()));
+      return absl::Status(status.code(), absl::StrCat(trial.name, " (", absl::StrJoin(trial.assignments, " "),
+                                                      "): ", status.message()));
     }
   }
   return absl::OkStatus();

@@ -23,7 +23,7 @@ constexpr int64_t kMostTrials = 100000;
 
 template <typename... What>
 absl::Status SweepError(const What&... what) {
-  return absl::InvalidArgumentError(absl::StrCat("sweep: ", what...));
+  return absl::InvalidArgumentError(absl::StrCat(what...));
 }
 
 const sweep::Range& RangeOf(const sweep::Field& field) {

@@ -179,8 +179,8 @@ absl::StatusOr<SweepResult> Runner::Run() {
   for (size_t round = 0; round < rounds.size(); ++round) {
     const int epochs = rounds[round];
     if (rounds.size() > 1) {
-      absl::FPrintF(options_.log, "round %d of %d: %d configurations are trained until they have %d epochs\n",
-                    round + 1, rounds.size(), std::count(active.begin(), active.end(), true), epochs);
+      absl::FPrintF(options_.log, "round %d of %d: %d configurations are trained up to epoch %d\n", round + 1,
+                    rounds.size(), std::count(active.begin(), active.end(), true), epochs);
     }
     BITGRAD_RETURN_IF_ERROR(RunRound(active, epochs));
     if (round + 1 == rounds.size()) break;

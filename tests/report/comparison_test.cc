@@ -148,9 +148,9 @@ TEST(TableTest, IsInColumns) {
                                         {.folder = "c", .rate = 0.1, .valid = {0.125, 0.25, 0.5}}});
   runs[2].frozen = FrozenSize{.bytes = 1234, .bits = 1.25};
   EXPECT_EQ(ComparisonTable(Compare(std::move(runs))),
-            "group  runs  epochs  best_epoch  valid             test              bits  bytes  seconds  names\n"
-            "1      2     3       2.5 +- 0.7  31.25% +- 8.84%   56.25% +- 8.84%   -     -      6.0      a, b\n"
-            "2      1     3       1           12.50%            37.50%            1.25  1234   6.0      c\n"
+            "group  runs  epochs  best_epoch  valid            test             bits  bytes  seconds  names\n"
+            "1      2     3       2.5 +- 0.7  31.25% +- 8.84%  56.25% +- 8.84%  -     -      6.0      a, b\n"
+            "2      1     3       1           12.50%           37.50%           1.25  1234   6.0      c\n"
             "what differs:\n"
             "1    optimizer.learning_rate=0.01\n"
             "2    optimizer.learning_rate=0.1\n");

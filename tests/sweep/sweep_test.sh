@@ -33,7 +33,7 @@ write eight '
 write halving '
   field { name: "optimizer.learning_rate" log_uniform { low: 1e-4 high: 1e-1 values: 4 } }
   set: "model.mlp.hidden=8" halving { min_epochs: 1 factor: 2 }'
-write failing 'set: "model.mlp.hidden=8" field { name: "optimizer.learning_rate" value: "0.01" value: "1e300" }'
+write failing 'set: "model.mlp.hidden=8" field { name: "optimizer.learning_rate" value: "0.01" value: "1e38" }'
 
 # In one go.
 expect_last_line 'sweep: trials=8 finished=8 failed=0 best=trial_[1-4]_seed_[12] valid_error=[0-9.]+%' \
@@ -73,8 +73,8 @@ diff <(table whole.txt) <(table stdout) || fail "the interrupted sweep has anoth
 # Halving: four configurations have an epoch, the best two of them a second one.
 expect_last_line 'sweep: trials=4 finished=4 failed=0 best=trial_[1-4] valid_error=.*' \
   "$sweep" --sweep=halving.textproto --out=halved --processes=2 --threads=1
-grep -q '^round 1 of 2: 4 configurations are trained until they have 1 epochs$' stdout || fail "round 1: $(cat stdout)"
-grep -q '^round 2 of 2: 2 configurations are trained until they have 2 epochs$' stdout || fail "round 2: $(cat stdout)"
+grep -q '^round 1 of 2: 4 configurations are trained up to epoch 1$' stdout || fail "round 1: $(cat stdout)"
+grep -q '^round 2 of 2: 2 configurations are trained up to epoch 2$' stdout || fail "round 2: $(cat stdout)"
 [[ $(table stdout | cut -d'|' -f3 | grep -cx 2) == 2 ]] || fail "not two runs of two epochs: $(cat stdout)"
 table stdout >halved.txt
 # What has its epochs is not trained again, and the decision is the same.
