@@ -21,6 +21,8 @@ namespace {
 
 // More curves than this in one figure cannot be told apart.
 constexpr size_t kMostCurves = 12;
+// More fields do not fit into a legend.
+constexpr size_t kMostNamedDifferences = 3;
 
 using EpochNumber = absl::FunctionRef<double(const checkpoint::EpochMetrics&)>;
 
@@ -49,11 +51,20 @@ std::vector<std::vector<std::string>> DifferenceCells(const Comparison& comparis
   return cells;
 }
 
-// "2: run_b", "3: run_c and 4 more".
+// What a curve is called: by what differs, "2: learning_rate=0.01", where that is little; else by runs, "3: run_c and 4
+// more".
 std::string CurveName(const Comparison& comparison, size_t group) {
+  std::string name = absl::StrCat(group + 1, ":");
+  if (const size_t count = comparison.differences.size(); count > 0 && count <= kMostNamedDifferences) {
+    for (const RecipeDifference& difference : comparison.differences) {
+      const std::string field = difference.path.substr(difference.path.rfind('.') + 1);
+      absl::StrAppend(&name, " ", field, "=", difference.values[group]);
+    }
+    return name;
+  }
   const std::vector<size_t>& runs = comparison.groups[group].runs;
-  const std::string more = runs.size() > 1 ? absl::StrCat(" and ", runs.size() - 1, " more") : "";
-  return absl::StrCat(group + 1, ": ", comparison.names[runs[0]], more);
+  return absl::StrCat(name, " ", comparison.names[runs[0]],
+                      runs.size() > 1 ? absl::StrCat(" and ", runs.size() - 1, " more") : "");
 }
 
 // The mean over those of the group's runs that have the epoch.

@@ -21,7 +21,7 @@
 #include "bitgrad/models/training/metric_display.h"
 #include "bitgrad/models/training/run_folder.h"
 #include "bitgrad/sweep/halving.h"
-#include "bitgrad/sweep/train_processes.h"
+#include "bitgrad/sweep/processes.h"
 
 namespace bitgrad {
 namespace {

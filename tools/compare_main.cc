@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
   return bitgrad::RunMain(
       argc, argv,
       {.usage = "Compares training runs: compare RUN..., the folders that `train` has written. Runs "
-                "that differ in nothing but their seed are one row, with the mean and the "
+                "that differ in nothing but their seed are one group, with the mean and the "
                 "standard deviation of its figures.",
        .arguments = &folders},
       [&] { return bitgrad::CompareRuns(folders); });

@@ -195,8 +195,8 @@ TEST(PageTest, HasTablesAndCurves) {
     EXPECT_EQ(CountOf(page, std::string("<figure id=\"figure-") + figure + "-error\">"), 1) << figure;
   }
   // Of each figure, the curves of both groups.
-  EXPECT_EQ(CountOf(page, ">1: a&lt;b and 1 more<"), 5);
-  EXPECT_EQ(CountOf(page, ">2: d<"), 5);
+  EXPECT_EQ(CountOf(page, ">1: learning_rate=0.01<"), 5);
+  EXPECT_EQ(CountOf(page, ">2: learning_rate=0.1<"), 5);
 }
 
 TEST(PageTest, CurvesAreMeansOverTheRunsThatHaveTheEpoch) {
@@ -221,8 +221,8 @@ TEST(PageTest, OfManyGroupsTheBestHaveCurves) {
     many.push_back({.folder = "r" + std::to_string(i), .rate = 1.0 + i, .valid = {0.02 * i}});
   const std::string page = ComparisonPage(Compare(Runs(many)));
   EXPECT_THAT(page, HasSubstr("those 12 are shown that are best in validation"));
-  EXPECT_THAT(page, HasSubstr(">12: r11<"));
-  EXPECT_THAT(page, Not(HasSubstr(">13: r12<")));
+  EXPECT_THAT(page, HasSubstr(">12: learning_rate=12<"));
+  EXPECT_THAT(page, Not(HasSubstr(">13: learning_rate=13<")));
   EXPECT_THAT(page, HasSubstr("<td>r19</td>"));
 }
 

@@ -2,11 +2,11 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "bitgrad/models/recipe.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
@@ -149,6 +149,18 @@ TEST(PlanTest, TheBaseHasTheSweepsSettings) {
   EXPECT_EQ((*trials)[0].recipe.epochs(), 3);
   EXPECT_FALSE(BaseRecipe(Parse(R"(recipe: "mnist_bnn_mpl")")).ok());
   EXPECT_FALSE(BaseRecipe(Parse(R"(set: "epoch=3")")).ok());
+}
+
+TEST(PlanTest, TheExamples) {
+  for (const auto& [file, trials] : {std::pair{"learning_rates", 12}, {"halving", 18}}) {
+    const auto sweep = LoadSweep(absl::StrCat("sweep/examples/", file, ".textproto"));
+    ASSERT_TRUE(sweep.ok()) << sweep.status();
+    const auto base = BaseRecipe(*sweep);
+    ASSERT_TRUE(base.ok()) << base.status();
+    const auto planned = PlanTrials(*sweep, *base);
+    ASSERT_TRUE(planned.ok()) << planned.status();
+    EXPECT_EQ(planned->size(), trials) << file;
+  }
 }
 
 TEST(PlanTest, BadSweeps) {

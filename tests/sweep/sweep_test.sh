@@ -5,7 +5,7 @@
 sweep=$PWD/$1 compare=$PWD/$2 train=$PWD/$3
 source tests/testing/command_line.sh
 
-base='set: "data.limit=600" set: "data.validation_examples=200" set: "batch_size=20" set: "epochs=2"'
+base='set: "data.limit=1000" set: "data.validation_examples=200" set: "batch_size=20" set: "epochs=2"'
 
 # A sweep's file with this text.
 write() {
@@ -48,7 +48,6 @@ grep -q '^3 *optimizer.learning_rate=0.0001$\|^3 .*model.mlp.hidden=8 .*optimize
 "$sweep" --sweep=eight.textproto --out=parts --processes=2 --threads=1 >parts1.txt 2>parts1.err &
 child=$!
 wait_for parts1.txt '[1/8]'
-expect_error "another process is running in 'parts'" "$sweep" --sweep=eight.textproto --out=parts
 kill -TERM $child
 wait $child && fail "an interrupted sweep ends with success"
 [[ $(wc -l <parts1.err) == 1 ]] || fail "not one line: $(cat parts1.err)"
@@ -108,6 +107,11 @@ expect_error "cannot open 'nothing.textproto'" "$sweep" --sweep=nothing.textprot
 expect_error "--processes=0 is not in 1 .. 256" "$sweep" --sweep=eight.textproto --out=bad --processes=0
 expect_error "--resume needs --out=DIR" "$sweep" --resume
 expect_error "'bad' is no folder of a sweep" "$sweep" --resume --out=bad
+exec 9>>whole/.lock
+flock -n 9 || fail "whole is in use"
+expect_error "another process is running in 'whole'" "$sweep" --resume --out=whole
+expect_error "another process is running in 'whole'" "$sweep" --sweep=eight.textproto --out=whole
+exec 9>&-
 expect_error "holds a sweep already" "$sweep" --sweep=eight.textproto --out=whole
 expect_error "'whole' holds another sweep than 'halving.textproto'" \
   "$sweep" --resume --sweep=halving.textproto --out=whole

@@ -1,4 +1,4 @@
-#include "bitgrad/sweep/train_processes.h"
+#include "bitgrad/sweep/processes.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "bitgrad/sweep/train_processes.h"
+#include "bitgrad/sweep/processes.h"
 
 #include <algorithm>
 #include <fstream>
@@ -32,7 +32,7 @@ std::vector<ProcessResult> RunAll(const std::vector<ProcessJob>& jobs, int at_on
       jobs, at_once, [] { return false; }, [](size_t, const ProcessResult&) {});
 }
 
-TEST(TrainProcessesTest, HowTheyEnd) {
+TEST(ProcessesTest, HowTheyEnd) {
   const auto results = RunAll({Shell("true"),
                                Shell("exit 3"),
                                Shell("kill -9 $$"),
@@ -49,14 +49,14 @@ TEST(TrainProcessesTest, HowTheyEnd) {
   EXPECT_EQ(results[4].how, "cannot be started: No such file or directory");
 }
 
-TEST(TrainProcessesTest, WhatTheySayGoesToTheEndOfTheLog) {
+TEST(ProcessesTest, WhatTheySayGoesToTheEndOfTheLog) {
   const std::string log = testing::TempDir() + "/said";
   std::ofstream(log) << "before\n";
   RunAll({Shell("echo out; echo err >&2; cat", log)}, 1);  // cat: stdin is empty
   EXPECT_EQ(Contents(log), "before\nout\nerr\n");
 }
 
-TEST(TrainProcessesTest, AtMostSoManyRunAtATime) {
+TEST(ProcessesTest, AtMostSoManyRunAtATime) {
   // Each job notes how many are running while it is.
   const std::string folder = testing::TempDir() + "/running", log = testing::TempDir() + "/counts";
   ASSERT_EQ(system(absl::StrCat("rm -rf ", folder, " ", log, "; mkdir ", folder).c_str()), 0);
@@ -79,7 +79,7 @@ TEST(TrainProcessesTest, AtMostSoManyRunAtATime) {
   EXPECT_NE(counts.find('2'), std::string::npos) << counts;
 }
 
-TEST(TrainProcessesTest, WhenStoppedTheyGetOneSignalAndTimeToEnd) {
+TEST(ProcessesTest, WhenStoppedTheyGetOneSignalAndTimeToEnd) {
   const std::string log = testing::TempDir() + "/stopped";
   // The first one has ended by then; the second saves something when it is told to stop; the third never begins.
   const std::vector<ProcessJob> jobs = {

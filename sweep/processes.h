@@ -1,10 +1,10 @@
-// TrainProcesses: commands that run side by side, as many at a time as asked.
+// RunProcesses: commands that run side by side, as many at a time as asked.
 //
 //   const std::vector<ProcessResult> results = RunProcesses(
 //       jobs, /*at_once=*/2, InterruptGuard::interrupted, [](size_t job, const ProcessResult& result) { ... });
 
-#ifndef BITGRAD_SWEEP_TRAIN_PROCESSES_H_
-#define BITGRAD_SWEEP_TRAIN_PROCESSES_H_
+#ifndef BITGRAD_SWEEP_PROCESSES_H_
+#define BITGRAD_SWEEP_PROCESSES_H_
 
 #include <cstddef>
 #include <string>
@@ -39,4 +39,4 @@ std::vector<ProcessResult> RunProcesses(absl::Span<const ProcessJob> jobs, int a
 
 }  // namespace bitgrad
 
-#endif  // BITGRAD_SWEEP_TRAIN_PROCESSES_H_
+#endif  // BITGRAD_SWEEP_PROCESSES_H_
