@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace bitgrad {
@@ -20,6 +21,10 @@ namespace bitgrad {
 //
 // target: a label of one of the programs, "//export:freeze".
 std::string ProgramCommand(absl::string_view target);
+
+// The file of another program, for one that starts it: beside this one, under the name that ProgramCommand() gives it,
+// or in the folder of its package, where Bazel builds both. NotFound, saying where it was looked for and what to do.
+absl::StatusOr<std::string> ProgramPath(absl::string_view target);
 
 }  // namespace bitgrad
 

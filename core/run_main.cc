@@ -69,6 +69,10 @@ absl::Status ParseArguments(absl::Span<char* const> arguments, const MainOptions
   for (size_t i = 0; i < arguments.size(); ++i) {
     const absl::string_view argument = arguments[i];
     absl::string_view name = argument;
+    if (options.arguments != nullptr && !argument.empty() && !absl::StartsWith(argument, "-")) {
+      options.arguments->push_back(std::string(argument));
+      continue;
+    }
     if (!absl::ConsumePrefix(&name, "--") || name.empty()) {
       return UsageError(
           absl::StrCat("unexpected argument ", Quoted(std::string(argument)), ": everything is a flag, --name=value"));

@@ -32,6 +32,8 @@ struct MainOptions {
   std::string (*more_help)() = nullptr;
   // Flags of type std::string that may be given several times; their values arrive joined by '\n'.
   std::vector<std::string> repeatable;
+  // What the program takes beside flags, in order: files, folders. Null: it takes nothing but flags.
+  std::vector<std::string>* arguments = nullptr;
 };
 
 // REQUIRES: the flags of the program are defined before the call (ABSL_FLAG at namespace scope).

@@ -1,86 +1,25 @@
 #include "bitgrad/models/recipe.h"
 
 #include <cmath>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "bitgrad/core/did_you_mean.h"
 #include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/working_directory.h"
 #include "bitgrad/models/recipe_phases.h"
 #include "bitgrad/models/recipe_text.h"
-#include "google/protobuf/io/tokenizer.h"
-#include "google/protobuf/text_format.h"
 
 namespace bitgrad {
 namespace {
 
-// Keeps the first error of the text-format parser, with its place.
-class FirstError final : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, google::protobuf::io::ColumnNumber column, const std::string& message) override {
-    if (text_.empty()) text_ = absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", message);
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
-
-// The values of the enum fields of this name in the message and its groups.
-void AddValuesOf(absl::string_view field_name, const google::protobuf::Descriptor& message,
-                 std::set<const google::protobuf::Descriptor*>& seen, std::vector<std::string>& values) {
-  if (!seen.insert(&message).second) return;
-  for (int i = 0; i < message.field_count(); ++i) {
-    const google::protobuf::FieldDescriptor& field = *message.field(i);
-    if (field.message_type() != nullptr) AddValuesOf(field_name, *field.message_type(), seen, values);
-    if (field.enum_type() == nullptr || field.name() != field_name) continue;
-    for (const std::string& value : ValueNames(*field.enum_type())) values.push_back(value);
-  }
-}
-
-// What was probably meant where the parser complains about a name. Protobuf tells the name in its messages alone:
-//   Message type "bitgrad.recipe.Mlp" has no field named "hiden".
-//   Unknown enumeration value of "HINGE" for field "loss".
-std::string SuggestionFor(absl::string_view error) {
-  const std::vector<std::string> quoted = absl::StrSplit(error, '"');
-  if (quoted.size() < 5) return "";
-  const google::protobuf::Descriptor& recipe = *recipe::Recipe::descriptor();
-  if (absl::StrContains(error, "has no field named")) {
-    const auto* message = recipe.file()->pool()->FindMessageTypeByName(quoted[1]);
-    return message == nullptr ? "" : DidYouMean(quoted[3], FieldNames(*message));
-  }
-  if (!absl::StrContains(error, "Unknown enumeration value")) return "";
-  std::set<const google::protobuf::Descriptor*> seen;
-  std::vector<std::string> values;
-  AddValuesOf(quoted[3], recipe, seen, values);
-  return absl::StrCat(DidYouMean(quoted[1], values), "; it is one of ", absl::StrJoin(values, ", "));
-}
-
 absl::StatusOr<recipe::Recipe> ParseRecipe(absl::string_view where, absl::string_view text) {
-  const auto error_in = [&](const auto&... what) {
-    return absl::InvalidArgumentError(absl::StrCat("recipe '", where, "', ", what...));
-  };
-  if (absl::StartsWith(text, "\xff\xfe") || absl::StartsWith(text, "\xfe\xff")) {
-    return error_in("line 1: the text is UTF-16; save the file as UTF-8");
-  }
-  absl::ConsumePrefix(&text, "\xef\xbb\xbf");  // the byte-order mark that some editors put before UTF-8
-  FirstError error;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&error);
   recipe::Recipe recipe;
-  if (!parser.ParseFromString(std::string(text), &recipe)) {
-    return error_in(error.text(), SuggestionFor(error.text()), "; see proto/recipe.proto for the fields");
-  }
-  if (const absl::Status fields = CheckFields(recipe); !fields.ok()) return error_in(fields.message());
+  BITGRAD_RETURN_IF_ERROR(ParseText(absl::StrCat("recipe '", where, "'"), text, recipe));
   return recipe;
 }
 

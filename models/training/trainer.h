@@ -66,7 +66,6 @@
 #include "bitgrad/models/training/task.h"
 #include "bitgrad/models/training/training_data.h"
 #include "bitgrad/optim/optimizer.h"
-#include "bitgrad/optim/schedule.h"
 #include "bitgrad/proto/checkpoint.pb.h"
 #include "bitgrad/proto/recipe.pb.h"
 
@@ -122,10 +121,7 @@ class Trainer {
   absl::Status Load();
   absl::Status OpenFolder();
   absl::Status LoadData();
-  absl::Status CheckPlateaus() const;
   absl::Status CheckMetricsFile() const;
-  absl::Status CheckPhases() const;
-  absl::Status CheckLaterModels();
   absl::Status MakeLearner();
   absl::Status MakeCoordinateDescent();
   // Ends the phase that the run is in, and begins the one of this index.
@@ -187,9 +183,6 @@ class Trainer {
   std::unique_ptr<StepDiagnostics> step_diagnostics_;
   absl::optional<AnswerDiagnostics> answers_;
 };
-
-// The learning-rate schedule of a phase, which spreads over the phase's epochs. Errors are those of MakeSchedule().
-absl::StatusOr<Schedule> ScheduleOf(const RecipePhase& phase);
 
 }  // namespace bitgrad
 

@@ -8,8 +8,10 @@
 #include "absl/strings/str_format.h"
 #include "bitgrad/core/shell_quote.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/training/check_recipe.h"
 #include "bitgrad/models/training/resume_fields.h"
 #include "bitgrad/models/training/trainer.h"
+#include "bitgrad/optim/schedule.h"
 
 namespace bitgrad {
 namespace {

@@ -12,8 +12,7 @@
 #include "bitgrad/core/mapped_file.h"
 #include "bitgrad/core/status_macros.h"
 #include "bitgrad/core/threads.h"
-#include "bitgrad/models/recipe.h"
-#include "bitgrad/models/training/can_learn.h"
+#include "bitgrad/models/training/check_recipe.h"
 #include "bitgrad/models/training/coordinate_descent.h"
 #include "bitgrad/models/training/gradient_descent.h"
 #include "bitgrad/models/training/norm_reestimation.h"
@@ -22,34 +21,9 @@
 #include "bitgrad/ops/dispatch.h"
 
 namespace bitgrad {
-namespace {
-
-// Says that the error is of a later phase of the recipe: `index` counts phases, of which the first is the recipe
-// itself.
-absl::Status InPhase(size_t index, const absl::Status& error) {
-  if (index == 0) return error;
-  return absl::Status(error.code(), absl::StrCat(error.message(), " (in phase[", index - 1, "] of the recipe)"));
-}
-
-}  // namespace
-
-absl::StatusOr<Schedule> ScheduleOf(const RecipePhase& phase) {
-  const recipe::Recipe& recipe = phase.recipe;
-  const recipe::Schedule& schedule = recipe.schedule();
-  ScheduleOptions options;
-  if (!schedule.name().empty()) options.name = schedule.name();
-  options.learning_rate = recipe.optimizer().learning_rate();
-  options.final_learning_rate = schedule.final_learning_rate();
-  if (schedule.has_step_factor()) options.step_factor = schedule.step_factor();
-  options.step_epochs = schedule.step_epochs();
-  if (schedule.has_until()) options.until = schedule.until();
-  options.warmup_epochs = schedule.warmup_epochs();
-  if (schedule.has_warmup_start_factor()) options.warmup_start_factor = schedule.warmup_start_factor();
-  return MakeSchedule(options, phase.epochs());
-}
 
 absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const recipe::Recipe& recipe, const TrainOptions& options) {
-  BITGRAD_RETURN_IF_ERROR(ValidateRecipe(recipe));
+  BITGRAD_RETURN_IF_ERROR(CheckRecipeFields(recipe));
   BITGRAD_RETURN_IF_ERROR(DeviceStatus(options.device));
   std::unique_ptr<Trainer> trainer(new Trainer(recipe, options));
   BITGRAD_RETURN_IF_ERROR(trainer->Load());
@@ -60,14 +34,9 @@ absl::Status Trainer::Load() {
   // Whatever can be wrong without the data is found before it is read.
   BITGRAD_RETURN_IF_ERROR(CheckThreads(context_.threads() + options_.data_workers));
   BITGRAD_ASSIGN_OR_RETURN(phases_, PhasesOf(recipe_));
-  BITGRAD_RETURN_IF_ERROR(CheckPhases());
-  BITGRAD_RETURN_IF_ERROR(CheckDataFields(recipe_));
-  if (recipe_.has_coordinate_descent()) {
-    BITGRAD_RETURN_IF_ERROR(CheckCoordinateDescent(recipe_));
-    if (options_.count_arithmetic) {
-      return absl::InvalidArgumentError(
-          "--count_arithmetic counts the steps of gradient descent; coordinate descent has none, leave it out");
-    }
+  if (recipe_.has_coordinate_descent() && options_.count_arithmetic) {
+    return absl::InvalidArgumentError(
+        "--count_arithmetic counts the steps of gradient descent; coordinate descent has none, leave it out");
   }
   BITGRAD_RETURN_IF_ERROR(OpenFolder());
   BITGRAD_RETURN_IF_ERROR(CheckMetricsFile());
@@ -91,7 +60,8 @@ absl::Status Trainer::Load() {
   } else {
     BITGRAD_ASSIGN_OR_RETURN(bundle_, MakeModel(recipe_, kind.image, kind.classes));
   }
-  BITGRAD_RETURN_IF_ERROR(CheckLaterModels());
+  BITGRAD_RETURN_IF_ERROR(
+      CheckPhaseModels(recipe_, phases_, static_cast<size_t>(phase_), *bundle_.store, *data_, context_.threads()));
   MoveToDevice(context_, *bundle_.store);
   BITGRAD_RETURN_IF_ERROR(MakeLearner());
   if (checkpoint.has_value()) {
@@ -99,45 +69,6 @@ absl::Status Trainer::Load() {
     PrintResumed(checkpoint->header());
   } else {
     BITGRAD_RETURN_IF_ERROR(data_->Fit(context_.threads(), options_.log));
-  }
-  return absl::OkStatus();
-}
-
-// What can be known of all phases without the data. A phase without epochs is passed by.
-absl::Status Trainer::CheckPhases() const {
-  if (recipe_.has_coordinate_descent()) return ReestimateBatchesOf(recipe_.model()).status();
-  for (size_t i = 0; i < phases_.size(); ++i) {
-    if (phases_[i].epochs() == 0) continue;
-    ExecContext host({.threads = 1});
-    absl::Status status = OptimizerOf(phases_[i].recipe.optimizer(), host).status();
-    if (status.ok()) status = ScheduleOf(phases_[i]).status();
-    if (status.ok()) status = MomentumOf(phases_[i].recipe.optimizer()).status();
-    if (status.ok()) status = ReestimateBatchesOf(phases_[i].recipe.model()).status();
-    if (status.ok() && i > 0) status = CheckDataFields(phases_[i].recipe);
-    if (!status.ok()) return InPhase(i, status);
-  }
-  return absl::OkStatus();
-}
-
-// That the model can learn in its phase and in those that follow: what is wrong with a later one is found now. The
-// values are on the host.
-absl::Status Trainer::CheckLaterModels() {
-  ExecContext host({.threads = context_.threads()});
-  const DataKind kind = data_->kind();
-  for (size_t i = static_cast<size_t>(phase_); i < phases_.size(); ++i) {
-    if (phases_[i].epochs() == 0) continue;
-    absl::StatusOr<ModelBundle> bundle = ContinueModel(phases_[i], kind.image, kind.classes, *bundle_.store);
-    if (!bundle.ok()) return InPhase(i, bundle.status());
-    const absl::Span<Parameter* const> parameters = bundle->store->parameters();
-    absl::Status status;
-    if (!recipe_.has_coordinate_descent()) {
-      absl::StatusOr<std::unique_ptr<Optimizer>> optimizer = OptimizerOf(phases_[i].recipe.optimizer(), host);
-      status = optimizer.ok() ? (*optimizer)->CheckRules(parameters) : optimizer.status();
-    }
-    if (status.ok()) {
-      status = CheckCanLearn(host, *bundle->model, *data_->TaskOf(phases_[i].recipe), parameters, recipe_.batch_size());
-    }
-    if (!status.ok()) return InPhase(i, status);
   }
   return absl::OkStatus();
 }
@@ -252,18 +183,7 @@ absl::Status Trainer::LoadData() {
   data_->Print(options_.log);
   display_ = data_->TaskOf(recipe_)->display();
   metrics_.set_display(display_);
-  return CheckPlateaus();
-}
-
-// A schedule that depends on validation has to have some.
-absl::Status Trainer::CheckPlateaus() const {
-  if (data_->validation() != nullptr) return absl::OkStatus();
-  for (size_t i = 0; i < phases_.size(); ++i) {
-    if (phases_[i].epochs() == 0 || phases_[i].recipe.schedule().name() != "plateau") continue;
-    return InPhase(i, absl::InvalidArgumentError("recipe: schedule.name is 'plateau', which goes by the validation of "
-                                                 "each epoch, but nothing validates; set data.validation_examples"));
-  }
-  return absl::OkStatus();
+  return CheckPlateaus(phases_, *data_);
 }
 
 }  // namespace bitgrad

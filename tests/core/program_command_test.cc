@@ -74,5 +74,16 @@ TEST_F(ProgramCommandTest, FromThePath) {
   EXPECT_EQ(ProgramCommand("//tests:" + own), own) << "this test lies beside itself";
 }
 
+// As bazel-bin has programs: each in the folder of its package.
+TEST(ProgramPathTest, InTheFolderOfItsPackage) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+  const absl::StatusOr<std::string> path = ProgramPath("//tests/core:program_command_test");
+  ASSERT_TRUE(path.ok()) << path.status();
+  EXPECT_EQ(*path, self);
+  const absl::Status missing = ProgramPath("//models:no_such_program").status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(missing.message().find("./bazelw build //models:no_such_program"), std::string::npos) << missing;
+}
+
 }  // namespace
 }  // namespace bitgrad

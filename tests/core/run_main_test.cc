@@ -93,6 +93,25 @@ TEST(RunMainTest, NearFlagsAreSuggested) {
   ExpectUsageError({"--verison"}, "unknown flag --verison (did you mean '--version'?)");
 }
 
+// Where a program takes some.
+TEST(RunMainTest, ArgumentsBesideFlags) {
+  std::vector<std::string> words = {"program", "first", "--number=3", "--quick", "second", "--text", "value", "third"};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  std::vector<std::string> arguments;
+  EXPECT_EQ(
+      RunMain(static_cast<int>(argv.size()), argv.data(), {.arguments = &arguments}, [] { return absl::OkStatus(); }),
+      0);
+  EXPECT_EQ(arguments, (std::vector<std::string>{"first", "second", "third"}));
+  EXPECT_EQ(absl::GetFlag(FLAGS_number), 3);
+  EXPECT_EQ(absl::GetFlag(FLAGS_text), "value");
+  words[1] = "-first";
+  argv[1] = words[1].data();
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(RunMain(2, argv.data(), {.arguments = &arguments}, [] { return absl::OkStatus(); }), 1);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("unexpected argument \"-first\""));
+}
+
 // They would be read, and do nothing.
 TEST(RunMainTest, FlagsOfLibrariesAreUnknown) {
   ASSERT_NE(absl::FindCommandLineFlag("flagfile"), nullptr);
