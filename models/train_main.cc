@@ -24,6 +24,7 @@
 #include "bitgrad/data/preprocessings.h"
 #include "bitgrad/data/texts.h"
 #include "bitgrad/export/summary.h"
+#include "bitgrad/models/diagnostics/warnings.h"
 #include "bitgrad/models/model.h"
 #include "bitgrad/models/networks.h"
 #include "bitgrad/models/recipe.h"
@@ -57,6 +58,7 @@ ABSL_FLAG(double, find_greatest, 10, "Of --find_learning_rate: the rate of the l
 ABSL_FLAG(int64_t, find_batches, 300, "Of --find_learning_rate: how many batches.");
 ABSL_FLAG(std::string, metrics, "", "File for the metrics: a line for each epoch, a JSON object.");
 ABSL_FLAG(bool, report, true, "Write what is seen of the run to report.html in its directory, anew after each epoch.");
+ABSL_FLAG(bool, quiet, false, "Print no warnings of what goes wrong in training (docs/training_tips.md).");
 ABSL_FLAG(std::string, tensorboard, "", "Folder for TensorBoard's event files of this run, written after each epoch.");
 ABSL_FLAG(std::string, set, "",
           "Sets a field of the recipe: --set=optimizer.learning_rate=0.001, --set=model.mlp.hidden=512,512, "
@@ -179,6 +181,26 @@ absl::Status FindRate(const recipe::Recipe& recipe, const TrainOptions& options)
   return absl::OkStatus();
 }
 
+// Those who watch the run. The command that continues it gets their flags.
+absl::Status AddObservers(TrainOptions& options) {
+  if (absl::GetFlag(FLAGS_quiet)) {
+    absl::StrAppend(&options.command, " --quiet");
+  } else {
+    options.observers.push_back(std::make_shared<WarningPrinter>());
+  }
+  if (absl::GetFlag(FLAGS_report)) {
+    options.observers.push_back(MakeReportObserver());
+  } else {
+    absl::StrAppend(&options.command, " --noreport");
+  }
+  if (const std::string board = ResolvePath(absl::GetFlag(FLAGS_tensorboard)); !board.empty()) {
+    BITGRAD_ASSIGN_OR_RETURN(std::shared_ptr<RunObserver> writer, TensorBoardWriter::Create(board, options.resume));
+    options.observers.push_back(std::move(writer));
+    absl::StrAppend(&options.command, " --tensorboard=", ShellQuoted(board));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Train() {
   BITGRAD_ASSIGN_OR_RETURN(const recipe::Recipe recipe, RecipeFromFlags());
   TrainOptions options;
@@ -194,7 +216,6 @@ absl::Status Train() {
   options.resume = absl::GetFlag(FLAGS_resume);
   options.count_arithmetic = absl::GetFlag(FLAGS_count_arithmetic);
   options.before_training = PrintSummary;
-  if (absl::GetFlag(FLAGS_report)) options.observers.push_back(MakeReportObserver());
   if (options.threads < 0 || options.threads > ExecContext::kMaxThreads) {
     return absl::InvalidArgumentError(absl::StrCat("--threads=", options.threads, " is not in 0 .. ",
                                                    ExecContext::kMaxThreads, "; 0 means one per core"));
@@ -203,15 +224,11 @@ absl::Status Train() {
     return absl::InvalidArgumentError(absl::StrCat("--data_workers=", options.data_workers, " is not in 0 .. 1024"));
   }
   BITGRAD_RETURN_IF_ERROR(CheckFiles(options));
-  if (const std::string board = ResolvePath(absl::GetFlag(FLAGS_tensorboard)); !board.empty()) {
-    BITGRAD_ASSIGN_OR_RETURN(std::shared_ptr<RunObserver> writer, TensorBoardWriter::Create(board, options.resume));
-    options.observers.push_back(std::move(writer));
-    absl::StrAppend(&options.command, " --tensorboard=", ShellQuoted(board));
-  }
 
   absl::PrintF("%s: %s\n", recipe.name(), recipe.description());
   std::fflush(stdout);
   if (absl::GetFlag(FLAGS_find_learning_rate)) return FindRate(recipe, options);
+  BITGRAD_RETURN_IF_ERROR(AddObservers(options));
   BITGRAD_ASSIGN_OR_RETURN(const auto trainer, Trainer::Create(recipe, options));
   BITGRAD_ASSIGN_OR_RETURN(const TrainResult result, trainer->Run());
 

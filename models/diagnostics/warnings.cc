@@ -32,7 +32,8 @@ constexpr WarningRule kRules[] = {
     {"saturated-latents", 0.6,
      "latent weights at the clip: they no longer remember gradients; BinaryConnect and BNN settle below a half"},
     {"empty-window", 0.05,
-     "activations inside the window of the straight-through estimator: outside no gradient passes; nets that train well "
+     "activations inside the window of the straight-through estimator: outside no gradient passes; nets that train "
+     "well "
      "have at least a fifth"},
     {"restless-signs", 0.02,
      "signs that change in a step, after the second epoch: the product of a layer is then another one after 50 steps; "
@@ -78,7 +79,8 @@ class Judge {
     }
     if (index_ == 0) return;
     const checkpoint::EpochMetrics& before = run_.header.epochs(index_ - 1);
-    // A net with few errors may double them by chance: two percent of errors more, or a tenth of a nat, are no accident.
+    // A net with few errors may double them by chance: two percent of errors more, or a tenth of a nat, are no
+    // accident.
     const double least = run_.display == MetricDisplay::kErrorPercent ? 0.02 : 0.1;
     if (epoch_.train_error() < before.train_error() && epoch_.valid_error() > before.valid_error() + least &&
         epoch_.valid_error() > kRules[kValidationJumps].threshold * before.valid_error()) {

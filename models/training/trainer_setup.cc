@@ -157,7 +157,8 @@ absl::Status Trainer::CheckMetricsFile() const {
   }
   // Files that are removed or replaced in the course of the run.
   for (const std::string& own :
-       {folder_->path() + "/.lock", folder_->checkpoint_path() + ".tmp", folder_->best_path() + ".tmp"}) {
+       {DiagnosticsPath(folder_->path()), LatestPath(folder_->path()), folder_->path() + "/.lock",
+        folder_->checkpoint_path() + ".tmp", folder_->best_path() + ".tmp"}) {
     std::error_code error;
     if (path == own || std::filesystem::equivalent(path, own, error)) {
       return absl::InvalidArgumentError(absl::StrCat("the metrics cannot go to '", path,

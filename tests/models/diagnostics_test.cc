@@ -166,9 +166,9 @@ TEST_F(StepDiagnosticsTest, TellsWhereTimeAndMemoryOfAStepGo) {
       EXPECT_EQ(part.held_bytes(), 64 * 8 * 4);
     }
   }
-  EXPECT_THAT(found, ElementsAre(":input:FORWARD", "fc:parameter:FORWARD", "fc:linear:FORWARD", "fc:relu:FORWARD",
-                                 "fc:sum:FORWARD", "fc:sum:BACKWARD", "fc:relu:BACKWARD", "fc:linear:BACKWARD",
-                                 "::UPDATE"));
+  EXPECT_THAT(found,
+              ElementsAre(":input:FORWARD", "fc:parameter:FORWARD", "fc:linear:FORWARD", "fc:relu:FORWARD",
+                          "fc:sum:FORWARD", "fc:sum:BACKWARD", "fc:relu:BACKWARD", "fc:linear:BACKWARD", "::UPDATE"));
   EXPECT_GT(sum, 0);
   EXPECT_LE(sum, epoch.step_seconds());
   EXPECT_GE(epoch.step_bytes(), 64 * 8 * 4);
@@ -183,8 +183,8 @@ TEST(AnswerDiagnosticsTest, CountsConfusionsAndKeepsTheWorstMistakes) {
                                     1, 2, 1};
   answers.Add({first.data(), 3, 3}, {0, 0, 2});
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  const std::vector<float> second = {0, nan, 0,  // says nothing
-                                     5, 5, 0};   // of equals the first: right
+  const std::vector<float> second = {0, nan, 0,   // says nothing
+                                     5, 5,   0};  // of equals the first: right
   answers.Add({second.data(), 2, 3}, {1, 0});
   diagnostics::Epoch epoch;
   answers.Finish(epoch);

@@ -95,8 +95,7 @@ TEST(RunObserverTest, AResumedRunGoesOnWithItsDiagnostics) {
   const std::string directory = NewDirectory();
   const auto first = std::make_shared<Witness>(), second = std::make_shared<Witness>();
   ASSERT_TRUE(Train(TinyRecipe({"epochs=1"}), {.out_dir = directory, .observers = {first}}).ok());
-  ASSERT_TRUE(
-      Train(TinyRecipe({"epochs=3"}), {.out_dir = directory, .resume = true, .observers = {second}}).ok());
+  ASSERT_TRUE(Train(TinyRecipe({"epochs=3"}), {.out_dir = directory, .resume = true, .observers = {second}}).ok());
   ASSERT_THAT(second->begun, SizeIs(1));
   EXPECT_THAT(second->begun[0].diagnostics, SizeIs(1));
   ASSERT_THAT(second->epochs, SizeIs(2));
@@ -121,8 +120,7 @@ TEST(RunObserverTest, AnErrorOfAnObserverIsAWarning) {
 
 TEST(RunRecordTest, DamagedDiagnosticsAreLeftOut) {
   const std::string directory = NewDirectory();
-  ASSERT_TRUE(
-      Train(TinyRecipe({"epochs=2"}), {.out_dir = directory, .observers = {std::make_shared<Witness>()}}).ok());
+  ASSERT_TRUE(Train(TinyRecipe({"epochs=2"}), {.out_dir = directory, .observers = {std::make_shared<Witness>()}}).ok());
   std::ofstream(DiagnosticsPath(directory), std::ios::app) << "{\"epoch\": 1}\n";
   std::ofstream(LatestPath(directory)) << "{\"epoch\": tw";
   std::vector<std::string> warnings;
@@ -142,8 +140,7 @@ TEST(RunRecordTest, DamagedDiagnosticsAreLeftOut) {
 
 TEST(RunRecordTest, DiagnosticsOfEpochsThatTheCheckpointDoesNotHaveAreLeftOut) {
   const std::string directory = NewDirectory();
-  ASSERT_TRUE(
-      Train(TinyRecipe({"epochs=1"}), {.out_dir = directory, .observers = {std::make_shared<Witness>()}}).ok());
+  ASSERT_TRUE(Train(TinyRecipe({"epochs=1"}), {.out_dir = directory, .observers = {std::make_shared<Witness>()}}).ok());
   std::ofstream(DiagnosticsPath(directory), std::ios::app) << "{\"epoch\": 2}\n";
   std::vector<std::string> warnings;
   EXPECT_THAT(LoadRunRecord(directory, &warnings)->diagnostics, SizeIs(1));

@@ -90,8 +90,7 @@ TEST(WarningsTest, EachRuleFiresWhereItIsDeservedAndAlone) {
     ASSERT_EQ(warnings.size(), 1u);
     EXPECT_STREQ(warnings[0].rule->name, c.rule);
     EXPECT_EQ(warnings[0].layer, c.layer);
-    EXPECT_THAT(warnings[0].text,
-                AllOf(HasSubstr(c.says), HasSubstr(std::string("docs/training_tips.md#") + c.rule)));
+    EXPECT_THAT(warnings[0].text, AllOf(HasSubstr(c.says), HasSubstr(std::string("docs/training_tips.md#") + c.rule)));
     fired.insert(c.rule);
   }
   for (const WarningRule& rule : AllWarningRules()) {
