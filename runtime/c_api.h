@@ -116,7 +116,8 @@ typedef enum bitgrad_text {
 // What it takes.
 BITGRAD_API bitgrad_input bitgrad_model_input(const bitgrad_model* model);
 // The shape of one example without the batch, "[28, 28, 1]" say: number of dimensions, each of them, and their product.
-// Images are height x width x channels, row by row. Of a model of tokens it is [1].
+// Images are height x width x channels, row by row, but [time steps, values of each] where the model reads them step by
+// step. Of a model of tokens it is [1].
 BITGRAD_API int32_t bitgrad_model_input_rank(const bitgrad_model* model);
 BITGRAD_API int64_t bitgrad_model_input_dim(const bitgrad_model* model, int32_t i);
 BITGRAD_API int64_t bitgrad_model_input_size(const bitgrad_model* model);

@@ -1,6 +1,7 @@
 // The nets of the built-in convolutional recipes, of recurrent ones over images, and one of shift-based batch norms,
-// frozen: no image is classified otherwise than by the graph. Initial weights with batch norms as training could leave them, and weights and batch
-// norms as a few steps of training did leave them; nets of folders of images get small ones.
+// frozen: no image is classified otherwise than by the graph. Initial weights with batch norms as training could leave
+// them, and weights and batch norms as a few steps of training did leave them; nets of folders of images get small
+// ones.
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
-// What a training step of an LSTM holds for the backward pass, and what it takes at its peak, for each time step that it
-// is unrolled over and each stream.
+// What a training step of an LSTM holds for the backward pass, and what it takes at its peak, for each time step that
+// it is unrolled over and each stream.
 
 #include <cstdint>
 #include <cstdio>
