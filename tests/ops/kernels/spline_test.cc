@@ -255,7 +255,7 @@ TEST_P(SplineCoefficientsTest, PenaltyAndItsGradient) {
     for (const SplinePenaltyKind kind : {SplinePenaltyKind::kTv2, SplinePenaltyKind::kBv2}) {
       SCOPED_TRACE(testing::Message() << channels << " x " << grid.knots << ", kind " << static_cast<int>(kind));
       const int64_t knots = grid.knots, count = channels * knots;
-      const Array<float> c(*this, Coefficients(random, channels, grid)), dy(*this, {0.75f});
+      const Array<float> c(*this, Coefficients(random, channels, grid)), dy(*this, std::vector<float>{0.75f});
       const Array<float> y(*this, 1), dc(*this, count);
       Run([&, channels = channels, grid = grid](ExecContext& context, const Kernels& k) {
         k.spline_penalty_forward(context, grid, kind, channels, c.on(context), y.on(context));

@@ -54,7 +54,7 @@ TEST_P(TapAttentionKernelTest, ProbabilitiesAndKeptTaps) {
       std::vector<float> values = RandomVector(random, e.size(), 0, 1);
       // In the first kernel all taps are alike.
       for (int64_t t = 0; t < e.taps; ++t) values[t * e.channels] = 0.3f;
-      const Array<float> a(*this, values), t(*this, {temperature}), p(*this, e.size());
+      const Array<float> a(*this, values), t(*this, std::vector<float>{temperature}), p(*this, e.size());
       const Array<uint8_t> kept(*this, e.filters * e.channels);
       Run([&](ExecContext& c, const Kernels& k) {
         k.tap_probabilities(c, e, a.on(c), t.on(c), p.on(c));
@@ -96,7 +96,8 @@ TEST_P(TapAttentionKernelTest, GradientIsThatOfTheFormula) {
       const TapExtents chosen = {shared ? 1 : e.filters, e.taps, e.channels};
       constexpr float kTemperature = 1.5f;
       const Array<float> w(*this, RandomVector(random, e.size())), dy(*this, RandomVector(random, e.size()));
-      const Array<float> a(*this, RandomVector(random, chosen.size(), 0, 1)), t(*this, {kTemperature});
+      const Array<float> a(*this, RandomVector(random, chosen.size(), 0, 1)),
+          t(*this, std::vector<float>{kTemperature});
       const Array<float> p(*this, chosen.size()), da(*this, chosen.size());
       Run([&](ExecContext& c, const Kernels& k) {
         k.tap_probabilities(c, chosen, a.on(c), t.on(c), p.on(c));
