@@ -91,8 +91,9 @@ std::optional<PackedQuantizer> QuantizerLike(ExecContext& context, const StepFun
   for (const QuantizerInfo& info : AllQuantizers()) {
     if (info.stochastic || info.for_gradients || !info.monotone || info.granularity != Granularity::kTensor) continue;
     for (const QuantizerRole role : {QuantizerRole::kActivation, QuantizerRole::kWeight}) {
-      QuantizerArgs args = {.bits = codes.encoding.bits, .parameter = info.default_argument, .role = role};
-      if (info.argument != QuantizerArgument::kBits) args.bits = 1;
+      QuantizerArgs args = {.role = role};
+      if (info.argument == QuantizerArgument::kBits) args.bits = codes.encoding.bits;
+      if (info.argument == QuantizerArgument::kParameter) args.parameter = info.default_argument;
       Quantizer quantizer(&info, args);
       if (!quantizer.status().ok() || quantizer.encoding() != codes.encoding) continue;
       if (info.scalable && codes.scale != quantizer.scale(1)) quantizer = quantizer.WithLearnedScale();

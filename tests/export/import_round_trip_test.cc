@@ -46,20 +46,22 @@ absl::StatusOr<std::unique_ptr<PackedModel>> Back(const PackedModel& model, Onnx
   return Open(writer->Serialize());
 }
 
-// "linear BINARY 0 thresholds", for each product: what is multiplied with what, and what becomes of the sums.
-std::vector<std::string> ProductsOf(const PackedModel& model) {
-  std::vector<std::string> products;
+// For each quantizer its codes, for each product what is multiplied with what, and what becomes of the sums.
+std::vector<std::string> StepsOf(const PackedModel& model) {
+  std::vector<std::string> steps;
   for (const packed::Instruction& instruction : model.header().instructions()) {
     const auto describe = [&](const char* op, const auto& product) {
       const PackedValue& x = model.value(instruction.operands(0));
-      products.push_back(absl::StrCat(op, " ", packed::Blob::Kind_Name(model.blob(product.weight()).kind()), " by ",
+      steps.push_back(absl::StrCat(op, " ", packed::Blob::Kind_Name(model.blob(product.weight()).kind()), " by ",
                                       static_cast<int>(x.encoding.kind), " of ", x.encoding.bits, " bits",
                                       product.has_threshold() ? ", thresholds" : ""));
     };
+    if (instruction.has_quantize())
+      steps.push_back(absl::StrCat("quantize to ", instruction.quantize().quantizer().substr(0, 4)));
     if (instruction.has_linear()) describe("linear", instruction.linear());
     if (instruction.has_conv2d()) describe("conv2d", instruction.conv2d());
   }
-  return products;
+  return steps;
 }
 
 class ZooRoundTripTest : public testing::TestWithParam<std::tuple<ZooModel, OnnxDialect>> {};
@@ -75,7 +77,7 @@ TEST_P(ZooRoundTripTest, GivesTheSameNetWithTheSameAnswers) {
     return;
   }
   ASSERT_TRUE(back.ok()) << back.status();
-  EXPECT_EQ(ProductsOf(**back), ProductsOf(**model));
+  EXPECT_EQ(StepsOf(**back), StepsOf(**model));
   const absl::StatusOr<Tensor> expected = GoldenLogits(**model, context), actual = GoldenLogits(**back, context);
   ASSERT_TRUE(expected.ok()) << expected.status();
   ASSERT_TRUE(actual.ok()) << actual.status();
