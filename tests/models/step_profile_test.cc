@@ -187,12 +187,16 @@ TEST_F(StepProfileTest, TheTableHasAllRowsAndAddsUp) {
     std::vector<std::string> lines = absl::StrSplit(table, '\n', absl::SkipEmpty());
     const size_t rows = most == 0 ? profile_.rows.size() : static_cast<size_t>(most) + 1;
     ASSERT_EQ(lines.size(), 1 + rows + 5) << table;
-    double sum = 0, milliseconds = 0;
+    double sum = 0, sum_of_rows = 0, milliseconds = 0;
     for (size_t i = 1; i < lines.size(); ++i) {
       const std::vector<std::string> words = absl::StrSplit(lines[i], ' ', absl::SkipEmpty());
       ASSERT_TRUE(absl::SimpleAtod(words[0], &milliseconds)) << lines[i];
+      if (i <= rows) sum_of_rows += milliseconds;
       if (i + 1 < lines.size()) sum += milliseconds;
     }
+    double expected = 0;
+    for (const ProfileRow& row : profile_.rows) expected += 1e3 * row.seconds;
+    EXPECT_NEAR(sum_of_rows, expected, 0.0005 * static_cast<double>(rows) + 1e-9);
     EXPECT_THAT(lines.back(), HasSubstr("100.0%  a step"));
     EXPECT_NEAR(sum, milliseconds, 0.0005 * static_cast<double>(lines.size()));
     EXPECT_NEAR(milliseconds, 1e3 * profile_.step, 0.0006);
