@@ -70,8 +70,7 @@ absl::StatusOr<Imported> ImportWhere(const ImportCall& call) {
   }
   ImportGraph& graph = call.graph;
   const Imported& condition = call.x();
-  // (condition, what holds) as one function, 1 + v where the condition holds and else 0, would round: so the values of
-  // the two sides are put in one by one.
+  // Each side is what it is where its condition holds, and 0 elsewhere.
   Imported sides[2];
   for (int side = 0; side < 2; ++side) {
     const bool when = side == 0;

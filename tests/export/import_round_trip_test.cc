@@ -53,8 +53,8 @@ std::vector<std::string> StepsOf(const PackedModel& model) {
     const auto describe = [&](const char* op, const auto& product) {
       const PackedValue& x = model.value(instruction.operands(0));
       steps.push_back(absl::StrCat(op, " ", packed::Blob::Kind_Name(model.blob(product.weight()).kind()), " by ",
-                                      static_cast<int>(x.encoding.kind), " of ", x.encoding.bits, " bits",
-                                      product.has_threshold() ? ", thresholds" : ""));
+                                   static_cast<int>(x.encoding.kind), " of ", x.encoding.bits, " bits",
+                                   product.has_threshold() ? ", thresholds" : ""));
     };
     if (instruction.has_quantize())
       steps.push_back(absl::StrCat("quantize to ", instruction.quantize().quantizer().substr(0, 4)));
