@@ -171,8 +171,9 @@ int64_t CountZeroKernels(ExecContext& context, const Tensor& attention, const Te
   Tensor kept({extents.filters, extents.channels}, DType::kUint8, context.allocator());
   kernels.tap_probabilities(context, extents, a.data<float>(), t.data<float>(), p.mutable_data<float>());
   kernels.kept_taps(context, extents, p.data<float>(), kept.mutable_data<uint8_t>());
+  const Tensor on_host = ToHost(context, kept);
   int64_t zero = 0;
-  for (const uint8_t tap : ToHost(context, kept).span<uint8_t>()) zero += tap == extents.taps;
+  for (const uint8_t tap : on_host.span<uint8_t>()) zero += tap == extents.taps;
   return extents.filters == 1 ? zero * filters : zero;
 }
 

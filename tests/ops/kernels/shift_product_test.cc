@@ -188,7 +188,7 @@ TEST_P(ShiftProductTest, SumsBeyondFloats) {
 
 // More terms than sums of unsigned bytes may have.
 TEST_P(ShiftProductTest, LongSums) {
-  for (const int64_t in : {(1 << 15) - 1, 1 << 15, (1 << 15) + 1, 40000}) {
+  for (const int64_t in : {1 << 15, (1 << 15) + 1}) {
     const ConvGeometry g = {
         .batch = 1, .height = 1, .width = 3, .channels = in, .filters = 2, .kernel_height = 1, .kernel_width = 1};
     Check({.geometry = g, .is_linear = true, .shift = 20});
