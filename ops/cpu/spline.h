@@ -11,16 +11,13 @@
 
 namespace bitgrad::cpu {
 
-// Some rows and columns of a contiguous matrix [rows, channels], or all of some rows joined: `repeats` runs of `count`
-// elements, `stride` apart, with channel * knots of each element of a run.
-struct SplineTile {
-  const int32_t* offsets;
-  int64_t count, repeats, stride;
-};
-
 struct SplineConstants {
   float inverse_step, middle, last_interval;
 };
+
+inline SplineConstants ConstantsOf(const SplineGrid& grid) {
+  return {grid.inverse_step(), static_cast<float>(grid.knots / 2), static_cast<float>(grid.knots - 2)};
+}
 
 void SplineForward(ExecContext& context, const SplineGrid& grid, ConstMatrixView<float> x, const float* coefficients,
                    float* y, uint8_t* intervals);
