@@ -1,5 +1,5 @@
-// TapPlanes: convolutions of one tap per kernel (runtime/tap_convolution.h) with kernels or on processors that tables in
-// registers (runtime/tap_tables.h) are not for, prepared once.
+// TapPlanes: convolutions of one tap per kernel (runtime/tap_convolution.h) with kernels, or on processors, that tables
+// in registers (runtime/tap_tables.h) are not for, prepared once.
 //
 // How it runs: an image's channels become planes with the border around them, one for each column of the kernel, moved
 // by it, and for each remainder of rows divided by the stride. So a tap is an offset of whole rows in a plane, rows are

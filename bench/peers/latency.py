@@ -81,8 +81,8 @@ def open_session(path, threads):
 
 
 def fold_norms(path, out):
-  """Writes the model with each Sub, Mul, Mul, Add of constants behind a product, or behind the max pooling of one, as the
-  product's weights and bias. Where pooling lies in between, this takes positive factors; others are left as they are."""
+  """Writes the model with each Sub, Mul, Mul, Add of constants behind a product, or behind the max pooling of one, as
+  the product's weights and bias. Behind pooling this takes positive factors; others are left as they are."""
   model = onnx.load(path)
   graph = model.graph
   constants = {c.name: onnx.numpy_helper.to_array(c) for c in graph.initializer}

@@ -31,7 +31,7 @@ Case RandomCase(std::mt19937& random, bool integers) {
        .width = 1 + below(40),
        .channels = channels[below(5)],
        .filters = channels[below(5)],
-       .kernel_height = 1 + below(3),
+       .kernel_height = 1 + below(4),
        .kernel_width = 1 + below(3),
        .stride_height = 1 + below(3),
        .stride_width = 1 + below(3)};
@@ -149,6 +149,24 @@ TYPED_TEST(TapConvolutionTest, LargeImages) {
       ASSERT_EQ(std::vector<double>(y.begin(), y.end()), expected);
     }
   }
+}
+
+// Whatever the kernel, there is one that computes it.
+TEST(TapConvolutionKernelTest, KernelsThatAreTooLargeForTables) {
+  std::mt19937 random(11);
+  Case c = RandomCase(random, /*integers=*/true);
+  ConvGeometry& g = c.geometry;
+  g.height = g.width = 9;
+  g.kernel_height = 5;
+  g.kernel_width = 3;
+  g.pad_height = 2;
+  g.pad_width = 1;
+  EXPECT_FALSE(TapTables::AreFor(g));
+  c.x.assign(static_cast<size_t>(g.batch * g.height * g.width * g.channels), 0.0f);
+  for (float& x : c.x) x = static_cast<float>(random() % 9);
+  for (uint8_t& tap : c.taps) tap = static_cast<uint8_t>(random() % 15);
+  const std::vector<float> y = OutputsOf<TapConvolution>(c, 1);
+  EXPECT_EQ(std::vector<double>(y.begin(), y.end()), Expected(c));
 }
 
 }  // namespace
