@@ -50,8 +50,9 @@ absl::Status CheckTimeSteps(const Header& header) {
   if (const absl::StatusOr<Shape> shape = CheckExampleShape(example); !shape.ok()) {
     return Error("input.time_steps: the example's ", shape.status().message());
   }
-  if (header.states_size() == 0)
+  if (header.states_size() == 0) {
     return Error("input.time_steps: there are no states, so only the last step would count");
+  }
   return absl::OkStatus();
 }
 

@@ -165,7 +165,7 @@ TEST(TextsTest, GzippedFilesAndLimits) {
 }
 
 TEST(TextsTest, ATextInTheTokensOfAModel) {
-  const Vocabulary vocabulary = *Vocabulary::Of({"<eos>", "a", "<unk>", "b"});
+  const Vocabulary vocabulary = *Vocabulary::Of({"a", "<eos>", "<unk>", "b"});
   const std::string dir = NewTextDirectory();
   WriteText(dir + "/test.txt", "b c\na\n");
   const auto text = LoadText("words", TextPart::kTest, {.data_dir = dir}, vocabulary);
@@ -173,6 +173,7 @@ TEST(TextsTest, ATextInTheTokensOfAModel) {
   EXPECT_EQ(Joined(*text, vocabulary), "b <unk> <eos> a <eos>");
   EXPECT_EQ(text->unknown, 1);
   EXPECT_EQ(text->vocabulary, 4);
+  EXPECT_EQ(text->before, 1) << "the number that the model has for <eos>";
   EXPECT_THAT(
       ErrorOf(LoadText("words", TextPart::kTest, {.data_dir = dir}, *Vocabulary::Of({"<eos>", "b", "a"})).status()),
       AllOf(HasSubstr("test.txt: line 1: the model does not know the word 'c'"), HasSubstr("no '<unk>'")));

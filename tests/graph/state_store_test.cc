@@ -55,6 +55,10 @@ TEST_F(StateStoreTest, CarriesFromTapeToTape) {
   EXPECT_THAT(Step(states, {1, 10}, /*commit=*/false), ElementsAre(3, 30));
   EXPECT_THAT(Step(states, {5, 50}), ElementsAre(3, 30)) << "what was not committed is overwritten";
   EXPECT_THAT(Step(states, {1, 10}), ElementsAre(11, 110));
+  // So it is where the next tape has fewer streams: the others keep what was committed.
+  EXPECT_THAT(Step(states, {1, 10}, /*commit=*/false), ElementsAre(23, 230));
+  EXPECT_THAT(Step(states, {1}), ElementsAre(23));
+  EXPECT_THAT(Step(states, {1, 10}), ElementsAre(47, 230));
   states.Reset();
   EXPECT_THAT(Step(states, {1, 10}), ElementsAre(0, 0));
   ASSERT_EQ(states.states().size(), 1u);

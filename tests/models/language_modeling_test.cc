@@ -124,6 +124,8 @@ TEST(LanguageModelingTest, TheLossIsTheFormula) {
   EXPECT_EQ(task->metrics()[0].name, std::string(kNegativeLogLikelihood));
   EXPECT_EQ(task->display(), MetricDisplay::kBitsPerCharacter);
   EXPECT_EQ(LanguageModeling({.vocabulary = 2})->display(), MetricDisplay::kPerplexity);
+  EXPECT_EQ(LanguageModeling({.vocabulary = 2})->loss_scale(), 1);
+  EXPECT_EQ(LanguageModeling({.vocabulary = 2, .loss_scale = 8})->loss_scale(), 8);
 }
 
 TEST(LanguageModelingTest, WrongBatchesAndModels) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "bitgrad/models/evaluate_text.h"
 #include "bitgrad/models/training/checkpoint.h"
+#include "bitgrad/models/training/text_training_data.h"
 #include "bitgrad/models/training/trainer.h"
 #include "bitgrad/tests/data/text_files.h"
 #include "bitgrad/tests/models/models_testing.h"
@@ -249,6 +250,37 @@ TEST_F(TextTrainerTest, WrongRecipesAreErrors) {
                               .status()
                               .message()),
               AllOf(HasSubstr("mlp"), HasSubstr("tokens")));
+}
+
+// Which part is which, how many tokens there are, and what they take.
+TEST_F(TextTrainerTest, PartsLimitAndMemory) {
+  // The test text is the longer one of those that are evaluated.
+  const std::string data = WordsDirectory(Sentences(60, 1), Sentences(11, 2), Sentences(13, 3));
+  const auto load = [&](const std::vector<std::string>& assignments) {
+    auto loaded = TextTrainingData::Load(TextRecipe(assignments), {.data_dir = data});
+    EXPECT_TRUE(loaded.ok()) << loaded.status();
+    return *std::move(loaded);
+  };
+  const auto whole = load({}), limited = load({"data.limit=60"}), wide = load({"batch_size=60"});
+  checkpoint::Header header;
+  whole->Describe(header);
+  EXPECT_EQ(header.training_data().tokens(), 300);
+  EXPECT_EQ(header.validation_data().tokens(), 55);
+  EXPECT_EQ(header.test_data().tokens(), 65);
+  EXPECT_EQ(whole->memory().held, 4 * (300 + 55 + 65));
+  EXPECT_EQ(limited->memory().held, 4 * (60 + 55 + 60));
+  // Tokens and targets of 10 steps; an evaluation has no more streams than there are tokens.
+  EXPECT_EQ(whole->memory().batch, 2 * 4 * 4 * 10);
+  EXPECT_EQ(whole->memory().evaluated, 4);
+  EXPECT_EQ(wide->memory().evaluated, 60);
+}
+
+TEST_F(TextTrainerTest, TheTaskOfARecipe) {
+  EXPECT_EQ(TextTaskOf(TextRecipe(), TextUnit::kWords, 7)->loss_scale(), 1);
+  const auto task = TextTaskOf(TextRecipe({"loss_scale=8"}), TextUnit::kCharacters, 7);
+  EXPECT_EQ(task->loss_scale(), 8);
+  EXPECT_EQ(task->display(), MetricDisplay::kBitsPerCharacter);
+  EXPECT_EQ(task->Blank(3).tokens.shape(), Shape({10, 3}));
 }
 
 }  // namespace

@@ -89,6 +89,21 @@ TEST_F(TimeStepsTest, RowsMayHaveGaps) {
   EXPECT_NE(floats->span<float>().first(37), last->span<float>());
 }
 
+// A run over floats leaves nothing for one over pixels that are read as floats.
+TEST_F(TimeStepsTest, PixelsAfterFloatsAreThePixels) {
+  const auto model = Pack(TimeStepModel(3, "identity", {.tokens = 5, .width = 9}));
+  ASSERT_NE(model, nullptr);
+  ExecContext context({.device = TestDevice(), .threads = 1});
+  auto used = Interpreter::Create(*model, context), fresh = Interpreter::Create(*model, context);
+  ASSERT_TRUE(used.ok() && fresh.ok());
+  const Tensor pixels = RandomPixels(2, 27, 3), others = RandomInput(2, 27, 4);
+  ASSERT_TRUE((*used)->Run(others.matrix<float>()).ok());
+  const auto after = (*used)->RunPixels(pixels.matrix<uint8_t>()),
+             alone = (*fresh)->RunPixels(pixels.matrix<uint8_t>());
+  ASSERT_TRUE(after.ok() && alone.ok()) << after.status() << alone.status();
+  EXPECT_EQ(after->span<float>(), alone->span<float>());
+}
+
 // What comes first counts, and so does the order.
 TEST_F(TimeStepsTest, EveryTimeStepCounts) {
   const auto model = Pack(TimeStepModel(3, "k_bit(8)", {.width = 10}));
