@@ -67,9 +67,9 @@ void AddMistakes(const RunRecord& run, HtmlPage& page) {
     const std::string picture =
         PictureElement(mistake.picture(), absl::StrCat("example ", mistake.example(), ", of class ", label));
     absl::StrAppend(&cards, "<div title=\"example ", mistake.example(), "\">", picture, "<span class=\"wrong\">",
-                    Escaped(answer), absl::StrFormat(" %.0f %%", 100 * mistake.answer_share()),
+                    Escaped(answer), absl::StrFormat(" (%.0f %%)", 100 * mistake.answer_share()),
                     "</span><br/><span class=\"right\">", Escaped(label),
-                    absl::StrFormat(" %.2g %%", 100 * mistake.label_share()), "</span></div>\n");
+                    absl::StrFormat(" (%.2g %%)", 100 * mistake.label_share()), "</span></div>\n");
   }
   if (cards.empty()) return;
   page.Figure("mistakes", "Worst mistakes", absl::StrCat("<div class=\"pictures\">\n", cards, "</div>\n"),

@@ -14,7 +14,7 @@ constexpr double kWide = 30;
 constexpr int kLinearTicks = 5;
 constexpr int kDecadeTicks = 6;
 // Over no more decades than this there are ticks at 2 and 5 times a power of ten, too.
-constexpr double kFewDecades = 1.7;
+constexpr double kFewDecades = 2.5;
 // Differences of numbers up to here are finite.
 constexpr double kMost = 1e300;
 // A single number below it is shown as 0.

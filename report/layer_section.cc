@@ -5,8 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "absl/types/optional.h"
+#include "absl/types/span.h"
 #include "bitgrad/report/layer_curves.h"
 #include "bitgrad/report/ridgeline.h"
 #include "bitgrad/report/sections.h"
@@ -60,8 +61,9 @@ constexpr Quantity<Observed> kObserved[] = {
 };
 
 template <typename Epochs, typename Layer>
-void AddQuantity(const Epochs& epochs, const Quantity<Layer>& quantity, HtmlPage& page) {
-  LayerCurves curves;
+void AddQuantity(const Epochs& epochs, absl::Span<const std::string> layers, const Quantity<Layer>& quantity,
+                 HtmlPage& page) {
+  LayerCurves curves(layers);
   for (const auto& epoch : epochs) {
     for (const Layer& layer : epoch.layers()) {
       if ((layer.*quantity.has)()) {
@@ -80,10 +82,26 @@ void AddQuantity(const Epochs& epochs, const Quantity<Layer>& quantity, HtmlPage
 
 }  // namespace
 
+std::vector<std::string> LayersOf(const RunRecord& run) {
+  std::vector<std::string> layers;
+  absl::flat_hash_set<std::string> known;
+  const auto add = [&](const auto& epochs) {
+    for (const auto& epoch : epochs) {
+      for (const auto& layer : epoch.layers()) {
+        if (known.insert(layer.layer()).second) layers.push_back(layer.layer());
+      }
+    }
+  };
+  add(run.header.epochs());
+  add(run.diagnostics);
+  return layers;
+}
+
 void AddLayers(const RunRecord& run, HtmlPage& page) {
+  const std::vector<std::string> layers = LayersOf(run);
   page.BeginSection("Layers");
-  for (const Quantity<Metrics>& quantity : kMetrics) AddQuantity(run.header.epochs(), quantity, page);
-  for (const Quantity<Observed>& quantity : kObserved) AddQuantity(run.diagnostics, quantity, page);
+  for (const Quantity<Metrics>& quantity : kMetrics) AddQuantity(run.header.epochs(), layers, quantity, page);
+  for (const Quantity<Observed>& quantity : kObserved) AddQuantity(run.diagnostics, layers, quantity, page);
   AddLayerValues(run, page);
 }
 

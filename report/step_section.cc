@@ -1,6 +1,7 @@
 // Where the time and the memory of a training step go.
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ BarPlot ByLayer(const diagnostics::Epoch& epoch, double (*value)(const diagnosti
   BarPlot plot;
   for (const char* phase : kPhases) plot.parts.push_back({.name = phase});
   for (const diagnostics::Part& part : epoch.parts()) {
+    if (value(part) == 0) continue;
     const std::string name = LayerName(part);
     const auto known = std::find(plot.rows.begin(), plot.rows.end(), name);
     const auto row = static_cast<size_t>(known - plot.rows.begin());
@@ -58,7 +60,8 @@ std::string PartsTable(const diagnostics::Epoch& epoch) {
         absl::StrFormat("<td class=\"number\">%.3f</td><td class=\"number\">%.1f</td><td class=\"number\">%.2f</td>",
                         1e3 * part->seconds(),
                         epoch.step_seconds() > 0 ? 100 * part->seconds() / epoch.step_seconds() : 0.0,
-                        static_cast<double>(part->held_bytes()) / kMiB),
+                        // Without the sign of what is rounded to 0.
+                        std::round(static_cast<double>(part->held_bytes()) / kMiB * 100) / 100 + 0.0),
         "</tr>\n");
   }
   return table + "</table></div>\n";
