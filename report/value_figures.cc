@@ -20,15 +20,14 @@ struct Values {
 };
 
 // In the order in which names come first.
-void Add(const checkpoint::ModelValue& value, const std::string& layer, int epoch,
-         absl::Span<const std::string> layers, std::vector<Values>& all) {
+void Add(const checkpoint::ModelValue& value, const std::string& layer, int epoch, absl::Span<const std::string> layers,
+         std::vector<Values>& all) {
   Values* found = nullptr;
   for (Values& values : all) {
     if (values.name == value.name()) found = &values;
   }
   if (found == nullptr) {
-    found = &all.emplace_back(
-        Values{.name = value.name(), .display = value.display(), .curves = LayerCurves(layers)});
+    found = &all.emplace_back(Values{.name = value.name(), .display = value.display(), .curves = LayerCurves(layers)});
   }
   const double scale = value.display() == checkpoint::ModelValue::SHARE ? 100 : 1;
   found->curves.Add(layer, epoch, scale * value.value());
