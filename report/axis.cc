@@ -14,7 +14,7 @@ constexpr double kWide = 30;
 constexpr int kLinearTicks = 5;
 constexpr int kDecadeTicks = 6;
 // Over no more decades than this there are ticks at 2 and 5 times a power of ten, too.
-constexpr double kFewDecades = 1.7;
+constexpr double kFewDecades = 2.5;
 // Differences of numbers up to here are finite.
 constexpr double kMost = 1e300;
 // A single number below it is shown as 0.
@@ -30,7 +30,10 @@ double RoundStep(double x) {
 }
 
 std::string PowerOfTen(double factor, int exponent) {
-  return absl::StrCat(factor == 1 ? "10" : absl::StrFormat("%g\xC2\xB7" "10", factor),
+  return absl::StrCat(factor == 1 ? "10"
+                                  : absl::StrFormat("%g\xC2\xB7"
+                                                    "10",
+                                                    factor),
                       "<tspan dy=\"-0.4em\" font-size=\"75%\">", exponent < 0 ? "\xE2\x88\x92" : "", std::abs(exponent),
                       "</tspan>");
 }

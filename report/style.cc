@@ -7,7 +7,8 @@ const char kStyle[] = R"(:root {
   --page: #ffffff; --text: #1b1d20; --muted: #5a6068; --line: #d8dce1; --panel: #f4f6f8; --accent: #0072b2;
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 Helvetica, Arial, "DejaVu Sans", sans-serif; }
+body { margin: 0; background: var(--page); color: var(--text);
+  font: 15px/1.5 Helvetica, Arial, "DejaVu Sans", sans-serif; }
 main { max-width: 1320px; margin: 0 auto; padding: 20px 16px 48px; }
 h1 { font-size: 26px; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 19px; margin: 34px 0 12px; padding-bottom: 5px; border-bottom: 1px solid var(--line); }

@@ -56,9 +56,13 @@ TEST(AxisTest, LinearTicksAreRound) {
               ElementsAre("5", "10"));
   EXPECT_THAT(LabelsOf(Axis::For(std::vector<double>{1, 3}, {.whole = true, .fitting = true})),
               ElementsAre("1", "2", "3"));
-  EXPECT_THAT(LabelsOf(Axis::For(std::vector<double>{4}, {.whole = true, .fitting = true})), ElementsAre("3", "4", "5"));
-  EXPECT_THAT(LabelsOf(Axis::For(std::vector<double>{-0.02, 0.03}, {})),
-              ElementsAre("\xE2\x88\x92" "0.02", "\xE2\x88\x92" "0.01", "0", "0.01", "0.02", "0.03"));
+  EXPECT_THAT(LabelsOf(Axis::For(std::vector<double>{4}, {.whole = true, .fitting = true})),
+              ElementsAre("3", "4", "5"));
+  EXPECT_THAT(LabelsOf(Axis::For(std::vector<double>{-0.02, 0.03}, {})), ElementsAre("\xE2\x88\x92"
+                                                                                     "0.02",
+                                                                                     "\xE2\x88\x92"
+                                                                                     "0.01",
+                                                                                     "0", "0.01", "0.02", "0.03"));
   EXPECT_THAT(LabelsOf(Axis::For(std::vector<double>{3, 5}, {.from_zero = true})),
               ElementsAre("0", "1", "2", "3", "4", "5"));
 }
@@ -66,8 +70,9 @@ TEST(AxisTest, LinearTicksAreRound) {
 TEST(AxisTest, WideNumbersAreLogarithmic) {
   const Axis axis = Axis::For(std::vector<double>{1e-4, 3e-3, 0.2}, {.may_be_logarithmic = true});
   ASSERT_TRUE(axis.logarithmic());
-  EXPECT_THAT(LabelsOf(axis), ElementsAre("10<tspan dy=\"-0.4em\" font-size=\"75%\">\xE2\x88\x92" "4</tspan>", "0.001",
-                                          "0.01", "0.1"));
+  EXPECT_THAT(LabelsOf(axis), ElementsAre("10<tspan dy=\"-0.4em\" font-size=\"75%\">\xE2\x88\x92"
+                                          "4</tspan>",
+                                          "0.001", "0.01", "0.1"));
   EXPECT_NEAR(axis.Place(1e-2) - axis.Place(1e-3), axis.Place(1e-1) - axis.Place(1e-2), 1e-12);
   EXPECT_FALSE(Axis::For(std::vector<double>{1, 29}, {.may_be_logarithmic = true}).logarithmic());
   EXPECT_FALSE(Axis::For(std::vector<double>{-1, 1e-3, 30}, {.may_be_logarithmic = true}).logarithmic());
@@ -83,10 +88,19 @@ TEST(AxisTest, WideNumbersAreLogarithmic) {
 TEST(AxisTest, AnyNumbers) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   constexpr double kMost = std::numeric_limits<double>::max();
-  const std::vector<std::vector<double>> cases = {
-      {},       {NAN},           {kInfinity, -kInfinity}, {0},    {5},           {-5},
-      {1e-320}, {kMost, -kMost}, {kMost},                 {1e12}, {1e12, 1e12 + 1}, {NAN, 1, 2},
-      {1e-300, kMost}};
+  const std::vector<std::vector<double>> cases = {{},
+                                                  {NAN},
+                                                  {kInfinity, -kInfinity},
+                                                  {0},
+                                                  {5},
+                                                  {-5},
+                                                  {1e-320},
+                                                  {kMost, -kMost},
+                                                  {kMost},
+                                                  {1e12},
+                                                  {1e12, 1e12 + 1},
+                                                  {NAN, 1, 2},
+                                                  {1e-300, kMost}};
   for (const std::vector<double>& numbers : cases) {
     for (const bool logarithmic : {false, true}) {
       for (const bool whole : {false, true}) {
@@ -213,9 +227,9 @@ TEST(HtmlPageTest, EmptySectionsAreNotShownAndIdsAreUnique) {
 // The reader that these tests trust refuses what is not well formed.
 TEST(XmlTest, IsStrict) {
   EXPECT_TRUE(ParseXml("<a b=\"&lt;\">x<c/> &amp;</a>").ok());
-  for (const char* document :
-       {"", "text", "<a>", "<a></b>", "<a><b></a></b>", "<a b=c/>", "<a b=\"1\" b=\"2\"/>", "<a b/>", "<a>&nbsp;</a>",
-        "<a>a & b</a>", "<a>a < b</a>", "<a/><b/>", "<a>\x01</a>", "<a>\xFF</a>", "<a b=\"<\"/>", "<br>", "<a b=\"1/>"}) {
+  for (const char* document : {"", "text", "<a>", "<a></b>", "<a><b></a></b>", "<a b=c/>", "<a b=\"1\" b=\"2\"/>",
+                               "<a b/>", "<a>&nbsp;</a>", "<a>a & b</a>", "<a>a < b</a>", "<a/><b/>", "<a>\x01</a>",
+                               "<a>\xFF</a>", "<a b=\"<\"/>", "<br>", "<a b=\"1/>"}) {
     EXPECT_FALSE(ParseXml(document).ok()) << document;
   }
 }

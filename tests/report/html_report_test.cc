@@ -230,8 +230,8 @@ TEST(HtmlReportTest, ALayerMayComeLater) {
 
 TEST(HtmlReportTest, TextsHaveTheirOwnFigures) {
   RunRecord run = MakeUp({.epochs = 3});
-  for (const auto& [display, figure] : {std::pair(MetricDisplay::kPerplexity, "perplexity"),
-                                        std::pair(MetricDisplay::kBitsPerCharacter, "bpc")}) {
+  for (const auto& [display, figure] :
+       {std::pair(MetricDisplay::kPerplexity, "perplexity"), std::pair(MetricDisplay::kBitsPerCharacter, "bpc")}) {
     run.display = display;
     const XmlElement page = PageOf(run);
     EXPECT_EQ(Count(page, "error", "circle"), -1);
@@ -246,7 +246,8 @@ TEST(HtmlReportTest, TextsHaveTheirOwnFigures) {
 
 TEST(HtmlReportTest, ManyLayersAndClasses) {
   std::vector<std::string> layers;
-  for (int i = 0; i < 40; ++i) layers.push_back(absl::StrCat("stage", i / 10, ".block", i % 10, "/convolution_with_a_name"));
+  for (int i = 0; i < 40; ++i)
+    layers.push_back(absl::StrCat("stage", i / 10, ".block", i % 10, "/convolution_with_a_name"));
   const XmlElement page = PageOf(MakeUp({.epochs = 12, .layers = layers, .classes = 100}));
   size_t named = 0;
   for (const XmlElement* text : page.Find("figure-sign-flips")->All("text")) {

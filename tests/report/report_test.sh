@@ -50,6 +50,18 @@ grep -q '^note: the run has no diagnostics' stdout || fail "the missing diagnost
 has_figures plain/report.html loss error sign-flips
 cmp run/best.bgc plain/best.bgc >cmp.out && fail "a longer run ended with the same model"
 
+# A model of text: what it writes, and bits per character in place of errors.
+mkdir -p text
+for i in $(seq 400); do echo "The king $((i % 7)) is dead. Long live the king!"; done >text/input.txt
+"$train" --recipe=shakespeare_char_lstm_4bit --data_dir=text --set=model.recurrent_net.hidden=16 \
+  --set=model.recurrent_net.embedding=8 --set=batch_size=10 --set=data.steps=20 --epochs=2 --threads=1 --out=king \
+  >stdout 2>stderr || fail "a model of text: $(cat stderr)"
+has_figures king/report.html loss bpc learning-rate samples gradient-norm step-time
+grep -qE 'figure-(error|confusion|mistakes|filters)"' king/report.html && fail "figures of images in a text's report"
+grep -q '<blockquote><b>The </b>' king/report.html || fail "the sample has no prompt"
+[[ $(grep -o '"text":"[^"]*"' king/latest.json | wc -c) -gt 250 ]] || fail "the sample is short"
+grep -q '^warning: samples' stdout && fail "$(grep '^warning: samples' stdout)"
+
 # What cannot be written does not end the training.
 mkdir -p blocked/report.html
 "$train" "${small[@]}" --out=blocked >stdout 2>stderr || fail "a report that cannot be written: $(cat stderr)"

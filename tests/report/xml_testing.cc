@@ -28,9 +28,8 @@ class Parser {
  private:
   absl::Status Error(absl::string_view what) const {
     const size_t at = document_.size() - left_.size();
-    return absl::InvalidArgumentError(
-        absl::StrCat("byte ", at, ": ", what, ": '", left_.substr(0, 60), "' after '",
-                     document_.substr(at < 60 ? 0 : at - 60, at < 60 ? at : 60), "'"));
+    return absl::InvalidArgumentError(absl::StrCat("byte ", at, ": ", what, ": '", left_.substr(0, 60), "' after '",
+                                                   document_.substr(at < 60 ? 0 : at - 60, at < 60 ? at : 60), "'"));
   }
 
   absl::Status CheckCharacters() {
@@ -68,8 +67,8 @@ class Parser {
 
   // Text up to the character `end`.
   absl::StatusOr<std::string> Text(char end) {
-    constexpr std::pair<absl::string_view, char> kEntities[] = {
-        {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&#39;", '\''}};
+    constexpr std::pair<absl::string_view, char> kEntities[] = {{"&amp;", '&'},  {"&lt;", '<'},    {"&gt;", '>'},
+                                                                {"&quot;", '"'}, {"&apos;", '\''}, {"&#39;", '\''}};
     std::string text;
     while (!left_.empty() && left_[0] != end) {
       if (left_[0] == '<') return Error("'<' within text");
