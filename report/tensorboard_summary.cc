@@ -42,7 +42,7 @@ void AddText(absl::string_view tag, absl::string_view markdown, Summary& summary
   added.mutable_metadata()->mutable_plugin_data()->set_plugin_name("text");
   added.mutable_metadata()->set_data_class(tensorboard::DATA_CLASS_TENSOR);
   added.mutable_tensor()->set_dtype(tensorboard::DT_STRING);
-  added.mutable_tensor()->mutable_tensor_shape()->add_dim()->set_size(1);
+  added.mutable_tensor()->mutable_tensor_shape();  // A single text.
   added.mutable_tensor()->add_string_val(std::string(markdown));
 }
 

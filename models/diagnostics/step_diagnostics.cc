@@ -14,7 +14,7 @@ constexpr int64_t kGradientEvery = 32;
 // The second step of an epoch: the first one may still be finding its memory.
 constexpr int64_t kTimedStep = 1;
 constexpr int64_t kBlock = 64;
-constexpr int64_t kMostSampled = 8192;
+constexpr int64_t kMostSampled = 4096;
 // Of a small layer no more is looked at than costs little beside the step.
 constexpr int64_t kSampledShare = 64;
 

@@ -2,7 +2,7 @@
 // that swing around 0.
 //
 // It looks at a sample, so that watching costs little: one step of an epoch is timed op by op, gradients are measured
-// in every 32nd step, and signs are followed of at most 8192 weights of a layer, in blocks that lie evenly spread.
+// in every 32nd step, and signs are followed of at most 4096 weights of a layer, in blocks that lie evenly spread.
 
 #ifndef BITGRAD_MODELS_DIAGNOSTICS_STEP_DIAGNOSTICS_H_
 #define BITGRAD_MODELS_DIAGNOSTICS_STEP_DIAGNOSTICS_H_

@@ -277,7 +277,7 @@ TEST(TensorBoardTest, HasPicturesAndTexts) {
 
 TEST(TensorBoardTest, HasHyperparameters) {
   const std::string out = NewDirectory(), folder = NewDirectory();
-  TrainWatched(TinyRecipe(), {.out_dir = out}, folder);
+  TrainWatched(TinyRecipe({"model.mlp.hidden_keep=0.9"}), {.out_dir = out}, folder);
   const Board board = ReadBoard(folder);
   tensorboard::HParamsPluginData start, end;
   const auto parse = [&](const char* tag, int64_t step, tensorboard::HParamsPluginData& data) {
@@ -289,7 +289,8 @@ TEST(TensorBoardTest, HasHyperparameters) {
   parse("_hparams_/session_end_info", 3, end);
   const auto& values = start.session_start_info().hparams();
   EXPECT_EQ(values.at("batch_size").number_value(), 50);
-  EXPECT_EQ(values.at("optimizer.learning_rate").number_value(), 3e-3);  // a float, as it is written
+  EXPECT_EQ(values.at("optimizer.learning_rate").number_value(), 3e-3);
+  EXPECT_EQ(values.at("model.mlp.hidden_keep").number_value(), 0.9);  // a float, as it is written
   EXPECT_EQ(values.at("optimizer.glorot_scale").bool_value(), true);
   EXPECT_EQ(values.at("model.mlp.hidden").string_value(), "16, 16");
   EXPECT_EQ(values.at("model.mlp.weight_quantizer").string_value(), "sign");
