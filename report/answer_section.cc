@@ -49,8 +49,7 @@ void AddConfusion(const RunRecord& run, HtmlPage& page) {
     if (count > 0 && i / classes != i % classes) pairs.emplace_back(count, i / classes, i % classes);
   }
   if (pairs.empty() || classes < 3) return;
-  std::stable_sort(pairs.begin(), pairs.end(),
-                   [](const auto& a, const auto& b) { return std::get<0>(a) > std::get<0>(b); });
+  std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return std::get<0>(a) > std::get<0>(b); });
   pairs.resize(std::min(pairs.size(), kMostConfusions));
   std::string table =
       "<div class=\"scroll\"><table><tr><th>right class</th><th>answer</th><th class=\"number\">examples</th></tr>\n";

@@ -26,10 +26,7 @@ double RoundStep(double x) {
 }
 
 std::string PowerOfTen(double factor, int exponent) {
-  return absl::StrCat(factor == 1 ? "10"
-                                  : absl::StrFormat("%g\xC2\xB7"
-                                                    "10",
-                                                    factor),
+  return absl::StrCat(factor == 1 ? "10" : absl::StrFormat("%g\xC2\xB7" "10", factor),
                       "<tspan dy=\"-0.4em\" font-size=\"75%\">", exponent < 0 ? "\xE2\x88\x92" : "", std::abs(exponent),
                       "</tspan>");
 }

@@ -60,8 +60,7 @@ std::string ToSvg(const BarPlot& plot) {
   canvas.Line(x_of(0), kTop, x_of(0), bottom);
   canvas.Text((left + right) / 2, bottom + 27, Escaped(plot.x_label), {.anchor = Anchor::kMiddle});
   std::vector<std::pair<std::string, Color>> entries;
-  for (size_t i = 0; i < plot.parts.size(); ++i)
-    entries.emplace_back(plot.parts[i].name, ColorOf(i, plot.parts.size()));
+  for (size_t i = 0; i < plot.parts.size(); ++i) entries.emplace_back(plot.parts[i].name, ColorOf(i, plot.parts.size()));
   double end = bottom + 38;
   if (entries.size() > 1) end = canvas.Legend(left, end, right - left, entries);
   return std::move(canvas).Finish(end);

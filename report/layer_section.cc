@@ -33,13 +33,12 @@ constexpr Quantity<Metrics> kMetrics[] = {
      "The weights whose sign changed in a training step, on average over the epoch's steps.", 100,
      &Metrics::has_sign_flips, &Metrics::sign_flips},
     {"at-clip", "Weights at the clip", "latent weights (%)",
-     "The latent weights that lie at a bound of the optimizer's clip after the epoch. They come back only when "
-     "gradients "
+     "The latent weights that lie at a bound of the optimizer's clip after the epoch. They come back only when gradients "
      "push them inwards for long.",
      100, &Metrics::has_at_clip, &Metrics::at_clip},
     {"inside-window", "Activations inside the window", "activations (%)",
-     "The activations where the straight-through estimator lets gradients pass, on average over the epoch's steps.",
-     100, &Metrics::has_inside_window, &Metrics::inside_window},
+     "The activations where the straight-through estimator lets gradients pass, on average over the epoch's steps.", 100,
+     &Metrics::has_inside_window, &Metrics::inside_window},
 };
 
 using Observed = diagnostics::Layer;
@@ -49,8 +48,8 @@ constexpr Quantity<Observed> kObserved[] = {
      "around 0. Of a sample of the weights.",
      100, &Observed::has_flipped_back, &Observed::flipped_back},
     {"gradient-norm", "Norms of gradients", "norm",
-     "The Euclidean norm of the gradient of the layer's weights, root mean square over every 32nd step of the epoch.",
-     1, &Observed::has_gradient_norm, &Observed::gradient_norm},
+     "The Euclidean norm of the gradient of the layer's weights, root mean square over every 32nd step of the epoch.", 1,
+     &Observed::has_gradient_norm, &Observed::gradient_norm},
     {"constant-channels", "Constant channels", "channels (%)",
      "The channels of quantizers and activations that have one value for all examples and positions of the first "
      "validation batch: they say nothing.",
@@ -96,10 +95,9 @@ void AddWeights(const RunRecord& run, HtmlPage& page) {
       if (!layer.has_weights()) continue;
       auto known = std::find_if(layers.begin(), layers.end(), [&](const auto& l) { return l.first == layer.layer(); });
       if (known == layers.end()) {
-        known = layers.insert(
-            layers.end(),
-            {layer.layer(),
-             {.description = "Histograms of latent weights", .x_label = "latent weight", .y_label = "epoch"}});
+        known = layers.insert(layers.end(), {layer.layer(), {.description = "Histograms of latent weights",
+                                                             .x_label = "latent weight",
+                                                             .y_label = "epoch"}});
       }
       known->second.rows.push_back({.name = absl::StrCat(epoch.epoch()),
                                     .low = layer.weights().low(),
@@ -110,11 +108,10 @@ void AddWeights(const RunRecord& run, HtmlPage& page) {
   bool first = true;
   for (const auto& [layer, plot] : layers) {
     if (!HasData(plot)) continue;
-    page.Figure(
-        absl::StrCat("weights-", layer), layer, ToSvg(plot),
-        first ? "Histograms after the epochs. Heights are roots of densities, so that rare values are seen beside "
-                "many at the clip."
-              : "");
+    page.Figure(absl::StrCat("weights-", layer), layer, ToSvg(plot),
+                first ? "Histograms after the epochs. Heights are roots of densities, so that rare values are seen beside "
+                        "many at the clip."
+                      : "");
     first = false;
   }
 }

@@ -15,8 +15,8 @@
 namespace bitgrad::report {
 namespace {
 
-constexpr double kHeight = 190;   // of the frame
-constexpr size_t kMostDots = 40;  // of a curve
+constexpr double kHeight = 190;     // of the frame
+constexpr size_t kMostDots = 40;    // of a curve
 constexpr size_t kMostAllDots = 400;
 
 struct Point {

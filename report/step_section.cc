@@ -46,8 +46,7 @@ BarPlot ByLayer(const diagnostics::Epoch& epoch, double (*value)(const diagnosti
 std::string PartsTable(const diagnostics::Epoch& epoch) {
   std::vector<const diagnostics::Part*> parts;
   for (const diagnostics::Part& part : epoch.parts()) parts.push_back(&part);
-  std::stable_sort(parts.begin(), parts.end(),
-                   [](const auto* a, const auto* b) { return a->seconds() > b->seconds(); });
+  std::stable_sort(parts.begin(), parts.end(), [](const auto* a, const auto* b) { return a->seconds() > b->seconds(); });
   parts.resize(std::min(parts.size(), kMostParts));
   std::string table =
       "<div class=\"scroll\"><table><tr><th>layer</th><th>op</th><th>phase</th><th class=\"number\">ms</th>"
@@ -76,19 +75,18 @@ void AddStep(const RunRecord& run, HtmlPage& page) {
   time.description = "The time of a training step by layer";
   time.x_label = "time (ms)";
   time.unit = "ms";
-  page.Figure(
-      "step-time", "Time by layer", ToSvg(time),
-      absl::StrFormat("One step of epoch %d, which took %.4g ms in all.", timed->epoch(), 1e3 * timed->step_seconds()));
+  page.Figure("step-time", "Time by layer", ToSvg(time),
+              absl::StrFormat("One step of epoch %d, which took %.4g ms in all.", timed->epoch(),
+                              1e3 * timed->step_seconds()));
   BarPlot memory =
       ByLayer(*timed, [](const diagnostics::Part& part) { return static_cast<double>(part.held_bytes()) / kMiB; });
   memory.description = "The memory of a training step by layer";
   memory.x_label = "memory (MiB)";
   memory.unit = "MiB";
-  page.Figure(
-      "step-memory", "Memory by layer", ToSvg(memory),
-      absl::StrFormat("By how much the memory that tensors take grew in the layer's ops; to the left, what they "
-                      "gave back. At most, the step held %.4g MiB.",
-                      static_cast<double>(timed->step_bytes()) / kMiB));
+  page.Figure("step-memory", "Memory by layer", ToSvg(memory),
+              absl::StrFormat("By how much the memory that tensors take grew in the layer's ops; to the left, what they "
+                              "gave back. At most, the step held %.4g MiB.",
+                              static_cast<double>(timed->step_bytes()) / kMiB));
   page.Figure("step-parts", "Parts that take longest", PartsTable(*timed), "");
 }
 
