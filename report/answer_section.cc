@@ -49,7 +49,8 @@ void AddConfusion(const RunRecord& run, HtmlPage& page) {
     if (count > 0 && i / classes != i % classes) pairs.emplace_back(count, i / classes, i % classes);
   }
   if (pairs.empty() || classes < 3) return;
-  std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return std::get<0>(a) > std::get<0>(b); });
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const auto& a, const auto& b) { return std::get<0>(a) > std::get<0>(b); });
   pairs.resize(std::min(pairs.size(), kMostConfusions));
   std::string table =
       "<div class=\"scroll\"><table><tr><th>right class</th><th>answer</th><th class=\"number\">examples</th></tr>\n";
@@ -67,9 +68,9 @@ void AddMistakes(const RunRecord& run, HtmlPage& page) {
     const std::string picture =
         PictureElement(mistake.picture(), absl::StrCat("example ", mistake.example(), ", of class ", label));
     absl::StrAppend(&cards, "<div title=\"example ", mistake.example(), "\">", picture, "<span class=\"wrong\">",
-                    Escaped(answer), absl::StrFormat(" %.0f %%", 100 * mistake.answer_share()),
+                    Escaped(answer), absl::StrFormat(" (%.0f %%)", 100 * mistake.answer_share()),
                     "</span><br/><span class=\"right\">", Escaped(label),
-                    absl::StrFormat(" %.2g %%", 100 * mistake.label_share()), "</span></div>\n");
+                    absl::StrFormat(" (%.2g %%)", 100 * mistake.label_share()), "</span></div>\n");
   }
   if (cards.empty()) return;
   page.Figure("mistakes", "Worst mistakes", absl::StrCat("<div class=\"pictures\">\n", cards, "</div>\n"),

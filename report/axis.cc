@@ -13,8 +13,12 @@ namespace {
 constexpr double kWide = 30;
 constexpr int kLinearTicks = 5;
 constexpr int kDecadeTicks = 6;
+// Over no more decades than this there are ticks at 2 and 5 times a power of ten, too.
+constexpr double kFewDecades = 2.5;
 // Differences of numbers up to here are finite.
 constexpr double kMost = 1e300;
+// A single number below it is shown as 0.
+constexpr double kLeast = 1e-300;
 
 // The least of 1, 2 and 5 times a power of ten that is not below x.
 double RoundStep(double x) {
@@ -26,7 +30,10 @@ double RoundStep(double x) {
 }
 
 std::string PowerOfTen(double factor, int exponent) {
-  return absl::StrCat(factor == 1 ? "10" : absl::StrFormat("%g\xC2\xB7" "10", factor),
+  return absl::StrCat(factor == 1 ? "10"
+                                  : absl::StrFormat("%g\xC2\xB7"
+                                                    "10",
+                                                    factor),
                       "<tspan dy=\"-0.4em\" font-size=\"75%\">", exponent < 0 ? "\xE2\x88\x92" : "", std::abs(exponent),
                       "</tspan>");
 }
@@ -76,9 +83,9 @@ Axis Axis::For(absl::Span<const double> numbers, const AxisOptions& options) {
 
 void Axis::MakeLinear(double least, double most, const AxisOptions& options) {
   if (!(most - least > std::max(std::fabs(least), std::fabs(most)) * 1e-12)) {
-    // A single number lies in the middle.
-    const double margin = options.whole ? 1 : std::max(std::fabs(least) * 0.1, 1e-6);
-    least -= margin;
+    // A single number lies in the middle; 0, of numbers that are rarely negative, at the lower end.
+    const double margin = std::max(std::fabs(least) * 0.1, options.whole || std::fabs(least) < kLeast ? 1.0 : 0.0);
+    if (options.whole || std::fabs(least) >= kLeast) least -= margin;
     most += margin;
   }
   double step = RoundStep((most - least) / kLinearTicks);
@@ -92,7 +99,7 @@ void Axis::MakeLinear(double least, double most, const AxisOptions& options) {
 
 void Axis::MakeLogarithmic(double least, double most, bool has_zero) {
   logarithmic_ = true;
-  const double margin = 0.03 * std::log10(most / least);
+  const double margin = 0.03 * (std::log10(most) - std::log10(least));  // their quotient may be infinite
   low_ = std::log10(least) - margin;
   high_ = std::log10(most) + margin;
   const double decades = high_ - low_;
@@ -106,16 +113,15 @@ void Axis::MakeLogarithmic(double least, double most, bool has_zero) {
     if (exponent % stride != 0) continue;
     for (const int factor : {1, 2, 5}) {
       const double logarithm = exponent + std::log10(factor);
-      if (logarithm < first || logarithm > high_ || (factor != 1 && decades > 2.5)) continue;
+      if (logarithm < first || logarithm > high_ || (factor != 1 && decades > kFewDecades)) continue;
       ticks_.push_back({(logarithm - low_) / (high_ - low_), LogarithmicLabel(factor, exponent)});
     }
   }
 }
 
 double Axis::Place(double number) const {
-  number = std::clamp(number, -kMost, kMost);
   if (logarithmic_) number = number > 0 ? std::log10(number) : low_;
-  return std::clamp((number - low_) / (high_ - low_), 0.0, 1.0);
+  return (std::clamp(number, low_, high_) - low_) / (high_ - low_);
 }
 
 }  // namespace bitgrad::report

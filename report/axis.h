@@ -16,8 +16,8 @@ struct Tick {
 };
 
 struct AxisOptions {
-  // Logarithmic, where all numbers are at least 0 and the positive ones differ by a factor of 30 or more. 0 then lies on
-  // the lower end, which has a tick "0".
+  // Logarithmic, where all numbers are at least 0 and the positive ones differ by a factor of 30 or more. 0 then lies
+  // on the lower end, which has a tick "0".
   bool may_be_logarithmic = false;
   bool whole = false;      // ticks are whole numbers
   bool from_zero = false;  // a linear axis shows 0, too

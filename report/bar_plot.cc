@@ -51,7 +51,7 @@ std::string ToSvg(const BarPlot& plot) {
       const double value = plot.parts[i].values[row];
       if (!IsDrawn(value)) continue;
       double& end = value > 0 ? positive : negative;
-      const auto [from, to] = std::minmax(x_of(end), x_of(end + value));
+      const double from = x_of(std::min(end, end + value)), to = x_of(std::max(end, end + value));
       end += value;
       canvas.Rectangle(from, top, std::max(to - from, 0.5), kBar, ColorOf(i, plot.parts.size()), 1,
                        absl::StrCat(plot.rows[row], ", ", plot.parts[i].name, ": ", NumberText(value), " ", plot.unit));
@@ -60,7 +60,8 @@ std::string ToSvg(const BarPlot& plot) {
   canvas.Line(x_of(0), kTop, x_of(0), bottom);
   canvas.Text((left + right) / 2, bottom + 27, Escaped(plot.x_label), {.anchor = Anchor::kMiddle});
   std::vector<std::pair<std::string, Color>> entries;
-  for (size_t i = 0; i < plot.parts.size(); ++i) entries.emplace_back(plot.parts[i].name, ColorOf(i, plot.parts.size()));
+  for (size_t i = 0; i < plot.parts.size(); ++i)
+    entries.emplace_back(plot.parts[i].name, ColorOf(i, plot.parts.size()));
   double end = bottom + 38;
   if (entries.size() > 1) end = canvas.Legend(left, end, right - left, entries);
   return std::move(canvas).Finish(end);

@@ -20,7 +20,7 @@ class Frame {
   double X(double x) const { return left() + x_.Place(x) * (right() - left()); }
   double Y(double y) const { return bottom() - y_.Place(y) * height_; }
 
-  double left() const { return 54; }
+  double left() const { return 62; }
   double right() const { return kFigureWidth - 12; }
   double top() const { return 18; }
   double bottom() const { return top() + height_; }

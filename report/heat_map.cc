@@ -42,8 +42,9 @@ void DrawCells(const HeatMap& map, double left, double top, double cell, SvgCanv
                         "h", Coordinate(cell), "v", Coordinate(cell), "h", Coordinate(-cell), "z");
         continue;
       }
-      canvas.Rectangle(x, y, cell, cell, color, shade,
-                       absl::StrCat(map.names[row], " taken for ", map.names[column], ": ", counts[column], " of ", sum));
+      canvas.Rectangle(
+          x, y, cell, cell, color, shade,
+          absl::StrCat(map.names[row], " taken for ", map.names[column], ": ", counts[column], " of ", sum));
       if (size > HeatMap::kMostCounts) continue;
       // White on dark shades, in either theme.
       canvas.Append(absl::StrCat("<text x=\"", Coordinate(x + cell / 2), "\" y=\"", Coordinate(y + cell / 2 + 3),
@@ -70,8 +71,8 @@ std::string ToSvg(const HeatMap& map) {
   const double side = std::min(kSide, kFigureWidth - left - 12), cell = side / static_cast<double>(size);
   SvgCanvas canvas(map.description);
   DrawCells(map, left, top, cell, canvas);
-  canvas.Append(absl::StrCat("<rect x=\"", Coordinate(left), "\" y=\"", Coordinate(top), "\" width=\"", Coordinate(side),
-                             "\" height=\"", Coordinate(side),
+  canvas.Append(absl::StrCat("<rect x=\"", Coordinate(left), "\" y=\"", Coordinate(top), "\" width=\"",
+                             Coordinate(side), "\" height=\"", Coordinate(side),
                              "\" fill=\"none\" class=\"axis\" stroke=\"#777777\" stroke-width=\"0.8\"/>\n"));
   double end = top + side + 6;
   // Names stand upright below the columns where they do not fit across.

@@ -15,8 +15,8 @@
 namespace bitgrad::report {
 namespace {
 
-constexpr double kHeight = 190;     // of the frame
-constexpr size_t kMostDots = 40;    // of a curve
+constexpr double kHeight = 190;   // of the frame
+constexpr size_t kMostDots = 40;  // of a curve
 constexpr size_t kMostAllDots = 400;
 
 struct Point {
@@ -85,11 +85,12 @@ bool HasData(const LinePlot& plot) { return absl::c_any_of(plot.series, HasNumbe
 
 std::string ToSvg(const LinePlot& plot) {
   std::vector<double> all_x, all_y;
-  std::vector<const Series*> shown;
+  std::vector<size_t> shown;
   size_t longest = 0;
-  for (const Series& series : plot.series) {
+  for (size_t i = 0; i < plot.series.size(); ++i) {
+    const Series& series = plot.series[i];
     if (!HasNumber(series)) continue;
-    shown.push_back(&series);
+    shown.push_back(i);
     all_x.insert(all_x.end(), series.x.begin(), series.x.end());
     all_y.insert(all_y.end(), series.y.begin(), series.y.end());
     longest = std::max(longest, series.x.size());
@@ -110,10 +111,10 @@ std::string ToSvg(const LinePlot& plot) {
   }
   const bool with_dots = longest <= kMostDots && longest * shown.size() <= kMostAllDots;
   std::vector<std::pair<std::string, Color>> entries;
-  for (size_t i = 0; i < shown.size(); ++i) {
-    const Color color = ColorOf(i, shown.size());
-    DrawSeries(*shown[i], color, plot, frame, with_dots, canvas);
-    entries.emplace_back(shown[i]->name, color);
+  for (const size_t i : shown) {
+    const Color color = ColorOf(i, plot.series.size());
+    DrawSeries(plot.series[i], color, plot, frame, with_dots, canvas);
+    entries.emplace_back(plot.series[i].name, color);
   }
   double end = frame.end();
   if (entries.size() > 1) end = canvas.Legend(frame.left(), end, frame.right() - frame.left(), entries);

@@ -21,6 +21,7 @@ struct LinePlot {
 
   std::string description;  // what the figure shows, for who does not see it
   std::string x_label, y_label;
+  // Those without a number are not shown, but have a color: so that of a layer is the same in all figures.
   std::vector<Series> series;
   bool whole_x = true;  // such as epochs
   bool may_be_logarithmic = false;

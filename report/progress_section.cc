@@ -84,9 +84,9 @@ void AddOverview(const RunRecord& run, HtmlPage& page) {
   if (has_best) add("Best epoch", absl::StrCat(best));
   const checkpoint::EpochMetrics& shown = run.header.epochs(has_best ? best - 1 : epochs - 1);
   const char* const what = TextsOf(run.display).tile;
-  for (const auto& [name, value] : {std::pair("Training ", shown.train_error()),
-                                    std::pair("Validation ", shown.valid_error()),
-                                    std::pair("Test ", shown.test_error())}) {
+  for (const auto& [name, value] :
+       {std::pair("Training ", shown.train_error()), std::pair("Validation ", shown.valid_error()),
+        std::pair("Test ", shown.test_error())}) {
     if (std::isfinite(value)) add(absl::StrCat(name, what), Format(run.display, value));
   }
   add("Time of training", DurationText(Duration(run)));

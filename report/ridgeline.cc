@@ -12,7 +12,7 @@
 namespace bitgrad::report {
 namespace {
 
-constexpr double kTop = 34, kRow = 17, kHighest = 42;
+constexpr double kTop = 18, kRow = 20, kHighest = 30;
 constexpr double kLeft = 44, kRight = kFigureWidth - 14;
 
 bool IsDrawn(const Ridgeline::Row& row) {
@@ -61,7 +61,7 @@ std::string ToSvg(const Ridgeline& plot) {
   SvgCanvas canvas(plot.description);
   for (const Tick& tick : axis.ticks()) {
     const double x = kLeft + tick.place * (kRight - kLeft);
-    canvas.Line(x, kTop - 12, x, bottom, /*grid=*/true);
+    canvas.Line(x, kTop - 8, x, bottom, /*grid=*/true);
     canvas.Text(x, bottom + 10, tick.markup, {.anchor = Anchor::kMiddle});
   }
   for (size_t i = 0; i < rows.size(); ++i) {

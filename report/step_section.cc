@@ -1,6 +1,7 @@
 // Where the time and the memory of a training step go.
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ BarPlot ByLayer(const diagnostics::Epoch& epoch, double (*value)(const diagnosti
   BarPlot plot;
   for (const char* phase : kPhases) plot.parts.push_back({.name = phase});
   for (const diagnostics::Part& part : epoch.parts()) {
+    if (value(part) == 0) continue;
     const std::string name = LayerName(part);
     const auto known = std::find(plot.rows.begin(), plot.rows.end(), name);
     const auto row = static_cast<size_t>(known - plot.rows.begin());
@@ -46,7 +48,8 @@ BarPlot ByLayer(const diagnostics::Epoch& epoch, double (*value)(const diagnosti
 std::string PartsTable(const diagnostics::Epoch& epoch) {
   std::vector<const diagnostics::Part*> parts;
   for (const diagnostics::Part& part : epoch.parts()) parts.push_back(&part);
-  std::stable_sort(parts.begin(), parts.end(), [](const auto* a, const auto* b) { return a->seconds() > b->seconds(); });
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const auto* a, const auto* b) { return a->seconds() > b->seconds(); });
   parts.resize(std::min(parts.size(), kMostParts));
   std::string table =
       "<div class=\"scroll\"><table><tr><th>layer</th><th>op</th><th>phase</th><th class=\"number\">ms</th>"
@@ -58,7 +61,8 @@ std::string PartsTable(const diagnostics::Epoch& epoch) {
         absl::StrFormat("<td class=\"number\">%.3f</td><td class=\"number\">%.1f</td><td class=\"number\">%.2f</td>",
                         1e3 * part->seconds(),
                         epoch.step_seconds() > 0 ? 100 * part->seconds() / epoch.step_seconds() : 0.0,
-                        static_cast<double>(part->held_bytes()) / kMiB),
+                        // Without the sign of what is rounded to 0.
+                        std::round(static_cast<double>(part->held_bytes()) / kMiB * 100) / 100 + 0.0),
         "</tr>\n");
   }
   return table + "</table></div>\n";
@@ -75,19 +79,20 @@ void AddStep(const RunRecord& run, HtmlPage& page) {
   time.description = "The time of a training step by layer";
   time.x_label = "time (ms)";
   time.unit = "ms";
-  page.Figure("step-time", "Time by layer", ToSvg(time),
-              absl::StrFormat("One step of epoch %d, which took %.4g ms in all.", timed->epoch(),
-                              1e3 * timed->step_seconds()));
+  page.Figure(
+      "step-time", "Time by layer", ToSvg(time),
+      absl::StrFormat("One step of epoch %d, which took %.4g ms in all.", timed->epoch(), 1e3 * timed->step_seconds()));
   BarPlot memory =
       ByLayer(*timed, [](const diagnostics::Part& part) { return static_cast<double>(part.held_bytes()) / kMiB; });
   memory.description = "The memory of a training step by layer";
   memory.x_label = "memory (MiB)";
   memory.unit = "MiB";
-  page.Figure("step-memory", "Memory by layer", ToSvg(memory),
-              absl::StrFormat("By how much the memory that tensors take grew in the layer's ops; to the left, what they "
-                              "gave back. At most, the step held %.4g MiB.",
-                              static_cast<double>(timed->step_bytes()) / kMiB));
-  page.Figure("step-parts", "Parts that take longest", PartsTable(*timed), "");
+  page.Figure(
+      "step-memory", "Memory by layer", ToSvg(memory),
+      absl::StrFormat("By how much the memory that tensors take grew in the layer's ops; to the left, what they "
+                      "gave back. At most, the step held %.4g MiB.",
+                      static_cast<double>(timed->step_bytes()) / kMiB));
+  page.Figure("step-parts", "Parts that take longest", PartsTable(*timed), "", HtmlPage::Width::kPage);
 }
 
 }  // namespace bitgrad::report

@@ -68,10 +68,10 @@ void SvgCanvas::Line(double x1, double y1, double x2, double y2, bool grid) {
 void SvgCanvas::Text(double x, double y, absl::string_view markup, const TextOptions& options) {
   const char* const anchors[] = {"", "middle", "end"};
   // The x-height's half lies above the baseline.
-  const std::string place = options.rotated
-                                ? absl::StrCat(" transform=\"translate(", Coordinate(x + 0.33 * kFontSize), " ",
-                                               Coordinate(y), ") rotate(-90)\"")
-                                : absl::StrCat(" x=\"", Coordinate(x), "\" y=\"", Coordinate(y + 0.33 * kFontSize), "\"");
+  const std::string place =
+      options.rotated ? absl::StrCat(" transform=\"translate(", Coordinate(x + 0.33 * kFontSize), " ", Coordinate(y),
+                                     ") rotate(-90)\"")
+                      : absl::StrCat(" x=\"", Coordinate(x), "\" y=\"", Coordinate(y + 0.33 * kFontSize), "\"");
   absl::StrAppend(&body_, "<text", place, Attribute("text-anchor", anchors[static_cast<int>(options.anchor)]),
                   options.muted ? " class=\"muted\" fill=\"#555555\"" : "", ">", markup,
                   options.tooltip.empty() ? "" : absl::StrCat("<title>", Escaped(options.tooltip), "</title>"),
@@ -101,8 +101,7 @@ void SvgCanvas::Dot(double x, double y, double radius, const Color& color, absl:
                   "\"", Attribute("class", color.fill_class), " fill=\"", color.hex, "\"", End("circle", tooltip));
 }
 
-double SvgCanvas::Legend(double x, double y, double width,
-                         absl::Span<const std::pair<std::string, Color>> entries) {
+double SvgCanvas::Legend(double x, double y, double width, absl::Span<const std::pair<std::string, Color>> entries) {
   constexpr double kSwatch = 16, kGap = 10, kRow = 15;
   constexpr size_t kMostCharacters = 40;
   size_t longest = 1;
@@ -118,7 +117,7 @@ double SvgCanvas::Legend(double x, double y, double width,
     const std::string shown = Shortened(name, kMostCharacters);
     Text(left + kSwatch, middle, Escaped(shown), {.tooltip = shown == name ? "" : name});
   }
-  return y + kRow * std::ceil(static_cast<double>(entries.size()) / static_cast<double>(columns));
+  return y + kRow * std::ceil(static_cast<double>(entries.size()) / static_cast<double>(columns)) + 4;
 }
 
 std::string SvgCanvas::Finish(double height) && {

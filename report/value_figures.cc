@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/types/span.h"
 #include "bitgrad/report/layer_curves.h"
 
 namespace bitgrad::report {
@@ -19,12 +20,15 @@ struct Values {
 };
 
 // In the order in which names come first.
-void Add(const checkpoint::ModelValue& value, const std::string& layer, int epoch, std::vector<Values>& all) {
+void Add(const checkpoint::ModelValue& value, const std::string& layer, int epoch, absl::Span<const std::string> layers,
+         std::vector<Values>& all) {
   Values* found = nullptr;
   for (Values& values : all) {
     if (values.name == value.name()) found = &values;
   }
-  if (found == nullptr) found = &all.emplace_back(Values{.name = value.name(), .display = value.display()});
+  if (found == nullptr) {
+    found = &all.emplace_back(Values{.name = value.name(), .display = value.display(), .curves = LayerCurves(layers)});
+  }
   const double scale = value.display() == checkpoint::ModelValue::SHARE ? 100 : 1;
   found->curves.Add(layer, epoch, scale * value.value());
 }
@@ -56,16 +60,17 @@ void AddPlot(absl::string_view name, absl::string_view title, const LinePlot& pl
 void AddModelValues(const RunRecord& run, HtmlPage& page) {
   std::vector<Values> all;
   for (const checkpoint::EpochMetrics& epoch : run.header.epochs()) {
-    for (const checkpoint::ModelValue& value : epoch.values()) Add(value, value.name(), epoch.epoch(), all);
+    for (const checkpoint::ModelValue& value : epoch.values()) Add(value, value.name(), epoch.epoch(), {}, all);
   }
   AddFigures(std::move(all), "model-", "", page);
 }
 
 void AddLayerValues(const RunRecord& run, HtmlPage& page) {
+  const std::vector<std::string> layers = LayersOf(run);
   std::vector<Values> all;
   for (const checkpoint::EpochMetrics& epoch : run.header.epochs()) {
     for (const checkpoint::LayerMetrics& layer : epoch.layers()) {
-      for (const checkpoint::ModelValue& value : layer.values()) Add(value, layer.layer(), epoch.epoch(), all);
+      for (const checkpoint::ModelValue& value : layer.values()) Add(value, layer.layer(), epoch.epoch(), layers, all);
     }
   }
   AddFigures(std::move(all), "layer-", " of layers", page);

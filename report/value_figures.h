@@ -16,7 +16,7 @@ void AddPlot(absl::string_view name, absl::string_view title, const LinePlot& pl
 
 // Those of the whole model.
 void AddModelValues(const RunRecord& run, HtmlPage& page);
-// Those of layers, a curve for each layer.
+// Those of layers, a curve for each of LayersOf(run).
 void AddLayerValues(const RunRecord& run, HtmlPage& page);
 
 }  // namespace bitgrad::report

@@ -30,7 +30,7 @@ ABSL_FLAG(std::string, device, "cpu", "Where the model runs: cpu or cuda.");
 namespace bitgrad {
 namespace {
 
-absl::Status GenerateText() {
+absl::Status WriteText() {
   const std::string path = absl::GetFlag(FLAGS_model);
   const int threads = absl::GetFlag(FLAGS_threads);
   if (path.empty()) {
@@ -69,5 +69,5 @@ int main(int argc, char** argv) {
   return bitgrad::RunMain(
       argc, argv,
       {.usage = "Writes text that a packed model of text makes up, token after token.", .more_help = bitgrad::ZooHelp},
-      [] { return bitgrad::GenerateText(); });
+      [] { return bitgrad::WriteText(); });
 }

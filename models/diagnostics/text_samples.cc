@@ -48,13 +48,13 @@ absl::StatusOr<std::vector<diagnostics::Sample>> WriteSamples(ExecContext& conte
   const Prompt prompt = PromptOf(vocabulary, unit);
   diagnostics::Sample sample;
   size_t pieces = 0;
-  BITGRAD_RETURN_IF_ERROR(
-      GenerateText(vocabulary, unit, prompt.tokens,
-                   {.length = unit == TextUnit::kWords ? 60 : 300, .temperature = kTemperature, .seed = kSeed}, read,
-                   [&](absl::string_view piece) {
-                     std::string& text = pieces++ < prompt.tokens.size() ? *sample.mutable_prompt() : *sample.mutable_text();
-                     text.append(piece.data(), piece.size());
-                   }));
+  BITGRAD_RETURN_IF_ERROR(GenerateText(
+      vocabulary, unit, prompt.tokens,
+      {.length = unit == TextUnit::kWords ? 60 : 300, .temperature = kTemperature, .seed = kSeed}, read,
+      [&](absl::string_view piece) {
+        std::string& text = pieces++ < prompt.tokens.size() ? *sample.mutable_prompt() : *sample.mutable_text();
+        text.append(piece.data(), piece.size());
+      }));
   return std::vector<diagnostics::Sample>{std::move(sample)};
 }
 

@@ -100,13 +100,14 @@ void Trainer::DescribeLatest(int epoch) {
 // A model that gives no numbers writes nothing; that is said, and training goes on.
 void Trainer::AddSamples() {
   if (state_.text() == checkpoint::NO_TEXT) return;
-  absl::StatusOr<Vocabulary> vocabulary =
-      Vocabulary::Of(std::vector<std::string>(state_.class_names().begin(), state_.class_names().end()));
-  absl::StatusOr<std::vector<diagnostics::Sample>> samples = vocabulary.status();
-  if (vocabulary.ok()) {
-    samples = WriteSamples(context_, *bundle_.model, *vocabulary,
-                           state_.text() == checkpoint::WORDS ? TextUnit::kWords : TextUnit::kCharacters);
-  }
+  const auto write = [&]() -> absl::StatusOr<std::vector<diagnostics::Sample>> {
+    BITGRAD_ASSIGN_OR_RETURN(
+        const Vocabulary vocabulary,
+        Vocabulary::Of(std::vector<std::string>(state_.class_names().begin(), state_.class_names().end())));
+    return WriteSamples(context_, *bundle_.model, vocabulary,
+                        state_.text() == checkpoint::WORDS ? TextUnit::kWords : TextUnit::kCharacters);
+  };
+  absl::StatusOr<std::vector<diagnostics::Sample>> samples = write();
   if (!samples.ok()) {
     absl::FPrintF(options_.log, "warning: samples: %s; training goes on\n", samples.status().message());
     return;
