@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "bitgrad/core/status_macros.h"
+#include "bitgrad/models/training/checkpoint.h"
 
 namespace bitgrad {
 namespace {
@@ -111,7 +112,14 @@ absl::StatusOr<ComparedRun> LoadComparedRun(const std::string& folder, std::vect
   BITGRAD_ASSIGN_OR_RETURN(RunRecord record, LoadRunRecord(folder, warnings));
   ComparedRun run = {.record = std::move(record), .frozen = absl::nullopt};
   if (BestEpochOf(run) == nullptr) return run;
-  const absl::StatusOr<FrozenSize> frozen = FrozenSizeOf(folder + "/best.bgc");
+  const absl::StatusOr<Checkpoint> best = Checkpoint::Open(folder + "/best.bgc");
+  if (!best.ok()) {
+    if (warnings != nullptr) {
+      warnings->push_back(absl::StrCat("bits and bytes of '", folder, "' are left out: ", best.status().message()));
+    }
+    return run;
+  }
+  const absl::StatusOr<FrozenSize> frozen = FrozenSizeOf(*best);
   if (frozen.ok()) run.frozen = *frozen;
   return run;
 }

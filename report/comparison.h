@@ -32,8 +32,8 @@ struct ComparedRun {
   absl::optional<FrozenSize> frozen;  // of its best model; nothing where that has no packed form, or there is none yet
 };
 
-// Reads the run in the folder, and how large its best model is once it is frozen. Errors are those of LoadRunRecord(),
-// with warnings as there.
+// Reads the run in the folder, and how large its best model is once it is frozen. Errors are those of LoadRunRecord().
+// `warnings`, where it is not null, gets a line for each file that is damaged, a best.bgc that is missing among them.
 absl::StatusOr<ComparedRun> LoadComparedRun(const std::string& folder, std::vector<std::string>* warnings = nullptr);
 
 // The epoch whose model counts; null where none is complete.

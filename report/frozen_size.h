@@ -4,9 +4,9 @@
 #define BITGRAD_REPORT_FROZEN_SIZE_H_
 
 #include <cstdint>
-#include <string>
 
 #include "absl/status/statusor.h"
+#include "bitgrad/models/training/checkpoint.h"
 
 namespace bitgrad {
 
@@ -15,9 +15,9 @@ struct FrozenSize {
   double bits = 0;    // of one of its numbers, on average: weights have their bits, all other numbers 32
 };
 
-// Of the model in this checkpoint. It is frozen in memory; nothing is written. Errors: those of Checkpoint::Open() and
-// FreezeCheckpoint(), of a net without a packed form for one.
-absl::StatusOr<FrozenSize> FrozenSizeOf(const std::string& checkpoint_path);
+// Of the model in this checkpoint. It is frozen in memory; nothing is written. Errors are those of FreezeCheckpoint(),
+// of a net without a packed form for one.
+absl::StatusOr<FrozenSize> FrozenSizeOf(const Checkpoint& checkpoint);
 
 }  // namespace bitgrad
 

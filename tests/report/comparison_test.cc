@@ -10,6 +10,7 @@
 
 #include "bitgrad/report/comparison_page.h"
 #include "bitgrad/report/comparison_table.h"
+#include "bitgrad/tests/report/xml_testing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -187,6 +188,8 @@ TEST(PageTest, HasTablesAndCurves) {
   const std::string page = ComparisonPage(Compare(Runs({{.folder = "r/a<b", .seed = 1, .valid = {0.5, 0.25}},
                                                         {.folder = "r/c", .seed = 2, .valid = {0.5, 0.25}},
                                                         {.folder = "r/d", .rate = 0.1, .valid = {0.125, 0.25}}})));
+  const absl::StatusOr<XmlElement> xml = ParseXml(page);
+  ASSERT_TRUE(xml.ok()) << xml.status();
   EXPECT_THAT(page, HasSubstr("<td>a&lt;b, c</td>"));
   EXPECT_THAT(page, Not(HasSubstr("a<b")));
   EXPECT_THAT(page, HasSubstr("<th>optimizer.learning_rate</th>"));

@@ -61,7 +61,8 @@ child=$!
 wait_for parts2.txt "[$((finished + 1))/8]"
 kill -KILL $child
 wait $child 2>/dev/null
-grep -q "^$finished of 8 trials have their epochs already" parts2.txt || fail "finished runs are not kept: $(cat parts2.txt)"
+grep -q "^$finished of 8 trials have their epochs already" parts2.txt ||
+  fail "finished runs are not kept: $(cat parts2.txt)"
 
 expect_last_line 'sweep: trials=8 finished=8 failed=0 .*' \
   "$sweep" --resume --out=parts --sweep=eight.textproto --processes=2
@@ -126,9 +127,12 @@ expect_last_line 'compare: runs=3 groups=2 data_sets=1 best=trial_[12]_seed_[12]
   --epochs=1 >/dev/null || fail "train"
 expect_last_line 'compare: runs=2 groups=2 data_sets=2 best=none' "$compare" whole/trial_1_seed_1 other
 grep -q '^note: the runs are of different data' stdout || fail "other data is not said: $(cat stdout)"
+rm other/best.bgc
+"$compare" other >stdout 2>stderr || fail "a run without its best model: $(cat stderr)"
+grep -q "^warning: bits and bytes of 'other' are left out: .*best.bgc" stderr || fail "no warning: $(cat stderr)"
 expect_error "name the runs to compare" "$compare"
 expect_error "'nowhere' is no folder of a run" "$compare" other nowhere
 expect_error "'whole' is no folder of a run" "$compare" whole
 expect_error "the run 'other/' is named twice" "$compare" other other/
-expect_error "--out" "$compare" other --out=other/best.bgc
+expect_error "--out" "$compare" other --out=other/checkpoint.bgc
 finish
