@@ -78,9 +78,9 @@ absl::StatusOr<LearningRateCurve> ReadLearningRates(absl::Span<const double> rat
                                                     int64_t batches);
 
 // Trains on the loader's batches, in order, epoch after epoch. Afterwards the parameters' values, their gradients
-// and the context's random step are what they were before; the optimizer is used up. Numbers with schedules have their values
-// of the beginning. Errors are those of the steps, of the batches and of ReadLearningRates(). REQUIRES: range.Check()
-// is ok; the parameters are on the context's device.
+// and the context's random step are what they were before; the optimizer is used up. Numbers with schedules have their
+// values of the beginning. Errors are those of the steps, of the batches and of ReadLearningRates(). REQUIRES:
+// range.Check() is ok; the parameters are on the context's device.
 absl::StatusOr<LearningRateCurve> FindLearningRate(ExecContext& context, Model& model, ParameterStore& store,
                                                    const Task& task, const BatchLoader& loader,
                                                    std::unique_ptr<Optimizer> optimizer,
