@@ -95,5 +95,62 @@ TEST(ImportCodesTest, ArithmeticOfCodesStaysCodes) {
   ExpectPacked(graph, {1, 3}, {0, 1, 3}, {3 * 1 + 1 * 2 - 3 * 3}, 1);
 }
 
+// A scale for each input is none that a finished sum could be multiplied with.
+TEST(ImportCodesTest, ScalesOfInputsStayInTheWeight) {
+  TestGraph graph({1, 2});
+  const std::string w = graph.Quant(graph.Floats({2, 1}, {3, 20}), graph.Floats({2, 1}, {1, 10}), 3, true, true);
+  graph.Node("MatMul", {graph.Node("BipolarQuant", {"x", graph.Number(1)}), w});
+  ExpectPacked(graph, {1, 2}, {1, 1}, {23}, 0);
+}
+
+TEST(ImportCodesTest, RoundingModesOfWeights) {
+  const auto product = [](const std::string& mode) {
+    TestGraph graph({1, 4});
+    const std::string w = graph.Quant(graph.Floats({4, 1}, {1.25f, -1.25f, 1.75f, -2.5f}), 1.0f, 4, true, true);
+    graph.last().mutable_attribute(2)->set_s(mode);
+    graph.Node("MatMul", {"x", w});
+    // One weight after the other.
+    std::vector<double> weights;
+    for (int k = 0; k < 4; ++k) {
+      std::vector<double> x(4);
+      x[static_cast<size_t>(k)] = 1;
+      weights.push_back(Answer(graph, {1, 4}, x)[0]);
+    }
+    return weights;
+  };
+  EXPECT_THAT(product("ROUND"), ElementsAre(1, -1, 2, -2));
+  EXPECT_THAT(product("FLOOR"), ElementsAre(1, -2, 1, -3));
+  EXPECT_THAT(product("CEIL"), ElementsAre(2, -1, 2, -2));
+  EXPECT_THAT(product("ROUND_TO_ZERO"), ElementsAre(1, -1, 1, -2));
+}
+
+// The maximum of signs, of which one channel is turned, and then all are.
+TEST(ImportCodesTest, TurnedChannelsOfAMaximumStayBits) {
+  TestGraph graph({1, 2, 1, 2});
+  std::string y = graph.Node("MaxPool", {graph.Node("BipolarQuant", {"x", graph.Number(1)})});
+  graph.Set("kernel_shape", Dims{1, 2});
+  const auto product = [&](const std::string& x) {
+    return graph.Node("Conv", {x, graph.Quant(graph.Floats({1, 2, 1, 1}, {1, 3}), 1.0f, 3, true, true)});
+  };
+  const std::string one = graph.Node("Mul", {y, graph.Floats({2, 1, 1}, {1, -1})});
+  const std::string first = product(one);
+  const std::string second = product(graph.Node("Mul", {one, graph.Number(-1)}));
+  graph.Node("Add", {graph.Node("Mul", {first, graph.Number(10)}), second});
+  // The maxima are -1 and 1: first -1 - 3, then their opposite 1 + 3.
+  ExpectPacked(graph, {1, 2, 1, 2}, {-1, -2, -3, 4}, {-40 + 4}, 2);
+}
+
+// lsq's codes without its step: floor(clip(x / 0.3, 0, 3) + 1/2).
+TEST(ImportCodesTest, CodesOfAQuantizerWithoutItsScale) {
+  TestGraph graph({1, 5});
+  std::string y = graph.Node("Div", {"x", graph.Number(0.3f)});
+  y = graph.Node("Clip", {y, graph.Number(0), graph.Number(3)});
+  y = graph.Node("Floor", {graph.Node("Add", {y, graph.Number(0.5f)})});
+  const std::vector<float> w = {1, 2, 3, -1, -2};
+  graph.Node("MatMul", {y, graph.Quant(graph.Floats({5, 1}, w), 1.0f, 3, true, true)});
+  // The codes are 0, 0, 1, 2, 3.
+  ExpectPacked(graph, {1, 5}, {-1, 0.1, 0.3, 0.5, 7}, {3 - 2 - 6}, 1);
+}
+
 }  // namespace
 }  // namespace bitgrad

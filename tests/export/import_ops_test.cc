@@ -46,6 +46,13 @@ TEST(ImportOpsTest, ReduceMeanOverHeightAndWidth) {
     of_operand.Set("keepdims", int64_t{keeps});
     EXPECT_THAT(Answer(of_operand, {1, 2, 2, 2}, UpTo(8)), ElementsAre(2.5, 6.5));
   }
+  // Without them a product follows.
+  TestGraph vector({1, 2, 2, 2});
+  const std::string means = vector.Node("ReduceMean", {"x"});
+  vector.Set("axes", Dims{2, 3});
+  vector.Set("keepdims", int64_t{0});
+  vector.Node("MatMul", {means, vector.Floats({2, 1}, {1, 10})});
+  EXPECT_THAT(Answer(vector, {1, 2, 2, 2}, UpTo(8)), ElementsAre(67.5));
   TestGraph channels({1, 2, 2, 2});
   channels.Node("ReduceMean", {"x"});
   channels.Set("axes", Dims{1});
