@@ -172,7 +172,6 @@ class Search {
     for (size_t i = 0; i < codes.size(); ++i) {
       codes[i] = static_cast<int8_t>(format.WeightCode(module.weight[i], bits_));
     }
-    const ConstMatrixView<int8_t> view(codes.data(), module.outputs, module.terms);
     const int64_t rows = images_ * module.example.num_elements() / module.outputs;
     std::vector<int32_t> sums(static_cast<size_t>(rows * module.outputs));
     ShiftOutput out;
@@ -182,7 +181,7 @@ class Search {
       out.shortcut_least = LeastCode(shortcut->encoding);
       out.shortcut_shift = shortcut_shift;
     }
-    ShiftWeights weights = {.w = view, .x_least = LeastCode(x.encoding)};
+    ShiftWeights weights = {.w = {codes.data(), module.outputs, module.terms}, .x_least = LeastCode(x.encoding)};
     if (module.is_conv) weights.geometry = module.geometry;
     const Kernels& kernels = KernelsFor(context_.device());
     std::unique_ptr<const ShiftFilters> filters;

@@ -259,8 +259,7 @@ TEST_F(DeviceTrainingTest, ReportsOfSplinesAreTheSame) {
     reports[device == Device::kCuda] = model->Report(context);
     EXPECT_TRUE(context.Synchronize().ok()) << context.status();
   }
-  ASSERT_EQ(reports[0].size(), size_t{3});
-  ASSERT_EQ(reports[1].size(), size_t{3});
+  ASSERT_TRUE(reports[0].size() == 3 && reports[1].size() == 3);
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(reports[0][i].name, reports[1][i].name);
     EXPECT_GT(reports[0][i].value, 0);

@@ -5,15 +5,12 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bitgrad/core/transfer.h"
 #include "bitgrad/models/mlp.h"
-#include "bitgrad/models/penalties.h"
-#include "bitgrad/models/residual_net.h"
 #include "bitgrad/models/training/classification.h"
 #include "bitgrad/models/training/evaluate.h"
 #include "bitgrad/models/training/model_bundle.h"
@@ -25,6 +22,7 @@
 #include "bitgrad/optim/optimizers.h"
 #include "bitgrad/tests/models/models_testing.h"
 #include "bitgrad/tests/models/optimizer_testing.h"
+#include "bitgrad/tests/models/training_step_nets.h"
 #include "bitgrad/tests/testing/tensors.h"
 #include "bitgrad/tests/testing/test_device.h"
 #include "gmock/gmock.h"
@@ -34,59 +32,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr int64_t kFeatures = 70;
-constexpr int32_t kClasses = 4;
 constexpr int kSteps = 8;  // three before a step is recorded
-
-struct NetCase {
-  const char* name;
-  std::vector<std::string> quantizers;  // input, activation, weight, gradient
-  float keep = 1.0f;
-  const char* optimizer = "adam";
-  double max_gradient_norm = 0;
-  BatchNormArithmetic arithmetic = BatchNormArithmetic::kExact;
-  const char* activation = "identity";
-  // Of the connections of a small residual net; none: a net of dense layers.
-  std::optional<ResidualConnection> connection = std::nullopt;
-};
-
-// Dense layers whose activations are splines, which are fined for their norm.
-class FinedSplines final : public Model {
- public:
-  FinedSplines(const Scope& scope, const MlpOptions& options) : mlp_(scope, options) {}
-  Var Forward(const Var& x) override { return mlp_.Forward(x); }
-  Var Penalty(Tape& tape) override { return SumOfSplinePenalties(tape, SplinePenaltyKind::kBv2); }
-
- private:
-  Mlp mlp_;
-};
-
-std::unique_ptr<Model> ModelOf(const NetCase& c, const Scope& scope) {
-  if (c.connection.has_value()) {
-    const ResidualNetOptions options = {.image = {5, 7, 2},
-                                        .stem_filters = 6,
-                                        .stages = {{.filters = 12, .blocks = 1, .stride = 2}},
-                                        .connection = *c.connection,
-                                        .classes = kClasses,
-                                        .activation_quantizer = *ParseQuantizer(c.quantizers[1]),
-                                        .weight = *ParseQuantizer(c.quantizers[2]),
-                                        .gradient = *ParseQuantizer(c.quantizers[3])};
-    return std::make_unique<ResidualNet>(scope, options);
-  }
-  const MlpOptions options = {.features = kFeatures,
-                              .hidden = {33, 20},
-                              .classes = kClasses,
-                              .input = *ParseQuantizer(c.quantizers[0]),
-                              .activation_quantizer = *ParseQuantizer(c.quantizers[1]),
-                              .weight = *ParseQuantizer(c.quantizers[2]),
-                              .gradient = *ParseQuantizer(c.quantizers[3]),
-                              .activation = c.activation,
-                              .norm = {.arithmetic = c.arithmetic},
-                              .input_keep = c.keep,
-                              .hidden_keep = c.keep};
-  if (std::string(c.activation) != "identity") return std::make_unique<FinedSplines>(scope, options);
-  return std::make_unique<Mlp>(scope, options);
-}
 
 // A net and its optimizer.
 struct Net {
