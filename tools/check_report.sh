@@ -50,7 +50,8 @@ write_frame() {
   cat >"$work/frame.html" <<FRAME
 <!DOCTYPE html><html><head><meta charset="utf-8"></head><body style="margin:0">
 <iframe id="page" src="page.html"
-style="display:block;border:0;width:${width}px;height:${height}px;color-scheme:$theme"></iframe><pre id="found"></pre><script>
+style="display:block;border:0;width:${width}px;height:${height}px;color-scheme:$theme"></iframe>
+<pre id="found"></pre><script>
 addEventListener('load', () => {
   const page = document.getElementById('page').contentDocument, root = page.documentElement;
   const lines = ['height ' + root.scrollHeight, 'figures ' + page.querySelectorAll('figure').length];
