@@ -73,7 +73,8 @@ TEST_F(FreezeTimeStepsTest, EveryCellAndQuantizer) {
     EXPECT_EQ(header.states(0).width(), 33);
     // Nothing is unrolled, and the output layer runs once.
     for (const LayerCost& layer : CostOf(*frozen->packed).layers) {
-      if (!layer.weights.empty()) EXPECT_EQ(layer.runs, layer.layer == "output" ? 1 : kTimeSteps) << layer.layer;
+      if (layer.weights.empty()) continue;
+      EXPECT_EQ(layer.runs, layer.layer == "output" ? 1 : kTimeSteps) << layer.layer;
     }
   }
 }

@@ -40,7 +40,9 @@ std::vector<std::vector<float>> WeightGradients(RecurrentCell cell, const Quanti
   TestRandom random(1);
   StateStore states(context);
   EXPECT_TRUE(states.Set("r/h", random.UniformTensor({3, 6}, 0.1f, 0.9f)).ok());
-  if (cell == RecurrentCell::kLstm) EXPECT_TRUE(states.Set("r/c", random.UniformTensor({3, 6}, 0.1f, 0.9f)).ok());
+  if (cell == RecurrentCell::kLstm) {
+    EXPECT_TRUE(states.Set("r/c", random.UniformTensor({3, 6}, 0.1f, 0.9f)).ok());
+  }
   Tape tape(context);
   tape.set_states(&states);
   const Var x = tape.Input(random.UniformTensor({3, 5}, 0.1f, 1)),
