@@ -35,7 +35,9 @@ class Witness final : public RunObserver {
   absl::Status error;
 };
 
-TEST(RunObserverTest, IsToldOfEachEpochAndTrainingDoesNotNotice) {
+using RunObserverTest = OnTestDevice<testing::Test>;
+
+TEST_F(RunObserverTest, IsToldOfEachEpochAndTrainingDoesNotNotice) {
   const std::string plain = NewDirectory(), watched = NewDirectory();
   const auto witness = std::make_shared<Witness>();
   ASSERT_TRUE(Train(TinyRecipe({"epochs=2"}), {.out_dir = plain}).ok());
@@ -75,7 +77,7 @@ TEST(RunObserverTest, IsToldOfEachEpochAndTrainingDoesNotNotice) {
   EXPECT_EQ(run.latest.mistakes(0).picture().pixels().size(), 28u * 28u);
 }
 
-TEST(RunObserverTest, TheFolderKeepsWhatWasSeen) {
+TEST_F(RunObserverTest, TheFolderKeepsWhatWasSeen) {
   const std::string directory = NewDirectory();
   const auto witness = std::make_shared<Witness>();
   ASSERT_TRUE(Train(TinyRecipe({"epochs=2"}), {.out_dir = directory, .observers = {witness}}).ok());
@@ -91,7 +93,7 @@ TEST(RunObserverTest, TheFolderKeepsWhatWasSeen) {
   EXPECT_EQ(run->latest.SerializeAsString(), told.latest.SerializeAsString());
 }
 
-TEST(RunObserverTest, AResumedRunGoesOnWithItsDiagnostics) {
+TEST_F(RunObserverTest, AResumedRunGoesOnWithItsDiagnostics) {
   const std::string directory = NewDirectory();
   const auto first = std::make_shared<Witness>(), second = std::make_shared<Witness>();
   ASSERT_TRUE(Train(TinyRecipe({"epochs=1"}), {.out_dir = directory, .observers = {first}}).ok());
@@ -104,7 +106,7 @@ TEST(RunObserverTest, AResumedRunGoesOnWithItsDiagnostics) {
             first->epochs[0].diagnostics[0].SerializeAsString());
 }
 
-TEST(RunObserverTest, AnErrorOfAnObserverIsAWarning) {
+TEST_F(RunObserverTest, AnErrorOfAnObserverIsAWarning) {
   const std::string directory = NewDirectory();
   const auto witness = std::make_shared<Witness>();
   witness->error = absl::ResourceExhaustedError("the disk is full");
