@@ -166,7 +166,6 @@ absl::StatusOr<std::vector<OnnxSample>> OnnxSamples() {
   return samples;
 }
 
-
 absl::StatusOr<Answers> AnswersOf(const PackedModel& model, ExecContext& context) {
   Answers answers;
   BITGRAD_ASSIGN_OR_RETURN(const auto interpreter, Interpreter::Create(model, context));
