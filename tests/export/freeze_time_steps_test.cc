@@ -147,7 +147,7 @@ TEST_F(FreezeTimeStepsTest, WhatCannotBeFrozenIsNamed) {
   ExecContext context({.threads = 1});
   StepModel three(3, true), forgets(3, false);
   EXPECT_THAT(std::string(FreezeToMemory(context, three, Shape({1, 7})).status().message()),
-              HasSubstr("freeze: the example [1, 7] has to be [batch, 3 * n], for the model reads it in 3 time steps"));
+              HasSubstr("the example [1, 7] has to be [batch, 3 * n], for the model reads it in 3 time steps"));
   EXPECT_THAT(std::string(FreezeToMemory(context, three, Shape({1, 3, 1})).status().message()),
               HasSubstr("[1, 3, 1] has to be [batch, 3 * n]"));
   EXPECT_THAT(std::string(FreezeToMemory(context, forgets, Shape({1, 6})).status().message()),
@@ -158,7 +158,7 @@ TEST_F(FreezeTimeStepsTest, WhatCannotBeFrozenIsNamed) {
   ParameterStore store(1);
   RecurrentNet one(store.Root(), options);
   EXPECT_THAT(std::string(FreezeToMemory(context, one, Shape({1, kFeatures})).status().message()),
-              HasSubstr("freeze: layer 'steps': stack is not in the packed format"));
+              HasSubstr("layer 'steps': stack is not in the packed format"));
 }
 
 }  // namespace
