@@ -57,8 +57,8 @@ absl::StatusOr<Tensor> FirstTimeStep(const Model& model, const Tensor& example) 
   if (steps == 1 || example.dtype() == DType::kInt32) return example.Alias();
   const Shape& shape = example.shape();
   if (shape.rank() != 2 || shape.dim(1) % steps != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("the example ", shape.ToString(), " has to be [batch, ",
-                                                   steps, " * n], for the model reads it in ", steps, " time steps"));
+    return absl::InvalidArgumentError(absl::StrCat("the example ", shape.ToString(), " has to be [batch, ", steps,
+                                                   " * n], for the model reads it in ", steps, " time steps"));
   }
   // Which values it has does not matter.
   return Tensor::Zeros({shape.dim(0), shape.dim(1) / steps});
