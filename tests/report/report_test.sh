@@ -41,9 +41,9 @@ grep -q 'hidden1, epoch 1: ' run/report.html || fail "the resumed run's report l
 grep -q 'hidden1, epoch 3: ' run/report.html || fail "the resumed run's report has no epoch 3"
 
 # Without a report nothing is collected, and what metrics tell is shown all the same.
-"$train" "${small[@]}" --noreport --out=plain >stdout 2>stderr || fail "train --noreport: $(cat stderr)"
+"$train" "${small[@]}" --noreport --quiet --out=plain >stdout 2>stderr || fail "train --noreport --quiet: $(cat stderr)"
 for file in report.html diagnostics.jsonl latest.json; do
-  [[ ! -e plain/$file ]] || fail "--noreport leaves $file"
+  [[ ! -e plain/$file ]] || fail "--noreport --quiet leaves $file"
 done
 expect_last_line "report: epochs=2 .*" "$report" --run=plain
 grep -q '^note: the run has no diagnostics' stdout || fail "the missing diagnostics are not said: $(cat stdout)"
